@@ -1,0 +1,48 @@
+// Which namespaces travel, and by which rules: the part of the settings that every member must
+// share. Sites compare the hash in their hello; when it differs, they name the differing lines.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace outrigger {
+
+// Immutable after construction, so any thread may ask.
+class Policy {
+ public:
+  explicit Policy(const Settings& settings);
+
+  // `ns` is "database.collection". False for the databases that never travel (admin, local,
+  // config, and outrigger, which the sidecar serves itself) and for "system." collections,
+  // whatever the rules say; otherwise the first matching rule decides, and without one: true.
+  [[nodiscard]] bool replicates(std::string_view ns) const;
+  // The rule that decides for `ns`; the default rule when none matches.
+  [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
+  [[nodiscard]] EqualSet equal_set() const { return equal_set_; }
+
+  // The same on every machine and in every build for the same lines.
+  [[nodiscard]] uint64_t hash() const { return hash_; }
+  // The policy in normal form, one rule a line, in the order that decides.
+  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+
+ private:
+  EqualSet equal_set_;
+  std::vector<ReplicateRule> rules_;
+  ReplicateRule default_rule_;
+  std::vector<std::string> lines_;
+  uint64_t hash_;
+};
+
+// True when `glob` matches all of `text`; '*' stands for any run of bytes, also an empty one.
+[[nodiscard]] bool glob_matches(std::string_view glob, std::string_view text);
+
+// What a person must change to make two policies equal: "- line" only in ours, "+ line" only in
+// theirs; when the lines are the same in another order, it says that.
+[[nodiscard]] std::vector<std::string> policy_difference(const std::vector<std::string>& ours,
+                                                         const std::vector<std::string>& theirs);
+
+}  // namespace outrigger

@@ -1,0 +1,103 @@
+// What an operator may set, as plain values with their defaults. Nothing here reads a file:
+// config/loader.h fills these in and refuses what cannot be; tests build them by hand.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace outrigger {
+
+// A TCP address as written in the settings. IPv6 hosts are held without their brackets.
+struct Endpoint {
+  std::string host;
+  uint16_t port = 0;
+
+  // "127.0.0.1:27117" or "[::1]:27117".
+  [[nodiscard]] std::string text() const;
+  // True for localhost, 127.0.0.0/8 and ::1; a name is never looked up.
+  [[nodiscard]] bool is_loopback() const;
+  // True for 0.0.0.0 and ::, which can be listened on but not dialled.
+  [[nodiscard]] bool is_wildcard() const;
+  bool operator==(const Endpoint&) const = default;
+};
+
+// Paths of PEM files; either all three are set or the whole is absent.
+struct TlsSettings {
+  std::string certificate;
+  std::string key;
+  std::string ca;
+};
+
+struct StoreSettings {
+  std::string uri;  // holds a password: print redact_uri(uri) of config/log.h, never this
+};
+
+struct ProxySettings {
+  Endpoint listen{"127.0.0.1", 27117};
+  Endpoint advertise{"127.0.0.1", 27117};  // what hello tells drivers; defaults to listen
+  uint32_t connections_max = 10'000;
+};
+
+struct PeerSite {
+  std::string site;
+  std::optional<Endpoint> address;  // absent: a member that dials us and is never dialled
+};
+
+struct PeersSettings {
+  std::optional<Endpoint> listen;  // absent: this site only dials
+  bool insecure = false;           // plain TCP beyond loopback
+  std::optional<TlsSettings> tls;
+  std::vector<PeerSite> sites;  // the other members; empty: a single site
+};
+
+struct AdminSettings {
+  Endpoint listen{"127.0.0.1", 9117};
+  bool insecure = false;  // listen beyond loopback
+};
+
+struct OutboxSettings {
+  uint64_t bytes_max = 10ULL << 30;
+  int64_t retain_ms = 30LL * 24 * 3600 * 1000;
+};
+
+struct ClockSettings {
+  int64_t ahead_ms_max = 60'000;
+};
+
+enum class LogFormat { kText, kJson };
+enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError };
+
+struct LogSettings {
+  LogFormat format = LogFormat::kText;
+  LogLevel level = LogLevel::kInfo;
+};
+
+// What a `$set` to the value already there means: an assertion that travels, or nothing.
+enum class EqualSet { kKeep, kDrop };
+
+// Which of two concurrent operations stands when one deletes the document.
+enum class DeletePolicy { kDeleteWins };
+
+struct ReplicateRule {
+  std::string namespace_glob;  // "db.collection"; '*' matches any run of bytes, dots too
+  bool replicate = true;
+  DeletePolicy deletes = DeletePolicy::kDeleteWins;
+};
+
+struct Settings {
+  std::string site;      // [a-z0-9-]{1,32}
+  std::string data_dir;  // the sidecar's own durable state
+  StoreSettings store;
+  ProxySettings proxy;
+  PeersSettings peers;
+  AdminSettings admin;
+  OutboxSettings outbox;
+  ClockSettings clock;
+  LogSettings log;
+  EqualSet equal_set = EqualSet::kKeep;
+  std::vector<ReplicateRule> replicate;  // the first match decides; see config/policy.h
+};
+
+}  // namespace outrigger
