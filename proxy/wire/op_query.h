@@ -1,0 +1,40 @@
+// OP_QUERY lives on for the first handshake message: drivers send the legacy hello with it, before
+// they know what the server speaks. Since 5.1 mongod takes a handful of commands this way and
+// answers everything else with 352; we do the same towards every backend, since 4.4 and 5.0 would
+// execute insert/update/delete that arrive here, past the capture.
+#pragma once
+
+#include "proxy/wire/header.h"
+
+namespace outrigger::wire {
+
+// Borrows the message's bytes.
+struct OpQuery {
+  MsgHeader header;
+  int32_t flags = 0;
+  std::string_view full_collection_name;  // "admin.$cmd"
+  std::string_view database;              // in front of the first dot
+  bool is_command = false;                // the collection is "$cmd"
+  int32_t number_to_skip = 0;
+  int32_t number_to_return = 0;
+  bson::Document command;                 // unwrapped from {$query: ..} or {query: ..}
+  bson::Document wrapper;                 // as sent; holds $readPreference when wrapped
+  bool wrapped = false;
+
+  [[nodiscard]] std::string_view command_name() const;
+  [[nodiscard]] bool exhaust() const { return (flags & 64) != 0; }
+};
+
+// Errors: 17 wrong lengths or opcode, 22 malformed document (both close the connection),
+// 40621 `$db` in the command.
+[[nodiscard]] WireResult<OpQuery> parse_op_query(Bytes message);
+
+// Nothing, or error 352 with mongod's text: not a command, or not one of hello isMaster ismaster
+// _isSelf authenticate buildInfo buildinfo saslStart saslContinue. Error 16979-like misuse
+// (numberToReturn not 1 or -1) is answered too.
+[[nodiscard]] std::optional<WireError> refuse_op_query(const OpQuery& query);
+
+[[nodiscard]] std::string build_op_query(int32_t request_id, std::string_view database,
+                                         const bson::Document& command, int32_t flags = 0);
+
+}  // namespace outrigger::wire

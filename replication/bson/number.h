@@ -1,0 +1,23 @@
+// Number arithmetic as MongoDB's $inc does it: the result has the wider type of the two (int32 <
+// int64 < double < decimal128); int32 overflow widens to int64; int64 overflow is an error in
+// MongoDB, and in a merge is clamped (the caller is told). Sums are only equal at every site when
+// every site adds in the same order: callers fix the order.
+#pragma once
+
+#include "replication/bson/bson.h"
+
+namespace outrigger::bson {
+
+struct Sum {
+  OwnedValue value;
+  bool clamped = false;  // int64 overflow: the value is the nearest representable one
+};
+
+// a + b. Both must be numbers (asserted).
+[[nodiscard]] Sum add(const Value& a, const Value& b);
+// -a (int32 minimum widens to int64, int64 minimum clamps). Must be a number.
+[[nodiscard]] OwnedValue negate(const Value& a);
+// Numeric order across types; NaN is smallest and equal to itself. Both must be numbers.
+[[nodiscard]] int compare_numbers(const Value& a, const Value& b);
+
+}  // namespace outrigger::bson
