@@ -1,0 +1,30 @@
+#include "replication/store/store.h"
+
+#include <algorithm>
+
+namespace outrigger {
+namespace {
+
+bool is_plain_name(const std::string& name) {
+  if (name.empty() || name.front() == '$') return false;
+  if (name.find('.') != std::string::npos || name.find('\0') != std::string::npos) return false;
+  return !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+bool is_dotted_path(const Path& path) {
+  return !path.empty() && std::all_of(path.begin(), path.end(), is_plain_name);
+}
+
+std::string dotted(const Path& path) {
+  OUTRIGGER_ASSERT(is_dotted_path(path));
+  std::string text;
+  for (const std::string& name : path) {
+    if (!text.empty()) text += '.';
+    text += name;
+  }
+  return text;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,179 @@
+// The sidecar's own access to its site's MongoDB: reading documents to merge into, writing merged
+// ones, and the questions recovery asks (what ran, what is still running, what the oplog says).
+//
+// A port, so that the applier and recovery run against MemoryStore in unit tests and in the
+// simulator, and against MongoStore (libmongoc) in life; one contract test holds both to this text.
+// Everything blocks. A Store belongs to one thread at a time: each worker has one of its own.
+//
+// Errors of a whole call: kUnavailable (store away, not primary, shutting down, write concern not
+// met: of a write nothing is known, try again), kTimeout (a deadline of ours passed), kRefused (a
+// right is missing), kInvalidArgument (the caller asked for what cannot be), kUnsupported (this kind
+// of store has no such thing), kCorrupt (the store answered with what we cannot read). Texts never
+// hold credentials.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/bson/bson.h"
+#include "replication/effect.h"
+
+namespace outrigger {
+
+// A BSON timestamp: the clock of one replica set's oplog. Zero: before everything.
+struct Timestamp {
+  uint32_t seconds = 0;
+  uint32_t increment = 0;
+  friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
+};
+
+enum class StoreKind : uint8_t {
+  kStandalone,
+  kSingleMember,  // a replica set of one
+  kMultiMember,   // a replica set of more, hidden members and arbiters counted
+};
+
+struct StoreInfo {
+  StoreKind kind = StoreKind::kStandalone;
+  std::string set_name;             // empty on a standalone
+  std::vector<std::string> hosts;   // "host:port" as the set names its members
+  std::string me;                   // our member's own name in the set
+  std::string version;              // "6.0.5"
+  int32_t wire_version_min = 0;
+  int32_t wire_version_max = 0;
+  std::string process_id;           // 12 bytes, new at each start of mongod; empty if it tells none
+  bool writable = false;            // a standalone, or the primary
+  std::optional<int32_t> session_timeout_minutes;  // nothing: the store knows no sessions
+};
+
+// One document's new truth. Values are absolute, so applying twice is applying once.
+struct StoreWrite {
+  enum class Kind : uint8_t {
+    kReplaceOrInsert,  // the document becomes `document`, whether it was there or not
+    kUpdate,           // `set` and `unset`; never makes a document
+    kRemove,
+  };
+  struct Set {
+    Path path;
+    bson::OwnedValue value;
+  };
+
+  Kind kind = Kind::kUpdate;
+  std::string ns;           // "db.collection"
+  bson::OwnedValue id;
+  std::string document;     // kReplaceOrInsert: BSON with this _id (added in front when missing)
+  std::vector<Set> set;     // kUpdate
+  std::vector<Path> unset;  // kUpdate
+};
+
+struct WriteOutcome {
+  enum class Kind : uint8_t {
+    kOk,          // the store holds it; of a remove: the document is not there
+    kNotMatched,  // kUpdate: there is no such document
+    kRejected,    // the store will not take this one: code and message are mongod's own
+  };
+  Kind kind = Kind::kOk;
+  int32_t code = 0;     // e.g. 121 validator, 11000 unique key, 10334 or 17419 over 16 MB
+  std::string message;
+  [[nodiscard]] bool ok() const { return kind == Kind::kOk; }
+};
+
+struct NamespaceCount {
+  std::string ns;
+  int64_t documents = 0;  // an estimate, but never 0 for a collection that holds some
+};
+
+struct CollectionInfo {
+  enum class Type : uint8_t { kNone, kCollection, kView, kTimeSeries };  // kNone: it does not exist
+  Type type = Type::kNone;
+  bool capped = false;
+  bool clustered = false;
+  bool simple_collation = true;  // false: the collection's default collation is another
+  bool unique_indexes = false;   // besides _id
+  std::string uuid;              // 16 bytes; changes when it is dropped and made again
+  [[nodiscard]] bool exists() const { return type != Type::kNone; }
+};
+
+// One document write found in the oplog, made under one of the sessions asked for.
+struct OplogWrite {
+  enum class Kind : char { kInsert = 'i', kUpdate = 'u', kRemove = 'd' };
+  Kind kind = Kind::kUpdate;
+  Timestamp at;
+  std::string ns;
+  bson::OwnedValue id;
+  std::string o;               // kInsert: the document; kUpdate: {$v: 2, diff} or a replacement;
+                               // kRemove: {_id}
+  std::string lsid_id;         // 16 bytes
+  int64_t txn_number = -1;     // -1: none
+  std::vector<int32_t> stmt_ids;  // usually one; empty: the entry carries none
+  bool transaction = false;    // part of a committed multi-document transaction
+};
+
+class Store {
+ public:
+  using NamespaceFilter = std::function<bool(std::string_view ns)>;
+  using Duration = std::chrono::milliseconds;
+
+  virtual ~Store() = default;
+
+  // ---- is it there, what is it, may we
+  [[nodiscard]] virtual Status ping() = 0;
+  // Tries until the store answers and can write, or `timeout` has passed (kTimeout, with the last
+  // reason). What a later attempt cannot cure (a wrong password) fails at once.
+  [[nodiscard]] virtual Status wait_available(Duration timeout) = 0;
+  [[nodiscard]] virtual Result<StoreInfo> info() = 0;
+  // The rights the sidecar needs and its user lacks, in words an operator can grant; empty when
+  // none, and when the store runs without authentication.
+  [[nodiscard]] virtual Result<std::vector<std::string>> missing_rights() = 0;
+
+  // ---- documents
+  // The current document of each _id, in the order of `ids` (nothing: not there). _ids compare as
+  // MongoDB compares them by simple collation, whatever the collection's: int32 1 finds double 1.0.
+  [[nodiscard]] virtual Result<std::vector<std::optional<std::string>>> read(
+      const std::string& ns, std::span<const bson::OwnedValue> ids) = 0;
+  // Writes all, and returns when they are journaled (on a multi-member set: majority-committed).
+  // One outcome a write, in their order. No document may be named twice. Per namespace removes go
+  // first, then updates, then replacements, so that a freed unique key can be taken. A path that is
+  // not is_dotted_path() fails the whole call with kInvalidArgument before anything is sent.
+  [[nodiscard]] virtual Result<std::vector<WriteOutcome>> apply(
+      std::span<const StoreWrite> writes) = 0;
+  // The lsid.id (16 bytes each) under which apply() has written so far: oplog entries under these
+  // are our own. Empty on a standalone.
+  [[nodiscard]] virtual std::vector<std::string> own_sessions() const = 0;
+
+  // ---- collections
+  // Every collection of documents `filter` takes that holds at least one; no views, no time series,
+  // no system.*; never admin, local, config.
+  [[nodiscard]] virtual Result<std::vector<NamespaceCount>> replicated_namespaces(
+      const NamespaceFilter& filter) = 0;
+  [[nodiscard]] virtual Result<CollectionInfo> collection(const std::string& ns) = 0;
+
+  // ---- recovery
+  // Kills every operation and open transaction that a sidecar now gone left running, and returns
+  // when none is left: those under a noted lsid.id (16 bytes each), and those of a noted client
+  // address ("host:port" as mongod sees it). kTimeout names one that would not die.
+  [[nodiscard]] virtual Status fence(std::span<const std::string> lsid_ids,
+                                     std::span<const std::string> clients, Duration timeout) = 0;
+  // Replica sets only. A time with no gap before it: a scan that starts there later misses nothing.
+  [[nodiscard]] virtual Result<Timestamp> last_oplog_time() = 0;
+  // Replica sets only. What was written at or after `since` under the given lsid.ids, in oplog
+  // order. kNotFound when the oplog no longer reaches back that far.
+  [[nodiscard]] virtual Result<std::vector<OplogWrite>> oplog_since(
+      Timestamp since, std::span<const std::string> lsid_ids) = 0;
+};
+
+// Can `path` be written as names joined by dots and mean the same? Not when it is empty or a name
+// is empty, starts with '$', holds a dot, or is all digits: then replace the whole document.
+[[nodiscard]] bool is_dotted_path(const Path& path);
+// "a.b.c"; the path must be is_dotted_path().
+[[nodiscard]] std::string dotted(const Path& path);
+
+}  // namespace outrigger
