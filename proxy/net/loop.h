@@ -1,0 +1,163 @@
+// The event loop of one thread, its timers, its signals, and the one way into it from other
+// threads (`post`). With stream.cc and listener.cc the only code that knows libuv.
+//
+// A Loop must outlive every Stream, Listener, Timer and SignalWatch made on it. These close their
+// handles asynchronously when destroyed, so they may be dropped anywhere on the loop thread, also
+// inside their own callback; ~Loop runs the loop until the last handle is gone.
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/net/task.h"
+
+struct uv_loop_s;
+
+namespace outrigger::net {
+
+// A write to a socket whose other side is gone must be an error, not the end of the process.
+// Call once at start of main.
+void ignore_sigpipe();
+
+class Loop final : public Executor {
+ public:
+  Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  // Threads that post must have stopped. Functions posted but never run are dropped.
+  ~Loop() override;
+
+  // Runs until stop(). May be called again afterwards.
+  void run();
+  // Makes run() return after the current callback. Thread-safe; kept when run() has not begun.
+  void stop();
+
+  // Runs `function` on the loop thread, in the order posted. Thread-safe, never blocks on the
+  // loop; many posts between two turns cost one wake-up.
+  void post(std::function<void()> function);
+
+  // Runs the loop until `task` has ended; for tests and for the top of a program. Not from inside
+  // the loop.
+  template <typename T>
+  T block_on(Task<T> task);
+  void block_on(Task<void> task);
+
+  // Resumes a coroutine from the top of the loop. Loop thread only.
+  void resume_soon(std::coroutine_handle<> waiting) override;
+
+  // Microseconds since an arbitrary moment, read now; never goes back.
+  [[nodiscard]] uint64_t now_us() const;
+
+  // --- for this folder ---
+  [[nodiscard]] uv_loop_s* uv() const;
+  // Every stream of this loop reads into this one buffer, which is why an idle one costs nothing.
+  static constexpr size_t kReadBufferBytes = 64 * 1024;
+  [[nodiscard]] char* read_buffer() const { return read_buffer_.get(); }
+  // Whether these bytes lie in the read buffer, that is, will not survive a suspension.
+  [[nodiscard]] bool is_borrowed(std::string_view bytes) const;
+
+ private:
+  struct Handles;
+
+  static void on_wake(Loop& loop);
+  void run_posted();
+  void run_ready();
+  void turn();  // one turn of the loop; blocks until something happens
+
+  std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<Handles> handles_;
+  std::vector<std::coroutine_handle<>> ready_;
+
+  std::atomic<bool> stop_asked_{false};
+  std::mutex mutex_;
+  std::vector<std::function<void()>> posted_;  // under mutex_
+};
+
+// A timer that one coroutine sleeps on, or that calls back; it may be reused any number of times.
+//   Timer timer(loop);
+//   if (!co_await timer.sleep_ms(500)) co_return;  // cancelled
+// Must not be destroyed while a coroutine sleeps on it (asserted); a pending callback is dropped.
+class Timer {
+ public:
+  explicit Timer(Loop& loop);
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  ~Timer();
+
+  class [[nodiscard]] Sleep {
+   public:
+    Sleep(Timer& timer, int64_t ms) : timer_(timer), ms_(ms) {}
+    Sleep(const Sleep&) = delete;
+    Sleep& operator=(const Sleep&) = delete;
+    bool await_ready() const noexcept;
+    void await_suspend(std::coroutine_handle<> waiting);
+    bool await_resume() const noexcept { return elapsed_; }
+
+   private:
+    friend class Timer;
+    Timer& timer_;
+    int64_t ms_;
+    std::coroutine_handle<> waiting_;
+    bool elapsed_ = false;
+  };
+
+  // True after `ms` milliseconds, false if cancelled or closed meanwhile (or closed before).
+  Sleep sleep_ms(int64_t ms) { return Sleep(*this, ms); }
+
+  // Calls `callback` once after `ms`, instead of whatever callback was pending. No effect when
+  // closed. Not while a coroutine sleeps on this timer.
+  void start(int64_t ms, std::function<void()> callback);
+
+  // Ends the current sleep (false) or drops the pending callback. Later uses work again.
+  void cancel();
+  // Like cancel(), and every later sleep returns false at once: for shutting down.
+  void close();
+
+ private:
+  struct Handle;
+  void arm(int64_t ms);
+
+  Loop& loop_;
+  Handle* handle_;  // freed in its close callback
+};
+
+// Calls back on the loop thread when the process gets one of the signals; their default action is
+// off while this lives.
+//   SignalWatch watch(loop, {SIGTERM, SIGINT}, [&](int) { loop.stop(); });
+class SignalWatch {
+ public:
+  SignalWatch(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> callback);
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+  ~SignalWatch();
+
+ private:
+  struct Handle;
+  std::shared_ptr<std::function<void(int)>> callback_;
+  std::vector<Handle*> handles_;  // each freed in its close callback
+};
+
+namespace detail {
+template <typename T>
+Task<void> store_result(Task<T> task, std::optional<T>& result) {
+  result.emplace(co_await std::move(task));
+}
+}  // namespace detail
+
+template <typename T>
+T Loop::block_on(Task<T> task) {
+  std::optional<T> result;
+  block_on(detail::store_result(std::move(task), result));
+  return std::move(*result);
+}
+
+}  // namespace outrigger::net

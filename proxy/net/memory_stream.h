@@ -1,0 +1,43 @@
+// Two streams joined in memory, for tests: no sockets, no kernel buffers, and faults at will.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "proxy/net/stream.h"
+
+namespace outrigger::net {
+
+// What happens between the two ends. Copies refer to the same wire.
+class MemoryWire {
+ public:
+  enum class Way { kFirstToSecond, kSecondToFirst };
+
+  // Bytes written stay in the buffer, unseen by the reader, until uncork(): writers fill the
+  // buffer and wait, as with a reader that has stopped.
+  void cork(Way way);
+  void uncork(Way way);
+  // Both ends fail from now on as after a connection reset; what is in flight is lost.
+  void cut();
+  [[nodiscard]] size_t bytes_in_flight(Way way) const;
+  [[nodiscard]] size_t bytes_in_flight_max(Way way) const;  // the most there ever was
+
+  struct State;
+
+ private:
+  friend struct MemoryPair;
+  friend struct MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes);
+  explicit MemoryWire(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+struct MemoryPair {
+  std::unique_ptr<Stream> first;
+  std::unique_ptr<Stream> second;
+  MemoryWire wire;
+};
+
+// Each way holds up to `buffer_bytes` (at least 1); a writer waits for the rest.
+[[nodiscard]] MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes = 64 * 1024);
+
+}  // namespace outrigger::net
