@@ -1,0 +1,121 @@
+// Locks on documents and namespaces inside the sidecar, so that the order of an origin's log is,
+// per document, the order of commits in the store. Event loops must not block, so a lock that is
+// not free is granted later, by a callback from whichever thread released it.
+//
+// A request names all its keys at once. They are taken one by one in ascending order of key, first
+// come first served at each, so requests cannot deadlock with one another; nobody barges past a
+// waiter, so none starves. A request that holds some keys and wants more (an app's transaction)
+// must use a second request with try_acquire, or acquire and cancel after a few milliseconds.
+//
+// Keys are 64-bit hashes: two documents that share one merely share a lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "replication/bson/bson.h"
+
+namespace outrigger {
+
+enum class LockMode : uint8_t { kShared, kExclusive };
+
+struct LockKey {
+  uint64_t hash = 0;
+  LockMode mode = LockMode::kExclusive;
+};
+
+// Values MongoDB's _id index holds equal (1, 1.0, NumberLong(1)) give the same key.
+[[nodiscard]] uint64_t document_lock_key(std::string_view ns, const bson::Value& id);
+// The same from bson::canonical_key(id), for callers who have it.
+[[nodiscard]] uint64_t document_lock_key(std::string_view ns, std::string_view canonical_id);
+[[nodiscard]] uint64_t namespace_lock_key(std::string_view ns);
+
+// The keys of one acquisition and how far it got. Stays where it is (the table points to it) from
+// acquire until release, or until cancel said true; destroying it earlier is an error (asserted).
+class LockRequest {
+ public:
+  LockRequest() = default;
+  explicit LockRequest(std::vector<LockKey> keys);
+  ~LockRequest();
+  LockRequest(const LockRequest&) = delete;
+  LockRequest& operator=(const LockRequest&) = delete;
+
+  // Only while nothing is held or waited for.
+  void add(uint64_t hash, LockMode mode);
+  void clear();
+
+  [[nodiscard]] bool held() const { return state_.load(std::memory_order_acquire) == kHeld; }
+  [[nodiscard]] bool empty() const { return keys_.empty(); }
+
+ private:
+  friend class LockTable;
+  enum State : uint8_t { kIdle, kWaiting, kHeld };
+
+  void sort();
+
+  std::vector<LockKey> keys_;  // after sort(): ascending, one each, the stronger mode
+  std::atomic<uint8_t> state_{kIdle};
+  std::atomic<size_t> next_{0};         // keys_[0, next_) are held
+  std::function<void()> granted_;       // while kWaiting
+  LockRequest* next_waiter_ = nullptr;  // in the queue of keys_[next_]; under that shard's mutex
+};
+
+// Thread-safe.
+class LockTable {
+ public:
+  LockTable();
+  ~LockTable();  // nothing may be held
+
+  // True: held now, and `granted` is not called. False: `granted` is called exactly once, when all
+  // keys are held, from the thread that released the last of them, with no lock of the table held.
+  // It should only hand over to its own thread. It may run before acquire has returned.
+  [[nodiscard]] bool acquire(LockRequest& request, std::function<void()> granted);
+  // All keys or none; never waits, and fails rather than pass a waiter.
+  [[nodiscard]] bool try_acquire(LockRequest& request);
+  // For threads that may block; not for event loops.
+  void acquire_blocking(LockRequest& request);
+  // Gives up waiting. True: nothing is held any more and `granted` will not be called. False: the
+  // request was granted already (its callback has run or is about to).
+  [[nodiscard]] bool cancel(LockRequest& request);
+  // Of a held request; it may then be used again. Calls back those who waited for it.
+  void release(LockRequest& request);
+
+  // Keys held or waited for, for metrics; a snapshot.
+  [[nodiscard]] size_t size() const;
+
+ private:
+  static constexpr size_t kShards = 64;
+  struct Lock {
+    uint32_t shared = 0;  // holders
+    bool exclusive = false;
+    LockRequest* first = nullptr;  // waiters, oldest first
+    LockRequest* last = nullptr;
+  };
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    std::unordered_map<uint64_t, Lock> locks;  // only keys held or waited for
+  };
+
+  Shard& shard_of(uint64_t hash);
+  static bool grant(Lock& lock, LockMode mode);
+  static bool free_for(const Lock& lock, LockMode mode);
+  static void enqueue(Lock& lock, LockRequest& request);
+  static bool unqueue(Lock& lock, LockRequest& request);
+  // The waiters at the head who can go now, linked by next_waiter_; they hold the key already.
+  static LockRequest* grant_waiters(Lock& lock);
+  bool advance(LockRequest& request);
+  LockRequest* unlock(const LockKey& key);
+  void resume(LockRequest* granted);
+  void unlock_first(LockRequest& request, size_t count);
+
+  std::unique_ptr<Shard[]> shards_;
+};
+
+}  // namespace outrigger

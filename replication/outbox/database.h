@@ -1,0 +1,208 @@
+// The sidecar's durable state: one RocksDB, one write-ahead log, so that a record, its version
+// change, its ledger entries and the end of its prepare are one atomic write.
+//
+//   column family  key (integers big-endian, so keys sort as stamps do)        value
+//   prepares       hlc:8                                                       encode_prepare
+//   entries        site:16 epoch:8 hlc:8                                       encode_record
+//   versions       ns 0x00 canonical _id                                       merge row
+//   ledger         chosen by the writer; must sort by age (see sortable())     JSON or bytes
+//   retries        chosen by the writer                                        bytes
+//   meta           chosen by the writer, not starting with 0x00                bytes
+//   meta           0x00 "format"                                               "1"
+//
+// Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
+// (a killed process loses nothing, a power cut at most what no sync covered). After any failed
+// write or sync the log is not trusted: the first error fences all writes until reopen() has read
+// the files anew. Reads go on meanwhile.
+//
+// At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/stamp.h"
+
+namespace rocksdb {
+class DB;
+class ColumnFamilyHandle;
+class WriteBatch;
+class Iterator;
+class Status;
+}  // namespace rocksdb
+
+namespace outrigger::outbox {
+
+inline constexpr int kFormatVersion = 1;
+
+enum class Family : uint8_t { kPrepares, kEntries, kVersions, kLedger, kRetries, kMeta };
+inline constexpr size_t kFamilies = 6;
+
+// Eight bytes that sort as the number does.
+[[nodiscard]] std::string sortable(uint64_t number);
+[[nodiscard]] std::string entry_key(const Origin& origin, Hlc hlc);
+// `ns` holds no 0x00 (MongoDB forbids it).
+[[nodiscard]] std::string row_key(std::string_view ns, std::string_view canonical_id);
+
+// Changes to be written together. Copies what it is given. Build it on any one thread; it belongs
+// to no database until write().
+class Batch {
+ public:
+  Batch();
+  ~Batch();
+  Batch(Batch&&) noexcept;
+  Batch& operator=(Batch&&) noexcept;
+
+  Batch& put_prepare(Hlc hlc, std::string_view bytes);
+  Batch& remove_prepare(Hlc hlc);
+  Batch& put_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
+  Batch& remove_entry(const Origin& origin, Hlc hlc);
+  Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
+  Batch& remove_row(std::string_view ns, std::string_view canonical_id);
+  Batch& put_ledger(std::string_view key, std::string_view bytes);
+  Batch& remove_ledger(std::string_view key);
+  Batch& put_retry(std::string_view key, std::string_view bytes);
+  Batch& remove_retry(std::string_view key);
+  Batch& put_meta(std::string_view key, std::string_view bytes);
+  Batch& remove_meta(std::string_view key);
+
+  [[nodiscard]] bool empty() const { return bytes_ == 0; }
+  [[nodiscard]] size_t bytes() const { return bytes_; }  // of keys and values
+
+ private:
+  friend class Database;
+  struct Change {
+    Family family;
+    bool remove;
+    std::string key;
+    std::string bytes;
+  };
+  Batch& add(Family family, bool remove, std::string key, std::string_view bytes);
+
+  std::vector<Change> changes_;
+  size_t bytes_ = 0;
+};
+
+struct DatabaseOptions {
+  uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
+  size_t memtable_bytes = 16u << 20;  // of each column family
+  size_t block_cache_bytes = 32u << 20;
+  // RocksDB's own warnings and errors, one line each; from its threads.
+  std::function<void(const std::string&)> log;
+};
+
+// Numbers for metrics and /status. Counts of a running process are exact but for what was there at
+// open, which is taken from the files' properties (a backlog is never scanned).
+struct Usage {
+  uint64_t entries = 0;        // records kept
+  uint64_t entries_bytes = 0;  // their encoded size, uncompressed
+  uint64_t disk_bytes = 0;     // files of tables, all families; without the log
+};
+
+// Thread-safe but for reopen(), which excludes everyone by itself.
+class Database final : public LogPort {
+ public:
+  // Opens or creates `dir` (0700, parents too). Errors: kUnavailable (another process has it),
+  // kUnsupported (written by another version), kCorrupt (damage, with RocksDB's words), kNoSpace,
+  // kIo.
+  [[nodiscard]] static Result<std::unique_ptr<Database>> open(const std::string& dir,
+                                                              DatabaseOptions options = {});
+  ~Database() override;
+
+  // Into the page cache, atomically; visible to reads at once. Not synced.
+  [[nodiscard]] Status write(Batch&& batch);
+  // Everything written before is on disk when this returns. For the commit thread.
+  [[nodiscard]] Status sync() override;
+  // May a new write begin? The fence's error, or kNoSpace when the entries kept exceed the quota.
+  [[nodiscard]] Status admit() const;
+  [[nodiscard]] std::optional<Error> fenced() const;
+  // Closes, opens again and verifies; on success the fence is lifted. What was written but not
+  // synced before the error may or may not be there. On failure it stays fenced and reads fail
+  // too; call again. Batches, cursors and keys stay valid.
+  [[nodiscard]] Status reopen();
+
+  // ---- reads: an absent key is nullopt, not an error
+  using Bytes = std::optional<std::string>;
+  [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view canonical_id) const;
+  [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const;
+  [[nodiscard]] Result<Bytes> retry(std::string_view key) const;
+  [[nodiscard]] Result<Bytes> meta(std::string_view key) const;
+  [[nodiscard]] Result<Bytes> ledger(std::string_view key) const;
+
+  using Entries = std::vector<std::pair<Hlc, std::string>>;
+  // Records of `origin` in (after, through], ascending, until their bytes reach bytes_max; at least
+  // one if there is one.
+  [[nodiscard]] Result<Entries> read_entries(const Origin& origin, Hlc after, Hlc through,
+                                             size_t bytes_max) const;
+  // Origins of which at least one record is kept, ascending.
+  [[nodiscard]] Result<std::vector<Origin>> origins() const;
+  [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const;  // 0: none kept
+  [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const;   // 0: none kept
+  // All prepares, in stamp order.
+  [[nodiscard]] Result<Entries> scan_prepares() const;
+  // The newest `count` of the ledger, newest first: key, bytes.
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  [[nodiscard]] Result<Pairs> latest_ledger(size_t count) const;
+  [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const;
+
+  // Scans that stop and go on: `cursor` empty starts; the result is the cursor for the next call,
+  // empty at the end. At most `count` items a call. Rows written in between may or may not be seen.
+  using RowVisitor = std::function<void(std::string_view ns, std::string_view canonical_id,
+                                        std::string_view bytes)>;
+  [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
+                                              const RowVisitor& visit) const;
+  using PairVisitor = std::function<void(std::string_view key, std::string_view bytes)>;
+  [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
+                                                 const PairVisitor& visit) const;
+
+  [[nodiscard]] Usage usage() const;
+  [[nodiscard]] const std::string& dir() const { return dir_; }
+
+ private:
+  struct Counters {
+    std::atomic<int64_t> entries{0};
+    std::atomic<int64_t> bytes{0};
+  };
+
+  Database(std::string dir, DatabaseOptions options);
+  Status open_files();
+  void close_files();
+  Status check_format(bool created);
+  void seed_counters();
+  // What `batch` does to the counters: entries, bytes.
+  std::pair<int64_t, int64_t> delta_of(const Batch& batch) const;
+  Status fence(Error error);
+  Status usable() const;
+  Result<Bytes> get(Family family, std::string_view key) const;
+  std::unique_ptr<rocksdb::Iterator> iterate(Family family) const;
+  Result<std::string> scan(Family family, std::string_view cursor, size_t count,
+                           const PairVisitor& visit) const;
+  rocksdb::ColumnFamilyHandle* handle(Family family) const;
+
+  const std::string dir_;
+  const DatabaseOptions options_;
+
+  mutable std::shared_mutex files_mutex_;  // shared: uses db_; exclusive: reopen
+  rocksdb::DB* db_ = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
+
+  mutable std::mutex fence_mutex_;
+  std::atomic<bool> is_fenced_{false};
+  std::optional<Error> fence_error_;  // under fence_mutex_
+
+  Counters counters_;
+};
+
+}  // namespace outrigger::outbox

@@ -1,0 +1,66 @@
+// A prepare is the promise kept before a write is sent to the store: which stamp it has, what it
+// depends on, how mongod would know it again, and what it is about to do to which documents. After
+// a crash it is all recovery has, so it must be enough to settle the write either way: by finding
+// it in the oplog (session), or by adopting the current values of the paths it names.
+//
+//   prepare  = version:u8 (1) hlc:u64 origin deps session documents
+//   origin   = site:16 bytes epoch:u64
+//   deps     = count:varint { origin hlc:u64 }*
+//   session  = lsid:16 bytes txn_number:i64 count:varint stmt_id:i32*
+//   documents= count:varint { ns:bytes what:u8 whole:u8 id:value document:bytes paths }*
+//   paths    = count:varint { kind:u8 count:varint name:bytes* value }*
+//   value    = type:u8 length:varint BSON bytes;  bytes = length:varint raw;  fixed: little-endian
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/effect.h"
+
+namespace outrigger {
+
+// How mongod names one retryable statement: the oplog carries all three.
+struct SessionKey {
+  std::array<uint8_t, 16> lsid{};  // lsid.id, a UUID; all zero: none
+  int64_t txn_number = -1;         // -1: none
+  std::vector<int32_t> stmt_ids;   // of the prepare's statements, in their order
+  friend bool operator==(const SessionKey&, const SessionKey&) = default;
+};
+
+struct PreparedPath {
+  enum class Kind : uint8_t { kSet = 1, kUnset = 2, kIncrement = 3, kUnknown = 4 };
+  Kind kind = Kind::kUnknown;
+  Path path;
+  bson::OwnedValue value;  // kSet: the new value; kIncrement: the delta; otherwise null
+  friend bool operator==(const PreparedPath&, const PreparedPath&) = default;
+};
+
+struct PreparedDocument {
+  enum class What : uint8_t { kInsert = 1, kUpdate = 2, kReplace = 3, kRemove = 4, kUpsert = 5 };
+  std::string ns;
+  bson::OwnedValue id;
+  What what = What::kUpdate;
+  std::vector<PreparedPath> paths;  // what a kUpdate or kUpsert may touch
+  bool whole = false;    // `paths` cannot tell: any part of the document may have changed
+  std::string document;  // kInsert, kReplace: the new document; kUpsert: may be empty
+  friend bool operator==(const PreparedDocument&, const PreparedDocument&) = default;
+};
+
+struct Prepare {
+  Hlc hlc = 0;
+  Origin origin;  // whose stamp it is: recovery runs under a newer epoch
+  VersionVector deps;
+  SessionKey session;
+  std::vector<PreparedDocument> documents;
+  friend bool operator==(const Prepare&, const Prepare&) = default;
+};
+
+[[nodiscard]] std::string encode_prepare(const Prepare& prepare);
+// Errors: kCorrupt with the byte offset. Values and documents returned are valid BSON.
+[[nodiscard]] Result<Prepare> decode_prepare(std::string_view bytes);
+
+}  // namespace outrigger
