@@ -15,10 +15,10 @@ namespace outrigger {
 enum class ErrorCode {
   kInvalidArgument,  // the caller, a file or a setting said something that cannot be
   kNotFound,
-  kCorrupt,      // bytes that should be ours or legal are not
-  kIo,           // the disk or the network failed
-  kNoSpace,      // the disk or a configured quota is full
-  kClosed,       // the other side or we ourselves closed
+  kCorrupt,  // bytes that should be ours or legal are not
+  kIo,       // the disk or the network failed
+  kNoSpace,  // the disk or a configured quota is full
+  kClosed,   // the other side or we ourselves closed
   kTimeout,
   kUnavailable,  // not now; try again
   kRefused,      // a rule says no; trying again will not help
@@ -49,8 +49,8 @@ using Status = Result<void>;
 [[nodiscard]] inline tl::unexpected<Error> fail(ErrorCode code, std::string step,
                                                 std::string object, std::string reason,
                                                 std::string hint = {}) {
-  return tl::unexpected<Error>(Error{code, std::move(step), std::move(object), std::move(reason),
-                                     std::move(hint)});
+  return tl::unexpected<Error>(
+      Error{code, std::move(step), std::move(object), std::move(reason), std::move(hint)});
 }
 
 [[noreturn]] inline void assertion_failed(const char* file, int line, const char* condition) {
@@ -60,6 +60,6 @@ using Status = Result<void>;
 
 }  // namespace outrigger
 
-#define OUTRIGGER_ASSERT(condition)                                      \
-  ((condition) ? static_cast<void>(0)                                    \
+#define OUTRIGGER_ASSERT(condition)   \
+  ((condition) ? static_cast<void>(0) \
                : ::outrigger::assertion_failed(__FILE__, __LINE__, #condition))

@@ -1,0 +1,160 @@
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <sstream>
+
+#include "config/clock.h"
+#include "config/log.h"
+#include "config/metrics.h"
+#include "config/policy.h"
+#include "config/units.h"
+
+namespace outrigger {
+namespace {
+
+Policy policy_of(std::vector<ReplicateRule> rules, EqualSet equal_set = EqualSet::kKeep) {
+  Settings settings;
+  settings.replicate = std::move(rules);
+  settings.equal_set = equal_set;
+  return Policy(settings);
+}
+
+TEST(Glob, StarMatchesAnyRunOfBytes) {
+  EXPECT_TRUE(glob_matches("*", ""));
+  EXPECT_TRUE(glob_matches("shop.*", "shop.a.b"));
+  EXPECT_TRUE(glob_matches("*.carts", "shop.eu.carts"));
+  EXPECT_TRUE(glob_matches("a*b*c", "abbbc"));
+  EXPECT_TRUE(glob_matches("a**", "a"));
+  EXPECT_FALSE(glob_matches("shop.*", "shop"));
+  EXPECT_FALSE(glob_matches("a*b", "abc"));
+  EXPECT_FALSE(glob_matches("", "a"));
+}
+
+TEST(Policy, WithoutRulesAllButLocalDatabasesTravel) {
+  const Policy policy = policy_of({});
+  EXPECT_TRUE(policy.replicates("shop.carts"));
+  EXPECT_TRUE(policy.replicates("administration.a"));
+  EXPECT_FALSE(policy.replicates("admin.a"));
+  EXPECT_FALSE(policy.replicates("local.a"));
+  EXPECT_FALSE(policy.replicates("config.a"));
+  EXPECT_FALSE(policy.replicates("outrigger.status"));
+  EXPECT_FALSE(policy.replicates("shop.system.views"));
+}
+
+TEST(Policy, FirstMatchingRuleDecides) {
+  const Policy policy = policy_of({{"shop.carts", true, {}}, {"shop.*", false, {}}});
+  EXPECT_TRUE(policy.replicates("shop.carts"));
+  EXPECT_FALSE(policy.replicates("shop.orders"));
+  EXPECT_TRUE(policy.replicates("blog.posts"));
+}
+
+TEST(Policy, NoRuleMakesALocalDatabaseTravel) {
+  EXPECT_FALSE(policy_of({{"*", true, {}}}).replicates("config.a"));
+}
+
+TEST(Policy, HashCoversRulesTheirOrderAndEqualSet) {
+  const ReplicateRule a{"a.*", false, {}};
+  const ReplicateRule b{"b.*", true, {}};
+  const uint64_t hash = policy_of({a, b}).hash();
+  EXPECT_EQ(hash, policy_of({a, b}).hash());
+  EXPECT_NE(hash, policy_of({b, a}).hash());
+  EXPECT_NE(hash, policy_of({a}).hash());
+  EXPECT_NE(hash, policy_of({{"a.*", true, {}}, b}).hash());
+  EXPECT_NE(hash, policy_of({a, b}, EqualSet::kDrop).hash());
+}
+
+TEST(Policy, HashIsTheSameOnEveryMachineAndInEveryVersion) {
+  EXPECT_EQ(policy_of({{"a.*", false, {}}}).hash(), 17129378360954816719ULL);
+}
+
+TEST(Policy, DifferenceNamesTheLines) {
+  const Policy ours = policy_of({{"a.*", false, {}}});
+  const Policy theirs = policy_of({{"b.*", false, {}}});
+  const std::vector<std::string> expected = {"- namespace: a.*, replicate: false",
+                                             "+ namespace: b.*, replicate: false"};
+  EXPECT_EQ(policy_difference(ours.lines(), theirs.lines()), expected);
+  EXPECT_TRUE(policy_difference(ours.lines(), ours.lines()).empty());
+}
+
+TEST(Policy, DifferenceInOrderAloneIsSaid) {
+  const auto difference = policy_difference({"x", "y"}, {"y", "x"});
+  ASSERT_EQ(difference.size(), 1u);
+  EXPECT_NE(difference[0].find("another order"), std::string::npos);
+}
+
+TEST(Units, EndpointsReadBackAsWritten) {
+  for (const char* text : {"127.0.0.1:1", "[::1]:65535", "db.example:27017"}) {
+    const auto endpoint = parse_endpoint(text);
+    ASSERT_TRUE(endpoint.has_value()) << text;
+    EXPECT_EQ(endpoint->text(), text);
+  }
+}
+
+TEST(Units, LargestSizeAndDurationDoNotOverflow) {
+  EXPECT_EQ(parse_size("8388607TiB"), 8388607ULL << 40);
+  EXPECT_FALSE(parse_size("8388608TiB").has_value());
+  EXPECT_EQ(parse_duration_ms("106751991167d"), 106751991167LL * 86'400'000);
+  EXPECT_FALSE(parse_duration_ms("106751991168d").has_value());
+}
+
+TEST(Redact, CredentialsAndSecretOptionsGo) {
+  EXPECT_EQ(redact_uri("mongodb://u:p@h:1/?a=b"), "mongodb://***@h:1/?a=b");
+  EXPECT_EQ(redact_uri("mongodb://u:p@ss@h/"), "mongodb://***@h/");
+  EXPECT_EQ(redact_uri("mongodb://u:p/?@h/"), "mongodb://***@h/");
+  EXPECT_EQ(redact_uri("u:p@h"), "***@h");
+  EXPECT_EQ(redact_uri("mongodb://h/?tlsCertificateKeyFilePassword=x&w=1"),
+            "mongodb://h/?tlsCertificateKeyFilePassword=***&w=1");
+  EXPECT_EQ(redact_uri("mongodb://h/?w=1&authMechanismProperties=T:x"),
+            "mongodb://h/?w=1&authMechanismProperties=***");
+  EXPECT_EQ(redact_uri("mongodb://h/?replicaSet=rs0"), "mongodb://h/?replicaSet=rs0");
+}
+
+class LogLines : public testing::Test {
+ protected:
+  Log log(LogFormat format, LogLevel level = LogLevel::kInfo) {
+    return Log({format, level}, std::make_shared<spdlog::sinks::ostream_sink_mt>(out_));
+  }
+  std::ostringstream out_;
+};
+
+TEST_F(LogLines, TextCarriesModuleAndLevel) {
+  log(LogFormat::kText).module("link")->warn("peer {} gone", "oslo");
+  EXPECT_NE(out_.str().find("warn"), std::string::npos) << out_.str();
+  EXPECT_NE(out_.str().find("link: peer oslo gone\n"), std::string::npos) << out_.str();
+}
+
+TEST_F(LogLines, JsonEscapesWhatTheMessageHolds) {
+  log(LogFormat::kJson).module("link")->info("a \"b\" \\ \n");
+  const std::string wanted = R"("level":"info","module":"link","message":"a \"b\" \\ \u000a"})";
+  EXPECT_NE(out_.str().find(wanted), std::string::npos) << out_.str();
+}
+
+TEST_F(LogLines, BelowTheLevelNothingIsWritten) {
+  log(LogFormat::kText, LogLevel::kError).module("link")->warn("x");
+  EXPECT_EQ(out_.str(), "");
+}
+
+TEST(MetricsText, SameNameAndLabelsAreOneNumber) {
+  Metrics metrics;
+  metrics.counter("applied_total", "Records applied.", {{"peer", "oslo"}}).Increment();
+  metrics.counter("applied_total", "Records applied.", {{"peer", "oslo"}}).Increment();
+  EXPECT_NE(metrics.text().find("outrigger_applied_total{peer=\"oslo\"} 2"), std::string::npos)
+      << metrics.text();
+}
+
+TEST(MetricsText, HistogramsShowTheirBuckets) {
+  Metrics metrics;
+  metrics.histogram("batch", "Size.", Metrics::count_bounds()).Observe(3);
+  EXPECT_NE(metrics.text().find("outrigger_batch_bucket{le=\"4\"} 1"), std::string::npos)
+      << metrics.text();
+}
+
+TEST(Clock, SystemClockRunsForward) {
+  const SystemClock clock;
+  EXPECT_GT(clock.wall_ms(), 1'700'000'000'000);
+  const int64_t before = clock.monotonic_us();
+  EXPECT_GE(clock.monotonic_us(), before);
+}
+
+}  // namespace
+}  // namespace outrigger

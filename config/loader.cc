@@ -1,0 +1,318 @@
+#include "config/loader.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "config/units.h"
+#include "config/validate.h"
+#include "config/yaml_reader.h"
+
+namespace outrigger {
+namespace {
+
+constexpr const char* kNamespaceForm = "database.collection, where * matches anything";
+constexpr uint32_t kConnectionsLimit = 1'000'000;
+constexpr uint64_t kOutboxBytesMin = 1ULL << 20;
+
+// One function a section, in the order of the file.
+class Loader {
+ public:
+  Loader(YamlErrors& errors, const YAML::Node& root) : errors_(errors), root_(root) {}
+
+  SettingsResult load() {
+    YamlMap top(errors_, {root_, "", 1});
+    load_site(top);
+    load_store(top);
+    if (const auto proxy = top.take("proxy")) load_proxy(*proxy);
+    if (const auto peers = top.take("peers")) load_peers(*peers);
+    if (const auto admin = top.take("admin")) load_admin(*admin);
+    if (const auto outbox = top.take("outbox")) load_outbox(*outbox);
+    if (const auto clock = top.take("clock")) load_clock(*clock);
+    if (const auto log = top.take("log")) load_log(*log);
+    load_policy(top);
+    top.finish();
+    if (errors_.empty()) validate(settings_, places_, errors_);
+    if (!errors_.empty()) return tl::unexpected(errors_.take());
+    return settings_;
+  }
+
+ private:
+  void not_built(const YamlValue& at, const std::string& expected) {
+    errors_.refuse(at, ErrorCode::kUnsupported, "known, but not yet built: expected " + expected,
+                   "remove it, or wait for a version that has it");
+  }
+
+  void load_site(YamlMap& top) {
+    const std::string what = "a name of 1 to 32 characters a-z, 0-9 and -";
+    if (const auto site = top.require("site", what)) {
+      if (const auto name = read_text(errors_, *site, what)) set_site(*site, *name, what);
+    }
+    if (const auto dir = top.require("data_dir", "a directory")) {
+      settings_.data_dir = read_text(errors_, *dir, "a directory").value_or("");
+    }
+  }
+
+  void set_site(const YamlValue& at, const std::string& name, const std::string& what) {
+    if (!is_site_name(name)) return errors_.expected(at, what);
+    settings_.site = name;
+  }
+
+  void load_store(YamlMap& top) {
+    const std::string what = "a URI such as mongodb://127.0.0.1:27017/?replicaSet=rs0";
+    const auto store = top.require("store", "a mapping with the key uri");
+    if (!store) return;
+    YamlMap map(errors_, *store);
+    if (const auto uri = map.require("uri", what)) {
+      places_["store.uri"] = *uri;
+      settings_.store.uri = read_text(errors_, *uri, what).value_or("mongodb://");
+      if (settings_.store.uri.starts_with("mongodb+srv://")) {
+        not_built(*uri, "mongodb:// and the hosts by name");
+      } else if (!settings_.store.uri.starts_with("mongodb://")) {
+        errors_.expected(*uri, what);
+      }
+    }
+    map.finish();
+  }
+
+  void load_endpoint(YamlMap& map, const std::string& key, Endpoint* out) {
+    const auto value = map.take(key);
+    if (!value) return;
+    places_[value->path] = *value;
+    if (const auto endpoint = read_endpoint(errors_, *value)) *out = *endpoint;
+  }
+
+  void load_proxy(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    load_endpoint(map, "listen", &settings_.proxy.listen);
+    settings_.proxy.advertise = settings_.proxy.listen;
+    load_endpoint(map, "advertise", &settings_.proxy.advertise);
+    if (const auto workers = map.take("workers")) {
+      if (read_number(errors_, *workers, 1, 1024).value_or(1) != 1) not_built(*workers, "1");
+    }
+    if (const auto tls = map.take("tls")) not_built(*tls, "no such key");
+    if (const auto limits = map.take("limits")) {
+      YamlMap limit(errors_, *limits);
+      if (const auto connections = limit.take("connections")) {
+        settings_.proxy.connections_max =
+            read_number(errors_, *connections, 1, kConnectionsLimit).value_or(1);
+      }
+      limit.finish();
+    }
+    map.finish();
+  }
+
+  void load_peers(const YamlValue& value) {
+    places_["peers"] = value;
+    YamlMap map(errors_, value);
+    Endpoint listen;
+    load_endpoint(map, "listen", &listen);
+    if (listen.port != 0) settings_.peers.listen = listen;
+    if (const auto insecure = map.take("insecure")) {
+      places_[insecure->path] = *insecure;
+      settings_.peers.insecure = read_bool(errors_, *insecure).value_or(false);
+    }
+    if (const auto tls = map.take("tls")) load_tls(*tls);
+    if (const auto sites = map.take("sites")) {
+      for (const YamlValue& item : read_list(errors_, *sites, "sites")) load_peer_site(item);
+    }
+    map.finish();
+  }
+
+  void load_tls(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    TlsSettings tls;
+    load_tls_file(map, "certificate", &tls.certificate);
+    load_tls_file(map, "key", &tls.key);
+    load_tls_file(map, "ca", &tls.ca);
+    map.finish();
+    settings_.peers.tls = tls;
+  }
+
+  void load_tls_file(YamlMap& map, const std::string& key, std::string* out) {
+    const std::string what = "the path of a PEM file";
+    const auto value = map.require(key, what);
+    if (!value) return;
+    const auto path = read_text(errors_, *value, what);
+    if (!path) return;
+    *out = *path;
+    if (std::ifstream(*path).peek() == std::ifstream::traits_type::eof()) {
+      errors_.expected(*value, "a PEM file that can be read", "tools/certs makes test files");
+    }
+  }
+
+  void load_peer_site(const YamlValue& value) {
+    const std::string what = "a site name of 1 to 32 characters a-z, 0-9 and -";
+    YamlMap map(errors_, value);
+    PeerSite peer;
+    if (const auto site = map.require("site", what)) {
+      places_[site->path] = *site;
+      peer.site = read_text(errors_, *site, what).value_or("-");
+      if (!is_site_name(peer.site)) errors_.expected(*site, what);
+    }
+    Endpoint address;
+    load_endpoint(map, "address", &address);
+    if (address.port != 0) peer.address = address;
+    map.finish();
+    settings_.peers.sites.push_back(peer);
+  }
+
+  void load_admin(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    load_endpoint(map, "listen", &settings_.admin.listen);
+    if (const auto insecure = map.take("insecure")) {
+      settings_.admin.insecure = read_bool(errors_, *insecure).value_or(false);
+    }
+    map.finish();
+  }
+
+  void load_outbox(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    if (const auto bytes = map.take("max_bytes")) {
+      const auto size = bytes->node.IsScalar() ? parse_size(bytes->node.Scalar()) : std::nullopt;
+      if (!size || *size < kOutboxBytesMin) {
+        errors_.expected(*bytes, std::string(kSizeForm) + ", at least 1MiB");
+      } else {
+        settings_.outbox.bytes_max = *size;
+      }
+    }
+    load_duration(map, "retain_for", &settings_.outbox.retain_ms);
+    map.finish();
+  }
+
+  void load_clock(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    load_duration(map, "max_ahead", &settings_.clock.ahead_ms_max);
+    map.finish();
+  }
+
+  void load_duration(YamlMap& map, const std::string& key, int64_t* out) {
+    const auto value = map.take(key);
+    if (!value) return;
+    const auto ms = value->node.IsScalar() ? parse_duration_ms(value->node.Scalar()) : std::nullopt;
+    if (!ms || *ms == 0) return errors_.expected(*value, kDurationForm);
+    *out = *ms;
+  }
+
+  // One of a few words; returns its index.
+  size_t load_word(const YamlValue& value, const std::vector<std::string>& words) {
+    std::string what;
+    for (size_t i = 0; i < words.size(); ++i) {
+      if (value.node.IsScalar() && value.node.Scalar() == words[i]) return i;
+      what += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+    }
+    errors_.expected(value, what);
+    return 0;
+  }
+
+  void load_log(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    if (const auto format = map.take("format")) {
+      settings_.log.format = static_cast<LogFormat>(load_word(*format, {"text", "json"}));
+    }
+    if (const auto level = map.take("level")) {
+      settings_.log.level =
+          static_cast<LogLevel>(load_word(*level, {"trace", "debug", "info", "warn", "error"}));
+    }
+    map.finish();
+  }
+
+  void load_policy(YamlMap& top) {
+    if (const auto equal_set = top.take("equal_set")) {
+      settings_.equal_set = static_cast<EqualSet>(load_word(*equal_set, {"keep", "drop"}));
+    }
+    const auto rules = top.take("replicate");
+    if (!rules) return;
+    for (const YamlValue& item : read_list(errors_, *rules, "rules")) load_rule(item);
+  }
+
+  void load_rule(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    ReplicateRule rule;
+    if (const auto glob = map.require("namespace", kNamespaceForm)) {
+      places_[glob->path] = *glob;
+      rule.namespace_glob = read_text(errors_, *glob, kNamespaceForm).value_or("*");
+      if (rule.namespace_glob.find_first_of(".*") == std::string::npos) {
+        errors_.expected(*glob, kNamespaceForm,
+                         "for a whole database: " + rule.namespace_glob + ".*");
+      }
+    }
+    const auto replicate = map.take("replicate");
+    if (replicate) rule.replicate = read_bool(errors_, *replicate).value_or(true);
+    const auto deletes = map.take("deletes");
+    if (deletes && load_word(*deletes, {"delete_wins", "update_wins"}) == 1) {
+      not_built(*deletes, "delete_wins");
+    }
+    if (const auto fields = map.take("fields")) not_built(*fields, "no such key");
+    if (replicate && !rule.replicate && deletes) {
+      errors_.refuse(*deletes, ErrorCode::kInvalidArgument,
+                     "expected no merge rule beside replicate: false", "remove one of the two");
+    }
+    map.finish();
+    settings_.replicate.push_back(rule);
+  }
+
+  YamlErrors& errors_;
+  const YAML::Node& root_;
+  Settings settings_;
+  Places places_;
+};
+
+std::vector<Error> one_error(Error error) {
+  std::vector<Error> errors;
+  errors.push_back(std::move(error));
+  return errors;
+}
+
+}  // namespace
+
+SettingsResult parse_settings(const std::string& text, const std::string& file) {
+  std::vector<YAML::Node> documents;
+  try {
+    documents = YAML::LoadAll(text);
+  } catch (const YAML::Exception& e) {
+    return tl::unexpected(
+        one_error({ErrorCode::kInvalidArgument, "", file + ":" + std::to_string(e.mark.line + 1),
+                   "expected YAML, found an error: " + e.msg, ""}));
+  }
+  if (documents.size() != 1) {
+    return tl::unexpected(
+        one_error({ErrorCode::kInvalidArgument, "", file + ":1",
+                   "expected one YAML document, found " + std::to_string(documents.size()),
+                   "start with: site, data_dir and store.uri"}));
+  }
+  YamlErrors errors(file);
+  return Loader(errors, documents[0]).load();
+}
+
+SettingsResult load_settings(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return tl::unexpected(one_error({ErrorCode::kIo, "read settings", path,
+                                     "expected a file that can be read and is not empty",
+                                     "check the path given with --config"}));
+  }
+  return parse_settings(text.str(), path);
+}
+
+std::string describe(const std::vector<Error>& errors) {
+  std::string text;
+  for (const Error& error : errors) text += error.message() + "\n";
+  return text;
+}
+
+std::vector<std::string> warnings(const Settings& settings) {
+  std::vector<std::string> lines;
+  if (settings.peers.insecure) {
+    lines.push_back(
+        "peers.insecure is on: records travel unencrypted and any host can pose as a "
+        "peer");
+  }
+  if (settings.admin.insecure && !settings.admin.listen.is_loopback()) {
+    lines.push_back("admin.insecure is on: " + settings.admin.listen.text() +
+                    " shows documents to anyone who can reach it");
+  }
+  return lines;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,83 @@
+#include "config/units.h"
+
+#include <charconv>
+#include <limits>
+#include <string>
+
+namespace outrigger {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  uint64_t factor;
+};
+
+std::optional<uint64_t> parse_number(std::string_view text) {
+  uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || rest != end || text.empty()) return std::nullopt;
+  return number;
+}
+
+template <size_t kCount>
+std::optional<uint64_t> parse_with_unit(std::string_view text, const Unit (&units)[kCount]) {
+  const size_t digits = text.find_first_not_of("0123456789");
+  if (digits == std::string_view::npos) return std::nullopt;
+  const auto number = parse_number(text.substr(0, digits));
+  if (!number) return std::nullopt;
+  for (const Unit& unit : units) {
+    if (unit.name != text.substr(digits)) continue;
+    const auto limit = static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) / unit.factor;
+    if (*number > limit) return std::nullopt;
+    return *number * unit.factor;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<uint64_t> parse_size(std::string_view text) {
+  static constexpr Unit kUnits[] = {
+      {"B", 1}, {"KiB", 1ULL << 10}, {"MiB", 1ULL << 20}, {"GiB", 1ULL << 30}, {"TiB", 1ULL << 40}};
+  return parse_with_unit(text, kUnits);
+}
+
+std::optional<int64_t> parse_duration_ms(std::string_view text) {
+  static constexpr Unit kUnits[] = {
+      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+  const auto ms = parse_with_unit(text, kUnits);
+  if (!ms) return std::nullopt;
+  return static_cast<int64_t>(*ms);
+}
+
+std::optional<Endpoint> parse_endpoint(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const auto port = parse_number(text.substr(colon + 1));
+  if (!port || *port == 0 || *port > 65535) return std::nullopt;
+  if (host.front() == '[') {
+    if (host.back() != ']' || host.size() < 4) return std::nullopt;
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  if (host.find_first_of(" /@[]") != std::string_view::npos) return std::nullopt;
+  return Endpoint{std::string(host), static_cast<uint16_t>(*port)};
+}
+
+std::string Endpoint::text() const {
+  const bool ipv6 = host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+bool Endpoint::is_loopback() const {
+  if (host == "localhost" || host == "::1") return true;
+  // 127.example.org is a name, not an address of this machine.
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+}
+
+bool Endpoint::is_wildcard() const { return host == "0.0.0.0" || host == "::"; }
+
+}  // namespace outrigger

@@ -1,0 +1,193 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "config/policy.h"
+
+namespace outrigger {
+namespace {
+
+class Validator {
+ public:
+  Validator(const Settings& settings, const Places& places, YamlErrors& errors)
+      : settings_(settings), places_(places), errors_(errors) {}
+
+  void run() {
+    check_listeners();
+    check_advertise();
+    check_store();
+    check_admin();
+    check_members();
+    check_peer_security();
+    check_rules();
+  }
+
+ private:
+  // A value that was left at its default has no line of its own; its section, or line 1, has.
+  [[nodiscard]] YamlValue place(const std::string& path) const {
+    if (const auto found = places_.find(path); found != places_.end()) return found->second;
+    if (const auto found = places_.find(path.substr(0, path.find('.'))); found != places_.end()) {
+      return {YAML::Node(), path, found->second.line};
+    }
+    return {YAML::Node(), path, 1};
+  }
+
+  void refuse(const std::string& path, const std::string& reason, const std::string& hint = {}) {
+    errors_.refuse(place(path), ErrorCode::kInvalidArgument, reason, hint);
+  }
+
+  static bool collide(const Endpoint& a, const Endpoint& b) {
+    return a.port == b.port && (a.host == b.host || a.is_wildcard() || b.is_wildcard());
+  }
+
+  void check_listeners() {
+    struct Listener {
+      const char* path;
+      Endpoint endpoint;
+    };
+    std::vector<Listener> listeners = {{"proxy.listen", settings_.proxy.listen},
+                                       {"admin.listen", settings_.admin.listen}};
+    if (settings_.peers.listen) listeners.push_back({"peers.listen", *settings_.peers.listen});
+    for (size_t i = 0; i < listeners.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (!collide(listeners[i].endpoint, listeners[j].endpoint)) continue;
+        refuse(listeners[i].path, "expected a port of its own, found " +
+                                      listeners[i].endpoint.text() + ", which " +
+                                      listeners[j].path + " also listens on");
+      }
+    }
+  }
+
+  void check_advertise() {
+    if (!settings_.proxy.advertise.is_wildcard()) return;
+    const bool named = places_.contains("proxy.advertise");
+    refuse(named ? "proxy.advertise" : "proxy.listen",
+           "expected an address that drivers can dial, found " + settings_.proxy.advertise.text(),
+           "set proxy.advertise to the name or address of this machine");
+  }
+
+  void check_store() {
+    const std::string& uri = settings_.store.uri;
+    const size_t scheme_end = uri.find("://") + 3;
+    const size_t credentials_end = uri.rfind('@');
+    const size_t start = credentials_end == std::string::npos ? scheme_end : credentials_end + 1;
+    const std::string hosts = uri.substr(start, uri.find_first_of("/?", start) - start) + ",";
+    if (hosts == ",") {
+      refuse("store.uri", "expected host:port after mongodb://, found no host");
+    }
+    for (size_t at = 0; at < hosts.size();) {
+      const size_t comma = hosts.find(',', at);
+      if (hosts.substr(at, comma - at) == settings_.proxy.listen.text()) {
+        refuse("store.uri", "expected the address of MongoDB, found that of proxy.listen",
+               "the app dials proxy.listen; the sidecar dials store.uri");
+      }
+      at = comma + 1;
+    }
+  }
+
+  void check_admin() {
+    if (settings_.admin.listen.is_loopback() || settings_.admin.insecure) return;
+    refuse("admin.listen", "expected a loopback address, found " + settings_.admin.listen.text(),
+           "the admin port shows documents and asks for no password; to open it all the same, set "
+           "admin.insecure: true");
+  }
+
+  void check_members() {
+    std::map<std::string, std::string> seen = {{settings_.site, "site"}};
+    std::map<std::string, std::string> addresses;
+    for (size_t i = 0; i < settings_.peers.sites.size(); ++i) {
+      const PeerSite& peer = settings_.peers.sites[i];
+      const std::string path = "peers.sites[" + std::to_string(i) + "]";
+      const auto [name, is_new] = seen.emplace(peer.site, path + ".site");
+      if (!is_new) {
+        refuse(path + ".site", "expected a name no other site has, found '" + peer.site +
+                                   "', which is also " + name->second);
+      }
+      if (!peer.address) {
+        if (!settings_.peers.listen) {
+          refuse(path + ".site",
+                 "expected an address for '" + peer.site +
+                     "' or a value for peers.listen, found neither",
+                 "one of the two sites must be able to dial the other");
+        }
+        continue;
+      }
+      const auto [address, is_first] = addresses.emplace(peer.address->text(), path + ".address");
+      if (!is_first) {
+        refuse(path + ".address",
+               "expected an address no other peer has, found that of " + address->second);
+      }
+      if (settings_.peers.listen == peer.address) {
+        refuse(path + ".address",
+               "expected the address of '" + peer.site + "', found peers.listen of this site");
+      }
+    }
+  }
+
+  void check_peer_security() {
+    if (settings_.peers.tls && settings_.peers.insecure) {
+      refuse("peers.insecure", "expected false beside peers.tls, found true",
+             "keep tls and remove insecure");
+    }
+    if (settings_.peers.tls || settings_.peers.insecure) return;
+    const std::string hint =
+        "give peers.tls, or set peers.insecure: true to send records unencrypted";
+    if (settings_.peers.listen && !settings_.peers.listen->is_loopback()) {
+      refuse("peers.listen",
+             "expected a loopback address, as there is no peers.tls; found " +
+                 settings_.peers.listen->text(),
+             hint);
+    }
+    for (size_t i = 0; i < settings_.peers.sites.size(); ++i) {
+      const auto& address = settings_.peers.sites[i].address;
+      if (!address || address->is_loopback()) continue;
+      refuse("peers.sites[" + std::to_string(i) + "].address",
+             "expected a loopback address, as there is no peers.tls; found " + address->text(),
+             hint);
+    }
+  }
+
+  void check_rules() {
+    const auto& rules = settings_.replicate;
+    for (size_t i = 0; i < rules.size(); ++i) {
+      const std::string path = "replicate[" + std::to_string(i) + "].namespace";
+      for (const char* reserved : {"admin.", "local.", "config.", "outrigger."}) {
+        if (rules[i].replicate && rules[i].namespace_glob.starts_with(reserved)) {
+          refuse(path,
+                 std::string("expected a database that can travel, found '") +
+                     rules[i].namespace_glob + "'",
+                 "admin, local, config and outrigger stay at their site");
+        }
+      }
+      // A '*' in the later glob is matched like any other byte, so this finds what is covered.
+      const auto covers = [&](const ReplicateRule& earlier) {
+        return glob_matches(earlier.namespace_glob, rules[i].namespace_glob);
+      };
+      const auto end = rules.begin() + static_cast<std::ptrdiff_t>(i);
+      const auto earlier = std::find_if(rules.begin(), end, covers);
+      if (earlier == end) continue;
+      refuse(path,
+             "expected a rule that can match, found '" + rules[i].namespace_glob + "' after '" +
+                 earlier->namespace_glob + "', which takes all of it",
+             "the first match decides: put the narrower rule first");
+    }
+  }
+
+  const Settings& settings_;
+  const Places& places_;
+  YamlErrors& errors_;
+};
+
+}  // namespace
+
+bool is_site_name(const std::string& name) {
+  if (name.empty() || name.size() > 32) return false;
+  return name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+}
+
+void validate(const Settings& settings, const Places& places, YamlErrors& errors) {
+  Validator(settings, places, errors).run();
+}
+
+}  // namespace outrigger
