@@ -33,6 +33,7 @@
 
 #include "config/result.h"
 #include "replication/outbox/commit_thread.h"
+#include "replication/outbox/log_store.h"
 #include "replication/stamp.h"
 
 namespace rocksdb {
@@ -81,14 +82,16 @@ class Batch {
   [[nodiscard]] bool empty() const { return bytes_ == 0; }
   [[nodiscard]] size_t bytes() const { return bytes_; }  // of keys and values
 
- private:
-  friend class Database;
   struct Change {
     Family family;
     bool remove;
     std::string key;
     std::string bytes;
   };
+  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }  // in order
+
+ private:
+  friend class Database;
   Batch& add(Family family, bool remove, std::string key, std::string_view bytes);
 
   std::vector<Change> changes_;
@@ -112,7 +115,7 @@ struct Usage {
 };
 
 // Thread-safe but for reopen(), which excludes everyone by itself.
-class Database final : public LogPort {
+class Database final : public LogStore {
  public:
   // Opens or creates `dir` (0700, parents too). Errors: kUnavailable (another process has it),
   // kUnsupported (written by another version), kCorrupt (damage, with RocksDB's words), kNoSpace,
@@ -122,52 +125,46 @@ class Database final : public LogPort {
   ~Database() override;
 
   // Into the page cache, atomically; visible to reads at once. Not synced.
-  [[nodiscard]] Status write(Batch&& batch);
+  [[nodiscard]] Status write(Batch&& batch) override;
   // Everything written before is on disk when this returns. For the commit thread.
   [[nodiscard]] Status sync() override;
   // May a new write begin? The fence's error, or kNoSpace when the entries kept exceed the quota.
-  [[nodiscard]] Status admit() const;
-  [[nodiscard]] std::optional<Error> fenced() const;
+  [[nodiscard]] Status admit() const override;
+  [[nodiscard]] std::optional<Error> fenced() const override;
   // Closes, opens again and verifies; on success the fence is lifted. What was written but not
   // synced before the error may or may not be there. On failure it stays fenced and reads fail
   // too; call again. Batches, cursors and keys stay valid.
   [[nodiscard]] Status reopen();
 
   // ---- reads: an absent key is nullopt, not an error
-  using Bytes = std::optional<std::string>;
-  [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view canonical_id) const;
-  [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const;
-  [[nodiscard]] Result<Bytes> retry(std::string_view key) const;
-  [[nodiscard]] Result<Bytes> meta(std::string_view key) const;
-  [[nodiscard]] Result<Bytes> ledger(std::string_view key) const;
+  [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view canonical_id) const override;
+  [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const override;
+  [[nodiscard]] Result<Bytes> retry(std::string_view key) const override;
+  [[nodiscard]] Result<Bytes> meta(std::string_view key) const override;
+  [[nodiscard]] Result<Bytes> ledger(std::string_view key) const override;
 
-  using Entries = std::vector<std::pair<Hlc, std::string>>;
   // Records of `origin` in (after, through], ascending, until their bytes reach bytes_max; at least
   // one if there is one.
   [[nodiscard]] Result<Entries> read_entries(const Origin& origin, Hlc after, Hlc through,
-                                             size_t bytes_max) const;
+                                             size_t bytes_max) const override;
   // Origins of which at least one record is kept, ascending.
-  [[nodiscard]] Result<std::vector<Origin>> origins() const;
-  [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const;  // 0: none kept
-  [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const;   // 0: none kept
+  [[nodiscard]] Result<std::vector<Origin>> origins() const override;
+  [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const override;  // 0: none kept
+  [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const override;   // 0: none kept
   // All prepares, in stamp order.
-  [[nodiscard]] Result<Entries> scan_prepares() const;
+  [[nodiscard]] Result<Entries> scan_prepares() const override;
   // The newest `count` of the ledger, newest first: key, bytes.
-  using Pairs = std::vector<std::pair<std::string, std::string>>;
-  [[nodiscard]] Result<Pairs> latest_ledger(size_t count) const;
-  [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const;
+  [[nodiscard]] Result<Pairs> latest_ledger(size_t count) const override;
+  [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const override;
 
   // Scans that stop and go on: `cursor` empty starts; the result is the cursor for the next call,
   // empty at the end. At most `count` items a call. Rows written in between may or may not be seen.
-  using RowVisitor = std::function<void(std::string_view ns, std::string_view canonical_id,
-                                        std::string_view bytes)>;
   [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
-                                              const RowVisitor& visit) const;
-  using PairVisitor = std::function<void(std::string_view key, std::string_view bytes)>;
+                                              const RowVisitor& visit) const override;
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
-                                                 const PairVisitor& visit) const;
+                                                 const PairVisitor& visit) const override;
 
-  [[nodiscard]] Usage usage() const;
+  [[nodiscard]] Usage usage() const override;
   [[nodiscard]] const std::string& dir() const { return dir_; }
 
  private:

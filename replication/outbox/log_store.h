@@ -1,0 +1,58 @@
+// What the replica, the applier and recovery need of the durable state, as a port: Database is the
+// one in life, MemoryLogStore the one where RocksDB is in the way (ThreadSanitizer cannot see into
+// it). Meaning, errors and threads are as database.h says of the methods of the same name.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/stamp.h"
+
+namespace outrigger::outbox {
+
+class Batch;
+struct Usage;
+
+class LogStore : public LogPort {
+ public:
+  using Bytes = std::optional<std::string>;
+  using Entries = std::vector<std::pair<Hlc, std::string>>;
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  using RowVisitor = std::function<void(std::string_view ns, std::string_view canonical_id,
+                                        std::string_view bytes)>;
+  using PairVisitor = std::function<void(std::string_view key, std::string_view bytes)>;
+
+  [[nodiscard]] virtual Status write(Batch&& batch) = 0;
+  [[nodiscard]] virtual Status admit() const = 0;
+  [[nodiscard]] virtual std::optional<Error> fenced() const = 0;
+
+  [[nodiscard]] virtual Result<Bytes> row(std::string_view ns,
+                                          std::string_view canonical_id) const = 0;
+  [[nodiscard]] virtual Result<Bytes> entry(const Origin& origin, Hlc hlc) const = 0;
+  [[nodiscard]] virtual Result<Bytes> retry(std::string_view key) const = 0;
+  [[nodiscard]] virtual Result<Bytes> meta(std::string_view key) const = 0;
+  [[nodiscard]] virtual Result<Bytes> ledger(std::string_view key) const = 0;
+
+  [[nodiscard]] virtual Result<Entries> read_entries(const Origin& origin, Hlc after, Hlc through,
+                                                     size_t bytes_max) const = 0;
+  [[nodiscard]] virtual Result<std::vector<Origin>> origins() const = 0;
+  [[nodiscard]] virtual Result<Hlc> first_entry(const Origin& origin) const = 0;
+  [[nodiscard]] virtual Result<Hlc> last_entry(const Origin& origin) const = 0;
+  [[nodiscard]] virtual Result<Entries> scan_prepares() const = 0;
+  [[nodiscard]] virtual Result<Pairs> latest_ledger(size_t count) const = 0;
+  [[nodiscard]] virtual Result<Pairs> scan_meta(std::string_view prefix) const = 0;
+  [[nodiscard]] virtual Result<std::string> scan_rows(std::string_view cursor, size_t count,
+                                                      const RowVisitor& visit) const = 0;
+  [[nodiscard]] virtual Result<std::string> scan_retries(std::string_view cursor, size_t count,
+                                                         const PairVisitor& visit) const = 0;
+  [[nodiscard]] virtual Usage usage() const = 0;
+};
+
+}  // namespace outrigger::outbox
