@@ -51,6 +51,7 @@ inline constexpr int kUnsupportedOpQueryCommand = 352;
 inline constexpr int kIngressRequestRateLimitExceeded = 462;
 inline constexpr int kNotWritablePrimary = 10107;
 inline constexpr int kBsonObjectTooLarge = 10334;
+inline constexpr int kLegacyOpQuery = 5739101;  // an OP_QUERY that is no command
 inline constexpr int kDuplicateKey = 11000;
 inline constexpr int kInterruptedAtShutdown = 11600;
 inline constexpr int kInterrupted = 11601;

@@ -21,10 +21,10 @@ class Framer {
 
   struct Step {
     Kind kind = Kind::kNeedMore;
-    MsgHeader header;      // kHeader, kMessage
-    Bytes message;         // kMessage: header included; see `next` for its lifetime
+    MsgHeader header;         // kHeader, kMessage
+    Bytes message;            // kMessage: header included; see `next` for its lifetime
     size_t bytes_needed = 0;  // kNeedMore: at least so many more make progress possible
-    WireError error;       // kError: the stream is beyond repair, close it
+    WireError error;          // kError: the stream is beyond repair, close it
   };
 
   // `message_bytes_max` refuses longer messages; lower it for clients that have not logged in yet.
@@ -36,14 +36,14 @@ class Framer {
   // error every further call repeats it.
   [[nodiscard]] Step next(Bytes& input);
 
-  // Takes at most the 16 header bytes off `input`; kNeedMore, kHeader or kError. Asking again before
-  // the message is consumed repeats the answer. Afterwards call `next` (whole) or `relay`.
+  // The next message's header: kNeedMore (all of `input` was taken), kHeader or kError. A header
+  // that lies whole in `input` is left there, so call `next` (whole) or `relay` with the same
+  // input. Asking again before the message is consumed repeats the answer.
   [[nodiscard]] Step next_header(Bytes& input);
 
-  // After kHeader: the next piece of that message, the header's own 16 bytes being the first piece;
-  // empty when `input` is used up. When `relay_left()` is 0 the message is complete and the framer
-  // stands at the next one. Each piece is valid like a message of `next`. Once begun, a message
-  // must be relayed to its end.
+  // After kHeader: the next piece of that message, header included; empty when `input` is used up.
+  // Once begun, a message must be relayed to its end: do { piece = relay(input); } while
+  // (relay_left() > 0), reading more in between. Each piece is valid like a message of `next`.
   [[nodiscard]] Bytes relay(Bytes& input);
   [[nodiscard]] size_t relay_left() const { return relay_left_; }
 
@@ -58,6 +58,7 @@ class Framer {
   size_t bytes_max_;
   std::string buffer_;      // front of a message that came in pieces
   bool delivered_ = false;  // buffer_ was handed out, its view dies with the next call
+  size_t announced_ = 0;    // length that next_header told; 0 once the message is begun
   size_t relay_left_ = 0;
   std::optional<WireError> error_;
 };

@@ -17,21 +17,20 @@ struct OpQuery {
   bool is_command = false;                // the collection is "$cmd"
   int32_t number_to_skip = 0;
   int32_t number_to_return = 0;
-  bson::Document command;                 // unwrapped from {$query: ..} or {query: ..}
-  bson::Document wrapper;                 // as sent; holds $readPreference when wrapped
+  bson::Document command;  // unwrapped from {$query: ..} or {query: ..}
+  bson::Document wrapper;  // as sent; holds $readPreference when wrapped
   bool wrapped = false;
 
   [[nodiscard]] std::string_view command_name() const;
   [[nodiscard]] bool exhaust() const { return (flags & 64) != 0; }
 };
 
-// Errors: 17 wrong lengths or opcode, 22 malformed document (both close the connection),
-// 40621 `$db` in the command.
+// Errors: 17 wrong lengths or opcode (closes), 22 malformed document, 40621 `$db` in the command.
 [[nodiscard]] WireResult<OpQuery> parse_op_query(Bytes message);
 
-// Nothing, or error 352 with mongod's text: not a command, or not one of hello isMaster ismaster
-// _isSelf authenticate buildInfo buildinfo saslStart saslContinue. Error 16979-like misuse
-// (numberToReturn not 1 or -1) is answered too.
+// Nothing, or the error and text of mongod 6.0: 352 for a command other than hello isMaster
+// ismaster _isSelf authenticate buildInfo buildinfo saslStart saslContinue, 5739101 for what is no
+// command (its reply is an OP_REPLY with kReplyQueryFailure), 16979 for numberToReturn not 1 or -1.
 [[nodiscard]] std::optional<WireError> refuse_op_query(const OpQuery& query);
 
 [[nodiscard]] std::string build_op_query(int32_t request_id, std::string_view database,

@@ -44,24 +44,30 @@ enum class Type : uint8_t {
   kMaxKey = 0x7f,
 };
 
-inline constexpr size_t kDocumentBytesMax = 16 * 1024 * 1024 + 16 * 1024;  // mongod's internal limit
-inline constexpr int kDepthMax = 200;  // mongod accepts 180 levels of nesting
+inline constexpr size_t kDocumentBytesMax =
+    16 * 1024 * 1024 + 16 * 1024;  // mongod's internal limit
+// Levels of nesting below the root that mongod reads (it stores 180, and answers for that itself).
+inline constexpr int kDepthMax = 200;
 
 class Document;
 
-// A borrowed value: its type and its bytes (without the name). Valid as long as the bytes behind it.
+// A borrowed value: its type and its bytes (without the name). Valid as long as the bytes behind
+// it.
 struct Value {
   Type type = Type::kNull;
   Bytes bytes;
 
   [[nodiscard]] bool is_number() const;  // int32, int64, double, decimal128
-  [[nodiscard]] bool is_container() const { return type == Type::kDocument || type == Type::kArray; }
+  [[nodiscard]] bool is_container() const {
+    return type == Type::kDocument || type == Type::kArray;
+  }
   // The accessors below require the matching type (asserted): check `type` first.
   [[nodiscard]] int32_t as_int32() const;
-  [[nodiscard]] int64_t as_int64() const;      // kInt64 only
-  [[nodiscard]] double as_double() const;      // kDouble only
-  [[nodiscard]] bool as_bool() const;          // kBool only
-  [[nodiscard]] std::string_view as_string() const;  // kString, kSymbol, kCode; without the final NUL
+  [[nodiscard]] int64_t as_int64() const;  // kInt64 only
+  [[nodiscard]] double as_double() const;  // kDouble only
+  [[nodiscard]] bool as_bool() const;      // kBool only
+  [[nodiscard]] std::string_view as_string()
+      const;                                   // kString, kSymbol, kCode; without the final NUL
   [[nodiscard]] Document as_document() const;  // kDocument, kArray
   // Any number (or bool) as an integer when it is one; nothing for other types and fractions.
   [[nodiscard]] std::optional<int64_t> to_int64() const;
@@ -100,10 +106,10 @@ class Document {
     bool malformed_ = false;
   };
 
-  Document() = default;                                  // the empty document
-  explicit Document(Bytes bytes) : bytes_(bytes) {}      // borrows; bytes as on the wire
+  Document() = default;                              // the empty document
+  explicit Document(Bytes bytes) : bytes_(bytes) {}  // borrows; bytes as on the wire
 
-  [[nodiscard]] Bytes bytes() const;                     // the 5 bytes of {} for a default one
+  [[nodiscard]] Bytes bytes() const;  // the 5 bytes of {} for a default one
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] Iterator end() const;
   [[nodiscard]] bool empty() const { return begin() == end(); }
@@ -129,8 +135,8 @@ struct OwnedValue {
 };
 
 // Checks that `bytes` are exactly one well-formed document: lengths, terminators, known types,
-// UTF-8 is not required (mongod does not), nesting at most depth_max. Iterative. Errors: kCorrupt
-// with the byte offset in the reason.
+// UTF-8 is not required (mongod does not), nesting at most depth_max levels below the root.
+// Iterative. Errors: kCorrupt, or kUnsupported for nesting, with the byte offset in the reason.
 [[nodiscard]] Status validate(Bytes bytes, int depth_max = kDepthMax);
 
 // The length in the first four bytes if a document could start here and fits, else nothing.

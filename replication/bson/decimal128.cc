@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 
 #include "config/result.h"
@@ -289,6 +290,30 @@ int compare(const Decimal128& a, const Decimal128& b) {
   const int magnitude = a_infinite || b_infinite ? (a_infinite ? 1 : 0) - (b_infinite ? 1 : 0)
                                                  : compare_magnitude(a, b);
   return sign(a) < 0 ? -magnitude : magnitude;
+}
+
+int compare(double a, const Decimal128& b) {
+  const Decimal128 rounded = Decimal128::from_double(a, Decimal128::kDigitsMax);
+  // Rounding keeps the order towards everything that has 34 digits itself, but for equality.
+  if (const int order = compare(rounded, b); order != 0) return order;
+  if (rounded.kind != Decimal128::Kind::kFinite || rounded.coefficient == 0) return 0;
+  // How far the double is from its own rounding. No double has more significant digits than 767.
+  constexpr int kDoubleDigits = 767;
+  char text[kDoubleDigits + 16];
+  std::snprintf(text, sizeof text, "%.*e", kDoubleDigits - 1, std::fabs(a));
+  Decimal128 cut;
+  const char* at = text;
+  for (int digits = 0; digits < Decimal128::kDigitsMax; ++at) {
+    if (*at < '0' || *at > '9') continue;
+    cut.coefficient = cut.coefficient * 10 + static_cast<uint128>(*at - '0');
+    ++digits;
+  }
+  // Cut and rounded have the same exponent, or rounding has carried into a new digit: then it went
+  // up as well, and the coefficients differ.
+  const bool rounded_up = cut.coefficient != rounded.coefficient;
+  const bool exact = !rounded_up && std::strspn(at, "0") == std::strcspn(at, "e");
+  const int magnitude = exact ? 0 : rounded_up ? -1 : 1;
+  return std::signbit(a) ? -magnitude : magnitude;
 }
 
 std::optional<int64_t> integer_of(const Decimal128& v) {

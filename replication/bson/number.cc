@@ -10,18 +10,17 @@ namespace {
 
 bool is_integer(const Value& v) { return v.type == Type::kInt32 || v.type == Type::kInt64; }
 
-int64_t integer(const Value& v) {
-  return v.type == Type::kInt32 ? v.as_int32() : v.as_int64();
-}
+int64_t integer(const Value& v) { return v.type == Type::kInt32 ? v.as_int32() : v.as_int64(); }
 
 double real(const Value& v) {
   return v.type == Type::kDouble ? v.as_double() : static_cast<double>(integer(v));
 }
 
-// `digits`: to how many a double is rounded, see Decimal128::from_double.
-Decimal128 decimal(const Value& v, int digits) {
+// A double is rounded to the digits that MongoDB's arithmetic takes from it.
+Decimal128 decimal(const Value& v) {
+  constexpr int kMixedDigits = 15;
   if (v.type == Type::kDecimal128) return Decimal128::from_bytes(v.bytes);
-  if (v.type == Type::kDouble) return Decimal128::from_double(v.as_double(), digits);
+  if (v.type == Type::kDouble) return Decimal128::from_double(v.as_double(), kMixedDigits);
   return Decimal128::from_int64(integer(v));
 }
 
@@ -33,8 +32,8 @@ Sum add_integers(const Value& a, const Value& b) {
     using Limits = std::numeric_limits<int64_t>;
     return {make_int64(x < 0 ? Limits::min() : Limits::max()), true};
   }
-  const bool narrow = a.type == Type::kInt32 && b.type == Type::kInt32 &&
-                      total == static_cast<int32_t>(total);
+  const bool narrow =
+      a.type == Type::kInt32 && b.type == Type::kInt32 && total == static_cast<int32_t>(total);
   return {narrow ? make_int32(static_cast<int32_t>(total)) : make_int64(total), false};
 }
 
@@ -56,8 +55,7 @@ Sum add(const Value& a, const Value& b) {
   OUTRIGGER_ASSERT(a.is_number() && b.is_number());
   if (is_integer(a) && is_integer(b)) return add_integers(a, b);
   if (a.type == Type::kDecimal128 || b.type == Type::kDecimal128) {
-    constexpr int kMixedDigits = 15;
-    const Decimal128 sum = add(decimal(a, kMixedDigits), decimal(b, kMixedDigits));
+    const Decimal128 sum = add(decimal(a), decimal(b));
     return {{Type::kDecimal128, sum.to_bytes()}, false};
   }
   const double sum = real(a) + real(b);
@@ -91,7 +89,9 @@ int compare_numbers(const Value& a, const Value& b) {
   OUTRIGGER_ASSERT(a.is_number() && b.is_number());
   if (is_integer(a) && is_integer(b)) return order(integer(a), integer(b));
   if (a.type == Type::kDecimal128 || b.type == Type::kDecimal128) {
-    return compare(decimal(a, Decimal128::kDigitsMax), decimal(b, Decimal128::kDigitsMax));
+    if (a.type == Type::kDouble) return compare(a.as_double(), decimal(b));
+    if (b.type == Type::kDouble) return -compare(b.as_double(), decimal(a));
+    return compare(decimal(a), decimal(b));
   }
   if (is_integer(a)) return compare_integer_to_double(integer(a), b.as_double());
   if (is_integer(b)) return -compare_integer_to_double(integer(b), a.as_double());

@@ -7,13 +7,12 @@ namespace outrigger::bson {
 namespace {
 
 constexpr size_t kInlineDepth = 208;
+constexpr const char* kTooDeep = "nested too deeply";
 
 class Validator {
  public:
   Validator(Bytes bytes, size_t depth_max)
-      : base_(bytes.data()), at_(bytes.data()), depth_max_(depth_max) {
-    if (depth_max_ > kInlineDepth) deep_.reserve(64);
-  }
+      : base_(bytes.data()), at_(bytes.data()), depth_max_(depth_max) {}
 
   // Null, or why the document is refused; `at()` is where.
   const char* run(Bytes bytes) {
@@ -40,7 +39,7 @@ class Validator {
 
   // Opens the document at at_, whose length is known to be right.
   const char* enter(const char* end) {
-    if (depth_ == depth_max_) return "nested too deeply";
+    if (depth_ == depth_max_) return kTooDeep;
     if (end[-1] != 0) return "document without terminator";
     if (depth_ >= kInlineDepth) deep_.resize(depth_ - kInlineDepth + 1);
     end_ = end - 1;
@@ -81,9 +80,10 @@ class Validator {
 }  // namespace
 
 Status validate(Bytes bytes, int depth_max) {
-  Validator validator(bytes, static_cast<size_t>(depth_max < 1 ? 1 : depth_max));
+  Validator validator(bytes, static_cast<size_t>(depth_max < 0 ? 0 : depth_max) + 1);
   if (const char* why = validator.run(bytes)) {
-    return fail(ErrorCode::kCorrupt, "read", "BSON document",
+    const auto code = why == kTooDeep ? ErrorCode::kUnsupported : ErrorCode::kCorrupt;
+    return fail(code, "read", "BSON document",
                 std::string(why) + " at byte " + std::to_string(validator.at()) + " of " +
                     std::to_string(bytes.size()));
   }
