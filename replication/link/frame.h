@@ -1,0 +1,47 @@
+// Frames: how messages are cut out of a byte stream. Every frame carries its length and a checksum
+// over everything but the checksum itself, so a flipped, lost or inserted byte ends the connection
+// instead of reaching a message decoder.
+//
+//   frame   = length:u32  crc:u32  type:u8  flags:u8  payload:(length - 2 bytes)
+//   length  = bytes behind the crc; 2 .. kFrameLengthMax
+//   crc     = CRC32C(length, type, flags, payload)
+//   All integers are little-endian. A "ping" with the 8-byte payload 01 00 .. 00:
+//     0a 00 00 00 | crc | 07 | 00 | 01 00 00 00 00 00 00 00
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/result.h"
+
+namespace outrigger::link {
+
+inline constexpr size_t kFrameHeaderBytes = 10;
+inline constexpr uint32_t kFrameLengthMax = 1024 * 1024;
+
+struct Frame {
+  uint8_t type = 0;
+  uint8_t flags = 0;
+  std::string_view payload;  // borrowed from the reader, until its next call
+};
+
+// Appends one frame to `out`. The payload must fit (an invariant of ours).
+void write_frame(std::string& out, uint8_t type, uint8_t flags, std::string_view payload);
+
+// Bytes in, frames out. Holds at most one incomplete frame and what was pushed behind it.
+class FrameReader {
+ public:
+  void push(std::string_view bytes);
+  // The next whole frame, nothing when more bytes are needed, kCorrupt for a length that cannot be
+  // (told as soon as it is seen, before anything is gathered) or a wrong checksum. After an error
+  // the reader is of no further use.
+  [[nodiscard]] Result<std::optional<Frame>> next();
+
+ private:
+  std::string buffer_;
+  size_t begin_ = 0;  // of what is not consumed yet
+};
+
+}  // namespace outrigger::link

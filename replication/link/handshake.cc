@@ -1,0 +1,158 @@
+#include "replication/link/handshake.h"
+
+#include <algorithm>
+
+#include "config/policy.h"
+
+namespace outrigger::link {
+namespace {
+
+using MaybeRefusal = std::optional<Refusal>;
+
+constexpr size_t kPolicyLinesShownMax = 20;
+
+Refusal refusal(RefuseCode code, std::string text) { return Refusal{code, std::move(text)}; }
+
+std::string range(const Hello& hello) {
+  std::string low = std::to_string(hello.version_min);
+  std::string high = std::to_string(hello.version_max);
+  return low == high ? low : low + " to " + high;
+}
+
+MaybeRefusal check_versions(const Hello& ours, const Hello& theirs) {
+  if (std::max(ours.version_min, theirs.version_min) <=
+      std::min(ours.version_max, theirs.version_max)) {
+    return std::nullopt;
+  }
+  return refusal(RefuseCode::kVersion, ours.site.site + " speaks link version " + range(ours) +
+                                           ", " + theirs.site.site + " speaks " + range(theirs) +
+                                           ": upgrade the older sidecar");
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+MaybeRefusal check_name(const SiteHello& ours, const SiteHello& theirs,
+                        const Expectation& expected) {
+  if (!expected.dialled_site.empty() && theirs.site != expected.dialled_site) {
+    return refusal(RefuseCode::kWrongSite,
+                   ours.site + " dialled " + expected.dialled_site + " and reached " + theirs.site +
+                       ": check peers.sites in the settings of " + ours.site);
+  }
+  // Before the list: a copied settings file would otherwise pass as "listed".
+  if (theirs.site == ours.site || theirs.site_id == ours.site_id) {
+    bool same_id = theirs.site_id == ours.site_id;
+    return refusal(RefuseCode::kClone,
+                   same_id ? "two sidecars (" + ours.site + ", " + theirs.site +
+                                 ") run with the same site id: one is a copy of the other's "
+                                 "data_dir, or the link leads back to itself. Stop one; give the "
+                                 "copy an empty data_dir"
+                           : "both sidecars are named " + ours.site + ": rename one");
+  }
+  if (!contains(ours.members, theirs.site)) {
+    return refusal(RefuseCode::kUnlisted, theirs.site + " is not listed in peers.sites of " +
+                                              ours.site + ": add it there, or stop dialling");
+  }
+  return std::nullopt;
+}
+
+MaybeRefusal check_certificate(const SiteHello& theirs, const Expectation& expected) {
+  if (!expected.certificate_names || contains(*expected.certificate_names, theirs.site)) {
+    return std::nullopt;
+  }
+  std::string names;
+  for (const std::string& name : *expected.certificate_names) {
+    names += (names.empty() ? "" : ", ") + clean_text(name);
+  }
+  return refusal(RefuseCode::kCertificate, "the sidecar that calls itself " + theirs.site +
+                                               " shows a certificate for " +
+                                               (names.empty() ? "no DNS name" : names) +
+                                               ": its subjectAltName must hold DNS:" + theirs.site);
+}
+
+MaybeRefusal check_identity(const SiteHello& theirs, const Expectation& expected) {
+  auto known = expected.known_sites.find(theirs.site);
+  if (known == expected.known_sites.end() || known->second == theirs.site_id) return std::nullopt;
+  return refusal(RefuseCode::kIdentityChanged,
+                 theirs.site + " was known as site id " + to_text(Origin{known->second, 0}) +
+                     " and now claims " + to_text(Origin{theirs.site_id, 0}) +
+                     ": its data_dir was replaced. Give it the old data_dir back");
+}
+
+std::string lists(const std::string& lister, const std::vector<std::string>& names,
+                  const std::string& other, const std::vector<std::string>& other_names) {
+  std::string only;
+  for (const std::string& name : names) {
+    if (!contains(other_names, name)) only += (only.empty() ? "" : ", ") + name;
+  }
+  return only.empty() ? only : lister + " lists " + only + ", " + other + " does not";
+}
+
+MaybeRefusal check_members(const SiteHello& ours, const SiteHello& theirs) {
+  std::string difference = member_difference(ours, theirs);
+  if (difference.empty()) return std::nullopt;
+  return refusal(RefuseCode::kMembers,
+                 difference + ": every site must list the same members (peers.sites)");
+}
+
+MaybeRefusal check_policy(const Hello& ours, const Hello& theirs) {
+  if (ours.site.policy_hash == theirs.site.policy_hash) return std::nullopt;
+  std::string text = ours.site.site + " and " + theirs.site.site +
+                     " have different replicate rules (policy hash " + ours.site.policy_hash +
+                     " and " + theirs.site.policy_hash + "); - is only at " + ours.site.site +
+                     ", + only at " + theirs.site.site + ":";
+  std::vector<std::string> difference = policy_difference(ours.policy_lines, theirs.policy_lines);
+  size_t shown = std::min(difference.size(), kPolicyLinesShownMax);
+  for (size_t i = 0; i < shown; ++i) text += "\n  " + clean_text(difference[i]);
+  if (shown < difference.size()) {
+    text += "\n  and " + std::to_string(difference.size() - shown) + " more";
+  }
+  return refusal(RefuseCode::kPolicy, std::move(text));
+}
+
+MaybeRefusal check_vectors(const SiteHello& ours, const SiteHello& theirs) {
+  for (const auto& [origin, floor] : ours.floor.entries()) {
+    if (theirs.applied.get(origin) >= floor) continue;
+    return refusal(RefuseCode::kBelowFloor,
+                   theirs.site + " needs records of origin " + to_text(origin) + " from " +
+                       to_text(Dot{theirs.applied.get(origin), origin}) + " on, but " + ours.site +
+                       " holds none below " + to_text(Dot{floor, origin}) + ": " + theirs.site +
+                       " must be set up again from a copy of the data");
+  }
+  for (const auto& [origin, stable] : theirs.stable.entries()) {
+    if (ours.applied.get(origin) >= stable) continue;
+    return refusal(RefuseCode::kRestored,
+                   ours.site + " lacks records of origin " + to_text(origin) + " that " +
+                       theirs.site + " knows it once had (up to " + to_text(Dot{stable, origin}) +
+                       "): the data_dir of " + ours.site +
+                       " was restored from an older copy. It must be set up again from a copy of "
+                       "the data before it may take part");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string member_difference(const SiteHello& a, const SiteHello& b) {
+  std::string only_a = lists(a.site, a.members, b.site, b.members);
+  std::string only_b = lists(b.site, b.members, a.site, a.members);
+  return only_a + (only_a.empty() || only_b.empty() ? "" : "; ") + only_b;
+}
+
+std::optional<Refusal> check_hello(const Hello& ours, const Hello& theirs,
+                                   const Expectation& expected) {
+  if (auto no = check_versions(ours, theirs)) return no;
+  if (auto no = check_name(ours.site, theirs.site, expected)) return no;
+  if (auto no = check_certificate(theirs.site, expected)) return no;
+  if (auto no = check_identity(theirs.site, expected)) return no;
+  if (auto no = check_members(ours.site, theirs.site)) return no;
+  if (auto no = check_policy(ours, theirs)) return no;
+  return check_vectors(ours.site, theirs.site);
+}
+
+uint32_t common_version(const Hello& ours, const Hello& theirs) {
+  return std::min(ours.version_max, theirs.version_max);
+}
+
+}  // namespace outrigger::link

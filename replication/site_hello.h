@@ -1,0 +1,24 @@
+// What a site says of itself when a link to another site opens.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "replication/stamp.h"
+#include "replication/version_vector.h"
+
+namespace outrigger {
+
+struct SiteHello {
+  std::string site;
+  SiteId site_id{};
+  uint64_t epoch = 0;
+  std::string policy_hash;
+  std::vector<std::string> members;  // sorted
+  VersionVector applied;             // durable
+  VersionVector stable;
+  VersionVector floor;  // per origin: records at or below it are no longer held
+};
+
+}  // namespace outrigger
