@@ -1,0 +1,125 @@
+"""A real mongod of its own for a test: standalone or a single-member replica set, with or without
+authentication. What it keeps survives stop, kill and start."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pymongo
+import pymongo.errors
+
+from process import Process
+from waiting import free_port, wait_until
+
+REPLICA_SET = "rs0"
+ROOT_USER, ROOT_PASSWORD = "root", "root-password"
+
+
+def mongod_program():
+    """OUTRIGGER_MONGOD, else mongod on PATH; `tools/setup --print-env` knows where one is."""
+    program = os.environ.get("OUTRIGGER_MONGOD") or shutil.which("mongod")
+    assert program, 'no mongod: run eval "$(tools/setup --print-env)"'
+    return program
+
+
+class RealMongod:
+    def __init__(self, directory, replica_set=True, auth=False, parameters=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.replica_set = replica_set
+        self.auth = auth
+        self.port = free_port()
+        self.data_dir = self.directory / "data"
+        self.data_dir.mkdir(exist_ok=True)
+        self._clients = []
+        self._set_up = False
+        self.process = Process(self._arguments(parameters or {}), self.directory / "mongod.log")
+
+    def _arguments(self, parameters):
+        arguments = [mongod_program(), "--port", self.port, "--bind_ip", "127.0.0.1",
+                     "--dbpath", self.data_dir, "--wiredTigerCacheSizeGB", "0.25",
+                     "--nounixsocket"]
+        parameters = {"diagnosticDataCollectionEnabled": "false", **parameters}
+        for name, value in parameters.items():
+            arguments += ["--setParameter", f"{name}={value}"]
+        if self.replica_set:
+            arguments += ["--replSet", REPLICA_SET]
+        if self.auth:
+            arguments.append("--auth")
+            if self.replica_set:
+                arguments += ["--keyFile", self._key_file()]
+        return arguments
+
+    def _key_file(self):
+        path = self.directory / "keyfile"
+        path.write_text("only" + "local" * 4)
+        path.chmod(0o600)
+        return path
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def uri(self, user=None, password=None):
+        """For a driver or for store.uri of a sidecar; without a user: root when auth is on."""
+        if self.auth and user is None:
+            user, password = ROOT_USER, ROOT_PASSWORD
+        credentials = f"{user}:{password}@" if user else ""
+        options = f"?replicaSet={REPLICA_SET}" if self.replica_set else "?directConnection=true"
+        return f"mongodb://{credentials}{self.address}/{options}"
+
+    def client(self, **options):
+        """A PyMongo client straight to this mongod; closed when the mongod is discarded."""
+        return self._keep(pymongo.MongoClient(
+            self.uri(), **{"serverSelectionTimeoutMS": 20000, **options}))
+
+    def _keep(self, client):
+        self._clients.append(client)
+        return client
+
+    def start(self):
+        """Returns once writes are possible."""
+        self.process.start()
+        bare = pymongo.MongoClient(self.address, directConnection=True,
+                                   serverSelectionTimeoutMS=1000)
+        try:
+            self._wait_for(bare, lambda hello: True)
+            if not self._set_up and self.replica_set:
+                member = {"_id": 0, "host": self.address}
+                bare.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+            self._wait_for(bare, lambda hello: hello.get("isWritablePrimary"))
+            if not self._set_up and self.auth:
+                bare.admin.command("createUser", ROOT_USER, pwd=ROOT_PASSWORD, roles=["root"])
+            self._set_up = True
+        finally:
+            bare.close()
+        return self
+
+    def _wait_for(self, bare, condition):
+        def answers():
+            assert self.process.is_running(), "mongod ended:\n" + self.process.log_tail()
+            try:
+                return condition(bare.admin.command("hello"))
+            except pymongo.errors.PyMongoError:
+                return False
+        wait_until(answers, self.process.log_tail, timeout_s=60)
+
+    def add_user(self, user, password, roles):
+        self.client().admin.command("createUser", user, pwd=password, roles=roles)
+
+    def stop(self):
+        return self.process.stop()
+
+    def kill(self):
+        """kill -9: what was not journaled yet is lost."""
+        self.process.kill()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def discard(self):
+        for client in self._clients:
+            client.close()
+        self.process.kill()
+        shutil.rmtree(self.data_dir, ignore_errors=True)

@@ -1,0 +1,147 @@
+"""One `outrigger` process with its settings file, its logs and its admin port."""
+
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import yaml
+
+from process import Process
+from waiting import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def program(name="outrigger"):
+    """From build/<OUTRIGGER_BUILD>/, release by default."""
+    path = ROOT / "build" / os.environ.get("OUTRIGGER_BUILD", "release") / name
+    assert path.exists(), f"{path} is not there: run tools/build"
+    return path
+
+
+def merged(base, changes):
+    """base with changes laid over it, mapping by mapping; None removes a key."""
+    result = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+class Sidecar:
+    def __init__(self, directory, site, store_uri, settings=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.site = site
+        self.proxy_port = free_port()
+        self.peer_port = free_port()
+        self.admin_port = free_port()
+        self.data_dir = self.directory / "state"
+        self.config_path = self.directory / "outrigger.yaml"
+        self.settings = merged({
+            "site": site,
+            "data_dir": str(self.data_dir),
+            "store": {"uri": store_uri},
+            "proxy": {"listen": f"127.0.0.1:{self.proxy_port}"},
+            "peers": {"listen": f"127.0.0.1:{self.peer_port}"},
+            "admin": {"listen": f"127.0.0.1:{self.admin_port}"},
+            "log": {"level": "debug"},
+        }, settings or {})
+        self.process = Process([program(), "--config", self.config_path],
+                               self.directory / "outrigger.log")
+
+    def write_settings(self, changes=None):
+        self.settings = merged(self.settings, changes or {})
+        self.config_path.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+
+    def check(self):
+        """`outrigger --check`: (exit code, everything it printed)."""
+        self.write_settings()
+        result = subprocess.run([program(), "--config", self.config_path, "--check"], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+        return result.returncode, result.stdout
+
+    def start(self, wait_ready=True, timeout_s=60):
+        self.write_settings()
+        self.process.start()
+        if wait_ready:
+            self.wait_ready(timeout_s)
+        return self
+
+    def wait_ready(self, timeout_s=60):
+        def ready_or_dead():
+            assert self.process.is_running(), "outrigger ended:\n" + self.process.log_tail()
+            return self.is_ready()
+        wait_until(ready_or_dead, lambda: "ready\n" + self.process.log_tail(), timeout_s)
+
+    def is_ready(self):
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path):
+        """(HTTP status, body) from the admin port; (0, why) when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://{self.admin_address}{path}", timeout=10) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def get_json(self, path):
+        status, body = self.get(path)
+        assert status == 200, f"{path}: {status} {body}"
+        return json.loads(body)
+
+    def status(self):
+        return self.get_json("/status")
+
+    def conflicts(self, limit=100):
+        return self.get_json(f"/conflicts?limit={limit}")
+
+    def metric(self, name, **labels):
+        """The sum of all samples of `name` (without the prefix outrigger_) that carry `labels`."""
+        status, body = self.get("/metrics")
+        assert status == 200, body
+        total = 0.0
+        for line in body.splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.split("{")[0] != "outrigger_" + name:
+                continue
+            if all(f'{label}="{wanted}"' in sample for label, wanted in labels.items()):
+                total += float(value)
+        return total
+
+    @property
+    def proxy_address(self):
+        return f"127.0.0.1:{self.proxy_port}"
+
+    @property
+    def admin_address(self):
+        return f"127.0.0.1:{self.admin_port}"
+
+    def wait_log(self, text, timeout_s=30):
+        wait_until(lambda: text in self.process.log_text(),
+                   lambda: f"'{text}' in the log\n" + self.process.log_tail(), timeout_s)
+
+    def stop(self):
+        """SIGTERM; a clean end is exit code 0, which sanitizers turn into another one."""
+        code = self.process.stop()
+        assert code == 0, f"exit code {code}\n" + self.process.log_tail()
+
+    def kill(self):
+        self.process.kill()
+
+    def restart(self):
+        if self.process.is_running():
+            self.stop()
+        return self.start()
+
+    def discard(self):
+        self.process.kill()
