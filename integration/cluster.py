@@ -9,7 +9,7 @@ from documents import difference, dump
 from line import Line
 from real_mongod import RealMongod
 from sidecar import ROOT, Sidecar, merged
-from waiting import wait_until
+from waiting import close_all, wait_until
 
 
 class Site:
@@ -44,8 +44,7 @@ class Site:
         return self.status()["vector"]
 
     def discard(self):
-        for client in self._clients:
-            client.close()
+        close_all(self._clients)
         self.sidecar.discard()
         self.mongod.discard()
 

@@ -9,7 +9,7 @@ import pymongo
 import pymongo.errors
 
 from process import Process
-from waiting import free_port, wait_until
+from waiting import close_all, free_port, wait_until
 
 REPLICA_SET = "rs0"
 ROOT_USER, ROOT_PASSWORD = "root", "root-password"
@@ -119,7 +119,6 @@ class RealMongod:
         return self.start()
 
     def discard(self):
-        for client in self._clients:
-            client.close()
+        close_all(self._clients)
         self.process.kill()
         shutil.rmtree(self.data_dir, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import threading
 import time
 
 
@@ -37,3 +38,10 @@ def free_port():
                 continue
         _given.add(port)
         return port
+
+
+def close_all(clients):
+    """Closes PyMongo clients without waiting: with its server gone, one takes 20 s for that."""
+    for client in clients:
+        threading.Thread(target=client.close, daemon=True).start()
+    clients.clear()
