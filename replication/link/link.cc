@@ -163,6 +163,7 @@ void Link::on_frame(const Frame& frame) {
     if (type == MessageType::kWelcome) return on_welcome(frame.payload);
     return protocol_error("message " + std::to_string(frame.type) + " before a welcome");
   }
+  if (!known) return;
   if (in_batch_ && type != MessageType::kBatch) {
     return protocol_error("message " + std::to_string(frame.type) + " inside a batch");
   }
