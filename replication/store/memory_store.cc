@@ -1,0 +1,251 @@
+#include "replication/store/memory_store.h"
+
+#include <algorithm>
+
+#include "replication/store/memory_document.h"
+
+namespace outrigger {
+namespace {
+
+constexpr size_t kDocumentBytesMax = 16 * 1024 * 1024;
+const std::string kOwnSession = "memory-store-own";  // 16 bytes
+
+WriteOutcome rejected(int32_t code, std::string message) {
+  return {WriteOutcome::Kind::kRejected, code, std::move(message)};
+}
+
+std::string with_id(const StoreWrite& write) {
+  const bson::Document document(write.document);
+  if (document.has("_id")) return write.document;
+  return bson::Writer().value("_id", write.id).append_all(document).finish();
+}
+
+bool starts_with(const Path& path, const Path& prefix) {
+  return path.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), path.begin());
+}
+
+bool paths_conflict(const StoreWrite& write) {
+  std::vector<Path> paths = write.unset;
+  for (const StoreWrite::Set& set : write.set) paths.push_back(set.path);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    for (size_t j = 0; j < paths.size(); ++j) {
+      if (i != j && starts_with(paths[i], paths[j])) return true;
+    }
+  }
+  return false;
+}
+
+bool has_plain_paths(const StoreWrite& write) {
+  return std::all_of(write.unset.begin(), write.unset.end(), is_dotted_path) &&
+         std::all_of(write.set.begin(), write.set.end(),
+                     [](const StoreWrite::Set& s) { return is_dotted_path(s.path); });
+}
+
+int rank(const StoreWrite& write) {
+  switch (write.kind) {
+    case StoreWrite::Kind::kRemove:
+      return 0;
+    case StoreWrite::Kind::kUpdate:
+      return 1;
+    case StoreWrite::Kind::kReplaceOrInsert:
+      break;
+  }
+  return 2;
+}
+
+}  // namespace
+
+MemoryStore::MemoryStore() {
+  info_.kind = StoreKind::kSingleMember;
+  info_.set_name = "rs0";
+  info_.hosts = {"memory:27017"};
+  info_.me = "memory:27017";
+  info_.version = "6.0.5";
+  info_.wire_version_max = 17;
+  info_.process_id = std::string(12, 'p');
+  info_.writable = true;
+  info_.session_timeout_minutes = 30;
+}
+
+MemoryStore::Key MemoryStore::key(const std::string& ns, const bson::Value& id) {
+  return {ns, canonical_key(id)};
+}
+
+Status MemoryStore::admit(const std::string& step) {
+  if (failures_left_ == 0) return {};
+  --failures_left_;
+  return fail(failure_, step, "memory store", "told to fail");
+}
+
+Status MemoryStore::ping() {
+  const std::lock_guard lock(mutex_);
+  return admit("ping store");
+}
+
+Status MemoryStore::wait_available(Duration) {
+  const std::lock_guard lock(mutex_);
+  return admit("wait for store");
+}
+
+Result<StoreInfo> MemoryStore::info() {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("look at store"); !ok) return tl::unexpected<Error>(ok.error());
+  return info_;
+}
+
+Result<std::vector<std::string>> MemoryStore::missing_rights() {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("check rights on store"); !ok) return tl::unexpected<Error>(ok.error());
+  return missing_rights_;
+}
+
+Result<std::vector<std::optional<std::string>>> MemoryStore::read(
+    const std::string& ns, std::span<const bson::OwnedValue> ids) {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("read documents"); !ok) return tl::unexpected<Error>(ok.error());
+  reads_ += ids.size();
+  std::vector<std::optional<std::string>> found;
+  for (const bson::OwnedValue& id : ids) {
+    const auto it = documents_.find(key(ns, id.view()));
+    found.push_back(it == documents_.end() ? std::nullopt : std::optional(it->second));
+  }
+  return found;
+}
+
+Result<std::vector<WriteOutcome>> MemoryStore::apply(std::span<const StoreWrite> writes) {
+  const std::string step = "apply to store";
+  const std::lock_guard lock(mutex_);
+  if (!std::all_of(writes.begin(), writes.end(), has_plain_paths)) {
+    return fail(ErrorCode::kInvalidArgument, step, "memory store",
+                "a path that cannot be written with dots", "replace the whole document");
+  }
+  if (auto ok = admit(step); !ok) return tl::unexpected<Error>(ok.error());
+  std::vector<size_t> order(writes.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(std::string_view(writes[a].ns), rank(writes[a])) <
+           std::pair(std::string_view(writes[b].ns), rank(writes[b]));
+  });
+  std::vector<WriteOutcome> outcomes(writes.size());
+  ++applies_;
+  for (const size_t i : order) {
+    if (crash_after_ && (*crash_after_)-- == 0) {
+      crash_after_.reset();
+      return fail(ErrorCode::kUnavailable, step, "memory store", "told to crash");
+    }
+    outcomes[i] = apply_one(writes[i]);
+  }
+  return outcomes;
+}
+
+WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
+  const Key at = key(write.ns, write.id.view());
+  ++applied_;
+  if (write.kind == StoreWrite::Kind::kRemove) {
+    documents_.erase(at);
+    return {};
+  }
+  const auto there = documents_.find(at);
+  if (write.kind == StoreWrite::Kind::kUpdate && there == documents_.end()) {
+    return {WriteOutcome::Kind::kNotMatched, 0, {}};
+  }
+  if (const auto no = rejected_.find(at); no != rejected_.end()) return no->second;
+  std::string document;
+  if (write.kind == StoreWrite::Kind::kReplaceOrInsert) {
+    document = with_id(write);
+  } else {
+    document = there->second;
+    if (auto outcome = update(write, document); !outcome.ok()) return outcome;
+  }
+  if (document.size() > kDocumentBytesMax) return rejected(10334, "larger than 16 MiB");
+  documents_[at] = std::move(document);
+  return {};
+}
+
+WriteOutcome MemoryStore::update(const StoreWrite& write, std::string& document) {
+  if (paths_conflict(write)) return rejected(40, "two paths conflict");
+  for (const StoreWrite::Set& set : write.set) {
+    auto next = with_field(bson::Document(document), set.path, set.value.view());
+    if (!next) return rejected(28, "a value stands on the path " + dotted(set.path));
+    document = std::move(*next);
+  }
+  for (const Path& path : write.unset) document = without_field(bson::Document(document), path);
+  return {};
+}
+
+std::vector<std::string> MemoryStore::own_sessions() const {
+  const std::lock_guard lock(mutex_);
+  if (info_.kind == StoreKind::kStandalone || applies_ == 0) return {};
+  return {kOwnSession};
+}
+
+Result<std::vector<NamespaceCount>> MemoryStore::replicated_namespaces(
+    const NamespaceFilter& filter) {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("list collections"); !ok) return tl::unexpected<Error>(ok.error());
+  std::map<std::string, int64_t> counted;
+  for (const auto& [at, bytes] : documents_) ++counted[at.first];
+  std::vector<NamespaceCount> found;
+  for (const auto& [ns, documents] : counted) {
+    if (filter(ns)) found.push_back({ns, documents});
+  }
+  return found;
+}
+
+Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("look at collection"); !ok) return tl::unexpected<Error>(ok.error());
+  if (const auto it = collections_.find(ns); it != collections_.end()) return it->second;
+  const auto first = documents_.lower_bound({ns, ""});
+  if (first == documents_.end() || first->first.first != ns) return CollectionInfo{};
+  CollectionInfo info;
+  info.type = CollectionInfo::Type::kCollection;
+  info.uuid = std::string(16, 'u');
+  return info;
+}
+
+Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const std::string> clients,
+                          Duration) {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("fence store"); !ok) return ok;
+  const auto among = [](std::span<const std::string> all, const std::string& one) {
+    return !one.empty() && std::find(all.begin(), all.end(), one) != all.end();
+  };
+  bool left = false;
+  std::erase_if(running_, [&](const Running& op) {
+    if (!among(lsid_ids, op.lsid_id) && !among(clients, op.client)) return false;
+    left = left || op.stubborn;
+    return !op.stubborn;
+  });
+  if (left) return fail(ErrorCode::kTimeout, "fence store", "memory store", "an operation does not end");
+  return {};
+}
+
+Result<Timestamp> MemoryStore::last_oplog_time() {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("read oplog time"); !ok) return tl::unexpected<Error>(ok.error());
+  if (info_.kind == StoreKind::kStandalone) {
+    return fail(ErrorCode::kUnsupported, "read oplog time", "memory store", "a standalone has no oplog");
+  }
+  return oplog_.empty() ? oldest_oplog_ : oplog_.back().at;
+}
+
+Result<std::vector<OplogWrite>> MemoryStore::oplog_since(Timestamp since,
+                                                         std::span<const std::string> lsid_ids) {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("read oplog"); !ok) return tl::unexpected<Error>(ok.error());
+  if (info_.kind == StoreKind::kStandalone) {
+    return fail(ErrorCode::kUnsupported, "read oplog", "memory store", "a standalone has no oplog");
+  }
+  if (since < oldest_oplog_) {
+    return fail(ErrorCode::kNotFound, "read oplog", "memory store", "it no longer reaches back that far");
+  }
+  std::vector<OplogWrite> found;
+  for (const OplogWrite& write : oplog_) {
+    const bool asked = std::find(lsid_ids.begin(), lsid_ids.end(), write.lsid_id) != lsid_ids.end();
+    if (asked && write.at >= since) found.push_back(write);
+  }
+  return found;
+}
+
+}  // namespace outrigger

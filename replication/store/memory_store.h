@@ -1,0 +1,104 @@
+// A Store in memory, for unit tests and for the simulator: documents as BSON bytes, plus verbs to
+// make it refuse, fail, crash half way, or hold what recovery would find.
+//
+// Thread-safe, so that a test may look or write (as the app would) while an applier works on it.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+class MemoryStore final : public Store {
+ public:
+  MemoryStore();
+
+  // ---- Store
+  [[nodiscard]] Status ping() override;
+  [[nodiscard]] Status wait_available(Duration timeout) override;
+  [[nodiscard]] Result<StoreInfo> info() override;
+  [[nodiscard]] Result<std::vector<std::string>> missing_rights() override;
+  [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
+      const std::string& ns, std::span<const bson::OwnedValue> ids) override;
+  [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
+      std::span<const StoreWrite> writes) override;
+  [[nodiscard]] std::vector<std::string> own_sessions() const override;
+  [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
+      const NamespaceFilter& filter) override;
+  [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns) override;
+  [[nodiscard]] Status fence(std::span<const std::string> lsid_ids,
+                             std::span<const std::string> clients, Duration timeout) override;
+  [[nodiscard]] Result<Timestamp> last_oplog_time() override;
+  [[nodiscard]] Result<std::vector<OplogWrite>> oplog_since(
+      Timestamp since, std::span<const std::string> lsid_ids) override;
+
+  // ---- the app's side: documents as bytes, with an _id
+  void put(const std::string& ns, const std::string& document);
+  void remove(const std::string& ns, const bson::OwnedValue& id);
+  [[nodiscard]] std::optional<std::string> document(const std::string& ns,
+                                                    const bson::OwnedValue& id) const;
+  [[nodiscard]] std::vector<std::string> documents(const std::string& ns) const;  // by canonical key
+  [[nodiscard]] size_t size() const;  // documents in all namespaces
+
+  // ---- trouble
+  // Writes that would leave this document in the store are rejected, until allow().
+  void reject(const std::string& ns, const bson::OwnedValue& id, int32_t code = 121,
+              const std::string& message = "Document failed validation");
+  void allow(const std::string& ns, const bson::OwnedValue& id);
+  // The next `calls` calls (not counting own_sessions) fail and do nothing.
+  void fail_next(size_t calls, ErrorCode code = ErrorCode::kUnavailable);
+  // The next apply() does this many of its writes, then fails with kUnavailable.
+  void crash_after(size_t writes);
+
+  // ---- what there is
+  void set_info(StoreInfo info);  // starts as a writable single-member set
+  void set_missing_rights(std::vector<std::string> rights);
+  void set_collection(const std::string& ns, CollectionInfo info);  // overrides what is derived
+
+  // ---- what recovery finds
+  void add_oplog(OplogWrite write);       // last_oplog_time() is the newest one's
+  void cut_oplog(Timestamp oldest);       // nothing before it is held any more
+  // An operation left running; fence() removes it when it matches, unless it is stubborn.
+  void add_running(const std::string& lsid_id, const std::string& client, bool stubborn = false);
+  [[nodiscard]] size_t running() const;
+
+  // ---- what happened
+  [[nodiscard]] size_t reads() const;    // documents asked for
+  [[nodiscard]] size_t applied() const;  // writes done
+  [[nodiscard]] size_t applies() const;  // calls of apply() that did not fail before their first write
+
+ private:
+  using Key = std::pair<std::string, std::string>;  // ns, canonical _id
+  struct Running {
+    std::string lsid_id;
+    std::string client;
+    bool stubborn = false;
+  };
+
+  [[nodiscard]] Status admit(const std::string& step);
+  [[nodiscard]] WriteOutcome apply_one(const StoreWrite& write);
+  [[nodiscard]] WriteOutcome update(const StoreWrite& write, std::string& document);
+  static Key key(const std::string& ns, const bson::Value& id);
+
+  mutable std::mutex mutex_;  // guards all below
+  std::map<Key, std::string> documents_;
+  std::map<Key, WriteOutcome> rejected_;
+  std::map<std::string, CollectionInfo> collections_;
+  std::vector<std::string> missing_rights_;
+  std::vector<OplogWrite> oplog_;
+  std::vector<Running> running_;
+  StoreInfo info_;
+  Timestamp oldest_oplog_;
+  size_t failures_left_ = 0;
+  ErrorCode failure_ = ErrorCode::kUnavailable;
+  std::optional<size_t> crash_after_;
+  size_t reads_ = 0;
+  size_t applied_ = 0;
+  size_t applies_ = 0;
+};
+
+}  // namespace outrigger

@@ -1,0 +1,194 @@
+// What the store holds and what our user may do with it.
+#include <array>
+
+#include "replication/store/mongo_client.h"
+#include "replication/store/mongo_store.h"
+
+namespace outrigger {
+namespace {
+
+using mongo::integer;
+using mongo::sub;
+using mongo::text;
+using mongo::truthy;
+
+bool has_action(const bson::Document& privilege, std::string_view action) {
+  for (const bson::Element& e : sub(privilege, "actions")) {
+    if (e.value.type != bson::Type::kString) continue;
+    if (e.value.as_string() == action || e.value.as_string() == "anyAction") return true;
+  }
+  return false;
+}
+
+// "" as a name in a privilege stands for every database (but local and config) or collection.
+enum class Where : uint8_t { kCluster, kLocalOplog, kEveryDatabase };
+
+bool covers(const bson::Document& resource, Where where) {
+  if (truthy(resource, "anyResource")) return true;
+  if (where == Where::kCluster) return truthy(resource, "cluster");
+  if (!resource.has("db") || !resource.has("collection")) return false;
+  const std::string database = text(resource, "db");
+  const std::string collection = text(resource, "collection");
+  if (where == Where::kEveryDatabase) return database.empty() && collection.empty();
+  if (collection == "oplog.rs") return database.empty() || database == "local";
+  return database == "local" && collection.empty();
+}
+
+bool granted(const bson::Document& privileges, Where where, std::string_view action) {
+  for (const bson::Element& e : privileges) {
+    if (!e.value.is_container()) continue;
+    const bson::Document privilege = e.value.as_document();
+    if (covers(sub(privilege, "resource"), where) && has_action(privilege, action)) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> missing_among(const bson::Document& privileges, bool replica_set) {
+  std::vector<std::string> missing;
+  if (!granted(privileges, Where::kCluster, "killAnySession")) {
+    missing.emplace_back("killAnySession on the cluster (in role hostManager)");
+  }
+  if (!granted(privileges, Where::kCluster, "inprog")) {
+    missing.emplace_back("inprog on the cluster (in role clusterMonitor)");
+  }
+  if (replica_set && !granted(privileges, Where::kLocalOplog, "find")) {
+    missing.emplace_back("find on the database local (role read on local)");
+  }
+  for (const char* action : {"find", "insert", "update", "remove"}) {
+    if (granted(privileges, Where::kEveryDatabase, action)) continue;
+    missing.emplace_back("reading and writing every database (role readWriteAnyDatabase)");
+    break;
+  }
+  return missing;
+}
+
+CollectionInfo describe(const bson::Document& listed) {
+  CollectionInfo info;
+  const std::string type = text(listed, "type");
+  const bson::Document options = sub(listed, "options");
+  info.type = type == "view"         ? CollectionInfo::Type::kView
+              : type == "timeseries" ? CollectionInfo::Type::kTimeSeries
+                                     : CollectionInfo::Type::kCollection;
+  info.capped = truthy(options, "capped");
+  info.clustered = options.has("clusteredIndex");
+  const bson::Document collation = sub(options, "collation");
+  info.simple_collation = collation.empty() || text(collation, "locale") == "simple";
+  info.uuid = mongo::binary(sub(listed, "info"), "uuid");
+  return info;
+}
+
+std::string list_collections(const std::optional<std::string>& name) {
+  bson::Writer list;
+  list.int32("listCollections", 1);
+  if (name) list.open_document("filter").string("name", *name).close();
+  return list.finish();
+}
+
+bool is_own_database(std::string_view name) {
+  return name == "admin" || name == "local" || name == "config";
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> MongoStore::missing_rights() {
+  const std::string step = "check rights on store";
+  auto of_kind = kind();
+  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
+  bson::Writer ask;
+  ask.int32("connectionStatus", 1).boolean("showPrivileges", true);
+  auto status = client_->must("admin", ask.finish(), step);
+  if (!status) return tl::unexpected<Error>(status.error());
+  const bson::Document auth = sub(status->document(), "authInfo");
+  if (sub(auth, "authenticatedUsers").empty()) {
+    // Nobody is logged in: without authentication everything is allowed, with it nothing is.
+    auto tried = client_->run(
+        "admin", bson::Writer().int32("listDatabases", 1).boolean("nameOnly", true).finish());
+    if (!tried) return tl::unexpected<Error>(tried.error());
+    if (tried->ok) return std::vector<std::string>{};
+  }
+  return missing_among(sub(auth, "authenticatedUserPrivileges"), *of_kind != StoreKind::kStandalone);
+}
+
+Result<int64_t> MongoStore::count(const std::string& database, const std::string& collection) {
+  const std::string step = "count documents";
+  auto reply = client_->must(database, bson::Writer().string("count", collection).finish(), step);
+  if (!reply) return tl::unexpected<Error>(reply.error());
+  const int64_t counted = integer(reply->document(), "n");
+  if (counted > 0) return counted;
+  // After an unclean shutdown the count can be wrong; whether there is one cannot.
+  int64_t seen = 0;
+  auto looked = client_->each(
+      database, bson::Writer().string("find", collection).int32("limit", 1).finish(), step,
+      [&](const bson::Document&) {
+        ++seen;
+        return true;
+      });
+  if (!looked) return tl::unexpected<Error>(looked.error());
+  return seen;
+}
+
+Status MongoStore::list_namespaces(const std::string& database, const NamespaceFilter& filter,
+                                   std::vector<NamespaceCount>& into) {
+  std::vector<std::string> collections;
+  auto listed = client_->each(database, list_collections(std::nullopt), "list collections",
+                              [&](const bson::Document& d) {
+                                const std::string name = text(d, "name");
+                                const bool ours = describe(d).type == CollectionInfo::Type::kCollection &&
+                                                  !name.starts_with("system.") &&
+                                                  filter(database + "." + name);
+                                if (ours) collections.push_back(name);
+                                return true;
+                              });
+  if (!listed) return listed;
+  for (const std::string& collection : collections) {
+    auto documents = count(database, collection);
+    if (!documents) return tl::unexpected<Error>(documents.error());
+    if (*documents > 0) into.push_back({database + "." + collection, *documents});
+  }
+  return {};
+}
+
+Result<std::vector<NamespaceCount>> MongoStore::replicated_namespaces(
+    const NamespaceFilter& filter) {
+  bson::Writer list;
+  list.int32("listDatabases", 1).boolean("nameOnly", true);
+  auto databases = client_->must("admin", list.finish(), "list databases");
+  if (!databases) return tl::unexpected<Error>(databases.error());
+  std::vector<NamespaceCount> found;
+  for (const bson::Element& e : sub(databases->document(), "databases")) {
+    if (!e.value.is_container()) continue;
+    const std::string name = text(e.value.as_document(), "name");
+    if (is_own_database(name)) continue;
+    if (auto listed = list_namespaces(name, filter, found); !listed) {
+      return tl::unexpected<Error>(listed.error());
+    }
+  }
+  return found;
+}
+
+Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
+  const mongo::Names names = mongo::split(ns);
+  CollectionInfo info;
+  auto listed = client_->each(names.database, list_collections(names.collection), "look at collection",
+                              [&](const bson::Document& d) {
+                                info = describe(d);
+                                return true;
+                              });
+  if (!listed) return tl::unexpected<Error>(listed.error());
+  if (info.type != CollectionInfo::Type::kCollection) return info;
+
+  constexpr int32_t kNamespaceNotFound = 26;
+  const std::string ask = bson::Writer().string("listIndexes", names.collection).finish();
+  // Dropped between the two questions? Then it is not there.
+  auto probe = client_->run(names.database, ask);
+  if (probe && !probe->ok && probe->code == kNamespaceNotFound) return CollectionInfo{};
+  auto indexes = client_->each(names.database, ask, "look at indexes", [&](const bson::Document& d) {
+    const bool on_id = sub(d, "key").has("_id") && !truthy(d, "clustered") && text(d, "name") == "_id_";
+    if (truthy(d, "unique") && !on_id && !truthy(d, "clustered")) info.unique_indexes = true;
+    return true;
+  });
+  if (!indexes) return tl::unexpected<Error>(indexes.error());
+  return info;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,220 @@
+#include "replication/store/mongo_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "replication/store/mongo_client.h"
+#include "replication/store/mongo_read.h"
+
+namespace outrigger {
+namespace {
+
+using mongo::integer;
+using mongo::sub;
+using mongo::text;
+using mongo::truthy;
+
+constexpr auto kRetryPause = std::chrono::milliseconds(100);
+
+size_t count_elements(const bson::Document& of) {
+  size_t n = 0;
+  for (auto it = of.begin(); !(it == of.end()); ++it) ++n;
+  return n;
+}
+
+// Members that hello shows; hidden ones it does not.
+size_t visible_members(const bson::Document& hello) {
+  return count_elements(sub(hello, "hosts")) + count_elements(sub(hello, "passives")) +
+         count_elements(sub(hello, "arbiters"));
+}
+
+bool is_writable(const bson::Document& hello) {
+  return truthy(hello, "isWritablePrimary") && !truthy(hello, "isreplicaset");
+}
+
+StoreInfo describe(const bson::Document& hello, StoreKind kind) {
+  StoreInfo info;
+  info.kind = kind;
+  info.set_name = text(hello, "setName");
+  for (const bson::Element& e : sub(hello, "hosts")) {
+    if (e.value.type == bson::Type::kString) info.hosts.emplace_back(e.value.as_string());
+  }
+  info.me = text(hello, "me");
+  info.wire_version_min = static_cast<int32_t>(integer(hello, "minWireVersion"));
+  info.wire_version_max = static_cast<int32_t>(integer(hello, "maxWireVersion"));
+  const auto process = sub(hello, "topologyVersion").find("processId");
+  if (process && process->type == bson::Type::kObjectId) info.process_id = process->bytes;
+  info.writable = is_writable(hello);
+  if (const auto minutes = hello.find("logicalSessionTimeoutMinutes"); minutes && minutes->to_int64()) {
+    info.session_timeout_minutes = static_cast<int32_t>(*minutes->to_int64());
+  }
+  return info;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri) {
+  auto client = mongo::Client::open(uri);
+  if (!client) return tl::unexpected<Error>(client.error());
+  return std::unique_ptr<MongoStore>(new MongoStore(std::move(*client)));
+}
+
+MongoStore::MongoStore(std::unique_ptr<mongo::Client> client) : client_(std::move(client)) {}
+MongoStore::~MongoStore() = default;
+
+Status MongoStore::ping() {
+  auto reply = client_->must("admin", bson::Writer().int32("ping", 1).finish(), "ping store");
+  if (!reply) return tl::unexpected<Error>(reply.error());
+  return {};
+}
+
+Status MongoStore::wait_available(Duration timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (true) {
+    Error last;
+    const std::string ask = bson::Writer().int32("hello", 1).finish();
+    auto hello = client_->must("admin", ask, "wait for store");
+    if (hello && is_writable(hello->document())) return {};
+    if (hello) {
+      last = Error{ErrorCode::kUnavailable, "wait for store", client_->name(),
+                   truthy(hello->document(), "isreplicaset") ? "the replica set is not initiated yet"
+                                                             : "it is not primary",
+                   "initiate the set, or point store.uri at the primary"};
+      client_->drop();  // what this connection knew of the set is old by then
+    } else if (hello.error().code != ErrorCode::kUnavailable) {
+      return tl::unexpected<Error>(hello.error());
+    } else {
+      last = hello.error();
+    }
+    if (std::chrono::steady_clock::now() + kRetryPause > deadline) {
+      last.code = ErrorCode::kTimeout;
+      return tl::unexpected<Error>(last);
+    }
+    std::this_thread::sleep_for(kRetryPause);
+  }
+}
+
+Result<StoreKind> MongoStore::kind() {
+  if (auto connected = client_->connect(); !connected) {
+    return tl::unexpected<Error>(connected.error());
+  }
+  if (kind_of_session_ == client_->session_id()) return kind_;
+  const bson::Document hello = client_->hello();
+  const std::string session = client_->session_id();
+  if (text(hello, "msg") == "isdbgrid") {
+    return fail(ErrorCode::kUnsupported, "look at store", client_->name(), "it is a mongos",
+                "point store.uri at a standalone or a replica set");
+  }
+  if (!hello.has("setName")) {
+    kind_ = StoreKind::kStandalone;
+  } else {
+    size_t members = visible_members(hello);
+    // The configuration also lists hidden members. Where we may not read it, hello must do.
+    bson::Writer find;
+    find.string("find", "system.replset").int32("limit", 1);
+    auto seen = client_->each("local", find.finish(), "look at store", [&](const bson::Document& d) {
+      members = std::max(members, count_elements(sub(d, "members")));
+      return true;
+    });
+    if (!seen && seen.error().code != ErrorCode::kRefused) return tl::unexpected<Error>(seen.error());
+    kind_ = members > 1 ? StoreKind::kMultiMember : StoreKind::kSingleMember;
+  }
+  kind_of_session_ = session;
+  return kind_;
+}
+
+Result<StoreInfo> MongoStore::info() {
+  auto of_kind = kind();
+  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
+  auto hello = client_->must("admin", bson::Writer().int32("hello", 1).finish(), "look at store");
+  if (!hello) return tl::unexpected<Error>(hello.error());
+  auto build = client_->must("admin", bson::Writer().int32("buildInfo", 1).finish(), "look at store");
+  if (!build) return tl::unexpected<Error>(build.error());
+  StoreInfo info = describe(hello->document(), *of_kind);
+  info.version = text(build->document(), "version");
+  return info;
+}
+
+Result<std::vector<std::optional<std::string>>> MongoStore::read(
+    const std::string& ns, std::span<const bson::OwnedValue> ids) {
+  std::multimap<std::string, size_t> wanted;
+  for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(canonical_key(ids[i].view()), i);
+  std::vector<std::optional<std::string>> found(ids.size());
+  auto done = mongo::find_by_id(
+      *client_, ns, ids, mongo::Projection::kWhole, [&](const bson::Document& document) {
+        const auto id = document.find("_id");
+        if (!id) return;
+        const auto [from, to] = wanted.equal_range(canonical_key(*id));
+        for (auto it = from; it != to; ++it) found[it->second] = std::string(document.bytes());
+      });
+  if (!done) return tl::unexpected<Error>(done.error());
+  return found;
+}
+
+std::vector<std::string> MongoStore::own_sessions() const { return own_sessions_; }
+
+namespace mongo {
+namespace {
+
+bool can_be_id(const bson::Value& v) {
+  return v.type != bson::Type::kArray && v.type != bson::Type::kRegex &&
+         v.type != bson::Type::kUndefined;
+}
+
+std::string find_command(const std::string& collection, std::span<const bson::OwnedValue> ids,
+                         Projection projection) {
+  bson::Writer find;
+  find.string("find", collection).open_document("filter").open_document("_id").open_array("$in");
+  bool collate = false;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    find.value(bson::index_name(i), ids[i]);
+    collate = collate || needs_collation(ids[i].view());
+  }
+  find.close().close().close();
+  if (projection == Projection::kIdOnly) find.open_document("projection").int32("_id", 1).close();
+  find.int32("batchSize", static_cast<int32_t>(kBatch));
+  if (collate) append_simple_collation(find);
+  find.open_document("readConcern").string("level", "local").close();
+  return find.finish();
+}
+
+}  // namespace
+
+bool needs_collation(const bson::Value& id) {
+  return id.type == bson::Type::kString || id.type == bson::Type::kSymbol || id.is_container();
+}
+
+void append_simple_collation(bson::Writer& to) {
+  to.open_document("collation").string("locale", "simple").close();
+}
+
+Status find_by_id(Client& client, const std::string& ns, std::span<const bson::OwnedValue> ids,
+                  Projection projection, const std::function<void(const bson::Document&)>& visit) {
+  for (const bson::OwnedValue& id : ids) {
+    if (!can_be_id(id.view())) {
+      return fail(ErrorCode::kInvalidArgument, "read documents", ns, "a value that can be no _id");
+    }
+  }
+  const Names names = split(ns);
+  for (size_t from = 0; from < ids.size();) {
+    size_t to = from;
+    size_t bytes = 0;
+    while (to < ids.size() && to - from < kBatch && (to == from || bytes < kBatchBytes)) {
+      bytes += ids[to++].bytes.size();
+    }
+    auto done = client.each(names.database,
+                            find_command(names.collection, ids.subspan(from, to - from), projection),
+                            "read documents", [&](const bson::Document& d) {
+                              visit(d);
+                              return true;
+                            });
+    if (!done) return done;
+    from = to;
+  }
+  return {};
+}
+
+}  // namespace mongo
+}  // namespace outrigger

@@ -1,0 +1,63 @@
+// The Store in life: libmongoc, with the sidecar's own credentials, over one connection.
+//
+// One MongoStore per thread that uses it; a call blocks until mongod has answered. A lost
+// connection is an error of that call (kUnavailable) and made anew by the next one.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+namespace mongo {
+class Client;
+}
+
+class MongoStore final : public Store {
+ public:
+  // Connects nowhere yet: see wait_available(). kInvalidArgument for a URI that cannot be read.
+  [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(const std::string& uri);
+  ~MongoStore() override;
+
+  [[nodiscard]] Status ping() override;
+  [[nodiscard]] Status wait_available(Duration timeout) override;
+  [[nodiscard]] Result<StoreInfo> info() override;
+  [[nodiscard]] Result<std::vector<std::string>> missing_rights() override;
+
+  [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
+      const std::string& ns, std::span<const bson::OwnedValue> ids) override;
+  [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
+      std::span<const StoreWrite> writes) override;
+  [[nodiscard]] std::vector<std::string> own_sessions() const override;
+
+  [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
+      const NamespaceFilter& filter) override;
+  [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns) override;
+
+  [[nodiscard]] Status fence(std::span<const std::string> lsid_ids,
+                             std::span<const std::string> clients, Duration timeout) override;
+  [[nodiscard]] Result<Timestamp> last_oplog_time() override;
+  [[nodiscard]] Result<std::vector<OplogWrite>> oplog_since(
+      Timestamp since, std::span<const std::string> lsid_ids) override;
+
+ private:
+  explicit MongoStore(std::unique_ptr<mongo::Client> client);
+
+  // Of the connection at hand; asks the first time after each connect.
+  [[nodiscard]] Result<StoreKind> kind();
+  [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
+  [[nodiscard]] Status list_namespaces(const std::string& database, const NamespaceFilter& filter,
+                                       std::vector<NamespaceCount>& into);
+  [[nodiscard]] Status require_replica_set(const std::string& step);
+  [[nodiscard]] Result<Timestamp> oldest_oplog_time();
+
+  std::unique_ptr<mongo::Client> client_;
+  std::string kind_of_session_;  // which connection `kind_` was asked on
+  StoreKind kind_ = StoreKind::kStandalone;
+  std::vector<std::string> own_sessions_;
+};
+
+}  // namespace outrigger
