@@ -17,7 +17,8 @@ def wait_until(condition, what, timeout_s=30, interval_s=0.05):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise TimeoutError(f"after {timeout_s} s still not: {what() if callable(what) else what}")
+            wanted = what() if callable(what) else what
+            raise TimeoutError(f"after {timeout_s} s still not: {wanted}")
         time.sleep(interval_s)
 
 

@@ -1,0 +1,230 @@
+"""The checks behind tools/tidy. Standard library only."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cpp_text
+
+ROOT = Path(__file__).resolve().parent.parent
+LINE_COLUMNS_MAX = 100
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", "proxy",
+             "replication", "tools", "build"}
+
+# What is over the limits for now. Numbers may only go down; tidy says when one can.
+RATCHET_FILE_LINES = {}
+RATCHET_FUNCTION_LINES = {}
+
+# Longest matching prefix decides: what files below it may include from this repository.
+INCLUDES = {
+    "config/": ["config/"],
+    "replication/": ["config/", "replication/"],
+    "replication/bson/": ["config/", "replication/bson/"],
+    "proxy/": ["config/", "replication/", "proxy/"],
+    "proxy/wire/": ["config/", "replication/bson/", "proxy/wire/"],
+    "proxy/net/": ["config/", "proxy/net/"],
+    "integration/": ["config/", "replication/", "proxy/", "integration/"],
+    "tools/": ["config/", "replication/", "proxy/", "integration/", "tools/"],
+}
+# A header of a library or the system, and the only places that may include it.
+LIBRARIES = {
+    r"<(uv\.h|uv/)": ["proxy/net/", "tools/"],
+    r"<(mongoc|bson)/": ["replication/store/", "integration/", "tools/"],
+    r"<rocksdb/": ["replication/outbox/", "tools/"],
+    r"<(sys/socket|netinet/in|arpa/inet|netdb)\.h>": ["proxy/", "integration/", "tools/"],
+    r"<openssl/": ["proxy/", "replication/bson/", "tools/"],
+    r"<iostream>": ["integration/", "tools/"],
+    r"<ranges>": [],
+}
+# Patterns looked for outside comments and literals.
+FORBIDDEN = [
+    (r"\bstd::(ranges|views)::", "std::ranges does not build with clang 14", ""),
+    (r"\busing namespace std\b", "name what is used", ""),
+    (r"(?<![\w_])assert\(", "OUTRIGGER_ASSERT stays on in release builds", ""),
+    (r"\bsleep_for\(|\busleep\(", "wait for a condition, or turn a ManualClock", "_test.cc"),
+]
+
+errors = []
+
+
+def wrong(path, line, text):
+    errors.append(f"{path.relative_to(ROOT)}:{line}: {text}")
+
+
+def all_files():
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        if path.is_file() and parts[0] not in (".git", "build") and "__pycache__" not in parts \
+                and ".pytest_cache" not in parts:
+            yield path
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def starts_with_any(name, prefixes):
+    return any(name.startswith(prefix) for prefix in prefixes)
+
+
+def check_top_level():
+    for path in ROOT.iterdir():
+        if path.name not in TOP_LEVEL and not path.name.startswith("."):
+            wrong(path, 1, f"not a top level entry; those are {', '.join(sorted(TOP_LEVEL))}")
+
+
+def check_lines(path, text):
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if len(line) > LINE_COLUMNS_MAX:
+            wrong(path, number, f"{len(line)} columns; at most {LINE_COLUMNS_MAX}")
+        if line != line.rstrip():
+            wrong(path, number, "blanks at the end of the line")
+        if re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", line):
+            wrong(path, number, "do it now or write down elsewhere that it is missing")
+        if re.search(r"(?<![\w.])/(home|root|Users)/\w", line):
+            wrong(path, number, "a path of one machine")
+    check_size(path, 1, len(lines), RATCHET_FILE_LINES, name_of(path), FILE_LINES_MAX, "file")
+
+
+def check_size(path, line, lines, ratchet, key, limit, what):
+    allowed = ratchet.get(key, limit)
+    if lines > allowed:
+        wrong(path, line, f"{what} of {lines} lines; at most {allowed}: split it")
+    elif key in ratchet and lines < allowed:
+        target = f"lower it to {lines}" if lines > limit else "remove it"
+        wrong(path, line, f"its ratchet in tools/tidy.py says {allowed}: {target}")
+
+
+def check_functions(path, found):
+    for line, lines, signature in found:
+        key = f"{name_of(path)}: {signature}"
+        check_size(path, line, lines, RATCHET_FUNCTION_LINES, key, FUNCTION_LINES_MAX,
+                   f"function '{signature}'")
+
+
+def check_includes(path, text):
+    name = name_of(path)
+    area = max((prefix for prefix in INCLUDES if name.startswith(prefix)), key=len, default=None)
+    if area is None:
+        return wrong(path, 1, "C++ outside of the five folders")
+    for number, line in enumerate(text.splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s*(["<][^">]+[">])', line)
+        if not match:
+            continue
+        target = match.group(1)
+        if target[0] == '"' and not (ROOT / target[1:-1]).is_file():
+            wrong(path, number, f"{target}: no such file; paths start at the top level")
+        elif target[0] == '"' and not starts_with_any(target[1:-1], INCLUDES[area]):
+            wrong(path, number, f"{area} must not know {target}; it may include from: "
+                                f"{' '.join(INCLUDES[area])}")
+        for pattern, places in LIBRARIES.items():
+            # A test may compare with what the library does.
+            if re.match(pattern, target) and not starts_with_any(name, places) \
+                    and not (places and name.endswith("_test.cc")):
+                wrong(path, number, f"{target} belongs in {' '.join(places) or 'no file'}")
+
+
+def check_header(path, text):
+    if not text.startswith("//"):
+        wrong(path, 1, "a header opens with a comment: the problem and the idea")
+    if "\n#pragma once\n" not in text:
+        wrong(path, 1, "#pragma once is missing")
+
+
+def check_coroutines(path, code):
+    for position, captures, body in cpp_text.lambdas(code):
+        if re.search(r"\bco_(await|return|yield)\b", body):
+            wrong(path, cpp_text.line_of(code, position),
+                  "a lambda that is a coroutine: its captures die before it ends")
+    for position, expression in cpp_text.await_expressions(code):
+        line = cpp_text.line_of(code, position)
+        if any(captures.strip() for _, captures, _ in cpp_text.lambdas(expression)):
+            wrong(path, line, "capturing lambda in an awaiting expression: GCC 12 destroys it "
+                              "twice; name it first, then std::move it in")
+        if re.search(r"[(,\s](\w+::)*[A-Z]\w*\{\s*[^\s}]", expression):
+            wrong(path, line, "aggregate temporary in an awaiting expression: GCC 12 destroys it "
+                              "twice; name it first, then std::move it in")
+
+
+def check_cpp(path, text):
+    code = cpp_text.blanked(text)
+    check_includes(path, text)
+    check_functions(path, cpp_text.functions(code))
+    check_coroutines(path, code)
+    if path.suffix == ".h":
+        check_header(path, text)
+    for pattern, why, only_in in FORBIDDEN:
+        if not path.name.endswith(only_in):
+            continue
+        for match in re.finditer(pattern, code):
+            wrong(path, cpp_text.line_of(code, match.start()), f"'{match.group(0)}': {why}")
+
+
+def check_python(path, text):
+    nodes = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef))
+    check_functions(path, [(n.lineno, n.end_lineno - n.lineno + 1, n.name) for n in nodes])
+
+
+def check_every_file_is_used(sources, cmake_texts):
+    """Each .cc is named by a CMakeLists.txt at or above it, each header is included by a file."""
+    included = {target for text in sources.values()
+                for target in re.findall(r'#\s*include\s*"([^"]+)"', text)}
+    for path in sources:
+        if path.suffix == ".h":
+            if name_of(path) not in included:
+                wrong(path, 1, "included by no file")
+            continue
+        named = False
+        for cmake, text in cmake_texts.items():
+            if cmake.parent in path.parents:
+                below = re.escape(str(path.relative_to(cmake.parent)))
+                named = named or re.search(rf"(?<![\w/]){below}\b", text)
+        if not named:
+            wrong(path, 1, "in no CMake target")
+
+
+def check_format(paths):
+    result = subprocess.run(["clang-format", "--dry-run", *map(str, paths)], text=True,
+                            capture_output=True)
+    first_line = {}
+    for line in result.stderr.splitlines():
+        match = re.match(r"(.*):(\d+):\d+: warning", line)
+        if match:
+            first_line.setdefault(Path(match.group(1)), int(match.group(2)))
+    for path, line in first_line.items():
+        wrong(path, line, f"not formatted: clang-format -i {name_of(path)}")
+    if result.returncode != 0:
+        errors.append(f"clang-format: {result.stderr.strip()}")
+
+
+def main():
+    check_top_level()
+    sources, cmake_texts = {}, {}
+    for path in all_files():
+        is_script = path.parent in (ROOT / "tools", ROOT / ".ci") and path.suffix == ""
+        if path.suffix not in (".cc", ".h", ".py", ".js") and path.name != "CMakeLists.txt" \
+                and not is_script:
+            continue
+        text = path.read_text()
+        check_lines(path, text)
+        if path.suffix in (".cc", ".h"):
+            sources[path] = text
+            check_cpp(path, text)
+        elif path.suffix == ".py":
+            check_python(path, text)
+        elif path.name == "CMakeLists.txt":
+            cmake_texts[path] = text
+    check_every_file_is_used(sources, cmake_texts)
+    check_format(list(sources))
+    for error in errors:
+        print(error)
+    print(f"tidy: {len(sources)} C++ files, {len(errors)} complaints")
+    sys.exit(1 if errors else 0)
+
+
+main()
