@@ -1,0 +1,74 @@
+// Records of peers that wait for what they depend on. One queue an origin, gap-free: whatever the
+// link delivers twice, over two routes or out of order is cut to the one stretch that continues
+// what is there. Bounded by bytes, yet every origin may always have one stretch in: the record all
+// others wait for can come from any of them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/record.h"
+
+namespace outrigger {
+
+// A rough count of the memory a record takes.
+[[nodiscard]] size_t memory_bytes(const Record& record);
+
+// Not thread-safe: lives under the replica's lock.
+class Inbox {
+ public:
+  struct Item {
+    Hlc through = 0;
+    std::shared_ptr<const Record> record;  // null: the promise that there is nothing up to `through`
+    size_t bytes = 0;
+  };
+  using Queues = std::map<Origin, std::deque<Item>>;
+
+  explicit Inbox(size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  // Appends what of `segment` lies beyond `applied` and what is queued. Errors: kCorrupt (records
+  // not as the segment says), kRefused (it starts beyond what is known: a gap), kUnavailable (full).
+  // Returns how many of its records were duplicates.
+  [[nodiscard]] Result<size_t> offer(Segment segment, Hlc applied);
+  // Forgets what `applied` covers.
+  void drop_applied(const VersionVector& applied);
+  // The front of every queue: at most `records_max` items of each.
+  [[nodiscard]] std::map<Origin, std::vector<Item>> front(size_t records_max) const;
+
+  [[nodiscard]] const Queues& queues() const { return queues_; }
+  [[nodiscard]] size_t records() const { return records_; }
+  [[nodiscard]] size_t bytes() const { return bytes_; }
+
+ private:
+  const size_t bytes_max_;
+  Queues queues_;
+  size_t records_ = 0;
+  size_t bytes_ = 0;
+};
+
+struct DeliveryLimits {
+  size_t documents_max = 1000;
+  size_t bytes_max = 8u << 20;
+};
+
+// What can be applied next, in an order that respects dependencies, and the vector after it.
+struct Delivery {
+  std::vector<std::shared_ptr<const Record>> records;
+  VersionVector after;      // only the entries that move
+  std::vector<Origin> refused;  // origins whose next record was ready, but `take` said no
+};
+
+// Picks from the fronts of an inbox, lowest stamp first. `vector`: what is applied, the published
+// stamps of this site included. `take` is asked once a record, in order, and may refuse it; then
+// nothing more of that origin is taken. Stamps for which `hold` is true are left where they are.
+[[nodiscard]] Delivery deliver(const std::map<Origin, std::vector<Inbox::Item>>& front,
+                               VersionVector vector, const DeliveryLimits& limits,
+                               const std::function<bool(Hlc)>& hold,
+                               const std::function<bool(const Record&)>& take);
+
+}  // namespace outrigger

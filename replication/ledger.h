@@ -1,0 +1,54 @@
+// The ledger: every value that lost, with what beat it and why, and every document the store would
+// not take. Promise 7 of the product: one deterministic winner, the loser never silent.
+//
+// A loss is found anew whenever a batch is replayed, so an entry's key is made of nothing but what
+// lost where to whom (and sorts by the later of the two stamps): writing it twice is writing it
+// once. Entries are BSON, so that tools can read them without this code.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/effect.h"
+#include "replication/merge/merge.h"
+#include "replication/stamp.h"
+
+namespace outrigger {
+
+struct LedgerEntry {
+  int64_t time_ms = 0;  // of the later of the two stamps; kNotApplied: wall clock
+  std::string ns;
+  bson::OwnedValue id;
+  Path path;         // empty: the whole document
+  std::string kind;  // loss_kind_text(), or kNotApplied
+  Shape shape = Shape::kValue;
+  bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
+  Dot loser;
+  Dot winner;
+  std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
+  std::string reason;                       // one sentence for people
+  friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
+};
+
+inline constexpr const char* kNotApplied = "not_applied";
+
+// "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
+[[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
+
+[[nodiscard]] LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
+                                       const merge::Loss& loss);
+// A document set aside: `document` is its full merged state, `reason` the store's own words.
+[[nodiscard]] LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
+                                            std::string document, std::string reason,
+                                            int64_t wall_ms);
+
+// Under which the outbox keeps it; the same for the same loss, ascending by time.
+[[nodiscard]] std::string ledger_key(const LedgerEntry& entry);
+[[nodiscard]] std::string encode_ledger(const LedgerEntry& entry);
+// Errors: kCorrupt.
+[[nodiscard]] Result<LedgerEntry> decode_ledger(std::string_view bytes);
+
+}  // namespace outrigger

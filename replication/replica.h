@@ -1,0 +1,173 @@
+// A site's memory: what it has written, what it has applied, what it owes to whom.
+//
+// Local writes pass through in three steps, with the locks of their documents held by the caller:
+//   begin   stamp and dependencies are taken, the intent is in the page cache before the command
+//           goes to the store;
+//   settle  the store has answered: effects, row changes and the retry entry are written as one
+//           batch, the prepare goes away with it (or `drop`: nothing happened);
+//   publish once the batch is synced and every lower stamp of this origin is settled, the record is
+//           visible to peers and our own vector entry moves.
+// Peers' records come in as segments, wait in a bounded inbox until their dependencies are applied,
+// and are taken by the applier. Reports of all members move stability; what is stable is collected.
+//
+// Thread-safe. No call blocks on the store or on an fsync; `begin` and `settle` write to the page
+// cache. Callbacks run on the commit thread or the calling thread; they must be short and must not
+// call back into the replica while they hold a lock of their own.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/clock.h"
+#include "config/result.h"
+#include "replication/change.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/outbox/log_store.h"
+#include "replication/lock_table.h"
+#include "replication/prepare.h"
+#include "replication/record.h"
+#include "replication/site_hello.h"
+#include "replication/stability.h"
+
+namespace outrigger {
+
+struct Member {
+  std::string name;  // site name
+};
+
+struct ReplicaOptions {
+  std::string site;
+  std::vector<std::string> members;  // every site's name, ours included
+  std::string policy_hash;
+  int64_t max_ahead_ms = 60'000;
+  size_t inbox_bytes_max = 64 * 1024 * 1024;
+};
+
+// A retry entry makes one retryable statement one record: the key is lsid, txnNumber and stmtId, the
+// value what is needed to answer again. Opaque here.
+struct RetryEntry {
+  std::string key;
+  std::string value;
+};
+
+// The ticket of a local write between begin and settle. Move only by convention: exactly one settle
+// or drop per begin.
+struct LocalWrite {
+  Hlc hlc = 0;
+  VersionVector deps;
+};
+
+struct LedgerEntry;  // ledger.h
+
+struct PeerProgress {
+  std::string site;
+  VersionVector acked;  // applied there, as last reported
+  uint64_t records_behind = 0;
+  uint64_t bytes_behind = 0;
+  int64_t oldest_behind_ms = 0;  // age of the oldest record it lacks; 0 when none
+  int64_t last_heard_ms = 0;     // wall clock; 0: never in this run
+};
+
+struct ReplicaStatus {
+  std::string site;
+  std::string site_id;
+  uint64_t epoch = 0;
+  VersionVector applied;
+  VersionVector stable;
+  Hlc issued = 0;
+  uint64_t outbox_records = 0;
+  uint64_t outbox_bytes = 0;
+  uint64_t inbox_records = 0;
+  uint64_t inbox_bytes = 0;
+  uint64_t rows = 0;          // documents with metadata (estimate)
+  uint64_t ledger_entries = 0;
+  uint64_t not_applied = 0;   // documents set aside
+  uint64_t open_writes = 0;   // begun, not settled
+  int64_t oldest_open_write_ms = 0;
+  std::optional<Error> fenced;
+  std::vector<std::string> held;  // origins held back and why (clock too far ahead, locked document)
+  std::vector<PeerProgress> peers;
+  uint64_t applied_records = 0;    // of peers, in this run; like the three below
+  uint64_t duplicate_records = 0;  // offered again
+  uint64_t collected_rows = 0;
+  std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
+};
+
+class Replica {
+ public:
+  // `database`, `commit` and `clock` outlive the replica. Reads vectors, epoch and members from the
+  // database; takes a new epoch. Local writes are refused until `open_for_writes`.
+  [[nodiscard]] static Result<std::unique_ptr<Replica>> open(ReplicaOptions options,
+                                                             outbox::LogStore& database,
+                                                             outbox::CommitThread& commit,
+                                                             const Clock& clock);
+  ~Replica();
+
+  // ---- local writes; the caller holds the documents' locks from before begin until after settle
+  // May writes be taken at all? kNoSpace (outbox full), kIo (fenced), kUnavailable (not open yet).
+  [[nodiscard]] Status admit() const;
+  // Fills hlc and deps of `prepare`, writes it. Errors: as admit; nothing was written then.
+  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare);
+  // The write happened. Makes effects from the rows, writes record + rows + retry entries and removes
+  // the prepare, all in one batch. An error means the outbox is fenced: the caller must not
+  // acknowledge; recovery settles the prepare.
+  [[nodiscard]] Status settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
+                              const std::vector<RetryEntry>& retries);
+  // Nothing happened (an error, or nothing matched); retries may still remember the answer.
+  [[nodiscard]] Status drop(const LocalWrite& write, const std::vector<RetryEntry>& retries = {});
+  // Calls `done` once everything written before this call is on disk (or the log is fenced).
+  void when_durable(std::function<void(const Status&)> done);
+  // May `$inc` at `path` be recorded from the request alone, without an image of the document?
+  [[nodiscard]] bool counter_base_known(const std::string& ns, const bson::Value& id,
+                                        const Path& path) const;
+  [[nodiscard]] Result<std::optional<std::string>> retry(const std::string& key) const;
+  // The lsid and local port of a backend connection, noted before its first write, for the fence.
+  [[nodiscard]] Status note_backend(const std::string& lsid_id, const std::string& local_address);
+  void forget_backend(const std::string& lsid_id);
+
+  // ---- exchange with peers
+  [[nodiscard]] SiteHello hello() const;
+  [[nodiscard]] Report report();
+  // Latest reports of all members (own first), to be relayed.
+  [[nodiscard]] std::vector<Report> reports();
+  // What a peer whose vector is `has` lacks, own and relayed, at most about bytes_max of records (at
+  // least one when there is any). Only published and durably applied records. Updates nothing.
+  [[nodiscard]] Result<std::vector<Segment>> read_segments(const VersionVector& has,
+                                                           size_t bytes_max) const;
+  // Takes a peer's segments into the inbox; duplicates are dropped. kUnavailable when the inbox is
+  // full (ask again later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of us).
+  [[nodiscard]] Status offer(std::vector<Segment> segments);
+  void hear(const Report& report);
+  // Who is behind a site id, told by the peer's hello: names for /status only.
+  void introduce(const SiteHello& peer);
+  // Called after our vector moved, a record was published or a report changed; coalesced by the
+  // receiver. Add before traffic starts.
+  void on_progress(std::function<void()> wake);
+  // Vector of what is applied and durable here: what we acknowledge.
+  [[nodiscard]] VersionVector applied() const;
+
+  // ---- operations
+  [[nodiscard]] ReplicaStatus status() const;
+  // Newest first.
+  [[nodiscard]] Result<std::vector<LedgerEntry>> conflicts(size_t limit) const;
+  void open_for_writes();
+  // Rows are collected under their documents' locks, taken from here; without a table collect_step
+  // moves stability and the outbox's floor only. The Applier attaches the one it is given.
+  void attach(LockTable& locks);
+  // One pass of stability and collection, bounded; call about once a second (applier thread).
+  [[nodiscard]] Status collect_step(size_t documents_max);
+
+ private:
+  friend class Applier;
+  friend class Recovery;
+  struct Impl;
+  explicit Replica(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // callbacks under way on the commit thread hold it weakly
+};
+
+}  // namespace outrigger

@@ -1,0 +1,295 @@
+// What peers ask for and bring: hello, reports, segments out, segments in, status.
+#include <algorithm>
+
+#include "replication/record_codec.h"
+#include "replication/replica_impl.h"
+
+namespace outrigger {
+namespace {
+
+constexpr size_t kReadAheadBytes = 256 * 1024;
+
+// One origin's log, read forward as the merge of all of them needs it.
+class LogReader {
+ public:
+  LogReader(const outbox::LogStore& log, const Origin& origin, Hlc after, Hlc limit)
+      : log_(log), limit_(limit), read_(after), segment_{origin, after, after, {}} {}
+
+  // The stamp of the next record, or nothing when the rest up to the limit is empty.
+  Result<std::optional<Hlc>> peek() {
+    if (next_ == entries_.size() && !at_end_) {
+      auto entries = log_.read_entries(segment_.origin, read_, limit_, kReadAheadBytes);
+      if (!entries) return tl::unexpected(entries.error());
+      entries_ = std::move(*entries);
+      next_ = 0;
+      at_end_ = entries_.empty();
+      if (!at_end_) read_ = entries_.back().first;
+    }
+    if (at_end_) return std::optional<Hlc>();
+    return std::optional<Hlc>(entries_[next_].first);
+  }
+  [[nodiscard]] size_t next_bytes() const { return entries_[next_].second.size(); }
+  Status take() {
+    auto record = decode_record(entries_[next_].second);
+    if (!record) return tl::unexpected(record.error());
+    segment_.records.push_back(std::move(*record));
+    ++next_;
+    return {};
+  }
+  // What was taken, with the promise that reaches as far as we know.
+  Segment finish() {
+    segment_.through = at_end_ ? limit_ : entries_[next_].first - 1;
+    return std::move(segment_);
+  }
+
+ private:
+  const outbox::LogStore& log_;
+  const Hlc limit_;
+  Hlc read_;
+  outbox::LogStore::Entries entries_;
+  size_t next_ = 0;
+  bool at_end_ = false;
+  Segment segment_;
+};
+
+}  // namespace
+
+SiteHello Replica::hello() const {
+  const std::lock_guard lock(impl_->mutex);
+  SiteHello hello;
+  hello.site = impl_->options.site;
+  hello.site_id = impl_->self.site;
+  hello.epoch = impl_->self.epoch;
+  hello.policy_hash = impl_->options.policy_hash;
+  hello.members = impl_->options.members;
+  std::sort(hello.members.begin(), hello.members.end());
+  hello.applied = impl_->durable;
+  hello.stable = impl_->stability.stable();
+  hello.floor = impl_->floor;
+  return hello;
+}
+
+Report Replica::report() {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->stability.report(impl_->durable, impl_->issued());
+}
+
+std::vector<Report> Replica::reports() {
+  const std::lock_guard lock(impl_->mutex);
+  std::vector<Report> all{impl_->stability.report(impl_->durable, impl_->issued())};
+  for (Report& report : impl_->stability.latest()) all.push_back(std::move(report));
+  return all;
+}
+
+void Replica::hear(const Report& report) {
+  bool moved = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    moved = impl_->stability.hear(report);
+    if (moved) impl_->heard_ms[report.site] = impl_->clock.wall_ms();
+  }
+  if (moved) impl_->wake();
+}
+
+void Replica::introduce(const SiteHello& peer) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->site_names[peer.site_id] = peer.site;
+  impl_->heard_ms[peer.site_id] = impl_->clock.wall_ms();
+}
+
+Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has,
+                                                    size_t bytes_max) const {
+  VersionVector ours;
+  VersionVector floor;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    ours = impl_->durable;
+    floor = impl_->floor;
+  }
+  std::vector<LogReader> readers;
+  for (const auto& [origin, through] : ours.entries()) {
+    const Hlc after = has.get(origin);
+    if (after >= through) continue;
+    if (after < floor.get(origin)) {
+      return fail(ErrorCode::kRefused, "read outbox", to_text(origin),
+                  "the peer lacks records that are no longer held",
+                  "give that site an empty data_dir and copy the data to it");
+    }
+    readers.emplace_back(impl_->log, origin, after, through);
+  }
+  // Oldest stamp first over all origins: causes have smaller stamps than their effects, so whatever
+  // is cut off depends on what is sent, never the other way round.
+  size_t bytes = 0;
+  while (bytes < bytes_max) {
+    LogReader* oldest = nullptr;
+    Hlc oldest_stamp = kHlcMax;
+    for (LogReader& reader : readers) {
+      auto stamp = reader.peek();
+      if (!stamp) return tl::unexpected(stamp.error());
+      if (!*stamp || **stamp >= oldest_stamp) continue;
+      oldest = &reader;
+      oldest_stamp = **stamp;
+    }
+    if (oldest == nullptr) break;
+    const size_t next = oldest->next_bytes();
+    if (bytes > 0 && bytes + next > bytes_max) break;
+    if (Status taken = oldest->take(); !taken) return tl::unexpected(taken.error());
+    bytes += next;
+  }
+  std::vector<Segment> segments;
+  for (LogReader& reader : readers) {
+    if (auto next = reader.peek(); !next) return tl::unexpected(next.error());
+    Segment segment = reader.finish();
+    if (segment.through > segment.after) segments.push_back(std::move(segment));
+  }
+  return segments;
+}
+
+Status Replica::offer(std::vector<Segment> segments) {
+  bool fresh = false;
+  Status result;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    const size_t before = impl_->inbox.records();
+    for (Segment& segment : segments) {
+      if (segment.origin == impl_->self) {
+        if (segment.through > impl_->hlc.issued()) {
+          result = fail(ErrorCode::kRefused, "take segment", to_text(segment.origin),
+                        "it holds stamps of this very process that it never issued",
+                        "two copies of this site are running: stop one and give it an empty data_dir");
+          break;
+        }
+        impl_->duplicate_records += segment.records.size();
+        continue;
+      }
+      const Hlc applied = impl_->cited.get(segment.origin);
+      auto taken = impl_->inbox.offer(std::move(segment), applied);
+      if (!taken) {
+        result = tl::unexpected(taken.error());
+        break;
+      }
+      impl_->duplicate_records += *taken;
+      fresh = true;
+    }
+    fresh = fresh || impl_->inbox.records() > before;
+  }
+  if (fresh) {
+    const std::lock_guard lock(impl_->wakers_mutex);
+    if (impl_->arrived) impl_->arrived();
+  }
+  return result;
+}
+
+namespace {
+
+std::string hex(const SiteId& id) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const uint8_t byte : id) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+}  // namespace
+
+// Under mutex. The marks tell records and bytes to within a few dozen; the age is exact.
+PeerProgress Replica::Impl::progress_of(const SiteId& site, const VersionVector& acked) const {
+  PeerProgress progress;
+  const auto name = site_names.find(site);
+  progress.site = name == site_names.end() ? hex(site) : name->second;
+  progress.acked = acked;
+  const auto heard = heard_ms.find(site);
+  progress.last_heard_ms = heard == heard_ms.end() ? 0 : heard->second;
+  bool behind_open = false;
+  for (const auto& [origin, through] : durable.entries()) {
+    const Hlc has = acked.get(origin);
+    if (has >= through || origin.site == site) continue;
+    behind_open = behind_open || has < vector_at_open.get(origin);
+    const auto marks = log_marks.find(origin);
+    if (marks == log_marks.end()) continue;
+    const auto next =
+        std::upper_bound(marks->second.begin(), marks->second.end(), has,
+                         [](Hlc stamp, const LogMark& mark) { return stamp < mark.hlc; });
+    const bool from_start = next == marks->second.begin();
+    const uint64_t records = from_start ? 0 : std::prev(next)->records;
+    progress.records_behind = std::max(progress.records_behind, logged_records - records);
+    const uint64_t bytes = from_start ? 0 : std::prev(next)->bytes;
+    progress.bytes_behind = std::max(progress.bytes_behind, logged_bytes - bytes);
+  }
+  if (behind_open) {
+    progress.records_behind += entries_at_open;
+    progress.bytes_behind += bytes_at_open;
+  }
+  return progress;
+}
+
+ReplicaStatus Replica::status() const {
+  const Impl& impl = *impl_;
+  const outbox::Usage usage = impl.log.usage();
+  ReplicaStatus status;
+  status.fenced = impl.log.fenced();
+  status.outbox_records = usage.entries;
+  status.outbox_bytes = usage.entries_bytes;
+  status.rows = static_cast<uint64_t>(std::max<int64_t>(0, impl.rows));
+  status.ledger_entries = impl.ledger_entries;
+  status.collected_rows = impl.collected_rows;
+  {
+    const std::lock_guard lock(impl.mutex);
+    status.site = impl.options.site;
+    status.site_id = hex(impl.self.site);
+    status.epoch = impl.self.epoch;
+    status.applied = impl.durable;
+    status.stable = impl.stability.stable();
+    status.issued = impl.hlc.issued();
+    status.inbox_records = impl.inbox.records();
+    status.inbox_bytes = impl.inbox.bytes();
+    status.not_applied = impl.detached.size();
+    status.applied_records = impl.applied_records;
+    status.duplicate_records = impl.duplicate_records;
+    status.conflicts = impl.conflicts;
+    for (const auto& [hlc, write] : impl.open) {
+      if (write.settled) continue;
+      if (status.open_writes++ == 0) {
+        status.oldest_open_write_ms = (impl.clock.monotonic_us() - write.since_us) / 1000;
+      }
+    }
+    status.held = impl.held_by_locks;
+    if (!impl.apply_trouble.empty()) status.held.push_back(impl.apply_trouble);
+    for (const auto& [origin, queue] : impl.inbox.queues()) {
+      if (queue.empty() || !impl.hlc.too_far_ahead(queue.front().through)) continue;
+      status.held.push_back(to_text(origin) + ": its clock is more than " +
+                            std::to_string(impl.options.max_ahead_ms) + " ms ahead of ours");
+    }
+    if (impl.hlc.wall_is_behind()) {
+      status.held.emplace_back("our own wall clock is far behind the stamps already issued");
+    }
+    for (const Report& report : impl.stability.latest()) {
+      status.peers.push_back(impl.progress_of(report.site, report.vector));
+    }
+  }
+  impl.fill_ages(status);
+  return status;
+}
+
+// Without the mutex: reads the log.
+void Replica::Impl::fill_ages(ReplicaStatus& status) const {
+  for (PeerProgress& peer : status.peers) {
+    Hlc oldest = 0;
+    for (const auto& [origin, through] : status.applied.entries()) {
+      const Hlc has = peer.acked.get(origin);
+      if (has >= through) continue;
+      auto first = log.read_entries(origin, has, through, 1);
+      if (!first || first->empty()) continue;
+      if (oldest == 0 || first->front().first < oldest) oldest = first->front().first;
+    }
+    if (oldest == 0) {
+      peer.records_behind = peer.bytes_behind = 0;
+    } else {
+      peer.oldest_behind_ms = std::max<int64_t>(1, clock.wall_ms() - hlc_ms(oldest));
+    }
+  }
+}
+
+}  // namespace outrigger

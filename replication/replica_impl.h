@@ -1,0 +1,149 @@
+// The inside of Replica, shared by its own files, the applier and recovery; nobody else includes it.
+//
+// One mutex guards everything that must be read or changed together: clock and vectors (a stamp and
+// its dependencies are one reading), the writes under way, the inbox, stability. It is never held
+// over a sync or a store call, nor while a callback runs.
+//
+// Two vectors. `cited`: what local writes name as seen; it moves as soon as an apply batch's rows
+// are durable, before its values are in the store (the documents are locked until then). `durable`:
+// what is also in the store; the only one reported. Our own entry in `durable` is what is published.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "replication/hybrid_clock.h"
+#include "replication/inbox.h"
+#include "replication/ledger.h"
+#include "replication/outbox/batch.h"
+#include "replication/replica.h"
+#include "replication/stability.h"
+
+namespace outrigger {
+
+// Keys of the `meta` family.
+namespace meta_keys {
+inline constexpr const char* kSiteId = "site_id";
+inline constexpr const char* kBound = "clock_bound";
+inline constexpr const char* kIntent = "apply_intent";
+inline constexpr const char* kLedgerCount = "ledger_count";
+inline constexpr const char* kOplogTime = "oplog_time";
+inline constexpr const char* kVector = "vector/";      // + origin -> hlc:8, big-endian
+inline constexpr const char* kFloor = "floor/";        // + origin -> hlc:8
+inline constexpr const char* kBackend = "backend/";    // + lsid.id:16 + client address -> ""
+inline constexpr const char* kDetached = "detached/";  // + row key -> ledger key
+[[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
+}  // namespace meta_keys
+
+[[nodiscard]] std::optional<uint64_t> parse_sortable(std::string_view bytes);
+// Everything written so far is on disk when this returns. Blocks: never on an event loop.
+[[nodiscard]] Status sync_now(outbox::CommitThread& commit);
+
+struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
+  struct OpenWrite {
+    int64_t since_us = 0;
+    bool settled = false;  // its batch is written; it waits for the sync
+  };
+  // Where a log of one origin stands, now and then, to tell how far behind a peer is.
+  struct LogMark {
+    Hlc hlc = 0;
+    uint64_t records = 0;  // of all origins, since the process started
+    uint64_t bytes = 0;
+  };
+
+  Impl(ReplicaOptions options, outbox::LogStore& log, outbox::CommitThread& commit,
+       const Clock& clock, const Origin& self, Hlc start);
+
+  // ---- replica.cc
+  [[nodiscard]] Status load();
+  [[nodiscard]] Status renew_bound();
+  void wake();
+  // Under mutex: moves our own entry of `durable`; true if it moved.
+  bool raise_published();
+  [[nodiscard]] VersionVector issued() const;        // under mutex: of reports
+  [[nodiscard]] VersionVector delivery_vector() const;  // under mutex: what deps are checked with
+  void mark_log(const Origin& origin, Hlc hlc, size_t bytes);  // under mutex
+
+  // ---- replica_write.cc
+  // The batch that makes `changes` the record `dot`: entry, rows, retries. False in `wrote` when
+  // nothing changed after all.
+  struct Settled {
+    outbox::Batch batch;
+    bool wrote = false;
+    size_t bytes = 0;          // of the record
+    int64_t rows = 0;          // more rows than before
+    std::vector<std::string> detached;  // row keys of documents set aside that changed
+  };
+  [[nodiscard]] Result<Settled> make_batch(const Dot& dot, const VersionVector& deps, Hlc closed,
+                                           const std::vector<DocumentChange>& changes,
+                                           const std::vector<RetryEntry>& retries) const;
+  void settle_durable(Hlc hlc, const Status& synced);
+  void leave_to_sync(Hlc hlc);
+  // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
+  [[nodiscard]] Status settle_earlier(const Dot& dot, const VersionVector& deps,
+                                      const std::vector<DocumentChange>& changes);
+
+  // ---- replica_exchange.cc
+  [[nodiscard]] PeerProgress progress_of(const SiteId& site, const VersionVector& acked) const;
+  void fill_ages(ReplicaStatus& status) const;
+
+  // ---- replica_collect.cc
+  [[nodiscard]] Status truncate(const VersionVector& acknowledged);
+  [[nodiscard]] Status collect_rows(size_t documents_max);
+  [[nodiscard]] Status expire_retries(size_t count);
+  // What every member says it has applied; nothing until all have said so in this run.
+  [[nodiscard]] VersionVector acknowledged() const;  // under mutex
+
+  const ReplicaOptions options;
+  outbox::LogStore& log;
+  outbox::CommitThread& commit;
+  const Clock& clock;
+  const Origin self;
+  std::atomic<LockTable*> locks{nullptr};
+
+  mutable std::mutex mutex;
+  // Under mutex, down to the next comment.
+  HybridClock hlc;
+  VersionVector cited;  // never our present origin
+  VersionVector durable;
+  std::map<Hlc, OpenWrite> open;  // stamps of ours that hold back publication
+  Stability stability;
+  Inbox inbox;
+  bool accepts_writes = false;
+  VersionVector floor;
+  std::map<std::string, std::string> detached;  // row key -> ledger key
+  std::set<std::string> retry_detached;         // row keys to be tried again
+  std::vector<std::string> held_by_locks;       // for status; written by the applier
+  std::string apply_trouble;                    // the same; empty: none
+  std::map<SiteId, std::string> site_names;
+  std::map<SiteId, int64_t> heard_ms;
+  std::map<Origin, std::vector<LogMark>> log_marks;
+  uint64_t logged_records = 0;
+  uint64_t logged_bytes = 0;
+  uint64_t entries_at_open = 0;
+  uint64_t bytes_at_open = 0;
+  VersionVector vector_at_open;
+  uint64_t applied_records = 0;
+  uint64_t duplicate_records = 0;
+  std::map<std::string, uint64_t> conflicts;
+
+  std::mutex wakers_mutex;
+  std::vector<std::function<void()>> wakers;  // under wakers_mutex
+  std::function<void()> arrived;              // under wakers_mutex: the inbox has something new
+
+  std::atomic<int64_t> rows{0};
+  std::atomic<uint64_t> ledger_entries{0};
+  std::atomic<uint64_t> collected_rows{0};
+
+  // Of collect_step alone (one caller at a time, guarded by collect_mutex).
+  std::mutex collect_mutex;
+  std::string row_cursor;
+  bool pass_under_way = false;
+  VersionVector pass_stable, pass_closed;  // when the present or last pass over the rows began
+  std::string retry_cursor;
+  int64_t retries_checked_ms = 0;
+};
+
+}  // namespace outrigger

@@ -1,0 +1,210 @@
+// Local writes: begin, settle, drop, and the publication that follows the sync.
+#include <algorithm>
+
+#include "replication/merge/merge.h"
+#include "replication/record_codec.h"
+#include "replication/replica_impl.h"
+
+namespace outrigger {
+namespace {
+
+// Retry entries begin with the wall clock at which they were written, so that they can expire.
+std::string stamped(int64_t wall_ms, const std::string& value) {
+  return outbox::sortable(static_cast<uint64_t>(wall_ms)) + value;
+}
+
+void put_retries(outbox::Batch& batch, const std::vector<RetryEntry>& retries, int64_t wall_ms) {
+  for (const RetryEntry& retry : retries) {
+    batch.put_retry(retry.key, stamped(wall_ms, retry.value));
+  }
+}
+
+struct Row {
+  std::string ns;
+  std::string canonical_id;
+  bool existed = false;
+  merge::DocumentState state;
+};
+
+Result<Row> read_row(const outbox::LogStore& log, const DocumentChange& change) {
+  Row row{change.ns, bson::canonical_key(change.id.view()), false, {}};
+  auto bytes = log.row(row.ns, row.canonical_id);
+  if (!bytes) return tl::unexpected(bytes.error());
+  row.existed = bytes->has_value();
+  auto state = merge::load_row(row.existed ? std::string_view(**bytes) : std::string_view());
+  if (!state) return tl::unexpected(state.error());
+  row.state = std::move(*state);
+  return row;
+}
+
+}  // namespace
+
+Status Replica::admit() const {
+  if (Status room = impl_->log.admit(); !room) return room;
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->accepts_writes) {
+    return fail(ErrorCode::kUnavailable, "begin write", "", "recovery has not finished");
+  }
+  return {};
+}
+
+Result<LocalWrite> Replica::begin(Prepare prepare) {
+  if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
+  LocalWrite write;
+  while (true) {
+    {
+      const std::lock_guard lock(impl_->mutex);
+      write.hlc = impl_->hlc.issue();
+      if (write.hlc != 0) {
+        write.deps = impl_->cited;
+        write.deps.raise(impl_->self, write.hlc - 1);
+        impl_->open.emplace(write.hlc, Impl::OpenWrite{impl_->clock.monotonic_us(), false});
+        break;
+      }
+    }
+    if (Status renewed = impl_->renew_bound(); !renewed) return tl::unexpected(renewed.error());
+  }
+  prepare.hlc = write.hlc;
+  prepare.origin = impl_->self;
+  prepare.deps = write.deps;
+  outbox::Batch batch;
+  batch.put_prepare(write.hlc, encode_prepare(prepare));
+  if (Status written = impl_->log.write(std::move(batch)); !written) {
+    // The log is fenced now, so nothing is published past this stamp before it is read anew.
+    const std::lock_guard lock(impl_->mutex);
+    impl_->open.erase(write.hlc);
+    return tl::unexpected(written.error());
+  }
+  return write;
+}
+
+Result<Replica::Impl::Settled> Replica::Impl::make_batch(
+    const Dot& dot, const VersionVector& deps, Hlc closed,
+    const std::vector<DocumentChange>& changes, const std::vector<RetryEntry>& retries) const {
+  Settled settled;
+  Record record;
+  record.origin = dot.origin;
+  record.hlc = dot.hlc;
+  record.deps = deps;
+  const merge::LocalContext context{dot, closed};
+  std::map<std::string, Row> rows_by_key;
+  for (const DocumentChange& change : changes) {
+    std::string key = outbox::row_key(change.ns, bson::canonical_key(change.id.view()));
+    auto found = rows_by_key.find(key);
+    if (found == rows_by_key.end()) {
+      auto row = read_row(log, change);
+      if (!row) return tl::unexpected(row.error());
+      found = rows_by_key.emplace(std::move(key), std::move(*row)).first;
+    }
+    Row& row = found->second;
+    DocumentEffects effects = merge::local_effects(row.state, change, context);
+    if (effects.effects.empty()) continue;
+    merge::apply_local(row.state, change, effects, context);
+    record.documents.push_back(std::move(effects));
+  }
+  put_retries(settled.batch, retries, clock.wall_ms());
+  if (record.documents.empty()) return settled;
+  for (const auto& [key, row] : rows_by_key) {
+    const std::string bytes = merge::strip(row.state);
+    if (!bytes.empty()) {
+      settled.batch.put_row(row.ns, row.canonical_id, bytes);
+    } else if (row.existed) {
+      settled.batch.remove_row(row.ns, row.canonical_id);
+    }
+    settled.rows += static_cast<int64_t>(!bytes.empty()) - static_cast<int64_t>(row.existed);
+    if (row.state.detached) settled.detached.push_back(key);
+  }
+  const std::string entry = encode_record(record);
+  settled.batch.put_entry(dot.origin, dot.hlc, entry);
+  settled.wrote = true;
+  settled.bytes = entry.size();
+  return settled;
+}
+
+Status Replica::settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
+                       const std::vector<RetryEntry>& retries) {
+  Impl& impl = *impl_;
+  Hlc closed = 0;
+  {
+    const std::lock_guard lock(impl.mutex);
+    OUTRIGGER_ASSERT(impl.open.count(write.hlc) == 1);
+    closed = impl.stability.own_closed();
+  }
+  auto settled =
+      impl.make_batch(Dot{write.hlc, impl.self}, write.deps, closed, changes, retries);
+  if (!settled) return tl::unexpected(settled.error());
+  settled->batch.remove_prepare(write.hlc);
+  if (Status written = impl.log.write(std::move(settled->batch)); !written) return written;
+  impl.rows += settled->rows;
+  bool set_aside = false;
+  {
+    const std::lock_guard lock(impl.mutex);
+    impl.open[write.hlc].settled = true;
+    if (settled->wrote) impl.mark_log(impl.self, write.hlc, settled->bytes);
+    for (const std::string& key : settled->detached) {
+      set_aside = impl.retry_detached.insert(key).second || set_aside;
+    }
+  }
+  impl.leave_to_sync(write.hlc);
+  if (set_aside) {
+    const std::lock_guard lock(impl.wakers_mutex);
+    if (impl.arrived) impl.arrived();
+  }
+  return {};
+}
+
+Status Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries) {
+  outbox::Batch batch;
+  put_retries(batch, retries, impl_->clock.wall_ms());
+  batch.remove_prepare(write.hlc);
+  if (Status written = impl_->log.write(std::move(batch)); !written) return written;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->open[write.hlc].settled = true;
+  }
+  // Not published past before that is on disk: recovery would settle the prepare a second time.
+  impl_->leave_to_sync(write.hlc);
+  return {};
+}
+
+void Replica::Impl::leave_to_sync(Hlc stamp) {
+  commit.when_durable_soon([weak = weak_from_this(), stamp](const Status& synced) {
+    if (const auto impl = weak.lock()) impl->settle_durable(stamp, synced);
+  });
+}
+
+void Replica::Impl::settle_durable(Hlc stamp, const Status& synced) {
+  if (!synced) return;  // fenced: the stamp goes on holding back publication
+  bool moved = false;
+  {
+    const std::lock_guard lock(mutex);
+    open.erase(stamp);
+    moved = raise_published();
+  }
+  if (moved) wake();
+}
+
+Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
+                                     const std::vector<DocumentChange>& changes) {
+  // Entries of an earlier epoch are closed for good; a new one is opened.
+  auto settled = make_batch(dot, deps, kHlcMax, changes, {});
+  if (!settled) return tl::unexpected(settled.error());
+  settled->batch.remove_prepare(dot.hlc);
+  if (Status written = log.write(std::move(settled->batch)); !written) return written;
+  rows += settled->rows;
+  const std::lock_guard lock(mutex);
+  if (settled->wrote) mark_log(dot.origin, dot.hlc, settled->bytes);
+  for (const std::string& key : settled->detached) retry_detached.insert(key);
+  return {};
+}
+
+Result<std::optional<std::string>> Replica::retry(const std::string& key) const {
+  auto bytes = impl_->log.retry(key);
+  if (!bytes || !*bytes) return bytes;
+  if ((*bytes)->size() < 8) {
+    return fail(ErrorCode::kCorrupt, "read retry entry", "", "it is too short");
+  }
+  return std::optional<std::string>((*bytes)->substr(8));
+}
+
+}  // namespace outrigger
