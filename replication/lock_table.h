@@ -103,16 +103,23 @@ class LockTable {
     std::unordered_map<uint64_t, Lock> locks;  // only keys held or waited for
   };
 
+  // Requests that were given the key at next_, in order, linked by next_waiter_.
+  struct Granted {
+    LockRequest* first = nullptr;
+    LockRequest* last = nullptr;
+    void append(LockRequest* request);
+    void append(const Granted& more);
+  };
+
   Shard& shard_of(uint64_t hash);
-  static bool grant(Lock& lock, LockMode mode);
   static bool free_for(const Lock& lock, LockMode mode);
+  static void take(Lock& lock, LockMode mode);
   static void enqueue(Lock& lock, LockRequest& request);
   static bool unqueue(Lock& lock, LockRequest& request);
-  // The waiters at the head who can go now, linked by next_waiter_; they hold the key already.
-  static LockRequest* grant_waiters(Lock& lock);
+  static Granted grant_waiters(Lock& lock);
+  Granted unlock(const LockKey& key);
   bool advance(LockRequest& request);
-  LockRequest* unlock(const LockKey& key);
-  void resume(LockRequest* granted);
+  void resume(Granted granted);
   void unlock_first(LockRequest& request, size_t count);
 
   std::unique_ptr<Shard[]> shards_;

@@ -6,10 +6,10 @@
 //   prepare  = version:u8 (1) hlc:u64 origin deps session documents
 //   origin   = site:16 bytes epoch:u64
 //   deps     = count:varint { origin hlc:u64 }*
-//   session  = lsid:16 bytes txn_number:i64 count:varint stmt_id:i32*
+//   session  = lsid:16 bytes txn_number:i64 count:varint zigzag(stmt_id):varint*
 //   documents= count:varint { ns:bytes what:u8 whole:u8 id:value document:bytes paths }*
 //   paths    = count:varint { kind:u8 count:varint name:bytes* value }*
-//   value    = type:u8 length:varint BSON bytes;  bytes = length:varint raw;  fixed: little-endian
+//   value, bytes, varint as in record_codec.h; u64, i64 little-endian
 #pragma once
 
 #include <array>

@@ -53,6 +53,8 @@
 
 namespace outrigger {
 
+inline constexpr uint8_t kRecordFormatVersion = 1;
+
 // What a decoder accepts. Writers stay far below: a run is at most 1,000 statements and 4 MiB.
 struct RecordLimits {
   size_t bytes_max = 128u << 20;               // of the encoded input
@@ -61,7 +63,7 @@ struct RecordLimits {
   size_t records_max = 1u << 20;    // of one batch
   size_t documents_max = 1u << 18;  // of one record
   size_t effects_max = 1u << 22;    // of one record
-  size_t origins_max = 1u << 14;
+  size_t origins_max = 4096;
   size_t namespace_bytes_max = 1024;
   size_t path_depth_max = 200;
 };

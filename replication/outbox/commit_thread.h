@@ -75,7 +75,6 @@ class CommitThread {
   std::optional<TimePoint> deadline_;  // of the earliest wish; none: nothing to do
   std::optional<Error> fenced_;
   bool stopping_ = false;
-  bool stopped_ = false;
 
   std::thread thread_;
 };

@@ -1,14 +1,7 @@
 // The sidecar's durable state: one RocksDB, one write-ahead log, so that a record, its version
 // change, its ledger entries and the end of its prepare are one atomic write.
 //
-//   column family  key (integers big-endian, so keys sort as stamps do)        value
-//   prepares       hlc:8                                                       encode_prepare
-//   entries        site:16 epoch:8 hlc:8                                       encode_record
-//   versions       ns 0x00 canonical _id                                       merge row
-//   ledger         chosen by the writer; must sort by age (see sortable())     JSON or bytes
-//   retries        chosen by the writer                                        bytes
-//   meta           chosen by the writer, not starting with 0x00                bytes
-//   meta           0x00 "format"                                               "1"
+// Families, keys and values: batch.h. meta also holds, under 0x00 "format", the format's version.
 //
 // Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
 // (a killed process loses nothing, a power cut at most what no sync covered). After any failed
@@ -18,7 +11,6 @@
 // At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -32,6 +24,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/log_store.h"
 #include "replication/stamp.h"
@@ -39,79 +32,21 @@
 namespace rocksdb {
 class DB;
 class ColumnFamilyHandle;
-class WriteBatch;
-class Iterator;
-class Status;
 }  // namespace rocksdb
 
 namespace outrigger::outbox {
 
 inline constexpr int kFormatVersion = 1;
 
-enum class Family : uint8_t { kPrepares, kEntries, kVersions, kLedger, kRetries, kMeta };
-inline constexpr size_t kFamilies = 6;
-
-// Eight bytes that sort as the number does.
-[[nodiscard]] std::string sortable(uint64_t number);
-[[nodiscard]] std::string entry_key(const Origin& origin, Hlc hlc);
-// `ns` holds no 0x00 (MongoDB forbids it).
-[[nodiscard]] std::string row_key(std::string_view ns, std::string_view canonical_id);
-
-// Changes to be written together. Copies what it is given. Build it on any one thread; it belongs
-// to no database until write().
-class Batch {
- public:
-  Batch();
-  ~Batch();
-  Batch(Batch&&) noexcept;
-  Batch& operator=(Batch&&) noexcept;
-
-  Batch& put_prepare(Hlc hlc, std::string_view bytes);
-  Batch& remove_prepare(Hlc hlc);
-  Batch& put_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
-  Batch& remove_entry(const Origin& origin, Hlc hlc);
-  Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
-  Batch& remove_row(std::string_view ns, std::string_view canonical_id);
-  Batch& put_ledger(std::string_view key, std::string_view bytes);
-  Batch& remove_ledger(std::string_view key);
-  Batch& put_retry(std::string_view key, std::string_view bytes);
-  Batch& remove_retry(std::string_view key);
-  Batch& put_meta(std::string_view key, std::string_view bytes);
-  Batch& remove_meta(std::string_view key);
-
-  [[nodiscard]] bool empty() const { return bytes_ == 0; }
-  [[nodiscard]] size_t bytes() const { return bytes_; }  // of keys and values
-
-  struct Change {
-    Family family;
-    bool remove;
-    std::string key;
-    std::string bytes;
-  };
-  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }  // in order
-
- private:
-  friend class Database;
-  Batch& add(Family family, bool remove, std::string key, std::string_view bytes);
-
-  std::vector<Change> changes_;
-  size_t bytes_ = 0;
-};
-
 struct DatabaseOptions {
   uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
   size_t memtable_bytes = 16u << 20;  // of each column family
   size_t block_cache_bytes = 32u << 20;
+  // At open every block of every table is checked when they are no more than this; beyond, blocks
+  // are checked when they are read (a start must not take minutes).
+  uint64_t verify_bytes_max = 1ULL << 30;
   // RocksDB's own warnings and errors, one line each; from its threads.
   std::function<void(const std::string&)> log;
-};
-
-// Numbers for metrics and /status. Counts of a running process are exact but for what was there at
-// open, which is taken from the files' properties (a backlog is never scanned).
-struct Usage {
-  uint64_t entries = 0;        // records kept
-  uint64_t entries_bytes = 0;  // their encoded size, uncompressed
-  uint64_t disk_bytes = 0;     // files of tables, all families; without the log
 };
 
 // Thread-safe but for reopen(), which excludes everyone by itself.
@@ -137,7 +72,8 @@ class Database final : public LogStore {
   [[nodiscard]] Status reopen();
 
   // ---- reads: an absent key is nullopt, not an error
-  [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view canonical_id) const override;
+  [[nodiscard]] Result<Bytes> row(std::string_view ns,
+                                  std::string_view canonical_id) const override;
   [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const override;
   [[nodiscard]] Result<Bytes> retry(std::string_view key) const override;
   [[nodiscard]] Result<Bytes> meta(std::string_view key) const override;
@@ -159,34 +95,49 @@ class Database final : public LogStore {
 
   // Scans that stop and go on: `cursor` empty starts; the result is the cursor for the next call,
   // empty at the end. At most `count` items a call. Rows written in between may or may not be seen.
+  // `visit` may use the database.
   [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
                                               const RowVisitor& visit) const override;
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                  const PairVisitor& visit) const override;
 
+  // Counts of a running process are exact but for what was there at open, which is taken from the
+  // files' properties (a backlog is never scanned), and for a record put twice, which counts twice.
   [[nodiscard]] Usage usage() const override;
   [[nodiscard]] const std::string& dir() const { return dir_; }
 
  private:
-  struct Counters {
-    std::atomic<int64_t> entries{0};
-    std::atomic<int64_t> bytes{0};
-  };
-
   Database(std::string dir, DatabaseOptions options);
+  // Under files_mutex_, exclusively (or before anyone else knows this object).
   Status open_files();
+  Status check_files();
+  Status check_format();
   void close_files();
-  Status check_format(bool created);
   void seed_counters();
-  // What `batch` does to the counters: entries, bytes.
-  std::pair<int64_t, int64_t> delta_of(const Batch& batch) const;
+
+  // Records and bytes that the batch adds (negative: removes).
+  std::pair<int64_t, int64_t> effect_on_counters(const Batch& batch) const;
   Status fence(Error error);
-  Status usable() const;
+  Status unusable() const;  // why there is no db_
+
+  // Keys in [from, below) of one family; an empty bound is none.
+  struct Range {
+    std::string from;
+    std::string below;
+    size_t count = SIZE_MAX;
+    size_t bytes_max = SIZE_MAX;  // of values; the first comes in any case
+    bool newest_first = false;
+    bool keys_only = false;
+  };
+  Result<Pairs> range(Family family, const Range& range) const;
   Result<Bytes> get(Family family, std::string_view key) const;
-  std::unique_ptr<rocksdb::Iterator> iterate(Family family) const;
   Result<std::string> scan(Family family, std::string_view cursor, size_t count,
                            const PairVisitor& visit) const;
-  rocksdb::ColumnFamilyHandle* handle(Family family) const;
+  Result<Hlc> edge_entry(const Origin& origin, bool newest) const;
+  static Result<Entries> stamped(Result<Pairs>&& pairs);
+  rocksdb::ColumnFamilyHandle* handle(Family family) const {
+    return handles_[static_cast<size_t>(family)];
+  }
 
   const std::string dir_;
   const DatabaseOptions options_;
@@ -199,7 +150,8 @@ class Database final : public LogStore {
   std::atomic<bool> is_fenced_{false};
   std::optional<Error> fence_error_;  // under fence_mutex_
 
-  Counters counters_;
+  std::atomic<int64_t> entries_{0};
+  std::atomic<int64_t> entries_bytes_{0};
 };
 
 }  // namespace outrigger::outbox

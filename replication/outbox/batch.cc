@@ -1,0 +1,106 @@
+#include "replication/outbox/batch.h"
+
+#include <cstring>
+#include <utility>
+
+#include "config/result.h"
+
+namespace outrigger::outbox {
+namespace {
+
+constexpr size_t kOriginBytes = 24;
+
+std::string meta_key(std::string_view key) {
+  OUTRIGGER_ASSERT(!key.empty() && key.front() != '\0');  // those are the database's own
+  return std::string(key);
+}
+
+}  // namespace
+
+std::string sortable(uint64_t number) {
+  std::string key(8, '\0');
+  for (size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(number >> (56 - 8 * i));
+  return key;
+}
+
+uint64_t sortable_tail(std::string_view key) {
+  if (key.size() < 8) return 0;
+  uint64_t number = 0;
+  for (const char byte : key.substr(key.size() - 8)) {
+    number = number << 8 | static_cast<uint8_t>(byte);
+  }
+  return number;
+}
+
+std::string origin_key(const Origin& origin) {
+  std::string key(reinterpret_cast<const char*>(origin.site.data()), origin.site.size());
+  return key += sortable(origin.epoch);
+}
+
+std::string entry_key(const Origin& origin, Hlc hlc) { return origin_key(origin) + sortable(hlc); }
+
+Origin origin_of(std::string_view entry_key) {
+  OUTRIGGER_ASSERT(entry_key.size() >= kOriginBytes);
+  Origin origin;
+  std::memcpy(origin.site.data(), entry_key.data(), origin.site.size());
+  origin.epoch = sortable_tail(entry_key.substr(0, kOriginBytes));
+  return origin;
+}
+
+std::string row_key(std::string_view ns, std::string_view canonical_id) {
+  std::string key;
+  key.reserve(ns.size() + 1 + canonical_id.size());
+  return key.append(ns).append(1, '\0').append(canonical_id);
+}
+
+Batch& Batch::put(Family family, std::string key, std::string_view bytes) {
+  bytes_ += key.size() + bytes.size();
+  changes_.push_back({family, false, std::move(key), std::string(bytes)});
+  return *this;
+}
+
+Batch& Batch::remove(Family family, std::string key) {
+  bytes_ += key.size();
+  changes_.push_back({family, true, std::move(key), {}});
+  return *this;
+}
+
+Batch& Batch::put_prepare(Hlc hlc, std::string_view bytes) {
+  return put(Family::kPrepares, sortable(hlc), bytes);
+}
+Batch& Batch::remove_prepare(Hlc hlc) { return remove(Family::kPrepares, sortable(hlc)); }
+
+Batch& Batch::put_entry(const Origin& origin, Hlc hlc, std::string_view bytes) {
+  return put(Family::kEntries, entry_key(origin, hlc), bytes);
+}
+Batch& Batch::remove_entry(const Origin& origin, Hlc hlc) {
+  return remove(Family::kEntries, entry_key(origin, hlc));
+}
+
+Batch& Batch::put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes) {
+  return put(Family::kVersions, row_key(ns, canonical_id), bytes);
+}
+Batch& Batch::remove_row(std::string_view ns, std::string_view canonical_id) {
+  return remove(Family::kVersions, row_key(ns, canonical_id));
+}
+
+Batch& Batch::put_ledger(std::string_view key, std::string_view bytes) {
+  return put(Family::kLedger, std::string(key), bytes);
+}
+Batch& Batch::remove_ledger(std::string_view key) {
+  return remove(Family::kLedger, std::string(key));
+}
+
+Batch& Batch::put_retry(std::string_view key, std::string_view bytes) {
+  return put(Family::kRetries, std::string(key), bytes);
+}
+Batch& Batch::remove_retry(std::string_view key) {
+  return remove(Family::kRetries, std::string(key));
+}
+
+Batch& Batch::put_meta(std::string_view key, std::string_view bytes) {
+  return put(Family::kMeta, meta_key(key), bytes);
+}
+Batch& Batch::remove_meta(std::string_view key) { return remove(Family::kMeta, meta_key(key)); }
+
+}  // namespace outrigger::outbox

@@ -1,0 +1,80 @@
+// What is written together: a list of changes with typed names, and the keys under which things
+// stand. Knows nothing of RocksDB, so that a log store in memory takes the same batches.
+//
+//   family    key (integers big-endian, so keys sort as stamps do)        value
+//   prepares  hlc:8                                                       encode_prepare
+//   entries   site:16 epoch:8 hlc:8                                       encode_record
+//   versions  ns 0x00 canonical _id                                       merge row
+//   ledger    chosen by the writer; must sort by age (see sortable())     JSON or bytes
+//   retries   chosen by the writer                                        bytes
+//   meta      chosen by the writer, not starting with 0x00                bytes
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replication/stamp.h"
+
+namespace outrigger::outbox {
+
+enum class Family : uint8_t { kPrepares, kEntries, kVersions, kLedger, kRetries, kMeta };
+inline constexpr size_t kFamilies = 6;
+
+// Eight bytes that sort as the number does.
+[[nodiscard]] std::string sortable(uint64_t number);
+// The number at the end of a key made with sortable(); 0 when the key is too short.
+[[nodiscard]] uint64_t sortable_tail(std::string_view key);
+// What all entries of an origin begin with.
+[[nodiscard]] std::string origin_key(const Origin& origin);
+[[nodiscard]] std::string entry_key(const Origin& origin, Hlc hlc);
+// The origin in an entry's key; the key has at least its 24 bytes (asserted).
+[[nodiscard]] Origin origin_of(std::string_view entry_key);
+// `ns` holds no 0x00 (MongoDB forbids it).
+[[nodiscard]] std::string row_key(std::string_view ns, std::string_view canonical_id);
+
+// Copies what it is given. Not thread-safe; belongs to no store until written.
+class Batch {
+ public:
+  struct Change {
+    Family family;
+    bool remove;
+    std::string key;
+    std::string bytes;  // empty when removing
+  };
+
+  Batch& put_prepare(Hlc hlc, std::string_view bytes);
+  Batch& remove_prepare(Hlc hlc);
+  Batch& put_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
+  Batch& remove_entry(const Origin& origin, Hlc hlc);
+  Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
+  Batch& remove_row(std::string_view ns, std::string_view canonical_id);
+  Batch& put_ledger(std::string_view key, std::string_view bytes);
+  Batch& remove_ledger(std::string_view key);
+  Batch& put_retry(std::string_view key, std::string_view bytes);
+  Batch& remove_retry(std::string_view key);
+  Batch& put_meta(std::string_view key, std::string_view bytes);
+  Batch& remove_meta(std::string_view key);
+
+  // In the order of the calls: of two changes to one key the later stands.
+  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
+  [[nodiscard]] bool empty() const { return changes_.empty(); }
+  [[nodiscard]] size_t bytes() const { return bytes_; }  // of keys and values
+
+ private:
+  Batch& put(Family family, std::string key, std::string_view bytes);
+  Batch& remove(Family family, std::string key);
+
+  std::vector<Change> changes_;
+  size_t bytes_ = 0;
+};
+
+// Numbers for metrics and /status.
+struct Usage {
+  uint64_t entries = 0;        // records kept
+  uint64_t entries_bytes = 0;  // their encoded size, uncompressed
+  uint64_t disk_bytes = 0;     // files of tables, all families; without the log
+};
+
+}  // namespace outrigger::outbox

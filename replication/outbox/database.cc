@@ -1,0 +1,268 @@
+#include "replication/outbox/database.h"
+
+#include <fcntl.h>
+#include <rocksdb/table_properties.h>
+#include <rocksdb/write_batch.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "replication/outbox/rocks.h"
+
+namespace outrigger::outbox {
+namespace {
+
+const std::string kFormatKey("\0format", 7);
+
+// Below this, opening again would only fail half way and take the reads with it.
+constexpr uint64_t kReopenFreeBytes = 16u << 20;
+
+Status sync_directory(const std::string& dir) {
+  const int file = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = file >= 0 && ::fsync(file) == 0;
+  const int reason = errno;
+  if (file >= 0) ::close(file);
+  if (!synced) return fail(ErrorCode::kIo, "sync directory", dir, std::strerror(reason));
+  return {};
+}
+
+// mkdir -p with mode 0700; each new name is durable in its parent.
+Status make_directory(const std::string& dir) {
+  struct stat found;
+  if (::stat(dir.c_str(), &found) == 0) {
+    if (S_ISDIR(found.st_mode)) return {};
+    return fail(ErrorCode::kInvalidArgument, "open outbox", dir, "exists and is not a directory");
+  }
+  const std::filesystem::path parent = std::filesystem::path(dir).parent_path();
+  const std::string above = parent.empty() ? "." : parent.string();
+  if (above != dir) {
+    if (Status made = make_directory(above); !made) return made;
+  }
+  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
+    const ErrorCode code = errno == ENOSPC ? ErrorCode::kNoSpace : ErrorCode::kIo;
+    return fail(code, "create directory", dir, std::strerror(errno),
+                "create it, or let this user write to its parent");
+  }
+  return sync_directory(above);
+}
+
+uint64_t free_bytes(const std::string& dir) {
+  struct statvfs disk;
+  if (::statvfs(dir.c_str(), &disk) != 0) return UINT64_MAX;
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
+
+std::string without_end_slashes(std::string dir) {
+  while (dir.size() > 1 && dir.back() == '/') dir.pop_back();
+  return dir;
+}
+
+}  // namespace
+
+Database::Database(std::string dir, DatabaseOptions options)
+    : dir_(without_end_slashes(std::move(dir))), options_(std::move(options)) {}
+
+Database::~Database() { close_files(); }
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& dir, DatabaseOptions options) {
+  std::unique_ptr<Database> database(new Database(dir, std::move(options)));
+  if (Status made = make_directory(database->dir_); !made) return tl::unexpected(made.error());
+  if (Status opened = database->open_files(); !opened) return tl::unexpected(opened.error());
+  return database;
+}
+
+Status Database::open_files() {
+  const rocksdb::DBOptions rocks = rocks_options(options_);
+  std::vector<std::string> present;
+  // Fails when there is no database yet; a real problem shows again in Open.
+  if (rocksdb::DB::ListColumnFamilies(rocks, dir_, &present).ok()) {
+    for (const std::string& name : present) {
+      const bool is_ours = std::find(std::begin(kFamilyNames), std::end(kFamilyNames), name) !=
+                           std::end(kFamilyNames);
+      if (is_ours || name == rocksdb::kDefaultColumnFamilyName) continue;
+      return fail(ErrorCode::kUnsupported, "open outbox", dir_,
+                  "holds '" + name + "', which this version does not know",
+                  "use the version of outrigger that wrote it");
+    }
+  }
+  const auto opened = rocksdb::DB::Open(rocks, dir_, rocks_families(options_), &handles_, &db_);
+  if (!opened.ok()) {
+    db_ = nullptr;
+    handles_.clear();
+    return tl::unexpected(rocks_error(opened, "open outbox", dir_));
+  }
+  Status checked = check_files();
+  if (!checked) {
+    close_files();
+    return checked;
+  }
+  seed_counters();
+  return {};
+}
+
+Status Database::check_files() {
+  if (Status known = check_format(); !known) return known;
+  uint64_t table_bytes = 0;
+  db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kLiveSstFilesSize, &table_bytes);
+  if (table_bytes > options_.verify_bytes_max) return {};
+  rocksdb::ReadOptions read;
+  read.readahead_size = 2u << 20;
+  const auto verified = db_->VerifyChecksum(read);
+  if (!verified.ok()) return tl::unexpected(rocks_error(verified, "verify outbox", dir_));
+  return {};
+}
+
+// Reads the version, and writes and syncs it anew: proof that the files take writes.
+Status Database::check_format() {
+  const std::string ours = std::to_string(kFormatVersion);
+  std::string found;
+  auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), kFormatKey, &found);
+  if (status.ok() && found != ours) {
+    return fail(ErrorCode::kUnsupported, "open outbox", dir_,
+                "written in format " + found + ", this version knows format " + ours,
+                "use the version of outrigger that wrote it");
+  }
+  if (status.ok() || status.IsNotFound()) {
+    rocksdb::WriteOptions durable;
+    durable.sync = true;
+    status = db_->Put(durable, handle(Family::kMeta), kFormatKey, ours);
+  }
+  if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
+  return {};
+}
+
+// Everything is in tables now (recovery flushes), and tables know what they hold: each removal is
+// an item of its own that hides one record.
+void Database::seed_counters() {
+  rocksdb::TablePropertiesCollection tables;
+  int64_t items = 0;
+  int64_t removals = 0;
+  int64_t bytes = 0;
+  if (db_->GetPropertiesOfAllTables(handle(Family::kEntries), &tables).ok()) {
+    for (const auto& [file, table] : tables) {
+      items += static_cast<int64_t>(table->num_entries);
+      removals += static_cast<int64_t>(table->num_deletions);
+      bytes += static_cast<int64_t>(table->raw_value_size);
+    }
+  }
+  const int64_t written = items - removals;
+  const int64_t kept = std::max<int64_t>(0, written - removals);
+  entries_ = kept;
+  entries_bytes_ =
+      written <= 0 ? 0
+                   : static_cast<int64_t>(static_cast<double>(bytes) * static_cast<double>(kept) /
+                                          static_cast<double>(written));
+}
+
+void Database::close_files() {
+  if (!db_) return;
+  for (rocksdb::ColumnFamilyHandle* each : handles_) db_->DestroyColumnFamilyHandle(each);
+  handles_.clear();
+  delete db_;  // leaves the log as it is: what was written is found again
+  db_ = nullptr;
+}
+
+Status Database::fence(Error error) {
+  std::lock_guard lock(fence_mutex_);
+  if (!fence_error_) {
+    fence_error_ = std::move(error);
+    is_fenced_ = true;
+  }
+  return tl::unexpected(*fence_error_);
+}
+
+std::optional<Error> Database::fenced() const {
+  if (!is_fenced_) return std::nullopt;
+  std::lock_guard lock(fence_mutex_);
+  return fence_error_;
+}
+
+Status Database::write(Batch&& batch) {
+  if (auto error = fenced()) return tl::unexpected(*error);
+  if (batch.empty()) return {};
+  std::shared_lock lock(files_mutex_);
+  if (!db_) return unusable();
+  const auto [entries, bytes] = effect_on_counters(batch);
+  rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 16);
+  for (const Batch::Change& change : batch.changes()) {
+    const auto added = change.remove ? changes.Delete(handle(change.family), change.key)
+                                     : changes.Put(handle(change.family), change.key, change.bytes);
+    if (!added.ok()) return tl::unexpected(rocks_error(added, "write outbox", dir_));
+  }
+  const auto written = db_->Write(rocksdb::WriteOptions(), &changes);
+  if (!written.ok()) return fence(rocks_error(written, "write outbox", dir_));
+  entries_ += entries;
+  entries_bytes_ += bytes;
+  return {};
+}
+
+std::pair<int64_t, int64_t> Database::effect_on_counters(const Batch& batch) const {
+  int64_t entries = 0;
+  int64_t bytes = 0;
+  for (const Batch::Change& change : batch.changes()) {
+    if (change.family != Family::kEntries) continue;
+    if (!change.remove) {
+      ++entries;
+      bytes += static_cast<int64_t>(change.bytes.size());
+      continue;
+    }
+    rocksdb::PinnableSlice removed;
+    if (!db_->Get(rocksdb::ReadOptions(), handle(Family::kEntries), change.key, &removed).ok()) {
+      continue;
+    }
+    --entries;
+    bytes -= static_cast<int64_t>(removed.size());
+  }
+  return {entries, bytes};
+}
+
+Status Database::sync() {
+  if (auto error = fenced()) return tl::unexpected(*error);
+  std::shared_lock lock(files_mutex_);
+  if (!db_) return unusable();
+  const auto synced = db_->SyncWAL();
+  if (!synced.ok()) return fence(rocks_error(synced, "sync outbox", dir_));
+  return {};
+}
+
+Status Database::admit() const {
+  if (auto error = fenced()) return tl::unexpected(*error);
+  if (entries_bytes_ <= static_cast<int64_t>(options_.bytes_max)) return {};
+  return fail(ErrorCode::kNoSpace, "write outbox", dir_, "the quota is used up",
+              "bring back the peers that hold it up, or raise outbox.max_bytes");
+}
+
+Status Database::reopen() {
+  std::unique_lock lock(files_mutex_);
+  if (db_ && free_bytes(dir_) < kReopenFreeBytes) {
+    return fail(ErrorCode::kNoSpace, "reopen outbox", dir_, "the disk is still full",
+                "free space on the disk; writes are refused until then");
+  }
+  close_files();
+  if (Status opened = open_files(); !opened) {
+    (void)fence(opened.error());
+    return opened;
+  }
+  std::lock_guard fence_lock(fence_mutex_);
+  fence_error_.reset();
+  is_fenced_ = false;
+  return {};
+}
+
+Usage Database::usage() const {
+  Usage usage;
+  usage.entries = static_cast<uint64_t>(std::max<int64_t>(0, entries_));
+  usage.entries_bytes = static_cast<uint64_t>(std::max<int64_t>(0, entries_bytes_));
+  std::shared_lock lock(files_mutex_);
+  if (db_) {
+    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &usage.disk_bytes);
+  }
+  return usage;
+}
+
+}  // namespace outrigger::outbox

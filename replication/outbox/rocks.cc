@@ -1,0 +1,89 @@
+#include "replication/outbox/rocks.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <utility>
+
+namespace outrigger::outbox {
+namespace {
+
+constexpr uint64_t kLogBytesMax = 64u << 20;     // bounds what a start has to replay
+constexpr uint64_t kMemtablesBytes = 64u << 20;  // all families together
+
+// RocksDB's own log file aborts the process when the disk is full; these lines go to ours.
+class HookLogger final : public rocksdb::Logger {
+ public:
+  explicit HookLogger(std::function<void(const std::string&)> hook)
+      : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL), hook_(std::move(hook)) {}
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    if (!hook_) return;
+    char line[1024];
+    const int length = std::vsnprintf(line, sizeof line, format, arguments);
+    if (length > 0) hook_(line);
+  }
+
+ private:
+  const std::function<void(const std::string&)> hook_;
+};
+
+bool says(const std::string& text, const char* what) {
+  return text.find(what) != std::string::npos;
+}
+
+}  // namespace
+
+rocksdb::DBOptions rocks_options(const DatabaseOptions& options) {
+  rocksdb::DBOptions rocks;
+  rocks.create_if_missing = true;
+  rocks.create_missing_column_families = true;
+  rocks.info_log = std::make_shared<HookLogger>(options.log);
+  rocks.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  rocks.max_bgerror_resume_count = 0;  // it must not heal itself behind the fence
+  rocks.max_total_wal_size = kLogBytesMax;
+  rocks.db_write_buffer_size = kMemtablesBytes;
+  rocks.max_background_jobs = 2;
+  rocks.stats_dump_period_sec = 0;
+  rocks.stats_persist_period_sec = 0;
+  rocks.skip_stats_update_on_db_open = true;
+  return rocks;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const DatabaseOptions& options) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  rocksdb::ColumnFamilyOptions family;
+  family.compression = rocksdb::kLZ4Compression;
+  family.write_buffer_size = options.memtable_bytes;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : kFamilyNames) families.emplace_back(name, family);
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
+  return families;
+}
+
+Error rocks_error(const rocksdb::Status& status, const std::string& step, const std::string& dir) {
+  Error error{ErrorCode::kIo, step, dir, status.ToString(), {}};
+  if (status.IsCorruption()) {
+    error.code = ErrorCode::kCorrupt;
+    error.hint = "the files are damaged; restore this data_dir, or clear it and join anew";
+  } else if (status.IsNoSpace()) {
+    error.code = ErrorCode::kNoSpace;
+    error.hint = "free space on the disk; writes are refused until then";
+  } else if (status.IsIOError() && (says(error.reason, "lock hold by current process") ||
+                                    says(error.reason, "While lock file"))) {
+    error.code = ErrorCode::kUnavailable;
+    error.reason = "another outrigger uses this data_dir";
+    error.hint = "stop the other one, or give this one a data_dir of its own";
+  }
+  return error;
+}
+
+}  // namespace outrigger::outbox

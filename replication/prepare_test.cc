@@ -1,0 +1,41 @@
+#include "replication/prepare.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "replication/record_testing.h"
+
+namespace outrigger {
+namespace {
+
+RC_GTEST_PROP(PrepareCodec, ComesBackAsItWent, (uint32_t seed)) {
+  const Prepare prepare = RecordMaker(seed).prepare();
+  const auto decoded = decode_prepare(encode_prepare(prepare));
+  RC_ASSERT(decoded.has_value());
+  RC_ASSERT(*decoded == prepare);
+}
+
+RC_GTEST_PROP(PrepareCodec, EveryCutIsRefused, (uint32_t seed)) {
+  const std::string bytes = encode_prepare(RecordMaker(seed).prepare());
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    RC_ASSERT(!decode_prepare(std::string_view(bytes).substr(0, length)));
+  }
+  RC_ASSERT(!decode_prepare(bytes + '\0'));
+}
+
+RC_GTEST_PROP(PrepareCodec, WhatAFlippedByteLeavesReadableIsAValidPrepare, (uint32_t seed)) {
+  std::string bytes = encode_prepare(RecordMaker(seed).prepare());
+  const size_t step = 1 + bytes.size() / 150;
+  for (size_t at = seed % step; at < bytes.size(); at += step) {
+    char& byte = bytes[at];
+    const char before = byte;
+    byte = static_cast<char>(byte ^ (1 << (seed % 8)));
+    if (const auto decoded = decode_prepare(bytes)) {
+      RC_ASSERT(decode_prepare(encode_prepare(*decoded)).value() == *decoded);
+    }
+    byte = before;
+  }
+}
+
+}  // namespace
+}  // namespace outrigger
