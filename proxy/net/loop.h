@@ -38,7 +38,7 @@ class Loop final : public Executor {
 
   // Runs until stop(). May be called again afterwards.
   void run();
-  // Makes run() return after the current callback. Thread-safe; kept when run() has not begun.
+  // Makes run() return after the current turn. Thread-safe; kept when run() has not begun.
   void stop();
 
   // Runs `function` on the loop thread, in the order posted. Thread-safe, never blocks on the
@@ -68,14 +68,13 @@ class Loop final : public Executor {
  private:
   struct Handles;
 
-  static void on_wake(Loop& loop);
   void run_posted();
   void run_ready();
-  void turn();  // one turn of the loop; blocks until something happens
 
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<Handles> handles_;
   std::vector<std::coroutine_handle<>> ready_;
+  std::vector<std::coroutine_handle<>> resuming_;  // keeps its capacity between turns
 
   std::atomic<bool> stop_asked_{false};
   std::mutex mutex_;

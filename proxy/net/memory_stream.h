@@ -17,6 +17,10 @@ class MemoryWire {
   // buffer and wait, as with a reader that has stopped.
   void cork(Way way);
   void uncork(Way way);
+  // From now on a read gives at most this many bytes, as a network that splits messages anywhere.
+  void chop(Way way, size_t read_bytes_max);
+  // Flips one bit of the last byte in flight (there must be one).
+  void corrupt(Way way);
   // Both ends fail from now on as after a connection reset; what is in flight is lost.
   void cut();
   [[nodiscard]] size_t bytes_in_flight(Way way) const;

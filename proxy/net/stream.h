@@ -127,7 +127,8 @@ class Stream {
   ReadAwaiter read_some() { return ReadAwaiter(*this); }
   // Gives the last bytes read back: the next read_some() starts with them (copied).
   void unread(std::string_view bytes);
-  // Copies up to into.size() bytes; 0 is the orderly end.
+  // Copies up to into.size() bytes; 0 is the orderly end. This and read_exactly are for handshakes
+  // and tests: what they leave over is copied; a stream of messages belongs in a framer.
   Task<Result<size_t>> read(std::span<char> into);
   // Fills `into`; an end before that is kClosed. `into` lives in the caller until it is done.
   Task<Status> read_exactly(std::span<char> into);
@@ -155,7 +156,7 @@ class Stream {
   // Whether the other side is on this machine.
   [[nodiscard]] virtual bool is_loopback() const = 0;
   // Bytes that arrived and nobody has read.
-  [[nodiscard]] size_t unread_bytes() const { return kept_.size() - kept_at_ + stored_bytes(); }
+  [[nodiscard]] size_t unread_bytes() const { return kept_.size() + stored_bytes(); }
 
   [[nodiscard]] Loop& loop() const { return loop_; }
 
@@ -175,7 +176,6 @@ class Stream {
   Loop& loop_;
   std::string kept_;  // given back by unread()
   std::string lent_;  // what the last read_some() took from kept_
-  size_t kept_at_ = 0;
 };
 
 // Dials "host:port", "[v6]:port" or "unix:/path". Every address the name has is tried in turn

@@ -1,0 +1,239 @@
+#include "proxy/net/listener.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/net/address.h"
+#include "proxy/net/uv_stream.h"
+
+namespace outrigger::net {
+
+namespace {
+
+constexpr int kBacklog = 511;
+constexpr int kAcceptsPerTurnMax = 64;  // then the connections that exist get their turn
+constexpr int64_t kPauseMs = 100;
+
+int open_reserve() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+Error listen_error(int error, const std::string& address) {
+  Error result = uv_error(-error, "listen on", address);
+  if (error == EADDRINUSE) {
+    result.hint = "another process listens there: stop it or choose another address";
+  } else if (error == EACCES) {
+    result.hint = "ports below 1024 and foreign folders need rights: choose another address";
+  } else if (error == EADDRNOTAVAIL) {
+    result.hint = "this machine does not have that address";
+  }
+  return result;
+}
+
+// Binds and listens, or closes and gives errno.
+int bind_and_listen(int fd, const sockaddr* name, socklen_t size, int& error) {
+  if (fd >= 0 && ::bind(fd, name, size) == 0 && ::listen(fd, kBacklog) == 0) return fd;
+  error = errno;
+  if (fd >= 0) ::close(fd);
+  return -1;
+}
+
+Result<int> listen_tcp(const Address& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* list = nullptr;
+  const std::string port = std::to_string(address.port);
+  const int status = ::getaddrinfo(address.host.c_str(), port.c_str(), &hints, &list);
+  if (status != 0) {
+    return fail(ErrorCode::kInvalidArgument, "listen on", address.text(), gai_strerror(status));
+  }
+  int fd = -1;
+  int error = EADDRNOTAVAIL;
+  for (const addrinfo* info = list; info != nullptr && fd < 0; info = info->ai_next) {
+    fd = ::socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    // So that a restart need not wait for old connections; a live listener still conflicts.
+    if (fd >= 0) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    fd = bind_and_listen(fd, info->ai_addr, info->ai_addrlen, error);
+    if (fd < 0 && error == EADDRINUSE) break;  // the next address would hide it
+  }
+  ::freeaddrinfo(list);
+  if (fd < 0) return tl::unexpected<Error>(listen_error(error, address.text()));
+  return fd;
+}
+
+// A socket file that refuses connections was left by a process that is gone.
+bool is_stale(const sockaddr_un& name) {
+  struct stat file {};
+  if (::stat(name.sun_path, &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const bool refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 &&
+                       errno == ECONNREFUSED;
+  ::close(fd);
+  return refused;
+}
+
+Result<int> listen_unix(const Address& address) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, address.path.data(), address.path.size());
+  int fd = -1;
+  int error = 0;
+  for (int attempt = 0; attempt < 2 && fd < 0; ++attempt) {
+    if (attempt == 1 && (error != EADDRINUSE || !is_stale(name))) break;
+    if (attempt == 1) ::unlink(name.sun_path);
+    fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = bind_and_listen(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name, error);
+  }
+  if (fd < 0) return tl::unexpected<Error>(listen_error(error, address.text()));
+  return fd;
+}
+
+uint16_t bound_port(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return 0;
+  if (name.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in&>(name).sin_port);
+  if (name.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6&>(name).sin6_port);
+  return 0;
+}
+
+}  // namespace
+
+// Accepting is done here and not by uv_listen, because libuv's own way out of EMFILE drops
+// connections without telling anyone, and spins when its reserve is gone.
+struct Listener::Core {
+  Core(Loop& owner, int socket, const Address& bound, Handler on_connection)
+      : loop(owner),
+        fd(socket),
+        where(bound),
+        text(bound.text()),
+        handler(std::move(on_connection)) {
+    uv_poll_init(loop.uv(), &poll, fd);
+    uv_timer_init(loop.uv(), &pause);
+    poll.data = pause.data = this;
+  }
+
+  void resume() {
+    uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
+      static_cast<Core*>(handle->data)->accept_waiting();
+    });
+  }
+
+  void accept_waiting() {
+    for (int i = 0; i < kAcceptsPerTurnMax && !is_closed; ++i) {
+      const int socket = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (socket >= 0) {
+        take(socket);
+        continue;
+      }
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      if (errno == EMFILE || errno == ENFILE) shed_waiting();
+      rest();
+      return;
+    }
+  }
+
+  void take(int socket) {
+    if (admit && !admit()) {
+      ++refused;
+      ::close(socket);
+      return;
+    }
+    auto stream = UvStream::adopt(loop, socket, where.is_unix(), text);
+    if (!stream) return;
+    ++accepted;
+    handler(std::move(*stream));  // may close this listener, even destroy its owner
+  }
+
+  void shed_waiting() {
+    for (int i = 0; i < kAcceptsPerTurnMax; ++i) {
+      if (reserve_fd >= 0) ::close(reserve_fd);
+      const int socket = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
+      if (socket >= 0) ::close(socket);
+      reserve_fd = open_reserve();
+      if (socket < 0) return;
+      ++shed;
+    }
+  }
+
+  void rest() {
+    ++pauses;
+    uv_poll_stop(&poll);
+    uv_update_time(loop.uv());
+    const auto on_rested = [](uv_timer_t* timer) { static_cast<Core*>(timer->data)->resume(); };
+    uv_timer_start(&pause, on_rested, static_cast<uint64_t>(pause_ms), 0);
+  }
+
+  void close() {
+    if (is_closed) return;
+    is_closed = true;
+    uv_poll_stop(&poll);
+    ::close(fd);
+    if (reserve_fd >= 0) ::close(reserve_fd);
+    if (where.is_unix()) ::unlink(where.path.c_str());
+    const auto on_closed = [](uv_handle_t* handle) { static_cast<Core*>(handle->data)->release(); };
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll), on_closed);
+    uv_close(reinterpret_cast<uv_handle_t*>(&pause), on_closed);
+  }
+
+  // Two handles and the Listener share the core; the last one frees it.
+  void release() {
+    if (--references == 0) delete this;
+  }
+
+  Loop& loop;
+  const int fd;
+  int reserve_fd = open_reserve();
+  const Address where;
+  const std::string text;
+  const Handler handler;
+  std::function<bool()> admit;
+  int64_t pause_ms = kPauseMs;
+  uint64_t accepted = 0;
+  uint64_t refused = 0;
+  uint64_t shed = 0;
+  uint64_t pauses = 0;
+  bool is_closed = false;
+  int references = 3;
+  uv_poll_t poll;
+  uv_timer_t pause;
+};
+
+Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const std::string& address,
+                                                   Handler handler) {
+  auto where = parse_address(address);
+  if (!where) return tl::unexpected<Error>(std::move(where.error()));
+  auto fd = where->is_unix() ? listen_unix(*where) : listen_tcp(*where);
+  if (!fd) return tl::unexpected<Error>(std::move(fd.error()));
+  if (!where->is_unix()) where->port = bound_port(*fd);
+  auto* core = new Core(loop, *fd, *where, std::move(handler));
+  core->resume();
+  return std::unique_ptr<Listener>(new Listener(core));
+}
+
+Listener::~Listener() {
+  core_->close();
+  core_->release();
+}
+
+void Listener::close() { core_->close(); }
+void Listener::set_admission(std::function<bool()> admit) { core_->admit = std::move(admit); }
+uint16_t Listener::port() const { return core_->where.port; }
+const std::string& Listener::address() const { return core_->text; }
+uint64_t Listener::accepted() const { return core_->accepted; }
+uint64_t Listener::refused() const { return core_->refused; }
+uint64_t Listener::shed() const { return core_->shed; }
+uint64_t Listener::pauses() const { return core_->pauses; }
+void Listener::set_pause_ms(int64_t ms) { core_->pause_ms = ms; }
+
+}  // namespace outrigger::net

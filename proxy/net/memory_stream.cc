@@ -1,0 +1,255 @@
+#include "proxy/net/memory_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <limits>
+
+namespace outrigger::net {
+
+namespace {
+
+const std::string kPeer = "memory";
+
+Error memory_error(const char* step, std::string reason) {
+  return Error{ErrorCode::kClosed, step, kPeer, std::move(reason), {}};
+}
+
+// One direction. Bytes wait in `buffer`, writers that did not fit wait in `writers`.
+struct Pipe {
+  struct Waiting {
+    WriteAwaiter* writer;
+    size_t piece = 0;   // of writer->pieces()
+    size_t offset = 0;  // into that piece
+  };
+
+  std::string buffer;
+  std::string lent;  // what the reader was given last
+  std::deque<Waiting> writers;
+  std::deque<ShutdownAwaiter*> shutdowns;
+  ReadAwaiter* reader = nullptr;
+  size_t buffer_bytes_max = 0;
+  size_t read_bytes_max = std::numeric_limits<size_t>::max();
+  size_t in_flight_max = 0;
+  bool is_corked = false;
+  bool has_ended = false;       // the writing end shut down or closed
+  bool reader_is_gone = false;  // the reading end closed
+
+  // Moves what fits from the first writer; true when all of it is in the buffer.
+  bool fill_from(Waiting& waiting) {
+    const auto pieces = waiting.writer->pieces();
+    while (waiting.piece < pieces.size()) {
+      const auto rest = pieces[waiting.piece].substr(waiting.offset);
+      const size_t count = std::min(rest.size(), buffer_bytes_max - buffer.size());
+      buffer.append(rest.substr(0, count));
+      in_flight_max = std::max(in_flight_max, buffer.size());
+      waiting.offset += count;
+      if (count < rest.size()) return false;
+      ++waiting.piece;
+      waiting.offset = 0;
+    }
+    return true;
+  }
+
+  // What a read may have now; false: it has to wait.
+  bool give(ReadAwaiter& to) {
+    if (is_corked) return false;
+    if (buffer.empty()) {
+      if (!has_ended || !writers.empty()) return false;
+      to.set(std::string_view());
+      return true;
+    }
+    lent = buffer.substr(0, read_bytes_max);
+    buffer.erase(0, lent.size());
+    to.set(std::string_view(lent));
+    return true;
+  }
+};
+
+size_t index_of(MemoryWire::Way way) { return way == MemoryWire::Way::kFirstToSecond ? 0 : 1; }
+
+}  // namespace
+
+struct MemoryWire::State : std::enable_shared_from_this<MemoryWire::State> {
+  explicit State(Loop& owner) : loop(owner) {}
+
+  // Everything waiting is moved on from the top of the loop, like a socket's events.
+  void schedule() {
+    if (std::exchange(is_scheduled, true)) return;
+    loop.post([self = shared_from_this()] {
+      self->is_scheduled = false;
+      self->move(self->pipes[0]);
+      self->move(self->pipes[1]);
+    });
+  }
+
+  void move(Pipe& pipe) {
+    while (!pipe.writers.empty() && pipe.fill_from(pipe.writers.front())) {
+      pipe.writers.front().writer->resume_soon(loop);
+      pipe.writers.pop_front();
+    }
+    if (pipe.writers.empty()) {
+      for (auto* waiter : std::exchange(pipe.shutdowns, {})) {
+        pipe.has_ended = true;
+        waiter->resume_soon(loop);
+      }
+    }
+    if (pipe.reader == nullptr || !pipe.give(*pipe.reader)) return;
+    if (!pipe.writers.empty()) schedule();
+    std::exchange(pipe.reader, nullptr)->resume_now();
+  }
+
+  void fail_reader(Pipe& pipe, const std::string& reason) {
+    if (pipe.reader == nullptr) return;
+    pipe.reader->set(tl::unexpected<Error>(memory_error("read", reason)));
+    std::exchange(pipe.reader, nullptr)->resume_soon(loop);
+  }
+
+  void fail_writers(Pipe& pipe, const std::string& reason) {
+    for (const auto& waiting : std::exchange(pipe.writers, {})) {
+      waiting.writer->set(tl::unexpected<Error>(memory_error("write", reason)));
+      waiting.writer->resume_soon(loop);
+    }
+    for (auto* waiter : std::exchange(pipe.shutdowns, {})) {
+      waiter->set(tl::unexpected<Error>(memory_error("shutdown", reason)));
+      waiter->resume_soon(loop);
+    }
+  }
+
+  Loop& loop;
+  std::array<Pipe, 2> pipes;
+  bool is_cut = false;
+  bool is_scheduled = false;
+};
+
+namespace {
+
+class MemoryStream final : public Stream {
+ public:
+  MemoryStream(std::shared_ptr<MemoryWire::State> state, size_t side)
+      : Stream(state->loop), state_(std::move(state)), side_(side) {}
+  ~MemoryStream() override { MemoryStream::close(); }
+
+  void close() override {
+    if (is_closed_) return;
+    is_closed_ = true;
+    const std::string here = "the stream was closed on this side";
+    state_->fail_reader(in(), here);
+    state_->fail_writers(out(), here);
+    state_->fail_writers(in(), "the other side closed");
+    in().reader_is_gone = true;
+    out().has_ended = true;
+    state_->schedule();
+  }
+  [[nodiscard]] bool is_open() const override { return !is_closed_; }
+  [[nodiscard]] const std::string& peer_address() const override { return kPeer; }
+  [[nodiscard]] bool is_loopback() const override { return true; }
+
+ protected:
+  bool start_read(ReadAwaiter& reader) override {
+    OUTRIGGER_ASSERT(in().reader == nullptr);
+    const char* reason = broken(false);
+    if (reason != nullptr) {
+      reader.set(tl::unexpected<Error>(memory_error("read", reason)));
+      return true;
+    }
+    if (!in().writers.empty()) state_->schedule();
+    if (in().give(reader)) return true;
+    in().reader = &reader;
+    return false;
+  }
+
+  bool start_write(WriteAwaiter& writer) override {
+    const char* reason = broken(true);
+    if (reason != nullptr) {
+      writer.set(tl::unexpected<Error>(memory_error("write", reason)));
+      return true;
+    }
+    state_->schedule();
+    Pipe::Waiting waiting{&writer};
+    if (out().writers.empty() && out().fill_from(waiting)) return true;
+    writer.keep_borrowed(loop());
+    out().writers.push_back(waiting);
+    return false;
+  }
+
+  bool start_shutdown(ShutdownAwaiter& waiter) override {
+    const char* reason = broken(true);
+    if (reason != nullptr) {
+      waiter.set(tl::unexpected<Error>(memory_error("shutdown", reason)));
+      return true;
+    }
+    out().shutdowns.push_back(&waiter);
+    state_->schedule();
+    return false;
+  }
+
+  [[nodiscard]] size_t stored_bytes() const override {
+    const Pipe& pipe = state_->pipes[1 - side_];
+    return pipe.is_corked ? 0 : pipe.buffer.size();
+  }
+
+ private:
+  Pipe& in() { return state_->pipes[1 - side_]; }
+  Pipe& out() { return state_->pipes[side_]; }
+
+  // Why this end cannot be used for reading or writing, or null.
+  const char* broken(bool for_writing) {
+    if (is_closed_) return "the stream was closed on this side";
+    if (state_->is_cut) return "connection reset";
+    if (for_writing && out().reader_is_gone) return "the other side closed";
+    if (for_writing && (out().has_ended || !out().shutdowns.empty())) return "after shutdown";
+    return nullptr;
+  }
+
+  std::shared_ptr<MemoryWire::State> state_;
+  const size_t side_;
+  bool is_closed_ = false;
+};
+
+}  // namespace
+
+void MemoryWire::cork(Way way) { state_->pipes[index_of(way)].is_corked = true; }
+
+void MemoryWire::uncork(Way way) {
+  state_->pipes[index_of(way)].is_corked = false;
+  state_->schedule();
+}
+
+void MemoryWire::chop(Way way, size_t read_bytes_max) {
+  OUTRIGGER_ASSERT(read_bytes_max > 0);
+  state_->pipes[index_of(way)].read_bytes_max = read_bytes_max;
+}
+
+void MemoryWire::corrupt(Way way) {
+  std::string& buffer = state_->pipes[index_of(way)].buffer;
+  OUTRIGGER_ASSERT(!buffer.empty());
+  buffer.back() = static_cast<char>(buffer.back() ^ 1);
+}
+
+void MemoryWire::cut() {
+  state_->is_cut = true;
+  for (Pipe& pipe : state_->pipes) {
+    pipe.buffer.clear();
+    state_->fail_reader(pipe, "connection reset");
+    state_->fail_writers(pipe, "connection reset");
+  }
+}
+
+size_t MemoryWire::bytes_in_flight(Way way) const {
+  return state_->pipes[index_of(way)].buffer.size();
+}
+
+size_t MemoryWire::bytes_in_flight_max(Way way) const {
+  return state_->pipes[index_of(way)].in_flight_max;
+}
+
+MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes) {
+  OUTRIGGER_ASSERT(buffer_bytes > 0);
+  auto state = std::make_shared<MemoryWire::State>(loop);
+  for (Pipe& pipe : state->pipes) pipe.buffer_bytes_max = buffer_bytes;
+  return MemoryPair{std::make_unique<MemoryStream>(state, 0),
+                    std::make_unique<MemoryStream>(state, 1), MemoryWire(state)};
+}
+
+}  // namespace outrigger::net

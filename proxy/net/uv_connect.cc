@@ -1,0 +1,172 @@
+// connect(): resolve a name, try its addresses in turn, all within one timeout. Whatever libuv
+// still has in hand when the time is up (a getaddrinfo cannot be interrupted) finishes on shared
+// state that nobody waits for any more.
+#include <uv.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "proxy/net/address.h"
+#include "proxy/net/uv_stream.h"
+
+namespace outrigger::net {
+
+namespace {
+
+struct Step {
+  explicit Step(Loop& loop) : status(loop) {}
+  OneShot<int> status;
+  union {
+    uv_getaddrinfo_t resolve;
+    uv_connect_t connect;
+  } request{};
+  std::vector<sockaddr_storage> found;
+};
+
+using StepPointer = std::shared_ptr<Step>;
+
+// libuv's request holds a reference of its own until its callback has run.
+void hand_to_uv(const StepPointer& step, uv_req_t& request) {
+  request.data = new StepPointer(step);
+}
+
+StepPointer take_from_uv(void* data) {
+  const std::unique_ptr<StepPointer> held(static_cast<StepPointer*>(data));
+  return *held;
+}
+
+void on_resolved(uv_getaddrinfo_t* request, int status, addrinfo* list) {
+  const StepPointer step = take_from_uv(request->data);
+  for (const addrinfo* info = list; info != nullptr; info = info->ai_next) {
+    sockaddr_storage name{};
+    std::memcpy(&name, info->ai_addr, info->ai_addrlen);
+    step->found.push_back(name);
+  }
+  uv_freeaddrinfo(list);
+  step->status.set(status);
+}
+
+void on_connected(uv_connect_t* request, int status) {
+  take_from_uv(request->data)->status.set(status);
+}
+
+class Dialer {
+ public:
+  Dialer(Loop& loop, const Address& address, int64_t timeout_ms)
+      : loop_(loop), address_(address), timer_(loop), deadline_us_(in_ms(loop, timeout_ms)) {}
+
+  Task<Result<std::unique_ptr<Stream>>> run() {
+    if (address_.is_unix()) co_return co_await try_one(nullptr);
+    std::vector<sockaddr_storage> names;
+    const int status = co_await resolve(names);
+    if (status < 0) co_return tl::unexpected<Error>(error_of(status, "resolve"));
+    Result<std::unique_ptr<Stream>> stream =
+        fail(ErrorCode::kUnavailable, "resolve", address_.text(), "the name has no address");
+    for (const auto& name : names) {
+      stream = co_await try_one(&name);
+      if (stream || stream.error().code == ErrorCode::kTimeout) break;
+    }
+    co_return stream;
+  }
+
+ private:
+  static uint64_t in_ms(Loop& loop, int64_t ms) {
+    return loop.now_us() + static_cast<uint64_t>(ms > 0 ? ms : 0) * 1000;
+  }
+
+  Error error_of(int status, const char* step) {
+    Error error = uv_error(status, step, address_.text());
+    if (status == UV_ECONNREFUSED || status == UV_ENOENT) error.hint = "is it running there?";
+    return error;
+  }
+
+  void start_timeout(const StepPointer& step) {
+    const uint64_t now_us = loop_.now_us();
+    const uint64_t left_us = deadline_us_ > now_us ? deadline_us_ - now_us : 0;
+    timer_.start(static_cast<int64_t>((left_us + 999) / 1000),
+                 [step] { step->status.set(UV_ETIMEDOUT); });
+  }
+
+  Task<int> resolve(std::vector<sockaddr_storage>& names) {
+    sockaddr_storage name{};
+    if (uv_ip4_addr(address_.host.c_str(), address_.port, reinterpret_cast<sockaddr_in*>(&name)) ==
+            0 ||
+        uv_ip6_addr(address_.host.c_str(), address_.port, reinterpret_cast<sockaddr_in6*>(&name)) ==
+            0) {
+      names.push_back(name);
+      co_return 0;
+    }
+    const auto step = std::make_shared<Step>(loop_);
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    const std::string port = std::to_string(address_.port);
+    hand_to_uv(step, reinterpret_cast<uv_req_t&>(step->request));
+    int status = uv_getaddrinfo(loop_.uv(), &step->request.resolve, on_resolved,
+                                address_.host.c_str(), port.c_str(), &hints);
+    if (status < 0) {
+      take_from_uv(step->request.resolve.data);
+      co_return status;
+    }
+    start_timeout(step);
+    status = co_await step->status.wait();
+    timer_.cancel();
+    if (status == 0) names = step->found;
+    co_return status;
+  }
+
+  // `name` is null for a Unix socket.
+  Task<Result<std::unique_ptr<Stream>>> try_one(const sockaddr_storage* name) {
+    auto* core = new UvStream::Core(loop_, address_.is_unix());
+    const auto step = std::make_shared<Step>(loop_);
+    hand_to_uv(step, reinterpret_cast<uv_req_t&>(step->request));
+    int status = 0;
+    if (address_.is_unix()) {
+      uv_pipe_connect(&step->request.connect, &core->handle.pipe, address_.path.c_str(),
+                      on_connected);
+    } else {
+      status = uv_tcp_connect(&step->request.connect, &core->handle.tcp,
+                              reinterpret_cast<const sockaddr*>(name), on_connected);
+    }
+    if (status < 0) {
+      take_from_uv(step->request.connect.data);
+    } else {
+      start_timeout(step);
+      status = co_await step->status.wait();
+      timer_.cancel();
+    }
+    if (status < 0) {
+      core->close();
+      co_return tl::unexpected<Error>(error_of(status, "connect"));
+    }
+    co_return std::make_unique<UvStream>(core, address_.text());
+  }
+
+  Loop& loop_;
+  const Address& address_;
+  Timer timer_;
+  const uint64_t deadline_us_;
+};
+
+Task<Result<std::unique_ptr<Stream>>> dial(Loop& loop, Address address, int64_t timeout_ms) {
+  Dialer dialer(loop, address, timeout_ms);
+  co_return co_await dialer.run();
+}
+
+}  // namespace
+
+Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms) {
+  auto parsed = parse_address(address);
+  if (!parsed) co_return tl::unexpected<Error>(std::move(parsed.error()));
+  co_return co_await dial(loop, std::move(*parsed), timeout_ms);
+}
+
+Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string host, uint16_t port,
+                                              int64_t timeout_ms) {
+  Address address;
+  address.host = std::move(host);
+  address.port = port;
+  return dial(loop, std::move(address), timeout_ms);
+}
+
+}  // namespace outrigger::net
