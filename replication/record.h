@@ -1,0 +1,32 @@
+// A record is one local commit: a run of statements, later a transaction. It is immutable, named by
+// its dot, and applied at a peer only when everything in `deps` has been applied there.
+#pragma once
+
+#include <vector>
+
+#include "config/result.h"
+#include "replication/effect.h"
+
+namespace outrigger {
+
+struct Record {
+  Origin origin;
+  Hlc hlc = 0;
+  VersionVector deps;  // what the author had applied, its own earlier stamps included (origin: hlc - 1)
+  std::vector<DocumentEffects> documents;
+  [[nodiscard]] Dot dot() const { return Dot{hlc, origin}; }
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+// A gap-free stretch of one origin's log: every record of `origin` in (after, through], and the
+// promise that there is no other. An empty stretch is a heartbeat. `after` takes the place of a
+// `prev` pointer in each record.
+struct Segment {
+  Origin origin;
+  Hlc after = 0;
+  Hlc through = 0;
+  std::vector<Record> records;  // ascending
+  friend bool operator==(const Segment&, const Segment&) = default;
+};
+
+}  // namespace outrigger
