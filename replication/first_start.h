@@ -1,0 +1,20 @@
+// A new data_dir knows nothing of what the store holds: documents without stamps would be taken
+// for ones every member has, and would never travel. Until joining with data is built, that is
+// refused.
+#pragma once
+
+#include "config/result.h"
+#include "replication/outbox/log_store.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+// Has this data_dir been used before? (Replica::open marks it.)
+[[nodiscard]] Result<bool> is_first_start(const outbox::LogStore& log);
+
+// Before Replica::open. `replicated` says which namespaces travel. kRefused names the collections,
+// their counts and the way out. Only reads.
+[[nodiscard]] Status check_first_start(const outbox::LogStore& log, Store& store,
+                                       const Store::NamespaceFilter& replicated);
+
+}  // namespace outrigger

@@ -1,0 +1,220 @@
+#include "replication/recovery.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "replication/replica_impl.h"
+
+namespace outrigger {
+namespace {
+
+constexpr size_t kLsidBytes = 16;
+
+std::string lsid_of(const Prepare& prepare) {
+  return {prepare.session.lsid.begin(), prepare.session.lsid.end()};
+}
+
+bool has_session(const Prepare& prepare) {
+  return std::any_of(prepare.session.lsid.begin(), prepare.session.lsid.end(),
+                     [](uint8_t byte) { return byte != 0; });
+}
+
+std::string encode_time(const Timestamp& time) {
+  return outbox::sortable(static_cast<uint64_t>(time.seconds) << 32 | time.increment);
+}
+
+}  // namespace
+
+Recovery::Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
+                   Store& store, RecoveryOptions options)
+    : replica_(replica),
+      log_(log),
+      commit_(commit),
+      store_(store),
+      options_(std::move(options)) {}
+
+void Recovery::warn(const std::string& text) const {
+  if (options_.warn) options_.warn(text);
+}
+
+Result<std::vector<Prepare>> Recovery::open_prepares() const {
+  auto scanned = log_.scan_prepares();
+  if (!scanned) return tl::unexpected(scanned.error());
+  std::vector<Prepare> prepares;
+  for (const auto& [hlc, bytes] : *scanned) {
+    auto prepare = decode_prepare(bytes);
+    if (!prepare) return tl::unexpected(prepare.error());
+    prepares.push_back(std::move(*prepare));
+  }
+  return prepares;
+}
+
+Status Recovery::fence(const std::vector<Prepare>& prepares) {
+  auto noted = log_.scan_meta(meta_keys::kBackend);
+  if (!noted) return tl::unexpected(noted.error());
+  std::set<std::string> lsids;
+  std::set<std::string> clients;
+  for (const auto& [key, value] : *noted) {
+    const std::string_view rest = std::string_view(key).substr(std::strlen(meta_keys::kBackend));
+    if (rest.size() < kLsidBytes) continue;
+    lsids.emplace(rest.substr(0, kLsidBytes));
+    if (rest.size() > kLsidBytes) clients.emplace(rest.substr(kLsidBytes));
+  }
+  for (const Prepare& prepare : prepares) {
+    if (has_session(prepare)) lsids.insert(lsid_of(prepare));
+  }
+  if (lsids.empty() && clients.empty()) return {};
+  const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
+  const std::vector<std::string> client_list(clients.begin(), clients.end());
+  return store_.fence(lsid_list, client_list, options_.fence_timeout);
+}
+
+Status Recovery::forget_backends() {
+  auto noted = log_.scan_meta(meta_keys::kBackend);
+  if (!noted) return tl::unexpected(noted.error());
+  outbox::Batch batch;
+  for (const auto& [key, value] : *noted) batch.remove_meta(key);
+  return batch.empty() ? Status() : log_.write(std::move(batch));
+}
+
+Result<Timestamp> Recovery::noted_oplog_time() const {
+  auto bytes = log_.meta(meta_keys::kOplogTime);
+  if (!bytes) return tl::unexpected(bytes.error());
+  const uint64_t packed = *bytes ? parse_sortable(**bytes).value_or(0) : 0;
+  return Timestamp{static_cast<uint32_t>(packed >> 32), static_cast<uint32_t>(packed)};
+}
+
+Status Recovery::write_oplog_time(Timestamp time) {
+  outbox::Batch batch;
+  batch.put_meta(meta_keys::kOplogTime, encode_time(time));
+  return log_.write(std::move(batch));
+}
+
+Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
+    Store& store, const std::vector<std::string>& lsid_ids) {
+  using Found = std::optional<std::vector<OplogWrite>>;
+  auto info = store.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind == StoreKind::kStandalone || lsid_ids.empty()) return Found();
+  auto since = noted_oplog_time();
+  if (!since) return tl::unexpected(since.error());
+  auto entries = store.oplog_since(*since, lsid_ids);
+  if (entries) return Found(std::move(*entries));
+  if (entries.error().code != ErrorCode::kNotFound) return tl::unexpected(entries.error());
+  warn("the oplog no longer reaches back to the last noted time; writes in doubt are settled by "
+       "adopting what the store shows");
+  return Found();
+}
+
+Result<RecoveryReport> Recovery::run(Applier& applier) {
+  RecoveryReport report;
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  if (Status fenced = fence(*prepares); !fenced) return tl::unexpected(fenced.error());
+  if (Status replayed = applier.replay_interrupted(); !replayed) {
+    return tl::unexpected(replayed.error());
+  }
+  std::set<std::string> lsids;
+  for (const Prepare& prepare : *prepares) {
+    if (has_session(prepare)) lsids.insert(lsid_of(prepare));
+  }
+  auto entries = oplog(store_, std::vector<std::string>(lsids.begin(), lsids.end()));
+  if (!entries) return tl::unexpected(entries.error());
+  for (const Prepare& prepare : *prepares) {  // in stamp order
+    auto settled = judge_prepare(store_, prepare, *entries ? &**entries : nullptr);
+    if (!settled) return tl::unexpected(settled.error());
+    if (Status written = replica_.impl_->settle_earlier(Dot{prepare.hlc, prepare.origin},
+                                                        prepare.deps, settled->changes);
+        !written) {
+      return tl::unexpected(written.error());
+    }
+    settled_through_.raise(prepare.origin, prepare.hlc);
+    switch (settled->how) {
+      case SettledPrepare::How::kHappened: ++report.happened; break;
+      case SettledPrepare::How::kAdopted: ++report.adopted; break;
+      case SettledPrepare::How::kDropped: ++report.dropped; break;
+    }
+  }
+  auto info = store_.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind != StoreKind::kStandalone) {
+    auto time = store_.last_oplog_time();
+    if (!time) return tl::unexpected(time.error());
+    if (Status noted = write_oplog_time(*time); !noted) return tl::unexpected(noted.error());
+  }
+  if (Status forgotten = forget_backends(); !forgotten) return tl::unexpected(forgotten.error());
+  if (Status synced = sync_now(commit_); !synced) return tl::unexpected(synced.error());
+  {
+    // The epochs of earlier runs are known to their end now.
+    const std::lock_guard guard(replica_.impl_->mutex);
+    replica_.impl_->durable.raise(settled_through_);
+    replica_.impl_->cited.raise(settled_through_);
+  }
+  replica_.open_for_writes();
+  replica_.impl_->wake();
+  return report;
+}
+
+Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
+                                                      const std::string& lsid_id,
+                                                      const std::string& local_address,
+                                                      const std::vector<RetryEntry>& retries,
+                                                      Store& store) {
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  const auto prepare =
+      std::find_if(prepares->begin(), prepares->end(),
+                   [&](const Prepare& candidate) { return candidate.hlc == write.hlc; });
+  if (prepare == prepares->end()) {
+    return fail(ErrorCode::kNotFound, "settle a write in doubt", "", "it has no prepare");
+  }
+  std::set<std::string> lsids{lsid_id};
+  if (has_session(*prepare)) lsids.insert(lsid_of(*prepare));
+  lsids.erase("");
+  const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
+  std::vector<std::string> clients;
+  if (!local_address.empty()) clients.push_back(local_address);
+  if (Status fenced = store.fence(lsid_list, clients, options_.fence_timeout); !fenced) {
+    return tl::unexpected(fenced.error());
+  }
+  auto entries = oplog(store, lsid_list);
+  if (!entries) return tl::unexpected(entries.error());
+  auto settled = judge_prepare(store, *prepare, *entries ? &**entries : nullptr);
+  if (!settled) return tl::unexpected(settled.error());
+  const Status done = settled->changes.empty()
+                          ? replica_.drop(write)
+                          : replica_.settle(write, settled->changes, retries);
+  if (!done) return tl::unexpected(done.error());
+  return settled->how;
+}
+
+Status Recovery::note_oplog_time() {
+  auto info = store_.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind == StoreKind::kStandalone) return {};
+  Hlc published = 0;
+  Hlc issued = 0;
+  {
+    const std::lock_guard guard(replica_.impl_->mutex);
+    published = replica_.impl_->durable.get(replica_.impl_->self);
+    issued = replica_.impl_->hlc.issued();
+  }
+  if (candidate_ && published >= candidate_stamp_) {
+    if (Status noted = write_oplog_time(*candidate_); !noted) return noted;
+    candidate_.reset();
+  }
+  if (candidate_) return {};
+  auto time = store_.last_oplog_time();
+  if (!time) return tl::unexpected(time.error());
+  candidate_ = *time;
+  // Writes that begin later than this reading of `issued` are sent after it; the oplog was read
+  // later still, so what they do may already be before `time`: take the stamps as of now.
+  {
+    const std::lock_guard guard(replica_.impl_->mutex);
+    candidate_stamp_ = std::max(issued, replica_.impl_->hlc.issued());
+  }
+  return {};
+}
+
+}  // namespace outrigger
