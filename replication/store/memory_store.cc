@@ -204,8 +204,8 @@ Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
   return info;
 }
 
-Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const std::string> clients,
-                          Duration) {
+Status MemoryStore::fence(std::span<const std::string> lsid_ids,
+                          std::span<const std::string> clients, Duration) {
   const std::lock_guard lock(mutex_);
   if (auto ok = admit("fence store"); !ok) return ok;
   const auto among = [](std::span<const std::string> all, const std::string& one) {
@@ -217,7 +217,8 @@ Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const
     left = left || op.stubborn;
     return !op.stubborn;
   });
-  if (left) return fail(ErrorCode::kTimeout, "fence store", "memory store", "an operation does not end");
+  if (left)
+    return fail(ErrorCode::kTimeout, "fence store", "memory store", "an operation does not end");
   return {};
 }
 
@@ -225,7 +226,8 @@ Result<Timestamp> MemoryStore::last_oplog_time() {
   const std::lock_guard lock(mutex_);
   if (auto ok = admit("read oplog time"); !ok) return tl::unexpected<Error>(ok.error());
   if (info_.kind == StoreKind::kStandalone) {
-    return fail(ErrorCode::kUnsupported, "read oplog time", "memory store", "a standalone has no oplog");
+    return fail(ErrorCode::kUnsupported, "read oplog time", "memory store",
+                "a standalone has no oplog");
   }
   return oplog_.empty() ? oldest_oplog_ : oplog_.back().at;
 }
@@ -238,7 +240,8 @@ Result<std::vector<OplogWrite>> MemoryStore::oplog_since(Timestamp since,
     return fail(ErrorCode::kUnsupported, "read oplog", "memory store", "a standalone has no oplog");
   }
   if (since < oldest_oplog_) {
-    return fail(ErrorCode::kNotFound, "read oplog", "memory store", "it no longer reaches back that far");
+    return fail(ErrorCode::kNotFound, "read oplog", "memory store",
+                "it no longer reaches back that far");
   }
   std::vector<OplogWrite> found;
   for (const OplogWrite& write : oplog_) {

@@ -41,7 +41,8 @@ class MemoryStore final : public Store {
   void remove(const std::string& ns, const bson::OwnedValue& id);
   [[nodiscard]] std::optional<std::string> document(const std::string& ns,
                                                     const bson::OwnedValue& id) const;
-  [[nodiscard]] std::vector<std::string> documents(const std::string& ns) const;  // by canonical key
+  [[nodiscard]] std::vector<std::string> documents(
+      const std::string& ns) const;   // by canonical key
   [[nodiscard]] size_t size() const;  // documents in all namespaces
 
   // ---- trouble
@@ -60,8 +61,8 @@ class MemoryStore final : public Store {
   void set_collection(const std::string& ns, CollectionInfo info);  // overrides what is derived
 
   // ---- what recovery finds
-  void add_oplog(OplogWrite write);       // last_oplog_time() is the newest one's
-  void cut_oplog(Timestamp oldest);       // nothing before it is held any more
+  void add_oplog(OplogWrite write);  // last_oplog_time() is the newest one's
+  void cut_oplog(Timestamp oldest);  // nothing before it is held any more
   // An operation left running; fence() removes it when it matches, unless it is stubborn.
   void add_running(const std::string& lsid_id, const std::string& client, bool stubborn = false);
   [[nodiscard]] size_t running() const;
@@ -69,7 +70,8 @@ class MemoryStore final : public Store {
   // ---- what happened
   [[nodiscard]] size_t reads() const;    // documents asked for
   [[nodiscard]] size_t applied() const;  // writes done
-  [[nodiscard]] size_t applies() const;  // calls of apply() that did not fail before their first write
+  [[nodiscard]] size_t applies()
+      const;  // calls of apply() that did not fail before their first write
 
  private:
   using Key = std::pair<std::string, std::string>;  // ns, canonical _id

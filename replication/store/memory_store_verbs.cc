@@ -84,7 +84,8 @@ void MemoryStore::cut_oplog(Timestamp oldest) {
   std::erase_if(oplog_, [&](const OplogWrite& write) { return write.at < oldest; });
 }
 
-void MemoryStore::add_running(const std::string& lsid_id, const std::string& client, bool stubborn) {
+void MemoryStore::add_running(const std::string& lsid_id, const std::string& client,
+                              bool stubborn) {
   const std::lock_guard lock(mutex_);
   running_.push_back({lsid_id, client, stubborn});
 }

@@ -2,8 +2,8 @@
 //
 // An update command reports errors by statement but matches only in sum; when the sum is short the
 // _ids are looked up. On a replica set each command is a retryable write of our own session, so its
-// oplog entries carry a name that the auditor knows; on a network error we do not resend (the caller
-// does, values being absolute).
+// oplog entries carry a name that the auditor knows; on a network error we do not resend (the
+// caller does, values being absolute).
 //
 // Two things a plain replacement cannot store (seen on 6.0.5): a zero timestamp at the top level
 // (the server puts the clock there) and a top-level name starting with '$' (refused, code 52, when
@@ -198,7 +198,8 @@ class Application {
     if (!looked) return looked;
     for (const size_t i : literal) {
       const std::string whole = whole_document(writes_[i]);
-      if (unsafe.contains(canonical_key(writes_[i].id.view())) || repeats_a_name(bson::Document(whole))) {
+      if (unsafe.contains(canonical_key(writes_[i].id.view())) ||
+          repeats_a_name(bson::Document(whole))) {
         reject(i, kBadValue, "repeated field names beside a '$' name or a zero timestamp");
       } else {
         add(to, i, replacement(writes_[i], whole, true));
@@ -276,7 +277,8 @@ class Application {
       const auto index = static_cast<size_t>(mongo::integer(error, "index", -1));
       const auto code = static_cast<int32_t>(mongo::integer(error, "code"));
       const std::string message = mongo::text(error, "errmsg");
-      if (whole_call_fails(code)) return tl::unexpected<Error>(client_.refusal(step, code, message));
+      if (whole_call_fails(code))
+        return tl::unexpected<Error>(client_.refusal(step, code, message));
       if (index >= batch.size()) {
         return fail(ErrorCode::kCorrupt, step, ns, "an error for a statement never sent");
       }

@@ -106,7 +106,8 @@ Result<std::vector<std::string>> MongoStore::missing_rights() {
     if (!tried) return tl::unexpected<Error>(tried.error());
     if (tried->ok) return std::vector<std::string>{};
   }
-  return missing_among(sub(auth, "authenticatedUserPrivileges"), *of_kind != StoreKind::kStandalone);
+  return missing_among(sub(auth, "authenticatedUserPrivileges"),
+                       *of_kind != StoreKind::kStandalone);
 }
 
 Result<int64_t> MongoStore::count(const std::string& database, const std::string& collection) {
@@ -117,12 +118,12 @@ Result<int64_t> MongoStore::count(const std::string& database, const std::string
   if (counted > 0) return counted;
   // After an unclean shutdown the count can be wrong; whether there is one cannot.
   int64_t seen = 0;
-  auto looked = client_->each(
-      database, bson::Writer().string("find", collection).int32("limit", 1).finish(), step,
-      [&](const bson::Document&) {
-        ++seen;
-        return true;
-      });
+  auto looked =
+      client_->each(database, bson::Writer().string("find", collection).int32("limit", 1).finish(),
+                    step, [&](const bson::Document&) {
+                      ++seen;
+                      return true;
+                    });
   if (!looked) return tl::unexpected<Error>(looked.error());
   return seen;
 }
@@ -130,15 +131,14 @@ Result<int64_t> MongoStore::count(const std::string& database, const std::string
 Status MongoStore::list_namespaces(const std::string& database, const NamespaceFilter& filter,
                                    std::vector<NamespaceCount>& into) {
   std::vector<std::string> collections;
-  auto listed = client_->each(database, list_collections(std::nullopt), "list collections",
-                              [&](const bson::Document& d) {
-                                const std::string name = text(d, "name");
-                                const bool ours = describe(d).type == CollectionInfo::Type::kCollection &&
-                                                  !name.starts_with("system.") &&
-                                                  filter(database + "." + name);
-                                if (ours) collections.push_back(name);
-                                return true;
-                              });
+  auto listed = client_->each(
+      database, list_collections(std::nullopt), "list collections", [&](const bson::Document& d) {
+        const std::string name = text(d, "name");
+        const bool ours = describe(d).type == CollectionInfo::Type::kCollection &&
+                          !name.starts_with("system.") && filter(database + "." + name);
+        if (ours) collections.push_back(name);
+        return true;
+      });
   if (!listed) return listed;
   for (const std::string& collection : collections) {
     auto documents = count(database, collection);
@@ -169,8 +169,8 @@ Result<std::vector<NamespaceCount>> MongoStore::replicated_namespaces(
 Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
   const mongo::Names names = mongo::split(ns);
   CollectionInfo info;
-  auto listed = client_->each(names.database, list_collections(names.collection), "look at collection",
-                              [&](const bson::Document& d) {
+  auto listed = client_->each(names.database, list_collections(names.collection),
+                              "look at collection", [&](const bson::Document& d) {
                                 info = describe(d);
                                 return true;
                               });
@@ -182,11 +182,13 @@ Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
   // Dropped between the two questions? Then it is not there.
   auto probe = client_->run(names.database, ask);
   if (probe && !probe->ok && probe->code == kNamespaceNotFound) return CollectionInfo{};
-  auto indexes = client_->each(names.database, ask, "look at indexes", [&](const bson::Document& d) {
-    const bool on_id = sub(d, "key").has("_id") && !truthy(d, "clustered") && text(d, "name") == "_id_";
-    if (truthy(d, "unique") && !on_id && !truthy(d, "clustered")) info.unique_indexes = true;
-    return true;
-  });
+  auto indexes =
+      client_->each(names.database, ask, "look at indexes", [&](const bson::Document& d) {
+        const bool on_id =
+            sub(d, "key").has("_id") && !truthy(d, "clustered") && text(d, "name") == "_id_";
+        if (truthy(d, "unique") && !on_id && !truthy(d, "clustered")) info.unique_indexes = true;
+        return true;
+      });
   if (!indexes) return tl::unexpected<Error>(indexes.error());
   return info;
 }

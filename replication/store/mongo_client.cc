@@ -86,7 +86,8 @@ Error Client::failure(const std::string& step, const bson_error_t& error) {
   drop();
   const std::string reason = scrub(error.message);
   if (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE) {
-    return Error{ErrorCode::kRefused, step, name_, reason, "check the user and password in store.uri"};
+    return Error{ErrorCode::kRefused, step, name_, reason,
+                 "check the user and password in store.uri"};
   }
   return Error{ErrorCode::kUnavailable, step, name_, reason, kHint};
 }
@@ -167,7 +168,8 @@ Result<CommandReply> Client::must(const std::string& database, const std::string
   return reply;
 }
 
-Status Client::each(const std::string& database, const std::string& command, const std::string& step,
+Status Client::each(const std::string& database, const std::string& command,
+                    const std::string& step,
                     const std::function<bool(const bson::Document&)>& visit) {
   auto reply = must(database, command, step);
   const char* batch = "firstBatch";
@@ -199,10 +201,10 @@ Status Client::each(const std::string& database, const std::string& command, con
 }
 
 bool is_transient(int32_t code) {
-  static constexpr std::array kCodes{
-      6,     7,     24,    43,    46,    50,    64,    79,    89,    91,    100,  112,
-      117,   133,   134,   175,   189,   202,   211,   225,   237,   251,   262,  279,
-      9001,  10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031};
+  static constexpr std::array kCodes{6,     7,     24,    43,    46,    50,    64,   79,    89,
+                                     91,    100,   112,   117,   133,   134,   175,  189,   202,
+                                     211,   225,   237,   251,   262,   279,   9001, 10058, 10107,
+                                     11600, 11601, 11602, 13388, 13435, 13436, 14031};
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
 }
 

@@ -97,7 +97,8 @@ struct Names {
 [[nodiscard]] Names split(std::string_view ns);
 
 // ---- reading replies: what is missing or of another type gives the default
-[[nodiscard]] int64_t integer(const bson::Document& from, std::string_view name, int64_t missing = 0);
+[[nodiscard]] int64_t integer(const bson::Document& from, std::string_view name,
+                              int64_t missing = 0);
 [[nodiscard]] std::string text(const bson::Document& from, std::string_view name);
 [[nodiscard]] bool truthy(const bson::Document& from, std::string_view name);
 // A sub-document or an array; empty when there is none. Borrows from `from`.

@@ -103,8 +103,8 @@ Status kill(mongo::Client& client, const Sighting& found) {
 
 }  // namespace
 
-Status MongoStore::fence(std::span<const std::string> lsid_ids, std::span<const std::string> clients,
-                         Duration timeout) {
+Status MongoStore::fence(std::span<const std::string> lsid_ids,
+                         std::span<const std::string> clients, Duration timeout) {
   using Clock = std::chrono::steady_clock;
   const std::string step = "fence store";
   const auto start = Clock::now();

@@ -144,7 +144,8 @@ Result<Timestamp> MongoStore::last_oplog_time() {
   const bson::Document written = sub(hello->document(), "lastWrite");
   const Timestamp at = mongo::timestamp(sub(written, "majorityOpTime"), "ts");
   if (at == Timestamp{}) {
-    return fail(ErrorCode::kUnavailable, step, client_->name(), "nothing is majority-committed yet");
+    return fail(ErrorCode::kUnavailable, step, client_->name(),
+                "nothing is majority-committed yet");
   }
   return at;
 }

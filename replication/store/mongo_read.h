@@ -9,8 +9,8 @@
 
 namespace outrigger::mongo {
 
-inline constexpr size_t kBatch = 1000;              // statements or _ids in one command
-inline constexpr size_t kBatchBytes = 8 << 20;      // what one command holds, beyond its first item
+inline constexpr size_t kBatch = 1000;          // statements or _ids in one command
+inline constexpr size_t kBatchBytes = 8 << 20;  // what one command holds, beyond its first item
 
 // Does comparing this _id depend on a collation? Then the command must ask for the simple one,
 // since the collection's default could be another.

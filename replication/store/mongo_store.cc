@@ -47,7 +47,8 @@ StoreInfo describe(const bson::Document& hello, StoreKind kind) {
   const auto process = sub(hello, "topologyVersion").find("processId");
   if (process && process->type == bson::Type::kObjectId) info.process_id = process->bytes;
   info.writable = is_writable(hello);
-  if (const auto minutes = hello.find("logicalSessionTimeoutMinutes"); minutes && minutes->to_int64()) {
+  if (const auto minutes = hello.find("logicalSessionTimeoutMinutes");
+      minutes && minutes->to_int64()) {
     info.session_timeout_minutes = static_cast<int32_t>(*minutes->to_int64());
   }
   return info;
@@ -78,10 +79,11 @@ Status MongoStore::wait_available(Duration timeout) {
     auto hello = client_->must("admin", ask, "wait for store");
     if (hello && is_writable(hello->document())) return {};
     if (hello) {
-      last = Error{ErrorCode::kUnavailable, "wait for store", client_->name(),
-                   truthy(hello->document(), "isreplicaset") ? "the replica set is not initiated yet"
-                                                             : "it is not primary",
-                   "initiate the set, or point store.uri at the primary"};
+      last =
+          Error{ErrorCode::kUnavailable, "wait for store", client_->name(),
+                truthy(hello->document(), "isreplicaset") ? "the replica set is not initiated yet"
+                                                          : "it is not primary",
+                "initiate the set, or point store.uri at the primary"};
       client_->drop();  // what this connection knew of the set is old by then
     } else if (hello.error().code != ErrorCode::kUnavailable) {
       return tl::unexpected<Error>(hello.error());
@@ -101,36 +103,44 @@ Result<StoreKind> MongoStore::kind() {
     return tl::unexpected<Error>(connected.error());
   }
   if (kind_of_session_ == client_->session_id()) return kind_;
-  const bson::Document hello = client_->hello();
-  const std::string session = client_->session_id();
+  const std::string hello(client_->hello().bytes());
+  return look_at_kind(bson::Document(hello));
+}
+
+Result<StoreKind> MongoStore::look_at_kind(const bson::Document& hello) {
   if (text(hello, "msg") == "isdbgrid") {
     return fail(ErrorCode::kUnsupported, "look at store", client_->name(), "it is a mongos",
                 "point store.uri at a standalone or a replica set");
   }
-  if (!hello.has("setName")) {
-    kind_ = StoreKind::kStandalone;
-  } else {
+  StoreKind seen_kind = StoreKind::kStandalone;
+  if (hello.has("setName")) {
     size_t members = visible_members(hello);
     // The configuration also lists hidden members. Where we may not read it, hello must do.
     bson::Writer find;
     find.string("find", "system.replset").int32("limit", 1);
-    auto seen = client_->each("local", find.finish(), "look at store", [&](const bson::Document& d) {
-      members = std::max(members, count_elements(sub(d, "members")));
-      return true;
-    });
-    if (!seen && seen.error().code != ErrorCode::kRefused) return tl::unexpected<Error>(seen.error());
-    kind_ = members > 1 ? StoreKind::kMultiMember : StoreKind::kSingleMember;
+    auto seen =
+        client_->each("local", find.finish(), "look at store", [&](const bson::Document& d) {
+          members = std::max(members, count_elements(sub(d, "members")));
+          return true;
+        });
+    if (!seen && seen.error().code != ErrorCode::kRefused) {
+      return tl::unexpected<Error>(seen.error());
+    }
+    seen_kind = members > 1 ? StoreKind::kMultiMember : StoreKind::kSingleMember;
   }
-  kind_of_session_ = session;
+  kind_ = seen_kind;
+  kind_of_session_ = client_->session_id();
   return kind_;
 }
 
 Result<StoreInfo> MongoStore::info() {
-  auto of_kind = kind();
-  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
   auto hello = client_->must("admin", bson::Writer().int32("hello", 1).finish(), "look at store");
   if (!hello) return tl::unexpected<Error>(hello.error());
-  auto build = client_->must("admin", bson::Writer().int32("buildInfo", 1).finish(), "look at store");
+  // Asked anew: members may have been added since we connected.
+  auto of_kind = look_at_kind(hello->document());
+  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
+  auto build =
+      client_->must("admin", bson::Writer().int32("buildInfo", 1).finish(), "look at store");
   if (!build) return tl::unexpected<Error>(build.error());
   StoreInfo info = describe(hello->document(), *of_kind);
   info.version = text(build->document(), "version");
@@ -142,13 +152,14 @@ Result<std::vector<std::optional<std::string>>> MongoStore::read(
   std::multimap<std::string, size_t> wanted;
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(canonical_key(ids[i].view()), i);
   std::vector<std::optional<std::string>> found(ids.size());
-  auto done = mongo::find_by_id(
-      *client_, ns, ids, mongo::Projection::kWhole, [&](const bson::Document& document) {
-        const auto id = document.find("_id");
-        if (!id) return;
-        const auto [from, to] = wanted.equal_range(canonical_key(*id));
-        for (auto it = from; it != to; ++it) found[it->second] = std::string(document.bytes());
-      });
+  auto done = mongo::find_by_id(*client_, ns, ids, mongo::Projection::kWhole,
+                                [&](const bson::Document& document) {
+                                  const auto id = document.find("_id");
+                                  if (!id) return;
+                                  const auto [from, to] = wanted.equal_range(canonical_key(*id));
+                                  for (auto it = from; it != to; ++it)
+                                    found[it->second] = std::string(document.bytes());
+                                });
   if (!done) return tl::unexpected<Error>(done.error());
   return found;
 }
@@ -204,12 +215,12 @@ Status find_by_id(Client& client, const std::string& ns, std::span<const bson::O
     while (to < ids.size() && to - from < kBatch && (to == from || bytes < kBatchBytes)) {
       bytes += ids[to++].bytes.size();
     }
-    auto done = client.each(names.database,
-                            find_command(names.collection, ids.subspan(from, to - from), projection),
-                            "read documents", [&](const bson::Document& d) {
-                              visit(d);
-                              return true;
-                            });
+    auto done = client.each(
+        names.database, find_command(names.collection, ids.subspan(from, to - from), projection),
+        "read documents", [&](const bson::Document& d) {
+          visit(d);
+          return true;
+        });
     if (!done) return done;
     from = to;
   }

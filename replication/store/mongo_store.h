@@ -46,8 +46,9 @@ class MongoStore final : public Store {
  private:
   explicit MongoStore(std::unique_ptr<mongo::Client> client);
 
-  // Of the connection at hand; asks the first time after each connect.
+  // As last looked at; looks the first time after each connect, info() looks every time.
   [[nodiscard]] Result<StoreKind> kind();
+  [[nodiscard]] Result<StoreKind> look_at_kind(const bson::Document& hello);
   [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
   [[nodiscard]] Status list_namespaces(const std::string& database, const NamespaceFilter& filter,
                                        std::vector<NamespaceCount>& into);
@@ -55,7 +56,7 @@ class MongoStore final : public Store {
   [[nodiscard]] Result<Timestamp> oldest_oplog_time();
 
   std::unique_ptr<mongo::Client> client_;
-  std::string kind_of_session_;  // which connection `kind_` was asked on
+  std::string kind_of_session_;  // the session of the connection `kind_` is of
   StoreKind kind_ = StoreKind::kStandalone;
   std::vector<std::string> own_sessions_;
 };

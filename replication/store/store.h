@@ -7,9 +7,9 @@
 //
 // Errors of a whole call: kUnavailable (store away, not primary, shutting down, write concern not
 // met: of a write nothing is known, try again), kTimeout (a deadline of ours passed), kRefused (a
-// right is missing), kInvalidArgument (the caller asked for what cannot be), kUnsupported (this kind
-// of store has no such thing), kCorrupt (the store answered with what we cannot read). Texts never
-// hold credentials.
+// right is missing), kInvalidArgument (the caller asked for what cannot be), kUnsupported (this
+// kind of store has no such thing), kCorrupt (the store answered with what we cannot read). Texts
+// never hold credentials.
 #pragma once
 
 #include <chrono>
@@ -43,14 +43,14 @@ enum class StoreKind : uint8_t {
 
 struct StoreInfo {
   StoreKind kind = StoreKind::kStandalone;
-  std::string set_name;             // empty on a standalone
-  std::vector<std::string> hosts;   // "host:port" as the set names its members
-  std::string me;                   // our member's own name in the set
-  std::string version;              // "6.0.5"
+  std::string set_name;            // empty on a standalone
+  std::vector<std::string> hosts;  // "host:port" as the set names its members
+  std::string me;                  // our member's own name in the set
+  std::string version;             // "6.0.5"
   int32_t wire_version_min = 0;
   int32_t wire_version_max = 0;
-  std::string process_id;           // 12 bytes, new at each start of mongod; empty if it tells none
-  bool writable = false;            // a standalone, or the primary
+  std::string process_id;  // 12 bytes, new at each start of mongod; empty if it tells none
+  bool writable = false;   // a standalone, or the primary
   std::optional<int32_t> session_timeout_minutes;  // nothing: the store knows no sessions
 };
 
@@ -67,7 +67,7 @@ struct StoreWrite {
   };
 
   Kind kind = Kind::kUpdate;
-  std::string ns;           // "db.collection"
+  std::string ns;  // "db.collection"
   bson::OwnedValue id;
   std::string document;     // kReplaceOrInsert: BSON with this _id (added in front when missing)
   std::vector<Set> set;     // kUpdate
@@ -81,7 +81,7 @@ struct WriteOutcome {
     kRejected,    // the store will not take this one: code and message are mongod's own
   };
   Kind kind = Kind::kOk;
-  int32_t code = 0;     // e.g. 121 validator, 11000 unique key, 10334 or 17419 over 16 MB
+  int32_t code = 0;  // e.g. 121 validator, 11000 unique key, 10334 or 17419 over 16 MB
   std::string message;
   [[nodiscard]] bool ok() const { return kind == Kind::kOk; }
 };
@@ -109,12 +109,12 @@ struct OplogWrite {
   Timestamp at;
   std::string ns;
   bson::OwnedValue id;
-  std::string o;               // kInsert: the document; kUpdate: {$v: 2, diff} or a replacement;
-                               // kRemove: {_id}
-  std::string lsid_id;         // 16 bytes
-  int64_t txn_number = -1;     // -1: none
+  std::string o;                  // kInsert: the document; kUpdate: {$v: 2, diff} or a replacement;
+                                  // kRemove: {_id}
+  std::string lsid_id;            // 16 bytes
+  int64_t txn_number = -1;        // -1: none
   std::vector<int32_t> stmt_ids;  // usually one; empty: the entry carries none
-  bool transaction = false;    // part of a committed multi-document transaction
+  bool transaction = false;       // part of a committed multi-document transaction
 };
 
 class Store {

@@ -1,0 +1,231 @@
+// MongoStore on real mongods: the contract every Store keeps, and what only a real server can show:
+// refusals of its own, reading its oplog, rights, loss of the server.
+#include "replication/store/mongo_store.h"
+
+#include <gtest/gtest.h>
+
+#include "integration/mongo_store_fixture.h"
+#include "integration/raw_client.h"
+#include "replication/store/store_contract.h"
+
+namespace outrigger {
+namespace {
+
+using bson::make_int32;
+using bson::Writer;
+using namespace std::chrono_literals;
+
+INSTANTIATE_TEST_SUITE_P(
+    Real, StoreContract,
+    testing::Values(StoreMaker{"Standalone", [] { return connect(shared(false)); }},
+                    StoreMaker{"ReplicaSet", [] { return connect(shared(true)); }}),
+    store_name);
+
+TEST_F(MongoStoreTest, ReportsTheServersOwnRefusals) {
+  run(R"({"create": "c", "validator": {"n": {"$lt": 100}}})");
+  run(R"({"createIndexes": "c", "indexes": [{"key": {"n": 1}, "name": "n", "unique": true}]})");
+  EXPECT_TRUE(write(replace(1, 5)).ok());
+  EXPECT_EQ(write(replace(2, 500)).code, 121);
+  EXPECT_EQ(write(replace(3, 5)).code, 11000);
+  EXPECT_TRUE(store_->collection(db_ + ".c")->unique_indexes);
+}
+
+TEST_F(MongoStoreTest, RemovesFirstSoThatAFreedUniqueKeyCanBeTaken) {
+  run(R"({"createIndexes": "c", "indexes": [{"key": {"n": 1}, "name": "n", "unique": true}]})");
+  ASSERT_TRUE(write(replace(1, 5)).ok());
+  const auto outcomes = store_->apply(std::vector{replace(2, 5), remove(make_int32(1))});
+  EXPECT_TRUE((*outcomes)[0].ok() && (*outcomes)[1].ok()) << (*outcomes)[0].message;
+}
+
+TEST_F(MongoStoreTest, ComparesIdsSimplyWhateverTheCollectionsCollation) {
+  run(R"({"create": "c", "collation": {"locale": "en", "strength": 1}})");
+  StoreWrite upper = replace(0, 1);
+  upper.id = bson::make_string("A");
+  upper.document = Writer().value("_id", upper.id).int32("n", 1).finish();
+  ASSERT_TRUE(write(upper).ok());
+  EXPECT_EQ(stored(bson::make_string("a")), std::nullopt);
+  EXPECT_TRUE(write(remove(bson::make_string("a"))).ok());
+  EXPECT_EQ(stored(upper.id), upper.document);
+  EXPECT_FALSE(store_->collection(db_ + ".c")->simple_collation);
+}
+
+TEST_F(MongoStoreTest, TellsViewsCappedAndClusteredCollectionsApart) {
+  run(R"({"create": "v", "viewOn": "c", "pipeline": []})");
+  run(R"({"create": "k", "capped": true, "size": 4096})");
+  run(R"({"create": "l", "clusteredIndex": {"key": {"_id": 1}, "unique": true}})");
+  run(R"({"create": "s", "timeseries": {"timeField": "t"}})");
+  EXPECT_EQ(store_->collection(db_ + ".v")->type, CollectionInfo::Type::kView);
+  EXPECT_EQ(store_->collection(db_ + ".s")->type, CollectionInfo::Type::kTimeSeries);
+  EXPECT_TRUE(store_->collection(db_ + ".k")->capped);
+  EXPECT_TRUE(store_->collection(db_ + ".l")->clustered);
+  EXPECT_FALSE(store_->collection(db_ + ".l")->unique_indexes);
+}
+
+TEST_F(MongoStoreTest, AWriteToAViewIsRejectedNotRetried) {
+  run(R"({"create": "c", "viewOn": "other", "pipeline": []})");
+  const WriteOutcome outcome = write(replace(1, 1));
+  EXPECT_EQ(outcome.kind, WriteOutcome::Kind::kRejected);
+  EXPECT_EQ(outcome.code, 166);
+}
+
+TEST_F(MongoStoreTest, DoesNotReplaceAroundRepeatedNamesByPipeline) {
+  StoreWrite twice = replace(1, 1);
+  twice.document = Writer().int32("_id", 1).int32("a", 1).int32("a", 2).finish();
+  ASSERT_TRUE(write(twice).ok());
+  StoreWrite odd = replace(1, 1);
+  odd.document = Writer().int32("_id", 1).int32("$a", 1).finish();
+  EXPECT_EQ(write(odd).kind, WriteOutcome::Kind::kRejected);
+  EXPECT_TRUE(store_->ping());
+}
+
+TEST_F(MongoStoreTest, ItsOwnWritesAreFoundInTheOplog) {
+  const Timestamp before = store_->last_oplog_time().value();
+  ASSERT_TRUE(write(replace(1, 1)).ok());
+  ASSERT_TRUE(write(replace(1, 2)).ok());
+  ASSERT_TRUE(write(remove(make_int32(1))).ok());
+  const auto found = store_->oplog_since(before, store_->own_sessions());
+  ASSERT_TRUE(found) << found.error().message();
+  ASSERT_EQ(found->size(), 3u);
+  EXPECT_EQ((*found)[0].kind, OplogWrite::Kind::kInsert);
+  EXPECT_EQ((*found)[1].kind, OplogWrite::Kind::kUpdate);
+  EXPECT_EQ((*found)[2].kind, OplogWrite::Kind::kRemove);
+  for (const OplogWrite& w : *found) {
+    EXPECT_EQ(w.ns, db_ + ".c");
+    EXPECT_EQ(w.id, make_int32(1));
+    EXPECT_EQ(w.stmt_ids, std::vector<int32_t>{0});
+    EXPECT_GT(w.txn_number, 0);
+    EXPECT_FALSE(w.transaction);
+  }
+}
+
+TEST_F(MongoStoreTest, TransactionsInTheOplogAreTakenApart) {
+  run(R"({"create": "c"})");
+  const Timestamp before = store_->last_oplog_time().value();
+  RawClient app(mongod_->port(), db_);
+  const std::string big(9 * 1024 * 1024, 'x');  // two of these make a chain of entries
+  app.begin_transaction(7);
+  for (int32_t i = 0; i < 3; ++i) {
+    app.call(Writer()
+                 .string("insert", "c")
+                 .open_array("documents")
+                 .open_document("0")
+                 .int32("_id", i)
+                 .string("x", big)
+                 .close()
+                 .close());
+  }
+  app.commit();
+  const auto found = store_->oplog_since(before, std::vector{app.lsid_id()});
+  ASSERT_TRUE(found) << found.error().message();
+  ASSERT_EQ(found->size(), 3u);
+  for (int32_t i = 0; i < 3; ++i) {
+    const OplogWrite& w = (*found)[static_cast<size_t>(i)];
+    EXPECT_TRUE(w.transaction);
+    EXPECT_EQ(w.id, make_int32(i));
+    EXPECT_EQ(w.txn_number, 7);
+    EXPECT_EQ(w.at, found->back().at);
+  }
+}
+
+TEST_F(MongoStoreTest, SaysSoWhenTheOplogDoesNotReachBack) {
+  const auto found = store_->oplog_since({1, 1}, std::vector{std::string(16, 'x')});
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
+}
+
+// ---- stores that come, go and say no
+TEST(MongoStoreAway, IsUnavailableAtOnceAndTimesOutWaiting) {
+  auto store = MongoStore::open("mongodb://127.0.0.1:1/").value();
+  EXPECT_EQ(store->ping().error().code, ErrorCode::kUnavailable);
+  const auto waited = store->wait_available(300ms);
+  EXPECT_EQ(waited.error().code, ErrorCode::kTimeout);
+  EXPECT_NE(waited.error().message().find("127.0.0.1:1"), std::string::npos);
+}
+
+TEST(MongoStoreAway, ABadUriIsRefusedWithoutRepeatingIt) {
+  const auto store = MongoStore::open("mongodb://user:hunter2@:::/");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store.error().message().find("hunter2"), std::string::npos);
+}
+
+TEST(MongoStoreAway, WorksAgainAfterMongodWasKilledAndShowsANewProcess) {
+  auto mongod = RealMongod::start({true, false, {}}).value();
+  auto store = MongoStore::open(mongod->uri()).value();
+  StoreWrite write{StoreWrite::Kind::kReplaceOrInsert, "t.c", make_int32(1),
+                   Writer().int32("_id", 1).finish(),  {},    {}};
+  ASSERT_TRUE(store->apply(std::vector{write}));
+  const std::string process = store->info()->process_id;
+  mongod->kill_hard();
+  EXPECT_EQ(store->apply(std::vector{write}).error().code, ErrorCode::kUnavailable);
+  ASSERT_TRUE(mongod->restart());
+  EXPECT_TRUE(store->wait_available(10s));
+  EXPECT_EQ(store->read("t.c", std::vector{make_int32(1)})->front(), write.document);
+  EXPECT_TRUE(store->apply(std::vector{write})->front().ok());
+  EXPECT_NE(store->info()->process_id, process);
+  EXPECT_EQ(store->own_sessions().size(), 2u);
+}
+
+class RightsTest : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    auto started = RealMongod::start({GetParam(), true, {}});
+    ASSERT_TRUE(started) << started.error().message();
+    mongod_ = std::move(*started);
+  }
+  void user(const std::string& name, const std::string& roles) {
+    auto made = mongod_->command("admin", R"({"createUser": ")" + name + R"(", "pwd": "pw-of-user",
+                                 "roles": )" + roles +
+                                              "}");
+    ASSERT_TRUE(made) << made.error().message();
+  }
+  std::vector<std::string> missing(const std::string& name) {
+    auto rights = MongoStore::open(mongod_->uri(name, "pw-of-user")).value()->missing_rights();
+    EXPECT_TRUE(rights) << rights.error().message();
+    return rights.value_or(std::vector<std::string>{"error"});
+  }
+
+  std::unique_ptr<RealMongod> mongod_;
+};
+
+TEST_P(RightsTest, NamesEachRightTheUserLacks) {
+  const size_t local = GetParam() ? 1 : 0;
+  user("full", R"(["hostManager", "clusterMonitor", "readWriteAnyDatabase",
+                   {"role": "read", "db": "local"}])");
+  user("writer", R"(["readWriteAnyDatabase"])");
+  user("shop", R"([{"role": "readWrite", "db": "shop"}])");
+  EXPECT_EQ(missing("full"), std::vector<std::string>{});
+  EXPECT_EQ(missing("writer").size(), 2 + local);
+  EXPECT_EQ(missing("shop").size(), 3 + local);
+  EXPECT_EQ(missing("").size(), 3 + local) << "nobody logged in, although logins are required";
+}
+
+TEST_P(RightsTest, AWrongPasswordFailsAtOnceAndIsNotShown) {
+  auto store = MongoStore::open(mongod_->uri("root", "hunter2")).value();
+  const auto waited = store->wait_available(5s);
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error().code, ErrorCode::kRefused);
+  EXPECT_EQ(waited.error().message().find("hunter2"), std::string::npos);
+}
+
+TEST(MongoStoreInfo, CountsHiddenMembersAndThenWritesToTheMajority) {
+  auto mongod = RealMongod::start({true, false, {}}).value();
+  auto store = MongoStore::open(mongod->uri()).value();
+  EXPECT_EQ(store->info()->kind, StoreKind::kSingleMember);
+  auto done =
+      mongod->command("admin", R"({"replSetReconfig": {"_id": "rs0", "version": 2, "members": [
+      {"_id": 0, "host": ")" + mongod->address() +
+                                   R"("},
+      {"_id": 1, "host": "127.0.0.1:1", "priority": 0, "votes": 0, "hidden": true}]}, "force": true})");
+  ASSERT_TRUE(done) << done.error().message();
+  ASSERT_TRUE(store->wait_available(30s));
+  EXPECT_EQ(store->info()->kind, StoreKind::kMultiMember);
+  const StoreWrite write{StoreWrite::Kind::kReplaceOrInsert, "t.c", make_int32(1),
+                         Writer().int32("_id", 1).finish(),  {},    {}};
+  EXPECT_TRUE(store->apply(std::vector{write})->front().ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Real, RightsTest, testing::Bool(), kind_name);
+
+}  // namespace
+}  // namespace outrigger
