@@ -1,7 +1,6 @@
 #include "replication/outbox/database.h"
 
 #include <fcntl.h>
-#include <rocksdb/table_properties.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -11,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <unordered_map>
 
 #include "replication/outbox/rocks.h"
 
@@ -18,6 +18,7 @@ namespace outrigger::outbox {
 namespace {
 
 const std::string kFormatKey("\0format", 7);
+const std::string kTotalsKey("\0totals", 7);
 
 // Below this, opening again would only fail half way and take the reads with it.
 constexpr uint64_t kReopenFreeBytes = 16u << 20;
@@ -97,12 +98,9 @@ Status Database::open_files() {
     return tl::unexpected(rocks_error(opened, "open outbox", dir_));
   }
   Status checked = check_files();
-  if (!checked) {
-    close_files();
-    return checked;
-  }
-  seed_counters();
-  return {};
+  if (checked) checked = read_totals();
+  if (!checked) close_files();
+  return checked;
 }
 
 Status Database::check_files() {
@@ -136,27 +134,17 @@ Status Database::check_format() {
   return {};
 }
 
-// Everything is in tables now (recovery flushes), and tables know what they hold: each removal is
-// an item of its own that hides one record.
-void Database::seed_counters() {
-  rocksdb::TablePropertiesCollection tables;
-  int64_t items = 0;
-  int64_t removals = 0;
-  int64_t bytes = 0;
-  if (db_->GetPropertiesOfAllTables(handle(Family::kEntries), &tables).ok()) {
-    for (const auto& [file, table] : tables) {
-      items += static_cast<int64_t>(table->num_entries);
-      removals += static_cast<int64_t>(table->num_deletions);
-      bytes += static_cast<int64_t>(table->raw_value_size);
-    }
+Status Database::read_totals() {
+  std::string bytes;
+  const auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), kTotalsKey, &bytes);
+  if (!status.ok() && !status.IsNotFound()) {
+    return tl::unexpected(rocks_error(status, "open outbox", dir_));
   }
-  const int64_t written = items - removals;
-  const int64_t kept = std::max<int64_t>(0, written - removals);
-  entries_ = kept;
-  entries_bytes_ =
-      written <= 0 ? 0
-                   : static_cast<int64_t>(static_cast<double>(bytes) * static_cast<double>(kept) /
-                                          static_cast<double>(written));
+  const auto totals = status.ok() ? decode_totals(bytes) : Totals();
+  if (!totals) return fail(ErrorCode::kCorrupt, "open outbox", dir_, "totals of a wrong length");
+  entries_ = totals->entries;
+  entries_bytes_ = totals->bytes;
+  return {};
 }
 
 void Database::close_files() {
@@ -187,36 +175,44 @@ Status Database::write(Batch&& batch) {
   if (batch.empty()) return {};
   std::shared_lock lock(files_mutex_);
   if (!db_) return unusable();
-  const auto [entries, bytes] = effect_on_counters(batch);
-  rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 16);
+  rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
+  rocksdb::Status status;
   for (const Batch::Change& change : batch.changes()) {
-    const auto added = change.remove ? changes.Delete(handle(change.family), change.key)
-                                     : changes.Put(handle(change.family), change.key, change.bytes);
-    if (!added.ok()) return tl::unexpected(rocks_error(added, "write outbox", dir_));
+    status = change.remove ? changes.Delete(handle(change.family), change.key)
+                           : changes.Put(handle(change.family), change.key, change.bytes);
+    if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
   }
-  const auto written = db_->Write(rocksdb::WriteOptions(), &changes);
-  if (!written.ok()) return fence(rocks_error(written, "write outbox", dir_));
+  const auto [entries, bytes] = added_to_totals(batch);
+  if (entries != 0 || bytes != 0) {
+    status = changes.Merge(handle(Family::kMeta), kTotalsKey, encode_totals({entries, bytes}));
+    if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
+  }
+  status = db_->Write(rocksdb::WriteOptions(), &changes);
+  if (!status.ok()) return fence(rocks_error(status, "write outbox", dir_));
   entries_ += entries;
   entries_bytes_ += bytes;
   return {};
 }
 
-std::pair<int64_t, int64_t> Database::effect_on_counters(const Batch& batch) const {
+std::pair<int64_t, int64_t> Database::added_to_totals(const Batch& batch) const {
+  constexpr int64_t kAbsent = -1;
+  std::unordered_map<std::string_view, int64_t> sizes;  // of the records it names, as it goes
   int64_t entries = 0;
   int64_t bytes = 0;
   for (const Batch::Change& change : batch.changes()) {
     if (change.family != Family::kEntries) continue;
-    if (!change.remove) {
-      ++entries;
-      bytes += static_cast<int64_t>(change.bytes.size());
-      continue;
+    const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
+    if (is_new) {
+      rocksdb::PinnableSlice kept;
+      const auto found =
+          db_->Get(rocksdb::ReadOptions(), handle(Family::kEntries), change.key, &kept);
+      if (found.ok()) known->second = static_cast<int64_t>(kept.size());
     }
-    rocksdb::PinnableSlice removed;
-    if (!db_->Get(rocksdb::ReadOptions(), handle(Family::kEntries), change.key, &removed).ok()) {
-      continue;
-    }
-    --entries;
-    bytes -= static_cast<int64_t>(removed.size());
+    const int64_t before = known->second;
+    const int64_t after = change.remove ? kAbsent : static_cast<int64_t>(change.bytes.size());
+    entries += (after != kAbsent) - (before != kAbsent);
+    bytes += std::max<int64_t>(0, after) - std::max<int64_t>(0, before);
+    known->second = after;
   }
   return {entries, bytes};
 }

@@ -1,7 +1,8 @@
 // The sidecar's durable state: one RocksDB, one write-ahead log, so that a record, its version
 // change, its ledger entries and the end of its prepare are one atomic write.
 //
-// Families, keys and values: batch.h. meta also holds, under 0x00 "format", the format's version.
+// Families, keys and values: batch.h. meta also holds, under 0x00 "format", the version
+// of all this and, under 0x00 "totals", how much is in entries.
 //
 // Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
 // (a killed process loses nothing, a power cut at most what no sync covered). After any failed
@@ -101,8 +102,7 @@ class Database final : public LogStore {
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                  const PairVisitor& visit) const override;
 
-  // Counts of a running process are exact but for what was there at open, which is taken from the
-  // files' properties (a backlog is never scanned), and for a record put twice, which counts twice.
+  // Exact, also across crashes, without ever scanning a backlog.
   [[nodiscard]] Usage usage() const override;
   [[nodiscard]] const std::string& dir() const { return dir_; }
 
@@ -113,10 +113,10 @@ class Database final : public LogStore {
   Status check_files();
   Status check_format();
   void close_files();
-  void seed_counters();
+  Status read_totals();
 
   // Records and bytes that the batch adds (negative: removes).
-  std::pair<int64_t, int64_t> effect_on_counters(const Batch& batch) const;
+  std::pair<int64_t, int64_t> added_to_totals(const Batch& batch) const;
   Status fence(Error error);
   Status unusable() const;  // why there is no db_
 

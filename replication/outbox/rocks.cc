@@ -3,6 +3,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/merge_operator.h>
 #include <rocksdb/table.h>
 
 #include <cstdarg>
@@ -33,11 +34,35 @@ class HookLogger final : public rocksdb::Logger {
   const std::function<void(const std::string&)> hook_;
 };
 
+class AddTotals final : public rocksdb::AssociativeMergeOperator {
+ public:
+  bool Merge(const rocksdb::Slice&, const rocksdb::Slice* before, const rocksdb::Slice& added,
+             std::string* sum, rocksdb::Logger*) const override {
+    const auto a = before ? decode_totals(view(*before)) : Totals();
+    const auto b = decode_totals(view(added));
+    if (!a || !b) return false;  // RocksDB then reports corruption
+    *sum = encode_totals({a->entries + b->entries, a->bytes + b->bytes});
+    return true;
+  }
+  const char* Name() const override { return "outrigger.totals"; }
+};
+
 bool says(const std::string& text, const char* what) {
   return text.find(what) != std::string::npos;
 }
 
 }  // namespace
+
+std::string encode_totals(const Totals& totals) {
+  return sortable(static_cast<uint64_t>(totals.entries)) +
+         sortable(static_cast<uint64_t>(totals.bytes));
+}
+
+std::optional<Totals> decode_totals(std::string_view bytes) {
+  if (bytes.size() != 16) return std::nullopt;
+  return Totals{static_cast<int64_t>(sortable_tail(bytes.substr(0, 8))),
+                static_cast<int64_t>(sortable_tail(bytes))};
+}
 
 rocksdb::DBOptions rocks_options(const DatabaseOptions& options) {
   rocksdb::DBOptions rocks;
@@ -65,6 +90,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const DatabaseOption
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const char* name : kFamilyNames) families.emplace_back(name, family);
+  families[static_cast<size_t>(Family::kMeta)].options.merge_operator =
+      std::make_shared<AddTotals>();
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
   return families;
 }

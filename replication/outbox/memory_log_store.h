@@ -1,0 +1,67 @@
+// A log store in memory, for tests: what was written since the last sync can be lost at will, and
+// writes can be made to fail. Outlives the replicas that are opened on it one after the other.
+#pragma once
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "replication/outbox/batch.h"
+#include "replication/outbox/log_store.h"
+
+namespace outrigger::outbox {
+
+// Thread-safe.
+class MemoryLogStore final : public LogStore {
+ public:
+  [[nodiscard]] Status sync() override;
+  [[nodiscard]] Status write(Batch&& batch) override;
+  [[nodiscard]] Status admit() const override;
+  [[nodiscard]] std::optional<Error> fenced() const override;
+
+  [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view id) const override;
+  [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const override;
+  [[nodiscard]] Result<Bytes> retry(std::string_view key) const override;
+  [[nodiscard]] Result<Bytes> meta(std::string_view key) const override;
+  [[nodiscard]] Result<Bytes> ledger(std::string_view key) const override;
+
+  [[nodiscard]] Result<Entries> read_entries(const Origin& origin, Hlc after, Hlc through,
+                                             size_t bytes_max) const override;
+  [[nodiscard]] Result<std::vector<Origin>> origins() const override;
+  [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const override;
+  [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const override;
+  [[nodiscard]] Result<Entries> scan_prepares() const override;
+  [[nodiscard]] Result<Pairs> latest_ledger(size_t count) const override;
+  [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const override;
+  [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
+                                              const RowVisitor& visit) const override;
+  [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
+                                                 const PairVisitor& visit) const override;
+  [[nodiscard]] Usage usage() const override;
+
+  // ---- trouble
+  void lose_unsynced();  // a power cut
+  // Writes and syncs fail from now on, and the store is fenced.
+  void fail(ErrorCode code);
+  [[nodiscard]] size_t size(Family family) const;
+
+ private:
+  using Table = std::map<std::string, std::string, std::less<>>;
+  using Tables = std::array<Table, kFamilies>;
+
+  static void apply(Tables& tables, const Batch& batch);
+  [[nodiscard]] Bytes get(Family family, std::string_view key) const;
+  [[nodiscard]] Result<std::string> scan(Family family, std::string_view cursor, size_t count,
+                                         const PairVisitor& visit) const;
+  [[nodiscard]] const Table& table(Family family) const;
+
+  mutable std::mutex mutex_;  // guards all below
+  Tables tables_;
+  Tables synced_;
+  std::vector<Batch> unsynced_;
+  std::optional<Error> fenced_;
+};
+
+}  // namespace outrigger::outbox
