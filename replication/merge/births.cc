@@ -1,0 +1,137 @@
+// Incarnations: which of them a record touches, and when those that everybody knows become one.
+#include <algorithm>
+
+#include "replication/merge/body.h"
+#include "replication/merge/losses.h"
+
+namespace outrigger::merge {
+namespace {
+
+bool all_observed(const std::vector<Dot>& births, const Record& record) {
+  return std::all_of(births.begin(), births.end(),
+                     [&](const Dot& birth) { return record.deps.covers(birth); });
+}
+
+uint32_t next_order(const DocumentState& state) {
+  uint32_t next = 0;
+  for (const Incarnation& incarnation : state.incarnations) {
+    for (const auto& [path, reg] : incarnation.body.registers) {
+      next = std::max(next, reg.order + 1);
+    }
+  }
+  return next;
+}
+
+void add_birth(DocumentState& state, const Dot& dot) {
+  for (const Incarnation& incarnation : state.incarnations) {
+    const auto& births = incarnation.births;
+    if (std::find(births.begin(), births.end(), dot) != births.end()) return;
+  }
+  state.incarnations.emplace_back().births.push_back(dot);
+}
+
+void remove_observed(DocumentState& state, const Record& record, LossFinder& losses) {
+  const DocumentState before = state;
+  std::erase_if(state.incarnations, [&](const Incarnation& incarnation) {
+    if (!all_observed(incarnation.births, record)) return false;
+    losses.removed(before, incarnation);
+    return true;
+  });
+}
+
+template <typename Visit>
+void for_each_stamp(const Body& body, const Visit& visit) {
+  auto entries_of = [&](const std::vector<CounterEntry>& entries, bool counter) {
+    for (const CounterEntry& entry : entries) visit(Dot{entry.last, entry.first.origin}, counter);
+  };
+  for (const auto& [path, reg] : body.registers) {
+    visit(reg.stamp, false);
+    entries_of(reg.baseline, false);
+  }
+  for (const auto& [path, entries] : body.counters) entries_of(entries, true);
+  for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
+}
+
+// Births that everybody knows become one; a record that is still to come has seen all of them.
+void join_stable_births(DocumentState& state, const VersionVector& stable) {
+  const auto is_stable = [&](const Incarnation& incarnation) {
+    return std::all_of(incarnation.births.begin(), incarnation.births.end(),
+                       [&](const Dot& birth) { return stable.covers(birth); });
+  };
+  const auto young =
+      std::stable_partition(state.incarnations.begin(), state.incarnations.end(), is_stable);
+  const std::vector<Incarnation> old(state.incarnations.begin(), young);
+  if (old.size() < 2) return;
+  Incarnation joined;
+  for (const Incarnation& incarnation : old) {
+    joined.births.insert(joined.births.end(), incarnation.births.begin(), incarnation.births.end());
+  }
+  std::sort(joined.births.begin(), joined.births.end());
+  joined.body = join(old);
+  purge(joined.body);
+  state.incarnations.erase(state.incarnations.begin(), young);
+  state.incarnations.push_back(std::move(joined));
+}
+
+}  // namespace
+
+void apply_remote(DocumentState& state, const Record& record, const DocumentEffects& effects,
+                  std::vector<Loss>* losses) {
+  OUTRIGGER_ASSERT(state.full);
+  const Dot dot = record.dot();
+  LossFinder finder(state, record, effects, losses);
+  Authorship author(dot, &record.deps, effects);
+  author.next_order = next_order(state);
+  bool updates = false;
+  bool touched = false;
+  for (const Effect& effect : effects.effects) {
+    if (!well_formed(effect, dot)) continue;
+    if (effect.kind == EffectKind::kBirth) {
+      add_birth(state, dot);
+      continue;
+    }
+    if (effect.kind == EffectKind::kRemove) {
+      remove_observed(state, record, finder);
+      continue;
+    }
+    updates = true;
+    for (Incarnation& incarnation : state.incarnations) {
+      const auto& births = incarnation.births;
+      const bool own = births.size() == 1 && births.front() == dot;
+      if (!own && !all_observed(births, record)) continue;
+      apply_effect(incarnation.body, effect, author);
+      touched = true;
+    }
+  }
+  if (updates && !touched) finder.discarded();
+  finder.finish(state);
+  for (Incarnation& incarnation : state.incarnations) purge(incarnation.body);
+}
+
+bool collect(DocumentState& state, const VersionVector& stable, const VersionVector& closed) {
+  join_stable_births(state, stable);
+  if (state.detached || state.incarnations.size() > 1) return false;
+  for (const Incarnation& incarnation : state.incarnations) {
+    for (const Dot& birth : incarnation.births) {
+      if (!stable.covers(birth)) return false;
+    }
+    bool settled = true;
+    for_each_stamp(incarnation.body, [&](const Dot& stamp, bool counter) {
+      settled &= stable.covers(stamp) && (!counter || closed.covers(stamp));
+    });
+    if (!settled) return false;
+  }
+  return true;
+}
+
+VersionVector stamps(const DocumentState& state) {
+  VersionVector result;
+  for (const Incarnation& incarnation : state.incarnations) {
+    for (const Dot& birth : incarnation.births) result.raise(birth.origin, birth.hlc);
+    for_each_stamp(incarnation.body,
+                   [&](const Dot& stamp, bool) { result.raise(stamp.origin, stamp.hlc); });
+  }
+  return result;
+}
+
+}  // namespace outrigger::merge

@@ -1,0 +1,127 @@
+// What a local write does to its own row. The store shows its outcome already, and the write has
+// seen everything here, so a sparse state stays sparse: what was assigned is "what the document
+// shows", everything it replaced is forgotten.
+#include <algorithm>
+
+#include "replication/merge/body.h"
+
+namespace outrigger::merge {
+namespace {
+
+using Kind = DocumentChange::Kind;
+
+bool is_sparse(const DocumentState& state) {
+  return !state.full && !state.detached && state.incarnations.size() <= 1;
+}
+
+// The first increment at a path: from now on the document shows base plus sums, so the base moves
+// into the row.
+void keep_base(Body& body, const PathChange& change) {
+  if (!change.base_known) return;
+  if (body.counters.contains(change.path)) return;
+  const auto own = body.registers.find(change.path);
+  if (own != body.registers.end() && own->second.content != Content::kShown) return;
+  Register base;
+  base.stamp = own != body.registers.end() ? own->second.stamp : stamp_above(body, change.path);
+  if (change.base) {
+    base.content = Content::kValue;
+    base.value = *change.base;
+  } else if (own == body.registers.end()) {
+    return;  // absent, as a path without a register is
+  }
+  body.registers[change.path] = std::move(base);
+}
+
+// Back to a row: assigned values are in the store, and what has the stamp of its container is
+// implied by it.
+void leave_values_to_store(Body& body, const Dot& dot) {
+  std::vector<std::pair<const Path*, Dot>> above;
+  for (auto at = body.registers.begin(); at != body.registers.end();) {
+    auto& [path, reg] = *at;
+    while (!above.empty() && !has_prefix(path, *above.back().first)) above.pop_back();
+    const bool counter = body.counters.contains(path);
+    if (reg.stamp == dot && reg.content != Content::kAbsent && !counter) {
+      reg.content = Content::kShown;
+      reg.value = {};
+    }
+    const Dot inherited = above.empty() ? Dot() : above.back().second;
+    const bool from_store = reg.content == Content::kShown || reg.content == Content::kAbsent;
+    if (from_store && reg.stamp == inherited && reg.baseline.empty()) {
+      at = body.registers.erase(at);
+      continue;
+    }
+    above.emplace_back(&path, reg.stamp);
+    ++at;
+  }
+}
+
+// A document is born where the row still speaks of another one that the store no longer has.
+void give_up_shown_values(DocumentState& state) {
+  for (Incarnation& incarnation : state.incarnations) {
+    for (auto& [path, reg] : incarnation.body.registers) {
+      if (reg.content != Content::kShown) continue;
+      reg.content = path.empty() ? Content::kDocument : Content::kAbsent;
+    }
+  }
+}
+
+bool is_new(const DocumentChange& change) {
+  return change.kind == Kind::kInsert || change.kind == Kind::kUpsert;
+}
+
+}  // namespace
+
+bool base_known(const DocumentState& state, const Path& path) {
+  if (state.full || state.detached || state.incarnations.size() > 1) return true;
+  if (state.incarnations.empty()) return false;
+  const Body& body = state.incarnations.front().body;
+  if (body.counters.contains(path)) return true;
+  // A field without a register of its own came with the nearest container that has one; under an
+  // unset or a whole value there is no such field.
+  Path at = path;
+  while (true) {
+    const auto reg = body.registers.find(at);
+    if (reg != body.registers.end()) {
+      const Content content = reg->second.content;
+      if (at.size() == path.size()) return content != Content::kShown;
+      return content == Content::kAbsent || content == Content::kValue;
+    }
+    if (at.empty()) return false;
+    at.pop_back();
+  }
+}
+
+void apply_local(DocumentState& state, const DocumentChange& change,
+                 const DocumentEffects& effects, const LocalContext& context) {
+  if (change.kind == Kind::kRemove) {
+    state.incarnations.clear();
+    state.detached = false;
+    return;
+  }
+  if (is_sparse(state) && is_new(change) && !state.incarnations.empty()) {
+    give_up_shown_values(state);
+  } else if (state.incarnations.empty() && !is_new(change)) {
+    state.incarnations.emplace_back().births.emplace_back();
+  }
+  if (is_new(change)) state.incarnations.emplace_back().births.push_back(context.dot);
+  const bool sparse = is_sparse(state);
+  Authorship author(context.dot, nullptr, effects);
+  for (Incarnation& incarnation : state.incarnations) {
+    Body& body = incarnation.body;
+    for (const PathChange& part : change.changes) {
+      if (!sparse || is_new(change) || part.kind != PathChange::Kind::kIncrement) continue;
+      OUTRIGGER_ASSERT(part.base_known || base_known(state, part.path));
+      keep_base(body, part);
+    }
+    for (const auto& [path, reg] : body.registers) {
+      if (!sparse) author.next_order = std::max(author.next_order, reg.order + 1);
+    }
+    for (const Effect& effect : effects.effects) {
+      if (effect.kind != EffectKind::kBirth) apply_effect(body, effect, author);
+    }
+    purge(body);
+    if (sparse) leave_values_to_store(body, context.dot);
+  }
+}
+
+}  // namespace outrigger::merge

@@ -1,0 +1,126 @@
+// Merging: the state of a document is a join semilattice; what the store shows is a view of it.
+//
+// State = incarnations (births), each with a body: registers (last writer wins per path, a newer
+// register above kills older ones below), counters (a base register plus running sums per origin)
+// and container assertions. Rules: delete removes exactly the births it observed, so it beats a
+// concurrent update and spares a concurrent re-insert; two births live side by side until both are
+// stable.
+//
+// Values stay in the store. What is remembered of a document is its *row*: stamps of what is not yet
+// stable, counter entries and the few values the document does not show. A state is *sparse* when it
+// was loaded from a row alone (Content::kShown stands for "what the document shows here") and *full*
+// after `fill` with the document. A field without a stamp of its own carries that of the nearest
+// assigned container above it (same commit), else stamp zero. strip(fill(row, doc)) == row.
+//
+// Pure: no clock, no disk, no store.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/change.h"
+#include "replication/effect.h"
+#include "replication/record.h"
+
+namespace outrigger::merge {
+
+enum class Content : uint8_t {
+  kAbsent = 0,
+  kDocument = 1,
+  kValue = 2,
+  kShown = 3,  // sparse states only: whatever the document shows at this path
+};
+
+struct Register {
+  Dot stamp;
+  Content content = Content::kAbsent;
+  bson::OwnedValue value;              // kValue
+  std::vector<CounterEntry> baseline;  // sorted by first dot
+  uint32_t order = 0;                  // place among siblings when shown; not part of the state
+};
+
+struct Body {
+  std::map<Path, Register> registers;
+  std::map<Path, std::vector<CounterEntry>> counters;  // sorted by first dot; a path with entries
+                                                       // always has an explicit (not kShown) register
+                                                       // unless its base is absent
+  std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
+};
+
+struct Incarnation {
+  std::vector<Dot> births;  // sorted; more than one after stable births joined. Zero dot: from before
+  Body body;
+};
+
+struct DocumentState {
+  std::vector<Incarnation> incarnations;  // empty: no document
+  // The store could not take the merged document (validator, size, unique key): every value is
+  // explicit here and the stored document is behind.
+  bool detached = false;
+  bool full = false;
+};
+
+enum class LossKind : uint8_t {
+  kSetSet = 1,        // two values for one path
+  kContainer = 2,     // a field lost to a newer whole value above it, or a whole value to fields
+  kDeleteUpdate = 3,  // an update lost to a delete that had not seen it
+  kInsertInsert = 4,  // two inserts of one _id; fields of the earlier
+  kHiddenCounter = 5,  // increments hidden under a value that is not a number
+  kOverflow = 6,       // a sum left the int64 range and was clamped
+};
+
+// A value that lost, with what beat it. Order-independent: every site that sees both reports it.
+struct Loss {
+  LossKind kind = LossKind::kSetSet;
+  Path path;                                // where; empty: the whole document
+  Shape shape = Shape::kValue;              // what lost: a value, a document or an unset
+  bson::OwnedValue value;                   // for kDocument: the document's bytes
+  Dot loser;
+  Dot winner;
+  std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
+};
+
+// ---- rows (merge/row.h holds the byte grammar)
+[[nodiscard]] Result<DocumentState> load_row(std::string_view bytes);  // empty bytes: no row
+// Turns a sparse state into a full one. `document` is the stored one, or nothing. Without a row and
+// with a document: one incarnation born at stamp zero.
+void fill(DocumentState& state, const std::optional<bson::Document>& document);
+// The row to keep for a state whose visible document is stored. Empty when nothing is unstable
+// enough to remember (every stamp zero) or the document is gone.
+[[nodiscard]] std::string strip(const DocumentState& state);
+
+// ---- view
+// The visible document of a full state (BSON), nothing when deleted. Sums are added in dot order.
+[[nodiscard]] std::optional<std::string> visible(const DocumentState& state,
+                                                 std::vector<Loss>* losses = nullptr);
+
+// ---- effects of a local write, from a row alone (sparse state) or a full one
+struct LocalContext {
+  Dot dot;        // of this write
+  Hlc closed = 0; // own closed bound: entries at or below it are never extended
+};
+[[nodiscard]] DocumentEffects local_effects(const DocumentState& state, const DocumentChange& change,
+                                            const LocalContext& context);
+// May an increment at `path` be recorded without an image of the document (base already explicit)?
+[[nodiscard]] bool base_known(const DocumentState& state, const Path& path);
+// Applies a local write's effects to the sparse (or full) state it was made from. `change` gives the
+// values counters start from. The result is what the row must hold after the write.
+void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
+                 const LocalContext& context);
+
+// ---- effects of a peer's record on a full state; what lost is appended to `losses`
+void apply_remote(DocumentState& state, const Record& record, const DocumentEffects& effects,
+                  std::vector<Loss>* losses);
+
+// ---- collection
+// Joins births that are stable; true if the whole row may go now (every stamp in it is covered by
+// `stable`, every counter entry by `closed` too).
+[[nodiscard]] bool collect(DocumentState& state, const VersionVector& stable,
+                           const VersionVector& closed);
+// The largest stamp per origin in the state: what must become stable before the row can go.
+[[nodiscard]] VersionVector stamps(const DocumentState& state);
+
+}  // namespace outrigger::merge

@@ -1,0 +1,406 @@
+#include "replication/merge/merge_world.h"
+
+#include <algorithm>
+
+#include "replication/bson/number.h"
+
+namespace outrigger::merge {
+namespace {
+
+const std::vector<Path> kRegisters = {{"a"}, {"c", "x"}, {"c", "y"}, {"c", "d", "x"}, {"p.q", ""}};
+const std::vector<Path> kCounters = {{"n"}, {"c", "n"}, {"c", "d", "n"}};
+
+// ---- a store's own idea of $set, $unset and paths, on plain bytes
+
+// kBlocked: something on the way is no document.
+struct Found {
+  enum { kValue, kMissing, kBlocked } what = kMissing;
+  bson::Value value;
+};
+
+Found find_path(const bson::Document& document, const Path& path, size_t from = 0) {
+  const auto value = document.find(path[from]);
+  if (!value) return {Found::kMissing, {}};
+  if (from + 1 == path.size()) return {Found::kValue, *value};
+  if (value->type != bson::Type::kDocument) return {Found::kBlocked, {}};
+  if (value->as_document().has("twice")) return {Found::kBlocked, {}};
+  return find_path(value->as_document(), path, from + 1);
+}
+
+std::string with_path(const bson::Document& document, const Path& path,
+                      const std::optional<bson::OwnedValue>& value, size_t from = 0) {
+  bson::Writer out;
+  bool done = false;
+  const bool last = from + 1 == path.size();
+  for (const bson::Element& element : document) {
+    if (element.name != path[from]) {
+      out.element(element);
+    } else if (last && value) {
+      out.value(element.name, *value);
+    } else if (!last) {
+      const std::string inner = with_path(element.value.as_document(), path, value, from + 1);
+      out.document(element.name, bson::Document(inner));
+    }
+    done |= element.name == path[from];
+  }
+  if (!done && value && last) out.value(path[from], *value);
+  if (!done && value && !last) {
+    const std::string inner = with_path(bson::Document(), path, value, from + 1);
+    out.document(path[from], bson::Document(inner));
+  }
+  return out.finish();
+}
+
+DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
+  DocumentChange change;
+  change.kind = kind;
+  change.ns = "shop.carts";
+  change.id = bson::make_string(id);
+  return change;
+}
+
+}  // namespace
+
+World::World(uint64_t seed, WorldOptions options)
+    : random_(seed), quiet_(seed + 1), options_(options) {
+  const size_t count = 2 + pick(3);
+  const int64_t spread = chance(0.5) ? 60 : 300;
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t offset = static_cast<int64_t>(random_() % (2 * spread + 1)) - spread;
+    sites_.push_back(std::make_unique<WorldSite>('A' + i, count, 1000 + offset));
+  }
+}
+
+bson::OwnedValue World::random_value() {
+  const int32_t fresh = ++counter_;
+  switch (pick(9)) {
+    case 0: return bson::make_string("s" + std::to_string(fresh));
+    case 1: return bson::make_double(fresh + 0.5);
+    case 2: return bson::make_int32(INT32_MAX - 2);
+    case 3: return bson::OwnedValue();  // null
+    case 4: {
+      bson::Writer w;
+      w.int32("0", fresh).int32("1", 1);
+      return {bson::Type::kArray, w.finish()};
+    }
+    case 5: {
+      bson::Writer w;
+      w.int32("twice", fresh).int32("twice", 1);
+      return bson::make_document(w.finish());
+    }
+    default: return bson::make_int32(fresh);
+  }
+}
+
+bson::OwnedValue World::random_delta() {
+  const int32_t delta = static_cast<int32_t>(pick(13)) - 3;
+  if (options_.add_only) return bson::make_int32(delta);
+  switch (pick(10)) {
+    case 0: return bson::make_double(0.1 * delta);
+    case 1: return bson::make_int64(delta);
+    default: return bson::make_int32(delta);
+  }
+}
+
+AppWrite World::creation(const std::string& id) {
+  const bool insert = options_.add_only || chance(0.6);
+  AppWrite write{
+      change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
+  std::string document;
+  {
+    bson::Writer w;
+    w.string("_id", id);
+    document = w.finish();
+  }
+  auto put = [&](const Path& path, const bson::OwnedValue& value) {
+    document = with_path(bson::Document(document), path, value);
+  };
+  if (options_.add_only || chance(0.5)) put({"n"}, bson::make_int32(options_.add_only ? 0 : 5));
+  if (chance(0.5)) put({"a"}, random_value());
+  if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));
+  if (chance(0.5)) put({"c", "x"}, random_value());
+  if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
+  if (!insert) {
+    PathChange inc;
+    inc.kind = PathChange::Kind::kIncrement;
+    inc.path = chance(0.5) ? Path{"n"} : Path{"c", "n"};
+    inc.value = random_delta();
+    put(inc.path, inc.value);
+    write.change.changes.push_back(inc);
+  }
+  write.change.document = document;
+  write.after = document;
+  return write;
+}
+
+std::optional<AppWrite> World::increment(const WorldSite& site, const std::string& id,
+                                         const std::string& document) {
+  AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
+  PathChange inc;
+  inc.kind = PathChange::Kind::kIncrement;
+  inc.path = options_.add_only ? kCounters[0] : kCounters[pick(kCounters.size())];
+  const Found now = find_path(bson::Document(document), inc.path);
+  if (now.what == Found::kBlocked) return std::nullopt;
+  if (now.what == Found::kValue && !now.value.is_number()) return std::nullopt;
+  inc.value = random_delta();
+  const bool image = chance(0.2);  // drawn either way: twin runs must decide alike
+  if (image || !base_known(site.load(id), inc.path)) {
+    inc.base_known = true;
+    if (now.what == Found::kValue) inc.base = bson::OwnedValue(now.value);
+  }
+  const bson::OwnedValue sum = now.what == Found::kValue
+                                   ? bson::add(now.value, inc.value.view()).value
+                                   : inc.value;
+  write.after = with_path(bson::Document(document), inc.path, sum);
+  write.change.changes.push_back(std::move(inc));
+  return write;
+}
+
+std::optional<AppWrite> World::update(const WorldSite& site, const std::string& id,
+                                      const std::string& document) {
+  if (chance(options_.add_only ? 0.8 : 0.45)) return increment(site, id, document);
+  AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
+  PathChange set;
+  const bool whole = chance(0.25);
+  set.path = whole          ? (chance(0.5) ? Path{"c"} : Path{"c", "d"})
+             : chance(0.75) ? kRegisters[pick(kRegisters.size())]
+                            : kCounters[pick(kCounters.size())];
+  if (options_.add_only) set.path = {"a"};
+  const Found now = find_path(bson::Document(document), set.path);
+  if (now.what == Found::kBlocked) return std::nullopt;
+  std::optional<bson::OwnedValue> value;
+  if (chance(0.25)) {
+    if (now.what == Found::kMissing) return std::nullopt;
+    set.kind = PathChange::Kind::kUnset;
+  } else if (whole && chance(0.7)) {
+    std::string inner = bson::Writer().finish();
+    if (chance(0.6)) inner = with_path(bson::Document(inner), {"x"}, random_value());
+    if (chance(0.4)) inner = with_path(bson::Document(inner), {"n"}, random_delta());
+    if (chance(0.3)) inner = with_path(bson::Document(inner), {"d", "x"}, random_value());
+    value = bson::make_document(inner);
+  } else {
+    value = random_value();
+  }
+  if (value) set.value = *value;
+  write.after = with_path(bson::Document(document), set.path, value);
+  write.change.changes.push_back(std::move(set));
+  return write;
+}
+
+std::optional<AppWrite> World::random_write(const WorldSite& site, const std::string& id) {
+  const auto stored = site.store.find(id);
+  if (stored == site.store.end()) {
+    // Only the first site makes documents when nothing may be lost.
+    if (options_.add_only && &site != sites_.front().get()) return std::nullopt;
+    if (options_.add_only && added_.contains(id)) return std::nullopt;
+    added_[id] = 0;
+    return creation(id);
+  }
+  const double roll = std::uniform_real_distribution<>(0, 1)(random_);
+  if (roll > 0.10 || options_.add_only) return update(site, id, stored->second);
+  if (roll < 0.05) return AppWrite{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
+  AppWrite write = creation(id);
+  write.change.kind = DocumentChange::Kind::kReplace;
+  write.change.changes.clear();
+  return write;
+}
+
+void World::write(WorldSite& site) {
+  std::vector<AppWrite> writes;
+  const size_t wanted = chance(0.25) ? 2 : 1;  // two: one commit, one stamp
+  const size_t first = pick(ids_.size());
+  for (size_t i = 0; i < wanted; ++i) {
+    const std::string& id = ids_[(first + i) % ids_.size()];
+    if (site.locked(id)) continue;
+    std::optional<AppWrite> made = random_write(site, id);
+    if (made) writes.push_back(std::move(*made));
+  }
+  if (writes.empty()) return;
+  const bool at_once = chance(0.65);
+  if (options_.add_only) {
+    for (const AppWrite& w : writes) {
+      const auto& changes = w.change.changes;
+      const bool inc = !changes.empty() && changes[0].kind == PathChange::Kind::kIncrement;
+      if (inc) added_[std::string(w.change.id.view().as_string())] += changes[0].value.view().as_int32();
+    }
+  }
+  site.begin(std::move(writes));
+  if (at_once) site.settle(site.in_flight() - 1, true);
+}
+
+size_t World::pull(WorldSite& to, WorldSite& from, size_t records_max) {
+  for (size_t n = 0; n < records_max; ++n) {
+    std::vector<Published> found;
+    for (const auto& [origin, published] : from.log) {
+      const auto next = std::upper_bound(
+          published.begin(), published.end(), to.vector.get(origin),
+          [](Hlc has, const Published& p) { return has < p.record->hlc; });
+      if (next != published.end() && to.deliverable(*next)) found.push_back(*next);
+    }
+    if (found.empty()) return n;
+    to.receive(found[pick(found.size())]);
+  }
+  return records_max;
+}
+
+// Own and relayed reports, some of them late.
+void World::tell(WorldSite& to, WorldSite& from, bool everything) {
+  std::vector<Report> reports = from.stability->latest();
+  reports.push_back(from.report());
+  bag_.push_back(reports.back());
+  if (bag_.size() > 20) bag_.erase(bag_.begin());
+  for (const Report& report : reports) {
+    const bool late = quiet_() % 10 == 0;
+    if (everything || quiet_() % 10 < 7) to.stability->hear(late ? bag_[quiet_() % bag_.size()] : report);
+  }
+}
+
+void World::collect(WorldSite& site) { site.collect(options_.collect); }
+
+// Killed inside an apply batch: some documents were written, the durable vector did not advance.
+// The batch is replayed before anything else happens.
+void World::crash(WorldSite& site, WorldSite& from) {
+  const auto vector = site.vector;
+  const auto log = site.log;
+  const auto store = site.store;
+  const auto rows = site.rows;
+  std::map<Origin, size_t> had;
+  for (const auto& [origin, published] : log) had[origin] = published.size();
+  pull(site, from, pick(6));
+  std::vector<Published> batch;
+  for (const auto& [origin, published] : site.log) {
+    batch.insert(batch.end(), published.begin() + static_cast<std::ptrdiff_t>(had[origin]),
+                 published.end());
+  }
+  for (const std::string& id : ids_) {
+    if (chance(0.5)) continue;
+    if (store.contains(id)) site.store[id] = store.at(id); else site.store.erase(id);
+    if (rows.contains(id)) site.rows[id] = rows.at(id); else site.rows.erase(id);
+  }
+  site.vector = vector;
+  site.log = log;
+  std::sort(batch.begin(), batch.end(),
+            [](const auto& a, const auto& b) { return a.record->dot() < b.record->dot(); });
+  site.restart(random_);
+  for (const Published& published : batch) site.receive(published);
+}
+
+void World::publish(WorldSite& site, bool heartbeat) { site.publish(heartbeat); }
+
+// All lines up, nothing in flight for a moment; then some sites (or all) collect.
+void World::lull(bool everyone) {
+  for (auto& site : sites_) {
+    while (site->in_flight() > 0) site->settle(0, options_.add_only || chance(0.8));
+    publish(*site, true);
+  }
+  for (int round = 0; round < 2; ++round) {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (auto& to : sites_) {
+        for (auto& from : sites_) {
+          if (to != from) moved |= pull(*to, *from, 1000) > 0;
+        }
+      }
+    }
+    for (auto& to : sites_) {
+      for (auto& from : sites_) {
+        if (to != from) tell(*to, *from, true);
+      }
+    }
+  }
+  for (auto& site : sites_) {
+    if (everyone || chance(0.5)) collect(*site);
+  }
+}
+
+void World::step() {
+  for (auto& site : sites_) site->clock.advance_ms(static_cast<int64_t>(pick(10)));
+  WorldSite& site = *sites_[pick(sites_.size())];
+  WorldSite* other = &site;
+  while (other == &site) other = sites_[pick(sites_.size())].get();
+  const double roll = std::uniform_real_distribution<>(0, 1)(random_);
+  if (roll < 0.40) {
+    write(site);
+  } else if (roll < 0.48) {
+    if (site.in_flight() > 0) {
+      site.settle(pick(site.in_flight()), options_.add_only || chance(0.8));
+    }
+  } else if (roll < 0.80) {
+    pull(site, *other, 1 + pick(6));
+    if (chance(0.7)) tell(site, *other, false);
+  } else if (roll < 0.92) {
+    collect(site);
+  } else if (roll < 0.95) {
+    lull(false);
+  } else if (roll < 0.97 && !options_.add_only) {
+    crash(site, *other);
+  }
+  if (chance(0.6)) publish(site, chance(0.3));
+}
+
+std::string World::compare() const {
+  for (const std::string& id : ids_) {
+    for (const auto& site : sites_) {
+      const auto& first = sites_.front()->store;
+      const auto a = first.find(id);
+      const auto b = site->store.find(id);
+      const std::string x = a == first.end() ? "" : bson::to_json(bson::Document(a->second));
+      const std::string y = b == site->store.end() ? "" : bson::to_json(bson::Document(b->second));
+      const bool both = !x.empty() && !y.empty();
+      if (both ? !bson::equal_unordered(bson::Document(a->second), bson::Document(b->second))
+               : x != y) {
+        return id + " differs: " + x + " and " + y;
+      }
+    }
+  }
+  return {};
+}
+
+std::string World::finish() {
+  for (int i = 0; i < 3; ++i) lull(true);
+  for (const auto& site : sites_) {
+    if (!(site->vector == sites_.front()->vector)) return "vectors differ at rest";
+  }
+  const std::string difference = compare();
+  if (!difference.empty()) return difference;
+  const auto before = sites_.front()->store;
+  for (int i = 0; i < 4; ++i) lull(true);
+  if (sites_.front()->store != before) return "collecting changed documents";
+  for (const auto& site : sites_) {
+    if (options_.collect && !site->rows.empty()) return "metadata left although all is stable";
+  }
+  return compare();
+}
+
+std::string World::run() {
+  try {
+    const size_t steps = 20 + pick(130);
+    for (size_t i = 0; i < steps; ++i) step();
+    std::string wrong = finish();
+    if (wrong.empty() && chance(0.4)) {  // once more, from documents without any metadata
+      for (size_t i = 5 + pick(25); i > 0; --i) step();
+      wrong = finish();
+    }
+    for (const auto& [origin, published] : sites_.front()->log) records += published.size();
+    return wrong;
+  } catch (const std::string& wrong) {
+    return wrong;
+  }
+}
+
+const std::map<std::string, std::string>& World::documents() const {
+  return sites_.front()->store;
+}
+
+uint64_t World::drops() const {
+  uint64_t sum = 0;
+  for (const auto& site : sites_) sum += site->drops;
+  return sum;
+}
+
+int64_t World::added(const std::string& id) const {
+  const auto at = added_.find(id);
+  return at == added_.end() ? 0 : at->second;
+}
+
+}  // namespace outrigger::merge

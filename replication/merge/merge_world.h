@@ -1,0 +1,127 @@
+// A small world of sites that write, exchange records and reports, forget, crash and restart, all
+// decided by one seed. Nothing of a document is kept in memory between two operations but the
+// bytes of its row and the stored document, as in the product.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/clock.h"
+#include "replication/hybrid_clock.h"
+#include "replication/merge/merge.h"
+#include "replication/stability.h"
+
+namespace outrigger::merge {
+
+struct WorldOptions {
+  bool collect = true;   // drop rows when they are stable
+  bool add_only = false;  // documents are made once, numbers only incremented
+};
+
+// What the app does to one document, put as the store and as the capture see it.
+struct AppWrite {
+  DocumentChange change;
+  std::optional<std::string> after;  // the stored document, or deleted
+};
+
+struct Published {
+  Hlc prev = 0;
+  std::shared_ptr<const Record> record;
+};
+
+class WorldSite {
+ public:
+  WorldSite(uint8_t name, size_t members, int64_t wall_ms);
+
+  void restart(std::mt19937_64& random);
+  [[nodiscard]] bool locked(const std::string& id) const;
+  [[nodiscard]] DocumentState load(const std::string& id) const;
+
+  // Local writes: stamp and dependencies, then effects, then publication in stamp order.
+  void begin(std::vector<AppWrite> writes);
+  void settle(size_t index, bool happened);
+  void publish(bool heartbeat);
+  [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
+
+  [[nodiscard]] bool deliverable(const Published& published) const;
+  void receive(const Published& published);
+  void apply(const Record& record);
+
+  [[nodiscard]] Report report();
+  [[nodiscard]] VersionVector issued() const;
+  void collect(bool drop_rows);
+
+  ManualClock clock;
+  std::map<std::string, std::string> store;
+  std::map<std::string, std::string> rows;
+  VersionVector vector;
+  std::map<Origin, std::vector<Published>> log;
+  std::unique_ptr<Stability> stability;
+  uint64_t drops = 0;
+  uint64_t losses = 0;
+
+ private:
+  struct InFlight {
+    Record record;
+    std::vector<AppWrite> writes;
+  };
+  void put(const std::string& id, const DocumentState& state, std::optional<std::string> document);
+
+  Origin origin_;
+  const size_t members_;
+  uint64_t serial_ = 0;
+  std::unique_ptr<HybridClock> hybrid_;
+  Hlc issued_ = 0;
+  std::vector<InFlight> in_flight_;
+  std::vector<Record> settled_;
+};
+
+class World {
+ public:
+  World(uint64_t seed, WorldOptions options);
+  // Runs to quiescence, twice; what went wrong, or nothing.
+  [[nodiscard]] std::string run();
+
+  [[nodiscard]] const std::map<std::string, std::string>& documents() const;
+  [[nodiscard]] std::string id_value(size_t document) const;
+  [[nodiscard]] uint64_t drops() const;
+  [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
+  uint64_t records = 0;
+
+ private:
+  size_t pick(size_t count) { return random_() % count; }
+  bool chance(double p) { return std::uniform_real_distribution<>(0, 1)(random_) < p; }
+  bson::OwnedValue random_value();
+  bson::OwnedValue random_delta();
+  std::optional<AppWrite> random_write(const WorldSite& site, const std::string& id);
+  AppWrite creation(const std::string& id);
+  std::optional<AppWrite> update(const WorldSite& site, const std::string& id,
+                                 const std::string& document);
+  std::optional<AppWrite> increment(const WorldSite& site, const std::string& id,
+                                    const std::string& document);
+  void write(WorldSite& site);
+  void publish(WorldSite& site, bool heartbeat);
+  size_t pull(WorldSite& to, WorldSite& from, size_t records_max);
+  void tell(WorldSite& to, WorldSite& from, bool everything);
+  void collect(WorldSite& site);
+  void crash(WorldSite& site, WorldSite& from);
+  void lull(bool everyone);
+  void step();
+  [[nodiscard]] std::string compare() const;
+  [[nodiscard]] std::string finish();
+
+  std::mt19937_64 random_;
+  std::mt19937_64 quiet_;  // for decisions that must not differ between twin runs
+  WorldOptions options_;
+  std::vector<std::unique_ptr<WorldSite>> sites_;
+  std::vector<std::string> ids_ = {"d1", "d2"};
+  std::vector<Report> bag_;
+  std::map<std::string, int64_t> added_;
+  int32_t counter_ = 0;
+};
+
+}  // namespace outrigger::merge

@@ -1,0 +1,176 @@
+#include <algorithm>
+
+#include "replication/merge/merge_world.h"
+
+namespace outrigger::merge {
+WorldSite::WorldSite(uint8_t name, size_t members, int64_t wall_ms)
+    : clock(wall_ms), members_(members) {
+  origin_.site[0] = name;
+  origin_.epoch = 1;
+  hybrid_ = std::make_unique<HybridClock>(clock, 0);
+  hybrid_->set_bound(kHlcMax);
+  stability = std::make_unique<Stability>(origin_, members_, 0);
+}
+
+// The disk is kept: writes in flight are settled one way or the other, then a new epoch begins.
+void WorldSite::restart(std::mt19937_64& random) {
+  while (!in_flight_.empty()) settle(0, random() % 2 == 0);
+  publish(true);
+  serial_ += 1'000'000;
+  ++origin_.epoch;
+  issued_ = 0;
+  stability = std::make_unique<Stability>(origin_, members_, serial_);
+}
+
+bool WorldSite::locked(const std::string& id) const {
+  return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const InFlight& open) {
+    return std::any_of(open.writes.begin(), open.writes.end(),
+                       [&](const AppWrite& w) { return w.change.id.view().as_string() == id; });
+  });
+}
+
+DocumentState WorldSite::load(const std::string& id) const {
+  const auto row = rows.find(id);
+  Result<DocumentState> state = load_row(row == rows.end() ? std::string_view() : row->second);
+  if (!state) throw state.error().message();
+  return *state;
+}
+
+void WorldSite::begin(std::vector<AppWrite> writes) {
+  InFlight open;
+  open.record.origin = origin_;
+  open.record.hlc = issued_ = hybrid_->issue();
+  open.record.deps = vector;
+  open.record.deps.raise(origin_, issued_ - 1);
+  open.writes = std::move(writes);
+  in_flight_.push_back(std::move(open));
+}
+
+void WorldSite::settle(size_t index, bool happened) {
+  InFlight open = std::move(in_flight_[index]);
+  in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(index));
+  if (!happened) return;
+  const LocalContext context{open.record.dot(), stability->own_closed()};
+  for (const AppWrite& write : open.writes) {
+    const std::string id(write.change.id.view().as_string());
+    DocumentState state = load(id);
+    const DocumentEffects effects = local_effects(state, write.change, context);
+    apply_local(state, write.change, effects, context);
+    open.record.documents.push_back(effects);
+    put(id, state, write.after);
+    // The row written from the request alone must stand for what the store shows.
+    if (!write.after) continue;
+    DocumentState check = load(id);
+    fill(check, bson::Document(*write.after));
+    const std::string shown = visible(check).value_or("");
+    if (!bson::equal_unordered(bson::Document(shown), bson::Document(*write.after))) {
+      throw std::string("local row shows " + bson::to_json(bson::Document(shown)) + ", store " +
+                        bson::to_json(bson::Document(*write.after)));
+    }
+    // Joined births keep values the document shows too; any other row holds only what it must.
+    const bool joined = check.incarnations.front().births.size() > 1;
+    if (!joined && strip(check) != rows[id]) throw std::string("row is not canonical");
+  }
+  settled_.push_back(std::move(open.record));
+}
+
+void WorldSite::put(const std::string& id, const DocumentState& state,
+                    std::optional<std::string> document) {
+  const std::string row = strip(state);
+  if (row.empty()) {
+    rows.erase(id);
+  } else {
+    rows[id] = row;
+  }
+  if (document) {
+    store[id] = std::move(*document);
+  } else {
+    store.erase(id);
+  }
+}
+
+void WorldSite::publish(bool heartbeat) {
+  Hlc limit = kHlcMax;
+  for (const InFlight& open : in_flight_) limit = std::min(limit, open.record.hlc);
+  std::sort(settled_.begin(), settled_.end(),
+            [](const Record& a, const Record& b) { return a.hlc < b.hlc; });
+  auto add = [&](Record record) {
+    const Hlc prev = vector.get(record.origin);
+    vector.raise(record.origin, record.hlc);
+    log[record.origin].push_back({prev, std::make_shared<Record>(std::move(record))});
+  };
+  while (!settled_.empty() && settled_.front().hlc < limit) {
+    add(std::move(settled_.front()));
+    settled_.erase(settled_.begin());
+  }
+  const Hlc quiet = std::min(limit - 1, issued_);
+  if (heartbeat && settled_.empty() && quiet > vector.get(origin_)) {
+    Record nothing;
+    nothing.origin = origin_;
+    nothing.hlc = quiet;
+    add(std::move(nothing));
+  }
+}
+
+bool WorldSite::deliverable(const Published& published) const {
+  const Record& record = *published.record;
+  if (published.prev != vector.get(record.origin)) return false;
+  for (const auto& [origin, hlc] : record.deps.entries()) {
+    if (origin != record.origin && vector.get(origin) < hlc) return false;
+  }
+  return std::none_of(
+      record.documents.begin(), record.documents.end(),
+      [&](const DocumentEffects& d) { return locked(std::string(d.id.view().as_string())); });
+}
+
+void WorldSite::receive(const Published& published) {
+  apply(*published.record);
+  hybrid_->observe(published.record->hlc);
+  vector.raise(published.record->origin, published.record->hlc);
+  log[published.record->origin].push_back(published);
+}
+
+void WorldSite::apply(const Record& record) {
+  for (const DocumentEffects& effects : record.documents) {
+    const std::string id(effects.id.view().as_string());
+    DocumentState state = load(id);
+    const auto stored = store.find(id);
+    std::optional<bson::Document> document;
+    if (stored != store.end()) document = bson::Document(stored->second);
+    fill(state, document);
+    std::vector<Loss> lost;
+    apply_remote(state, record, effects, &lost);
+    losses += lost.size();
+    put(id, state, visible(state));
+  }
+}
+
+VersionVector WorldSite::issued() const {
+  VersionVector highest;
+  highest.raise(origin_, issued_);
+  return highest;
+}
+
+Report WorldSite::report() {
+  ++serial_;
+  return stability->report(vector, issued());
+}
+
+void WorldSite::collect(bool drop_rows) {
+  stability->update(vector, issued());
+  for (auto at = rows.begin(); at != rows.end();) {
+    const std::string id = at->first;
+    DocumentState state = load(id);
+    if (!drop_rows || locked(id)) {
+      ++at;
+    } else if (merge::collect(state, stability->stable(), stability->closed())) {
+      at = rows.erase(at);
+      ++drops;
+    } else {
+      at->second = strip(state);  // births may have joined
+      ++at;
+    }
+  }
+}
+
+}  // namespace outrigger::merge

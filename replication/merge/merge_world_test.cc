@@ -1,0 +1,71 @@
+// Random worlds. A failure names its seed: OUTRIGGER_SEED=<seed> replays it alone;
+// OUTRIGGER_WORLDS=<count> runs more.
+#include "replication/merge/merge_world.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace outrigger::merge {
+namespace {
+
+uint64_t from_environment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// Calls check(seed) for many seeds, or for the one to replay; stops at the first that fails.
+template <typename Check>
+void for_each_seed(uint64_t count, const Check& check) {
+  const uint64_t only = from_environment("OUTRIGGER_SEED", UINT64_MAX);
+  if (only != UINT64_MAX) return check(only);
+  count = from_environment("OUTRIGGER_WORLDS", count);
+  for (uint64_t seed = 0; seed < count && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("OUTRIGGER_SEED=" + std::to_string(seed));
+    check(seed);
+  }
+}
+
+TEST(MergeWorld, SitesAgreeAndStableDocumentsCostNothing) {
+  uint64_t drops = 0;
+  uint64_t records = 0;
+  for_each_seed(3000, [&](uint64_t seed) {
+    World world(seed, {});
+    EXPECT_EQ(world.run(), "");
+    drops += world.drops();
+    records += world.records;
+  });
+  std::printf("%lu records, %lu rows dropped\n", records, drops);
+}
+
+TEST(MergeWorld, ForgettingChangesNoDocument) {
+  for_each_seed(500, [](uint64_t seed) {
+    World forgetting(seed, {});
+    World remembering(seed, {.collect = false});
+    ASSERT_EQ(forgetting.run(), "");
+    ASSERT_EQ(remembering.run(), "");
+    for (const auto& [id, document] : remembering.documents()) {
+      const auto& others = forgetting.documents();
+      ASSERT_TRUE(others.contains(id));
+      EXPECT_TRUE(bson::equal_unordered(bson::Document(document), bson::Document(others.at(id))))
+          << bson::to_json(bson::Document(document)) << "\n"
+          << bson::to_json(bson::Document(others.at(id)));
+    }
+    EXPECT_EQ(remembering.documents().size(), forgetting.documents().size());
+  });
+}
+
+TEST(MergeWorld, EveryIncrementCountsOnce) {
+  for_each_seed(1000, [](uint64_t seed) {
+    World world(seed, {.add_only = true});
+    ASSERT_EQ(world.run(), "");
+    for (const auto& [id, document] : world.documents()) {
+      const auto n = bson::Document(document).find("n");
+      ASSERT_TRUE(n.has_value());
+      EXPECT_EQ(n->to_int64(), world.added(id));
+    }
+  });
+}
+
+}  // namespace
+}  // namespace outrigger::merge
