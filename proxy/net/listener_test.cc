@@ -67,7 +67,8 @@ class ListenerTest : public ::testing::Test {
   // Whether the other side closed without sending anything.
   bool is_dropped(int client) {
     char byte = 0;
-    return ::recv(clients_[client], &byte, 1, MSG_DONTWAIT) <= 0 && errno != EAGAIN;
+    const ssize_t count = ::recv(clients_[client], &byte, 1, MSG_DONTWAIT);
+    return count == 0 || (count < 0 && errno != EAGAIN);
   }
   bool echoes(int client) {
     char byte = 'e';

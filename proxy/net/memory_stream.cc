@@ -184,10 +184,8 @@ class MemoryStream final : public Stream {
     return false;
   }
 
-  [[nodiscard]] size_t stored_bytes() const override {
-    const Pipe& pipe = state_->pipes[1 - side_];
-    return pipe.is_corked ? 0 : pipe.buffer.size();
-  }
+  // What is in the buffer is still "on the wire", as with a socket nobody has read from.
+  [[nodiscard]] size_t stored_bytes() const override { return 0; }
 
  private:
   Pipe& in() { return state_->pipes[1 - side_]; }
@@ -225,6 +223,11 @@ void MemoryWire::corrupt(Way way) {
   std::string& buffer = state_->pipes[index_of(way)].buffer;
   OUTRIGGER_ASSERT(!buffer.empty());
   buffer.back() = static_cast<char>(buffer.back() ^ 1);
+}
+
+void MemoryWire::hang_up(Way way) {
+  state_->pipes[index_of(way)].has_ended = true;
+  state_->schedule();
 }
 
 void MemoryWire::cut() {

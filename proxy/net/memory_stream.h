@@ -21,6 +21,9 @@ class MemoryWire {
   void chop(Way way, size_t read_bytes_max);
   // Flips one bit of the last byte in flight (there must be one).
   void corrupt(Way way);
+  // The reader sees an orderly end below whatever protocol runs on top, as when a middle box
+  // hangs up.
+  void hang_up(Way way);
   // Both ends fail from now on as after a connection reset; what is in flight is lost.
   void cut();
   [[nodiscard]] size_t bytes_in_flight(Way way) const;

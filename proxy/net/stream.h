@@ -21,6 +21,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -155,7 +156,13 @@ class Stream {
   [[nodiscard]] virtual const std::string& peer_address() const = 0;
   // Whether the other side is on this machine.
   [[nodiscard]] virtual bool is_loopback() const = 0;
-  // Bytes that arrived and nobody has read.
+  // Our own end as the other side sees it, "127.0.0.1:41234"; empty where there is none.
+  [[nodiscard]] virtual std::string local_address() const { return {}; }
+  // Calls `hook` once, from the top of the loop, when the other side has ended or failed while
+  // nobody was reading: the way to learn that a client left while its answer is being made. Dropped
+  // by close(). Only sockets tell.
+  virtual void on_end(std::function<void()> hook) { static_cast<void>(hook); }
+  // Bytes taken from the network (or given back) that nobody has read.
   [[nodiscard]] size_t unread_bytes() const { return kept_.size() + stored_bytes(); }
 
   [[nodiscard]] Loop& loop() const { return loop_; }

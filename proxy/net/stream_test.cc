@@ -234,6 +234,27 @@ TEST_F(StreamTest, AHalfClosedStreamStillReads) {
   EXPECT_EQ(read_string_from(*pair.near, 6), "answer");
 }
 
+TEST_F(StreamTest, TellsOnceWhenTheOtherSideEndsWhileNobodyReads) {
+  auto pair = connected_pair(loop_);
+  int ends = 0;
+  WriteOutcome written;
+  pair.near->on_end([&] { ++ends; });
+  loop_.block_on(write_once(*pair.far, "request", written));
+  EXPECT_EQ(read_string_from(*pair.near, 7), "request");
+  pair.far.reset();
+  while (ends == 0) loop_.block_on(turns(loop_, 20));
+  ReadOutcome outcome;
+  loop_.block_on(read_once(*pair.near, outcome));
+  EXPECT_TRUE(outcome.status && outcome.bytes.empty());
+  EXPECT_EQ(ends, 1);
+}
+
+TEST_F(StreamTest, EachSideKnowsTheOtherByItsLocalAddress) {
+  auto pair = connected_pair(loop_);
+  EXPECT_EQ(pair.near->local_address(), pair.far->peer_address());
+  EXPECT_EQ(pair.far->local_address(), pair.near->peer_address());
+}
+
 TEST_F(StreamTest, WritingToAPeerThatIsGoneIsAnErrorAndNoSignal) {
   auto pair = connected_pair(loop_);
   pair.far.reset();

@@ -82,15 +82,15 @@ inline Task<void> send_pattern(Stream& to, size_t total, Status& status) {
   if (status) status = co_await to.shutdown();
 }
 
-// Reads to the end; gives how many bytes matched the pattern before the first that did not.
+// Reads to the end, or to the first bytes that are not the pattern; gives how many matched.
 inline Task<void> receive_pattern(Stream& from, int turns_between_reads, size_t& matched) {
+  const std::string block = pattern(0, 251 + Loop::kReadBufferBytes);
   for (;;) {
     auto bytes = co_await from.read_some();
     if (!bytes || bytes->empty()) co_return;
-    for (const char byte : *bytes) {
-      if (byte != pattern_at(matched)) co_return;
-      ++matched;
-    }
+    const std::string_view expected(block.data() + matched % 251, bytes->size());
+    if (*bytes != expected) co_return;
+    matched += bytes->size();
     co_await turns(from.loop(), turns_between_reads);
   }
 }

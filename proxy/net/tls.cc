@@ -346,6 +346,8 @@ void TlsStream::close() { core_->close(core_); }
 bool TlsStream::is_open() const { return !core_->is_closed; }
 const std::string& TlsStream::peer_address() const { return core_->inner->peer_address(); }
 bool TlsStream::is_loopback() const { return core_->inner->is_loopback(); }
+std::string TlsStream::local_address() const { return core_->inner->local_address(); }
+void TlsStream::on_end(std::function<void()> hook) { core_->inner->on_end(std::move(hook)); }
 size_t TlsStream::stored_bytes() const { return static_cast<size_t>(SSL_pending(core_->ssl)); }
 
 bool TlsStream::start_read(ReadAwaiter& reader) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,8 @@ class TlsStream final : public Stream {
   [[nodiscard]] bool is_open() const override;
   [[nodiscard]] const std::string& peer_address() const override;
   [[nodiscard]] bool is_loopback() const override;
+  [[nodiscard]] std::string local_address() const override;
+  void on_end(std::function<void()> hook) override;  // tells when the stream below ends
 
  protected:
   bool start_read(ReadAwaiter& reader) override;

@@ -138,8 +138,8 @@ class TlsTest : public ::testing::Test {
   void connect_oslo_to_paris() {
     handshake(options(authority_->issue("paris", "DNS:paris")),
               options(authority_->issue("oslo", "DNS:oslo,DNS:oslo.example")), "paris");
-    ASSERT_TRUE(client_) << client_result_.error().message();
     ASSERT_TRUE(server_) << server_result_.error().message();
+    ASSERT_TRUE(client_) << client_result_.error().message();
   }
 
   // One side handshakes alone against raw bytes from `raw`.
@@ -291,13 +291,15 @@ TEST_F(TlsTest, PlaintextBehindTheClientHelloIsRefused) {
   EXPECT_EQ(tls.error().code, ErrorCode::kRefused);
 }
 
-TEST_F(TlsTest, ACutConnectionIsAnErrorNotAnEnd) {
+TEST_F(TlsTest, AnEndWithoutCloseNotifyIsAnErrorNotAnEnd) {
   connect_oslo_to_paris();
   ReadOutcome outcome;
   tasks_.spawn(read_once(*server_, outcome));
-  wire_.wire.cut();
+  wire_.wire.hang_up(MemoryWire::Way::kFirstToSecond);
   wait_for(loop_, tasks_);
-  EXPECT_FALSE(outcome.status);
+  ASSERT_FALSE(outcome.status);
+  EXPECT_EQ(outcome.status.error().code, ErrorCode::kClosed);
+  EXPECT_NE(outcome.status.error().reason.find("close_notify"), std::string::npos);
 }
 
 TEST_F(TlsTest, ClosingTellsTheOtherSideInOrder) {

@@ -40,7 +40,11 @@ void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
   if (count < 0) {
     core.end = static_cast<int>(count);
     stop_reading(core);
-    if (core.reader == nullptr) return;
+    if (core.reader == nullptr) {
+      const std::function<void()> hook = std::exchange(core.end_hook, nullptr);
+      if (hook) hook();
+      return;
+    }
     ReadAwaiter* reader = std::exchange(core.reader, nullptr);
     reader->set(ended(core));
     reader->resume_now();
@@ -177,7 +181,23 @@ void UvStream::close() {
     reader->set(tl::unexpected<Error>(closed_here("read")));
     reader->resume_soon(loop());
   }
+  core->end_hook = nullptr;
   core->close();
+}
+
+std::string UvStream::local_address() const {
+  if (core_ == nullptr || core_->is_unix) return {};
+  sockaddr_storage name{};
+  int size = sizeof name;
+  std::string host;
+  if (uv_tcp_getsockname(&core_->handle.tcp, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+    return {};
+  }
+  return describe(name, host);
+}
+
+void UvStream::on_end(std::function<void()> hook) {
+  if (core_ != nullptr) core_->end_hook = std::move(hook);
 }
 
 bool UvStream::start_read(ReadAwaiter& reader) {

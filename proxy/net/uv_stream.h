@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -43,6 +44,7 @@ class UvStream final : public Stream {
     ReadAwaiter* reader = nullptr;
     std::string unread;  // came while nobody was reading
     std::string lent;    // what the last read was given of it
+    std::function<void()> end_hook;
   };
 
   // Takes over a core whose socket is connected. `peer` is used for Unix sockets; for TCP the
@@ -56,6 +58,8 @@ class UvStream final : public Stream {
   [[nodiscard]] bool is_open() const override { return core_ != nullptr; }
   [[nodiscard]] const std::string& peer_address() const override { return peer_; }
   [[nodiscard]] bool is_loopback() const override { return is_loopback_; }
+  [[nodiscard]] std::string local_address() const override;
+  void on_end(std::function<void()> hook) override;
 
  protected:
   bool start_read(ReadAwaiter& reader) override;
