@@ -1,5 +1,8 @@
 #include "config/loader.h"
 
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -257,6 +260,33 @@ class Loader {
   Places places_;
 };
 
+// Takes a document's events and keeps none.
+class IgnoredEvents final : public YAML::EventHandler {
+ public:
+  using Anchor = YAML::anchor_t;
+  using Style = YAML::EmitterStyle::value;
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, Anchor) override {}
+  void OnAlias(const YAML::Mark&, Anchor) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, Anchor, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, Anchor, Style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, Anchor, Style) override {}
+  void OnMapEnd() override {}
+};
+
+// 0, 1, or 2 for more. YAML::LoadAll would tell too, but never returns from a file that starts
+// with a comma: it finds one empty document after the other.
+int count_documents(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  IgnoredEvents ignored;
+  int count = 0;
+  while (count < 2 && parser.HandleNextDocument(ignored)) ++count;
+  return count;
+}
+
 std::vector<Error> one_error(Error error) {
   std::vector<Error> errors;
   errors.push_back(std::move(error));
@@ -266,22 +296,24 @@ std::vector<Error> one_error(Error error) {
 }  // namespace
 
 SettingsResult parse_settings(const std::string& text, const std::string& file) {
-  std::vector<YAML::Node> documents;
+  YAML::Node root;
+  int documents = 0;
   try {
-    documents = YAML::LoadAll(text);
+    documents = count_documents(text);
+    root = YAML::Load(text);
   } catch (const YAML::Exception& e) {
     return tl::unexpected(
         one_error({ErrorCode::kInvalidArgument, "", file + ":" + std::to_string(e.mark.line + 1),
                    "expected YAML, found an error: " + e.msg, ""}));
   }
-  if (documents.size() != 1) {
-    return tl::unexpected(
-        one_error({ErrorCode::kInvalidArgument, "", file + ":1",
-                   "expected one YAML document, found " + std::to_string(documents.size()),
-                   "start with: site, data_dir and store.uri"}));
+  if (documents != 1) {
+    const std::string found = documents == 0 ? "none" : "more than one";
+    return tl::unexpected(one_error({ErrorCode::kInvalidArgument, "", file + ":1",
+                                     "expected one YAML document, found " + found,
+                                     "start with: site, data_dir and store.uri"}));
   }
   YamlErrors errors(file);
-  return Loader(errors, documents[0]).load();
+  return Loader(errors, root).load();
 }
 
 SettingsResult load_settings(const std::string& path) {
