@@ -123,8 +123,8 @@ def test_a_broken_line_resets_and_refuses_until_healed(echo):
         with pytest.raises(ConnectionError):
             if client.recv(1) == b"":
                 raise ConnectionResetError
-    with dial(echo) as refused:
-        with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError):
+        with dial(echo) as refused:
             if refused.recv(1) == b"":
                 raise ConnectionResetError
     echo.heal()
