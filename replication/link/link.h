@@ -129,6 +129,8 @@ class Link {
 
   [[nodiscard]] bool established() const { return state_ == State::kOpen; }
   [[nodiscard]] bool ended() const { return state_ == State::kEnded; }
+  // Who the other side says it is: empty before its hello, and only believed once established.
+  [[nodiscard]] const SiteHello& peer() const { return peer_; }
   [[nodiscard]] uint64_t bytes_in_flight() const { return in_flight_; }
   [[nodiscard]] int64_t rtt_ms() const { return rtt_ms_; }  // -1: not measured yet
 

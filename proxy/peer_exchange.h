@@ -1,0 +1,34 @@
+// What a link to another site needs of this site's memory. The replica is one (replica_exchange.h);
+// tests use a small one of their own, so that everything about connections can be tested without
+// a disk or a store.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/record.h"
+#include "replication/site_hello.h"
+#include "replication/stability.h"
+
+namespace outrigger {
+
+// Called on the loop thread. None of it may block for long. Meanings as in replication/replica.h.
+class PeerExchange {
+ public:
+  virtual ~PeerExchange() = default;
+  [[nodiscard]] virtual SiteHello hello() = 0;
+  // Our own report first, then the latest of all others.
+  [[nodiscard]] virtual std::vector<Report> reports() = 0;
+  [[nodiscard]] virtual VersionVector applied() = 0;
+  [[nodiscard]] virtual Result<std::vector<Segment>> read_segments(const VersionVector& has,
+                                                                   size_t bytes_max) = 0;
+  // Takes the segments, or leaves them as they are when it answers kUnavailable.
+  [[nodiscard]] virtual Status offer(std::vector<Segment>& segments) = 0;
+  virtual void hear(const Report& report) = 0;
+  virtual void introduce(const SiteHello& peer) = 0;
+  // `wake` may be called on any thread, often, and for as long as the exchange lives.
+  virtual void on_progress(std::function<void()> wake) = 0;
+};
+
+}  // namespace outrigger
