@@ -12,7 +12,7 @@ namespace {
 
 using bson::make_int32;
 using bson::Writer;
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""s;
 
 // On both kinds of store.
 class FenceTest : public MongoStoreTest, public testing::WithParamInterface<bool> {
@@ -34,16 +34,17 @@ class FenceTest : public MongoStoreTest, public testing::WithParamInterface<bool
     update.open_document("u").open_document("$inc").int32("n", 1).close().close();
     update.boolean("multi", true).close().close();
     app_->send(std::move(update), with_session);
-    wait_until_running();
     address_ = app_->address();
+    wait_until_running();
     app_->vanish();
   }
+  // By its client too: the end of fill() may still be listed as active.
   int running() {
     auto seen = mongod_->command(
         "admin", R"({"aggregate": 1, "pipeline": [{"$currentOp": {"allUsers": true}}, {"$match":
-                  {"ns": ")" +
-                     db_ + R"(.c", "op": "update", "active": true}}, {"$count": "n"}],
-                  "cursor": {}})");
+                  {"client": ")" +
+                     address_ + R"(", "op": "update", "active": true}},
+                  {"$count": "n"}], "cursor": {}})");
     return seen && seen->find(R"("n" :)") != std::string::npos ? 1 : 0;
   }
   void wait_until_running() {

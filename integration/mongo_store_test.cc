@@ -13,7 +13,8 @@ namespace {
 
 using bson::make_int32;
 using bson::Writer;
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
 
 INSTANTIATE_TEST_SUITE_P(
     Real, StoreContract,
@@ -216,7 +217,8 @@ TEST(MongoStoreInfo, CountsHiddenMembersAndThenWritesToTheMajority) {
       mongod->command("admin", R"({"replSetReconfig": {"_id": "rs0", "version": 2, "members": [
       {"_id": 0, "host": ")" + mongod->address() +
                                    R"("},
-      {"_id": 1, "host": "127.0.0.1:1", "priority": 0, "votes": 0, "hidden": true}]}, "force": true})");
+      {"_id": 1, "host": "127.0.0.1:1", "priority": 0, "votes": 0, "hidden": true}]},
+      "force": true})");
   ASSERT_TRUE(done) << done.error().message();
   ASSERT_TRUE(store->wait_available(30s));
   EXPECT_EQ(store->info()->kind, StoreKind::kMultiMember);
