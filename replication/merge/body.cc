@@ -48,9 +48,12 @@ void drop_collected(Body& body, const Path& path, const Authorship& author) {
 Content content_of(const Effect& effect) {
   if (effect.kind == EffectKind::kRebase) return Content::kAbsent;
   switch (effect.shape) {
-    case Shape::kDocument: return Content::kDocument;
-    case Shape::kValue: return Content::kValue;
-    case Shape::kAbsent: break;
+    case Shape::kDocument:
+      return Content::kDocument;
+    case Shape::kValue:
+      return Content::kValue;
+    case Shape::kAbsent:
+      break;
   }
   return Content::kAbsent;
 }
@@ -184,9 +187,12 @@ bool well_formed(const Effect& effect, const Dot& stamp) {
   }
   switch (effect.kind) {
     case EffectKind::kBirth:
-    case EffectKind::kRemove: return true;
-    case EffectKind::kAssign: return !effect.path.empty() || effect.shape == Shape::kDocument;
-    case EffectKind::kRebase: return !effect.path.empty();
+    case EffectKind::kRemove:
+      return true;
+    case EffectKind::kAssign:
+      return !effect.path.empty() || effect.shape == Shape::kDocument;
+    case EffectKind::kRebase:
+      return !effect.path.empty();
     case EffectKind::kIncrement:
       return !effect.path.empty() && effect.entry.sum.view().is_number() &&
              effect.entry.first.origin == stamp.origin;

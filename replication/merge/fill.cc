@@ -75,7 +75,8 @@ void take_order(Body& body, const bson::Document& document, Path& path, uint32_t
     path.emplace_back(element.name);
     const auto own = body.registers.find(path);
     if (own != body.registers.end()) own->second.order = next++;
-    if (is_container(element.value, path.size())) take_order(body, element.value.as_document(), path, next);
+    if (is_container(element.value, path.size()))
+      take_order(body, element.value.as_document(), path, next);
     path.pop_back();
   }
 }
@@ -163,8 +164,7 @@ std::string strip(const DocumentState& state) {
   kept.births = incarnation.births;
   kept.body.counters = incarnation.body.counters;
   kept.body.asserted = incarnation.body.asserted;
-  kept.body.registers =
-      needed_registers(incarnation.body, view_tree(incarnation.body));
+  kept.body.registers = needed_registers(incarnation.body, view_tree(incarnation.body));
   return nothing_to_remember(kept) ? std::string() : encode_row(row);
 }
 

@@ -91,8 +91,8 @@ bool base_known(const DocumentState& state, const Path& path) {
   }
 }
 
-void apply_local(DocumentState& state, const DocumentChange& change,
-                 const DocumentEffects& effects, const LocalContext& context) {
+void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
+                 const LocalContext& context) {
   if (change.kind == Kind::kRemove) {
     state.incarnations.clear();
     state.detached = false;

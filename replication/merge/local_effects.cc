@@ -122,9 +122,15 @@ class EffectMaker {
 void make_update(EffectMaker& maker, const std::vector<PathChange>& changes) {
   for (const PathChange& change : changes) {
     switch (change.kind) {
-      case PathChange::Kind::kSet: maker.assign(change.path, change.value.view()); break;
-      case PathChange::Kind::kUnset: maker.unset(change.path); break;
-      case PathChange::Kind::kIncrement: maker.increment(change); break;
+      case PathChange::Kind::kSet:
+        maker.assign(change.path, change.value.view());
+        break;
+      case PathChange::Kind::kUnset:
+        maker.unset(change.path);
+        break;
+      case PathChange::Kind::kIncrement:
+        maker.increment(change);
+        break;
     }
   }
 }
@@ -152,10 +158,18 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
       maker.birth();
       maker.assign({}, whole);
       break;
-    case DocumentChange::Kind::kUpsert: make_upsert(maker, change); break;
-    case DocumentChange::Kind::kReplace: maker.assign({}, whole); break;
-    case DocumentChange::Kind::kUpdate: make_update(maker, change.changes); break;
-    case DocumentChange::Kind::kRemove: maker.remove(); break;
+    case DocumentChange::Kind::kUpsert:
+      make_upsert(maker, change);
+      break;
+    case DocumentChange::Kind::kReplace:
+      maker.assign({}, whole);
+      break;
+    case DocumentChange::Kind::kUpdate:
+      make_update(maker, change.changes);
+      break;
+    case DocumentChange::Kind::kRemove:
+      maker.remove();
+      break;
   }
   DocumentEffects effects;
   effects.ns = change.ns;

@@ -10,47 +10,6 @@ namespace {
 const std::vector<Path> kRegisters = {{"a"}, {"c", "x"}, {"c", "y"}, {"c", "d", "x"}, {"p.q", ""}};
 const std::vector<Path> kCounters = {{"n"}, {"c", "n"}, {"c", "d", "n"}};
 
-// ---- a store's own idea of $set, $unset and paths, on plain bytes
-
-// kBlocked: something on the way is no document.
-struct Found {
-  enum { kValue, kMissing, kBlocked } what = kMissing;
-  bson::Value value;
-};
-
-Found find_path(const bson::Document& document, const Path& path, size_t from = 0) {
-  const auto value = document.find(path[from]);
-  if (!value) return {Found::kMissing, {}};
-  if (from + 1 == path.size()) return {Found::kValue, *value};
-  if (value->type != bson::Type::kDocument) return {Found::kBlocked, {}};
-  if (value->as_document().has("twice")) return {Found::kBlocked, {}};
-  return find_path(value->as_document(), path, from + 1);
-}
-
-std::string with_path(const bson::Document& document, const Path& path,
-                      const std::optional<bson::OwnedValue>& value, size_t from = 0) {
-  bson::Writer out;
-  bool done = false;
-  const bool last = from + 1 == path.size();
-  for (const bson::Element& element : document) {
-    if (element.name != path[from]) {
-      out.element(element);
-    } else if (last && value) {
-      out.value(element.name, *value);
-    } else if (!last) {
-      const std::string inner = with_path(element.value.as_document(), path, value, from + 1);
-      out.document(element.name, bson::Document(inner));
-    }
-    done |= element.name == path[from];
-  }
-  if (!done && value && last) out.value(path[from], *value);
-  if (!done && value && !last) {
-    const std::string inner = with_path(bson::Document(), path, value, from + 1);
-    out.document(path[from], bson::Document(inner));
-  }
-  return out.finish();
-}
-
 DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
   DocumentChange change;
   change.kind = kind;
@@ -74,10 +33,14 @@ World::World(uint64_t seed, WorldOptions options)
 bson::OwnedValue World::random_value() {
   const int32_t fresh = ++counter_;
   switch (pick(9)) {
-    case 0: return bson::make_string("s" + std::to_string(fresh));
-    case 1: return bson::make_double(fresh + 0.5);
-    case 2: return bson::make_int32(INT32_MAX - 2);
-    case 3: return bson::OwnedValue();  // null
+    case 0:
+      return bson::make_string("s" + std::to_string(fresh));
+    case 1:
+      return bson::make_double(fresh + 0.5);
+    case 2:
+      return bson::make_int32(INT32_MAX - 2);
+    case 3:
+      return bson::OwnedValue();  // null
     case 4: {
       bson::Writer w;
       w.int32("0", fresh).int32("1", 1);
@@ -88,7 +51,8 @@ bson::OwnedValue World::random_value() {
       w.int32("twice", fresh).int32("twice", 1);
       return bson::make_document(w.finish());
     }
-    default: return bson::make_int32(fresh);
+    default:
+      return bson::make_int32(fresh);
   }
 }
 
@@ -96,9 +60,12 @@ bson::OwnedValue World::random_delta() {
   const int32_t delta = static_cast<int32_t>(pick(13)) - 3;
   if (options_.add_only) return bson::make_int32(delta);
   switch (pick(10)) {
-    case 0: return bson::make_double(0.1 * delta);
-    case 1: return bson::make_int64(delta);
-    default: return bson::make_int32(delta);
+    case 0:
+      return bson::make_double(0.1 * delta);
+    case 1:
+      return bson::make_int64(delta);
+    default:
+      return bson::make_int32(delta);
   }
 }
 
@@ -148,9 +115,8 @@ std::optional<AppWrite> World::increment(const WorldSite& site, const std::strin
     inc.base_known = true;
     if (now.what == Found::kValue) inc.base = bson::OwnedValue(now.value);
   }
-  const bson::OwnedValue sum = now.what == Found::kValue
-                                   ? bson::add(now.value, inc.value.view()).value
-                                   : inc.value;
+  const bson::OwnedValue sum =
+      now.what == Found::kValue ? bson::add(now.value, inc.value.view()).value : inc.value;
   write.after = with_path(bson::Document(document), inc.path, sum);
   write.change.changes.push_back(std::move(inc));
   return write;
@@ -221,7 +187,8 @@ void World::write(WorldSite& site) {
     for (const AppWrite& w : writes) {
       const auto& changes = w.change.changes;
       const bool inc = !changes.empty() && changes[0].kind == PathChange::Kind::kIncrement;
-      if (inc) added_[std::string(w.change.id.view().as_string())] += changes[0].value.view().as_int32();
+      if (inc)
+        added_[std::string(w.change.id.view().as_string())] += changes[0].value.view().as_int32();
     }
   }
   site.begin(std::move(writes));
@@ -232,9 +199,9 @@ size_t World::pull(WorldSite& to, WorldSite& from, size_t records_max) {
   for (size_t n = 0; n < records_max; ++n) {
     std::vector<Published> found;
     for (const auto& [origin, published] : from.log) {
-      const auto next = std::upper_bound(
-          published.begin(), published.end(), to.vector.get(origin),
-          [](Hlc has, const Published& p) { return has < p.record->hlc; });
+      const auto next =
+          std::upper_bound(published.begin(), published.end(), to.vector.get(origin),
+                           [](Hlc has, const Published& p) { return has < p.record->hlc; });
       if (next != published.end() && to.deliverable(*next)) found.push_back(*next);
     }
     if (found.empty()) return n;
@@ -251,7 +218,8 @@ void World::tell(WorldSite& to, WorldSite& from, bool everything) {
   if (bag_.size() > 20) bag_.erase(bag_.begin());
   for (const Report& report : reports) {
     const bool late = quiet_() % 10 == 0;
-    if (everything || quiet_() % 10 < 7) to.stability->hear(late ? bag_[quiet_() % bag_.size()] : report);
+    if (everything || quiet_() % 10 < 7)
+      to.stability->hear(late ? bag_[quiet_() % bag_.size()] : report);
   }
 }
 
@@ -274,8 +242,14 @@ void World::crash(WorldSite& site, WorldSite& from) {
   }
   for (const std::string& id : ids_) {
     if (chance(0.5)) continue;
-    if (store.contains(id)) site.store[id] = store.at(id); else site.store.erase(id);
-    if (rows.contains(id)) site.rows[id] = rows.at(id); else site.rows.erase(id);
+    if (store.contains(id))
+      site.store[id] = store.at(id);
+    else
+      site.store.erase(id);
+    if (rows.contains(id))
+      site.rows[id] = rows.at(id);
+    else
+      site.rows.erase(id);
   }
   site.vector = vector;
   site.log = log;
@@ -285,13 +259,11 @@ void World::crash(WorldSite& site, WorldSite& from) {
   for (const Published& published : batch) site.receive(published);
 }
 
-void World::publish(WorldSite& site, bool heartbeat) { site.publish(heartbeat); }
-
 // All lines up, nothing in flight for a moment; then some sites (or all) collect.
 void World::lull(bool everyone) {
   for (auto& site : sites_) {
     while (site->in_flight() > 0) site->settle(0, options_.add_only || chance(0.8));
-    publish(*site, true);
+    site->publish(true);
   }
   for (int round = 0; round < 2; ++round) {
     for (bool moved = true; moved;) {
@@ -335,7 +307,7 @@ void World::step() {
   } else if (roll < 0.97 && !options_.add_only) {
     crash(site, *other);
   }
-  if (chance(0.6)) publish(site, chance(0.3));
+  if (chance(0.6)) site.publish(chance(0.3));
 }
 
 std::string World::compare() const {
@@ -388,9 +360,7 @@ std::string World::run() {
   }
 }
 
-const std::map<std::string, std::string>& World::documents() const {
-  return sites_.front()->store;
-}
+const std::map<std::string, std::string>& World::documents() const { return sites_.front()->store; }
 
 uint64_t World::drops() const {
   uint64_t sum = 0;

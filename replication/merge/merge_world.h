@@ -18,7 +18,7 @@
 namespace outrigger::merge {
 
 struct WorldOptions {
-  bool collect = true;   // drop rows when they are stable
+  bool collect = true;    // drop rows when they are stable
   bool add_only = false;  // documents are made once, numbers only incremented
 };
 
@@ -27,6 +27,16 @@ struct AppWrite {
   DocumentChange change;
   std::optional<std::string> after;  // the stored document, or deleted
 };
+
+// The store's own idea of paths, on plain bytes. kBlocked: something on the way is no document.
+struct Found {
+  enum { kValue, kMissing, kBlocked } what = kMissing;
+  bson::Value value;
+};
+[[nodiscard]] Found find_path(const bson::Document& document, const Path& path, size_t from = 0);
+// `document` with `path` set (containers made as needed) or, without a value, unset.
+[[nodiscard]] std::string with_path(const bson::Document& document, const Path& path,
+                                    const std::optional<bson::OwnedValue>& value, size_t from = 0);
 
 struct Published {
   Hlc prev = 0;
@@ -62,7 +72,7 @@ class WorldSite {
   std::map<Origin, std::vector<Published>> log;
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
-  uint64_t losses = 0;
+  std::vector<Loss> losses;
 
  private:
   struct InFlight {
@@ -104,7 +114,6 @@ class World {
   std::optional<AppWrite> increment(const WorldSite& site, const std::string& id,
                                     const std::string& document);
   void write(WorldSite& site);
-  void publish(WorldSite& site, bool heartbeat);
   size_t pull(WorldSite& to, WorldSite& from, size_t records_max);
   void tell(WorldSite& to, WorldSite& from, bool everything);
   void collect(WorldSite& site);

@@ -3,6 +3,40 @@
 #include "replication/merge/merge_world.h"
 
 namespace outrigger::merge {
+
+Found find_path(const bson::Document& document, const Path& path, size_t from) {
+  const auto value = document.find(path[from]);
+  if (!value) return {Found::kMissing, {}};
+  if (from + 1 == path.size()) return {Found::kValue, *value};
+  if (value->type != bson::Type::kDocument) return {Found::kBlocked, {}};
+  if (value->as_document().has("twice")) return {Found::kBlocked, {}};
+  return find_path(value->as_document(), path, from + 1);
+}
+
+std::string with_path(const bson::Document& document, const Path& path,
+                      const std::optional<bson::OwnedValue>& value, size_t from) {
+  bson::Writer out;
+  bool done = false;
+  const bool last = from + 1 == path.size();
+  for (const bson::Element& element : document) {
+    if (element.name != path[from]) {
+      out.element(element);
+    } else if (last && value) {
+      out.value(element.name, *value);
+    } else if (!last) {
+      const std::string inner = with_path(element.value.as_document(), path, value, from + 1);
+      out.document(element.name, bson::Document(inner));
+    }
+    done |= element.name == path[from];
+  }
+  if (!done && value && last) out.value(path[from], *value);
+  if (!done && value && !last) {
+    const std::string inner = with_path(bson::Document(), path, value, from + 1);
+    out.document(path[from], bson::Document(inner));
+  }
+  return out.finish();
+}
+
 WorldSite::WorldSite(uint8_t name, size_t members, int64_t wall_ms)
     : clock(wall_ms), members_(members) {
   origin_.site[0] = name;
@@ -140,7 +174,7 @@ void WorldSite::apply(const Record& record) {
     fill(state, document);
     std::vector<Loss> lost;
     apply_remote(state, record, effects, &lost);
-    losses += lost.size();
+    losses.insert(losses.end(), lost.begin(), lost.end());
     put(id, state, visible(state));
   }
 }

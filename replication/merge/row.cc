@@ -297,8 +297,8 @@ class RowReader {
       broken("the root is no field");
     }
     const auto root = result.body.registers.find(Path());
-    if (root != result.body.registers.end() && (root->second.content == Content::kAbsent ||
-                                                root->second.content == Content::kValue)) {
+    if (root != result.body.registers.end() &&
+        (root->second.content == Content::kAbsent || root->second.content == Content::kValue)) {
       broken("the root is no document");
     }
     return result;

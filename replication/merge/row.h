@@ -6,14 +6,14 @@
 //   clock       := hlc[8, little-endian]                        what stamps are counted from
 //   incarnations:= n { births registers counters asserted }
 //   births      := n { dot }                                    ascending
-//   registers   := n { path dot content [value] entries }       ascending by path; entries: baseline
-//   counters    := n { path entries }                           ascending by path, never empty
-//   asserted    := n { path dot }                               ascending by path
-//   content     := byte            0 absent, 1 document, 2 value follows, 3 what the document shows
-//   entries     := n { dot last value }                         ascending by dot; value: a number
-//   dot         := 0 | origin+1 zigzag(hlc - clock)             0: stamp zero
-//   last        := zigzag(hlc - clock)
-//   path        := shared n { length bytes }                    shared: leading names as in the path
+//   registers   := n { path dot content [value] entries }       ascending by path; entries:
+//   baseline counters    := n { path entries }                           ascending by path, never
+//   empty asserted    := n { path dot }                               ascending by path content :=
+//   byte            0 absent, 1 document, 2 value follows, 3 what the document shows entries     :=
+//   n { dot last value }                         ascending by dot; value: a number dot         := 0
+//   | origin+1 zigzag(hlc - clock)             0: stamp zero last        := zigzag(hlc - clock)
+//   path        := shared n { length bytes }                    shared: leading names as in the
+//   path
 //                                                               before it in the same list
 //   value       := type length bytes                            as in BSON
 //   n, length, shared, origin+1, zigzag: LEB128 varints of at most 64 bits

@@ -1,1 +1,186 @@
-#include <gtest/gtest.h>
+#include "replication/merge/row.h"
+
+#include "replication/merge/merge_fixture.h"
+
+namespace outrigger::merge {
+namespace {
+
+Dot dot(Hlc hlc, uint8_t site = 1) {
+  Dot result;
+  result.hlc = hlc;
+  result.origin.site[0] = site;
+  result.origin.epoch = 2;
+  return result;
+}
+
+std::string hex(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    out += "0123456789abcdef"[static_cast<uint8_t>(c) >> 4];
+    out += "0123456789abcdef"[c & 15];
+  }
+  return out;
+}
+
+// One document at one site, with its row.
+class Row : public MergeTest {
+ protected:
+  // Everything a row can hold: births, hidden values, counters with baselines, assertions.
+  std::string busy_row() {
+    insert(a_, {{"a", i32(1)}, {"n", i32(5)}, {"c", doc({{"n", i32(1)}})}});
+    insert(b_, {{"a", text("later")}, {"n", text("word")}});
+    inc(a_, "n", 3);
+    exchange();
+    inc(c_, "c.n", 1);
+    set(a_, "c", i32(1));
+    exchange();
+    return a_.rows.at("d");
+  }
+  bool loads(const std::string& row) { return load_row(row).has_value(); }
+};
+
+TEST_F(Row, NoRowMeansNoState) {
+  const auto state = load_row("");
+  ASSERT_TRUE(state.has_value());
+  EXPECT_TRUE(state->incarnations.empty());
+}
+
+TEST_F(Row, AStableDocumentNeedsNone) {
+  DocumentState state;
+  fill(state, bson::Document(doc({{"_id", i32(1)}, {"c", doc({{"x", i32(2)}})}}).bytes));
+  EXPECT_EQ(strip(state), "");
+}
+
+TEST_F(Row, OneChangedFieldTakesTheBytesOfTheGrammar) {
+  DocumentState state;
+  Incarnation& incarnation = state.incarnations.emplace_back();
+  incarnation.births.emplace_back();
+  Register& reg = incarnation.body.registers[{"a"}];
+  reg.stamp = dot(0x0102);
+  reg.content = Content::kShown;
+  const std::string site = "01" + std::string(30, '0');
+  EXPECT_EQ(hex(strip(state)), "010001" + site + "0200000000000000" + "0201000000000000" +
+                                   "010100" + "01" + "00010161" + "0100" + "03" + "00" + "00" +
+                                   "00");
+}
+
+TEST_F(Row, AnInsertedDocumentIsOneStamp) {
+  insert(a_, {{"a", i32(1)}, {"c", doc({{"x", i32(1)}, {"y", array({i32(1)})}})}});
+  EXPECT_LT(a_.rows.at("d").size(), 60u);
+  EXPECT_TRUE(a_.load("d").incarnations.front().body.registers.size() == 1);
+}
+
+TEST_F(Row, ReadsBackAsItWasWritten) {
+  const std::string row = busy_row();
+  EXPECT_EQ(strip(a_.load("d")), row);
+  DocumentState full = a_.load("d");
+  fill(full, stored(a_));
+  EXPECT_EQ(strip(full), row);
+  EXPECT_EQ(visible(full), std::string(stored(a_).bytes()));
+}
+
+TEST_F(Row, ADetachedOneNeedsNoDocument) {
+  insert(a_, {{"a", i32(1)}, {"n", i32(5)}});
+  inc(a_, "n", 2);
+  DocumentState state = a_.load("d");
+  fill(state, stored(a_));
+  state.detached = true;
+  DocumentState again = *load_row(strip(state));
+  fill(again, std::nullopt);
+  EXPECT_TRUE(again.detached);
+  EXPECT_TRUE(bson::equal_unordered(bson::Document(*visible(again)), stored(a_)));
+}
+
+TEST_F(Row, AnyTruncationIsCorrupt) {
+  const std::string row = busy_row();
+  for (size_t n = 1; n < row.size(); ++n) EXPECT_FALSE(loads(row.substr(0, n))) << n;
+  EXPECT_FALSE(loads(row + '\0'));
+}
+
+TEST_F(Row, AnyFlippedByteLoadsOrFailsButNeverBreaks) {
+  const std::string row = busy_row();
+  for (size_t n = 0; n < row.size(); ++n) {
+    for (const int mask : {1, 0x80, 0xff, 0x40}) {
+      std::string damaged = row;
+      damaged[n] = static_cast<char>(damaged[n] ^ mask);
+      auto state = load_row(damaged);
+      if (!state) continue;
+      fill(*state, stored(a_));
+      ASSERT_TRUE(visible(*state).has_value());
+      EXPECT_FALSE(strip(*state).empty());
+    }
+  }
+}
+
+TEST_F(Row, AnUnknownVersionIsRefusedByName) {
+  std::string row = busy_row();
+  row[0] = 9;
+  const auto state = load_row(row);
+  ASSERT_FALSE(state.has_value());
+  EXPECT_EQ(state.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(state.error().reason, "unknown version");
+}
+
+TEST_F(Row, TellsWhenACounterNeedsAnImage) {
+  insert(a_, {{"n", i32(1)}, {"c", doc({})}});
+  EXPECT_FALSE(base_known(a_.load("d"), {"n"}));
+  inc(a_, "n", 1);
+  EXPECT_TRUE(base_known(a_.load("d"), {"n"}));
+  unset(a_, "c");
+  EXPECT_TRUE(base_known(a_.load("d"), {"c", "n"}));
+  set(a_, "c", doc({}));
+  EXPECT_FALSE(base_known(a_.load("d"), {"c", "n"}));
+  EXPECT_FALSE(base_known(DocumentState(), {"n"}));
+}
+
+TEST_F(Row, GoesWhenStableAndClosed) {
+  insert(a_, {{"n", i32(1)}});
+  inc(a_, "n", 1);
+  DocumentState state = a_.load("d");
+  const VersionVector all = stamps(state);
+  EXPECT_FALSE(collect(state, {}, {}));
+  EXPECT_FALSE(collect(state, all, {}));
+  EXPECT_TRUE(collect(state, all, all));
+  state.detached = true;
+  EXPECT_FALSE(collect(state, all, all));
+}
+
+TEST_F(Row, BirthsJoinOnlyWhenAllAreStable) {
+  upsert(a_, {{"a", i32(1)}});
+  upsert(b_, {{"b", i32(2)}});
+  exchange();
+  DocumentState state = a_.load("d");
+  VersionVector one;
+  one.raise(state.incarnations[0].births[0].origin, kHlcMax);
+  EXPECT_FALSE(collect(state, one, {}));
+  EXPECT_EQ(state.incarnations.size(), 2u);
+  EXPECT_TRUE(collect(state, stamps(state), {}));
+  EXPECT_EQ(state.incarnations.size(), 1u);
+}
+
+TEST_F(Row, IllFormedEffectsOfAPeerAreIgnored) {
+  insert(a_, {{"a", i32(1)}});
+  DocumentState state = a_.load("d");
+  fill(state, stored(a_));
+  Record record;
+  record.origin.site[0] = 9;
+  record.hlc = kHlcMax;
+  record.deps = stamps(state);
+  DocumentEffects effects;
+  Effect& effect = effects.effects.emplace_back();
+  effect.shape = Shape::kValue;
+  effect.value = i32(2);
+  for (const Path& path : {Path{}, Path{std::string("x\0y", 3)}, Path(500, "deep")}) {
+    effect.path = path;
+    apply_remote(state, record, effects, nullptr);
+  }
+  effect = Effect();
+  effect.kind = EffectKind::kIncrement;
+  effect.path = {"n"};
+  effect.entry.sum = text("no number");
+  apply_remote(state, record, effects, nullptr);
+  EXPECT_EQ(visible(state), std::string(stored(a_).bytes()));
+}
+
+}  // namespace
+}  // namespace outrigger::merge

@@ -69,14 +69,19 @@ void write_fields(const Node& node, bool is_root, bson::Writer& out) {
             [&](const Node* a, const Node* b) { return rank(a) < rank(b); });
   for (const Node* field : fields) {
     switch (field->shows) {
-      case Node::Shows::kNothing: break;
+      case Node::Shows::kNothing:
+        break;
       case Node::Shows::kDocument:
         out.open_document(field->name);
         write_fields(*field, false, out);
         out.close();
         break;
-      case Node::Shows::kRegister: out.value(field->name, field->reg->value); break;
-      case Node::Shows::kCounter: out.value(field->name, *field->sum.value); break;
+      case Node::Shows::kRegister:
+        out.value(field->name, field->reg->value);
+        break;
+      case Node::Shows::kCounter:
+        out.value(field->name, *field->sum.value);
+        break;
     }
   }
 }

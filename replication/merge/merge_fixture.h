@@ -1,0 +1,192 @@
+// Verbs for tests of merging: sites a, b and c share one document "d" (and "e"); every write gets
+// the next stamp of an imaginary common clock, so the order of lines is the order of stamps; what
+// was not exchanged in between is concurrent.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "replication/bson/number.h"
+#include "replication/merge/merge_world.h"
+
+namespace outrigger::merge {
+
+using Fields = std::vector<std::pair<std::string, bson::OwnedValue>>;
+
+inline bson::OwnedValue i32(int32_t v) { return bson::make_int32(v); }
+inline bson::OwnedValue text(std::string_view v) { return bson::make_string(v); }
+inline bson::OwnedValue doc(const Fields& fields) {
+  bson::Writer w;
+  for (const auto& [name, value] : fields) w.value(name, value);
+  return bson::make_document(w.finish());
+}
+inline bson::OwnedValue array(const std::vector<bson::OwnedValue>& items) {
+  bson::Writer w;
+  for (size_t i = 0; i < items.size(); ++i) w.value(bson::index_name(i), items[i]);
+  return {bson::Type::kArray, w.finish()};
+}
+inline Path path_of(const std::string& dotted) {
+  Path path(1);
+  for (const char c : dotted) {
+    if (c == '.') {
+      path.emplace_back();
+    } else {
+      path.back().push_back(c);
+    }
+  }
+  return path;
+}
+
+class MergeTest : public ::testing::Test {
+ protected:
+  using Kind = DocumentChange::Kind;
+
+  void create(WorldSite& site, Kind kind, const Fields& fields, Fields increments = {}) {
+    AppWrite write = make(kind);
+    Fields all = {{"_id", text(id_)}};
+    all.insert(all.end(), fields.begin(), fields.end());
+    for (const auto& [name, delta] : increments) {
+      all.emplace_back(name, delta);
+      PathChange inc;
+      inc.kind = PathChange::Kind::kIncrement;
+      inc.path = {name};
+      inc.value = delta;
+      write.change.changes.push_back(inc);
+    }
+    write.change.document = doc(all).bytes;
+    write.after = write.change.document;
+    run(site, write);
+  }
+  void insert(WorldSite& site, const Fields& fields) { create(site, Kind::kInsert, fields); }
+  void upsert(WorldSite& site, const Fields& fields, Fields increments = {}) {
+    create(site, Kind::kUpsert, fields, std::move(increments));
+  }
+  void replace(WorldSite& site, const Fields& fields) { create(site, Kind::kReplace, fields); }
+  void remove(WorldSite& site) { run(site, make(Kind::kRemove)); }
+  void set(WorldSite& site, const Path& path, const bson::OwnedValue& value) {
+    PathChange change;
+    change.path = path;
+    change.value = value;
+    AppWrite write = make(Kind::kUpdate);
+    write.after = with_path(stored(site), path, value);
+    write.change.changes.push_back(change);
+    run(site, write);
+  }
+  void set(WorldSite& site, const std::string& path, const bson::OwnedValue& value) {
+    set(site, path_of(path), value);
+  }
+  void unset(WorldSite& site, const std::string& path) {
+    PathChange change;
+    change.kind = PathChange::Kind::kUnset;
+    change.path = path_of(path);
+    AppWrite write = make(Kind::kUpdate);
+    write.after = with_path(stored(site), change.path, std::nullopt);
+    write.change.changes.push_back(change);
+    run(site, write);
+  }
+  void inc(WorldSite& site, const std::string& path, const bson::OwnedValue& delta) {
+    PathChange change;
+    change.kind = PathChange::Kind::kIncrement;
+    change.path = path_of(path);
+    change.value = delta;
+    const Found now = find_path(stored(site), change.path);
+    if (!base_known(site.load(id_), change.path)) {
+      change.base_known = true;
+      if (now.what == Found::kValue) change.base = bson::OwnedValue(now.value);
+    }
+    AppWrite write = make(Kind::kUpdate);
+    write.after =
+        with_path(stored(site), change.path,
+                  now.what == Found::kValue ? bson::add(now.value, delta.view()).value : delta);
+    write.change.changes.push_back(change);
+    run(site, write);
+  }
+  void inc(WorldSite& site, const std::string& path, int32_t delta) { inc(site, path, i32(delta)); }
+
+  // Every site gets every record; no order is promised between origins.
+  void exchange() {
+    for (int round = 0; round < 3; ++round) {
+      for (WorldSite* to : all_) {
+        for (WorldSite* from : all_) pull(*to, *from);
+      }
+    }
+  }
+  void pull(WorldSite& to, WorldSite& from) {
+    for (const auto& [origin, records] : from.log) {
+      for (const Published& p : records) {
+        if (p.record->hlc > to.vector.get(origin) && to.deliverable(p)) to.receive(p);
+      }
+    }
+  }
+  // Everything becomes stable and is forgotten.
+  void forget() {
+    for (int round = 0; round < 3; ++round) {
+      exchange();
+      for (WorldSite* to : all_) {
+        for (WorldSite* from : all_) to->stability->hear(from->report());
+      }
+      for (WorldSite* site : all_) site->collect(true);
+    }
+    for (WorldSite* site : all_) ASSERT_TRUE(site->rows.empty());
+  }
+
+  bson::Document stored(const WorldSite& site) const {
+    const auto at = site.store.find(id_);
+    return at == site.store.end() ? bson::Document() : bson::Document(at->second);
+  }
+  void shows(const WorldSite& site, const Fields& fields) const {
+    Fields all = {{"_id", text(id_)}};
+    all.insert(all.end(), fields.begin(), fields.end());
+    const std::string expected = doc(all).bytes;
+    EXPECT_TRUE(bson::equal_unordered(bson::Document(expected), stored(site)))
+        << "expected " << bson::to_json(bson::Document(expected)) << "\nfound    "
+        << bson::to_json(stored(site));
+  }
+  // After an exchange, everywhere.
+  void all_show(const Fields& fields) {
+    exchange();
+    for (const WorldSite* site : all_) shows(*site, fields);
+  }
+  void all_gone() {
+    exchange();
+    for (const WorldSite* site : all_) EXPECT_FALSE(site->store.contains(id_));
+  }
+  // What each site noted as lost: kind, path and value, one line each.
+  static std::vector<std::string> lost(const WorldSite& site) {
+    std::vector<std::string> lines;
+    for (const Loss& loss : site.losses) {
+      std::string line = std::to_string(static_cast<int>(loss.kind));
+      for (const std::string& name : loss.path) line += "/" + name;
+      const std::string value = bson::to_json(loss.value.view());
+      lines.push_back(line + (loss.shape == Shape::kAbsent ? " unset" : " " + value));
+    }
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+  void all_lost(const std::vector<std::string>& lines) const {
+    for (const WorldSite* site : all_) EXPECT_EQ(lost(*site), lines);
+  }
+
+  AppWrite make(Kind kind) const {
+    AppWrite write;
+    write.change.kind = kind;
+    write.change.ns = "shop.carts";
+    write.change.id = text(id_);
+    return write;
+  }
+  void run(WorldSite& site, const AppWrite& write) { run(site, std::vector<AppWrite>{write}); }
+  void run(WorldSite& site, std::vector<AppWrite> writes) {
+    site.clock.set_wall_ms(++now_ms_);
+    site.begin(std::move(writes));
+    site.settle(site.in_flight() - 1, true);
+    site.publish(false);
+  }
+
+  std::string id_ = "d";
+  int64_t now_ms_ = 1'000'000;
+  WorldSite a_{'A', 3, 0};
+  WorldSite b_{'B', 3, 0};
+  WorldSite c_{'C', 3, 0};
+  const std::vector<WorldSite*> all_ = {&a_, &b_, &c_};
+};
+
+}  // namespace outrigger::merge
