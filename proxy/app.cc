@@ -1,0 +1,316 @@
+#include "proxy/app.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+
+#include "replication/first_start.h"
+#include "replication/store/mongo_store.h"
+#include "replication/store/store_address.h"
+
+namespace outrigger {
+namespace {
+
+constexpr int64_t kTickMs = 1'000;
+constexpr int64_t kDrainMs = 10'000;
+constexpr auto kStoreSlice = std::chrono::milliseconds(2'000);
+
+ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
+  ReplicaOptions options;
+  options.site = settings.site;
+  options.members.push_back(settings.site);
+  for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
+  options.policy_hash = fmt::format("{:016x}", policy.hash());
+  options.max_ahead_ms = settings.clock.ahead_ms_max;
+  return options;
+}
+
+std::string describe_store(const StoreInfo& info, const std::string& address) {
+  if (info.kind == StoreKind::kStandalone) {
+    return fmt::format("standalone {} at {}", info.version, address);
+  }
+  return fmt::format("replica set {} ({}) at {}", info.set_name, info.version, address);
+}
+
+}  // namespace
+
+App::App(Settings settings, Log& log)
+    : settings_(std::move(settings)),
+      log_(log.module("outrigger")),
+      store_log_(log.module("store")),
+      policy_(settings_),
+      started_ms_(clock_.wall_ms()) {}
+
+App::~App() = default;
+
+int App::run() {
+  const Status opened = open();
+  if (!opened) {
+    log_->error("{}", opened.error().message());
+    return 1;
+  }
+  signals_ = std::make_unique<net::SignalWatch>(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
+                                                [this](int signal) { on_signal(signal); });
+  timer_ = std::make_unique<net::Timer>(loop_);
+  tasks_.spawn(start());
+  loop_.run();
+  loop_.block_on(stop());
+  return exit_status_;
+}
+
+Status App::open() {
+  const Result<std::string> address = store_address(settings_.store.uri);
+  if (!address) return tl::unexpected(address.error());
+  store_address_ = *address;
+  store_text_ = "not reached yet at " + store_address_;
+  outbox::DatabaseOptions options;
+  options.bytes_max = settings_.outbox.bytes_max;
+  options.log = [log = log_](const std::string& line) { log->warn("outbox: {}", line); };
+  auto database = outbox::Database::open(settings_.data_dir, options);
+  if (!database) return tl::unexpected(database.error());
+  database_ = std::move(*database);
+  outbox::CommitThread::Hooks hooks;
+  auto& sync_seconds =
+      metrics_.histogram("fsync_seconds", "sync of the outbox", Metrics::latency_bounds());
+  auto& sync_waiters =
+      metrics_.histogram("fsync_batch", "writes served by one sync", Metrics::count_bounds());
+  hooks.synced = [&sync_seconds, &sync_waiters](int64_t us, size_t waiters) {
+    sync_seconds.Observe(static_cast<double>(us) / 1e6);
+    sync_waiters.Observe(static_cast<double>(waiters));
+  };
+  hooks.failed = [log = log_](const Error& error) {
+    log->error("the outbox is fenced, writes are refused: {}", error.message());
+  };
+  commit_ = std::make_unique<outbox::CommitThread>(*database_, hooks);
+  gauges_ = std::make_unique<Gauges>(metrics_);
+  for (auto* store : {&applier_store_, &recovery_store_}) {
+    auto made = MongoStore::open(settings_.store.uri);
+    if (!made) return tl::unexpected(made.error());
+    *store = std::move(*made);
+  }
+  auto worker_store = MongoStore::open(settings_.store.uri);
+  if (!worker_store) return tl::unexpected(worker_store.error());
+  worker_ = std::make_unique<StoreWorker>(std::move(*worker_store), loop_);
+  auto admin = Admin::listen(settings_.admin.listen, admin_view(), log_);
+  if (!admin) return tl::unexpected(admin.error());
+  admin_ = std::move(*admin);
+  return {};
+}
+
+net::Task<void> App::start() {
+  std::function<Status(Store&)> job = [this](Store& store) { return recover(store); };
+  Status recovered = co_await worker_->ask(std::move(job));
+  if (stopping_) co_return;
+  if (recovered) recovered = open_doors();
+  if (!recovered) fail_start(recovered.error());
+}
+
+void App::fail_start(const Error& error) {
+  log_->error("{}", error.message());
+  exit_status_ = 1;
+  loop_.stop();
+}
+
+Status App::wait_for_store(Store& store) {
+  bool said = false;
+  for (;;) {
+    const Status available = store.wait_available(kStoreSlice);
+    if (available) return {};
+    if (stopping_) return fail(ErrorCode::kClosed, "start", "", "stopped");
+    if (available.error().code != ErrorCode::kTimeout &&
+        available.error().code != ErrorCode::kUnavailable) {
+      return available;
+    }
+    if (!said) store_log_->warn("waiting for the store: {}", available.error().message());
+    said = true;
+  }
+}
+
+Status App::check_store(Store& store) {
+  const Result<StoreInfo> info = store.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind == StoreKind::kMultiMember) {
+    return fail(ErrorCode::kUnsupported, "start", "replica set " + info->set_name,
+                "sets of several members are not built yet",
+                "use a standalone or a single-member replica set");
+  }
+  const auto missing = store.missing_rights();
+  if (!missing) return tl::unexpected(missing.error());
+  if (!missing->empty()) {
+    return fail(ErrorCode::kRefused, "start", "the store user of store.uri",
+                fmt::format("lacks the rights: {}", fmt::join(*missing, "; ")),
+                "grant them, for instance with a role made by createRole");
+  }
+  store_info_ = *info;
+  store_text_ = describe_store(*info, store_address_);
+  return check_first_start(*database_, store,
+                           [this](std::string_view ns) { return policy_.replicates(ns); });
+}
+
+Status App::recover(Store& store) {
+  Status status = wait_for_store(store);
+  if (status) status = check_store(store);
+  if (!status) return status;
+  store_available_ = true;
+  auto replica = Replica::open(replica_options(settings_, policy_), *database_, *commit_, clock_);
+  if (!replica) return tl::unexpected(replica.error());
+  replica_ = std::move(*replica);
+  ApplierOptions applier_options;
+  applier_options.warn = [log = store_log_](const std::string& line) { log->warn("{}", line); };
+  applier_ = std::make_unique<Applier>(*replica_, *database_, *commit_, locks_, *applier_store_,
+                                       applier_options);
+  RecoveryOptions options;
+  options.warn = applier_options.warn;
+  recovery_ =
+      std::make_unique<Recovery>(*replica_, *database_, *commit_, *recovery_store_, options);
+  for (;;) {
+    const Result<RecoveryReport> report = recovery_->run(*applier_);
+    if (report) {
+      if (report->happened + report->adopted + report->dropped > 0) {
+        log_->warn("recovered: {} writes had happened, {} adopted as found, {} had not happened",
+                   report->happened, report->adopted, report->dropped);
+      }
+      break;
+    }
+    if (stopping_) return tl::unexpected(report.error());
+    if (report.error().code != ErrorCode::kUnavailable &&
+        report.error().code != ErrorCode::kTimeout) {
+      return tl::unexpected(report.error());
+    }
+    store_log_->warn("recovery is held up: {}", report.error().message());
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+  recovered_ = true;
+  return {};
+}
+
+Status App::open_doors() {
+  facts_ = std::make_unique<Facts>(*worker_, clock_);
+  proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
+  Recovery* recovery = recovery_.get();
+  context_ = std::make_unique<ProxyContext>(ProxyContext{
+      loop_, policy_, *replica_, locks_, *facts_, *worker_, clock_, *proxy_metrics_, log_,
+      settings_.proxy.advertise.text(), store_address_, store_info_.kind != StoreKind::kStandalone,
+      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+                 const std::string& address) -> Status {
+        const auto how = recovery->settle_in_doubt(write, lsid, address, {}, store);
+        if (!how) return tl::unexpected(how.error());
+        return {};
+      }});
+  exchange_ = std::make_unique<ReplicaExchange>(*replica_);
+  PeerManagerOptions options;
+  options.site = settings_.site;
+  options.peers = settings_.peers;
+  options.policy_lines = policy_.lines();
+  peers_ = std::make_unique<PeerManager>(loop_, *exchange_, clock_, log_, options);
+  auto server =
+      Server::listen(*context_, settings_.proxy.listen.text(), settings_.proxy.connections_max);
+  if (!server) return tl::unexpected(server.error());
+  server_ = std::move(*server);
+  const Status linked = peers_->start();
+  if (!linked) return linked;
+  applier_->start();
+  timer_->start(kTickMs, [this] { tick(); });
+  serving_ = true;
+  log_->info("site {} serves {} on {}", settings_.site, store_text_, settings_.proxy.listen.text());
+  return {};
+}
+
+void App::on_signal(int signal) {
+  if (stopping_.exchange(true)) return;
+  log_->info("{}: draining", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  loop_.stop();
+}
+
+void App::tick() {
+  if (!tending_.exchange(true)) {
+    worker_->post([this](Store& store) {
+      tend(store);
+      tending_ = false;
+    });
+  }
+  timer_->start(kTickMs, [this] { tick(); });
+}
+
+void App::tend(Store& store) {
+  const Status alive = store.ping();
+  if (store_available_.exchange(alive.has_value()) != alive.has_value()) {
+    if (alive) store_log_->info("the store answers again");
+    if (!alive) store_log_->error("the store is away: {}", alive.error().message());
+  }
+  if (alive && store_info_.kind != StoreKind::kStandalone) {
+    const Status noted = recovery_->note_oplog_time();
+    if (!noted) store_log_->warn("{}", noted.error().message());
+  }
+  if (!database_->fenced()) return;
+  const Status reopened = database_->reopen();
+  if (!reopened) {
+    log_->error("the outbox stays fenced: {}", reopened.error().message());
+    return;
+  }
+  commit_->resume();
+  log_->info("the outbox is whole again, writes go on");
+}
+
+net::Task<void> App::stop() {
+  stopping_ = true;
+  const bool served = serving_.exchange(false);
+  if (timer_) timer_->close();
+  if (server_) co_await server_->drain(served ? kDrainMs : 0);
+  if (peers_) co_await peers_->stop();
+  if (applier_) applier_->stop();
+  worker_->stop();
+  admin_.reset();
+  commit_->stop();
+  server_.reset();
+  signals_.reset();
+  timer_.reset();
+  if (served) log_->info("drained");
+}
+
+AdminView App::admin_view() {
+  AdminView view;
+  view.metrics = [this] {
+    const std::lock_guard<std::mutex> lock(scrape_mutex_);
+    if (recovered_) gauges_->update(status());
+    return metrics_.text();
+  };
+  view.status = [this] { return status_json(status()); };
+  view.conflicts = [this](size_t limit) -> Result<std::string> {
+    if (!recovered_) return fail(ErrorCode::kUnavailable, "read conflicts", "", "not started yet");
+    const auto entries = replica_->conflicts(limit);
+    if (!entries) return tl::unexpected(entries.error());
+    return conflicts_json(*entries);
+  };
+  view.ready = [this] { return ready(); };
+  return view;
+}
+
+StatusParts App::status() const {
+  StatusParts parts;
+  parts.version = "0.1.0";
+  parts.store_available = store_available_;
+  parts.uptime_ms = clock_.wall_ms() - started_ms_;
+  parts.replica.site = settings_.site;
+  parts.store = "starting";
+  if (!recovered_) return parts;
+  parts.store = store_text_;
+  parts.replica = replica_->status();
+  if (!serving_) return parts;
+  parts.peers = peers_->status();
+  parts.connections = static_cast<uint64_t>(proxy_metrics_->connections.Value());
+  return parts;
+}
+
+Status App::ready() const {
+  if (stopping_) return fail(ErrorCode::kClosed, "serve", "", "draining");
+  if (!serving_) {
+    return fail(ErrorCode::kUnavailable, "serve", store_address_, "starting or waiting for it");
+  }
+  if (!store_available_) {
+    return fail(ErrorCode::kUnavailable, "serve", store_address_, "the store is away");
+  }
+  return replica_->admit();
+}
+
+}  // namespace outrigger

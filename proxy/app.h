@@ -1,0 +1,94 @@
+// The whole sidecar, put together: every part is made here and handed to those that need it. Parts
+// are listed in the order they are made; they die in the opposite one.
+//
+// Threads: the loop (sessions, peers), the commit thread (fsync), the store worker (blocking
+// questions), the applier (peers' records into the store), the admin's own.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "config/log.h"
+#include "config/metrics.h"
+#include "config/policy.h"
+#include "config/settings.h"
+#include "proxy/admin.h"
+#include "proxy/context.h"
+#include "proxy/gauges.h"
+#include "proxy/peer_manager.h"
+#include "proxy/replica_exchange.h"
+#include "proxy/server.h"
+#include "proxy/status.h"
+#include "replication/applier.h"
+#include "replication/outbox/database.h"
+#include "replication/recovery.h"
+
+namespace outrigger {
+
+class App {
+ public:
+  App(Settings settings, Log& log);
+  ~App();
+
+  // Opens, recovers, serves until SIGTERM or SIGINT, drains. The process's exit status: 0 after a
+  // drain, 1 when it could not start (the log says why).
+  [[nodiscard]] int run();
+
+ private:
+  [[nodiscard]] Status open();                 // what needs no store: data directory, admin port
+  net::Task<void> start();                     // waits for the store, recovers, opens the doors
+  [[nodiscard]] Status recover(Store& store);  // on the store worker
+  [[nodiscard]] Status wait_for_store(Store& store);
+  [[nodiscard]] Status check_store(Store& store);
+  [[nodiscard]] Status open_doors();
+  net::Task<void> stop();
+  void on_signal(int signal);
+  void tick();
+  void tend(Store& store);  // on the store worker, every two seconds or so
+  [[nodiscard]] AdminView admin_view();
+  [[nodiscard]] StatusParts status() const;
+  [[nodiscard]] Status ready() const;
+  void fail_start(const Error& error);
+
+  const Settings settings_;
+  Logger log_;
+  Logger store_log_;
+  SystemClock clock_;
+  Metrics metrics_;
+  Policy policy_;
+  LockTable locks_;
+  net::Loop loop_;
+  net::TaskGroup tasks_;
+  std::unique_ptr<outbox::Database> database_;
+  std::unique_ptr<outbox::CommitThread> commit_;
+  std::unique_ptr<Store> applier_store_;
+  std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Applier> applier_;
+  std::unique_ptr<StoreWorker> worker_;
+  std::unique_ptr<Store> recovery_store_;
+  std::unique_ptr<Recovery> recovery_;
+  std::unique_ptr<Facts> facts_;
+  std::unique_ptr<ProxyMetrics> proxy_metrics_;
+  std::unique_ptr<ProxyContext> context_;
+  std::unique_ptr<ReplicaExchange> exchange_;
+  std::unique_ptr<PeerManager> peers_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<Gauges> gauges_;
+  std::unique_ptr<net::Timer> timer_;
+  std::unique_ptr<net::SignalWatch> signals_;
+  StoreInfo store_info_;
+  std::string store_address_;
+  std::string store_text_;
+  int64_t started_ms_ = 0;
+  std::atomic<bool> recovered_{false};  // replica_ and store_info_ may be read by any thread
+  std::atomic<bool> serving_{false};
+  std::atomic<bool> store_available_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> tending_{false};
+  std::mutex scrape_mutex_;  // gauges_
+  int exit_status_ = 0;
+  std::unique_ptr<Admin> admin_;  // first to go: its threads read all of the above
+};
+
+}  // namespace outrigger

@@ -1,0 +1,112 @@
+#include "proxy/backend.h"
+
+#include <algorithm>
+#include <random>
+
+#include "proxy/wire/op_msg.h"
+
+namespace outrigger {
+namespace {
+
+constexpr int64_t kDialTimeoutMs = 5'000;
+
+std::array<uint8_t, 16> random_uuid() {
+  std::random_device source;
+  std::array<uint8_t, 16> out{};
+  for (uint8_t& byte : out) byte = static_cast<uint8_t>(source());
+  out[6] = static_cast<uint8_t>((out[6] & 0x0f) | 0x40);
+  out[8] = static_cast<uint8_t>((out[8] & 0x3f) | 0x80);
+  return out;
+}
+
+tl::unexpected<Error> gone(const std::string& address) {
+  return fail(ErrorCode::kClosed, "read from the store", address, "the connection ended",
+              "is mongod running?");
+}
+
+}  // namespace
+
+Backend::Backend(std::unique_ptr<net::Stream> stream)
+    : stream_(std::move(stream)), lsid_(random_uuid()) {}
+
+std::string Backend::lsid_text() const {
+  return std::string(reinterpret_cast<const char*>(lsid_.data()), lsid_.size());
+}
+
+net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop, std::string address) {
+  Result<std::unique_ptr<net::Stream>> stream =
+      co_await net::connect(loop, std::move(address), kDialTimeoutMs);
+  if (!stream) co_return tl::unexpected(stream.error());
+  co_return std::make_unique<Backend>(std::move(*stream));
+}
+
+net::Task<Status> Backend::send(std::span<const std::string_view> messages) {
+  Status sent = co_await stream_->write(messages);
+  co_return sent;
+}
+
+net::Task<Result<std::string>> Backend::receive() {
+  for (;;) {
+    Result<std::string_view> bytes = co_await stream_->read_some();
+    if (!bytes) co_return tl::unexpected(bytes.error());
+    if (bytes->empty()) co_return gone(stream_->peer_address());
+    std::string_view rest = *bytes;
+    const wire::Framer::Step step = framer_.next(rest);
+    if (step.kind == wire::Framer::Kind::kError) {
+      co_return fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
+                     step.error.message);
+    }
+    if (step.kind != wire::Framer::Kind::kMessage) continue;
+    std::string message(step.message);
+    if (!rest.empty()) stream_->unread(rest);
+    co_return message;
+  }
+}
+
+net::Task<Result<std::string>> Backend::call(std::string message) {
+  Status sent = co_await stream_->write(message);
+  if (!sent) co_return tl::unexpected(sent.error());
+  Result<std::string> reply = co_await receive();
+  co_return reply;
+}
+
+net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
+  std::string head;  // while fewer bytes than a header and its flags have come
+  size_t left = 0;   // of the message, once its length is known
+  uint32_t flags = 0;
+  for (;;) {
+    Result<std::string_view> bytes = co_await stream_->read_some();
+    if (!bytes) co_return tl::unexpected(bytes.error());
+    if (bytes->empty()) co_return gone(stream_->peer_address());
+    std::string_view piece = *bytes;
+    if (left == 0) {
+      if (!head.empty() || piece.size() < wire::kHeaderBytes + 4) {
+        head.append(piece);
+        if (head.size() < wire::kHeaderBytes + 4) continue;
+        piece = head;
+      }
+      const auto header = wire::read_header(piece);
+      const auto length = static_cast<size_t>(header->message_length);
+      if (header->message_length < static_cast<int32_t>(wire::kHeaderBytes) + 4 ||
+          length > wire::kMessageBytesMax) {
+        co_return fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
+                       "a reply has an impossible length");
+      }
+      if (header->op_code == wire::OpCode::kMsg) {
+        flags = wire::peek_op_msg_flags(piece).value_or(0);
+      }
+      left = length;
+    }
+    if (piece.size() > left) {
+      stream_->unread(piece.substr(left));
+      piece = piece.substr(0, left);
+    }
+    left -= piece.size();
+    Status sent = co_await to.write(piece);
+    if (!sent) co_return fail(ErrorCode::kIo, "answer the client", to.peer_address(), "it is gone");
+    head.clear();
+    if (left == 0) co_return flags;
+  }
+}
+
+}  // namespace outrigger

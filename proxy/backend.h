@@ -1,0 +1,50 @@
+// One connection to the local mongod, for one client connection: what the client authenticated is
+// what its writes run as. Replies come in the order of requests.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "proxy/net/stream.h"
+#include "proxy/wire/framer.h"
+
+namespace outrigger {
+
+class Backend {
+ public:
+  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop, std::string address);
+
+  explicit Backend(std::unique_ptr<net::Stream> stream);
+
+  [[nodiscard]] net::Stream& stream() { return *stream_; }
+  void close() { stream_->close(); }
+  [[nodiscard]] bool is_open() const { return stream_->is_open(); }
+
+  // Sends whole messages, one after the other.
+  net::Task<Status> send(std::span<const std::string_view> messages);
+  // The next reply, whole. kClosed when the connection ended.
+  net::Task<Result<std::string>> receive();
+  // One message out, its answer back.
+  net::Task<Result<std::string>> call(std::string message);
+  // Passes the next reply on as it comes, in pieces, without holding it. Gives its flag bits (0 for
+  // another opcode than OP_MSG). Errors: kClosed from this side, kIo from the client's.
+  net::Task<Result<uint32_t>> relay_reply(net::Stream& to);
+
+  [[nodiscard]] int32_t next_request_id() { return ++request_id_; }
+  // Ours to name writes by, and how many there were.
+  [[nodiscard]] const std::array<uint8_t, 16>& lsid() const { return lsid_; }
+  [[nodiscard]] std::string lsid_text() const;  // the 16 bytes
+  [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
+  bool noted = false;  // the replica knows of lsid() and our address
+
+ private:
+  std::unique_ptr<net::Stream> stream_;
+  wire::Framer framer_;
+  std::array<uint8_t, 16> lsid_{};
+  int64_t txn_number_ = 0;
+  int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
+};
+
+}  // namespace outrigger

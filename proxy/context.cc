@@ -1,0 +1,30 @@
+#include "proxy/context.h"
+
+namespace outrigger {
+namespace {
+
+Metrics::Counter& commands(Metrics& metrics, const char* kind) {
+  return metrics.counter("commands_total", "commands of apps, by kind", {{"kind", kind}});
+}
+
+Metrics::Counter& refused(Metrics& metrics, const char* reason) {
+  return metrics.counter("refused_total", "commands of apps refused, by reason",
+                         {{"reason", reason}});
+}
+
+}  // namespace
+
+ProxyMetrics::ProxyMetrics(Metrics& metrics)
+    : reads(commands(metrics, "read")),
+      writes(commands(metrics, "write")),
+      hellos(commands(metrics, "hello")),
+      others(commands(metrics, "other")),
+      capture_seconds(metrics.histogram("capture_seconds", "a run of a write, lock to settled",
+                                        Metrics::latency_bounds())),
+      connections(metrics.gauge("connections", "client connections")),
+      writes_in_doubt(metrics.gauge("writes_in_doubt", "writes whose answer never came")),
+      refused_unsupported(refused(metrics, "unsupported")),
+      refused_unavailable(refused(metrics, "unavailable")),
+      refused_transaction(refused(metrics, "transaction")) {}
+
+}  // namespace outrigger

@@ -1,0 +1,56 @@
+// What every session of the proxy shares. Built by main.cc, which owns all of it; everything here
+// outlives every session and belongs to the loop thread unless it says otherwise.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "config/log.h"
+#include "config/metrics.h"
+#include "config/policy.h"
+#include "config/settings.h"
+#include "proxy/facts.h"
+#include "proxy/net/loop.h"
+#include "proxy/store_worker.h"
+#include "replication/lock_table.h"
+#include "replication/replica.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+// Numbers of the write and read paths, looked up once.
+struct ProxyMetrics {
+  explicit ProxyMetrics(Metrics& metrics);
+  Metrics::Counter& reads;
+  Metrics::Counter& writes;
+  Metrics::Counter& hellos;
+  Metrics::Counter& others;
+  Metrics::Histogram& capture_seconds;
+  Metrics::Gauge& connections;
+  Metrics::Gauge& writes_in_doubt;
+  Metrics::Counter& refused_unsupported;
+  Metrics::Counter& refused_unavailable;
+  Metrics::Counter& refused_transaction;
+};
+
+struct ProxyContext {
+  net::Loop& loop;
+  const Policy& policy;
+  Replica& replica;
+  LockTable& locks;
+  Facts& facts;
+  StoreWorker& store;
+  Clock& clock;
+  ProxyMetrics& metrics;
+  Logger log;
+  std::string advertise;   // "host:port" drivers are told
+  std::string backend;     // "host:port" of the local mongod
+  bool retryable = false;  // the store is a replica set: sessions may number their writes
+  // Finds out what became of a write whose answer never came and settles it: kills what still runs
+  // under its session or address, then looks. Blocks; called on the store worker's thread.
+  std::function<Status(Store&, const LocalWrite&, const std::string& lsid,
+                       const std::string& address)>
+      settle_in_doubt;
+};
+
+}  // namespace outrigger

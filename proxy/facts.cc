@@ -1,0 +1,26 @@
+#include "proxy/facts.h"
+
+namespace outrigger {
+
+const CollectionInfo* Facts::known(const std::string& ns) const {
+  const auto found = known_.find(ns);
+  if (found == known_.end()) return nullptr;
+  if (clock_.monotonic_us() - found->second.learned_us > kKeepUs) return nullptr;
+  return &found->second.info;
+}
+
+net::Task<Result<CollectionInfo>> Facts::learn(std::string ns) {
+  std::function<Result<CollectionInfo>(Store&)> job = [ns](Store& store) {
+    return store.collection(ns);
+  };
+  Result<CollectionInfo> info = co_await worker_.ask(std::move(job));
+  if (!info) co_return info;
+  if (known_.size() >= kNamespacesMax) known_.clear();
+  Entry entry;
+  entry.info = *info;
+  entry.learned_us = clock_.monotonic_us();
+  known_[ns] = entry;
+  co_return info;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,37 @@
+// What the capture must know of a collection before it writes to it: is it one at all, is it
+// capped, does it compare strings by a collation of its own. Asked of the store once and kept for a
+// while; commands that change the catalogue through the proxy make it forget at once.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+
+#include "config/clock.h"
+#include "proxy/store_worker.h"
+
+namespace outrigger {
+
+class Facts {
+ public:
+  Facts(StoreWorker& worker, Clock& clock) : worker_(worker), clock_(clock) {}
+
+  // The cached facts, or nullptr when the store must be asked (`learn`).
+  [[nodiscard]] const CollectionInfo* known(const std::string& ns) const;
+  // Asks the store. The result is kept.
+  net::Task<Result<CollectionInfo>> learn(std::string ns);
+  void forget(const std::string& ns) { known_.erase(ns); }
+  void forget_all() { known_.clear(); }
+
+ private:
+  static constexpr int64_t kKeepUs = 30'000'000;
+  static constexpr size_t kNamespacesMax = 10'000;
+  struct Entry {
+    CollectionInfo info;
+    int64_t learned_us = 0;
+  };
+  StoreWorker& worker_;
+  Clock& clock_;
+  std::unordered_map<std::string, Entry> known_;
+};
+
+}  // namespace outrigger

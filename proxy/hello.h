@@ -1,0 +1,27 @@
+// The topology mask: what a driver learns of the server. A driver dials whatever `hello` names, so
+// a single-member replica set must be shown under the address the proxy is reached at, or the
+// driver would go straight to mongod, past the capture. A standalone is shown as it is.
+//
+// Also taken out: compression (then nothing compressed ever arrives), topologyVersion (then drivers
+// poll instead of streaming), and room is kept in maxMessageSizeBytes for what we add to a command.
+//
+// Pure: bytes in, bytes out.
+#pragma once
+
+#include <string>
+
+#include "replication/bson/bson.h"
+
+namespace outrigger {
+
+inline constexpr int32_t kWireVersionMax = 21;  // bulkWrite (25) is not captured yet
+inline constexpr int32_t kAddedBytesMax = 64 * 1024;
+
+// The client's hello or isMaster as the backend shall see it.
+[[nodiscard]] std::string mask_hello_request(const bson::Document& command);
+
+// The backend's reply as the client shall see it. `advertise` is "host:port", lower case.
+[[nodiscard]] std::string mask_hello_reply(const bson::Document& reply,
+                                           const std::string& advertise);
+
+}  // namespace outrigger

@@ -1,0 +1,36 @@
+// outrigger --config FILE: reads the settings, says what is wrong with them, runs the sidecar.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "config/loader.h"
+#include "config/log.h"
+#include "proxy/app.h"
+#include "proxy/net/loop.h"
+
+int main(int argc, char** argv) {
+  CLI::App cli("Outrigger: one active-active document store from independent MongoDBs");
+  std::string config;
+  bool check_only = false;
+  cli.add_option("--config", config, "the YAML file with the settings")->required();
+  cli.add_flag("--check", check_only, "only say whether the settings are good");
+  cli.set_version_flag("--version", "outrigger 0.1.0");
+  CLI11_PARSE(cli, argc, argv);
+
+  outrigger::SettingsResult settings = outrigger::load_settings(config);
+  if (!settings) {
+    std::fprintf(stderr, "%s\n", outrigger::describe(settings.error()).c_str());
+    return 2;
+  }
+  if (check_only) {
+    std::printf("%s: good\n", config.c_str());
+    return 0;
+  }
+  outrigger::net::ignore_sigpipe();
+  outrigger::Log log(settings->log);
+  for (const std::string& warning : outrigger::warnings(*settings)) {
+    log.module("config")->warn("{}", warning);
+  }
+  outrigger::App app(std::move(*settings), log);
+  return app.run();
+}

@@ -1,0 +1,39 @@
+// The door for apps: accepts connections up to a limit, runs a session for each, drains them.
+#pragma once
+
+#include <memory>
+#include <unordered_set>
+
+#include "proxy/net/listener.h"
+#include "proxy/session.h"
+
+namespace outrigger {
+
+class Server {
+ public:
+  // `context` outlives the server.
+  static Result<std::unique_ptr<Server>> listen(ProxyContext& context, const std::string& address,
+                                                uint32_t connections_max);
+  ~Server();
+
+  // Takes no new connections, lets commands under way be answered, and returns when all sessions
+  // have ended or `timeout_ms` has passed (then what is left is closed, writes excepted: those are
+  // finished in any case).
+  net::Task<void> drain(int64_t timeout_ms);
+
+  [[nodiscard]] size_t connections() const { return sessions_.size(); }
+  [[nodiscard]] uint16_t port() const { return listener_->port(); }
+
+ private:
+  Server(ProxyContext& context, uint32_t connections_max);
+  net::Task<void> serve(std::unique_ptr<net::Stream> client);
+
+  ProxyContext& context_;
+  const uint32_t connections_max_;
+  std::unique_ptr<net::Listener> listener_;
+  std::unordered_set<Session*> sessions_;
+  net::TaskGroup tasks_;
+  bool draining_ = false;
+};
+
+}  // namespace outrigger

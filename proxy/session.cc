@@ -1,0 +1,352 @@
+#include "proxy/session.h"
+
+#include <fmt/format.h>
+
+#include "proxy/capture.h"
+#include "proxy/commands.h"
+#include "proxy/hello.h"
+#include "proxy/wire/error_reply.h"
+#include "proxy/wire/op_query.h"
+#include "proxy/wire/op_reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Type;
+using bson::Value;
+
+std::string ns_of(const wire::OpMsg& parsed) {
+  const auto command = parsed.body.first();
+  if (!command || command->value.type != Type::kString) return {};
+  return fmt::format("{}.{}", parsed.database(), command->value.as_string());
+}
+
+// The target of a $out or $merge stage as "db.collection"; nothing when there is none.
+std::optional<std::string> output_of(const wire::OpMsg& parsed) {
+  const auto pipeline = parsed.body.find("pipeline");
+  if (!pipeline || pipeline->type != Type::kArray) return std::nullopt;
+  for (const bson::Element& stage : pipeline->as_document()) {
+    if (stage.value.type != Type::kDocument) continue;
+    const auto op = stage.value.as_document().first();
+    if (!op || (op->name != "$out" && op->name != "$merge")) continue;
+    Value target = op->value;
+    if (target.type == Type::kDocument) {
+      const auto into = target.as_document().find("into");
+      if (into) target = *into;
+    }
+    if (target.type == Type::kString) {
+      return fmt::format("{}.{}", parsed.database(), target.as_string());
+    }
+    std::string db(parsed.database());
+    std::string coll = "?";
+    if (target.type == Type::kDocument) {
+      const auto named_db = target.as_document().find("db");
+      const auto named_coll = target.as_document().find("coll");
+      if (named_db && named_db->type == Type::kString) db = named_db->as_string();
+      if (named_coll && named_coll->type == Type::kString) coll = named_coll->as_string();
+    }
+    return db + "." + coll;
+  }
+  return std::nullopt;
+}
+
+bool writes_output(const wire::OpMsg& parsed) {
+  const auto out = parsed.body.find("out");
+  if (!out) return false;
+  return !(out->type == Type::kDocument && out->as_document().has("inline"));
+}
+
+bool is_admin_database(std::string_view database) {
+  return database == "admin" || database == "local" || database == "config";
+}
+
+std::string refuse(std::string_view what, std::string_view why) {
+  return wire::error_body(wire::code::kCommandNotSupported,
+                          fmt::format("{} is not replicated by Outrigger yet: {}", what, why));
+}
+
+}  // namespace
+
+Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client)
+    : context_(context), client_(std::move(client)) {
+  client_->on_end([this] { client_gone(); });
+  context_.metrics.connections.Increment();
+}
+
+Session::~Session() { context_.metrics.connections.Decrement(); }
+
+// While the store works on a read for a client that has left, there is nobody to answer.
+void Session::client_gone() {
+  if (serving_ && !writing_ && backend_) backend_->close();
+}
+
+void Session::drain() {
+  draining_ = true;
+  if (!serving_) client_->close();
+}
+
+void Session::abort() {
+  draining_ = true;
+  if (writing_) return;
+  client_->close();
+  if (backend_) backend_->close();
+}
+
+net::Task<void> Session::run() {
+  for (;;) {
+    Result<std::string_view> bytes = co_await client_->read_some();
+    if (!bytes || bytes->empty()) break;
+    std::string_view rest = *bytes;
+    const wire::Framer::Step step = framer_.next(rest);
+    if (!rest.empty()) client_->unread(rest);
+    if (step.kind == wire::Framer::Kind::kNeedMore) continue;
+    if (step.kind == wire::Framer::Kind::kError) {
+      context_.log->debug("{}: {}", client_->peer_address(), step.error.message);
+      break;
+    }
+    serving_ = true;
+    const Next next = co_await serve(step.message);
+    serving_ = false;
+    if (next == Next::kEnd || draining_) break;
+  }
+  client_->close();
+  if (backend_) backend_->close();
+}
+
+net::Task<bool> Session::connect() {
+  if (backend_ && backend_->is_open()) co_return true;
+  if (backend_) co_return false;  // what the client authenticated died with it
+  Result<std::unique_ptr<Backend>> backend =
+      co_await Backend::dial(context_.loop, context_.backend);
+  if (!backend) {
+    context_.log->warn("{}", backend.error().message());
+    co_return false;
+  }
+  backend_ = std::move(*backend);
+  co_return true;
+}
+
+net::Task<Session::Next> Session::serve(std::string_view borrowed) {
+  const auto header = wire::read_header(borrowed);
+  // A command that passes is sent on from the read buffer; whatever waits for more first copies.
+  const bool connected = backend_ && backend_->is_open();
+  if (header->op_code == wire::OpCode::kMsg) {
+    if (connected) {
+      const Next next = co_await serve_msg(borrowed);
+      co_return next;
+    }
+    const std::string message(borrowed);
+    const bool dialled = co_await connect();
+    if (!dialled) co_return Next::kEnd;
+    const Next next = co_await serve_msg(message);
+    co_return next;
+  }
+  const std::string message(borrowed);
+  if (header->op_code == wire::OpCode::kQuery) {
+    const bool dialled = co_await connect();
+    if (!dialled) co_return Next::kEnd;
+    const Next next = co_await serve_query(message);
+    co_return next;
+  }
+  context_.log->debug("{}: opcode {} is not spoken here", client_->peer_address(),
+                      static_cast<int>(header->op_code));
+  co_return Next::kEnd;
+}
+
+net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
+  wire::WireResult<wire::OpMsg> parsed = wire::parse_op_msg(borrowed);
+  if (!parsed) {
+    const wire::MsgHeader header = *wire::read_header(borrowed);
+    const Next next = co_await answer_error(header, parsed.error());
+    co_return next;
+  }
+  const CommandInfo info = command_info(parsed->command_name());
+  const bool is_write = info.kind == CommandKind::kInsert || info.kind == CommandKind::kUpdate ||
+                        info.kind == CommandKind::kDelete ||
+                        info.kind == CommandKind::kFindAndModify;
+  if (info.kind == CommandKind::kRead || (is_write && !replicates(*parsed))) {
+    context_.metrics.reads.Increment();
+    const Next next = co_await pass(borrowed, parsed->more_to_come());
+    co_return next;
+  }
+  // Everything else waits for something before its bytes are used up.
+  const std::string message(borrowed);
+  wire::WireResult<wire::OpMsg> kept = wire::parse_op_msg_trusted(message);
+  if (!kept) co_return Next::kEnd;
+  Next next = Next::kEnd;
+  std::optional<std::string> refused = refusal(*kept);
+  if (refused) {
+    context_.metrics.refused_unsupported.Increment();
+    next = co_await answer(*kept, std::move(*refused));
+  } else if (is_write) {
+    context_.metrics.writes.Increment();
+    next = co_await write(message, *kept, info.kind);
+  } else if (info.kind == CommandKind::kHello) {
+    context_.metrics.hellos.Increment();
+    next = co_await hello(message, *kept);
+  } else if (info.kind == CommandKind::kDdl) {
+    context_.metrics.others.Increment();
+    next = co_await ddl(message, *kept);
+  } else {
+    context_.metrics.others.Increment();
+    next = co_await pass(message, kept->more_to_come());
+  }
+  co_return next;
+}
+
+bool Session::replicates(const wire::OpMsg& parsed) const {
+  const std::string ns = ns_of(parsed);
+  return ns.empty() || context_.policy.replicates(ns);
+}
+
+std::optional<std::string> Session::refusal(const wire::OpMsg& parsed) const {
+  const std::string_view name = parsed.command_name();
+  const CommandInfo info = command_info(name);
+  switch (info.kind) {
+    case CommandKind::kUnknown:
+      return wire::error_body(wire::code::kCommandNotFound,
+                              fmt::format("no such command: '{}'", name));
+    case CommandKind::kRefused: {
+      // On databases that never travel these harm nobody.
+      const bool local_only = is_admin_database(parsed.database()) && name != "applyOps" &&
+                              name != "renameCollection" && name != "bulkWrite";
+      const std::string ns = ns_of(parsed);
+      if (local_only || (name == "drop" && !context_.policy.replicates(ns))) return std::nullopt;
+      return refuse(fmt::format("the command {}", name), info.why);
+    }
+    case CommandKind::kAggregate: {
+      const auto target = output_of(parsed);
+      if (!target || !context_.policy.replicates(*target)) return std::nullopt;
+      return refuse("$out and $merge into " + *target,
+                    "what the store writes by itself passes no sidecar");
+    }
+    case CommandKind::kMapReduce:
+      if (!writes_output(parsed)) return std::nullopt;
+      return refuse("mapReduce into a collection",
+                    "what the store writes by itself passes no sidecar");
+    default:
+      return std::nullopt;
+  }
+}
+
+net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_come) {
+  Status sent = co_await backend_->stream().write(message);
+  if (!sent) co_return Next::kEnd;
+  if (more_to_come) co_return Next::kGoOn;
+  for (;;) {
+    Result<uint32_t> flags = co_await backend_->relay_reply(*client_);
+    if (!flags) co_return Next::kEnd;
+    if ((*flags & wire::kMoreToCome) == 0) co_return Next::kGoOn;
+  }
+}
+
+net::Task<Session::Next> Session::hello(std::string_view message, const wire::OpMsg& parsed) {
+  const wire::MsgHeader header = parsed.header;
+  static_cast<void>(message);
+  const std::string command = mask_hello_request(parsed.body);
+  std::string request = wire::build_op_msg(header.request_id, 0, 0, Document(command));
+  Result<std::string> reply = co_await backend_->call(std::move(request));
+  if (!reply) co_return Next::kEnd;
+  const auto answer = wire::parse_op_msg_trusted(*reply);
+  if (!answer) co_return Next::kEnd;
+  const std::string body = mask_hello_reply(answer->body, context_.advertise);
+  const std::string out =
+      wire::build_op_msg(answer->header.request_id, header.request_id, 0, Document(body));
+  Status sent = co_await client_->write(out);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+net::Task<Session::Next> Session::serve_query(std::string_view message) {
+  const wire::WireResult<wire::OpQuery> query = wire::parse_op_query(message);
+  const wire::MsgHeader header = *wire::read_header(message);
+  std::string out;
+  std::optional<wire::WireError> refused;
+  if (!query) refused = query.error();
+  if (query) refused = wire::refuse_op_query(*query);
+  if (refused) {
+    out = wire::build_op_reply(backend_->next_request_id(), header.request_id,
+                               Document(wire::error_body(*refused)));
+    Status sent = co_await client_->write(out);
+    co_return sent && !refused->close_connection ? Next::kGoOn : Next::kEnd;
+  }
+  const bool is_hello = command_info(query->command_name()).kind == CommandKind::kHello;
+  std::string request(message);
+  if (is_hello) {
+    request = wire::build_op_query(header.request_id, query->database,
+                                   Document(mask_hello_request(query->command)), query->flags);
+  }
+  Result<std::string> reply = co_await backend_->call(std::move(request));
+  if (!reply) co_return Next::kEnd;
+  out = std::move(*reply);
+  if (is_hello) {
+    context_.metrics.hellos.Increment();
+    const auto parsed = wire::parse_op_reply(out);
+    if (!parsed) co_return Next::kEnd;
+    const std::string body = mask_hello_reply(parsed->documents.front(), context_.advertise);
+    out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));
+  }
+  Status sent = co_await client_->write(out);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+net::Task<Session::Next> Session::write(std::string_view message, const wire::OpMsg& parsed,
+                                        CommandKind kind) {
+  writing_ = true;
+  Capture capture(context_, *backend_);
+  Capture::Answer done = co_await capture.run(message, parsed, kind);
+  writing_ = false;
+  Next next = Next::kEnd;
+  if (done.kind == Capture::Answer::Kind::kPass) {
+    next = co_await pass(message, parsed.more_to_come());
+    co_return next;
+  }
+  if (done.kind == Capture::Answer::Kind::kClose) co_return Next::kEnd;
+  if (done.kind == Capture::Answer::Kind::kBody) {
+    next = co_await answer(parsed, std::move(done.bytes));
+    co_return next;
+  }
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  wire::patch_response_to(done.bytes, parsed.header.request_id);
+  Status sent = co_await client_->write(done.bytes);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+// Catalogue changes run alone in their namespace: facts are learned anew behind them.
+net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMsg& parsed) {
+  const std::string ns = ns_of(parsed);
+  const bool travels = !ns.empty() && context_.policy.replicates(ns);
+  if (travels) {
+    context_.log->warn("{} on {} runs at this site only: it does not travel yet",
+                       parsed.command_name(), ns);
+  }
+  LockRequest locks;
+  locks.add(namespace_lock_key(ns), LockMode::kExclusive);
+  auto granted = std::make_shared<net::Event>(context_.loop);
+  net::Loop& loop = context_.loop;
+  std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
+  if (!context_.locks.acquire(locks, std::move(hand_over))) co_await granted->wait();
+  const Next next = co_await pass(message, parsed.more_to_come());
+  context_.facts.forget(ns);
+  context_.locks.release(locks);
+  co_return next;
+}
+
+net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  const std::string out =
+      wire::build_op_msg(backend_->next_request_id(), parsed.header.request_id, 0, Document(body));
+  Status sent = co_await client_->write(out);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+net::Task<Session::Next> Session::answer_error(const wire::MsgHeader& header,
+                                               const wire::WireError& error) {
+  const std::string body = wire::error_body(error);
+  const std::string out =
+      wire::build_op_msg(backend_->next_request_id(), header.request_id, 0, Document(body));
+  Status sent = co_await client_->write(out);
+  co_return sent && !error.close_connection ? Next::kGoOn : Next::kEnd;
+}
+
+}  // namespace outrigger

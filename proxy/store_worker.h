@@ -1,0 +1,57 @@
+// The sidecar's own, blocking access to the store, on a thread of its own, for sessions that need
+// it now and then: facts about a collection, an image the app's own user may not read, a write in
+// doubt. Jobs run one at a time, in order.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "proxy/net/loop.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+class StoreWorker {
+ public:
+  StoreWorker(std::unique_ptr<Store> store, net::Loop& loop);
+  ~StoreWorker();
+  StoreWorker(const StoreWorker&) = delete;
+  StoreWorker& operator=(const StoreWorker&) = delete;
+
+  // Runs `job` on the worker's thread. Thread-safe. After stop() jobs are dropped.
+  void post(std::function<void(Store&)> job);
+  // `T answer = co_await worker.ask(std::move(job));` on the loop thread. T must be movable; the
+  // job runs on the worker's thread. A named std::function, never a temporary lambda (GCC 12).
+  template <typename T>
+  net::Task<T> ask(std::function<T(Store&)> job) {
+    auto shot = std::make_shared<net::OneShot<T>>(loop_);
+    std::function<void(Store&)> wrapped = [this, shot, job = std::move(job)](Store& store) {
+      auto answer = std::make_shared<T>(job(store));
+      loop_.post([shot, answer] { shot->set(std::move(*answer)); });
+    };
+    post(std::move(wrapped));
+    T answer = co_await shot->wait();
+    co_return answer;
+  }
+
+  // Finishes the job under way, drops the rest, ends the thread.
+  void stop();
+  [[nodiscard]] bool stopping() const;
+
+ private:
+  void run();
+
+  std::unique_ptr<Store> store_;
+  net::Loop& loop_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void(Store&)>> jobs_;  // under mutex_
+  bool stopping_ = false;                         // under mutex_
+  std::thread thread_;
+};
+
+}  // namespace outrigger

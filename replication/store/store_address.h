@@ -1,0 +1,14 @@
+// Where the store is, as sessions dial it: the one "host:port" in a MongoDB connection string.
+#pragma once
+
+#include <string>
+
+#include "config/result.h"
+
+namespace outrigger {
+
+// kInvalidArgument when the string cannot be read; kUnsupported for several hosts, mongodb+srv and
+// Unix sockets: the sidecar stands beside exactly one mongod.
+[[nodiscard]] Result<std::string> store_address(const std::string& uri);
+
+}  // namespace outrigger
