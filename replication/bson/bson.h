@@ -146,7 +146,10 @@ struct OwnedValue {
 // the same name bytes for copies of validated input).
 class Writer {
  public:
-  Writer() { open_root(); }
+  Writer() {
+    out_.reserve(128);  // most commands and replies of our own: one allocation
+    open_root();
+  }
   Writer& value(std::string_view name, const Value& v);
   Writer& value(std::string_view name, const OwnedValue& v) { return value(name, v.view()); }
   Writer& element(const Element& e) { return value(e.name, e.value); }

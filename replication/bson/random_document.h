@@ -1,6 +1,7 @@
 // Tests only: random documents of every type, from a seed.
 #pragma once
 
+#include <cstring>
 #include <random>
 
 #include "replication/bson/bson.h"
