@@ -89,7 +89,7 @@ inline Task<void> receive_pattern(Stream& from, int turns_between_reads, size_t&
     auto bytes = co_await from.read_some();
     if (!bytes || bytes->empty()) co_return;
     const std::string_view expected(block.data() + matched % 251, bytes->size());
-    if (*bytes != expected) co_return;
+    if (*bytes != expected) co_return from.close();  // else the sender would wait for ever
     matched += bytes->size();
     co_await turns(from.loop(), turns_between_reads);
   }
@@ -100,7 +100,10 @@ inline Task<void> relay(Stream& from, Stream& to) {
     auto bytes = co_await from.read_some();
     if (!bytes || bytes->empty()) break;
     Status sent = co_await to.write(*bytes);
-    if (!sent) break;
+    if (!sent) {
+      from.close();
+      break;
+    }
   }
   (void)co_await to.shutdown();
 }

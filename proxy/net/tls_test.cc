@@ -210,6 +210,24 @@ TEST_F(TlsTest, WritersAreServedInOrderAndWhole) {
   wait_for(loop_, tasks_);
 }
 
+Task<void> send_back_once(Stream& stream) {
+  auto bytes = co_await stream.read_some();
+  Status sent = co_await stream.write(bytes.value_or("failed"));
+  EXPECT_TRUE(sent);
+}
+
+TEST_F(TlsTest, BorrowedBytesBehindASlowWriteAreKept) {
+  connect_oslo_to_paris();
+  WriteOutcome slow, little;
+  tasks_.spawn(write_once(*client_, pattern(0, 251'000), slow));
+  tasks_.spawn(send_back_once(*client_));
+  loop_.block_on(write_once(*server_, "borrowed", little));
+  loop_.block_on(turns(loop_, 10));
+  ASSERT_FALSE(slow.is_done);
+  EXPECT_EQ(loop_.block_on(read_string(*server_, 251'008)), pattern(0, 251'000) + "borrowed");
+  wait_for(loop_, tasks_);
+}
+
 TEST_F(TlsTest, AServerOfAnotherAuthorityIsRefused) {
   handshake(options(stranger_->issue("paris", "DNS:paris")),
             options(authority_->issue("oslo", "DNS:oslo")));
