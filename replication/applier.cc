@@ -249,9 +249,11 @@ Result<StepOutcome> Applier::step() {
   }
   if (Status stored = read_stored(*work); !stored) {
     unlock();
-    const std::lock_guard guard(replica_.impl_->mutex);
-    for (const auto& [key, document] : work->documents) {
-      if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
+    {
+      const std::lock_guard guard(replica_.impl_->mutex);
+      for (const auto& [key, document] : work->documents) {
+        if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
+      }
     }
     return trouble(stored.error());
   }

@@ -30,7 +30,9 @@ bool difference(const bson::Document& from, const bson::Document& to, Path& path
                       element.value.type == bson::Type::kDocument;
     bool expressed = false;
     if (both) {
+      const size_t depth = path.size();
       expressed = difference(before->as_document(), element.value.as_document(), path, write);
+      path.resize(depth);
     }
     if (!expressed) {
       if (!is_dotted_path(path)) return false;
