@@ -59,7 +59,9 @@ TEST(FrameTest, AnyFlippedBitIsFoundOrLeavesTheFrameIncomplete) {
     std::string damaged = bytes;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
     FrameReader reader;
-    reader.push(damaged + std::string(kFrameLengthMax, '\0'));
+    // A longer length waits for more bytes: let it have them.
+    if (bit < 32) damaged.append(kFrameLengthMax, '\0');
+    reader.push(damaged);
     std::string error;
     EXPECT_TRUE(drain(reader, &error).empty()) << "bit " << bit;
     EXPECT_FALSE(error.empty()) << "bit " << bit;
