@@ -107,6 +107,27 @@ Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
   return Found();
 }
 
+// The epochs of earlier runs are known to their end now. What this run will cite of them must
+// outlive it: a stamp that came to nothing has no record from which it could be derived again, and
+// peers would wait for it for ever.
+Status Recovery::close_epochs() {
+  Replica::Impl& impl = *replica_.impl_;
+  outbox::Batch batch;
+  {
+    const std::lock_guard guard(impl.mutex);
+    impl.durable.raise(settled_through_);
+    impl.cited.raise(settled_through_);
+    for (const auto& [origin, hlc] : impl.durable.entries()) {
+      if (origin.site != impl.self.site || origin == impl.self) continue;
+      batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
+    }
+  }
+  if (!batch.empty()) {
+    if (Status written = log_.write(std::move(batch)); !written) return written;
+  }
+  return sync_now(commit_);
+}
+
 Result<RecoveryReport> Recovery::run(Applier& applier) {
   RecoveryReport report;
   auto prepares = open_prepares();
@@ -144,13 +165,7 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
     if (Status noted = write_oplog_time(*time); !noted) return tl::unexpected(noted.error());
   }
   if (Status forgotten = forget_backends(); !forgotten) return tl::unexpected(forgotten.error());
-  if (Status synced = sync_now(commit_); !synced) return tl::unexpected(synced.error());
-  {
-    // The epochs of earlier runs are known to their end now.
-    const std::lock_guard guard(replica_.impl_->mutex);
-    replica_.impl_->durable.raise(settled_through_);
-    replica_.impl_->cited.raise(settled_through_);
-  }
+  if (Status closed = close_epochs(); !closed) return tl::unexpected(closed.error());
   replica_.open_for_writes();
   replica_.impl_->wake();
   return report;

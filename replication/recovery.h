@@ -77,6 +77,7 @@ class Recovery {
   [[nodiscard]] Status fence(const std::vector<Prepare>& prepares);
   [[nodiscard]] Result<std::vector<Prepare>> open_prepares() const;
   [[nodiscard]] Status forget_backends();
+  [[nodiscard]] Status close_epochs();
   [[nodiscard]] Status write_oplog_time(Timestamp time);
   [[nodiscard]] Result<Timestamp> noted_oplog_time() const;
   // Entries since the noted time; nothing on a standalone or when the oplog was cut.

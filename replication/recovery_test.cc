@@ -92,6 +92,14 @@ TEST_F(RecoveryTest, InsertRemoveReplaceAndUnsetTravelAfterACrash) {
   EXPECT_EQ(oslo_.number(1, "a"), -1);
 }
 
+TEST_F(RecoveryTest, AStampThatCameToNothingIsStillKnownAfterTheNextCrash) {
+  crash_during(TestSite::setting(1, "a", number(2)), false);
+  paris_.set(1, "a", 3);  // names the dropped stamp among what it has seen
+  paris_.restart();
+  expect_equal(1);
+  EXPECT_EQ(oslo_.number(1, "a"), 3);
+}
+
 TEST_F(RecoveryTest, ACrashAfterSettleLosesNothing) {
   auto pending = paris_.begin(TestSite::setting(1, "a", number(2)));
   paris_.store(*pending);
