@@ -10,14 +10,15 @@
 // the origin whose turn it is waits.
 //
 // A document the store refuses (validator, unique key, size) is set aside: its row holds every
-// value ("detached"), the ledger its merged state, and the stream goes on. It is tried again when it
-// next changes and at start.
+// value ("detached"), the ledger its merged state, and the stream goes on. It is tried again when
+// it next changes and at start.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -29,6 +30,7 @@
 #include "replication/apply_intent.h"
 #include "replication/inbox.h"
 #include "replication/lock_table.h"
+#include "replication/outbox/batch.h"
 #include "replication/replica.h"
 #include "replication/store/store.h"
 
@@ -84,6 +86,9 @@ class Applier {
   [[nodiscard]] Status add_retries(Work& work);
   [[nodiscard]] Status read_rows(Work& work);
   [[nodiscard]] Status read_stored(Work& work);
+  [[nodiscard]] Result<int64_t> merge_into(Work& work, outbox::Batch& batch);
+  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const Work& work,
+                                                                   outbox::Batch& batch);
   [[nodiscard]] Status commit_intent(Work& work);
   [[nodiscard]] Result<StepOutcome> finish();
   [[nodiscard]] Status write_store();

@@ -20,9 +20,12 @@ void increment(TestSite& site, int id) {
   lock.add(document_lock_key(change.ns, change.id.view()), LockMode::kExclusive);
   site.locks.acquire_blocking(lock);
   Prepare prepare;
-  prepare.documents.push_back({change.ns, change.id, PreparedDocument::What::kUpdate,
+  prepare.documents.push_back({change.ns,
+                               change.id,
+                               PreparedDocument::What::kUpdate,
                                {{PreparedPath::Kind::kIncrement, {"n"}, bson::make_int32(1)}},
-                               false, ""});
+                               false,
+                               ""});
   auto write = site.replica->begin(std::move(prepare));
   ASSERT_TRUE(write.has_value());
   const auto before = site.mongod.document(change.ns, change.id);
@@ -72,15 +75,15 @@ TEST(ApplierThreads, NoIncrementIsLostBetweenWritersAppliersAndCollection) {
   }
   for (std::thread& writer : writers) writer.join();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!(paris.replica->applied() == oslo.replica->applied() &&
-           paris.status().open_writes + oslo.status().open_writes == 0 &&
-           paris.replica->applied().get(Origin{paris.replica->hello().site_id,
-                                               paris.replica->hello().epoch}) ==
-               paris.status().issued &&
-           oslo.replica->applied().get(Origin{oslo.replica->hello().site_id,
-                                              oslo.replica->hello().epoch}) ==
-               oslo.status().issued) &&
-         std::chrono::steady_clock::now() < deadline) {
+  while (
+      !(paris.replica->applied() == oslo.replica->applied() &&
+        paris.status().open_writes + oslo.status().open_writes == 0 &&
+        paris.replica->applied().get(
+            Origin{paris.replica->hello().site_id, paris.replica->hello().epoch}) ==
+            paris.status().issued &&
+        oslo.replica->applied().get(Origin{oslo.replica->hello().site_id,
+                                           oslo.replica->hello().epoch}) == oslo.status().issued) &&
+      std::chrono::steady_clock::now() < deadline) {
     std::this_thread::yield();
   }
   stop = true;

@@ -24,7 +24,8 @@ class Inbox {
  public:
   struct Item {
     Hlc through = 0;
-    std::shared_ptr<const Record> record;  // null: the promise that there is nothing up to `through`
+    std::shared_ptr<const Record>
+        record;  // null: the promise that there is nothing up to `through`
     size_t bytes = 0;
   };
   using Queues = std::map<Origin, std::deque<Item>>;
@@ -32,8 +33,8 @@ class Inbox {
   explicit Inbox(size_t bytes_max) : bytes_max_(bytes_max) {}
 
   // Appends what of `segment` lies beyond `applied` and what is queued. Errors: kCorrupt (records
-  // not as the segment says), kRefused (it starts beyond what is known: a gap), kUnavailable (full).
-  // Returns how many of its records were duplicates.
+  // not as the segment says), kRefused (it starts beyond what is known: a gap), kUnavailable
+  // (full). Returns how many of its records were duplicates.
   [[nodiscard]] Result<size_t> offer(Segment segment, Hlc applied);
   // Forgets what `applied` covers.
   void drop_applied(const VersionVector& applied);
@@ -59,7 +60,7 @@ struct DeliveryLimits {
 // What can be applied next, in an order that respects dependencies, and the vector after it.
 struct Delivery {
   std::vector<std::shared_ptr<const Record>> records;
-  VersionVector after;      // only the entries that move
+  VersionVector after;          // only the entries that move
   std::vector<Origin> refused;  // origins whose next record was ready, but `take` said no
 };
 

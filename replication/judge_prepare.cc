@@ -58,7 +58,8 @@ void add_present_value(DocumentChange& change, const std::string& stored, const 
 }
 
 // An increment that certainly happened: the base is what is there now less the delta.
-bool add_increment(DocumentChange& change, const std::string& stored, const PreparedPath& prepared) {
+bool add_increment(DocumentChange& change, const std::string& stored,
+                   const PreparedPath& prepared) {
   const auto now = value_at(stored, prepared.path);
   if (!now || !now->is_number() || !prepared.value.view().is_number()) return false;
   const bson::Sum before = bson::add(*now, bson::negate(prepared.value.view()).view());
@@ -180,8 +181,8 @@ Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& sto
 
 Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored) {
   const auto same = [&] {
-    return stored && bson::equal_unordered(bson::Document(*stored),
-                                           bson::Document(prepared.document));
+    return stored &&
+           bson::equal_unordered(bson::Document(*stored), bson::Document(prepared.document));
   };
   switch (prepared.what) {
     case What::kInsert:
@@ -216,9 +217,9 @@ Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
     if (!stored) return tl::unexpected(stored.error());
     Verdict verdict;
     if (recognisable) {
-      const auto entry =
-          std::find_if(oplog->begin(), oplog->end(),
-                       [&](const OplogWrite& write) { return is_of(write, prepare, prepared); });
+      const auto entry = std::find_if(oplog->begin(), oplog->end(), [&](const OplogWrite& write) {
+        return is_of(write, prepare, prepared);
+      });
       if (entry != oplog->end()) verdict = happened(prepared, *entry, stored->front());
     } else {
       verdict = in_doubt(prepared, stored->front());

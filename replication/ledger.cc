@@ -10,9 +10,7 @@ namespace {
 
 constexpr size_t kDotBytes = 32;
 
-std::string dot_bytes(const Dot& dot) {
-  return outbox::entry_key(dot.origin, dot.hlc);
-}
+std::string dot_bytes(const Dot& dot) { return outbox::entry_key(dot.origin, dot.hlc); }
 
 std::optional<Dot> parse_dot(std::string_view bytes) {
   if (bytes.size() != kDotBytes) return std::nullopt;
@@ -60,12 +58,18 @@ const char* reason_of(const merge::Loss& loss) {
 
 const char* loss_kind_text(merge::LossKind kind) {
   switch (kind) {
-    case merge::LossKind::kSetSet: return "set_set";
-    case merge::LossKind::kContainer: return "container";
-    case merge::LossKind::kDeleteUpdate: return "delete_update";
-    case merge::LossKind::kInsertInsert: return "insert_insert";
-    case merge::LossKind::kHiddenCounter: return "hidden_counter";
-    case merge::LossKind::kOverflow: return "overflow";
+    case merge::LossKind::kSetSet:
+      return "set_set";
+    case merge::LossKind::kContainer:
+      return "container";
+    case merge::LossKind::kDeleteUpdate:
+      return "delete_update";
+    case merge::LossKind::kInsertInsert:
+      return "insert_insert";
+    case merge::LossKind::kHiddenCounter:
+      return "hidden_counter";
+    case merge::LossKind::kOverflow:
+      return "overflow";
   }
   return "unknown";
 }
@@ -144,7 +148,8 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
   if (!id || !value || !time || time->type != bson::Type::kDate || !shape ||
       shape->type != bson::Type::kInt32 || !path || path->type != bson::Type::kArray || !loser ||
       !winner) {
-    return fail(ErrorCode::kCorrupt, "read ledger entry", "", "a field is missing or of wrong type");
+    return fail(ErrorCode::kCorrupt, "read ledger entry", "",
+                "a field is missing or of wrong type");
   }
   LedgerEntry entry;
   std::memcpy(&entry.time_ms, time->bytes.data(), sizeof entry.time_ms);

@@ -28,11 +28,7 @@ std::string encode_time(const Timestamp& time) {
 
 Recovery::Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
                    Store& store, RecoveryOptions options)
-    : replica_(replica),
-      log_(log),
-      commit_(commit),
-      store_(store),
-      options_(std::move(options)) {}
+    : replica_(replica), log_(log), commit_(commit), store_(store), options_(std::move(options)) {}
 
 void Recovery::warn(const std::string& text) const {
   if (options_.warn) options_.warn(text);
@@ -102,8 +98,9 @@ Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
   auto entries = store.oplog_since(*since, lsid_ids);
   if (entries) return Found(std::move(*entries));
   if (entries.error().code != ErrorCode::kNotFound) return tl::unexpected(entries.error());
-  warn("the oplog no longer reaches back to the last noted time; writes in doubt are settled by "
-       "adopting what the store shows");
+  warn(
+      "the oplog no longer reaches back to the last noted time; writes in doubt are settled by "
+      "adopting what the store shows");
   return Found();
 }
 
@@ -152,9 +149,15 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
     }
     settled_through_.raise(prepare.origin, prepare.hlc);
     switch (settled->how) {
-      case SettledPrepare::How::kHappened: ++report.happened; break;
-      case SettledPrepare::How::kAdopted: ++report.adopted; break;
-      case SettledPrepare::How::kDropped: ++report.dropped; break;
+      case SettledPrepare::How::kHappened:
+        ++report.happened;
+        break;
+      case SettledPrepare::How::kAdopted:
+        ++report.adopted;
+        break;
+      case SettledPrepare::How::kDropped:
+        ++report.dropped;
+        break;
     }
   }
   auto info = store_.info();
@@ -197,9 +200,8 @@ Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
   if (!entries) return tl::unexpected(entries.error());
   auto settled = judge_prepare(store, *prepare, *entries ? &**entries : nullptr);
   if (!settled) return tl::unexpected(settled.error());
-  const Status done = settled->changes.empty()
-                          ? replica_.drop(write)
-                          : replica_.settle(write, settled->changes, retries);
+  const Status done = settled->changes.empty() ? replica_.drop(write)
+                                               : replica_.settle(write, settled->changes, retries);
   if (!done) return tl::unexpected(done.error());
   return settled->how;
 }

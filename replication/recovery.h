@@ -1,8 +1,8 @@
 // After a crash: what was under way when the sidecar died, and how it ended.
 //
 // A command outlives the client that sent it, so first everything the dead process might still have
-// running in the store is killed (the fence). Then the interrupted apply batch is replayed, and each
-// prepare without a record is settled under its own stamp and dependencies, in stamp order:
+// running in the store is killed (the fence). Then the interrupted apply batch is replayed, and
+// each prepare without a record is settled under its own stamp and dependencies, in stamp order:
 //   replica set   the oplog says exactly which statements of the prepare happened; the values are
 //                 the store's present ones, since a write in doubt is the last on its document
 //   standalone    a literal assignment happened if the store shows its values; whatever else is in
@@ -65,9 +65,11 @@ class Recovery {
   // must not use that session or connection again. Kills what is left of it in the store, then
   // settles or drops the write; the caller has only to release the locks. `store` is the calling
   // thread's own. Errors: try again, with the locks held.
-  [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(
-      const LocalWrite& write, const std::string& lsid_id, const std::string& local_address,
-      const std::vector<RetryEntry>& retries, Store& store);
+  [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(const LocalWrite& write,
+                                                            const std::string& lsid_id,
+                                                            const std::string& local_address,
+                                                            const std::vector<RetryEntry>& retries,
+                                                            Store& store);
 
   // Replica sets: remembers from where a later recovery must read the oplog. Call now and then
   // (every half minute) from the thread of `store`; does nothing while older writes are open.
@@ -91,7 +93,8 @@ class Recovery {
   Store& store_;
   const RecoveryOptions options_;
   VersionVector settled_through_;  // of earlier epochs, over all calls of run()
-  // note_oplog_time: a time read earlier, good once every stamp up to `candidate_stamp_` is settled.
+  // note_oplog_time: a time read earlier, good once every stamp up to `candidate_stamp_` is
+  // settled.
   std::optional<Timestamp> candidate_;
   Hlc candidate_stamp_ = 0;
 };

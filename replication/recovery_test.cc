@@ -182,8 +182,8 @@ TEST_F(RecoveryTest, AWriteWhoseConnectionBrokeIsSettledWhileOthersGoOn) {
   auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
   paris_.store(*pending);
   paris_.mongod.add_running("", "127.0.0.1:6000");
-  auto how = paris_.recovery->settle_in_doubt(pending->write, "", "127.0.0.1:6000", {},
-                                              paris_.mongod);
+  auto how =
+      paris_.recovery->settle_in_doubt(pending->write, "", "127.0.0.1:6000", {}, paris_.mongod);
   ASSERT_TRUE(how.has_value()) << how.error().message();
   EXPECT_EQ(*how, SettledPrepare::How::kHappened);
   EXPECT_EQ(paris_.mongod.running(), 0u);
@@ -255,7 +255,8 @@ class JudgePrepare : public ::testing::Test {
     prepare_.session.txn_number = 7;
     prepare_.session.lsid.fill('s');
     prepare_.session.stmt_ids = {0};
-    prepare_.documents.push_back({kTestNs, number(1), PreparedDocument::What::kUpdate, {}, true, ""});
+    prepare_.documents.push_back(
+        {kTestNs, number(1), PreparedDocument::What::kUpdate, {}, true, ""});
   }
   OplogWrite update(const std::function<void(bson::Writer&)>& diff) {
     OplogWrite entry;
@@ -324,8 +325,8 @@ TEST_F(JudgePrepare, AnUpsertInDoubtIsAdoptedAsAnUpsertWhenItIsThere) {
 TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {
   bson::Writer writer;
   EXPECT_FALSE(oplog_update_paths(writer.int32("_id", 1).int32("a", 1).finish()).has_value());
-  EXPECT_FALSE(oplog_update_paths(writer.int32("$v", 3).open_document("diff").close().finish())
-                   .has_value());
+  EXPECT_FALSE(
+      oplog_update_paths(writer.int32("$v", 3).open_document("diff").close().finish()).has_value());
   writer.int32("$v", 2).open_document("diff").open_document("sin");
   writer.open_document("i").int32("x", 1).close().close().close();
   EXPECT_THAT(*oplog_update_paths(writer.finish()), ElementsAre(Path{"in", "x"}));

@@ -134,8 +134,8 @@ Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::L
   auto prepares = database.scan_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
 
-  Hlc start = std::max(hlc_from_ms(clock.wall_ms()),
-                       *bound ? parse_sortable(**bound).value_or(0) : Hlc{0});
+  Hlc start =
+      std::max(hlc_from_ms(clock.wall_ms()), *bound ? parse_sortable(**bound).value_or(0) : Hlc{0});
   for (const auto& [origin, hlc] : applied->entries()) start = std::max(start, hlc);
   for (const auto& [hlc, bytes] : *prepares) start = std::max(start, hlc);
   auto impl = std::make_shared<Impl>(std::move(options), database, commit, clock, self, start);
@@ -162,8 +162,9 @@ Status Replica::Impl::load() {
   ledger_entries = *count ? parse_sortable(**count).value_or(0) : 0;
   std::string cursor;
   do {
-    auto next = log.scan_rows(cursor, kRowsPerScan,
-                              [&](std::string_view, std::string_view, std::string_view) { ++rows; });
+    auto next =
+        log.scan_rows(cursor, kRowsPerScan,
+                      [&](std::string_view, std::string_view, std::string_view) { ++rows; });
     if (!next) return tl::unexpected(next.error());
     cursor = std::move(*next);
   } while (!cursor.empty());

@@ -26,9 +26,9 @@
 #include "config/clock.h"
 #include "config/result.h"
 #include "replication/change.h"
+#include "replication/lock_table.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/log_store.h"
-#include "replication/lock_table.h"
 #include "replication/prepare.h"
 #include "replication/record.h"
 #include "replication/site_hello.h"
@@ -48,8 +48,8 @@ struct ReplicaOptions {
   size_t inbox_bytes_max = 64 * 1024 * 1024;
 };
 
-// A retry entry makes one retryable statement one record: the key is lsid, txnNumber and stmtId, the
-// value what is needed to answer again. Opaque here.
+// A retry entry makes one retryable statement one record: the key is lsid, txnNumber and stmtId,
+// the value what is needed to answer again. Opaque here.
 struct RetryEntry {
   std::string key;
   std::string value;
@@ -84,13 +84,14 @@ struct ReplicaStatus {
   uint64_t outbox_bytes = 0;
   uint64_t inbox_records = 0;
   uint64_t inbox_bytes = 0;
-  uint64_t rows = 0;          // documents with metadata (estimate)
+  uint64_t rows = 0;  // documents with metadata (estimate)
   uint64_t ledger_entries = 0;
-  uint64_t not_applied = 0;   // documents set aside
-  uint64_t open_writes = 0;   // begun, not settled
+  uint64_t not_applied = 0;  // documents set aside
+  uint64_t open_writes = 0;  // begun, not settled
   int64_t oldest_open_write_ms = 0;
   std::optional<Error> fenced;
-  std::vector<std::string> held;  // origins held back and why (clock too far ahead, locked document)
+  std::vector<std::string>
+      held;  // origins held back and why (clock too far ahead, locked document)
   std::vector<PeerProgress> peers;
   uint64_t applied_records = 0;    // of peers, in this run; like the three below
   uint64_t duplicate_records = 0;  // offered again
@@ -113,8 +114,8 @@ class Replica {
   [[nodiscard]] Status admit() const;
   // Fills hlc and deps of `prepare`, writes it. Errors: as admit; nothing was written then.
   [[nodiscard]] Result<LocalWrite> begin(Prepare prepare);
-  // The write happened. Makes effects from the rows, writes record + rows + retry entries and removes
-  // the prepare, all in one batch. An error means the outbox is fenced: the caller must not
+  // The write happened. Makes effects from the rows, writes record + rows + retry entries and
+  // removes the prepare, all in one batch. An error means the outbox is fenced: the caller must not
   // acknowledge; recovery settles the prepare.
   [[nodiscard]] Status settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
                               const std::vector<RetryEntry>& retries);
@@ -135,12 +136,13 @@ class Replica {
   [[nodiscard]] Report report();
   // Latest reports of all members (own first), to be relayed.
   [[nodiscard]] std::vector<Report> reports();
-  // What a peer whose vector is `has` lacks, own and relayed, at most about bytes_max of records (at
-  // least one when there is any). Only published and durably applied records. Updates nothing.
+  // What a peer whose vector is `has` lacks, own and relayed, at most about bytes_max of records
+  // (at least one when there is any). Only published and durably applied records. Updates nothing.
   [[nodiscard]] Result<std::vector<Segment>> read_segments(const VersionVector& has,
                                                            size_t bytes_max) const;
   // Takes a peer's segments into the inbox; duplicates are dropped. kUnavailable when the inbox is
-  // full (ask again later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of us).
+  // full (ask again later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of
+  // us).
   [[nodiscard]] Status offer(std::vector<Segment> segments);
   void hear(const Report& report);
   // Who is behind a site id, told by the peer's hello: names for /status only.

@@ -7,9 +7,9 @@
 namespace outrigger {
 namespace {
 
-constexpr size_t kTruncateRecords = 20'000;  // a step
-constexpr size_t kTruncateBytes = 1u << 20;  // read at once
-constexpr size_t kRowsAtOnce = 64;           // locked together
+constexpr size_t kTruncateRecords = 20'000;       // a step
+constexpr size_t kTruncateBytes = 1u << 20;       // read at once
+constexpr size_t kRowsAtOnce = 64;                // locked together
 constexpr int64_t kRetryLifeMs = 35 * 60 * 1000;  // a server session lives 30 minutes
 constexpr int64_t kRetryCheckMs = 60 * 1000;
 
@@ -86,9 +86,9 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
       const std::lock_guard lock(mutex);
       floor.raise(origin, after);
       std::vector<LogMark>& marks = log_marks[origin];
-      marks.erase(marks.begin(),
-                  std::find_if(marks.begin(), marks.end(),
-                               [&](const LogMark& mark) { return mark.hlc >= after; }));
+      marks.erase(marks.begin(), std::find_if(marks.begin(), marks.end(), [&](const LogMark& mark) {
+                    return mark.hlc >= after;
+                  }));
     }
   }
   return {};
@@ -160,8 +160,8 @@ Status Replica::Impl::expire_retries(size_t count) {
   if (retry_cursor.empty() && now - retries_checked_ms < kRetryCheckMs) return {};
   retries_checked_ms = now;
   outbox::Batch batch;
-  auto next = log.scan_retries(
-      retry_cursor, count, [&](std::string_view key, std::string_view bytes) {
+  auto next =
+      log.scan_retries(retry_cursor, count, [&](std::string_view key, std::string_view bytes) {
         const auto written_ms = parse_sortable(bytes.substr(0, 8));
         if (!written_ms || static_cast<int64_t>(*written_ms) + kRetryLifeMs < now) {
           batch.remove_retry(key);

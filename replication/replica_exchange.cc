@@ -154,9 +154,10 @@ Status Replica::offer(std::vector<Segment> segments) {
     for (Segment& segment : segments) {
       if (segment.origin == impl_->self) {
         if (segment.through > impl_->hlc.issued()) {
-          result = fail(ErrorCode::kRefused, "take segment", to_text(segment.origin),
-                        "it holds stamps of this very process that it never issued",
-                        "two copies of this site are running: stop one and give it an empty data_dir");
+          result =
+              fail(ErrorCode::kRefused, "take segment", to_text(segment.origin),
+                   "it holds stamps of this very process that it never issued",
+                   "two copies of this site are running: stop one and give it an empty data_dir");
           break;
         }
         impl_->duplicate_records += segment.records.size();

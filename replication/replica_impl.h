@@ -1,4 +1,5 @@
-// The inside of Replica, shared by its own files, the applier and recovery; nobody else includes it.
+// The inside of Replica, shared by its own files, the applier and recovery; nobody else includes
+// it.
 //
 // One mutex guards everything that must be read or changed together: clock and vectors (a stamp and
 // its dependencies are one reading), the writes under way, the inbox, stability. It is never held
@@ -6,7 +7,8 @@
 //
 // Two vectors. `cited`: what local writes name as seen; it moves as soon as an apply batch's rows
 // are durable, before its values are in the store (the documents are locked until then). `durable`:
-// what is also in the store; the only one reported. Our own entry in `durable` is what is published.
+// what is also in the store; the only one reported. Our own entry in `durable` is what is
+// published.
 #pragma once
 
 #include <atomic>
@@ -62,7 +64,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   void wake();
   // Under mutex: moves our own entry of `durable`; true if it moved.
   bool raise_published();
-  [[nodiscard]] VersionVector issued() const;        // under mutex: of reports
+  [[nodiscard]] VersionVector issued() const;           // under mutex: of reports
   [[nodiscard]] VersionVector delivery_vector() const;  // under mutex: what deps are checked with
   void mark_log(const Origin& origin, Hlc hlc, size_t bytes);  // under mutex
 
@@ -72,8 +74,8 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   struct Settled {
     outbox::Batch batch;
     bool wrote = false;
-    size_t bytes = 0;          // of the record
-    int64_t rows = 0;          // more rows than before
+    size_t bytes = 0;                   // of the record
+    int64_t rows = 0;                   // more rows than before
     std::vector<std::string> detached;  // row keys of documents set aside that changed
   };
   [[nodiscard]] Result<Settled> make_batch(const Dot& dot, const VersionVector& deps, Hlc closed,

@@ -50,11 +50,21 @@ PreparedDocument prepared_of(const DocumentChange& change) {
   prepared.id = change.id;
   prepared.document = change.document;
   switch (change.kind) {
-    case DocumentChange::Kind::kInsert: prepared.what = PreparedDocument::What::kInsert; break;
-    case DocumentChange::Kind::kUpsert: prepared.what = PreparedDocument::What::kUpsert; break;
-    case DocumentChange::Kind::kReplace: prepared.what = PreparedDocument::What::kReplace; break;
-    case DocumentChange::Kind::kRemove: prepared.what = PreparedDocument::What::kRemove; break;
-    case DocumentChange::Kind::kUpdate: prepared.what = PreparedDocument::What::kUpdate; break;
+    case DocumentChange::Kind::kInsert:
+      prepared.what = PreparedDocument::What::kInsert;
+      break;
+    case DocumentChange::Kind::kUpsert:
+      prepared.what = PreparedDocument::What::kUpsert;
+      break;
+    case DocumentChange::Kind::kReplace:
+      prepared.what = PreparedDocument::What::kReplace;
+      break;
+    case DocumentChange::Kind::kRemove:
+      prepared.what = PreparedDocument::What::kRemove;
+      break;
+    case DocumentChange::Kind::kUpdate:
+      prepared.what = PreparedDocument::What::kUpdate;
+      break;
   }
   for (const PathChange& path : change.changes) {
     prepared.paths.push_back(

@@ -116,13 +116,19 @@ class World {
     if (!document) return TestSite::inserting(id, {{"a", value()}, {"n", value()}});
     const char* field = pick(2) == 0 ? "a" : "b";
     switch (pick(8)) {
-      case 0: return TestSite::removing(id);
-      case 1: return TestSite::replacing(id, {{"b", value()}, {"n", value()}});
-      case 2: return TestSite::unsetting(id, field);
-      case 3: return TestSite::setting(id, "n", value());
+      case 0:
+        return TestSite::removing(id);
+      case 1:
+        return TestSite::replacing(id, {{"b", value()}, {"n", value()}});
+      case 2:
+        return TestSite::unsetting(id, field);
+      case 3:
+        return TestSite::setting(id, "n", value());
       case 4:
-      case 5: return TestSite::incrementing(id, "n", 1 + static_cast<int>(pick(9)));
-      default: return TestSite::setting(id, field, value());
+      case 5:
+        return TestSite::incrementing(id, "n", 1 + static_cast<int>(pick(9)));
+      default:
+        return TestSite::setting(id, field, value());
     }
   }
 

@@ -130,8 +130,7 @@ Status Replica::settle(const LocalWrite& write, const std::vector<DocumentChange
     OUTRIGGER_ASSERT(impl.open.count(write.hlc) == 1);
     closed = impl.stability.own_closed();
   }
-  auto settled =
-      impl.make_batch(Dot{write.hlc, impl.self}, write.deps, closed, changes, retries);
+  auto settled = impl.make_batch(Dot{write.hlc, impl.self}, write.deps, closed, changes, retries);
   if (!settled) return tl::unexpected(settled.error());
   settled->batch.remove_prepare(write.hlc);
   if (Status written = impl.log.write(std::move(settled->batch)); !written) return written;

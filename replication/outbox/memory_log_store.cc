@@ -84,8 +84,8 @@ Result<LogStore::Bytes> MemoryLogStore::ledger(std::string_view key) const {
   return get(Family::kLedger, key);
 }
 
-Result<LogStore::Entries> MemoryLogStore::read_entries(const Origin& origin, Hlc after,
-                                                       Hlc through, size_t bytes_max) const {
+Result<LogStore::Entries> MemoryLogStore::read_entries(const Origin& origin, Hlc after, Hlc through,
+                                                       size_t bytes_max) const {
   const std::lock_guard lock(mutex_);
   const Table& entries = table(Family::kEntries);
   const auto end = entries.upper_bound(entry_key(origin, through));
