@@ -184,7 +184,8 @@ net::Task<bool> PeerManager::dial_once(Site& site) {
   // The other side's link may have been opened meanwhile; then this one is not needed.
   if (site.open != nullptr) co_return true;
   PeerEnd end = co_await converse(std::move(*stream), site.name, std::move(names));
-  co_return end.was_open && end.open_ms >= kProvenMs;
+  const bool proven = end.was_open && end.open_ms >= kProvenMs;
+  co_return proven;
 }
 
 net::Task<Result<std::unique_ptr<net::Stream>>> PeerManager::connect(std::string address) {

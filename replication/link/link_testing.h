@@ -1,7 +1,11 @@
 // For the tests of this folder and of proxy/peer: sites, records and two links joined by hand.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,6 +87,83 @@ struct End {
   void keep(std::vector<LinkEvent> more) {
     for (LinkEvent& event : more) events.push_back(std::move(event));
   }
+};
+
+inline const Origin kOslo{site_id(1), 7};
+
+inline std::string noise(uint32_t seed, size_t size) {
+  std::mt19937 random(seed);
+  std::string text;
+  while (text.size() < size) text.push_back(static_cast<char>('a' + random() % 26));
+  return text;
+}
+
+inline std::string frame(MessageType type, std::string_view payload, uint8_t flags = 0) {
+  std::string bytes;
+  write_frame(bytes, static_cast<uint8_t>(type), flags, payload);
+  return bytes;
+}
+
+// oslo dials paris; bytes go across only when told to.
+class LinkTest : public ::testing::Test {
+ protected:
+  LinkTest() {
+    oslo_.hello = hello_of("oslo", 1);
+    oslo_.expected.dialled_site = "paris";
+    oslo_.options.dialled = true;
+    paris_.hello = hello_of("paris", 2);
+  }
+
+  void open() {
+    oslo_.open(now_);
+    paris_.open(now_);
+  }
+  // Until both are quiet; each transfer is cut into pieces of at most `piece_max` bytes.
+  void exchange(size_t piece_max = SIZE_MAX) {
+    while (oslo_.link->has_output() || paris_.link->has_output()) {
+      move(oslo_, paris_, piece_max);
+      move(paris_, oslo_, piece_max);
+    }
+  }
+  void move(End& from, End& to, size_t piece_max = SIZE_MAX) {
+    std::string bytes = from.link->take_output();
+    for (std::string_view left = bytes; !left.empty();) {
+      size_t size = piece_max == SIZE_MAX ? left.size() : 1 + random_() % piece_max;
+      size = std::min(size, left.size());
+      to.receive(left.substr(0, size), now_);
+      left.remove_prefix(size);
+    }
+  }
+  void establish() {
+    open();
+    exchange();
+    ASSERT_TRUE(oslo_.link->established() && paris_.link->established());
+  }
+  // Time passes in steps of 250 ms; bytes go across unless the line is cut.
+  void pass(int64_t ms, bool cut = false) {
+    for (int64_t step = 0; step < ms; step += 250) {
+      now_ += 250;
+      oslo_.tick(now_);
+      paris_.tick(now_);
+      if (!cut) exchange();
+    }
+  }
+  size_t send(End& from, Hlc hlc, const std::string& text) {
+    Result<size_t> sent = from.link->send_batch(segments_of(kOslo, hlc, text));
+    EXPECT_TRUE(sent.has_value());
+    return sent.value_or(0);
+  }
+  // What a hostile oslo sends to paris on an open link, and what paris says of it.
+  std::string paris_says_to(const std::string& bytes) {
+    paris_.receive(bytes, now_);
+    std::vector<Closed> closed = paris_.all<Closed>();
+    return closed.empty() ? "nothing" : closed[0].text;
+  }
+
+  int64_t now_ = 1'000'000;
+  std::mt19937 random_{42};
+  End oslo_;
+  End paris_;
 };
 
 }  // namespace outrigger::link::testing
