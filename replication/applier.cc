@@ -295,6 +295,7 @@ void Applier::pause(std::chrono::milliseconds time) {
 void Applier::run() {
   using SteadyClock = std::chrono::steady_clock;
   auto collect_at = SteadyClock::now();
+  auto housekeeping_at = SteadyClock::now();
   std::chrono::milliseconds back_off = options_.retry_min;
   while (true) {
     {
@@ -308,6 +309,10 @@ void Applier::run() {
         if (options_.warn) options_.warn("collecting: " + collected.error().message());
       }
       collect_at = SteadyClock::now() + options_.collect_every;
+    }
+    if (options_.housekeeping && SteadyClock::now() >= housekeeping_at) {
+      options_.housekeeping();
+      housekeeping_at = SteadyClock::now() + options_.housekeeping_every;
     }
     if (!outcome || *outcome == StepOutcome::kTrouble) {
       if (!outcome) (void)trouble(outcome.error());

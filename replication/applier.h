@@ -45,6 +45,10 @@ struct ApplierOptions {
   std::chrono::milliseconds collect_every{1000};
   size_t collect_documents = 20'000;
   std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
+  // Called on the runner's thread now and then: for what else needs this thread's store, such as
+  // Recovery::note_oplog_time.
+  std::function<void()> housekeeping;
+  std::chrono::milliseconds housekeeping_every{30'000};
 };
 
 enum class StepOutcome : uint8_t {

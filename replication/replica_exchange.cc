@@ -266,12 +266,25 @@ ReplicaStatus Replica::status() const {
     if (impl.hlc.wall_is_behind()) {
       status.held.emplace_back("our own wall clock is far behind the stamps already issued");
     }
-    for (const Report& report : impl.stability.latest()) {
-      status.peers.push_back(impl.progress_of(report.site, report.vector));
-    }
+    impl.list_peers(status);
   }
   impl.fill_ages(status);
   return status;
+}
+
+// Every other member, also one that has not been heard of in this run.
+void Replica::Impl::list_peers(ReplicaStatus& status) const {
+  std::set<std::string> missing(options.members.begin(), options.members.end());
+  missing.erase(options.site);
+  for (const Report& report : stability.latest()) {
+    status.peers.push_back(progress_of(report.site, report.vector));
+    missing.erase(status.peers.back().site);
+  }
+  for (const std::string& name : missing) {
+    if (status.peers.size() + 1 >= options.members.size()) break;  // heard, but not introduced
+    status.peers.push_back(progress_of(SiteId{}, {}));
+    status.peers.back().site = name;
+  }
 }
 
 // Without the mutex: reads the log.

@@ -89,6 +89,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
 
   // ---- replica_exchange.cc
   [[nodiscard]] PeerProgress progress_of(const SiteId& site, const VersionVector& acked) const;
+  void list_peers(ReplicaStatus& status) const;  // under mutex
   void fill_ages(ReplicaStatus& status) const;
 
   // ---- replica_collect.cc
@@ -131,7 +132,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   uint64_t duplicate_records = 0;
   std::map<std::string, uint64_t> conflicts;
 
-  std::mutex wakers_mutex;
+  std::recursive_mutex wakers_mutex;          // a waker may call the replica, and wake again
   std::vector<std::function<void()>> wakers;  // under wakers_mutex
   std::function<void()> arrived;              // under wakers_mutex: the inbox has something new
 

@@ -295,6 +295,9 @@ TEST_F(ReplicaOnDiskTest, RetryEntriesAnswerAgainAndExpire) {
 }
 
 TEST_F(ReplicaTest, PeersProgressIsInTheStatus) {
+  ASSERT_EQ(paris_.status().peers.size(), 1u);
+  EXPECT_EQ(paris_.status().peers[0].site, "oslo");
+  EXPECT_EQ(paris_.status().peers[0].last_heard_ms, 0);
   exchange(paris_, oslo_);
   paris_.replica->introduce(oslo_.replica->hello());
   for (int i = 0; i < 5; ++i) paris_.insert(i, {});

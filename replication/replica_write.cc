@@ -70,9 +70,8 @@ Result<LocalWrite> Replica::begin(Prepare prepare) {
   outbox::Batch batch;
   batch.put_prepare(write.hlc, encode_prepare(prepare));
   if (Status written = impl_->log.write(std::move(batch)); !written) {
-    // The log is fenced now, so nothing is published past this stamp before it is read anew.
-    const std::lock_guard lock(impl_->mutex);
-    impl_->open.erase(write.hlc);
+    // Whether the prepare is on disk is not known, so the stamp goes on holding back publication;
+    // the recovery of the next start settles it.
     return tl::unexpected(written.error());
   }
   return write;
