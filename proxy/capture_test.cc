@@ -232,7 +232,7 @@ TEST(UpdateShape, NarrowingKeepsTheWholeFilter) {
 
 TEST(Runs, TheCommandCarriesTheSessionItIsPreparedUnder) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
-  const Run run = run_of(sent->command);
+  const outrigger::Run run = run_of(sent->command);
   RunSession session;
   session.lsid[0] = 7;
   session.txn_number = 3;
@@ -274,7 +274,7 @@ TEST(Runs, AnOrderedRunStopsAtItsFirstError) {
 
 TEST(Runs, AnEqualSetIsAWriteUnlessThePolicySaysOtherwise) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
-  const Run run = run_of(sent->command);
+  const outrigger::Run run = run_of(sent->command);
   EXPECT_EQ(changes(run, reply_body(1, 0)).size(), 1u);
   EXPECT_EQ(changes(run, reply_body(1, 0), {}, {}, false).size(), 0u);
   EXPECT_EQ(changes(run, reply_body(0, 0)).size(), 0u);
@@ -309,7 +309,7 @@ TEST(Runs, AnUpsertThatInsertedIsANewDocument) {
 TEST(Runs, WhenSomeDidNotMatchTheImagesTellWhich) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1)),
                                                 update_statement(by_id(2), op("$set", "a", 1))});
-  const Run run = run_of(sent->command);
+  const outrigger::Run run = run_of(sent->command);
   const std::string reply = reply_body(1, 1);
   EXPECT_TRUE(must_look_again(run, read_run_reply(CommandKind::kUpdate, Document(reply))));
   const auto found = changes(run, reply, {}, {{key_of(2), by_id(2)}});
@@ -334,10 +334,10 @@ TEST(Replies, SeveralRunsAddUpInTheAppsOwnIndexes) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1)),
                                                 update_statement(by_id(2), op("$set", "a", 1))});
   ReplyBuilder builder(sent->command);
-  Run all = run_of(sent->command);
-  Run second = all;
+  outrigger::Run all = run_of(sent->command);
+  outrigger::Run second = all;
   second.items.erase(second.items.begin());
-  Run first = all;
+  outrigger::Run first = all;
   first.items.pop_back();
   const std::string ok = reply_body(1, 1);
   const std::string error = reply_body(0, 0, [](Writer& w) {
@@ -354,7 +354,7 @@ TEST(Replies, SeveralRunsAddUpInTheAppsOwnIndexes) {
 
 TEST(Replies, ARememberedRunAnswersARetryAlike) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
-  const Run run = run_of(sent->command);
+  const outrigger::Run run = run_of(sent->command);
   const std::string ok = reply_body(1, 1);
   const std::string kept = remember(run, read_run_reply(CommandKind::kUpdate, Document(ok)));
   ReplyBuilder builder(sent->command);

@@ -27,7 +27,8 @@ struct Step {
 using StepPointer = std::shared_ptr<Step>;
 
 // libuv's request holds a reference of its own until its callback has run.
-void hand_to_uv(const StepPointer& step, uv_req_t& request) {
+template <typename Request>
+void hand_to_uv(const StepPointer& step, Request& request) {
   request.data = new StepPointer(step);
 }
 
@@ -101,7 +102,7 @@ class Dialer {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     const std::string port = std::to_string(address_.port);
-    hand_to_uv(step, reinterpret_cast<uv_req_t&>(step->request));
+    hand_to_uv(step, step->request.resolve);
     int status = uv_getaddrinfo(loop_.uv(), &step->request.resolve, on_resolved,
                                 address_.host.c_str(), port.c_str(), &hints);
     if (status < 0) {
@@ -119,7 +120,7 @@ class Dialer {
   Task<Result<std::unique_ptr<Stream>>> try_one(const sockaddr_storage* name) {
     auto* core = new UvStream::Core(loop_, address_.is_unix());
     const auto step = std::make_shared<Step>(loop_);
-    hand_to_uv(step, reinterpret_cast<uv_req_t&>(step->request));
+    hand_to_uv(step, step->request.connect);
     int status = 0;
     if (address_.is_unix()) {
       uv_pipe_connect(&step->request.connect, &core->handle.pipe, address_.path.c_str(),
