@@ -29,7 +29,7 @@ void for_each_seed(uint64_t count, const Check& check) {
 TEST(MergeWorld, SitesAgreeAndStableDocumentsCostNothing) {
   uint64_t drops = 0;
   uint64_t records = 0;
-  for_each_seed(1500, [&](uint64_t seed) {
+  for_each_seed(3000, [&](uint64_t seed) {
     World world(seed, {});
     EXPECT_EQ(world.run(), "");
     drops += world.drops();
@@ -39,7 +39,7 @@ TEST(MergeWorld, SitesAgreeAndStableDocumentsCostNothing) {
 }
 
 TEST(MergeWorld, ForgettingChangesNoDocument) {
-  for_each_seed(300, [](uint64_t seed) {
+  for_each_seed(500, [](uint64_t seed) {
     World forgetting(seed, {});
     World remembering(seed, {.collect = false});
     ASSERT_EQ(forgetting.run(), "");
@@ -56,7 +56,7 @@ TEST(MergeWorld, ForgettingChangesNoDocument) {
 }
 
 TEST(MergeWorld, EveryIncrementCountsOnce) {
-  for_each_seed(400, [](uint64_t seed) {
+  for_each_seed(800, [](uint64_t seed) {
     World world(seed, {.add_only = true});
     ASSERT_EQ(world.run(), "");
     for (const auto& [id, document] : world.documents()) {
