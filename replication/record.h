@@ -12,7 +12,8 @@ namespace outrigger {
 struct Record {
   Origin origin;
   Hlc hlc = 0;
-  VersionVector deps;  // what the author had applied, its own earlier stamps included (origin: hlc - 1)
+  VersionVector
+      deps;  // what the author had applied, its own earlier stamps included (origin: hlc - 1)
   std::vector<DocumentEffects> documents;
   [[nodiscard]] Dot dot() const { return Dot{hlc, origin}; }
   friend bool operator==(const Record&, const Record&) = default;

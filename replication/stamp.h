@@ -20,7 +20,9 @@ inline constexpr Hlc kHlcMax = UINT64_MAX;
 [[nodiscard]] constexpr Hlc hlc_from_ms(int64_t wall_ms) {
   return wall_ms <= 0 ? 0 : static_cast<Hlc>(wall_ms) << kHlcCounterBits;
 }
-[[nodiscard]] constexpr int64_t hlc_ms(Hlc hlc) { return static_cast<int64_t>(hlc >> kHlcCounterBits); }
+[[nodiscard]] constexpr int64_t hlc_ms(Hlc hlc) {
+  return static_cast<int64_t>(hlc >> kHlcCounterBits);
+}
 
 using SiteId = std::array<uint8_t, 16>;
 

@@ -20,7 +20,9 @@ class VersionVector {
   void raise(const VersionVector& other);  // entry-wise maximum
   void erase(const Origin& origin);
   // Does "everything up to get(dot.origin)" include this commit? Stamp zero is always covered.
-  [[nodiscard]] bool covers(const Dot& dot) const { return dot.is_zero() || get(dot.origin) >= dot.hlc; }
+  [[nodiscard]] bool covers(const Dot& dot) const {
+    return dot.is_zero() || get(dot.origin) >= dot.hlc;
+  }
   // Is every entry of `other` at or below ours?
   [[nodiscard]] bool includes(const VersionVector& other) const;
   // Entry-wise minimum; an origin missing on either side is missing in the result.

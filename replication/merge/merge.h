@@ -6,11 +6,11 @@
 // concurrent update and spares a concurrent re-insert; two births live side by side until both are
 // stable.
 //
-// Values stay in the store. What is remembered of a document is its *row*: stamps of what is not yet
-// stable, counter entries and the few values the document does not show. A state is *sparse* when it
-// was loaded from a row alone (Content::kShown stands for "what the document shows here") and *full*
-// after `fill` with the document. A field without a stamp of its own carries that of the nearest
-// assigned container above it (same commit), else stamp zero. strip(fill(row, doc)) == row.
+// Values stay in the store. What is remembered of a document is its *row*: stamps of what is not
+// yet stable, counter entries and the few values the document does not show. A state is *sparse*
+// when it was loaded from a row alone (Content::kShown stands for "what the document shows here")
+// and *full* after `fill` with the document. A field without a stamp of its own carries that of the
+// nearest assigned container above it (same commit), else stamp zero. strip(fill(row, doc)) == row.
 //
 // Pure: no clock, no disk, no store.
 #pragma once
@@ -45,13 +45,14 @@ struct Register {
 struct Body {
   std::map<Path, Register> registers;
   std::map<Path, std::vector<CounterEntry>> counters;  // sorted by first dot; a path with entries
-                                                       // always has an explicit (not kShown) register
-                                                       // unless its base is absent
+                                                       // always has an explicit (not kShown)
+                                                       // register unless its base is absent
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
 };
 
 struct Incarnation {
-  std::vector<Dot> births;  // sorted; more than one after stable births joined. Zero dot: from before
+  std::vector<Dot>
+      births;  // sorted; more than one after stable births joined. Zero dot: from before
   Body body;
 };
 
@@ -64,10 +65,10 @@ struct DocumentState {
 };
 
 enum class LossKind : uint8_t {
-  kSetSet = 1,        // two values for one path
-  kContainer = 2,     // a field lost to a newer whole value above it, or a whole value to fields
-  kDeleteUpdate = 3,  // an update lost to a delete that had not seen it
-  kInsertInsert = 4,  // two inserts of one _id; fields of the earlier
+  kSetSet = 1,         // two values for one path
+  kContainer = 2,      // a field lost to a newer whole value above it, or a whole value to fields
+  kDeleteUpdate = 3,   // an update lost to a delete that had not seen it
+  kInsertInsert = 4,   // two inserts of one _id; fields of the earlier
   kHiddenCounter = 5,  // increments hidden under a value that is not a number
   kOverflow = 6,       // a sum left the int64 range and was clamped
 };
@@ -75,9 +76,9 @@ enum class LossKind : uint8_t {
 // A value that lost, with what beat it. Order-independent: every site that sees both reports it.
 struct Loss {
   LossKind kind = LossKind::kSetSet;
-  Path path;                                // where; empty: the whole document
-  Shape shape = Shape::kValue;              // what lost: a value, a document or an unset
-  bson::OwnedValue value;                   // for kDocument: the document's bytes
+  Path path;                    // where; empty: the whole document
+  Shape shape = Shape::kValue;  // what lost: a value, a document or an unset
+  bson::OwnedValue value;       // for kDocument: the document's bytes
   Dot loser;
   Dot winner;
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
@@ -99,15 +100,16 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document);
 
 // ---- effects of a local write, from a row alone (sparse state) or a full one
 struct LocalContext {
-  Dot dot;        // of this write
-  Hlc closed = 0; // own closed bound: entries at or below it are never extended
+  Dot dot;         // of this write
+  Hlc closed = 0;  // own closed bound: entries at or below it are never extended
 };
-[[nodiscard]] DocumentEffects local_effects(const DocumentState& state, const DocumentChange& change,
+[[nodiscard]] DocumentEffects local_effects(const DocumentState& state,
+                                            const DocumentChange& change,
                                             const LocalContext& context);
 // May an increment at `path` be recorded without an image of the document (base already explicit)?
 [[nodiscard]] bool base_known(const DocumentState& state, const Path& path);
-// Applies a local write's effects to the sparse (or full) state it was made from. `change` gives the
-// values counters start from. The result is what the row must hold after the write.
+// Applies a local write's effects to the sparse (or full) state it was made from. `change` gives
+// the values counters start from. The result is what the row must hold after the write.
 void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
                  const LocalContext& context);
 
