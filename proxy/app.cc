@@ -12,6 +12,7 @@ namespace outrigger {
 namespace {
 
 constexpr int64_t kTickMs = 1'000;
+constexpr int32_t kWireVersionMajorityDefault = 13;  // 5.0
 constexpr int64_t kDrainMs = 10'000;
 constexpr auto kStoreSlice = std::chrono::milliseconds(2'000);
 

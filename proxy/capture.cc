@@ -23,7 +23,10 @@ void append_big_endian(std::string& out, uint64_t value, int bytes) {
 
 // The run says what the app's own message says: it can go out as it came.
 bool says_the_same(const Run& run, const WriteCommand& command) {
-  if (run.items.size() != command.statements.size() || command.unacknowledged) return false;
+  if (run.items.size() != command.statements.size() || command.unacknowledged ||
+      !waits_for_journal(command, run.default_journals)) {
+    return false;
+  }
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
            !item.simple_collation && !item.statement->multi;
@@ -175,9 +178,15 @@ static bool is_alone(const RunItem& item) {
   return item.upsert || item.narrows_further || item.needs_before;
 }
 
-Run Capture::gather(size_t first) {
+Run Capture::new_run() const {
   Run run;
   run.command = command_;
+  run.default_journals = context_.default_journals;
+  return run;
+}
+
+Run Capture::gather(size_t first) {
+  Run run = new_run();
   std::set<std::string> keys;
   size_t bytes = 0;
   for (size_t i = first; i < command_->statements.size(); ++i) {

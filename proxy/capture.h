@@ -56,6 +56,7 @@ class Capture {
   net::Task<Answer> run_statements();
   [[nodiscard]] bool remembered(const Statement& statement, ReplyBuilder& reply);
   [[nodiscard]] std::optional<RunItem> direct_item(const Statement& statement);
+  [[nodiscard]] Run new_run() const;
   [[nodiscard]] Run gather(size_t first);
   net::Task<Answer> finish(ReplyBuilder& reply);
 

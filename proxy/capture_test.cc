@@ -252,6 +252,29 @@ TEST(Runs, UnacknowledgedWritesAreSentAcknowledged) {
   EXPECT_EQ(parsed->body.find("writeConcern")->as_document().find("w")->as_int32(), 1);
 }
 
+TEST(Runs, WritesWaitForTheJournalWhateverTheAppAsksFor) {
+  const auto concern_of = [](const testing::Fill& concern, bool default_journals) {
+    const auto sent = send(CommandKind::kInsert, {by_id(1)}, concern);
+    outrigger::Run run = run_of(sent->command);
+    run.default_journals = default_journals;
+    const std::string message = build_run_message(run, {}, 1);
+    const auto parsed = wire::parse_op_msg(message);
+    const auto found = parsed->body.find("writeConcern");
+    return found ? bson::to_json(found->as_document()) : std::string("none");
+  };
+  const auto nothing = [](Writer&) {};
+  const auto one = [](Writer& w) {
+    w.open_document("writeConcern").int32("w", 1).int32("wtimeout", 5).close();
+  };
+  const auto majority = [](Writer& w) {
+    w.open_document("writeConcern").string("w", "majority").close();
+  };
+  EXPECT_EQ(concern_of(nothing, true), "none");
+  EXPECT_EQ(concern_of(nothing, false), R"({"w": 1, "j": true})");
+  EXPECT_EQ(concern_of(one, true), R"({"w": 1, "wtimeout": 5, "j": true})");
+  EXPECT_EQ(concern_of(majority, false), R"({"w": "majority"})");
+}
+
 TEST(Runs, InsertsTheStoreRefusedAreNotChanges) {
   const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)},
                          [](Writer& w) { w.boolean("ordered", false); });

@@ -43,9 +43,10 @@ struct ProxyContext {
   Clock& clock;
   ProxyMetrics& metrics;
   Logger log;
-  std::string advertise;   // "host:port" drivers are told
-  std::string backend;     // "host:port" of the local mongod
-  bool retryable = false;  // the store is a replica set: sessions may number their writes
+  std::string advertise;          // "host:port" drivers are told
+  std::string backend;            // "host:port" of the local mongod
+  bool retryable = false;         // the store is a replica set: sessions may number their writes
+  bool default_journals = false;  // without a write concern the store waits for its journal
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.
   std::function<Status(Store&, const LocalWrite&, const std::string& lsid,

@@ -158,8 +158,7 @@ net::Task<Capture::End> Capture::execute_one(const Statement& statement, ReplyBu
     if (ids->empty()) {
       end = co_await insert_by_upsert(statement, tried);
     } else {
-      Run run;
-      run.command = command_;
+      Run run = new_run();
       run.items.push_back(narrowed_item(statement, std::move(ids->front())));
       end = co_await execute(run, tried);
     }
@@ -186,8 +185,7 @@ net::Task<Capture::End> Capture::insert_by_upsert(const Statement& statement, Re
   item.upsert_changed = false;
   item.needs_after = true;
   item.needs_before = false;
-  Run run;
-  run.command = command_;
+  Run run = new_run();
   run.items.push_back(std::move(item));
   const End end = co_await execute(run, reply);
   // Another writer was first: it has the unique key now, so the filter will find it.
@@ -197,8 +195,7 @@ net::Task<Capture::End> Capture::insert_by_upsert(const Statement& statement, Re
 
 // Lets the store judge a statement that can match nothing: its own error, or its own "n: 0".
 net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder& reply) {
-  Run run;
-  run.command = command_;
+  Run run = new_run();
   bson::OwnedValue nothing(bson::Type::kObjectId, fresh_object_id());
   RunItem item = narrowed_item(statement, std::move(nothing));
   item.simple_collation = false;
@@ -264,8 +261,7 @@ net::Task<Capture::End> Capture::execute_chunk(const Statement& statement,
   }
   size_t next = 0;
   while (still && next < still->size() && end != End::kBroken) {
-    Run run;
-    run.command = command_;
+    Run run = new_run();
     while (next < still->size()) {
       RunItem item = narrowed_item(statement, std::move((*still)[next]));
       const bool alone = item.needs_before;

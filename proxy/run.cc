@@ -42,15 +42,24 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
   if (session.txn_number) out.int64("txnNumber", *session.txn_number);
 }
 
-// An unacknowledged write is sent as an acknowledged one: what it did must be known.
-void write_concern(bson::Writer& out, const WriteCommand& command) {
-  const auto concern = command.body.find("writeConcern");
-  if (!concern) return;
-  if (command.unacknowledged) {
-    out.open_document("writeConcern").int32("w", 1).close();
-  } else {
-    out.value("writeConcern", *concern);
+// An unacknowledged write is sent as an acknowledged one: what it did must be known. And a write
+// that mongod answers before it is journaled can be lost by mongod's crash after its record has
+// reached the peers: it is made to wait for the journal.
+void write_concern(bson::Writer& out, const Run& run) {
+  const auto concern = run.command->body.find("writeConcern");
+  if (waits_for_journal(*run.command, run.default_journals)) {
+    if (concern) out.value("writeConcern", *concern);
+    return;
   }
+  out.open_document("writeConcern");
+  if (!concern || run.command->unacknowledged || concern->type != Type::kDocument) {
+    out.int32("w", 1);
+  } else {
+    for (const Element& field : concern->as_document()) {
+      if (field.name != "j") out.element(field);
+    }
+  }
+  out.boolean("j", true).close();
 }
 
 std::string statement_bytes(const RunItem& item, bool probe) {
@@ -132,6 +141,17 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
 
 }  // namespace
 
+bool waits_for_journal(const WriteCommand& command, bool default_journals) {
+  const auto concern = command.body.find("writeConcern");
+  if (!concern || concern->type != Type::kDocument || concern->as_document().empty()) {
+    return default_journals;
+  }
+  const auto w = concern->as_document().find("w");
+  const auto j = concern->as_document().find("j");
+  if (j) return j->truthy();
+  return w && w->type == Type::kString && w->as_string() == "majority";
+}
+
 std::string build_run_message(const Run& run, const RunSession& session, int32_t request_id) {
   const WriteCommand& command = *run.command;
   const bool find_and_modify = command.kind == CommandKind::kFindAndModify;
@@ -147,7 +167,7 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
   if (find_and_modify && run.items.front().simple_collation) {
     out.open_document("collation").string("locale", "simple").close();
   }
-  write_concern(out, command);
+  write_concern(out, run);
   write_session(out, run, session);
   const std::string body = out.finish();
   if (find_and_modify) return wire::build_op_msg(request_id, 0, 0, Document(body));

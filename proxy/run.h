@@ -46,9 +46,14 @@ struct RunSession {
 struct Run {
   const WriteCommand* command = nullptr;
   std::vector<RunItem> items;
-  bool verbatim = false;  // the app's message says exactly this run
-  bool probe = false;     // cannot match: sent for the store's own judgement, flags as the app's
+  bool default_journals = false;  // the store's default write concern waits for the journal
+  bool verbatim = false;          // the app's message says exactly this run
+  bool probe = false;  // cannot match: sent for the store's own judgement, flags as the app's
 };
+
+// Does mongod answer this only once it is journaled? `default_journals`: it does so when the app
+// asks for no write concern (5.0 and later on a replica set: majority).
+[[nodiscard]] bool waits_for_journal(const WriteCommand& command, bool default_journals);
 
 // The run as an OP_MSG. `request_id` becomes the message's id.
 [[nodiscard]] std::string build_run_message(const Run& run, const RunSession& session,
