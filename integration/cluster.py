@@ -1,5 +1,6 @@
 """Several sites, each a mongod and a sidecar, joined by lines that can be cut."""
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class Site:
         self.mongod = RealMongod(directory / "mongod", replica_set=replica_set, auth=auth)
         self.sidecar = Sidecar(directory / "sidecar", name, self.mongod.uri(), settings)
         self._clients = []
+        self._client = None
         self._direct = None
 
     def uri(self):
@@ -31,6 +33,11 @@ class Site:
         self._clients.append(client)
         return client
 
+    def app(self):
+        """The app's own client through the sidecar; the same one every time."""
+        self._client = self._client or self.client()
+        return self._client
+
     def direct(self):
         """A PyMongo client around the sidecar, straight to the mongod; the same one every time."""
         self._direct = self._direct or self.mongod.client()
@@ -42,6 +49,11 @@ class Site:
     def vector(self):
         """The applied vector: {origin: stamp}."""
         return self.status()["vector"]
+
+    def losers(self, collection):
+        """What /conflicts holds of a PyMongo collection, latest first."""
+        return [loser for loser in self.sidecar.conflicts(1000)
+                if loser["namespace"] == collection.full_name]
 
     def discard(self):
         close_all(self._clients)
@@ -102,8 +114,28 @@ class Cluster:
             site.sidecar.wait_ready()
         return self
 
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.discard()
+
+    def collections(self, name, database="shop"):
+        """One collection as the app at each site sees it, in the order of the sites."""
+        return [site.app()[database][name] for site in self]
+
+    @contextlib.contextmanager
+    def apart(self, a, b):
+        """`with cluster.apart("oslo", "paris"):` the line is cut, then healed and all converges."""
+        self.cut(a, b)
+        yield
+        self.heal(a, b)
+        self.wait_converged(["shop"])
+
     def cut(self, a, b, one_way=False):
-        """Nothing passes between a and b; with one_way: nothing from a to b."""
+        """Nothing passes between a and b, if they are linked; with one_way: nothing from a to b."""
+        if (a, b) not in self.lines:
+            return
         self.lines[a, b].cut(forward=True, backward=not one_way)
         self.lines[b, a].cut(forward=not one_way, backward=True)
 
@@ -143,6 +175,18 @@ class Cluster:
             return (dumps[0],) if all(other == dumps[0] for other in dumps) else None
 
         return wait_until(converged, lambda: seen, timeout_s, interval_s=0.1)[0]
+
+    def wait_quiet(self, timeout_s=30):
+        """Waits until no site keeps a record or a row: a stable document costs nothing."""
+        seen = {}
+
+        def quiet():
+            for site in self:
+                status = site.status()
+                seen[site.name] = (status["rows"], status["outbox"]["records"])
+            return all(numbers == (0, 0) for numbers in seen.values())
+
+        wait_until(quiet, lambda: f"(rows, outbox records) all 0: {seen}", timeout_s)
 
     def discard(self):
         for line in self.lines.values():
