@@ -44,11 +44,11 @@ App::App(Settings settings, Log& log)
 
 App::~App() = default;
 
-int App::run() {
+App::Exit App::run() {
   const Status opened = open();
   if (!opened) {
     log_->error("{}", opened.error().message());
-    return 1;
+    return Exit::kFailed;
   }
   signals_ = std::make_unique<net::SignalWatch>(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
                                                 [this](int signal) { on_signal(signal); });
@@ -56,7 +56,7 @@ int App::run() {
   tasks_.spawn(start());
   loop_.run();
   loop_.block_on(stop());
-  return exit_status_;
+  return exit_;
 }
 
 Status App::open() {
@@ -108,7 +108,7 @@ net::Task<void> App::start() {
 
 void App::fail_start(const Error& error) {
   log_->error("{}", error.message());
-  exit_status_ = 1;
+  exit_ = Exit::kFailed;
   loop_.stop();
 }
 
@@ -189,15 +189,17 @@ Status App::open_doors() {
   facts_ = std::make_unique<Facts>(*worker_, clock_);
   proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
   Recovery* recovery = recovery_.get();
-  context_ = std::make_unique<ProxyContext>(ProxyContext{
-      loop_, policy_, *replica_, locks_, *facts_, *worker_, clock_, *proxy_metrics_, log_,
-      settings_.proxy.advertise.text(), store_address_, store_info_.kind != StoreKind::kStandalone,
-      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
-                 const std::string& address) -> Status {
-        const auto how = recovery->settle_in_doubt(write, lsid, address, {}, store);
-        if (!how) return tl::unexpected(how.error());
-        return {};
-      }});
+  const bool is_set = store_info_.kind != StoreKind::kStandalone;
+  context_ = std::make_unique<ProxyContext>(
+      ProxyContext{loop_, policy_, *replica_, locks_, *facts_, *worker_, clock_, *proxy_metrics_,
+                   log_, settings_.proxy.advertise.text(), store_address_, is_set,
+                   is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
+                   [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+                              const std::string& address) -> Status {
+                     const auto how = recovery->settle_in_doubt(write, lsid, address, {}, store);
+                     if (!how) return tl::unexpected(how.error());
+                     return {};
+                   }});
   exchange_ = std::make_unique<ReplicaExchange>(*replica_);
   PeerManagerOptions options;
   options.site = settings_.site;
@@ -249,15 +251,24 @@ void App::tend(Store& store) {
     log_->error("the outbox stays fenced: {}", reopened.error().message());
     return;
   }
-  commit_->resume();
-  log_->info("the outbox is whole again, writes go on");
+  // What was under way when the error came is known to the files alone: start over from them.
+  log_->info("the outbox can be read and written again: starting over from it");
+  loop_.post([this] {
+    if (stopping_.exchange(true)) return;
+    exit_ = Exit::kRestart;
+    loop_.stop();
+  });
 }
 
 net::Task<void> App::stop() {
   stopping_ = true;
   const bool served = serving_.exchange(false);
   if (timer_) timer_->close();
-  if (server_) co_await server_->drain(served ? kDrainMs : 0);
+  if (server_) {
+    StoreWorker* worker = worker_.get();
+    co_await server_->drain(exit_ == Exit::kDrained ? kDrainMs : 0,
+                            [worker] { worker->wind_down(); });
+  }
   if (peers_) co_await peers_->stop();
   if (applier_) applier_->stop();
   worker_->stop();

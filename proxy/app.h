@@ -31,9 +31,13 @@ class App {
   App(Settings settings, Log& log);
   ~App();
 
-  // Opens, recovers, serves until SIGTERM or SIGINT, drains. The process's exit status: 0 after a
-  // drain, 1 when it could not start (the log says why).
-  [[nodiscard]] int run();
+  enum class Exit {
+    kDrained,  // SIGTERM or SIGINT
+    kFailed,   // it could not start; the log says why
+    kRestart,  // the outbox was fenced and is whole again: build a new App
+  };
+  // Opens, recovers, serves, drains. Once.
+  [[nodiscard]] Exit run();
 
  private:
   [[nodiscard]] Status open();                 // what needs no store: data directory, admin port
@@ -87,7 +91,7 @@ class App {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> tending_{false};
   std::mutex scrape_mutex_;  // gauges_
-  int exit_status_ = 0;
+  Exit exit_ = Exit::kDrained;
   std::unique_ptr<Admin> admin_;  // first to go: its threads read all of the above
 };
 

@@ -31,6 +31,11 @@ int main(int argc, char** argv) {
   for (const std::string& warning : outrigger::warnings(*settings)) {
     log.module("config")->warn("{}", warning);
   }
-  outrigger::App app(std::move(*settings), log);
-  return app.run();
+  for (;;) {
+    outrigger::App app(*settings, log);
+    const outrigger::App::Exit exit = app.run();
+    if (exit != outrigger::App::Exit::kRestart) {
+      return exit == outrigger::App::Exit::kDrained ? 0 : 1;
+    }
+  }
 }

@@ -30,12 +30,14 @@ net::Task<void> Server::serve(std::unique_ptr<net::Stream> client) {
   sessions_.erase(key);
 }
 
-net::Task<void> Server::drain(int64_t timeout_ms) {
+net::Task<void> Server::drain(int64_t timeout_ms, std::function<void()> give_up) {
   listener_->close();
   std::unordered_set<Session*> now = sessions_;
   for (Session* session : now) session->drain();
   net::Timer limit(context_.loop);
-  limit.start(timeout_ms, [this] {
+  limit.start(timeout_ms, [this, give_up] {
+    give_up();
+    if (sessions_.empty()) return;
     context_.log->warn("closing {} client connections that did not end in time", sessions_.size());
     const std::unordered_set<Session*> left = sessions_;
     for (Session* session : left) session->abort();

@@ -1,6 +1,7 @@
 // The door for apps: accepts connections up to a limit, runs a session for each, drains them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <unordered_set>
 
@@ -17,9 +18,9 @@ class Server {
   ~Server();
 
   // Takes no new connections, lets commands under way be answered, and returns when all sessions
-  // have ended or `timeout_ms` has passed (then what is left is closed, writes excepted: those are
-  // finished in any case).
-  net::Task<void> drain(int64_t timeout_ms);
+  // have ended. After `timeout_ms` what is left is closed and `give_up` is called once: writes are
+  // finished in any case, but those in doubt may be left to recovery.
+  net::Task<void> drain(int64_t timeout_ms, std::function<void()> give_up);
 
   [[nodiscard]] size_t connections() const { return sessions_.size(); }
   [[nodiscard]] uint16_t port() const { return listener_->port(); }

@@ -16,6 +16,11 @@ void StoreWorker::post(std::function<void(Store&)> job) {
   wake_.notify_one();
 }
 
+void StoreWorker::wind_down() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  winding_down_ = true;
+}
+
 void StoreWorker::stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -28,7 +33,7 @@ void StoreWorker::stop() {
 
 bool StoreWorker::stopping() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return stopping_;
+  return stopping_ || winding_down_;
 }
 
 void StoreWorker::run() {

@@ -38,7 +38,9 @@ class StoreWorker {
     co_return answer;
   }
 
-  // Finishes the job under way, drops the rest, ends the thread.
+  // Whoever tries again and again should now give up: stopping() is true. Jobs still run.
+  void wind_down();
+  // Finishes the job under way, drops the rest, ends the thread. Nobody may wait for an answer.
   void stop();
   [[nodiscard]] bool stopping() const;
 
@@ -50,6 +52,7 @@ class StoreWorker {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void(Store&)>> jobs_;  // under mutex_
+  bool winding_down_ = false;                     // under mutex_
   bool stopping_ = false;                         // under mutex_
   std::thread thread_;
 };
