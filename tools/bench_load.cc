@@ -1,0 +1,320 @@
+// bench_load: a closed-loop load generator that speaks OP_MSG over epoll, on one thread, without a
+// driver: each connection has one command under way, all the time.
+//
+// Every connection owns the documents whose number is congruent to its own, so that the last
+// acknowledged value of each document is known exactly: `--state FILE` keeps these values over
+// several runs (an array of int64, by document number) for whoever checks the collection later.
+// Ends when every command sent is answered, so acknowledged is the same as sent.
+//
+// Prints one line of JSON; exit code 1 when a reply was an error, 2 for bad usage.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <random>
+
+#include "tools/bench_message.h"
+
+namespace outrigger::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string target;
+  std::string operation = "find";
+  std::string ns = "bench.documents";
+  std::string state_path;
+  int connections = 1;
+  double seconds = 1;
+  double warmup = 0.3;
+  int64_t documents = 10'000;
+  uint32_t seed = 1;
+  bool majority = false;
+  bool retryable = false;
+};
+
+[[noreturn]] void die(const std::string& what) {
+  std::fprintf(stderr, "bench_load: %s\n", what.c_str());
+  std::exit(2);
+}
+
+int dial(const std::string& target) {
+  const size_t colon = target.rfind(':');
+  if (colon == std::string::npos) die("--target: expected host:port");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(std::atoi(target.c_str() + colon + 1)));
+  if (inet_pton(AF_INET, target.substr(0, colon).c_str(), &address.sin_addr) != 1) {
+    die("--target: expected an IPv4 address");
+  }
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    die("connect to " + target + ": " + std::strerror(errno));
+  }
+  const int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  return fd;
+}
+
+double cpu_us() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto us = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
+  };
+  return us(used.ru_utime) + us(used.ru_stime);
+}
+
+struct Connection {
+  Connection(int file, const Shape& shape, int64_t index)
+      : fd(file), number(index), message(shape) {}
+  int fd;
+  int64_t number;
+  Message message;
+  size_t sent_bytes = 0;
+  std::string reply;
+  Clock::time_point started;
+  int64_t document = 0;
+  int64_t value = 0;
+  bool busy = false;
+};
+
+class Load {
+ public:
+  explicit Load(Options options);
+  int run();
+
+ private:
+  void start(Connection& connection);
+  void flush(Connection& connection);
+  void receive(Connection& connection);
+  void answered(Connection& connection);
+  void wait(Clock::time_point until);
+  [[nodiscard]] bool more_to_send() const;
+  void print(double seconds, double cpu) const;
+
+  const Options options_;
+  const Operation operation_;
+  const int epoll_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::mt19937_64 random_;
+  std::vector<int64_t> state_;  // last acknowledged value by document
+  std::vector<uint32_t> latencies_us_;
+  std::array<char, 256 * 1024> buffer_{};
+  int64_t next_insert_ = 0;
+  int64_t next_value_ = 0;
+  uint64_t busy_ = 0;
+  uint64_t acknowledged_ = 0;  // commands, warm-up included
+  uint64_t errors_ = 0;
+  bool measuring_ = false;
+  bool stopping_ = false;
+};
+
+Load::Load(Options options)
+    : options_(std::move(options)),
+      operation_(parse_operation(options_.operation).value_or(Operation::kFind)),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      random_(options_.seed),
+      state_(static_cast<size_t>(options_.documents), 0) {
+  // Numbers that no other run with another seed uses.
+  next_value_ = static_cast<int64_t>(options_.seed) << 32;
+  next_insert_ = operation_ == Operation::kLoad ? 0 : next_value_;
+  latencies_us_.reserve(1 << 20);
+  const size_t dot = options_.ns.find('.');
+  Shape shape{operation_,        options_.ns.substr(0, dot), options_.ns.substr(dot + 1),
+              options_.majority, options_.retryable,         0};
+  for (int i = 0; i < options_.connections; ++i) {
+    shape.session = (static_cast<uint64_t>(options_.seed) << 32) + static_cast<uint64_t>(i);
+    const int fd = dial(options_.target);
+    connections_.push_back(std::make_unique<Connection>(fd, shape, i));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = connections_.back().get();
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
+  std::ifstream before(options_.state_path, std::ios::binary);
+  before.read(reinterpret_cast<char*>(state_.data()),
+              static_cast<std::streamsize>(state_.size() * sizeof(int64_t)));
+}
+
+bool Load::more_to_send() const {
+  return !stopping_ && (operation_ != Operation::kLoad || next_insert_ < options_.documents);
+}
+
+void Load::start(Connection& connection) {
+  if (inserts(operation_)) {
+    connection.document = next_insert_;
+    next_insert_ += static_cast<int64_t>(statements_of(operation_));
+  } else {
+    const auto share = static_cast<uint64_t>(options_.documents / options_.connections);
+    connection.document =
+        static_cast<int64_t>(random_() % share) * options_.connections + connection.number;
+  }
+  connection.value = ++next_value_;
+  connection.message.aim(connection.document, connection.value);
+  connection.sent_bytes = 0;
+  connection.busy = true;
+  ++busy_;
+  connection.started = Clock::now();
+  flush(connection);
+}
+
+void Load::flush(Connection& connection) {
+  const std::string_view bytes = connection.message.bytes();
+  const bool was_partial = connection.sent_bytes > 0;
+  while (connection.sent_bytes < bytes.size()) {
+    const ssize_t count = send(connection.fd, bytes.data() + connection.sent_bytes,
+                               bytes.size() - connection.sent_bytes, MSG_NOSIGNAL);
+    if (count < 0 && errno != EAGAIN) die(std::string("send: ") + std::strerror(errno));
+    if (count < 0) break;
+    connection.sent_bytes += static_cast<size_t>(count);
+  }
+  const bool is_partial = connection.sent_bytes < bytes.size();
+  if (!is_partial && !was_partial) return;
+  epoll_event event{};
+  event.events = is_partial ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.data.ptr = &connection;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd, &event);
+}
+
+void Load::receive(Connection& connection) {
+  const ssize_t count = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+  if (count < 0 && errno == EAGAIN) return;
+  if (count <= 0) die("a connection was closed under way");
+  connection.reply.append(buffer_.data(), static_cast<size_t>(count));
+  int32_t length = 0;
+  if (connection.reply.size() < sizeof length) return;
+  std::memcpy(&length, connection.reply.data(), sizeof length);
+  if (connection.reply.size() >= static_cast<size_t>(length)) answered(connection);
+}
+
+void Load::answered(Connection& connection) {
+  const auto took = Clock::now() - connection.started;
+  if (auto why = complaint(connection.reply, operation_)) {
+    if (errors_++ < 3) std::fprintf(stderr, "bench_load: %s\n", why->c_str());
+  } else {
+    ++acknowledged_;
+    if (measuring_) {
+      latencies_us_.push_back(static_cast<uint32_t>(
+          std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+    }
+    if (updates(operation_)) state_[static_cast<size_t>(connection.document)] = connection.value;
+  }
+  connection.reply.clear();
+  connection.busy = false;
+  --busy_;
+  if (more_to_send()) start(connection);
+}
+
+// Until then, or until nothing is under way.
+void Load::wait(Clock::time_point until) {
+  std::array<epoll_event, 64> events;
+  Clock::time_point heard = Clock::now();
+  while (busy_ > 0 && Clock::now() < until) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+    const int timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count() + 1, 1, 1000));
+    const int count = epoll_wait(epoll_, events.data(), events.size(), timeout_ms);
+    if (count > 0) heard = Clock::now();
+    if (Clock::now() - heard > std::chrono::seconds(30)) die("no answer for 30 s");
+    for (int i = 0; i < count; ++i) {
+      auto& connection = *static_cast<Connection*>(events[static_cast<size_t>(i)].data.ptr);
+      if ((events[static_cast<size_t>(i)].events & EPOLLOUT) != 0) flush(connection);
+      if ((events[static_cast<size_t>(i)].events & ~EPOLLOUT) != 0) receive(connection);
+    }
+  }
+}
+
+int Load::run() {
+  const auto seconds = [](double value) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
+  };
+  for (auto& connection : connections_) {
+    if (more_to_send()) start(*connection);
+  }
+  const bool load = operation_ == Operation::kLoad;
+  wait(Clock::now() + seconds(load ? 0 : options_.warmup));
+  measuring_ = true;
+  const double cpu_before = cpu_us();
+  const Clock::time_point begin = Clock::now();
+  wait(begin + seconds(load ? 600 : options_.seconds));
+  const std::chrono::duration<double> took = Clock::now() - begin;
+  const double cpu = cpu_us() - cpu_before;
+  measuring_ = false;
+  stopping_ = true;
+  wait(Clock::now() + seconds(60));
+  if (busy_ > 0) die("commands without an answer");
+  print(took.count(), cpu);
+  if (!options_.state_path.empty()) {
+    std::ofstream after(options_.state_path, std::ios::binary);
+    after.write(reinterpret_cast<const char*>(state_.data()),
+                static_cast<std::streamsize>(state_.size() * sizeof(int64_t)));
+  }
+  return errors_ == 0 ? 0 : 1;
+}
+
+void Load::print(double seconds, double cpu) const {
+  std::vector<uint32_t> sorted = latencies_us_;
+  std::sort(sorted.begin(), sorted.end());
+  const auto at = [&](double share) {
+    if (sorted.empty()) return 0u;
+    return sorted[static_cast<size_t>(static_cast<double>(sorted.size() - 1) * share)];
+  };
+  const auto count = static_cast<double>(sorted.size());
+  std::printf(
+      "{\"operations\": %zu, \"acknowledged\": %llu, \"errors\": %llu, \"seconds\": %.4f, "
+      "\"ops_per_s\": %.1f, \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, "
+      "\"client_cpu_us_per_op\": %.2f}\n",
+      sorted.size(), static_cast<unsigned long long>(acknowledged_),
+      static_cast<unsigned long long>(errors_), seconds, count / seconds, at(0.5), at(0.99),
+      at(0.999), count > 0 ? cpu / count : 0);
+}
+
+Options read_options(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Closed-loop load on a MongoDB, over raw sockets."};
+  app.add_option("--target", options.target, "IPv4 host:port")->required();
+  app.add_option("--operation", options.operation,
+                 "find, insertOne, insertMany, updateById, updateByField, or load: insert "
+                 "--documents of them and end");
+  app.add_option("--namespace", options.ns, "database.collection");
+  app.add_option("--connections", options.connections)->check(CLI::Range(1, 10'000));
+  app.add_option("--seconds", options.seconds, "measured");
+  app.add_option("--warmup", options.warmup, "seconds before that");
+  app.add_option("--documents", options.documents, "in the collection, for reads and updates");
+  app.add_option("--seed", options.seed, "inserts of another seed never collide");
+  app.add_option("--state", options.state_path, "keeps the last acknowledged value by document");
+  app.add_flag("--majority", options.majority, "write concern majority instead of w:1");
+  app.add_flag("--retryable", options.retryable, "writes carry lsid and txnNumber");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error) == 0 ? 0 : 2);
+  }
+  if (!parse_operation(options.operation)) die("no operation '" + options.operation + "'");
+  if (options.ns.find('.') == std::string::npos) die("--namespace: expected database.collection");
+  if (options.documents < options.connections) die("--documents: fewer than connections");
+  return options;
+}
+
+}  // namespace
+}  // namespace outrigger::bench
+
+int main(int argc, char** argv) {
+  outrigger::bench::Load load(outrigger::bench::read_options(argc, argv));
+  return load.run();
+}
