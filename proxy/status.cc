@@ -32,6 +32,7 @@ void write_peer(bson::Writer& out, const PeerStatus& link, const ReplicaStatus& 
   write_link(out, link);
   for (const PeerProgress& progress : replica.peers) {
     if (progress.site != link.site) continue;
+    out.string("site_id", progress.site_id);
     out.int64("records_behind", static_cast<int64_t>(progress.records_behind));
     out.int64("bytes_behind", static_cast<int64_t>(progress.bytes_behind));
     out.int64("behind_ms", progress.oldest_behind_ms);

@@ -66,6 +66,7 @@ struct LedgerEntry;  // ledger.h
 
 struct PeerProgress {
   std::string site;
+  std::string site_id;  // hex; empty: never met
   VersionVector acked;  // applied there, as last reported
   uint64_t records_behind = 0;
   uint64_t bytes_behind = 0;

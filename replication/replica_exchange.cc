@@ -199,7 +199,8 @@ std::string hex(const SiteId& id) {
 PeerProgress Replica::Impl::progress_of(const SiteId& site, const VersionVector& acked) const {
   PeerProgress progress;
   const auto name = site_names.find(site);
-  progress.site = name == site_names.end() ? hex(site) : name->second;
+  progress.site_id = hex(site);
+  progress.site = name == site_names.end() ? progress.site_id : name->second;
   progress.acked = acked;
   const auto heard = heard_ms.find(site);
   progress.last_heard_ms = heard == heard_ms.end() ? 0 : heard->second;
@@ -284,6 +285,7 @@ void Replica::Impl::list_peers(ReplicaStatus& status) const {
     if (status.peers.size() + 1 >= options.members.size()) break;  // heard, but not introduced
     status.peers.push_back(progress_of(SiteId{}, {}));
     status.peers.back().site = name;
+    status.peers.back().site_id.clear();
   }
 }
 
