@@ -196,7 +196,7 @@ Status App::open_doors() {
                    is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
                    [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
                               const std::string& address) -> Status {
-                     const auto how = recovery->settle_in_doubt(write, lsid, address, {}, store);
+                     const auto how = recovery->settle_in_doubt(write, lsid, address, store);
                      if (!how) return tl::unexpected(how.error());
                      return {};
                    }});

@@ -17,10 +17,6 @@ std::string unsupported(const std::string& what, std::string_view why) {
                           fmt::format("{} is not replicated by Outrigger yet: {}", what, why));
 }
 
-void append_big_endian(std::string& out, uint64_t value, int bytes) {
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-
 // The run says what the app's own message says: it can go out as it came.
 bool says_the_same(const Run& run, const WriteCommand& command) {
   if (run.items.size() != command.statements.size() || command.unacknowledged ||
@@ -34,13 +30,6 @@ bool says_the_same(const Run& run, const WriteCommand& command) {
 }
 
 }  // namespace
-
-std::string retry_key(const std::string& lsid_id, int64_t txn_number, int32_t stmt_id) {
-  std::string key = lsid_id;
-  append_big_endian(key, static_cast<uint64_t>(txn_number), 8);
-  append_big_endian(key, static_cast<uint32_t>(stmt_id), 4);
-  return key;
-}
 
 net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::OpMsg& parsed,
                                         CommandKind kind) {
@@ -105,8 +94,14 @@ net::Task<Capture::Answer> Capture::run_statements() {
   while (next < statements.size()) {
     const Statement& statement = statements[next];
     End end = End::kDone;
-    if (remembered(statement, reply)) {
+    const std::optional<std::string> known = remembered(statement);
+    if (known) {
       ++next;
+      // After a crash nobody but mongod knows the document a findAndModify gave.
+      const bool answers =
+          command_->kind != CommandKind::kFindAndModify || Document(*known).has("reply");
+      if (answers) reply.add_remembered(Document(*known), statement.index);
+      if (!answers) end = co_await ask_again(statement, reply);
     } else if (direct_item(statement)) {
       Run run = gather(next);
       next += run.items.size();
@@ -126,14 +121,13 @@ net::Task<Capture::Answer> Capture::run_statements() {
   co_return answer;
 }
 
-bool Capture::remembered(const Statement& statement, ReplyBuilder& reply) {
+std::optional<std::string> Capture::remembered(const Statement& statement) const {
   const AppSession& session = command_->session;
-  if (!session.txn_number || session.lsid_id.empty()) return false;
-  const Result<std::optional<std::string>> found =
+  if (!session.txn_number || session.lsid_id.empty()) return std::nullopt;
+  Result<std::optional<std::string>> found =
       context_.replica.retry(retry_key(session.lsid_id, *session.txn_number, statement.stmt_id));
-  if (!found || !found->has_value() || (*found)->empty()) return false;
-  reply.add_remembered(Document(**found), statement.index);
-  return true;
+  if (!found || !found->has_value() || (*found)->empty()) return std::nullopt;
+  return std::move(*found);
 }
 
 bool Capture::compares_simply(const Statement& statement) const {
@@ -192,10 +186,7 @@ Run Capture::gather(size_t first) {
   for (size_t i = first; i < command_->statements.size(); ++i) {
     const Statement& statement = command_->statements[i];
     if (run.items.size() == kRunStatementsMax || bytes > kRunBytesMax) break;
-    if (i > first) {
-      ReplyBuilder unused(*command_);
-      if (remembered(statement, unused)) break;
-    }
+    if (i > first && remembered(statement)) break;
     std::optional<RunItem> item = direct_item(statement);
     if (!item || (i > first && is_alone(*item)) || !keys.insert(item->key).second) break;
     bytes += statement.raw.bytes().size();

@@ -54,7 +54,8 @@ class Capture {
   // capture.cc: the command as a whole
   net::Task<std::optional<Answer>> refuse_by_facts();
   net::Task<Answer> run_statements();
-  [[nodiscard]] bool remembered(const Statement& statement, ReplyBuilder& reply);
+  // The retry entry of a statement that has a record already.
+  [[nodiscard]] std::optional<std::string> remembered(const Statement& statement) const;
   [[nodiscard]] std::optional<RunItem> direct_item(const Statement& statement);
   [[nodiscard]] Run new_run() const;
   [[nodiscard]] Run gather(size_t first);
@@ -72,6 +73,7 @@ class Capture {
   net::Task<End> settle(Run& run, const RunSession& session, const LocalWrite& write,
                         Executed& executed, ReplyBuilder& reply);
   net::Task<void> settle_in_doubt(LocalWrite write, RunSession session);
+  void note_retried(Run& run, const RunReply& reply) const;
   [[nodiscard]] std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply) const;
 
   // resolve.cc: statements that do not name their document
@@ -82,6 +84,7 @@ class Capture {
                                ReplyBuilder& reply);
   net::Task<End> insert_by_upsert(const Statement& statement, ReplyBuilder& reply);
   net::Task<End> probe(const Statement& statement, ReplyBuilder& reply);
+  net::Task<End> ask_again(const Statement& statement, ReplyBuilder& reply);
   net::Task<Result<std::vector<bson::OwnedValue>>> find_ids(
       const Statement& statement, size_t limit, const std::vector<bson::OwnedValue>* among);
   [[nodiscard]] RunItem narrowed_item(const Statement& statement, bson::OwnedValue id);
@@ -99,9 +102,5 @@ class Capture {
   std::optional<Error> find_error_;  // mongod's refusal of a resolving find, as it said
   int find_error_code_ = 0;
 };
-
-// The key of a retryable statement in the retry table.
-[[nodiscard]] std::string retry_key(const std::string& lsid_id, int64_t txn_number,
-                                    int32_t stmt_id);
 
 }  // namespace outrigger

@@ -258,6 +258,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   if (!parsed) co_return End::kBroken;
   const RunReply said = read_run_reply(command_->kind, parsed->body);
   if (!said.ok && is_uncertain(parsed->body)) co_return End::kBroken;
+  if (!session.own) note_retried(run, said);
   if (must_look_again(run, said)) {
     std::vector<const RunItem*> all;
     for (const RunItem& item : run.items) all.push_back(&item);
@@ -286,6 +287,19 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   co_return said.ok&& said.n == 0 && said.errors.empty() ? End::kMatchedNothing : End::kDone;
 }
 
+// Statements mongod had executed before. Nothing is recorded twice: a retry entry says that there
+// is a record. Without one, a statement that was resolved to a document may have been run on
+// another one, by the attempt before; that one's record is on its way.
+void Capture::note_retried(Run& run, const RunReply& reply) const {
+  for (RunItem& item : run.items) {
+    const int32_t stmt_id = item.statement->stmt_id;
+    if (std::find(reply.retried.begin(), reply.retried.end(), stmt_id) == reply.retried.end()) {
+      continue;
+    }
+    item.recorded = !item.filter.empty() || remembered(*item.statement);
+  }
+}
+
 std::vector<RetryEntry> Capture::retry_entries(const Run& run, const RunReply& reply) const {
   std::vector<RetryEntry> out;
   if (!reply.ok) return out;
@@ -295,7 +309,7 @@ std::vector<RetryEntry> Capture::retry_entries(const Run& run, const RunReply& r
         reply.errors.begin(), reply.errors.end(), [&](const RunReply::WriteError& error) {
           return error.item == i || (command_->ordered && i > error.item);
         });
-    if (refused) continue;
+    if (refused || run.items[i].recorded) continue;
     RetryEntry entry;
     entry.key = retry_key(session.lsid_id, *session.txn_number, run.items[i].statement->stmt_id);
     entry.value = out.empty() ? remember(run, reply) : std::string("\x05\0\0\0\0", 5);

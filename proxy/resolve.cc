@@ -201,8 +201,9 @@ net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder&
   item.simple_collation = false;
   item.filter = narrow_filter(statement.filter, item.id.view());
   run.items.push_back(std::move(item));
-  RunSession session;
-  session.lsid = backend_.lsid();
+  // Under the app's own number: if this is a retry, mongod answers what it answered before.
+  RunSession session = session_for();
+  if (session.own) session.txn_number.reset();
   run.probe = true;
   std::string request = build_run_message(run, session, backend_.next_request_id());
   Result<std::string> answer = co_await backend_.call(std::move(request));
@@ -217,6 +218,27 @@ net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder&
   reply.add(run, said);
   reply_is_whole_ = command_->statements.size() == 1 && !command_->unacknowledged;
   if (reply_is_whole_) store_reply_ = std::move(*answer);
+  co_return End::kDone;
+}
+
+// A retry of a statement that has a record, and whose answer only the store still knows.
+net::Task<Capture::End> Capture::ask_again(const Statement& statement, ReplyBuilder& reply) {
+  Run run = new_run();
+  RunItem item;
+  item.statement = &statement;
+  run.items.push_back(std::move(item));
+  run.probe = true;
+  const RunSession session = session_for();
+  std::string request = build_run_message(run, session, backend_.next_request_id());
+  Result<std::string> answer = co_await backend_.call(std::move(request));
+  if (!answer) co_return End::kBroken;
+  const auto parsed = wire::parse_op_msg_trusted(*answer);
+  if (!parsed) co_return End::kBroken;
+  const RunReply said = read_run_reply(command_->kind, parsed->body);
+  if (said.ok && said.retried.empty()) {
+    context_.log->error("the store ran a recorded statement in {} again", command_->ns);
+  }
+  reply.add(run, said);
   co_return End::kDone;
 }
 

@@ -33,6 +33,7 @@ struct RunItem {
   bool simple_collation = false;  // the filter is the _id alone: compare it simply
   bool needs_before = false;
   bool needs_after = false;
+  bool recorded = false;         // mongod ran it for an earlier attempt, and that has a record
   bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
 };
 

@@ -133,6 +133,15 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   return change;
 }
 
+// The document as it is now, whatever made it so.
+DocumentChange present(const Run& run, const RunItem& item, const Images& after) {
+  const auto image = after.find(item.key);
+  if (image == after.end()) return change_for(run, item, DocumentChange::Kind::kRemove);
+  DocumentChange change = change_for(run, item, DocumentChange::Kind::kReplace);
+  change.document = image->second;
+  return change;
+}
+
 bool failed(const RunReply& reply, size_t item, bool ordered) {
   for (const RunReply::WriteError& error : reply.errors) {
     if (error.item == item || (ordered && item > error.item)) return true;
@@ -178,8 +187,9 @@ RunReply read_run_reply(CommandKind kind, const Document& body) {
 }
 
 bool must_look_again(const Run& run, const RunReply& reply) {
-  if (!reply.ok || run.command->kind != CommandKind::kUpdate) return false;
+  if (!reply.ok) return false;
   if (!reply.retried.empty()) return true;
+  if (run.command->kind != CommandKind::kUpdate) return false;
   const auto missed = static_cast<int64_t>(run.items.size() - reply.errors.size()) - reply.n;
   return run.items.size() > 1 && missed > 0 && reply.n > 0;
 }
@@ -192,7 +202,13 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
   const bool looked = must_look_again(run, reply);
   for (size_t i = 0; i < run.items.size(); ++i) {
     const RunItem& item = run.items[i];
-    if (failed(reply, i, run.command->ordered)) continue;
+    if (item.recorded || failed(reply, i, run.command->ordered)) continue;
+    const bool adopt = std::find(reply.retried.begin(), reply.retried.end(),
+                                 item.statement->stmt_id) != reply.retried.end();
+    if (adopt && (item.statement->remove || run.command->kind == CommandKind::kInsert)) {
+      out.push_back(present(run, item, after));
+      continue;
+    }
     if (run.command->kind == CommandKind::kInsert) {
       DocumentChange change = change_for(run, item, DocumentChange::Kind::kInsert);
       change.document =
@@ -209,7 +225,6 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
     if (const Value* id = upserted_id(reply, i)) {
       change = upserted(run, item, *id, after);
     } else if (!looked || after.count(item.key) > 0) {
-      const bool adopt = !reply.retried.empty();
       change =
           updated(run, item, reply.modified > 0 || adopt, before, after, equal_set_keeps, adopt);
     }

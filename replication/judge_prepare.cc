@@ -149,6 +149,21 @@ bool is_of(const OplogWrite& entry, const Prepare& prepare, const PreparedDocume
          });
 }
 
+// What mongod answered: it will answer a retry of the statement so, too.
+RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& entry) {
+  const PreparedDocument& prepared = prepare.documents[document];
+  const bool update = prepared.what != What::kInsert && prepared.what != What::kRemove;
+  const bool inserted = entry.kind == OplogWrite::Kind::kInsert;
+  bson::Writer answer;
+  answer.int64("n", 1);
+  if (update) answer.int64("nModified", inserted ? 0 : 1);
+  if (update && inserted) answer.open_array("upserted").value("0", prepared.id).close();
+  const std::string_view lsid(reinterpret_cast<const char*>(prepare.session.lsid.data()),
+                              prepare.session.lsid.size());
+  return {retry_key(lsid, prepare.session.txn_number, prepare.session.stmt_ids[document]),
+          answer.finish()};
+}
+
 // ---- only the store shows
 
 bool shows(const std::string& stored, const PreparedPath& path) {
@@ -179,10 +194,31 @@ Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& sto
   return {literal ? How::kHappened : How::kAdopted, std::move(change)};
 }
 
+// The content of a document: a replacement usually does not name its _id.
+std::string without_id(const std::string& document) {
+  bson::Writer out;
+  for (const bson::Element& field : bson::Document(document)) {
+    if (field.name != "_id") out.element(field);
+  }
+  return out.finish();
+}
+
+// mongod fills empty timestamps in: what it will store cannot be known beforehand.
+bool has_empty_timestamp(const std::string& document) {
+  for (const bson::Element& field : bson::Document(document)) {
+    if (field.value.type == bson::Type::kTimestamp &&
+        field.value.bytes == std::string_view("\0\0\0\0\0\0\0\0", 8)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored) {
   const auto same = [&] {
+    const std::string wanted = without_id(prepared.document);
     return stored &&
-           bson::equal_unordered(bson::Document(*stored), bson::Document(prepared.document));
+           bson::equal_unordered(bson::Document(without_id(*stored)), bson::Document(wanted));
   };
   switch (prepared.what) {
     case What::kInsert:
@@ -192,7 +228,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
       if (stored) return {};
       return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
     case What::kReplace:
-      if (stored && !same()) return {};
+      if (stored && !same() && !has_empty_timestamp(prepared.document)) return {};
       break;
     case What::kUpsert:
       // Not there: it did not happen. There: whether this made it cannot be told, and need not be.
@@ -212,7 +248,8 @@ Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
                                      const std::vector<OplogWrite>* oplog) {
   SettledPrepare settled;
   const bool recognisable = oplog != nullptr && prepare.session.txn_number >= 0;
-  for (const PreparedDocument& prepared : prepare.documents) {
+  for (size_t i = 0; i < prepare.documents.size(); ++i) {
+    const PreparedDocument& prepared = prepare.documents[i];
     auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
     if (!stored) return tl::unexpected(stored.error());
     Verdict verdict;
@@ -220,7 +257,12 @@ Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
       const auto entry = std::find_if(oplog->begin(), oplog->end(), [&](const OplogWrite& write) {
         return is_of(write, prepare, prepared);
       });
-      if (entry != oplog->end()) verdict = happened(prepared, *entry, stored->front());
+      if (entry != oplog->end()) {
+        verdict = happened(prepared, *entry, stored->front());
+        if (prepare.session.stmt_ids.size() == prepare.documents.size()) {
+          settled.retries.push_back(retry_of(prepare, i, *entry));
+        }
+      }
     } else {
       verdict = in_doubt(prepared, stored->front());
     }

@@ -132,4 +132,12 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
   return prepare;
 }
 
+std::string retry_key(std::string_view lsid_id, int64_t txn_number, int32_t stmt_id) {
+  std::string key(lsid_id);
+  for (int shift = 56; shift >= 0; shift -= 8)
+    key.push_back(static_cast<char>(txn_number >> shift));
+  for (int shift = 24; shift >= 0; shift -= 8) key.push_back(static_cast<char>(stmt_id >> shift));
+  return key;
+}
+
 }  // namespace outrigger

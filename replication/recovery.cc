@@ -66,6 +66,33 @@ Status Recovery::fence(const std::vector<Prepare>& prepares) {
   return store_.fence(lsid_list, client_list, options_.fence_timeout);
 }
 
+Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
+  Prepare left = prepare;
+  if (prepare.session.txn_number < 0 ||
+      prepare.session.stmt_ids.size() != prepare.documents.size()) {
+    return left;
+  }
+  left.documents.clear();
+  left.session.stmt_ids.clear();
+  for (size_t i = 0; i < prepare.documents.size(); ++i) {
+    const int32_t stmt_id = prepare.session.stmt_ids[i];
+    auto entry = log_.retry(retry_key(lsid_of(prepare), prepare.session.txn_number, stmt_id));
+    if (!entry) return tl::unexpected(entry.error());
+    if (*entry) continue;
+    left.documents.push_back(prepare.documents[i]);
+    left.session.stmt_ids.push_back(stmt_id);
+  }
+  return left;
+}
+
+Result<std::vector<RetryEntry>> Recovery::retries_of(const Prepare& prepare,
+                                                     const SettledPrepare& settled) const {
+  if (settled.retries.empty()) return std::vector<RetryEntry>();
+  auto ours = log_.scan_meta(meta_keys::kBackend + lsid_of(prepare));
+  if (!ours) return tl::unexpected(ours.error());
+  return ours->empty() ? settled.retries : std::vector<RetryEntry>();
+}
+
 Status Recovery::forget_backends() {
   auto noted = log_.scan_meta(meta_keys::kBackend);
   if (!noted) return tl::unexpected(noted.error());
@@ -140,10 +167,14 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   auto entries = oplog(store_, std::vector<std::string>(lsids.begin(), lsids.end()));
   if (!entries) return tl::unexpected(entries.error());
   for (const Prepare& prepare : *prepares) {  // in stamp order
-    auto settled = judge_prepare(store_, prepare, *entries ? &**entries : nullptr);
+    auto left = without_recorded(prepare);
+    if (!left) return tl::unexpected(left.error());
+    auto settled = judge_prepare(store_, *left, *entries ? &**entries : nullptr);
     if (!settled) return tl::unexpected(settled.error());
+    auto retries = retries_of(prepare, *settled);
+    if (!retries) return tl::unexpected(retries.error());
     if (Status written = replica_.impl_->settle_earlier(Dot{prepare.hlc, prepare.origin},
-                                                        prepare.deps, settled->changes);
+                                                        prepare.deps, settled->changes, *retries);
         !written) {
       return tl::unexpected(written.error());
     }
@@ -177,7 +208,6 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
 Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
                                                       const std::string& lsid_id,
                                                       const std::string& local_address,
-                                                      const std::vector<RetryEntry>& retries,
                                                       Store& store) {
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
@@ -198,10 +228,14 @@ Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
   }
   auto entries = oplog(store, lsid_list);
   if (!entries) return tl::unexpected(entries.error());
-  auto settled = judge_prepare(store, *prepare, *entries ? &**entries : nullptr);
+  auto left = without_recorded(*prepare);
+  if (!left) return tl::unexpected(left.error());
+  auto settled = judge_prepare(store, *left, *entries ? &**entries : nullptr);
   if (!settled) return tl::unexpected(settled.error());
+  auto retries = retries_of(*prepare, *settled);
+  if (!retries) return tl::unexpected(retries.error());
   const Status done = settled->changes.empty() ? replica_.drop(write)
-                                               : replica_.settle(write, settled->changes, retries);
+                                               : replica_.settle(write, settled->changes, *retries);
   if (!done) return tl::unexpected(done.error());
   return settled->how;
 }

@@ -8,8 +8,9 @@
 //   standalone    a literal assignment happened if the store shows its values; whatever else is in
 //                 doubt is settled by adoption: the present values of the paths the prepare names
 //                 are recorded, so that both outcomes of the doubt converge
-// Then a new epoch begins. A single write whose backend connection broke is settled the same way
-// while everything else goes on.
+// A statement of the app's own session that happened leaves a retry entry, as it would have without
+// the crash: the driver will send it again. Then a new epoch begins. A single write whose backend
+// connection broke is settled the same way while everything else goes on.
 #pragma once
 
 #include <chrono>
@@ -43,6 +44,9 @@ struct SettledPrepare {
   enum class How : uint8_t { kHappened, kAdopted, kDropped };
   How how = How::kDropped;
   std::vector<DocumentChange> changes;  // empty: kDropped
+  // Of the statements that certainly happened: {n, nModified, upserted}, what mongod answered. (A
+  // findAndModify's document is not in it: that only mongod can give again.)
+  std::vector<RetryEntry> retries;
 };
 
 // Pure but for reading the store. `oplog`: null on a standalone, or where the oplog does not reach
@@ -68,7 +72,6 @@ class Recovery {
   [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(const LocalWrite& write,
                                                             const std::string& lsid_id,
                                                             const std::string& local_address,
-                                                            const std::vector<RetryEntry>& retries,
                                                             Store& store);
 
   // Replica sets: remembers from where a later recovery must read the oplog. Call now and then
@@ -78,6 +81,12 @@ class Recovery {
  private:
   [[nodiscard]] Status fence(const std::vector<Prepare>& prepares);
   [[nodiscard]] Result<std::vector<Prepare>> open_prepares() const;
+  // A prepare as it has to be judged: without the statements that have a record already. Such a
+  // prepare is of a driver's retry, which mongod did not run again.
+  [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;
+  // The retry entries `settled` should leave: none for a session of our own, nobody retries those.
+  [[nodiscard]] Result<std::vector<RetryEntry>> retries_of(const Prepare& prepare,
+                                                           const SettledPrepare& settled) const;
   [[nodiscard]] Status forget_backends();
   [[nodiscard]] Status close_epochs();
   [[nodiscard]] Status write_oplog_time(Timestamp time);

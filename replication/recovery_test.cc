@@ -182,20 +182,61 @@ TEST_F(RecoveryTest, AWriteWhoseConnectionBrokeIsSettledWhileOthersGoOn) {
   auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
   paris_.store(*pending);
   paris_.mongod.add_running("", "127.0.0.1:6000");
-  auto how =
-      paris_.recovery->settle_in_doubt(pending->write, "", "127.0.0.1:6000", {}, paris_.mongod);
+  auto how = paris_.recovery->settle_in_doubt(pending->write, "", "127.0.0.1:6000", paris_.mongod);
   ASSERT_TRUE(how.has_value()) << how.error().message();
   EXPECT_EQ(*how, SettledPrepare::How::kHappened);
   EXPECT_EQ(paris_.mongod.running(), 0u);
   paris_.release(*pending);
   auto second = paris_.begin(TestSite::incrementing(1, "n", 7));
-  how = paris_.recovery->settle_in_doubt(second->write, "", "", {}, paris_.mongod);
+  how = paris_.recovery->settle_in_doubt(second->write, "", "", paris_.mongod);
   EXPECT_EQ(*how, SettledPrepare::How::kDropped);
   paris_.release(*second);
   paris_.flush();
   EXPECT_EQ(paris_.status().open_writes, 0u);
   expect_equal(1);
   EXPECT_EQ(oslo_.number(1, "n"), 15);
+}
+
+TEST_F(RecoveryTest, AnAppsStatementThatHappenedLeavesARetryEntry) {
+  auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
+  const std::string key = paris_.retry_key_of(*pending);
+  paris_.store(*pending);
+  paris_.kill();
+  paris_.release(*pending);
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  const auto entry = paris_.replica->retry(key);
+  ASSERT_TRUE(entry.has_value() && entry->has_value());
+  EXPECT_EQ(bson::to_json(bson::Document(**entry)), R"({"n": 1, "nModified": 1})");
+}
+
+TEST_F(RecoveryTest, ARetryThatCrashesAgainIsNotRecordedTwice) {
+  auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
+  paris_.store(*pending);
+  paris_.release(*pending);
+  // The driver's second attempt has the same number; mongod does not run it again.
+  auto retry = paris_.begin_again(*pending);
+  paris_.kill();
+  paris_.release(*retry);
+  paris_.open();
+  const auto report = paris_.recover();
+  ASSERT_TRUE(report.has_value());
+  EXPECT_EQ(report->happened, 1u);
+  EXPECT_EQ(report->dropped, 1u);
+  expect_equal(1);
+  EXPECT_EQ(oslo_.number(1, "n"), 15);
+}
+
+TEST_F(RecoveryTest, NoRetryEntriesForSessionsOfOurOwn) {
+  auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
+  const std::string key = paris_.retry_key_of(*pending);
+  ASSERT_TRUE(paris_.replica->note_backend(key.substr(0, 16), "127.0.0.1:5000").has_value());
+  paris_.store(*pending);
+  paris_.kill();
+  paris_.release(*pending);
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  EXPECT_FALSE(paris_.replica->retry(key)->has_value());
 }
 
 // ---- standalone
@@ -312,6 +353,18 @@ TEST_F(JudgePrepare, AWriteWithoutATransactionNumberIsInDoubtOnAReplicaSetToo) {
   auto settled = judge_prepare(store_, prepare_, &oplog);
   EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
   EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kReplace);
+}
+
+TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
+  bson::Writer writer;
+  prepare_.documents[0].what = PreparedDocument::What::kReplace;
+  prepare_.documents[0].document =
+      writer.int32("a", 1).open_array("list").int32("0", 4).close().finish();
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
+  prepare_.documents[0].document = writer.int32("a", 2).finish();
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+  prepare_.documents[0].document = writer.timestamp("at", 0, 0).finish();  // mongod fills it in
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes.size(), 1u);
 }
 
 TEST_F(JudgePrepare, AnUpsertInDoubtIsAdoptedAsAnUpsertWhenItIsThere) {

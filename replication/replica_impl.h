@@ -85,7 +85,8 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   void leave_to_sync(Hlc hlc);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
   [[nodiscard]] Status settle_earlier(const Dot& dot, const VersionVector& deps,
-                                      const std::vector<DocumentChange>& changes);
+                                      const std::vector<DocumentChange>& changes,
+                                      const std::vector<RetryEntry>& retries);
 
   // ---- replica_exchange.cc
   [[nodiscard]] PeerProgress progress_of(const SiteId& site, const VersionVector& acked) const;

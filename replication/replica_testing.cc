@@ -130,6 +130,19 @@ DocumentChange TestSite::incrementing(int id, const std::string& field, int delt
 DocumentChange TestSite::removing(int id) { return change_of(id, DocumentChange::Kind::kRemove); }
 
 std::unique_ptr<TestSite::Pending> TestSite::begin(DocumentChange change) {
+  return begin_numbered(std::move(change), ++txn_number_);
+}
+
+std::unique_ptr<TestSite::Pending> TestSite::begin_again(const Pending& first) {
+  return begin_numbered(first.change, first.txn_number);
+}
+
+std::string TestSite::retry_key_of(const Pending& pending) const {
+  return retry_key(std::string(lsid_.begin(), lsid_.end()), pending.txn_number, 0);
+}
+
+std::unique_ptr<TestSite::Pending> TestSite::begin_numbered(DocumentChange change,
+                                                            int64_t txn_number) {
   auto pending = std::make_unique<Pending>();
   pending->lock = std::make_unique<LockRequest>();
   pending->lock->add(document_lock_key(change.ns, change.id.view()), LockMode::kExclusive);
@@ -137,7 +150,7 @@ std::unique_ptr<TestSite::Pending> TestSite::begin(DocumentChange change) {
   Prepare prepare;
   if (kind_ != StoreKind::kStandalone) {
     prepare.session.lsid = lsid_;
-    prepare.session.txn_number = pending->txn_number = ++txn_number_;
+    prepare.session.txn_number = pending->txn_number = txn_number;
     prepare.session.stmt_ids = {0};
   }
   prepare.documents.push_back(prepared_of(change));

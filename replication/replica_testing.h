@@ -49,6 +49,9 @@ class TestSite {
   };
   // Takes the lock (nothing when it is not free), stamp and prepare.
   [[nodiscard]] std::unique_ptr<Pending> begin(DocumentChange change);
+  // The same statement under the same number again, as a driver retries it.
+  [[nodiscard]] std::unique_ptr<Pending> begin_again(const Pending& first);
+  [[nodiscard]] std::string retry_key_of(const Pending& pending) const;
   void store(Pending& pending);  // what mongod does
   void settle(std::unique_ptr<Pending> pending);
   void drop(std::unique_ptr<Pending> pending);
@@ -94,6 +97,7 @@ class TestSite {
   std::unique_ptr<Recovery> recovery;
 
  private:
+  [[nodiscard]] std::unique_ptr<Pending> begin_numbered(DocumentChange change, int64_t txn_number);
   void run(DocumentChange change);
 
   const LogMaker make_log_;

@@ -183,9 +183,10 @@ void Replica::Impl::settle_durable(Hlc stamp, const Status& synced) {
 }
 
 Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
-                                     const std::vector<DocumentChange>& changes) {
+                                     const std::vector<DocumentChange>& changes,
+                                     const std::vector<RetryEntry>& retries) {
   // Entries of an earlier epoch are closed for good; a new one is opened.
-  auto settled = make_batch(dot, deps, kHlcMax, changes, {});
+  auto settled = make_batch(dot, deps, kHlcMax, changes, retries);
   if (!settled) return tl::unexpected(settled.error());
   settled->batch.remove_prepare(dot.hlc);
   if (Status written = log.write(std::move(settled->batch)); !written) return written;

@@ -1,0 +1,98 @@
+"""kill -9 of sidecars at random moments under load. The oracle knows what may be there."""
+
+import os
+import random
+import time
+
+import pytest
+
+from oracle import DATABASE, Oracle
+
+FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
+
+
+def new_seed():
+    return int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
+
+
+def kill_in_a_loop(sites, chance, seconds, what="sidecar"):
+    """Kills one of `sites` after the other for about `seconds`; how often."""
+    kills = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(chance.uniform(0.3, 1.5))
+        site = sites[kills % len(sites)]
+        site.sidecar.kill()
+        time.sleep(chance.choice([0, 0.2]))
+        site.sidecar.start()
+        kills += 1
+    return kills
+
+
+def run_kills(make_cluster, replica_set, retry_writes, victims, seconds, threads=3):
+    seed = new_seed()
+    cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
+    oracle = Oracle(cluster, seed, threads=threads, retry_writes=retry_writes)
+    with oracle:
+        kills = kill_in_a_loop([cluster.sites[name] for name in victims],
+                               random.Random(seed), seconds)
+    print(f"{kills} kills")
+    oracle.check_all()
+    assert oracle.acknowledged["increment"] and oracle.acknowledged["insert"]
+
+
+@FORMS
+def test_nothing_acknowledged_is_lost_or_doubled(make_cluster, replica_set):
+    run_kills(make_cluster, replica_set, True, ["oslo", "paris"], 15)
+
+
+def test_nor_without_retries_by_the_driver(make_cluster):
+    run_kills(make_cluster, True, False, ["oslo"], 8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("retry_writes", [True, False], ids=["retries", "no_retries"])
+@FORMS
+def test_nothing_is_lost_or_doubled_over_many_kills(make_cluster, replica_set, retry_writes):
+    run_kills(make_cluster, replica_set, retry_writes, ["oslo", "paris", "paris"], 180, threads=4)
+
+
+@FORMS
+def test_a_kill_while_a_peer_catches_up(make_cluster, replica_set):
+    cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
+    seed = new_seed()
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    cluster.cut("oslo", "paris")
+    oslo = cluster.oslo.client()[DATABASE]
+    oslo.counters.insert_one({"_id": 0, "n": 0})
+    for start in range(0, 5000, 500):
+        oslo.things.insert_many([{"_id": i, "n": i} for i in range(start, start + 500)])
+    for _ in range(500):
+        oslo.counters.update_one({"_id": 0}, {"$inc": {"n": 1}})
+    cluster.heal("oslo", "paris")
+    for victim in (cluster.paris, cluster.paris, cluster.oslo, cluster.paris):
+        time.sleep(chance.uniform(0, 0.3))
+        victim.sidecar.kill()
+        victim.sidecar.start()
+    cluster.wait_converged([DATABASE])
+    there = cluster.paris.direct()[DATABASE]
+    assert there.things.count_documents({}) == 5000
+    assert there.counters.find_one() == {"_id": 0, "n": 500}
+
+
+@FORMS
+def test_both_sidecars_are_killed_at_once(make_cluster, replica_set):
+    cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
+    seed = new_seed()
+    chance = random.Random(seed)
+    with Oracle(cluster, seed, threads=2) as oracle:
+        for _ in range(4):
+            time.sleep(chance.uniform(0.3, 1))
+            for site in cluster:
+                site.sidecar.kill()
+            for site in cluster:
+                site.sidecar.start(wait_ready=False)
+            for site in cluster:
+                site.sidecar.wait_ready()
+    oracle.check_all()
