@@ -1,0 +1,138 @@
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tools/outriggerctl_text.h"
+#include "tools/outriggerctl_view.h"
+
+namespace outrigger::ctl {
+namespace {
+
+constexpr int64_t kNowMs = 1'795'375'200'000;
+constexpr Look kPlain{};
+constexpr Look kColoured{.colours = true};
+
+// A /status; `changes` come last and so are never read where a key is there already.
+std::string status(const std::string& peer_changes = R"("state": "open", "records_behind": 0)",
+                   const std::string& changes = R"("fenced": "")") {
+  return R"({"site": "oslo", "site_id": "5786b3fd", "version": "0.1.0", "store": "standalone",
+    "store_available": true, "uptime_ms": 7200000, "connections": 2,
+    "outbox": {"records": 1400, "bytes": 103109}, "inbox": {"records": 0, "bytes": 0},
+    "rows": 3000, "conflicts": 1, "not_applied": 0, "open_writes": 0, "held": [],
+    "peers": [{"site": "paris", "site_id": "bf2e0000", "address": "10.0.0.2:7117",
+      "bytes_in": 670, "bytes_out": 27873, "rtt_ms": 12, "last_heard_ms": 1795375199500,
+      "last_error": "connection refused", )" +
+         peer_changes + "}], " + changes + "}";
+}
+
+std::string shown(const std::string& json, Look look = kPlain) {
+  return status_text(json, kNowMs, look).value_or("(error)");
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+constexpr const char* kOverwritten = R"({"time_ms": 1795375140641, "namespace": "app.x", "_id": 1,
+  "kind": "set_set", "path": "a", "lost": "from oslo", "won": "from paris",
+  "lost_stamp": "2026-11-22T19:19:00.633Z@5786…/4f…",
+  "won_stamp": "2026-11-22T19:19:00.641Z@bf2e…/7c…", "reason": "the later stamp stands"})";
+
+std::string conflicts(const std::string& entries, Look look = kPlain) {
+  return conflicts_text("[" + entries + "]", status(), look).value_or("(error)");
+}
+
+TEST(StatusText, SaysWhatASiteHolds) {
+  const std::string text = shown(status());
+  EXPECT_TRUE(has(text, "oslo (outrigger 0.1.0), up 2 h\n")) << text;
+  EXPECT_TRUE(has(text, "1,400 records, 100.7 KiB kept\n")) << text;
+  EXPECT_TRUE(has(text, "1 losing value, 0 documents set aside\n")) << text;
+}
+
+TEST(StatusText, NamesWhatIsWrong) {
+  EXPECT_TRUE(
+      has(shown(status("\"state\": \"open\"", R"("fenced": "disk full")")), "refused: disk full"));
+  EXPECT_TRUE(has(shown(R"({"site": "oslo", "held": ["a clock is ahead"]})"), "a clock is ahead"));
+  EXPECT_TRUE(has(shown(R"({"site": "oslo", "store": "standalone", "store_available": false})"),
+                  "standalone: not available"));
+}
+
+TEST(StatusText, ColoursOnlyWhenAsked) {
+  EXPECT_FALSE(has(shown(status()), "\033"));
+  EXPECT_TRUE(has(shown(status(), kColoured), "\033[32mopen\033[0m"));
+}
+
+TEST(StatusText, RefusesWhatNoOutriggerSays) {
+  for (const char* json : {"", "{}", "[]", "<html>", R"({"site": 1})", R"({"site": "os)"}) {
+    EXPECT_FALSE(status_text(json, kNowMs, kPlain).has_value()) << json;
+  }
+}
+
+TEST(StatusText, LetsNoPeerSteerTheTerminal) {
+  const std::string text = shown(status(R"("state": "waiting\u001b[2J\u009b")"));
+  EXPECT_TRUE(has(text, "waiting?[2J?")) << text;
+}
+
+TEST(PeersText, ShowsLagWithRecordsBytesAndAge) {
+  const std::string json =
+      status(R"("state": "open", "records_behind": 1538, "bytes_behind": 2048, "behind_ms": 4200)");
+  EXPECT_TRUE(has(*peers_text(json, kNowMs, kPlain), "1,538 records, 2.0 KiB, 4.2 s"));
+  EXPECT_TRUE(has(*peers_text(json, kNowMs, kPlain), "500 ms ago"));
+}
+
+TEST(PeersText, ForgetsTheErrorOnceTheLinkIsOpen) {
+  EXPECT_FALSE(has(*peers_text(status(), kNowMs, kPlain), "connection refused"));
+  EXPECT_TRUE(
+      has(*peers_text(status(R"("state": "waiting")"), kNowMs, kPlain), "connection refused"));
+}
+
+TEST(PeersText, SaysThatThereAreNone) {
+  EXPECT_EQ(*peers_text(R"({"site": "oslo", "peers": []})", kNowMs, kPlain), "no peers\n");
+}
+
+TEST(ConflictsText, NamesLoserAndWinnerBySite) {
+  const std::string text = conflicts(kOverwritten);
+  EXPECT_TRUE(has(text, "2026-11-22 19:19:00  app.x")) << text;
+  EXPECT_TRUE(has(text, "\"from oslo\" of oslo  \"from paris\" of paris\n")) << text;
+}
+
+TEST(ConflictsText, ShowsIdsOfSitesItDoesNotKnow) {
+  const std::string text = *conflicts_text("[" + std::string(kOverwritten) + "]", "", kPlain);
+  EXPECT_TRUE(has(text, "\"from oslo\" of 5786…/4f…")) << text;
+}
+
+TEST(ConflictsText, ShowsADeleteAndAReasonWhereThereIsNoWinningValue) {
+  const std::string deleted = R"({"_id": 2, "kind": "delete_update", "lost": {"a": 1}})";
+  const std::string refused =
+      R"({"_id": 3, "kind": "not_applied", "lost": {}, "reason": "E11000"})";
+  EXPECT_TRUE(has(conflicts(deleted), R"({"a":1}  the delete)")) << conflicts(deleted);
+  EXPECT_TRUE(has(conflicts(refused), "E11000"));
+}
+
+TEST(ConflictsText, CutsLongValuesBetweenCharacters) {
+  const std::string text = conflicts(R"({"_id": 1, "lost": "øøøøøøøøøø", "won": 1})",
+                                     Look{.colours = false, .value_columns_max = 8});
+  EXPECT_TRUE(has(text, "\"øøøø...")) << text;
+  EXPECT_FALSE(has(text, "\"øøøøø"));
+}
+
+TEST(ConflictsText, SaysThatThereAreNone) { EXPECT_EQ(conflicts(""), "no conflicts\n"); }
+
+TEST(Table, AlignsByCharactersAndLeavesNoBlanksAtTheEnd) {
+  EXPECT_EQ(table({{{"A"}, {"B"}, {"C"}}, {{"Tromsø"}, {"x"}, {""}}}, kPlain),
+            "A       B  C\nTromsø  x\n");
+}
+
+TEST(Quantities, ReadWell) {
+  EXPECT_EQ(count(0), "0");
+  EXPECT_EQ(count(-1234567), "-1,234,567");
+  EXPECT_EQ(count(-123), "-123");
+  EXPECT_EQ(bytes(1023), "1023 B");
+  EXPECT_EQ(bytes(5 << 20), "5.0 MiB");
+  EXPECT_EQ(duration(999), "999 ms");
+  EXPECT_EQ(duration(90'000), "1 min");
+  EXPECT_EQ(duration(86'400'000 * 3), "3 d");
+}
+
+}  // namespace
+}  // namespace outrigger::ctl
