@@ -46,6 +46,10 @@ class Site:
     def status(self):
         return self.sidecar.status()
 
+    def peer(self, name):
+        """What /status says of the link to the site `name`."""
+        return next(peer for peer in self.status()["peers"] if peer["site"] == name)
+
     def vector(self):
         """The applied vector: {origin: stamp}."""
         return self.status()["vector"]

@@ -59,3 +59,9 @@ def make_cluster(tmp_path):
 def two_sites(make_cluster):
     """oslo and paris, running, on replica sets."""
     return make_cluster(("oslo", "paris")).start()
+
+
+@pytest.fixture
+def one_site(make_cluster):
+    """oslo without peers, on a replica set; not started."""
+    return make_cluster(("oslo",))

@@ -75,6 +75,15 @@ class Sidecar:
             self.wait_ready(timeout_s)
         return self
 
+    def start_refused(self):
+        """Starts it and expects it to give up by itself: returns what it said."""
+        before = len(self.process.log_text())
+        self.start(wait_ready=False)
+        code = self.process.wait_exit()
+        said = self.process.log_text()[before:]
+        assert code == 1, f"exit code {code}\n{said}"
+        return said
+
     def wait_ready(self, timeout_s=60):
         def ready_or_dead():
             assert self.process.is_running(), "outrigger ended:\n" + self.process.log_tail()

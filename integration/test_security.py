@@ -1,0 +1,152 @@
+"""Who may speak to whom: certificates between sites, users and rights at the store."""
+
+import pymongo
+import pymongo.errors
+import pytest
+
+from cluster import make_certificates, tls_settings
+from waiting import wait_until
+
+# "onlooker" is a role made below: clusterMonitor would bring the right to read `local` with it.
+RIGHTS = ["readWriteAnyDatabase", "onlooker", "hostManager", {"role": "read", "db": "local"}]
+
+
+@pytest.fixture
+def tls_sites(make_cluster):
+    """oslo and paris with certificates of one CA; not started."""
+    return make_cluster(tls=True)
+
+
+def wait_error(site, peer, text):
+    """Waits until `site` says in /status that there is no link to `peer` because of `text`."""
+    wait_until(lambda: text in site.peer(peer)["last_error"],
+               lambda: f"'{text}' in {site.peer(peer)}")
+    assert site.peer(peer)["state"] != "open"
+    assert text in site.sidecar.process.log_text()
+
+
+@pytest.mark.short
+def test_sites_with_certificates_of_one_ca_exchange_writes(tls_sites):
+    tls_sites.start()
+    oslo, paris = tls_sites.collections("carts")
+    oslo.insert_one({"_id": 1})
+    paris.insert_one({"_id": 2})
+    assert len(tls_sites.wait_converged(["shop"])["shop.carts"]) == 2
+
+
+def test_a_certificate_for_another_name_is_refused_by_both(tls_sites):
+    certificates = tls_sites.directory / "certs"
+    make_certificates(certificates, "rome")
+    tls_sites.paris.sidecar.settings["peers"]["tls"] = tls_settings(certificates, "rome")
+    tls_sites.start()
+    wait_error(tls_sites.oslo, "paris", "paris")
+    tls_sites.oslo.sidecar.wait_log("rome")
+    tls_sites.oslo.app().shop.carts.insert_one({"_id": 1})
+    assert tls_sites.paris.app().shop.carts.find_one() is None
+
+
+def test_a_certificate_of_another_ca_is_refused(tls_sites):
+    foreign = tls_sites.directory / "foreign"
+    make_certificates(foreign, "paris")
+    tls_sites.paris.sidecar.settings["peers"]["tls"] = tls_settings(foreign, "paris")
+    tls_sites.start()
+    wait_error(tls_sites.oslo, "paris", "certificate")
+    wait_error(tls_sites.paris, "oslo", "certificate")
+
+
+def test_a_plain_peer_meets_one_with_tls_and_nothing_passes(tls_sites):
+    del tls_sites.paris.sidecar.settings["peers"]["tls"]
+    tls_sites.start()
+    wait_until(lambda: tls_sites.oslo.peer("paris")["last_error"], "oslo says why")
+    assert tls_sites.oslo.peer("paris")["state"] != "open"
+    assert tls_sites.paris.peer("oslo")["state"] != "open"
+
+
+def test_plain_links_beyond_this_machine_are_refused_at_start(one_site):
+    one_site.oslo.mongod.start()
+    port = one_site.oslo.sidecar.peer_port
+    one_site.oslo.sidecar.settings["peers"]["listen"] = f"0.0.0.0:{port}"
+    code, said = one_site.oslo.sidecar.check()
+    assert code == 2 and "peers.tls" in said and "insecure" in said
+
+
+@pytest.fixture
+def locked_site(make_cluster):
+    """One site whose mongod asks for users: `sidecar`, `app` and `reader`, who may only read."""
+    cluster = make_cluster(("oslo",), auth=True)
+    mongod = cluster.oslo.mongod.start()
+    mongod.client().admin.command(
+        "createRole", "onlooker", roles=[],
+        privileges=[{"resource": {"cluster": True}, "actions": ["inprog"]}])
+    mongod.add_user("sidecar", "planted-secret", RIGHTS)
+    mongod.add_user("app", "app-secret", [{"role": "readWrite", "db": "shop"}])
+    mongod.add_user("reader", "reader-secret", [{"role": "read", "db": "shop"}])
+    cluster.oslo.sidecar.settings["store"]["uri"] = mongod.uri("sidecar", "planted-secret")
+    return cluster.oslo
+
+
+def as_user(site, user, password):
+    uri = site.mongod.uri(user, password).replace(site.mongod.address, site.sidecar.proxy_address)
+    return pymongo.MongoClient(uri, serverSelectionTimeoutMS=10000)
+
+
+def code_of(act):
+    with pytest.raises(pymongo.errors.OperationFailure) as error:
+        act()
+    return error.value.code
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256"])
+def test_users_log_in_at_mongod_through_the_sidecar(locked_site, mechanism):
+    locked_site.sidecar.start()
+    uri = locked_site.mongod.uri("app", "app-secret").replace(
+        locked_site.mongod.address, locked_site.sidecar.proxy_address)
+    with pymongo.MongoClient(uri, authMechanism=mechanism) as app:
+        app.shop.carts.insert_one({"_id": 1})
+        app.shop.carts.update_one({"_id": 1}, [{"$set": {"n": 1}}])
+        assert app.shop.carts.find_one() == {"_id": 1, "n": 1}
+        assert code_of(lambda: app.other.carts.insert_one({})) == 13
+    with as_user(locked_site, "app", "wrong") as nobody:
+        assert code_of(lambda: nobody.shop.carts.find_one()) == 18
+
+
+def test_an_app_without_the_right_gets_mongods_own_refusal(locked_site):
+    locked_site.sidecar.start()
+    writes = [lambda c: c.insert_one({"_id": 2}), lambda c: c.delete_one({"_id": 1}),
+              lambda c: c.update_one({"_id": 1}, {"$set": {"n": 1}}),
+              lambda c: c.update_many({"n": {"$gt": 0}}, {"$inc": {"n": 1}}),
+              lambda c: c.replace_one({"_id": 1}, {"n": 2}),
+              lambda c: c.find_one_and_delete({"n": 1})]
+    with as_user(locked_site, "app", "app-secret") as app:
+        app.shop.carts.insert_one({"_id": 1, "n": 1})
+    with as_user(locked_site, "reader", "reader-secret") as reader:
+        for write in writes:
+            assert code_of(lambda: write(reader.shop.carts)) == 13
+        assert reader.shop.carts.find_one() == {"_id": 1, "n": 1}
+    assert locked_site.status()["open_writes"] == 0
+
+
+def test_nobody_without_a_login_reads_or_writes(locked_site):
+    locked_site.sidecar.start()
+    with pymongo.MongoClient(locked_site.sidecar.proxy_address, directConnection=True) as nobody:
+        assert code_of(lambda: nobody.shop.carts.insert_one({})) == 13
+        assert code_of(lambda: nobody.shop.carts.find_one()) == 13
+
+
+@pytest.mark.parametrize("missing, named", [
+    ("onlooker", "inprog"), ("hostManager", "killAnySession"),
+    ("readWriteAnyDatabase", "readWriteAnyDatabase"), ({"role": "read", "db": "local"}, "local")],
+    ids=["inprog", "killAnySession", "readWriteAnyDatabase", "local"])
+def test_a_store_user_that_lacks_a_right_is_refused_and_the_right_named(locked_site, missing, named):
+    locked_site.mongod.add_user("weak", "pw", [right for right in RIGHTS if right != missing])
+    locked_site.sidecar.settings["store"]["uri"] = locked_site.mongod.uri("weak", "pw")
+    said = locked_site.sidecar.start_refused()
+    assert "lacks" in said and named in said
+
+
+def test_a_wrong_password_for_the_store_is_refused_and_secrets_stay_out_of_the_log(locked_site):
+    locked_site.sidecar.start()
+    locked_site.sidecar.stop()
+    locked_site.sidecar.settings["store"]["uri"] = locked_site.mongod.uri("sidecar", "not-planted")
+    assert "uthentication failed" in locked_site.sidecar.start_refused()
+    assert "planted" not in locked_site.sidecar.process.log_text()
