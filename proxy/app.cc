@@ -190,8 +190,9 @@ Status App::open_doors() {
   proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
   Recovery* recovery = recovery_.get();
   const bool is_set = store_info_.kind != StoreKind::kStandalone;
+  durable_waits_ = std::make_unique<DurableWaits>(loop_, *replica_);
   context_ = std::make_unique<ProxyContext>(
-      ProxyContext{loop_, policy_, *replica_, locks_, *facts_, *worker_, clock_, *proxy_metrics_,
+      ProxyContext{loop_, policy_, *replica_, *durable_waits_, locks_, *facts_, *worker_, clock_, *proxy_metrics_,
                    log_, settings_.proxy.advertise.text(), store_address_, is_set,
                    is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
                    [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
@@ -271,6 +272,7 @@ net::Task<void> App::stop() {
   }
   if (peers_) co_await peers_->stop();
   if (applier_) applier_->stop();
+  co_await tasks_.until_empty();  // a start that still waits for the store sees stopping_
   worker_->stop();
   admin_.reset();
   commit_->stop();
