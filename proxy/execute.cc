@@ -140,11 +140,7 @@ Result<LocalWrite> Capture::begin(Run& run, const RunSession& session) {
   }
   Result<LocalWrite> write = context_.replica.begin(build_prepare(run, session));
   if (!write) return write;
-  durable_ = std::make_shared<net::OneShot<Status>>(context_.loop);
-  net::Loop& loop = context_.loop;
-  context_.replica.when_durable([durable = durable_, &loop](const Status& status) {
-    loop.post([durable, status] { durable->set(status); });
-  });
+  durable_ = context_.durable_waits.join();
   return write;
 }
 
@@ -302,7 +298,9 @@ void Capture::note_retried(Run& run, const RunReply& reply) const {
 
 std::vector<RetryEntry> Capture::retry_entries(const Run& run, const RunReply& reply) const {
   std::vector<RetryEntry> out;
-  if (!reply.ok) return out;
+  // What changed nothing leaves no trace in mongod either. It must not here: the statement may be
+  // resolved again to another document, and a crash would take that for recorded.
+  if (!reply.ok || reply.n == 0) return out;
   const AppSession& session = command_->session;
   for (size_t i = 0; i < run.items.size(); ++i) {
     const bool refused = std::any_of(
