@@ -192,8 +192,8 @@ Status App::open_doors() {
   const bool is_set = store_info_.kind != StoreKind::kStandalone;
   durable_waits_ = std::make_unique<DurableWaits>(loop_, *replica_);
   context_ = std::make_unique<ProxyContext>(
-      ProxyContext{loop_, policy_, *replica_, *durable_waits_, locks_, *facts_, *worker_, clock_, *proxy_metrics_,
-                   log_, settings_.proxy.advertise.text(), store_address_, is_set,
+      ProxyContext{loop_, policy_, *replica_, *durable_waits_, locks_, *facts_, *worker_, clock_,
+                   *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, is_set,
                    is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
                    [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
                               const std::string& address) -> Status {

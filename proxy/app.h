@@ -15,6 +15,7 @@
 #include "config/settings.h"
 #include "proxy/admin.h"
 #include "proxy/context.h"
+#include "proxy/durable_waits.h"
 #include "proxy/gauges.h"
 #include "proxy/peer_manager.h"
 #include "proxy/replica_exchange.h"
@@ -74,6 +75,7 @@ class App {
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<Facts> facts_;
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
+  std::unique_ptr<DurableWaits> durable_waits_;
   std::unique_ptr<ProxyContext> context_;
   std::unique_ptr<ReplicaExchange> exchange_;
   std::unique_ptr<PeerManager> peers_;

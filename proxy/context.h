@@ -9,6 +9,7 @@
 #include "config/metrics.h"
 #include "config/policy.h"
 #include "config/settings.h"
+#include "proxy/durable_waits.h"
 #include "proxy/facts.h"
 #include "proxy/net/loop.h"
 #include "proxy/store_worker.h"
@@ -37,6 +38,7 @@ struct ProxyContext {
   net::Loop& loop;
   const Policy& policy;
   Replica& replica;
+  DurableWaits& durable_waits;
   LockTable& locks;
   Facts& facts;
   StoreWorker& store;

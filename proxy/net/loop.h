@@ -54,6 +54,15 @@ class Loop final : public Executor {
   // Resumes a coroutine from the top of the loop. Loop thread only.
   void resume_soon(std::coroutine_handle<> waiting) override;
 
+  // `co_await loop.end_of_turn()`: goes on once what the network brought in this turn has run.
+  struct EndOfTurn {
+    Loop& loop;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) { loop.resume_soon(waiting); }
+    void await_resume() const noexcept {}
+  };
+  [[nodiscard]] EndOfTurn end_of_turn() { return EndOfTurn{*this}; }
+
   // Microseconds since an arbitrary moment, read now; never goes back.
   [[nodiscard]] uint64_t now_us() const;
 

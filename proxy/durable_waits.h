@@ -1,0 +1,38 @@
+// Waiting for the outbox to be on disk, for all writes of one turn of the event loop together.
+//
+// The problem: mongod's journal releases many clients at once, so their next writes arrive in one
+// turn. Were each to ask for a sync by itself, the first would start one that covers nobody else,
+// and all others would wait for that and then for theirs. Asking once, at the end of the turn,
+// gives them one sync, one wake-up of the commit thread and one way back.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "proxy/net/loop.h"
+#include "replication/replica.h"
+
+namespace outrigger {
+
+// Of the loop's thread. Whoever was promised an answer must have it before this dies.
+class DurableWaits {
+ public:
+  using Shot = std::shared_ptr<net::OneShot<Status>>;
+
+  // Both outlive this.
+  DurableWaits(net::Loop& loop, Replica& replica) : loop_(loop), replica_(replica) {}
+
+  // Set once everything written before this call is on disk, or with the error that means it may
+  // not be.
+  [[nodiscard]] Shot join();
+
+ private:
+  net::Task<void> ask();
+
+  net::Loop& loop_;
+  Replica& replica_;
+  std::vector<Shot> joined_;  // in this turn
+  net::TaskGroup asking_;
+};
+
+}  // namespace outrigger
