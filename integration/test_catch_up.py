@@ -35,3 +35,17 @@ def test_both_sites_away_from_each_other_exchange_what_they_wrote(two_sites):
     two_sites.heal("oslo", "paris")
     two_sites.wait_converged(["shop"])
     assert two_sites.oslo.direct().shop.carts.count_documents({}) == 10_000
+
+
+def test_records_not_yet_sent_survive_restarts_of_both(two_sites):
+    two_sites.break_off("oslo", "paris")
+    for site, carts in zip(two_sites, two_sites.collections("carts")):
+        carts.insert_many([{"_id": f"{site.name} {n}", "n": 0} for n in range(500)])
+        carts.update_one({"_id": "shared"}, {"$inc": {"n": 1}}, upsert=True)
+        site.sidecar.restart()
+        carts.update_one({"_id": "shared"}, {"$inc": {"n": 10}})
+    two_sites.heal("oslo", "paris")
+    two_sites.wait_converged(["shop"])
+    assert two_sites.paris.direct().shop.carts.count_documents({}) == 1001
+    assert two_sites.oslo.direct().shop.carts.find_one({"_id": "shared"})["n"] == 22
+    two_sites.wait_quiet()

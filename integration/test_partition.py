@@ -3,6 +3,7 @@ come out. OUTRIGGER_SEED repeats a run."""
 
 import os
 import random
+import threading
 
 import pytest
 
@@ -23,6 +24,7 @@ class Shop:
         self.inserted = set()
         self.deleted = set()
         self.serial = 0
+        self.failure = None
 
     def stock(self):
         self.collections[0].insert_many([{"_id": i, "n": 0, "list": []} for i in DOCUMENTS])
@@ -40,7 +42,6 @@ class Shop:
 
     def inc_many(self, site, collection, i):
         result = collection.update_many({"_id": {"$lt": i}}, {"$inc": {"n": 1}})
-        # Other documents may come first in the order of _id, but all of these are numbers.
         for j in range(i):
             self.increments[j] += 1
         assert result.matched_count == i
@@ -139,6 +140,51 @@ def test_a_line_that_flaps_while_both_write(make_cluster):
     cluster.wait_converged(["shop"])
     for collection in shop.collections:
         shop.check(collection)
+
+
+@pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
+def test_many_clients_at_both_sites_at_once_on_the_same_few_documents(make_cluster, replica_set):
+    cluster = make_cluster(replica_set=replica_set).start()
+    base = seed()
+    shops = [Shop(cluster, base + n) for n in range(6)]
+    shops[0].stock()
+    cluster.wait_converged(["shop"])
+    clients = [threading.Thread(target=crowd, args=(shop, n % 2)) for n, shop in enumerate(shops)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert [shop.failure for shop in shops] == [None] * 6
+    cluster.wait_converged(["shop"])
+    found = {document["_id"]: document for document in shops[0].collections[1].find()}
+    for i in DOCUMENTS:
+        assert found[i]["n"] == sum(shop.increments[i] for shop in shops)
+    cluster.wait_quiet()
+
+
+def crowd(shop, site):
+    """One client of a crowd: what it does commutes with what the others do, or may lose."""
+    collection = shop.collections[site]
+    verbs = [shop.inc, shop.inc, shop.inc_many, shop.set, shop.push, shop.pipeline, shop.clash]
+    try:
+        for _ in range(120):
+            shop.random.choice(verbs)(site, collection, shop.random.choice(DOCUMENTS))
+    except Exception as error:  # the thread's own end would say nothing
+        shop.failure = error
+
+
+def test_a_frozen_peer_holds_nobody_up_and_gets_everything(two_sites):
+    oslo, paris = two_sites.collections("carts")
+    oslo.insert_one({"_id": 1, "n": 0})
+    two_sites.wait_converged(["shop"])
+    two_sites.paris.sidecar.process.freeze()
+    for _ in range(300):
+        oslo.update_one({"_id": 1}, {"$inc": {"n": 1}})
+    wait_until(lambda: two_sites.oslo.peer("paris")["state"] != "open", "the silence is noticed")
+    assert two_sites.oslo.sidecar.metric("peer_lag_records", peer="paris") >= 300
+    two_sites.paris.sidecar.process.thaw()
+    two_sites.wait_converged(["shop"])
+    assert paris.find_one({"_id": 1})["n"] == 300
 
 
 def test_a_site_cut_off_reads_and_writes_as_before(two_sites):

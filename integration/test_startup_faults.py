@@ -139,6 +139,21 @@ def test_check_needs_neither_store_nor_ports_and_leaves_nothing_behind(one_site)
     assert not one_site.oslo.sidecar.data_dir.exists()
 
 
+def test_a_site_that_lost_all_it_had_is_refused_by_those_who_no_longer_hold_it(make_cluster):
+    cluster = make_cluster().start()
+    cluster.oslo.app().shop.carts.insert_one({"_id": 1})
+    cluster.wait_converged(["shop"])
+    cluster.wait_quiet()
+    cluster.paris.sidecar.stop()
+    cluster.paris.direct().drop_database("shop")
+    shutil.rmtree(cluster.paris.sidecar.data_dir)
+    cluster.paris.sidecar.start()
+    wait_until(lambda: cluster.paris.peer("oslo")["state"] == "refused" or
+               cluster.oslo.peer("paris")["state"] == "refused", "the link is refused")
+    assert "its data_dir was replaced" in cluster.paris.peer("oslo")["last_error"]
+    assert "its data_dir was replaced" in cluster.oslo.peer("paris")["last_error"]
+
+
 @pytest.fixture
 def with_backlog(make_cluster):
     """oslo, stopped, with an outbox full of records that paris lacks."""
