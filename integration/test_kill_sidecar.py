@@ -15,8 +15,9 @@ def new_seed():
     return int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
 
 
-def kill_in_a_loop(sites, chance, seconds, what="sidecar"):
-    """Kills one of `sites` after the other for about `seconds`; how often."""
+def kill_in_a_loop(sites, chance, seconds):
+    """Kills one of `sites` after the other for about `seconds`, now and then in the middle of its
+    recovery; how often."""
     kills = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -24,6 +25,11 @@ def kill_in_a_loop(sites, chance, seconds, what="sidecar"):
         site = sites[kills % len(sites)]
         site.sidecar.kill()
         time.sleep(chance.choice([0, 0.2]))
+        while chance.random() < 0.3:
+            site.sidecar.start(wait_ready=False)
+            time.sleep(chance.uniform(0, 0.2))
+            site.sidecar.kill()
+            kills += 1
         site.sidecar.start()
         kills += 1
     return kills
