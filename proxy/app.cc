@@ -267,8 +267,8 @@ net::Task<void> App::stop() {
   if (timer_) timer_->close();
   if (server_) {
     StoreWorker* worker = worker_.get();
-    co_await server_->drain(exit_ == Exit::kDrained ? kDrainMs : 0,
-                            [worker] { worker->wind_down(); });
+    std::function<void()> hurry = [worker] { worker->wind_down(); };
+    co_await server_->drain(exit_ == Exit::kDrained ? kDrainMs : 0, std::move(hurry));
   }
   if (peers_) co_await peers_->stop();
   if (applier_) applier_->stop();

@@ -8,7 +8,7 @@ namespace {
 void write_vector(bson::Writer& out, std::string_view name, const VersionVector& vector) {
   out.open_document(name);
   for (const auto& [origin, hlc] : vector.entries()) {
-    out.string(to_text(origin), fmt::format("{}", hlc));
+    out.string(to_hex(origin), fmt::format("{}", hlc));
   }
   out.close();
 }

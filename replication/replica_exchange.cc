@@ -181,25 +181,11 @@ Status Replica::offer(std::vector<Segment> segments) {
   return result;
 }
 
-namespace {
-
-std::string hex(const SiteId& id) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const uint8_t byte : id) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
-}  // namespace
-
 // Under mutex. The marks tell records and bytes to within a few dozen; the age is exact.
 PeerProgress Replica::Impl::progress_of(const SiteId& site, const VersionVector& acked) const {
   PeerProgress progress;
   const auto name = site_names.find(site);
-  progress.site_id = hex(site);
+  progress.site_id = to_hex(site);
   progress.site = name == site_names.end() ? progress.site_id : name->second;
   progress.acked = acked;
   const auto heard = heard_ms.find(site);
@@ -240,7 +226,7 @@ ReplicaStatus Replica::status() const {
   {
     const std::lock_guard lock(impl.mutex);
     status.site = impl.options.site;
-    status.site_id = hex(impl.self.site);
+    status.site_id = to_hex(impl.self.site);
     status.epoch = impl.self.epoch;
     status.applied = impl.durable;
     status.stable = impl.stability.stable();

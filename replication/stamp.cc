@@ -17,6 +17,16 @@ std::string time_text(int64_t ms) {
 
 }  // namespace
 
+std::string to_hex(const SiteId& site) {
+  std::string out;
+  for (const uint8_t byte : site) out += fmt::format("{:02x}", byte);
+  return out;
+}
+
+std::string to_hex(const Origin& origin) {
+  return fmt::format("{}/{:016x}", to_hex(origin.site), origin.epoch);
+}
+
 std::string to_text(const Origin& origin) {
   return fmt::format("{:02x}{:02x}…/{:02x}…", origin.site[0], origin.site[1], origin.epoch >> 56);
 }

@@ -42,6 +42,10 @@ struct Dot {
 
 // "9f1c…/5a…" for people: first bytes of the site id and of the epoch.
 [[nodiscard]] std::string to_text(const Origin& origin);
+// All of it, for programs: 32 hex digits of the site id, for an origin then "/" and 16 of the
+// epoch.
+[[nodiscard]] std::string to_hex(const SiteId& site);
+[[nodiscard]] std::string to_hex(const Origin& origin);
 // "2026-11-22T18:05:04.123Z+7@9f1c…/5a…"
 [[nodiscard]] std::string to_text(const Dot& dot);
 

@@ -75,8 +75,8 @@ MaybeRefusal check_identity(const SiteHello& theirs, const Expectation& expected
   auto known = expected.known_sites.find(theirs.site);
   if (known == expected.known_sites.end() || known->second == theirs.site_id) return std::nullopt;
   return refusal(RefuseCode::kIdentityChanged,
-                 theirs.site + " was known as site id " + to_text(Origin{known->second, 0}) +
-                     " and now claims " + to_text(Origin{theirs.site_id, 0}) +
+                 theirs.site + " was known as site id " + to_hex(known->second) +
+                     " and now claims " + to_hex(theirs.site_id) +
                      ": its data_dir was replaced. Give it the old data_dir back");
 }
 
