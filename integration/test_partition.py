@@ -69,7 +69,8 @@ class Shop:
         collection.update_one({"_id": i}, {"$push": {"list": self.serial}})
 
     def pipeline(self, site, collection, i):
-        collection.update_one({"_id": i}, [{"$set": {"shown": {"$concat": ["#", {"$toString": "$n"}]}}}])
+        shown = {"$concat": ["#", {"$toString": "$n"}]}
+        collection.update_one({"_id": i}, [{"$set": {"shown": shown}}])
 
     def clash(self, site, collection, i):
         """Both sites insert, replace or delete the same document."""

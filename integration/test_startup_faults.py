@@ -1,4 +1,4 @@
-"""What is wrong at start is refused, and the refusal names it; what may still come is waited for."""
+"""What is wrong at start is refused and named; what may still come is waited for."""
 
 import shutil
 import socket
