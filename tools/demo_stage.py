@@ -1,4 +1,4 @@
-"""What the demo's story plays on: signals that stop it cleanly, and two sites that leave nothing."""
+"""What the demo's story plays on: two sites that leave nothing, signals that stop them cleanly."""
 
 import shutil
 import signal
