@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "replication/oplog_paths.h"
 #include "replication/outbox/memory_log_store.h"
 #include "replication/replica_impl.h"
 #include "replication/replica_testing.h"
@@ -11,7 +10,6 @@
 namespace outrigger {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 bson::OwnedValue number(int value) { return bson::make_int32(value); }
@@ -295,106 +293,6 @@ TEST_F(StandaloneRecoveryTest, AReplacementIsJudgedByTheWholeDocument) {
   EXPECT_EQ(crash_during(TestSite::replacing(1, {{"c", number(6)}}), false).dropped, 1u);
   expect_equal(1);
   EXPECT_EQ(oslo_.number(1, "b"), 5);
-}
-
-// ---- single prepares
-
-class JudgePrepare : public ::testing::Test {
- protected:
-  JudgePrepare() {
-    bson::Writer writer;
-    writer.int32("_id", 1).int32("a", 1).open_array("list").int32("0", 4).close();
-    store_.put(kTestNs, writer.finish());
-    prepare_.session.txn_number = 7;
-    prepare_.session.lsid.fill('s');
-    prepare_.session.stmt_ids = {0};
-    prepare_.documents.push_back(
-        {kTestNs, number(1), PreparedDocument::What::kUpdate, {}, true, ""});
-  }
-  OplogWrite update(const std::function<void(bson::Writer&)>& diff) {
-    OplogWrite entry;
-    entry.ns = kTestNs;
-    entry.id = number(1);
-    entry.lsid_id = std::string(16, 's');
-    entry.txn_number = 7;
-    entry.stmt_ids = {0};
-    bson::Writer writer;
-    writer.int32("$v", 2).open_document("diff");
-    diff(writer);
-    entry.o = writer.close().finish();
-    return entry;
-  }
-
-  MemoryStore store_;
-  Prepare prepare_;
-};
-
-TEST_F(JudgePrepare, AnUnknownUpdateTakesItsPathsFromTheOplogAndItsValuesFromTheStore) {
-  const std::vector<OplogWrite> oplog{update([](bson::Writer& writer) {
-    writer.open_document("u").int32("a", 99).close();
-    writer.open_document("slist").boolean("a", true).int32("u0", 4).close();
-    writer.open_document("d").boolean("gone", false).close();
-  })};
-  auto settled = judge_prepare(store_, prepare_, &oplog);
-  ASSERT_TRUE(settled.has_value());
-  ASSERT_EQ(settled->changes.size(), 1u);
-  const auto& changes = settled->changes[0].changes;
-  ASSERT_EQ(changes.size(), 3u);
-  EXPECT_EQ(changes[0].path, Path{"a"});
-  EXPECT_EQ(changes[0].value, number(1));
-  EXPECT_EQ(changes[1].path, Path{"list"});
-  EXPECT_EQ(changes[1].value.type, bson::Type::kArray);
-  EXPECT_EQ(changes[2].kind, PathChange::Kind::kUnset);
-}
-
-TEST_F(JudgePrepare, EntriesOfOtherStatementsAreNotIts) {
-  std::vector<OplogWrite> oplog{update([](bson::Writer&) {})};
-  oplog[0].stmt_ids = {3};
-  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
-  oplog[0].stmt_ids = {0};
-  oplog[0].txn_number = 6;
-  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
-  oplog[0].txn_number = 7;
-  oplog[0].id = bson::make_double(1.0);
-  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kHappened);
-}
-
-TEST_F(JudgePrepare, AWriteWithoutATransactionNumberIsInDoubtOnAReplicaSetToo) {
-  prepare_.session.txn_number = -1;
-  const std::vector<OplogWrite> oplog;
-  auto settled = judge_prepare(store_, prepare_, &oplog);
-  EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
-  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kReplace);
-}
-
-TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
-  bson::Writer writer;
-  prepare_.documents[0].what = PreparedDocument::What::kReplace;
-  prepare_.documents[0].document =
-      writer.int32("a", 1).open_array("list").int32("0", 4).close().finish();
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
-  prepare_.documents[0].document = writer.int32("a", 2).finish();
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
-  prepare_.documents[0].document = writer.timestamp("at", 0, 0).finish();  // mongod fills it in
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes.size(), 1u);
-}
-
-TEST_F(JudgePrepare, AnUpsertInDoubtIsAdoptedAsAnUpsertWhenItIsThere) {
-  prepare_.documents[0].what = PreparedDocument::What::kUpsert;
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes[0].kind,
-            DocumentChange::Kind::kUpsert);
-  prepare_.documents[0].id = number(2);
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
-}
-
-TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {
-  bson::Writer writer;
-  EXPECT_FALSE(oplog_update_paths(writer.int32("_id", 1).int32("a", 1).finish()).has_value());
-  EXPECT_FALSE(
-      oplog_update_paths(writer.int32("$v", 3).open_document("diff").close().finish()).has_value());
-  writer.int32("$v", 2).open_document("diff").open_document("sin");
-  writer.open_document("i").int32("x", 1).close().close().close();
-  EXPECT_THAT(*oplog_update_paths(writer.finish()), ElementsAre(Path{"in", "x"}));
 }
 
 }  // namespace
