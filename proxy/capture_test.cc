@@ -375,34 +375,6 @@ TEST(Replies, SeveralRunsAddUpInTheAppsOwnIndexes) {
   EXPECT_EQ(errors.first()->value.as_document().find("index")->as_int32(), 1);
 }
 
-TEST(Runs, WhatMongodRanBeforeIsRecordedOnceOnly) {
-  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "n", 5))});
-  outrigger::Run run = run_of(sent->command);
-  const std::string reply =
-      reply_body(1, 1, [](Writer& w) { w.open_array("retriedStmtIds").int32("0", 0).close(); });
-  const std::string image = doc([](Writer& w) { w.int32("_id", 1).int32("n", 7); });
-  // Without a record of the first attempt: what is there now, never the increment again.
-  const auto adopted = changes(run, reply, {}, {{key_of(1), image}});
-  ASSERT_EQ(adopted.size(), 1u);
-  EXPECT_EQ(adopted[0].changes[0].kind, PathChange::Kind::kSet);
-  EXPECT_EQ(adopted[0].changes[0].value, bson::make_int32(7));
-  run.items[0].recorded = true;
-  EXPECT_TRUE(changes(run, reply, {}, {{key_of(1), image}}).empty());
-}
-
-TEST(Runs, ARetriedInsertWithoutARecordTakesTheDocumentAsItIs) {
-  const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)});
-  const std::string reply = reply_body(
-      3, 0, [](Writer& w) { w.open_array("retriedStmtIds").int32("0", 0).int32("1", 1).close(); });
-  const std::string image = doc([](Writer& w) { w.int32("_id", 1).int32("n", 7); });
-  const auto adopted = changes(run_of(sent->command), reply, {}, {{key_of(1), image}});
-  ASSERT_EQ(adopted.size(), 3u);
-  EXPECT_EQ(adopted[0].kind, DocumentChange::Kind::kReplace);
-  EXPECT_EQ(adopted[0].document, image);
-  EXPECT_EQ(adopted[1].kind, DocumentChange::Kind::kRemove);
-  EXPECT_EQ(adopted[2].kind, DocumentChange::Kind::kInsert);
-}
-
 TEST(Replies, ARememberedRunAnswersARetryAlike) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
   const outrigger::Run run = run_of(sent->command);
