@@ -191,7 +191,7 @@ class Story:
         rows = ([head] if head else []) + rows
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
-            say("     " + "   ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip())
+            say("     " + "  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip())
 
     # ---- healed
 
