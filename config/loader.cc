@@ -178,7 +178,7 @@ class Loader {
         settings_.outbox.bytes_max = *size;
       }
     }
-    load_duration(map, "retain_for", &settings_.outbox.retain_ms);
+    if (const auto age = map.take("retain_for")) not_built(*age, "no such key");
     map.finish();
   }
 

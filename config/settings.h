@@ -59,7 +59,6 @@ struct AdminSettings {
 
 struct OutboxSettings {
   uint64_t bytes_max = 10ULL << 30;
-  int64_t retain_ms = 30LL * 24 * 3600 * 1000;
 };
 
 struct ClockSettings {
