@@ -190,7 +190,10 @@ Status App::open_doors() {
   proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
   Recovery* recovery = recovery_.get();
   const bool is_set = store_info_.kind != StoreKind::kStandalone;
-  durable_waits_ = std::make_unique<DurableWaits>(loop_, *replica_);
+  DurableWaits::WhenDurable when_durable = [replica = replica_.get()](auto done) {
+    replica->when_durable(std::move(done));
+  };
+  durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
   context_ = std::make_unique<ProxyContext>(
       ProxyContext{loop_, policy_, *replica_, *durable_waits_, locks_, *facts_, *worker_, clock_,
                    *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, is_set,

@@ -17,7 +17,7 @@ net::Task<void> DurableWaits::ask() {
       for (const Shot& shot : *shots) shot->set(status);
     });
   };
-  replica_.when_durable(std::move(done));
+  when_durable_(std::move(done));
 }
 
 }  // namespace outrigger

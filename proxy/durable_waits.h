@@ -6,11 +6,12 @@
 // gives them one sync, one wake-up of the commit thread and one way back.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "config/result.h"
 #include "proxy/net/loop.h"
-#include "replication/replica.h"
 
 namespace outrigger {
 
@@ -19,8 +20,12 @@ class DurableWaits {
  public:
   using Shot = std::shared_ptr<net::OneShot<Status>>;
 
-  // Both outlive this.
-  DurableWaits(net::Loop& loop, Replica& replica) : loop_(loop), replica_(replica) {}
+  // Calls back, on any thread, once everything written before the call is on disk or may not be.
+  using WhenDurable = std::function<void(std::function<void(const Status&)>)>;
+
+  // `loop` outlives this; `when_durable` is Replica's.
+  DurableWaits(net::Loop& loop, WhenDurable when_durable)
+      : loop_(loop), when_durable_(std::move(when_durable)) {}
 
   // Set once everything written before this call is on disk, or with the error that means it may
   // not be.
@@ -30,7 +35,7 @@ class DurableWaits {
   net::Task<void> ask();
 
   net::Loop& loop_;
-  Replica& replica_;
+  const WhenDurable when_durable_;
   std::vector<Shot> joined_;  // in this turn
   net::TaskGroup asking_;
 };
