@@ -135,7 +135,8 @@ def test_nobody_without_a_login_reads_or_writes(locked_site):
 
 @pytest.mark.parametrize("named, missing", {
     "inprog": "onlooker", "killAnySession": "hostManager",
-    "readWriteAnyDatabase": "readWriteAnyDatabase", "local": {"role": "read", "db": "local"}}.items())
+    "readWriteAnyDatabase": "readWriteAnyDatabase",
+    "local": {"role": "read", "db": "local"}}.items())
 def test_a_right_that_the_store_user_lacks_is_named_at_start(locked_site, named, missing):
     locked_site.mongod.add_user("weak", "pw", [right for right in RIGHTS if right != missing])
     locked_site.sidecar.settings["store"]["uri"] = locked_site.mongod.uri("weak", "pw")
