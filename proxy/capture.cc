@@ -36,7 +36,7 @@ net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::Op
   Answer answer;
   wire::WireResult<WriteCommand> command = parse_write(parsed, kind);
   if (!command) {
-    answer.bytes = wire::error_body(command.error());
+    answer = co_await refuse_as_the_store(parsed, kind, command.error());
     co_return answer;
   }
   if (command->session.in_transaction) {
@@ -52,6 +52,7 @@ net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::Op
     co_return answer;
   }
   command_ = &*command;
+  parsed_ = &parsed;
   original_ = message;
   std::optional<Answer> refused = co_await refuse_by_facts();
   if (refused) co_return std::move(*refused);
@@ -89,6 +90,8 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
 
 net::Task<Capture::Answer> Capture::run_statements() {
   ReplyBuilder reply(*command_);
+  std::optional<Answer> retried = co_await answer_retry(reply);
+  if (retried) co_return std::move(*retried);
   const std::vector<Statement>& statements = command_->statements;
   size_t next = 0;
   while (next < statements.size()) {
@@ -139,6 +142,8 @@ bool Capture::compares_simply(const Statement& statement) const {
 std::optional<RunItem> Capture::direct_item(const Statement& statement) {
   RunItem item;
   item.statement = &statement;
+  // mongod refuses it; without `multi` it would run.
+  if (statement.multi && command_->session.txn_number) return std::nullopt;
   if (command_->kind == CommandKind::kInsert) {
     bool changed = false;
     const auto now_s = static_cast<uint32_t>(context_.clock.wall_ms() / 1000);

@@ -53,6 +53,11 @@ class Capture {
 
   // capture.cc: the command as a whole
   net::Task<std::optional<Answer>> refuse_by_facts();
+  // judge.cc: what mongod says of it
+  net::Task<Answer> refuse_as_the_store(const wire::OpMsg& parsed, CommandKind kind,
+                                        wire::WireError ours);
+  net::Task<std::optional<Answer>> answer_retry(ReplyBuilder& reply);
+  net::Task<std::optional<std::string>> explain_refusal(const Statement& statement);
   net::Task<Answer> run_statements();
   // The retry entry of a statement that has a record already.
   [[nodiscard]] std::optional<std::string> remembered(const Statement& statement) const;
@@ -83,6 +88,9 @@ class Capture {
   net::Task<End> execute_chunk(const Statement& statement, std::vector<bson::OwnedValue> ids,
                                ReplyBuilder& reply);
   net::Task<End> insert_by_upsert(const Statement& statement, ReplyBuilder& reply);
+  net::Task<End> upsert_as_it_is(const Statement& statement, ReplyBuilder& reply);
+  void add_refusal(const Statement& statement, const RunReply& said,
+                   const std::optional<std::string>& explained, ReplyBuilder& reply);
   net::Task<End> probe(const Statement& statement, ReplyBuilder& reply);
   net::Task<End> ask_again(const Statement& statement, ReplyBuilder& reply);
   net::Task<Result<std::vector<bson::OwnedValue>>> find_ids(
@@ -94,10 +102,11 @@ class Capture {
   ProxyContext& context_;
   Backend& backend_;
   const WriteCommand* command_ = nullptr;  // under way
-  std::string_view original_;              // the app's message, for runs sent verbatim
-  bool simple_collation_ = true;           // of the collection at hand
-  std::string store_reply_;                // of the last run
-  bool reply_is_whole_ = false;            // store_reply_ answers the whole command as it is
+  const wire::OpMsg* parsed_ = nullptr;
+  std::string_view original_;     // the app's message, for runs sent verbatim
+  bool simple_collation_ = true;  // of the collection at hand
+  std::string store_reply_;       // of the last run
+  bool reply_is_whole_ = false;   // store_reply_ answers the whole command as it is
   std::shared_ptr<net::OneShot<Status>> durable_;  // of the last prepare
   std::optional<Error> find_error_;  // mongod's refusal of a resolving find, as it said
   int find_error_code_ = 0;

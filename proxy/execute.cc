@@ -277,6 +277,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   }
   reply.add(run, said);
   reply_is_whole_ = run.items.size() == command_->statements.size() && !command_->unacknowledged &&
+                    !said.concern_error &&
                     std::none_of(run.items.begin(), run.items.end(),
                                  [](const RunItem& item) { return item.statement->multi; });
   if (reply_is_whole_) store_reply_ = std::move(executed.message);

@@ -15,15 +15,70 @@ using bson::Value;
 
 bool is_time(std::string_view name) { return name == "$clusterTime" || name == "operationTime"; }
 
+// The concern a writeConcernError cites is the one we sent: with `j` as the app said it.
+std::string without_our_journal(const WriteCommand& command, const Document& error) {
+  const auto asked = command.body.find("writeConcern");
+  std::optional<Value> j;
+  if (asked && asked->type == Type::kDocument) j = asked->as_document().find("j");
+  bson::Writer out;
+  for (const Element& field : error) {
+    const auto cited = field.name == "errInfo" && field.value.type == Type::kDocument
+                           ? field.value.as_document().find("writeConcern")
+                           : std::nullopt;
+    if (!cited || cited->type != Type::kDocument) {
+      out.element(field);
+      continue;
+    }
+    out.open_document("errInfo");
+    for (const Element& info : field.value.as_document()) {
+      if (info.name != "writeConcern") {
+        out.element(info);
+        continue;
+      }
+      out.open_document("writeConcern");
+      for (const Element& part : cited->as_document()) {
+        if (part.name != "j") out.element(part);
+        if (part.name == "j" && j) out.value("j", *j);
+      }
+      out.close();
+    }
+    out.close();
+  }
+  return out.finish();
+}
+
+std::string with_concern_error(const Document& body, const std::string& error) {
+  bson::Writer out;
+  for (const Element& field : body) {
+    if (field.name == "writeConcernError") {
+      out.document(field.name, Document(error));
+    } else {
+      out.element(field);
+    }
+  }
+  return out.finish();
+}
+
 }  // namespace
 
+std::string with_times(const std::string& body, const Document& from) {
+  bson::Writer out;
+  out.append_all(Document(body));
+  for (const Element& field : from) {
+    if (is_time(field.name)) out.element(field);
+  }
+  return out.finish();
+}
+
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
+  if (reply.concern_error) concern_error_ = without_our_journal(command_, *reply.concern_error);
   if (!reply.ok) {
     failure_ = std::string(reply.body.bytes());
     return;
   }
   if (command_.kind == CommandKind::kFindAndModify) {
     single_ = std::string(reply.body.bytes());
+    if (concern_error_) single_ = with_concern_error(reply.body, *concern_error_);
     return;
   }
   n_ += reply.n;
@@ -43,7 +98,6 @@ void ReplyBuilder::add(const Run& run, const RunReply& reply) {
   if (!run.command->statements.front().multi) {
     retried_.insert(retried_.end(), reply.retried.begin(), reply.retried.end());
   }
-  if (reply.concern_error) concern_error_ = std::string(reply.concern_error->bytes());
   tail_ = std::string(reply.body.bytes());
 }
 
@@ -59,13 +113,24 @@ void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
       upserted_.push_back({statement, bson::OwnedValue(id.value)});
     }
   }
-  retried_.push_back(command_.statements[statement].stmt_id);
+  if (!retried_known_) retried_.push_back(command_.statements[statement].stmt_id);
 }
 
 void ReplyBuilder::add_error(size_t statement, int code, std::string_view message) {
+  if (command_.kind == CommandKind::kFindAndModify) {
+    failure_ = with_times(wire::error_body(code, message), Document(tail_));
+    return;
+  }
   bson::Writer rest;
   rest.int32("code", code).string("errmsg", message);
   errors_.push_back({statement, rest.finish()});
+}
+
+void ReplyBuilder::add_tail(const RunReply& reply) { tail_ = std::string(reply.body.bytes()); }
+
+void ReplyBuilder::retried_were(const std::vector<int32_t>& stmt_ids) {
+  retried_ = stmt_ids;
+  retried_known_ = true;
 }
 
 void ReplyBuilder::absorb(ReplyBuilder&& other) {
@@ -94,6 +159,12 @@ std::string ReplyBuilder::finish() {
   if (single_) return std::move(*single_);
   const Document tail(tail_);
   bson::Writer out;
+  if (command_.unacknowledged && !tail_.empty()) {
+    // Who asks for no acknowledgement and gets an answer all the same reads nothing in it.
+    out.int32("n", 0);
+    if (command_.kind == CommandKind::kUpdate) out.int32("nModified", 0);
+    return with_times(out.real("ok", 1.0).finish(), tail);
+  }
   out.int32("n", static_cast<int32_t>(n_));
   for (const char* name : {"electionId", "opTime"}) {
     if (const auto value = tail.find(name)) out.value(name, *value);
@@ -109,6 +180,11 @@ std::string ReplyBuilder::finish() {
     }
     out.close();
   }
+  if (!retried_.empty() && !tail_.empty()) {
+    out.open_array("retriedStmtIds");
+    for (size_t i = 0; i < retried_.size(); ++i) out.int32(bson::index_name(i), retried_[i]);
+    out.close();
+  }
   if (!upserted_.empty()) {
     out.open_array("upserted");
     for (size_t i = 0; i < upserted_.size(); ++i) {
@@ -121,17 +197,8 @@ std::string ReplyBuilder::finish() {
   if (command_.kind == CommandKind::kUpdate) {
     out.int32("nModified", static_cast<int32_t>(modified_));
   }
-  if (!retried_.empty() && !tail_.empty()) {
-    out.open_array("retriedStmtIds");
-    for (size_t i = 0; i < retried_.size(); ++i) out.int32(bson::index_name(i), retried_[i]);
-    out.close();
-  }
   if (concern_error_) out.document("writeConcernError", Document(*concern_error_));
-  out.real("ok", 1.0);
-  for (const Element& field : tail) {
-    if (is_time(field.name)) out.element(field);
-  }
-  return out.finish();
+  return with_times(out.real("ok", 1.0).finish(), tail);
 }
 
 std::string remember(const Run& run, const RunReply& reply) {

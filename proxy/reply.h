@@ -21,6 +21,12 @@ class ReplyBuilder {
   void add_remembered(const bson::Document& result, size_t statement);
   // Takes over what another builder of the same command gathered.
   void absorb(ReplyBuilder&& other);
+  // Of an answer that did nothing: its position and times.
+  void add_tail(const RunReply& reply);
+  // What the answer lists as executed before; otherwise that is every remembered statement.
+  void retried_were(const std::vector<int32_t>& stmt_ids);
+  // The statement that failed updated many documents: mongod counts none of them then.
+  void forget_counts() { n_ = modified_ = 0; }
   // An error of our own at one statement.
   void add_error(size_t statement, int code, std::string_view message);
   // The command failed as a whole: this body is the answer.
@@ -48,11 +54,15 @@ class ReplyBuilder {
   std::vector<Error> errors_;
   std::vector<Upserted> upserted_;
   std::vector<int32_t> retried_;
+  bool retried_known_ = false;
   std::optional<std::string> concern_error_;
   std::string tail_;  // body of the last store reply: electionId, opTime, ok, times
   std::optional<std::string> failure_;
   std::optional<std::string> single_;  // findAndModify: the whole reply
 };
+
+// `body` with $clusterTime and operationTime as `from`, an answer of the store, has them.
+[[nodiscard]] std::string with_times(const std::string& body, const bson::Document& from);
 
 // What to remember of a run under the key of its first statement (its other statements get an empty
 // document): {n, nModified, upserted: [id], reply: {findAndModify's}}.

@@ -13,8 +13,6 @@ using bson::Document;
 using bson::Value;
 
 constexpr int kAttemptsMax = 10;
-constexpr std::string_view kReplacementWithMulti =
-    "multi update is not supported for replacement-style update";
 
 std::string find_ids_body(const WriteCommand& command, const Statement& statement, size_t limit,
                           const std::vector<bson::OwnedValue>* among) {
@@ -130,13 +128,14 @@ net::Task<Result<std::vector<bson::OwnedValue>>> Capture::find_ids(
 }
 
 net::Task<Capture::End> Capture::execute_resolved(const Statement& statement, ReplyBuilder& reply) {
-  if (statement.multi && statement.update &&
-      read_update_shape(*statement.update, false).form == UpdateShape::Form::kReplacement) {
-    reply.add_error(statement.index, wire::code::kFailedToParse, kReplacementWithMulti);
-    co_return End::kDone;
-  }
+  find_error_.reset();
+  const bool replaces_many =
+      statement.multi && statement.update &&
+      read_update_shape(*statement.update, false).form == UpdateShape::Form::kReplacement;
   End end = End::kDone;
-  if (statement.multi) {
+  if (replaces_many || (statement.multi && command_->session.txn_number)) {
+    end = co_await probe(statement, reply);  // mongod refuses both
+  } else if (statement.multi) {
     end = co_await execute_many(statement, reply);
   } else {
     end = co_await execute_one(statement, reply);
@@ -187,10 +186,58 @@ net::Task<Capture::End> Capture::insert_by_upsert(const Statement& statement, Re
   item.needs_before = false;
   Run run = new_run();
   run.items.push_back(std::move(item));
-  const End end = co_await execute(run, reply);
-  // Another writer was first: it has the unique key now, so the filter will find it.
-  if (end == End::kDone && reply.only_duplicate_key()) co_return End::kTryAgain;
+  ReplyBuilder tried(*command_);
+  End end = co_await execute(run, tried);
+  // Another writer was first, and the filter will find its document; or the statement says or asks
+  // something of _id, which mongod gives a new document last.
+  if (end == End::kDone && (tried.failed() || tried.has_errors())) {
+    end = co_await upsert_as_it_is(statement, reply);
+    co_return end;
+  }
+  reply.absorb(std::move(tried));
   co_return end;
+}
+
+// The app's own upsert, with the collection to itself: what it inserts is known from the answer.
+net::Task<Capture::End> Capture::upsert_as_it_is(const Statement& statement, ReplyBuilder& reply) {
+  LockRequest locks;
+  locks.add(namespace_lock_key(command_->ns), LockMode::kExclusive);
+  co_await lock(locks);
+  End end = End::kTryAgain;
+  Result<std::vector<bson::OwnedValue>> ids = co_await find_ids(statement, 1, nullptr);
+  if (!ids) end = End::kBroken;
+  if (ids && ids->empty()) {
+    RunItem item = narrowed_item(statement, {bson::Type::kObjectId, fresh_object_id()});
+    item.filter.clear();
+    item.simple_collation = false;
+    item.upsert = true;
+    item.upsert_changed = false;
+    item.needs_after = item.needs_before = false;
+    Run run = new_run();
+    run.items.push_back(std::move(item));
+    end = co_await execute_locked(run, reply);
+  }
+  context_.locks.release(locks);
+  co_return end;
+}
+
+// The store refused the statement's filter, as `explained` says or else its find did.
+void Capture::add_refusal(const Statement& statement, const RunReply& said,
+                          const std::optional<std::string>& explained, ReplyBuilder& reply) {
+  if (explained && command_->kind == CommandKind::kFindAndModify) {
+    reply.fail(*explained);
+    return;
+  }
+  int code = find_error_code_;
+  std::string text = find_error_->reason;
+  if (explained) {
+    const auto its_code = Document(*explained).find("code");
+    const auto its_text = Document(*explained).find("errmsg");
+    if (its_code) code = static_cast<int>(its_code->to_int64().value_or(0));
+    if (its_text && its_text->type == bson::Type::kString) text = its_text->as_string();
+  }
+  reply.add_tail(said);
+  reply.add_error(statement.index, code, text);
 }
 
 // Lets the store judge a statement that can match nothing: its own error, or its own "n: 0".
@@ -211,9 +258,12 @@ net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder&
   const auto parsed = wire::parse_op_msg_trusted(*answer);
   if (!parsed) co_return End::kBroken;
   const RunReply said = read_run_reply(command_->kind, parsed->body);
-  if (said.ok && said.errors.empty() && find_error_) {
-    reply.add_error(statement.index, find_error_code_, find_error_->reason);
-    co_return End::kDone;
+  if (find_error_) {
+    const std::optional<std::string> explained = co_await explain_refusal(statement);
+    if (explained || (said.ok && said.errors.empty())) {
+      add_refusal(statement, said, explained, reply);
+      co_return End::kDone;
+    }
   }
   reply.add(run, said);
   reply_is_whole_ = command_->statements.size() == 1 && !command_->unacknowledged;
@@ -255,13 +305,16 @@ net::Task<Capture::End> Capture::execute_many(const Statement& statement, ReplyB
     end = co_await probe(statement, reply);
     co_return end;
   }
+  ReplyBuilder many(*command_);
   for (size_t at = 0; at < ids->size(); at += kRunStatementsMax) {
     const size_t until = std::min(at + kRunStatementsMax, ids->size());
     std::vector<bson::OwnedValue> chunk(ids->begin() + static_cast<std::ptrdiff_t>(at),
                                         ids->begin() + static_cast<std::ptrdiff_t>(until));
-    end = co_await execute_chunk(statement, std::move(chunk), reply);
-    if (end == End::kBroken || reply.failed() || reply.has_errors()) break;
+    end = co_await execute_chunk(statement, std::move(chunk), many);
+    if (end == End::kBroken || many.failed() || many.has_errors()) break;
   }
+  if (many.has_errors()) many.forget_counts();
+  reply.absorb(std::move(many));
   reply_is_whole_ = false;
   co_return end;
 }

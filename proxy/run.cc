@@ -15,10 +15,13 @@ std::string_view sequence_name(CommandKind kind) {
   return kind == CommandKind::kUpdate ? "updates" : "deletes";
 }
 
-bool is_replaced(std::string_view field) {
-  return field == "lsid" || field == "txnNumber" || field == "stmtId" || field == "stmtIds" ||
-         field == "writeConcern" || field == "documents" || field == "updates" ||
-         field == "deletes";
+bool is_replaced(const Run& run, std::string_view field) {
+  if (field == "lsid" || field == "txnNumber" || field == "stmtId" || field == "stmtIds" ||
+      field == "writeConcern") {
+    return true;
+  }
+  if (run.command->kind == CommandKind::kFindAndModify) return false;
+  return field == sequence_name(run.command->kind) || (field == "ordered" && run.is_of_many());
 }
 
 void write_session(bson::Writer& out, const Run& run, const RunSession& session) {
@@ -157,12 +160,15 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
   const bool find_and_modify = command.kind == CommandKind::kFindAndModify;
   bson::Writer out;
   for (const Element& field : command.body) {
-    if (is_replaced(field.name)) continue;
+    if (is_replaced(run, field.name)) continue;
     if (find_and_modify) {
       write_find_and_modify(out, run.items.front(), field);
     } else {
       out.element(field);
     }
+  }
+  if (find_and_modify && !run.items.front().filter.empty() && !command.body.has("query")) {
+    out.document("query", Document(run.items.front().filter));
   }
   if (find_and_modify && run.items.front().simple_collation) {
     out.open_document("collation").string("locale", "simple").close();

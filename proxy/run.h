@@ -50,6 +50,11 @@ struct Run {
   bool default_journals = false;  // the store's default write concern waits for the journal
   bool verbatim = false;          // the app's message says exactly this run
   bool probe = false;  // cannot match: sent for the store's own judgement, flags as the app's
+
+  // The documents of one statement: mongod stops such a statement at its first error, whatever
+  // `ordered` says.
+  [[nodiscard]] bool is_of_many() const { return !probe && items.front().statement->multi; }
+  [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
 };
 
 // Does mongod answer this only once it is journaled? `default_journals`: it does so when the app

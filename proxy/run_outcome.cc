@@ -202,7 +202,7 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
   const bool looked = must_look_again(run, reply);
   for (size_t i = 0; i < run.items.size(); ++i) {
     const RunItem& item = run.items[i];
-    if (item.recorded || failed(reply, i, run.command->ordered)) continue;
+    if (item.recorded || failed(reply, i, run.stops_at_error())) continue;
     const bool adopt = std::find(reply.retried.begin(), reply.retried.end(),
                                  item.statement->stmt_id) != reply.retried.end();
     if (adopt && (item.statement->remove || run.command->kind == CommandKind::kInsert)) {

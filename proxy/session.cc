@@ -178,7 +178,7 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   std::optional<std::string> refused = refusal(*kept);
   if (refused) {
     context_.metrics.refused_unsupported.Increment();
-    next = co_await answer(*kept, std::move(*refused));
+    next = co_await answer_refusal(*kept, std::move(*refused));
   } else if (is_write) {
     context_.metrics.writes.Increment();
     next = co_await write(message, *kept, info.kind);
@@ -338,6 +338,21 @@ net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string 
       wire::build_op_msg(backend_->next_request_id(), parsed.header.request_id, 0, Document(body));
   Status sent = co_await client_->write(out);
   co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+// A refusal of ours carries the store's times, as its own would: it is asked for nothing else.
+net::Task<Session::Next> Session::answer_refusal(const wire::OpMsg& parsed, std::string body) {
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  bson::Writer ping;
+  ping.int32("ping", 1).string("$db", "admin");
+  std::string request =
+      wire::build_op_msg(backend_->next_request_id(), 0, 0, Document(ping.finish()));
+  Result<std::string> reply = co_await backend_->call(std::move(request));
+  if (!reply) co_return Next::kEnd;
+  const auto said = wire::parse_op_msg_trusted(*reply);
+  if (!said) co_return Next::kEnd;
+  const Next next = co_await answer(parsed, with_times(body, said->body));
+  co_return next;
 }
 
 net::Task<Session::Next> Session::answer_error(const wire::MsgHeader& header,

@@ -39,6 +39,7 @@ class Session {
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Next> pass(std::string_view message, bool more_to_come);
   net::Task<Next> answer(const wire::OpMsg& parsed, std::string body);
+  net::Task<Next> answer_refusal(const wire::OpMsg& parsed, std::string body);
   net::Task<Next> answer_error(const wire::MsgHeader& header, const wire::WireError& error);
   net::Task<bool> connect();
   // Why the command may not pass, or nothing.

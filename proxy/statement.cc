@@ -81,7 +81,8 @@ WireResult<Statement> read_delete(const Document& raw) {
   out.filter = q->as_document();
   const auto limit = raw.find("limit");
   if (!limit) return missing("delete.deletes", "limit");
-  const auto count = limit->to_int64();
+  // As mongod reads it: what is no number is 0, and that means all.
+  const auto count = limit->is_number() ? limit->to_int64() : 0;
   if (!count || (*count != 0 && *count != 1)) {
     return wire_fail(
         wire::code::kFailedToParse,
@@ -95,8 +96,12 @@ WireResult<Statement> read_delete(const Document& raw) {
 WireResult<Statement> read_find_and_modify(const Document& body) {
   Statement out;
   out.raw = body;
-  if (const auto query = body.find("query"); query && query->type == Type::kDocument) {
+  if (const auto query = body.find("query")) {
+    if (query->type != Type::kDocument) return wrong_type("findAndModify", "query", "object");
     out.filter = query->as_document();
+  }
+  if (const auto sort = body.find("sort"); sort && sort->type != Type::kDocument) {
+    return wrong_type("findAndModify", "sort", "object");
   }
   out.remove = truthy_field(body, "remove");
   out.upsert = truthy_field(body, "upsert");
@@ -209,6 +214,41 @@ AppSession read_session(const Document& body) {
   return out;
 }
 
+namespace {
+
+// Those we could not carry over into a command of our own.
+WireResult<void> check_session(const Document& body, const AppSession& session) {
+  if (session.lsid.has_value() != body.has("lsid") || (session.lsid && session.lsid_id.empty())) {
+    return wrong_type("OperationSessionInfo", "lsid", "object");
+  }
+  const auto number = body.find("txnNumber");
+  if (!number) return {};
+  if (number->type != Type::kInt64) return wrong_type("OperationSessionInfo", "txnNumber", "long");
+  if (!session.lsid) {
+    return wire_fail(wire::code::kInvalidOptions,
+                     "Transaction number requires a session ID to also be specified");
+  }
+  return {};
+}
+
+WireResult<void> check_statement_ids(const Document& body, size_t statements) {
+  const auto each = body.find("stmtIds");
+  if (!each) return {};
+  size_t ids = 0;
+  if (each->type == Type::kArray) {
+    for (const bson::Element& id : each->as_document()) ids += id.value.is_number() ? 1 : 0;
+  }
+  if (ids == statements && !body.has("stmtId")) return {};
+  return wire_fail(wire::code::kInvalidLength,
+                   "Number of statement ids must match the number of batch entries");
+}
+
+bool is_collection_name(std::string_view name) {
+  return !name.empty() && name.front() != '.' && name.find('\0') == std::string_view::npos;
+}
+
+}  // namespace
+
 WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kind) {
   WriteCommand out;
   const auto command = message.body.first();
@@ -221,9 +261,10 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
   out.database = message.database();
   out.collection = command->value.as_string();
   if (out.database.empty()) return missing(out.name, "$db");
-  if (out.collection.empty()) {
-    return wire_fail(wire::code::kInvalidNamespace,
-                     fmt::format("Invalid namespace specified '{}.'", out.database));
+  if (!is_collection_name(out.collection)) {
+    return wire_fail(
+        wire::code::kInvalidNamespace,
+        fmt::format("Invalid namespace specified '{}.{}'", out.database, out.collection));
   }
   out.ns = fmt::format("{}.{}", out.database, out.collection);
   out.body = message.body;
@@ -231,14 +272,20 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
   if (kind == CommandKind::kFindAndModify) out.ordered = true;
   out.let = message.body.find("let");
   out.session = read_session(message.body);
-  if (const auto concern = message.body.find("writeConcern");
-      concern && concern->type == Type::kDocument) {
+  if (auto session = check_session(message.body, out.session); !session) {
+    return tl::unexpected(session.error());
+  }
+  if (const auto concern = message.body.find("writeConcern")) {
+    if (concern->type != Type::kDocument) return wrong_type(out.name, "writeConcern", "object");
     const auto w = concern->as_document().find("w");
     out.unacknowledged = w && w->is_number() && w->to_int64() == 0;
   }
   auto statements = read_statements(message, kind, out.name);
   if (!statements) return tl::unexpected(statements.error());
   out.statements = std::move(*statements);
+  if (auto ids = check_statement_ids(message.body, out.statements.size()); !ids) {
+    return tl::unexpected(ids.error());
+  }
   number_statements(message.body, out.statements);
   return out;
 }
