@@ -99,7 +99,7 @@ class Oracle:
     # ---- what must hold
 
     def check(self):
-        """After stop(), once the sites agree: raises AssertionError with everything that is wrong."""
+        """After stop(), once the sites agree: an AssertionError names all that is wrong."""
         for site in self.cluster:
             faults = list(Checker(self, site.direct()[DATABASE]).faults())
             assert not faults + self.wrong, "\n".join(
