@@ -1,0 +1,145 @@
+"""Inserts."""
+
+import bson
+from bson import Binary, Int64, MaxKey, MinKey, Regex, Timestamp
+from bson.decimal128 import Decimal128
+
+from differential.case import C, Case, create, index, insert, oid
+
+UNIQUE = [index("u", unique=True)]
+VALIDATED = [create(validator={"$jsonSchema": {"required": ["name"], "properties": {
+    "name": {"bsonType": "string"}}}})]
+
+# A field name twice, which dict cannot say.
+REPEATED = b"\x1c\0\0\0" b"\x10_id\0\1\0\0\0" b"\x10a\0\1\0\0\0" b"\x10a\0\2\0\0\0" b"\0"
+TWO_IDS = b"\x17\0\0\0" b"\x10_id\0\1\0\0\0" b"\x10_id\0\2\0\0\0" b"\0"
+
+CASES = [
+    Case("insert: one", insert({"_id": 1, "a": 1})),
+    Case("insert: several", insert({"_id": 1}, {"_id": 2}, {"_id": 3})),
+    Case("insert: without _id", insert({"a": 1}, {"b": 1})),
+    Case("insert: _id not first", insert({"a": 1, "_id": 7, "b": 2})),
+    Case("insert: empty document", insert({})),
+    Case("insert: every type of value", insert({
+        "_id": oid(1), "d": 1.5, "i": 2**31 - 1, "l": Int64(5), "t": True, "n": None,
+        "x": Regex("a", "i"), "ts": Timestamp(5, 6), "b": Binary(b"abc", 5), "dec": Decimal128("1.10"),
+        "min": MinKey(), "max": MaxKey(), "arr": [1, [2, {"a": 3}]], "doc": {"": 1, "a.b": 2}})),
+    Case("insert: ids of every type", insert(
+        {"_id": "s"}, {"_id": 1.5}, {"_id": Int64(9)}, {"_id": None}, {"_id": True},
+        {"_id": {"a": 1, "b": 2}}, {"_id": Binary(b"x", 0)}, {"_id": MinKey()})),
+    Case("insert: equal number of another type", insert({"_id": 1}), insert({"_id": 1.0})),
+    Case("insert: id is an array", insert({"_id": [1]})),
+    Case("insert: id is a regex", insert({"_id": Regex("a")})),
+    Case("insert: id is a document with a dollar", insert({"_id": {"$a": 1}})),
+    Case("insert: bad id in the middle", insert({"_id": 1}, {"_id": [1]}, {"_id": 3})),
+    Case("insert: bad id in the middle, unordered",
+         insert({"_id": 1}, {"_id": [1]}, {"_id": 3}, ordered=False)),
+    Case("insert: two _id fields", insert(TWO_IDS), modes=("sequence",)),
+    Case("insert: repeated field", insert(REPEATED), modes=("sequence",)),
+    Case("insert: dollar field", insert({"_id": 1, "$a": 1})),
+    Case("insert: dollar field inside", insert({"_id": 1, "a": {"$b": 1}})),
+    Case("insert: dotted field", insert({"_id": 1, "a.b": 1})),
+    Case("insert: duplicate key", insert({"_id": 1}), insert({"_id": 1, "again": True})),
+    Case("insert: duplicate key inside an ordered batch",
+         insert({"_id": 1}, {"_id": 2}, {"_id": 1}, {"_id": 3})),
+    Case("insert: duplicate keys inside an unordered batch",
+         insert({"_id": 1}, {"_id": 1}, {"_id": 2}, {"_id": 2}, {"_id": 3}, ordered=False)),
+    Case("insert: duplicates of what is there, unordered",
+         insert({"_id": 1}, {"_id": 9}, {"_id": 2}, ordered=False),
+         documents=[{"_id": 1}, {"_id": 2}]),
+    Case("insert: all duplicates, unordered", insert({"_id": 1}, {"_id": 2}, ordered=False),
+         documents=[{"_id": 1}, {"_id": 2}]),
+    Case("insert: unique index", insert({"_id": 1, "u": "a"}, {"_id": 2, "u": "a"}, {"_id": 3}),
+         prepare=UNIQUE),
+    Case("insert: unique index, unordered",
+         insert({"_id": 1, "u": "a"}, {"_id": 2, "u": "a"}, {"_id": 3}, ordered=False),
+         prepare=UNIQUE),
+    Case("insert: compound unique index", insert(
+        {"_id": 1, "u": "a", "v": [1, 2]}, {"_id": 2, "u": "a", "v": 2}),
+         prepare=[index("u", "v", unique=True)]),
+    Case("insert: unique index with a collation", insert({"_id": 1, "u": "a"}, {"_id": 2, "u": "A"}),
+         prepare=[index("u", unique=True, collation={"locale": "en", "strength": 2})]),
+    Case("insert: validator", insert({"_id": 1, "name": 5}, {"_id": 2, "name": "ok"}),
+         prepare=VALIDATED),
+    Case("insert: validator, unordered",
+         insert({"_id": 1, "name": 5}, {"_id": 2, "name": "ok"}, {"_id": 3}, ordered=False),
+         prepare=VALIDATED),
+    Case("insert: validator bypassed",
+         insert({"_id": 1, "name": 5}, bypassDocumentValidation=True), prepare=VALIDATED),
+    Case("insert: validator that warns", insert({"_id": 1}),
+         prepare=[create(validator={"a": 1}, validationAction="warn")]),
+    Case("insert: empty timestamp is filled", insert({"_id": 1, "ts": Timestamp(0, 0)})),
+    Case("insert: empty timestamp inside stays", insert({"_id": 1, "a": {"ts": Timestamp(0, 0)}})),
+    Case("insert: empty timestamp as _id", insert({"_id": Timestamp(0, 0)})),
+    Case("insert: empty batch", insert()),
+    Case("insert: documents missing", {"insert": C}),
+    Case("insert: documents is no array", {"insert": C, "documents": {"_id": 1}}, modes=("plain",)),
+    Case("insert: documents is a number", {"insert": C, "documents": 1}, modes=("plain",)),
+    Case("insert: a document is a number", {"insert": C, "documents": [{"_id": 1}, 5]},
+         modes=("plain",)),
+    Case("insert: collection is a number", {"insert": 5, "documents": [{"_id": 1}]}),
+    Case("insert: collection is empty", {"insert": "", "documents": [{"_id": 1}]}),
+    Case("insert: collection begins with a dot", {"insert": ".x", "documents": [{"_id": 1}]}),
+    Case("insert: collection with a dollar", {"insert": "a$b", "documents": [{"_id": 1}]}),
+    Case("insert: collection is a system one", {"insert": "system.foo", "documents": [{"_id": 1}]}),
+    Case("insert: collection with a zero byte", {"insert": "a\0b", "documents": [{"_id": 1}]}),
+    Case("insert: long collection name", {"insert": "x" * 300, "documents": [{"_id": 1}]}),
+    Case("insert: unknown field", insert({"_id": 1}, wrong=1)),
+    Case("insert: field twice as sequence and unknown", insert({"_id": 1}, updates=[])),
+    Case("insert: ordered is a string", insert({"_id": 1}, ordered="no")),
+    Case("insert: ordered is a number", insert({"_id": 1}, {"_id": 1}, {"_id": 2}, ordered=0)),
+    Case("insert: bypassDocumentValidation is a string",
+         insert({"_id": 1}, bypassDocumentValidation="x")),
+    Case("insert: comment and maxTimeMS", insert({"_id": 1}, comment={"a": 1}, maxTimeMS=5000)),
+    Case("insert: maxTimeMS is negative", insert({"_id": 1}, maxTimeMS=-1)),
+    Case("insert: w:1", insert({"_id": 1}, writeConcern={"w": 1})),
+    Case("insert: j", insert({"_id": 1}, writeConcern={"w": 1, "j": True})),
+    Case("insert: majority", insert({"_id": 1}, writeConcern={"w": "majority"})),
+    Case("insert: majority with a duplicate", insert(
+        {"_id": 1}, {"_id": 1}, writeConcern={"w": "majority"})),
+    Case("insert: w:2 cannot be", insert({"_id": 1}, writeConcern={"w": 2, "wtimeout": 50})),
+    Case("insert: w:2 with a duplicate", insert(
+        {"_id": 1}, {"_id": 1}, writeConcern={"w": 2, "wtimeout": 50})),
+    Case("insert: w is an unknown tag", insert({"_id": 1}, writeConcern={"w": "nowhere"})),
+    Case("insert: w is negative", insert({"_id": 1}, writeConcern={"w": -1})),
+    Case("insert: w is a document", insert({"_id": 1}, writeConcern={"w": {"a": "b"}})),
+    Case("insert: writeConcern is a number", insert({"_id": 1}, writeConcern=1)),
+    Case("insert: writeConcern with an unknown field", insert({"_id": 1}, writeConcern={"q": 1})),
+    Case("insert: w:0 with a reply", insert({"_id": 1}, writeConcern={"w": 0}),
+         modes=("plain", "sequence")),
+    Case("insert: w:0 with a duplicate and a reply",
+         insert({"_id": 1}, {"_id": 1}, writeConcern={"w": 0}), modes=("plain", "sequence")),
+    Case("insert: w:0 and j", insert({"_id": 1}, writeConcern={"w": 0, "j": True}),
+         modes=("plain",)),
+    Case("insert: readConcern on a write", insert({"_id": 1}, readConcern={"level": "majority"})),
+    Case("insert: read preference", insert({"_id": 1}, **{"$readPreference": {"mode": "primary"}})),
+    Case("insert: api version", insert({"_id": 1}, apiVersion="1", apiStrict=True)),
+    Case("insert: wrong api version", insert({"_id": 1}, apiVersion="2")),
+    Case("insert: more than one run", insert(*({"_id": i} for i in range(2500)))),
+    Case("insert: more than one run, a duplicate in the second",
+         insert(*({"_id": i if i != 1700 else 3} for i in range(2500)))),
+    Case("insert: more than one run, duplicates, unordered",
+         insert(*({"_id": i if i % 700 else 3} for i in range(2500)), ordered=False)),
+    Case("insert: more than one run, impossible w",
+         insert(*({"_id": i} for i in range(1500)), writeConcern={"w": 2, "wtimeout": 50})),
+    Case("insert: 16 MB", insert({"_id": 1, "a": "x" * (16 * 1024 * 1024 - 60)}),
+         modes=("sequence",)),
+    Case("insert: over 16 MB", insert({"_id": 1, "a": "x" * (16 * 1024 * 1024 - 10)}),
+         modes=("sequence",)),
+    Case("insert: 16 MB only without its _id", insert({"a": "x" * (16 * 1024 * 1024 - 20)}),
+         modes=("sequence",), differs="mongod adds an _id after it checked the size; the proxy must "
+                                      "name the document, and 17 bytes more are too many"),
+    Case("insert: far over 16 MB", insert({"_id": 1, "a": "x" * (16 * 1024 * 1024 + 20000)}),
+         modes=("sequence",), code_only="the proxy refuses what it cannot hold by itself; mongod's "
+                                        "text shows the first element"),
+    Case("insert: into a collection with a collation", insert({"_id": "a"}, {"_id": "A"}),
+         prepare=[create(collation={"locale": "en", "strength": 2})]),
+    Case("insert: clustered collection", insert({"_id": 1}, {"_id": 1}),
+         prepare=[create(clusteredIndex={"key": {"_id": 1}, "unique": True})]),
+    Case("insert: text index", insert({"_id": 1, "t": "some words"}), prepare=[
+        {"createIndexes": C, "indexes": [{"key": {"t": "text"}, "name": "t"}]}]),
+    Case("insert: 2dsphere index refuses", insert({"_id": 1, "p": {"type": "Point", "coordinates": 5}}),
+         prepare=[{"createIndexes": C, "indexes": [{"key": {"p": "2dsphere"}, "name": "p"}]}]),
+]
+
+assert bson.is_valid(REPEATED) and bson.is_valid(TWO_IDS)
