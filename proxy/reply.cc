@@ -103,7 +103,12 @@ void ReplyBuilder::add(const Run& run, const RunReply& reply) {
 
 void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
   if (const auto reply = result.find("reply"); reply && reply->type == Type::kDocument) {
-    single_ = std::string(reply->bytes);
+    bson::Writer out;
+    for (const Element& field : reply->as_document()) {
+      if (field.name == "ok") out.int32("retriedStmtId", command_.statements[statement].stmt_id);
+      if (field.name != "retriedStmtId") out.element(field);
+    }
+    single_ = with_times(out.finish(), Document(tail_));
     return;
   }
   if (const auto n = result.find("n")) n_ += n->to_int64().value_or(0);

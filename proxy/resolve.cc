@@ -266,7 +266,8 @@ net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder&
     }
   }
   reply.add(run, said);
-  reply_is_whole_ = command_->statements.size() == 1 && !command_->unacknowledged;
+  reply_is_whole_ =
+      command_->statements.size() == 1 && !command_->unacknowledged && !said.concern_error;
   if (reply_is_whole_) store_reply_ = std::move(*answer);
   co_return End::kDone;
 }

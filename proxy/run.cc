@@ -79,8 +79,6 @@ std::string statement_bytes(const RunItem& item, bool probe) {
       out.boolean("upsert", item.upsert);
     } else if (field.name == "collation" && item.simple_collation) {
       continue;
-    } else if (field.name == "sort" && !item.filter.empty()) {
-      continue;  // one document is left
     } else {
       out.element(field);
     }

@@ -357,11 +357,12 @@ net::Task<Session::Next> Session::answer_refusal(const wire::OpMsg& parsed, std:
 
 net::Task<Session::Next> Session::answer_error(const wire::MsgHeader& header,
                                                const wire::WireError& error) {
+  if (error.close_connection) co_return Next::kEnd;  // mongod does not answer these either
   const std::string body = wire::error_body(error);
   const std::string out =
       wire::build_op_msg(backend_->next_request_id(), header.request_id, 0, Document(body));
   Status sent = co_await client_->write(out);
-  co_return sent && !error.close_connection ? Next::kGoOn : Next::kEnd;
+  co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
 }  // namespace outrigger

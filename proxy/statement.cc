@@ -65,9 +65,16 @@ WireResult<Statement> read_update(const Document& raw) {
     return wire_fail(wire::code::kFailedToParse,
                      "Update argument must be either an object or an array");
   }
+  for (const char* name : {"multi", "upsert"}) {
+    const auto flag = raw.find(name);
+    if (flag && flag->type != Type::kBool) return wrong_type("update.updates", name, "bool");
+  }
   out.multi = truthy_field(raw, "multi");
   out.upsert = truthy_field(raw, "upsert");
   read_common(raw, out);
+  if (out.hint && out.hint->type != Type::kString && out.hint->type != Type::kDocument) {
+    return wire_fail(wire::code::kFailedToParse, "Hint must be a string or an object");
+  }
   return out;
 }
 
@@ -115,7 +122,8 @@ WireResult<Statement> read_find_and_modify(const Document& body) {
                      "Either an update or remove=true must be specified");
   }
   if (out.remove && out.upsert) {
-    return wire_fail(wire::code::kFailedToParse, "Cannot specify both upsert=true and remove=true");
+    return wire_fail(wire::code::kFailedToParse,
+                     "Cannot specify both upsert=true and remove=true ");
   }
   if (out.remove && truthy_field(body, "new")) {
     return wire_fail(wire::code::kFailedToParse,
@@ -278,7 +286,8 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
   if (const auto concern = message.body.find("writeConcern")) {
     if (concern->type != Type::kDocument) return wrong_type(out.name, "writeConcern", "object");
     const auto w = concern->as_document().find("w");
-    out.unacknowledged = w && w->is_number() && w->to_int64() == 0;
+    const auto j = concern->as_document().find("j");
+    out.unacknowledged = w && w->is_number() && w->to_int64() == 0 && !(j && j->truthy());
   }
   auto statements = read_statements(message, kind, out.name);
   if (!statements) return tl::unexpected(statements.error());
