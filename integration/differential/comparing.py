@@ -8,8 +8,9 @@ import time
 # Fields that name a server, a time or a position: taken out wherever they stand.
 VOLATILE = {
     "$clusterTime", "operationTime", "opTime", "electionId", "connectionId", "localTime",
-    "topologyVersion", "lastWrite", "uuid", "collectionUUID", "serverInfo", "me", "hosts", "primary",
-    "setVersion", "executionTimeMillis", "executionTimeMillisEstimate", "processId", "oidMachine",
+    "topologyVersion", "lastWrite", "uuid", "collectionUUID", "serverInfo", "me", "hosts",
+    "primary", "setVersion", "executionTimeMillis", "executionTimeMillisEstimate", "processId",
+    "oidMachine",
 }
 # Those that must at least be there on both sides.
 MARKED = {"opTime", "electionId", "operationTime", "$clusterTime"}

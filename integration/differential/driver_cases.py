@@ -2,7 +2,8 @@
 
 import pymongo
 from bson import ObjectId
-from pymongo import DeleteMany, DeleteOne, InsertOne, ReplaceOne, ReturnDocument, UpdateMany, UpdateOne
+from pymongo import (DeleteMany, DeleteOne, InsertOne, ReplaceOne, ReturnDocument, UpdateMany,
+                     UpdateOne)
 from pymongo.errors import PyMongoError
 
 DOCUMENTS = [{"_id": number, "n": number, "tag": "even" if number % 2 == 0 else "odd",
@@ -67,14 +68,19 @@ OPERATIONS = {
     "aggregate": lambda c: list(c.aggregate([
         {"$group": {"_id": "$tag", "sum": {"$sum": "$n"}}}, {"$sort": {"_id": 1}}])),
     "create_index": lambda c: (c.create_index("n"), sorted(c.index_information())),
-    "drop_index": lambda c: (c.create_index("n"), c.drop_index("n_1"), sorted(c.index_information())),
-    "w majority": lambda c: c.with_options(write_concern=pymongo.WriteConcern("majority")).update_one(
+    "drop_index": lambda c: (c.create_index("n"), c.drop_index("n_1"),
+                             sorted(c.index_information())),
+    "w majority": lambda c: with_w(c, "majority").update_one(
         {"_id": 1}, {"$set": {"y": 1}}).raw_result,
-    "w 0 then read": lambda c: (c.with_options(write_concern=pymongo.WriteConcern(0)).insert_one(
-        {"_id": 700}).acknowledged, c.find_one({"_id": 700}) is not None or "not yet"),
+    "w 0 then read": lambda c: (with_w(c, 0).insert_one({"_id": 700}).acknowledged,
+                                c.find_one({"_id": 700}) is not None or "not yet"),
     "a session": lambda c: in_session(c),
 }
 VOLATILE = {"operationTime", "$clusterTime", "opTime", "electionId"}
+
+
+def with_w(collection, w):
+    return collection.with_options(write_concern=pymongo.WriteConcern(w))
 
 
 def in_session(collection):

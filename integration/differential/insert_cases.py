@@ -22,7 +22,8 @@ CASES = [
     Case("insert: empty document", insert({})),
     Case("insert: every type of value", insert({
         "_id": oid(1), "d": 1.5, "i": 2**31 - 1, "l": Int64(5), "t": True, "n": None,
-        "x": Regex("a", "i"), "ts": Timestamp(5, 6), "b": Binary(b"abc", 5), "dec": Decimal128("1.10"),
+        "x": Regex("a", "i"), "ts": Timestamp(5, 6), "b": Binary(b"abc", 5),
+        "dec": Decimal128("1.10"),
         "min": MinKey(), "max": MaxKey(), "arr": [1, [2, {"a": 3}]], "doc": {"": 1, "a.b": 2}})),
     Case("insert: ids of every type", insert(
         {"_id": "s"}, {"_id": 1.5}, {"_id": Int64(9)}, {"_id": None}, {"_id": True},
@@ -57,7 +58,8 @@ CASES = [
     Case("insert: compound unique index", insert(
         {"_id": 1, "u": "a", "v": [1, 2]}, {"_id": 2, "u": "a", "v": 2}),
          prepare=[index("u", "v", unique=True)]),
-    Case("insert: unique index with a collation", insert({"_id": 1, "u": "a"}, {"_id": 2, "u": "A"}),
+    Case("insert: unique index with a collation",
+         insert({"_id": 1, "u": "a"}, {"_id": 2, "u": "A"}),
          prepare=[index("u", unique=True, collation={"locale": "en", "strength": 2})]),
     Case("insert: validator", insert({"_id": 1, "name": 5}, {"_id": 2, "name": "ok"}),
          prepare=VALIDATED),
@@ -127,8 +129,8 @@ CASES = [
     Case("insert: over 16 MB", insert({"_id": 1, "a": "x" * (16 * 1024 * 1024 - 10)}),
          modes=("sequence",)),
     Case("insert: 16 MB only without its _id", insert({"a": "x" * (16 * 1024 * 1024 - 20)}),
-         modes=("sequence",), differs="mongod adds an _id after it checked the size; the proxy must "
-                                      "name the document, and 17 bytes more are too many"),
+         modes=("sequence",), differs="mongod adds an _id after it checked the size; the proxy "
+                                      "must name the document, and 17 bytes more are too many"),
     Case("insert: far over 16 MB", insert({"_id": 1, "a": "x" * (16 * 1024 * 1024 + 20000)}),
          modes=("sequence",), code_only="the proxy refuses what it cannot hold by itself; mongod's "
                                         "text shows the first element"),
@@ -138,7 +140,8 @@ CASES = [
          prepare=[create(clusteredIndex={"key": {"_id": 1}, "unique": True})]),
     Case("insert: text index", insert({"_id": 1, "t": "some words"}), prepare=[
         {"createIndexes": C, "indexes": [{"key": {"t": "text"}, "name": "t"}]}]),
-    Case("insert: 2dsphere index refuses", insert({"_id": 1, "p": {"type": "Point", "coordinates": 5}}),
+    Case("insert: 2dsphere index refuses",
+         insert({"_id": 1, "p": {"type": "Point", "coordinates": 5}}),
          prepare=[{"createIndexes": C, "indexes": [{"key": {"p": "2dsphere"}, "name": "p"}]}]),
 ]
 

@@ -1,8 +1,7 @@
 // CRUD with the Node driver: node node_crud.js URI DATABASE. One JSON line an operation with what
 // the app sees. It knows nothing of a proxy.
 'use strict';
-const { MongoClient, ObjectId, Long, EJSON } = require('mongodb').BSON
-  ? { ...require('mongodb'), EJSON: require('mongodb').BSON.EJSON } : require('mongodb');
+const { MongoClient, ObjectId, Long, BSON: { EJSON } } = require('mongodb');
 
 const documents = () => [0, 1, 2, 3, 4, 5].map((n) => (
   { _id: n, n, tag: n % 2 === 0 ? 'even' : 'odd', list: [n, n + 1], sub: { x: n } }));
@@ -25,7 +24,8 @@ const operations = {
     { n: 77 }, { $setOnInsert: { x: 1 } }, { upsert: true })).upsertedCount,
   'updateOne error': (c) => c.updateOne({ _id: 1 }, { $inc: { tag: 1 } }),
   'updateOne immutable': (c) => c.updateOne({ _id: 1 }, { $set: { _id: 9 } }),
-  'updateOne push': (c) => c.updateOne({ _id: 1 }, { $push: { list: { $each: [8, 9], $slice: -3 } } }),
+  'updateOne push': (c) => c.updateOne({ _id: 1 },
+    { $push: { list: { $each: [8, 9], $slice: -3 } } }),
   'updateOne positional': (c) => c.updateOne({ list: 3 }, { $set: { 'list.$': 0 } }),
   'updateOne arrayFilters': (c) => c.updateOne({ _id: 2 }, { $set: { 'list.$[e]': 0 } },
     { arrayFilters: [{ e: { $gt: 2 } }] }),
@@ -63,7 +63,8 @@ const operations = {
     { deleteOne: { filter: { _id: 5 } } }], { ordered: false }),
   'findOneAndUpdate': (c) => c.findOneAndUpdate({ _id: 1 }, { $inc: { n: 1 } }),
   'findOneAndUpdate after': (c) => c.findOneAndUpdate({ tag: 'odd' }, { $inc: { n: 1 } },
-    { sort: { _id: -1 }, returnDocument: 'after', projection: { n: 1 }, includeResultMetadata: true }),
+    { sort: { _id: -1 }, returnDocument: 'after', projection: { n: 1 },
+      includeResultMetadata: true }),
   'findOneAndUpdate upsert': (c) => c.findOneAndUpdate({ _id: 600 }, { $set: { x: 1 } },
     { upsert: true, returnDocument: 'after' }),
   'findOneAndReplace': (c) => c.findOneAndReplace({ n: 2 }, { r: 9 }),
