@@ -34,7 +34,6 @@ class Server {
   std::unique_ptr<net::Listener> listener_;
   std::unordered_set<Session*> sessions_;
   net::TaskGroup tasks_;
-  bool draining_ = false;
 };
 
 }  // namespace outrigger
