@@ -116,7 +116,8 @@ TEST(Runs, TheDocumentsOfOneStatementStopAtTheFirstError) {
       send(CommandKind::kUpdate, {statement}, [](Writer& w) { w.boolean("ordered", false); });
   const auto run = run_of(sent->command);
   EXPECT_TRUE(run.stops_at_error());
-  const auto read = wire::parse_op_msg(build_run_message(run, {}, 1));
+  const std::string message = build_run_message(run, {}, 1);
+  const auto read = wire::parse_op_msg(message);
   EXPECT_FALSE(read->body.has("ordered"));
 }
 
