@@ -69,7 +69,6 @@ class Capture {
   // execute.cc: one run
   net::Task<End> execute(Run& run, ReplyBuilder& reply);
   net::Task<End> execute_locked(Run& run, ReplyBuilder& reply);
-  net::Task<bool> lock(LockRequest& locks);
   [[nodiscard]] RunSession session_for();
   [[nodiscard]] Result<LocalWrite> begin(Run& run, const RunSession& session);
   net::Task<Executed> exchange(Run& run, const RunSession& session);

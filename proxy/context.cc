@@ -27,4 +27,11 @@ ProxyMetrics::ProxyMetrics(Metrics& metrics)
       refused_unavailable(refused(metrics, "unavailable")),
       refused_transaction(refused(metrics, "transaction")) {}
 
+net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks) {
+  auto granted = std::make_shared<net::Event>(context.loop);
+  net::Loop& loop = context.loop;
+  std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
+  if (!context.locks.acquire(locks, std::move(hand_over))) co_await granted->wait();
+}
+
 }  // namespace outrigger

@@ -56,4 +56,7 @@ struct ProxyContext {
       settle_in_doubt;
 };
 
+// Takes the locks, waiting for those who hold them; nothing blocks. The request stays where it is.
+net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks);
+
 }  // namespace outrigger

@@ -89,22 +89,13 @@ std::vector<const RunItem*> items_needing(const Run& run, bool RunItem::*flag) {
 
 }  // namespace
 
-net::Task<bool> Capture::lock(LockRequest& locks) {
-  auto granted = std::make_shared<net::Event>(context_.loop);
-  net::Loop& loop = context_.loop;
-  std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
-  if (context_.locks.acquire(locks, std::move(hand_over))) co_return true;
-  co_await granted->wait();
-  co_return true;
-}
-
 net::Task<Capture::End> Capture::execute(Run& run, ReplyBuilder& reply) {
   LockRequest locks;
   locks.add(namespace_lock_key(command_->ns), LockMode::kShared);
   for (const RunItem& item : run.items) {
     locks.add(document_lock_key(command_->ns, std::string_view(item.key)), LockMode::kExclusive);
   }
-  co_await lock(locks);
+  co_await wait_for_locks(context_, locks);
   const End end = co_await execute_locked(run, reply);
   context_.locks.release(locks);
   co_return end;

@@ -202,7 +202,7 @@ net::Task<Capture::End> Capture::insert_by_upsert(const Statement& statement, Re
 net::Task<Capture::End> Capture::upsert_as_it_is(const Statement& statement, ReplyBuilder& reply) {
   LockRequest locks;
   locks.add(namespace_lock_key(command_->ns), LockMode::kExclusive);
-  co_await lock(locks);
+  co_await wait_for_locks(context_, locks);
   End end = End::kTryAgain;
   Result<std::vector<bson::OwnedValue>> ids = co_await find_ids(statement, 1, nullptr);
   if (!ids) end = End::kBroken;
@@ -328,7 +328,7 @@ net::Task<Capture::End> Capture::execute_chunk(const Statement& statement,
   for (const bson::OwnedValue& id : ids) {
     locks.add(document_lock_key(command_->ns, id.view()), LockMode::kExclusive);
   }
-  co_await lock(locks);
+  co_await wait_for_locks(context_, locks);
   End end = End::kDone;
   Result<std::vector<bson::OwnedValue>> still = co_await find_ids(statement, 0, &ids);
   if (!still) {

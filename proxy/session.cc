@@ -184,7 +184,7 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
     next = co_await write(message, *kept, info.kind);
   } else if (info.kind == CommandKind::kHello) {
     context_.metrics.hellos.Increment();
-    next = co_await hello(message, *kept);
+    next = co_await hello(*kept);
   } else if (info.kind == CommandKind::kDdl) {
     context_.metrics.others.Increment();
     next = co_await ddl(message, *kept);
@@ -241,9 +241,8 @@ net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_co
   }
 }
 
-net::Task<Session::Next> Session::hello(std::string_view message, const wire::OpMsg& parsed) {
+net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
   const wire::MsgHeader header = parsed.header;
-  static_cast<void>(message);
   const std::string command = mask_hello_request(parsed.body);
   std::string request = wire::build_op_msg(header.request_id, 0, 0, Document(command));
   Result<std::string> reply = co_await backend_->call(std::move(request));
@@ -322,10 +321,7 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
   }
   LockRequest locks;
   locks.add(namespace_lock_key(ns), LockMode::kExclusive);
-  auto granted = std::make_shared<net::Event>(context_.loop);
-  net::Loop& loop = context_.loop;
-  std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
-  if (!context_.locks.acquire(locks, std::move(hand_over))) co_await granted->wait();
+  co_await wait_for_locks(context_, locks);
   const Next next = co_await pass(message, parsed.more_to_come());
   context_.facts.forget(ns);
   context_.locks.release(locks);
