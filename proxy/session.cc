@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "proxy/capture.h"
+#include "proxy/capture/capture.h"
 #include "proxy/commands.h"
 #include "proxy/hello.h"
 #include "proxy/wire/error_reply.h"

@@ -1,0 +1,112 @@
+#include "proxy/admin/status.h"
+
+#include <fmt/format.h>
+
+namespace outrigger {
+namespace {
+
+void write_vector(bson::Writer& out, std::string_view name, const VersionVector& vector) {
+  out.open_document(name);
+  for (const auto& [origin, hlc] : vector.entries()) {
+    out.string(to_hex(origin), fmt::format("{}", hlc));
+  }
+  out.close();
+}
+
+void write_link(bson::Writer& out, const PeerStatus& link) {
+  out.string("site", link.site).string("address", link.address);
+  out.string("state", to_text(link.state)).int64("since_ms", link.since_ms);
+  out.boolean("dialled", link.dialled).string("remote", link.remote);
+  out.int64("bytes_in", static_cast<int64_t>(link.counters.bytes_in));
+  out.int64("bytes_out", static_cast<int64_t>(link.counters.bytes_out));
+  out.int64("records_in", static_cast<int64_t>(link.counters.records_in));
+  out.int64("records_out", static_cast<int64_t>(link.counters.records_out));
+  out.int64("rtt_ms", link.counters.rtt_ms);
+  out.int64("dials", static_cast<int64_t>(link.dials));
+  out.int64("links", static_cast<int64_t>(link.links));
+  out.string("last_error", link.last_error).int64("last_error_ms", link.last_error_ms);
+}
+
+// The link's view of a site and the replica's, under one name.
+void write_peer(bson::Writer& out, const PeerStatus& link, const ReplicaStatus& replica) {
+  write_link(out, link);
+  for (const PeerProgress& progress : replica.peers) {
+    if (progress.site != link.site) continue;
+    out.string("site_id", progress.site_id);
+    out.int64("records_behind", static_cast<int64_t>(progress.records_behind));
+    out.int64("bytes_behind", static_cast<int64_t>(progress.bytes_behind));
+    out.int64("behind_ms", progress.oldest_behind_ms);
+    out.int64("last_heard_ms", progress.last_heard_ms);
+    write_vector(out, "acked", progress.acked);
+  }
+}
+
+void write_ledger_value(bson::Writer& out, std::string_view name, Shape shape,
+                        const bson::OwnedValue& value) {
+  if (shape == Shape::kAbsent) {
+    out.string(name, "(unset)");
+  } else {
+    out.value(name, value);
+  }
+}
+
+}  // namespace
+
+std::string status_json(const StatusParts& parts) {
+  const ReplicaStatus& replica = parts.replica;
+  bson::Writer out;
+  out.string("site", replica.site).string("site_id", replica.site_id);
+  out.string("epoch", fmt::format("{:016x}", replica.epoch)).string("version", parts.version);
+  out.string("store", parts.store).boolean("store_available", parts.store_available);
+  out.int64("uptime_ms", parts.uptime_ms);
+  out.int64("connections", static_cast<int64_t>(parts.connections));
+  write_vector(out, "vector", replica.applied);
+  write_vector(out, "stable", replica.stable);
+  out.string("issued", fmt::format("{}", replica.issued));
+  out.open_document("outbox");
+  out.int64("records", static_cast<int64_t>(replica.outbox_records));
+  out.int64("bytes", static_cast<int64_t>(replica.outbox_bytes)).close();
+  out.open_document("inbox");
+  out.int64("records", static_cast<int64_t>(replica.inbox_records));
+  out.int64("bytes", static_cast<int64_t>(replica.inbox_bytes)).close();
+  out.int64("rows", static_cast<int64_t>(replica.rows));
+  out.int64("conflicts", static_cast<int64_t>(replica.ledger_entries));
+  out.int64("not_applied", static_cast<int64_t>(replica.not_applied));
+  out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
+  out.int64("oldest_open_write_ms", replica.oldest_open_write_ms);
+  if (replica.fenced) out.string("fenced", replica.fenced->message());
+  out.open_array("held");
+  for (size_t i = 0; i < replica.held.size(); ++i) {
+    out.string(bson::index_name(i), replica.held[i]);
+  }
+  out.close();
+  out.open_array("peers");
+  for (size_t i = 0; i < parts.peers.size(); ++i) {
+    out.open_document(bson::index_name(i));
+    write_peer(out, parts.peers[i], replica);
+    out.close();
+  }
+  out.close();
+  const std::string bytes = out.finish();
+  return bson::to_json(bson::Document(bytes), SIZE_MAX) + "\n";
+}
+
+std::string conflicts_json(const std::vector<LedgerEntry>& entries) {
+  std::string out = "[";
+  for (const LedgerEntry& entry : entries) {
+    bson::Writer item;
+    item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
+    item.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
+    write_ledger_value(item, "lost", entry.shape, entry.value);
+    if (entry.winning) item.value("won", *entry.winning);
+    if (!entry.loser.is_zero()) item.string("lost_stamp", to_text(entry.loser));
+    if (!entry.winner.is_zero()) item.string("won_stamp", to_text(entry.winner));
+    item.string("reason", entry.reason);
+    const std::string bytes = item.finish();
+    if (out.size() > 1) out += ",\n ";
+    out += bson::to_json(bson::Document(bytes), SIZE_MAX);
+  }
+  return out + "]\n";
+}
+
+}  // namespace outrigger

@@ -1,0 +1,27 @@
+// What /status and /conflicts say, as JSON. Built as BSON and printed by the one BSON printer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+#include "proxy/peer/peer_status.h"
+#include "replication/ledger.h"
+#include "replication/replica.h"
+
+namespace outrigger {
+
+struct StatusParts {
+  std::string version;
+  std::string store;  // "replica set rs0 at 127.0.0.1:27017", no credentials
+  bool store_available = true;
+  uint64_t connections = 0;
+  int64_t uptime_ms = 0;
+  ReplicaStatus replica;
+  std::vector<PeerStatus> peers;
+};
+
+[[nodiscard]] std::string status_json(const StatusParts& parts);
+[[nodiscard]] std::string conflicts_json(const std::vector<LedgerEntry>& entries);
+
+}  // namespace outrigger

@@ -1,0 +1,125 @@
+// What the app reads: replies as mongod words and orders them, and commands it would refuse.
+#include <gtest/gtest.h>
+
+#include "proxy/capture/capture_testing.h"
+#include "proxy/capture/reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Writer;
+using testing::by_id;
+using testing::doc;
+using testing::op;
+using testing::run_of;
+using testing::send;
+using testing::update_statement;
+
+// The code parse_write refuses an insert with, 0 when it takes it.
+int code_of(const testing::Fill& extra) {
+  const std::string body = doc([&](Writer& w) {
+    w.string("insert", "items").open_array("documents").document("0", Document(by_id(1))).close();
+    w.string("$db", "shop");
+    extra(w);
+  });
+  const std::string message = wire::build_op_msg(1, 0, 0, Document(body));
+  const auto parsed = wire::parse_op_msg(message);
+  const auto command = parse_write(*parsed, CommandKind::kInsert);
+  return command ? 0 : command.error().code;
+}
+
+std::string answer(const testing::Sent& sent, const std::string& store_reply) {
+  ReplyBuilder reply(sent.command);
+  const Run run = run_of(sent.command);
+  reply.add(run, read_run_reply(sent.command.kind, Document(store_reply)));
+  return bson::to_json(Document(reply.finish()));
+}
+
+TEST(Sessions, WhatCannotBeCarriedOverIsRefused) {
+  const auto lsid = [](Writer& w, size_t bytes) {
+    w.open_document("lsid").binary("id", 4, std::string(bytes, 'x')).close();
+  };
+  EXPECT_EQ(code_of([&](Writer& w) { lsid(w, 16); }), 0);
+  EXPECT_NE(code_of([&](Writer& w) { lsid(w, 3); }), 0);
+  EXPECT_NE(code_of([](Writer& w) { w.string("lsid", "x"); }), 0);
+  EXPECT_NE(code_of([](Writer& w) { w.int64("txnNumber", 1); }), 0);
+  EXPECT_NE(code_of([&](Writer& w) {
+              lsid(w, 16);
+              w.int32("txnNumber", 1);
+            }),
+            0);
+  EXPECT_NE(code_of([](Writer& w) { w.int32("writeConcern", 1); }), 0);
+}
+
+TEST(Sessions, StatementIdsAreOneForEach) {
+  EXPECT_EQ(code_of([](Writer& w) { w.open_array("stmtIds").int32("0", 4).close(); }), 0);
+  EXPECT_NE(code_of([](Writer& w) { w.open_array("stmtIds").int32("0", 4).int32("1", 5).close(); }),
+            0);
+}
+
+TEST(Answers, AWriteConcernErrorCitesWhatTheAppAskedFor) {
+  const auto sent = send(CommandKind::kInsert, {by_id(1)},
+                         [](Writer& w) { w.open_document("writeConcern").int32("w", 2).close(); });
+  const std::string store_reply = doc([](Writer& w) {
+    w.int32("n", 1).open_document("writeConcernError").int32("code", 64).open_document("errInfo");
+    w.open_document("writeConcern").int32("w", 2).boolean("j", true).int32("wtimeout", 0);
+    w.close().close().close().real("ok", 1.0);
+  });
+  const std::string said = answer(*sent, store_reply);
+  EXPECT_NE(said.find(R"({"w": 2, "wtimeout": 0})"), std::string::npos) << said;
+}
+
+TEST(Answers, WithoutAcknowledgementNothingIsCounted) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))},
+                         [](Writer& w) { w.open_document("writeConcern").int32("w", 0).close(); });
+  const std::string store_reply =
+      doc([](Writer& w) { w.int32("n", 1).int32("nModified", 1).real("ok", 1.0); });
+  EXPECT_EQ(answer(*sent, store_reply), R"({"n": 0, "nModified": 0, "ok": 1.0})");
+}
+
+TEST(Answers, RetriedStatementsStandInFrontOfWhatWasUpserted) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
+  const std::string store_reply = doc([](Writer& w) {
+    w.int32("n", 1).open_array("retriedStmtIds").int32("0", 0).close();
+    w.open_array("upserted").open_document("0").int32("index", 0).int32("_id", 1).close().close();
+    w.int32("nModified", 0).real("ok", 1.0);
+  });
+  EXPECT_EQ(answer(*sent, store_reply), bson::to_json(Document(store_reply)));
+}
+
+TEST(Runs, AFindAndModifyWithoutAQueryIsNarrowedAllTheSame) {
+  const std::string body = doc([](Writer& w) {
+    w.string("findAndModify", "items").document("update", Document(op("$set", "a", 1)));
+    w.string("$db", "shop");
+  });
+  const std::string message = wire::build_op_msg(1, 0, 0, Document(body));
+  const auto parsed = wire::parse_op_msg(message);
+  const auto command = parse_write(*parsed, CommandKind::kFindAndModify);
+  ASSERT_TRUE(command);
+  auto run = run_of(*command);
+  run.items.front().filter = by_id(1);
+  const std::string sent = build_run_message(run, {}, 1);
+  const auto read = wire::parse_op_msg(sent);
+  ASSERT_TRUE(read);
+  const auto query = read->body.find("query");
+  ASSERT_TRUE(query);
+  EXPECT_EQ(query->bytes, by_id(1));
+}
+
+TEST(Runs, TheDocumentsOfOneStatementStopAtTheFirstError) {
+  const std::string statement = doc([](Writer& w) {
+    w.document("q", Document(doc())).document("u", Document(op("$inc", "a", 1)));
+    w.boolean("multi", true);
+  });
+  const auto sent =
+      send(CommandKind::kUpdate, {statement}, [](Writer& w) { w.boolean("ordered", false); });
+  const auto run = run_of(sent->command);
+  EXPECT_TRUE(run.stops_at_error());
+  const std::string message = build_run_message(run, {}, 1);
+  const auto read = wire::parse_op_msg(message);
+  EXPECT_FALSE(read->body.has("ordered"));
+}
+
+}  // namespace
+}  // namespace outrigger

@@ -1,0 +1,231 @@
+#include "proxy/capture/reply.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "proxy/wire/error_reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Element;
+using bson::Type;
+using bson::Value;
+
+bool is_time(std::string_view name) { return name == "$clusterTime" || name == "operationTime"; }
+
+// The concern a writeConcernError cites is the one we sent: with `j` as the app said it.
+std::string without_our_journal(const WriteCommand& command, const Document& error) {
+  const auto asked = command.body.find("writeConcern");
+  std::optional<Value> j;
+  if (asked && asked->type == Type::kDocument) j = asked->as_document().find("j");
+  bson::Writer out;
+  for (const Element& field : error) {
+    const auto cited = field.name == "errInfo" && field.value.type == Type::kDocument
+                           ? field.value.as_document().find("writeConcern")
+                           : std::nullopt;
+    if (!cited || cited->type != Type::kDocument) {
+      out.element(field);
+      continue;
+    }
+    out.open_document("errInfo");
+    for (const Element& info : field.value.as_document()) {
+      if (info.name != "writeConcern") {
+        out.element(info);
+        continue;
+      }
+      out.open_document("writeConcern");
+      for (const Element& part : cited->as_document()) {
+        if (part.name != "j") out.element(part);
+        if (part.name == "j" && j) out.value("j", *j);
+      }
+      out.close();
+    }
+    out.close();
+  }
+  return out.finish();
+}
+
+std::string with_concern_error(const Document& body, const std::string& error) {
+  bson::Writer out;
+  for (const Element& field : body) {
+    if (field.name == "writeConcernError") {
+      out.document(field.name, Document(error));
+    } else {
+      out.element(field);
+    }
+  }
+  return out.finish();
+}
+
+}  // namespace
+
+std::string with_times(const std::string& body, const Document& from) {
+  bson::Writer out;
+  out.append_all(Document(body));
+  for (const Element& field : from) {
+    if (is_time(field.name)) out.element(field);
+  }
+  return out.finish();
+}
+
+void ReplyBuilder::add(const Run& run, const RunReply& reply) {
+  if (reply.concern_error) concern_error_ = without_our_journal(command_, *reply.concern_error);
+  if (!reply.ok) {
+    failure_ = std::string(reply.body.bytes());
+    return;
+  }
+  if (command_.kind == CommandKind::kFindAndModify) {
+    single_ = std::string(reply.body.bytes());
+    if (concern_error_) single_ = with_concern_error(reply.body, *concern_error_);
+    return;
+  }
+  n_ += reply.n;
+  modified_ += reply.modified;
+  for (const RunReply::WriteError& error : reply.errors) {
+    if (error.item >= run.items.size()) continue;
+    bson::Writer rest;
+    for (const Element& field : error.error) {
+      if (field.name != "index") rest.element(field);
+    }
+    errors_.push_back({run.items[error.item].statement->index, rest.finish()});
+  }
+  for (const RunReply::Upserted& entry : reply.upserted) {
+    if (entry.item >= run.items.size()) continue;
+    upserted_.push_back({run.items[entry.item].statement->index, bson::OwnedValue(entry.id)});
+  }
+  if (!run.command->statements.front().multi) {
+    retried_.insert(retried_.end(), reply.retried.begin(), reply.retried.end());
+  }
+  tail_ = std::string(reply.body.bytes());
+}
+
+void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
+  if (const auto reply = result.find("reply"); reply && reply->type == Type::kDocument) {
+    bson::Writer out;
+    for (const Element& field : reply->as_document()) {
+      if (field.name == "ok") out.int32("retriedStmtId", command_.statements[statement].stmt_id);
+      if (field.name != "retriedStmtId") out.element(field);
+    }
+    single_ = with_times(out.finish(), Document(tail_));
+    return;
+  }
+  if (const auto n = result.find("n")) n_ += n->to_int64().value_or(0);
+  if (const auto modified = result.find("nModified")) modified_ += modified->to_int64().value_or(0);
+  if (const auto upserted = result.find("upserted"); upserted && upserted->type == Type::kArray) {
+    for (const Element& id : upserted->as_document()) {
+      upserted_.push_back({statement, bson::OwnedValue(id.value)});
+    }
+  }
+  if (!retried_known_) retried_.push_back(command_.statements[statement].stmt_id);
+}
+
+void ReplyBuilder::add_error(size_t statement, int code, std::string_view message) {
+  if (command_.kind == CommandKind::kFindAndModify) {
+    failure_ = with_times(wire::error_body(code, message), Document(tail_));
+    return;
+  }
+  bson::Writer rest;
+  rest.int32("code", code).string("errmsg", message);
+  errors_.push_back({statement, rest.finish()});
+}
+
+void ReplyBuilder::add_tail(const RunReply& reply) { tail_ = std::string(reply.body.bytes()); }
+
+void ReplyBuilder::retried_were(const std::vector<int32_t>& stmt_ids) {
+  retried_ = stmt_ids;
+  retried_known_ = true;
+}
+
+void ReplyBuilder::absorb(ReplyBuilder&& other) {
+  n_ += other.n_;
+  modified_ += other.modified_;
+  std::move(other.errors_.begin(), other.errors_.end(), std::back_inserter(errors_));
+  std::move(other.upserted_.begin(), other.upserted_.end(), std::back_inserter(upserted_));
+  retried_.insert(retried_.end(), other.retried_.begin(), other.retried_.end());
+  if (other.concern_error_) concern_error_ = std::move(other.concern_error_);
+  if (!other.tail_.empty()) tail_ = std::move(other.tail_);
+  if (other.failure_) failure_ = std::move(other.failure_);
+  if (other.single_) single_ = std::move(other.single_);
+}
+
+bool ReplyBuilder::only_duplicate_key() const {
+  std::string_view body;
+  if (errors_.size() == 1 && n_ == 0) body = errors_.front().bytes;
+  if (failure_) body = *failure_;
+  if (body.empty()) return false;
+  const auto code = Document(body).find("code");
+  return code && code->to_int64() == wire::code::kDuplicateKey;
+}
+
+std::string ReplyBuilder::finish() {
+  if (failure_) return std::move(*failure_);
+  if (single_) return std::move(*single_);
+  const Document tail(tail_);
+  bson::Writer out;
+  if (command_.unacknowledged && !tail_.empty()) {
+    // Who asks for no acknowledgement and gets an answer all the same reads nothing in it.
+    out.int32("n", 0);
+    if (command_.kind == CommandKind::kUpdate) out.int32("nModified", 0);
+    return with_times(out.real("ok", 1.0).finish(), tail);
+  }
+  out.int32("n", static_cast<int32_t>(n_));
+  for (const char* name : {"electionId", "opTime"}) {
+    if (const auto value = tail.find(name)) out.value(name, *value);
+  }
+  if (!errors_.empty()) {
+    std::stable_sort(errors_.begin(), errors_.end(),
+                     [](const Error& a, const Error& b) { return a.index < b.index; });
+    out.open_array("writeErrors");
+    for (size_t i = 0; i < errors_.size(); ++i) {
+      out.open_document(bson::index_name(i));
+      out.int32("index", static_cast<int32_t>(errors_[i].index));
+      out.append_all(Document(errors_[i].bytes)).close();
+    }
+    out.close();
+  }
+  if (!retried_.empty() && !tail_.empty()) {
+    out.open_array("retriedStmtIds");
+    for (size_t i = 0; i < retried_.size(); ++i) out.int32(bson::index_name(i), retried_[i]);
+    out.close();
+  }
+  if (!upserted_.empty()) {
+    out.open_array("upserted");
+    for (size_t i = 0; i < upserted_.size(); ++i) {
+      out.open_document(bson::index_name(i));
+      out.int32("index", static_cast<int32_t>(upserted_[i].index));
+      out.value("_id", upserted_[i].id).close();
+    }
+    out.close();
+  }
+  if (command_.kind == CommandKind::kUpdate) {
+    out.int32("nModified", static_cast<int32_t>(modified_));
+  }
+  if (concern_error_) out.document("writeConcernError", Document(*concern_error_));
+  return with_times(out.real("ok", 1.0).finish(), tail);
+}
+
+std::string remember(const Run& run, const RunReply& reply) {
+  bson::Writer out;
+  if (run.command->kind == CommandKind::kFindAndModify) {
+    out.open_document("reply");
+    for (const Element& field : reply.body) {
+      if (!is_time(field.name)) out.element(field);
+    }
+    out.close();
+    return out.finish();
+  }
+  out.int64("n", reply.n);
+  if (run.command->kind == CommandKind::kUpdate) out.int64("nModified", reply.modified);
+  if (!reply.upserted.empty()) {
+    out.open_array("upserted");
+    for (size_t i = 0; i < reply.upserted.size(); ++i) {
+      out.value(bson::index_name(i), reply.upserted[i].id);
+    }
+    out.close();
+  }
+  return out.finish();
+}
+
+}  // namespace outrigger

@@ -1,0 +1,71 @@
+// Putting the answers of several runs together into the one answer the app expects: sums of n and
+// nModified, every index counted in the app's own statements, mongod's order of fields. Also what
+// is remembered of a run for a retry. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/capture/run.h"
+
+namespace outrigger {
+
+class ReplyBuilder {
+ public:
+  explicit ReplyBuilder(const WriteCommand& command) : command_(command) {}
+
+  // Adds what the store said of a run. `body` is copied where needed.
+  void add(const Run& run, const RunReply& reply);
+  // Adds a remembered result (see remember).
+  void add_remembered(const bson::Document& result, size_t statement);
+  // Takes over what another builder of the same command gathered.
+  void absorb(ReplyBuilder&& other);
+  // Of an answer that did nothing: its position and times.
+  void add_tail(const RunReply& reply);
+  // What the answer lists as executed before; otherwise that is every remembered statement.
+  void retried_were(const std::vector<int32_t>& stmt_ids);
+  // The statement that failed updated many documents: mongod counts none of them then.
+  void forget_counts() { n_ = modified_ = 0; }
+  // An error of our own at one statement.
+  void add_error(size_t statement, int code, std::string_view message);
+  // The command failed as a whole: this body is the answer.
+  void fail(std::string body) { failure_ = std::move(body); }
+
+  [[nodiscard]] bool failed() const { return failure_.has_value(); }
+  [[nodiscard]] bool has_errors() const { return !errors_.empty(); }
+  // The one thing that happened is a duplicate key (11000).
+  [[nodiscard]] bool only_duplicate_key() const;
+  // The body of the answer.
+  [[nodiscard]] std::string finish();
+
+ private:
+  struct Error {
+    size_t index;
+    std::string bytes;  // without index
+  };
+  struct Upserted {
+    size_t index;
+    bson::OwnedValue id;
+  };
+  const WriteCommand& command_;
+  int64_t n_ = 0;
+  int64_t modified_ = 0;
+  std::vector<Error> errors_;
+  std::vector<Upserted> upserted_;
+  std::vector<int32_t> retried_;
+  bool retried_known_ = false;
+  std::optional<std::string> concern_error_;
+  std::string tail_;  // body of the last store reply: electionId, opTime, ok, times
+  std::optional<std::string> failure_;
+  std::optional<std::string> single_;  // findAndModify: the whole reply
+};
+
+// `body` with $clusterTime and operationTime as `from`, an answer of the store, has them.
+[[nodiscard]] std::string with_times(const std::string& body, const bson::Document& from);
+
+// What to remember of a run under the key of its first statement (its other statements get an empty
+// document): {n, nModified, upserted: [id], reply: {findAndModify's}}.
+[[nodiscard]] std::string remember(const Run& run, const RunReply& reply);
+
+}  // namespace outrigger

@@ -1,0 +1,244 @@
+#include "proxy/capture/run.h"
+
+#include <algorithm>
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Element;
+using bson::Type;
+using bson::Value;
+
+std::string_view sequence_name(CommandKind kind) {
+  if (kind == CommandKind::kInsert) return "documents";
+  return kind == CommandKind::kUpdate ? "updates" : "deletes";
+}
+
+bool is_replaced(const Run& run, std::string_view field) {
+  if (field == "lsid" || field == "txnNumber" || field == "stmtId" || field == "stmtIds" ||
+      field == "writeConcern") {
+    return true;
+  }
+  if (run.command->kind == CommandKind::kFindAndModify) return false;
+  return field == sequence_name(run.command->kind) || (field == "ordered" && run.is_of_many());
+}
+
+void write_session(bson::Writer& out, const Run& run, const RunSession& session) {
+  const AppSession& app = run.command->session;
+  if (!session.own) {
+    if (app.lsid) out.value("lsid", *app.lsid);
+    out.int64("txnNumber", *app.txn_number);
+    if (run.command->kind == CommandKind::kFindAndModify) {
+      out.int32("stmtId", run.items.front().statement->stmt_id);
+      return;
+    }
+    out.open_array("stmtIds");
+    for (size_t i = 0; i < run.items.size(); ++i) {
+      out.int32(bson::index_name(i), run.items[i].statement->stmt_id);
+    }
+    out.close();
+    return;
+  }
+  const auto* bytes = reinterpret_cast<const char*>(session.lsid.data());
+  out.open_document("lsid").binary("id", 4, std::string_view(bytes, 16)).close();
+  if (session.txn_number) out.int64("txnNumber", *session.txn_number);
+}
+
+// An unacknowledged write is sent as an acknowledged one: what it did must be known. And a write
+// that mongod answers before it is journaled can be lost by mongod's crash after its record has
+// reached the peers: it is made to wait for the journal.
+void write_concern(bson::Writer& out, const Run& run) {
+  const auto concern = run.command->body.find("writeConcern");
+  if (waits_for_journal(*run.command, run.default_journals)) {
+    if (concern) out.value("writeConcern", *concern);
+    return;
+  }
+  out.open_document("writeConcern");
+  if (!concern || run.command->unacknowledged || concern->type != Type::kDocument) {
+    out.int32("w", 1);
+  } else {
+    for (const Element& field : concern->as_document()) {
+      if (field.name != "j") out.element(field);
+    }
+  }
+  out.boolean("j", true).close();
+}
+
+std::string statement_bytes(const RunItem& item, bool probe) {
+  const Statement& statement = *item.statement;
+  bson::Writer out;
+  for (const Element& field : statement.raw) {
+    if (field.name == "q" && !item.filter.empty()) {
+      out.document("q", Document(item.filter));
+    } else if (field.name == "multi" && !probe) {
+      if (!statement.multi) out.element(field);
+    } else if (field.name == "limit" && !probe) {
+      out.int32("limit", 1);
+    } else if (field.name == "upsert" && item.upsert_changed) {
+      out.boolean("upsert", item.upsert);
+    } else if (field.name == "collation" && item.simple_collation) {
+      continue;
+    } else {
+      out.element(field);
+    }
+  }
+  if (item.simple_collation) out.open_document("collation").string("locale", "simple").close();
+  return out.finish();
+}
+
+void write_find_and_modify(bson::Writer& out, const RunItem& item, const Element& field) {
+  if (field.name == "query" && !item.filter.empty()) {
+    out.document("query", Document(item.filter));
+  } else if (field.name == "upsert" && item.upsert_changed) {
+    out.boolean("upsert", item.upsert);
+  } else if (field.name == "collation" && item.simple_collation) {
+    return;
+  } else if (field.name == "sort" && !item.filter.empty()) {
+    return;
+  } else {
+    out.element(field);
+  }
+}
+
+PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) {
+  using What = PreparedDocument::What;
+  PreparedDocument out;
+  out.ns = command.ns;
+  out.id = item.id;
+  if (command.kind == CommandKind::kInsert) {
+    out.what = What::kInsert;
+    out.document = item.document.empty() ? std::string(item.statement->raw.bytes()) : item.document;
+    return out;
+  }
+  if (item.statement->remove) {
+    out.what = What::kRemove;
+    return out;
+  }
+  out.what = item.upsert ? What::kUpsert : What::kUpdate;
+  const UpdateShape& shape = *item.shape;
+  if (shape.form == UpdateShape::Form::kReplacement) {
+    out.what = item.upsert ? What::kUpsert : What::kReplace;
+    out.document = std::string(item.statement->update->bytes);
+    out.whole = true;
+  }
+  out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || item.upsert;
+  for (const UpdateShape::Operation& op : shape.operations) {
+    PreparedPath path;
+    path.kind = op.kind == PathChange::Kind::kSet     ? PreparedPath::Kind::kSet
+                : op.kind == PathChange::Kind::kUnset ? PreparedPath::Kind::kUnset
+                                                      : PreparedPath::Kind::kIncrement;
+    path.path = op.path;
+    if (path.kind != PreparedPath::Kind::kUnset) path.value = bson::OwnedValue(op.value);
+    out.paths.push_back(std::move(path));
+  }
+  for (const Path& touched : shape.touched) {
+    PreparedPath path;
+    path.path = touched;
+    out.paths.push_back(std::move(path));
+  }
+  return out;
+}
+
+}  // namespace
+
+bool waits_for_journal(const WriteCommand& command, bool default_journals) {
+  const auto concern = command.body.find("writeConcern");
+  if (!concern || concern->type != Type::kDocument || concern->as_document().empty()) {
+    return default_journals;
+  }
+  const auto w = concern->as_document().find("w");
+  const auto j = concern->as_document().find("j");
+  if (j) return j->truthy();
+  return w && w->type == Type::kString && w->as_string() == "majority";
+}
+
+std::string build_run_message(const Run& run, const RunSession& session, int32_t request_id) {
+  const WriteCommand& command = *run.command;
+  const bool find_and_modify = command.kind == CommandKind::kFindAndModify;
+  bson::Writer out;
+  for (const Element& field : command.body) {
+    if (is_replaced(run, field.name)) continue;
+    if (find_and_modify) {
+      write_find_and_modify(out, run.items.front(), field);
+    } else {
+      out.element(field);
+    }
+  }
+  if (find_and_modify && !run.items.front().filter.empty() && !command.body.has("query")) {
+    out.document("query", Document(run.items.front().filter));
+  }
+  if (find_and_modify && run.items.front().simple_collation) {
+    out.open_document("collation").string("locale", "simple").close();
+  }
+  write_concern(out, run);
+  write_session(out, run, session);
+  const std::string body = out.finish();
+  if (find_and_modify) return wire::build_op_msg(request_id, 0, 0, Document(body));
+  std::string documents;
+  for (const RunItem& item : run.items) {
+    if (command.kind != CommandKind::kInsert) {
+      documents += statement_bytes(item, run.probe);
+    } else if (item.document.empty()) {
+      documents.append(item.statement->raw.bytes());
+    } else {
+      documents += item.document;
+    }
+  }
+  return wire::build_op_msg(request_id, 0, 0, Document(body),
+                            {{sequence_name(command.kind), documents}});
+}
+
+std::string build_images_message(const WriteCommand& command,
+                                 const std::vector<const RunItem*>& items, int32_t request_id) {
+  bson::Writer out;
+  out.string("find", command.collection);
+  out.open_document("filter").open_document("_id").open_array("$in");
+  for (size_t i = 0; i < items.size(); ++i) out.value(bson::index_name(i), items[i]->id);
+  out.close().close().close();
+  out.open_document("collation").string("locale", "simple").close();
+  out.int32("batchSize", static_cast<int32_t>(items.size()) + 1);
+  out.string("$db", command.database);
+  return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
+}
+
+Prepare build_prepare(const Run& run, const RunSession& session) {
+  Prepare out;
+  out.session.lsid = session.lsid;
+  out.session.txn_number = session.txn_number.value_or(-1);
+  out.documents.reserve(run.items.size());
+  for (size_t i = 0; i < run.items.size(); ++i) {
+    const RunItem& item = run.items[i];
+    out.documents.push_back(prepare_item(*run.command, item));
+    // Under our own number the store counts statements from zero.
+    out.session.stmt_ids.push_back(session.own ? static_cast<int32_t>(i) : item.statement->stmt_id);
+  }
+  return out;
+}
+
+std::string complete_insert(const Document& document, bson::Bytes fresh_id, uint32_t now_seconds,
+                            uint32_t increment, bool* changed) {
+  const auto id = document.find("_id");
+  bson::Writer out;
+  if (id) {
+    out.value("_id", *id);
+  } else {
+    out.object_id("_id", fresh_id);
+  }
+  const auto first = document.first();
+  *changed = !id || first->name != "_id";
+  for (const Element& field : document) {
+    if (field.name == "_id") continue;
+    const bool empty_time = field.value.type == Type::kTimestamp &&
+                            field.value.bytes == std::string_view("\0\0\0\0\0\0\0\0", 8);
+    if (empty_time) {
+      out.timestamp(field.name, now_seconds, increment);
+      *changed = true;
+    } else {
+      out.element(field);
+    }
+  }
+  return out.finish();
+}
+
+}  // namespace outrigger

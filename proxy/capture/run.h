@@ -1,0 +1,115 @@
+// A run: statements of one command that go to the store together, under one lock set, one stamp,
+// one prepare and one record. Here is what a run holds, the command it becomes, and what the
+// store's answer says it did. Pure: the coroutine around it is capture.cc.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/capture/statement.h"
+#include "proxy/capture/update_shape.h"
+#include "replication/change.h"
+#include "replication/prepare.h"
+
+namespace outrigger {
+
+inline constexpr size_t kRunStatementsMax = 1'000;
+inline constexpr size_t kRunBytesMax = 4 * 1024 * 1024;
+
+// One document one statement is about.
+struct RunItem {
+  const Statement* statement = nullptr;
+  bson::OwnedValue id;
+  std::string key;                   // canonical _id
+  std::optional<UpdateShape> shape;  // updates
+  // Sent instead of the statement's own filter, document and flags where set.
+  std::string filter;             // narrowed to the document; empty: the statement's own
+  std::string document;           // insert: with its _id in front; empty: the statement's own
+  bool upsert = false;            // may insert
+  bool upsert_changed = false;    // `upsert` differs from what the statement says
+  bool simple_collation = false;  // the filter is the _id alone: compare it simply
+  bool needs_before = false;
+  bool needs_after = false;
+  bool recorded = false;         // mongod ran it for an earlier attempt, and that has a record
+  bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
+};
+
+// The session the run goes out under.
+struct RunSession {
+  std::array<uint8_t, 16> lsid{};
+  std::optional<int64_t> txn_number;  // nothing: the store knows no retryable writes
+  bool own = true;                    // ours; false: the app's own lsid and number
+};
+
+struct Run {
+  const WriteCommand* command = nullptr;
+  std::vector<RunItem> items;
+  bool default_journals = false;  // the store's default write concern waits for the journal
+  bool verbatim = false;          // the app's message says exactly this run
+  bool probe = false;  // cannot match: sent for the store's own judgement, flags as the app's
+
+  // The documents of one statement: mongod stops such a statement at its first error, whatever
+  // `ordered` says.
+  [[nodiscard]] bool is_of_many() const { return !probe && items.front().statement->multi; }
+  [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
+};
+
+// Does mongod answer this only once it is journaled? `default_journals`: it does so when the app
+// asks for no write concern (5.0 and later on a replica set: majority).
+[[nodiscard]] bool waits_for_journal(const WriteCommand& command, bool default_journals);
+
+// The run as an OP_MSG. `request_id` becomes the message's id.
+[[nodiscard]] std::string build_run_message(const Run& run, const RunSession& session,
+                                            int32_t request_id);
+
+// {find: c, filter: {_id: {$in: ids}}, ...}: the documents of the items, whole.
+[[nodiscard]] std::string build_images_message(const WriteCommand& command,
+                                               const std::vector<const RunItem*>& items,
+                                               int32_t request_id);
+
+// What the intent of a run looks like before it is sent.
+[[nodiscard]] Prepare build_prepare(const Run& run, const RunSession& session);
+
+// What the store said of a run.
+struct RunReply {
+  bool ok = false;  // false: the command failed as a whole
+  int64_t n = 0;
+  int64_t modified = 0;
+  bson::Document body;  // borrowed from the message
+  struct WriteError {
+    size_t item = 0;
+    bson::Document error;
+  };
+  std::vector<WriteError> errors;
+  struct Upserted {
+    size_t item = 0;
+    bson::Value id;
+  };
+  std::vector<Upserted> upserted;
+  std::vector<int32_t> retried;  // stmtIds mongod had executed before
+  std::optional<bson::Document> concern_error;
+};
+[[nodiscard]] RunReply read_run_reply(CommandKind kind, const bson::Document& body);
+
+// Documents by canonical _id.
+using Images = std::map<std::string, std::string>;
+
+// What the run did. Items the store refused or did not find are left out. `equal_set_keeps`: an
+// equal $set still is a write.
+[[nodiscard]] std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply,
+                                                         const Images& before, const Images& after,
+                                                         bool equal_set_keeps);
+
+// Whether the images afterwards are needed although no item asked for them: some of several items
+// did not match, and n does not tell which.
+[[nodiscard]] bool must_look_again(const Run& run, const RunReply& reply);
+
+// The inserted document as mongod will store it: _id first (made here if it has none; `fresh_id`
+// gives 12 bytes), empty top-level timestamps filled.
+[[nodiscard]] std::string complete_insert(const bson::Document& document, bson::Bytes fresh_id,
+                                          uint32_t now_seconds, uint32_t increment, bool* changed);
+
+}  // namespace outrigger

@@ -1,0 +1,236 @@
+// What the store's answer says a run did.
+#include <algorithm>
+
+#include "proxy/capture/run.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Element;
+using bson::Type;
+using bson::Value;
+
+void read_errors(const Document& body, RunReply& out) {
+  const auto errors = body.find("writeErrors");
+  if (!errors || errors->type != Type::kArray) return;
+  for (const Element& error : errors->as_document()) {
+    if (error.value.type != Type::kDocument) continue;
+    const auto index = error.value.as_document().find("index");
+    out.errors.push_back({static_cast<size_t>(index ? index->to_int64().value_or(0) : 0),
+                          error.value.as_document()});
+  }
+}
+
+void read_upserted(const Document& body, RunReply& out) {
+  const auto upserted = body.find("upserted");
+  if (!upserted || upserted->type != Type::kArray) return;
+  for (const Element& entry : upserted->as_document()) {
+    if (entry.value.type != Type::kDocument) continue;
+    const auto index = entry.value.as_document().find("index");
+    const auto id = entry.value.as_document().find("_id");
+    if (!id) continue;
+    out.upserted.push_back({static_cast<size_t>(index ? index->to_int64().value_or(0) : 0), *id});
+  }
+}
+
+void read_last_error_object(const Document& body, RunReply& out) {
+  const auto last = body.find("lastErrorObject");
+  if (!last || last->type != Type::kDocument) return;
+  const auto n = last->as_document().find("n");
+  out.n = n ? n->to_int64().value_or(0) : 0;
+  const auto upserted = last->as_document().find("upserted");
+  if (upserted) {
+    out.upserted.push_back({0, *upserted});
+  } else {
+    out.modified = out.n;  // it does not say; an equal value counts as written
+  }
+}
+
+DocumentChange change_for(const Run& run, const RunItem& item, DocumentChange::Kind kind) {
+  DocumentChange change;
+  change.kind = kind;
+  change.ns = run.command->ns;
+  change.id = item.id;
+  return change;
+}
+
+PathChange path_change(const UpdateShape::Operation& op, const Images& before,
+                       const std::string& key) {
+  PathChange change;
+  change.kind = op.kind;
+  change.path = op.path;
+  if (op.kind != PathChange::Kind::kUnset) change.value = bson::OwnedValue(op.value);
+  if (op.kind != PathChange::Kind::kIncrement) return change;
+  const auto image = before.find(key);
+  if (image == before.end()) return change;
+  change.base_known = true;
+  const auto value = value_at(Document(image->second), op.path);
+  if (value) change.base = bson::OwnedValue(*value);
+  return change;
+}
+
+// A statement mongod had executed before, whose record we do not have: what its paths hold now.
+std::vector<PathChange> adopted_paths(const UpdateShape& shape, const Document& after) {
+  UpdateShape all = shape;
+  for (const UpdateShape::Operation& op : shape.operations) all.touched.push_back(op.path);
+  return changes_from_image(all, after);
+}
+
+std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool modified,
+                                      const Images& before, const Images& after, bool keep_equal,
+                                      bool adopt) {
+  const UpdateShape& shape = *item.shape;
+  if (!modified && !(shape.asserts && keep_equal) &&
+      !(shape.form == UpdateShape::Form::kReplacement && keep_equal)) {
+    return std::nullopt;
+  }
+  DocumentChange change = change_for(run, item, DocumentChange::Kind::kUpdate);
+  const auto image = after.find(item.key);
+  const bool reads_image = shape.form != UpdateShape::Form::kLiteral || adopt;
+  if (reads_image && image == after.end()) return std::nullopt;
+  if (shape.form == UpdateShape::Form::kReplacement) {
+    change.kind = DocumentChange::Kind::kReplace;
+    change.document = image->second;
+    return change;
+  }
+  if (shape.form == UpdateShape::Form::kDiff) {
+    const auto old = before.find(item.key);
+    if (old == before.end()) return std::nullopt;
+    change.changes = changes_from_diff(Document(old->second), Document(image->second));
+  } else if (adopt) {
+    change.changes = adopted_paths(shape, Document(image->second));
+  } else {
+    if (shape.form == UpdateShape::Form::kPostImage) {
+      change.changes = changes_from_image(shape, Document(image->second));
+    }
+    for (const UpdateShape::Operation& op : shape.operations) {
+      if (!modified && op.kind != PathChange::Kind::kSet) continue;
+      change.changes.push_back(path_change(op, before, item.key));
+    }
+  }
+  if (change.changes.empty()) return std::nullopt;
+  return change;
+}
+
+std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, const Value& id,
+                                       const Images& after) {
+  DocumentChange change = change_for(run, item, DocumentChange::Kind::kUpsert);
+  change.id = bson::OwnedValue(id);
+  const auto image = after.find(bson::canonical_key(id));
+  if (image == after.end()) return std::nullopt;
+  change.document = image->second;
+  if (item.shape->form == UpdateShape::Form::kReplacement) {
+    change.kind = DocumentChange::Kind::kInsert;
+    return change;
+  }
+  for (const UpdateShape::Operation& op : item.shape->operations) {
+    if (op.kind != PathChange::Kind::kIncrement) continue;
+    PathChange path = path_change(op, {}, item.key);
+    path.base_known = true;
+    change.changes.push_back(std::move(path));
+  }
+  return change;
+}
+
+// The document as it is now, whatever made it so.
+DocumentChange present(const Run& run, const RunItem& item, const Images& after) {
+  const auto image = after.find(item.key);
+  if (image == after.end()) return change_for(run, item, DocumentChange::Kind::kRemove);
+  DocumentChange change = change_for(run, item, DocumentChange::Kind::kReplace);
+  change.document = image->second;
+  return change;
+}
+
+bool failed(const RunReply& reply, size_t item, bool ordered) {
+  for (const RunReply::WriteError& error : reply.errors) {
+    if (error.item == item || (ordered && item > error.item)) return true;
+  }
+  return false;
+}
+
+const Value* upserted_id(const RunReply& reply, size_t item) {
+  for (const RunReply::Upserted& entry : reply.upserted) {
+    if (entry.item == item) return &entry.id;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+RunReply read_run_reply(CommandKind kind, const Document& body) {
+  RunReply out;
+  out.body = body;
+  const auto ok = body.find("ok");
+  out.ok = ok && ok->truthy();
+  if (const auto error = body.find("writeConcernError"); error && error->type == Type::kDocument) {
+    out.concern_error = error->as_document();
+  }
+  if (!out.ok) return out;
+  if (kind == CommandKind::kFindAndModify) {
+    read_last_error_object(body, out);
+    if (const auto id = body.find("retriedStmtId")) {
+      out.retried.push_back(static_cast<int32_t>(id->to_int64().value_or(0)));
+    }
+    return out;
+  }
+  if (const auto n = body.find("n")) out.n = n->to_int64().value_or(0);
+  if (const auto modified = body.find("nModified")) out.modified = modified->to_int64().value_or(0);
+  read_errors(body, out);
+  read_upserted(body, out);
+  if (const auto ids = body.find("retriedStmtIds"); ids && ids->type == Type::kArray) {
+    for (const Element& id : ids->as_document()) {
+      out.retried.push_back(static_cast<int32_t>(id.value.to_int64().value_or(0)));
+    }
+  }
+  return out;
+}
+
+bool must_look_again(const Run& run, const RunReply& reply) {
+  if (!reply.ok) return false;
+  if (!reply.retried.empty()) return true;
+  if (run.command->kind != CommandKind::kUpdate) return false;
+  const auto missed = static_cast<int64_t>(run.items.size() - reply.errors.size()) - reply.n;
+  return run.items.size() > 1 && missed > 0 && reply.n > 0;
+}
+
+std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply,
+                                           const Images& before, const Images& after,
+                                           bool equal_set_keeps) {
+  std::vector<DocumentChange> out;
+  if (!reply.ok) return out;
+  const bool looked = must_look_again(run, reply);
+  for (size_t i = 0; i < run.items.size(); ++i) {
+    const RunItem& item = run.items[i];
+    if (item.recorded || failed(reply, i, run.stops_at_error())) continue;
+    const bool adopt = std::find(reply.retried.begin(), reply.retried.end(),
+                                 item.statement->stmt_id) != reply.retried.end();
+    if (adopt && (item.statement->remove || run.command->kind == CommandKind::kInsert)) {
+      out.push_back(present(run, item, after));
+      continue;
+    }
+    if (run.command->kind == CommandKind::kInsert) {
+      DocumentChange change = change_for(run, item, DocumentChange::Kind::kInsert);
+      change.document =
+          item.document.empty() ? std::string(item.statement->raw.bytes()) : item.document;
+      out.push_back(std::move(change));
+      continue;
+    }
+    if (reply.n == 0) continue;
+    if (item.statement->remove) {
+      out.push_back(change_for(run, item, DocumentChange::Kind::kRemove));
+      continue;
+    }
+    std::optional<DocumentChange> change;
+    if (const Value* id = upserted_id(reply, i)) {
+      change = upserted(run, item, *id, after);
+    } else if (!looked || after.count(item.key) > 0) {
+      change =
+          updated(run, item, reply.modified > 0 || adopt, before, after, equal_set_keeps, adopt);
+    }
+    if (change) out.push_back(std::move(*change));
+  }
+  return out;
+}
+
+}  // namespace outrigger

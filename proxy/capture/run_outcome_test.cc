@@ -1,0 +1,53 @@
+// What mongod ran for an earlier attempt of the driver, and the replies that say so.
+#include <gtest/gtest.h>
+
+#include "proxy/capture/capture_testing.h"
+
+namespace outrigger::testing {
+namespace {
+
+using bson::Writer;
+
+std::string reply_body(int32_t n, std::initializer_list<int32_t> retried) {
+  return doc([&](Writer& w) {
+    w.int32("n", n).int32("nModified", n).open_array("retriedStmtIds");
+    size_t at = 0;
+    for (const int32_t id : retried) w.int32(bson::index_name(at++), id);
+    w.close().real("ok", 1.0);
+  });
+}
+
+std::vector<DocumentChange> changes(const Run& run, const std::string& reply, const Images& after) {
+  return changes_of_run(run, read_run_reply(run.command->kind, bson::Document(reply)), {}, after,
+                        true);
+}
+
+std::string counted(int32_t n) {
+  return doc([&](Writer& w) { w.int32("_id", 1).int32("n", n); });
+}
+
+TEST(Retried, AnIncrementIsRecordedOnceOnly) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "n", 5))});
+  outrigger::Run run = run_of(sent->command);
+  // Without a record of the first attempt: what is there now, never the increment again.
+  const auto adopted = changes(run, reply_body(1, {0}), {{key_of(1), counted(7)}});
+  ASSERT_EQ(adopted.size(), 1u);
+  EXPECT_EQ(adopted[0].changes[0].kind, PathChange::Kind::kSet);
+  EXPECT_EQ(adopted[0].changes[0].value, bson::make_int32(7));
+  run.items[0].recorded = true;
+  EXPECT_TRUE(changes(run, reply_body(1, {0}), {{key_of(1), counted(7)}}).empty());
+}
+
+TEST(Retried, AnInsertWithoutARecordTakesTheDocumentAsItIs) {
+  const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)});
+  const auto adopted =
+      changes(run_of(sent->command), reply_body(3, {0, 1}), {{key_of(1), counted(7)}});
+  ASSERT_EQ(adopted.size(), 3u);
+  EXPECT_EQ(adopted[0].kind, DocumentChange::Kind::kReplace);
+  EXPECT_EQ(adopted[0].document, counted(7));
+  EXPECT_EQ(adopted[1].kind, DocumentChange::Kind::kRemove);
+  EXPECT_EQ(adopted[2].kind, DocumentChange::Kind::kInsert);
+}
+
+}  // namespace
+}  // namespace outrigger::testing

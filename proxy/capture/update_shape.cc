@@ -1,0 +1,252 @@
+#include "proxy/capture/update_shape.h"
+
+#include <algorithm>
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Element;
+using bson::Type;
+using bson::Value;
+
+// Array positions ("3", "$", "$[]", "$[name]") mean something only to the document itself.
+bool is_position(std::string_view name) {
+  if (name.empty()) return true;
+  if (name.front() == '$') return true;
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_plain(const Path& path) {
+  return std::none_of(path.begin(), path.end(),
+                      [](const std::string& n) { return is_position(n); });
+}
+
+Path in_front_of_position(const Path& path) {
+  Path out;
+  for (const std::string& name : path) {
+    if (name == "$" || name.rfind("$[", 0) == 0) break;
+    out.push_back(name);
+  }
+  return out;
+}
+
+void touch(UpdateShape& shape, Path path) {
+  shape.form = UpdateShape::Form::kPostImage;
+  if (std::find(shape.touched.begin(), shape.touched.end(), path) == shape.touched.end()) {
+    shape.touched.push_back(std::move(path));
+  }
+}
+
+void read_operator(const Element& op, UpdateShape& shape) {
+  const std::string_view name = op.name;
+  if (op.value.type != Type::kDocument) return;  // mongod refuses it
+  for (const Element& field : op.value.as_document()) {
+    Path path = split_path(field.name);
+    if ((name == "$set" || name == "$setOnInsert") && field.name == "_id") {
+      shape.given_id = field.value;
+      if (name == "$set") shape.asserts = true;
+      continue;
+    }
+    if (name == "$setOnInsert") continue;
+    if (name == "$set" && is_plain(path)) {
+      shape.asserts = true;
+      shape.operations.push_back({PathChange::Kind::kSet, std::move(path), field.value});
+    } else if (name == "$inc" && is_plain(path) && field.value.is_number()) {
+      shape.operations.push_back({PathChange::Kind::kIncrement, std::move(path), field.value});
+    } else if (name == "$unset" && path.size() == 1 && is_plain(path)) {
+      shape.operations.push_back({PathChange::Kind::kUnset, std::move(path), {}});
+    } else {
+      if (name == "$set") shape.asserts = true;
+      if (name == "$rename" && field.value.type == Type::kString) {
+        touch(shape, split_path(field.value.as_string()));
+      }
+      touch(shape, in_front_of_position(path));
+    }
+  }
+}
+
+// With one operator that needs the image, plain $set and $unset are read from it too.
+void move_to_image(UpdateShape& shape) {
+  std::vector<UpdateShape::Operation> increments;
+  for (UpdateShape::Operation& operation : shape.operations) {
+    if (operation.kind == PathChange::Kind::kIncrement) {
+      increments.push_back(std::move(operation));
+    } else {
+      touch(shape, std::move(operation.path));
+    }
+  }
+  shape.operations = std::move(increments);
+}
+
+PathChange set_change(Path path, const Value& value) {
+  PathChange change;
+  change.kind = PathChange::Kind::kSet;
+  change.path = std::move(path);
+  change.value = bson::OwnedValue(value);
+  return change;
+}
+
+PathChange unset_change(Path path) {
+  PathChange change;
+  change.kind = PathChange::Kind::kUnset;
+  change.path = std::move(path);
+  return change;
+}
+
+// Walks to `path`; where an array is in the way the whole array is the change, where a container is
+// missing there is none.
+std::optional<PathChange> change_at(const Document& after, const Path& path) {
+  Document level = after;
+  for (size_t i = 0; i < path.size(); ++i) {
+    const auto value = level.find(path[i]);
+    Path here(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    const bool last = i + 1 == path.size();
+    if (!value) {
+      if (!last) return std::nullopt;
+      return unset_change(std::move(here));
+    }
+    if (last || value->type == Type::kArray) return set_change(std::move(here), *value);
+    if (value->type != Type::kDocument) return std::nullopt;
+    level = value->as_document();
+  }
+  return std::nullopt;
+}
+
+bool has_repeated_names(const Document& document) {
+  std::vector<std::string_view> names;
+  for (const Element& field : document) names.push_back(field.name);
+  std::sort(names.begin(), names.end());
+  return std::adjacent_find(names.begin(), names.end()) != names.end();
+}
+
+void diff_level(const Document& before, const Document& after, Path& path,
+                std::vector<PathChange>& out) {
+  for (const Element& field : after) {
+    path.emplace_back(field.name);
+    const auto old = before.find(field.name);
+    if (!old) {
+      out.push_back(set_change(path, field.value));
+    } else if (!(*old == field.value)) {
+      const bool inside = old->type == Type::kDocument && field.value.type == Type::kDocument &&
+                          !has_repeated_names(old->as_document()) &&
+                          !has_repeated_names(field.value.as_document());
+      if (inside) {
+        diff_level(old->as_document(), field.value.as_document(), path, out);
+      } else {
+        out.push_back(set_change(path, field.value));
+      }
+    }
+    path.pop_back();
+  }
+  for (const Element& field : before) {
+    if (after.has(field.name)) continue;
+    path.emplace_back(field.name);
+    out.push_back(unset_change(path));
+    path.pop_back();
+  }
+}
+
+bool needs_collation(const Value& value) {
+  return value.type == Type::kString || value.type == Type::kSymbol || value.is_container();
+}
+
+}  // namespace
+
+Path split_path(std::string_view dotted) {
+  Path out;
+  for (;;) {
+    const size_t dot = dotted.find('.');
+    out.emplace_back(dotted.substr(0, dot));
+    if (dot == std::string_view::npos) return out;
+    dotted.remove_prefix(dot + 1);
+  }
+}
+
+UpdateShape read_update_shape(const Value& update, bool has_array_filters) {
+  UpdateShape shape;
+  if (update.type == Type::kArray) {
+    shape.form = UpdateShape::Form::kDiff;
+    return shape;
+  }
+  const Document document = update.as_document();
+  const auto first = document.first();
+  if (!first || first->name.empty() || first->name.front() != '$') {
+    shape.form = UpdateShape::Form::kReplacement;
+    shape.given_id = document.find("_id");
+    return shape;
+  }
+  if (has_array_filters) shape.form = UpdateShape::Form::kPostImage;
+  for (const Element& op : document) read_operator(op, shape);
+  if (shape.form == UpdateShape::Form::kPostImage) move_to_image(shape);
+  return shape;
+}
+
+std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Document& after) {
+  std::vector<PathChange> out;
+  for (const Path& path : shape.touched) {
+    std::optional<PathChange> change = change_at(after, path);
+    if (!change) continue;
+    const bool known = std::any_of(out.begin(), out.end(), [&](const PathChange& other) {
+      return other.path == change->path;
+    });
+    if (!known) out.push_back(std::move(*change));
+  }
+  return out;
+}
+
+std::vector<PathChange> changes_from_diff(const Document& before, const Document& after) {
+  std::vector<PathChange> out;
+  Path path;
+  diff_level(before, after, path, out);
+  return out;
+}
+
+std::optional<Value> value_at(const Document& document, const Path& path) {
+  Document level = document;
+  for (size_t i = 0; i < path.size(); ++i) {
+    const auto value = level.find(path[i]);
+    if (!value || i + 1 == path.size()) return value;
+    if (value->type != Type::kDocument) return std::nullopt;
+    level = value->as_document();
+  }
+  return std::nullopt;
+}
+
+std::string narrow_filter(const Document& filter, const Value& id) {
+  bson::Writer out;
+  if (!filter.has("_id")) {
+    out.open_document("_id").value("$eq", id).close();
+    out.append_all(filter);
+    return out.finish();
+  }
+  out.open_array("$and");
+  out.open_document("0").open_document("_id").value("$eq", id).close().close();
+  out.document("1", filter);
+  out.close();
+  return out.finish();
+}
+
+std::optional<Value> filter_id(const Document& filter, bool simple) {
+  const auto id = filter.find("_id");
+  if (!id) return std::nullopt;
+  Value value = *id;
+  if (value.type == Type::kDocument) {
+    const auto first = value.as_document().first();
+    if (first && !first->name.empty() && first->name.front() == '$') {
+      if (first->name != "$eq") return std::nullopt;
+      const Value inner = first->value;
+      // {$eq: x} alone; anything beside it narrows further and is the store's to judge.
+      if (++value.as_document().begin() != value.as_document().end()) return std::nullopt;
+      value = inner;
+    }
+  }
+  if (value.type == Type::kRegex || value.type == Type::kArray || value.type == Type::kUndefined ||
+      value.type == Type::kNull) {
+    return std::nullopt;
+  }
+  if (!simple && needs_collation(value)) return std::nullopt;
+  return value;
+}
+
+}  // namespace outrigger

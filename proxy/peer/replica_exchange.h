@@ -1,0 +1,32 @@
+// The replica as what links exchange with.
+#pragma once
+
+#include <utility>
+
+#include "proxy/peer/peer_exchange.h"
+#include "replication/replica.h"
+
+namespace outrigger {
+
+// The replica must outlive it.
+class ReplicaExchange final : public PeerExchange {
+ public:
+  explicit ReplicaExchange(Replica& replica) : replica_(replica) {}
+
+  SiteHello hello() override { return replica_.hello(); }
+  std::vector<Report> reports() override { return replica_.reports(); }
+  VersionVector applied() override { return replica_.applied(); }
+  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max) override {
+    return replica_.read_segments(has, bytes_max);
+  }
+  // A copy, since the replica takes the segments even when it has no room for them.
+  Status offer(std::vector<Segment>& segments) override { return replica_.offer(segments); }
+  void hear(const Report& report) override { replica_.hear(report); }
+  void introduce(const SiteHello& peer) override { replica_.introduce(peer); }
+  void on_progress(std::function<void()> wake) override { replica_.on_progress(std::move(wake)); }
+
+ private:
+  Replica& replica_;
+};
+
+}  // namespace outrigger
