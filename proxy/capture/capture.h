@@ -69,7 +69,7 @@ class Capture {
   // execute.cc: one run
   net::Task<End> execute(Run& run, ReplyBuilder& reply);
   net::Task<End> execute_locked(Run& run, ReplyBuilder& reply);
-  [[nodiscard]] RunSession session_for();
+  [[nodiscard]] RunSession session_for(const Run& run);
   [[nodiscard]] Result<LocalWrite> begin(Run& run, const RunSession& session);
   net::Task<Executed> exchange(Run& run, const RunSession& session);
   net::Task<Result<Images>> read_images(const Run& run, std::vector<const RunItem*> items);

@@ -101,7 +101,7 @@ net::Task<Capture::End> Capture::execute(Run& run, ReplyBuilder& reply) {
   co_return end;
 }
 
-RunSession Capture::session_for() {
+RunSession Capture::session_for(const Run& run) {
   RunSession session;
   session.own = !command_->session.txn_number || command_->session.lsid_id.size() != 16;
   if (!session.own) {
@@ -110,7 +110,11 @@ RunSession Capture::session_for() {
     return session;
   }
   session.lsid = backend_.lsid();
-  if (context_.retryable) session.txn_number = backend_.next_txn_number();
+  // A numbered write costs mongod a third more. The number is there to find the write in the oplog
+  // after a crash; where looking at the document tells as much, it can be saved.
+  if (context_.retryable && !shows_what_it_did(run)) {
+    session.txn_number = backend_.next_txn_number();
+  }
   return session;
 }
 
@@ -137,7 +141,7 @@ Result<LocalWrite> Capture::begin(Run& run, const RunSession& session) {
 
 net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   const int64_t started_us = context_.clock.monotonic_us();
-  const RunSession session = session_for();
+  const RunSession session = session_for(run);
   const Result<LocalWrite> write = begin(run, session);
   if (!write) {
     context_.metrics.refused_unavailable.Increment();
@@ -159,7 +163,7 @@ net::Task<Capture::Executed> Capture::exchange(Run& run, const RunSession& sessi
   const std::vector<const RunItem*> after = items_needing(run, &RunItem::needs_after);
   // The bytes that came can go on as they are when mongod can count their statements by itself and
   // they carry the session they are prepared under.
-  const bool as_it_came = run.verbatim && (!session.own || !context_.retryable);
+  const bool as_it_came = run.verbatim && (!session.own || !session.txn_number);
   std::string first;
   std::string command;
   std::vector<std::string_view> pieces;

@@ -249,7 +249,7 @@ net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder&
   item.filter = narrow_filter(statement.filter, item.id.view());
   run.items.push_back(std::move(item));
   // Under the app's own number: if this is a retry, mongod answers what it answered before.
-  RunSession session = session_for();
+  RunSession session = session_for(run);
   if (session.own) session.txn_number.reset();
   run.probe = true;
   std::string request = build_run_message(run, session, backend_.next_request_id());
@@ -279,7 +279,7 @@ net::Task<Capture::End> Capture::ask_again(const Statement& statement, ReplyBuil
   item.statement = &statement;
   run.items.push_back(std::move(item));
   run.probe = true;
-  const RunSession session = session_for();
+  const RunSession session = session_for(run);
   std::string request = build_run_message(run, session, backend_.next_request_id());
   Result<std::string> answer = co_await backend_.call(std::move(request));
   if (!answer) co_return End::kBroken;

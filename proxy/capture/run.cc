@@ -202,6 +202,17 @@ std::string build_images_message(const WriteCommand& command,
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
 }
 
+bool shows_what_it_did(const Run& run) {
+  if (run.command->kind != CommandKind::kUpdate) return false;
+  return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
+    if (item.upsert || !item.shape || item.shape->form != UpdateShape::Form::kLiteral) return false;
+    const auto& operations = item.shape->operations;
+    return std::none_of(operations.begin(), operations.end(), [](const auto& operation) {
+      return operation.kind == PathChange::Kind::kIncrement;
+    });
+  });
+}
+
 Prepare build_prepare(const Run& run, const RunSession& session) {
   Prepare out;
   out.session.lsid = session.lsid;

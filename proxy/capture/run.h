@@ -70,6 +70,10 @@ struct Run {
                                                const std::vector<const RunItem*>& items,
                                                int32_t request_id);
 
+// Would the documents show whether the run happened? So they do when it only assigns values: found
+// there, they are what the run wanted; else it did not happen.
+[[nodiscard]] bool shows_what_it_did(const Run& run);
+
 // What the intent of a run looks like before it is sent.
 [[nodiscard]] Prepare build_prepare(const Run& run, const RunSession& session);
 

@@ -49,5 +49,20 @@ TEST(Retried, AnInsertWithoutARecordTakesTheDocumentAsItIs) {
   EXPECT_EQ(adopted[2].kind, DocumentChange::Kind::kInsert);
 }
 
+TEST(InDoubt, OnlyAssignmentsShowWhetherTheyHappened) {
+  const auto shows = [](CommandKind kind, const std::vector<std::string>& statements) {
+    const auto sent = send(kind, statements);
+    return shows_what_it_did(run_of(sent->command));
+  };
+  const std::string set = update_statement(by_id(1), op("$set", "n", 5));
+  const std::string unset = update_statement(by_id(2), op("$unset", "n", 1));
+  EXPECT_TRUE(shows(CommandKind::kUpdate, {set, unset}));
+  EXPECT_FALSE(shows(CommandKind::kUpdate, {set, update_statement(by_id(2), op("$inc", "n", 5))}));
+  EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$push", "n", 5))}));
+  EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "n", 5), true)}));
+  EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), by_id(1))}));
+  EXPECT_FALSE(shows(CommandKind::kInsert, {by_id(1)}));
+}
+
 }  // namespace
 }  // namespace outrigger::testing
