@@ -16,7 +16,6 @@ std::string meta_keys::of_origin(const char* prefix, const Origin& origin) {
 
 namespace {
 
-constexpr size_t kLogMarkEvery = 64;
 constexpr size_t kRowsPerScan = 10'000;
 
 std::optional<Origin> parse_origin(std::string_view bytes) {
@@ -213,17 +212,6 @@ VersionVector Replica::Impl::delivery_vector() const {
   VersionVector vector = cited;
   vector.raise(self, durable.get(self));
   return vector;
-}
-
-void Replica::Impl::mark_log(const Origin& origin, Hlc stamp, size_t bytes) {
-  ++logged_records;
-  logged_bytes += bytes;
-  std::vector<LogMark>& marks = log_marks[origin];
-  if (!marks.empty() &&
-      (stamp <= marks.back().hlc || logged_records - marks.back().records < kLogMarkEvery)) {
-    return;
-  }
-  marks.push_back(LogMark{stamp, logged_records, logged_bytes});
 }
 
 void Replica::when_durable(std::function<void(const Status&)> done) {

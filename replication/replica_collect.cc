@@ -85,10 +85,7 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
       left -= std::min(left, entries->size());
       const std::lock_guard lock(mutex);
       floor.raise(origin, after);
-      std::vector<LogMark>& marks = log_marks[origin];
-      marks.erase(marks.begin(), std::find_if(marks.begin(), marks.end(), [&](const LogMark& mark) {
-                    return mark.hlc >= after;
-                  }));
+      log_marks[origin].drop(after);
     }
   }
   return {};

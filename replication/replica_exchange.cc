@@ -181,7 +181,7 @@ Status Replica::offer(std::vector<Segment> segments) {
   return result;
 }
 
-// Under mutex. The marks tell records and bytes to within a few dozen; the age is exact.
+// Under mutex. Records and bytes are as exact as LogMarks; the age is exact.
 PeerProgress Replica::Impl::progress_of(const SiteId& site, const VersionVector& acked) const {
   PeerProgress progress;
   const auto name = site_names.find(site);
@@ -197,14 +197,9 @@ PeerProgress Replica::Impl::progress_of(const SiteId& site, const VersionVector&
     behind_open = behind_open || has < vector_at_open.get(origin);
     const auto marks = log_marks.find(origin);
     if (marks == log_marks.end()) continue;
-    const auto next =
-        std::upper_bound(marks->second.begin(), marks->second.end(), has,
-                         [](Hlc stamp, const LogMark& mark) { return stamp < mark.hlc; });
-    const bool from_start = next == marks->second.begin();
-    const uint64_t records = from_start ? 0 : std::prev(next)->records;
-    progress.records_behind = std::max(progress.records_behind, logged_records - records);
-    const uint64_t bytes = from_start ? 0 : std::prev(next)->bytes;
-    progress.bytes_behind = std::max(progress.bytes_behind, logged_bytes - bytes);
+    const LogMarks::Amount behind = marks->second.after(has);
+    progress.records_behind += behind.records;
+    progress.bytes_behind += behind.bytes;
   }
   if (behind_open) {
     progress.records_behind += entries_at_open;

@@ -19,6 +19,7 @@
 #include "replication/hybrid_clock.h"
 #include "replication/inbox.h"
 #include "replication/ledger.h"
+#include "replication/log_marks.h"
 #include "replication/outbox/batch.h"
 #include "replication/replica.h"
 #include "replication/stability.h"
@@ -48,12 +49,6 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
     int64_t since_us = 0;
     bool settled = false;  // its batch is written; it waits for the sync
   };
-  // Where a log of one origin stands, now and then, to tell how far behind a peer is.
-  struct LogMark {
-    Hlc hlc = 0;
-    uint64_t records = 0;  // of all origins, since the process started
-    uint64_t bytes = 0;
-  };
 
   Impl(ReplicaOptions options, outbox::LogStore& log, outbox::CommitThread& commit,
        const Clock& clock, const Origin& self, Hlc start);
@@ -66,7 +61,10 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   bool raise_published();
   [[nodiscard]] VersionVector issued() const;           // under mutex: of reports
   [[nodiscard]] VersionVector delivery_vector() const;  // under mutex: what deps are checked with
-  void mark_log(const Origin& origin, Hlc hlc, size_t bytes);  // under mutex
+  // Under mutex: a record was written.
+  void mark_log(const Origin& origin, Hlc stamp, size_t bytes) {
+    log_marks[origin].add(stamp, bytes);
+  }
 
   // ---- replica_write.cc
   // The batch that makes `changes` the record `dot`: entry, rows, retries. False in `wrote` when
@@ -123,9 +121,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   std::string apply_trouble;                    // the same; empty: none
   std::map<SiteId, std::string> site_names;
   std::map<SiteId, int64_t> heard_ms;
-  std::map<Origin, std::vector<LogMark>> log_marks;
-  uint64_t logged_records = 0;
-  uint64_t logged_bytes = 0;
+  std::map<Origin, LogMarks> log_marks;  // since the process started
   uint64_t entries_at_open = 0;
   uint64_t bytes_at_open = 0;
   VersionVector vector_at_open;

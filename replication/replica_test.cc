@@ -312,6 +312,18 @@ TEST_F(ReplicaTest, PeersProgressIsInTheStatus) {
   EXPECT_EQ(paris_.status().peers[0].records_behind, 0u);
 }
 
+TEST_F(ReplicaTest, WhatEveryMemberHasIsNotCountedAsMissingAgain) {
+  paris_.replica->introduce(oslo_.replica->hello());
+  for (int i = 0; i < 300; ++i) paris_.insert(i, {});
+  exchange(paris_, oslo_);
+  exchange(paris_, oslo_);
+  paris_.collect();
+  ASSERT_EQ(paris_.status().outbox_records, 0u);
+  paris_.insert(300, {});
+  EXPECT_GE(paris_.status().peers[0].records_behind, 1u);
+  EXPECT_LE(paris_.status().peers[0].records_behind, LogMarks::kEvery);
+}
+
 TEST_F(ReplicaTest, NothingIsPublishedOnceTheLogIsFenced) {
   auto log = std::make_shared<outbox::MemoryLogStore>();
   TestSite site("paris", kTwo, [log] { return log; });
