@@ -190,20 +190,24 @@ Status App::open_doors() {
   proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
   Recovery* recovery = recovery_.get();
   const bool is_set = store_info_.kind != StoreKind::kStandalone;
-  DurableWaits::WhenDurable when_durable = [replica = replica_.get()](auto done) {
-    replica->when_durable(std::move(done));
+  DurableWaits::WhenDurable when_durable = [replica = replica_.get()](auto done, auto needed_in) {
+    replica->when_durable(std::move(done), needed_in);
   };
+  turn_appends_ =
+      std::make_unique<TurnAppends>(loop_, [replica = replica_.get()](StagedWrites&& staged) {
+        return replica->write(std::move(staged));
+      });
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
-  context_ = std::make_unique<ProxyContext>(
-      ProxyContext{loop_, policy_, *replica_, *durable_waits_, locks_, *facts_, *worker_, clock_,
-                   *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, is_set,
-                   is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
-                   [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
-                              const std::string& address) -> Status {
-                     const auto how = recovery->settle_in_doubt(write, lsid, address, store);
-                     if (!how) return tl::unexpected(how.error());
-                     return {};
-                   }});
+  context_ = std::make_unique<ProxyContext>(ProxyContext{
+      loop_, policy_, *replica_, *turn_appends_, *durable_waits_, locks_, *facts_, *worker_, clock_,
+      *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, is_set,
+      is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
+      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+                 const std::string& address) -> Status {
+        const auto how = recovery->settle_in_doubt(write, lsid, address, store);
+        if (!how) return tl::unexpected(how.error());
+        return {};
+      }});
   exchange_ = std::make_unique<ReplicaExchange>(*replica_);
   PeerManagerOptions options;
   options.site = settings_.site;

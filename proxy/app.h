@@ -75,6 +75,7 @@ class App {
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<Facts> facts_;
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
+  std::unique_ptr<TurnAppends> turn_appends_;
   std::unique_ptr<DurableWaits> durable_waits_;
   std::unique_ptr<ProxyContext> context_;
   std::unique_ptr<ReplicaExchange> exchange_;

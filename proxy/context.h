@@ -13,6 +13,7 @@
 #include "proxy/facts.h"
 #include "proxy/net/loop.h"
 #include "proxy/store_worker.h"
+#include "proxy/turn_appends.h"
 #include "replication/lock_table.h"
 #include "replication/replica.h"
 #include "replication/store/store.h"
@@ -38,6 +39,7 @@ struct ProxyContext {
   net::Loop& loop;
   const Policy& policy;
   Replica& replica;
+  TurnAppends& appends;
   DurableWaits& durable_waits;
   LockTable& locks;
   Facts& facts;

@@ -3,9 +3,11 @@
 // The problem: mongod's journal releases many clients at once, so their next writes arrive in one
 // turn. Were each to ask for a sync by itself, the first would start one that covers nobody else,
 // and all others would wait for that and then for theirs. Asking once, at the end of the turn,
-// gives them one sync, one wake-up of the commit thread and one way back.
+// gives them one sync, one wake-up of the commit thread and one way back. Nobody needs it before
+// the store has answered either: it may begin as late as that leaves time for.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -21,7 +23,8 @@ class DurableWaits {
   using Shot = std::shared_ptr<net::OneShot<Status>>;
 
   // Calls back, on any thread, once everything written before the call is on disk or may not be.
-  using WhenDurable = std::function<void(std::function<void(const Status&)>)>;
+  using WhenDurable =
+      std::function<void(std::function<void(const Status&)>, std::chrono::microseconds needed_in)>;
 
   // `loop` outlives this; `when_durable` is Replica's.
   DurableWaits(net::Loop& loop, WhenDurable when_durable)
@@ -30,6 +33,8 @@ class DurableWaits {
   // Set once everything written before this call is on disk, or with the error that means it may
   // not be.
   [[nodiscard]] Shot join();
+  // How long the store took to answer a write.
+  void learn(int64_t answer_us);
 
  private:
   net::Task<void> ask();
@@ -37,6 +42,7 @@ class DurableWaits {
   net::Loop& loop_;
   const WhenDurable when_durable_;
   std::vector<Shot> joined_;  // in this turn
+  int64_t answer_us_ = 0;     // as of late, nearer to the fast answers
   net::TaskGroup asking_;
 };
 

@@ -26,7 +26,11 @@ class DurableWaitsTest : public testing::Test {
 
   net::Loop loop_;
   std::vector<std::function<void(const Status&)>> wishes_;
-  DurableWaits waits_{loop_, [this](auto done) { wishes_.push_back(std::move(done)); }};
+  DurableWaits waits_{loop_, [this](auto done, std::chrono::microseconds needed_in) {
+                        wishes_.push_back(std::move(done));
+                        needed_in_us_ = needed_in.count();
+                      }};
+  int64_t needed_in_us_ = -1;
   net::TaskGroup writes_;
   std::vector<bool> answers_;
 };
@@ -54,6 +58,21 @@ TEST_F(DurableWaitsTest, AWriteAfterTheWishMakesItsOwn) {
   answer(1, {});
   turn();
   EXPECT_EQ(answers_.size(), 2u);
+}
+
+TEST_F(DurableWaitsTest, ASyncIsWantedByTheTimeTheStoreUsuallyAnswers) {
+  const auto needed_in_us = [this] {
+    writes_.spawn(write(*this));
+    turn();
+    answer(wishes_.size() - 1, {});
+    turn();
+    return needed_in_us_;
+  };
+  EXPECT_EQ(needed_in_us(), 0);  // nothing learnt
+  for (int i = 0; i < 500; ++i) waits_.learn(2000);
+  EXPECT_NEAR(static_cast<double>(needed_in_us()), 2000, 100);
+  for (int i = 0; i < 4; ++i) waits_.learn(200);
+  EXPECT_LT(needed_in_us(), 1000);  // fast answers count at once
 }
 
 TEST_F(DurableWaitsTest, AFailedSyncReachesEveryone) {

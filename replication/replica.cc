@@ -214,8 +214,9 @@ VersionVector Replica::Impl::delivery_vector() const {
   return vector;
 }
 
-void Replica::when_durable(std::function<void(const Status&)> done) {
-  impl_->commit.when_durable(std::move(done));
+void Replica::when_durable(std::function<void(const Status&)> done,
+                           std::chrono::microseconds needed_in) {
+  impl_->commit.when_durable(std::move(done), needed_in);
 }
 
 bool Replica::counter_base_known(const std::string& ns, const bson::Value& id,

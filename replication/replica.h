@@ -4,7 +4,8 @@
 //   begin   stamp and dependencies are taken, the intent is in the page cache before the command
 //           goes to the store;
 //   settle  the store has answered: effects, row changes and the retry entry are written as one
-//           batch, the prepare goes away with it (or `drop`: nothing happened);
+//           batch, the prepare goes away with it (or `drop`: nothing happened). Several writes may
+//           take one step together: staged one by one, written by one append;
 //   publish once the batch is synced and every lower stamp of this origin is settled, the record is
 //           visible to peers and our own vector entry moves.
 // Peers' records come in as segments, wait in a bounded inbox until their dependencies are applied,
@@ -27,6 +28,7 @@
 #include "config/result.h"
 #include "replication/change.h"
 #include "replication/lock_table.h"
+#include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/log_store.h"
 #include "replication/prepare.h"
@@ -60,6 +62,27 @@ struct RetryEntry {
 struct LocalWrite {
   Hlc hlc = 0;
   VersionVector deps;
+};
+
+// Steps of several local writes, to be written together: an append costs much the same for one as
+// for ten. What is staged has not happened yet; whoever staged it goes on only after
+// Replica::write. Of one thread.
+class StagedWrites {
+ public:
+  [[nodiscard]] bool empty() const { return batch_.empty(); }
+  [[nodiscard]] size_t bytes() const { return batch_.bytes(); }
+
+ private:
+  friend class Replica;
+  struct Settled {
+    Hlc hlc = 0;
+    bool wrote = false;  // a record
+    size_t bytes = 0;    // of the record
+  };
+  outbox::Batch batch_;
+  std::vector<Settled> settled_;
+  int64_t rows_ = 0;                   // more rows than before
+  std::vector<std::string> detached_;  // row keys of documents set aside that changed
 };
 
 struct LedgerEntry;  // ledger.h
@@ -113,17 +136,27 @@ class Replica {
   // ---- local writes; the caller holds the documents' locks from before begin until after settle
   // May writes be taken at all? kNoSpace (outbox full), kIo (fenced), kUnavailable (not open yet).
   [[nodiscard]] Status admit() const;
-  // Fills hlc and deps of `prepare`, writes it. Errors: as admit; nothing was written then.
-  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare);
-  // The write happened. Makes effects from the rows, writes record + rows + retry entries and
-  // removes the prepare, all in one batch. An error means the outbox is fenced: the caller must not
+  // Fills hlc and deps of `prepare`, stages it. Errors: as admit; nothing was staged then.
+  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare, StagedWrites& staged);
+  // The write happened. Makes effects from the rows, stages record + rows + retry entries and the
+  // removal of the prepare. An error means the outbox cannot be read: the caller must not
   // acknowledge; recovery settles the prepare.
   [[nodiscard]] Status settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
-                              const std::vector<RetryEntry>& retries);
+                              const std::vector<RetryEntry>& retries, StagedWrites& staged);
   // Nothing happened (an error, or nothing matched); retries may still remember the answer.
+  void drop(const LocalWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
+  // Into the page cache, as one batch: all of it or nothing. An error means the outbox is fenced:
+  // what was begun must not be sent, what was settled must not be acknowledged.
+  [[nodiscard]] Status write(StagedWrites&& staged);
+  // The same, one write by itself.
+  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare);
+  [[nodiscard]] Status settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
+                              const std::vector<RetryEntry>& retries);
   [[nodiscard]] Status drop(const LocalWrite& write, const std::vector<RetryEntry>& retries = {});
   // Calls `done` once everything written before this call is on disk (or the log is fenced).
-  void when_durable(std::function<void(const Status&)> done);
+  // `needed_in`: see CommitThread.
+  void when_durable(std::function<void(const Status&)> done,
+                    std::chrono::microseconds needed_in = std::chrono::microseconds(0));
   // May `$inc` at `path` be recorded from the request alone, without an image of the document?
   [[nodiscard]] bool counter_base_known(const std::string& ns, const bson::Value& id,
                                         const Path& path) const;

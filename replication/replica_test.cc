@@ -324,6 +324,29 @@ TEST_F(ReplicaTest, WhatEveryMemberHasIsNotCountedAsMissingAgain) {
   EXPECT_LE(paris_.status().peers[0].records_behind, LogMarks::kEvery);
 }
 
+TEST_F(ReplicaTest, StagedStepsAreWrittenTogether) {
+  auto log = std::make_shared<outbox::MemoryLogStore>();
+  TestSite site("paris", kTwo, [log] { return log; });
+  Replica& replica = *site.replica;
+  StagedWrites begun;
+  const auto first = replica.begin(Prepare(), begun);
+  const auto second = replica.begin(Prepare(), begun);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(log->size(outbox::Family::kPrepares), 0u);
+  ASSERT_TRUE(replica.write(std::move(begun)));
+  EXPECT_EQ(log->size(outbox::Family::kPrepares), 2u);
+  StagedWrites settled;
+  ASSERT_TRUE(replica.settle(*first, {TestSite::inserting(1, {})}, {}, settled));
+  replica.drop(*second, {{"key", "reply"}}, settled);
+  EXPECT_EQ(log->size(outbox::Family::kEntries), 0u);
+  ASSERT_TRUE(replica.write(std::move(settled)));
+  site.flush();
+  EXPECT_EQ(log->size(outbox::Family::kPrepares), 0u);
+  EXPECT_EQ(log->size(outbox::Family::kEntries), 1u);
+  EXPECT_EQ(*replica.retry("key"), "reply");
+  EXPECT_EQ(site.status().open_writes, 0u);
+}
+
 TEST_F(ReplicaTest, NothingIsPublishedOnceTheLogIsFenced) {
   auto log = std::make_shared<outbox::MemoryLogStore>();
   TestSite site("paris", kTwo, [log] { return log; });

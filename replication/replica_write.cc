@@ -1,5 +1,6 @@
 // Local writes: begin, settle, drop, and the publication that follows the sync.
 #include <algorithm>
+#include <iterator>
 
 #include "replication/merge/merge.h"
 #include "replication/record_codec.h"
@@ -48,7 +49,7 @@ Status Replica::admit() const {
   return {};
 }
 
-Result<LocalWrite> Replica::begin(Prepare prepare) {
+Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
   if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
   LocalWrite write;
   while (true) {
@@ -58,6 +59,8 @@ Result<LocalWrite> Replica::begin(Prepare prepare) {
       if (write.hlc != 0) {
         write.deps = impl_->cited;
         write.deps.raise(impl_->self, write.hlc - 1);
+        // From here on the stamp holds back publication. Should its prepare never be written, or
+        // perhaps written, the recovery of the next start settles it.
         impl_->open.emplace(write.hlc, Impl::OpenWrite{impl_->clock.monotonic_us(), false});
         break;
       }
@@ -67,13 +70,7 @@ Result<LocalWrite> Replica::begin(Prepare prepare) {
   prepare.hlc = write.hlc;
   prepare.origin = impl_->self;
   prepare.deps = write.deps;
-  outbox::Batch batch;
-  batch.put_prepare(write.hlc, encode_prepare(prepare));
-  if (Status written = impl_->log.write(std::move(batch)); !written) {
-    // Whether the prepare is on disk is not known, so the stamp goes on holding back publication;
-    // the recovery of the next start settles it.
-    return tl::unexpected(written.error());
-  }
+  staged.batch_.put_prepare(write.hlc, encode_prepare(prepare));
   return write;
 }
 
@@ -114,36 +111,61 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(
     if (row.state.detached) settled.detached.push_back(key);
   }
   const std::string entry = encode_record(record);
-  settled.batch.put_entry(dot.origin, dot.hlc, entry);
+  settled.batch.put_fresh_entry(dot.origin, dot.hlc, entry);
   settled.wrote = true;
   settled.bytes = entry.size();
   return settled;
 }
 
 Status Replica::settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
-                       const std::vector<RetryEntry>& retries) {
-  Impl& impl = *impl_;
+                       const std::vector<RetryEntry>& retries, StagedWrites& staged) {
   Hlc closed = 0;
   {
-    const std::lock_guard lock(impl.mutex);
-    OUTRIGGER_ASSERT(impl.open.count(write.hlc) == 1);
-    closed = impl.stability.own_closed();
+    const std::lock_guard lock(impl_->mutex);
+    OUTRIGGER_ASSERT(impl_->open.count(write.hlc) == 1);
+    closed = impl_->stability.own_closed();
   }
-  auto settled = impl.make_batch(Dot{write.hlc, impl.self}, write.deps, closed, changes, retries);
+  auto settled =
+      impl_->make_batch(Dot{write.hlc, impl_->self}, write.deps, closed, changes, retries);
   if (!settled) return tl::unexpected(settled.error());
-  settled->batch.remove_prepare(write.hlc);
-  if (Status written = impl.log.write(std::move(settled->batch)); !written) return written;
-  impl.rows += settled->rows;
+  staged.batch_.append(std::move(settled->batch));
+  staged.batch_.remove_prepare(write.hlc);
+  staged.settled_.push_back({write.hlc, settled->wrote, settled->bytes});
+  staged.rows_ += settled->rows;
+  std::move(settled->detached.begin(), settled->detached.end(),
+            std::back_inserter(staged.detached_));
+  return {};
+}
+
+void Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries,
+                   StagedWrites& staged) {
+  put_retries(staged.batch_, retries, impl_->clock.wall_ms());
+  staged.batch_.remove_prepare(write.hlc);
+  staged.settled_.push_back({write.hlc, false, 0});
+}
+
+Status Replica::write(StagedWrites&& staged) {
+  Impl& impl = *impl_;
+  if (Status written = impl.log.write(std::move(staged.batch_)); !written) return written;
+  impl.rows += staged.rows_;
   bool set_aside = false;
   {
     const std::lock_guard lock(impl.mutex);
-    impl.open[write.hlc].settled = true;
-    if (settled->wrote) impl.mark_log(impl.self, write.hlc, settled->bytes);
-    for (const std::string& key : settled->detached) {
+    for (const StagedWrites::Settled& write : staged.settled_) {
+      impl.open[write.hlc].settled = true;
+      if (write.wrote) impl.mark_log(impl.self, write.hlc, write.bytes);
+    }
+    for (const std::string& key : staged.detached_) {
       set_aside = impl.retry_detached.insert(key).second || set_aside;
     }
   }
-  impl.leave_to_sync(write.hlc);
+  // Not published before that is on disk, dropped or not: recovery would settle a prepare again.
+  if (!staged.settled_.empty()) {
+    std::vector<Hlc> stamps;
+    stamps.reserve(staged.settled_.size());
+    for (const StagedWrites::Settled& write : staged.settled_) stamps.push_back(write.hlc);
+    impl.leave_to_sync(std::move(stamps));
+  }
   if (set_aside) {
     const std::lock_guard lock(impl.wakers_mutex);
     if (impl.arrived) impl.arrived();
@@ -151,32 +173,40 @@ Status Replica::settle(const LocalWrite& write, const std::vector<DocumentChange
   return {};
 }
 
-Status Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries) {
-  outbox::Batch batch;
-  put_retries(batch, retries, impl_->clock.wall_ms());
-  batch.remove_prepare(write.hlc);
-  if (Status written = impl_->log.write(std::move(batch)); !written) return written;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->open[write.hlc].settled = true;
-  }
-  // Not published past before that is on disk: recovery would settle the prepare a second time.
-  impl_->leave_to_sync(write.hlc);
-  return {};
+Result<LocalWrite> Replica::begin(Prepare prepare) {
+  StagedWrites staged;
+  auto begun = begin(std::move(prepare), staged);
+  if (!begun) return begun;
+  if (Status written = write(std::move(staged)); !written) return tl::unexpected(written.error());
+  return begun;
 }
 
-void Replica::Impl::leave_to_sync(Hlc stamp) {
-  commit.when_durable_soon([weak = weak_from_this(), stamp](const Status& synced) {
-    if (const auto impl = weak.lock()) impl->settle_durable(stamp, synced);
-  });
+Status Replica::settle(const LocalWrite& write_, const std::vector<DocumentChange>& changes,
+                       const std::vector<RetryEntry>& retries) {
+  StagedWrites staged;
+  if (Status settled = settle(write_, changes, retries, staged); !settled) return settled;
+  return write(std::move(staged));
 }
 
-void Replica::Impl::settle_durable(Hlc stamp, const Status& synced) {
-  if (!synced) return;  // fenced: the stamp goes on holding back publication
+Status Replica::drop(const LocalWrite& write_, const std::vector<RetryEntry>& retries) {
+  StagedWrites staged;
+  drop(write_, retries, staged);
+  return write(std::move(staged));
+}
+
+void Replica::Impl::leave_to_sync(std::vector<Hlc> stamps) {
+  commit.when_durable_soon(
+      [weak = weak_from_this(), stamps = std::move(stamps)](const Status& synced) {
+        if (const auto impl = weak.lock()) impl->settle_durable(stamps, synced);
+      });
+}
+
+void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, const Status& synced) {
+  if (!synced) return;  // fenced: the stamps go on holding back publication
   bool moved = false;
   {
     const std::lock_guard lock(mutex);
-    open.erase(stamp);
+    for (const Hlc stamp : stamps) open.erase(stamp);
     moved = raise_published();
   }
   if (moved) wake();

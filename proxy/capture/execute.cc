@@ -118,7 +118,7 @@ RunSession Capture::session_for(const Run& run) {
   return session;
 }
 
-Result<LocalWrite> Capture::begin(Run& run, const RunSession& session) {
+net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session) {
   for (RunItem& item : run.items) {
     if (!item.shape || item.needs_before) continue;
     for (const UpdateShape::Operation& op : item.shape->operations) {
@@ -130,25 +130,31 @@ Result<LocalWrite> Capture::begin(Run& run, const RunSession& session) {
   if (!backend_.noted) {
     const Status noted =
         context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
-    if (!noted) return tl::unexpected(noted.error());
+    if (!noted) co_return tl::unexpected(noted.error());
     backend_.noted = true;
   }
-  Result<LocalWrite> write = context_.replica.begin(build_prepare(run, session));
-  if (!write) return write;
+  Result<LocalWrite> write =
+      context_.replica.begin(build_prepare(run, session), context_.appends.staged());
+  if (!write) co_return write;
+  TurnAppends::Appended appended = context_.appends.appended();
+  const Status written = co_await appended;
+  if (!written) co_return tl::unexpected(written.error());
   durable_ = context_.durable_waits.join();
-  return write;
+  co_return write;
 }
 
 net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   const int64_t started_us = context_.clock.monotonic_us();
   const RunSession session = session_for(run);
-  const Result<LocalWrite> write = begin(run, session);
+  const Result<LocalWrite> write = co_await begin(run, session);
   if (!write) {
     context_.metrics.refused_unavailable.Increment();
     reply.fail(wire::overloaded_body(write.error().message()));
     co_return End::kDone;
   }
+  const int64_t sent_us = context_.clock.monotonic_us();
   Executed executed = co_await exchange(run, session);
+  context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
   End end = End::kBroken;
   if (!executed.broken) end = co_await settle(run, session, *write, executed, reply);
   if (end == End::kBroken) co_await settle_in_doubt(*write, session);
@@ -264,8 +270,16 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
       changes_of_run(run, said, executed.before, executed.after, keep_equal);
   std::vector<RetryEntry> retries;
   if (!session.own) retries = retry_entries(run, said);
-  const Status done = changes.empty() ? context_.replica.drop(write, retries)
-                                      : context_.replica.settle(write, changes, retries);
+  StagedWrites& staged = context_.appends.staged();
+  Status done;
+  if (changes.empty()) {
+    context_.replica.drop(write, retries, staged);
+  } else {
+    done = context_.replica.settle(write, changes, retries, staged);
+  }
+  TurnAppends::Appended appended = context_.appends.appended();
+  const Status written = co_await appended;
+  if (done) done = written;
   if (!done) {
     context_.log->error("a write in {} is not recorded: {}", command_->ns, done.error().message());
     co_return End::kBroken;

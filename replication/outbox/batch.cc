@@ -55,13 +55,13 @@ std::string row_key(std::string_view ns, std::string_view canonical_id) {
 
 Batch& Batch::put(Family family, std::string key, std::string_view bytes) {
   bytes_ += key.size() + bytes.size();
-  changes_.push_back({family, false, std::move(key), std::string(bytes)});
+  changes_.push_back({family, false, std::move(key), std::string(bytes), false});
   return *this;
 }
 
 Batch& Batch::remove(Family family, std::string key) {
   bytes_ += key.size();
-  changes_.push_back({family, true, std::move(key), {}});
+  changes_.push_back({family, true, std::move(key), {}, false});
   return *this;
 }
 
@@ -72,6 +72,11 @@ Batch& Batch::remove_prepare(Hlc hlc) { return remove(Family::kPrepares, sortabl
 
 Batch& Batch::put_entry(const Origin& origin, Hlc hlc, std::string_view bytes) {
   return put(Family::kEntries, entry_key(origin, hlc), bytes);
+}
+Batch& Batch::put_fresh_entry(const Origin& origin, Hlc hlc, std::string_view bytes) {
+  put_entry(origin, hlc, bytes);
+  changes_.back().fresh = true;
+  return *this;
 }
 Batch& Batch::remove_entry(const Origin& origin, Hlc hlc) {
   return remove(Family::kEntries, entry_key(origin, hlc));
@@ -102,5 +107,16 @@ Batch& Batch::put_meta(std::string_view key, std::string_view bytes) {
   return put(Family::kMeta, meta_key(key), bytes);
 }
 Batch& Batch::remove_meta(std::string_view key) { return remove(Family::kMeta, meta_key(key)); }
+
+Batch& Batch::append(Batch&& other) {
+  bytes_ += std::exchange(other.bytes_, 0);
+  if (changes_.empty()) {
+    changes_.swap(other.changes_);
+  } else {
+    std::move(other.changes_.begin(), other.changes_.end(), std::back_inserter(changes_));
+    other.changes_.clear();
+  }
+  return *this;
+}
 
 }  // namespace outrigger::outbox

@@ -41,12 +41,15 @@ class Batch {
     Family family;
     bool remove;
     std::string key;
-    std::string bytes;  // empty when removing
+    std::string bytes;   // empty when removing
+    bool fresh = false;  // nothing stood under this key before
   };
 
   Batch& put_prepare(Hlc hlc, std::string_view bytes);
   Batch& remove_prepare(Hlc hlc);
   Batch& put_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
+  // The same for a stamp just issued: the store need not look whether it replaces something.
+  Batch& put_fresh_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
   Batch& remove_entry(const Origin& origin, Hlc hlc);
   Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
   Batch& remove_row(std::string_view ns, std::string_view canonical_id);
@@ -56,6 +59,9 @@ class Batch {
   Batch& remove_retry(std::string_view key);
   Batch& put_meta(std::string_view key, std::string_view bytes);
   Batch& remove_meta(std::string_view key);
+
+  // Everything of `other` after what is here.
+  Batch& append(Batch&& other);
 
   // In the order of the calls: of two changes to one key the later stands.
   [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }

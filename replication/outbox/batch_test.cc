@@ -32,5 +32,15 @@ TEST(Batches, KeepTheOrderOfChangesAndCountTheirBytes) {
   EXPECT_EQ(batch.bytes(), 3u + 5u + 3u);
 }
 
+TEST(Batches, AppendOneAnother) {
+  Batch all;
+  all.append(std::move(Batch().put_retry("a", "1")));
+  all.append(std::move(Batch().put_retry("b", "2").remove_retry("a")));
+  ASSERT_EQ(all.changes().size(), 3u);
+  EXPECT_EQ(all.changes()[0].key, "a");
+  EXPECT_TRUE(all.changes()[2].remove);
+  EXPECT_EQ(all.bytes(), 5u);
+}
+
 }  // namespace
 }  // namespace outrigger::outbox

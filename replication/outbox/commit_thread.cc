@@ -11,19 +11,25 @@ CommitThread::CommitThread(LogPort& log, Hooks hooks) : log_(log), hooks_(std::m
 
 CommitThread::~CommitThread() { stop(); }
 
-void CommitThread::when_durable(Callback callback) {
-  enlist(std::move(callback), std::chrono::steady_clock::now());
+void CommitThread::when_durable(Callback callback, std::chrono::microseconds needed_in) {
+  const TimePoint now = std::chrono::steady_clock::now();
+  std::chrono::microseconds put_off(0);
+  if (needed_in.count() > 0) {
+    const std::lock_guard lock(mutex_);
+    put_off = std::clamp(needed_in - 2 * sync_time_, put_off, kLateMax);
+  }
+  enlist(std::move(callback), needed_, now + put_off);
 }
 
 void CommitThread::when_durable_soon(Callback callback) {
-  enlist(std::move(callback), std::chrono::steady_clock::now() + kSoon);
+  enlist(std::move(callback), soon_, std::chrono::steady_clock::now() + kSoon);
 }
 
 void CommitThread::request_sync_soon() {
-  enlist(nullptr, std::chrono::steady_clock::now() + kSoon);
+  enlist(nullptr, soon_, std::chrono::steady_clock::now() + kSoon);
 }
 
-void CommitThread::enlist(Callback callback, TimePoint deadline) {
+void CommitThread::enlist(Callback callback, std::optional<TimePoint>& wish, TimePoint begin) {
   std::unique_lock lock(mutex_);
   if (stopping_) {
     lock.unlock();
@@ -31,20 +37,22 @@ void CommitThread::enlist(Callback callback, TimePoint deadline) {
     return;
   }
   if (callback) waiting_.push_back(std::move(callback));
-  if (deadline_ && *deadline_ <= deadline) return;  // the thread will be there earlier anyway
-  deadline_ = deadline;
+  if (wish && *wish <= begin) return;  // the thread will be there earlier anyway
+  const bool rides = &wish == &soon_ && needed_;
+  wish = begin;
   lock.unlock();
-  wake_.notify_one();
+  if (!rides) wake_.notify_one();
 }
 
 void CommitThread::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (!deadline_) {
+    const std::optional<TimePoint> begin = needed_ ? needed_ : soon_;
+    if (!begin) {
       if (stopping_) return;
       wake_.wait(lock);
-    } else if (!stopping_ && std::chrono::steady_clock::now() < *deadline_) {
-      wake_.wait_until(lock, TimePoint(*deadline_));
+    } else if (!stopping_ && std::chrono::steady_clock::now() < *begin) {
+      wake_.wait_until(lock, TimePoint(*begin));
     } else {
       serve(lock);
     }
@@ -54,19 +62,21 @@ void CommitThread::run() {
 void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
   // Who comes from here on wrote after this sync may have begun: the next one is theirs.
   const std::vector<Callback> served = std::exchange(waiting_, {});
-  deadline_.reset();
+  needed_.reset();
+  soon_.reset();
   Status status;
   if (fenced_) status = tl::unexpected<Error>(*fenced_);
   const bool syncing = status.has_value();
   lock.unlock();
 
+  std::chrono::microseconds took(0);
   if (syncing) {
     const TimePoint start = std::chrono::steady_clock::now();
     status = log_.sync();
-    const auto took = std::chrono::steady_clock::now() - start;
+    took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                                 start);
     if (status) {
-      const auto us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
-      if (hooks_.synced) hooks_.synced(us, served.size());
+      if (hooks_.synced) hooks_.synced(took.count(), served.size());
     } else {
       lock.lock();
       fenced_ = status.error();
@@ -76,6 +86,7 @@ void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
   }
   for (const Callback& callback : served) callback(status);
   lock.lock();
+  if (syncing) sync_time_ += (took - sync_time_) / 8;
 }
 
 void CommitThread::resume() {

@@ -1,6 +1,9 @@
 // The one thread that syncs the log. Writers append to the page cache themselves and then ask to be
 // told when that is on disk; one sync serves everybody who asked before it began, so the more
 // writers wait, the less each pays (group commit), and nobody else ever blocks on the disk.
+//
+// A writer mostly waits for its store as well, and longer. Who says when it will need the sync lets
+// it begin late, so that more writers share it: the thread knows how long a sync takes.
 #pragma once
 
 #include <chrono>
@@ -34,6 +37,8 @@ class CommitThread {
   };
   // How long a sync that nobody waits for urgently may be put off.
   static constexpr std::chrono::microseconds kSoon{1000};
+  // How long any sync may be put off because nobody needs it yet.
+  static constexpr std::chrono::microseconds kLateMax{2000};
 
   // Starts the thread. `log` must outlive it.
   explicit CommitThread(LogPort& log) : CommitThread(log, Hooks()) {}
@@ -45,10 +50,13 @@ class CommitThread {
   // Calls back on the commit thread once everything written before this call is durable, or with
   // the error that means it may not be. Callbacks must be short and hand over to their own thread.
   // From any thread. After stop(): kClosed, at once, on the calling thread.
-  void when_durable(Callback callback);
-  // The same without haste: rides on the next sync, which is at most kSoon away.
+  // `needed_in`: the caller has no use for it earlier; the sync begins when there is time for two
+  // until then, at most kLateMax from now.
+  void when_durable(Callback callback,
+                    std::chrono::microseconds needed_in = std::chrono::microseconds(0));
+  // The same without haste: rides on the next sync, or has its own kSoon from now.
   void when_durable_soon(Callback callback);
-  // A sync at most kSoon from now, for nobody in particular.
+  // A sync soon, for nobody in particular.
   void request_sync_soon();
 
   // After an error nothing is synced and every caller gets that error, until resume(): called once
@@ -62,7 +70,7 @@ class CommitThread {
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  void enlist(Callback callback, TimePoint deadline);
+  void enlist(Callback callback, std::optional<TimePoint>& wish, TimePoint begin);
   void run();
   void serve(std::unique_lock<std::mutex>& lock);
 
@@ -71,10 +79,13 @@ class CommitThread {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Callback> waiting_;      // under mutex_, like all below
-  std::optional<TimePoint> deadline_;  // of the earliest wish; none: nothing to do
+  std::vector<Callback> waiting_;  // under mutex_, like all below
+  // When the next sync is to begin: for those who need it, else for those who do not hurry.
+  std::optional<TimePoint> needed_;
+  std::optional<TimePoint> soon_;
   std::optional<Error> fenced_;
   bool stopping_ = false;
+  std::chrono::microseconds sync_time_{0};  // as of late
 
   std::thread thread_;
 };

@@ -38,7 +38,6 @@ class CommitThreadTest : public testing::Test {
       log_, CommitThread::Hooks{[this](int64_t, size_t waiters) { batches_.push_back(waiters); },
                                 [this](const Error&) { ++failures_; }});
 
- private:
   template <typename Ask>
   Outcome ask(Ask ask) {
     auto promise = std::make_shared<std::promise<Status>>();
@@ -82,6 +81,30 @@ TEST_F(CommitThreadTest, AnUnhurriedWishRidesOnAnUrgentSync) {
   log_.uncork();
   EXPECT_TRUE(urgent.get());
   EXPECT_TRUE(soon.get());
+  EXPECT_EQ(log_.syncs(), 2u);
+}
+
+TEST_F(CommitThreadTest, ASyncNobodyNeedsYetIsPutOffButNotForLong) {
+  const auto begun = std::chrono::steady_clock::now();
+  log_.write();
+  Outcome late = ask([this](auto callback) {
+    commits_->when_durable(std::move(callback), std::chrono::hours(1));
+  });
+  EXPECT_TRUE(late.get());
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, CommitThread::kLateMax);
+  EXPECT_EQ(log_.durable(), 1u);
+}
+
+TEST_F(CommitThreadTest, WhoNeedsTheSyncNowTakesTheLateOnesAlong) {
+  Outcome first = begin_corked_sync();
+  log_.write();
+  Outcome late = ask([this](auto callback) {
+    commits_->when_durable(std::move(callback), std::chrono::hours(1));
+  });
+  Outcome now = when_durable();
+  log_.uncork();
+  EXPECT_TRUE(now.get());
+  EXPECT_TRUE(late.get());
   EXPECT_EQ(log_.syncs(), 2u);
 }
 

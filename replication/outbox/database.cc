@@ -201,6 +201,11 @@ std::pair<int64_t, int64_t> Database::added_to_totals(const Batch& batch) const 
   int64_t bytes = 0;
   for (const Batch::Change& change : batch.changes()) {
     if (change.family != Family::kEntries) continue;
+    if (change.fresh) {
+      ++entries;
+      bytes += static_cast<int64_t>(change.bytes.size());
+      continue;
+    }
     const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
     if (is_new) {
       rocksdb::PinnableSlice kept;

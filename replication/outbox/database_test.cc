@@ -145,6 +145,12 @@ TEST_F(DatabaseTest, CountsWhatItKeepsAlsoAfterAReopen) {
   }
 }
 
+TEST_F(DatabaseTest, FreshEntriesCountLikeOthers) {
+  write(std::move(Batch().put_fresh_entry(kOurs, 1, "12345").put_entry(kOurs, 2, "123")));
+  EXPECT_EQ(database_->usage().entries, 2u);
+  EXPECT_EQ(database_->usage().entries_bytes, 8u);
+}
+
 TEST_F(DatabaseTest, TheQuotaRefusesNewWritesButNotTheirSettling) {
   close();
   options_.bytes_max = 12;

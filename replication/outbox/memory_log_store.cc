@@ -10,6 +10,7 @@ void MemoryLogStore::apply(Tables& tables, const Batch& batch) {
     if (change.remove) {
       table.erase(change.key);
     } else {
+      OUTRIGGER_ASSERT(!change.fresh || table.count(change.key) == 0);
       table[change.key] = change.bytes;
     }
   }
