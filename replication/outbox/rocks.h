@@ -19,6 +19,16 @@ namespace outrigger::outbox {
 inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "versions",
                                                         "ledger",   "retries", "meta"};
 
+// What is kept in memory does not grow with what is kept on disk, whatever piles up while a peer is
+// away: a record or row that was written out costs nothing but its share of the cache.
+//   memtables   kMemtablesBytes, all families together; were the disk too slow to take them, two of
+//               DatabaseOptions::memtable_bytes a family, where writers are made to wait
+//   block cache DatabaseOptions::block_cache_bytes: data, and the indexes and filters (10 bits a
+//               key) of all tables; a part of an index or filter is read again when it was evicted
+//   a table     some KiB for its reader, and its file stays open; tables grow to 64 MiB, so a full
+//               quota of 10 GiB is about 160 of them
+inline constexpr uint64_t kMemtablesBytes = 32u << 20;
+
 [[nodiscard]] rocksdb::DBOptions rocks_options(const DatabaseOptions& options);
 // One per Family, then RocksDB's own "default", which holds nothing.
 [[nodiscard]] std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(
