@@ -1,4 +1,6 @@
 // outrigger --config FILE: reads the settings, says what is wrong with them, runs the sidecar.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
@@ -8,7 +10,25 @@
 #include "proxy/app.h"
 #include "proxy/net/loop.h"
 
+namespace {
+
+// Large blocks go back to the system when they are freed. By itself glibc would learn from the
+// first freed memtable of the outbox (blocks of 1 MiB) to take such blocks from the heap, where
+// what lives longer comes to lie between them: after two minutes of writes 80 of 110 MiB of heap
+// were free, and resident. Smaller blocks, nearly all messages, stay on the heap.
+void return_large_blocks() {
+#ifdef __GLIBC__
+  constexpr int kLargeBytes = 512 << 10;
+  constexpr int kFreeAtTopBytes = 1 << 20;
+  mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+  mallopt(M_TRIM_THRESHOLD, kFreeAtTopBytes);
+#endif
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  return_large_blocks();
   CLI::App cli("Outrigger: one active-active document store from independent MongoDBs");
   std::string config;
   bool check_only = false;
