@@ -90,7 +90,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const DatabaseOption
   table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
   table.partition_filters = true;
   table.pin_top_level_index_and_filter = true;
-  table.pin_l0_filter_and_index_blocks_in_cache = true;  // few and small: each was one memtable
+  // Not pin_l0_...: a table of ascending records is moved down as it is, and would stay pinned.
   rocksdb::ColumnFamilyOptions family;
   family.compression = rocksdb::kLZ4Compression;
   family.write_buffer_size = options.memtable_bytes;
