@@ -64,6 +64,13 @@ struct Prepare {
 // The key of a retryable statement in the retry table: lsid:16 txn_number:8 stmt_id:4, big-endian.
 [[nodiscard]] std::string retry_key(std::string_view lsid_id, int64_t txn_number, int32_t stmt_id);
 
+// What makes one retryable statement one record. The value is what is needed to answer again: a
+// BSON document, opaque to the replica.
+struct RetryEntry {
+  std::string key;  // retry_key
+  std::string value;
+};
+
 // Errors: kCorrupt with the byte offset. Values and documents returned are valid BSON.
 [[nodiscard]] Result<Prepare> decode_prepare(std::string_view bytes);
 

@@ -50,13 +50,6 @@ struct ReplicaOptions {
   size_t inbox_bytes_max = 64 * 1024 * 1024;
 };
 
-// A retry entry makes one retryable statement one record: the key is lsid, txnNumber and stmtId,
-// the value what is needed to answer again. Opaque here.
-struct RetryEntry {
-  std::string key;
-  std::string value;
-};
-
 // The ticket of a local write between begin and settle. Move only by convention: exactly one settle
 // or drop per begin.
 struct LocalWrite {

@@ -78,7 +78,6 @@ class Capture {
                         Executed& executed, ReplyBuilder& reply);
   net::Task<void> settle_in_doubt(LocalWrite write, RunSession session);
   void note_retried(Run& run, const RunReply& reply) const;
-  [[nodiscard]] std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply) const;
 
   // resolve.cc: statements that do not name their document
   net::Task<End> execute_resolved(const Statement& statement, ReplyBuilder& reply);

@@ -306,26 +306,6 @@ void Capture::note_retried(Run& run, const RunReply& reply) const {
   }
 }
 
-std::vector<RetryEntry> Capture::retry_entries(const Run& run, const RunReply& reply) const {
-  std::vector<RetryEntry> out;
-  // What changed nothing leaves no trace in mongod either. It must not here: the statement may be
-  // resolved again to another document, and a crash would take that for recorded.
-  if (!reply.ok || reply.n == 0) return out;
-  const AppSession& session = command_->session;
-  for (size_t i = 0; i < run.items.size(); ++i) {
-    const bool refused = std::any_of(
-        reply.errors.begin(), reply.errors.end(), [&](const RunReply::WriteError& error) {
-          return error.item == i || (command_->ordered && i > error.item);
-        });
-    if (refused || run.items[i].recorded) continue;
-    RetryEntry entry;
-    entry.key = retry_key(session.lsid_id, *session.txn_number, run.items[i].statement->stmt_id);
-    entry.value = out.empty() ? remember(run, reply) : std::string("\x05\0\0\0\0", 5);
-    out.push_back(std::move(entry));
-  }
-  return out;
-}
-
 net::Task<void> Capture::settle_in_doubt(LocalWrite write, RunSession session) {
   context_.metrics.writes_in_doubt.Increment();
   const std::string address = backend_.stream().local_address();

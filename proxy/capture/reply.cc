@@ -228,4 +228,23 @@ std::string remember(const Run& run, const RunReply& reply) {
   return out.finish();
 }
 
+std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply) {
+  std::vector<RetryEntry> out;
+  // It may be resolved again to another document, and a crash would take that for recorded.
+  if (!reply.ok || reply.n == 0) return out;
+  const AppSession& session = run.command->session;
+  for (size_t i = 0; i < run.items.size(); ++i) {
+    const bool refused = std::any_of(
+        reply.errors.begin(), reply.errors.end(), [&](const RunReply::WriteError& error) {
+          return error.item == i || (run.command->ordered && i > error.item);
+        });
+    if (refused || run.items[i].recorded) continue;
+    RetryEntry entry;
+    entry.key = retry_key(session.lsid_id, *session.txn_number, run.items[i].statement->stmt_id);
+    entry.value = out.empty() ? remember(run, reply) : std::string("\x05\0\0\0\0", 5);
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
 }  // namespace outrigger

@@ -68,4 +68,8 @@ class ReplyBuilder {
 // document): {n, nModified, upserted: [id], reply: {findAndModify's}}.
 [[nodiscard]] std::string remember(const Run& run, const RunReply& reply);
 
+// The retry entries of a run under the app's own number. Only of what changed something: the rest
+// leaves no trace in mongod either, and the app's retry of it must be tried again.
+[[nodiscard]] std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply);
+
 }  // namespace outrigger
