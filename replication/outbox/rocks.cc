@@ -4,6 +4,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/merge_operator.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 #include <cstdarg>
@@ -14,6 +15,7 @@ namespace outrigger::outbox {
 namespace {
 
 constexpr uint64_t kLogBytesMax = 64u << 20;  // bounds what a start has to replay
+constexpr size_t kOriginBytes = 24;           // what entries of one origin begin with
 constexpr int kCacheShardBits = 2;            // 8 MiB each by default
 
 // RocksDB's own log file aborts the process when the disk is full; these lines go to ours.
@@ -97,8 +99,19 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const DatabaseOption
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const char* name : kFamilyNames) families.emplace_back(name, family);
-  families[static_cast<size_t>(Family::kMeta)].options.merge_operator =
-      std::make_shared<AddTotals>();
+  const auto options_of = [&](Family of) -> rocksdb::ColumnFamilyOptions& {
+    return families[static_cast<size_t>(of)].options;
+  };
+  options_of(Family::kMeta).merge_operator = std::make_shared<AddTotals>();
+  // Stamps only grow: the place of the next is beside the last, no search needed.
+  options_of(Family::kPrepares)
+      .memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
+  options_of(Family::kEntries)
+      .memtable_insert_with_hint_prefix_extractor.reset(
+          rocksdb::NewFixedPrefixTransform(kOriginBytes));
+  // Asked for by every retryable statement, and almost never there.
+  options_of(Family::kRetries).memtable_whole_key_filtering = true;
+  options_of(Family::kRetries).memtable_prefix_bloom_size_ratio = 0.05;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
   return families;
 }
