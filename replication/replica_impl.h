@@ -79,8 +79,8 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] Result<Settled> make_batch(const Dot& dot, const VersionVector& deps, Hlc closed,
                                            const std::vector<DocumentChange>& changes,
                                            const std::vector<RetryEntry>& retries) const;
-  void settle_durable(Hlc hlc, const Status& synced);
-  void leave_to_sync(Hlc hlc);
+  void settle_durable(const std::vector<Hlc>& stamps, const Status& synced);
+  void leave_to_sync(std::vector<Hlc> stamps);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
   [[nodiscard]] Status settle_earlier(const Dot& dot, const VersionVector& deps,
                                       const std::vector<DocumentChange>& changes,
