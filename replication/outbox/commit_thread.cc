@@ -38,24 +38,32 @@ void CommitThread::enlist(Callback callback, std::optional<TimePoint>& wish, Tim
   }
   if (callback) waiting_.push_back(std::move(callback));
   if (wish && *wish <= begin) return;  // the thread will be there earlier anyway
-  const bool rides = &wish == &soon_ && needed_;
   wish = begin;
+  const bool in_time = awake_at_ <= begin;
   lock.unlock();
-  if (!rides) wake_.notify_one();
+  if (!in_time) wake_.notify_one();
 }
 
 void CommitThread::run() {
   std::unique_lock lock(mutex_);
+  bool was_busy = false;
   for (;;) {
     const std::optional<TimePoint> begin = needed_ ? needed_ : soon_;
-    if (!begin) {
-      if (stopping_) return;
-      wake_.wait(lock);
-    } else if (!stopping_ && std::chrono::steady_clock::now() < *begin) {
-      wake_.wait_until(lock, TimePoint(*begin));
-    } else {
+    if (stopping_ && !begin) return;
+    const TimePoint now = std::chrono::steady_clock::now();
+    if (begin && (stopping_ || *begin <= now)) {
       serve(lock);
+      was_busy = true;
+    } else if (begin || was_busy) {
+      // After a sync there mostly is another: whoever wishes for it need not wake the thread.
+      awake_at_ = begin ? *begin : now + kSoon;
+      was_busy = begin.has_value();
+      wake_.wait_until(lock, TimePoint(awake_at_));
+    } else {
+      awake_at_ = TimePoint::max();
+      wake_.wait(lock);
     }
+    awake_at_ = TimePoint::min();
   }
 }
 

@@ -83,6 +83,7 @@ class CommitThread {
   // When the next sync is to begin: for those who need it, else for those who do not hurry.
   std::optional<TimePoint> needed_;
   std::optional<TimePoint> soon_;
+  TimePoint awake_at_ = TimePoint::min();  // when the thread looks again without being woken
   std::optional<Error> fenced_;
   bool stopping_ = false;
   std::chrono::microseconds sync_time_{0};  // as of late
