@@ -375,26 +375,6 @@ TEST(Replies, SeveralRunsAddUpInTheAppsOwnIndexes) {
   EXPECT_EQ(errors.first()->value.as_document().find("index")->as_int32(), 1);
 }
 
-TEST(Retries, OnlyWhatChangedSomethingIsRemembered) {
-  const std::string lsid(16, 'l');
-  const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)}, [&](Writer& w) {
-    w.open_document("lsid").binary("id", 4, lsid).close().int64("txnNumber", 7);
-  });
-  const outrigger::Run run = run_of(sent->command);
-  const auto entries = [&](const std::string& body) {
-    return retry_entries(run, read_run_reply(CommandKind::kInsert, Document(body)));
-  };
-  const auto error_at_1 = [](Writer& w) {
-    w.open_array("writeErrors").open_document("0").int32("index", 1).int32("code", 11000);
-    w.close().close();
-  };
-  EXPECT_EQ(entries(reply_body(3, 0)).size(), 3u);
-  const auto some = entries(reply_body(1, 0, error_at_1));
-  ASSERT_EQ(some.size(), 1u);  // ordered: the third was not tried
-  EXPECT_EQ(some[0].key, retry_key(lsid, 7, 0));
-  EXPECT_TRUE(entries(reply_body(0, 0)).empty());
-}
-
 TEST(Replies, ARememberedRunAnswersARetryAlike) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
   const outrigger::Run run = run_of(sent->command);

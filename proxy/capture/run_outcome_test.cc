@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "proxy/capture/capture_testing.h"
+#include "proxy/capture/reply.h"
 
 namespace outrigger::testing {
 namespace {
@@ -47,6 +48,34 @@ TEST(Retried, AnInsertWithoutARecordTakesTheDocumentAsItIs) {
   EXPECT_EQ(adopted[0].document, counted(7));
   EXPECT_EQ(adopted[1].kind, DocumentChange::Kind::kRemove);
   EXPECT_EQ(adopted[2].kind, DocumentChange::Kind::kInsert);
+}
+
+TEST(Retries, OnlyWhatChangedSomethingIsRemembered) {
+  const std::string lsid(16, 'l');
+  const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)}, [&](Writer& w) {
+    w.open_document("lsid").binary("id", 4, lsid).close().int64("txnNumber", 7);
+  });
+  const outrigger::Run run = run_of(sent->command);
+  const auto entries = [&](const std::string& body) {
+    return retry_entries(run, read_run_reply(CommandKind::kInsert, bson::Document(body)));
+  };
+  const auto inserted = [](
+                            int32_t n, const Fill& extra = [](Writer&) {}) {
+    return doc([&](Writer& w) {
+      w.int32("n", n);
+      extra(w);
+      w.real("ok", 1.0);
+    });
+  };
+  const auto error_at_1 = [](Writer& w) {
+    w.open_array("writeErrors").open_document("0").int32("index", 1).int32("code", 11000);
+    w.close().close();
+  };
+  EXPECT_EQ(entries(inserted(3)).size(), 3u);
+  const auto some = entries(inserted(1, error_at_1));
+  ASSERT_EQ(some.size(), 1u);  // ordered: the third was not tried
+  EXPECT_EQ(some[0].key, retry_key(lsid, 7, 0));
+  EXPECT_TRUE(entries(inserted(0)).empty());
 }
 
 TEST(InDoubt, OnlyAssignmentsShowWhetherTheyHappened) {
