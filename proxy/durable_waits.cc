@@ -2,7 +2,8 @@
 
 namespace outrigger {
 
-DurableWaits::Shot DurableWaits::join() {
+DurableWaits::Shot DurableWaits::join(bool at_once) {
+  at_once_ = at_once_ || at_once;
   auto shot = std::make_shared<net::OneShot<Status>>(loop_);
   joined_.push_back(shot);
   if (joined_.size() == 1) asking_.spawn(ask());
@@ -23,7 +24,8 @@ net::Task<void> DurableWaits::ask() {
       for (const Shot& shot : *shots) shot->set(status);
     });
   };
-  when_durable_(std::move(done), std::chrono::microseconds(answer_us_));
+  const bool at_once = std::exchange(at_once_, false);
+  when_durable_(std::move(done), std::chrono::microseconds(at_once ? 0 : answer_us_));
 }
 
 }  // namespace outrigger

@@ -31,8 +31,8 @@ class DurableWaits {
       : loop_(loop), when_durable_(std::move(when_durable)) {}
 
   // Set once everything written before this call is on disk, or with the error that means it may
-  // not be.
-  [[nodiscard]] Shot join();
+  // not be. `at_once`: the caller does not wait for the store meanwhile.
+  [[nodiscard]] Shot join(bool at_once = false);
   // How long the store took to answer a write.
   void learn(int64_t answer_us);
 
@@ -42,6 +42,7 @@ class DurableWaits {
   net::Loop& loop_;
   const WhenDurable when_durable_;
   std::vector<Shot> joined_;  // in this turn
+  bool at_once_ = false;      // of them, any
   int64_t answer_us_ = 0;     // as of late, nearer to the fast answers
   net::TaskGroup asking_;
 };

@@ -170,23 +170,34 @@ bool shows(const std::string& stored, const PreparedPath& path) {
   const auto value = value_at(stored, path.path);
   if (path.kind == PreparedPath::Kind::kUnset) return !value;
   if (!value) return false;
-  if (value->type == bson::Type::kDocument && path.value.type == bson::Type::kDocument) {
-    return bson::equal_unordered(value->as_document(), path.value.view().as_document());
+  if (value->type == path.value.type && value->is_container()) {
+    // The store numbers the elements of arrays itself.
+    bson::Writer found;
+    bson::Writer wanted;
+    found.value("v", *value);
+    wanted.value("v", path.value);
+    const std::string found_bytes = found.finish();
+    const std::string wanted_bytes = wanted.finish();
+    return bson::equal_unordered(bson::Document(found_bytes), bson::Document(wanted_bytes));
   }
   return *value == path.value.view();
 }
 
+bool only_assigns(const PreparedDocument& prepared) {
+  return !prepared.whole &&
+         std::all_of(prepared.paths.begin(), prepared.paths.end(), [](const PreparedPath& path) {
+           return path.kind == PreparedPath::Kind::kSet || path.kind == PreparedPath::Kind::kUnset;
+         });
+}
+
 Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& stored) {
-  const bool literal =
-      !prepared.whole && !prepared.paths.empty() &&
-      std::all_of(prepared.paths.begin(), prepared.paths.end(), [](const PreparedPath& path) {
-        return path.kind == PreparedPath::Kind::kSet || path.kind == PreparedPath::Kind::kUnset;
-      });
+  if (!prepared.whole && prepared.paths.empty()) return {};  // it could change nothing
+  const bool literal = only_assigns(prepared);
   if (literal && !std::all_of(prepared.paths.begin(), prepared.paths.end(),
                               [&](const PreparedPath& path) { return shows(stored, path); })) {
     return {};
   }
-  if (prepared.whole || prepared.paths.empty()) {
+  if (prepared.whole) {
     return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kReplace, stored)};
   }
   DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
@@ -236,6 +247,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
       return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kUpsert, *stored)};
     case What::kUpdate:
       if (stored) return update_in_doubt(prepared, *stored);
+      if (only_assigns(prepared)) return {};  // there was nothing to assign to
       break;
   }
   if (!stored) return {How::kAdopted, change_of(prepared, DocumentChange::Kind::kRemove)};

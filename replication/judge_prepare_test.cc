@@ -81,6 +81,33 @@ TEST_F(JudgePrepare, AWriteWithoutATransactionNumberIsInDoubtOnAReplicaSetToo) {
   EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kReplace);
 }
 
+TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
+  prepare_.session.txn_number = -1;
+  PreparedDocument& document = prepare_.documents[0];
+  document.whole = false;
+  const auto judged = [&] { return judge_prepare(store_, prepare_, nullptr)->how; };
+  document.paths = {{PreparedPath::Kind::kSet, {"a"}, number(1)}};
+  EXPECT_EQ(judged(), SettledPrepare::How::kHappened);
+  document.paths[0].value = number(2);
+  EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
+  document.paths = {};  // {$set: {}}
+  EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
+  document.paths = {{PreparedPath::Kind::kSet, {"a"}, number(1)}};
+  document.id = number(2);  // no such document
+  EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
+}
+
+TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
+  prepare_.session.txn_number = -1;
+  bson::Writer elements;  // named as a driver never would, and the store would not keep
+  elements.int32("x", 4);
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kSet,
+                                  {"list"},
+                                  bson::OwnedValue(bson::Type::kArray, elements.finish())}};
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
+}
+
 TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
   bson::Writer writer;
   prepare_.documents[0].what = PreparedDocument::What::kReplace;

@@ -23,6 +23,7 @@
 #include "replication/outbox/batch.h"
 #include "replication/replica.h"
 #include "replication/stability.h"
+#include "replication/unsynced_documents.h"
 
 namespace outrigger {
 
@@ -47,7 +48,9 @@ inline constexpr const char* kDetached = "detached/";  // + row key -> ledger ke
 struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   struct OpenWrite {
     int64_t since_us = 0;
-    bool settled = false;  // its batch is written; it waits for the sync
+    bool settled = false;     // its batch is written; it waits for the sync
+    bool by_looking = false;  // the store does not know it by a number
+    std::vector<UnsyncedDocuments::Slot> documents;
   };
 
   Impl(ReplicaOptions options, outbox::LogStore& log, outbox::CommitThread& commit,
@@ -79,8 +82,8 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] Result<Settled> make_batch(const Dot& dot, const VersionVector& deps, Hlc closed,
                                            const std::vector<DocumentChange>& changes,
                                            const std::vector<RetryEntry>& retries) const;
-  void settle_durable(const std::vector<Hlc>& stamps, const Status& synced);
-  void leave_to_sync(std::vector<Hlc> stamps);
+  void settle_durable(const std::vector<Hlc>& stamps, uint64_t append, const Status& synced);
+  void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
   [[nodiscard]] Status settle_earlier(const Dot& dot, const VersionVector& deps,
                                       const std::vector<DocumentChange>& changes,
@@ -111,6 +114,8 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   VersionVector cited;  // never our present origin
   VersionVector durable;
   std::map<Hlc, OpenWrite> open;  // stamps of ours that hold back publication
+  UnsyncedDocuments unsynced;
+  uint64_t appends = 0;  // of settled writes
   Stability stability;
   Inbox inbox;
   bool accepts_writes = false;

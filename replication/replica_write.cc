@@ -52,6 +52,12 @@ Status Replica::admit() const {
 Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
   if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
   LocalWrite write;
+  Impl::OpenWrite open{impl_->clock.monotonic_us(), false, prepare.session.txn_number < 0, {}};
+  open.documents.reserve(prepare.documents.size());
+  for (const PreparedDocument& document : prepare.documents) {
+    open.documents.push_back(
+        UnsyncedDocuments::slot_of(document.ns, bson::canonical_key(document.id.view())));
+  }
   while (true) {
     {
       const std::lock_guard lock(impl_->mutex);
@@ -61,7 +67,7 @@ Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
         write.deps.raise(impl_->self, write.hlc - 1);
         // From here on the stamp holds back publication. Should its prepare never be written, or
         // perhaps written, the recovery of the next start settles it.
-        impl_->open.emplace(write.hlc, Impl::OpenWrite{impl_->clock.monotonic_us(), false});
+        impl_->open.emplace(write.hlc, std::move(open));
         break;
       }
     }
@@ -149,10 +155,14 @@ Status Replica::write(StagedWrites&& staged) {
   if (Status written = impl.log.write(std::move(staged.batch_)); !written) return written;
   impl.rows += staged.rows_;
   bool set_aside = false;
+  uint64_t append = 0;
   {
     const std::lock_guard lock(impl.mutex);
+    append = ++impl.appends;
     for (const StagedWrites::Settled& write : staged.settled_) {
-      impl.open[write.hlc].settled = true;
+      Impl::OpenWrite& open = impl.open[write.hlc];
+      open.settled = true;
+      for (const auto slot : open.documents) impl.unsynced.settled(slot, append, open.by_looking);
       if (write.wrote) impl.mark_log(impl.self, write.hlc, write.bytes);
     }
     for (const std::string& key : staged.detached_) {
@@ -164,7 +174,7 @@ Status Replica::write(StagedWrites&& staged) {
     std::vector<Hlc> stamps;
     stamps.reserve(staged.settled_.size());
     for (const StagedWrites::Settled& write : staged.settled_) stamps.push_back(write.hlc);
-    impl.leave_to_sync(std::move(stamps));
+    impl.leave_to_sync(std::move(stamps), append);
   }
   if (set_aside) {
     const std::lock_guard lock(impl.wakers_mutex);
@@ -194,19 +204,21 @@ Status Replica::drop(const LocalWrite& write_, const std::vector<RetryEntry>& re
   return write(std::move(staged));
 }
 
-void Replica::Impl::leave_to_sync(std::vector<Hlc> stamps) {
+void Replica::Impl::leave_to_sync(std::vector<Hlc> stamps, uint64_t append) {
   commit.when_durable_soon(
-      [weak = weak_from_this(), stamps = std::move(stamps)](const Status& synced) {
-        if (const auto impl = weak.lock()) impl->settle_durable(stamps, synced);
+      [weak = weak_from_this(), stamps = std::move(stamps), append](const Status& synced) {
+        if (const auto impl = weak.lock()) impl->settle_durable(stamps, append, synced);
       });
 }
 
-void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, const Status& synced) {
+void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, uint64_t append,
+                                   const Status& synced) {
   if (!synced) return;  // fenced: the stamps go on holding back publication
   bool moved = false;
   {
     const std::lock_guard lock(mutex);
     for (const Hlc stamp : stamps) open.erase(stamp);
+    unsynced.synced(append);
     moved = raise_published();
   }
   if (moved) wake();
@@ -225,6 +237,13 @@ Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
   if (settled->wrote) mark_log(dot.origin, dot.hlc, settled->bytes);
   for (const std::string& key : settled->detached) retry_detached.insert(key);
   return {};
+}
+
+Unsynced Replica::unsynced(std::string_view ns, std::string_view canonical_id) const {
+  const auto slot = UnsyncedDocuments::slot_of(ns, canonical_id);
+  const std::lock_guard lock(impl_->mutex);
+  if (impl_->unsynced.has_by_looking(slot)) return Unsynced::kByLooking;
+  return impl_->unsynced.has_any(slot) ? Unsynced::kByNumber : Unsynced::kNone;
 }
 
 Result<std::optional<std::string>> Replica::retry(const std::string& key) const {

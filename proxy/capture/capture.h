@@ -70,6 +70,7 @@ class Capture {
   net::Task<End> execute(Run& run, ReplyBuilder& reply);
   net::Task<End> execute_locked(Run& run, ReplyBuilder& reply);
   [[nodiscard]] RunSession session_for(const Run& run);
+  [[nodiscard]] Unsynced unsynced(const Run& run) const;
   net::Task<Result<LocalWrite>> begin(Run& run, const RunSession& session);
   net::Task<Executed> exchange(Run& run, const RunSession& session);
   net::Task<Result<Images>> read_images(const Run& run, std::vector<const RunItem*> items);

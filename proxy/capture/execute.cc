@@ -102,20 +102,33 @@ net::Task<Capture::End> Capture::execute(Run& run, ReplyBuilder& reply) {
 }
 
 RunSession Capture::session_for(const Run& run) {
+  const AppSession& app = command_->session;
   RunSession session;
-  session.own = !command_->session.txn_number || command_->session.lsid_id.size() != 16;
+  session.own = !app.txn_number || app.lsid_id.size() != 16;
   if (!session.own) {
-    std::copy_n(command_->session.lsid_id.begin(), 16, session.lsid.begin());
-    session.txn_number = command_->session.txn_number;
+    std::copy_n(app.lsid_id.begin(), 16, session.lsid.begin());
+    session.txn_number = app.txn_number;
     return session;
   }
   session.lsid = backend_.lsid();
   // A numbered write costs mongod a third more. The number is there to find the write in the oplog
-  // after a crash; where looking at the document tells as much, it can be saved.
-  if (context_.retryable && !shows_what_it_did(run)) {
+  // after a crash; where looking at the document tells as much, it can be saved. Not for documents
+  // written to again and again: each would wait for the one before (see begin).
+  if (context_.retryable && (!shows_what_it_did(run) || unsynced(run) != Unsynced::kNone)) {
     session.txn_number = backend_.next_txn_number();
+  } else if (run.verbatim && app.lsid_id.size() == 16) {
+    std::copy_n(app.lsid_id.begin(), 16, session.lsid.begin());
+    session.as_it_came = true;
   }
   return session;
+}
+
+Unsynced Capture::unsynced(const Run& run) const {
+  Unsynced most = Unsynced::kNone;
+  for (const RunItem& item : run.items) {
+    most = std::max(most, context_.replica.unsynced(command_->ns, item.key));
+  }
+  return most;
 }
 
 net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session) {
@@ -139,7 +152,14 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
   TurnAppends::Appended appended = context_.appends.appended();
   const Status written = co_await appended;
   if (!written) co_return tl::unexpected(written.error());
-  durable_ = context_.durable_waits.join();
+  // Should the power fail now, the write before this one must not be judged by what this one does.
+  const bool at_once = unsynced(run) == Unsynced::kByLooking;
+  durable_ = context_.durable_waits.join(at_once);
+  if (at_once) {
+    const std::shared_ptr<net::OneShot<Status>> durable = std::move(durable_);
+    const Status synced = co_await durable->wait();
+    if (!synced) co_return tl::unexpected(synced.error());
+  }
   co_return write;
 }
 
@@ -154,7 +174,7 @@ net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   }
   const int64_t sent_us = context_.clock.monotonic_us();
   Executed executed = co_await exchange(run, session);
-  context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
+  if (!executed.broken) context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
   End end = End::kBroken;
   if (!executed.broken) end = co_await settle(run, session, *write, executed, reply);
   if (end == End::kBroken) co_await settle_in_doubt(*write, session);
@@ -169,7 +189,7 @@ net::Task<Capture::Executed> Capture::exchange(Run& run, const RunSession& sessi
   const std::vector<const RunItem*> after = items_needing(run, &RunItem::needs_after);
   // The bytes that came can go on as they are when mongod can count their statements by itself and
   // they carry the session they are prepared under.
-  const bool as_it_came = run.verbatim && (!session.own || !session.txn_number);
+  const bool as_it_came = run.verbatim && (!session.own || session.as_it_came);
   std::string first;
   std::string command;
   std::vector<std::string_view> pieces;

@@ -205,11 +205,14 @@ std::string build_images_message(const WriteCommand& command,
 bool shows_what_it_did(const Run& run) {
   if (run.command->kind != CommandKind::kUpdate) return false;
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
-    if (item.upsert || !item.shape || item.shape->form != UpdateShape::Form::kLiteral) return false;
+    // A filter that says more may not have matched.
+    if (item.upsert || item.narrows_further || !item.shape) return false;
+    if (item.shape->form != UpdateShape::Form::kLiteral) return false;
     const auto& operations = item.shape->operations;
-    return std::none_of(operations.begin(), operations.end(), [](const auto& operation) {
-      return operation.kind == PathChange::Kind::kIncrement;
-    });
+    return !operations.empty() &&
+           std::all_of(operations.begin(), operations.end(), [](const auto& operation) {
+             return operation.kind == PathChange::Kind::kSet;
+           });
   });
 }
 

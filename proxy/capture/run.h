@@ -42,6 +42,7 @@ struct RunSession {
   std::array<uint8_t, 16> lsid{};
   std::optional<int64_t> txn_number;  // nothing: the store knows no retryable writes
   bool own = true;                    // ours; false: the app's own lsid and number
+  bool as_it_came = false;            // own, but without a number, under the lsid the app sent
 };
 
 struct Run {
@@ -70,8 +71,8 @@ struct Run {
                                                const std::vector<const RunItem*>& items,
                                                int32_t request_id);
 
-// Would the documents show whether the run happened? So they do when it only assigns values: found
-// there, they are what the run wanted; else it did not happen.
+// Would the documents show whether the run happened? So they do when it names them by `_id` alone
+// and only assigns values: found there, they are what the run wanted; else it did not happen.
 [[nodiscard]] bool shows_what_it_did(const Run& run);
 
 // What the intent of a run looks like before it is sent.

@@ -84,8 +84,11 @@ TEST(InDoubt, OnlyAssignmentsShowWhetherTheyHappened) {
     return shows_what_it_did(run_of(sent->command));
   };
   const std::string set = update_statement(by_id(1), op("$set", "n", 5));
-  const std::string unset = update_statement(by_id(2), op("$unset", "n", 1));
-  EXPECT_TRUE(shows(CommandKind::kUpdate, {set, unset}));
+  EXPECT_TRUE(shows(CommandKind::kUpdate, {set, update_statement(by_id(2), op("$set", "m", 1))}));
+  EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$unset", "n", 1))}));
+  EXPECT_FALSE(
+      shows(CommandKind::kUpdate,
+            {update_statement(by_id(1), doc([](Writer& w) { w.open_document("$set").close(); }))}));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {set, update_statement(by_id(2), op("$inc", "n", 5))}));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$push", "n", 5))}));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "n", 5), true)}));

@@ -29,7 +29,8 @@ Status MemoryLogStore::write(Batch&& batch) {
 }
 
 Status MemoryLogStore::sync() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  uncorked_.wait(lock, [&] { return !corked_; });
   if (fenced_) return tl::unexpected<Error>(*fenced_);
   for (const Batch& batch : unsynced_) apply(synced_, batch);
   unsynced_.clear();
@@ -51,6 +52,17 @@ void MemoryLogStore::lose_unsynced() {
   const std::lock_guard lock(mutex_);
   tables_ = synced_;
   unsynced_.clear();
+}
+
+void MemoryLogStore::cork() {
+  const std::lock_guard lock(mutex_);
+  corked_ = true;
+}
+
+void MemoryLogStore::uncork() {
+  const std::lock_guard lock(mutex_);
+  corked_ = false;
+  uncorked_.notify_all();
 }
 
 void MemoryLogStore::fail(ErrorCode code) {

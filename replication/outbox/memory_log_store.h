@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <string>
@@ -45,6 +46,9 @@ class MemoryLogStore final : public LogStore {
   void lose_unsynced();  // a power cut
   // Writes and syncs fail from now on, and the store is fenced.
   void fail(ErrorCode code);
+  // No sync ends between the two.
+  void cork();
+  void uncork();
   [[nodiscard]] size_t size(Family family) const;
 
  private:
@@ -57,7 +61,9 @@ class MemoryLogStore final : public LogStore {
                                          const PairVisitor& visit) const;
   [[nodiscard]] const Table& table(Family family) const;
 
+  std::condition_variable uncorked_;
   mutable std::mutex mutex_;  // guards all below
+  bool corked_ = false;
   Tables tables_;
   Tables synced_;
   std::vector<Batch> unsynced_;
