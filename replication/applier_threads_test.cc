@@ -43,7 +43,8 @@ void increment(TestSite& site, int id) {
 void carry(TestSite& from, TestSite& to, const std::atomic<bool>& stop) {
   while (!stop) {
     auto segments = from.replica->read_segments(to.replica->applied(), 64 * 1024);
-    ASSERT_TRUE(segments.has_value());
+    // Between the two readings the other may have applied more, said so, and this one let it go.
+    if (!segments) continue;
     (void)to.replica->offer(std::move(*segments));
     for (const Report& report : from.replica->reports()) to.replica->hear(report);
     std::this_thread::yield();

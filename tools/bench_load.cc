@@ -299,7 +299,7 @@ Options read_options(int argc, char** argv) {
   app.add_option("--seed", options.seed, "inserts of another seed never collide");
   app.add_option("--state", options.state_path, "keeps the last acknowledged value by document");
   app.add_flag("--majority", options.majority, "write concern majority instead of w:1");
-  app.add_flag("--retryable", options.retryable, "writes carry lsid and txnNumber");
+  app.add_flag("--retryable", options.retryable, "writes carry a txnNumber");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

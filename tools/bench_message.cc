@@ -46,10 +46,14 @@ std::string update(Operation operation) {
 
 std::string command(const Shape& shape) {
   bson::Writer out;
+  char lsid[16] = {'b', 'e', 'n', 'c', 'h'};
+  std::memcpy(lsid + 8, &shape.session, sizeof shape.session);
+  const std::string_view session(lsid, sizeof lsid);
   if (shape.operation == Operation::kFind) {
     out.string("find", shape.collection);
     out.open_document("filter").int64("_id", kIdMarker).close();
-    out.int32("limit", 1).boolean("singleBatch", true).string("$db", shape.database);
+    out.int32("limit", 1).boolean("singleBatch", true);
+    out.open_document("lsid").binary("id", 4, session).close().string("$db", shape.database);
     return out.finish();
   }
   out.string(inserts(shape.operation) ? "insert" : "update", shape.collection);
@@ -61,12 +65,9 @@ std::string command(const Shape& shape) {
     out.int32("w", 1);
   }
   out.close();
-  if (shape.retryable) {
-    char lsid[16] = {'b', 'e', 'n', 'c', 'h'};
-    std::memcpy(lsid + 8, &shape.session, sizeof shape.session);
-    out.open_document("lsid").binary("id", 4, std::string_view(lsid, sizeof lsid)).close();
-    out.int64("txnNumber", kTxnMarker);
-  }
+  // As every driver sends it.
+  out.open_document("lsid").binary("id", 4, session).close();
+  if (shape.retryable) out.int64("txnNumber", kTxnMarker);
   out.string("$db", shape.database);
   return out.finish();
 }

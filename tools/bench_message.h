@@ -27,7 +27,7 @@ struct Shape {
   std::string database;
   std::string collection;
   bool majority = false;   // {w: "majority"}; else {w: 1}
-  bool retryable = false;  // with lsid and txnNumber, as drivers send writes by default
+  bool retryable = false;  // with a txnNumber, as drivers send writes by default
   uint64_t session = 0;    // makes the lsid, one a connection
 };
 

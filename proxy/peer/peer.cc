@@ -186,11 +186,15 @@ void Peer::on(link::Batch& event) {
 
 void Peer::on(const link::ReportsHeard& event) {
   for (const Report& report : event.reports) {
-    // Within one run of the other process what it has applied only grows; a report of an earlier
-    // run may name what a restored image no longer has.
-    if (report.site == hello().site_id && report.epoch == hello().epoch) has_.raise(report.vector);
+    raise_by(report);
     exchange_.hear(report);
   }
+}
+
+// Within one run of the other process what it has applied only grows; a report of an earlier run
+// may name what a restored image no longer has.
+void Peer::raise_by(const Report& report) {
+  if (report.site == hello().site_id && report.epoch == hello().epoch) has_.raise(report.vector);
 }
 
 void Peer::on(const link::Refused& event) {
@@ -245,6 +249,11 @@ void Peer::read_outbox() {
   const size_t bytes = setup_.tuning.batch_bytes;
   if (!may_lack_ || !link_.can_send(bytes) || link_.output_bytes() > kOutputBytesMax) return;
   Result<std::vector<Segment>> segments = exchange_.read_segments(has_, bytes);
+  if (!segments && segments.error().code == ErrorCode::kRefused) {
+    // Its report may have come by another link, and let go what this one still meant to send.
+    for (const Report& report : exchange_.reports()) raise_by(report);
+    segments = exchange_.read_segments(has_, bytes);
+  }
   if (!segments) return close(ByeCode::kOther, segments.error().message());
   // An empty stretch says "nothing up to here", which is true anew at any moment: one is enough
   // until something happens.

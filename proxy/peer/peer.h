@@ -111,6 +111,7 @@ class Peer {
   void finish(std::string text, link::ByeCode code, bool by_peer);
 
   void take_held();
+  void raise_by(const Report& report);
   void read_outbox();
   void send_reports(bool all);
   void report_soon();

@@ -64,6 +64,22 @@ TEST_F(PeerTest, ReportsFollowProgressWithoutWaitingForAHeartbeat) {
       [&] { return oslo_.heard[paris_.self.site_id].vector.includes(oslo_.applied()); }));
 }
 
+TEST_F(PeerTest, WhatWasLetGoAfterAReportByAnotherLinkIsNotMissed) {
+  world_.no_address("paris", "oslo");
+  oslo_.write("known to all");
+  Report report;  // of paris, come by a third site
+  report.site = paris_.self.site_id;
+  report.epoch = paris_.self.epoch;
+  report.serial = 1;
+  report.vector = oslo_.floor = oslo_.applied();
+  oslo_.heard[report.site] = report;
+  paris_.knows(report.vector);
+  paris_.hello_applied = VersionVector();  // said before that
+  oslo_.write("new");
+  connect();
+  EXPECT_TRUE(arrive(1));
+}
+
 TEST_F(PeerTest, AnIdlePairDoesNotReadItsOutboxAllTheTime) {
   connect();
   world_.let_pass(50);

@@ -36,6 +36,8 @@ class FakeExchange final : public PeerExchange {
     vector_.raise(origin, last_);
     tell();
   }
+  // It came some other way.
+  void knows(const VersionVector& vector) { vector_.raise(vector); }
   // The inbox takes nothing (more) until it is opened again.
   void set_full(bool is_full) {
     full_ = is_full;
@@ -49,7 +51,7 @@ class FakeExchange final : public PeerExchange {
 
   SiteHello hello() override {
     SiteHello hello = self;
-    hello.applied = vector_;
+    hello.applied = hello_applied.value_or(vector_);
     return hello;
   }
   std::vector<Report> reports() override {
@@ -70,6 +72,9 @@ class FakeExchange final : public PeerExchange {
     std::vector<Segment> segments;
     size_t bytes = 0;
     for (const auto& [origin, log] : logs_) {
+      if (has.get(origin) < floor.get(origin)) {
+        return fail(ErrorCode::kRefused, "read outbox", "", "records no longer held");
+      }
       Segment segment;
       segment.origin = origin;
       segment.after = segment.through = has.get(origin);
@@ -110,6 +115,8 @@ class FakeExchange final : public PeerExchange {
   void on_progress(std::function<void()> wake) override { wake_ = std::move(wake); }
 
   SiteHello self;
+  std::optional<VersionVector> hello_applied;  // instead of what is true
+  VersionVector floor;                         // what is no longer held
   std::optional<Error> read_error;
   std::optional<Error> offer_error;
   std::map<SiteId, Report> heard;
