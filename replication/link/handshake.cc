@@ -126,8 +126,8 @@ MaybeRefusal check_vectors(const SiteHello& ours, const SiteHello& theirs) {
                    ours.site + " lacks records of origin " + to_text(origin) + " that " +
                        theirs.site + " knows it once had (up to " + to_text(Dot{stable, origin}) +
                        "): the data_dir of " + ours.site +
-                       " was restored from an older copy. It must be set up again from a copy of "
-                       "the data before it may take part");
+                       " was replaced by a new or an older one. Give it the old data_dir back, or "
+                       "set it up again from a copy of the data");
   }
   return std::nullopt;
 }

@@ -120,7 +120,7 @@ TEST_F(HandshakeTest, LackingWhatThePeerKnowsToBeStableMeansWeAreARestoredImage)
   theirs_.site.applied.raise(rome, 100);
   EXPECT_TRUE(accepted()) << "being behind is no reason";
   theirs_.site.stable.raise(rome, 70);
-  EXPECT_NE(refused(RefuseCode::kRestored).find("data_dir of oslo was restored"),
+  EXPECT_NE(refused(RefuseCode::kRestored).find("data_dir of oslo was replaced"),
             std::string::npos);
   ours_.site.applied.raise(rome, 70);
   EXPECT_TRUE(accepted());
