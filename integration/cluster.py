@@ -14,10 +14,12 @@ from waiting import close_all, wait_until
 
 
 class Site:
-    def __init__(self, directory, name, replica_set, auth, settings):
+    def __init__(self, directory, name, settings, **mongod):
         self.name = name
-        self.mongod = RealMongod(directory / "mongod", replica_set=replica_set, auth=auth)
-        self.sidecar = Sidecar(directory / "sidecar", name, self.mongod.uri(), settings)
+        self.mongod = RealMongod(directory / "mongod", **mongod)
+        self.sidecar = Sidecar(directory / "sidecar", name, self.mongod.store_uri(), settings)
+        if self.mongod.socket_dir:
+            self.sidecar.move_data_dir(self.mongod.socket_dir / "state")
         self._clients = []
         self._client = None
         self._direct = None
@@ -69,11 +71,12 @@ class Cluster:
     """sites: their names. links: pairs of names that can dial each other (all by default)."""
 
     def __init__(self, directory, sites=("oslo", "paris"), links=None, replica_set=True, auth=False,
-                 tls=False, settings=None):
+                 tls=False, settings=None, unix_socket=False):
         self.directory = Path(directory)
         self.names = list(sites)
         pairs = links if links is not None else [(a, b) for a in sites for b in sites if a < b]
-        self.sites = {name: Site(self.directory / name, name, replica_set, auth, settings)
+        self.sites = {name: Site(self.directory / name, name, settings, replica_set=replica_set,
+                                 auth=auth, unix_socket=unix_socket)
                       for name in self.names}
         # (a, b) is the line on which a dials b.
         self.lines = {}

@@ -3,7 +3,9 @@ authentication. What it keeps survives stop, kill and start."""
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pymongo
 import pymongo.errors
@@ -23,7 +25,8 @@ def mongod_program():
 
 
 class RealMongod:
-    def __init__(self, directory, replica_set=True, auth=False, parameters=None):
+    def __init__(self, directory, replica_set=True, auth=False, parameters=None,
+                 unix_socket=False):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.replica_set = replica_set
@@ -31,6 +34,8 @@ class RealMongod:
         self.port = free_port()
         self.data_dir = self.directory / "data"
         self.data_dir.mkdir(exist_ok=True)
+        # A test's own folder is too deep for the name of a Unix socket.
+        self.socket_dir = Path(tempfile.mkdtemp(prefix="mongod-")) if unix_socket else None
         self._clients = []
         self._set_up = False
         self.process = Process(self._arguments(parameters or {}), self.directory / "mongod.log")
@@ -38,7 +43,8 @@ class RealMongod:
     def _arguments(self, parameters):
         arguments = [mongod_program(), "--port", self.port, "--bind_ip", "127.0.0.1",
                      "--dbpath", self.data_dir, "--wiredTigerCacheSizeGB", "0.25",
-                     "--nounixsocket"]
+                     *(["--unixSocketPrefix", self.socket_dir] if self.socket_dir
+                       else ["--nounixsocket"])]
         parameters = {"diagnosticDataCollectionEnabled": "false", **parameters}
         for name, value in parameters.items():
             arguments += ["--setParameter", f"{name}={value}"]
@@ -67,6 +73,13 @@ class RealMongod:
         credentials = f"{user}:{password}@" if user else ""
         options = f"?replicaSet={REPLICA_SET}" if self.replica_set else "?directConnection=true"
         return f"mongodb://{credentials}{self.address}/{options}"
+
+    def store_uri(self):
+        """For store.uri of a sidecar beside it: by the Unix socket if there is one."""
+        if not self.socket_dir:
+            return self.uri()
+        path = quote(f"{self.socket_dir}/mongodb-{self.port}.sock", safe="")
+        return f"mongodb://{path}/?directConnection=true"
 
     def client(self, **options):
         """A PyMongo client straight to this mongod; closed when the mongod is discarded."""
@@ -122,3 +135,5 @@ class RealMongod:
         close_all(self._clients)
         self.process.kill()
         shutil.rmtree(self.data_dir, ignore_errors=True)
+        if self.socket_dir:
+            shutil.rmtree(self.socket_dir, ignore_errors=True)

@@ -61,6 +61,11 @@ class Sidecar:
         self.settings = merged(self.settings, changes or {})
         self.config_path.write_text(yaml.safe_dump(self.settings, sort_keys=False))
 
+    def move_data_dir(self, path):
+        """Before it has run."""
+        self.data_dir = Path(path)
+        self.write_settings({"data_dir": str(path)})
+
     def check(self):
         """`outrigger --check`: (exit code, everything it printed)."""
         self.write_settings()

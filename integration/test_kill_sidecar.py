@@ -35,9 +35,10 @@ def kill_in_a_loop(sites, chance, seconds):
     return kills
 
 
-def run_kills(make_cluster, replica_set, retry_writes, victims, seconds, threads=3):
+def run_kills(make_cluster, replica_set, retry_writes, victims, seconds, threads=3, **options):
     seed = new_seed()
-    cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
+    cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}},
+                           **options).start()
     oracle = Oracle(cluster, seed, threads=threads, retry_writes=retry_writes)
     with oracle:
         kills = kill_in_a_loop([cluster.sites[name] for name in victims],
@@ -54,6 +55,21 @@ def test_nothing_acknowledged_is_lost_or_doubled(make_cluster, replica_set):
 
 def test_nor_without_retries_by_the_driver(make_cluster):
     run_kills(make_cluster, True, False, ["oslo"], 8)
+
+
+def test_nor_with_the_store_behind_a_unix_socket(make_cluster):
+    run_kills(make_cluster, False, False, ["oslo"], 8, unix_socket=True)
+
+
+def test_mongod_shows_connections_through_a_unix_socket_under_names_of_their_own(make_cluster):
+    """The fence finds what a broken connection left running by that name."""
+    cluster = make_cluster(unix_socket=True).start()
+    cluster.oslo.app().shop.carts.insert_one({"_id": 1})
+    everything = {"$currentOp": {"allUsers": True, "idleConnections": True}}
+    names = [operation["client"]
+             for operation in cluster.oslo.direct().admin.aggregate([everything])
+             if operation.get("client", "").startswith(str(cluster.oslo.sidecar.data_dir))]
+    assert names and len(set(names)) == len(names)
 
 
 @pytest.mark.long

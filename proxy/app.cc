@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "proxy/backend.h"
 #include "replication/first_start.h"
 #include "replication/store/mongo_store.h"
 #include "replication/store/store_address.h"
@@ -70,6 +71,11 @@ Status App::open() {
   auto database = outbox::Database::open(settings_.data_dir, options);
   if (!database) return tl::unexpected(database.error());
   database_ = std::move(*database);
+  if (store_address_.starts_with("unix:")) {
+    Result<std::string> made = make_socket_dir(settings_.data_dir);
+    if (!made) return tl::unexpected(made.error());
+    socket_dir_ = std::move(*made);
+  }
   outbox::CommitThread::Hooks hooks;
   auto& sync_seconds =
       metrics_.histogram("fsync_seconds", "sync of the outbox", Metrics::latency_bounds());
@@ -200,7 +206,7 @@ Status App::open_doors() {
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
   context_ = std::make_unique<ProxyContext>(ProxyContext{
       loop_, policy_, *replica_, *turn_appends_, *durable_waits_, locks_, *facts_, *worker_, clock_,
-      *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, is_set,
+      *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, socket_dir_, is_set,
       is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
       [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
                  const std::string& address) -> Status {

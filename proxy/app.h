@@ -86,6 +86,7 @@ class App {
   std::unique_ptr<net::SignalWatch> signals_;
   StoreInfo store_info_;
   std::string store_address_;
+  std::string socket_dir_;  // empty over TCP
   std::string store_text_;
   int64_t started_ms_ = 0;
   std::atomic<bool> recovered_{false};  // replica_ and store_info_ may be read by any thread

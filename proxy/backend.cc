@@ -1,6 +1,10 @@
 #include "proxy/backend.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <random>
 
 #include "proxy/wire/op_msg.h"
@@ -26,6 +30,27 @@ tl::unexpected<Error> gone(const std::string& address) {
 
 }  // namespace
 
+Result<std::string> make_socket_dir(const std::string& data_dir) {
+  const auto refused = [&](const std::string& cause, const char* hint) {
+    return fail(ErrorCode::kInvalidArgument, "name sockets to the store", data_dir, cause, hint);
+  };
+  std::error_code error;
+  const std::filesystem::path dir = std::filesystem::absolute(data_dir, error) / "sockets";
+  // As net::connect names them: a slash and up to 20 digits; the kernel wants a zero behind.
+  constexpr size_t kDirBytesMax = sizeof(sockaddr_un::sun_path) - 22;
+  const char* const tcp_hint = "choose another data_dir, or host and port in store.uri";
+  if (dir.string().size() > kDirBytesMax) {
+    return refused("a Unix socket's name in it would be longer than the system allows", tcp_hint);
+  }
+  if (dir.string().find(':') != std::string::npos) {
+    return refused("mongod takes no Unix socket whose name holds a colon", tcp_hint);
+  }
+  std::filesystem::remove_all(dir, error);
+  if (!error) std::filesystem::create_directory(dir, error);
+  if (error) return refused(error.message(), "let this user write there");
+  return dir.string();
+}
+
 Backend::Backend(std::unique_ptr<net::Stream> stream)
     : stream_(std::move(stream)), lsid_(random_uuid()) {}
 
@@ -33,9 +58,10 @@ std::string Backend::lsid_text() const {
   return std::string(reinterpret_cast<const char*>(lsid_.data()), lsid_.size());
 }
 
-net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop, std::string address) {
+net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop, std::string address,
+                                                          std::string socket_dir) {
   Result<std::unique_ptr<net::Stream>> stream =
-      co_await net::connect(loop, std::move(address), kDialTimeoutMs);
+      co_await net::connect(loop, std::move(address), kDialTimeoutMs, std::move(socket_dir));
   if (!stream) co_return tl::unexpected(stream.error());
   co_return std::make_unique<Backend>(std::move(*stream));
 }

@@ -12,9 +12,16 @@
 
 namespace outrigger {
 
+// The folder for the names of our ends of Unix sockets, under `data_dir`; made, or emptied of what
+// a killed process left. mongod shows those names as the client, and the fence finds by them what a
+// broken connection left running. kInvalidArgument: mongod could not show such a name.
+[[nodiscard]] Result<std::string> make_socket_dir(const std::string& data_dir);
+
 class Backend {
  public:
-  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop, std::string address);
+  // As net::connect.
+  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop, std::string address,
+                                                          std::string socket_dir);
 
   explicit Backend(std::unique_ptr<net::Stream> stream);
 

@@ -48,7 +48,8 @@ struct ProxyContext {
   ProxyMetrics& metrics;
   Logger log;
   std::string advertise;          // "host:port" drivers are told
-  std::string backend;            // "host:port" of the local mongod
+  std::string backend;            // "host:port" of the local mongod, or "unix:/path"
+  std::string socket_dir;         // where our ends of Unix sockets are named; empty over TCP
   bool retryable = false;         // the store is a replica set: sessions may number their writes
   bool default_journals = false;  // without a write concern the store waits for its journal
   // Finds out what became of a write whose answer never came and settles it: kills what still runs

@@ -196,6 +196,28 @@ TEST_F(UnixListenerTest, CarriesBytesBothWaysAndCountsAsLoopback) {
   EXPECT_EQ(pair.near->peer_address(), address());
 }
 
+TEST_F(UnixListenerTest, SeesTheNameAClientTookWhoseFileIsGoneAtOnce) {
+  const std::string dir = path_ + ".names";
+  ASSERT_EQ(::mkdir(dir.c_str(), 0700), 0);
+  listen_and_echo(address());
+  auto first = loop_.block_on(connect(loop_, address(), kTimeoutMs, dir));
+  auto second = loop_.block_on(connect(loop_, address(), kTimeoutMs, dir));
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE((*first)->local_address().starts_with(dir + "/")) << (*first)->local_address();
+  EXPECT_NE((*first)->local_address(), (*second)->local_address());
+  EXPECT_EQ(::rmdir(dir.c_str()), 0) << "a name was left";
+  WriteOutcome written;
+  loop_.block_on(write_once(**first, "ping", written));
+  EXPECT_EQ(loop_.block_on(read_string(**first, 4)), "ping");
+}
+
+TEST_F(UnixListenerTest, AFolderThatIsNotThereIsNamed) {
+  listen_and_echo(address());
+  const auto dialled = loop_.block_on(connect(loop_, address(), kTimeoutMs, "/nowhere"));
+  ASSERT_FALSE(dialled);
+  EXPECT_NE(dialled.error().message().find("/nowhere/"), std::string::npos);
+}
+
 TEST_F(UnixListenerTest, RemovesItsFile) {
   listen_and_echo(address());
   EXPECT_TRUE(file_exists());

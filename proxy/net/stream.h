@@ -187,7 +187,12 @@ class Stream {
 
 // Dials "host:port", "[v6]:port" or "unix:/path". Every address the name has is tried in turn
 // within the one timeout. TCP_NODELAY and keepalive are on. Errors name the address.
-Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms);
+//
+// `socket_dir`: a Unix socket has no address of its own unless it is given one. With this folder it
+// gets a name in it that no other connection ever had, which the other end sees as its peer; the
+// file is gone again once connected.
+Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms,
+                                              std::string socket_dir = {});
 Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string host, uint16_t port,
                                               int64_t timeout_ms);
 

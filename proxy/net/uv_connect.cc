@@ -1,10 +1,15 @@
 // connect(): resolve a name, try its addresses in turn, all within one timeout. Whatever libuv
 // still has in hand when the time is up (a getaddrinfo cannot be interrupted) finishes on shared
 // state that nobody waits for any more.
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <uv.h>
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "proxy/net/address.h"
@@ -13,6 +18,16 @@
 namespace outrigger::net {
 
 namespace {
+
+constexpr int64_t kBacklogPauseMs = 5;
+
+sockaddr_un unix_name(const std::string& path) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  OUTRIGGER_ASSERT(path.size() < sizeof name.sun_path);
+  std::memcpy(name.sun_path, path.data(), path.size());
+  return name;
+}
 
 struct Step {
   explicit Step(Loop& loop) : status(loop) {}
@@ -54,11 +69,18 @@ void on_connected(uv_connect_t* request, int status) {
 
 class Dialer {
  public:
-  Dialer(Loop& loop, const Address& address, int64_t timeout_ms)
-      : loop_(loop), address_(address), timer_(loop), deadline_us_(in_ms(loop, timeout_ms)) {}
+  Dialer(Loop& loop, const Address& address, int64_t timeout_ms, const std::string& socket_dir)
+      : loop_(loop),
+        address_(address),
+        socket_dir_(socket_dir),
+        timer_(loop),
+        deadline_us_(in_ms(loop, timeout_ms)) {}
 
   Task<Result<std::unique_ptr<Stream>>> run() {
-    if (address_.is_unix()) co_return co_await try_one(nullptr);
+    if (address_.is_unix()) {
+      Result<std::unique_ptr<Stream>> local = co_await connect_unix();
+      co_return local;
+    }
     std::vector<sockaddr_storage> names;
     const int status = co_await resolve(names);
     if (status < 0) co_return tl::unexpected<Error>(error_of(status, "resolve"));
@@ -116,19 +138,42 @@ class Dialer {
     co_return status;
   }
 
-  // `name` is null for a Unix socket.
+  // By hand: libuv leaves a socket that was bound before unreadable, and connecting to a Unix
+  // socket never waits but where too many already do.
+  Task<Result<std::unique_ptr<Stream>>> connect_unix() {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) co_return tl::unexpected<Error>(error_of(-errno, "open socket"));
+    const std::string own_name = new_name();
+    const sockaddr_un own = unix_name(own_name);
+    if (!own_name.empty() && ::bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) {
+      const Error error = uv_error(-errno, "name socket", own_name);
+      ::close(fd);
+      co_return tl::unexpected<Error>(error);
+    }
+    const sockaddr_un theirs = unix_name(address_.path);
+    int status = try_unix(fd, theirs);
+    while (status == UV_EAGAIN && loop_.now_us() < deadline_us_) {
+      co_await timer_.sleep_ms(kBacklogPauseMs);
+      status = try_unix(fd, theirs);
+    }
+    if (!own_name.empty()) ::unlink(own_name.c_str());
+    if (status < 0) {
+      ::close(fd);
+      co_return tl::unexpected<Error>(error_of(status, "connect"));
+    }
+    co_return UvStream::adopt(loop_, fd, true, address_.text());
+  }
+
+  static int try_unix(int fd, const sockaddr_un& name) {
+    return ::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0 ? 0 : -errno;
+  }
+
   Task<Result<std::unique_ptr<Stream>>> try_one(const sockaddr_storage* name) {
-    auto* core = new UvStream::Core(loop_, address_.is_unix());
+    auto* core = new UvStream::Core(loop_, false);
     const auto step = std::make_shared<Step>(loop_);
     hand_to_uv(step, step->request.connect);
-    int status = 0;
-    if (address_.is_unix()) {
-      uv_pipe_connect(&step->request.connect, &core->handle.pipe, address_.path.c_str(),
-                      on_connected);
-    } else {
-      status = uv_tcp_connect(&step->request.connect, &core->handle.tcp,
-                              reinterpret_cast<const sockaddr*>(name), on_connected);
-    }
+    int status = uv_tcp_connect(&step->request.connect, &core->handle.tcp,
+                                reinterpret_cast<const sockaddr*>(name), on_connected);
     if (status < 0) {
       take_from_uv(step->request.connect.data);
     } else {
@@ -143,23 +188,34 @@ class Dialer {
     co_return std::make_unique<UvStream>(core, address_.text());
   }
 
+  // No name is ever used again: what a connection of it left running can be told by it.
+  std::string new_name() {
+    if (socket_dir_.empty()) return {};
+    std::random_device source;
+    const uint64_t id = static_cast<uint64_t>(source()) << 32 | source();
+    return socket_dir_ + "/" + std::to_string(id);
+  }
+
   Loop& loop_;
   const Address& address_;
+  const std::string& socket_dir_;
   Timer timer_;
   const uint64_t deadline_us_;
 };
 
-Task<Result<std::unique_ptr<Stream>>> dial(Loop& loop, Address address, int64_t timeout_ms) {
-  Dialer dialer(loop, address, timeout_ms);
+Task<Result<std::unique_ptr<Stream>>> dial(Loop& loop, Address address, int64_t timeout_ms,
+                                           std::string socket_dir) {
+  Dialer dialer(loop, address, timeout_ms, socket_dir);
   co_return co_await dialer.run();
 }
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms) {
+Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms,
+                                              std::string socket_dir) {
   auto parsed = parse_address(address);
   if (!parsed) co_return tl::unexpected<Error>(std::move(parsed.error()));
-  co_return co_await dial(loop, std::move(*parsed), timeout_ms);
+  co_return co_await dial(loop, std::move(*parsed), timeout_ms, std::move(socket_dir));
 }
 
 Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string host, uint16_t port,
@@ -167,7 +223,7 @@ Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string host, uint
   Address address;
   address.host = std::move(host);
   address.port = port;
-  return dial(loop, std::move(address), timeout_ms);
+  return dial(loop, std::move(address), timeout_ms, {});
 }
 
 }  // namespace outrigger::net

@@ -1,5 +1,6 @@
 #include "proxy/net/uv_stream.h"
 
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -186,7 +187,13 @@ void UvStream::close() {
 }
 
 std::string UvStream::local_address() const {
-  if (core_ == nullptr || core_->is_unix) return {};
+  if (core_ == nullptr) return {};
+  if (core_->is_unix) {
+    char path[sizeof(sockaddr_un::sun_path) + 1];
+    size_t length = sizeof path;
+    if (uv_pipe_getsockname(&core_->handle.pipe, path, &length) != 0) return {};
+    return {path, length};
+  }
   sockaddr_storage name{};
   int size = sizeof name;
   std::string host;

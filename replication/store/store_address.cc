@@ -15,10 +15,12 @@ Result<std::string> store_address(const std::string& uri) {
                 "for instance mongodb://user:password@127.0.0.1:27017/");
   }
   const mongoc_host_list_t* host = mongoc_uri_get_hosts(parsed.get());
-  if (host == nullptr || host->next != nullptr || host->family == AF_UNIX) {
+  if (host == nullptr || host->next != nullptr) {
     return fail(ErrorCode::kUnsupported, "read", "store.uri",
-                "it must name exactly one host and port", "name the mongod on this machine");
+                "it must name exactly one host and port, or one Unix socket",
+                "name the mongod on this machine");
   }
+  if (host->family == AF_UNIX) return "unix:" + std::string(host->host);
   return std::string(host->host_and_port);
 }
 
