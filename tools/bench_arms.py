@@ -92,8 +92,8 @@ class Arm:
 class SidecarArm(Arm):
     """With a member that never comes, so that every record stays in the outbox and is counted."""
 
-    def __init__(self, name, binary, mongod, directory, documents):
-        self.sidecar = Sidecar(directory / name, "bench", mongod.uri(), {
+    def __init__(self, name, binary, store_uri, mongod, directory, documents):
+        self.sidecar = Sidecar(directory / name, "bench", store_uri, {
             "log": {"level": "info"}, "peers": {"sites": [{"site": "away"}]}})
         self.sidecar.process.arguments[0] = str(binary)
         self.sidecar.start()
@@ -114,10 +114,11 @@ class SidecarArm(Arm):
 
 
 class Arms:
-    """direct, null and outrigger (and baseline: another binary of it) on one mongod."""
+    """direct, null and outrigger on one mongod; unix: outrigger that reaches it by a Unix socket;
+    baseline: another binary of outrigger."""
 
     def __init__(self, directory, documents, baseline=None):
-        self.mongod = RealMongod(directory / "mongod")
+        self.mongod = RealMongod(directory / "mongod", unix_socket=True)
         self.null = None
         self.sidecars = []
         self.directory = directory
@@ -142,12 +143,13 @@ class Arms:
         plain = [("direct", self.mongod.address, None), ("null", f"127.0.0.1:{port}", self.null)]
         arms = [Arm(name, address, process, self.mongod, self.directory, self.documents)
                 for name, address, process in plain]
-        binaries = {"outrigger": program()}
+        sidecars = {"outrigger": (program(), self.mongod.uri()),
+                    "unix": (program(), self.mongod.store_uri())}
         if self.baseline:
-            binaries["baseline"] = Path(self.baseline).resolve()
-        for name, binary in binaries.items():
-            self.sidecars.append(
-                SidecarArm(name, binary, self.mongod, self.directory, self.documents))
+            sidecars["baseline"] = (Path(self.baseline).resolve(), self.mongod.uri())
+        for name, (binary, store_uri) in sidecars.items():
+            self.sidecars.append(SidecarArm(name, binary, store_uri, self.mongod, self.directory,
+                                            self.documents))
         self.all = {arm.name: arm for arm in [*arms, *self.sidecars]}
         for arm in self.all.values():
             arm.load()

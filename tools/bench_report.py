@@ -56,21 +56,22 @@ def table(results):
     """results: {(label, connections): {arm: [Block]}} -> lines of markdown."""
     baseline = any("baseline" in blocks for blocks in results.values())
     heads = ["operation", "connections", "direct ops/s", "null / direct", "outrigger / null",
-             "outrigger / direct", "p50 us: direct, null, outrigger",
-             "CPU us/op: null, outrigger", "mongod: direct, outrigger", "client"]
+             "outrigger / direct", "by Unix socket / direct", "p50 us: direct, null, outrigger",
+             "CPU us/op: null, outrigger, by Unix socket",
+             "mongod: direct, outrigger, by Unix socket", "client"]
     if baseline:
         heads += ["outrigger / baseline", "CPU baseline"]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     for (label, connections), blocks in results.items():
         cells = [label, str(connections), f"{median(blocks, 'direct', 'ops_per_s'):,.0f}",
                  str(ratio(blocks, "null", "direct")), str(ratio(blocks, "outrigger", "null")),
-                 str(ratio(blocks, "outrigger", "direct")),
+                 str(ratio(blocks, "outrigger", "direct")), str(ratio(blocks, "unix", "direct")),
                  ", ".join(f"{median(blocks, arm, 'p50_us'):,.0f}"
                            for arm in ("direct", "null", "outrigger")),
                  ", ".join(f"{mean_cpu(blocks, arm, 'hop_us'):,.0f}"
-                           for arm in ("null", "outrigger")),
+                           for arm in ("null", "outrigger", "unix")),
                  ", ".join(f"{mean_cpu(blocks, arm, 'mongod_us'):,.0f}"
-                           for arm in ("direct", "outrigger")),
+                           for arm in ("direct", "outrigger", "unix")),
                  f"{mean_cpu(blocks, 'outrigger', 'client_us'):,.0f}"]
         if baseline:
             cells += [str(ratio(blocks, "outrigger", "baseline")),
