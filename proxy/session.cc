@@ -19,7 +19,8 @@ using bson::Value;
 std::string ns_of(const wire::OpMsg& parsed) {
   const auto command = parsed.body.first();
   if (!command || command->value.type != Type::kString) return {};
-  return fmt::format("{}.{}", parsed.database(), command->value.as_string());
+  std::string ns(parsed.database());  // for every write: fmt takes ten times as long
+  return ns.append(".").append(command->value.as_string());
 }
 
 // The target of a $out or $merge stage as "db.collection"; nothing when there is none.

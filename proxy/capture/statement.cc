@@ -274,7 +274,7 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
         wire::code::kInvalidNamespace,
         fmt::format("Invalid namespace specified '{}.{}'", out.database, out.collection));
   }
-  out.ns = fmt::format("{}.{}", out.database, out.collection);
+  out.ns.append(out.database).append(".").append(out.collection);
   out.body = message.body;
   if (const auto ordered = message.body.find("ordered")) out.ordered = ordered->truthy();
   if (kind == CommandKind::kFindAndModify) out.ordered = true;

@@ -1,5 +1,7 @@
 #include "replication/bson/bson.h"
 
+#include <cstring>
+
 #include "replication/bson/decimal128.h"
 #include "replication/bson/layout.h"
 
@@ -123,9 +125,23 @@ Document::Iterator Document::begin() const {
 
 Document::Iterator Document::end() const { return {}; }
 
+// As the iterator goes, without an element for each one passed over: most of what a command's
+// reader does is to look for fields that are not there.
 std::optional<Value> Document::find(std::string_view name) const {
-  for (auto it = begin(); it != end(); ++it) {
-    if (it->name == name) return it->value;
+  if (bytes_.empty() || document_length(bytes_) != bytes_.size()) return std::nullopt;
+  const char* at = bytes_.data() + 4;
+  const char* end = bytes_.data() + bytes_.size();
+  while (at != end && *at != 0) {
+    const auto type = static_cast<Type>(*at);
+    const size_t name_length = internal::cstring_length(at + 1, end);
+    if (name_length == internal::kMalformed) return std::nullopt;
+    const char* value = at + 1 + name_length + 1;
+    const size_t length = internal::value_length(type, value, end);
+    if (length == internal::kMalformed) return std::nullopt;
+    if (name_length == name.size() && std::memcmp(at + 1, name.data(), name_length) == 0) {
+      return Value{type, {value, length}};
+    }
+    at = value + length;
   }
   return std::nullopt;
 }

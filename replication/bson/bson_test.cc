@@ -84,6 +84,42 @@ TEST(Document, WalkingDamagedBytesEndsInsteadOfReadingOutside) {
   }
 }
 
+std::optional<Value> walked_to(const Document& document, std::string_view name) {
+  for (const Element& element : document) {
+    if (element.name == name) return element.value;
+  }
+  return std::nullopt;
+}
+
+void expect_found_as_walked(Bytes bytes) {
+  const std::string copy(bytes);  // its own block, for ASan
+  const Document document{Bytes(copy)};
+  for (const char* name : {"i", "l", "d", "b", "n", "s", "t", "ts", "o", "bin", "x", ""}) {
+    const auto found = document.find(name);
+    const auto walked = walked_to(document, name);
+    ASSERT_EQ(found.has_value(), walked.has_value()) << name;
+    if (!found) continue;
+    EXPECT_EQ(found->type, walked->type) << name;
+    EXPECT_EQ(found->bytes.data(), walked->bytes.data()) << name;
+    EXPECT_EQ(found->bytes.size(), walked->bytes.size()) << name;
+  }
+}
+
+TEST(Document, FindFindsWhatWalkingDoesInDamagedBytesToo) {
+  const std::string bytes = one_of_each_scalar();
+  expect_found_as_walked(bytes);
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    expect_found_as_walked(bytes.substr(0, length));
+  }
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    for (const int flip : {1, 2, 0x10, 0x80, 0xff}) {
+      std::string damaged = bytes;
+      damaged[at] = static_cast<char>(damaged[at] ^ flip);
+      expect_found_as_walked(damaged);
+    }
+  }
+}
+
 TEST(Writer, ClosesNestedLevelsWithTheirLengths) {
   const std::string bytes = Writer()
                                 .open_document("a")
