@@ -1,6 +1,9 @@
 #include "proxy/backend.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -22,15 +25,26 @@ class SocketDirTest : public ::testing::Test {
     return made ? "" : made.error().message();
   }
 
+  static void leave_socket(const std::string& path) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    path.copy(name.sun_path, sizeof name.sun_path - 1);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+    ::close(fd);
+  }
+
   fs::path data_dir_;
 };
 
 TEST_F(SocketDirTest, IsMadeAndEmptiedOfWhatAKilledProcessLeft) {
   const auto made = make_socket_dir(data_dir_);
   ASSERT_TRUE(made) << made.error().message();
-  std::ofstream(fs::path(*made) / "left") << "over";
+  std::ofstream(fs::path(*made) / "somebody's") << "file";
+  leave_socket(fs::path(*made) / "17");
   ASSERT_TRUE(make_socket_dir(data_dir_));
-  EXPECT_TRUE(fs::is_empty(*made));
+  EXPECT_FALSE(fs::exists(fs::path(*made) / "17"));
+  EXPECT_TRUE(fs::exists(fs::path(*made) / "somebody's"));
 }
 
 TEST_F(SocketDirTest, IsNamedFromTheRoot) {
@@ -44,6 +58,7 @@ TEST_F(SocketDirTest, WhatTheSystemOrMongodCannotNameIsRefusedWithAWayOut) {
   EXPECT_NE(refused(deep).find("longer than the system allows"), std::string::npos);
   EXPECT_NE(refused(data_dir_ / "a:b").find("colon"), std::string::npos);
   EXPECT_NE(refused(data_dir_ / "a:b").find("host and port in store.uri"), std::string::npos);
+  EXPECT_NE(refused(data_dir_ / "a]b").find("bracket"), std::string::npos);
   EXPECT_NE(refused(data_dir_ / "missing"), "");
 }
 

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench_driver
+import bench_open_loop
 import bench_report
 from bench_arms import Arms
 
@@ -75,12 +77,13 @@ class Bench:
                     self.results[case.key][name].append(self.run_one(case, name))
             print(f"block {block + 1} of {self.options.blocks} done", file=sys.stderr, flush=True)
 
-    def run_one(self, case, name):
+    def run_one(self, case, name, rate=0):
+        """`rate`: commands a second, open loop; 0: as many as it takes."""
         arm = self.arms.all["direct" if name == AGAIN else name]
         self.runs += 1
         arguments = [*OPERATIONS[case.operation][1], "--connections", case.connections,
                      "--seconds", self.options.seconds, "--warmup", self.options.warmup,
-                     "--seed", self.runs]
+                     "--rate", rate, "--seed", self.runs]
         if not case.inserts:
             block = arm.run(arguments, arm.collection, keep_state=case.operation != "find")
         else:
@@ -124,6 +127,7 @@ def read_options():
     options.blocks = options.blocks or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.35 if options.quick else 0.7)
     options.warmup = 0.1 if options.quick else 0.2
+    options.driver_blocks = 2 if options.quick else 5
     return options
 
 
@@ -134,6 +138,8 @@ def main():
         with Arms(Path(directory), DOCUMENTS, options.baseline) as arms:
             bench = Bench(options, arms)
             bench.run()
+            open_loop = bench_open_loop.run(bench)
+            driver = bench_driver.run(arms, options.driver_blocks, options.seconds)
             wrong = bench.wrong()
     typical, noise_line = bench_report.noise(bench.results)
     met, bar_lines = bench_report.bars(bench.results)
@@ -141,7 +147,7 @@ def main():
     lines += ["", f"Machine: {bench_report.machine()}. Medians of {options.blocks} interleaved "
               f"blocks of {options.seconds:g} s, with the range over blocks; one raw-socket "
               "client, 12 fields a document; one hop more each for null and outrigger.",
-              "", noise_line]
+              "", noise_line, *open_loop, *driver]
     print("\n".join([*lines, "", *bar_lines]))
     print(f"{bench.runs} runs in {time.monotonic() - started:.0f} s", file=sys.stderr)
     void = typical > bench_report.NOISE_MAX or bool(wrong)

@@ -30,6 +30,7 @@ class Block:
     ops_per_s: float
     p50_us: float
     p99_us: float
+    p999_us: float
     acknowledged: int  # commands, warm-up included
     client_us: float   # CPU an operation, like the two below
     hop_us: float      # of the relay or the sidecar
@@ -72,8 +73,9 @@ class Arm:
         hop = cpu_s(self.process.pid) - hop_before if self.process else 0
         mongod = cpu_s(self.mongod.process.pid) - mongod_before
         each = max(seen["acknowledged"], 1)
-        return Block(seen["ops_per_s"], seen["p50_us"], seen["p99_us"], seen["acknowledged"],
-                     seen["client_cpu_us_per_op"], hop / each * 1e6, mongod / each * 1e6)
+        return Block(seen["ops_per_s"], seen["p50_us"], seen["p99_us"], seen["p999_us"],
+                     seen["acknowledged"], seen["client_cpu_us_per_op"], hop / each * 1e6,
+                     mongod / each * 1e6)
 
     def wrong(self):
         """What the collection lacks of what was acknowledged; nothing when all is there."""

@@ -1,5 +1,8 @@
-// bench_load: a closed-loop load generator that speaks OP_MSG over epoll, on one thread, without a
-// driver: each connection has one command under way, all the time.
+// bench_load: a load generator that speaks OP_MSG over epoll, on one thread, without a driver.
+//
+// Closed loop: each connection has one command under way, all the time. With `--rate` open loop:
+// commands begin when the clock says, on any connection that is idle, and their latency counts from
+// when they should have begun, so that a hop which stalls is charged for all who wait behind it.
 //
 // Every connection owns the documents whose number is congruent to its own, so that the last
 // acknowledged value of each document is known exactly: `--state FILE` keeps these values over
@@ -41,6 +44,7 @@ struct Options {
   int connections = 1;
   double seconds = 1;
   double warmup = 0.3;
+  double rate = 0;  // commands a second; 0: closed loop
   int64_t documents = 10'000;
   uint32_t seed = 1;
   bool majority = false;
@@ -100,18 +104,23 @@ class Load {
   int run();
 
  private:
-  void start(Connection& connection);
+  void start(Connection& connection, Clock::time_point from);
+  void start_due();
   void flush(Connection& connection);
   void receive(Connection& connection);
   void answered(Connection& connection);
   void wait(Clock::time_point until);
   [[nodiscard]] bool more_to_send() const;
+  [[nodiscard]] bool is_open_loop() const { return options_.rate > 0; }
+  [[nodiscard]] Clock::duration until_due_or(Clock::time_point end) const;
   void print(double seconds, double cpu) const;
 
   const Options options_;
   const Operation operation_;
   const int epoll_;
   std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Connection*> idle_;  // open loop only
+  Clock::time_point due_;          // when the next command should begin, likewise
   std::mt19937_64 random_;
   std::vector<int64_t> state_;  // last acknowledged value by document
   std::vector<uint32_t> latencies_us_;
@@ -156,7 +165,7 @@ bool Load::more_to_send() const {
   return !stopping_ && (operation_ != Operation::kLoad || next_insert_ < options_.documents);
 }
 
-void Load::start(Connection& connection) {
+void Load::start(Connection& connection, Clock::time_point from) {
   if (inserts(operation_)) {
     connection.document = next_insert_;
     next_insert_ += static_cast<int64_t>(statements_of(operation_));
@@ -170,8 +179,25 @@ void Load::start(Connection& connection) {
   connection.sent_bytes = 0;
   connection.busy = true;
   ++busy_;
-  connection.started = Clock::now();
+  connection.started = from;
   flush(connection);
+}
+
+void Load::start_due() {
+  const auto interval =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / options_.rate));
+  while (more_to_send() && !idle_.empty() && due_ <= Clock::now()) {
+    Connection& connection = *idle_.back();
+    idle_.pop_back();
+    start(connection, due_);
+    due_ += interval;
+  }
+}
+
+Clock::duration Load::until_due_or(Clock::time_point end) const {
+  const bool waits = is_open_loop() && more_to_send() && !idle_.empty();
+  const auto left = (waits ? std::min(due_, end) : end) - Clock::now();
+  return std::clamp<Clock::duration>(left, Clock::duration::zero(), std::chrono::seconds(1));
 }
 
 void Load::flush(Connection& connection) {
@@ -218,18 +244,23 @@ void Load::answered(Connection& connection) {
   connection.reply.clear();
   connection.busy = false;
   --busy_;
-  if (more_to_send()) start(connection);
+  if (is_open_loop()) {
+    idle_.push_back(&connection);
+  } else if (more_to_send()) {
+    start(connection, Clock::now());
+  }
 }
 
 // Until then, or until nothing is under way.
 void Load::wait(Clock::time_point until) {
   std::array<epoll_event, 64> events;
   Clock::time_point heard = Clock::now();
-  while (busy_ > 0 && Clock::now() < until) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
-    const int timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count() + 1, 1, 1000));
-    const int count = epoll_wait(epoll_, events.data(), events.size(), timeout_ms);
-    if (count > 0) heard = Clock::now();
+  while ((busy_ > 0 || (is_open_loop() && more_to_send())) && Clock::now() < until) {
+    if (is_open_loop()) start_due();
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(until_due_or(until));
+    const timespec timeout{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
+    const int count = epoll_pwait2(epoll_, events.data(), events.size(), &timeout, nullptr);
+    if (count > 0 || busy_ == 0) heard = Clock::now();
     if (Clock::now() - heard > std::chrono::seconds(30)) die("no answer for 30 s");
     for (int i = 0; i < count; ++i) {
       auto& connection = *static_cast<Connection*>(events[static_cast<size_t>(i)].data.ptr);
@@ -243,8 +274,13 @@ int Load::run() {
   const auto seconds = [](double value) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(value));
   };
+  due_ = Clock::now();
   for (auto& connection : connections_) {
-    if (more_to_send()) start(*connection);
+    if (is_open_loop()) {
+      idle_.push_back(connection.get());
+    } else if (more_to_send()) {
+      start(*connection, Clock::now());
+    }
   }
   const bool load = operation_ == Operation::kLoad;
   wait(Clock::now() + seconds(load ? 0 : options_.warmup));
@@ -286,7 +322,7 @@ void Load::print(double seconds, double cpu) const {
 
 Options read_options(int argc, char** argv) {
   Options options;
-  CLI::App app{"Closed-loop load on a MongoDB, over raw sockets."};
+  CLI::App app{"Load on a MongoDB, over raw sockets."};
   app.add_option("--target", options.target, "IPv4 host:port")->required();
   app.add_option("--operation", options.operation,
                  "find, insertOne, insertMany, updateById, updateByField, or load: insert "
@@ -295,6 +331,8 @@ Options read_options(int argc, char** argv) {
   app.add_option("--connections", options.connections)->check(CLI::Range(1, 10'000));
   app.add_option("--seconds", options.seconds, "measured");
   app.add_option("--warmup", options.warmup, "seconds before that");
+  app.add_option("--rate", options.rate, "commands a second, open loop")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--documents", options.documents, "in the collection, for reads and updates");
   app.add_option("--seed", options.seed, "inserts of another seed never collide");
   app.add_option("--state", options.state_path, "keeps the last acknowledged value by document");

@@ -2,6 +2,7 @@
 // still has in hand when the time is up (a getaddrinfo cannot be interrupted) finishes on shared
 // state that nobody waits for any more.
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
@@ -145,8 +146,8 @@ class Dialer {
     if (fd < 0) co_return tl::unexpected<Error>(error_of(-errno, "open socket"));
     const std::string own_name = new_name();
     const sockaddr_un own = unix_name(own_name);
-    if (!own_name.empty() && ::bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) {
-      const Error error = uv_error(-errno, "name socket", own_name);
+    if (const int reason = own_name.empty() ? 0 : bind_unix(fd, own); reason != 0) {
+      const Error error = uv_error(reason, "name socket", own_name);
       ::close(fd);
       co_return tl::unexpected<Error>(error);
     }
@@ -162,6 +163,16 @@ class Dialer {
       co_return tl::unexpected<Error>(error_of(status, "connect"));
     }
     co_return UvStream::adopt(loop_, fd, true, address_.text());
+  }
+
+  // A folder that somebody tidied away comes back.
+  int bind_unix(int fd, const sockaddr_un& name) const {
+    const auto bound = [&] {
+      return ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+    };
+    if (bound()) return 0;
+    if (errno != ENOENT || ::mkdir(socket_dir_.c_str(), 0700) != 0) return -errno;
+    return bound() ? 0 : -errno;
   }
 
   static int try_unix(int fd, const sockaddr_un& name) {

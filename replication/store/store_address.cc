@@ -2,9 +2,17 @@
 
 #include <mongoc/mongoc.h>
 
+#include <cstring>
 #include <memory>
 
 namespace outrigger {
+
+namespace {
+
+// libmongoc cuts off what does not fit, and then waits for a socket of another name.
+constexpr size_t kUnixPathBytesMax = 106;
+
+}  // namespace
 
 Result<std::string> store_address(const std::string& uri) {
   bson_error_t error;
@@ -20,7 +28,14 @@ Result<std::string> store_address(const std::string& uri) {
                 "it must name exactly one host and port, or one Unix socket",
                 "name the mongod on this machine");
   }
-  if (host->family == AF_UNIX) return "unix:" + std::string(host->host);
+  if (host->family == AF_UNIX) {
+    if (std::strlen(host->host) > kUnixPathBytesMax) {
+      return fail(ErrorCode::kInvalidArgument, "read", "store.uri",
+                  "the path of the Unix socket is longer than the system allows",
+                  "start mongod with a shorter --unixSocketPrefix");
+    }
+    return "unix:" + std::string(host->host);
+  }
   return std::string(host->host_and_port);
 }
 
