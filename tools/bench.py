@@ -107,7 +107,7 @@ class Bench:
 def read_options():
     parser = argparse.ArgumentParser(prog="tools/bench", description=(
         "Compares Outrigger with no proxy and with a relay that does nothing, on one mongod."))
-    parser.add_argument("--quick", action="store_true", help="3 short blocks, under 2 minutes")
+    parser.add_argument("--quick", action="store_true", help="3 short blocks, some 2 minutes")
     parser.add_argument("--check", action="store_true", help="fail where a bar is missed")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     parser.add_argument("--operations", type=lambda text: text.split(","),
