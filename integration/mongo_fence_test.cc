@@ -19,6 +19,7 @@ class FenceTest : public MongoStoreTest, public testing::WithParamInterface<bool
  protected:
   void SetUp() override {
     MongoStoreTest::SetUp();
+    if (HasFatalFailure()) return;
     fill(3'000);
     app_ = std::make_unique<RawClient>(mongod_->port(), db_);
   }

@@ -96,7 +96,7 @@ TEST(ByteReaderTest, VarintsAreReadBackAndOnlyInShortestForm) {
     EXPECT_EQ(reader.varint(), value);
     EXPECT_TRUE(reader.ok() && reader.at_end());
   }
-  for (std::string bytes :
+  for (const std::string& bytes :
        {std::string("\x80\x00", 2), std::string(10, '\xff'), std::string(), std::string("\x80")}) {
     ByteReader reader(bytes);
     reader.varint();

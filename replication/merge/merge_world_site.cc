@@ -131,7 +131,8 @@ void WorldSite::publish(bool heartbeat) {
   auto add = [&](Record record) {
     const Hlc prev = vector.get(record.origin);
     vector.raise(record.origin, record.hlc);
-    log[record.origin].push_back({prev, std::make_shared<Record>(std::move(record))});
+    auto& of_origin = log[record.origin];
+    of_origin.push_back({prev, std::make_shared<Record>(std::move(record))});
   };
   while (!settled_.empty() && settled_.front().hlc < limit) {
     add(std::move(settled_.front()));
