@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "proxy/backend.h"
+#include "proxy/net/socket_names.h"
 #include "replication/first_start.h"
 #include "replication/store/mongo_store.h"
 #include "replication/store/store_address.h"
@@ -72,7 +72,7 @@ Status App::open() {
   if (!database) return tl::unexpected(database.error());
   database_ = std::move(*database);
   if (store_address_.starts_with("unix:")) {
-    Result<std::string> made = make_socket_dir(settings_.data_dir);
+    Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());
     socket_dir_ = std::move(*made);
   }

@@ -1,13 +1,6 @@
 #include "proxy/backend.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <random>
 
 #include "proxy/wire/op_msg.h"
@@ -31,55 +24,7 @@ tl::unexpected<Error> gone(const std::string& address) {
               "is mongod running?");
 }
 
-// Those of ours: their names are numbers.
-void remove_left_sockets(const std::filesystem::path& dir) {
-  std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(dir, error)) {
-    const std::string name = file.path().filename();
-    const bool is_number = name.find_first_not_of("0123456789") == std::string::npos;
-    if (is_number && file.is_socket(error)) std::filesystem::remove(file, error);
-  }
-}
-
-// Not every file system has names for sockets. 0, or the reason.
-int try_to_bind(const std::string& path) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  path.copy(name.sun_path, sizeof name.sun_path - 1);
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const bool bound = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
-  const int reason = bound ? 0 : errno;
-  if (bound) ::unlink(name.sun_path);
-  if (fd >= 0) ::close(fd);
-  return reason;
-}
-
 }  // namespace
-
-Result<std::string> make_socket_dir(const std::string& data_dir) {
-  const auto refused = [&](const std::string& cause, const char* hint) {
-    return fail(ErrorCode::kInvalidArgument, "name sockets to the store", data_dir, cause, hint);
-  };
-  std::error_code error;
-  const std::filesystem::path dir = std::filesystem::absolute(data_dir, error) / "sockets";
-  // As net::connect names them: a slash and up to 20 digits; the kernel wants a zero behind.
-  constexpr size_t kDirBytesMax = sizeof(sockaddr_un::sun_path) - 22;
-  const char* const tcp_hint = "choose another data_dir, or host and port in store.uri";
-  if (dir.string().size() > kDirBytesMax) {
-    return refused("a Unix socket's name in it would be longer than the system allows", tcp_hint);
-  }
-  if (dir.string().find_first_of(":[]") != std::string::npos) {
-    return refused("mongod takes no Unix socket whose name holds a colon or a bracket", tcp_hint);
-  }
-  std::filesystem::create_directory(dir, error);
-  if (error) return refused(error.message(), "let this user write there");
-  remove_left_sockets(dir);
-  if (const int reason = try_to_bind(dir / "0"); reason != 0) {
-    return refused(std::string("no Unix socket can be named there: ") + std::strerror(reason),
-                   tcp_hint);
-  }
-  return dir.string();
-}
 
 Backend::Backend(std::unique_ptr<net::Stream> stream)
     : stream_(std::move(stream)), lsid_(random_uuid()) {}

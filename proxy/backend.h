@@ -12,12 +12,6 @@
 
 namespace outrigger {
 
-// The folder for the names of our ends of Unix sockets, under `data_dir`; made, or emptied of what
-// a killed process left. mongod shows those names as the client, and the fence finds by them what a
-// broken connection left running. kInvalidArgument: mongod could not show such a name, or none
-// can be made there.
-[[nodiscard]] Result<std::string> make_socket_dir(const std::string& data_dir);
-
 class Backend {
  public:
   // As net::connect.

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "proxy/net/address.h"
+#include "proxy/net/socket_names.h"
 #include "proxy/net/uv_stream.h"
 
 namespace outrigger::net {
@@ -82,9 +83,7 @@ bool is_stale(const sockaddr_un& name) {
 }
 
 Result<int> listen_unix(const Address& address) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  std::memcpy(name.sun_path, address.path.data(), address.path.size());
+  const sockaddr_un name = unix_name(address.path);
   int fd = -1;
   int error = 0;
   for (int attempt = 0; attempt < 2 && fd < 0; ++attempt) {

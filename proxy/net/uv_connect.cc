@@ -2,18 +2,16 @@
 // still has in hand when the time is up (a getaddrinfo cannot be interrupted) finishes on shared
 // state that nobody waits for any more.
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include "proxy/net/address.h"
+#include "proxy/net/socket_names.h"
 #include "proxy/net/uv_stream.h"
 
 namespace outrigger::net {
@@ -21,14 +19,6 @@ namespace outrigger::net {
 namespace {
 
 constexpr int64_t kBacklogPauseMs = 5;
-
-sockaddr_un unix_name(const std::string& path) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  OUTRIGGER_ASSERT(path.size() < sizeof name.sun_path);
-  std::memcpy(name.sun_path, path.data(), path.size());
-  return name;
-}
 
 struct Step {
   explicit Step(Loop& loop) : status(loop) {}
@@ -144,12 +134,11 @@ class Dialer {
   Task<Result<std::unique_ptr<Stream>>> connect_unix() {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) co_return tl::unexpected<Error>(error_of(-errno, "open socket"));
-    const std::string own_name = new_name();
-    const sockaddr_un own = unix_name(own_name);
-    if (const int reason = own_name.empty() ? 0 : bind_unix(fd, own); reason != 0) {
-      const Error error = uv_error(reason, "name socket", own_name);
+    Result<std::string> own_name;  // empty: none is asked for
+    if (!socket_dir_.empty()) own_name = take_name(fd, socket_dir_);
+    if (!own_name) {
       ::close(fd);
-      co_return tl::unexpected<Error>(error);
+      co_return tl::unexpected<Error>(own_name.error());
     }
     const sockaddr_un theirs = unix_name(address_.path);
     int status = try_unix(fd, theirs);
@@ -157,22 +146,12 @@ class Dialer {
       co_await timer_.sleep_ms(kBacklogPauseMs);
       status = try_unix(fd, theirs);
     }
-    if (!own_name.empty()) ::unlink(own_name.c_str());
+    if (!own_name->empty()) ::unlink(own_name->c_str());
     if (status < 0) {
       ::close(fd);
       co_return tl::unexpected<Error>(error_of(status, "connect"));
     }
     co_return UvStream::adopt(loop_, fd, true, address_.text());
-  }
-
-  // A folder that somebody tidied away comes back.
-  int bind_unix(int fd, const sockaddr_un& name) const {
-    const auto bound = [&] {
-      return ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
-    };
-    if (bound()) return 0;
-    if (errno != ENOENT || ::mkdir(socket_dir_.c_str(), 0700) != 0) return -errno;
-    return bound() ? 0 : -errno;
   }
 
   static int try_unix(int fd, const sockaddr_un& name) {
@@ -197,14 +176,6 @@ class Dialer {
       co_return tl::unexpected<Error>(error_of(status, "connect"));
     }
     co_return std::make_unique<UvStream>(core, address_.text());
-  }
-
-  // No name is ever used again: what a connection of it left running can be told by it.
-  std::string new_name() {
-    if (socket_dir_.empty()) return {};
-    std::random_device source;
-    const uint64_t id = static_cast<uint64_t>(source()) << 32 | source();
-    return socket_dir_ + "/" + std::to_string(id);
   }
 
   Loop& loop_;

@@ -1,14 +1,13 @@
-#include "proxy/backend.h"
+#include "proxy/net/socket_names.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
-namespace outrigger {
+namespace outrigger::net {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,11 +25,9 @@ class SocketDirTest : public ::testing::Test {
   }
 
   static void leave_socket(const std::string& path) {
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    path.copy(name.sun_path, sizeof name.sun_path - 1);
+    const sockaddr_un name = unix_name(path);
     const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-    ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+    ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
     ::close(fd);
   }
 
@@ -63,4 +60,4 @@ TEST_F(SocketDirTest, WhatTheSystemOrMongodCannotNameIsRefusedWithAWayOut) {
 }
 
 }  // namespace
-}  // namespace outrigger
+}  // namespace outrigger::net
