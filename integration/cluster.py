@@ -17,9 +17,9 @@ class Site:
     def __init__(self, directory, name, settings, **mongod):
         self.name = name
         self.mongod = RealMongod(directory / "mongod", **mongod)
+        if self.mongod.socket_dir:  # names of sockets in it must be short, too
+            settings = merged(settings or {}, {"data_dir": str(self.mongod.socket_dir / "state")})
         self.sidecar = Sidecar(directory / "sidecar", name, self.mongod.store_uri(), settings)
-        if self.mongod.socket_dir:
-            self.sidecar.move_data_dir(self.mongod.socket_dir / "state")
         self._clients = []
         self._client = None
         self._direct = None

@@ -43,28 +43,23 @@ class Sidecar:
         self.proxy_port = free_port()
         self.peer_port = free_port()
         self.admin_port = free_port()
-        self.data_dir = self.directory / "state"
         self.config_path = self.directory / "outrigger.yaml"
         self.settings = merged({
             "site": site,
-            "data_dir": str(self.data_dir),
+            "data_dir": str(self.directory / "state"),
             "store": {"uri": store_uri},
             "proxy": {"listen": f"127.0.0.1:{self.proxy_port}"},
             "peers": {"listen": f"127.0.0.1:{self.peer_port}"},
             "admin": {"listen": f"127.0.0.1:{self.admin_port}"},
             "log": {"level": "debug"},
         }, settings or {})
+        self.data_dir = Path(self.settings["data_dir"])
         self.process = Process([program(), "--config", self.config_path],
                                self.directory / "outrigger.log")
 
     def write_settings(self, changes=None):
         self.settings = merged(self.settings, changes or {})
         self.config_path.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-
-    def move_data_dir(self, path):
-        """Before it has run."""
-        self.data_dir = Path(path)
-        self.write_settings({"data_dir": str(path)})
 
     def check(self):
         """`outrigger --check`: (exit code, everything it printed)."""
