@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "integration/mongo_store_fixture.h"
 #include "integration/raw_client.h"
 #include "replication/store/store_contract.h"
@@ -15,6 +17,16 @@ using bson::make_int32;
 using bson::Writer;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
+
+Timestamp operation_time(const std::string& reply_json) {
+  Timestamp out;
+  const size_t at = reply_json.find("operationTime");
+  EXPECT_NE(at, std::string::npos) << reply_json;
+  const char* kForm = "operationTime\" : { \"$timestamp\" : { \"t\" : %u, \"i\" : %u";
+  EXPECT_EQ(std::sscanf(reply_json.c_str() + at, kForm, &out.seconds, &out.increment), 2)
+      << reply_json;
+  return out;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Real, StoreContract,
@@ -96,6 +108,18 @@ TEST_F(MongoStoreTest, ItsOwnWritesAreFoundInTheOplog) {
     EXPECT_EQ(w.stmt_ids, std::vector<int32_t>{0});
     EXPECT_GT(w.txn_number, 0);
     EXPECT_FALSE(w.transaction);
+  }
+}
+
+TEST_F(MongoStoreTest, WaitsUntilWhatTheAppWasAnsweredIsJournaled) {
+  run(R"({"create": "c"})");
+  for (int32_t i = 0; i < 20; ++i) {
+    const auto answer = mongod_->command(
+        db_, R"({"insert": "c", "documents": [{"a": 1}], "writeConcern": {"w": 1}})");
+    ASSERT_TRUE(answer) << answer.error().message();
+    const Timestamp written = operation_time(*answer);
+    ASSERT_TRUE(store_->wait_journaled());
+    EXPECT_GE(store_->last_oplog_time().value(), written);  // the majority point
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 #include <set>
 
 #include "replication/replica_impl.h"
@@ -65,19 +64,6 @@ Status Recovery::fence(const std::vector<Prepare>& prepares) {
   const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
   const std::vector<std::string> client_list(clients.begin(), clients.end());
   return store_.fence(lsid_list, client_list, options_.fence_timeout);
-}
-
-Status Recovery::wait_for_journal(Store& store, const std::string& ns) {
-  // Nobody's _id: changes nothing, and is answered once the journal holds everything before it.
-  std::random_device source;
-  std::string id;
-  while (id.size() < 12) id.push_back(static_cast<char>(source()));
-  StoreWrite nothing;
-  nothing.ns = ns;
-  nothing.id = bson::OwnedValue(bson::Type::kObjectId, id);
-  nothing.kind = StoreWrite::Kind::kRemove;
-  auto done = store.apply(std::span(&nothing, 1));
-  return done ? Status() : tl::unexpected(done.error());
 }
 
 Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
@@ -178,8 +164,9 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   for (const Prepare& prepare : *prepares) {
     if (has_session(prepare)) lsids.insert(lsid_of(prepare));
   }
-  if (!prepares->empty() && !prepares->front().documents.empty()) {
-    Status journaled = wait_for_journal(store_, prepares->front().documents.front().ns);
+  // A record of what a crash of mongod takes back would be a lie.
+  if (!prepares->empty()) {
+    Status journaled = store_.wait_journaled();
     if (!journaled) return tl::unexpected(journaled.error());
   }
   auto entries = oplog(store_, std::vector<std::string>(lsids.begin(), lsids.end()));
@@ -244,9 +231,8 @@ Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
   if (Status fenced = store.fence(lsid_list, clients, options_.fence_timeout); !fenced) {
     return tl::unexpected(fenced.error());
   }
-  if (!prepare->documents.empty()) {
-    Status journaled = wait_for_journal(store, prepare->documents.front().ns);
-    if (!journaled) return tl::unexpected(journaled.error());
+  if (Status journaled = store.wait_journaled(); !journaled) {
+    return tl::unexpected(journaled.error());
   }
   auto entries = oplog(store, lsid_list);
   if (!entries) return tl::unexpected(entries.error());

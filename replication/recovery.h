@@ -81,9 +81,6 @@ class Recovery {
  private:
   [[nodiscard]] Status fence(const std::vector<Prepare>& prepares);
   [[nodiscard]] Result<std::vector<Prepare>> open_prepares() const;
-  // Returns when all the store has shown so far is in its journal: a record of what a crash of
-  // mongod takes back would be a lie. `ns`: of a collection the sidecar may write.
-  [[nodiscard]] static Status wait_for_journal(Store& store, const std::string& ns);
   // A prepare as it has to be judged: without the statements that have a record already. Such a
   // prepare is of a driver's retry, which mongod did not run again.
   [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;

@@ -173,6 +173,15 @@ WriteOutcome MemoryStore::update(const StoreWrite& write, std::string& document)
   return {};
 }
 
+Status MemoryStore::wait_journaled() {
+  const std::lock_guard lock(mutex_);
+  const std::string step = "wait for the journal";
+  if (auto ok = admit(step); !ok) return ok;
+  if (!crash_after_ || (*crash_after_)-- > 0) return {};
+  crash_after_.reset();
+  return fail(ErrorCode::kUnavailable, step, "memory store", "told to crash");
+}
+
 std::vector<std::string> MemoryStore::own_sessions() const {
   const std::lock_guard lock(mutex_);
   if (info_.kind == StoreKind::kStandalone || applies_ == 0) return {};

@@ -26,6 +26,7 @@ class MemoryStore final : public Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
       std::span<const StoreWrite> writes) override;
+  [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
       const NamespaceFilter& filter) override;
@@ -52,7 +53,8 @@ class MemoryStore final : public Store {
   void allow(const std::string& ns, const bson::OwnedValue& id);
   // The next `calls` calls (not counting own_sessions) fail and do nothing.
   void fail_next(size_t calls, ErrorCode code = ErrorCode::kUnavailable);
-  // The next apply() does this many of its writes, then fails with kUnavailable.
+  // The next apply() does this many of its writes, then fails with kUnavailable. For this
+  // wait_journaled() is an apply() of one write.
   void crash_after(size_t writes);
 
   // ---- what there is

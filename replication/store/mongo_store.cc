@@ -16,6 +16,8 @@ using mongo::sub;
 using mongo::text;
 using mongo::truthy;
 
+// Never made: a delete there finds nothing.
+constexpr const char* kNobodysDatabase = "outrigger";
 constexpr auto kRetryPause = std::chrono::milliseconds(100);
 
 size_t count_elements(const bson::Document& of) {
@@ -162,6 +164,32 @@ Result<std::vector<std::optional<std::string>>> MongoStore::read(
                                 });
   if (!done) return tl::unexpected<Error>(done.error());
   return found;
+}
+
+Status MongoStore::wait_journaled() {
+  const std::string step = "wait for the journal";
+  auto of_kind = kind();
+  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
+  // A write that changes nothing is answered, as its concern asks, when all before it is there.
+  bson::Writer nothing;
+  nothing.string("delete", "nothing").open_array("deletes").open_document("0");
+  nothing.open_document("q").int32("_id", 0).close().int32("limit", 1).close().close();
+  nothing.open_document("writeConcern");
+  if (*of_kind == StoreKind::kStandalone) {
+    nothing.int32("w", 1);
+  } else {
+    nothing.string("w", "majority");
+  }
+  nothing.boolean("j", true).close();
+  auto reply = client_->must(kNobodysDatabase, nothing.finish(), step);
+  if (!reply) return tl::unexpected<Error>(reply.error());
+  for (const char* trouble : {"writeConcernError", "writeErrors"}) {
+    if (!reply->document().has(trouble)) continue;
+    client_->drop();
+    return fail(ErrorCode::kUnavailable, step, client_->name(), to_json(reply->document()),
+                "it is tried again");
+  }
+  return {};
 }
 
 std::vector<std::string> MongoStore::own_sessions() const { return own_sessions_; }

@@ -31,6 +31,7 @@ class MongoStore final : public Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
       std::span<const StoreWrite> writes) override;
+  [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
 
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(

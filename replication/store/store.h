@@ -145,6 +145,9 @@ class Store {
   // not is_dotted_path() fails the whole call with kInvalidArgument before anything is sent.
   [[nodiscard]] virtual Result<std::vector<WriteOutcome>> apply(
       std::span<const StoreWrite> writes) = 0;
+  // Returns when the journal holds everything the store had answered before this call; on a set it
+  // is majority-committed then.
+  [[nodiscard]] virtual Status wait_journaled() = 0;
   // The lsid.id (16 bytes each) under which apply() has written so far: oplog entries under these
   // are our own. Empty on a standalone.
   [[nodiscard]] virtual std::vector<std::string> own_sessions() const = 0;

@@ -269,6 +269,14 @@ TEST_P(StoreContract, DescribesACollection) {
   EXPECT_EQ(info->uuid.size(), 16u);
 }
 
+TEST_P(StoreContract, WaitsForTheJournalAndLeavesNothingBehind) {
+  given(doc(1, 1));
+  EXPECT_TRUE(store_->wait_journaled());
+  const auto found = store_->replicated_namespaces([](std::string_view) { return true; });
+  ASSERT_TRUE(found);
+  for (const NamespaceCount& each : *found) EXPECT_FALSE(each.ns.starts_with("outrigger."));
+}
+
 TEST_P(StoreContract, FencesAQuietStoreAtOnce) {
   const std::string lsid(16, 'l');
   EXPECT_TRUE(store_->fence(std::vector{lsid}, std::vector<std::string>{"192.0.2.1:5"}, kTimeout));
