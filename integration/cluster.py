@@ -71,12 +71,12 @@ class Cluster:
     """sites: their names. links: pairs of names that can dial each other (all by default)."""
 
     def __init__(self, directory, sites=("oslo", "paris"), links=None, replica_set=True, auth=False,
-                 tls=False, settings=None, unix_socket=False):
+                 tls=False, settings=None, unix_socket=False, parameters=None):
         self.directory = Path(directory)
         self.names = list(sites)
         pairs = links if links is not None else [(a, b) for a in sites for b in sites if a < b]
         self.sites = {name: Site(self.directory / name, name, settings, replica_set=replica_set,
-                                 auth=auth, unix_socket=unix_socket)
+                                 auth=auth, unix_socket=unix_socket, parameters=parameters)
                       for name in self.names}
         # (a, b) is the line on which a dials b.
         self.lines = {}

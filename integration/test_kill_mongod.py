@@ -29,14 +29,16 @@ def kill_mongods(sites, chance, times, with_sidecar):
         site.sidecar.wait_ready()
 
 
-def run_kills(make_cluster, replica_set, times, with_sidecar, victims=("oslo", "paris")):
+def run_kills(make_cluster, replica_set, times, with_sidecar, victims=("oslo", "paris"),
+              threads=2):
     seed = int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
     cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
-    with Oracle(cluster, seed, threads=2) as oracle:
+    with Oracle(cluster, seed, threads=threads) as oracle:
         kill_mongods([cluster.sites[name] for name in victims], random.Random(seed), times,
                      with_sidecar)
     oracle.check_all()
     assert oracle.acknowledged["increment"] and oracle.acknowledged["insert"]
+    return cluster
 
 
 @FORMS
@@ -47,6 +49,12 @@ def test_acknowledged_writes_outlive_a_killed_mongod(make_cluster, replica_set):
 @FORMS
 def test_acknowledged_writes_outlive_a_mongod_killed_with_its_sidecar(make_cluster, replica_set):
     run_kills(make_cluster, replica_set, 2, with_sidecar=True)
+
+
+def test_writes_that_shared_one_wait_for_the_journal_outlive_a_killed_mongod(make_cluster):
+    cluster = run_kills(make_cluster, True, 3, with_sidecar=False, threads=8)
+    waits = cluster.oslo.sidecar.metric("journal_batch_count")
+    assert cluster.oslo.sidecar.metric("journal_batch_sum") > waits > 10
 
 
 @pytest.mark.long

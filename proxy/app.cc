@@ -191,6 +191,18 @@ Status App::recover(Store& store) {
   return {};
 }
 
+std::unique_ptr<JournalWaits> App::make_journal_waits() {
+  JournalWaits::WhenJournaled when_journaled = [worker = worker_.get()](auto done) {
+    worker->post([done = std::move(done)](Store& store) { done(store.wait_journaled()); });
+  };
+  auto& batch = metrics_.histogram(
+      "journal_batch", "writes served by one wait for mongod's journal", Metrics::count_bounds());
+  JournalWaits::Served served = [&batch](size_t writes) {
+    batch.Observe(static_cast<double>(writes));
+  };
+  return std::make_unique<JournalWaits>(loop_, std::move(when_journaled), std::move(served));
+}
+
 Status App::open_doors() {
   facts_ = std::make_unique<Facts>(*worker_, clock_);
   proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
@@ -204,10 +216,11 @@ Status App::open_doors() {
         return replica->write(std::move(staged));
       });
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
+  journal_waits_ = make_journal_waits();
   context_ = std::make_unique<ProxyContext>(ProxyContext{
-      loop_, policy_, *replica_, *turn_appends_, *durable_waits_, locks_, *facts_, *worker_, clock_,
-      *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_, socket_dir_, is_set,
-      is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
+      loop_, policy_, *replica_, *turn_appends_, *durable_waits_, *journal_waits_, locks_, *facts_,
+      *worker_, clock_, *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_,
+      socket_dir_, is_set, is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
       [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
                  const std::string& address) -> Status {
         const auto how = recovery->settle_in_doubt(write, lsid, address, store);

@@ -46,6 +46,7 @@ class App {
   [[nodiscard]] Status recover(Store& store);  // on the store worker
   [[nodiscard]] Status wait_for_store(Store& store);
   [[nodiscard]] Status check_store(Store& store);
+  [[nodiscard]] std::unique_ptr<JournalWaits> make_journal_waits();
   [[nodiscard]] Status open_doors();
   net::Task<void> stop();
   void on_signal(int signal);
@@ -77,6 +78,7 @@ class App {
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
   std::unique_ptr<TurnAppends> turn_appends_;
   std::unique_ptr<DurableWaits> durable_waits_;
+  std::unique_ptr<JournalWaits> journal_waits_;
   std::unique_ptr<ProxyContext> context_;
   std::unique_ptr<ReplicaExchange> exchange_;
   std::unique_ptr<PeerManager> peers_;

@@ -26,8 +26,8 @@ tl::unexpected<Error> gone(const std::string& address) {
 
 }  // namespace
 
-Backend::Backend(std::unique_ptr<net::Stream> stream)
-    : stream_(std::move(stream)), lsid_(random_uuid()) {}
+Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us)
+    : stream_(std::move(stream)), opened_us_(opened_us), lsid_(random_uuid()) {}
 
 std::string Backend::lsid_text() const {
   return std::string(reinterpret_cast<const char*>(lsid_.data()), lsid_.size());
@@ -38,7 +38,7 @@ net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop, std::
   Result<std::unique_ptr<net::Stream>> stream =
       co_await net::connect(loop, std::move(address), kDialTimeoutMs, std::move(socket_dir));
   if (!stream) co_return tl::unexpected(stream.error());
-  co_return std::make_unique<Backend>(std::move(*stream));
+  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us());
 }
 
 net::Task<Status> Backend::send(std::span<const std::string_view> messages) {

@@ -18,10 +18,12 @@ class Backend {
   static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop, std::string address,
                                                           std::string socket_dir);
 
-  explicit Backend(std::unique_ptr<net::Stream> stream);
+  // `opened_us`: a time of the loop's clock at which `stream` was open.
+  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us);
 
   [[nodiscard]] net::Stream& stream() { return *stream_; }
   void close() { stream_->close(); }
+  [[nodiscard]] uint64_t opened_us() const { return opened_us_; }
   [[nodiscard]] bool is_open() const { return stream_->is_open(); }
 
   // Sends whole messages, one after the other.
@@ -43,6 +45,7 @@ class Backend {
 
  private:
   std::unique_ptr<net::Stream> stream_;
+  uint64_t opened_us_;
   wire::Framer framer_;
   std::array<uint8_t, 16> lsid_{};
   int64_t txn_number_ = 0;

@@ -11,6 +11,7 @@
 #include "config/settings.h"
 #include "proxy/durable_waits.h"
 #include "proxy/facts.h"
+#include "proxy/journal_waits.h"
 #include "proxy/net/loop.h"
 #include "proxy/store_worker.h"
 #include "proxy/turn_appends.h"
@@ -41,6 +42,7 @@ struct ProxyContext {
   Replica& replica;
   TurnAppends& appends;
   DurableWaits& durable_waits;
+  JournalWaits& journal_waits;
   LockTable& locks;
   Facts& facts;
   StoreWorker& store;

@@ -121,5 +121,54 @@ TEST(Runs, TheDocumentsOfOneStatementStopAtTheFirstError) {
   EXPECT_FALSE(read->body.has("ordered"));
 }
 
+TEST(Runs, OneThatLeadsWaitsForAllAndThoseThatFollowAreAnsweredAtOnce) {
+  const auto sent =
+      send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))}, [](Writer& w) {
+        w.open_document("writeConcern").string("w", "majority").boolean("j", false).close();
+      });
+  const auto concern = [&](RunConcern asked) {
+    auto run = run_of(sent->command);
+    run.concern = asked;
+    const std::string message = build_run_message(run, {}, 1);
+    return bson::to_json(wire::parse_op_msg(message)->body.find("writeConcern")->as_document());
+  };
+  EXPECT_EQ(concern(RunConcern::kAtOnce), R"({"w": 1})");
+  EXPECT_EQ(concern(RunConcern::kForOthers), R"({"w": "majority", "j": true})");
+  EXPECT_EQ(concern(RunConcern::kOwn), R"({"w": "majority", "j": true})");
+}
+
+TEST(Runs, AWaitIsSharedUnlessTheConcernSaysMore) {
+  const auto may_share = [](const testing::Fill& extra) {
+    return may_share_wait(send(CommandKind::kInsert, {by_id(1)}, extra)->command);
+  };
+  const auto concern = [&](const testing::Fill& fill) {
+    return may_share([&](Writer& w) {
+      w.open_document("writeConcern");
+      fill(w);
+      w.close();
+    });
+  };
+  EXPECT_TRUE(may_share([](Writer&) {}));
+  EXPECT_TRUE(concern([](Writer&) {}));
+  EXPECT_TRUE(concern([](Writer& w) { w.int32("w", 0); }));
+  EXPECT_TRUE(concern([](Writer& w) { w.real("w", 1).boolean("j", true); }));
+  EXPECT_TRUE(concern([](Writer& w) { w.string("w", "majority"); }));
+  EXPECT_FALSE(concern([](Writer& w) { w.int32("w", 2); }));
+  EXPECT_FALSE(concern([](Writer& w) { w.string("w", "two sites"); }));
+  EXPECT_FALSE(concern([](Writer& w) { w.string("w", "majority").int32("wtimeout", 10); }));
+}
+
+TEST(Runs, AFindAndModifyNamesNoOptimeAndSharesNothing) {
+  const std::string body = doc([](Writer& w) {
+    w.string("findAndModify", "items").document("query", Document(by_id(1)));
+    w.document("update", Document(op("$set", "a", 1))).string("$db", "shop");
+  });
+  const std::string message = wire::build_op_msg(1, 0, 0, Document(body));
+  const auto parsed = wire::parse_op_msg(message);
+  const auto command = parse_write(*parsed, CommandKind::kFindAndModify);
+  ASSERT_TRUE(command);
+  EXPECT_FALSE(may_share_wait(*command));
+}
+
 }  // namespace
 }  // namespace outrigger

@@ -71,8 +71,12 @@ class Capture {
   net::Task<End> execute_locked(Run& run, ReplyBuilder& reply);
   [[nodiscard]] RunSession session_for(const Run& run);
   [[nodiscard]] Unsynced unsynced(const Run& run) const;
-  net::Task<Result<LocalWrite>> begin(Run& run, const RunSession& session);
-  net::Task<Executed> exchange(Run& run, const RunSession& session);
+  net::Task<Result<LocalWrite>> begin(Run& run, const RunSession& session,
+                                      JournalWaits::Write& journal);
+  net::Task<Executed> exchange(Run& run, const RunSession& session, JournalWaits::Write& journal);
+  [[nodiscard]] JournalWaits::Shot share_answer(const Run& run, const std::string& message,
+                                                JournalWaits::Write& journal) const;
+  net::Task<bool> is_journaled(JournalWaits::Shot shot);
   net::Task<Result<Images>> read_images(const Run& run, std::vector<const RunItem*> items);
   net::Task<bool> read_upserted(const Run& run, const RunReply& reply, Executed& executed);
   net::Task<End> settle(Run& run, const RunSession& session, const LocalWrite& write,

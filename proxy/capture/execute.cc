@@ -131,7 +131,8 @@ Unsynced Capture::unsynced(const Run& run) const {
   return most;
 }
 
-net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session) {
+net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session,
+                                             JournalWaits::Write& journal) {
   for (RunItem& item : run.items) {
     if (!item.shape || item.needs_before) continue;
     for (const UpdateShape::Operation& op : item.shape->operations) {
@@ -156,6 +157,7 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
   const bool at_once = unsynced(run) == Unsynced::kByLooking;
   durable_ = context_.durable_waits.join(at_once);
   if (at_once) {
+    journal.leave_turn();
     const std::shared_ptr<net::OneShot<Status>> durable = std::move(durable_);
     const Status synced = co_await durable->wait();
     if (!synced) co_return tl::unexpected(synced.error());
@@ -166,14 +168,17 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
 net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   const int64_t started_us = context_.clock.monotonic_us();
   const RunSession session = session_for(run);
-  const Result<LocalWrite> write = co_await begin(run, session);
+  // Only a set's replies name the optimes this goes by.
+  JournalWaits::Write journal(context_.journal_waits,
+                              context_.retryable && may_share_wait(*command_));
+  const Result<LocalWrite> write = co_await begin(run, session, journal);
   if (!write) {
     context_.metrics.refused_unavailable.Increment();
     reply.fail(wire::overloaded_body(write.error().message()));
     co_return End::kDone;
   }
   const int64_t sent_us = context_.clock.monotonic_us();
-  Executed executed = co_await exchange(run, session);
+  Executed executed = co_await exchange(run, session, journal);
   if (!executed.broken) context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
   End end = End::kBroken;
   if (!executed.broken) end = co_await settle(run, session, *write, executed, reply);
@@ -183,13 +188,18 @@ net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   co_return end;
 }
 
-net::Task<Capture::Executed> Capture::exchange(Run& run, const RunSession& session) {
+net::Task<Capture::Executed> Capture::exchange(Run& run, const RunSession& session,
+                                               JournalWaits::Write& journal) {
   Executed out;
+  const JournalWaits::Role role = journal.send();
+  if (role == JournalWaits::Role::kFollows) run.concern = RunConcern::kAtOnce;
+  if (role == JournalWaits::Role::kLeads) run.concern = RunConcern::kForOthers;
   const std::vector<const RunItem*> before = items_needing(run, &RunItem::needs_before);
   const std::vector<const RunItem*> after = items_needing(run, &RunItem::needs_after);
   // The bytes that came can go on as they are when mongod can count their statements by itself and
   // they carry the session they are prepared under.
-  const bool as_it_came = run.verbatim && (!session.own || session.as_it_came);
+  const bool as_it_came =
+      run.verbatim && run.concern == RunConcern::kOwn && (!session.own || session.as_it_came);
   std::string first;
   std::string command;
   std::vector<std::string_view> pieces;
@@ -215,11 +225,40 @@ net::Task<Capture::Executed> Capture::exchange(Run& run, const RunSession& sessi
     co_return out;
   }
   out.message = std::move(*reply);
-  if (after.empty()) co_return out;
-  Result<Images> images = co_await read_images(run, after);
-  out.broken = !images;
-  if (images) out.after = std::move(*images);
+  JournalWaits::Shot journaled = share_answer(run, out.message, journal);
+  if (!after.empty()) {
+    Result<Images> images = co_await read_images(run, after);
+    out.broken = !images;
+    if (images) out.after = std::move(*images);
+  }
+  if (!journaled || out.broken) co_return out;
+  const bool held = co_await is_journaled(std::move(journaled));
+  out.broken = !held;
   co_return out;
+}
+
+// What the answer means for those that share one wait for the journal. Gives what is still to be
+// waited for, if anything.
+JournalWaits::Shot Capture::share_answer(const Run& run, const std::string& message,
+                                         JournalWaits::Write& journal) const {
+  if (run.concern == RunConcern::kOwn) return nullptr;
+  const auto parsed = wire::parse_op_msg_trusted(message);
+  const Document body = parsed ? parsed->body : Document();
+  if (run.concern == RunConcern::kAtOnce) return journal.answered(optime_of(body));
+  if (met_its_concern(body)) journal.led(optime_of(body), backend_.opened_us());
+  return nullptr;
+}
+
+net::Task<bool> Capture::is_journaled(JournalWaits::Shot shot) {
+  const JournalWaits::Outcome outcome = co_await shot->wait();
+  if (outcome == JournalWaits::Outcome::kUnknown) co_return false;
+  if (outcome == JournalWaits::Outcome::kJournaled) co_return true;
+  bson::Writer ping;
+  ping.int32("ping", 1).string("$db", "admin");
+  std::string request =
+      wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(ping.finish()));
+  const Result<std::string> alive = co_await backend_.call(std::move(request));
+  co_return alive.has_value();
 }
 
 net::Task<Result<Images>> Capture::read_images(const Run& run, std::vector<const RunItem*> items) {

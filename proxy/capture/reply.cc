@@ -15,11 +15,15 @@ using bson::Value;
 
 bool is_time(std::string_view name) { return name == "$clusterTime" || name == "operationTime"; }
 
-// The concern a writeConcernError cites is the one we sent: with `j` as the app said it.
-std::string without_our_journal(const WriteCommand& command, const Document& error) {
+// The concern a writeConcernError cites is the one we sent: with `w` and `j` as the app said them.
+std::string citing_the_apps_concern(const WriteCommand& command, const Document& error) {
   const auto asked = command.body.find("writeConcern");
+  std::optional<Value> w;
   std::optional<Value> j;
-  if (asked && asked->type == Type::kDocument) j = asked->as_document().find("j");
+  if (asked && asked->type == Type::kDocument) {
+    w = asked->as_document().find("w");
+    j = asked->as_document().find("j");
+  }
   bson::Writer out;
   for (const Element& field : error) {
     const auto cited = field.name == "errInfo" && field.value.type == Type::kDocument
@@ -37,8 +41,13 @@ std::string without_our_journal(const WriteCommand& command, const Document& err
       }
       out.open_document("writeConcern");
       for (const Element& part : cited->as_document()) {
-        if (part.name != "j") out.element(part);
-        if (part.name == "j" && j) out.value("j", *j);
+        if (part.name == "w" && w) {
+          out.value("w", *w);
+        } else if (part.name != "j") {
+          out.element(part);
+        } else if (j) {
+          out.value("j", *j);
+        }
       }
       out.close();
     }
@@ -71,7 +80,7 @@ std::string with_times(const std::string& body, const Document& from) {
 }
 
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
-  if (reply.concern_error) concern_error_ = without_our_journal(command_, *reply.concern_error);
+  if (reply.concern_error) concern_error_ = citing_the_apps_concern(command_, *reply.concern_error);
   if (!reply.ok) {
     failure_ = std::string(reply.body.bytes());
     return;

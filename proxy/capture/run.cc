@@ -49,6 +49,14 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
 // that mongod answers before it is journaled can be lost by mongod's crash after its record has
 // reached the peers: it is made to wait for the journal.
 void write_concern(bson::Writer& out, const Run& run) {
+  if (run.concern == RunConcern::kAtOnce) {
+    out.open_document("writeConcern").int32("w", 1).close();
+    return;
+  }
+  if (run.concern == RunConcern::kForOthers) {
+    out.open_document("writeConcern").string("w", "majority").boolean("j", true).close();
+    return;
+  }
   const auto concern = run.command->body.find("writeConcern");
   if (waits_for_journal(*run.command, run.default_journals)) {
     if (concern) out.value("writeConcern", *concern);
@@ -151,6 +159,22 @@ bool waits_for_journal(const WriteCommand& command, bool default_journals) {
   const auto j = concern->as_document().find("j");
   if (j) return j->truthy();
   return w && w->type == Type::kString && w->as_string() == "majority";
+}
+
+bool may_share_wait(const WriteCommand& command) {
+  if (command.kind == CommandKind::kFindAndModify) return false;
+  const auto concern = command.body.find("writeConcern");
+  if (!concern) return true;
+  if (concern->type != Type::kDocument) return false;
+  for (const Element& field : concern->as_document()) {
+    if (field.name == "j") continue;
+    if (field.name != "w") return false;
+    const bool majority =
+        field.value.type == Type::kString && field.value.as_string() == "majority";
+    const auto members = field.value.to_int64();
+    if (!majority && members != 0 && members != 1) return false;
+  }
+  return true;
 }
 
 std::string build_run_message(const Run& run, const RunSession& session, int32_t request_id) {

@@ -13,6 +13,7 @@
 #include "proxy/capture/update_shape.h"
 #include "replication/change.h"
 #include "replication/prepare.h"
+#include "replication/store/store.h"
 
 namespace outrigger {
 
@@ -45,9 +46,17 @@ struct RunSession {
   bool as_it_came = false;            // own, but without a number, under the lsid the app sent
 };
 
+// What the run asks of mongod: when to answer. All are journaled before the app hears of it.
+enum class RunConcern : uint8_t {
+  kOwn,        // as the app asks, and no earlier than it is journaled
+  kAtOnce,     // w: 1; somebody else waits for the journal
+  kForOthers,  // majority and journaled, so that others need not wait
+};
+
 struct Run {
   const WriteCommand* command = nullptr;
   std::vector<RunItem> items;
+  RunConcern concern = RunConcern::kOwn;
   bool default_journals = false;  // the store's default write concern waits for the journal
   bool verbatim = false;          // the app's message says exactly this run
   bool probe = false;  // cannot match: sent for the store's own judgement, flags as the app's
@@ -61,6 +70,10 @@ struct Run {
 // Does mongod answer this only once it is journaled? `default_journals`: it does so when the app
 // asks for no write concern (5.0 and later on a replica set: majority).
 [[nodiscard]] bool waits_for_journal(const WriteCommand& command, bool default_journals);
+
+// May the wait for the journal be another write's, or another's this one's? Not when the write
+// concern says more than that, and not when the reply names no optime.
+[[nodiscard]] bool may_share_wait(const WriteCommand& command);
 
 // The run as an OP_MSG. `request_id` becomes the message's id.
 [[nodiscard]] std::string build_run_message(const Run& run, const RunSession& session,
@@ -97,6 +110,13 @@ struct RunReply {
   std::vector<int32_t> retried;  // stmtIds mongod had executed before
   std::optional<bson::Document> concern_error;
 };
+
+// The optime an insert, update or delete was answered with on a replica set: of its last write, or,
+// if it wrote nothing, of the last one before it. Zero: the reply names none. operationTime does
+// not do: of a command that wrote nothing it is of later writes too, which it did not wait for.
+[[nodiscard]] Timestamp optime_of(const bson::Document& reply);
+// Whether a reply without any error shows that its concern was met.
+[[nodiscard]] bool met_its_concern(const bson::Document& reply);
 [[nodiscard]] RunReply read_run_reply(CommandKind kind, const bson::Document& body);
 
 // Documents by canonical _id.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/capture/run.h"
+#include "replication/bson/layout.h"
 
 namespace outrigger {
 namespace {
@@ -184,6 +185,20 @@ RunReply read_run_reply(CommandKind kind, const Document& body) {
     }
   }
   return out;
+}
+
+Timestamp optime_of(const Document& reply) {
+  const auto optime = reply.find("opTime");
+  if (!optime || optime->type != Type::kDocument) return {};
+  const auto ts = optime->as_document().find("ts");
+  if (!ts || ts->type != Type::kTimestamp) return {};
+  return {bson::internal::load<uint32_t>(ts->bytes.data() + 4),
+          bson::internal::load<uint32_t>(ts->bytes.data())};
+}
+
+bool met_its_concern(const Document& reply) {
+  const auto ok = reply.find("ok");
+  return ok && ok->truthy() && !reply.has("writeErrors") && !reply.has("writeConcernError");
 }
 
 bool must_look_again(const Run& run, const RunReply& reply) {

@@ -1,0 +1,72 @@
+"""Writes that go out together share one wait for mongod's journal: nobody is answered before it."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pymongo
+import pytest
+
+from waiting import wait_until
+
+WRITERS = 12
+
+
+@pytest.fixture
+def site(make_cluster):
+    """A site whose mongod can be told to leave its journal alone."""
+    cluster = make_cluster(sites=("oslo",), parameters={"enableTestCommands": 1}).start()
+    return cluster.oslo
+
+
+def hold_journal(site, hold):
+    site.mongod.client().admin.command(
+        "configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="alwaysOn" if hold else "off")
+
+
+def write_at_once(site, pool, write):
+    """`write(collection, n)` by every writer, all read by the sidecar in one turn of its loop."""
+    clients = [pymongo.MongoClient(site.uri(), retryWrites=False) for _ in range(WRITERS)]
+    for client in clients:
+        client.admin.command("ping")
+    site.sidecar.process.freeze()
+    writes = [pool.submit(write, client.shop.things, n) for n, client in enumerate(clients)]
+    wait_until(lambda: sum(f.running() for f in writes) == WRITERS, lambda: "all writing")
+    site.sidecar.process.thaw()
+    return writes
+
+
+@pytest.mark.parametrize("concern", ["majority", 1])
+def test_nobody_is_answered_before_the_journal_holds_the_write(site, concern):
+    things = site.mongod.client().shop.things
+    site.client().shop.things.insert_one({"_id": "first"})
+    hold_journal(site, True)
+
+    def insert(collection, n):
+        concerned = collection.with_options(write_concern=pymongo.WriteConcern(w=concern))
+        return concerned.insert_one({"_id": n})
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writes = write_at_once(site, pool, insert)
+        wait_until(lambda: things.count_documents({}) == WRITERS + 1, lambda: "all are there")
+        answered, _ = wait(writes, timeout=0.5)
+        hold_journal(site, False)
+        assert not answered
+        for write in writes:
+            write.result(timeout=30)
+    waits = site.sidecar.metric("journal_batch_count")
+    assert site.sidecar.metric("journal_batch_sum") > waits > 0
+
+
+def test_a_write_whose_mongod_dies_before_the_journal_holds_it_is_not_answered(site):
+    site.client().shop.things.insert_one({"_id": "first"})
+    hold_journal(site, True)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writes = write_at_once(site, pool, lambda things, n: things.insert_one({"_id": n}))
+        there = site.mongod.client().shop.things
+        wait_until(lambda: there.count_documents({}) == WRITERS + 1, lambda: "all are there")
+        site.mongod.kill()
+        site.mongod.start()
+        site.sidecar.wait_ready()
+        ended = [write.exception(timeout=30) for write in writes]
+    kept = {each["_id"] for each in site.client().shop.things.find()}
+    for n, error in enumerate(ended):
+        assert n in kept or isinstance(error, pymongo.errors.PyMongoError)
