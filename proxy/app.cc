@@ -95,9 +95,11 @@ Status App::open() {
     if (!made) return tl::unexpected(made.error());
     *store = std::move(*made);
   }
-  auto worker_store = MongoStore::open(settings_.store.uri);
-  if (!worker_store) return tl::unexpected(worker_store.error());
-  worker_ = std::make_unique<StoreWorker>(std::move(*worker_store), loop_);
+  for (auto* worker : {&worker_, &journal_worker_}) {
+    auto made = MongoStore::open(settings_.store.uri);
+    if (!made) return tl::unexpected(made.error());
+    *worker = std::make_unique<StoreWorker>(std::move(*made), loop_);
+  }
   auto admin = Admin::listen(settings_.admin.listen, admin_view(), log_);
   if (!admin) return tl::unexpected(admin.error());
   admin_ = std::move(*admin);
@@ -192,8 +194,15 @@ Status App::recover(Store& store) {
 }
 
 std::unique_ptr<JournalWaits> App::make_journal_waits() {
-  JournalWaits::WhenJournaled when_journaled = [worker = worker_.get()](auto done) {
-    worker->post([done = std::move(done)](Store& store) { done(store.wait_journaled()); });
+  JournalWaits::WhenJournaled when_journaled = [worker = journal_worker_.get()](auto done) {
+    worker->post([done = std::move(done)](Store& store) {
+      Status journaled = store.wait_journaled();
+      // That connection may have been cut while nobody used it.
+      if (!journaled && journaled.error().code == ErrorCode::kUnavailable) {
+        journaled = store.wait_journaled();
+      }
+      done(journaled);
+    });
   };
   auto& batch = metrics_.histogram(
       "journal_batch", "writes served by one wait for mongod's journal", Metrics::count_bounds());
@@ -300,6 +309,7 @@ net::Task<void> App::stop() {
   if (applier_) applier_->stop();
   co_await tasks_.until_empty();  // a start that still waits for the store sees stopping_
   worker_->stop();
+  journal_worker_->stop();
   admin_.reset();
   commit_->stop();
   server_.reset();

@@ -2,7 +2,8 @@
 // are listed in the order they are made; they die in the opposite one.
 //
 // Threads: the loop (sessions, peers), the commit thread (fsync), the store worker (blocking
-// questions), the applier (peers' records into the store), the admin's own.
+// questions), another for waits for mongod's journal, the applier (peers' records into the store),
+// the admin's own.
 #pragma once
 
 #include <atomic>
@@ -72,6 +73,7 @@ class App {
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<StoreWorker> worker_;
+  std::unique_ptr<StoreWorker> journal_worker_;  // waits, and keeps nobody else waiting
   std::unique_ptr<Store> recovery_store_;
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<Facts> facts_;

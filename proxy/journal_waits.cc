@@ -10,13 +10,15 @@ constexpr int64_t kWatchMs = 2;
 }  // namespace
 
 JournalWaits::Write::Write(JournalWaits& waits, bool may_share)
-    : waits_(waits), in_turn_(may_share) {
+    : waits_(waits), may_share_(may_share), in_turn_(may_share) {
   if (in_turn_) ++waits_.in_turn_;
 }
 
-JournalWaits::Write::~Write() {
+JournalWaits::Write::~Write() { end(); }
+
+void JournalWaits::Write::end() {
   leave_turn();
-  if (role_ == Role::kLeads) --waits_.leaders_;
+  if (std::exchange(role_, Role::kByItself) == Role::kLeads) --waits_.leaders_;
 }
 
 void JournalWaits::Write::leave_turn() {
@@ -27,11 +29,12 @@ void JournalWaits::Write::leave_turn() {
 JournalWaits::Role JournalWaits::Write::send() {
   OUTRIGGER_ASSERT(sent_us_ == 0);
   sent_us_ = waits_.loop_.now_us();
-  if (!in_turn_) return role_;
-  if (waits_.in_turn_ > 1) {
+  const bool last = !in_turn_ || waits_.in_turn_ == 1;
+  const bool wanted = !waits_.waiting_.empty() || (in_turn_ && waits_.followers_ > 0);
+  if (!last) {
     role_ = Role::kFollows;
     ++waits_.followers_;
-  } else if (waits_.followers_ > 0 || !waits_.waiting_.empty()) {
+  } else if (may_share_ && wanted) {
     role_ = Role::kLeads;
     ++waits_.leaders_;
   }

@@ -61,7 +61,7 @@ class JournalWaits {
     Write(const Write&) = delete;
     Write& operator=(const Write&) = delete;
 
-    // It will not be sent in this turn after all; it waits by itself then.
+    // It will not be sent in this turn after all, and so nobody's wait depends on it.
     void leave_turn();
     // It is sent now. Once.
     [[nodiscard]] Role send();
@@ -71,9 +71,12 @@ class JournalWaits {
     // A leader was answered without any error, so that all through optime `at` is journaled. Its
     // connection has been open since `opened_us` (of the loop's clock).
     void led(Timestamp at, uint64_t opened_us);
+    // It has its answer, or will have none: nobody is led by it any longer.
+    void end();
 
    private:
     JournalWaits& waits_;
+    const bool may_share_;
     bool in_turn_;  // entered, and not sent yet
     Role role_ = Role::kByItself;
     uint64_t sent_us_ = 0;

@@ -111,6 +111,17 @@ TEST_F(JournalWaitsTest, AWriteThatLeavesTheTurnIsNotWaitedFor) {
   EXPECT_EQ(writes_[1].send(), Role::kByItself);
 }
 
+TEST_F(JournalWaitsTest, AWriteThatLeftItsTurnLeadsThoseWhoWaitByThen) {
+  writes_.emplace_back(waits_, true);
+  writes_.emplace_back(waits_, true);
+  EXPECT_EQ(writes_[0].send(), Role::kFollows);
+  writes_[1].leave_turn();
+  answer(0, 10);
+  EXPECT_EQ(writes_[1].send(), Role::kLeads);
+  lead(1, 11);
+  EXPECT_EQ(told(0), Outcome::kJournaled);
+}
+
 TEST_F(JournalWaitsTest, AWriteThatMayNotShareTakesNoPart) {
   writes_.emplace_back(waits_, true);
   writes_.emplace_back(waits_, false);

@@ -151,8 +151,11 @@ TEST(Runs, AWaitIsSharedUnlessTheConcernSaysMore) {
   EXPECT_TRUE(may_share([](Writer&) {}));
   EXPECT_TRUE(concern([](Writer&) {}));
   EXPECT_TRUE(concern([](Writer& w) { w.int32("w", 0); }));
-  EXPECT_TRUE(concern([](Writer& w) { w.real("w", 1).boolean("j", true); }));
+  EXPECT_TRUE(concern([](Writer& w) { w.int64("w", 1).boolean("j", true); }));
   EXPECT_TRUE(concern([](Writer& w) { w.string("w", "majority"); }));
+  EXPECT_FALSE(may_share([](Writer& w) { w.int32("maxTimeMS", 10); }));
+  EXPECT_FALSE(concern([](Writer& w) { w.boolean("w", true); }));  // mongod refuses it
+  EXPECT_FALSE(concern([](Writer& w) { w.string("j", "yes"); }));  // this too
   EXPECT_FALSE(concern([](Writer& w) { w.int32("w", 2); }));
   EXPECT_FALSE(concern([](Writer& w) { w.string("w", "two sites"); }));
   EXPECT_FALSE(concern([](Writer& w) { w.string("w", "majority").int32("wtimeout", 10); }));

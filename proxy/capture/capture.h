@@ -74,15 +74,19 @@ class Capture {
   net::Task<Result<LocalWrite>> begin(Run& run, const RunSession& session,
                                       JournalWaits::Write& journal);
   net::Task<Executed> exchange(Run& run, const RunSession& session, JournalWaits::Write& journal);
-  [[nodiscard]] JournalWaits::Shot share_answer(const Run& run, const std::string& message,
-                                                JournalWaits::Write& journal) const;
-  net::Task<bool> is_journaled(JournalWaits::Shot shot);
   net::Task<Result<Images>> read_images(const Run& run, std::vector<const RunItem*> items);
   net::Task<bool> read_upserted(const Run& run, const RunReply& reply, Executed& executed);
   net::Task<End> settle(Run& run, const RunSession& session, const LocalWrite& write,
                         Executed& executed, ReplyBuilder& reply);
   net::Task<void> settle_in_doubt(LocalWrite write, RunSession session);
   void note_retried(Run& run, const RunReply& reply) const;
+
+  // journaled.cc: when the store's journal holds what a run did
+  [[nodiscard]] JournalWaits::Shot share_answer(const Run& run, const std::string& message,
+                                                JournalWaits::Write& journal) const;
+  net::Task<bool> is_journaled(JournalWaits::Shot shot);
+  net::Task<bool> wait_journaled();
+  net::Task<bool> still_answers();
 
   // resolve.cc: statements that do not name their document
   net::Task<End> execute_resolved(const Statement& statement, ReplyBuilder& reply);

@@ -179,6 +179,7 @@ net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   }
   const int64_t sent_us = context_.clock.monotonic_us();
   Executed executed = co_await exchange(run, session, journal);
+  journal.end();
   if (!executed.broken) context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
   End end = End::kBroken;
   if (!executed.broken) end = co_await settle(run, session, *write, executed, reply);
@@ -237,30 +238,6 @@ net::Task<Capture::Executed> Capture::exchange(Run& run, const RunSession& sessi
   co_return out;
 }
 
-// What the answer means for those that share one wait for the journal. Gives what is still to be
-// waited for, if anything.
-JournalWaits::Shot Capture::share_answer(const Run& run, const std::string& message,
-                                         JournalWaits::Write& journal) const {
-  if (run.concern == RunConcern::kOwn) return nullptr;
-  const auto parsed = wire::parse_op_msg_trusted(message);
-  const Document body = parsed ? parsed->body : Document();
-  if (run.concern == RunConcern::kAtOnce) return journal.answered(optime_of(body));
-  if (met_its_concern(body)) journal.led(optime_of(body), backend_.opened_us());
-  return nullptr;
-}
-
-net::Task<bool> Capture::is_journaled(JournalWaits::Shot shot) {
-  const JournalWaits::Outcome outcome = co_await shot->wait();
-  if (outcome == JournalWaits::Outcome::kUnknown) co_return false;
-  if (outcome == JournalWaits::Outcome::kJournaled) co_return true;
-  bson::Writer ping;
-  ping.int32("ping", 1).string("$db", "admin");
-  std::string request =
-      wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(ping.finish()));
-  const Result<std::string> alive = co_await backend_.call(std::move(request));
-  co_return alive.has_value();
-}
-
 net::Task<Result<Images>> Capture::read_images(const Run& run, std::vector<const RunItem*> items) {
   Images out;
   std::string request = build_images_message(*run.command, items, backend_.next_request_id());
@@ -314,6 +291,10 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   if (!parsed) co_return End::kBroken;
   const RunReply said = read_run_reply(command_->kind, parsed->body);
   if (!said.ok && is_uncertain(parsed->body)) co_return End::kBroken;
+  if (said.concern_error) {
+    const bool held = co_await wait_journaled();
+    if (!held) co_return End::kBroken;
+  }
   if (!session.own) note_retried(run, said);
   if (must_look_again(run, said)) {
     std::vector<const RunItem*> all;

@@ -162,17 +162,17 @@ bool waits_for_journal(const WriteCommand& command, bool default_journals) {
 }
 
 bool may_share_wait(const WriteCommand& command) {
-  if (command.kind == CommandKind::kFindAndModify) return false;
+  if (command.kind == CommandKind::kFindAndModify || command.body.has("maxTimeMS")) return false;
   const auto concern = command.body.find("writeConcern");
   if (!concern) return true;
   if (concern->type != Type::kDocument) return false;
   for (const Element& field : concern->as_document()) {
-    if (field.name == "j") continue;
+    const Value& value = field.value;
+    if (field.name == "j" && value.type == Type::kBool) continue;
     if (field.name != "w") return false;
-    const bool majority =
-        field.value.type == Type::kString && field.value.as_string() == "majority";
-    const auto members = field.value.to_int64();
-    if (!majority && members != 0 && members != 1) return false;
+    if (value.type == Type::kString && value.as_string() == "majority") continue;
+    const bool number = value.type == Type::kInt32 || value.type == Type::kInt64;
+    if (!number || (value.to_int64() != 0 && value.to_int64() != 1)) return false;
   }
   return true;
 }

@@ -71,8 +71,9 @@ struct Run {
 // asks for no write concern (5.0 and later on a replica set: majority).
 [[nodiscard]] bool waits_for_journal(const WriteCommand& command, bool default_journals);
 
-// May the wait for the journal be another write's, or another's this one's? Not when the write
-// concern says more than that, and not when the reply names no optime.
+// May the wait for the journal be another write's, or another's this one's? Not when the
+// command sets a limit to its wait, asks for what mongod has to judge, or is answered without an
+// optime.
 [[nodiscard]] bool may_share_wait(const WriteCommand& command);
 
 // The run as an OP_MSG. `request_id` becomes the message's id.
