@@ -71,6 +71,15 @@ net::Task<Result<std::string>> Backend::call(std::string message) {
   co_return reply;
 }
 
+net::Task<Result<std::string>> Backend::ping() {
+  bson::Writer command;
+  command.int32("ping", 1).string("$db", "admin");
+  std::string request =
+      wire::build_op_msg(next_request_id(), 0, 0, bson::Document(command.finish()));
+  Result<std::string> reply = co_await call(std::move(request));
+  co_return reply;
+}
+
 net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
   std::string head;  // while fewer bytes than a header and its flags have come
   size_t left = 0;   // of the message, once its length is known

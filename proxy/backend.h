@@ -32,6 +32,8 @@ class Backend {
   net::Task<Result<std::string>> receive();
   // One message out, its answer back.
   net::Task<Result<std::string>> call(std::string message);
+  // mongod's answer to the command anybody may send: that it is there, and its times.
+  net::Task<Result<std::string>> ping();
   // Passes the next reply on as it comes, in pieces, without holding it. Gives its flag bits (0 for
   // another opcode than OP_MSG). Errors: kClosed from this side, kIo from the client's.
   net::Task<Result<uint32_t>> relay_reply(net::Stream& to);

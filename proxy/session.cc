@@ -340,11 +340,7 @@ net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string 
 // A refusal of ours carries the store's times, as its own would: it is asked for nothing else.
 net::Task<Session::Next> Session::answer_refusal(const wire::OpMsg& parsed, std::string body) {
   if (parsed.more_to_come()) co_return Next::kGoOn;
-  bson::Writer ping;
-  ping.int32("ping", 1).string("$db", "admin");
-  std::string request =
-      wire::build_op_msg(backend_->next_request_id(), 0, 0, Document(ping.finish()));
-  Result<std::string> reply = co_await backend_->call(std::move(request));
+  Result<std::string> reply = co_await backend_->ping();
   if (!reply) co_return Next::kEnd;
   const auto said = wire::parse_op_msg_trusted(*reply);
   if (!said) co_return Next::kEnd;

@@ -3,8 +3,6 @@
 
 namespace outrigger {
 
-using bson::Document;
-
 // What the answer means for those that share one wait for the journal. Gives what is still to be
 // waited for, if anything.
 JournalWaits::Shot Capture::share_answer(const Run& run, const std::string& message,
@@ -42,11 +40,7 @@ net::Task<bool> Capture::wait_journaled() {
 
 // Whether the mongod that answered this connection is the one that answers now.
 net::Task<bool> Capture::still_answers() {
-  bson::Writer ping;
-  ping.int32("ping", 1).string("$db", "admin");
-  std::string request =
-      wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(ping.finish()));
-  const Result<std::string> alive = co_await backend_.call(std::move(request));
+  const Result<std::string> alive = co_await backend_.ping();
   co_return alive.has_value();
 }
 
