@@ -166,6 +166,7 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
 }
 
 net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
+  const net::Loop::Unyielding unyielding(context_.loop);
   const int64_t started_us = context_.clock.monotonic_us();
   const RunSession session = session_for(run);
   // Only a set's replies name the optimes this goes by.

@@ -55,10 +55,9 @@ Loop::Loop() : read_buffer_(new char[kReadBufferBytes]), handles_(new Handles) {
   uv_idle_init(&h.loop, &h.idle);
   h.wake.data = h.prepare.data = h.check.data = h.idle.data = this;
   uv_prepare_start(&h.prepare, [](uv_prepare_t* p) {
-    loop_of(p->data).run_ready();
-    // On a busy machine what is ready runs first, and brings more to be done in one turn; on an
-    // idle one this returns at once.
-    sched_yield();
+    Loop& loop = loop_of(p->data);
+    loop.run_ready();
+    if (loop.unyielding_ == 0) sched_yield();  // on an idle machine it returns at once
   });
   uv_check_start(&h.check, [](uv_check_t* c) { loop_of(c->data).run_ready(); });
 }
