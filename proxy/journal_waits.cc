@@ -10,14 +10,17 @@ constexpr int64_t kWatchMs = 2;
 }  // namespace
 
 JournalWaits::Write::Write(JournalWaits& waits, bool may_share)
-    : waits_(waits), may_share_(may_share), in_turn_(may_share) {
-  if (in_turn_) ++waits_.in_turn_;
+    : waits_(waits), may_share_(may_share), in_turn_(may_share), under_way_(may_share) {
+  if (!may_share_) return;
+  ++waits_.in_turn_;
+  ++waits_.under_way_;
 }
 
 JournalWaits::Write::~Write() { end(); }
 
 void JournalWaits::Write::end() {
   leave_turn();
+  if (std::exchange(under_way_, false)) --waits_.under_way_;
   if (std::exchange(role_, Role::kByItself) == Role::kLeads) --waits_.leaders_;
 }
 
@@ -31,10 +34,10 @@ JournalWaits::Role JournalWaits::Write::send() {
   sent_us_ = waits_.loop_.now_us();
   const bool last = !in_turn_ || waits_.in_turn_ == 1;
   const bool wanted = !waits_.waiting_.empty() || (in_turn_ && waits_.followers_ > 0);
-  if (!last) {
+  if (!last && waits_.under_way_ >= kSharingMin) {
     role_ = Role::kFollows;
     ++waits_.followers_;
-  } else if (may_share_ && wanted) {
+  } else if (last && may_share_ && wanted) {
     role_ = Role::kLeads;
     ++waits_.leaders_;
   }

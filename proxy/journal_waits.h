@@ -9,7 +9,8 @@
 // and nothing reaches a peer, before it is held.
 //
 // What a leader's answer cannot cover waits for the next leader; when none comes, the store is
-// asked to wait (Store::wait_journaled) for all who are left.
+// asked to wait (Store::wait_journaled) for all who are left. That is a write's time lost, and
+// there is always a next one only where many are under way: few wait each by itself.
 //
 // An answer is only worth something from the mongod that ran the write: one that died would have
 // taken it along, and another may stand in its place. A leader's connection that was open before
@@ -51,6 +52,9 @@ class JournalWaits {
   // is asked. A leader can be held up by a lock that is none of its followers' business.
   static constexpr uint64_t kUnledUsMax = 2'000;
   static constexpr uint64_t kPatienceUs = 50'000;
+  // Fewer writes than these under way share nothing: 0.68 of mongod's own rate at 2 connections
+  // where sharing gives 0.55, 0.70 against 0.62 at 4, the same at 8, 0.79 against 0.84 at 16.
+  static constexpr size_t kSharingMin = 6;
 
   // One write, from the moment it is bound to be sent in this turn until its answer is dealt with.
   class Write {
@@ -77,7 +81,8 @@ class JournalWaits {
    private:
     JournalWaits& waits_;
     const bool may_share_;
-    bool in_turn_;  // entered, and not sent yet
+    bool in_turn_;    // entered, and not sent yet
+    bool under_way_;  // entered, and not ended yet
     Role role_ = Role::kByItself;
     uint64_t sent_us_ = 0;
   };
@@ -109,6 +114,7 @@ class JournalWaits {
   const WhenJournaled when_journaled_;
   const Served served_;
   size_t in_turn_ = 0;            // writes that entered, and are not sent yet
+  size_t under_way_ = 0;          // ... and have not ended yet
   size_t followers_ = 0;          // sent in this turn
   size_t leaders_ = 0;            // not answered yet
   std::vector<Waiting> waiting_;  // answered followers, in that order

@@ -19,6 +19,12 @@ net::Task<void> pass_a_while(net::Loop& loop) {
 
 class JournalWaitsTest : public testing::Test {
  protected:
+  // So many are under way that sharing is worth it.
+  void SetUp() override { keep_busy(JournalWaits::kSharingMin); }
+  void keep_busy(size_t writes) {
+    others_.clear();
+    for (size_t i = 0; i < writes; ++i) others_.emplace_back(waits_, true).leave_turn();
+  }
   // Writes that go out together, in this order; those that lead or wait by themselves last.
   std::vector<Role> send(size_t writes) {
     const size_t first = writes_.size();
@@ -55,12 +61,31 @@ class JournalWaitsTest : public testing::Test {
   std::vector<size_t> served_;
   JournalWaits waits_{loop_, [this](auto done) { asked_.push_back(std::move(done)); },
                       [this](size_t writes) { served_.push_back(writes); }};
+  std::deque<JournalWaits::Write> others_;
   std::deque<JournalWaits::Write> writes_;
   std::map<size_t, JournalWaits::Shot> shots_;
 };
 
 TEST_F(JournalWaitsTest, TheLastWriteOfATurnLeadsTheOthers) {
   EXPECT_EQ(send(3), (std::vector{Role::kFollows, Role::kFollows, Role::kLeads}));
+}
+
+TEST_F(JournalWaitsTest, FewWritesWaitEachByThemselves) {
+  keep_busy(JournalWaits::kSharingMin - 3);
+  EXPECT_EQ(send(2), (std::vector{Role::kByItself, Role::kByItself}));
+  EXPECT_EQ(send(3), (std::vector{Role::kFollows, Role::kFollows, Role::kLeads}));
+}
+
+TEST_F(JournalWaitsTest, FewWritesAreStillLedForThoseThatWait) {
+  send(2);
+  answer(0, 12);
+  keep_busy(0);
+  EXPECT_EQ(send(2), (std::vector{Role::kByItself, Role::kLeads}));
+}
+
+TEST_F(JournalWaitsTest, WhatHasEndedIsNotUnderWay) {
+  for (JournalWaits::Write& each : others_) each.end();
+  EXPECT_EQ(send(2), (std::vector{Role::kByItself, Role::kByItself}));
 }
 
 TEST_F(JournalWaitsTest, AloneAWriteWaitsByItself) {
@@ -182,10 +207,10 @@ TEST(JournalWaitsEnd, AStoreThatAnswersTooLateFindsNobody) {
         loop, [&](auto done) { late = std::move(done); }, [](size_t) {});
     JournalWaits::Shot shot;
     {
-      JournalWaits::Write follower(waits, true);
-      JournalWaits::Write leader(waits, true);
-      EXPECT_EQ(follower.send(), Role::kFollows);
-      shot = follower.answered(Timestamp{1, 1});
+      std::deque<JournalWaits::Write> writes;
+      for (size_t i = 0; i < JournalWaits::kSharingMin; ++i) writes.emplace_back(waits, true);
+      EXPECT_EQ(writes.front().send(), Role::kFollows);
+      shot = writes.front().answered(Timestamp{1, 1});
     }
     while (!late) loop.block_on(pass_a_while(loop));
   }
