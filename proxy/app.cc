@@ -95,7 +95,7 @@ Status App::open() {
     if (!made) return tl::unexpected(made.error());
     *store = std::move(*made);
   }
-  for (auto* worker : {&worker_, &journal_worker_}) {
+  for (auto* worker : {&worker_, &journal_worker_, &oplog_worker_}) {
     auto made = MongoStore::open(settings_.store.uri);
     if (!made) return tl::unexpected(made.error());
     *worker = std::make_unique<StoreWorker>(std::move(*made), loop_);
@@ -209,7 +209,22 @@ std::unique_ptr<JournalWaits> App::make_journal_waits() {
   JournalWaits::Served served = [&batch](size_t writes) {
     batch.Observe(static_cast<double>(writes));
   };
-  return std::make_unique<JournalWaits>(loop_, std::move(when_journaled), std::move(served));
+  JournalWaits::Sent sent = [watch = oplog_watch_.get()](bool alone) {
+    if (watch) watch->write(alone);
+  };
+  return std::make_unique<JournalWaits>(loop_, std::move(when_journaled), std::move(served),
+                                        std::move(sent));
+}
+
+std::unique_ptr<OplogWatch> App::make_oplog_watch() {
+  return std::make_unique<OplogWatch>(
+      loop_, [worker = oplog_worker_.get(), log = store_log_](auto duration, auto done) {
+        worker->post([duration, done = std::move(done), log](Store& store) {
+          const Status watched = store.watch_oplog(duration);
+          if (!watched) log->info("lone writes may be slower: {}", watched.error().message());
+          done(watched);
+        });
+      });
 }
 
 Status App::open_doors() {
@@ -225,6 +240,7 @@ Status App::open_doors() {
         return replica->write(std::move(staged));
       });
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
+  if (is_set) oplog_watch_ = make_oplog_watch();
   journal_waits_ = make_journal_waits();
   context_ = std::make_unique<ProxyContext>(ProxyContext{
       loop_, policy_, *replica_, *turn_appends_, *durable_waits_, *journal_waits_, locks_, *facts_,
@@ -310,6 +326,7 @@ net::Task<void> App::stop() {
   co_await tasks_.until_empty();  // a start that still waits for the store sees stopping_
   worker_->stop();
   journal_worker_->stop();
+  oplog_worker_->stop();
   admin_.reset();
   commit_->stop();
   server_.reset();

@@ -2,8 +2,8 @@
 // are listed in the order they are made; they die in the opposite one.
 //
 // Threads: the loop (sessions, peers), the commit thread (fsync), the store worker (blocking
-// questions), another for waits for mongod's journal, the applier (peers' records into the store),
-// the admin's own.
+// questions), another for waits for mongod's journal, one that watches the oplog, the applier
+// (peers' records into the store), the admin's own.
 #pragma once
 
 #include <atomic>
@@ -19,6 +19,7 @@
 #include "proxy/admin/status.h"
 #include "proxy/context.h"
 #include "proxy/durable_waits.h"
+#include "proxy/oplog_watch.h"
 #include "proxy/peer/peer_manager.h"
 #include "proxy/peer/replica_exchange.h"
 #include "proxy/server.h"
@@ -48,6 +49,7 @@ class App {
   [[nodiscard]] Status wait_for_store(Store& store);
   [[nodiscard]] Status check_store(Store& store);
   [[nodiscard]] std::unique_ptr<JournalWaits> make_journal_waits();
+  [[nodiscard]] std::unique_ptr<OplogWatch> make_oplog_watch();
   [[nodiscard]] Status open_doors();
   net::Task<void> stop();
   void on_signal(int signal);
@@ -74,12 +76,14 @@ class App {
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<StoreWorker> worker_;
   std::unique_ptr<StoreWorker> journal_worker_;  // waits, and keeps nobody else waiting
+  std::unique_ptr<StoreWorker> oplog_worker_;    // blocks most of the time
   std::unique_ptr<Store> recovery_store_;
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<Facts> facts_;
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
   std::unique_ptr<TurnAppends> turn_appends_;
   std::unique_ptr<DurableWaits> durable_waits_;
+  std::unique_ptr<OplogWatch> oplog_watch_;  // none on a standalone
   std::unique_ptr<JournalWaits> journal_waits_;
   std::unique_ptr<ProxyContext> context_;
   std::unique_ptr<ReplicaExchange> exchange_;

@@ -41,6 +41,7 @@ JournalWaits::Role JournalWaits::Write::send() {
     role_ = Role::kLeads;
     ++waits_.leaders_;
   }
+  waits_.sent_(waits_.under_way_ == 1);
   leave_turn();
   return role_;
 }

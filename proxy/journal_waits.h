@@ -47,6 +47,8 @@ class JournalWaits {
   using WhenJournaled = std::function<void(std::function<void(const Status&)>)>;
   // Told how many writes one wait has served, the leader included.
   using Served = std::function<void(size_t writes)>;
+  // Told of each write that is sent, and whether no other is under way.
+  using Sent = std::function<void(bool alone)>;
 
   // A follower waits this long when no leader is under way, and this long at all, before the store
   // is asked. A leader can be held up by a lock that is none of its followers' business.
@@ -88,10 +90,11 @@ class JournalWaits {
   };
 
   // `loop` outlives this.
-  JournalWaits(net::Loop& loop, WhenJournaled when_journaled, Served served)
+  JournalWaits(net::Loop& loop, WhenJournaled when_journaled, Served served, Sent sent)
       : loop_(loop),
         when_journaled_(std::move(when_journaled)),
         served_(std::move(served)),
+        sent_(std::move(sent)),
         timer_(loop) {}
 
  private:
@@ -113,6 +116,7 @@ class JournalWaits {
   net::Loop& loop_;
   const WhenJournaled when_journaled_;
   const Served served_;
+  const Sent sent_;
   size_t in_turn_ = 0;            // writes that entered, and are not sent yet
   size_t under_way_ = 0;          // ... and have not ended yet
   size_t followers_ = 0;          // sent in this turn

@@ -59,8 +59,10 @@ class JournalWaitsTest : public testing::Test {
   net::Loop loop_;
   std::vector<std::function<void(const Status&)>> asked_;
   std::vector<size_t> served_;
+  std::vector<bool> alone_;  // what was said of each write sent
   JournalWaits waits_{loop_, [this](auto done) { asked_.push_back(std::move(done)); },
-                      [this](size_t writes) { served_.push_back(writes); }};
+                      [this](size_t writes) { served_.push_back(writes); },
+                      [this](bool alone) { alone_.push_back(alone); }};
   std::deque<JournalWaits::Write> others_;
   std::deque<JournalWaits::Write> writes_;
   std::map<size_t, JournalWaits::Shot> shots_;
@@ -88,9 +90,19 @@ TEST_F(JournalWaitsTest, WhatHasEndedIsNotUnderWay) {
   EXPECT_EQ(send(2), (std::vector{Role::kByItself, Role::kByItself}));
 }
 
-TEST_F(JournalWaitsTest, AloneAWriteWaitsByItself) {
+TEST_F(JournalWaitsTest, AloneInItsTurnAWriteWaitsByItself) {
   EXPECT_EQ(send(1), std::vector{Role::kByItself});
   EXPECT_EQ(send(1), std::vector{Role::kByItself});
+}
+
+TEST_F(JournalWaitsTest, TellsWhetherAWriteIsTheOnlyOne) {
+  keep_busy(0);
+  send(1);
+  send(1);
+  writes_.front().end();
+  writes_.back().end();
+  send(1);
+  EXPECT_EQ(alone_, (std::vector{true, false, true}));
 }
 
 TEST_F(JournalWaitsTest, ALeaderCoversWhatWasWrittenUpToItsOwnTime) {
@@ -204,7 +216,7 @@ TEST(JournalWaitsEnd, AStoreThatAnswersTooLateFindsNobody) {
   std::function<void(const Status&)> late;
   {
     JournalWaits waits(
-        loop, [&](auto done) { late = std::move(done); }, [](size_t) {});
+        loop, [&](auto done) { late = std::move(done); }, [](size_t) {}, [](bool) {});
     JournalWaits::Shot shot;
     {
       std::deque<JournalWaits::Write> writes;

@@ -231,6 +231,14 @@ Status MemoryStore::fence(std::span<const std::string> lsid_ids,
   return {};
 }
 
+Status MemoryStore::watch_oplog(Duration) {
+  const std::lock_guard lock(mutex_);
+  const std::string step = "watch oplog";
+  if (auto ok = admit(step); !ok) return ok;
+  if (info_.kind != StoreKind::kStandalone) return {};
+  return fail(ErrorCode::kUnsupported, step, "memory store", "a standalone has no oplog");
+}
+
 Result<Timestamp> MemoryStore::last_oplog_time() {
   const std::lock_guard lock(mutex_);
   if (auto ok = admit("read oplog time"); !ok) return tl::unexpected<Error>(ok.error());

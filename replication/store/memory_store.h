@@ -27,6 +27,7 @@ class MemoryStore final : public Store {
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
       std::span<const StoreWrite> writes) override;
   [[nodiscard]] Status wait_journaled() override;
+  [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
       const NamespaceFilter& filter) override;

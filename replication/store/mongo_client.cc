@@ -187,10 +187,7 @@ Status Client::each(const std::string& database, const std::string& command,
     }
     if (id == 0) return {};
     if (!more) {
-      bson::Writer kill;
-      kill.string("killCursors", collection).open_array("cursors").int64("0", id).close();
-      // Best effort: a cursor left open ends by itself.
-      (void)run(database, kill.finish());
+      kill_cursor(database, collection, id);
       return {};
     }
     bson::Writer next;
@@ -198,6 +195,12 @@ Status Client::each(const std::string& database, const std::string& command,
     reply = must(database, next.finish(), step);
     batch = "nextBatch";
   }
+}
+
+void Client::kill_cursor(const std::string& database, const std::string& collection, int64_t id) {
+  bson::Writer kill;
+  kill.string("killCursors", collection).open_array("cursors").int64("0", id).close();
+  (void)run(database, kill.finish());
 }
 
 bool is_transient(int32_t code) {

@@ -49,6 +49,9 @@ class Client {
                             const std::string& step,
                             const std::function<bool(const bson::Document&)>& visit);
 
+  // Closes a cursor, as best it can: one that is left open ends by itself.
+  void kill_cursor(const std::string& database, const std::string& collection, int64_t id);
+
   // The reply to the hello of this connection; connect() first.
   [[nodiscard]] bson::Document hello() const { return bson::Document(hello_); }
   [[nodiscard]] const std::string& session_id() const { return session_id_; }  // 16 bytes

@@ -150,6 +150,27 @@ Result<Timestamp> MongoStore::last_oplog_time() {
   return at;
 }
 
+Status MongoStore::watch_oplog(Duration duration) {
+  const std::string step = "watch oplog";
+  auto last = last_oplog_time();
+  if (!last) return tl::unexpected<Error>(last.error());
+  // Shows nothing: it is there to wait.
+  bson::Writer find;
+  find.string("find", "oplog.rs").open_document("filter").open_document("ts");
+  find.timestamp("$gte", last->seconds, last->increment).close().string("op", "none").close();
+  find.boolean("tailable", true).boolean("awaitData", true).int32("batchSize", 1);
+  auto found = client_->must("local", find.finish(), step);
+  if (!found) return tl::unexpected<Error>(found.error());
+  const int64_t id = integer(sub(found->document(), "cursor"), "id");
+  bson::Writer wait;
+  wait.int64("getMore", id).string("collection", "oplog.rs");
+  wait.int64("maxTimeMS", duration.count());
+  auto waited = client_->must("local", wait.finish(), step);
+  if (!waited) return tl::unexpected<Error>(waited.error());
+  client_->kill_cursor("local", "oplog.rs", id);
+  return {};
+}
+
 Result<Timestamp> MongoStore::oldest_oplog_time() {
   bson::Writer find;
   find.string("find", "oplog.rs").open_document("sort").int32("$natural", 1).close();

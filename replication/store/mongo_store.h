@@ -32,6 +32,7 @@ class MongoStore final : public Store {
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
       std::span<const StoreWrite> writes) override;
   [[nodiscard]] Status wait_journaled() override;
+  [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
 
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(

@@ -148,6 +148,11 @@ class Store {
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.
   [[nodiscard]] virtual Status wait_journaled() = 0;
+  // Replica sets only. Blocks for `duration` while a cursor waits at the end of the oplog. On a set
+  // of one a write that waits for the journal first waits until its oplog entry is visible, and
+  // mongod puts that off by up to a millisecond while nobody waits for new entries (6.0:
+  // waitForNoOplogHolesIfNeeded, WiredTigerOplogManager::_updateOplogVisibilityLoop).
+  [[nodiscard]] virtual Status watch_oplog(Duration duration) = 0;
   // The lsid.id (16 bytes each) under which apply() has written so far: oplog entries under these
   // are our own. Empty on a standalone.
   [[nodiscard]] virtual std::vector<std::string> own_sessions() const = 0;

@@ -289,9 +289,11 @@ TEST_P(StoreContract, OnlyReplicaSetsHaveAnOplog) {
   if (standalone) {
     EXPECT_EQ(last.error().code, ErrorCode::kUnsupported);
     EXPECT_EQ(store_->oplog_since({}, nobody).error().code, ErrorCode::kUnsupported);
+    EXPECT_EQ(store_->watch_oplog(Store::Duration(1)).error().code, ErrorCode::kUnsupported);
   } else {
     ASSERT_TRUE(last) << last.error().message();
     EXPECT_TRUE(store_->oplog_since(*last, nobody)->empty());
+    EXPECT_TRUE(store_->watch_oplog(Store::Duration(1)));
   }
 }
 
