@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdio>
+#include <thread>
 
 #include "integration/mongo_store_fixture.h"
 #include "integration/raw_client.h"
@@ -121,6 +123,21 @@ TEST_F(MongoStoreTest, WaitsUntilWhatTheAppWasAnsweredIsJournaled) {
     ASSERT_TRUE(store_->wait_journaled());
     EXPECT_GE(store_->last_oplog_time().value(), written);  // the majority point
   }
+}
+
+TEST_F(MongoStoreTest, WatchesTheOplogAsLongAsToldWhateverIsWritten) {
+  run(R"({"create": "c"})");
+  std::atomic<bool> stop{false};
+  std::thread app([&] {
+    while (!stop) (void)mongod_->command(db_, R"({"insert": "c", "documents": [{"a": 1}]})");
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  const Status watched = store_->watch_oplog(300ms);
+  const auto took = std::chrono::steady_clock::now() - begun;
+  stop = true;
+  app.join();
+  EXPECT_TRUE(watched) << watched.error().message();
+  EXPECT_GE(took, 290ms);
 }
 
 TEST_F(MongoStoreTest, TransactionsInTheOplogAreTakenApart) {

@@ -218,10 +218,13 @@ std::unique_ptr<JournalWaits> App::make_journal_waits() {
 
 std::unique_ptr<OplogWatch> App::make_oplog_watch() {
   return std::make_unique<OplogWatch>(
-      loop_, [worker = oplog_worker_.get(), log = store_log_](auto duration, auto done) {
-        worker->post([duration, done = std::move(done), log](Store& store) {
-          const Status watched = store.watch_oplog(duration);
-          if (!watched) log->info("lone writes may be slower: {}", watched.error().message());
+      loop_, clock_, [worker = oplog_worker_.get()](auto duration, auto done) {
+        worker->post([duration, done = std::move(done)](Store& store) {
+          Status watched = store.watch_oplog(duration);
+          // That connection may have been cut while nobody used it.
+          if (!watched && watched.error().code == ErrorCode::kUnavailable) {
+            watched = store.watch_oplog(duration);
+          }
           done(watched);
         });
       });

@@ -10,17 +10,21 @@ constexpr int64_t kWatchMs = 2;
 }  // namespace
 
 JournalWaits::Write::Write(JournalWaits& waits, bool may_share)
-    : waits_(waits), may_share_(may_share), in_turn_(may_share), under_way_(may_share) {
+    : waits_(waits), may_share_(may_share), in_turn_(may_share) {
+  ++waits_.under_way_;
   if (!may_share_) return;
   ++waits_.in_turn_;
-  ++waits_.under_way_;
+  ++waits_.sharing_;
 }
 
 JournalWaits::Write::~Write() { end(); }
 
 void JournalWaits::Write::end() {
   leave_turn();
-  if (std::exchange(under_way_, false)) --waits_.under_way_;
+  if (std::exchange(under_way_, false)) {
+    --waits_.under_way_;
+    if (may_share_) --waits_.sharing_;
+  }
   if (std::exchange(role_, Role::kByItself) == Role::kLeads) --waits_.leaders_;
 }
 
@@ -34,7 +38,7 @@ JournalWaits::Role JournalWaits::Write::send() {
   sent_us_ = waits_.loop_.now_us();
   const bool last = !in_turn_ || waits_.in_turn_ == 1;
   const bool wanted = !waits_.waiting_.empty() || (in_turn_ && waits_.followers_ > 0);
-  if (!last && waits_.under_way_ >= kSharingMin) {
+  if (!last && waits_.sharing_ >= kSharingMin) {
     role_ = Role::kFollows;
     ++waits_.followers_;
   } else if (last && may_share_ && wanted) {

@@ -54,8 +54,8 @@ class JournalWaits {
   // is asked. A leader can be held up by a lock that is none of its followers' business.
   static constexpr uint64_t kUnledUsMax = 2'000;
   static constexpr uint64_t kPatienceUs = 50'000;
-  // Fewer writes than these under way share nothing: 0.68 of mongod's own rate at 2 connections
-  // where sharing gives 0.55, 0.70 against 0.62 at 4, the same at 8, 0.79 against 0.84 at 16.
+  // Fewer writes than these make no followers. Of mongod's own rate, with sharing and without: 0.61
+  // and 0.68 at 2 connections, 0.58 and 0.66 at 4, the same at 8, 0.84 and 0.79 at 16.
   static constexpr size_t kSharingMin = 6;
 
   // One write, from the moment it is bound to be sent in this turn until its answer is dealt with.
@@ -83,8 +83,8 @@ class JournalWaits {
    private:
     JournalWaits& waits_;
     const bool may_share_;
-    bool in_turn_;    // entered, and not sent yet
-    bool under_way_;  // entered, and not ended yet
+    bool in_turn_;           // may share, and is not sent yet
+    bool under_way_ = true;  // not ended yet
     Role role_ = Role::kByItself;
     uint64_t sent_us_ = 0;
   };
@@ -117,8 +117,9 @@ class JournalWaits {
   const WhenJournaled when_journaled_;
   const Served served_;
   const Sent sent_;
-  size_t in_turn_ = 0;            // writes that entered, and are not sent yet
-  size_t under_way_ = 0;          // ... and have not ended yet
+  size_t in_turn_ = 0;            // writes that may share, and are not sent yet
+  size_t sharing_ = 0;            // ... and have not ended yet
+  size_t under_way_ = 0;          // all writes that have not ended yet
   size_t followers_ = 0;          // sent in this turn
   size_t leaders_ = 0;            // not answered yet
   std::vector<Waiting> waiting_;  // answered followers, in that order

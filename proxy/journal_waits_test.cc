@@ -105,6 +105,14 @@ TEST_F(JournalWaitsTest, TellsWhetherAWriteIsTheOnlyOne) {
   EXPECT_EQ(alone_, (std::vector{true, false, true}));
 }
 
+TEST_F(JournalWaitsTest, AWriteThatMayNotShareIsCompanyToo) {
+  keep_busy(0);
+  JournalWaits::Write other(waits_, false);
+  EXPECT_EQ(other.send(), Role::kByItself);
+  send(1);
+  EXPECT_EQ(alone_, (std::vector{true, false}));
+}
+
 TEST_F(JournalWaitsTest, ALeaderCoversWhatWasWrittenUpToItsOwnTime) {
   send(4);
   answer(0, 10);

@@ -5,14 +5,17 @@
 namespace outrigger {
 
 void OplogWatch::write(bool alone) {
-  const uint64_t now_us = loop_.now_us();
-  const bool often = alone && now_us - last_us_ <= kOftenUs;
-  last_us_ = alone ? now_us : 0;
-  if (often && !watching_ && now_us >= not_before_us_) begin();
+  const int64_t now_us = clock_.monotonic_us();
+  const bool often = alone && last_us_ && now_us - *last_us_ <= kOftenUs;
+  last_us_.reset();
+  if (alone) last_us_ = now_us;
+  if (pause_until_us_ && now_us >= *pause_until_us_) pause_until_us_.reset();
+  if (often && !watching_ && !pause_until_us_) begin();
 }
 
 void OplogWatch::begin() {
   watching_ = true;
+  begun_us_ = clock_.monotonic_us();
   watch_(kWatch, [life = std::weak_ptr(life_), &loop = loop_](const Status& status) {
     loop.post([life, status] {
       if (const auto self = life.lock()) (*self)->ended(status);
@@ -22,10 +25,11 @@ void OplogWatch::begin() {
 
 void OplogWatch::ended(const Status& status) {
   watching_ = false;
-  const uint64_t now_us = loop_.now_us();
-  if (!status) {
-    not_before_us_ = now_us + kPauseUs;
-  } else if (now_us - last_us_ <= kOftenUs) {
+  const int64_t now_us = clock_.monotonic_us();
+  const bool waited = now_us - begun_us_ >= std::chrono::microseconds(kWatch).count() / 2;
+  if (!status || !waited) {
+    pause_until_us_ = now_us + kPauseUs;
+  } else if (last_us_ && now_us - *last_us_ <= kOftenUs) {
     begin();
   }
 }

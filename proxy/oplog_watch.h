@@ -5,13 +5,15 @@
 // write that is alone loses to that race one time in three or so, and is then three times as slow;
 // where many write there is always somebody. A cursor that waits at the oplog's end is somebody.
 // It costs mongod some 20 us an entry, which it has to spare for one writer and not for many: so
-// there is one only while one writes, and often.
+// there is one only while one writes, and often (and for as long as it was to wait).
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "config/clock.h"
 #include "config/result.h"
 #include "proxy/net/loop.h"
 
@@ -25,13 +27,16 @@ class OplogWatch {
 
   static constexpr std::chrono::milliseconds kWatch{200};
   // Writes that come further apart than this are left as they are.
-  static constexpr uint64_t kOftenUs = 50'000;
-  // After one that failed.
-  static constexpr uint64_t kPauseUs = 10'000'000;
+  static constexpr int64_t kOftenUs = 50'000;
+  // After one that failed, or did not wait.
+  static constexpr int64_t kPauseUs = 10'000'000;
 
-  // `loop` outlives this; `watch` is called on its thread.
-  OplogWatch(net::Loop& loop, Watch watch)
-      : loop_(loop), watch_(std::move(watch)), life_(std::make_shared<OplogWatch*>(this)) {}
+  // `loop` and `clock` outlive this; `watch` is called on the loop's thread.
+  OplogWatch(net::Loop& loop, const Clock& clock, Watch watch)
+      : loop_(loop),
+        clock_(clock),
+        watch_(std::move(watch)),
+        life_(std::make_shared<OplogWatch*>(this)) {}
   OplogWatch(const OplogWatch&) = delete;
   OplogWatch& operator=(const OplogWatch&) = delete;
 
@@ -43,11 +48,13 @@ class OplogWatch {
   void ended(const Status& status);
 
   net::Loop& loop_;
+  const Clock& clock_;
   const Watch watch_;
   const std::shared_ptr<OplogWatch*> life_;  // a thread that answers late may find this gone
   bool watching_ = false;
-  uint64_t last_us_ = 0;        // the last write, if alone; else 0
-  uint64_t not_before_us_ = 0;  // a pause
+  int64_t begun_us_ = 0;
+  std::optional<int64_t> last_us_;  // the last write, if it was alone
+  std::optional<int64_t> pause_until_us_;
 };
 
 }  // namespace outrigger

@@ -166,7 +166,7 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
 }
 
 net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
-  const net::Loop::Unyielding unyielding(context_.loop);
+  std::optional<net::Loop::Unyielding> unyielding(std::in_place, context_.loop);
   const int64_t started_us = context_.clock.monotonic_us();
   const RunSession session = session_for(run);
   // Only a set's replies name the optimes this goes by.
@@ -184,6 +184,7 @@ net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
   if (!executed.broken) context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
   End end = End::kBroken;
   if (!executed.broken) end = co_await settle(run, session, *write, executed, reply);
+  unyielding.reset();  // what follows may take as long as mongod is away
   if (end == End::kBroken) co_await settle_in_doubt(*write, session);
   const int64_t took_us = context_.clock.monotonic_us() - started_us;
   context_.metrics.capture_seconds.Observe(static_cast<double>(took_us) / 1e6);

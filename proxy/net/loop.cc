@@ -57,7 +57,7 @@ Loop::Loop() : read_buffer_(new char[kReadBufferBytes]), handles_(new Handles) {
   uv_prepare_start(&h.prepare, [](uv_prepare_t* p) {
     Loop& loop = loop_of(p->data);
     loop.run_ready();
-    if (loop.unyielding_ == 0) sched_yield();  // on an idle machine it returns at once
+    if (loop.unyielding_ < kUnyieldingMin) sched_yield();  // on an idle machine it returns at once
   });
   uv_check_start(&h.check, [](uv_check_t* c) { loop_of(c->data).run_ready(); });
 }

@@ -64,10 +64,11 @@ class Loop final : public Executor {
   [[nodiscard]] EndOfTurn end_of_turn() { return EndOfTurn{*this}; }
 
   // Before the loop waits it lets others run who are ready: on a busy machine their answers then
-  // come many to a turn, which is most of the speed of relayed reads. While one of these lives it
-  // does not: what it has just woken may sit in the queue of its own CPU while another is idle,
-  // and work that passes the loop more than once would stand behind that each time (1.3 times the
-  // idle CPU at 16 connections). On the loop's thread.
+  // come many to a turn, which is most of the speed of relayed reads. While kUnyieldingMin of these
+  // live it does not: whom it has just woken may sit in the queue of its own CPU while another is
+  // idle, and work that passes the loop more than once would stand behind them each time. On the
+  // loop's thread.
+  static constexpr size_t kUnyieldingMin = 2;
   class Unyielding {
    public:
     explicit Unyielding(Loop& loop) : loop_(loop) { ++loop_.unyielding_; }

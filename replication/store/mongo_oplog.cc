@@ -162,13 +162,15 @@ Status MongoStore::watch_oplog(Duration duration) {
   auto found = client_->must("local", find.finish(), step);
   if (!found) return tl::unexpected<Error>(found.error());
   const int64_t id = integer(sub(found->document(), "cursor"), "id");
+  if (id == 0) return fail(ErrorCode::kUnavailable, step, client_->name(), "no cursor stays open");
   bson::Writer wait;
   wait.int64("getMore", id).string("collection", "oplog.rs");
   wait.int64("maxTimeMS", duration.count());
-  auto waited = client_->must("local", wait.finish(), step);
+  auto waited = client_->run("local", wait.finish());
   if (!waited) return tl::unexpected<Error>(waited.error());
   client_->kill_cursor("local", "oplog.rs", id);
-  return {};
+  if (waited->ok) return {};
+  return tl::unexpected(client_->refusal(step, waited->code, waited->message));
 }
 
 Result<Timestamp> MongoStore::oldest_oplog_time() {
