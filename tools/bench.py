@@ -55,6 +55,7 @@ class Bench:
         self.cases = [Case(operation, connections) for operation in options.operations
                       for connections in options.connections
                       if operation != "insertMany" or connections <= 16]
+        self.silent = []  # blocks in which nothing was answered
         noisy = [case for case in self.cases
                  if (case.operation, case.connections) in NOISE_CASES] or self.cases[:1]
         self.results = {case.key: {name: [] for name in self.arms_of(case, noisy)}
@@ -74,8 +75,18 @@ class Bench:
                 else:
                     orders[case].reverse()
                 for name in orders[case]:
-                    self.results[case.key][name].append(self.run_one(case, name))
+                    self.results[case.key][name].append(self.run_answered(case, name))
             print(f"block {block + 1} of {self.options.blocks} done", file=sys.stderr, flush=True)
+
+    def run_answered(self, case, name):
+        """A block in which nothing is answered has no rate. It is run again, and told of."""
+        for _ in range(3):
+            block = self.run_one(case, name)
+            if block.acknowledged > 0:
+                return block
+            self.silent.append(f"{name}, {case.operation} at {case.connections}")
+        raise SystemExit(f"bench: void: nothing is answered in {self.options.seconds:g} s: "
+                         f"{self.silent[-1]}")
 
     def run_one(self, case, name, rate=0):
         """`rate`: commands a second, open loop; 0: as many as it takes."""
@@ -149,6 +160,8 @@ def main():
               "client, 12 fields a document; one hop more each for null and outrigger.",
               "", noise_line, *open_loop, *driver]
     print("\n".join([*lines, "", *bar_lines]))
+    for each in bench.silent:
+        print(f"bench: a block was run again, nothing was answered in it: {each}", file=sys.stderr)
     print(f"{bench.runs} runs in {time.monotonic() - started:.0f} s", file=sys.stderr)
     void = typical > bench_report.NOISE_MAX or bool(wrong)
     for line in wrong:
