@@ -34,6 +34,16 @@ std::string describe_store(const StoreInfo& info, const std::string& address) {
   return fmt::format("replica set {} ({}) at {}", info.set_name, info.version, address);
 }
 
+// A worker's connection may have been cut while nobody used it: the store is asked once more then.
+void ask_twice(StoreWorker& worker, std::function<Status(Store&)> ask,
+               std::function<void(const Status&)> done) {
+  worker.post([ask = std::move(ask), done = std::move(done)](Store& store) {
+    Status answer = ask(store);
+    if (!answer && answer.error().code == ErrorCode::kUnavailable) answer = ask(store);
+    done(answer);
+  });
+}
+
 }  // namespace
 
 App::App(Settings settings, Log& log)
@@ -195,14 +205,8 @@ Status App::recover(Store& store) {
 
 std::unique_ptr<JournalWaits> App::make_journal_waits() {
   JournalWaits::WhenJournaled when_journaled = [worker = journal_worker_.get()](auto done) {
-    worker->post([done = std::move(done)](Store& store) {
-      Status journaled = store.wait_journaled();
-      // That connection may have been cut while nobody used it.
-      if (!journaled && journaled.error().code == ErrorCode::kUnavailable) {
-        journaled = store.wait_journaled();
-      }
-      done(journaled);
-    });
+    ask_twice(
+        *worker, [](Store& store) { return store.wait_journaled(); }, std::move(done));
   };
   auto& batch = metrics_.histogram(
       "journal_batch", "writes served by one wait for mongod's journal", Metrics::count_bounds());
@@ -219,14 +223,8 @@ std::unique_ptr<JournalWaits> App::make_journal_waits() {
 std::unique_ptr<OplogWatch> App::make_oplog_watch() {
   return std::make_unique<OplogWatch>(
       loop_, clock_, [worker = oplog_worker_.get()](auto duration, auto done) {
-        worker->post([duration, done = std::move(done)](Store& store) {
-          Status watched = store.watch_oplog(duration);
-          // That connection may have been cut while nobody used it.
-          if (!watched && watched.error().code == ErrorCode::kUnavailable) {
-            watched = store.watch_oplog(duration);
-          }
-          done(watched);
-        });
+        const auto watch = [duration](Store& store) { return store.watch_oplog(duration); };
+        ask_twice(*worker, watch, std::move(done));
       });
 }
 

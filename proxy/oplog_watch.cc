@@ -6,30 +6,31 @@ namespace outrigger {
 
 void OplogWatch::write(bool alone) {
   const int64_t now_us = clock_.monotonic_us();
-  const bool often = alone && last_us_ && now_us - *last_us_ <= kOftenUs;
-  last_us_.reset();
-  if (alone) last_us_ = now_us;
-  if (pause_until_us_ && now_us >= *pause_until_us_) pause_until_us_.reset();
-  if (often && !watching_ && !pause_until_us_) begin();
+  const bool often = alone && wrote_lately(now_us);
+  last_us_ = alone ? std::optional(now_us) : std::nullopt;
+  if (often && !watching_ && now_us >= pause_until_us_) begin();
+}
+
+bool OplogWatch::wrote_lately(int64_t now_us) const {
+  return last_us_ && now_us - *last_us_ <= kOftenUs;
 }
 
 void OplogWatch::begin() {
-  watching_ = true;
-  begun_us_ = clock_.monotonic_us();
-  watch_(kWatch, [life = std::weak_ptr(life_), &loop = loop_](const Status& status) {
-    loop.post([life, status] {
-      if (const auto self = life.lock()) (*self)->ended(status);
+  watching_ = std::make_shared<Watching>(Watching{this, clock_.monotonic_us()});
+  watch_(kWatch, [watching = std::weak_ptr(watching_), &loop = loop_](const Status& status) {
+    loop.post([watching, status] {
+      if (const auto still = watching.lock()) still->owner->ended(status);
     });
   });
 }
 
 void OplogWatch::ended(const Status& status) {
-  watching_ = false;
   const int64_t now_us = clock_.monotonic_us();
-  const bool waited = now_us - begun_us_ >= std::chrono::microseconds(kWatch).count() / 2;
-  if (!status || !waited) {
+  const int64_t took_us = now_us - watching_->begun_us;
+  watching_.reset();
+  if (!status || took_us < std::chrono::microseconds(kWatch).count() / 2) {
     pause_until_us_ = now_us + kPauseUs;
-  } else if (last_us_ && now_us - *last_us_ <= kOftenUs) {
+  } else if (wrote_lately(now_us)) {
     begin();
   }
 }

@@ -4,7 +4,7 @@
 // visible, and leaves that for later, up to a millisecond, when it sees nobody wait for entries. A
 // write that is alone loses to that race one time in three or so, and is then three times as slow;
 // where many write there is always somebody. A cursor that waits at the oplog's end is somebody.
-// It costs mongod some 20 us an entry, which it has to spare for one writer and not for many: so
+// It costs mongod 30 to 50 us an entry, which it has to spare for one writer and not for many: so
 // there is one only while one writes, and often (and for as long as it was to wait).
 #pragma once
 
@@ -33,10 +33,7 @@ class OplogWatch {
 
   // `loop` and `clock` outlive this; `watch` is called on the loop's thread.
   OplogWatch(net::Loop& loop, const Clock& clock, Watch watch)
-      : loop_(loop),
-        clock_(clock),
-        watch_(std::move(watch)),
-        life_(std::make_shared<OplogWatch*>(this)) {}
+      : loop_(loop), clock_(clock), watch_(std::move(watch)) {}
   OplogWatch(const OplogWatch&) = delete;
   OplogWatch& operator=(const OplogWatch&) = delete;
 
@@ -44,17 +41,22 @@ class OplogWatch {
   void write(bool alone);
 
  private:
+  // What a thread that answers late may find gone.
+  struct Watching {
+    OplogWatch* owner;
+    int64_t begun_us;
+  };
+
+  [[nodiscard]] bool wrote_lately(int64_t now_us) const;
   void begin();
   void ended(const Status& status);
 
   net::Loop& loop_;
   const Clock& clock_;
   const Watch watch_;
-  const std::shared_ptr<OplogWatch*> life_;  // a thread that answers late may find this gone
-  bool watching_ = false;
-  int64_t begun_us_ = 0;
   std::optional<int64_t> last_us_;  // the last write, if it was alone
-  std::optional<int64_t> pause_until_us_;
+  int64_t pause_until_us_ = 0;
+  std::shared_ptr<Watching> watching_;  // now
 };
 
 }  // namespace outrigger

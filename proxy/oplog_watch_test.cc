@@ -76,9 +76,10 @@ TEST_F(OplogWatchTest, EndsWhenTheyHaveStopped) {
 
 TEST_F(OplogWatchTest, EndsWhenTheyHaveGotCompany) {
   write_often();
-  still_writing_ = false;
+  clock_.advance_ms(OplogWatch::kWatch.count());
+  write_often();
   watch_->write(false);
-  end_watch();
+  end_watch({}, 0);
   EXPECT_EQ(watches_.size(), 1u);
 }
 

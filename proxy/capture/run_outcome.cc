@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "proxy/capture/run.h"
-#include "replication/bson/layout.h"
 
 namespace outrigger {
 namespace {
@@ -190,10 +189,7 @@ RunReply read_run_reply(CommandKind kind, const Document& body) {
 Timestamp optime_of(const Document& reply) {
   const auto optime = reply.find("opTime");
   if (!optime || optime->type != Type::kDocument) return {};
-  const auto ts = optime->as_document().find("ts");
-  if (!ts || ts->type != Type::kTimestamp) return {};
-  return {bson::internal::load<uint32_t>(ts->bytes.data() + 4),
-          bson::internal::load<uint32_t>(ts->bytes.data())};
+  return timestamp_of(optime->as_document().find("ts"));
 }
 
 bool met_its_concern(const Document& reply) {

@@ -4,8 +4,6 @@
 #include <array>
 #include <mutex>
 
-#include "replication/bson/layout.h"
-
 namespace outrigger::mongo {
 namespace {
 
@@ -238,10 +236,7 @@ bson::Document sub(const bson::Document& from, std::string_view name) {
 }
 
 Timestamp timestamp(const bson::Document& from, std::string_view name) {
-  const auto v = from.find(name);
-  if (!v || v->type != bson::Type::kTimestamp) return {};
-  return {bson::internal::load<uint32_t>(v->bytes.data() + 4),
-          bson::internal::load<uint32_t>(v->bytes.data())};
+  return timestamp_of(from.find(name));
 }
 
 std::string binary(const bson::Document& from, std::string_view name) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "replication/bson/layout.h"
+
 namespace outrigger {
 namespace {
 
@@ -12,6 +14,12 @@ bool is_plain_name(const std::string& name) {
 }
 
 }  // namespace
+
+Timestamp timestamp_of(const std::optional<bson::Value>& value) {
+  if (!value || value->type != bson::Type::kTimestamp) return {};
+  return {bson::internal::load<uint32_t>(value->bytes.data() + 4),
+          bson::internal::load<uint32_t>(value->bytes.data())};
+}
 
 bool is_dotted_path(const Path& path) {
   return !path.empty() && std::all_of(path.begin(), path.end(), is_plain_name);

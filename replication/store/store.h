@@ -35,6 +35,9 @@ struct Timestamp {
   friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
 };
 
+// Of a value that is one; else zero.
+[[nodiscard]] Timestamp timestamp_of(const std::optional<bson::Value>& value);
+
 enum class StoreKind : uint8_t {
   kStandalone,
   kSingleMember,  // a replica set of one
