@@ -7,39 +7,18 @@
 
 namespace outrigger {
 
-namespace {
-
-// A peer's next record waits at most this long for one look at a busy document's lock, then other
-// origins have their turn.
-constexpr int64_t kContendedPauseUs = 100'000;
-
-std::vector<LockKey> lock_keys(const Record& record) {
-  std::vector<LockKey> keys;
-  for (const DocumentEffects& document : record.documents) {
-    keys.push_back({namespace_lock_key(document.ns), LockMode::kShared});
-    keys.push_back({document_lock_key(document.ns, document.id.view()), LockMode::kExclusive});
-  }
-  return keys;
-}
-
-}  // namespace
-
 Applier::Applier(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
                  LockTable& locks, Store& store, ApplierOptions options)
     : replica_(replica),
       log_(log),
       commit_(commit),
-      locks_(locks),
       store_(store),
       options_(std::move(options)),
-      documents_max_(options_.batch.documents_max) {
+      documents_max_(options_.batch.documents_max),
+      locks_(locks, [this] { wake(); }) {
   replica_.attach(locks);
   const std::lock_guard guard(replica_.impl_->wakers_mutex);
-  replica_.impl_->arrived = [this] {
-    const std::lock_guard lock(mutex_);
-    arrived_ = true;
-    wake_.notify_all();
-  };
+  replica_.impl_->arrived = [this] { wake(); };
 }
 
 Applier::~Applier() {
@@ -48,61 +27,6 @@ Applier::~Applier() {
     const std::lock_guard guard(replica_.impl_->wakers_mutex);
     replica_.impl_->arrived = nullptr;
   }
-  unlock();
-}
-
-// ---- locks
-
-bool Applier::lock(const std::vector<LockKey>& keys) {
-  auto request = std::make_unique<LockRequest>();
-  for (const LockKey& key : keys) {
-    if (held_hashes_.count(key.hash) == 0) request->add(key.hash, key.mode);
-  }
-  if (request->empty()) return true;
-  if (!locks_.try_acquire(*request)) return false;
-  held_.push_back(std::move(request));
-  for (const LockKey& key : keys) held_hashes_.insert(key.hash);
-  return true;
-}
-
-bool Applier::lock_waiting(const std::vector<LockKey>& keys) {
-  OUTRIGGER_ASSERT(held_.empty());
-  struct Grant {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool granted = false;
-  };
-  auto grant = std::make_shared<Grant>();
-  auto request = std::make_unique<LockRequest>();
-  for (const LockKey& key : keys) request->add(key.hash, key.mode);
-  const bool at_once = locks_.acquire(*request, [grant] {
-    const std::lock_guard lock(grant->mutex);
-    grant->granted = true;
-    grant->changed.notify_all();
-  });
-  if (!at_once) {
-    std::unique_lock lock(grant->mutex);
-    const bool granted =
-        grant->changed.wait_for(lock, options_.lock_wait, [&] { return grant->granted; });
-    lock.unlock();
-    if (!granted && locks_.cancel(*request)) return false;
-  }
-  held_.push_back(std::move(request));
-  for (const LockKey& key : keys) held_hashes_.insert(key.hash);
-  return true;
-}
-
-void Applier::unlock() {
-  for (const auto& request : held_) locks_.release(*request);
-  held_.clear();
-  held_hashes_.clear();
-}
-
-void Applier::wait_for_contended() {
-  if (contended_.empty()) return;
-  const int64_t now = replica_.impl_->clock.monotonic_us();
-  if (now < contended_wait_after_us_) return;
-  contended_wait_after_us_ = lock_waiting(contended_) ? 0 : now + kContendedPauseUs;
 }
 
 // ---- gathering a batch
@@ -118,20 +42,14 @@ Delivery Applier::take_delivery() {
     vector = impl.delivery_vector();
     wall_ms = impl.clock.wall_ms();
   }
+  locks_.keep_places_of(front);
   if (front.empty()) return {};
-  wait_for_contended();
-  contended_.clear();
   DeliveryLimits limits = options_.batch;
   limits.documents_max = documents_max_;
   return deliver(
       front, std::move(vector), limits,
       [&](Hlc stamp) { return hlc_ms(stamp) > wall_ms + impl.options.max_ahead_ms; },
-      [&](const Record& record) {
-        const std::vector<LockKey> keys = lock_keys(record);
-        if (lock(keys)) return true;
-        if (contended_.empty()) contended_ = keys;
-        return false;
-      });
+      [&](const Record& record) { return locks_.take(record); });
 }
 
 // Documents set aside whose time has come again. The ledger holds their _id as it was.
@@ -156,10 +74,8 @@ Status Applier::add_retries(Work& work) {
     document.ns = known->ns;
     document.id = known->id;
     document.canonical_id = bson::canonical_key(known->id.view());
-    const std::vector<LockKey> keys{
-        {namespace_lock_key(document.ns), LockMode::kShared},
-        {document_lock_key(document.ns, document.id.view()), LockMode::kExclusive}};
-    if (work.documents.size() >= documents_max_ || !lock(keys)) continue;
+    if (work.documents.size() >= documents_max_) continue;
+    if (!locks_.take(document.ns, document.id.view())) continue;
     {
       const std::lock_guard guard(impl.mutex);
       impl.retry_detached.erase(key);
@@ -209,11 +125,11 @@ Result<StepOutcome> Applier::step() {
   work->records = std::move(delivery.records);
   work->intent.after = std::move(delivery.after);
   if (Status retries = add_retries(*work); !retries) {
-    unlock();
+    locks_.release();
     return tl::unexpected(retries.error());
   }
   if (work->documents.empty() && work->intent.after.empty()) {
-    unlock();
+    locks_.release();
     return delivery.refused.empty() ? StepOutcome::kIdle : StepOutcome::kBlocked;
   }
   for (const auto& record : work->records) {
@@ -227,11 +143,11 @@ Result<StepOutcome> Applier::step() {
     }
   }
   if (Status rows = read_rows(*work); !rows) {
-    unlock();
+    locks_.release();
     return tl::unexpected(rows.error());
   }
   if (Status stored = read_stored(*work); !stored) {
-    unlock();
+    locks_.release();
     {
       const std::lock_guard guard(replica_.impl_->mutex);
       for (const auto& [key, document] : work->documents) {
@@ -241,7 +157,7 @@ Result<StepOutcome> Applier::step() {
     return trouble(stored.error());
   }
   if (Status committed = commit_intent(*work); !committed) {
-    unlock();
+    locks_.release();
     return tl::unexpected(committed.error());
   }
   under_way_ = std::move(work);
@@ -287,6 +203,13 @@ void Applier::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+// Records arrived, or a record has the locks it waited for.
+void Applier::wake() {
+  const std::lock_guard lock(mutex_);
+  arrived_ = true;
+  wake_.notify_all();
+}
+
 void Applier::pause(std::chrono::milliseconds time) {
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, time, [&] { return stopping_; });
@@ -322,11 +245,8 @@ void Applier::run() {
     }
     back_off = options_.retry_min;
     if (*outcome == StepOutcome::kApplied) continue;
-    // A blocked batch was already given its wait for the lock; look again soon.
-    const bool blocked = *outcome == StepOutcome::kBlocked;
-    const auto until = blocked ? SteadyClock::now() + std::chrono::milliseconds(2) : collect_at;
     std::unique_lock lock(mutex_);
-    wake_.wait_until(lock, until, [&] { return stopping_ || (arrived_ && !blocked); });
+    wake_.wait_until(lock, collect_at, [&] { return stopping_ || arrived_; });
   }
 }
 

@@ -6,8 +6,8 @@
 //   (2) the final values are written into the store, absolutely
 //   (3) the durable vector moves and the intent goes; the locks are released
 //
-// It never waits for a lock while it holds one: what is locked is left for the next batch, and only
-// the origin whose turn it is waits.
+// A batch never waits for a lock: a record with a locked document is left for a later one, with its
+// place in line (apply_locks.h), and only its origin waits.
 //
 // A document the store refuses (validator, unique key, size) is set aside: its row holds every
 // value ("detached"), the ledger its merged state, and the stream goes on. It is tried again when
@@ -28,6 +28,7 @@
 
 #include "replication/apply_batch.h"
 #include "replication/apply_intent.h"
+#include "replication/apply_locks.h"
 #include "replication/inbox.h"
 #include "replication/lock_table.h"
 #include "replication/outbox/batch.h"
@@ -39,7 +40,6 @@ namespace outrigger {
 struct ApplierOptions {
   DeliveryLimits batch;
   size_t stored_bytes_max = 64u << 20;      // of documents read for one batch, roughly
-  std::chrono::milliseconds lock_wait{10};  // for the lock of a document that is busy
   std::chrono::milliseconds retry_min{50};  // the runner's pause after trouble, doubling
   std::chrono::milliseconds retry_max{5000};
   std::chrono::milliseconds collect_every{1000};
@@ -82,10 +82,7 @@ class Applier {
 
   void run();
   void pause(std::chrono::milliseconds time);
-  [[nodiscard]] bool lock(const std::vector<LockKey>& keys);
-  [[nodiscard]] bool lock_waiting(const std::vector<LockKey>& keys);
-  void unlock();
-  void wait_for_contended();
+  void wake();
   [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] Status add_retries(Work& work);
   [[nodiscard]] Status read_rows(Work& work);
@@ -105,14 +102,9 @@ class Applier {
   Replica& replica_;
   outbox::LogStore& log_;
   outbox::CommitThread& commit_;
-  LockTable& locks_;
   Store& store_;
   const ApplierOptions options_;
 
-  std::vector<std::unique_ptr<LockRequest>> held_;
-  std::set<uint64_t> held_hashes_;
-  std::vector<LockKey> contended_;  // of the first record that had to be left because of a lock
-  int64_t contended_wait_after_us_ = 0;
   size_t documents_max_;
   // The batch between (1) and (3), if one is under way.
   std::unique_ptr<Work> under_way_;
@@ -121,7 +113,9 @@ class Applier {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;  // under mutex_
-  bool arrived_ = false;   // under mutex_
+  bool arrived_ = false;   // under mutex_: records, or locks that were waited for
+
+  ApplyLocks locks_;
 };
 
 }  // namespace outrigger

@@ -108,7 +108,7 @@ Result<StepOutcome> Applier::finish() {
   if (Status stored = write_store(); !stored) return trouble(stored.error());
   if (Status completed = complete(); !completed) return tl::unexpected(completed.error());
   under_way_.reset();
-  unlock();
+  locks_.release();
   {
     const std::lock_guard guard(replica_.impl_->mutex);
     replica_.impl_->apply_trouble.clear();

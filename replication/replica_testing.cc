@@ -89,7 +89,6 @@ TestSite::TestSite(std::string name_, std::vector<std::string> members_, LogMake
   std::copy_n(name.begin(), std::min(name.size(), lsid_.size()), lsid_.begin());
   replica_options.site = name;
   replica_options.members = members;
-  applier_options.lock_wait = std::chrono::milliseconds(1);
   open();
   EXPECT_TRUE(recover().has_value());
 }
