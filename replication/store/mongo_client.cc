@@ -1,8 +1,8 @@
 #include "replication/store/mongo_client.h"
 
-#include <algorithm>
-#include <array>
 #include <mutex>
+
+#include "replication/store/store_errors.h"
 
 namespace outrigger::mongo {
 namespace {
@@ -201,13 +201,7 @@ void Client::kill_cursor(const std::string& database, const std::string& collect
   (void)run(database, kill.finish());
 }
 
-bool is_transient(int32_t code) {
-  static constexpr std::array kCodes{6,     7,     24,    43,    46,    50,    64,   79,    89,
-                                     91,    100,   112,   117,   133,   134,   175,  189,   202,
-                                     211,   225,   237,   251,   262,   279,   9001, 10058, 10107,
-                                     11600, 11601, 11602, 13388, 13435, 13436, 14031};
-  return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
-}
+bool is_transient(int32_t code) { return store_error_passes(code); }
 
 Names split(std::string_view ns) {
   const size_t dot = ns.find('.');

@@ -86,8 +86,7 @@ class Client {
   int64_t txn_number_ = 0;
 };
 
-// Codes after which another attempt may succeed: no primary, shutting down, interrupted, the write
-// concern not met, out of disk.
+// Codes after which another attempt may succeed (store_errors.h).
 [[nodiscard]] bool is_transient(int32_t code);
 
 inline constexpr int32_t kUnauthorized = 13;
