@@ -75,8 +75,12 @@ Status App::open() {
   if (!address) return tl::unexpected(address.error());
   store_address_ = *address;
   store_text_ = "not reached yet at " + store_address_;
+  const Result<DescriptorPlan> plan = plan_descriptors(raise_descriptor_limit(), settings_);
+  if (!plan) return tl::unexpected(plan.error());
+  descriptors_ = *plan;
   outbox::DatabaseOptions options;
   options.bytes_max = settings_.outbox.bytes_max;
+  options.tables_open_max = descriptors_.tables;
   options.log = [log = log_](const std::string& line) { log->warn("outbox: {}", line); };
   auto database = outbox::Database::open(settings_.data_dir, options);
   if (!database) return tl::unexpected(database.error());
@@ -120,7 +124,12 @@ net::Task<void> App::start() {
   std::function<Status(Store&)> job = [this](Store& store) { return recover(store); };
   Status recovered = co_await worker_->ask(std::move(job));
   if (stopping_) co_return;
-  if (recovered) recovered = open_doors();
+  if (recovered) {
+    login_rule_ = std::make_unique<LoginRule>(
+        [this] { return Backend::dial(loop_, store_address_, socket_dir_); });
+    co_await login_rule_->learn();
+    recovered = open_doors();
+  }
   if (!recovered) fail_start(recovered.error());
 }
 
@@ -243,24 +252,40 @@ Status App::open_doors() {
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
   if (is_set) oplog_watch_ = make_oplog_watch();
   journal_waits_ = make_journal_waits();
-  context_ = std::make_unique<ProxyContext>(ProxyContext{
-      loop_, policy_, *replica_, *turn_appends_, *durable_waits_, *journal_waits_, locks_, *facts_,
-      *worker_, clock_, *proxy_metrics_, log_, settings_.proxy.advertise.text(), store_address_,
-      socket_dir_, is_set, is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
-      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
-                 const std::string& address) -> Status {
-        const auto how = recovery->settle_in_doubt(write, lsid, address, store);
-        if (!how) return tl::unexpected(how.error());
-        return {};
-      }});
+  context_ = std::make_unique<ProxyContext>(
+      ProxyContext{loop_,
+                   policy_,
+                   *replica_,
+                   *turn_appends_,
+                   *durable_waits_,
+                   *journal_waits_,
+                   locks_,
+                   *facts_,
+                   rooms_,
+                   *login_rule_,
+                   *worker_,
+                   clock_,
+                   *proxy_metrics_,
+                   log_,
+                   settings_.proxy.advertise.text(),
+                   store_address_,
+                   socket_dir_,
+                   is_set,
+                   is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
+                   [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+                              const std::string& address) -> Status {
+                     const auto how = recovery->settle_in_doubt(write, lsid, address, store);
+                     if (!how) return tl::unexpected(how.error());
+                     return {};
+                   }});
   exchange_ = std::make_unique<ReplicaExchange>(*replica_);
   PeerManagerOptions options;
   options.site = settings_.site;
   options.peers = settings_.peers;
   options.policy_lines = policy_.lines();
   peers_ = std::make_unique<PeerManager>(loop_, *exchange_, clock_, log_, options);
-  auto server =
-      Server::listen(*context_, settings_.proxy.listen.text(), settings_.proxy.connections_max);
+  warn_of_few_connections();
+  auto server = Server::listen(*context_, settings_.proxy.listen.text(), descriptors_.connections);
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
   const Status linked = peers_->start();
@@ -270,6 +295,14 @@ Status App::open_doors() {
   serving_ = true;
   log_->info("site {} serves {} on {}", settings_.site, store_text_, settings_.proxy.listen.text());
   return {};
+}
+
+void App::warn_of_few_connections() const {
+  if (descriptors_.connections >= settings_.proxy.connections_max) return;
+  log_->warn(
+      "the limit of open files is {}: {} connections of apps at once, not {}; raise it (ulimit -n, "
+      "LimitNOFILE) for more",
+      descriptors_.descriptors, descriptors_.connections, settings_.proxy.connections_max);
 }
 
 void App::on_signal(int signal) {
@@ -285,6 +318,7 @@ void App::tick() {
       tending_ = false;
     });
   }
+  tasks_.spawn(login_rule_->learn());
   timer_->start(kTickMs, [this] { tick(); });
 }
 
@@ -317,6 +351,7 @@ net::Task<void> App::stop() {
   stopping_ = true;
   const bool served = serving_.exchange(false);
   if (timer_) timer_->close();
+  if (login_rule_) login_rule_->close();
   if (server_) {
     StoreWorker* worker = worker_.get();
     std::function<void()> hurry = [worker] { worker->wind_down(); };
@@ -334,51 +369,6 @@ net::Task<void> App::stop() {
   signals_.reset();
   timer_.reset();
   if (served) log_->info("drained");
-}
-
-AdminView App::admin_view() {
-  AdminView view;
-  view.metrics = [this] {
-    const std::lock_guard<std::mutex> lock(scrape_mutex_);
-    if (recovered_) gauges_->update(status());
-    return metrics_.text();
-  };
-  view.status = [this] { return status_json(status()); };
-  view.conflicts = [this](size_t limit) -> Result<std::string> {
-    if (!recovered_) return fail(ErrorCode::kUnavailable, "read conflicts", "", "not started yet");
-    const auto entries = replica_->conflicts(limit);
-    if (!entries) return tl::unexpected(entries.error());
-    return conflicts_json(*entries);
-  };
-  view.ready = [this] { return ready(); };
-  return view;
-}
-
-StatusParts App::status() const {
-  StatusParts parts;
-  parts.version = "0.1.0";
-  parts.store_available = store_available_;
-  parts.uptime_ms = clock_.wall_ms() - started_ms_;
-  parts.replica.site = settings_.site;
-  parts.store = "starting";
-  if (!recovered_) return parts;
-  parts.store = store_text_;
-  parts.replica = replica_->status();
-  if (!serving_) return parts;
-  parts.peers = peers_->status();
-  parts.connections = static_cast<uint64_t>(proxy_metrics_->connections.Value());
-  return parts;
-}
-
-Status App::ready() const {
-  if (stopping_) return fail(ErrorCode::kClosed, "serve", "", "draining");
-  if (!serving_) {
-    return fail(ErrorCode::kUnavailable, "serve", store_address_, "starting or waiting for it");
-  }
-  if (!store_available_) {
-    return fail(ErrorCode::kUnavailable, "serve", store_address_, "the store is away");
-  }
-  return replica_->admit();
 }
 
 }  // namespace outrigger

@@ -18,6 +18,7 @@
 #include "proxy/admin/gauges.h"
 #include "proxy/admin/status.h"
 #include "proxy/context.h"
+#include "proxy/descriptors.h"
 #include "proxy/durable_waits.h"
 #include "proxy/oplog_watch.h"
 #include "proxy/peer/peer_manager.h"
@@ -58,6 +59,7 @@ class App {
   [[nodiscard]] AdminView admin_view();
   [[nodiscard]] StatusParts status() const;
   [[nodiscard]] Status ready() const;
+  void warn_of_few_connections() const;
   void fail_start(const Error& error);
 
   const Settings settings_;
@@ -68,6 +70,7 @@ class App {
   Policy policy_;
   LockTable locks_;
   net::Loop loop_;
+  DescriptorPlan descriptors_;
   net::TaskGroup tasks_;
   std::unique_ptr<outbox::Database> database_;
   std::unique_ptr<outbox::CommitThread> commit_;
@@ -80,6 +83,8 @@ class App {
   std::unique_ptr<Store> recovery_store_;
   std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<Facts> facts_;
+  MessageRooms rooms_{loop_};
+  std::unique_ptr<LoginRule> login_rule_;
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
   std::unique_ptr<TurnAppends> turn_appends_;
   std::unique_ptr<DurableWaits> durable_waits_;

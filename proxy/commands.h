@@ -10,6 +10,7 @@ namespace outrigger {
 enum class CommandKind {
   kRead,    // cannot change replicated data: passes byte for byte
   kHello,   // handshake; request and reply are masked
+  kLogin,   // a step of a login: passes, and its answer says whether the client is let in
   kInsert,  // captured
   kUpdate,
   kDelete,

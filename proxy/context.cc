@@ -22,6 +22,9 @@ ProxyMetrics::ProxyMetrics(Metrics& metrics)
       capture_seconds(metrics.histogram("capture_seconds", "a run of a write, lock to settled",
                                         Metrics::latency_bounds())),
       connections(metrics.gauge("connections", "client connections")),
+      strangers_closed(metrics.counter(
+          "strangers_closed_total",
+          "connections closed that never logged in, to make room or for want of words")),
       writes_in_doubt(metrics.gauge("writes_in_doubt", "writes whose answer never came")),
       refused_unsupported(refused(metrics, "unsupported")),
       refused_unavailable(refused(metrics, "unavailable")),

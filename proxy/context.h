@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "config/limits.h"
 #include "config/log.h"
 #include "config/metrics.h"
 #include "config/policy.h"
@@ -12,6 +13,8 @@
 #include "proxy/durable_waits.h"
 #include "proxy/facts.h"
 #include "proxy/journal_waits.h"
+#include "proxy/login_rule.h"
+#include "proxy/message_room.h"
 #include "proxy/net/loop.h"
 #include "proxy/store_worker.h"
 #include "proxy/turn_appends.h"
@@ -20,6 +23,17 @@
 #include "replication/store/store.h"
 
 namespace outrigger {
+
+// Where messages that come in pieces are gathered (message_room.h).
+struct MessageRooms {
+  explicit MessageRooms(net::Loop& loop)
+      : strangers(loop, limits::kStrangerRoomBytes),
+        small(loop, limits::kSmallRoomBytes),
+        large(loop, limits::kLargeRoomBytes) {}
+  MessageRoom strangers;
+  MessageRoom small;
+  MessageRoom large;
+};
 
 // Numbers of the write and read paths, looked up once.
 struct ProxyMetrics {
@@ -30,6 +44,7 @@ struct ProxyMetrics {
   Metrics::Counter& others;
   Metrics::Histogram& capture_seconds;
   Metrics::Gauge& connections;
+  Metrics::Counter& strangers_closed;
   Metrics::Gauge& writes_in_doubt;
   Metrics::Counter& refused_unsupported;
   Metrics::Counter& refused_unavailable;
@@ -45,6 +60,8 @@ struct ProxyContext {
   JournalWaits& journal_waits;
   LockTable& locks;
   Facts& facts;
+  MessageRooms& rooms;
+  LoginRule& login_rule;
   StoreWorker& store;
   Clock& clock;
   ProxyMetrics& metrics;

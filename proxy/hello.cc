@@ -60,4 +60,18 @@ std::string mask_hello_reply(const bson::Document& reply, const std::string& adv
   return out.finish();
 }
 
+bool ends_login(std::string_view command, const bson::Document& answer) {
+  const auto ok = answer.find("ok");
+  if (!ok || !ok->truthy()) return false;
+  const auto done = answer.find("done");
+  return command == "authenticate" || (done && done->truthy());
+}
+
+bool logs_in_with_hello(const bson::Document& answer) {
+  const auto begun = answer.find("speculativeAuthenticate");
+  if (!begun || begun->type != bson::Type::kDocument) return false;
+  const auto done = begun->as_document().find("done");
+  return done && done->truthy();
+}
+
 }  // namespace outrigger

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "replication/bson/bson.h"
 
@@ -23,5 +24,10 @@ inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 // The backend's reply as the client shall see it. `advertise` is "host:port", lower case.
 [[nodiscard]] std::string mask_hello_reply(const bson::Document& reply,
                                            const std::string& advertise);
+
+// Whether mongod has let the client in with this answer to a step of a login (`command`), or with
+// this answer to a hello that began one.
+[[nodiscard]] bool ends_login(std::string_view command, const bson::Document& answer);
+[[nodiscard]] bool logs_in_with_hello(const bson::Document& answer);
 
 }  // namespace outrigger

@@ -1,4 +1,6 @@
-// The door for apps: accepts connections up to a limit, runs a session for each, drains them.
+// The door for apps: accepts connections up to a limit, runs a session for each, drains them. When
+// all places are taken a newcomer gets that of a stranger (strangers.h), and is refused when there
+// is none.
 #pragma once
 
 #include <functional>
@@ -7,6 +9,7 @@
 
 #include "proxy/net/listener.h"
 #include "proxy/session.h"
+#include "proxy/strangers.h"
 
 namespace outrigger {
 
@@ -14,7 +17,7 @@ class Server {
  public:
   // `context` outlives the server.
   static Result<std::unique_ptr<Server>> listen(ProxyContext& context, const std::string& address,
-                                                uint32_t connections_max);
+                                                uint64_t connections_max);
   ~Server();
 
   // Takes no new connections, lets commands under way be answered, and returns when all sessions
@@ -26,13 +29,22 @@ class Server {
   [[nodiscard]] uint16_t port() const { return listener_->port(); }
 
  private:
-  Server(ProxyContext& context, uint32_t connections_max);
+  Server(ProxyContext& context, uint64_t connections_max);
   net::Task<void> serve(std::unique_ptr<net::Stream> client);
+  [[nodiscard]] bool admit();
+  bool give_up(Session* session);
+  void heard(Session& session, Session::News news);
+  // Strangers that are silent, or that cannot be done with, have had their time.
+  void sweep();
+  void watch();
 
   ProxyContext& context_;
-  const uint32_t connections_max_;
+  const uint64_t connections_max_;
   std::unique_ptr<net::Listener> listener_;
   std::unordered_set<Session*> sessions_;
+  std::unordered_set<Session*> leaving_;  // of these, those that were given up
+  Strangers<Session*> strangers_;
+  net::Timer timer_;
   net::TaskGroup tasks_;
 };
 

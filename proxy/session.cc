@@ -4,10 +4,7 @@
 
 #include "proxy/capture/capture.h"
 #include "proxy/commands.h"
-#include "proxy/hello.h"
 #include "proxy/wire/error_reply.h"
-#include "proxy/wire/op_query.h"
-#include "proxy/wire/op_reply.h"
 
 namespace outrigger {
 namespace {
@@ -69,8 +66,17 @@ std::string refuse(std::string_view what, std::string_view why) {
 
 }  // namespace
 
-Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client)
-    : context_(context), client_(std::move(client)) {
+Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
+                 std::function<void(Session&, News)> on_news)
+    : context_(context),
+      client_(std::move(client)),
+      on_news_(std::move(on_news)),
+      room_([this] { return framer_.buffered_bytes(); },
+            [this] {
+              context_.log->warn("{}: its message stopped while others waited to send theirs",
+                                 client_->peer_address());
+              static_cast<void>(abort());
+            }) {
   client_->on_end([this] { client_gone(); });
   context_.metrics.connections.Increment();
 }
@@ -84,14 +90,18 @@ void Session::client_gone() {
 
 void Session::drain() {
   draining_ = true;
-  if (!serving_) client_->close();
+  if (serving_) return;
+  client_->close();
+  room_.release();
 }
 
-void Session::abort() {
+bool Session::abort() {
   draining_ = true;
-  if (writing_) return;
+  if (writing_) return false;
   client_->close();
+  room_.release();
   if (backend_) backend_->close();
+  return true;
 }
 
 net::Task<void> Session::run() {
@@ -99,16 +109,29 @@ net::Task<void> Session::run() {
     Result<std::string_view> bytes = co_await client_->read_some();
     if (!bytes || bytes->empty()) break;
     std::string_view rest = *bytes;
+    if (busy_since_us_ == 0) {
+      busy_since_us_ = context_.loop.now_us();
+      framer_.set_message_bytes_max(message_bytes_max());
+    }
     const wire::Framer::Step step = framer_.next(rest);
     if (!rest.empty()) client_->unread(rest);
-    if (step.kind == wire::Framer::Kind::kNeedMore) continue;
+    if (step.kind == wire::Framer::Kind::kNeedMore) {
+      if (room_.is_held()) continue;
+      const bool may_go_on = co_await make_room(step);
+      if (!may_go_on) break;
+      continue;
+    }
     if (step.kind == wire::Framer::Kind::kError) {
       context_.log->debug("{}: {}", client_->peer_address(), step.error.message);
       break;
     }
+    room_.complete();
+    if (!is_let_in_) on_news_(*this, News::kSpoke);
     serving_ = true;
     const Next next = co_await serve(step.message);
     serving_ = false;
+    room_.release();
+    busy_since_us_ = 0;
     if (next == Next::kEnd || draining_) break;
   }
   client_->close();
@@ -166,6 +189,8 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   const bool is_write = info.kind == CommandKind::kInsert || info.kind == CommandKind::kUpdate ||
                         info.kind == CommandKind::kDelete ||
                         info.kind == CommandKind::kFindAndModify;
+  const bool is_handshake = info.kind == CommandKind::kHello || info.kind == CommandKind::kLogin;
+  if (!is_let_in_ && !is_handshake && !context_.login_rule.asks_login()) let_in();
   if (info.kind == CommandKind::kRead || (is_write && !replicates(*parsed))) {
     context_.metrics.reads.Increment();
     const Next next = co_await pass(borrowed, parsed->more_to_come());
@@ -186,6 +211,9 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   } else if (info.kind == CommandKind::kHello) {
     context_.metrics.hellos.Increment();
     next = co_await hello(*kept);
+  } else if (info.kind == CommandKind::kLogin) {
+    context_.metrics.others.Increment();
+    next = co_await log_in(message, *kept);
   } else if (info.kind == CommandKind::kDdl) {
     context_.metrics.others.Increment();
     next = co_await ddl(message, *kept);
@@ -240,54 +268,6 @@ net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_co
     if (!flags) co_return Next::kEnd;
     if ((*flags & wire::kMoreToCome) == 0) co_return Next::kGoOn;
   }
-}
-
-net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
-  const wire::MsgHeader header = parsed.header;
-  const std::string command = mask_hello_request(parsed.body);
-  std::string request = wire::build_op_msg(header.request_id, 0, 0, Document(command));
-  Result<std::string> reply = co_await backend_->call(std::move(request));
-  if (!reply) co_return Next::kEnd;
-  const auto answer = wire::parse_op_msg_trusted(*reply);
-  if (!answer) co_return Next::kEnd;
-  const std::string body = mask_hello_reply(answer->body, context_.advertise);
-  const std::string out =
-      wire::build_op_msg(answer->header.request_id, header.request_id, 0, Document(body));
-  Status sent = co_await client_->write(out);
-  co_return sent ? Next::kGoOn : Next::kEnd;
-}
-
-net::Task<Session::Next> Session::serve_query(std::string_view message) {
-  const wire::WireResult<wire::OpQuery> query = wire::parse_op_query(message);
-  const wire::MsgHeader header = *wire::read_header(message);
-  std::string out;
-  std::optional<wire::WireError> refused;
-  if (!query) refused = query.error();
-  if (query) refused = wire::refuse_op_query(*query);
-  if (refused) {
-    out = wire::build_op_reply(backend_->next_request_id(), header.request_id,
-                               Document(wire::error_body(*refused)));
-    Status sent = co_await client_->write(out);
-    co_return sent && !refused->close_connection ? Next::kGoOn : Next::kEnd;
-  }
-  const bool is_hello = command_info(query->command_name()).kind == CommandKind::kHello;
-  std::string request(message);
-  if (is_hello) {
-    request = wire::build_op_query(header.request_id, query->database,
-                                   Document(mask_hello_request(query->command)), query->flags);
-  }
-  Result<std::string> reply = co_await backend_->call(std::move(request));
-  if (!reply) co_return Next::kEnd;
-  out = std::move(*reply);
-  if (is_hello) {
-    context_.metrics.hellos.Increment();
-    const auto parsed = wire::parse_op_reply(out);
-    if (!parsed) co_return Next::kEnd;
-    const std::string body = mask_hello_reply(parsed->documents.front(), context_.advertise);
-    out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));
-  }
-  Status sent = co_await client_->write(out);
-  co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
 net::Task<Session::Next> Session::write(std::string_view message, const wire::OpMsg& parsed,

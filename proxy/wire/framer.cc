@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "config/limits.h"
+
 namespace outrigger::wire {
 namespace {
-
-constexpr size_t kKeepBytesMax = 1 << 20;  // a larger buffer is given back after its message
 
 Framer::Step need(size_t bytes) {
   Framer::Step step;
@@ -42,7 +42,7 @@ Framer::Step Framer::judge(const MsgHeader& header) {
 void Framer::drop_delivered() {
   if (!delivered_) return;
   delivered_ = false;
-  if (buffer_.capacity() > kKeepBytesMax) {
+  if (buffer_.capacity() > limits::kKeptBufferBytesMax) {
     buffer_ = {};
   } else {
     buffer_.clear();
@@ -81,7 +81,11 @@ Framer::Step Framer::next(Bytes& input) {
     buffer_.reserve(std::min(length, std::max(wanted, 2 * buffer_.capacity())));
   }
   move_front(buffer_, input, length - buffer_.size());
-  if (buffer_.size() < length) return need(length - buffer_.size());
+  if (buffer_.size() < length) {
+    step.kind = Kind::kNeedMore;
+    step.bytes_needed = length - buffer_.size();
+    return step;
+  }
   delivered_ = true;
   step.kind = Kind::kMessage;
   step.message = buffer_;

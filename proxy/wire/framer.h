@@ -21,7 +21,7 @@ class Framer {
 
   struct Step {
     Kind kind = Kind::kNeedMore;
-    MsgHeader header;         // kHeader, kMessage
+    MsgHeader header;         // kHeader, kMessage; kNeedMore once it is known, else of length 0
     Bytes message;            // kMessage: header included; see `next` for its lifetime
     size_t bytes_needed = 0;  // kNeedMore: at least so many more make progress possible
     WireError error;          // kError: the stream is beyond repair, close it

@@ -11,6 +11,7 @@
 #include <tl/expected.hpp>
 #include <utility>
 
+#include "config/limits.h"
 #include "replication/bson/bson.h"
 
 namespace outrigger::wire {
@@ -18,8 +19,7 @@ namespace outrigger::wire {
 using bson::Bytes;
 
 inline constexpr size_t kHeaderBytes = 16;
-inline constexpr size_t kMessageBytesMax =
-    48'000'000;  // mongod's MaxMessageSizeBytes, 48 * 1000 * 1000
+inline constexpr size_t kMessageBytesMax = limits::kMessageBytesMax;
 
 // Values not listed here may arrive: what is unknown or removed (2001 OP_UPDATE, 2002 OP_INSERT,
 // 2004-2007) must not be forwarded blindly, an old backend would execute it.

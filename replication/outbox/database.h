@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/limits.h"
 #include "config/result.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
@@ -43,6 +44,7 @@ struct DatabaseOptions {
   uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
   size_t memtable_bytes = 16u << 20;  // of each column family
   size_t block_cache_bytes = 32u << 20;
+  uint64_t tables_open_max = limits::kTablesOpenMax;  // descriptors are dealt out at start
   // At open every block of every table is checked when they are no more than this; beyond, blocks
   // are checked when they are read (a start must not take minutes).
   uint64_t verify_bytes_max = 1ULL << 30;

@@ -76,6 +76,7 @@ rocksdb::DBOptions rocks_options(const DatabaseOptions& options) {
   rocks.max_total_wal_size = kLogBytesMax;
   rocks.db_write_buffer_size = kMemtablesBytes;
   rocks.max_background_jobs = 2;
+  rocks.max_open_files = static_cast<int>(options.tables_open_max);
   rocks.stats_dump_period_sec = 0;
   rocks.stats_persist_period_sec = 0;
   rocks.skip_stats_update_on_db_open = true;
