@@ -1,10 +1,18 @@
 """Writers that meet in the same documents: whose turn it is, and who was answered what. What an app
 asks for by a filter is chosen as a bare mongod chooses it, once, and both sites hold the same."""
 
+import collections
+import os
+import random
 import threading
 import time
+from multiprocessing.pool import ThreadPool
 
+import pymongo
 import pytest
+from bson import Code, Int64
+from pymongo import ReturnDocument
+from pymongo.collation import Collation
 
 from cluster import Cluster
 from waiting import wait_until
@@ -65,3 +73,148 @@ def test_a_peer_has_its_turn_at_a_document_that_many_write_to(pair, shop):
                        oslo.find_one({"_id": 0, "both": turn}), f"what paris wrote, {turn}")
             assert time.monotonic() - began < 2
     pair.wait_converged(["shop"])
+
+
+# ---- filters that depend on chance, time or code
+
+CHANCE = {"$lt": [{"$rand": {}}, 0.5]}
+# Each chooses half of the documents in the mean.
+VARYING = {
+    "rand": {"$expr": CHANCE},
+    "rand beside a field": {"kind": "job", "$expr": {"$and": [CHANCE, {"$gte": ["$n", 0]}]}},
+    "sampleRate": {"$sampleRate": 0.5},
+    "where": {"$where": Code("Math.random() < 0.5")},
+    "function": {"$expr": {"$function": {"body": Code("function() {return Math.random() < 0.5}"),
+                                          "args": [], "lang": "js"}}},
+    "NOW": {"$expr": {"$lt": [{"$mod": [{"$toLong": {"$add": ["$$NOW", "$n"]}}, 2]}, 1]}},
+}
+COUNT = 200
+
+
+def each(job):
+    """How many of job(0), job(1), ... are true; eight at a time."""
+    with ThreadPool(8) as pool:
+        return sum(bool(done) for done in pool.map(job, range(COUNT)))
+
+
+CHOOSE = {
+    "deleteMany": lambda c, query: c.delete_many(query).deleted_count,
+    "updateMany": lambda c, query: c.update_many(query, {"$set": {"taken": 1}}).modified_count,
+    "updateOne": lambda c, query: each(lambda i: c.update_one(
+        {"_id": {"$in": [i]}, **query}, {"$inc": {"taken": 1}}).matched_count),
+    "findAndModify": lambda c, query: each(lambda i: c.find_one_and_update(
+        {"n": i, **query}, {"$set": {"taken": 1}})),
+}
+
+
+@pytest.mark.parametrize("name", [
+    "rand", "rand beside a field", "sampleRate", "where", "NOW",
+    pytest.param("function", marks=pytest.mark.long)])
+def test_a_filter_chooses_as_often_as_at_a_bare_mongod(pair, name):
+    for form, choose in CHOOSE.items():
+        oslo, paris = pair.collections(f"{name} {form}")
+        bare = pair.oslo.direct()["bare"][oslo.name]
+        for collection in (oslo, bare):
+            collection.insert_many([{"_id": i, "n": i, "kind": "job"} for i in range(COUNT)])
+            chosen = choose(collection, VARYING[name])
+            # Of 200 draws 100 +- 7 in the mean; asked twice, each would be chosen 50 +- 6 times.
+            assert abs(chosen - COUNT / 2) < 40, (form, collection.full_name)
+            gone = form == "deleteMany"
+            assert collection.count_documents({"taken": 1}) == (0 if gone else chosen)
+            assert collection.count_documents({}) == (COUNT - chosen if gone else COUNT)
+    pair.wait_converged(["shop"])
+
+
+def test_a_value_of_the_command_that_is_drawn_by_chance_is_drawn_once(pair, shop):
+    oslo, _ = shop
+    for _ in range(30):
+        oslo.insert_many([{"_id": i} for i in range(10)])
+        done = oslo.database.command(
+            "delete", oslo.name, let={"drawn": {"$rand": {}}},
+            deletes=[{"q": {"$expr": {"$lt": ["$$drawn", 0.5]}}, "limit": 0}])
+        assert done["n"] in (0, 10)
+        oslo.delete_many({})
+    pair.wait_converged(["shop"])
+
+
+# ---- jobs that are claimed
+
+CASE_BLIND = Collation("en", strength=2)
+CLAIMS = {
+    "find_one_and_update": lambda c, who: c.find_one_and_update(
+        {"state": "NEW"}, {"$set": {"state": "taken"}, "$push": {"by": who}}),
+    "find_one_and_update, sorted": lambda c, who: c.find_one_and_update(
+        {"state": "NEW"}, {"$set": {"state": "taken"}, "$push": {"by": who}}, sort=[("n", -1)]),
+    "find_one_and_update, a pipeline": lambda c, who: c.find_one_and_update(
+        {"state": "NEW"}, [{"$set": {"state": "taken", "by": {"$concatArrays": [
+            {"$ifNull": ["$by", []]}, [who]]}}}]),
+    "update_one": lambda c, who: c.update_one(
+        {"state": "NEW"}, {"$set": {"state": "taken"}, "$push": {"by": who}}).modified_count,
+    "delete_one": lambda c, who: c.delete_one({"state": "NEW"}).deleted_count,
+    "find_one_and_delete": lambda c, who: c.find_one_and_delete({"state": "NEW"}),
+}
+JOBS = 80
+
+
+def claim_all(collections_, claim):
+    """Every client claims until nothing is left, all at once; the number of claims."""
+    counts = []
+
+    def work(collection, who):
+        count = 0
+        while claim(collection, who):
+            count += 1
+        counts.append(count)
+
+    threads = [threading.Thread(target=work, args=(collection, who))
+               for who, collection in enumerate(collections_)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(counts) == len(threads), "a client failed"
+    return sum(counts)
+
+
+# _id's of which four are equal each, where the letter's case does not count; in the collection
+# whose own collation it is they cannot stand beside each other.
+def job_ids(where):
+    if where == "the collection's collation":
+        return [f"job {i}" for i in range(JOBS)]
+    if where == "documents as _id":
+        return [{"of": ["job", letter], "n": i // 4} for i, letter in
+                zip(range(JOBS), "aAbB" * JOBS)]
+    return [f"{'jJ'[i % 2]}o{'bB'[i // 2 % 2]} {i // 4}" for i in range(JOBS)]
+
+
+@pytest.mark.parametrize("around", [False, True], ids=["", "some around the sidecar"])
+@pytest.mark.parametrize("where", ["the collection's collation", "the command's collation",
+                                   "documents as _id"])
+def test_each_job_is_claimed_once(pair, where, around):
+    for form, claim in CLAIMS.items():
+        own = {"collation": CASE_BLIND} if where == "the collection's collation" else {}
+        # What is written around the sidecar of one site does not come to the other.
+        database, name = "around" if around else "shop", f"{form} {where}"
+        oslo, paris = pair.collections(name, database)
+        for collection in (oslo, paris):
+            collection.database.create_collection(name, **own)
+        oslo.insert_many([{"_id": job, "state": "new", "n": n}
+                          for n, job in enumerate(job_ids(where))])
+        direct = pair.oslo.direct()[database][name]
+        clients = [direct if around and who % 2 else oslo for who in range(8)]
+        if not own:
+            clients = [Collated(client) for client in clients]
+        assert claim_all(clients, claim) == JOBS, form
+        assert all(len(job["by"]) == 1 for job in oslo.find()), form
+    pair.wait_converged(["shop"])
+
+
+class Collated:
+    """A collection whose every write says that case does not count."""
+
+    def __init__(self, collection):
+        self._collection = collection
+
+    def __getattr__(self, name):
+        method = getattr(self._collection, name)
+        return lambda *arguments, **options: method(*arguments, collation=CASE_BLIND, **options)

@@ -57,7 +57,17 @@ LockTable::LockTable() : shards_(new Shard[kShards]) {}
 
 LockTable::~LockTable() { OUTRIGGER_ASSERT(size() == 0); }
 
-LockTable::Shard& LockTable::shard_of(uint64_t hash) { return shards_[hash % kShards]; }
+LockTable::Shard& LockTable::shard_of(uint64_t hash) const { return shards_[hash % kShards]; }
+
+LockTable::Trace& LockTable::trace_in(Shard& shard, uint64_t hash) {
+  return shard.traces[hash / kShards % kTraces];
+}
+
+LockTable::Trace LockTable::trace_of(uint64_t hash) const {
+  Shard& shard = shard_of(hash);
+  std::lock_guard guard(shard.mutex);
+  return trace_in(shard, hash);
+}
 
 bool LockTable::free_for(const Lock& lock, LockMode mode) {
   return !lock.exclusive && (mode == LockMode::kShared || lock.shared == 0);
@@ -132,9 +142,15 @@ bool LockTable::advance(LockRequest& request) {
   return true;
 }
 
-LockTable::Granted LockTable::unlock(const LockKey& key) {
+LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release) {
   Shard& shard = shard_of(key.hash);
   std::lock_guard guard(shard.mutex);
+  if (release.left != Left::kNothing) {
+    // Releases of two keys may come here in another order than they were numbered in.
+    Trace& trace = trace_in(shard, key.hash);
+    if (key.mode == LockMode::kExclusive) trace.changed = std::max(trace.changed, release.number);
+    if (release.left == Left::kWritten) trace.written = std::max(trace.written, release.number);
+  }
   const auto found = shard.locks.find(key.hash);
   OUTRIGGER_ASSERT(found != shard.locks.end());
   Lock& lock = found->second;
@@ -166,9 +182,9 @@ void LockTable::resume(Granted granted) {
   }
 }
 
-void LockTable::unlock_first(LockRequest& request, size_t count) {
+void LockTable::unlock_first(LockRequest& request, size_t count, const Release& release) {
   Granted granted;
-  for (size_t i = 0; i < count; ++i) granted.append(unlock(request.keys_[i]));
+  for (size_t i = 0; i < count; ++i) granted.append(unlock(request.keys_[i], release));
   request.next_.store(0, std::memory_order_relaxed);
   request.granted_ = nullptr;
   request.state_.store(LockRequest::kIdle, std::memory_order_release);
@@ -198,7 +214,7 @@ bool LockTable::try_acquire(LockRequest& request) {
     const bool known = found != shard.locks.end();
     if (known && (found->second.first || !free_for(found->second, key.mode))) {
       guard.unlock();
-      unlock_first(request, i);
+      unlock_first(request, i, {});
       return false;
     }
     take(known ? found->second : shard.locks[key.hash], key.mode);
@@ -236,7 +252,7 @@ bool LockTable::cancel(LockRequest& request) {
       if (found != shard.locks.end() && unqueue(found->second, request)) {
         const Granted behind = grant_waiters(found->second);  // whom it alone held up
         guard.unlock();
-        unlock_first(request, at);
+        unlock_first(request, at, {});
         resume(behind);
         return true;
       }
@@ -246,9 +262,19 @@ bool LockTable::cancel(LockRequest& request) {
   return false;
 }
 
-void LockTable::release(LockRequest& request) {
+void LockTable::release(LockRequest& request, Left left) {
   OUTRIGGER_ASSERT(request.state_.load() == LockRequest::kHeld);
-  unlock_first(request, request.keys_.size());
+  Release release{left, 0};
+  if (left != Left::kNothing) release.number = releases_.fetch_add(1) + 1;
+  unlock_first(request, request.keys_.size(), release);
+}
+
+bool LockTable::changed_since(uint64_t hash, uint64_t then) const {
+  return trace_of(hash).changed > then;
+}
+
+bool LockTable::written_since(uint64_t hash, uint64_t then) const {
+  return trace_of(hash).written > then;
 }
 
 size_t LockTable::size() const {

@@ -8,6 +8,12 @@
 // must use a second request with try_acquire, or acquire and cancel after a few milliseconds.
 //
 // Keys are 64-bit hashes: two documents that share one merely share a lock.
+//
+// The table also tells who asked the store about a document before it had its lock whether the
+// answer still stands: every holder that may have changed something leaves the number of its
+// release with the key. Keys share the places where these numbers are kept, so the memory is fixed
+// and a change is never missed; now and then one is seen where there was none, and somebody asks
+// again.
 #pragma once
 
 #include <array>
@@ -29,6 +35,13 @@ enum class LockMode : uint8_t { kShared, kExclusive };
 struct LockKey {
   uint64_t hash = 0;
   LockMode mode = LockMode::kExclusive;
+};
+
+// What a holder did while it held: what others that asked before must know.
+enum class Left : uint8_t {
+  kNothing,  // no document is other than it was
+  kRemoved,  // documents are gone, none came or changed: what matched nothing still does
+  kWritten,
 };
 
 // Values MongoDB's _id index holds equal (1, 1.0, NumberLong(1)) give the same key.
@@ -85,7 +98,16 @@ class LockTable {
   // request was granted already (its callback has run or is about to).
   [[nodiscard]] bool cancel(LockRequest& request);
   // Of a held request; it may then be used again. Calls back those who waited for it.
-  void release(LockRequest& request);
+  void release(LockRequest& request, Left left = Left::kWritten);
+
+  // A point in time, for the two below. Taken before the question is sent to the store.
+  [[nodiscard]] uint64_t now() const { return releases_.load(std::memory_order_acquire); }
+  // Whether a holder that held the key exclusively has changed something since, for one who holds
+  // the key now. Of a document's key: the document. Of a namespace's: any document in it.
+  [[nodiscard]] bool changed_since(uint64_t hash, uint64_t then) const;
+  // Whether a holder, a shared one included, has written since. Of a namespace's key: whether any
+  // document in it came or changed.
+  [[nodiscard]] bool written_since(uint64_t hash, uint64_t then) const;
 
   // Keys held or waited for, for metrics; a snapshot.
   [[nodiscard]] size_t size() const;
@@ -98,9 +120,20 @@ class LockTable {
     LockRequest* first = nullptr;  // waiters, oldest first
     LockRequest* last = nullptr;
   };
+  // Numbers of the last releases of the keys that share this place.
+  struct Trace {
+    uint64_t changed = 0;  // by an exclusive holder
+    uint64_t written = 0;  // by any
+  };
+  static constexpr size_t kTraces = 1024;  // a shard
   struct alignas(64) Shard {
     mutable std::mutex mutex;
     std::unordered_map<uint64_t, Lock> locks;  // only keys held or waited for
+    std::array<Trace, kTraces> traces;
+  };
+  struct Release {
+    Left left = Left::kNothing;
+    uint64_t number = 0;
   };
 
   // Requests that were given the key at next_, in order, linked by next_waiter_.
@@ -111,18 +144,21 @@ class LockTable {
     void append(const Granted& more);
   };
 
-  Shard& shard_of(uint64_t hash);
+  Shard& shard_of(uint64_t hash) const;
+  [[nodiscard]] Trace trace_of(uint64_t hash) const;
+  static Trace& trace_in(Shard& shard, uint64_t hash);
   static bool free_for(const Lock& lock, LockMode mode);
   static void take(Lock& lock, LockMode mode);
   static void enqueue(Lock& lock, LockRequest& request);
   static bool unqueue(Lock& lock, LockRequest& request);
   static Granted grant_waiters(Lock& lock);
-  Granted unlock(const LockKey& key);
+  Granted unlock(const LockKey& key, const Release& release);
   bool advance(LockRequest& request);
   void resume(Granted granted);
-  void unlock_first(LockRequest& request, size_t count);
+  void unlock_first(LockRequest& request, size_t count, const Release& release);
 
   std::unique_ptr<Shard[]> shards_;
+  std::atomic<uint64_t> releases_{0};
 };
 
 }  // namespace outrigger

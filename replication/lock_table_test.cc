@@ -168,6 +168,52 @@ TEST_F(LockTableTest, ARequestCanBeUsedAgain) {
   release("a");
 }
 
+TEST_F(LockTableTest, AHolderLeavesATraceForWhoAskedBeforeItLetGo) {
+  const uint64_t before = table_.now();
+  EXPECT_TRUE(acquire('a', {{1, kExclusive}, {2, kShared}}));
+  const uint64_t meanwhile = table_.now();
+  EXPECT_FALSE(table_.changed_since(1, before));
+  release("a");
+  for (const uint64_t then : {before, meanwhile}) {
+    EXPECT_TRUE(table_.changed_since(1, then));
+    EXPECT_TRUE(table_.written_since(1, then));
+    EXPECT_FALSE(table_.changed_since(2, then));  // it was shared
+    EXPECT_TRUE(table_.written_since(2, then));
+    EXPECT_FALSE(table_.written_since(3, then));
+  }
+  EXPECT_FALSE(table_.changed_since(1, table_.now()));
+}
+
+TEST_F(LockTableTest, WhoChangedNothingLeavesNoTrace) {
+  const uint64_t before = table_.now();
+  EXPECT_TRUE(acquire('a', {{1, kExclusive}}));
+  table_.release(parties_.at('a')->request, Left::kNothing);
+  EXPECT_TRUE(acquire('b', {{2, kExclusive}}));
+  EXPECT_FALSE(acquire('c', {{1, kExclusive}, {2, kExclusive}}));
+  EXPECT_TRUE(cancel('c'));
+  EXPECT_FALSE(try_acquire('d', {{1, kExclusive}, {2, kExclusive}}));
+  EXPECT_FALSE(table_.changed_since(1, before));
+  EXPECT_FALSE(table_.written_since(1, before));
+  release("b");
+}
+
+TEST_F(LockTableTest, WhoOnlyRemovedChangedItsDocumentsButWroteNothing) {
+  const uint64_t before = table_.now();
+  EXPECT_TRUE(acquire('a', {{1, kExclusive}, {2, kShared}}));
+  table_.release(parties_.at('a')->request, Left::kRemoved);
+  EXPECT_TRUE(table_.changed_since(1, before));
+  EXPECT_FALSE(table_.written_since(2, before));
+}
+
+TEST_F(LockTableTest, NoTraceIsLostHoweverManyKeysThereAre) {
+  const uint64_t before = table_.now();
+  LockRequest request;
+  for (uint64_t key = 0; key < 200'000; ++key) request.add(key, kExclusive);
+  ASSERT_TRUE(table_.try_acquire(request));
+  table_.release(request);
+  for (uint64_t key = 0; key < 200'000; ++key) ASSERT_TRUE(table_.changed_since(key, before));
+}
+
 TEST(LockKeys, IdsThatMongodHoldsEqualShareALock) {
   const auto one = bson::make_int32(1);
   const auto also_one = bson::make_double(1.0);

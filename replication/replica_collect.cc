@@ -91,6 +91,14 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
   return {};
 }
 
+// The namespace too: who has all of it to himself locks no documents.
+static std::unique_ptr<LockRequest> try_lock(LockTable& table, const RowKey& key) {
+  auto request = std::make_unique<LockRequest>();
+  request->add(namespace_lock_key(key.ns), LockMode::kShared);
+  request->add(document_lock_key(key.ns, key.canonical_id), LockMode::kExclusive);
+  return table.try_acquire(*request) ? std::move(request) : nullptr;
+}
+
 Status Replica::Impl::collect_rows(size_t documents_max) {
   LockTable* const table = locks;
   if (table == nullptr) return {};
@@ -123,9 +131,8 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
     Status result;
     for (size_t i = begin; i < std::min(begin + kRowsAtOnce, ready.size()) && result; ++i) {
       const RowKey& key = ready[i];
-      auto request = std::make_unique<LockRequest>();
-      request->add(document_lock_key(key.ns, key.canonical_id), LockMode::kExclusive);
-      if (!table->try_acquire(*request)) {
+      auto request = try_lock(*table, key);
+      if (!request) {
         pass_under_way = true;
         continue;
       }
@@ -144,7 +151,7 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
       }
     }
     if (result && !batch.empty()) result = log.write(std::move(batch));
-    for (const auto& request : held) table->release(*request);
+    for (const auto& request : held) table->release(*request, Left::kNothing);
     if (!result) return result;
     rows -= gone;
     collected_rows += static_cast<uint64_t>(gone);

@@ -25,7 +25,7 @@ bool says_the_same(const Run& run, const WriteCommand& command) {
   }
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
-           !item.simple_collation && !item.statement->multi;
+           !item.drops_collation && !item.statement->multi;
   });
 }
 

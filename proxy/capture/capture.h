@@ -43,7 +43,13 @@ class Capture {
   net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
 
  private:
-  enum class End { kDone, kMatchedNothing, kTryAgain, kBroken };
+  // kNeedsAll: not without the collection to itself.
+  enum class End { kDone, kMatchedNothing, kTryAgain, kNeedsAll, kBroken };
+  // What a filter found, and when (LockTable::now) it was asked.
+  struct Found {
+    std::vector<bson::OwnedValue> ids;
+    uint64_t asked = 0;
+  };
   struct Executed {
     std::string message;  // the store's reply
     Images before;
@@ -91,20 +97,35 @@ class Capture {
   // resolve.cc: statements that do not name their document
   net::Task<End> execute_resolved(const Statement& statement, ReplyBuilder& reply);
   net::Task<End> execute_one(const Statement& statement, ReplyBuilder& reply);
-  net::Task<End> execute_many(const Statement& statement, ReplyBuilder& reply);
-  net::Task<End> execute_chunk(const Statement& statement, std::vector<bson::OwnedValue> ids,
-                               ReplyBuilder& reply);
-  net::Task<End> insert_by_upsert(const Statement& statement, ReplyBuilder& reply);
-  net::Task<End> upsert_as_it_is(const Statement& statement, ReplyBuilder& reply);
+  net::Task<End> execute_found(const Statement& statement, Found found, ReplyBuilder& reply);
+  net::Task<End> execute_alone(const Statement& statement, ReplyBuilder& reply);
   void add_refusal(const Statement& statement, const RunReply& said,
                    const std::optional<std::string>& explained, ReplyBuilder& reply);
   net::Task<End> probe(const Statement& statement, ReplyBuilder& reply);
   net::Task<End> ask_again(const Statement& statement, ReplyBuilder& reply);
+  [[nodiscard]] RunItem narrowed_item(const Statement& statement, bson::OwnedValue id);
+
+  // resolve_many.cc: for every document that matches
+  net::Task<End> execute_many(const Statement& statement, ReplyBuilder& reply);
+  net::Task<End> execute_chunk(const Statement& statement, Found found, ReplyBuilder& reply);
+  [[nodiscard]] Run gather_found(const Statement& statement, std::vector<bson::OwnedValue>& ids,
+                                 size_t& next);
+
+  // resolve_upsert.cc: when none matches
+  net::Task<End> insert_by_upsert(const Statement& statement, uint64_t asked, ReplyBuilder& reply);
+  [[nodiscard]] RunItem inserting_item(const Statement& statement);
+  [[nodiscard]] Run upsert_as_it_is(const Statement& statement);
+  [[nodiscard]] std::string fresh_object_id();
+
+  // resolve_find.cc: which match; an error kRefused is the store's refusal of the filter
+  net::Task<Result<Found>> find(const Statement& statement, size_t limit);
   net::Task<Result<std::vector<bson::OwnedValue>>> find_ids(
       const Statement& statement, size_t limit, const std::vector<bson::OwnedValue>* among);
-  [[nodiscard]] RunItem narrowed_item(const Statement& statement, bson::OwnedValue id);
+  net::Task<Result<std::vector<bson::OwnedValue>>> those_that_stand(const Statement& statement,
+                                                                    Found found);
+  net::Task<Result<bool>> still_chosen(const Statement& statement, const bson::OwnedValue& id);
+  [[nodiscard]] bool was_touched(const bson::OwnedValue& id, uint64_t asked) const;
   [[nodiscard]] bool compares_simply(const Statement& statement) const;
-  [[nodiscard]] std::string fresh_object_id();
 
   ProxyContext& context_;
   Backend& backend_;

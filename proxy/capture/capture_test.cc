@@ -205,29 +205,6 @@ TEST(UpdateShape, ADiffNamesTheDeepestFieldsThatChanged) {
   EXPECT_EQ(found[1].kind, PathChange::Kind::kUnset);
 }
 
-TEST(UpdateShape, AnIdIsKnownOnlyByEqualityThatNeedsNoCollation) {
-  const std::string number = by_id(5);
-  EXPECT_TRUE(filter_id(Document(number), false));
-  const std::string text = doc([](Writer& w) { w.string("_id", "x"); });
-  EXPECT_TRUE(filter_id(Document(text), true));
-  EXPECT_FALSE(filter_id(Document(text), false));
-  const std::string range = doc([](Writer& w) { w.open_document("_id").int32("$gt", 1).close(); });
-  EXPECT_FALSE(filter_id(Document(range), true));
-  const std::string null = doc([](Writer& w) { w.null("_id"); });
-  EXPECT_FALSE(filter_id(Document(null), true));
-}
-
-TEST(UpdateShape, NarrowingKeepsTheWholeFilter) {
-  const bson::OwnedValue id = bson::make_int32(9);
-  const std::string plain = doc([](Writer& w) { w.string("city", "Oslo"); });
-  const std::string narrowed = narrow_filter(Document(plain), id.view());
-  EXPECT_TRUE(Document(narrowed).has("_id"));
-  EXPECT_TRUE(Document(narrowed).has("city"));
-  const std::string range = doc([](Writer& w) { w.open_document("_id").int32("$gt", 1).close(); });
-  const std::string both = narrow_filter(Document(range), id.view());
-  EXPECT_TRUE(Document(both).has("$and"));
-}
-
 // ---- runs
 
 TEST(Runs, TheCommandCarriesTheSessionItIsPreparedUnder) {

@@ -97,7 +97,7 @@ net::Task<Capture::End> Capture::execute(Run& run, ReplyBuilder& reply) {
   }
   co_await wait_for_locks(context_, locks);
   const End end = co_await execute_locked(run, reply);
-  context_.locks.release(locks);
+  context_.locks.release(locks, run.left());
   co_return end;
 }
 
@@ -310,6 +310,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   const bool keep_equal = context_.policy.equal_set() == EqualSet::kKeep;
   const std::vector<DocumentChange> changes =
       changes_of_run(run, said, executed.before, executed.after, keep_equal);
+  run.changed = !changes.empty() || !said.ok || !said.errors.empty() || !said.retried.empty();
   std::vector<RetryEntry> retries;
   if (!session.own) retries = retry_entries(run, said);
   StagedWrites& staged = context_.appends.staged();

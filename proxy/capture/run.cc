@@ -85,13 +85,12 @@ std::string statement_bytes(const RunItem& item, bool probe) {
       out.int32("limit", 1);
     } else if (field.name == "upsert" && item.upsert_changed) {
       out.boolean("upsert", item.upsert);
-    } else if (field.name == "collation" && item.simple_collation) {
+    } else if (field.name == "collation" && item.drops_collation) {
       continue;
     } else {
       out.element(field);
     }
   }
-  if (item.simple_collation) out.open_document("collation").string("locale", "simple").close();
   return out.finish();
 }
 
@@ -100,7 +99,7 @@ void write_find_and_modify(bson::Writer& out, const RunItem& item, const Element
     out.document("query", Document(item.filter));
   } else if (field.name == "upsert" && item.upsert_changed) {
     out.boolean("upsert", item.upsert);
-  } else if (field.name == "collation" && item.simple_collation) {
+  } else if (field.name == "collation" && item.drops_collation) {
     return;
   } else if (field.name == "sort" && !item.filter.empty()) {
     return;
@@ -192,9 +191,6 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
   if (find_and_modify && !run.items.front().filter.empty() && !command.body.has("query")) {
     out.document("query", Document(run.items.front().filter));
   }
-  if (find_and_modify && run.items.front().simple_collation) {
-    out.open_document("collation").string("locale", "simple").close();
-  }
   write_concern(out, run);
   write_session(out, run, session);
   const std::string body = out.finish();
@@ -220,7 +216,7 @@ std::string build_images_message(const WriteCommand& command,
   out.open_document("filter").open_document("_id").open_array("$in");
   for (size_t i = 0; i < items.size(); ++i) out.value(bson::index_name(i), items[i]->id);
   out.close().close().close();
-  out.open_document("collation").string("locale", "simple").close();
+  // Under the collection's collation, which its _id index has: no two that are equal are in it.
   out.int32("batchSize", static_cast<int32_t>(items.size()) + 1);
   out.string("$db", command.database);
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));

@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "proxy/capture/filter.h"
 #include "proxy/capture/statement.h"
 #include "proxy/capture/update_shape.h"
 #include "replication/change.h"
+#include "replication/lock_table.h"
 #include "replication/prepare.h"
 #include "replication/store/store.h"
 
@@ -27,11 +29,11 @@ struct RunItem {
   std::string key;                   // canonical _id
   std::optional<UpdateShape> shape;  // updates
   // Sent instead of the statement's own filter, document and flags where set.
-  std::string filter;             // narrowed to the document; empty: the statement's own
-  std::string document;           // insert: with its _id in front; empty: the statement's own
-  bool upsert = false;            // may insert
-  bool upsert_changed = false;    // `upsert` differs from what the statement says
-  bool simple_collation = false;  // the filter is the _id alone: compare it simply
+  std::string filter;            // narrowed to the document; empty: the statement's own
+  std::string document;          // insert: with its _id in front; empty: the statement's own
+  bool upsert = false;           // may insert
+  bool upsert_changed = false;   // `upsert` differs from what the statement says
+  bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool needs_before = false;
   bool needs_after = false;
   bool recorded = false;         // mongod ran it for an earlier attempt, and that has a record
@@ -59,12 +61,18 @@ struct Run {
   RunConcern concern = RunConcern::kOwn;
   bool default_journals = false;  // the store's default write concern waits for the journal
   bool verbatim = false;          // the app's message says exactly this run
-  bool probe = false;  // cannot match: sent for the store's own judgement, flags as the app's
+  bool probe = false;   // cannot match: sent for the store's own judgement, flags as the app's
+  bool changed = true;  // false: it is known to have changed nothing
 
   // The documents of one statement: mongod stops such a statement at its first error, whatever
   // `ordered` says.
   [[nodiscard]] bool is_of_many() const { return !probe && items.front().statement->multi; }
   [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
+  // What whoever held its locks leaves behind.
+  [[nodiscard]] Left left() const {
+    if (!changed) return Left::kNothing;
+    return items.front().statement->remove ? Left::kRemoved : Left::kWritten;
+  }
 };
 
 // Does mongod answer this only once it is journaled? `default_journals`: it does so when the app

@@ -70,6 +70,23 @@ PathChange path_change(const UpdateShape::Operation& op, const Images& before,
   return change;
 }
 
+bool only_assigns(const UpdateShape& shape) {
+  return shape.form == UpdateShape::Form::kLiteral &&
+         std::none_of(shape.operations.begin(), shape.operations.end(), [](const auto& operation) {
+           return operation.kind == PathChange::Kind::kIncrement;
+         });
+}
+
+// The document does not hold what the update assigns: it was not run on it.
+bool shows_otherwise(const UpdateShape& shape, const Document& after) {
+  if (!only_assigns(shape)) return false;
+  return std::any_of(shape.operations.begin(), shape.operations.end(), [&](const auto& operation) {
+    const auto value = value_at(after, operation.path);
+    if (operation.kind == PathChange::Kind::kUnset) return value.has_value();
+    return !value || !(*value == operation.value);
+  });
+}
+
 // A statement mongod had executed before, whose record we do not have: what its paths hold now.
 std::vector<PathChange> adopted_paths(const UpdateShape& shape, const Document& after) {
   UpdateShape all = shape;
@@ -200,7 +217,12 @@ bool met_its_concern(const Document& reply) {
 bool must_look_again(const Run& run, const RunReply& reply) {
   if (!reply.ok) return false;
   if (!reply.retried.empty()) return true;
-  if (run.command->kind != CommandKind::kUpdate) return false;
+  const bool filters = std::any_of(run.items.begin(), run.items.end(),
+                                   [](const RunItem& item) { return item.narrows_further; });
+  // A delete of what is not there is a delete: there the _id alone needs no second look.
+  const bool tells = run.command->kind == CommandKind::kUpdate ||
+                     (run.command->kind == CommandKind::kDelete && filters);
+  if (!tells) return false;
   const auto missed = static_cast<int64_t>(run.items.size() - reply.errors.size()) - reply.n;
   return run.items.size() > 1 && missed > 0 && reply.n > 0;
 }
@@ -228,16 +250,21 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
       continue;
     }
     if (reply.n == 0) continue;
+    const bool there = after.count(item.key) > 0;
     if (item.statement->remove) {
-      out.push_back(change_for(run, item, DocumentChange::Kind::kRemove));
+      if (!looked || !there) out.push_back(change_for(run, item, DocumentChange::Kind::kRemove));
       continue;
     }
     std::optional<DocumentChange> change;
     if (const Value* id = upserted_id(reply, i)) {
       change = upserted(run, item, *id, after);
-    } else if (!looked || after.count(item.key) > 0) {
-      change =
-          updated(run, item, reply.modified > 0 || adopt, before, after, equal_set_keeps, adopt);
+    } else if (!looked || there) {
+      // Whether this one of several matched, its own filter decided.
+      const bool unsure = looked && !adopt && run.items.size() > 1 && item.narrows_further;
+      if (unsure && shows_otherwise(*item.shape, Document(after.at(item.key)))) continue;
+      const bool as_it_is = adopt || (unsure && !only_assigns(*item.shape));
+      change = updated(run, item, reply.modified > 0 || as_it_is, before, after, equal_set_keeps,
+                       as_it_is);
     }
     if (change) out.push_back(std::move(*change));
   }

@@ -28,6 +28,65 @@ std::string counted(int32_t n) {
   return doc([&](Writer& w) { w.int32("_id", 1).int32("n", n); });
 }
 
+// The documents of one statement, each found by its filter, which goes out with each of them.
+outrigger::Run run_with_filters(const WriteCommand& command) {
+  outrigger::Run run = run_of(command);
+  for (RunItem& item : run.items) item.narrows_further = true;
+  return run;
+}
+
+std::string with_state(int32_t id, int32_t state) {
+  return doc([&](Writer& w) { w.int32("_id", id).int32("state", state); });
+}
+
+std::string delete_statement(int32_t id) {
+  return doc([&](Writer& w) { w.document("q", Document(by_id(id))).int32("limit", 1); });
+}
+
+TEST(Missed, OnlyDocumentsThatAreGoneAreRecordedAsDeleted) {
+  const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
+  const outrigger::Run run = run_with_filters(sent->command);
+  EXPECT_TRUE(
+      must_look_again(run, read_run_reply(CommandKind::kDelete, Document(reply_body(1, {})))));
+  const auto deleted = changes(run, reply_body(1, {}), {{key_of(2), with_state(2, 5)}});
+  ASSERT_EQ(deleted.size(), 1u);
+  EXPECT_EQ(deleted[0].id, bson::make_int32(1));
+}
+
+TEST(Missed, NothingIsAskedWhenAllMatchedOrNone) {
+  const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
+  const outrigger::Run run = run_with_filters(sent->command);
+  for (const int32_t n : {0, 2}) {
+    const std::string body = reply_body(n, {});
+    EXPECT_FALSE(must_look_again(run, read_run_reply(CommandKind::kDelete, Document(body))));
+    EXPECT_EQ(changes(run, body, {}).size(), static_cast<size_t>(n));
+  }
+}
+
+TEST(Missed, AnAssignmentIsRecordedOnlyWhereItStands) {
+  const auto sent =
+      send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "state", 1)),
+                                  update_statement(by_id(2), op("$set", "state", 1))});
+  const outrigger::Run run = run_with_filters(sent->command);
+  EXPECT_TRUE(
+      must_look_again(run, read_run_reply(CommandKind::kUpdate, Document(reply_body(1, {})))));
+  const auto assigned = changes(run, reply_body(1, {}),
+                                {{key_of(1), with_state(1, 1)}, {key_of(2), with_state(2, 5)}});
+  ASSERT_EQ(assigned.size(), 1u);
+  EXPECT_EQ(assigned[0].id, bson::make_int32(1));
+}
+
+TEST(Missed, WhereNobodyCanTellWhatIsThereIsRecorded) {
+  const auto sent =
+      send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "state", 1)),
+                                  update_statement(by_id(2), op("$inc", "state", 1))});
+  const auto found = changes(run_with_filters(sent->command), reply_body(1, {}),
+                             {{key_of(1), with_state(1, 1)}, {key_of(2), with_state(2, 5)}});
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[1].changes[0].kind, PathChange::Kind::kSet);
+  EXPECT_EQ(found[1].changes[0].value, bson::make_int32(5));
+}
+
 TEST(Retried, AnIncrementIsRecordedOnceOnly) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "n", 5))});
   outrigger::Run run = run_of(sent->command);

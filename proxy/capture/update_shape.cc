@@ -147,10 +147,6 @@ void diff_level(const Document& before, const Document& after, Path& path,
   }
 }
 
-bool needs_collation(const Value& value) {
-  return value.type == Type::kString || value.type == Type::kSymbol || value.is_container();
-}
-
 }  // namespace
 
 Path split_path(std::string_view dotted) {
@@ -211,42 +207,6 @@ std::optional<Value> value_at(const Document& document, const Path& path) {
     level = value->as_document();
   }
   return std::nullopt;
-}
-
-std::string narrow_filter(const Document& filter, const Value& id) {
-  bson::Writer out;
-  if (!filter.has("_id")) {
-    out.open_document("_id").value("$eq", id).close();
-    out.append_all(filter);
-    return out.finish();
-  }
-  out.open_array("$and");
-  out.open_document("0").open_document("_id").value("$eq", id).close().close();
-  out.document("1", filter);
-  out.close();
-  return out.finish();
-}
-
-std::optional<Value> filter_id(const Document& filter, bool simple) {
-  const auto id = filter.find("_id");
-  if (!id) return std::nullopt;
-  Value value = *id;
-  if (value.type == Type::kDocument) {
-    const auto first = value.as_document().first();
-    if (first && !first->name.empty() && first->name.front() == '$') {
-      if (first->name != "$eq") return std::nullopt;
-      const Value inner = first->value;
-      // {$eq: x} alone; anything beside it narrows further and is the store's to judge.
-      if (++value.as_document().begin() != value.as_document().end()) return std::nullopt;
-      value = inner;
-    }
-  }
-  if (value.type == Type::kRegex || value.type == Type::kArray || value.type == Type::kUndefined ||
-      value.type == Type::kNull) {
-    return std::nullopt;
-  }
-  if (!simple && needs_collation(value)) return std::nullopt;
-  return value;
 }
 
 }  // namespace outrigger

@@ -56,12 +56,4 @@ struct UpdateShape {
 // The value at a path of names; nothing when it is not there or an array is in the way.
 [[nodiscard]] std::optional<bson::Value> value_at(const bson::Document& document, const Path& path);
 
-// The filter with the document fixed: `{_id: {$eq: id}, ...filter}`, or `{$and: [{_id: ..},
-// filter]}` where the filter says something of _id itself.
-[[nodiscard]] std::string narrow_filter(const bson::Document& filter, const bson::Value& id);
-
-// The _id a filter names by equality, when comparing it needs no collation (`simple`), so that it
-// can be known without asking the store.
-[[nodiscard]] std::optional<bson::Value> filter_id(const bson::Document& filter, bool simple);
-
 }  // namespace outrigger

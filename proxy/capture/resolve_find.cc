@@ -1,0 +1,127 @@
+// Asking the store which documents a filter finds, and whether what it found still stands.
+#include <set>
+
+#include "proxy/capture/capture.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+
+std::string find_ids_body(const WriteCommand& command, const Statement& statement, size_t limit,
+                          const std::vector<bson::OwnedValue>* among) {
+  bson::Writer out;
+  out.string("find", command.collection);
+  if (among == nullptr) {
+    out.document("filter", statement.filter);
+  } else {
+    out.open_document("filter").open_array("$and");
+    out.open_document("0").open_document("_id").open_array("$in");
+    for (size_t i = 0; i < among->size(); ++i) out.value(bson::index_name(i), (*among)[i]);
+    out.close().close().close();
+    out.document("1", statement.filter).close().close();
+  }
+  out.open_document("projection").int32("_id", 1).close();
+  if (statement.sort && among == nullptr) out.value("sort", *statement.sort);
+  if (statement.hint && among == nullptr) out.value("hint", *statement.hint);
+  if (statement.has_collation) out.document("collation", statement.collation);
+  if (command.let) out.value("let", *command.let);
+  if (limit > 0) out.int64("limit", static_cast<int64_t>(limit)).boolean("singleBatch", true);
+  out.string("$db", command.database);
+  return out.finish();
+}
+
+}  // namespace
+
+net::Task<Result<std::vector<bson::OwnedValue>>> Capture::find_ids(
+    const Statement& statement, size_t limit, const std::vector<bson::OwnedValue>* among) {
+  std::vector<bson::OwnedValue> out;
+  std::string body = find_ids_body(*command_, statement, limit, among);
+  for (;;) {
+    std::string request = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+    Result<std::string> reply = co_await backend_.call(std::move(request));
+    if (!reply) co_return tl::unexpected(reply.error());
+    const auto parsed = wire::parse_op_msg_trusted(*reply);
+    if (!parsed) {
+      co_return fail(ErrorCode::kCorrupt, "find documents", command_->ns, parsed.error().message);
+    }
+    const auto ok = parsed->body.find("ok");
+    if (!ok || !ok->truthy()) {
+      const auto code = parsed->body.find("code");
+      const auto text = parsed->body.find("errmsg");
+      find_error_code_ = code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
+      co_return fail(ErrorCode::kRefused, "", "",
+                     text && text->type == bson::Type::kString ? std::string(text->as_string())
+                                                               : "the store refused the filter");
+    }
+    const auto cursor = parsed->body.find("cursor");
+    int64_t next = 0;
+    if (cursor && cursor->type == bson::Type::kDocument) {
+      for (const bson::Element& field : cursor->as_document()) {
+        if (field.name == "id") next = field.value.to_int64().value_or(0);
+        if (field.value.type != bson::Type::kArray) continue;
+        for (const bson::Element& item : field.value.as_document()) {
+          const auto id = item.value.as_document().find("_id");
+          if (id) out.emplace_back(*id);
+        }
+      }
+    }
+    if (next == 0) co_return out;
+    bson::Writer more;
+    more.int64("getMore", next).string("collection", command_->collection);
+    more.string("$db", command_->database);
+    body = more.finish();
+  }
+}
+
+net::Task<Result<Capture::Found>> Capture::find(const Statement& statement, size_t limit) {
+  Found found;
+  found.asked = context_.locks.now();
+  auto ids = co_await find_ids(statement, limit, nullptr);
+  if (!ids) co_return tl::unexpected(ids.error());
+  found.ids = std::move(*ids);
+  co_return found;
+}
+
+bool Capture::was_touched(const bson::OwnedValue& id, uint64_t asked) const {
+  return context_.locks.changed_since(document_lock_key(command_->ns, id.view()), asked) ||
+         context_.locks.changed_since(namespace_lock_key(command_->ns), asked);
+}
+
+// Where somebody held a document since the filter was asked, its answer may be of another state of
+// it. Then it is asked again, now that nobody else can hold it; the others keep what was found.
+net::Task<Result<std::vector<bson::OwnedValue>>> Capture::those_that_stand(
+    const Statement& statement, Found found) {
+  std::vector<bson::OwnedValue> touched;
+  for (const bson::OwnedValue& id : found.ids) {
+    if (was_touched(id, found.asked)) touched.push_back(id);
+  }
+  if (touched.empty()) co_return std::move(found.ids);
+  auto still = co_await find_ids(statement, 0, &touched);
+  if (!still) co_return tl::unexpected(still.error());
+  std::set<std::string> out;  // of the touched
+  for (const bson::OwnedValue& id : touched) out.insert(bson::canonical_key(id.view()));
+  // Under a collation others may be found that are equal to these.
+  for (const bson::OwnedValue& id : *still) out.erase(bson::canonical_key(id.view()));
+  std::vector<bson::OwnedValue> stand;
+  for (bson::OwnedValue& id : found.ids) {
+    if (out.count(bson::canonical_key(id.view())) == 0) stand.push_back(std::move(id));
+  }
+  co_return stand;
+}
+
+// The same for one document. With a sort the question is whether it still comes first.
+net::Task<Result<bool>> Capture::still_chosen(const Statement& statement,
+                                              const bson::OwnedValue& id) {
+  std::vector<bson::OwnedValue> among;
+  if (!statement.sort) among.push_back(id);
+  const size_t limit = statement.sort ? 1 : 0;
+  auto ids = co_await find_ids(statement, limit, statement.sort ? nullptr : &among);
+  if (!ids) co_return tl::unexpected(ids.error());
+  const std::string key = bson::canonical_key(id.view());
+  co_return std::any_of(ids->begin(), ids->end(), [&](const bson::OwnedValue& found) {
+    return bson::canonical_key(found.view()) == key;
+  });
+}
+
+}  // namespace outrigger

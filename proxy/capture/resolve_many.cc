@@ -1,0 +1,82 @@
+// Statements for many documents: one find tells which, and each of them is a statement of its own.
+#include <algorithm>
+
+#include "proxy/capture/capture.h"
+
+namespace outrigger {
+
+net::Task<Capture::End> Capture::execute_many(const Statement& statement, ReplyBuilder& reply) {
+  Result<Found> found = co_await find(statement, 0);
+  if (!found && found.error().code != ErrorCode::kRefused) co_return End::kBroken;
+  if (!found) find_error_ = found.error();
+  End end = End::kDone;
+  if (found && found->ids.empty() && statement.upsert) {
+    end = co_await execute_one(statement, reply);
+    co_return end;
+  }
+  if (!found || found->ids.empty()) {
+    end = co_await probe(statement, reply);
+    co_return end;
+  }
+  ReplyBuilder many(*command_);
+  const std::vector<bson::OwnedValue>& ids = found->ids;
+  for (size_t at = 0; at < ids.size(); at += kRunStatementsMax) {
+    const size_t until = std::min(at + kRunStatementsMax, ids.size());
+    Found chunk;
+    chunk.asked = found->asked;
+    chunk.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at),
+                     ids.begin() + static_cast<std::ptrdiff_t>(until));
+    end = co_await execute_chunk(statement, std::move(chunk), many);
+    if (end == End::kBroken || many.failed() || many.has_errors()) break;
+  }
+  if (many.has_errors()) many.forget_counts();
+  reply.absorb(std::move(many));
+  reply_is_whole_ = false;
+  co_return end;
+}
+
+net::Task<Capture::End> Capture::execute_chunk(const Statement& statement, Found found,
+                                               ReplyBuilder& reply) {
+  LockRequest locks;
+  locks.add(namespace_lock_key(command_->ns), LockMode::kShared);
+  for (const bson::OwnedValue& id : found.ids) {
+    locks.add(document_lock_key(command_->ns, id.view()), LockMode::kExclusive);
+  }
+  co_await wait_for_locks(context_, locks);
+  End end = End::kDone;
+  Left left = Left::kNothing;
+  Result<std::vector<bson::OwnedValue>> ids =
+      co_await those_that_stand(statement, std::move(found));
+  if (!ids) {
+    end = ids.error().code == ErrorCode::kRefused ? End::kDone : End::kBroken;
+    if (end == End::kDone) reply.add_error(statement.index, find_error_code_, ids.error().reason);
+  }
+  size_t next = 0;
+  while (ids && next < ids->size() && end != End::kBroken) {
+    Run run = gather_found(statement, *ids, next);
+    end = co_await execute_locked(run, reply);
+    left = std::max(left, run.left());
+    if (reply.failed() || reply.has_errors()) break;
+  }
+  context_.locks.release(locks, left);
+  co_return end;
+}
+
+// As many of the documents from `next` on as go together.
+Run Capture::gather_found(const Statement& statement, std::vector<bson::OwnedValue>& ids,
+                          size_t& next) {
+  Run run = new_run();
+  size_t bytes = 0;
+  while (next < ids.size()) {
+    RunItem item = narrowed_item(statement, ids[next]);
+    const bool alone = item.needs_before;
+    bytes += statement.raw.bytes().size() + item.filter.size();
+    if (!run.items.empty() && (alone || bytes > kRunBytesMax)) break;
+    ++next;
+    run.items.push_back(std::move(item));
+    if (alone) break;
+  }
+  return run;
+}
+
+}  // namespace outrigger
