@@ -124,12 +124,14 @@ Result<StepOutcome> Applier::step() {
   note_held(delivery.refused);
   work->records = std::move(delivery.records);
   work->intent.after = std::move(delivery.after);
+  work->promised = std::move(delivery.promised);
   if (Status retries = add_retries(*work); !retries) {
     locks_.release();
     return tl::unexpected(retries.error());
   }
   if (work->documents.empty() && work->intent.after.empty()) {
     locks_.release();
+    if (take_promises(work->promised)) return StepOutcome::kApplied;
     return delivery.refused.empty() ? StepOutcome::kIdle : StepOutcome::kBlocked;
   }
   for (const auto& record : work->records) {
@@ -162,6 +164,19 @@ Result<StepOutcome> Applier::step() {
   }
   under_way_ = std::move(work);
   return finish();
+}
+
+// Everything before them has been applied. They need no disk: see stability.h.
+bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
+  if (promised.empty()) return false;
+  Replica::Impl& impl = *replica_.impl_;
+  {
+    const std::lock_guard guard(impl.mutex);
+    for (const auto& [origin, through, word] : promised) impl.promises.raise(origin, through, word);
+    impl.inbox.drop_applied(impl.cited, promised);
+  }
+  impl.wake();
+  return true;
 }
 
 // ---- telling

@@ -84,6 +84,7 @@ class Applier {
   void pause(std::chrono::milliseconds time);
   void wake();
   [[nodiscard]] Delivery take_delivery();
+  [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
   [[nodiscard]] Status add_retries(Work& work);
   [[nodiscard]] Status read_rows(Work& work);
   [[nodiscard]] Status read_stored(Work& work);

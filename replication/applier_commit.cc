@@ -86,18 +86,15 @@ Status Applier::commit_intent(Work& work) {
   if (!rows) return tl::unexpected(rows.error());
   auto conflicts = put_losses(work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
-  const bool stamps_only = work.records.empty() && work.documents.empty();
-  if (!stamps_only) {
-    batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
-    if (Status written = log_.write(std::move(batch)); !written) return written;
-    if (Status synced = sync_now(commit_); !synced) return synced;
-  }
+  batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
+  if (Status written = log_.write(std::move(batch)); !written) return written;
+  if (Status synced = sync_now(commit_); !synced) return synced;
   impl.rows += *rows;
   const std::lock_guard guard(impl.mutex);
   // In one piece with the vector: who sees these effects and writes gets a later stamp.
   impl.hlc.observe(newest);
   impl.cited.raise(work.intent.after);
-  impl.inbox.drop_applied(impl.cited);
+  impl.inbox.drop_applied(impl.cited, work.promised);
   impl.applied_records += work.records.size();
   for (const auto& [record, bytes] : sizes) impl.mark_log(record->origin, record->hlc, bytes);
   for (const auto& [kind, count] : *conflicts) impl.conflicts[kind] += count;
@@ -107,8 +104,10 @@ Status Applier::commit_intent(Work& work) {
 Result<StepOutcome> Applier::finish() {
   if (Status stored = write_store(); !stored) return trouble(stored.error());
   if (Status completed = complete(); !completed) return tl::unexpected(completed.error());
+  const std::vector<Inbox::Promised> promised = std::move(under_way_->promised);
   under_way_.reset();
   locks_.release();
+  (void)take_promises(promised);
   {
     const std::lock_guard guard(replica_.impl_->mutex);
     replica_.impl_->apply_trouble.clear();

@@ -24,7 +24,7 @@ class ApplierTest : public ::testing::Test {
   void offer() {
     auto segments = oslo_.replica->read_segments(paris_.replica->applied(), 1u << 20);
     ASSERT_TRUE(segments.has_value());
-    ASSERT_TRUE(paris_.replica->offer(std::move(*segments)).has_value());
+    ASSERT_TRUE(paris_.replica->offer(std::move(*segments), run_of(oslo_)).has_value());
   }
   StepOutcome step() {
     auto outcome = paris_.applier->step();

@@ -45,8 +45,8 @@ void carry(TestSite& from, TestSite& to, const std::atomic<bool>& stop) {
     auto segments = from.replica->read_segments(to.replica->applied(), 64 * 1024);
     // Between the two readings the other may have applied more, said so, and this one let it go.
     if (!segments) continue;
-    (void)to.replica->offer(std::move(*segments));
-    for (const Report& report : from.replica->reports()) to.replica->hear(report);
+    (void)to.replica->offer(std::move(*segments), run_of(from));
+    for (const Report& report : from.replica->reports()) to.replica->hear(report, run_of(from));
     std::this_thread::yield();
   }
 }

@@ -8,6 +8,7 @@ namespace outrigger {
 struct Applier::Work {
   std::vector<std::shared_ptr<const Record>> records;
   ApplyIntent intent;
+  std::vector<Inbox::Promised> promised;
   std::map<std::string, ApplyDocument> documents;  // by row key
   std::vector<StoreWrite> writes;                  // what is left of (2)
   std::vector<size_t> intended;                    // for each of `writes`: its place in intent

@@ -41,19 +41,59 @@ size_t memory_bytes(const Record& record) {
   return bytes;
 }
 
-Result<size_t> Inbox::offer(Segment segment, Hlc applied) {
+namespace {
+
+// The stamp of the last record in a queue, 0 when it holds promises only.
+Hlc last_record(const std::deque<Inbox::Item>& queue) {
+  const auto last = std::find_if(queue.rbegin(), queue.rend(),
+                                 [](const Inbox::Item& item) { return item.record != nullptr; });
+  return last == queue.rend() ? 0 : last->through;
+}
+
+bool has_record(const std::deque<Inbox::Item>& queue, Hlc stamp) {
+  return std::any_of(queue.begin(), queue.end(),
+                     [&](const Inbox::Item& item) { return item.record && item.through == stamp; });
+}
+
+// Why the records of `segment` up to `known`, the last one here, are not the ones we have.
+std::string mismatch(const Segment& segment, Hlc known, size_t duplicates,
+                     const std::function<bool(Hlc)>& holds) {
+  if (segment.after == known) return {};
+  const Hlc last = duplicates == 0 ? segment.after : segment.records[duplicates - 1].hlc;
+  const bool goes_on = duplicates < segment.records.size() || duplicates == 0;
+  const bool same = goes_on ? last == known : last == known || holds(last);
+  if (same) return {};
+  return "records of " + to_text(segment.origin) + " do not follow the last one here: after " +
+         to_text(Dot{known, segment.origin}) + " comes one that follows " +
+         to_text(Dot{last, segment.origin});
+}
+
+}  // namespace
+
+Result<Inbox::Taken> Inbox::offer(Segment segment, Hlc applied, Word word,
+                                  const std::function<bool(Hlc)>& holds) {
   if (Status sane = check_records(segment); !sane) return tl::unexpected(sane.error());
   const auto found = queues_.find(segment.origin);
   const bool waiting = found != queues_.end() && !found->second.empty();
-  const Hlc known = std::max(applied, waiting ? found->second.back().through : 0);
-  if (segment.through <= known) return segment.records.size();
+  const Hlc queued = waiting ? last_record(found->second) : 0;
+  const Hlc known = std::max(applied, queued);
+  const auto fresh = std::find_if(segment.records.begin(), segment.records.end(),
+                                  [&](const Record& record) { return record.hlc > known; });
+  Taken taken;
+  taken.duplicates = static_cast<size_t>(fresh - segment.records.begin());
   if (segment.after > known) {
+    if (segment.records.empty()) return taken;  // a promise about records that are still to come
     return fail(ErrorCode::kRefused, "take segment", to_text(segment.origin),
                 "it starts beyond what is known here");
   }
-  const auto fresh = std::find_if(segment.records.begin(), segment.records.end(),
-                                  [&](const Record& record) { return record.hlc > known; });
-  const auto duplicates = static_cast<size_t>(fresh - segment.records.begin());
+  taken.mismatch = mismatch(segment, known, taken.duplicates, [&](Hlc stamp) {
+    return (waiting && has_record(found->second, stamp)) || holds(stamp);
+  });
+  const bool stale = segment.records.empty() && segment.after != known;
+  // About a record here that it does not know, only the site itself can be sure.
+  if (stale && (word != Word::kOwn || segment.through < known)) return Taken();
+  if (!taken.mismatch.empty()) return Taken{0, false, std::move(taken.mismatch)};
+  const Hlc follows = segment.records.empty() ? segment.after : segment.records.back().hlc;
   std::vector<Item> items;
   size_t bytes = 0;
   for (auto record = fresh; record != segment.records.end(); ++record) {
@@ -70,22 +110,29 @@ Result<size_t> Inbox::offer(Segment segment, Hlc applied) {
   }
   records_ += items.size();
   bytes_ += bytes;
-  if (items.empty() || items.back().through < segment.through) {
-    items.push_back(Item{segment.through, nullptr, 0});
-  }
+  const Hlc last = items.empty() ? known : items.back().through;
+  const bool promises = word != Word::kNone && segment.through > last && follows == last;
+  if (promises) items.push_back(Item{segment.through, nullptr, 0, word});
+  taken.fresh = !items.empty();
+  if (items.empty()) return taken;
   std::deque<Item>& queue = queues_[segment.origin];
   if (!queue.empty() && !queue.back().record && !items.front().record) queue.pop_back();
   for (Item& item : items) queue.push_back(std::move(item));
-  return duplicates;
+  return taken;
 }
 
-void Inbox::drop_applied(const VersionVector& applied) {
+void Inbox::drop_applied(const VersionVector& applied, const std::vector<Promised>& taken) {
+  VersionVector promised;
+  for (const Promised& each : taken) promised.raise(each.origin, each.through);
   for (auto at = queues_.begin(); at != queues_.end();) {
     std::deque<Item>& queue = at->second;
-    const Hlc through = applied.get(at->first);
-    while (!queue.empty() && queue.front().through <= through) {
-      if (queue.front().record) --records_;
-      bytes_ -= queue.front().bytes;
+    const Hlc record_through = applied.get(at->first);
+    const Hlc promise_through = promised.at(at->first);
+    while (!queue.empty()) {
+      const Item& front = queue.front();
+      if (front.through > (front.record ? record_through : promise_through)) break;
+      if (front.record) --records_;
+      bytes_ -= front.bytes;
       queue.pop_front();
     }
     at = queue.empty() ? queues_.erase(at) : std::next(at);
@@ -129,7 +176,9 @@ Delivery deliver(const std::map<Origin, std::vector<Inbox::Item>>& front, Versio
     }
     if (best == nullptr) return delivery;
     const Inbox::Item& item = (*best->items)[best->next];
-    if (item.record) {
+    if (!item.record) {
+      delivery.promised.push_back({best->origin, item.through, item.word});
+    } else {
       documents += item.record->documents.size();
       bytes += item.bytes;
       const bool full = documents > limits.documents_max || bytes > limits.bytes_max;
@@ -142,9 +191,9 @@ Delivery deliver(const std::map<Origin, std::vector<Inbox::Item>>& front, Versio
         continue;
       }
       delivery.records.push_back(item.record);
+      vector.raise(best->origin, item.through);
+      delivery.after.raise(best->origin, item.through);
     }
-    vector.raise(best->origin, item.through);
-    delivery.after.raise(best->origin, item.through);
     ++best->next;
   }
 }

@@ -2,6 +2,10 @@
 // link delivers twice, over two routes or out of order is cut to the one stretch that continues
 // what is there. Bounded by bytes, yet every origin may always have one stretch in: the record all
 // others wait for can come from any of them.
+//
+// A stretch must continue what is here: the record before it is the last one we have of its origin.
+// Where it is another one, two histories go by one name, and taking either for a copy of the other
+// would lose records without a trace.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +13,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "config/result.h"
+#include "replication/promises.h"
 #include "replication/record.h"
 
 namespace outrigger {
@@ -27,17 +33,30 @@ class Inbox {
     std::shared_ptr<const Record>
         record;  // null: the promise that there is nothing up to `through`
     size_t bytes = 0;
+    Word word = Word::kNone;  // whose promise
   };
   using Queues = std::map<Origin, std::deque<Item>>;
 
   explicit Inbox(size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // Appends what of `segment` lies beyond `applied` and what is queued. Errors: kCorrupt (records
-  // not as the segment says), kRefused (it starts beyond what is known: a gap), kUnavailable
-  // (full). Returns how many of its records were duplicates.
-  [[nodiscard]] Result<size_t> offer(Segment segment, Hlc applied);
-  // Forgets what `applied` covers.
-  void drop_applied(const VersionVector& applied);
+  struct Taken {
+    size_t duplicates = 0;
+    bool fresh = false;    // something was queued
+    std::string mismatch;  // it belongs to another history: nothing of it was taken. For people
+  };
+  // Appends what of `segment` lies beyond `applied`, the last record applied of its origin, and
+  // what is queued. `word`: whether its promise counts. `holds`: is there an applied record with
+  // this stamp? Errors: kCorrupt (records not as the segment says), kRefused (it starts beyond
+  // what is known: a gap), kUnavailable (full).
+  [[nodiscard]] Result<Taken> offer(Segment segment, Hlc applied, Word word,
+                                    const std::function<bool(Hlc)>& holds);
+  struct Promised {
+    Origin origin;
+    Hlc through = 0;
+    Word word = Word::kNone;
+  };
+  // Forgets records that `applied` covers, and promises that were taken.
+  void drop_applied(const VersionVector& applied, const std::vector<Promised>& taken);
   // The front of every queue: at most `records_max` items of each.
   [[nodiscard]] std::map<Origin, std::vector<Item>> front(size_t records_max) const;
 
@@ -60,8 +79,9 @@ struct DeliveryLimits {
 // What can be applied next, in an order that respects dependencies, and the vector after it.
 struct Delivery {
   std::vector<std::shared_ptr<const Record>> records;
-  VersionVector after;          // only the entries that move
-  std::vector<Origin> refused;  // origins whose next record was ready, but `take` said no
+  VersionVector after;                    // only the entries that move
+  std::vector<Inbox::Promised> promised;  // true once the records are applied
+  std::vector<Origin> refused;            // origins whose next record was ready, but `take` said no
 };
 
 // Picks from the fronts of an inbox, lowest stamp first. `vector`: what is applied, the published

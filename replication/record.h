@@ -20,8 +20,8 @@ struct Record {
 };
 
 // A gap-free stretch of one origin's log: every record of `origin` in (after, through], and the
-// promise that there is no other. An empty stretch is a heartbeat. `after` takes the place of a
-// `prev` pointer in each record.
+// promise that there is no other. `after` is the stamp of the record before it (0: there was none),
+// so that a receiver can tell that it continues what it has. An empty stretch is a promise alone.
 struct Segment {
   Origin origin;
   Hlc after = 0;

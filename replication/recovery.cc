@@ -131,16 +131,13 @@ Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
   return Found();
 }
 
-// The epochs of earlier runs are known to their end now. What this run will cite of them must
-// outlive it: a stamp that came to nothing has no record from which it could be derived again, and
-// peers would wait for it for ever.
+// The epochs of earlier runs are known to their end now. What this run will cite and report of them
+// must outlive it, power cuts included.
 Status Recovery::close_epochs() {
   Replica::Impl& impl = *replica_.impl_;
   outbox::Batch batch;
   {
     const std::lock_guard guard(impl.mutex);
-    impl.durable.raise(settled_through_);
-    impl.cited.raise(settled_through_);
     for (const auto& [origin, hlc] : impl.durable.entries()) {
       if (origin.site != impl.self.site || origin == impl.self) continue;
       batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
@@ -183,7 +180,6 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
         !written) {
       return tl::unexpected(written.error());
     }
-    settled_through_.raise(prepare.origin, prepare.hlc);
     switch (settled->how) {
       case SettledPrepare::How::kHappened:
         ++report.happened;
@@ -256,7 +252,7 @@ Status Recovery::note_oplog_time() {
   Hlc issued = 0;
   {
     const std::lock_guard guard(replica_.impl_->mutex);
-    published = replica_.impl_->durable.get(replica_.impl_->self);
+    published = replica_.impl_->published;
     issued = replica_.impl_->hlc.issued();
   }
   if (candidate_ && published >= candidate_stamp_) {

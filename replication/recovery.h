@@ -101,7 +101,6 @@ class Recovery {
   outbox::CommitThread& commit_;
   Store& store_;
   const RecoveryOptions options_;
-  VersionVector settled_through_;  // of earlier epochs, over all calls of run()
   // note_oplog_time: a time read earlier, good once every stamp up to `candidate_stamp_` is
   // settled.
   std::optional<Timestamp> candidate_;

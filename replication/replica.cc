@@ -26,8 +26,11 @@ std::optional<Origin> parse_origin(std::string_view bytes) {
   return origin;
 }
 
-uint64_t random_number(std::random_device& device) {
-  return static_cast<uint64_t>(device()) << 32 | device();
+uint64_t random_epoch() {
+  std::random_device device;
+  uint64_t epoch = kRetired;
+  while (epoch == kRetired) epoch = static_cast<uint64_t>(device()) << 32 | device();
+  return epoch;
 }
 
 Result<SiteId> site_id(outbox::LogStore& log) {
@@ -124,8 +127,7 @@ Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::L
   OUTRIGGER_ASSERT(!options.members.empty());
   auto id = site_id(database);
   if (!id) return tl::unexpected(id.error());
-  std::random_device device;
-  const Origin self{*id, random_number(device)};
+  const Origin self{*id, random_epoch()};
   auto bound = database.meta(meta_keys::kBound);
   if (!bound) return tl::unexpected(bound.error());
   auto applied = load_applied(database, *id);
@@ -196,11 +198,35 @@ void Replica::Impl::wake() {
 }
 
 bool Replica::Impl::raise_published() {
-  const Hlc published = open.empty() ? hlc.issued() : open.begin()->first - 1;
-  if (published <= durable.get(self) || hlc.issued() == 0) return false;
-  durable.raise(self, published);
+  const Hlc through = open.empty() ? hlc.issued() : open.begin()->first - 1;
+  if (through <= published || hlc.issued() == 0) return false;
+  published = through;
+  while (!unpublished.empty() && *unpublished.begin() <= published) {
+    durable.raise(self, *unpublished.begin());
+    unpublished.erase(unpublished.begin());
+  }
   return true;
 }
+
+VersionVector Replica::Impl::known() const {
+  VersionVector vector = durable;
+  promises.raise_in(vector);
+  vector.raise(self, published);
+  return vector;
+}
+
+void Replica::Impl::alarm(const std::string& about, const std::string& text) {
+  constexpr size_t kAlarmsMax = 64;
+  {
+    const std::lock_guard lock(mutex);
+    const auto found = alarms.find(about);
+    if (found == alarms.end() ? alarms.size() >= kAlarmsMax : found->second == text) return;
+    alarms[about] = text;
+  }
+  if (options.alarm) options.alarm(text);
+}
+
+void Replica::Impl::calm(const std::string& about) { alarms.erase(about); }
 
 VersionVector Replica::Impl::issued() const {
   VersionVector vector;
@@ -210,7 +236,7 @@ VersionVector Replica::Impl::issued() const {
 
 VersionVector Replica::Impl::delivery_vector() const {
   VersionVector vector = cited;
-  vector.raise(self, durable.get(self));
+  vector.raise(self, durable.at(self));
   return vector;
 }
 

@@ -48,6 +48,8 @@ struct ReplicaOptions {
   std::string policy_hash;
   int64_t max_ahead_ms = 60'000;
   size_t inbox_bytes_max = 64 * 1024 * 1024;
+  // One line for the log, once for each alarm; any thread.
+  std::function<void(const std::string&)> alarm;
 };
 
 // The ticket of a local write between begin and settle. Move only by convention: exactly one settle
@@ -113,6 +115,7 @@ struct ReplicaStatus {
   std::optional<Error> fenced;
   std::vector<std::string>
       held;  // origins held back and why (clock too far ahead, locked document)
+  std::vector<std::string> alarms;  // what should never happen and needs a person
   std::vector<PeerProgress> peers;
   uint64_t applied_records = 0;    // of peers, in this run; like the three below
   uint64_t duplicate_records = 0;  // offered again
@@ -170,17 +173,25 @@ class Replica {
   [[nodiscard]] Report report();
   // Latest reports of all members (own first), to be relayed.
   [[nodiscard]] std::vector<Report> reports();
-  // What a peer whose vector is `has` lacks, own and relayed, at most about bytes_max of records
-  // (at least one when there is any). Only published and durably applied records. Updates nothing.
+  // What a peer lacks whose records are `has`, own and relayed, at most about bytes_max of records
+  // (at least one when there is any). Only published and durably applied records. `told`: how far
+  // it has been promised that there are no others; `relay`: pass on others' promises, too. Updates
+  // nothing.
   [[nodiscard]] Result<std::vector<Segment>> read_segments(const VersionVector& has,
-                                                           size_t bytes_max) const;
-  // Takes a peer's segments into the inbox; duplicates are dropped. kUnavailable when the inbox is
-  // full (ask again later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of
-  // us).
-  [[nodiscard]] Status offer(std::vector<Segment> segments);
-  void hear(const Report& report);
-  // Who is behind a site id, told by the peer's hello: names for /status only.
+                                                           size_t bytes_max,
+                                                           const VersionVector& told = {},
+                                                           bool relay = true) const;
+  // Takes into the inbox what `from`, a run of a site, has sent; duplicates are dropped, what
+  // belongs to another history raises an alarm. kUnavailable when the inbox is full (ask again
+  // later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of us).
+  [[nodiscard]] Status offer(std::vector<Segment> segments, const Origin& from);
+  // A report that `from` has sent, of itself or relayed. Of a site that has a link to us only its
+  // own word counts.
+  void hear(const Report& report, const Origin& from);
+  // A link has opened: who is behind a site id. Until the same many calls of parted() its word
+  // about itself comes from itself alone.
   void introduce(const SiteHello& peer);
+  void parted(const SiteHello& peer);
   // Called after our vector moved, a record was published or a report changed; coalesced by the
   // receiver. Add before traffic starts.
   void on_progress(std::function<void()> wake);

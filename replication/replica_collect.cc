@@ -49,7 +49,7 @@ Status Replica::collect_step(size_t documents_max) {
   bool moved = false;
   {
     const std::lock_guard lock(impl_->mutex);
-    moved = impl_->stability.update(impl_->durable, impl_->issued());
+    moved = impl_->stability.update(impl_->durable, impl_->issued(), impl_->known());
     acknowledged = impl_->acknowledged();
   }
   if (moved) impl_->wake();
@@ -62,11 +62,11 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
   size_t left = kTruncateRecords;
   for (const auto& [origin, through] : acknowledged.entries()) {
     Hlc after = 0;
-    Hlc published = 0;
+    Hlc last = 0;
     {
       const std::lock_guard lock(mutex);
       after = floor.get(origin);
-      published = durable.get(origin);
+      last = durable.at(origin);
     }
     while (left > 0 && after < through) {
       auto entries = log.read_entries(origin, after, through, kTruncateBytes);
@@ -78,8 +78,7 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
       batch.put_meta(meta_keys::of_origin(meta_keys::kFloor, origin), outbox::sortable(after));
       // Our own entry is otherwise derived from the last record, which may be going.
       if (origin.site == self.site) {
-        batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin),
-                       outbox::sortable(published));
+        batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(last));
       }
       if (Status written = log.write(std::move(batch)); !written) return written;
       left -= std::min(left, entries->size());

@@ -12,13 +12,19 @@ constexpr size_t kReadAheadBytes = 256 * 1024;
 // One origin's log, read forward as the merge of all of them needs it.
 class LogReader {
  public:
-  LogReader(const outbox::LogStore& log, const Origin& origin, Hlc after, Hlc limit)
-      : log_(log), limit_(limit), read_(after), segment_{origin, after, after, {}} {}
+  // Records in (after, last], and a promise up to `through`.
+  LogReader(const outbox::LogStore& log, const Origin& origin, Hlc after, Hlc last, Hlc through)
+      : log_(log),
+        last_(last),
+        through_(through),
+        read_(after),
+        at_end_(after >= last),
+        segment_{origin, after, after, {}} {}
 
   // The stamp of the next record, or nothing when the rest up to the limit is empty.
   Result<std::optional<Hlc>> peek() {
     if (next_ == entries_.size() && !at_end_) {
-      auto entries = log_.read_entries(segment_.origin, read_, limit_, kReadAheadBytes);
+      auto entries = log_.read_entries(segment_.origin, read_, last_, kReadAheadBytes);
       if (!entries) return tl::unexpected(entries.error());
       entries_ = std::move(*entries);
       next_ = 0;
@@ -32,19 +38,21 @@ class LogReader {
   Status take() {
     auto record = decode_record(entries_[next_].second);
     if (!record) return tl::unexpected(record.error());
+    segment_.through = record->hlc;
     segment_.records.push_back(std::move(*record));
     ++next_;
     return {};
   }
-  // What was taken, with the promise that reaches as far as we know.
+  // What was taken, with the promise if nothing was left behind.
   Segment finish() {
-    segment_.through = at_end_ ? limit_ : entries_[next_].first - 1;
+    if (at_end_) segment_.through = std::max(segment_.through, through_);
     return std::move(segment_);
   }
 
  private:
   const outbox::LogStore& log_;
-  const Hlc limit_;
+  const Hlc last_;
+  const Hlc through_;
   Hlc read_;
   outbox::LogStore::Entries entries_;
   size_t next_ = 0;
@@ -81,11 +89,13 @@ std::vector<Report> Replica::reports() {
   return all;
 }
 
-void Replica::hear(const Report& report) {
+void Replica::hear(const Report& report, const Origin& from) {
   bool moved = false;
   {
     const std::lock_guard lock(impl_->mutex);
-    moved = impl_->stability.hear(report);
+    const Origin about{report.site, report.epoch};
+    if (impl_->promises.word_of(from, about, report.epoch) == Word::kNone) return;
+    moved = impl_->stability.hear(report, from == about);
     if (moved) impl_->heard_ms[report.site] = impl_->clock.wall_ms();
   }
   if (moved) impl_->wake();
@@ -95,27 +105,40 @@ void Replica::introduce(const SiteHello& peer) {
   const std::lock_guard lock(impl_->mutex);
   impl_->site_names[peer.site_id] = peer.site;
   impl_->heard_ms[peer.site_id] = impl_->clock.wall_ms();
+  impl_->promises.linked(Origin{peer.site_id, peer.epoch});
 }
 
-Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has,
-                                                    size_t bytes_max) const {
+void Replica::parted(const SiteHello& peer) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->promises.parted(Origin{peer.site_id, peer.epoch});
+}
+
+Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has, size_t bytes_max,
+                                                    const VersionVector& told, bool relay) const {
   VersionVector ours;
+  VersionVector known;
   VersionVector floor;
   {
     const std::lock_guard lock(impl_->mutex);
     ours = impl_->durable;
+    known = impl_->known();
     floor = impl_->floor;
   }
   std::vector<LogReader> readers;
-  for (const auto& [origin, through] : ours.entries()) {
-    const Hlc after = has.get(origin);
-    if (after >= through) continue;
+  for (const auto& [origin, through] : known.entries()) {
+    if (origin.epoch == kRetired) continue;
+    const Hlc last = ours.at(origin);
+    const Hlc after = last == 0 ? 0 : has.get(origin);
+    // Where the peer is ahead of us, it knows more of this origin than we could tell.
+    if (after > last) continue;
+    const bool promises = (relay || origin == impl_->self) && through > told.at(origin);
+    if (after == last && !promises) continue;
     if (after < floor.get(origin)) {
       return fail(ErrorCode::kRefused, "read outbox", to_text(origin),
                   "the peer lacks records that are no longer held",
                   "give that site an empty data_dir and copy the data to it");
     }
-    readers.emplace_back(impl_->log, origin, after, through);
+    readers.emplace_back(impl_->log, origin, after, last, through);
   }
   // Oldest stamp first over all origins: causes have smaller stamps than their effects, so whatever
   // is cut off depends on what is sent, never the other way round.
@@ -145,40 +168,56 @@ Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has,
   return segments;
 }
 
-Status Replica::offer(std::vector<Segment> segments) {
+Status Replica::offer(std::vector<Segment> segments, const Origin& from) {
   bool fresh = false;
   Status result;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    const size_t before = impl_->inbox.records();
-    for (Segment& segment : segments) {
-      if (segment.origin == impl_->self) {
-        if (segment.through > impl_->hlc.issued()) {
-          result =
-              fail(ErrorCode::kRefused, "take segment", to_text(segment.origin),
-                   "it holds stamps of this very process that it never issued",
-                   "two copies of this site are running: stop one and give it an empty data_dir");
-          break;
-        }
-        impl_->duplicate_records += segment.records.size();
-        continue;
-      }
-      const Hlc applied = impl_->cited.get(segment.origin);
-      auto taken = impl_->inbox.offer(std::move(segment), applied);
-      if (!taken) {
-        result = tl::unexpected(taken.error());
-        break;
-      }
-      impl_->duplicate_records += *taken;
-      fresh = true;
-    }
-    fresh = fresh || impl_->inbox.records() > before;
+  for (Segment& segment : segments) {
+    auto taken = impl_->offer(std::move(segment), from);
+    if (!taken) result = tl::unexpected(taken.error());
+    if (!taken) break;
+    fresh = fresh || *taken;
   }
   if (fresh) {
     const std::lock_guard lock(impl_->wakers_mutex);
     if (impl_->arrived) impl_->arrived();
   }
   return result;
+}
+
+// True when it has put something into the inbox.
+Result<bool> Replica::Impl::offer(Segment segment, const Origin& from) {
+  const Origin origin = segment.origin;
+  const std::string about = "stream of " + to_text(origin);
+  Inbox::Taken taken;
+  {
+    const std::lock_guard lock(mutex);
+    if (origin == self) {
+      if (segment.through > hlc.issued()) {
+        return fail(ErrorCode::kRefused, "take segment", to_text(origin),
+                    "it holds stamps of this very process that it never issued",
+                    "two copies of this site are running: stop one and give it an empty data_dir");
+      }
+      duplicate_records += segment.records.size();
+      return false;
+    }
+    const Report* report = stability.latest_of(origin.site);
+    const Word word = promises.word_of(from, origin, report == nullptr ? 0 : report->epoch);
+    const Hlc forgotten = floor.get(origin);
+    auto offered = inbox.offer(std::move(segment), cited.get(origin), word, [&](Hlc stamp) {
+      if (stamp <= forgotten) return true;
+      auto entry = log.entry(origin, stamp);
+      return !entry || entry->has_value();  // what cannot be read raises an alarm of its own
+    });
+    if (!offered) return tl::unexpected(offered.error());
+    taken = std::move(*offered);
+    duplicate_records += taken.duplicates;
+    if (taken.fresh) calm(about);
+  }
+  if (!taken.mismatch.empty()) {
+    alarm(about, taken.mismatch + ": two histories go by one name, and what this site lacks of " +
+                     "either is held back");
+  }
+  return taken.fresh;
 }
 
 // Under mutex. Records and bytes are as exact as LogMarks; the age is exact.
@@ -245,6 +284,7 @@ ReplicaStatus Replica::status() const {
       status.held.push_back(to_text(origin) + ": its clock is more than " +
                             std::to_string(impl.options.max_ahead_ms) + " ms ahead of ours");
     }
+    for (const auto& [about, text] : impl.alarms) status.alarms.push_back(text);
     if (impl.hlc.wall_is_behind()) {
       status.held.emplace_back("our own wall clock is far behind the stamps already issued");
     }

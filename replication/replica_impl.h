@@ -5,10 +5,11 @@
 // its dependencies are one reading), the writes under way, the inbox, stability. It is never held
 // over a sync or a store call, nor while a callback runs.
 //
-// Two vectors. `cited`: what local writes name as seen; it moves as soon as an apply batch's rows
-// are durable, before its values are in the store (the documents are locked until then). `durable`:
-// what is also in the store; the only one reported. Our own entry in `durable` is what is
-// published.
+// Two vectors, of records. `cited`: what local writes name as seen; it moves as soon as an apply
+// batch's rows are durable, before its values are in the store (the documents are locked until
+// then). `durable`: what is also in the store; the only one reported. Our own entry in `durable` is
+// the last record published. Whatever they say is on disk as well: peers may forget what we say we
+// have, and take us for a restored backup should we ever say less.
 #pragma once
 
 #include <atomic>
@@ -50,6 +51,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
     int64_t since_us = 0;
     bool settled = false;     // its batch is written; it waits for the sync
     bool by_looking = false;  // the store does not know it by a number
+    bool wrote = false;       // a record
     std::vector<UnsyncedDocuments::Slot> documents;
   };
 
@@ -60,9 +62,12 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] Status load();
   [[nodiscard]] Status renew_bound();
   void wake();
-  // Under mutex: moves our own entry of `durable`; true if it moved.
+  // Under mutex: moves `published` and our own entry of `durable`; true if it moved.
   bool raise_published();
-  [[nodiscard]] VersionVector issued() const;           // under mutex: of reports
+  [[nodiscard]] VersionVector known() const;  // under mutex: durable, and what was promised
+  void alarm(const std::string& about, const std::string& text);  // without mutex
+  void calm(const std::string& about);                            // under mutex
+  [[nodiscard]] VersionVector issued() const;                     // under mutex: of reports
   [[nodiscard]] VersionVector delivery_vector() const;  // under mutex: what deps are checked with
   // Under mutex: a record was written.
   void mark_log(const Origin& origin, Hlc stamp, size_t bytes) {
@@ -90,6 +95,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
                                       const std::vector<RetryEntry>& retries);
 
   // ---- replica_exchange.cc
+  [[nodiscard]] Result<bool> offer(Segment segment, const Origin& from);
   [[nodiscard]] PeerProgress progress_of(const SiteId& site, const VersionVector& acked) const;
   void list_peers(ReplicaStatus& status) const;  // under mutex
   void fill_ages(ReplicaStatus& status) const;
@@ -114,6 +120,9 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   VersionVector cited;  // never our present origin
   VersionVector durable;
   std::map<Hlc, OpenWrite> open;  // stamps of ours that hold back publication
+  Hlc published = 0;              // every stamp of ours up to here is settled, and that is on disk
+  std::set<Hlc> unpublished;      // records of ours that are on disk, but not published yet
+  Promises promises;
   UnsyncedDocuments unsynced;
   uint64_t appends = 0;  // of settled writes
   Stability stability;
@@ -133,6 +142,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   uint64_t applied_records = 0;
   uint64_t duplicate_records = 0;
   std::map<std::string, uint64_t> conflicts;
+  std::map<std::string, std::string> alarms;  // by what each is about
 
   std::recursive_mutex wakers_mutex;          // a waker may call the replica, and wake again
   std::vector<std::function<void()>> wakers;  // under wakers_mutex

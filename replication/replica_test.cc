@@ -141,7 +141,7 @@ TEST_F(ReplicaOnDiskTest, SegmentsAreBoundedAndPiecesFitTogether) {
     auto segments = paris_.replica->read_segments(oslo_.replica->applied(), 400);
     ASSERT_TRUE(segments.has_value());
     ASSERT_LT(segments->front().records.size(), 10u);
-    ASSERT_TRUE(oslo_.replica->offer(std::move(*segments)).has_value());
+    ASSERT_TRUE(oslo_.replica->offer(std::move(*segments), run_of(paris_)).has_value());
     oslo_.apply_all();
     ASSERT_LT(++pieces, 50u);
   }
@@ -157,7 +157,7 @@ TEST_F(ReplicaTest, ADuplicateSegmentChangesNothing) {
   auto segments = paris_.replica->read_segments(before, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(oslo_.replica->offer(*segments).has_value());
+    ASSERT_TRUE(oslo_.replica->offer(*segments, run_of(paris_)).has_value());
     oslo_.apply_all();
   }
   EXPECT_EQ(oslo_.number(1, "n"), 5);
@@ -171,7 +171,7 @@ TEST_F(ReplicaTest, AGapIsRefused) {
   ASSERT_TRUE(segments.has_value());
   segments->front().after = segments->front().records.front().hlc;
   segments->front().records.erase(segments->front().records.begin());
-  const Status refused = oslo_.replica->offer(std::move(*segments));
+  const Status refused = oslo_.replica->offer(std::move(*segments), run_of(paris_));
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
 }
@@ -181,7 +181,7 @@ TEST_F(ReplicaTest, StampsOfOurOwnThatWeNeverIssuedAreRefused) {
   auto segments = paris_.replica->read_segments({}, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   segments->front().through += 1000;
-  const Status refused = paris_.replica->offer(std::move(*segments));
+  const Status refused = paris_.replica->offer(std::move(*segments), run_of(paris_));
   ASSERT_FALSE(refused.has_value());
   EXPECT_THAT(refused.error().message(), HasSubstr("two copies"));
 }
@@ -217,14 +217,14 @@ TEST_F(ReplicaTest, AFullInboxSaysSoButTakesOneStretchOfEachOrigin) {
   small.open();
   paris_.insert(1, {});
   auto first = paris_.replica->read_segments({}, 1u << 20);
-  ASSERT_TRUE(small.replica->offer(*first).has_value());
+  ASSERT_TRUE(small.replica->offer(*first, run_of(paris_)).has_value());
   paris_.insert(2, {});
   auto second = paris_.replica->read_segments({}, 1u << 20);
-  const Status full = small.replica->offer(*second);
+  const Status full = small.replica->offer(*second, run_of(paris_));
   ASSERT_FALSE(full.has_value());
   EXPECT_EQ(full.error().code, ErrorCode::kUnavailable);
   small.apply_all();
-  EXPECT_TRUE(small.replica->offer(*second).has_value());
+  EXPECT_TRUE(small.replica->offer(*second, run_of(paris_)).has_value());
 }
 
 TEST_F(ReplicaTest, ARecordWaitsForWhatItDependsOn) {
@@ -240,10 +240,10 @@ TEST_F(ReplicaTest, ARecordWaitsForWhatItDependsOn) {
   ASSERT_EQ(all->size(), 2u);  // relayed: paris's and oslo's own
   const SiteId paris_id = paris.replica->hello().site_id;
   const size_t cause = (*all)[0].origin.site == paris_id ? 0 : 1;
-  ASSERT_TRUE(rome.replica->offer({(*all)[1 - cause]}).has_value());
+  ASSERT_TRUE(rome.replica->offer({(*all)[1 - cause]}, run_of(oslo)).has_value());
   rome.apply_all();
   EXPECT_EQ(rome.show(1), "none");
-  ASSERT_TRUE(rome.replica->offer({(*all)[cause]}).has_value());
+  ASSERT_TRUE(rome.replica->offer({(*all)[cause]}, run_of(oslo)).has_value());
   rome.apply_all();
   EXPECT_EQ(rome.number(1, "a"), 2);
 }

@@ -303,12 +303,24 @@ std::vector<LedgerEntry> TestSite::ledger() const {
   return *entries;
 }
 
+Origin run_of(const TestSite& site) {
+  const SiteHello hello = site.replica->hello();
+  return {hello.site_id, hello.epoch};
+}
+
+Link::Link(TestSite& from, TestSite& to) : to_(to), hello_(from.replica->hello()) {
+  to_.replica->introduce(hello_);
+}
+
+Link::~Link() { to_.replica->parted(hello_); }
+
 void pull(TestSite& from, TestSite& to) {
+  const Link link(from, to);
   auto segments = from.replica->read_segments(to.replica->applied(), 1u << 20);
   ASSERT_TRUE(segments.has_value()) << segments.error().message();
-  const Status taken = to.replica->offer(std::move(*segments));
+  const Status taken = to.replica->offer(std::move(*segments), run_of(from));
   ASSERT_TRUE(taken.has_value()) << taken.error().message();
-  for (const Report& report : from.replica->reports()) to.replica->hear(report);
+  for (const Report& report : from.replica->reports()) to.replica->hear(report, run_of(from));
   to.apply_all();
 }
 

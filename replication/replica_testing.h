@@ -107,6 +107,22 @@ class TestSite {
   uint32_t oplog_ = 0;
 };
 
+// Which run of it this is: who speaks over a link.
+[[nodiscard]] Origin run_of(const TestSite& site);
+
+// What a link from one site tells the other, for as long as it lives.
+class Link {
+ public:
+  Link(TestSite& from, TestSite& to);
+  ~Link();
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+ private:
+  TestSite& to_;
+  const SiteHello hello_;
+};
+
 // b hears what a has and a's reports; what b then can apply is applied.
 void pull(TestSite& from, TestSite& to);
 // Both ways, until nothing moves.

@@ -76,12 +76,13 @@ class World {
 
   // As pull(), but a batch in trouble stays under way.
   void step_through(TestSite& from, TestSite& to) {
+    const Link link(from, to);
     auto segments = from.replica->read_segments(to.replica->applied(), 200 + pick(4000));
     ASSERT_TRUE(segments.has_value()) << segments.error().message();
-    const Status taken = to.replica->offer(std::move(*segments));
+    const Status taken = to.replica->offer(std::move(*segments), run_of(from));
     ASSERT_TRUE(taken.has_value()) << taken.error().message();
     for (const Report& report : from.replica->reports()) {
-      if (pick(3) != 0) to.replica->hear(report);
+      if (pick(3) != 0) to.replica->hear(report, run_of(from));
     }
     for (int i = 0; i < 3; ++i) {
       auto outcome = to.applier->step();

@@ -52,7 +52,9 @@ Status Replica::admit() const {
 Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
   if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
   LocalWrite write;
-  Impl::OpenWrite open{impl_->clock.monotonic_us(), false, prepare.session.txn_number < 0, {}};
+  Impl::OpenWrite open;
+  open.since_us = impl_->clock.monotonic_us();
+  open.by_looking = prepare.session.txn_number < 0;
   open.documents.reserve(prepare.documents.size());
   for (const PreparedDocument& document : prepare.documents) {
     open.documents.push_back(
@@ -162,6 +164,7 @@ Status Replica::write(StagedWrites&& staged) {
     for (const StagedWrites::Settled& write : staged.settled_) {
       Impl::OpenWrite& open = impl.open[write.hlc];
       open.settled = true;
+      open.wrote = write.wrote;
       for (const auto slot : open.documents) impl.unsynced.settled(slot, append, open.by_looking);
       if (write.wrote) impl.mark_log(impl.self, write.hlc, write.bytes);
     }
@@ -217,7 +220,12 @@ void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, uint64_t appe
   bool moved = false;
   {
     const std::lock_guard lock(mutex);
-    for (const Hlc stamp : stamps) open.erase(stamp);
+    for (const Hlc stamp : stamps) {
+      const auto write = open.find(stamp);
+      if (write == open.end()) continue;
+      if (write->second.wrote) unpublished.insert(unpublished.end(), stamp);
+      open.erase(write);
+    }
     unsynced.synced(append);
     moved = raise_published();
   }
@@ -234,7 +242,12 @@ Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
   if (Status written = log.write(std::move(settled->batch)); !written) return written;
   rows += settled->rows;
   const std::lock_guard lock(mutex);
-  if (settled->wrote) mark_log(dot.origin, dot.hlc, settled->bytes);
+  if (settled->wrote) {
+    mark_log(dot.origin, dot.hlc, settled->bytes);
+    // No link is open yet, and none opens before this is on disk.
+    durable.raise(dot.origin, dot.hlc);
+    cited.raise(dot.origin, dot.hlc);
+  }
   for (const std::string& key : settled->detached) retry_detached.insert(key);
   return {};
 }

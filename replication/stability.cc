@@ -38,12 +38,14 @@ VersionVector Stability::own_issued(const VersionVector& vector,
   return own;
 }
 
-bool Stability::hear(const Report& report) {
+bool Stability::hear(const Report& report, bool direct) {
   if (report.site == self_.site) return false;
   auto found = heard_.find(report.site);
   if (found == heard_.end()) {
     if (heard_.size() + 1 >= member_count_) return false;
     found = heard_.try_emplace(report.site).first;
+  } else if (direct && !found->second.direct) {
+    found->second = Heard();
   } else if (found->second.latest.serial >= report.serial) {
     return false;
   } else if (found->second.latest.epoch != report.epoch) {
@@ -51,6 +53,7 @@ bool Stability::hear(const Report& report) {
     found->second = Heard();
   }
   queue(found->second, report);
+  found->second.direct = direct;
   return true;
 }
 
@@ -60,13 +63,14 @@ void Stability::queue(Heard& heard, const Report& report) {
   heard.pending.push_back(report);
 }
 
-bool Stability::update(const VersionVector& vector, const VersionVector& issued) {
+bool Stability::update(const VersionVector& vector, const VersionVector& issued,
+                       const VersionVector& known) {
   const VersionVector stable_before = stable_;
   const VersionVector closed_before = closed_;
   // Our own report waits like any other: while a local write is in flight that had not seen a dot,
   // its record may still be published after it.
   queue(own_, report(vector, issued));
-  pass_reports(vector);
+  pass_reports(known);
   const bool all_known =
       own_.usable && heard_.size() + 1 == member_count_ &&
       std::all_of(heard_.begin(), heard_.end(), [](const auto& h) { return h.second.usable; });
@@ -79,14 +83,16 @@ bool Stability::update(const VersionVector& vector, const VersionVector& issued)
   return !(stable_ == stable_before && closed_ == closed_before);
 }
 
-void Stability::pass_reports(const VersionVector& vector) {
+void Stability::pass_reports(const VersionVector& known) {
   auto pass = [&](Heard& heard) {
     std::erase_if(heard.pending, [&](const Report& report) {
-      if (!vector.includes(report.issued)) return false;
+      if (!known.includes(report.issued)) return false;
       heard.usable = true;
       heard.vector.raise(report.vector);
       for (const auto& [origin, hlc] : report.closed.entries()) {
-        if (origin.site == report.site) closed_.raise(origin, hlc);  // its own word only
+        // Its own word only, and not of epochs retired since.
+        const bool is_known = known.at(origin) != 0 || origin.epoch == kRetired;
+        if (origin.site == report.site && is_known) closed_.raise(origin, hlc);
       }
       return true;
     });
@@ -95,11 +101,20 @@ void Stability::pass_reports(const VersionVector& vector) {
   for (auto& [site, heard] : heard_) pass(heard);
 }
 
+void Stability::retire(const VersionVector& epochs, Hlc watermark) {
+  // Closed for ever is beyond any watermark: these are taken out by name.
+  for (const auto& [origin, hlc] : epochs.entries()) closed_.erase(origin);
+  if (!epochs.empty()) {
+    closed_.raise(VersionVector::retired_of(epochs.entries().front().first.site), watermark);
+  }
+}
+
 void Stability::close_own(const VersionVector& vector) {
   for (const auto& [origin, hlc] : vector.entries()) {
-    if (origin.site == self_.site && origin != self_) closed_.raise(origin, kHlcMax);
+    if (origin.site != self_.site || origin == self_) continue;
+    closed_.raise(origin, origin.epoch == kRetired ? hlc : kHlcMax);
   }
-  closed_.raise(self_, stable_.get(self_));
+  closed_.raise(self_, stable_.at(self_));
 }
 
 std::vector<Report> Stability::latest() const {
@@ -108,9 +123,9 @@ std::vector<Report> Stability::latest() const {
   return reports;
 }
 
-VersionVector Stability::reported(const SiteId& site) const {
+const Report* Stability::latest_of(const SiteId& site) const {
   const auto found = heard_.find(site);
-  return found == heard_.end() ? VersionVector() : found->second.latest.vector;
+  return found == heard_.end() ? nullptr : &found->second.latest;
 }
 
 }  // namespace outrigger

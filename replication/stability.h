@@ -11,6 +11,11 @@
 // A counter entry may be folded only when its origin has promised never to extend it again: the
 // origin's `closed` stamp, believed from the origin's own report alone and under the same
 // condition. An old epoch of a site is closed for ever once the site knows it to its end.
+//
+// A vector names records, so that whatever it says is on disk with them. That a site has issued
+// stamps which came to nothing is told apart, as a promise ("no record up to here but those you
+// have"): it only serves to pass reports, is kept in memory, and losing or believing a wrong one
+// makes no record look like one that is already here.
 #pragma once
 
 #include <map>
@@ -26,7 +31,7 @@ struct Report {
   SiteId site{};
   uint64_t epoch = 0;
   uint64_t serial = 0;   // increases over the life of a site, restarts included
-  VersionVector vector;  // applied here (own origins: published)
+  VersionVector vector;  // records applied here (own origins: published)
   VersionVector issued;  // own origins only: highest stamp allocated
   VersionVector closed;  // own origins only: counter entries up to here are never extended
   friend bool operator==(const Report&, const Report&) = default;
@@ -46,12 +51,17 @@ class Stability {
   [[nodiscard]] Report report(const VersionVector& vector, const VersionVector& issued);
 
   // A member's report, from itself or relayed, in any order. False: nothing new in it (older than
-  // one we have, our own, or of a site beyond the member count).
-  bool hear(const Report& report);
+  // one we have, our own, or of a site beyond the member count). Its own word (`direct`) replaces
+  // what others have told of it, however new that claimed to be.
+  bool hear(const Report& report, bool direct = true);
 
   // Advances stable() and closed() to what the reports heard so far allow. `vector` and `issued`
-  // as in report(). True if anything moved.
-  bool update(const VersionVector& vector, const VersionVector& issued);
+  // as in report(); `known`: per origin, up to where nothing is missing here, promises included.
+  // True if anything moved.
+  bool update(const VersionVector& vector, const VersionVector& issued, const VersionVector& known);
+
+  // Epochs of ours are retired: from now on they are spoken of by their watermark.
+  void retire(const VersionVector& epochs, Hlc watermark);
 
   [[nodiscard]] const VersionVector& stable() const { return stable_; }
   [[nodiscard]] const VersionVector& closed() const { return closed_; }
@@ -60,18 +70,19 @@ class Stability {
 
   // The newest report of each other member, to be relayed.
   [[nodiscard]] std::vector<Report> latest() const;
-  // Newest applied vector each other member has reported (usable or not): its acknowledgement.
-  [[nodiscard]] VersionVector reported(const SiteId& site) const;
+  // The newest report of a member (usable or not); null: none heard.
+  [[nodiscard]] const Report* latest_of(const SiteId& site) const;
 
  private:
   struct Heard {
     Report latest;
     std::vector<Report> pending;  // not passed yet, oldest first
     bool usable = false;          // one of its present epoch has been passed
+    bool direct = false;          // `latest` is the site's own word
     VersionVector vector;         // what the passed ones vouch for
   };
 
-  void pass_reports(const VersionVector& vector);
+  void pass_reports(const VersionVector& known);
   void queue(Heard& heard, const Report& report);
   [[nodiscard]] VersionVector own_issued(const VersionVector& vector,
                                          const VersionVector& issued) const;

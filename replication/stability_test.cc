@@ -34,7 +34,7 @@ class StabilityTest : public ::testing::Test {
   void update() {
     VersionVector issued;
     issued.raise(me_, issued_);
-    (void)stability_.update(vector_, issued);
+    (void)stability_.update(vector_, issued, vector_);
   }
   Hlc stable(const Origin& o) {
     update();

@@ -26,6 +26,9 @@ inline constexpr Hlc kHlcMax = UINT64_MAX;
 
 using SiteId = std::array<uint8_t, 16>;
 
+// No run's epoch: stands for all retired epochs of a site (version_vector.h).
+inline constexpr uint64_t kRetired = 0;
+
 struct Origin {
   SiteId site{};
   uint64_t epoch = 0;

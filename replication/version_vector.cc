@@ -11,19 +11,28 @@ bool before(const VersionVector::Entry& entry, const Origin& origin) {
 
 }  // namespace
 
+Hlc VersionVector::at(const Origin& origin) const {
+  const auto found = std::lower_bound(entries_.begin(), entries_.end(), origin, before);
+  return found != entries_.end() && found->first == origin ? found->second : 0;
+}
+
 Hlc VersionVector::get(const Origin& origin) const {
-  const auto at = std::lower_bound(entries_.begin(), entries_.end(), origin, before);
-  return at != entries_.end() && at->first == origin ? at->second : 0;
+  const Hlc own = at(origin);
+  return own != 0 ? own : at(retired_of(origin.site));
 }
 
 void VersionVector::raise(const Origin& origin, Hlc hlc) {
-  if (hlc == 0) return;
-  const auto at = std::lower_bound(entries_.begin(), entries_.end(), origin, before);
-  if (at == entries_.end() || at->first != origin) {
-    entries_.insert(at, {origin, hlc});
+  if (hlc <= get(origin)) return;
+  const auto found = std::lower_bound(entries_.begin(), entries_.end(), origin, before);
+  if (found != entries_.end() && found->first == origin) {
+    found->second = hlc;
   } else {
-    at->second = std::max(at->second, hlc);
+    entries_.insert(found, {origin, hlc});
   }
+  if (origin.epoch != kRetired) return;
+  std::erase_if(entries_, [&](const Entry& entry) {
+    return entry.first.site == origin.site && entry.first != origin && entry.second <= hlc;
+  });
 }
 
 void VersionVector::raise(const VersionVector& other) {
@@ -41,7 +50,9 @@ bool VersionVector::includes(const VersionVector& other) const {
 
 VersionVector VersionVector::minimum(const VersionVector& a, const VersionVector& b) {
   VersionVector result;
+  // Watermarks sort before the epochs of their site, so what they cover is never put in.
   for (const auto& [origin, hlc] : a.entries_) result.raise(origin, std::min(hlc, b.get(origin)));
+  for (const auto& [origin, hlc] : b.entries_) result.raise(origin, std::min(hlc, a.get(origin)));
   return result;
 }
 

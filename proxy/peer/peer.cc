@@ -95,7 +95,9 @@ net::Task<void> Peer::run() {
   if (!line_gone_) (void)co_await stream_->shutdown();
   co_await tasks_.until_empty();
   stream_->close();
-  if (end_.was_open) end_.open_ms = now_ms() - opened_ms_;
+  if (!end_.was_open) co_return;
+  exchange_.parted(hello());
+  end_.open_ms = now_ms() - opened_ms_;
 }
 
 net::Task<void> Peer::read_loop() {
@@ -160,7 +162,7 @@ void Peer::handle(std::vector<link::LinkEvent> events) {
     if (auto* closed = std::get_if<link::Closed>(&event)) on(*closed);
     if (std::holds_alternative<link::HeartbeatDue>(event)) {
       send_reports(true);
-      may_lack_ = true;
+      may_lack_ = relay_due_ = true;
     }
   }
 }
@@ -177,17 +179,23 @@ void Peer::on(const link::Established& event) {
 
 void Peer::on(link::Batch& event) {
   counters_.records_in += count_records(event.segments);
-  // It has what it sends: nothing of this needs to go back.
-  for (const Segment& segment : event.segments) has_.raise(segment.origin, segment.through);
+  note_has(event.segments);  // it has what it sends: nothing of this needs to go back
   held_bytes_ += event.bytes;
   held_.push_back(std::move(event));
   take_held();
 }
 
+void Peer::note_has(const std::vector<Segment>& segments) {
+  for (const Segment& segment : segments) {
+    if (!segment.records.empty()) has_.raise(segment.origin, segment.records.back().hlc);
+    told_.raise(segment.origin, segment.through);
+  }
+}
+
 void Peer::on(const link::ReportsHeard& event) {
   for (const Report& report : event.reports) {
     raise_by(report);
-    exchange_.hear(report);
+    exchange_.hear(report, run_of_peer());
   }
 }
 
@@ -235,7 +243,7 @@ void Peer::progress() {
 
 void Peer::take_held() {
   while (!held_.empty() && !link_.ended()) {
-    Status taken = exchange_.offer(held_.front().segments);
+    Status taken = exchange_.offer(held_.front().segments, run_of_peer());
     if (!taken && taken.error().code == ErrorCode::kUnavailable) return;
     if (!taken) return close(ByeCode::kRefusedData, taken.error().message());
     size_t bytes = held_.front().bytes;
@@ -248,19 +256,19 @@ void Peer::take_held() {
 void Peer::read_outbox() {
   const size_t bytes = setup_.tuning.batch_bytes;
   if (!may_lack_ || !link_.can_send(bytes) || link_.output_bytes() > kOutputBytesMax) return;
-  Result<std::vector<Segment>> segments = exchange_.read_segments(has_, bytes);
+  Result<std::vector<Segment>> segments = exchange_.read_segments(has_, bytes, told_, relay_due_);
   if (!segments && segments.error().code == ErrorCode::kRefused) {
     // Its report may have come by another link, and let go what this one still meant to send.
     for (const Report& report : exchange_.reports()) raise_by(report);
-    segments = exchange_.read_segments(has_, bytes);
+    segments = exchange_.read_segments(has_, bytes, told_, relay_due_);
   }
   if (!segments) return close(ByeCode::kOther, segments.error().message());
   // An empty stretch says "nothing up to here", which is true anew at any moment: one is enough
   // until something happens.
   size_t records = count_records(*segments);
-  if (records == 0) may_lack_ = false;
+  if (records == 0) may_lack_ = relay_due_ = false;
   if (segments->empty()) return;
-  for (const Segment& segment : *segments) has_.raise(segment.origin, segment.through);
+  note_has(*segments);
   counters_.records_out += records;
   Result<size_t> sent = link_.send_batch(*segments);
   if (!sent) close(ByeCode::kOther, sent.error().message());

@@ -90,6 +90,7 @@ class Peer {
   // Whom we dialled, else who it says it is; empty before that is known.
   [[nodiscard]] const std::string& site() const;
   [[nodiscard]] const SiteHello& hello() const { return link_.peer(); }
+  [[nodiscard]] Origin run_of_peer() const { return {hello().site_id, hello().epoch}; }
   [[nodiscard]] const std::string& address() const { return stream_->peer_address(); }
   [[nodiscard]] PeerCounters counters() const;
   // Meaningful once run() has returned.
@@ -112,6 +113,7 @@ class Peer {
 
   void take_held();
   void raise_by(const Report& report);
+  void note_has(const std::vector<Segment>& segments);
   void read_outbox();
   void send_reports(bool all);
   void report_soon();
@@ -126,8 +128,10 @@ class Peer {
   net::Timer ticker_;
   net::Timer report_timer_;
 
-  VersionVector has_;       // what the peer has or is being sent on this connection
+  VersionVector has_;       // records the peer has or is being sent on this connection
+  VersionVector told_;      // likewise, promises
   bool may_lack_ = false;   // the outbox may hold more for it
+  bool relay_due_ = false;  // so may others' promises, which can wait for a heartbeat
   VersionVector reported_;  // our applied vector as last reported
   bool report_pending_ = false;
   std::map<SiteId, uint64_t> relayed_;  // serial of each site's report as last sent

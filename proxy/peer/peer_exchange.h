@@ -22,11 +22,14 @@ class PeerExchange {
   [[nodiscard]] virtual std::vector<Report> reports() = 0;
   [[nodiscard]] virtual VersionVector applied() = 0;
   [[nodiscard]] virtual Result<std::vector<Segment>> read_segments(const VersionVector& has,
-                                                                   size_t bytes_max) = 0;
+                                                                   size_t bytes_max,
+                                                                   const VersionVector& told,
+                                                                   bool relay) = 0;
   // Takes the segments, or leaves them as they are when it answers kUnavailable.
-  [[nodiscard]] virtual Status offer(std::vector<Segment>& segments) = 0;
-  virtual void hear(const Report& report) = 0;
+  [[nodiscard]] virtual Status offer(std::vector<Segment>& segments, const Origin& from) = 0;
+  virtual void hear(const Report& report, const Origin& from) = 0;
   virtual void introduce(const SiteHello& peer) = 0;
+  virtual void parted(const SiteHello& peer) = 0;
   // `wake` may be called on any thread, often, and for as long as the exchange lives.
   virtual void on_progress(std::function<void()> wake) = 0;
 };

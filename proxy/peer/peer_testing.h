@@ -66,7 +66,8 @@ class FakeExchange final : public PeerExchange {
   }
   VersionVector applied() override { return vector_; }
 
-  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max) override {
+  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max,
+                                             const VersionVector&, bool) override {
     ++reads;
     if (read_error) return tl::unexpected(*read_error);
     std::vector<Segment> segments;
@@ -89,7 +90,7 @@ class FakeExchange final : public PeerExchange {
     return segments;
   }
 
-  Status offer(std::vector<Segment>& segments) override {
+  Status offer(std::vector<Segment>& segments, const Origin&) override {
     ++offers;
     if (offer_error) return tl::unexpected(*offer_error);
     if (full_) return fail(ErrorCode::kUnavailable, "offer", "", "the inbox is full");
@@ -104,7 +105,7 @@ class FakeExchange final : public PeerExchange {
     tell();
     return {};
   }
-  void hear(const Report& report) override {
+  void hear(const Report& report, const Origin&) override {
     if (report.site == self.site_id) ++own_reports_heard;
     Report& known = heard[report.site];
     if (known.serial >= report.serial) return;
@@ -112,6 +113,7 @@ class FakeExchange final : public PeerExchange {
     tell();
   }
   void introduce(const SiteHello& peer) override { introduced.insert(peer.site); }
+  void parted(const SiteHello& peer) override { parted_from.insert(peer.site); }
   void on_progress(std::function<void()> wake) override { wake_ = std::move(wake); }
 
   SiteHello self;
@@ -121,6 +123,7 @@ class FakeExchange final : public PeerExchange {
   std::optional<Error> offer_error;
   std::map<SiteId, Report> heard;
   std::set<std::string> introduced;
+  std::set<std::string> parted_from;
   size_t own_reports_heard = 0;
   size_t duplicates = 0;
   size_t offers = 0;

@@ -16,13 +16,17 @@ class ReplicaExchange final : public PeerExchange {
   SiteHello hello() override { return replica_.hello(); }
   std::vector<Report> reports() override { return replica_.reports(); }
   VersionVector applied() override { return replica_.applied(); }
-  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max) override {
-    return replica_.read_segments(has, bytes_max);
+  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max,
+                                             const VersionVector& told, bool relay) override {
+    return replica_.read_segments(has, bytes_max, told, relay);
   }
   // A copy, since the replica takes the segments even when it has no room for them.
-  Status offer(std::vector<Segment>& segments) override { return replica_.offer(segments); }
-  void hear(const Report& report) override { replica_.hear(report); }
+  Status offer(std::vector<Segment>& segments, const Origin& from) override {
+    return replica_.offer(segments, from);
+  }
+  void hear(const Report& report, const Origin& from) override { replica_.hear(report, from); }
   void introduce(const SiteHello& peer) override { replica_.introduce(peer); }
+  void parted(const SiteHello& peer) override { replica_.parted(peer); }
   void on_progress(std::function<void()> wake) override { replica_.on_progress(std::move(wake)); }
 
  private:
