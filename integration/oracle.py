@@ -13,6 +13,8 @@ import pymongo
 import pymongo.errors
 from pymongo import ReturnDocument
 
+from waiting import Pause
+
 DATABASE = "shop"
 COUNTERS = range(4)
 FIELDS = ["a", "b", "c"]
@@ -33,6 +35,7 @@ class Oracle:
         self._lock = threading.Lock()
         self._calls = itertools.count()
         self._stop = threading.Event()
+        self.pause = Pause()
         self._workers = []
 
     # ---- the app
@@ -59,6 +62,7 @@ class Oracle:
 
     def stop(self):
         self._stop.set()
+        self.pause.end()
         for worker in self._workers:
             worker.join()
         done = {kind: f"{len(self.acknowledged[kind])}/{len(calls)}"
@@ -74,8 +78,9 @@ class Oracle:
 
     def _work(self, site, name):
         writer = Writer(self, site, name, random.Random(f"{self.seed} {name}"))
-        while not self._stop.is_set():
-            writer.step()
+        with self.pause.worker() as goes_on:
+            while goes_on():
+                writer.step()
 
     def attempt(self, kind, what, call, stop=None):
         """Runs call(), keeps what became of it; the answer, or None when there was none."""

@@ -1,5 +1,7 @@
-"""Waiting for something to become true, and ports that nobody else will take."""
+"""Waiting for something to become true, making workers wait, and ports that nobody else will
+take."""
 
+import contextlib
 import random
 import socket
 import threading
@@ -46,3 +48,53 @@ def close_all(clients):
     for client in clients:
         threading.Thread(target=client.close, daemon=True).start()
     clients.clear()
+
+
+class Pause:
+    """Lets threads that work step by step be stopped between two steps, all of them, and go on."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._workers = 0
+        self._waiting = 0
+        self._held = False
+        self._ended = False
+
+    @contextlib.contextmanager
+    def worker(self):
+        """For a worker: `with pause.worker() as goes_on: while goes_on(): step()`."""
+        with self._changed:
+            self._workers += 1
+        try:
+            yield self._goes_on
+        finally:
+            with self._changed:
+                self._workers -= 1
+                self._changed.notify_all()
+
+    def _goes_on(self):
+        with self._changed:
+            self._waiting += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._ended or not self._held)
+            self._waiting -= 1
+            return not self._ended
+
+    @contextlib.contextmanager
+    def held(self, timeout_s=120):
+        """While it lasts no worker is in a step."""
+        with self._changed:
+            self._held = True
+            if not self._changed.wait_for(lambda: self._waiting == self._workers, timeout_s):
+                raise TimeoutError(f"{self._workers - self._waiting} workers are still in a step")
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held = False
+                self._changed.notify_all()
+
+    def end(self):
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()

@@ -1,0 +1,73 @@
+"""A program: which client sends what at which site, and when the line between the sites is cut or
+healed. It is made of one seed, whole, before it runs, so that it can be run again and cut down."""
+
+import random
+from dataclasses import dataclass, field
+
+from random_load.commands import Commands, collection_options
+from random_load.values import show
+
+CUT, HEAL, MEET = "cut", "heal", "meet"  # meet: wait until the sites are equal
+COLLECTIONS = 3
+
+
+@dataclass
+class Send:
+    """command: without session, number and $db; its collection is a number (see collections)."""
+    site: int
+    command: dict
+    is_numbered: bool = False
+    in_sequence: bool = False
+
+    def collection(self):
+        return next(iter(self.command.values()))
+
+    def __str__(self):
+        marks = " numbered" * self.is_numbered + " in a sequence" * self.in_sequence
+        return f"{self.site}{marks} {show(self.command)}"
+
+
+@dataclass
+class Program:
+    seed: int
+    collections: list = field(default_factory=list)  # the options each is created with
+    steps: list = field(default_factory=list)        # Send, CUT, HEAL, MEET
+
+    def with_steps(self, steps):
+        return Program(self.seed, self.collections, steps)
+
+    def __str__(self):
+        return "\n".join([f"seed {self.seed}, collections {self.collections}",
+                          *(f"  {number}: {step}" for number, step in enumerate(self.steps))])
+
+
+def send(commands, options, site):
+    """A command on one of the collections that were created with `options`."""
+    chance = commands.chance
+    number = chance.randrange(len(options))
+    return Send(site, commands.any(number, options[number]), chance.random() < 0.5,
+                chance.random() < 0.2)
+
+
+def collections(chance):
+    """The options of COLLECTIONS collections."""
+    return [{}] + [collection_options(chance) for _ in range(COLLECTIONS - 1)]
+
+
+def alone(seed, count):
+    """`count` commands by one client at one site, for the comparison with a bare mongod."""
+    chance = random.Random(seed)
+    commands, options = Commands(chance, repeatable=True), collections(chance)
+    return Program(seed, options, [send(commands, options, 0) for _ in range(count)])
+
+
+def apart(seed, rounds, count):
+    """Rounds of `count` commands at both sites in turn; the line is cut in most of them."""
+    chance = random.Random(seed)
+    commands, options = Commands(chance, repeatable=False), collections(chance)
+    steps = []
+    for _ in range(rounds):
+        steps.append(CUT if chance.random() < 0.8 else HEAL)
+        steps += [send(commands, options, chance.randrange(2)) for _ in range(count)]
+        steps += [HEAL, *([MEET] if chance.random() < 0.8 else [])]
+    return Program(seed, options, [*steps, HEAL, MEET])

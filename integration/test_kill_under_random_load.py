@@ -1,0 +1,81 @@
+"""kill -9 of sidecars, of mongods, of both, at random moments under a load of every kind of write.
+After each round all is up again and quiet for a moment: every start serves, the sites are equal,
+and what the oracle was told is there, once."""
+
+import os
+import random
+import time
+
+import pytest
+
+from oracle import DATABASE, Oracle
+from random_load import programs
+from random_load.client import Wrong
+from random_load.crowd import Crowd
+from random_load.running import Runner
+
+FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
+ROUNDS_A_CLUSTER = 25
+
+
+def kill_round(cluster, chance):
+    """One or both sites lose a process or two at once; then everything is up again."""
+    victims = chance.choice([list(cluster), *([site] for site in cluster)])
+    parts = chance.choice(["sidecar", "sidecar", "mongod", "both"])
+    for site in victims:
+        if parts != "mongod":
+            site.sidecar.kill()
+        if parts != "sidecar":
+            site.mongod.kill()
+    for site in victims:
+        if parts == "both" and chance.random() < 0.5:
+            site.sidecar.start(wait_ready=False)  # it waits for its store
+        if parts != "sidecar":
+            site.mongod.start()
+        if not site.sidecar.process.is_running():
+            site.sidecar.start(wait_ready=False)
+    if parts != "mongod" and chance.random() < 0.25:
+        # Once more in the middle of its recovery.
+        time.sleep(chance.uniform(0, 0.3))
+        victims[0].sidecar.kill()
+        victims[0].sidecar.start(wait_ready=False)
+    for site in cluster:
+        site.sidecar.wait_ready()
+    return f"{parts} of {', '.join(site.name for site in victims)}"
+
+
+def run_rounds(make_cluster, replica_set, rounds, threads=1):
+    seed = int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
+    chance = random.Random(seed)
+    cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
+    runner = Runner(cluster)
+    options = programs.collections(chance)
+    names = runner.create(options)
+    crowd = Crowd(cluster, seed, names, options, threads, may_break=True)
+    happened = []
+    try:
+        with Oracle(cluster, seed, threads=threads) as oracle, crowd:
+            for _ in range(rounds):
+                time.sleep(chance.uniform(0.2, 1.2))
+                happened.append(kill_round(cluster, chance))
+                with oracle.pause.held(), crowd.pause.held():
+                    crowd.check()
+                    runner.meet(names, crowd.story)
+                    oracle.check_all()
+        assert oracle.acknowledged["increment"] and oracle.acknowledged["insert"] and crowd.sent
+    except (Wrong, AssertionError, TimeoutError) as error:
+        pytest.fail(f"seed {seed}, after {happened}: {error}")
+    cluster.wait_quiet()
+
+
+@pytest.mark.long
+@FORMS
+def test_nothing_is_lost_or_doubled_and_every_start_serves(make_cluster, replica_set):
+    run_rounds(make_cluster, replica_set, 3)
+
+
+@pytest.mark.long
+@FORMS
+def test_the_same_over_a_hundred_rounds(make_cluster, replica_set):
+    for _ in range(50 // ROUNDS_A_CLUSTER):
+        run_rounds(make_cluster, replica_set, ROUNDS_A_CLUSTER, threads=2)
