@@ -1,62 +1,66 @@
 #include "replication/apply_batch.h"
 
-#include <set>
-
+#include "replication/bson/fields.h"
 #include "replication/merge/merge.h"
 
 namespace outrigger {
 namespace {
 
-constexpr int kDiffDepthMax = 100;
+constexpr size_t kDiffDepthMax = 100;
+// MongoDB takes an update of n paths in about n squared; a whole document costs its bytes.
+constexpr size_t kDiffPathsMax = 256;
 
-bool names_repeat(const bson::Document& document) {
-  std::set<std::string_view> names;
-  for (const bson::Element& element : document) {
-    if (!names.insert(element.name).second) return true;
-  }
-  return false;
-}
+// What turns one document into another, by paths. Both are walked once.
+class Difference {
+ public:
+  explicit Difference(StoreWrite& write) : write_(write) {}
 
-// Collects what differs below `path`. False: it cannot be said by paths.
-bool difference(const bson::Document& from, const bson::Document& to, Path& path,
-                StoreWrite& write) {
-  if (path.size() > kDiffDepthMax || names_repeat(from) || names_repeat(to)) return false;
-  for (const bson::Element& element : to) {
-    if (path.empty() && element.name == "_id") continue;
-    const auto before = from.find(element.name);
-    if (before && *before == element.value) continue;
-    path.emplace_back(element.name);
-    const bool both = before && before->type == bson::Type::kDocument &&
-                      element.value.type == bson::Type::kDocument;
-    bool expressed = false;
-    if (both) {
-      const size_t depth = path.size();
-      expressed = difference(before->as_document(), element.value.as_document(), path, write);
-      path.resize(depth);
-    }
-    if (!expressed) {
-      if (!is_dotted_path(path)) return false;
-      // A sub-document that could not be compared field by field may have left writes behind.
-      std::erase_if(write.set, [&](const StoreWrite::Set& set) {
-        return set.path.size() > path.size() &&
-               std::equal(path.begin(), path.end(), set.path.begin());
-      });
-      std::erase_if(write.unset, [&](const Path& gone) {
-        return gone.size() > path.size() && std::equal(path.begin(), path.end(), gone.begin());
-      });
-      write.set.push_back({path, bson::OwnedValue(element.value)});
-    }
-    path.pop_back();
+  // False: it cannot be said by paths; what was written of it so far is then taken back.
+  bool between(const bson::Document& from, const bson::Document& to) {
+    const size_t sets = write_.set.size();
+    const size_t unsets = write_.unset.size();
+    const size_t depth = path_.size();
+    if (says(from, to)) return true;
+    write_.set.resize(sets);
+    write_.unset.resize(unsets);
+    path_.resize(depth);
+    return false;
   }
-  for (const bson::Element& element : from) {
-    if ((path.empty() && element.name == "_id") || to.has(element.name)) continue;
-    path.emplace_back(element.name);
-    if (!is_dotted_path(path)) return false;
-    write.unset.push_back(path);
-    path.pop_back();
+
+ private:
+  bool says(const bson::Document& from, const bson::Document& to) {
+    if (path_.size() > kDiffDepthMax || bson::has_repeated_names(from) ||
+        bson::has_repeated_names(to)) {
+      return false;
+    }
+    bson::FieldFinder before(from);
+    for (const bson::Element& element : to) {
+      const auto old = before.find(element.name);
+      if (old && *old == element.value) continue;
+      if (path_.empty() && element.name == "_id") return false;  // no update may change it
+      path_.emplace_back(element.name);
+      const bool both =
+          old && old->type == bson::Type::kDocument && element.value.type == bson::Type::kDocument;
+      if (!both || !between(old->as_document(), element.value.as_document())) {
+        if (!is_dotted_path(path_)) return false;
+        write_.set.push_back({path_, bson::OwnedValue(element.value)});
+      }
+      path_.pop_back();
+    }
+    bson::FieldFinder after(to);
+    for (const bson::Element& element : from) {
+      if ((path_.empty() && element.name == "_id") || after.find(element.name)) continue;
+      path_.emplace_back(element.name);
+      if (!is_dotted_path(path_)) return false;
+      write_.unset.push_back(path_);
+      path_.pop_back();
+    }
+    return true;
   }
-  return true;
-}
+
+  StoreWrite& write_;
+  Path path_;
+};
 
 bson::OwnedValue stored_id(const std::optional<std::string>& stored, const bson::OwnedValue& id) {
   if (!stored) return id;
@@ -64,14 +68,11 @@ bson::OwnedValue stored_id(const std::optional<std::string>& stored, const bson:
   return own ? bson::OwnedValue(*own) : id;
 }
 
-// The document with exactly this _id (1 and 1.0 are one document, but the store keeps its form).
+// A document always has an _id; what merged to one without was made by no author of ours.
 std::string with_id(const std::string& document, const bson::OwnedValue& id) {
   bson::Writer writer;
   writer.value("_id", id);
-  for (const bson::Element& element : bson::Document(document)) {
-    if (element.name != "_id") writer.element(element);
-  }
-  return writer.finish();
+  return writer.append_all(bson::Document(document)).finish();
 }
 
 }  // namespace
@@ -87,9 +88,10 @@ Status merge_document(ApplyDocument& document) {
     merge::apply_remote(*state, *record, *effects, &losses);
   }
   document.wanted = merge::visible(*state, &losses);
-  if (document.wanted) {
+  if (document.wanted && !bson::Document(*document.wanted).has("_id")) {
     document.wanted = with_id(*document.wanted, stored_id(document.stored, document.id));
   }
+  merge::note_opaque(*state, document.wanted);
   state->detached = false;  // until the store says no again
   document.row_after = merge::strip(*state);
   document.lost.clear();
@@ -130,8 +132,9 @@ std::optional<StoreWrite> write_between(const std::string& ns, const bson::Owned
   write.kind = StoreWrite::Kind::kUpdate;
   write.ns = ns;
   write.id = own_id;
-  Path path;
-  if (!difference(from, to, path, write)) return whole_write(ns, own_id, wanted);
+  const bool by_paths =
+      Difference(write).between(from, to) && write.set.size() + write.unset.size() <= kDiffPathsMax;
+  if (!by_paths) return whole_write(ns, own_id, wanted);
   return write;
 }
 

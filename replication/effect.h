@@ -1,10 +1,14 @@
 // An effect is what one commit did to one document, resolved at the origin: values, never
 // predicates. Peers apply effects; they never re-run a filter, a clock or an index.
 //
+// A document, or a part of one, travels as its bytes: as the author's store holds it, `_id` with
+// its own type, fields in their order. It is one effect however many fields it has; what the author
+// had seen of counters in it travels beside it. Where a merge meets it, it is taken as a container
+// and its fields, so that edits of different fields both stand; what names a field twice is one
+// value.
+//
 // A path is an array of field names (never a dotted string: names may hold dots). Arrays are whole
-// values: an array, however it was edited, travels as one register. A document value is decomposed
-// into a container (Shape::kDocument) and its fields, so that edits of different fields both stand;
-// a sub-document with repeated field names cannot be decomposed and travels as one value.
+// values: an array, however it was edited, travels as one.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +23,6 @@ namespace outrigger {
 
 using Path = std::vector<std::string>;  // empty: the whole document (its root)
 
-enum class Shape : uint8_t {
-  kAbsent = 0,    // unset
-  kDocument = 1,  // a container; its fields have effects of their own
-  kValue = 2,     // a leaf: scalar, array, or a document that cannot be decomposed
-};
-
 // One origin's running sum at one path, since the dot that opened it. `last` is the stamp of its
 // newest increment. As a baseline item: how far an author had seen the entry when it assigned.
 struct CounterEntry {
@@ -34,21 +32,32 @@ struct CounterEntry {
   friend bool operator==(const CounterEntry&, const CounterEntry&) = default;
 };
 
+// How far an author had seen the increments at one path when it gave it a value.
+struct Baseline {
+  Path path;
+  std::vector<CounterEntry> entries;
+  friend bool operator==(const Baseline&, const Baseline&) = default;
+};
+
 enum class EffectKind : uint8_t {
-  kBirth = 1,      // a new incarnation, named by the record's dot; no path
-  kRemove = 2,     // the document: every incarnation the record had observed; no path
-  kAssign = 3,     // register at path := shape/value; counters there restart from `baseline`
-  kRebase = 4,     // a counter below an assigned container restarts, absent, from `baseline`
-  kIncrement = 5,  // counter at path: `entry` is the author's running sum including this one
+  kBirth = 1,      // a new incarnation, named by the record's dot; `value` is the document
+  kWeakBirth = 2,  // likewise, by an upsert: its fields stand beside those of other births
+  kRemove = 3,     // the document: every incarnation the record had observed
+  kAssign = 4,     // path := value; an empty path: the whole document is replaced
+  kUnset = 5,      // the field at path and all below it
+  kIncrement = 6,  // counter at path: `entry` is the author's running sum including this one
 };
 
 struct Effect {
   EffectKind kind = EffectKind::kAssign;
-  Path path;
-  Shape shape = Shape::kAbsent;        // kAssign
-  bson::OwnedValue value;              // kAssign with Shape::kValue
-  std::vector<CounterEntry> baseline;  // kAssign, kRebase: entries the author had seen at path
-  CounterEntry entry;                  // kIncrement: first, last (= the record's stamp), sum
+  Path path;               // empty: the whole document
+  bson::OwnedValue value;  // kBirth, kWeakBirth, kAssign
+  // Of what is given a value or taken away: entries the author had seen there and below.
+  std::vector<Baseline> baselines;
+  CounterEntry entry;  // kIncrement: first, last (= the record's stamp), sum
+  [[nodiscard]] bool is_birth() const {
+    return kind == EffectKind::kBirth || kind == EffectKind::kWeakBirth;
+  }
   friend bool operator==(const Effect&, const Effect&) = default;
 };
 

@@ -35,7 +35,9 @@ size_t memory_bytes(const Record& record) {
     for (const Effect& effect : document.effects) {
       bytes += sizeof effect + effect.value.bytes.size();
       for (const std::string& name : effect.path) bytes += sizeof name + name.size();
-      bytes += effect.baseline.size() * sizeof(CounterEntry);
+      for (const Baseline& seen : effect.baselines) {
+        bytes += sizeof seen + seen.entries.size() * sizeof(CounterEntry);
+      }
     }
   }
   return bytes;

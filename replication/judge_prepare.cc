@@ -1,8 +1,12 @@
 // What one prepare in doubt turned out to have done, from the oplog or from what the store shows.
 #include <algorithm>
+#include <set>
+#include <unordered_map>
 
+#include "replication/bson/fields.h"
 #include "replication/bson/number.h"
 #include "replication/oplog_paths.h"
+#include "replication/outbox/batch.h"
 #include "replication/recovery.h"
 
 namespace outrigger {
@@ -16,26 +20,28 @@ struct Verdict {
   std::optional<DocumentChange> change;
 };
 
-std::optional<bson::Value> value_at(const std::string& document, const Path& path) {
-  std::optional<bson::Value> value(bson::Value{bson::Type::kDocument, document});
-  for (const std::string& name : path) {
-    if (value->type != bson::Type::kDocument) return std::nullopt;
-    value = value->as_document().find(name);
-    if (!value) return std::nullopt;
-  }
-  return value;
-}
+// The document of a prepare as the store holds it now, asked for many paths.
+class Stored {
+ public:
+  explicit Stored(const std::string& document)
+      : document_(document), finder_(bson::Document(document_)) {}
 
-// A path that leads into an array cannot be recorded: the array is the value.
-Path recordable(const std::string& document, const Path& path) {
-  Path shorter;
-  for (const std::string& name : path) {
-    shorter.push_back(name);
-    const auto value = value_at(document, shorter);
-    if (value && value->type == bson::Type::kArray) break;
+  [[nodiscard]] const std::string& document() const { return document_; }
+  [[nodiscard]] std::optional<bson::Value> value_at(const Path& path) { return finder_.find(path); }
+  // A path that leads into an array cannot be recorded: the array is the value.
+  [[nodiscard]] Path recordable(const Path& path) {
+    const bson::PathFinder::Reached reached = finder_.walk(path);
+    const bool array = reached.value && reached.value->type == bson::Type::kArray;
+    if (!array) return path;
+    return Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
   }
-  return shorter;
-}
+  // What its updates do cannot be told by paths.
+  [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
+
+ private:
+  const std::string& document_;
+  bson::PathFinder finder_;
+};
 
 DocumentChange change_of(const PreparedDocument& prepared, DocumentChange::Kind kind) {
   DocumentChange change;
@@ -45,33 +51,35 @@ DocumentChange change_of(const PreparedDocument& prepared, DocumentChange::Kind 
   return change;
 }
 
-void add_present_value(DocumentChange& change, const std::string& stored, const Path& named) {
-  PathChange at;
-  at.path = recordable(stored, named);
-  const bool known = std::any_of(change.changes.begin(), change.changes.end(),
-                                 [&](const PathChange& other) { return other.path == at.path; });
-  if (known || at.path.empty()) return;
-  const auto value = value_at(stored, at.path);
-  at.kind = value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
-  if (value) at.value = bson::OwnedValue(*value);
-  change.changes.push_back(std::move(at));
+// The present values of the paths, once each; `known` holds those that have a change already.
+void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
+                        std::set<Path> known = {}) {
+  for (const Path& path : named) {
+    PathChange at;
+    at.path = stored.recordable(path);
+    if (at.path.empty() || !known.insert(at.path).second) continue;
+    const auto value = stored.value_at(at.path);
+    at.kind = value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
+    if (value) at.value = bson::OwnedValue(*value);
+    change.changes.push_back(std::move(at));
+  }
 }
 
-// An increment that certainly happened: the base is what is there now less the delta.
-bool add_increment(DocumentChange& change, const std::string& stored,
-                   const PreparedPath& prepared) {
-  const auto now = value_at(stored, prepared.path);
-  if (!now || !now->is_number() || !prepared.value.view().is_number()) return false;
-  const bson::Sum before = bson::add(*now, bson::negate(prepared.value.view()).view());
-  if (before.clamped) return false;
+// An increment that certainly happened: the base is what is there now less the delta. Nothing where
+// that would not lead back to the same bytes.
+std::optional<PathChange> increment_of(Stored& stored, const PreparedPath& prepared) {
+  const auto now = stored.value_at(prepared.path);
+  const bson::Value delta = prepared.value.view();
+  if (!now || !now->is_number() || !delta.is_number()) return std::nullopt;
   PathChange at;
   at.kind = PathChange::Kind::kIncrement;
   at.path = prepared.path;
   at.value = prepared.value;
   at.base_known = true;
-  at.base = before.value;
-  change.changes.push_back(std::move(at));
-  return true;
+  at.base = bson::add(*now, bson::negate(delta).view()).value;
+  const bson::Sum again = bson::increment(at.base->view(), delta);
+  if (again.clamped || again.value != bson::OwnedValue(*now)) return std::nullopt;
+  return at;
 }
 
 DocumentChange whole_change(const PreparedDocument& prepared, DocumentChange::Kind kind,
@@ -83,25 +91,34 @@ DocumentChange whole_change(const PreparedDocument& prepared, DocumentChange::Ki
 
 // ---- the oplog knows
 
-Verdict update_happened(const PreparedDocument& prepared, const std::string& stored,
-                        const std::string& o) {
-  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
-  if (prepared.what == What::kReplace) {
-    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, stored)};
-  }
+std::vector<Path> paths_of(const PreparedDocument& prepared) {
   std::vector<Path> named;
   for (const PreparedPath& path : prepared.paths) named.push_back(path.path);
+  return named;
+}
+
+Verdict update_happened(const PreparedDocument& prepared, const std::string& document,
+                        const std::string& o) {
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
+  Stored stored(document);
+  std::optional<std::vector<Path>> named;
   if (prepared.whole || prepared.paths.empty()) {
-    auto paths = oplog_update_paths(o);
-    if (!paths) {
-      return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, stored)};
-    }
-    named = std::move(*paths);
+    named = oplog_update_paths(o);
+  } else {
+    named = paths_of(prepared);
   }
+  if (prepared.what == What::kReplace || !named || stored.is_opaque()) {
+    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+  }
+  std::set<Path> counted;
   for (const PreparedPath& path : prepared.paths) {
-    if (path.kind == PreparedPath::Kind::kIncrement) (void)add_increment(change, stored, path);
+    if (path.kind != PreparedPath::Kind::kIncrement) continue;
+    std::optional<PathChange> increment = increment_of(stored, path);
+    if (!increment) continue;
+    counted.insert(path.path);
+    change.changes.push_back(std::move(*increment));
   }
-  for (const Path& path : named) add_present_value(change, stored, path);
+  add_present_values(change, stored, *named, std::move(counted));
   return {How::kHappened, std::move(change)};
 }
 
@@ -121,7 +138,6 @@ Verdict happened(const PreparedDocument& prepared, const OplogWrite& entry,
         at.kind = PathChange::Kind::kIncrement;
         at.path = path.path;
         at.value = path.value;
-        at.base_known = true;
         change.changes.push_back(std::move(at));
       }
       return {How::kHappened, std::move(change)};
@@ -134,14 +150,11 @@ Verdict happened(const PreparedDocument& prepared, const OplogWrite& entry,
   return {};
 }
 
-bool is_of(const OplogWrite& entry, const Prepare& prepare, const PreparedDocument& prepared) {
+// Of the statements of this prepare, whichever document it is about.
+bool is_of(const OplogWrite& entry, const Prepare& prepare) {
   const std::string_view lsid(reinterpret_cast<const char*>(prepare.session.lsid.data()),
                               prepare.session.lsid.size());
   if (entry.lsid_id != lsid || entry.txn_number != prepare.session.txn_number) return false;
-  if (entry.ns != prepared.ns ||
-      bson::canonical_key(entry.id.view()) != bson::canonical_key(prepared.id.view())) {
-    return false;
-  }
   const auto& ours = prepare.session.stmt_ids;
   return entry.stmt_ids.empty() || ours.empty() ||
          std::any_of(entry.stmt_ids.begin(), entry.stmt_ids.end(), [&](int32_t stmt) {
@@ -166,8 +179,8 @@ RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& e
 
 // ---- only the store shows
 
-bool shows(const std::string& stored, const PreparedPath& path) {
-  const auto value = value_at(stored, path.path);
+bool shows(Stored& stored, const PreparedPath& path) {
+  const auto value = stored.value_at(path.path);
   if (path.kind == PreparedPath::Kind::kUnset) return !value;
   if (!value) return false;
   if (value->type == path.value.type && value->is_container()) {
@@ -190,18 +203,20 @@ bool only_assigns(const PreparedDocument& prepared) {
          });
 }
 
-Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& stored) {
+Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& document) {
   if (!prepared.whole && prepared.paths.empty()) return {};  // it could change nothing
+  Stored stored(document);
   const bool literal = only_assigns(prepared);
   if (literal && !std::all_of(prepared.paths.begin(), prepared.paths.end(),
                               [&](const PreparedPath& path) { return shows(stored, path); })) {
     return {};
   }
-  if (prepared.whole) {
-    return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kReplace, stored)};
+  if (prepared.whole || stored.is_opaque()) {
+    return {literal ? How::kHappened : How::kAdopted,
+            whole_change(prepared, DocumentChange::Kind::kReplace, document)};
   }
   DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
-  for (const PreparedPath& path : prepared.paths) add_present_value(change, stored, path.path);
+  add_present_values(change, stored, paths_of(prepared));
   return {literal ? How::kHappened : How::kAdopted, std::move(change)};
 }
 
@@ -254,33 +269,61 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
   return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, *stored)};
 }
 
+// MongoDB refuses the write, whatever it says: nothing can have happened.
+bool cannot_be(const PreparedDocument& prepared) {
+  const bson::Type type = prepared.id.type;
+  if (type == bson::Type::kArray || type == bson::Type::kRegex || type == bson::Type::kUndefined) {
+    return true;
+  }
+  const size_t dot = prepared.ns.find('.');
+  return dot == std::string::npos || dot == 0 || dot + 1 == prepared.ns.size() ||
+         prepared.ns.find('\0') != std::string::npos;
+}
+
+// The entries of the prepare's session by the document they are of.
+using Entries = std::unordered_map<std::string, const OplogWrite*>;
+
+Entries entries_of(const Prepare& prepare, const std::vector<OplogWrite>& oplog) {
+  Entries entries;
+  for (const OplogWrite& write : oplog) {
+    if (!is_of(write, prepare)) continue;
+    entries.emplace(outbox::row_key(write.ns, bson::canonical_key(write.id.view())), &write);
+  }
+  return entries;
+}
+
+Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const OplogWrite* entry,
+                      bool recognisable) {
+  if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
+  auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
+  // What the store will not even look for it did not write.
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) return Verdict{};
+  if (!stored) return tl::unexpected(stored.error());
+  return entry != nullptr ? happened(prepared, *entry, stored->front())
+                          : in_doubt(prepared, stored->front());
+}
+
 }  // namespace
 
 Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
                                      const std::vector<OplogWrite>* oplog) {
   SettledPrepare settled;
   const bool recognisable = oplog != nullptr && prepare.session.txn_number >= 0;
+  const Entries entries = recognisable ? entries_of(prepare, *oplog) : Entries();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     const PreparedDocument& prepared = prepare.documents[i];
-    auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
-    if (!stored) return tl::unexpected(stored.error());
-    Verdict verdict;
-    if (recognisable) {
-      const auto entry = std::find_if(oplog->begin(), oplog->end(), [&](const OplogWrite& write) {
-        return is_of(write, prepare, prepared);
-      });
-      if (entry != oplog->end()) {
-        verdict = happened(prepared, *entry, stored->front());
-        if (prepare.session.stmt_ids.size() == prepare.documents.size()) {
-          settled.retries.push_back(retry_of(prepare, i, *entry));
-        }
-      }
-    } else {
-      verdict = in_doubt(prepared, stored->front());
+    const auto found =
+        entries.find(outbox::row_key(prepared.ns, bson::canonical_key(prepared.id.view())));
+    const OplogWrite* entry = found == entries.end() ? nullptr : found->second;
+    auto verdict = judge(store, prepared, entry, recognisable);
+    if (!verdict) return tl::unexpected(verdict.error());
+    if (entry != nullptr && verdict->change &&
+        prepare.session.stmt_ids.size() == prepare.documents.size()) {
+      settled.retries.push_back(retry_of(prepare, i, *entry));
     }
-    if (!verdict.change) continue;
-    if (verdict.how == How::kAdopted || settled.how == How::kDropped) settled.how = verdict.how;
-    settled.changes.push_back(std::move(*verdict.change));
+    if (!verdict->change) continue;
+    if (verdict->how == How::kAdopted || settled.how == How::kDropped) settled.how = verdict->how;
+    settled.changes.push_back(std::move(*verdict->change));
   }
   return settled;
 }

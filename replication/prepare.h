@@ -3,6 +3,11 @@
 // a crash it is all recovery has, so it must be enough to settle the write either way: by finding
 // it in the oplog (session), or by adopting the current values of the paths it names.
 //
+// It is written before MongoDB has seen the command, so it holds whatever an app may ask, also what
+// MongoDB will refuse: an _id that is an array, a path of a thousand names, a namespace that is
+// none. Whatever can be written can be read again: a prepare that could not be read would keep the
+// sidecar from starting.
+//
 //   prepare  = version:u8 (1) hlc:u64 origin deps session documents
 //   origin   = site:16 bytes epoch:u64
 //   deps     = count:varint { origin hlc:u64 }*

@@ -37,5 +37,21 @@ RC_GTEST_PROP(PrepareCodec, WhatAFlippedByteLeavesReadableIsAValidPrepare, (uint
   }
 }
 
+TEST(Prepare, WhateverAnAppMayAskForCanBeReadAgain) {
+  Prepare prepare;
+  prepare.hlc = 1;
+  PreparedDocument document;
+  document.ns = std::string("d\0b.", 5);
+  document.id = {bson::Type::kArray, bson::Writer().int32("0", 1).finish()};
+  document.what = PreparedDocument::What::kUpsert;
+  for (const size_t depth : {0, 1, 200, 201, 1'000}) {
+    document.paths.push_back({PreparedPath::Kind::kSet, Path(depth, "a"), {}});
+  }
+  prepare.documents.push_back(document);
+  const auto decoded = decode_prepare(encode_prepare(prepare));
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().message();
+  EXPECT_EQ(*decoded, prepare);
+}
+
 }  // namespace
 }  // namespace outrigger

@@ -34,7 +34,9 @@ class ByteWriter {
   void origin(const Origin& origin);
 
   [[nodiscard]] size_t size() const { return out_.size(); }
+  [[nodiscard]] std::string_view view() const { return out_; }
   [[nodiscard]] std::string take() { return std::move(out_); }
+  void reserve(size_t bytes) { out_.reserve(bytes); }
 
  private:
   std::string out_;

@@ -26,7 +26,6 @@ Record example() {
   record.deps.raise(record.origin, 4);
   Effect effect;
   effect.path = {"n"};
-  effect.shape = Shape::kValue;
   effect.value = bson::make_int32(7);
   record.documents.push_back({"t.a", bson::make_int32(1), {effect}});
   return record;
@@ -38,18 +37,59 @@ const std::string kExampleOrigins =
     "0200000000000000";
 
 TEST(RecordCodec, AnEntryHasTheBytesOfTheWorkedExample) {
-  EXPECT_EQ(hex(encode_record(example())), "0100" + kExampleOrigins +
+  EXPECT_EQ(hex(encode_record(example())), "0200" + kExampleOrigins +
                                                "0103742e61"
                                                "010001016e"
                                                "0005"
                                                "00"
                                                "01001001000000"
-                                               "0113001007000000");
+                                               "0104001007000000");
+}
+
+TEST(RecordCodec, AnInsertHasTheBytesOfTheWorkedExample) {
+  Record record = example();
+  Effect birth;
+  birth.kind = EffectKind::kBirth;
+  birth.value = bson::make_document(bson::Writer().int32("_id", 1).finish());
+  record.documents.front().effects = {birth};
+  EXPECT_EQ(hex(encode_record(record)), "0200" + kExampleOrigins +
+                                            "0103742e61"
+                                            "00"
+                                            "0005"
+                                            "00"
+                                            "01001001000000"
+                                            "0101030e0e000000105f6964000100000000");
+}
+
+// A birth travels as its bytes: what it costs beside them does not grow with the fields.
+TEST(RecordCodec, AWideOrDeepDocumentCostsItsBytesAndComesBack) {
+  bson::Writer wide;
+  wide.int32("_id", 1);
+  for (int i = 0; i < 130'000; ++i) wide.int32("f" + std::to_string(i), i);
+  bson::Writer deep;
+  deep.int32("_id", 1);
+  for (int level = 0; level < 170; ++level) {
+    for (int i = 0; i < 700; ++i) deep.int32("f" + std::to_string(i), i);
+    deep.open_document("deeper");
+  }
+  for (int level = 0; level < 170; ++level) deep.close();
+  for (bson::Writer* document : {&wide, &deep}) {
+    Record record = example();
+    Effect birth;
+    birth.kind = EffectKind::kBirth;
+    birth.value = bson::make_document(document->finish());
+    record.documents.front().effects = {birth};
+    const std::string bytes = encode_record(record);
+    EXPECT_LT(bytes.size(), birth.value.bytes.size() + 80);
+    const auto decoded = decode_record(bytes);
+    ASSERT_TRUE(decoded.has_value()) << decoded.error().message();
+    EXPECT_EQ(*decoded, record);
+  }
 }
 
 TEST(RecordCodec, AHeartbeatHasTheBytesOfTheWorkedExample) {
   const Segment heartbeat{example().origin, 5, 9, {}};
-  EXPECT_EQ(hex(encode_segments({&heartbeat, 1})), "0100" + kExampleOrigins + "0000" +
+  EXPECT_EQ(hex(encode_segments({&heartbeat, 1})), "0200" + kExampleOrigins + "0000" +
                                                        "01"
                                                        "00050400");
 }

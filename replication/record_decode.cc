@@ -15,6 +15,7 @@ constexpr size_t kCorrectionBytes = 1;
 constexpr size_t kDocumentBytes = 3;
 constexpr size_t kEffectBytes = 1;
 constexpr size_t kCounterBytes = 4;
+constexpr size_t kBaselineBytes = 2;
 
 constexpr size_t kReservedMax = 64;  // elements, on the word of a count alone
 
@@ -39,6 +40,7 @@ class Decoder {
   void deps(Record& record);
   void document(DocumentEffects& document);
   void effect(Effect& effect);
+  Path path();
   void counter(CounterEntry& counter);
   Hlc stamp() { return hlc_ - static_cast<Hlc>(unzigzag(in_.varint())); }
 
@@ -202,28 +204,38 @@ void Decoder::document(DocumentEffects& document) {
 void Decoder::effect(Effect& effect) {
   const uint8_t tag = in_.u8();
   const int kind = tag & 7;
-  const int shape = tag >> 3 & 3;
-  const bool has_baseline = tag >> 5 & 1;
-  if (tag > 0x3f || kind < 1 || kind > 5) return in_.fail("unknown kind of effect");
+  const bool has_baselines = tag >> 3 & 1;
+  if (tag > 0x0f || kind < 1 || kind > 6) return in_.fail("unknown kind of effect");
   effect.kind = static_cast<EffectKind>(kind);
   const bool is_assign = effect.kind == EffectKind::kAssign;
-  if (shape > 2 || (shape != 0 && !is_assign)) return in_.fail("unknown shape");
-  if (has_baseline && !is_assign && effect.kind != EffectKind::kRebase) {
+  if (has_baselines &&
+      (effect.kind == EffectKind::kIncrement || effect.kind == EffectKind::kRemove)) {
     return in_.fail("baseline where none can be");
   }
-  effect.shape = static_cast<Shape>(shape);
-  if (effect.kind == EffectKind::kBirth || effect.kind == EffectKind::kRemove) return;
-  const size_t path = in_.index(paths_.size());
-  if (!in_.ok()) return;
-  in_.spend(path_bytes_[path]);
-  if (!in_.ok()) return;
-  effect.path = paths_[path];
-  if (effect.shape == Shape::kValue) effect.value = in_.value();
-  if (has_baseline) {
-    read_each(effect.baseline, in_.count(limits_.effects_max, kCounterBytes),
-              [&](CounterEntry& each) { counter(each); });
+  if (effect.kind == EffectKind::kRemove) return;
+  if (!effect.is_birth()) effect.path = path();
+  if (effect.is_birth() || is_assign) effect.value = in_.value();
+  const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
+  if (in_.ok() && is_whole && effect.value.type != bson::Type::kDocument) {
+    return in_.fail("document that is none");
+  }
+  if (has_baselines) {
+    read_each(effect.baselines, in_.count(limits_.effects_max, kBaselineBytes),
+              [&](Baseline& seen) {
+                seen.path = path();
+                read_each(seen.entries, in_.count(limits_.effects_max, kCounterBytes),
+                          [&](CounterEntry& each) { counter(each); });
+              });
+    if (effect.baselines.empty()) in_.fail("no baseline where one is told");
   }
   if (effect.kind == EffectKind::kIncrement) counter(effect.entry);
+}
+
+Path Decoder::path() {
+  const size_t path = in_.index(paths_.size());
+  if (!in_.ok()) return {};
+  in_.spend(path_bytes_[path]);
+  return in_.ok() ? paths_[path] : Path();
 }
 
 void Decoder::counter(CounterEntry& counter) {

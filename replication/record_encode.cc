@@ -135,17 +135,18 @@ void Encoder::document(const DocumentEffects& document) {
 }
 
 void Encoder::effect(const Effect& effect) {
-  const bool is_assign = effect.kind == EffectKind::kAssign;
-  const bool has_path = effect.kind != EffectKind::kBirth && effect.kind != EffectKind::kRemove;
-  const bool has_baseline =
-      (is_assign || effect.kind == EffectKind::kRebase) && !effect.baseline.empty();
-  const int shape = is_assign ? static_cast<int>(effect.shape) : 0;
-  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | shape << 3 | has_baseline << 5));
+  const bool has_path = !effect.is_birth() && effect.kind != EffectKind::kRemove;
+  const bool has_baselines = !effect.baselines.empty();
+  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3));
   if (has_path) body_.varint(paths_.index(&effect.path));
-  if (is_assign && effect.shape == Shape::kValue) body_.value(effect.value);
-  if (has_baseline) {
-    body_.varint(effect.baseline.size());
-    for (const CounterEntry& each : effect.baseline) counter(each);
+  if (effect.is_birth() || effect.kind == EffectKind::kAssign) body_.value(effect.value);
+  if (has_baselines) {
+    body_.varint(effect.baselines.size());
+    for (const Baseline& seen : effect.baselines) {
+      body_.varint(paths_.index(&seen.path));
+      body_.varint(seen.entries.size());
+      for (const CounterEntry& each : seen.entries) counter(each);
+    }
   }
   if (effect.kind == EffectKind::kIncrement) counter(effect.entry);
 }
@@ -176,6 +177,7 @@ void Encoder::put_paths(ByteWriter& out) const {
 
 std::string Encoder::finish() {
   ByteWriter out;
+  out.reserve(body_.size() + 256);
   out.u8(kRecordFormatVersion);
   out.u8(0);  // flags
   out.varint(origins_.order().size());
@@ -183,7 +185,7 @@ std::string Encoder::finish() {
   out.varint(namespaces_.order().size());
   for (const std::string_view ns : namespaces_.order()) out.bytes(ns);
   put_paths(out);
-  out.raw(body_.take());
+  out.raw(body_.view());
   return out.take();
 }
 

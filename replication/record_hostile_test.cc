@@ -9,12 +9,19 @@
 namespace outrigger {
 namespace {
 
+constexpr uint8_t kBirth = static_cast<uint8_t>(EffectKind::kBirth);
+constexpr uint8_t kRemove = static_cast<uint8_t>(EffectKind::kRemove);
+constexpr uint8_t kAssign = static_cast<uint8_t>(EffectKind::kAssign);
+constexpr uint8_t kUnset = static_cast<uint8_t>(EffectKind::kUnset);
+constexpr uint8_t kIncrement = static_cast<uint8_t>(EffectKind::kIncrement);
+constexpr uint8_t kBaselines = 1 << 3;
+
 // A batch written by hand, field by field, after good tables: one origin, namespace "t.a", the
 // root path and the path "n".
 class Forged {
  public:
   Forged() {
-    out_.u8(1);
+    out_.u8(kRecordFormatVersion);
     out_.u8(0);
     numbers({1});
     out_.origin(Origin{{}, 2});
@@ -54,14 +61,14 @@ class Forged {
 
 TEST(HostileRecord, TheForgedBatchIsGoodBeforeItIsMadeBad) {
   EXPECT_EQ(Forged().document().numbers({0}).refusal(), "");
-  EXPECT_EQ(Forged().effect(1).refusal(), "");
-  EXPECT_EQ(Forged().effect(3 | 2 << 3).numbers({1}).value(bson::make_int32(7)).refusal(), "");
+  EXPECT_EQ(Forged().effect(kRemove).refusal(), "");
+  EXPECT_EQ(Forged().effect(kAssign).numbers({1}).value(bson::make_int32(7)).refusal(), "");
 }
 
 TEST(HostileRecord, AnotherVersionOrFlagIsRefused) {
-  EXPECT_FALSE(decode_segments(std::string("\2\0\0\0\0\0", 6)));
-  EXPECT_FALSE(decode_segments(std::string("\1\1\0\0\0\0", 6)));
-  EXPECT_TRUE(decode_segments(std::string("\1\0\0\0\0\0", 6)));
+  EXPECT_FALSE(decode_segments(std::string("\1\0\0\0\0\0", 6)));
+  EXPECT_FALSE(decode_segments(std::string("\2\1\0\0\0\0", 6)));
+  EXPECT_TRUE(decode_segments(std::string("\2\0\0\0\0\0", 6)));
 }
 
 TEST(HostileRecord, StampsMustAscendWithinTheirSegment) {
@@ -75,7 +82,7 @@ TEST(HostileRecord, StampsMustAscendWithinTheirSegment) {
 
 TEST(HostileRecord, IndexesMustBeInTheirTables) {
   EXPECT_EQ(Forged().numbers({1, 1, 5, 4, 0}).refusal(), "index beyond its table");
-  EXPECT_EQ(Forged().effect(3).numbers({2}).refusal(), "index beyond its table");
+  EXPECT_EQ(Forged().effect(kAssign).numbers({2}).refusal(), "index beyond its table");
 }
 
 TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAllocated) {
@@ -85,16 +92,23 @@ TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAlloca
 
 TEST(HostileRecord, UnknownEffectsAreRefused) {
   EXPECT_EQ(Forged().effect(0).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(6).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(0x41).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(3 | 3 << 3).refusal(), "unknown shape");
-  EXPECT_EQ(Forged().effect(1 | 1 << 3).refusal(), "unknown shape");
-  EXPECT_EQ(Forged().effect(5 | 1 << 5).refusal(), "baseline where none can be");
+  EXPECT_EQ(Forged().effect(7).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(0x11).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(kIncrement | kBaselines).refusal(), "baseline where none can be");
+  EXPECT_EQ(Forged().effect(kRemove | kBaselines).refusal(), "baseline where none can be");
+  EXPECT_EQ(Forged().effect(kUnset | kBaselines).numbers({1, 0}).refusal(),
+            "no baseline where one is told");
+}
+
+TEST(HostileRecord, AWholeDocumentMustBeADocument) {
+  EXPECT_EQ(Forged().effect(kBirth).value(bson::make_int32(7)).refusal(), "document that is none");
+  EXPECT_EQ(Forged().effect(kAssign).numbers({0}).value(bson::make_int32(7)).refusal(),
+            "document that is none");
 }
 
 TEST(HostileRecord, ValuesMustBeWellFormed) {
   const auto refusal = [](bson::Type type, std::string bytes) {
-    return Forged().effect(3 | 2 << 3).numbers({1}).value({type, std::move(bytes)}).refusal();
+    return Forged().effect(kAssign).numbers({1}).value({type, std::move(bytes)}).refusal();
   };
   EXPECT_EQ(refusal(bson::Type::kBool, "\2"), "boolean neither 0 nor 1");
   EXPECT_EQ(refusal(bson::Type::kDocument, "junk"), "document not well formed");
@@ -109,13 +123,14 @@ TEST(HostileRecord, ValuesMustBeWellFormed) {
 }
 
 TEST(HostileRecord, SumsMustBeNumbers) {
-  EXPECT_EQ(Forged().effect(5).numbers({1, 0, 0, 0}).value(bson::make_string("1")).refusal(),
-            "sum that is not a number");
+  EXPECT_EQ(
+      Forged().effect(kIncrement).numbers({1, 0, 0, 0}).value(bson::make_string("1")).refusal(),
+      "sum that is not a number");
 }
 
 TEST(HostileRecord, PathsAreNoDeeperThanTheLimit) {
   ByteWriter out;
-  out.raw(std::string_view("\1\0\0\0\1\0", 6));  // no origins, no namespaces, one path
+  out.raw(std::string_view("\2\0\0\0\1\0", 6));  // no origins, no namespaces, one path
   out.varint(201);
   for (int i = 0; i < 201; ++i) out.bytes("a");
   out.varint(0);

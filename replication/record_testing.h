@@ -98,15 +98,21 @@ class RecordMaker {
 
   Effect effect() {
     Effect effect;
-    effect.kind = static_cast<EffectKind>(1 + below(5));
+    effect.kind = static_cast<EffectKind>(1 + below(6));
     const bool is_assign = effect.kind == EffectKind::kAssign;
-    if (effect.kind == EffectKind::kBirth || effect.kind == EffectKind::kRemove) return effect;
-    effect.path = path();
-    if (is_assign) effect.shape = static_cast<Shape>(below(3));
-    if (effect.shape == Shape::kValue) effect.value = value();
-    if (effect.kind == EffectKind::kIncrement) effect.entry = counter();
-    if (is_assign || effect.kind == EffectKind::kRebase) {
-      for (size_t i = chance(2) ? 0 : below(4); i > 0; --i) effect.baseline.push_back(counter());
+    if (effect.kind == EffectKind::kRemove) return effect;
+    if (!effect.is_birth()) effect.path = path();
+    const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
+    if (is_assign) effect.value = value();
+    if (is_whole) effect.value = bson::make_document(document());
+    if (effect.kind == EffectKind::kIncrement) {
+      effect.entry = counter();
+      return effect;
+    }
+    for (size_t i = chance(2) ? 0 : below(3); i > 0; --i) {
+      Baseline& seen = effect.baselines.emplace_back();
+      seen.path = path();
+      for (size_t j = below(3); j > 0; --j) seen.entries.push_back(counter());
     }
     return effect;
   }

@@ -245,12 +245,19 @@ void Replica::when_durable(std::function<void(const Status&)> done,
   impl_->commit.when_durable(std::move(done), needed_in);
 }
 
-bool Replica::counter_base_known(const std::string& ns, const bson::Value& id,
-                                 const Path& path) const {
-  auto row = impl_->log.row(ns, bson::canonical_key(id));
-  if (!row || !*row) return false;
-  auto state = merge::load_row(**row);
-  return state && merge::base_known(*state, path);
+RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canonical_id,
+                                    std::span<const Path* const> increments) const {
+  RowKnowledge knowledge;
+  knowledge.base_is_known.resize(increments.size());
+  auto row = impl_->log.row(ns, canonical_id);
+  if (!row || !*row) return knowledge;
+  const auto state = merge::load_row(**row);
+  if (!state) return knowledge;  // said when the write is settled
+  knowledge.opaque = state->opaque;
+  for (size_t i = 0; i < increments.size(); ++i) {
+    knowledge.base_is_known[i] = merge::base_known(*state, *increments[i]);
+  }
+  return knowledge;
 }
 
 Status Replica::note_backend(const std::string& lsid_id, const std::string& local_address) {

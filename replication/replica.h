@@ -21,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -123,6 +124,12 @@ struct ReplicaStatus {
   std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
 };
 
+// What the row of a document tells the capture of an update.
+struct RowKnowledge {
+  bool opaque = false;  // names may be repeated: its updates travel as the whole document
+  std::vector<bool> base_is_known;  // by increment: it can be recorded from the request alone
+};
+
 class Replica {
  public:
   // `database`, `commit` and `clock` outlive the replica. Reads vectors, epoch and members from the
@@ -144,7 +151,7 @@ class Replica {
   // The write happened. Makes effects from the rows, stages record + rows + retry entries and the
   // removal of the prepare. An error means the outbox cannot be read: the caller must not
   // acknowledge; recovery settles the prepare.
-  [[nodiscard]] Status settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
+  [[nodiscard]] Status settle(const LocalWrite& write, std::vector<DocumentChange> changes,
                               const std::vector<RetryEntry>& retries, StagedWrites& staged);
   // Nothing happened (an error, or nothing matched); retries may still remember the answer.
   void drop(const LocalWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
@@ -153,16 +160,16 @@ class Replica {
   [[nodiscard]] Status write(StagedWrites&& staged);
   // The same, one write by itself.
   [[nodiscard]] Result<LocalWrite> begin(Prepare prepare);
-  [[nodiscard]] Status settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
+  [[nodiscard]] Status settle(const LocalWrite& write, std::vector<DocumentChange> changes,
                               const std::vector<RetryEntry>& retries);
   [[nodiscard]] Status drop(const LocalWrite& write, const std::vector<RetryEntry>& retries = {});
   // Calls `done` once everything written before this call is on disk (or the log is fenced).
   // `needed_in`: see CommitThread.
   void when_durable(std::function<void(const Status&)> done,
                     std::chrono::microseconds needed_in = std::chrono::microseconds(0));
-  // May `$inc` at `path` be recorded from the request alone, without an image of the document?
-  [[nodiscard]] bool counter_base_known(const std::string& ns, const bson::Value& id,
-                                        const Path& path) const;
+  // What of an update can be recorded without an image of the document. Under its lock.
+  [[nodiscard]] RowKnowledge row_knowledge(std::string_view ns, std::string_view canonical_id,
+                                           std::span<const Path* const> increments) const;
   [[nodiscard]] Result<std::optional<std::string>> retry(const std::string& key) const;
   // The lsid and local port of a backend connection, noted before its first write, for the fence.
   [[nodiscard]] Status note_backend(const std::string& lsid_id, const std::string& local_address);

@@ -24,8 +24,8 @@ Result<std::optional<std::string>> collected(std::string_view bytes, const Versi
   auto state = merge::load_row(bytes);
   if (!state) return tl::unexpected(state.error());
   if (state->detached) return std::optional<std::string>();  // the only copy of its values
-  if (merge::collect(*state, stable, closed)) return std::optional<std::string>(std::string());
-  std::string after = merge::strip(*state);
+  std::string after =
+      merge::collect(*state, stable, closed) ? merge::stable_row(*state) : merge::strip(*state);
   if (after == bytes) return std::optional<std::string>();
   return std::optional<std::string>(std::move(after));
 }

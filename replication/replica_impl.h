@@ -85,13 +85,13 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
     std::vector<std::string> detached;  // row keys of documents set aside that changed
   };
   [[nodiscard]] Result<Settled> make_batch(const Dot& dot, const VersionVector& deps, Hlc closed,
-                                           const std::vector<DocumentChange>& changes,
+                                           std::vector<DocumentChange> changes,
                                            const std::vector<RetryEntry>& retries) const;
   void settle_durable(const std::vector<Hlc>& stamps, uint64_t append, const Status& synced);
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
   [[nodiscard]] Status settle_earlier(const Dot& dot, const VersionVector& deps,
-                                      const std::vector<DocumentChange>& changes,
+                                      std::vector<DocumentChange> changes,
                                       const std::vector<RetryEntry>& retries);
 
   // ---- replica_exchange.cc

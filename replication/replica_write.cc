@@ -1,6 +1,7 @@
 // Local writes: begin, settle, drop, and the publication that follows the sync.
 #include <algorithm>
 #include <iterator>
+#include <unordered_map>
 
 #include "replication/merge/merge.h"
 #include "replication/record_codec.h"
@@ -20,23 +21,87 @@ void put_retries(outbox::Batch& batch, const std::vector<RetryEntry>& retries, i
   }
 }
 
-struct Row {
-  std::string ns;
-  std::string canonical_id;
-  bool existed = false;
-  merge::DocumentState state;
-};
+// The documents of one record and what becomes of their rows.
+class RecordWriter {
+ public:
+  RecordWriter(const outbox::LogStore& log, Record& record, const merge::LocalContext& context)
+      : log_(log), record_(record), context_(context) {}
 
-Result<Row> read_row(const outbox::LogStore& log, const DocumentChange& change) {
-  Row row{change.ns, bson::canonical_key(change.id.view()), false, {}};
-  auto bytes = log.row(row.ns, row.canonical_id);
-  if (!bytes) return tl::unexpected(bytes.error());
-  row.existed = bytes->has_value();
-  auto state = merge::load_row(row.existed ? std::string_view(**bytes) : std::string_view());
-  if (!state) return tl::unexpected(state.error());
-  row.state = std::move(*state);
-  return row;
-}
+  Status add(DocumentChange&& change) {
+    const std::string canonical_id = bson::canonical_key(change.id.view());
+    std::string key = outbox::row_key(change.ns, canonical_id);
+    const auto [found, is_new] = index_.try_emplace(std::move(key), rows_.size());
+    if (is_new) {
+      auto bytes = log_.row(change.ns, canonical_id);
+      if (!bytes) return tl::unexpected(bytes.error());
+      Row& row = rows_.emplace_back();
+      row.key = &found->first;
+      row.existed = bytes->has_value();
+      row.before = row.existed ? std::move(**bytes) : std::string();
+    }
+    Row& row = rows_[found->second];
+    const std::string& now = row.after ? *row.after : row.before;
+    if (now.empty() && change.kind == DocumentChange::Kind::kInsert) {
+      insert(std::move(change), row);
+      return {};
+    }
+    return change_known(change, row, now);
+  }
+
+  // Puts the rows into the batch of a Replica::Impl::Settled and tells of them there.
+  template <typename Settled>
+  void put_rows(Settled& settled) {
+    for (Row& row : rows_) {
+      if (!row.after) continue;
+      const bool stays = !row.after->empty();
+      settled.rows += static_cast<int64_t>(stays) - static_cast<int64_t>(row.existed);
+      if (row.detached) settled.detached.push_back(*row.key);
+      if (stays) {
+        settled.batch.put_row(*row.key, *row.after);
+      } else if (row.existed) {
+        settled.batch.remove_row(*row.key);
+      }
+    }
+  }
+
+ private:
+  struct Row {
+    const std::string* key = nullptr;
+    bool existed = false;
+    bool detached = false;
+    std::string before;
+    std::optional<std::string> after;  // once changed; empty: none is needed
+  };
+
+  // What nearly all inserts are: nothing is remembered of the document.
+  void insert(DocumentChange&& change, Row& row) {
+    row.after = merge::birth_row(context_.dot, bson::Document(change.document));
+    DocumentEffects& effects = record_.documents.emplace_back();
+    effects.ns = std::move(change.ns);
+    effects.id = std::move(change.id);
+    Effect& birth = effects.effects.emplace_back();
+    birth.kind = EffectKind::kBirth;
+    birth.value = bson::make_document(std::move(change.document));
+  }
+
+  Status change_known(const DocumentChange& change, Row& row, const std::string& now) {
+    auto state = merge::load_row(now);
+    if (!state) return tl::unexpected(state.error());
+    DocumentEffects effects = merge::local_effects(*state, change, context_);
+    if (effects.effects.empty()) return {};
+    merge::apply_local(*state, change, effects, context_);
+    record_.documents.push_back(std::move(effects));
+    row.detached = state->detached;
+    row.after = merge::strip(*state);
+    return {};
+  }
+
+  const outbox::LogStore& log_;
+  Record& record_;
+  const merge::LocalContext context_;
+  std::unordered_map<std::string, size_t> index_;  // row key -> rows_
+  std::vector<Row> rows_;
+};
 
 }  // namespace
 
@@ -83,49 +148,31 @@ Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
 }
 
 Result<Replica::Impl::Settled> Replica::Impl::make_batch(
-    const Dot& dot, const VersionVector& deps, Hlc closed,
-    const std::vector<DocumentChange>& changes, const std::vector<RetryEntry>& retries) const {
+    const Dot& dot, const VersionVector& deps, Hlc closed, std::vector<DocumentChange> changes,
+    const std::vector<RetryEntry>& retries) const {
   Settled settled;
   Record record;
   record.origin = dot.origin;
   record.hlc = dot.hlc;
   record.deps = deps;
-  const merge::LocalContext context{dot, closed};
-  std::map<std::string, Row> rows_by_key;
-  for (const DocumentChange& change : changes) {
-    std::string key = outbox::row_key(change.ns, bson::canonical_key(change.id.view()));
-    auto found = rows_by_key.find(key);
-    if (found == rows_by_key.end()) {
-      auto row = read_row(log, change);
-      if (!row) return tl::unexpected(row.error());
-      found = rows_by_key.emplace(std::move(key), std::move(*row)).first;
+  record.documents.reserve(changes.size());
+  RecordWriter writer(log, record, {dot, closed});
+  for (DocumentChange& change : changes) {
+    if (Status added = writer.add(std::move(change)); !added) {
+      return tl::unexpected(added.error());
     }
-    Row& row = found->second;
-    DocumentEffects effects = merge::local_effects(row.state, change, context);
-    if (effects.effects.empty()) continue;
-    merge::apply_local(row.state, change, effects, context);
-    record.documents.push_back(std::move(effects));
   }
   put_retries(settled.batch, retries, clock.wall_ms());
   if (record.documents.empty()) return settled;
-  for (const auto& [key, row] : rows_by_key) {
-    const std::string bytes = merge::strip(row.state);
-    if (!bytes.empty()) {
-      settled.batch.put_row(row.ns, row.canonical_id, bytes);
-    } else if (row.existed) {
-      settled.batch.remove_row(row.ns, row.canonical_id);
-    }
-    settled.rows += static_cast<int64_t>(!bytes.empty()) - static_cast<int64_t>(row.existed);
-    if (row.state.detached) settled.detached.push_back(key);
-  }
-  const std::string entry = encode_record(record);
-  settled.batch.put_fresh_entry(dot.origin, dot.hlc, entry);
-  settled.wrote = true;
+  writer.put_rows(settled);
+  std::string entry = encode_record(record);
   settled.bytes = entry.size();
+  settled.batch.put_fresh_entry(dot.origin, dot.hlc, std::move(entry));
+  settled.wrote = true;
   return settled;
 }
 
-Status Replica::settle(const LocalWrite& write, const std::vector<DocumentChange>& changes,
+Status Replica::settle(const LocalWrite& write, std::vector<DocumentChange> changes,
                        const std::vector<RetryEntry>& retries, StagedWrites& staged) {
   Hlc closed = 0;
   {
@@ -133,8 +180,8 @@ Status Replica::settle(const LocalWrite& write, const std::vector<DocumentChange
     OUTRIGGER_ASSERT(impl_->open.count(write.hlc) == 1);
     closed = impl_->stability.own_closed();
   }
-  auto settled =
-      impl_->make_batch(Dot{write.hlc, impl_->self}, write.deps, closed, changes, retries);
+  auto settled = impl_->make_batch(Dot{write.hlc, impl_->self}, write.deps, closed,
+                                   std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   staged.batch_.append(std::move(settled->batch));
   staged.batch_.remove_prepare(write.hlc);
@@ -194,10 +241,11 @@ Result<LocalWrite> Replica::begin(Prepare prepare) {
   return begun;
 }
 
-Status Replica::settle(const LocalWrite& write_, const std::vector<DocumentChange>& changes,
+Status Replica::settle(const LocalWrite& write_, std::vector<DocumentChange> changes,
                        const std::vector<RetryEntry>& retries) {
   StagedWrites staged;
-  if (Status settled = settle(write_, changes, retries, staged); !settled) return settled;
+  Status settled = settle(write_, std::move(changes), retries, staged);
+  if (!settled) return settled;
   return write(std::move(staged));
 }
 
@@ -233,10 +281,10 @@ void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, uint64_t appe
 }
 
 Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
-                                     const std::vector<DocumentChange>& changes,
+                                     std::vector<DocumentChange> changes,
                                      const std::vector<RetryEntry>& retries) {
   // Entries of an earlier epoch are closed for good; a new one is opened.
-  auto settled = make_batch(dot, deps, kHlcMax, changes, retries);
+  auto settled = make_batch(dot, deps, kHlcMax, std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   settled->batch.remove_prepare(dot.hlc);
   if (Status written = log.write(std::move(settled->batch)); !written) return written;

@@ -77,6 +77,7 @@ class Capture {
   net::Task<End> execute_locked(Run& run, ReplyBuilder& reply);
   [[nodiscard]] RunSession session_for(const Run& run);
   [[nodiscard]] Unsynced unsynced(const Run& run) const;
+  void look_at_row(RunItem& item) const;
   net::Task<Result<LocalWrite>> begin(Run& run, const RunSession& session,
                                       JournalWaits::Write& journal);
   net::Task<Executed> exchange(Run& run, const RunSession& session, JournalWaits::Write& journal);

@@ -131,16 +131,24 @@ Unsynced Capture::unsynced(const Run& run) const {
   return most;
 }
 
+// Which images the update of a document needs is for its row to say.
+void Capture::look_at_row(RunItem& item) const {
+  if (!item.shape) return;
+  std::vector<const Path*> increments;
+  for (const UpdateShape::Operation& op : item.shape->operations) {
+    if (op.kind == PathChange::Kind::kIncrement) increments.push_back(&op.path);
+  }
+  const RowKnowledge known = context_.replica.row_knowledge(command_->ns, item.key, increments);
+  item.opaque = known.opaque;
+  item.needs_after = item.needs_after || known.opaque;
+  const auto& bases = known.base_is_known;
+  item.needs_before =
+      item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
+}
+
 net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session,
                                              JournalWaits::Write& journal) {
-  for (RunItem& item : run.items) {
-    if (!item.shape || item.needs_before) continue;
-    for (const UpdateShape::Operation& op : item.shape->operations) {
-      if (op.kind != PathChange::Kind::kIncrement) continue;
-      item.needs_before = item.needs_before || !context_.replica.counter_base_known(
-                                                   command_->ns, item.id.view(), op.path);
-    }
-  }
+  for (RunItem& item : run.items) look_at_row(item);
   if (!backend_.noted) {
     const Status noted =
         context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
@@ -308,7 +316,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   const bool seen = co_await read_upserted(run, said, executed);
   if (!seen) co_return End::kBroken;
   const bool keep_equal = context_.policy.equal_set() == EqualSet::kKeep;
-  const std::vector<DocumentChange> changes =
+  std::vector<DocumentChange> changes =
       changes_of_run(run, said, executed.before, executed.after, keep_equal);
   run.changed = !changes.empty() || !said.ok || !said.errors.empty() || !said.retried.empty();
   std::vector<RetryEntry> retries;
@@ -318,7 +326,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
   if (changes.empty()) {
     context_.replica.drop(write, retries, staged);
   } else {
-    done = context_.replica.settle(write, changes, retries, staged);
+    done = context_.replica.settle(write, std::move(changes), retries, staged);
   }
   TurnAppends::Appended appended = context_.appends.appended();
   const Status written = co_await appended;

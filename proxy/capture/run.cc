@@ -129,7 +129,7 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
     out.document = std::string(item.statement->update->bytes);
     out.whole = true;
   }
-  out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || item.upsert;
+  out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || item.upsert || item.opaque;
   for (const UpdateShape::Operation& op : shape.operations) {
     PreparedPath path;
     path.kind = op.kind == PathChange::Kind::kSet     ? PreparedPath::Kind::kSet
@@ -226,7 +226,7 @@ bool shows_what_it_did(const Run& run) {
   if (run.command->kind != CommandKind::kUpdate) return false;
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     // A filter that says more may not have matched.
-    if (item.upsert || item.narrows_further || !item.shape) return false;
+    if (item.upsert || item.narrows_further || item.opaque || !item.shape) return false;
     if (item.shape->form != UpdateShape::Form::kLiteral) return false;
     const auto& operations = item.shape->operations;
     return !operations.empty() &&

@@ -36,7 +36,9 @@ struct RunItem {
   bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool needs_before = false;
   bool needs_after = false;
-  bool recorded = false;         // mongod ran it for an earlier attempt, and that has a record
+  bool recorded = false;  // mongod ran it for an earlier attempt, and that has a record
+  bool opaque =
+      false;  // the document repeats names: what was done to it is the document afterwards
   bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
 };
 

@@ -1,7 +1,9 @@
 // What the store's answer says a run did.
 #include <algorithm>
+#include <set>
 
 #include "proxy/capture/run.h"
+#include "replication/bson/fields.h"
 
 namespace outrigger {
 namespace {
@@ -55,17 +57,21 @@ DocumentChange change_for(const Run& run, const RunItem& item, DocumentChange::K
   return change;
 }
 
-PathChange path_change(const UpdateShape::Operation& op, const Images& before,
-                       const std::string& key) {
+// The document before, as the base of increments; null when no image was taken.
+std::optional<bson::PathFinder> finder_of(const Images& before, const std::string& key) {
+  const auto image = before.find(key);
+  if (image == before.end()) return std::nullopt;
+  return bson::PathFinder(Document(image->second));
+}
+
+PathChange path_change(const UpdateShape::Operation& op, std::optional<bson::PathFinder>& before) {
   PathChange change;
   change.kind = op.kind;
   change.path = op.path;
   if (op.kind != PathChange::Kind::kUnset) change.value = bson::OwnedValue(op.value);
-  if (op.kind != PathChange::Kind::kIncrement) return change;
-  const auto image = before.find(key);
-  if (image == before.end()) return change;
+  if (op.kind != PathChange::Kind::kIncrement || !before) return change;
   change.base_known = true;
-  const auto value = value_at(Document(image->second), op.path);
+  const auto value = before->find(op.path);
   if (value) change.base = bson::OwnedValue(*value);
   return change;
 }
@@ -79,12 +85,19 @@ bool only_assigns(const UpdateShape& shape) {
 
 // The document does not hold what the update assigns: it was not run on it.
 bool shows_otherwise(const UpdateShape& shape, const Document& after) {
-  if (!only_assigns(shape)) return false;
+  bson::PathFinder finder(after);
   return std::any_of(shape.operations.begin(), shape.operations.end(), [&](const auto& operation) {
-    const auto value = value_at(after, operation.path);
+    const auto value = finder.find(operation.path);
     if (operation.kind == PathChange::Kind::kUnset) return value.has_value();
     return !value || !(*value == operation.value);
   });
+}
+
+// A document that repeats names, before or after: no paths can say what became of it.
+bool is_opaque(const RunItem& item, const Images& before, const std::string& after) {
+  if (item.opaque || bson::repeats_names(Document(after))) return true;
+  const auto old = before.find(item.key);
+  return old != before.end() && bson::repeats_names(Document(old->second));
 }
 
 // A statement mongod had executed before, whose record we do not have: what its paths hold now.
@@ -104,9 +117,10 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
   }
   DocumentChange change = change_for(run, item, DocumentChange::Kind::kUpdate);
   const auto image = after.find(item.key);
-  const bool reads_image = shape.form != UpdateShape::Form::kLiteral || adopt;
+  const bool reads_image = shape.form != UpdateShape::Form::kLiteral || adopt || item.opaque;
   if (reads_image && image == after.end()) return std::nullopt;
-  if (shape.form == UpdateShape::Form::kReplacement) {
+  if (shape.form == UpdateShape::Form::kReplacement ||
+      (reads_image && is_opaque(item, before, image->second))) {
     change.kind = DocumentChange::Kind::kReplace;
     change.document = image->second;
     return change;
@@ -121,9 +135,10 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     if (shape.form == UpdateShape::Form::kPostImage) {
       change.changes = changes_from_image(shape, Document(image->second));
     }
+    std::optional<bson::PathFinder> base = finder_of(before, item.key);
     for (const UpdateShape::Operation& op : shape.operations) {
       if (!modified && op.kind != PathChange::Kind::kSet) continue;
-      change.changes.push_back(path_change(op, before, item.key));
+      change.changes.push_back(path_change(op, base));
     }
   }
   if (change.changes.empty()) return std::nullopt;
@@ -141,11 +156,9 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
     change.kind = DocumentChange::Kind::kInsert;
     return change;
   }
+  std::optional<bson::PathFinder> nothing;
   for (const UpdateShape::Operation& op : item.shape->operations) {
-    if (op.kind != PathChange::Kind::kIncrement) continue;
-    PathChange path = path_change(op, {}, item.key);
-    path.base_known = true;
-    change.changes.push_back(std::move(path));
+    if (op.kind == PathChange::Kind::kIncrement) change.changes.push_back(path_change(op, nothing));
   }
   return change;
 }
@@ -159,18 +172,29 @@ DocumentChange present(const Run& run, const RunItem& item, const Images& after)
   return change;
 }
 
-bool failed(const RunReply& reply, size_t item, bool ordered) {
-  for (const RunReply::WriteError& error : reply.errors) {
-    if (error.item == item || (ordered && item > error.item)) return true;
-  }
-  return false;
-}
+// What the reply says of each item of the run.
+struct ItemReply {
+  bool failed = false;
+  bool retried = false;
+  const Value* upserted = nullptr;
+};
 
-const Value* upserted_id(const RunReply& reply, size_t item) {
-  for (const RunReply::Upserted& entry : reply.upserted) {
-    if (entry.item == item) return &entry.id;
+std::vector<ItemReply> replies_by_item(const Run& run, const RunReply& reply) {
+  std::vector<ItemReply> of(run.items.size());
+  size_t stopped_at = run.items.size();
+  for (const RunReply::WriteError& error : reply.errors) {
+    if (error.item < of.size()) of[error.item].failed = true;
+    if (run.stops_at_error()) stopped_at = std::min(stopped_at, error.item);
   }
-  return nullptr;
+  for (size_t i = stopped_at; i < of.size(); ++i) of[i].failed = true;
+  for (const RunReply::Upserted& entry : reply.upserted) {
+    if (entry.item < of.size()) of[entry.item].upserted = &entry.id;
+  }
+  const std::set<int32_t> retried(reply.retried.begin(), reply.retried.end());
+  for (size_t i = 0; i < of.size() && !retried.empty(); ++i) {
+    of[i].retried = retried.count(run.items[i].statement->stmt_id) > 0;
+  }
+  return of;
 }
 
 }  // namespace
@@ -233,11 +257,12 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
   std::vector<DocumentChange> out;
   if (!reply.ok) return out;
   const bool looked = must_look_again(run, reply);
+  const std::vector<ItemReply> said = replies_by_item(run, reply);
+  out.reserve(run.items.size());
   for (size_t i = 0; i < run.items.size(); ++i) {
     const RunItem& item = run.items[i];
-    if (item.recorded || failed(reply, i, run.stops_at_error())) continue;
-    const bool adopt = std::find(reply.retried.begin(), reply.retried.end(),
-                                 item.statement->stmt_id) != reply.retried.end();
+    if (item.recorded || said[i].failed) continue;
+    const bool adopt = said[i].retried;
     if (adopt && (item.statement->remove || run.command->kind == CommandKind::kInsert)) {
       out.push_back(present(run, item, after));
       continue;
@@ -256,13 +281,15 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
       continue;
     }
     std::optional<DocumentChange> change;
-    if (const Value* id = upserted_id(reply, i)) {
+    if (const Value* id = said[i].upserted) {
       change = upserted(run, item, *id, after);
     } else if (!looked || there) {
       // Whether this one of several matched, its own filter decided.
       const bool unsure = looked && !adopt && run.items.size() > 1 && item.narrows_further;
-      if (unsure && shows_otherwise(*item.shape, Document(after.at(item.key)))) continue;
-      const bool as_it_is = adopt || (unsure && !only_assigns(*item.shape));
+      // Of a document that repeats names, one field of a name says nothing of the other.
+      const bool told = only_assigns(*item.shape) && !item.opaque;
+      if (unsure && told && shows_otherwise(*item.shape, Document(after.at(item.key)))) continue;
+      const bool as_it_is = adopt || (unsure && !told);
       change = updated(run, item, reply.modified > 0 || as_it_is, before, after, equal_set_keeps,
                        as_it_is);
     }

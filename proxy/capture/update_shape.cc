@@ -1,6 +1,9 @@
 #include "proxy/capture/update_shape.h"
 
 #include <algorithm>
+#include <set>
+
+#include "replication/bson/fields.h"
 
 namespace outrigger {
 namespace {
@@ -33,9 +36,12 @@ Path in_front_of_position(const Path& path) {
 
 void touch(UpdateShape& shape, Path path) {
   shape.form = UpdateShape::Form::kPostImage;
-  if (std::find(shape.touched.begin(), shape.touched.end(), path) == shape.touched.end()) {
-    shape.touched.push_back(std::move(path));
-  }
+  shape.touched.push_back(std::move(path));
+}
+
+void name_each_once(std::vector<Path>& paths) {
+  std::set<Path> known;
+  std::erase_if(paths, [&](const Path& path) { return !known.insert(path).second; });
 }
 
 void read_operator(const Element& op, UpdateShape& shape) {
@@ -94,53 +100,35 @@ PathChange unset_change(Path path) {
   return change;
 }
 
-// Walks to `path`; where an array is in the way the whole array is the change, where a container is
-// missing there is none.
-std::optional<PathChange> change_at(const Document& after, const Path& path) {
-  Document level = after;
-  for (size_t i = 0; i < path.size(); ++i) {
-    const auto value = level.find(path[i]);
-    Path here(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) + 1);
-    const bool last = i + 1 == path.size();
-    if (!value) {
-      if (!last) return std::nullopt;
-      return unset_change(std::move(here));
-    }
-    if (last || value->type == Type::kArray) return set_change(std::move(here), *value);
-    if (value->type != Type::kDocument) return std::nullopt;
-    level = value->as_document();
-  }
-  return std::nullopt;
-}
-
-bool has_repeated_names(const Document& document) {
-  std::vector<std::string_view> names;
-  for (const Element& field : document) names.push_back(field.name);
-  std::sort(names.begin(), names.end());
-  return std::adjacent_find(names.begin(), names.end()) != names.end();
+// Where an array is in the way the whole array is the change, where a container is missing there is
+// none.
+std::optional<PathChange> change_at(bson::PathFinder& after, const Path& path) {
+  const bson::PathFinder::Reached reached = after.walk(path);
+  const bool whole = reached.names == path.size();
+  if (!reached.value) return whole ? std::optional(unset_change(path)) : std::nullopt;
+  if (!whole && reached.value->type != Type::kArray) return std::nullopt;
+  Path here(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+  return set_change(std::move(here), *reached.value);
 }
 
 void diff_level(const Document& before, const Document& after, Path& path,
                 std::vector<PathChange>& out) {
+  bson::FieldFinder old_fields(before);
   for (const Element& field : after) {
+    const auto old = old_fields.find(field.name);
+    if (old && *old == field.value) continue;
     path.emplace_back(field.name);
-    const auto old = before.find(field.name);
-    if (!old) {
+    const bool inside = old && old->type == Type::kDocument && field.value.type == Type::kDocument;
+    if (inside) {
+      diff_level(old->as_document(), field.value.as_document(), path, out);
+    } else {
       out.push_back(set_change(path, field.value));
-    } else if (!(*old == field.value)) {
-      const bool inside = old->type == Type::kDocument && field.value.type == Type::kDocument &&
-                          !has_repeated_names(old->as_document()) &&
-                          !has_repeated_names(field.value.as_document());
-      if (inside) {
-        diff_level(old->as_document(), field.value.as_document(), path, out);
-      } else {
-        out.push_back(set_change(path, field.value));
-      }
     }
     path.pop_back();
   }
+  bson::FieldFinder new_fields(after);
   for (const Element& field : before) {
-    if (after.has(field.name)) continue;
+    if (new_fields.find(field.name)) continue;
     path.emplace_back(field.name);
     out.push_back(unset_change(path));
     path.pop_back();
@@ -175,18 +163,17 @@ UpdateShape read_update_shape(const Value& update, bool has_array_filters) {
   if (has_array_filters) shape.form = UpdateShape::Form::kPostImage;
   for (const Element& op : document) read_operator(op, shape);
   if (shape.form == UpdateShape::Form::kPostImage) move_to_image(shape);
+  name_each_once(shape.touched);
   return shape;
 }
 
 std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Document& after) {
   std::vector<PathChange> out;
+  std::set<Path> known;  // several paths may lead into one array
+  bson::PathFinder finder(after);
   for (const Path& path : shape.touched) {
-    std::optional<PathChange> change = change_at(after, path);
-    if (!change) continue;
-    const bool known = std::any_of(out.begin(), out.end(), [&](const PathChange& other) {
-      return other.path == change->path;
-    });
-    if (!known) out.push_back(std::move(*change));
+    std::optional<PathChange> change = change_at(finder, path);
+    if (change && known.insert(change->path).second) out.push_back(std::move(*change));
   }
   return out;
 }

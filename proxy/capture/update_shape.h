@@ -50,6 +50,7 @@ struct UpdateShape {
                                                          const bson::Document& after);
 
 // Field by field what turns `before` into `after`; sub-documents are compared inside, arrays whole.
+// Neither repeats a name.
 [[nodiscard]] std::vector<PathChange> changes_from_diff(const bson::Document& before,
                                                         const bson::Document& after);
 

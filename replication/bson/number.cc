@@ -63,6 +63,14 @@ Sum add(const Value& a, const Value& b) {
   return {make_double(std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN() : sum), false};
 }
 
+Sum increment(const Value& a, const Value& delta) {
+  Sum sum = add(a, delta);
+  if (sum.value.type == a.type && compare_numbers(sum.value.view(), a) == 0) {
+    sum.value.bytes = a.bytes;
+  }
+  return sum;
+}
+
 OwnedValue negate(const Value& a) {
   OUTRIGGER_ASSERT(a.is_number());
   switch (a.type) {

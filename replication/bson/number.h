@@ -15,6 +15,10 @@ struct Sum {
 
 // a + b. Both must be numbers (asserted).
 [[nodiscard]] Sum add(const Value& a, const Value& b);
+// What `$inc` by `delta` leaves of `a`. A sum that is equal to `a` and of its type is `a`, bit for
+// bit: MongoDB does not touch the field then, so -0.0 stays -0.0 and NumberDecimal("1") plus
+// NumberDecimal("0.00") does not become 1.00. Both must be numbers (asserted).
+[[nodiscard]] Sum increment(const Value& a, const Value& delta);
 // -a (int32 minimum widens to int64, int64 minimum clamps). Must be a number.
 [[nodiscard]] OwnedValue negate(const Value& a);
 // Numeric order across types; NaN is smallest and equal to itself. Both must be numbers.

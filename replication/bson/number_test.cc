@@ -123,6 +123,23 @@ TEST(Decimal128, NonCanonicalCoefficientsAreZero) {
   EXPECT_FALSE((Value{Type::kDecimal128, large_form}.truthy()));
 }
 
+TEST(Increment, ByNothingLeavesTheBytesAsTheyAre) {
+  const auto left = [](const OwnedValue& a, const OwnedValue& delta) {
+    return increment(a.view(), delta.view()).value;
+  };
+  EXPECT_EQ(left(make_double(-0.0), make_int32(0)), make_double(-0.0));
+  EXPECT_EQ(left(make_double(-0.0), make_int64(0)), make_double(-0.0));
+  EXPECT_EQ(left(make_double(-0.0), make_double(0.0)), make_double(-0.0));
+  EXPECT_EQ(left(decimal("1"), decimal("0.00")), decimal("1"));
+  EXPECT_EQ(left(decimal("-0"), make_int32(0)), decimal("-0"));
+  EXPECT_EQ(left(make_double(1e300), make_int32(1)), make_double(1e300));
+  // Another type is another value.
+  EXPECT_EQ(left(make_int32(5), make_double(0)), make_double(5));
+  EXPECT_EQ(left(make_int32(5), make_int64(0)), make_int64(5));
+  EXPECT_EQ(left(make_int32(15), decimal("0")), decimal("15"));
+  EXPECT_EQ(left(make_int32(5), make_int32(2)), make_int32(7));
+}
+
 TEST(Negate, TurnsTheSignAndWidensAtTheEdge) {
   EXPECT_EQ(negate(make_int32(5).view()), make_int32(-5));
   EXPECT_EQ(negate(make_int32(INT32_MIN).view()), make_int64(2147483648));

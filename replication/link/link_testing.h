@@ -39,7 +39,6 @@ inline Record record_of(const Origin& origin, Hlc hlc, const std::string& text) 
   record.deps.raise(origin, hlc - 1);
   Effect effect;
   effect.path = {"text"};
-  effect.shape = Shape::kValue;
   effect.value = bson::make_string(text);
   DocumentEffects document;
   document.ns = "t.a";

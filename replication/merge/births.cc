@@ -79,26 +79,30 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
                   std::vector<Loss>* losses) {
   OUTRIGGER_ASSERT(state.full);
   const Dot dot = record.dot();
+  // Of several incarnations one may go and leave what another had hidden.
+  state.opaque |= state.incarnations.size() > 1;
   LossFinder finder(state, record, effects, losses);
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);
+  for (Incarnation& incarnation : state.incarnations) {
+    if (all_observed(incarnation.births, record)) begin_counters(incarnation.body, effects);
+  }
   bool updates = false;
   bool touched = false;
   for (const Effect& effect : effects.effects) {
-    if (!well_formed(effect, dot)) continue;
-    if (effect.kind == EffectKind::kBirth) {
-      add_birth(state, dot);
-      continue;
-    }
+    if (!well_formed(effect, dot, effects.id)) continue;
     if (effect.kind == EffectKind::kRemove) {
       remove_observed(state, record, finder);
       continue;
     }
+    state.opaque |= bson::repeats_names(effect.value.view());
+    if (effect.is_birth()) add_birth(state, dot);
     updates = true;
     for (Incarnation& incarnation : state.incarnations) {
       const auto& births = incarnation.births;
       const bool own = births.size() == 1 && births.front() == dot;
-      if (!own && !all_observed(births, record)) continue;
+      const bool reached = !effect.is_birth() && all_observed(births, record);
+      if (!own && !reached) continue;
       apply_effect(incarnation.body, effect, author);
       touched = true;
     }
@@ -106,6 +110,12 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   if (updates && !touched) finder.discarded();
   finder.finish(state);
   for (Incarnation& incarnation : state.incarnations) purge(incarnation.body);
+}
+
+std::string stable_row(const DocumentState& state) {
+  DocumentState nothing;
+  nothing.opaque = state.opaque;
+  return strip(nothing);
 }
 
 bool collect(DocumentState& state, const VersionVector& stable, const VersionVector& closed) {

@@ -2,16 +2,17 @@
 //
 // A register wins over an older one at its path, and over every older one below its path. So the
 // register that governs a path is its own, unless a container above was assigned later; then the
-// base is "absent, since that assignment". Equal stamps are one commit and never kill each other.
-// Counters live beside registers: an increment that the governing register's author had not seen
-// (not in its baseline) adds to whatever value stands there. Every effect also asserts that the
-// containers above it were there when it was made.
+// path holds what was assigned with that container. Equal stamps are one commit and never kill each
+// other. Counters live beside registers: an increment that the governing register's author had not
+// seen (not in its baseline) adds to whatever value stands there. Every effect also asserts that
+// the containers above it were there when it was made.
 //
 // Besides merging there is forgetting: `purge` drops what no later effect can bring back to view.
 #pragma once
 
 #include <optional>
 
+#include "replication/bson/fields.h"
 #include "replication/merge/decompose.h"
 #include "replication/merge/merge.h"
 
@@ -19,7 +20,12 @@ namespace outrigger::merge {
 
 [[nodiscard]] bool has_prefix(const Path& path, const Path& prefix);
 
-// What governs a path. `own` is null when a container above was assigned later or nothing is there.
+// A register that holds `value`; `within` is what its bytes are a part of.
+void set_content(Register& reg, const Path& path, const bson::Value& value,
+                 const SharedBytes& within);
+
+// What governs a path by a register of its own: null when a container above was assigned later or
+// there is none.
 struct Base {
   Dot stamp;
   const Register* own = nullptr;
@@ -46,7 +52,7 @@ struct CounterValue {
 
 // Of two registers at one path: the larger stamp; one commit only adds up its baselines.
 [[nodiscard]] Register newer(const Register& a, const Register& b);
-// Least upper bound of bodies that saw the same removals.
+// Least upper bound of bodies that saw the same removals. No floor is left in it.
 [[nodiscard]] Body join(const std::vector<Incarnation>& incarnations);
 
 // One record, as it is applied to the bodies of one document.
@@ -61,11 +67,17 @@ struct Authorship {
   [[nodiscard]] bool observed(const Dot& dot) const { return deps == nullptr || deps->covers(dot); }
 };
 
+// Does a new document's birth leave the fields of other births beside its own? An upsert's does,
+// unless it has no fields to merge (opaque) or too many.
+[[nodiscard]] bool is_weak_birth(const DocumentChange& change);
 // Can this effect be applied at all? False for what no author of ours makes: too deep, a name with
-// NUL, a sum that is no number, another origin's entry.
-[[nodiscard]] bool well_formed(const Effect& effect, const Dot& stamp);
-// kAssign, kRebase or kIncrement on one body. Values become explicit.
+// NUL, a sum that is no number, another origin's entry, an _id that is not the document's.
+[[nodiscard]] bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue& id);
+// One effect on one body, except kRemove; births: on the body of the new incarnation.
 void apply_effect(Body& body, const Effect& effect, Authorship& author);
+// Before the effects of one record: where it begins to count, what the document holds there becomes
+// the register it counts from.
+void begin_counters(Body& body, const DocumentEffects& effects);
 
 // Drops registers older than one above them and assertions no newer than what governs their path.
 // Neither can show again: stamps at a path only grow. It is safe to forget them before they are

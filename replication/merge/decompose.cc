@@ -1,19 +1,27 @@
 #include "replication/merge/decompose.h"
 
-#include <algorithm>
+#include "replication/bson/fields.h"
 
 namespace outrigger::merge {
+namespace {
 
-bool has_repeated_names(const bson::Document& document) {
-  std::vector<std::string_view> names;
-  for (const bson::Element& field : document) names.push_back(field.name);
-  std::sort(names.begin(), names.end());
-  return std::adjacent_find(names.begin(), names.end()) != names.end();
+size_t names_below(const bson::Document& document, size_t depth) {
+  size_t names = 0;
+  for (const bson::Element& field : document) {
+    const bool inside = field.value.type == bson::Type::kDocument && depth < kPathDepthMax;
+    names += inside ? names_below(field.value.as_document(), depth + 1) + 1 : depth;
+  }
+  return names;
 }
 
-bool is_container(const bson::Value& value, size_t depth) {
-  return value.type == bson::Type::kDocument && depth < kPathDepthMax &&
-         !has_repeated_names(value.as_document());
+}  // namespace
+
+bool is_container(const bson::Value& value, const Path& path) {
+  if (value.type != bson::Type::kDocument || path.size() >= kPathDepthMax) return false;
+  if (path.size() == 1 && path.front() == "_id") return false;
+  return !bson::has_repeated_names(value.as_document());
 }
+
+size_t names_in_paths(const bson::Document& document) { return names_below(document, 1); }
 
 }  // namespace outrigger::merge

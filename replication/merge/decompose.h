@@ -1,34 +1,35 @@
-// Which documents merge by field, and how a value comes apart into containers and leaves.
+// Which values merge by field: documents, unless a name is used twice in them. Everything else is a
+// leaf: scalars, arrays, and documents that cannot be a set of paths.
 #pragma once
 
 #include "replication/merge/merge.h"
 
 namespace outrigger::merge {
 
-// A document that names a field twice at its own level cannot be a set of paths: below the root it
-// is a leaf, as arrays and scalars are; at the root the caller has to refuse it.
-[[nodiscard]] bool has_repeated_names(const bson::Document& document);
-// Is a value with `depth` names in its path taken apart? Very deep ones stay whole.
-[[nodiscard]] bool is_container(const bson::Value& value, size_t depth);
+// Paths this long and longer are never taken apart, and effects that name longer ones are ignored
+// (everywhere). MongoDB stores 180 levels.
+inline constexpr size_t kPathDepthMax = 200;
 
-// Deeper paths are not made, and effects that name them are ignored (everywhere).
-inline constexpr size_t kPathDepthMax = 180;
+// Is a value with `depth` names in its path taken apart? An _id is one value.
+[[nodiscard]] bool is_container(const bson::Value& value, const Path& path);
 
-// Calls visit(path, shape, value) for `value` at `path` and all below it, containers first, in the
-// order of the document. `value` matters for Shape::kValue and borrows from the input. The path
-// is reused between calls.
+// Calls visit(path, value) for the leaves of `value` at `path`, in the order of the document, and
+// for its containers that hold nothing. The path is reused between calls.
 template <typename Visit>
-void decompose(Path& path, const bson::Value& value, const Visit& visit) {
-  if (!is_container(value, path.size())) {
-    visit(path, Shape::kValue, value);
-    return;
-  }
-  visit(path, Shape::kDocument, value);
+void for_each_leaf(Path& path, const bson::Value& value, const Visit& visit) {
+  const bool container = is_container(value, path);
+  if (!container || value.as_document().empty()) return visit(path, value);
   for (const bson::Element& field : value.as_document()) {
     path.emplace_back(field.name);
-    decompose(path, field.value, visit);
+    for_each_leaf(path, field.value, visit);
     path.pop_back();
   }
 }
+
+// How many names the paths of a document's leaves have together: what taking it apart costs.
+[[nodiscard]] size_t names_in_paths(const bson::Document& document);
+// Above this a document is not taken apart: an upsert gives birth to it as an insert does, and when
+// it loses it is one entry of the ledger.
+inline constexpr size_t kNamesTakenApartMax = size_t{1} << 19;
 
 }  // namespace outrigger::merge

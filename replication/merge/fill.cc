@@ -2,8 +2,9 @@
 // out, `strip` leaves out what `fill` would find again.
 //
 // A field of the document without a register of its own in the row carries the stamp of the nearest
-// register of a container above it, since it was assigned with that container; without one, stamp
-// zero. A container that nobody ever assigned (it appeared with a field below it) gets that stamp
+// register of a container above it, since it was assigned with that container; without one, that of
+// the floor. So the bytes of those containers, and of the floor, are simply what the document shows
+// there. A container that nobody ever assigned (it appeared with a field below it) gets that stamp
 // too; it could not be told from one that was there before, and no rule asks: what lives in it
 // asserts it with larger stamps.
 #include <vector>
@@ -15,109 +16,73 @@
 namespace outrigger::merge {
 namespace {
 
-class Filler {
- public:
-  explicit Filler(Body& body) : body_(body) {}
-
-  void run(const bson::Document& document) {
-    Dot inherited;
-    const auto root = body_.registers.find(Path());
-    if (root != body_.registers.end()) {
-      inherited = root->second.stamp;
-      root->second.content = Content::kDocument;
-    }
-    Path path;
-    fields(document, path, inherited);
-    for (auto& [at, reg] : found_) body_.registers.try_emplace(at, std::move(reg));
+void read_shown(Body& body, const SharedBytes& document) {
+  bson::PathFinder finder(document.document());
+  for (auto& [path, reg] : body.registers) {
+    if (reg.content != Content::kShown) continue;
+    const auto value = finder.find(path);
+    // A register the store should show and does not: somebody took it away behind our back.
+    reg.content = path.empty() ? Content::kDocument : Content::kAbsent;
+    if (value) set_content(reg, path, *value, document);
   }
+  if (!body.registers.contains(Path())) body.floor = document;
+}
 
- private:
-  void fields(const bson::Document& document, Path& path, const Dot& inherited) {
-    for (const bson::Element& element : document) {
-      path.emplace_back(element.name);
-      field(element.value, path, inherited);
-      path.pop_back();
-    }
-  }
-
-  void field(const bson::Value& value, Path& path, Dot inherited) {
-    const bool container = is_container(value, path.size());
-    const auto own = body_.registers.find(path);
-    if (own != body_.registers.end()) {
-      Register& reg = own->second;
-      if (reg.content == Content::kShown) set_content(reg, value, container);
-      reg.order = next_order_++;
-      inherited = reg.stamp;
-    } else {
-      Register reg;
-      reg.stamp = inherited;
-      // What a counter shows is no base: without a register the base is absent.
-      if (!body_.counters.contains(path)) set_content(reg, value, container);
-      reg.order = next_order_++;
-      found_.emplace_back(path, std::move(reg));
-    }
-    if (container) fields(value.as_document(), path, inherited);
-  }
-
-  static void set_content(Register& reg, const bson::Value& value, bool container) {
-    reg.content = container ? Content::kDocument : Content::kValue;
-    if (!container) reg.value = bson::OwnedValue(value);
-  }
-
-  Body& body_;
-  std::vector<std::pair<Path, Register>> found_;  // apart: what we look up is the row only
-  uint32_t next_order_ = 0;
-};
-
-// Places of the fields of a state that has all its values; for looks only.
-void take_order(Body& body, const bson::Document& document, Path& path, uint32_t& next) {
-  for (const bson::Element& element : document) {
-    path.emplace_back(element.name);
-    const auto own = body.registers.find(path);
-    if (own != body.registers.end()) own->second.order = next++;
-    if (is_container(element.value, path.size()))
-      take_order(body, element.value.as_document(), path, next);
-    path.pop_back();
+// Where increments count from nothing, the sum in the document is no base.
+void mask_sums(Body& body) {
+  for (const auto& [path, entries] : body.counters) {
+    if (body.registers.contains(path)) continue;
+    Register absent;
+    absent.stamp = stamp_above(body, path);
+    body.registers.emplace(path, std::move(absent));
   }
 }
 
-// A register the store should show and does not: somebody took it away behind our back.
-void forget_missing(Body& body) {
+void forget_shown(Body& body) {
   for (auto& [path, reg] : body.registers) {
     if (reg.content != Content::kShown) continue;
     reg.content = path.empty() ? Content::kDocument : Content::kAbsent;
   }
 }
 
-Content content_in_row(const Path& path, const Register& reg, const Node* node) {
+Content content_in_row(const Register& reg, const Node* node) {
   const bool shown = node != nullptr && node->governs && node->reg == &reg;
   if (!shown) return reg.content;
-  if (node->shows == Node::Shows::kDocument && reg.content == Content::kDocument) {
-    return Content::kShown;
+  const auto shows =
+      reg.content == Content::kDocument ? Node::Shows::kDocument : Node::Shows::kRegister;
+  return node->shows == shows ? Content::kShown : reg.content;
+}
+
+// Would a field of the document without a register be taken for just this one? `inherited`: the
+// stamp of the nearest container with a register; null: there is the floor.
+bool is_implied(const Register& reg, Content content, const Dot* inherited, const Body& body) {
+  if (!reg.baseline.empty()) return false;
+  if (inherited != nullptr) {
+    const bool from_document = content == Content::kShown || content == Content::kAbsent;
+    return from_document && reg.stamp == *inherited;
   }
-  // A leaf that would be taken apart when it is read back from the document stays in the row.
-  const bool whole =
-      node->shows == Node::Shows::kRegister && !is_container(reg.value.view(), path.size());
-  return whole ? Content::kShown : reg.content;
+  if (content == Content::kAbsent) return reg.stamp.is_zero();
+  // Containers of a floor have no stamp: what lies in them asserts them.
+  const Dot floor = reg.content == Content::kDocument ? Dot() : body.floor_stamp;
+  return content == Content::kShown && reg.stamp == floor;
 }
 
 // The registers of a full body that the document does not imply.
 std::map<Path, Register> needed_registers(const Body& body, const Node& root) {
   std::map<Path, Register> needed;
+  // A document that is one value hides what is below; it must not be read back as shown there.
+  const bool one_value = root.shows == Node::Shows::kRegister;
   std::vector<std::pair<const Path*, Dot>> above;  // containers kept so far on the way here
   for (const auto& [path, reg] : body.registers) {
     while (!above.empty() && !has_prefix(path, *above.back().first)) above.pop_back();
-    const Dot inherited = above.empty() ? Dot() : above.back().second;
-    const bool counter = body.counters.contains(path);
-    const Content content =
-        counter ? reg.content : content_in_row(path, reg, find_node(root, path));
-    const bool implied = reg.stamp == inherited && reg.baseline.empty() &&
-                         (content == Content::kShown || content == Content::kAbsent);
-    if (implied) continue;
+    const bool hidden = body.counters.contains(path) || (one_value && !path.empty());
+    const Content content = hidden ? reg.content : content_in_row(reg, find_node(root, path));
+    if (is_implied(reg, content, above.empty() ? nullptr : &above.back().second, body)) continue;
     Register kept;
     kept.stamp = reg.stamp;
     kept.content = content;
     if (content == Content::kValue) kept.value = reg.value;
+    if (content == Content::kDocument) kept.fields = reg.fields;
     kept.baseline = reg.baseline;
     const auto at = needed.emplace_hint(needed.end(), path, std::move(kept));
     above.emplace_back(&at->first, at->second.stamp);
@@ -140,32 +105,39 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document) {
     if (!document) return;
     state.incarnations.emplace_back().births.emplace_back();
   }
-  const bool sparse = !state.detached && state.incarnations.size() == 1;
-  if (document && sparse) {
-    Filler(state.incarnations.front().body).run(*document);
-  } else if (document) {
-    for (Incarnation& incarnation : state.incarnations) {
-      Path path;
-      uint32_t next = 0;
-      take_order(incarnation.body, *document, path, next);
-    }
-  }
-  if (sparse) forget_missing(state.incarnations.front().body);
+  if (state.detached || state.incarnations.size() > 1) return;  // every value is in the row
+  Body& body = state.incarnations.front().body;
+  if (document) read_shown(body, SharedBytes::of(document->bytes()));
+  forget_shown(body);
+  mask_sums(body);
+}
+
+void note_opaque(DocumentState& state, const std::optional<std::string>& visible) {
+  state.opaque = state.opaque && visible && bson::repeats_names(bson::Document(*visible));
 }
 
 std::string strip(const DocumentState& state) {
-  if (state.incarnations.empty()) return {};
+  if (state.incarnations.empty()) return state.opaque ? encode_row(state) : std::string();
   const bool sparse = !state.detached && state.incarnations.size() == 1;
   if (!sparse) return encode_row(state);
   const Incarnation& incarnation = state.incarnations.front();
-  if (!state.full) return nothing_to_remember(incarnation) ? std::string() : encode_row(state);
   DocumentState row;
-  Incarnation& kept = row.incarnations.emplace_back();
+  row.opaque = state.opaque;
+  if (!state.full) {
+    if (!nothing_to_remember(incarnation)) return encode_row(state);
+    return row.opaque ? encode_row(row) : std::string();
+  }
+  Incarnation kept;
   kept.births = incarnation.births;
   kept.body.counters = incarnation.body.counters;
   kept.body.asserted = incarnation.body.asserted;
   kept.body.registers = needed_registers(incarnation.body, view_tree(incarnation.body));
-  return nothing_to_remember(kept) ? std::string() : encode_row(row);
+  if (!nothing_to_remember(kept)) {
+    row.incarnations.push_back(std::move(kept));
+  } else if (!row.opaque) {
+    return {};
+  }
+  return encode_row(row);
 }
 
 }  // namespace outrigger::merge

@@ -22,7 +22,9 @@ void keep_base(Body& body, const PathChange& change) {
   const auto own = body.registers.find(change.path);
   if (own != body.registers.end() && own->second.content != Content::kShown) return;
   Register base;
-  base.stamp = own != body.registers.end() ? own->second.stamp : stamp_above(body, change.path);
+  base.stamp = own != body.registers.end()
+                   ? own->second.stamp
+                   : std::max(stamp_above(body, change.path), body.floor_stamp);
   if (change.base) {
     base.content = Content::kValue;
     base.value = *change.base;
@@ -35,6 +37,7 @@ void keep_base(Body& body, const PathChange& change) {
 // Back to a row: assigned values are in the store, and what has the stamp of its container is
 // implied by it.
 void leave_values_to_store(Body& body, const Dot& dot) {
+  body.floor = {};
   std::vector<std::pair<const Path*, Dot>> above;
   for (auto at = body.registers.begin(); at != body.registers.end();) {
     auto& [path, reg] = *at;
@@ -43,6 +46,7 @@ void leave_values_to_store(Body& body, const Dot& dot) {
     if (reg.stamp == dot && reg.content != Content::kAbsent && !counter) {
       reg.content = Content::kShown;
       reg.value = {};
+      reg.fields = {};
     }
     const Dot inherited = above.empty() ? Dot() : above.back().second;
     const bool from_store = reg.content == Content::kShown || reg.content == Content::kAbsent;
@@ -67,6 +71,13 @@ void give_up_shown_values(DocumentState& state) {
 
 bool is_new(const DocumentChange& change) {
   return change.kind == Kind::kInsert || change.kind == Kind::kUpsert;
+}
+
+bool brings_repeated_names(const DocumentChange& change) {
+  if (change.kind != Kind::kUpdate) return bson::repeats_names(bson::Document(change.document));
+  return std::any_of(change.changes.begin(), change.changes.end(), [](const PathChange& part) {
+    return part.kind == PathChange::Kind::kSet && bson::repeats_names(part.value.view());
+  });
 }
 
 }  // namespace
@@ -96,8 +107,12 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   if (change.kind == Kind::kRemove) {
     state.incarnations.clear();
     state.detached = false;
+    state.opaque = false;
     return;
   }
+  const bool stays_opaque = change.kind == Kind::kUpdate && state.opaque;
+  state.opaque = stays_opaque || brings_repeated_names(change);
+  if (is_new(change) && !is_weak_birth(change)) state.incarnations.clear();
   if (is_sparse(state) && is_new(change) && !state.incarnations.empty()) {
     give_up_shown_values(state);
   } else if (state.incarnations.empty() && !is_new(change)) {
@@ -116,8 +131,10 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
     for (const auto& [path, reg] : body.registers) {
       if (!sparse) author.next_order = std::max(author.next_order, reg.order + 1);
     }
+    if (!sparse) begin_counters(body, effects);
+    const bool own = is_new(change) && incarnation.births.front() == context.dot;
     for (const Effect& effect : effects.effects) {
-      if (effect.kind != EffectKind::kBirth) apply_effect(body, effect, author);
+      if (own || !effect.is_birth()) apply_effect(body, effect, author);
     }
     purge(body);
     if (sparse) leave_values_to_store(body, context.dot);

@@ -1,6 +1,6 @@
 // Effects of a local write: what it did, put so that peers can merge it.
 #include <algorithm>
-#include <set>
+#include <iterator>
 
 #include "replication/bson/number.h"
 #include "replication/merge/body.h"
@@ -13,40 +13,43 @@ const std::vector<CounterEntry> kNoEntries;
 class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const LocalContext& context)
-      : context_(context), single_(state.incarnations.size() == 1) {
+      : context_(context),
+        has_incarnations_(!state.incarnations.empty()),
+        single_(state.incarnations.size() == 1) {
     if (!single_) joined_ = join(state.incarnations);
     body_ = single_ ? &state.incarnations.front().body : &joined_;
   }
 
-  void birth() { add(EffectKind::kBirth, {}); }
+  void birth(EffectKind kind, const std::string& document) {
+    Effect& effect = add(kind, {});
+    effect.value = bson::make_document(document);
+  }
   void remove() { add(EffectKind::kRemove, {}); }
+  [[nodiscard]] bool has_incarnations() const { return has_incarnations_; }
 
-  // The value and all below it; counters below that got no value of their own restart, absent.
   void assign(const Path& path, const bson::Value& value) {
-    std::set<Path> assigned;
-    Path at = path;
-    decompose(at, value, [&](const Path& p, Shape shape, const bson::Value& leaf) {
-      assign_one(p, shape, leaf);
-      if (body_->counters.contains(p)) assigned.insert(p);
-    });
-    rebase_below(path, assigned);
+    Effect& effect = add(EffectKind::kAssign, path);
+    effect.value = bson::OwnedValue(value);
+    effect.baselines = seen_below(path);
   }
 
-  void unset(const Path& path) {
-    assign_one(path, Shape::kAbsent, {});
-    rebase_below(path, {path});
-  }
+  void unset(const Path& path) { add(EffectKind::kUnset, path).baselines = seen_below(path); }
 
-  // What an upsert stored: leaves only, so that another upsert's fields stay beside them. Empty
-  // documents are leaves here; the containers of the others are implied.
-  void assign_leaves(const bson::Document& document, const std::set<Path>& except) {
-    Path at;
-    decompose(at, {bson::Type::kDocument, document.bytes()},
-              [&](const Path& p, Shape shape, const bson::Value& value) {
-                if (p.empty() || except.contains(p)) return;
-                const bool filled = shape == Shape::kDocument && !value.as_document().empty();
-                if (!filled) assign_one(p, shape, value);
-              });
+  // Counted by an upsert: its document shows the sums already.
+  void birth_increments(const std::vector<PathChange>& changes) {
+    std::vector<Baseline> counted;
+    std::vector<Effect> increments;
+    for (const PathChange& change : changes) {
+      if (change.kind != PathChange::Kind::kIncrement) continue;
+      const CounterEntry entry{context_.dot, context_.dot.hlc, change.value};
+      counted.push_back({change.path, {entry}});
+      Effect& effect = increments.emplace_back();
+      effect.kind = EffectKind::kIncrement;
+      effect.path = change.path;
+      effect.entry = entry;
+    }
+    effects_.back().baselines = std::move(counted);
+    std::move(increments.begin(), increments.end(), std::back_inserter(effects_));
   }
 
   void increment(const PathChange& change) {
@@ -67,19 +70,13 @@ class EffectMaker {
     return effect;
   }
 
-  void assign_one(const Path& path, Shape shape, const bson::Value& value) {
-    Effect& effect = add(EffectKind::kAssign, path);
-    effect.shape = shape;
-    if (shape == Shape::kValue) effect.value = bson::OwnedValue(value);
-    const auto seen = body_->counters.find(path);
-    if (seen != body_->counters.end()) effect.baseline = seen->second;
-  }
-
-  void rebase_below(const Path& path, const std::set<Path>& assigned) {
+  std::vector<Baseline> seen_below(const Path& path) const {
+    std::vector<Baseline> seen;
     for (auto at = body_->counters.lower_bound(path);
          at != body_->counters.end() && has_prefix(at->first, path); ++at) {
-      if (!assigned.contains(at->first)) add(EffectKind::kRebase, at->first).baseline = at->second;
+      seen.push_back({at->first, at->second});
     }
+    return seen;
   }
 
   // Our newest entry with the delta added to its sum, where that is allowed and exact. Nothing: a
@@ -107,12 +104,13 @@ class EffectMaker {
     const CounterValue was = counter_value(start, base.baseline(), entries);
     const CounterValue now = counter_value(start, base.baseline(), after);
     const bson::OwnedValue stored =
-        was.value ? bson::add(was.value->view(), change.value.view()).value : change.value;
+        was.value ? bson::increment(was.value->view(), change.value.view()).value : change.value;
     if (sum.clamped || now.clamped || now.value != stored) return std::nullopt;
     return longer;
   }
 
   const LocalContext& context_;
+  const bool has_incarnations_;
   const bool single_;
   Body joined_;
   const Body* body_;
@@ -135,34 +133,35 @@ void make_update(EffectMaker& maker, const std::vector<PathChange>& changes) {
   }
 }
 
-void make_upsert(EffectMaker& maker, const DocumentChange& change) {
-  std::set<Path> counted;
-  for (const PathChange& part : change.changes) {
-    if (part.kind == PathChange::Kind::kIncrement) counted.insert(part.path);
+void make_birth(EffectMaker& maker, const DocumentChange& change) {
+  if (is_weak_birth(change)) {
+    maker.birth(EffectKind::kWeakBirth, change.document);
+    maker.birth_increments(change.changes);
+    return;
   }
-  maker.birth();
-  maker.assign_leaves(bson::Document(change.document), counted);
-  for (const PathChange& part : change.changes) {
-    if (part.kind == PathChange::Kind::kIncrement) maker.increment(part);
-  }
+  // The store had no such document: what the row still speaks of went behind our back.
+  if (maker.has_incarnations()) maker.remove();
+  maker.birth(EffectKind::kBirth, change.document);
 }
 
 }  // namespace
 
+bool is_weak_birth(const DocumentChange& change) {
+  if (change.kind != DocumentChange::Kind::kUpsert) return false;
+  const bson::Document document(change.document);
+  return !bson::repeats_names(document) && names_in_paths(document) <= kNamesTakenApartMax;
+}
+
 DocumentEffects local_effects(const DocumentState& state, const DocumentChange& change,
                               const LocalContext& context) {
   EffectMaker maker(state, context);
-  const bson::Value whole{bson::Type::kDocument, change.document};
   switch (change.kind) {
     case DocumentChange::Kind::kInsert:
-      maker.birth();
-      maker.assign({}, whole);
-      break;
     case DocumentChange::Kind::kUpsert:
-      make_upsert(maker, change);
+      make_birth(maker, change);
       break;
     case DocumentChange::Kind::kReplace:
-      maker.assign({}, whole);
+      maker.assign({}, bson::Value{bson::Type::kDocument, change.document});
       break;
     case DocumentChange::Kind::kUpdate:
       make_update(maker, change.changes);

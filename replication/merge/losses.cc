@@ -5,39 +5,26 @@
 namespace outrigger::merge {
 namespace {
 
-Register register_of(const Effect& effect, const Dot& stamp) {
+Register register_of(const Path& path, const bson::Value& value, const Dot& stamp) {
   Register reg;
   reg.stamp = stamp;
-  if (effect.shape == Shape::kDocument) reg.content = Content::kDocument;
-  if (effect.shape == Shape::kValue) {
-    reg.content = Content::kValue;
-    reg.value = effect.value;
-  }
+  set_content(reg, path, value, {});
   return reg;
 }
 
-// A document counts as lost only when it was empty; otherwise its fields are reported.
-bool has_fields(const DocumentEffects& effects, const Path& path) {
-  return std::any_of(effects.effects.begin(), effects.effects.end(), [&](const Effect& effect) {
-    return effect.kind == EffectKind::kAssign && effect.path.size() > path.size() &&
-           has_prefix(effect.path, path);
-  });
+// The fields of a value that each can lose by themselves; a value with too many is one.
+template <typename Visit>
+void for_each_loser(const Path& path, const bson::Value& value, const Visit& visit) {
+  const bool container = value.type == bson::Type::kDocument;
+  if (container && names_in_paths(value.as_document()) > kNamesTakenApartMax) {
+    return visit(path, value);
+  }
+  Path at = path;
+  for_each_leaf(at, value, visit);
 }
 
-// The node that keeps `path` from showing although its own register governs: a container above that
-// shows a leaf. Null when there is none.
-const Node* leaf_above(const std::vector<const Node*>& above) {
-  for (const Node* node : above) {
-    if (node->shows == Node::Shows::kRegister || node->shows == Node::Shows::kCounter) return node;
-  }
-  return nullptr;
-}
-
-const Node* newest_above(const std::vector<const Node*>& above, const Dot& stamp) {
-  for (auto node = above.rbegin(); node != above.rend(); ++node) {
-    if ((*node)->governs && (*node)->reg->stamp > stamp) return *node;
-  }
-  return nullptr;
+bool shows_leaf(const Node& node) {
+  return node.shows == Node::Shows::kRegister || node.shows == Node::Shows::kCounter;
 }
 
 bson::OwnedValue gained(const Node& node, const CounterEntry& entry) {
@@ -60,20 +47,23 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
   if (!single) joined = join(before.incarnations);
   const Node root = view_tree(single ? before.incarnations.front().body : joined);
   Path path;
-  collect(root, path);
+  collect(root, path, single ? before.incarnations.front().body.floor_stamp : Dot());
 }
 
 // What the record had not seen and what shows (or, for an unset, holds) before it.
-void LossFinder::collect(const Node& node, Path& path) {
+void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
   if (node.governs && unseen(node.reg->stamp)) {
+    const bool unset = node.content == Content::kAbsent && node.reg->baseline.empty();
+    const bool leaf = node.content == Content::kValue && shows_leaf(node);
     const bool empty_document = node.shows == Node::Shows::kDocument && node.children.empty() &&
-                                node.reg->content == Content::kDocument;
-    const bool unset = node.reg->content == Content::kAbsent && node.reg->baseline.empty();
-    const bool leaf = node.reg->content == Content::kValue &&
-                      (node.shows == Node::Shows::kRegister || node.shows == Node::Shows::kCounter);
+                                node.content == Content::kDocument && node.fields.empty();
     if (leaf || (!path.empty() && (unset || empty_document))) {
       registers_.push_back({path, *node.reg});
+    } else if (node.shows == Node::Shows::kDocument) {
+      collect_fields(node, path, node.reg->stamp);
     }
+  } else if (path.empty() && !node.governs && unseen(floor)) {
+    collect_fields(node, path, floor);
   }
   if (node.shows == Node::Shows::kCounter) {
     for (const CounterEntry& entry : *node.entries) {
@@ -83,9 +73,35 @@ void LossFinder::collect(const Node& node, Path& path) {
   if (node.shows != Node::Shows::kDocument) return;
   for (const Node& child : node.children) {
     path.emplace_back(child.name);
-    collect(child, path);
+    collect(child, path, floor);
     path.pop_back();
   }
+}
+
+// Fields that stand in the bytes of a node and have no register of their own.
+void LossFinder::collect_fields(const Node& node, Path& path, const Dot& stamp) {
+  if (node.content != Content::kDocument) return;
+  if (names_in_paths(node.fields) > kNamesTakenApartMax) {
+    return contest(path, {bson::Type::kDocument, node.fields.bytes()}, stamp);
+  }
+  for (const bson::Element& field : node.fields) {
+    const Node* child = node.child(field.name);
+    if (child != nullptr && child->governs) continue;
+    path.emplace_back(field.name);
+    if (child == nullptr) {
+      for_each_leaf(path, field.value,
+                    [&](const Path& at, const bson::Value& value) { contest(at, value, stamp); });
+    } else if (child->shows == Node::Shows::kDocument) {
+      collect_fields(*child, path, stamp);
+    } else if (child->shows == Node::Shows::kRegister) {
+      contest(path, child->value, stamp);
+    }
+    path.pop_back();
+  }
+}
+
+void LossFinder::contest(const Path& path, const bson::Value& value, const Dot& stamp) {
+  registers_.push_back({path, register_of(path, value, stamp)});
 }
 
 void LossFinder::removed(const DocumentState& before, const Incarnation& incarnation) {
@@ -120,11 +136,12 @@ void LossFinder::discarded() {
     loss.loser = record_.dot();
     if (effect.kind == EffectKind::kIncrement) {
       loss.value = effect.entry.sum;
+    } else if (effect.kind == EffectKind::kUnset) {
+      loss.shape = Shape::kAbsent;
     } else if (effect.kind == EffectKind::kAssign) {
-      if (effect.shape == Shape::kDocument && has_fields(effects_, effect.path)) continue;
-      loss.shape = effect.shape;
-      loss.value = effect.shape == Shape::kDocument ? bson::make_document(bson::Writer().finish())
-                                                    : effect.value;
+      const bool document = is_container(effect.value.view(), effect.path);
+      loss.shape = document ? Shape::kDocument : Shape::kValue;
+      loss.value = effect.value;
     } else {
       continue;
     }
@@ -150,46 +167,96 @@ void LossFinder::finish(const DocumentState& after) {
 }
 
 void LossFinder::check_new(const Node& root) {
+  const Dot dot = record_.dot();
   for (const Effect& effect : effects_.effects) {
-    if (!well_formed(effect, record_.dot())) continue;
+    if (!well_formed(effect, dot, effects_.id) || effect.kind == EffectKind::kRemove) continue;
     if (effect.kind == EffectKind::kIncrement) {
       CounterEntry entry = effect.entry;
       entry.last = record_.hlc;
       check_counter(root, effect.path, entry);
-    } else if (effect.kind == EffectKind::kAssign && !effect.path.empty()) {
-      if (effect.shape == Shape::kDocument && has_fields(effects_, effect.path)) continue;
-      check_register(root, effect.path, register_of(effect, record_.dot()));
+    } else if (effect.kind == EffectKind::kUnset) {
+      Register unset;
+      unset.stamp = dot;
+      check_register(root, effect.path, unset);
+    } else {
+      for_each_loser(effect.path, effect.value.view(),
+                     [&](const Path& at, const bson::Value& value) {
+                       check_register(root, at, register_of(at, value, dot));
+                     });
     }
   }
 }
 
+LossFinder::Place LossFinder::look(const Node& root, const Path& path, const Dot& stamp) {
+  Place place;
+  const Node* node = &root;
+  for (const std::string& name : path) {
+    bson::Document fields;
+    if (node != nullptr) {
+      if (place.leaf == nullptr && shows_leaf(*node)) place.leaf = node;
+      if (node->governs) place.governor = node;
+      if (node->governs && node->reg->stamp > stamp) place.newer = node;
+      if (node->content == Content::kDocument) fields = node->fields;
+      node = node->child(name);
+    } else if (place.value && place.value->type == bson::Type::kDocument) {
+      fields = place.value->as_document();
+    }
+    place.value.reset();
+    if (node != nullptr) continue;  // it holds what it would find there
+    auto& finder = finders_.try_emplace(fields.bytes().data(), fields).first->second;
+    place.value = finder.find(name);
+  }
+  place.node = node;
+  if (node != nullptr && !node->governs) {
+    if (node->content == Content::kValue) place.value = node->value;
+    if (node->content == Content::kDocument) {
+      place.value = bson::Value{bson::Type::kDocument, node->fields.bytes()};
+    }
+  }
+  return place;
+}
+
+// Has another write to the path itself won? What was assigned with a container above counts too.
+bool LossFinder::is_beaten(const Place& place, const Path& path, const Register& reg) {
+  Register winner;
+  if (place.node != nullptr && place.node->reg != nullptr && place.node->reg->stamp > reg.stamp) {
+    winner = *place.node->reg;
+  } else if (place.newer != nullptr && place.newer == place.governor && place.value) {
+    winner = register_of(path, *place.value, place.newer->reg->stamp);
+  } else {
+    return false;
+  }
+  if (winner.content == reg.content && winner.value == reg.value) return true;  // nothing differs
+  const bson::Value value = winner.value.view();
+  report(between(reg.stamp, winner.stamp, LossKind::kSetSet), path, reg, winner.stamp,
+         winner.content == Content::kValue ? &value : nullptr);
+  return true;
+}
+
 // Does a write to `path` still stand? Its own register must govern and must not be hidden.
 void LossFinder::check_register(const Node& root, const Path& path, const Register& reg) {
-  std::vector<const Node*> above;
-  const Node* node = find_node(root, path, &above);
-  const bool own = node != nullptr && node->reg != nullptr;
-  if (own && node->reg->stamp > reg.stamp) {
-    const Register& winner = *node->reg;
-    if (winner.content == reg.content && winner.value == reg.value) return;  // nothing differs
-    const bool births = both_births(reg.stamp, winner.stamp);
-    report(births ? LossKind::kInsertInsert : LossKind::kSetSet, path, reg, node, winner.stamp);
-    return;
-  }
+  const Place place = look(root, path, reg.stamp);
+  if (is_beaten(place, path, reg)) return;
   if (reg.content == Content::kAbsent) return;  // gone with its container either way
-  if (const Node* killer = newest_above(above, reg.stamp)) {
-    const bool births = both_births(reg.stamp, killer->reg->stamp);
-    report(births ? LossKind::kInsertInsert : LossKind::kContainer, path, reg, killer,
-           killer->reg->stamp);
-  } else if (const Node* leaf = leaf_above(above)) {
-    report(LossKind::kContainer, path, reg, leaf, leaf->stamp);
-  } else if (own && node->shows == Node::Shows::kDocument && reg.content == Content::kValue) {
-    report(LossKind::kContainer, path, reg, nullptr, node->asserted);
+  const Node* node = place.node;
+  const auto beaten_by = [&](const Node& by, const Dot& stamp, LossKind kind) {
+    const bool tells = by.content == Content::kValue;
+    report(kind, path, reg, stamp, tells ? &by.value : nullptr);
+  };
+  if (place.newer != nullptr) {
+    const Dot& stamp = place.newer->reg->stamp;
+    beaten_by(*place.newer, stamp, between(reg.stamp, stamp, LossKind::kContainer));
+  } else if (place.leaf != nullptr) {
+    beaten_by(*place.leaf, place.leaf->stamp, LossKind::kContainer);
+  } else if (node != nullptr && node->reg != nullptr && node->shows == Node::Shows::kDocument &&
+             reg.content == Content::kValue) {
+    report(LossKind::kContainer, path, reg, node->asserted, nullptr);
   }
 }
 
 void LossFinder::check_counter(const Node& root, const Path& path, const CounterEntry& entry) {
-  std::vector<const Node*> above;
-  const Node* node = find_node(root, path, &above);
+  const Place place = look(root, path, Dot{entry.last, entry.first.origin});
+  const Node* node = place.node;
   if (node == nullptr || node->entries == nullptr) return;
   const CounterEntry* kept = find_entry(*node->entries, entry.first);
   if (kept == nullptr) return;
@@ -197,7 +264,7 @@ void LossFinder::check_counter(const Node& root, const Path& path, const Counter
     const CounterEntry* seen = find_entry(node->reg->baseline, entry.first);
     if (seen != nullptr && seen->last >= entry.last) return;  // overwritten by one who had seen it
   }
-  const Node* hider = leaf_above(above);
+  const Node* hider = place.leaf;
   if (hider == nullptr && node->shows != Node::Shows::kCounter) hider = node;
   if (hider == nullptr) return;
   Loss loss;
@@ -206,12 +273,12 @@ void LossFinder::check_counter(const Node& root, const Path& path, const Counter
   loss.value = gained(*node, entry);
   loss.loser = Dot{entry.last, entry.first.origin};
   loss.winner = std::max(hider->stamp, hider->asserted);
-  if (hider->shows == Node::Shows::kRegister) loss.winning = hider->reg->value;
+  if (hider->shows == Node::Shows::kRegister) loss.winning = bson::OwnedValue(hider->value);
   losses_->push_back(std::move(loss));
 }
 
-void LossFinder::report(LossKind kind, const Path& path, const Register& reg, const Node* beaten_by,
-                        const Dot& winner) {
+void LossFinder::report(LossKind kind, const Path& path, const Register& reg, const Dot& winner,
+                        const bson::Value* winning) {
   Loss loss;
   loss.kind = kind;
   loss.path = path;
@@ -220,20 +287,18 @@ void LossFinder::report(LossKind kind, const Path& path, const Register& reg, co
   if (reg.content == Content::kAbsent) loss.shape = Shape::kAbsent;
   if (reg.content == Content::kDocument) {
     loss.shape = Shape::kDocument;
-    loss.value = bson::make_document(bson::Writer().finish());
+    loss.value = bson::make_document(std::string(reg.fields.document().bytes()));
   }
   if (reg.content == Content::kValue) loss.value = reg.value;
-  if (beaten_by != nullptr && beaten_by->content() == Content::kValue) {
-    loss.winning = beaten_by->reg->value;
-  }
+  if (winning != nullptr) loss.winning = bson::OwnedValue(*winning);
   losses_->push_back(std::move(loss));
 }
 
-bool LossFinder::both_births(const Dot& a, const Dot& b) const {
+LossKind LossFinder::between(const Dot& loser, const Dot& winner, LossKind otherwise) const {
   const auto is_birth = [&](const Dot& dot) {
     return std::find(births_.begin(), births_.end(), dot) != births_.end();
   };
-  return is_birth(a) && is_birth(b);
+  return is_birth(loser) && is_birth(winner) ? LossKind::kInsertInsert : otherwise;
 }
 
 }  // namespace outrigger::merge

@@ -2,9 +2,14 @@
 // or an increment that two sites wrote without knowing of each other and that no longer shows:
 // either one that showed before the record, or one the record brought.
 //
+// Whole documents are taken apart here, and only here: each field that lost is a line of the ledger
+// (one with very many or very deep fields is one line).
+//
 // Only concurrent writes lose; overwriting what one has seen is no conflict. Deciding from stamps
 // alone makes the outcome the same at every site that holds both writes, in either order.
 #pragma once
+
+#include <unordered_map>
 
 #include "replication/merge/view.h"
 
@@ -31,16 +36,28 @@ class LossFinder {
     Path path;
     CounterEntry entry;
   };
-  void collect(const Node& node, Path& path);
+  // What stands at a path, and what on the way to it could keep a write of `stamp` from showing.
+  struct Place {
+    const Node* node = nullptr;        // with state of its own
+    std::optional<bson::Value> value;  // without: what the bytes above hold there
+    const Node* governor = nullptr;    // whose bytes those are; null: the floor's
+    const Node* newer = nullptr;       // nearest register above that is newer
+    const Node* leaf = nullptr;        // a container that shows a leaf
+  };
+  [[nodiscard]] Place look(const Node& root, const Path& path, const Dot& stamp);
+  void collect(const Node& node, Path& path, const Dot& floor);
+  void collect_fields(const Node& node, Path& path, const Dot& stamp);
+  void contest(const Path& path, const bson::Value& value, const Dot& stamp);
   [[nodiscard]] bool unseen(const Dot& dot) const {
     return !dot.is_zero() && !record_.deps.covers(dot) && dot != record_.dot();
   }
   void check_register(const Node& root, const Path& path, const Register& reg);
+  [[nodiscard]] bool is_beaten(const Place& place, const Path& path, const Register& reg);
   void check_counter(const Node& root, const Path& path, const CounterEntry& entry);
   void check_new(const Node& root);
-  void report(LossKind kind, const Path& path, const Register& reg, const Node* beaten_by,
-              const Dot& winner);
-  [[nodiscard]] bool both_births(const Dot& a, const Dot& b) const;
+  void report(LossKind kind, const Path& path, const Register& reg, const Dot& winner,
+              const bson::Value* winning);
+  [[nodiscard]] LossKind between(const Dot& loser, const Dot& winner, LossKind otherwise) const;
 
   const Record& record_;
   const DocumentEffects& effects_;
@@ -50,6 +67,7 @@ class LossFinder {
   std::vector<Contested> registers_;
   std::vector<ContestedCounter> counters_;
   std::vector<Dot> births_;
+  std::unordered_map<const char*, bson::FieldFinder> finders_;  // by where the bytes begin
 };
 
 }  // namespace outrigger::merge

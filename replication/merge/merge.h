@@ -6,16 +6,25 @@
 // concurrent update and spares a concurrent re-insert; two births live side by side until both are
 // stable.
 //
+// A document, and a part of one that was assigned, is kept as bytes with one stamp. A field in such
+// bytes needs no register until something of its own happens to it: what stands for it is the
+// nearest register above, or, where there is none, the *floor*: the document as it was born by an
+// upsert, or as it was before anything is remembered of it. A floor has a stamp (of the birth, or
+// zero) and kills nothing: the fields of two upserts stand side by side.
+//
 // Values stay in the store. What is remembered of a document is its *row*: stamps of what is not
 // yet stable, counter entries and the few values the document does not show. A state is *sparse*
 // when it was loaded from a row alone (Content::kShown stands for "what the document shows here")
-// and *full* after `fill` with the document. A field without a stamp of its own carries that of the
-// nearest assigned container above it (same commit), else stamp zero. strip(fill(row, doc)) == row.
+// and *full* after `fill` with the document. strip(fill(row, doc)) == row.
+//
+// A document in which a name is repeated cannot be a set of paths. It is *opaque* for as long as it
+// is so: its row says it, at every site; what is done to it travels as the whole document.
 //
 // Pure: no clock, no disk, no store.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +34,30 @@
 #include "replication/effect.h"
 #include "replication/record.h"
 
+namespace outrigger {
+
+// What a value is to a merge; in the ledger, what it was that lost.
+enum class Shape : uint8_t {
+  kAbsent = 0,    // an unset
+  kDocument = 1,  // a container of fields
+  kValue = 2,     // a leaf: scalar, array, or a document that is one value
+};
+
+}  // namespace outrigger
+
 namespace outrigger::merge {
+
+// A document's bytes, or a part of them, shared by copies of a state.
+struct SharedBytes {
+  std::shared_ptr<const std::string> owner;
+  bson::Bytes bytes;  // within *owner; empty: the empty document
+
+  [[nodiscard]] static SharedBytes of(bson::Bytes document);  // a copy
+  [[nodiscard]] SharedBytes part(bson::Bytes inside) const { return {owner, inside}; }
+  [[nodiscard]] bson::Document document() const {
+    return bytes.empty() ? bson::Document() : bson::Document(bytes);
+  }
+};
 
 enum class Content : uint8_t {
   kAbsent = 0,
@@ -38,16 +70,20 @@ struct Register {
   Dot stamp;
   Content content = Content::kAbsent;
   bson::OwnedValue value;              // kValue
+  SharedBytes fields;                  // kDocument: those assigned with it
   std::vector<CounterEntry> baseline;  // sorted by first dot
-  uint32_t order = 0;                  // place among siblings when shown; not part of the state
+  uint32_t order = 0;                  // place among new siblings; not part of the state
 };
 
 struct Body {
   std::map<Path, Register> registers;
-  std::map<Path, std::vector<CounterEntry>> counters;  // sorted by first dot; a path with entries
-                                                       // always has an explicit (not kShown)
-                                                       // register unless its base is absent
+  // Entries sorted by first dot. A path with entries has a register of its own unless its base is
+  // absent: what the document shows there is no base.
+  std::map<Path, std::vector<CounterEntry>> counters;
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
+  // Fields below no register, where the root has none: full states only.
+  SharedBytes floor;
+  Dot floor_stamp;  // of an upsert's birth, else zero
 };
 
 struct Incarnation {
@@ -62,6 +98,7 @@ struct DocumentState {
   // explicit here and the stored document is behind.
   bool detached = false;
   bool full = false;
+  bool opaque = false;  // a name may be repeated in the document; see `note_opaque`
 };
 
 enum class LossKind : uint8_t {
@@ -87,10 +124,13 @@ struct Loss {
 // ---- rows (merge/row.h holds the byte grammar)
 [[nodiscard]] Result<DocumentState> load_row(std::string_view bytes);  // empty bytes: no row
 // Turns a sparse state into a full one. `document` is the stored one, or nothing. Without a row and
-// with a document: one incarnation born at stamp zero.
+// with a document: one incarnation born at stamp zero. Costs one copy of the document, however many
+// fields it has.
 void fill(DocumentState& state, const std::optional<bson::Document>& document);
-// The row to keep for a state whose visible document is stored. Empty when nothing is unstable
-// enough to remember (every stamp zero) or the document is gone.
+// Settles whether the document is opaque, now that it is known. Looks only where it may be.
+void note_opaque(DocumentState& state, const std::optional<std::string>& visible);
+// The row to keep for a state whose visible document is stored. Empty when there is nothing to
+// remember (every stamp zero, not opaque) or the document is gone.
 [[nodiscard]] std::string strip(const DocumentState& state);
 
 // ---- view
@@ -103,6 +143,9 @@ struct LocalContext {
   Dot dot;         // of this write
   Hlc closed = 0;  // own closed bound: entries at or below it are never extended
 };
+// The row of a document that was just inserted where nothing was remembered, without the way round
+// by a state; `document` is its bytes.
+[[nodiscard]] std::string birth_row(const Dot& dot, const bson::Document& document);
 [[nodiscard]] DocumentEffects local_effects(const DocumentState& state,
                                             const DocumentChange& change,
                                             const LocalContext& context);
@@ -118,10 +161,11 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
                   std::vector<Loss>* losses);
 
 // ---- collection
-// Joins births that are stable; true if the whole row may go now (every stamp in it is covered by
-// `stable`, every counter entry by `closed` too).
+// Joins births that are stable; true if all stamps may go now (every one is covered by `stable`,
+// every counter entry by `closed` too). What stays then is stable_row(state).
 [[nodiscard]] bool collect(DocumentState& state, const VersionVector& stable,
                            const VersionVector& closed);
+[[nodiscard]] std::string stable_row(const DocumentState& state);
 // The largest stamp per origin in the state: what must become stable before the row can go.
 [[nodiscard]] VersionVector stamps(const DocumentState& state);
 

@@ -94,9 +94,9 @@ class MergeTest : public ::testing::Test {
       if (now.what == Found::kValue) change.base = bson::OwnedValue(now.value);
     }
     AppWrite write = make(Kind::kUpdate);
-    write.after =
-        with_path(stored(site), change.path,
-                  now.what == Found::kValue ? bson::add(now.value, delta.view()).value : delta);
+    write.after = with_path(
+        stored(site), change.path,
+        now.what == Found::kValue ? bson::increment(now.value, delta.view()).value : delta);
     write.change.changes.push_back(change);
     run(site, write);
   }

@@ -38,6 +38,9 @@ struct Found {
 [[nodiscard]] std::string with_path(const bson::Document& document, const Path& path,
                                     const std::optional<bson::OwnedValue>& value, size_t from = 0);
 
+// Documents are known by their _id as text, whatever the type: 1 and 1.0 are one.
+[[nodiscard]] std::string id_text(const bson::OwnedValue& id);
+
 struct Published {
   Hlc prev = 0;
   std::shared_ptr<const Record> record;
@@ -107,8 +110,10 @@ class World {
   bool chance(double p) { return std::uniform_real_distribution<>(0, 1)(random_) < p; }
   bson::OwnedValue random_value();
   bson::OwnedValue random_delta();
+  bson::OwnedValue random_id(const std::string& id);
   std::optional<AppWrite> random_write(const WorldSite& site, const std::string& id);
   AppWrite creation(const std::string& id);
+  std::optional<AppWrite> update_id(const std::string& id, const std::string& document);
   std::optional<AppWrite> update(const WorldSite& site, const std::string& id,
                                  const std::string& document);
   std::optional<AppWrite> increment(const WorldSite& site, const std::string& id,
@@ -121,13 +126,14 @@ class World {
   void lull(bool everyone);
   void step();
   [[nodiscard]] std::string compare() const;
+  [[nodiscard]] static std::string rows_at_rest(const WorldSite& site);
   [[nodiscard]] std::string finish();
 
   std::mt19937_64 random_;
   std::mt19937_64 quiet_;  // for decisions that must not differ between twin runs
   WorldOptions options_;
   std::vector<std::unique_ptr<WorldSite>> sites_;
-  std::vector<std::string> ids_ = {"d1", "d2"};
+  std::vector<std::string> ids_ = {"1", "2"};
   std::vector<Report> bag_;
   std::map<std::string, int64_t> added_;
   int32_t counter_ = 0;

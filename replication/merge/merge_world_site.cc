@@ -37,6 +37,12 @@ std::string with_path(const bson::Document& document, const Path& path,
   return out.finish();
 }
 
+std::string id_text(const bson::OwnedValue& id) {
+  const bson::Value value = id.view();
+  if (value.type == bson::Type::kString) return std::string(value.as_string());
+  return std::to_string(value.to_int64().value_or(0));
+}
+
 WorldSite::WorldSite(uint8_t name, size_t members, int64_t wall_ms)
     : clock(wall_ms), members_(members) {
   origin_.site[0] = name;
@@ -59,7 +65,7 @@ void WorldSite::restart(std::mt19937_64& random) {
 bool WorldSite::locked(const std::string& id) const {
   return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const InFlight& open) {
     return std::any_of(open.writes.begin(), open.writes.end(),
-                       [&](const AppWrite& w) { return w.change.id.view().as_string() == id; });
+                       [&](const AppWrite& w) { return id_text(w.change.id) == id; });
   });
 }
 
@@ -85,9 +91,14 @@ void WorldSite::settle(size_t index, bool happened) {
   in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(index));
   if (!happened) return;
   const LocalContext context{open.record.dot(), stability->own_closed()};
-  for (const AppWrite& write : open.writes) {
-    const std::string id(write.change.id.view().as_string());
+  for (AppWrite& write : open.writes) {
+    const std::string id = id_text(write.change.id);
     DocumentState state = load(id);
+    if (state.opaque && write.change.kind == DocumentChange::Kind::kUpdate) {
+      write.change.kind = DocumentChange::Kind::kReplace;  // the capture took an image
+      write.change.changes.clear();
+      write.change.document = *write.after;
+    }
     const DocumentEffects effects = local_effects(state, write.change, context);
     apply_local(state, write.change, effects, context);
     open.record.documents.push_back(effects);
@@ -153,9 +164,8 @@ bool WorldSite::deliverable(const Published& published) const {
   for (const auto& [origin, hlc] : record.deps.entries()) {
     if (origin != record.origin && vector.get(origin) < hlc) return false;
   }
-  return std::none_of(
-      record.documents.begin(), record.documents.end(),
-      [&](const DocumentEffects& d) { return locked(std::string(d.id.view().as_string())); });
+  return std::none_of(record.documents.begin(), record.documents.end(),
+                      [&](const DocumentEffects& d) { return locked(id_text(d.id)); });
 }
 
 void WorldSite::receive(const Published& published) {
@@ -167,7 +177,7 @@ void WorldSite::receive(const Published& published) {
 
 void WorldSite::apply(const Record& record) {
   for (const DocumentEffects& effects : record.documents) {
-    const std::string id(effects.id.view().as_string());
+    const std::string id = id_text(effects.id);
     DocumentState state = load(id);
     const auto stored = store.find(id);
     std::optional<bson::Document> document;
@@ -176,7 +186,9 @@ void WorldSite::apply(const Record& record) {
     std::vector<Loss> lost;
     apply_remote(state, record, effects, &lost);
     losses.insert(losses.end(), lost.begin(), lost.end());
-    put(id, state, visible(state));
+    const std::optional<std::string> shown = visible(state);
+    note_opaque(state, shown);
+    put(id, state, shown);
   }
 }
 
@@ -192,15 +204,20 @@ Report WorldSite::report() {
 }
 
 void WorldSite::collect(bool drop_rows) {
-  stability->update(vector, issued());
+  stability->update(vector, issued(), vector);
   for (auto at = rows.begin(); at != rows.end();) {
     const std::string id = at->first;
     DocumentState state = load(id);
     if (!drop_rows || locked(id)) {
       ++at;
     } else if (merge::collect(state, stability->stable(), stability->closed())) {
-      at = rows.erase(at);
-      ++drops;
+      at->second = stable_row(state);
+      if (at->second.empty()) {
+        at = rows.erase(at);
+        ++drops;
+      } else {
+        ++at;
+      }
     } else {
       at->second = strip(state);  // births may have joined
       ++at;

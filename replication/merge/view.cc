@@ -1,90 +1,187 @@
 #include "replication/merge/view.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace outrigger::merge {
 namespace {
 
-Node& child_of(Node& parent, std::string_view name) {
-  auto at = parent.children.end();
-  // Paths come in order, so the child is nearly always the last one or a new last one.
-  if (!parent.children.empty() && parent.children.back().name >= name) {
-    at = std::lower_bound(parent.children.begin(), parent.children.end(), name,
-                          [](const Node& node, std::string_view n) { return node.name < n; });
-    if (at->name == name) return *at;
-  }
-  at = parent.children.emplace(at);
-  at->name = name;
-  return *at;
-}
+bool name_before(const Node& node, std::string_view name) { return node.name < name; }
 
+// Paths come in order, so each name is the last child's or a new last child's.
 Node& node_at(Node& root, const Path& path) {
   Node* node = &root;
-  for (const std::string& name : path) node = &child_of(*node, name);
+  for (const std::string& name : path) {
+    if (node->children.empty() || node->children.back().name != name) {
+      node->children.emplace_back().name = name;
+    }
+    node = &node->children.back();
+  }
   return *node;
 }
 
 bool is_counter_base(const Node& node) {
-  return node.content() == Content::kAbsent ||
-         (node.content() == Content::kValue && node.reg->value.view().is_number());
+  return node.content == Content::kAbsent ||
+         (node.content == Content::kValue && node.value.is_number());
 }
 
 Node::Shows shown_by(Node& node, bool any_child) {
-  if (node.asserted > node.stamp || node.content() == Content::kDocument) {
+  if (node.asserted > node.stamp || node.content == Content::kDocument) {
     return Node::Shows::kDocument;
   }
-  if (node.content() == Content::kAbsent && any_child) return Node::Shows::kDocument;
-  const bool present = node.content() == Content::kValue;
+  if (node.content == Content::kAbsent && any_child) return Node::Shows::kDocument;
+  const bool present = node.content == Content::kValue;
   if (node.entries != nullptr && is_counter_base(node)) {
     static const std::vector<CounterEntry> kNoBaseline;
-    node.sum = counter_value(present ? std::optional(node.reg->value) : std::nullopt,
+    node.sum = counter_value(present ? std::optional(bson::OwnedValue(node.value)) : std::nullopt,
                              node.governs ? node.reg->baseline : kNoBaseline, *node.entries);
     return node.sum.value ? Node::Shows::kCounter : Node::Shows::kNothing;
   }
   return present ? Node::Shows::kRegister : Node::Shows::kNothing;
 }
 
-void resolve(Node& node, const Dot& above, bool is_root) {
-  node.governs = node.reg != nullptr && !(above > node.reg->stamp);
-  node.stamp = node.governs ? node.reg->stamp : above;
-  bool any_child = false;
-  for (Node& child : node.children) {
-    resolve(child, node.stamp, false);
-    any_child |= child.shows != Node::Shows::kNothing;
-  }
-  node.shows = is_root ? Node::Shows::kDocument : shown_by(node, any_child);
-}
+// What a node stands below.
+struct Above {
+  Dot kills;                         // registers that are older
+  std::optional<bson::Value> value;  // what the parent's bytes hold here
+  bool floor = false;                // those bytes are the floor
+};
 
-void write_fields(const Node& node, bool is_root, bson::Writer& out) {
-  std::vector<const Node*> fields;
-  for (const Node& child : node.children) {
-    if (child.shows != Node::Shows::kNothing) fields.push_back(&child);
+class Resolver {
+ public:
+  explicit Resolver(const Body& body) : floor_stamp_(body.floor_stamp) {}
+
+  void run(Node& node, const Above& above, Path& path) {
+    const bool root = path.empty();
+    node.governs = node.reg != nullptr && !(above.kills > node.reg->stamp);
+    if (node.governs) {
+      take(node, *node.reg);
+    } else {
+      take(node, above, path);
+    }
+    const bool floor = !node.governs && above.floor;
+    const Dot kills = node.governs ? node.reg->stamp : above.kills;
+    const bool any_child = run_children(node, kills, floor, path);
+    node.shows = root ? shown_at_root(node) : shown_by(node, any_child);
   }
-  // MongoDB keeps _id first; fields without a place of their own come last.
-  auto rank = [&](const Node* field) {
-    const uint32_t order = field->governs ? field->reg->order : UINT32_MAX;
-    return std::tuple(!(is_root && field->name == "_id"), order, field->name);
-  };
-  std::sort(fields.begin(), fields.end(),
-            [&](const Node* a, const Node* b) { return rank(a) < rank(b); });
-  for (const Node* field : fields) {
-    switch (field->shows) {
+
+ private:
+  static void take(Node& node, const Register& reg) {
+    node.stamp = reg.stamp;
+    node.content = reg.content;
+    if (reg.content == Content::kValue) node.value = reg.value.view();
+    if (reg.content == Content::kDocument) node.fields = reg.fields.document();
+  }
+
+  void take(Node& node, const Above& above, const Path& path) const {
+    node.stamp = above.kills;
+    // The document shows a sum there, which is no base.
+    if (!above.value || node.entries != nullptr) return;
+    if (is_container(*above.value, path)) {
+      node.content = Content::kDocument;
+      node.fields = above.value->as_document();
+      if (above.floor) node.asserted = std::max(node.asserted, floor_stamp_);
+    } else {
+      node.content = Content::kValue;
+      node.value = *above.value;
+      if (above.floor) node.stamp = floor_stamp_;
+    }
+  }
+
+  bool run_children(Node& node, const Dot& kills, bool floor, Path& path) {
+    bool any = false;
+    bson::FieldFinder fields(node.fields);
+    const bool holds = node.content == Content::kDocument;
+    for (Node& child : node.children) {
+      Above above{kills, std::nullopt, floor};
+      if (holds) above.value = fields.find(child.name);
+      path.emplace_back(child.name);
+      run(child, above, path);
+      path.pop_back();
+      any |= child.shows != Node::Shows::kNothing;
+    }
+    return any;
+  }
+
+  // A document that repeats its names is one value, and hides what was set in it.
+  static Node::Shows shown_at_root(const Node& root) {
+    const bool whole = root.content == Content::kValue && root.value.type == bson::Type::kDocument;
+    return whole ? Node::Shows::kRegister : Node::Shows::kDocument;
+  }
+
+  const Dot floor_stamp_;
+};
+
+class DocumentWriter {
+ public:
+  void fields(const Node& node, bool is_root) {
+    std::vector<bool> written(node.children.size());
+    if (is_root) first_field(node, "_id", written);
+    if (node.content == Content::kDocument) {
+      for (const bson::Element& element : node.fields) {
+        if (is_root && element.name == "_id") continue;
+        const Node* child = node.child(element.name);
+        if (child == nullptr) {
+          out_.element(element);
+        } else if (const auto index = static_cast<size_t>(child - node.children.data());
+                   !written[index]) {
+          written[index] = true;
+          field(*child);
+        }
+      }
+    }
+    new_fields(node, written);
+  }
+  std::string finish() { return out_.finish(); }
+
+ private:
+  // MongoDB keeps _id first.
+  void first_field(const Node& node, std::string_view name, std::vector<bool>& written) {
+    const Node* child = node.child(name);
+    if (child != nullptr) {
+      written[static_cast<size_t>(child - node.children.data())] = true;
+      return field(*child);
+    }
+    if (node.content != Content::kDocument) return;
+    const auto value = node.fields.find(name);
+    if (value) out_.value(name, *value);
+  }
+
+  // What the bytes do not hold comes after them, in the order it was made.
+  void new_fields(const Node& node, const std::vector<bool>& written) {
+    std::vector<const Node*> left;
+    for (size_t i = 0; i < node.children.size(); ++i) {
+      const bool shows = node.children[i].shows != Node::Shows::kNothing;
+      if (!written[i] && shows) left.push_back(&node.children[i]);
+    }
+    const auto rank = [](const Node* child) {
+      return std::tuple(child->governs ? child->reg->order : UINT32_MAX, child->name);
+    };
+    std::sort(left.begin(), left.end(),
+              [&](const Node* a, const Node* b) { return rank(a) < rank(b); });
+    for (const Node* child : left) field(*child);
+  }
+
+  void field(const Node& node) {
+    switch (node.shows) {
       case Node::Shows::kNothing:
         break;
       case Node::Shows::kDocument:
-        out.open_document(field->name);
-        write_fields(*field, false, out);
-        out.close();
+        out_.open_document(node.name);
+        fields(node, false);
+        out_.close();
         break;
       case Node::Shows::kRegister:
-        out.value(field->name, field->reg->value);
+        out_.value(node.name, node.value);
         break;
       case Node::Shows::kCounter:
-        out.value(field->name, *field->sum.value);
+        out_.value(node.name, *node.sum.value);
         break;
     }
   }
-}
+
+  bson::Writer out_;
+};
 
 void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
   if (node.shows == Node::Shows::kCounter && node.sum.clamped) {
@@ -106,31 +203,56 @@ void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
 
 }  // namespace
 
+const Node* Node::child(std::string_view child_name) const {
+  const auto at = std::lower_bound(children.begin(), children.end(), child_name, name_before);
+  return at == children.end() || at->name != child_name ? nullptr : &*at;
+}
+
 Node view_tree(const Body& body) {
   Node root;
-  for (const auto& [path, reg] : body.registers) node_at(root, path).reg = &reg;
-  for (const auto& [path, entries] : body.counters) node_at(root, path).entries = &entries;
-  for (const auto& [path, stamp] : body.asserted) node_at(root, path).asserted = stamp;
-  resolve(root, Dot(), true);
+  // All three in one order of paths, so that each node is made behind its siblings.
+  auto reg = body.registers.begin();
+  auto counter = body.counters.begin();
+  auto asserted = body.asserted.begin();
+  while (true) {
+    const Path* next = nullptr;
+    const auto consider = [&](const auto& at, const auto& map) {
+      if (at != map.end() && (next == nullptr || at->first < *next)) next = &at->first;
+    };
+    consider(reg, body.registers);
+    consider(counter, body.counters);
+    consider(asserted, body.asserted);
+    if (next == nullptr) break;
+    Node& node = node_at(root, *next);
+    const Path& path = *next;
+    const bool has_reg = reg != body.registers.end() && reg->first == path;
+    const bool has_counter = counter != body.counters.end() && counter->first == path;
+    const bool has_asserted = asserted != body.asserted.end() && asserted->first == path;
+    if (has_reg) node.reg = &(reg++)->second;
+    if (has_counter) node.entries = &(counter++)->second;
+    if (has_asserted) node.asserted = (asserted++)->second;
+  }
+  Above above;
+  above.floor = true;
+  if (!body.floor.bytes.empty()) above.value = {bson::Type::kDocument, body.floor.bytes};
+  Path path;
+  Resolver(body).run(root, above, path);
   return root;
 }
 
-const Node* find_node(const Node& root, const Path& path, std::vector<const Node*>* above) {
+const Node* find_node(const Node& root, const Path& path) {
   const Node* node = &root;
   for (const std::string& name : path) {
-    if (above != nullptr) above->push_back(node);
-    const auto at =
-        std::lower_bound(node->children.begin(), node->children.end(), name,
-                         [](const Node& child, std::string_view n) { return child.name < n; });
-    if (at == node->children.end() || at->name != name) return nullptr;
-    node = &*at;
+    node = node->child(name);
+    if (node == nullptr) return nullptr;
   }
   return node;
 }
 
 std::string write_document(const Node& root) {
-  bson::Writer out;
-  write_fields(root, true, out);
+  if (root.shows == Node::Shows::kRegister) return std::string(root.value.bytes);
+  DocumentWriter out;
+  out.fields(root, true);
   return out.finish();
 }
 

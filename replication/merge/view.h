@@ -1,12 +1,16 @@
-// From a body to what a document shows. The body's maps become a tree, each node decides what it
-// shows from the stamps above it and from what its children show, and the tree is written out.
+// From a body to what a document shows. What has state of its own becomes a tree; each node decides
+// what it shows from the stamps above it and from what its children show; then the tree is written
+// out over the bytes it lies in. Fields without state are never made nodes: they are copied.
 //
 //   governing register newer than every effect below   shows that register
 //   an effect below is newer than a whole value here   shows a document, even an empty one
 //   absent, but something below survived               shows a document
 //   absent or a number, with increments                shows the sum
+//
+// A node without a governing register of its own holds what its parent's bytes hold at its name.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,19 +30,21 @@ struct Node {
   std::vector<Node> children;  // sorted by name
 
   // Filled in by `resolve`.
-  Dot stamp;             // of the governing register
-  bool governs = false;  // `reg` is the governing register
+  Dot stamp;             // of what governs
+  bool governs = false;  // `reg` is what governs
+  Content content = Content::kAbsent;
+  bson::Value value;      // kValue
+  bson::Document fields;  // kDocument
   Shows shows = Shows::kNothing;
   CounterValue sum;  // kCounter
 
-  [[nodiscard]] Content content() const { return governs ? reg->content : Content::kAbsent; }
+  [[nodiscard]] const Node* child(std::string_view child_name) const;
 };
 
 // The resolved tree of a body without kShown content.
 [[nodiscard]] Node view_tree(const Body& body);
-// The node at a path; the nodes passed on the way are appended to `above` when given (root first).
-[[nodiscard]] const Node* find_node(const Node& root, const Path& path,
-                                    std::vector<const Node*>* above = nullptr);
+// The node at a path, if what is there has state of its own.
+[[nodiscard]] const Node* find_node(const Node& root, const Path& path);
 // The document a resolved tree shows.
 [[nodiscard]] std::string write_document(const Node& root);
 

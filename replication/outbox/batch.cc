@@ -53,9 +53,9 @@ std::string row_key(std::string_view ns, std::string_view canonical_id) {
   return key.append(ns).append(1, '\0').append(canonical_id);
 }
 
-Batch& Batch::put(Family family, std::string key, std::string_view bytes) {
+Batch& Batch::put(Family family, std::string key, std::string bytes) {
   bytes_ += key.size() + bytes.size();
-  changes_.push_back({family, false, std::move(key), std::string(bytes), false});
+  changes_.push_back({family, false, std::move(key), std::move(bytes), false});
   return *this;
 }
 
@@ -65,16 +65,16 @@ Batch& Batch::remove(Family family, std::string key) {
   return *this;
 }
 
-Batch& Batch::put_prepare(Hlc hlc, std::string_view bytes) {
-  return put(Family::kPrepares, sortable(hlc), bytes);
+Batch& Batch::put_prepare(Hlc hlc, std::string bytes) {
+  return put(Family::kPrepares, sortable(hlc), std::move(bytes));
 }
 Batch& Batch::remove_prepare(Hlc hlc) { return remove(Family::kPrepares, sortable(hlc)); }
 
-Batch& Batch::put_entry(const Origin& origin, Hlc hlc, std::string_view bytes) {
-  return put(Family::kEntries, entry_key(origin, hlc), bytes);
+Batch& Batch::put_entry(const Origin& origin, Hlc hlc, std::string bytes) {
+  return put(Family::kEntries, entry_key(origin, hlc), std::move(bytes));
 }
-Batch& Batch::put_fresh_entry(const Origin& origin, Hlc hlc, std::string_view bytes) {
-  put_entry(origin, hlc, bytes);
+Batch& Batch::put_fresh_entry(const Origin& origin, Hlc hlc, std::string bytes) {
+  put_entry(origin, hlc, std::move(bytes));
   changes_.back().fresh = true;
   return *this;
 }
@@ -83,28 +83,32 @@ Batch& Batch::remove_entry(const Origin& origin, Hlc hlc) {
 }
 
 Batch& Batch::put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes) {
-  return put(Family::kVersions, row_key(ns, canonical_id), bytes);
+  return put_row(row_key(ns, canonical_id), std::string(bytes));
+}
+Batch& Batch::put_row(std::string key, std::string bytes) {
+  return put(Family::kVersions, std::move(key), std::move(bytes));
 }
 Batch& Batch::remove_row(std::string_view ns, std::string_view canonical_id) {
-  return remove(Family::kVersions, row_key(ns, canonical_id));
+  return remove_row(row_key(ns, canonical_id));
 }
+Batch& Batch::remove_row(std::string key) { return remove(Family::kVersions, std::move(key)); }
 
 Batch& Batch::put_ledger(std::string_view key, std::string_view bytes) {
-  return put(Family::kLedger, std::string(key), bytes);
+  return put(Family::kLedger, std::string(key), std::string(bytes));
 }
 Batch& Batch::remove_ledger(std::string_view key) {
   return remove(Family::kLedger, std::string(key));
 }
 
 Batch& Batch::put_retry(std::string_view key, std::string_view bytes) {
-  return put(Family::kRetries, std::string(key), bytes);
+  return put(Family::kRetries, std::string(key), std::string(bytes));
 }
 Batch& Batch::remove_retry(std::string_view key) {
   return remove(Family::kRetries, std::string(key));
 }
 
 Batch& Batch::put_meta(std::string_view key, std::string_view bytes) {
-  return put(Family::kMeta, meta_key(key), bytes);
+  return put(Family::kMeta, meta_key(key), std::string(bytes));
 }
 Batch& Batch::remove_meta(std::string_view key) { return remove(Family::kMeta, meta_key(key)); }
 

@@ -34,7 +34,7 @@ inline constexpr size_t kFamilies = 6;
 // `ns` holds no 0x00 (MongoDB forbids it).
 [[nodiscard]] std::string row_key(std::string_view ns, std::string_view canonical_id);
 
-// Copies what it is given. Not thread-safe; belongs to no store until written.
+// Keeps what it is given. Not thread-safe; belongs to no store until written.
 class Batch {
  public:
   struct Change {
@@ -45,14 +45,17 @@ class Batch {
     bool fresh = false;  // nothing stood under this key before
   };
 
-  Batch& put_prepare(Hlc hlc, std::string_view bytes);
+  Batch& put_prepare(Hlc hlc, std::string bytes);
   Batch& remove_prepare(Hlc hlc);
-  Batch& put_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
+  Batch& put_entry(const Origin& origin, Hlc hlc, std::string bytes);
   // The same for a stamp just issued: the store need not look whether it replaces something.
-  Batch& put_fresh_entry(const Origin& origin, Hlc hlc, std::string_view bytes);
+  Batch& put_fresh_entry(const Origin& origin, Hlc hlc, std::string bytes);
   Batch& remove_entry(const Origin& origin, Hlc hlc);
   Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
   Batch& remove_row(std::string_view ns, std::string_view canonical_id);
+  // By row_key().
+  Batch& put_row(std::string key, std::string bytes);
+  Batch& remove_row(std::string key);
   Batch& put_ledger(std::string_view key, std::string_view bytes);
   Batch& remove_ledger(std::string_view key);
   Batch& put_retry(std::string_view key, std::string_view bytes);
@@ -69,7 +72,7 @@ class Batch {
   [[nodiscard]] size_t bytes() const { return bytes_; }  // of keys and values
 
  private:
-  Batch& put(Family family, std::string key, std::string_view bytes);
+  Batch& put(Family family, std::string key, std::string bytes);
   Batch& remove(Family family, std::string key);
 
   std::vector<Change> changes_;

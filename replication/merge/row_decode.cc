@@ -1,134 +1,31 @@
-#include "replication/merge/row.h"
-
 #include <algorithm>
 
 #include "replication/merge/body.h"
+#include "replication/merge/row.h"
 
 namespace outrigger::merge {
 namespace {
 
-constexpr uint8_t kDetachedFlag = 1;
 constexpr size_t kOriginBytes = 24;
 
-// ---- writing
-
-class RowWriter {
- public:
-  explicit RowWriter(const DocumentState& state) : state_(state) {
-    const VersionVector all = stamps(state);
-    for (const auto& [origin, hlc] : all.entries()) {
-      origins_.push_back(origin);
-      clock_ = std::max(clock_, hlc);
-    }
-  }
-
-  std::string write() {
-    byte(kRowVersion);
-    byte(state_.detached ? kDetachedFlag : 0);
-    number(origins_.size());
-    for (const Origin& origin : origins_) {
-      out_.append(origin.site.begin(), origin.site.end());
-      fixed(origin.epoch);
-    }
-    fixed(clock_);
-    number(state_.incarnations.size());
-    for (const Incarnation& incarnation : state_.incarnations) write(incarnation);
-    return std::move(out_);
-  }
-
- private:
-  void byte(uint8_t b) { out_.push_back(static_cast<char>(b)); }
-  void number(uint64_t n) {
-    for (; n >= 0x80; n >>= 7) byte(static_cast<uint8_t>(n | 0x80));
-    byte(static_cast<uint8_t>(n));
-  }
-  void fixed(uint64_t n) {
-    for (int shift = 0; shift < 64; shift += 8) byte(static_cast<uint8_t>(n >> shift));
-  }
-  void hlc(Hlc at) {
-    const auto delta = static_cast<int64_t>(at - clock_);
-    number((static_cast<uint64_t>(delta) << 1) ^ static_cast<uint64_t>(delta >> 63));
-  }
-  void dot(const Dot& d) {
-    if (d.is_zero()) return number(0);
-    const auto at = std::lower_bound(origins_.begin(), origins_.end(), d.origin);
-    number(static_cast<uint64_t>(at - origins_.begin()) + 1);
-    hlc(d.hlc);
-  }
-  void text(std::string_view bytes) {
-    number(bytes.size());
-    out_.append(bytes);
-  }
-  void value(const bson::OwnedValue& v) {
-    byte(static_cast<uint8_t>(v.type));
-    text(v.bytes);
-  }
-  void path(const Path& p, const Path& before) {
-    const auto limit = std::min(p.size(), before.size());
-    size_t shared = 0;
-    while (shared < limit && p[shared] == before[shared]) ++shared;
-    number(shared);
-    number(p.size() - shared);
-    for (size_t i = shared; i < p.size(); ++i) text(p[i]);
-  }
-  void entries(const std::vector<CounterEntry>& list) {
-    number(list.size());
-    for (const CounterEntry& entry : list) {
-      dot(entry.first);
-      hlc(entry.last);
-      value(entry.sum);
-    }
-  }
-  template <typename Map, typename Item>
-  void list(const Map& map, const Item& item) {
-    static const Path kRoot;
-    number(map.size());
-    const Path* before = &kRoot;
-    for (const auto& [at, what] : map) {
-      path(at, *before);
-      item(what);
-      before = &at;
-    }
-  }
-  void write(const Incarnation& incarnation) {
-    number(incarnation.births.size());
-    for (const Dot& birth : incarnation.births) dot(birth);
-    list(incarnation.body.registers, [&](const Register& reg) {
-      dot(reg.stamp);
-      byte(static_cast<uint8_t>(reg.content));
-      if (reg.content == Content::kValue) value(reg.value);
-      entries(reg.baseline);
-    });
-    list(incarnation.body.counters, [&](const std::vector<CounterEntry>& es) { entries(es); });
-    list(incarnation.body.asserted, [&](const Dot& stamp) { dot(stamp); });
-  }
-
-  const DocumentState& state_;
-  std::vector<Origin> origins_;  // sorted
-  Hlc clock_ = 0;
-  std::string out_;
-};
-
-// ---- reading: the first fault sticks, later reads give zeros
-
+// The first fault sticks, later reads give zeros.
 class RowReader {
  public:
   explicit RowReader(std::string_view bytes) : rest_(bytes), size_(bytes.size()) {}
 
   Result<DocumentState> read() {
-    const uint8_t version = byte();
-    if (version != kRowVersion) broken("unknown version");
     DocumentState state;
-    const uint8_t flags = byte();
-    state.detached = (flags & kDetachedFlag) != 0;
-    if ((flags & ~kDetachedFlag) != 0) broken("unknown flags");
-    read_origins();
-    clock_ = fixed();
-    for (uint64_t n = count(); n > 0 && ok(); --n) state.incarnations.push_back(incarnation());
-    if (state.incarnations.empty()) broken("no incarnation");
+    const uint8_t kind = byte();
+    if (kind >> 4 != kRowVersion) broken("unknown version");
+    if (kind == kGeneral) {
+      general(state);
+    } else if (kind == kInserted || kind == kInsertedOpaque) {
+      inserted(state);
+    } else if (kind != kOpaque) {
+      broken("unknown kind");
+    }
+    state.opaque |= kind == kOpaque || kind == kInsertedOpaque;
     if (!rest_.empty()) broken("bytes after the end");
-    const bool sparse = !state.detached && state.incarnations.size() == 1;
-    if (shown_ && !sparse) broken("a value is missing");
     if (!ok()) {
       return fail(ErrorCode::kCorrupt, "read row", "at byte " + std::to_string(broken_at_), fault_,
                   "the versions of this document are damaged; restore the data directory");
@@ -143,6 +40,28 @@ class RowReader {
     fault_ = what;
     broken_at_ = size_ - rest_.size();
     rest_ = {};
+  }
+  void inserted(DocumentState& state) {
+    Incarnation& only = state.incarnations.emplace_back();
+    const Origin origin = read_origin();
+    const Dot birth{fixed(), origin};
+    if (birth.is_zero()) broken("stamp of zero");
+    only.births.push_back(birth);
+    Register& root = only.body.registers[{}];
+    root.stamp = birth;
+    root.content = Content::kShown;
+  }
+  void general(DocumentState& state) {
+    const uint8_t flags = byte();
+    state.detached = (flags & kDetachedFlag) != 0;
+    state.opaque = (flags & kOpaqueFlag) != 0;
+    if ((flags & ~(kDetachedFlag | kOpaqueFlag)) != 0) broken("unknown flags");
+    read_origins();
+    clock_ = fixed();
+    for (uint64_t n = count(); n > 0 && ok(); --n) state.incarnations.push_back(incarnation());
+    if (state.incarnations.empty()) broken("no incarnation");
+    const bool sparse = !state.detached && state.incarnations.size() == 1;
+    if (shown_ && !sparse) broken("a value is missing");
   }
   std::string_view take(uint64_t n) {
     if (n > rest_.size()) {
@@ -199,14 +118,25 @@ class RowReader {
     const Hlc at = hlc();
     return Dot{at, origins_[index - 1]};
   }
+  Origin read_origin() {
+    Origin origin;
+    const std::string_view site = take(origin.site.size());
+    std::copy(site.begin(), site.end(), origin.site.begin());
+    origin.epoch = fixed();
+    return origin;
+  }
+  // A document, or nothing.
+  SharedBytes document() {
+    const std::string_view bytes = take(number());
+    if (bytes.empty()) return {};
+    if (!bson::validate(bytes)) broken("not a document");
+    return ok() ? SharedBytes::of(bytes) : SharedBytes();
+  }
   void read_origins() {
     const uint64_t n = number();
     if (n > rest_.size() / kOriginBytes) broken("count too large");
     for (uint64_t i = 0; i < n && ok(); ++i) {
-      Origin origin;
-      const std::string_view site = take(origin.site.size());
-      std::copy(site.begin(), site.end(), origin.site.begin());
-      origin.epoch = fixed();
+      const Origin origin = read_origin();
       if (!origins_.empty() && !(origins_.back() < origin)) broken("origins out of order");
       origins_.push_back(origin);
     }
@@ -270,10 +200,11 @@ class RowReader {
     Register reg;
     reg.stamp = dot();
     const uint8_t content = byte();
-    if (content > static_cast<uint8_t>(Content::kShown)) broken("unknown content");
-    reg.content = static_cast<Content>(content);
+    if (content > kDocumentFollows) broken("unknown content");
+    reg.content = content == kDocumentFollows ? Content::kDocument : static_cast<Content>(content);
     shown_ |= reg.content == Content::kShown;
     if (reg.content == Content::kValue) reg.value = value();
+    if (content == kDocumentFollows) reg.fields = document();
     reg.baseline = entries();
     return reg;
   }
@@ -286,6 +217,7 @@ class RowReader {
       result.births.push_back(birth);
     }
     if (result.births.empty()) broken("no birth");
+    result.body.floor = document();
     list(result.body.registers, [&] { return read_register(); });
     list(result.body.counters, [&] {
       std::vector<CounterEntry> es = entries();
@@ -297,11 +229,18 @@ class RowReader {
       broken("the root is no field");
     }
     const auto root = result.body.registers.find(Path());
-    if (root != result.body.registers.end() &&
-        (root->second.content == Content::kAbsent || root->second.content == Content::kValue)) {
+    if (root != result.body.registers.end() && !is_document(root->second)) {
       broken("the root is no document");
     }
+    // Without a register that governs the whole document it was born by an upsert.
+    const bool weak = root == result.body.registers.end() && result.births.size() == 1;
+    if (weak) result.body.floor_stamp = result.births.front();
     return result;
+  }
+
+  static bool is_document(const Register& root) {
+    if (root.content == Content::kAbsent) return false;
+    return root.content != Content::kValue || root.value.type == bson::Type::kDocument;
   }
 
   std::string_view rest_;
@@ -314,8 +253,6 @@ class RowReader {
 };
 
 }  // namespace
-
-std::string encode_row(const DocumentState& state) { return RowWriter(state).write(); }
 
 Result<DocumentState> load_row(std::string_view bytes) {
   if (bytes.empty()) return DocumentState();

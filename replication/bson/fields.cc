@@ -1,0 +1,78 @@
+#include "replication/bson/fields.h"
+
+#include <algorithm>
+
+namespace outrigger::bson {
+namespace {
+
+constexpr size_t kPairwiseMax = 16;  // names compared each with each
+constexpr size_t kWalksMax = 4;      // from the front, before the names are sorted
+
+bool before(const Element& a, const Element& b) { return a.name < b.name; }
+
+bool repeats_within(const Document& document, int depth) {
+  if (has_repeated_names(document)) return true;
+  if (depth > kDepthMax) return false;
+  for (const Element& element : document) {
+    if (element.value.type != Type::kDocument) continue;
+    if (repeats_within(element.value.as_document(), depth + 1)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool has_repeated_names(const Document& document) {
+  std::string_view few[kPairwiseMax];
+  size_t count = 0;
+  auto at = document.begin();
+  for (; at != document.end() && count < kPairwiseMax; ++at) {
+    for (size_t i = 0; i < count; ++i) {
+      if (few[i] == at->name) return true;
+    }
+    few[count++] = at->name;
+  }
+  if (at == document.end()) return false;
+  std::vector<std::string_view> names;
+  for (const Element& field : document) names.push_back(field.name);
+  std::sort(names.begin(), names.end());
+  return std::adjacent_find(names.begin(), names.end()) != names.end();
+}
+
+bool repeats_names(const Document& document) { return repeats_within(document, 0); }
+
+std::optional<Value> FieldFinder::find(std::string_view name) {
+  if (!sorted_ && next_ != document_.end()) {
+    ++looked_at_;
+    if (next_->name == name) {
+      const Value found = next_->value;
+      ++next_;
+      return found;
+    }
+  }
+  if (!sorted_ && walks_ < kWalksMax) {
+    ++walks_;
+    for (auto at = document_.begin(); at != document_.end(); ++at) {
+      ++looked_at_;
+      if (at->name != name) continue;
+      const Value found = at->value;
+      next_ = ++at;
+      return found;
+    }
+    return std::nullopt;
+  }
+  if (!sorted_) sort();
+  const auto found = std::lower_bound(names_.begin(), names_.end(), Element{name, {}}, before);
+  ++looked_at_;
+  if (found == names_.end() || found->name != name) return std::nullopt;
+  return found->value;
+}
+
+void FieldFinder::sort() {
+  for (const Element& field : document_) names_.push_back(field);
+  looked_at_ += names_.size();
+  std::stable_sort(names_.begin(), names_.end(), before);
+  sorted_ = true;
+}
+
+}  // namespace outrigger::bson

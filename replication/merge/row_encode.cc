@@ -1,0 +1,149 @@
+#include <algorithm>
+
+#include "replication/merge/body.h"
+#include "replication/merge/row.h"
+
+namespace outrigger::merge {
+namespace {
+
+// The commit that gave birth to all there is; null when there is more to say.
+const Dot* whole_birth(const DocumentState& state) {
+  if (state.detached || state.incarnations.size() != 1) return nullptr;
+  const Incarnation& only = state.incarnations.front();
+  const Body& body = only.body;
+  if (only.births.size() != 1 || body.registers.size() != 1 || !body.counters.empty() ||
+      !body.asserted.empty()) {
+    return nullptr;
+  }
+  const auto& [path, reg] = *body.registers.begin();
+  const bool whole = path.empty() && reg.content == Content::kShown && reg.baseline.empty() &&
+                     !reg.stamp.is_zero() && reg.stamp == only.births.front();
+  return whole ? &only.births.front() : nullptr;
+}
+
+class RowWriter {
+ public:
+  std::string write_inserted(const Dot& dot, bool opaque) {
+    out_.reserve(1 + sizeof dot.origin + sizeof dot.hlc);
+    byte(opaque ? kInsertedOpaque : kInserted);
+    origin(dot.origin);
+    fixed(dot.hlc);
+    return std::move(out_);
+  }
+
+  std::string write(const DocumentState& state) {
+    const VersionVector all = stamps(state);
+    for (const auto& [origin, hlc] : all.entries()) {
+      origins_.push_back(origin);
+      clock_ = std::max(clock_, hlc);
+    }
+    byte(kGeneral);
+    byte((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0));
+    number(origins_.size());
+    for (const Origin& each : origins_) origin(each);
+    fixed(clock_);
+    number(state.incarnations.size());
+    // The floor of a document that stands alone is what the store shows.
+    const bool alone = !state.detached && state.incarnations.size() == 1;
+    for (const Incarnation& incarnation : state.incarnations) write(incarnation, alone);
+    return std::move(out_);
+  }
+
+ private:
+  void byte(uint8_t b) { out_.push_back(static_cast<char>(b)); }
+  void number(uint64_t n) {
+    for (; n >= 0x80; n >>= 7) byte(static_cast<uint8_t>(n | 0x80));
+    byte(static_cast<uint8_t>(n));
+  }
+  void fixed(uint64_t n) {
+    for (int shift = 0; shift < 64; shift += 8) byte(static_cast<uint8_t>(n >> shift));
+  }
+  void origin(const Origin& origin) {
+    out_.append(origin.site.begin(), origin.site.end());
+    fixed(origin.epoch);
+  }
+  void hlc(Hlc at) {
+    const auto delta = static_cast<int64_t>(at - clock_);
+    number((static_cast<uint64_t>(delta) << 1) ^ static_cast<uint64_t>(delta >> 63));
+  }
+  void dot(const Dot& d) {
+    if (d.is_zero()) return number(0);
+    const auto at = std::lower_bound(origins_.begin(), origins_.end(), d.origin);
+    number(static_cast<uint64_t>(at - origins_.begin()) + 1);
+    hlc(d.hlc);
+  }
+  void text(std::string_view bytes) {
+    number(bytes.size());
+    out_.append(bytes);
+  }
+  void value(const bson::OwnedValue& v) {
+    byte(static_cast<uint8_t>(v.type));
+    text(v.bytes);
+  }
+  void path(const Path& p, const Path& before) {
+    const auto limit = std::min(p.size(), before.size());
+    size_t shared = 0;
+    while (shared < limit && p[shared] == before[shared]) ++shared;
+    number(shared);
+    number(p.size() - shared);
+    for (size_t i = shared; i < p.size(); ++i) text(p[i]);
+  }
+  void entries(const std::vector<CounterEntry>& list) {
+    number(list.size());
+    for (const CounterEntry& entry : list) {
+      dot(entry.first);
+      hlc(entry.last);
+      value(entry.sum);
+    }
+  }
+  template <typename Map, typename Item>
+  void list(const Map& map, const Item& item) {
+    static const Path kRoot;
+    number(map.size());
+    const Path* before = &kRoot;
+    for (const auto& [at, what] : map) {
+      path(at, *before);
+      item(what);
+      before = &at;
+    }
+  }
+  void content(const Register& reg) {
+    if (reg.content == Content::kDocument && !reg.fields.document().empty()) {
+      byte(kDocumentFollows);
+      return text(reg.fields.bytes);
+    }
+    byte(static_cast<uint8_t>(reg.content));
+    if (reg.content == Content::kValue) value(reg.value);
+  }
+  void write(const Incarnation& incarnation, bool alone) {
+    number(incarnation.births.size());
+    for (const Dot& birth : incarnation.births) dot(birth);
+    text(alone ? bson::Bytes() : incarnation.body.floor.bytes);
+    list(incarnation.body.registers, [&](const Register& reg) {
+      dot(reg.stamp);
+      content(reg);
+      entries(reg.baseline);
+    });
+    list(incarnation.body.counters, [&](const std::vector<CounterEntry>& es) { entries(es); });
+    list(incarnation.body.asserted, [&](const Dot& stamp) { dot(stamp); });
+  }
+
+  std::vector<Origin> origins_;  // sorted
+  Hlc clock_ = 0;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string encode_row(const DocumentState& state) {
+  if (state.incarnations.empty()) return std::string(1, static_cast<char>(kOpaque));
+  const Dot* birth = whole_birth(state);
+  return birth != nullptr ? RowWriter().write_inserted(*birth, state.opaque)
+                          : RowWriter().write(state);
+}
+
+std::string birth_row(const Dot& dot, const bson::Document& document) {
+  return RowWriter().write_inserted(dot, bson::repeats_names(document));
+}
+
+}  // namespace outrigger::merge

@@ -1,0 +1,56 @@
+// What effects of a peer may say at all.
+#include <algorithm>
+
+#include "replication/merge/body.h"
+
+namespace outrigger::merge {
+namespace {
+
+bool is_of(const bson::Value& document, const bson::OwnedValue& id) {
+  if (document.type != bson::Type::kDocument) return false;
+  const auto own = document.as_document().find("_id");
+  return own && bson::canonical_key(*own) == bson::canonical_key(id.view());
+}
+
+bool is_legal_id_effect(const Effect& effect, const bson::OwnedValue& id) {
+  return effect.kind == EffectKind::kAssign && effect.path.size() == 1 &&
+         bson::canonical_key(effect.value.view()) == bson::canonical_key(id.view());
+}
+
+bool is_legal(const Path& path) {
+  return path.size() <= kPathDepthMax &&
+         std::all_of(path.begin(), path.end(),
+                     [](const std::string& name) { return name.find('\0') == std::string::npos; });
+}
+
+}  // namespace
+
+bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue& id) {
+  if (!is_legal(effect.path)) return false;
+  if (!effect.path.empty() && effect.path.front() == "_id" && !is_legal_id_effect(effect, id)) {
+    return false;
+  }
+  for (const Baseline& seen : effect.baselines) {
+    if (!is_legal(seen.path)) return false;
+    for (const CounterEntry& entry : seen.entries) {
+      if (!entry.sum.view().is_number()) return false;
+    }
+  }
+  switch (effect.kind) {
+    case EffectKind::kBirth:
+    case EffectKind::kWeakBirth:
+      return is_of(effect.value.view(), id);
+    case EffectKind::kRemove:
+      return true;
+    case EffectKind::kAssign:
+      return !effect.path.empty() || is_of(effect.value.view(), id);
+    case EffectKind::kUnset:
+      return !effect.path.empty();
+    case EffectKind::kIncrement:
+      return !effect.path.empty() && effect.entry.sum.view().is_number() &&
+             effect.entry.first.origin == stamp.origin;
+  }
+  return false;
+}
+
+}  // namespace outrigger::merge
