@@ -2,16 +2,15 @@
 asks for by a filter is chosen as a bare mongod chooses it, once, and both sites hold the same."""
 
 import collections
+import itertools
 import os
 import random
 import threading
 import time
 from multiprocessing.pool import ThreadPool
 
-import pymongo
 import pytest
-from bson import Code, Int64
-from pymongo import ReturnDocument
+from bson import Code
 from pymongo.collation import Collation
 
 from cluster import Cluster
@@ -137,6 +136,25 @@ def test_a_value_of_the_command_that_is_drawn_by_chance_is_drawn_once(pair, shop
     pair.wait_converged(["shop"])
 
 
+def test_documents_that_nobody_else_held_are_looked_for_once(pair):
+    """By mongod's own profile: what a filter found is not asked again."""
+    oslo, _ = pair.collections("jobs", "profiled")
+    oslo.insert_many([{"_id": i, "n": i, "kind": "job"} for i in range(1500)])
+    profiled = pair.oslo.direct()["profiled"]
+    profiled.command("profile", 2)
+    for write in (lambda: oslo.update_many({"kind": "job"}, {"$set": {"seen": 1}}),
+                  lambda: oslo.update_one({"n": 7}, {"$set": {"seen": 2}}),
+                  lambda: oslo.delete_many({"n": {"$lt": 5}}),
+                  lambda: oslo.delete_one({"n": 8})):
+        def queries():
+            return profiled["system.profile"].count_documents(
+                {"op": "query", "ns": oslo.full_name, "command.find": oslo.name})
+        before = queries()
+        write()
+        assert queries() - before == 1
+    profiled.command("profile", 0)
+
+
 # ---- jobs that are claimed
 
 CASE_BLIND = Collation("en", strength=2)
@@ -218,3 +236,109 @@ class Collated:
     def __getattr__(self, name):
         method = getattr(self._collection, name)
         return lambda *arguments, **options: method(*arguments, collation=CASE_BLIND, **options)
+
+
+# ---- random interleavings
+
+class Locks:
+    """Documents that are held by one client at a time, if claims are atomic: each client knows
+    what it was given, and nobody is given what is held."""
+
+    def __init__(self, collection, around, random_):
+        self.collection, self.around, self.random = collection, around, random_
+        self.holders, self.versions = {}, collections.Counter()
+        self.guard = threading.Lock()
+
+    def options(self):
+        return self.random.choice([{}, {"collation": CASE_BLIND}])
+
+    def claim(self, who):
+        through = self.random.choice([self.collection, self.collection, self.around])
+        sort = self.random.choice([None, [("n", 1)], [("turn", -1), ("n", 1)]])
+        query = self.random.choice([
+            {"state": "FREE"}, {"state": "FREE", "n": {"$gte": self.random.randrange(4)}},
+            {"$or": [{"state": "FREE"}, {"nothing": 1}]},
+            {"state": "FREE", "$expr": {"$lt": [{"$rand": {}}, 0.9]}}])
+        form = self.random.randrange(3)
+        held, turn = {"state": "held", "who": who}, {"turn": 1}
+        if form == 0:
+            found = through.find_one_and_update(
+                query, {"$set": held, "$inc": turn}, sort=sort, collation=CASE_BLIND)
+        elif form == 1:
+            found = through.find_one_and_update(
+                query, [{"$set": {**held, "turn": {"$add": ["$turn", 1]}}}], sort=sort,
+                collation=CASE_BLIND)
+        else:
+            mark = f"{who} {self.random.random()}"
+            done = through.update_one(query, {"$set": {**held, "mark": mark}, "$inc": turn},
+                                      collation=CASE_BLIND)
+            assert done.matched_count in (0, 1)
+            found = self.around.find_one({"mark": mark})
+            assert bool(found) == bool(done.matched_count)
+        if found:
+            with self.guard:
+                before = self.holders.setdefault(found["_id"], None)
+                assert before is None, f"{found['_id']} is {before}'s, and was given to {who}"
+                self.holders[found["_id"]] = who
+                self.versions[found["_id"]] += 1
+        return found and found["_id"]
+
+    def let_go(self, document, who):
+        with self.guard:
+            self.holders[document] = None
+        done = self.collection.update_one({"_id": document, "who": who, "state": "held"},
+                                          {"$set": {"state": "free"}}, **self.options())
+        assert done.matched_count == 1, f"{who} held {document}, and it was another's"
+
+    def work(self, who):
+        document = self.claim(who)
+        if self.random.random() < 0.2:  # touches what is free and what is held alike
+            self.collection.update_many({"n": {"$lt": 9}}, {"$inc": {"seen": 1}})
+        if document:
+            self.let_go(document, who)
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+def test_what_one_client_was_given_no_other_is(pair, shop, seconds):
+    seed = int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
+    print(f"OUTRIGGER_SEED={seed}")
+    oslo = pair.oslo.app()["locks"][f"for {seconds}"]
+    oslo.insert_many([{"_id": name, "n": n, "turn": 0, "state": "free"}
+                      for n, name in enumerate(["a", "A", "aB", "Ab", "b", "c"])])
+    locks = Locks(oslo, pair.oslo.direct()["locks"][oslo.name], random.Random(seed))
+    with Crowd(8, locks.work):
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > seconds, "the crowd at work", seconds + 5)
+    turns = {lock["_id"]: lock["turn"] for lock in oslo.find()}
+    assert turns == {name: locks.versions[name] for name in turns} and sum(turns.values()) > 20
+
+
+def test_a_document_that_always_matches_is_always_found(pair, shop):
+    """However it is written to meanwhile: neither is "nothing" answered, nor another inserted."""
+    oslo, _ = shop
+    oslo.insert_one({"key": "one", "state": 0, "n": 0})
+    flips = itertools.cycle([1, 0])
+
+    def flip(_):
+        oslo.update_one({"key": "one", "state": {"$in": [0, 1]}}, {"$set": {"state": next(flips)}})
+
+    with Crowd(4, flip):
+        for _ in range(10):
+            done = oslo.update_one({"state": {"$in": [0, 1]}}, {"$inc": {"n": 1}}, upsert=True)
+            assert done.matched_count == 1 and done.upserted_id is None
+            assert oslo.find_one_and_update({"state": {"$in": [0, 1]}}, {"$inc": {"n": 1}},
+                                            sort=[("state", 1)])
+    pair.wait_converged(["shop"])
+    assert oslo.find_one()["n"] == 20 and oslo.count_documents({}) == 1
+
+
+def test_clients_that_upsert_one_key_insert_one_document(pair, shop):
+    oslo, _ = shop
+    for turn in range(5):
+        with ThreadPool(8) as pool:
+            done = pool.map(lambda _: oslo.update_one(
+                {"key": turn}, {"$inc": {"n": 1}}, upsert=True).upserted_id, range(8))
+        assert sum(1 for upserted in done if upserted) == 1
+        assert oslo.find_one({"key": turn})["n"] == 8
+    assert oslo.count_documents({}) == 5
+    pair.wait_converged(["shop"])
