@@ -47,6 +47,12 @@ bool Policy::replicates(std::string_view ns) const {
   return rule_for(ns).replicate;
 }
 
+bool Policy::stays_here(std::string_view ns) const {
+  const std::string_view database = ns.substr(0, ns.find('.'));
+  return database == "admin" || database == "local" || database == "config" ||
+         !rule_for(ns).replicate;
+}
+
 const ReplicateRule& Policy::rule_for(std::string_view ns) const {
   for (const ReplicateRule& rule : rules_) {
     if (glob_matches(rule.namespace_glob, ns)) return rule;

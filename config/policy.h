@@ -20,6 +20,9 @@ class Policy {
   // config, and outrigger, which the sidecar serves itself) and for "system." collections,
   // whatever the rules say; otherwise the first matching rule decides, and without one: true.
   [[nodiscard]] bool replicates(std::string_view ns) const;
+  // What apps write there is this site's own affair: admin, local, config, and what a rule says
+  // shall not travel. (What neither stays here nor replicates, apps must not write.)
+  [[nodiscard]] bool stays_here(std::string_view ns) const;
   // The rule that decides for `ns`; the default rule when none matches.
   [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
   [[nodiscard]] EqualSet equal_set() const { return equal_set_; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "proxy/net/socket_names.h"
 #include "replication/first_start.h"
@@ -14,7 +15,11 @@ namespace {
 
 constexpr int64_t kTickMs = 1'000;
 constexpr int32_t kWireVersionMajorityDefault = 13;  // 5.0
-constexpr int64_t kDrainMs = 10'000;
+constexpr int32_t kWireVersionUuids = 17;            // 6.0
+// From SIGTERM on: clients may finish what is under way; then all waiting is given up; then the
+// process ends, whoever still waits.
+constexpr int64_t kDrainMs = 6'000;
+constexpr auto kEndLimit = std::chrono::milliseconds(9'000);
 constexpr auto kStoreSlice = std::chrono::milliseconds(2'000);
 
 ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
@@ -50,6 +55,13 @@ App::App(Settings settings, Log& log)
     : settings_(std::move(settings)),
       log_(log.module("outrigger")),
       store_log_(log.module("store")),
+      end_limit_([log = log_] {
+        log->warn(
+            "ended without waiting for the store any longer; the next start settles what was "
+            "under way");
+        log->flush();
+        std::_Exit(0);
+      }),
       policy_(settings_),
       started_ms_(clock_.wall_ms()) {}
 
@@ -126,7 +138,7 @@ net::Task<void> App::start() {
   if (stopping_) co_return;
   if (recovered) {
     login_rule_ = std::make_unique<LoginRule>(
-        [this] { return Backend::dial(loop_, store_address_, socket_dir_); });
+        [this] { return Backend::dial(loop_, store_address_, socket_dir_, log_); });
     co_await login_rule_->learn();
     recovered = open_doors();
   }
@@ -237,7 +249,8 @@ std::unique_ptr<OplogWatch> App::make_oplog_watch() {
       });
 }
 
-Status App::open_doors() {
+// What all sessions share, and the write path waits at.
+void App::make_context() {
   facts_ = std::make_unique<Facts>(*worker_, clock_);
   proxy_metrics_ = std::make_unique<ProxyMetrics>(metrics_);
   Recovery* recovery = recovery_.get();
@@ -252,32 +265,40 @@ Status App::open_doors() {
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
   if (is_set) oplog_watch_ = make_oplog_watch();
   journal_waits_ = make_journal_waits();
-  context_ = std::make_unique<ProxyContext>(
-      ProxyContext{loop_,
-                   policy_,
-                   *replica_,
-                   *turn_appends_,
-                   *durable_waits_,
-                   *journal_waits_,
-                   locks_,
-                   *facts_,
-                   rooms_,
-                   *login_rule_,
-                   *worker_,
-                   clock_,
-                   *proxy_metrics_,
-                   log_,
-                   settings_.proxy.advertise.text(),
-                   store_address_,
-                   socket_dir_,
-                   is_set,
-                   is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
-                   [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
-                              const std::string& address) -> Status {
-                     const auto how = recovery->settle_in_doubt(write, lsid, address, store);
-                     if (!how) return tl::unexpected(how.error());
-                     return {};
-                   }});
+  context_ = std::make_unique<ProxyContext>(ProxyContext{
+      loop_,
+      policy_,
+      *replica_,
+      *turn_appends_,
+      *durable_waits_,
+      *journal_waits_,
+      locks_,
+      *facts_,
+      rooms_,
+      *login_rule_,
+      *worker_,
+      clock_,
+      *proxy_metrics_,
+      log_,
+      settings_.proxy.advertise.text(),
+      store_address_,
+      socket_dir_,
+      is_set,
+      store_info_.wire_version_max >= kWireVersionUuids,
+      is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
+      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+                 const std::string& address) -> Status {
+        const auto how = recovery->settle_in_doubt(write, lsid, address, store);
+        if (!how) return tl::unexpected(how.error());
+        return {};
+      },
+      [recovery](Store& store, const LocalWrite& write, const std::vector<size_t>& documents) {
+        return recovery->look_at(write, documents, store);
+      }});
+}
+
+Status App::open_doors() {
+  make_context();
   exchange_ = std::make_unique<ReplicaExchange>(*replica_);
   PeerManagerOptions options;
   options.site = settings_.site;
@@ -306,6 +327,7 @@ void App::warn_of_few_connections() const {
 }
 
 void App::on_signal(int signal) {
+  end_limit_.start(kEndLimit);
   if (stopping_.exchange(true)) return;
   log_->info("{}: draining", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   loop_.stop();

@@ -20,6 +20,7 @@
 #include "proxy/context.h"
 #include "proxy/descriptors.h"
 #include "proxy/durable_waits.h"
+#include "proxy/end_limit.h"
 #include "proxy/oplog_watch.h"
 #include "proxy/peer/peer_manager.h"
 #include "proxy/peer/replica_exchange.h"
@@ -51,6 +52,7 @@ class App {
   [[nodiscard]] Status check_store(Store& store);
   [[nodiscard]] std::unique_ptr<JournalWaits> make_journal_waits();
   [[nodiscard]] std::unique_ptr<OplogWatch> make_oplog_watch();
+  void make_context();
   [[nodiscard]] Status open_doors();
   net::Task<void> stop();
   void on_signal(int signal);
@@ -65,6 +67,7 @@ class App {
   const Settings settings_;
   Logger log_;
   Logger store_log_;
+  EndLimit end_limit_;  // last to go: all that follow may wait for the store as they go
   SystemClock clock_;
   Metrics metrics_;
   Policy policy_;

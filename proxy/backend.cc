@@ -4,11 +4,13 @@
 #include <random>
 
 #include "proxy/wire/op_msg.h"
+#include "proxy/wire/op_reply.h"
 
 namespace outrigger {
 namespace {
 
 constexpr int64_t kDialTimeoutMs = 5'000;
+constexpr size_t kReadableMax = 1'000;  // namespaces remembered for one connection
 
 std::array<uint8_t, 16> random_uuid() {
   std::random_device source;
@@ -24,21 +26,51 @@ tl::unexpected<Error> gone(const std::string& address) {
               "is mongod running?");
 }
 
+// Why `message` is no reply whose documents can be walked; nothing when it is one.
+std::optional<std::string> flaw_of_reply(const std::string& message) {
+  const auto header = wire::read_header(message);
+  if (header && header->op_code == wire::OpCode::kReply) {
+    const auto reply = wire::parse_op_reply(message);
+    if (!reply) return reply.error().message;
+    if (reply->documents.empty()) return "an OP_REPLY without a document";
+    return std::nullopt;
+  }
+  const auto reply = wire::parse_op_msg(message);
+  if (!reply) return reply.error().message;
+  return std::nullopt;
+}
+
 }  // namespace
 
-Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us)
-    : stream_(std::move(stream)), opened_us_(opened_us), lsid_(random_uuid()) {}
+Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log)
+    : stream_(std::move(stream)),
+      opened_us_(opened_us),
+      log_(std::move(log)),
+      lsid_(random_uuid()) {}
+
+tl::unexpected<Error> Backend::no_reply(std::string why) {
+  auto error = fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
+                    std::move(why), "is that a mongod?");
+  log_->error("{}", error.value().message());
+  stream_->close();
+  return error;
+}
 
 std::string Backend::lsid_text() const {
   return std::string(reinterpret_cast<const char*>(lsid_.data()), lsid_.size());
 }
 
+void Backend::can_read(const std::string& ns) {
+  if (readable_.size() >= kReadableMax) readable_.clear();
+  readable_.insert(ns);
+}
+
 net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop, std::string address,
-                                                          std::string socket_dir) {
+                                                          std::string socket_dir, Logger log) {
   Result<std::unique_ptr<net::Stream>> stream =
       co_await net::connect(loop, std::move(address), kDialTimeoutMs, std::move(socket_dir));
   if (!stream) co_return tl::unexpected(stream.error());
-  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us());
+  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us(), std::move(log));
 }
 
 net::Task<Status> Backend::send(std::span<const std::string_view> messages) {
@@ -53,12 +85,11 @@ net::Task<Result<std::string>> Backend::receive() {
     if (bytes->empty()) co_return gone(stream_->peer_address());
     std::string_view rest = *bytes;
     const wire::Framer::Step step = framer_.next(rest);
-    if (step.kind == wire::Framer::Kind::kError) {
-      co_return fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
-                     step.error.message);
-    }
+    if (step.kind == wire::Framer::Kind::kError) co_return no_reply(step.error.message);
     if (step.kind != wire::Framer::Kind::kMessage) continue;
     std::string message(step.message);
+    std::optional<std::string> wrong = flaw_of_reply(message);
+    if (wrong) co_return no_reply(std::move(*wrong));
     if (!rest.empty()) stream_->unread(rest);
     co_return message;
   }
@@ -99,8 +130,7 @@ net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
       const auto length = static_cast<size_t>(header->message_length);
       if (header->message_length < static_cast<int32_t>(wire::kHeaderBytes) + 4 ||
           length > wire::kMessageBytesMax) {
-        co_return fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
-                       "a reply has an impossible length");
+        co_return no_reply("a reply has an impossible length");
       }
       if (header->op_code == wire::OpCode::kMsg) {
         flags = wire::peek_op_msg_flags(piece).value_or(0);

@@ -6,7 +6,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_set>
 
+#include "config/log.h"
 #include "proxy/net/stream.h"
 #include "proxy/wire/framer.h"
 
@@ -14,12 +16,12 @@ namespace outrigger {
 
 class Backend {
  public:
-  // As net::connect.
+  // As net::connect. `log` is told of answers that no mongod would give.
   static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop, std::string address,
-                                                          std::string socket_dir);
+                                                          std::string socket_dir, Logger log);
 
   // `opened_us`: a time of the loop's clock at which `stream` was open.
-  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us);
+  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log);
 
   [[nodiscard]] net::Stream& stream() { return *stream_; }
   void close() { stream_->close(); }
@@ -28,7 +30,8 @@ class Backend {
 
   // Sends whole messages, one after the other.
   net::Task<Status> send(std::span<const std::string_view> messages);
-  // The next reply, whole. kClosed when the connection ended.
+  // The next reply, whole; its documents are well formed. kClosed when the connection ended,
+  // kCorrupt when that is no reply: then it is closed.
   net::Task<Result<std::string>> receive();
   // One message out, its answer back.
   net::Task<Result<std::string>> call(std::string message);
@@ -44,13 +47,21 @@ class Backend {
   [[nodiscard]] std::string lsid_text() const;  // the 16 bytes
   [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
   bool noted = false;  // the replica knows of lsid() and our address
+  // Whether mongod has let this connection read a namespace: if so, it will most likely again.
+  [[nodiscard]] bool may_read(const std::string& ns) const { return readable_.count(ns) > 0; }
+  void can_read(const std::string& ns);
+  void must_ask_to_read(const std::string& ns) { readable_.erase(ns); }
 
  private:
+  tl::unexpected<Error> no_reply(std::string why);
+
   std::unique_ptr<net::Stream> stream_;
   uint64_t opened_us_;
+  Logger log_;
   wire::Framer framer_;
   std::array<uint8_t, 16> lsid_{};
   int64_t txn_number_ = 0;
+  std::unordered_set<std::string> readable_;
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
 };
 

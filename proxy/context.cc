@@ -1,5 +1,7 @@
 #include "proxy/context.h"
 
+#include <algorithm>
+
 namespace outrigger {
 namespace {
 
@@ -26,6 +28,9 @@ ProxyMetrics::ProxyMetrics(Metrics& metrics)
           "strangers_closed_total",
           "connections closed that never logged in, to make room or for want of words")),
       writes_in_doubt(metrics.gauge("writes_in_doubt", "writes whose answer never came")),
+      writes_looked_at(metrics.counter("writes_looked_at_total",
+                                       "writes the store answered with an error that may have "
+                                       "come after them")),
       refused_unsupported(refused(metrics, "unsupported")),
       refused_unavailable(refused(metrics, "unavailable")),
       refused_transaction(refused(metrics, "transaction")) {}
@@ -35,6 +40,28 @@ net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks) {
   net::Loop& loop = context.loop;
   std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
   if (!context.locks.acquire(locks, std::move(hand_over))) co_await granted->wait();
+}
+
+net::Task<bool> wait_for_locks(ProxyContext& context, LockRequest& locks,
+                               std::optional<int64_t> deadline_us) {
+  if (!deadline_us) {
+    co_await wait_for_locks(context, locks);
+    co_return true;
+  }
+  auto granted = std::make_shared<net::OneShot<bool>>(context.loop);
+  net::Loop& loop = context.loop;
+  std::function<void()> hand_over = [granted, &loop] {
+    loop.post([granted] { granted->set(true); });
+  };
+  if (context.locks.acquire(locks, std::move(hand_over))) co_return true;
+  net::Timer limit(context.loop);
+  const int64_t left_us = *deadline_us - context.clock.monotonic_us();
+  limit.start(std::max<int64_t>(0, left_us / 1000), [granted, &context, &locks] {
+    if (context.locks.cancel(locks)) granted->set(false);
+  });
+  const bool held = co_await granted->wait();
+  limit.close();
+  co_return held;
 }
 
 }  // namespace outrigger

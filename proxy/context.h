@@ -19,6 +19,7 @@
 #include "proxy/store_worker.h"
 #include "proxy/turn_appends.h"
 #include "replication/lock_table.h"
+#include "replication/recovery.h"
 #include "replication/replica.h"
 #include "replication/store/store.h"
 
@@ -46,6 +47,7 @@ struct ProxyMetrics {
   Metrics::Gauge& connections;
   Metrics::Counter& strangers_closed;
   Metrics::Gauge& writes_in_doubt;
+  Metrics::Counter& writes_looked_at;
   Metrics::Counter& refused_unsupported;
   Metrics::Counter& refused_unavailable;
   Metrics::Counter& refused_transaction;
@@ -70,15 +72,23 @@ struct ProxyContext {
   std::string backend;            // "host:port" of the local mongod, or "unix:/path"
   std::string socket_dir;         // where our ends of Unix sockets are named; empty over TCP
   bool retryable = false;         // the store is a replica set: sessions may number their writes
+  bool knows_uuids = false;       // a write can name the collection it is meant for (6.0)
   bool default_journals = false;  // without a write concern the store waits for its journal
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.
   std::function<Status(Store&, const LocalWrite&, const std::string& lsid,
                        const std::string& address)>
       settle_in_doubt;
+  // The store has answered a write, but not what became of some of its documents (indices of the
+  // prepare): looks, under the locks the caller holds. Blocks, like the above.
+  std::function<Result<SettledPrepare>(Store&, const LocalWrite&, const std::vector<size_t>&)>
+      look_at;
 };
 
 // Takes the locks, waiting for those who hold them; nothing blocks. The request stays where it is.
 net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks);
+// The same until `deadline_us` of the monotonic clock, if there is one; false: they are not held.
+net::Task<bool> wait_for_locks(ProxyContext& context, LockRequest& locks,
+                               std::optional<int64_t> deadline_us);
 
 }  // namespace outrigger

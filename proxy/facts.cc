@@ -5,8 +5,14 @@ namespace outrigger {
 const CollectionInfo* Facts::known(const std::string& ns) const {
   const auto found = known_.find(ns);
   if (found == known_.end()) return nullptr;
-  if (clock_.monotonic_us() - found->second.learned_us > kKeepUs) return nullptr;
+  const int64_t keep_us = found->second.info.exists() ? kKeepUs : kKeepNoneUs;
+  if (clock_.monotonic_us() - found->second.learned_us > keep_us) return nullptr;
   return &found->second.info;
+}
+
+void Facts::made(const std::string& ns) {
+  const auto found = known_.find(ns);
+  if (found != known_.end() && !found->second.info.exists()) known_.erase(found);
 }
 
 net::Task<Result<CollectionInfo>> Facts::learn(std::string ns) {

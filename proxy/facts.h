@@ -1,6 +1,7 @@
 // What the capture must know of a collection before it writes to it: is it one at all, is it
 // capped, does it compare strings by a collation of its own. Asked of the store once and kept for a
-// while; commands that change the catalogue through the proxy make it forget at once.
+// while; commands that change the catalogue through the proxy make it forget at once. Somebody may
+// change it behind the proxy: a collection made anew has another uuid, which writes are sent with.
 #pragma once
 
 #include <string>
@@ -20,10 +21,13 @@ class Facts {
   // Asks the store. The result is kept.
   net::Task<Result<CollectionInfo>> learn(std::string ns);
   void forget(const std::string& ns) { known_.erase(ns); }
+  // A write found or made a collection: if there was none, there is one now.
+  void made(const std::string& ns);
   void forget_all() { known_.clear(); }
 
  private:
   static constexpr int64_t kKeepUs = 30'000'000;
+  static constexpr int64_t kKeepNoneUs = 1'000'000;  // that there is no collection
   static constexpr size_t kNamespacesMax = 10'000;
   struct Entry {
     CollectionInfo info;

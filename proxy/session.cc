@@ -142,7 +142,7 @@ net::Task<bool> Session::connect() {
   if (backend_ && backend_->is_open()) co_return true;
   if (backend_) co_return false;  // what the client authenticated died with it
   Result<std::unique_ptr<Backend>> backend =
-      co_await Backend::dial(context_.loop, context_.backend, context_.socket_dir);
+      co_await Backend::dial(context_.loop, context_.backend, context_.socket_dir, context_.log);
   if (!backend) {
     context_.log->warn("{}", backend.error().message());
     co_return false;
@@ -191,7 +191,7 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
                         info.kind == CommandKind::kFindAndModify;
   const bool is_handshake = info.kind == CommandKind::kHello || info.kind == CommandKind::kLogin;
   if (!is_let_in_ && !is_handshake && !context_.login_rule.asks_login()) let_in();
-  if (info.kind == CommandKind::kRead || (is_write && !replicates(*parsed))) {
+  if (info.kind == CommandKind::kRead || (is_write && stays_here(*parsed))) {
     context_.metrics.reads.Increment();
     const Next next = co_await pass(borrowed, parsed->more_to_come());
     co_return next;
@@ -224,9 +224,9 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   co_return next;
 }
 
-bool Session::replicates(const wire::OpMsg& parsed) const {
+bool Session::stays_here(const wire::OpMsg& parsed) const {
   const std::string ns = ns_of(parsed);
-  return ns.empty() || context_.policy.replicates(ns);
+  return !ns.empty() && context_.policy.stays_here(ns);
 }
 
 std::optional<std::string> Session::refusal(const wire::OpMsg& parsed) const {
@@ -241,12 +241,13 @@ std::optional<std::string> Session::refusal(const wire::OpMsg& parsed) const {
       const bool local_only = is_admin_database(parsed.database()) && name != "applyOps" &&
                               name != "renameCollection" && name != "bulkWrite";
       const std::string ns = ns_of(parsed);
-      if (local_only || (name == "drop" && !context_.policy.replicates(ns))) return std::nullopt;
+      const bool of_mongod = context_.policy.stays_here(ns) || ns.ends_with(".system.profile");
+      if (local_only || (name == "drop" && of_mongod)) return std::nullopt;
       return refuse(fmt::format("the command {}", name), info.why);
     }
     case CommandKind::kAggregate: {
       const auto target = output_of(parsed);
-      if (!target || !context_.policy.replicates(*target)) return std::nullopt;
+      if (!target || context_.policy.stays_here(*target)) return std::nullopt;
       return refuse("$out and $merge into " + *target,
                     "what the store writes by itself passes no sidecar");
     }
@@ -274,7 +275,7 @@ net::Task<Session::Next> Session::write(std::string_view message, const wire::Op
                                         CommandKind kind) {
   writing_ = true;
   Capture capture(context_, *backend_);
-  Capture::Answer done = co_await capture.run(message, parsed, kind);
+  Capture::Answer done = co_await capture.run(message, parsed, kind, is_stranger());
   writing_ = false;
   Next next = Next::kEnd;
   if (done.kind == Capture::Answer::Kind::kPass) {
@@ -292,21 +293,49 @@ net::Task<Session::Next> Session::write(std::string_view message, const wire::Op
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
-// Catalogue changes run alone in their namespace: facts are learned anew behind them.
+// Catalogue changes: facts are learned anew behind them. Builds and drops of indexes take as long
+// as they take, and writes go on meanwhile, as with mongod alone.
 net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMsg& parsed) {
   const std::string ns = ns_of(parsed);
+  Next next = Next::kEnd;
+  if (is_stranger()) {  // mongod refuses it, and nobody waits for that
+    next = co_await pass(message, parsed.more_to_come());
+    co_return next;
+  }
   const bool travels = !ns.empty() && context_.policy.replicates(ns);
   if (travels) {
     context_.log->warn("{} on {} runs at this site only: it does not travel yet",
                        parsed.command_name(), ns);
   }
+  context_.facts.forget(ns);
+  if (parsed.command_name() == "create") {
+    next = co_await create(message, parsed, ns);
+  } else {
+    next = co_await pass(message, parsed.more_to_come());
+  }
+  context_.facts.forget(ns);
+  co_return next;
+}
+
+// No write of ours may be on its way to a collection that becomes one of another nature under it.
+// The lock waits for mongod and for nobody else.
+net::Task<Session::Next> Session::create(std::string_view message, const wire::OpMsg& parsed,
+                                         std::string ns) {
   LockRequest locks;
   locks.add(namespace_lock_key(ns), LockMode::kExclusive);
   co_await wait_for_locks(context_, locks);
-  const Next next = co_await pass(message, parsed.more_to_come());
+  writing_ = true;
+  Status sent = co_await backend_->stream().write(message);
+  Result<std::string> reply = tl::unexpected(Error{});
+  if (sent && !parsed.more_to_come()) reply = co_await backend_->receive();
+  if (sent && parsed.more_to_come()) reply = co_await backend_->ping();  // it is done before
+  writing_ = false;
   context_.facts.forget(ns);
   context_.locks.release(locks);
-  co_return next;
+  if (!reply) co_return Next::kEnd;
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  Status answered = co_await client_->write(*reply);
+  co_return answered ? Next::kGoOn : Next::kEnd;
 }
 
 net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {

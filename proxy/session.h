@@ -51,6 +51,7 @@ class Session {
   net::Task<Next> hello(const wire::OpMsg& parsed);
   net::Task<Next> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
+  net::Task<Next> create(std::string_view message, const wire::OpMsg& parsed, std::string ns);
   net::Task<Next> pass(std::string_view message, bool more_to_come);
   net::Task<Next> log_in(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Next> answer(const wire::OpMsg& parsed, std::string body);
@@ -59,7 +60,10 @@ class Session {
   net::Task<bool> connect();
   // Why the command may not pass, or nothing.
   [[nodiscard]] std::optional<std::string> refusal(const wire::OpMsg& parsed) const;
-  [[nodiscard]] bool replicates(const wire::OpMsg& parsed) const;
+  // Nobody needs to hear of what is written there.
+  [[nodiscard]] bool stays_here(const wire::OpMsg& parsed) const;
+  // mongod has not let it in, and asks for a login.
+  [[nodiscard]] bool is_stranger() const;
   [[nodiscard]] size_t message_bytes_max() const;
   void let_in();
   void client_gone();

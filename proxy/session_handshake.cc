@@ -9,9 +9,10 @@ namespace outrigger {
 
 using bson::Document;
 
+bool Session::is_stranger() const { return !is_let_in_ && context_.login_rule.asks_login(); }
+
 size_t Session::message_bytes_max() const {
-  const bool is_stranger = !is_let_in_ && context_.login_rule.asks_login();
-  return is_stranger ? limits::kStrangerMessageBytesMax : limits::kMessageBytesMax;
+  return is_stranger() ? limits::kStrangerMessageBytesMax : limits::kMessageBytesMax;
 }
 
 net::Task<bool> Session::make_room(const wire::Framer::Step& step) {

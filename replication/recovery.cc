@@ -206,18 +206,61 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   return report;
 }
 
+Result<Prepare> Recovery::open_prepare(const LocalWrite& write) const {
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  const auto found =
+      std::find_if(prepares->begin(), prepares->end(),
+                   [&](const Prepare& candidate) { return candidate.hlc == write.hlc; });
+  if (found == prepares->end()) {
+    return fail(ErrorCode::kNotFound, "settle a write in doubt", "", "it has no prepare");
+  }
+  return std::move(*found);
+}
+
+// A record of what a crash of mongod takes back would be a lie.
+Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
+                                       const std::vector<std::string>& lsid_ids) {
+  if (Status journaled = store.wait_journaled(); !journaled) {
+    return tl::unexpected(journaled.error());
+  }
+  auto entries = oplog(store, lsid_ids);
+  if (!entries) return tl::unexpected(entries.error());
+  auto left = without_recorded(prepare);
+  if (!left) return tl::unexpected(left.error());
+  auto settled = judge_prepare(store, *left, *entries ? &**entries : nullptr);
+  if (!settled) return settled;
+  auto retries = retries_of(prepare, *settled);
+  if (!retries) return tl::unexpected(retries.error());
+  settled->retries = std::move(*retries);
+  return settled;
+}
+
+Result<SettledPrepare> Recovery::look_at(const LocalWrite& write,
+                                         const std::vector<size_t>& documents, Store& store) {
+  auto prepare = open_prepare(write);
+  if (!prepare) return tl::unexpected(prepare.error());
+  Prepare asked = *prepare;
+  asked.documents.clear();
+  asked.session.stmt_ids.clear();
+  for (const size_t at : documents) {
+    OUTRIGGER_ASSERT(at < prepare->documents.size());
+    asked.documents.push_back(prepare->documents[at]);
+    if (at < prepare->session.stmt_ids.size()) {
+      asked.session.stmt_ids.push_back(prepare->session.stmt_ids[at]);
+    }
+  }
+  std::vector<std::string> lsids;
+  if (has_session(asked)) lsids.push_back(lsid_of(asked));
+  return judge(asked, store, lsids);
+}
+
 Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
                                                       const std::string& lsid_id,
                                                       const std::string& local_address,
                                                       Store& store) {
-  auto prepares = open_prepares();
-  if (!prepares) return tl::unexpected(prepares.error());
-  const auto prepare =
-      std::find_if(prepares->begin(), prepares->end(),
-                   [&](const Prepare& candidate) { return candidate.hlc == write.hlc; });
-  if (prepare == prepares->end()) {
-    return fail(ErrorCode::kNotFound, "settle a write in doubt", "", "it has no prepare");
-  }
+  auto prepare = open_prepare(write);
+  if (!prepare) return tl::unexpected(prepare.error());
   std::set<std::string> lsids{lsid_id};
   if (has_session(*prepare)) lsids.insert(lsid_of(*prepare));
   lsids.erase("");
@@ -227,19 +270,11 @@ Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
   if (Status fenced = store.fence(lsid_list, clients, options_.fence_timeout); !fenced) {
     return tl::unexpected(fenced.error());
   }
-  if (Status journaled = store.wait_journaled(); !journaled) {
-    return tl::unexpected(journaled.error());
-  }
-  auto entries = oplog(store, lsid_list);
-  if (!entries) return tl::unexpected(entries.error());
-  auto left = without_recorded(*prepare);
-  if (!left) return tl::unexpected(left.error());
-  auto settled = judge_prepare(store, *left, *entries ? &**entries : nullptr);
+  auto settled = judge(*prepare, store, lsid_list);
   if (!settled) return tl::unexpected(settled.error());
-  auto retries = retries_of(*prepare, *settled);
-  if (!retries) return tl::unexpected(retries.error());
-  const Status done = settled->changes.empty() ? replica_.drop(write)
-                                               : replica_.settle(write, settled->changes, *retries);
+  const Status done = settled->changes.empty()
+                          ? replica_.drop(write)
+                          : replica_.settle(write, settled->changes, settled->retries);
   if (!done) return tl::unexpected(done.error());
   return settled->how;
 }

@@ -74,6 +74,12 @@ class Recovery {
                                                             const std::string& local_address,
                                                             Store& store);
 
+  // The store answered `write` with an error that may have come after it: what became of these
+  // documents of its prepare? Nothing of it runs any more; the caller holds its locks and settles.
+  // Errors: ask again, with the locks held.
+  [[nodiscard]] Result<SettledPrepare> look_at(const LocalWrite& write,
+                                               const std::vector<size_t>& documents, Store& store);
+
   // Replica sets: remembers from where a later recovery must read the oplog. Call now and then
   // (every half minute) from the thread of `store`; does nothing while older writes are open.
   [[nodiscard]] Status note_oplog_time();
@@ -81,6 +87,9 @@ class Recovery {
  private:
   [[nodiscard]] Status fence(const std::vector<Prepare>& prepares);
   [[nodiscard]] Result<std::vector<Prepare>> open_prepares() const;
+  [[nodiscard]] Result<Prepare> open_prepare(const LocalWrite& write) const;
+  [[nodiscard]] Result<SettledPrepare> judge(const Prepare& prepare, Store& store,
+                                             const std::vector<std::string>& lsid_ids);
   // A prepare as it has to be judged: without the statements that have a record already. Such a
   // prepare is of a driver's retry, which mongod did not run again.
   [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;

@@ -17,6 +17,9 @@ std::string unsupported(const std::string& what, std::string_view why) {
                           fmt::format("{} is not replicated by Outrigger yet: {}", what, why));
 }
 
+// How often a collection may turn out to be another one while a command runs.
+constexpr int kMadeAnewMax = 5;
+
 // The run says what the app's own message says: it can go out as it came.
 bool says_the_same(const Run& run, const WriteCommand& command) {
   if (run.items.size() != command.statements.size() || command.unacknowledged ||
@@ -25,18 +28,38 @@ bool says_the_same(const Run& run, const WriteCommand& command) {
   }
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
-           !item.drops_collation && !item.statement->multi;
+           !item.collates_simply && !item.drops_collation && !item.statement->multi;
   });
 }
 
 }  // namespace
 
 net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::OpMsg& parsed,
-                                        CommandKind kind) {
+                                        CommandKind kind, bool is_strangers) {
   Answer answer;
   wire::WireResult<WriteCommand> command = parse_write(parsed, kind);
   if (!command) {
     answer = co_await refuse_as_the_store(parsed, kind, command.error());
+    co_return answer;
+  }
+  command_ = &*command;
+  parsed_ = &parsed;
+  original_ = message;
+  if (is_strangers) {
+    std::optional<std::string> no = co_await refusal_to_write();
+    if (no && no->empty()) answer.kind = Answer::Kind::kClose;
+    if (no) answer.bytes = std::move(*no);
+    if (no) co_return answer;
+  }
+  if (!context_.policy.replicates(command->ns)) {
+    context_.metrics.refused_unsupported.Increment();
+    wire::WireError ours;
+    ours.code = wire::code::kCommandNotSupported;
+    ours.message = fmt::format("a write to {} is not replicated by Outrigger yet: {}", command->ns,
+                               command->database == "outrigger"
+                                   ? "that database is the sidecar's own"
+                                   : "collections of the system mean another thing at every site");
+    answer = co_await refuse_as_the_store(parsed, kind, std::move(ours));
     co_return answer;
   }
   if (command->session.in_transaction) {
@@ -51,9 +74,9 @@ net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::Op
     answer.bytes = wire::overloaded_body(admitted.error().message());
     co_return answer;
   }
-  command_ = &*command;
-  parsed_ = &parsed;
-  original_ = message;
+  if (command->max_time_ms > 0) {
+    deadline_us_ = context_.clock.monotonic_us() + command->max_time_ms * 1000;
+  }
   std::optional<Answer> refused = co_await refuse_by_facts();
   if (refused) co_return std::move(*refused);
   Answer done = co_await run_statements();
@@ -67,6 +90,14 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
     info = *known;
   } else {
     Result<CollectionInfo> learned = co_await context_.facts.learn(command_->ns);
+    if (!learned && learned.error().code == ErrorCode::kRefused) {
+      // mongod will not even look at such a name: it says so of the command, too.
+      wire::WireError ours;
+      ours.code = wire::code::kInvalidNamespace;
+      ours.message = fmt::format("Invalid namespace specified '{}'", command_->ns);
+      answer = co_await refuse_as_the_store(*parsed_, command_->kind, std::move(ours));
+      co_return answer;
+    }
     if (!learned) {
       context_.metrics.refused_unavailable.Increment();
       answer.bytes = wire::overloaded_body(learned.error().message());
@@ -75,6 +106,9 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
     info = *learned;
   }
   simple_collation_ = info.simple_collation;
+  uuid_.clear();
+  const bool knows_guard = context_.knows_uuids && command_->kind != CommandKind::kFindAndModify;
+  if (knows_guard && !command_->strict_api) uuid_ = info.uuid;
   if (info.type == CollectionInfo::Type::kView) {
     answer.kind = Answer::Kind::kPass;  // mongod refuses it, in its own words
     co_return answer;
@@ -88,13 +122,27 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
   co_return answer;
 }
 
+// A command that mongod refuses as a whole must not be run in part.
+net::Task<std::optional<Capture::Answer>> Capture::refuse_in_one_piece() {
+  const std::vector<Statement>& statements = command_->statements;
+  if (statements.size() == 1) co_return std::nullopt;
+  const bool is_one_run =
+      direct_item(statements.front()).has_value() && gather(0).items.size() == statements.size();
+  if (is_one_run) co_return std::nullopt;
+  std::optional<Answer> refused = co_await refused_whole();
+  co_return refused;
+}
+
 net::Task<Capture::Answer> Capture::run_statements() {
   ReplyBuilder reply(*command_);
-  std::optional<Answer> retried = co_await answer_retry(reply);
-  if (retried) co_return std::move(*retried);
+  std::optional<Answer> early = co_await answer_retry(reply);
+  if (!early) early = co_await refuse_in_one_piece();
+  if (early) co_return std::move(*early);
   const std::vector<Statement>& statements = command_->statements;
   size_t next = 0;
+  int anew = 0;
   while (next < statements.size()) {
+    const size_t first = next;
     const Statement& statement = statements[next];
     End end = End::kDone;
     const std::optional<std::string> known = remembered(statement);
@@ -117,6 +165,16 @@ net::Task<Capture::Answer> Capture::run_statements() {
       Answer answer;
       answer.kind = Answer::Kind::kClose;
       co_return answer;
+    }
+    if (end == End::kAnotherCollection) {
+      next = first;
+      if (++anew > kMadeAnewMax) {
+        reply.fail(wire::overloaded_body(command_->ns + " is made anew again and again"));
+        break;
+      }
+      std::optional<Answer> refused = co_await refuse_by_facts();
+      if (refused) co_return std::move(*refused);
+      continue;
     }
     if (reply.failed() || (command_->ordered && reply.has_errors())) break;
   }
@@ -156,6 +214,8 @@ std::optional<RunItem> Capture::direct_item(const Statement& statement) {
     const auto id = filter_id(statement.filter, compares_simply(statement));
     if (!id) return std::nullopt;
     item.id = bson::OwnedValue(*id);
+    // Nothing makes sure that the collection still compares as we were told: this does.
+    item.collates_simply = uuid_.empty() && !statement.has_collation && is_collated(*id);
     item.narrows_further = ++statement.filter.begin() != statement.filter.end();
   }
   item.key = bson::canonical_key(item.id.view());
@@ -181,6 +241,7 @@ Run Capture::new_run() const {
   Run run;
   run.command = command_;
   run.default_journals = context_.default_journals;
+  run.uuid = uuid_;
   return run;
 }
 

@@ -8,7 +8,9 @@
 //   settle    effects to the outbox; only then are the locks released
 //   answer    when the store has answered and the prepare is on disk
 //
-// A run whose answer never comes is in doubt: its locks stay held until it is known what happened,
+// An error of the store is not always "nothing happened": where it may have come after the write,
+// the documents are looked at under their locks, and then the store's own answer is passed on. A
+// run whose answer never comes is in doubt: its locks stay held until it is known what happened,
 // and the client's connection is closed, which a driver takes for the network error it is.
 #pragma once
 
@@ -39,12 +41,20 @@ class Capture {
   // Both outlive the capture.
   Capture(ProxyContext& context, Backend& backend) : context_(context), backend_(backend) {}
 
-  // `message` is the whole OP_MSG and `parsed` its view; both live until the task is done.
-  net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
+  // `message` is the whole OP_MSG and `parsed` its view; both live until the task is done. Of a
+  // stranger's command mongod is asked first: nothing is planned or locked for it before.
+  net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed, CommandKind kind,
+                        bool is_strangers);
 
  private:
-  // kNeedsAll: not without the collection to itself.
-  enum class End { kDone, kMatchedNothing, kTryAgain, kNeedsAll, kBroken };
+  enum class End {
+    kDone,
+    kMatchedNothing,
+    kTryAgain,
+    kNeedsAll,           // not without the collection to itself
+    kAnotherCollection,  // nothing was done: it is not the collection it was taken for
+    kBroken,
+  };
   // What a filter found, and when (LockTable::now) it was asked.
   struct Found {
     std::vector<bson::OwnedValue> ids;
@@ -54,16 +64,41 @@ class Capture {
     std::string message;  // the store's reply
     Images before;
     Images after;
+    bool saw_before = false;  // `before` is all there was
     bool broken = false;
   };
+  // What a run did, as it goes into the outbox.
+  struct Outcome {
+    std::vector<DocumentChange> changes;
+    std::vector<RetryEntry> retries;
+  };
+  // How a read of ours ended.
+  struct Read {
+    enum class End {
+      kDone,
+      kRefused,  // `body` is the store's error
+      kVerdict,  // `body` answers the app's command as a whole
+      kBroken,
+    };
+    End end = End::kBroken;
+    std::string body;
+    [[nodiscard]] bool done() const { return end == End::kDone; }
+  };
+  enum class Seen { kBefore, kAfter };  // when an image is read
+  using Visit = std::function<void(const bson::Document&)>;
 
   // capture.cc: the command as a whole
   net::Task<std::optional<Answer>> refuse_by_facts();
   // judge.cc: what mongod says of it
   net::Task<Answer> refuse_as_the_store(const wire::OpMsg& parsed, CommandKind kind,
                                         wire::WireError ours);
+  net::Task<Answer> refuse_harmlessly(wire::WireError ours);
+  net::Task<std::optional<Answer>> refused_whole();
   net::Task<std::optional<Answer>> answer_retry(ReplyBuilder& reply);
   net::Task<std::optional<std::string>> explain_refusal(const Statement& statement);
+  // Why mongod would not let the app's user write this; "" when it does not answer.
+  net::Task<std::optional<std::string>> refusal_to_write();
+  net::Task<std::optional<Answer>> refuse_in_one_piece();
   net::Task<Answer> run_statements();
   // The retry entry of a statement that has a record already.
   [[nodiscard]] std::optional<std::string> remembered(const Statement& statement) const;
@@ -80,9 +115,29 @@ class Capture {
   void look_at_row(RunItem& item) const;
   net::Task<Result<LocalWrite>> begin(Run& run, const RunSession& session,
                                       JournalWaits::Write& journal);
-  net::Task<Executed> exchange(Run& run, const RunSession& session, JournalWaits::Write& journal);
-  net::Task<Result<Images>> read_images(const Run& run, std::vector<const RunItem*> items);
-  net::Task<bool> read_upserted(const Run& run, const RunReply& reply, Executed& executed);
+  net::Task<Read> see_before(Run& run, Executed& executed);
+  net::Task<Result<std::string>> send_run(Run& run, const RunSession& session, Executed& executed);
+  net::Task<void> exchange(Run& run, const RunSession& session, JournalWaits::Write& journal,
+                           Executed& executed);
+
+  // images.cc: reads that only the capture needs, and the time they may take
+  net::Task<bool> take(LockRequest& locks);
+  [[nodiscard]] std::optional<int64_t> time_left_ms() const;  // nothing: as long as it takes
+  [[nodiscard]] bool is_out_of_time() const;
+  [[nodiscard]] static std::string out_of_time();  // mongod's answer
+  net::Task<Read> read(std::string find, Visit visit, bool timed);
+  net::Task<Read> refused_read(std::string find, Visit visit, std::string refusal);
+  net::Task<Read> read_images(std::vector<const RunItem*> items, Seen seen, Images& images);
+  [[nodiscard]] std::string images_message(const std::vector<const RunItem*>& items, Seen seen);
+  [[nodiscard]] bool take_first_batch(const std::string& message, Images& images) const;
+
+  // settle.cc: what a run did
+  net::Task<bool> read_upserted(const RunReply& reply, Executed& executed);
+  net::Task<bool> look(const Run& run, const LocalWrite& write, const std::vector<size_t>& doubtful,
+                       Executed& executed, Outcome& outcome);
+  net::Task<bool> ask_the_store(const LocalWrite& write, std::vector<size_t> documents,
+                                Outcome& outcome);
+  net::Task<bool> record(const LocalWrite& write, Outcome outcome);
   net::Task<End> settle(Run& run, const RunSession& session, const LocalWrite& write,
                         Executed& executed, ReplyBuilder& reply);
   net::Task<void> settle_in_doubt(LocalWrite write, RunSession session);
@@ -134,10 +189,13 @@ class Capture {
   const wire::OpMsg* parsed_ = nullptr;
   std::string_view original_;     // the app's message, for runs sent verbatim
   bool simple_collation_ = true;  // of the collection at hand
+  std::string uuid_;              // its own, where mongod can be asked to write to no other
   std::string store_reply_;       // of the last run
   bool reply_is_whole_ = false;   // store_reply_ answers the whole command as it is
   std::shared_ptr<net::OneShot<Status>> durable_;  // of the last prepare
-  std::optional<Error> find_error_;  // mongod's refusal of a resolving find, as it said
+  std::optional<int64_t> deadline_us_;             // of the app's maxTimeMS, by the monotonic clock
+  std::optional<std::string> verdict_;  // answers the command as a whole: a resolving find found it
+  std::optional<Error> find_error_;     // mongod's refusal of a resolving find, as it said
   int find_error_code_ = 0;
 };
 

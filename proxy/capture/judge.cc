@@ -26,7 +26,7 @@ std::string random_uuid() {
 std::string guarded_message(const wire::OpMsg& parsed, int32_t request_id) {
   bson::Writer out;
   for (const bson::Element& field : parsed.body) {
-    if (field.name != kGuard) out.element(field);
+    if (field.name != kGuard && field.name != "apiStrict") out.element(field);
   }
   out.binary(kGuard, kUuidSubtype, random_uuid());
   std::vector<wire::SequenceOut> sequences;
@@ -39,6 +39,15 @@ std::string guarded_message(const wire::OpMsg& parsed, int32_t request_id) {
 int code_in(const Document& document) {
   const auto code = document.find("code");
   return code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
+}
+
+// mongod does not know the guard, or it met it.
+bool is_of_the_guard(const Document& refusal) {
+  if (code_in(refusal) == wire::code::kCollectionUuidMismatch) return true;
+  const auto text = refusal.find("errmsg");
+  return code_in(refusal) == wire::code::kUnknownField && text &&
+         text->type == bson::Type::kString &&
+         text->as_string().find(kGuard) != std::string_view::npos;
 }
 
 // mongod would have run the command, or a part of it.
@@ -74,11 +83,14 @@ net::Task<Capture::Answer> Capture::refuse_as_the_store(const wire::OpMsg& parse
     answer.kind = Answer::Kind::kClose;
     co_return answer;
   }
+  const bool has_guard = kind != CommandKind::kFindAndModify;
+  if (!has_guard && command_ != nullptr && is_of_the_guard(said->body)) {
+    answer = co_await refuse_harmlessly(std::move(ours));
+    co_return answer;
+  }
   const bool unknown_field = code_in(said->body) == wire::code::kUnknownField;
-  const auto text = said->body.find("errmsg");
-  const bool of_the_guard = unknown_field && text && text->type == bson::Type::kString &&
-                            text->as_string().find(kGuard) != std::string_view::npos;
-  const bool refused = unknown_field ? !of_the_guard : !met_the_guard(kind, said->body);
+  const bool refused =
+      unknown_field ? !is_of_the_guard(said->body) : !met_the_guard(kind, said->body);
   if (refused) {
     answer.kind = Answer::Kind::kMessage;
     answer.bytes = std::move(*reply);
@@ -86,6 +98,98 @@ net::Task<Capture::Answer> Capture::refuse_as_the_store(const wire::OpMsg& parse
     answer.bytes = with_times(wire::error_body(ours), said->body);
   }
   co_return answer;
+}
+
+namespace {
+
+// As guarded_message, where mongod does not know the guard for a command: it names a document that
+// is not there.
+std::string harmless_message(const WriteCommand& command, std::string_view nothing,
+                             int32_t request_id) {
+  bson::Writer out;
+  out.string(command.name, command.collection);
+  if (command.kind == CommandKind::kFindAndModify) {
+    out.open_document("query").object_id("_id", nothing).close().boolean("remove", true);
+  } else if (command.kind == CommandKind::kDelete) {
+    out.open_array("deletes").open_document("0").open_document("q").object_id("_id", nothing);
+    out.close().int32("limit", 1).close().close();
+  } else {
+    out.open_array("updates").open_document("0").open_document("q").object_id("_id", nothing);
+    out.close().open_document("u").open_document("$set").int32("n", 0).close().close();
+    out.close().close();
+  }
+  out.string("$db", command.database);
+  return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
+}
+
+// A refusal shows the command: as the app sent it, without the guard.
+std::string without_guard(const Document& refusal) {
+  bson::Writer out;
+  for (const bson::Element& field : refusal) {
+    if (field.name != "errmsg" || field.value.type != bson::Type::kString) {
+      out.element(field);
+      continue;
+    }
+    std::string text(field.value.as_string());
+    const size_t at = text.find(std::string(", ") + std::string(kGuard) + ": ");
+    const size_t end = at == std::string::npos ? at : text.find(')', at);
+    if (end != std::string::npos) text.erase(at, end + 1 - at);
+    out.string("errmsg", text);
+  }
+  return out.finish();
+}
+
+}  // namespace
+
+// The same for a command that mongod knows no guard for.
+net::Task<Capture::Answer> Capture::refuse_harmlessly(wire::WireError ours) {
+  Answer answer;
+  std::string request = harmless_message(*command_, fresh_object_id(), backend_.next_request_id());
+  Result<std::string> reply = co_await backend_.call(std::move(request));
+  const auto said = reply ? wire::parse_op_msg_trusted(*reply)
+                          : wire::WireResult<wire::OpMsg>(tl::unexpected(ours));
+  if (!said) {
+    answer.kind = Answer::Kind::kClose;
+    co_return answer;
+  }
+  const RunReply of_it = read_run_reply(command_->kind, said->body);
+  answer.bytes =
+      of_it.ok ? with_times(wire::error_body(ours), said->body) : std::string(said->body.bytes());
+  co_return answer;
+}
+
+// Does mongod refuse the command before it would run any of its statements?
+net::Task<std::optional<Capture::Answer>> Capture::refused_whole() {
+  std::string request = guarded_message(*parsed_, backend_.next_request_id());
+  Result<std::string> reply = co_await backend_.call(std::move(request));
+  const auto said = reply ? wire::parse_op_msg_trusted(*reply)
+                          : wire::WireResult<wire::OpMsg>(tl::unexpected(wire::WireError{}));
+  Answer answer;
+  if (!said) {
+    answer.kind = Answer::Kind::kClose;
+    co_return answer;
+  }
+  const RunReply of_all = read_run_reply(command_->kind, said->body);
+  if (of_all.ok || is_of_the_guard(said->body)) co_return std::nullopt;
+  answer.bytes = without_guard(said->body);
+  co_return answer;
+}
+
+net::Task<std::optional<std::string>> Capture::refusal_to_write() {
+  const bool has_guard = command_->kind != CommandKind::kFindAndModify;
+  for (const bool guarded : {true, false}) {
+    if (guarded && !has_guard) continue;
+    std::string request =
+        guarded ? guarded_message(*parsed_, backend_.next_request_id())
+                : harmless_message(*command_, fresh_object_id(), backend_.next_request_id());
+    Result<std::string> reply = co_await backend_.call(std::move(request));
+    const auto said = reply ? wire::parse_op_msg_trusted(*reply)
+                            : wire::WireResult<wire::OpMsg>(tl::unexpected(wire::WireError{}));
+    if (!said) co_return std::string();
+    if (code_in(said->body) == wire::code::kUnauthorized) co_return without_guard(said->body);
+    if (code_in(said->body) != wire::code::kUnknownField) break;
+  }
+  co_return std::nullopt;
 }
 
 // A whole command is retried: mongod, which remembers it as we do, answers it again. What only we

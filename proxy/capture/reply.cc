@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "proxy/capture/doubt.h"
 #include "proxy/wire/error_reply.h"
 
 namespace outrigger {
@@ -81,6 +82,7 @@ std::string with_times(const std::string& body, const Document& from) {
 
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
   if (reply.concern_error) concern_error_ = citing_the_apps_concern(command_, *reply.concern_error);
+  doubted_ = doubted_ || !outrigger::is_refused_surely(run, reply);
   if (!reply.ok) {
     failure_ = std::string(reply.body.bytes());
     return;
@@ -153,20 +155,14 @@ void ReplyBuilder::absorb(ReplyBuilder&& other) {
   std::move(other.errors_.begin(), other.errors_.end(), std::back_inserter(errors_));
   std::move(other.upserted_.begin(), other.upserted_.end(), std::back_inserter(upserted_));
   retried_.insert(retried_.end(), other.retried_.begin(), other.retried_.end());
+  doubted_ = doubted_ || other.doubted_;
   if (other.concern_error_) concern_error_ = std::move(other.concern_error_);
   if (!other.tail_.empty()) tail_ = std::move(other.tail_);
   if (other.failure_) failure_ = std::move(other.failure_);
   if (other.single_) single_ = std::move(other.single_);
 }
 
-bool ReplyBuilder::only_duplicate_key() const {
-  std::string_view body;
-  if (errors_.size() == 1 && n_ == 0) body = errors_.front().bytes;
-  if (failure_) body = *failure_;
-  if (body.empty()) return false;
-  const auto code = Document(body).find("code");
-  return code && code->to_int64() == wire::code::kDuplicateKey;
-}
+bool ReplyBuilder::is_refused_surely() const { return (failed() || has_errors()) && !doubted_; }
 
 std::string ReplyBuilder::finish() {
   if (failure_) return std::move(*failure_);

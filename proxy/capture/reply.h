@@ -34,8 +34,8 @@ class ReplyBuilder {
 
   [[nodiscard]] bool failed() const { return failure_.has_value(); }
   [[nodiscard]] bool has_errors() const { return !errors_.empty(); }
-  // The one thing that happened is a duplicate key (11000).
-  [[nodiscard]] bool only_duplicate_key() const;
+  // There are errors, and each says for sure that its statement wrote nothing.
+  [[nodiscard]] bool is_refused_surely() const;
   // The body of the answer.
   [[nodiscard]] std::string finish();
 
@@ -54,6 +54,7 @@ class ReplyBuilder {
   std::vector<Error> errors_;
   std::vector<Upserted> upserted_;
   std::vector<int32_t> retried_;
+  bool doubted_ = false;  // an error may have come after the write
   bool retried_known_ = false;
   std::optional<std::string> concern_error_;
   std::string tail_;  // body of the last store reply: electionId, opTime, ok, times

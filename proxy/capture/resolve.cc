@@ -30,6 +30,14 @@ bool update_is_collated(const WriteCommand& command, const Statement& statement,
                                      item.shape->form != UpdateShape::Form::kReplacement);
 }
 
+bool uses_expressions(const Document& filter) {
+  for (const bson::Element& field : filter) {
+    if (field.name == "$expr") return true;
+    if (field.value.is_container() && uses_expressions(field.value.as_document())) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 RunItem Capture::narrowed_item(const Statement& statement, bson::OwnedValue id) {
@@ -59,10 +67,20 @@ RunItem Capture::narrowed_item(const Statement& statement, bson::OwnedValue id) 
 
 net::Task<Capture::End> Capture::execute_resolved(const Statement& statement, ReplyBuilder& reply) {
   find_error_.reset();
+  verdict_.reset();
   const bool replaces_many =
       statement.multi && statement.update &&
       read_update_shape(*statement.update, false).form == UpdateShape::Form::kReplacement;
   End end = End::kDone;
+  // mongod takes no $expr in an upsert's filter, whether it matches something or not.
+  if (statement.upsert && uses_expressions(statement.filter)) {
+    const std::optional<std::string> refused = co_await explain_refusal(statement);
+    if (refused) {
+      find_error_ = Error{ErrorCode::kRefused, "", "", "the store refused the filter", ""};
+      end = co_await probe(statement, reply);
+      co_return end;
+    }
+  }
   if (replaces_many || (statement.multi && command_->session.txn_number)) {
     end = co_await probe(statement, reply);  // mongod refuses both
   } else if (statement.multi) {
@@ -90,7 +108,7 @@ net::Task<Capture::End> Capture::execute_one(const Statement& statement, ReplyBu
     } else {
       end = co_await execute_found(statement, std::move(*found), tried);
     }
-    if (end == End::kDone || end == End::kBroken) {
+    if (end == End::kDone || end == End::kBroken || end == End::kAnotherCollection) {
       reply.absorb(std::move(tried));
       co_return end;
     }
@@ -117,7 +135,11 @@ net::Task<Capture::End> Capture::execute_found(const Statement& statement, Found
   if (at == found.ids.size()) {
     at = 0;
     name(found.ids[at]);
-    co_await wait_for_locks(context_, locks);
+    const bool locked = co_await take(locks);
+    if (!locked) {
+      reply.fail(out_of_time());
+      co_return End::kDone;
+    }
   }
   bson::OwnedValue& id = found.ids[at];
   Result<bool> stands = true;
@@ -139,7 +161,11 @@ net::Task<Capture::End> Capture::execute_found(const Statement& statement, Found
 net::Task<Capture::End> Capture::execute_alone(const Statement& statement, ReplyBuilder& reply) {
   LockRequest locks;
   locks.add(namespace_lock_key(command_->ns), LockMode::kExclusive);
-  co_await wait_for_locks(context_, locks);
+  const bool locked = co_await take(locks);
+  if (!locked) {
+    reply.fail(out_of_time());
+    co_return End::kDone;
+  }
   End end = End::kTryAgain;
   Left left = Left::kNothing;
   for (int attempt = 0; attempt < kAttemptsAloneMax && end == End::kTryAgain; ++attempt) {
@@ -196,6 +222,10 @@ void Capture::add_refusal(const Statement& statement, const RunReply& said,
 
 // Lets the store judge a statement that can match nothing: its own error, or its own "n: 0".
 net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder& reply) {
+  if (verdict_) {
+    reply.fail(std::move(*verdict_));
+    co_return End::kDone;
+  }
   Run run = new_run();
   bson::OwnedValue nothing(bson::Type::kObjectId, fresh_object_id());
   RunItem item = narrowed_item(statement, std::move(nothing));
@@ -212,7 +242,9 @@ net::Task<Capture::End> Capture::probe(const Statement& statement, ReplyBuilder&
   const auto parsed = wire::parse_op_msg_trusted(*answer);
   if (!parsed) co_return End::kBroken;
   const RunReply said = read_run_reply(command_->kind, parsed->body);
-  if (find_error_) {
+  // What mongod says of the command as a whole comes before what it says of the filter.
+  const bool refused_whole = !said.ok && command_->kind != CommandKind::kFindAndModify;
+  if (find_error_ && !refused_whole) {
     const std::optional<std::string> explained = co_await explain_refusal(statement);
     if (explained || (said.ok && said.errors.empty())) {
       add_refusal(statement, said, explained, reply);

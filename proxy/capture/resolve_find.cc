@@ -27,7 +27,6 @@ std::string find_ids_body(const WriteCommand& command, const Statement& statemen
   if (statement.has_collation) out.document("collation", statement.collation);
   if (command.let) out.value("let", *command.let);
   if (limit > 0) out.int64("limit", static_cast<int64_t>(limit)).boolean("singleBatch", true);
-  out.string("$db", command.database);
   return out.finish();
 }
 
@@ -36,42 +35,24 @@ std::string find_ids_body(const WriteCommand& command, const Statement& statemen
 net::Task<Result<std::vector<bson::OwnedValue>>> Capture::find_ids(
     const Statement& statement, size_t limit, const std::vector<bson::OwnedValue>* among) {
   std::vector<bson::OwnedValue> out;
-  std::string body = find_ids_body(*command_, statement, limit, among);
-  for (;;) {
-    std::string request = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
-    Result<std::string> reply = co_await backend_.call(std::move(request));
-    if (!reply) co_return tl::unexpected(reply.error());
-    const auto parsed = wire::parse_op_msg_trusted(*reply);
-    if (!parsed) {
-      co_return fail(ErrorCode::kCorrupt, "find documents", command_->ns, parsed.error().message);
-    }
-    const auto ok = parsed->body.find("ok");
-    if (!ok || !ok->truthy()) {
-      const auto code = parsed->body.find("code");
-      const auto text = parsed->body.find("errmsg");
-      find_error_code_ = code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
-      co_return fail(ErrorCode::kRefused, "", "",
-                     text && text->type == bson::Type::kString ? std::string(text->as_string())
-                                                               : "the store refused the filter");
-    }
-    const auto cursor = parsed->body.find("cursor");
-    int64_t next = 0;
-    if (cursor && cursor->type == bson::Type::kDocument) {
-      for (const bson::Element& field : cursor->as_document()) {
-        if (field.name == "id") next = field.value.to_int64().value_or(0);
-        if (field.value.type != bson::Type::kArray) continue;
-        for (const bson::Element& item : field.value.as_document()) {
-          const auto id = item.value.as_document().find("_id");
-          if (id) out.emplace_back(*id);
-        }
-      }
-    }
-    if (next == 0) co_return out;
-    bson::Writer more;
-    more.int64("getMore", next).string("collection", command_->collection);
-    more.string("$db", command_->database);
-    body = more.finish();
+  std::string find = find_ids_body(*command_, statement, limit, among);
+  Visit visit = [&out](const Document& document) {
+    const auto id = document.find("_id");
+    if (id) out.emplace_back(*id);
+  };
+  Read seen = co_await read(std::move(find), std::move(visit), true);
+  if (seen.done()) co_return out;
+  if (seen.end == Read::End::kBroken) {
+    co_return fail(ErrorCode::kClosed, "find documents", command_->ns, "the connection ended");
   }
+  const Document refusal(seen.body);
+  const auto code = refusal.find("code");
+  const auto text = refusal.find("errmsg");
+  find_error_code_ = code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
+  std::string reason = "the store refused the filter";
+  if (text && text->type == bson::Type::kString) reason = text->as_string();
+  if (seen.end == Read::End::kVerdict) verdict_ = std::move(seen.body);
+  co_return fail(ErrorCode::kRefused, "", "", std::move(reason));
 }
 
 net::Task<Result<Capture::Found>> Capture::find(const Statement& statement, size_t limit) {

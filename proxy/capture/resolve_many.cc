@@ -27,7 +27,8 @@ net::Task<Capture::End> Capture::execute_many(const Statement& statement, ReplyB
     chunk.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at),
                      ids.begin() + static_cast<std::ptrdiff_t>(until));
     end = co_await execute_chunk(statement, std::move(chunk), many);
-    if (end == End::kBroken || many.failed() || many.has_errors()) break;
+    if (end == End::kBroken || end == End::kAnotherCollection) break;
+    if (many.failed() || many.has_errors()) break;
   }
   if (many.has_errors()) many.forget_counts();
   reply.absorb(std::move(many));
@@ -42,21 +43,29 @@ net::Task<Capture::End> Capture::execute_chunk(const Statement& statement, Found
   for (const bson::OwnedValue& id : found.ids) {
     locks.add(document_lock_key(command_->ns, id.view()), LockMode::kExclusive);
   }
-  co_await wait_for_locks(context_, locks);
+  const bool locked = co_await take(locks);
+  if (!locked) {
+    reply.fail(out_of_time());
+    co_return End::kDone;
+  }
   End end = End::kDone;
   Left left = Left::kNothing;
   Result<std::vector<bson::OwnedValue>> ids =
       co_await those_that_stand(statement, std::move(found));
   if (!ids) {
     end = ids.error().code == ErrorCode::kRefused ? End::kDone : End::kBroken;
-    if (end == End::kDone) reply.add_error(statement.index, find_error_code_, ids.error().reason);
+    if (verdict_) {
+      reply.fail(*verdict_);
+    } else if (end == End::kDone) {
+      reply.add_error(statement.index, find_error_code_, ids.error().reason);
+    }
   }
   size_t next = 0;
   while (ids && next < ids->size() && end != End::kBroken) {
     Run run = gather_found(statement, *ids, next);
     end = co_await execute_locked(run, reply);
     left = std::max(left, run.left());
-    if (reply.failed() || reply.has_errors()) break;
+    if (end == End::kAnotherCollection || reply.failed() || reply.has_errors()) break;
   }
   context_.locks.release(locks, left);
   co_return end;

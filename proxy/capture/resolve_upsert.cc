@@ -65,7 +65,11 @@ net::Task<Capture::End> Capture::insert_by_upsert(const Statement& statement, ui
   locks.add(filter_lock_key(*command_, statement), LockMode::kExclusive);
   locks.add(document_lock_key(command_->ns, std::string_view(run.items.front().key)),
             LockMode::kExclusive);
-  co_await wait_for_locks(context_, locks);
+  const bool locked = co_await take(locks);
+  if (!locked) {
+    reply.fail(out_of_time());
+    co_return End::kDone;
+  }
   int asks = 0;
   while (context_.locks.written_since(ns_key, asked) && ++asks <= kAsksMax) {
     Result<Found> found = co_await find(statement, 1);
@@ -84,7 +88,7 @@ net::Task<Capture::End> Capture::insert_by_upsert(const Statement& statement, ui
   context_.locks.release(locks, run.left());
   // Another writer was first, and the filter will find its document; or the statement says or asks
   // something of _id, which mongod gives a new document last.
-  if (end == End::kDone && (tried.failed() || tried.has_errors())) co_return End::kNeedsAll;
+  if (end == End::kDone && tried.is_refused_surely()) co_return End::kNeedsAll;
   reply.absorb(std::move(tried));
   co_return end;
 }

@@ -1,6 +1,7 @@
 #include "proxy/capture/run.h"
 
 #include <algorithm>
+#include <set>
 
 namespace outrigger {
 namespace {
@@ -15,7 +16,11 @@ std::string_view sequence_name(CommandKind kind) {
   return kind == CommandKind::kUpdate ? "updates" : "deletes";
 }
 
+constexpr std::string_view kCollectionUuid = "collectionUUID";
+constexpr uint8_t kUuidSubtype = 4;
+
 bool is_replaced(const Run& run, std::string_view field) {
+  if (field == "maxTimeMS" && run.max_time_ms) return true;
   if (field == "lsid" || field == "txnNumber" || field == "stmtId" || field == "stmtIds" ||
       field == "writeConcern") {
     return true;
@@ -91,6 +96,7 @@ std::string statement_bytes(const RunItem& item, bool probe) {
       out.element(field);
     }
   }
+  if (item.collates_simply) out.open_document("collation").string("locale", "simple").close();
   return out.finish();
 }
 
@@ -191,7 +197,12 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
   if (find_and_modify && !run.items.front().filter.empty() && !command.body.has("query")) {
     out.document("query", Document(run.items.front().filter));
   }
+  if (find_and_modify && run.items.front().collates_simply) {
+    out.open_document("collation").string("locale", "simple").close();
+  }
   write_concern(out, run);
+  if (!run.uuid.empty()) out.binary(kCollectionUuid, kUuidSubtype, run.uuid);
+  if (run.max_time_ms) out.int64("maxTimeMS", *run.max_time_ms);
   write_session(out, run, session);
   const std::string body = out.finish();
   if (find_and_modify) return wire::build_op_msg(request_id, 0, 0, Document(body));
@@ -209,17 +220,70 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
                             {{sequence_name(command.kind), documents}});
 }
 
-std::string build_images_message(const WriteCommand& command,
-                                 const std::vector<const RunItem*>& items, int32_t request_id) {
+namespace {
+
+// The paths whose values increments of the items add to; nothing where more is needed, or where a
+// projection could mean something else.
+std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const RunItem*>& items) {
+  std::set<std::string> paths;
+  for (const RunItem* item : items) {
+    if (!item->shape || item->shape->form != UpdateShape::Form::kLiteral) return std::nullopt;
+    for (const UpdateShape::Operation& op : item->shape->operations) {
+      if (op.kind != PathChange::Kind::kIncrement) continue;
+      if (!is_dotted_path(op.path)) return std::nullopt;
+      paths.insert(dotted(op.path));
+    }
+  }
+  std::vector<std::string> out;
+  for (const std::string& path : paths) {  // in order: what encloses comes before what is in it
+    const bool enclosed = std::any_of(out.begin(), out.end(), [&](const std::string& other) {
+      return path.starts_with(other + ".");
+    });
+    if (!enclosed && path != "_id") out.push_back(path);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string build_images_find(const WriteCommand& command, const std::vector<const RunItem*>& items,
+                              bool only_bases) {
   bson::Writer out;
   out.string("find", command.collection);
   out.open_document("filter").open_document("_id").open_array("$in");
   for (size_t i = 0; i < items.size(); ++i) out.value(bson::index_name(i), items[i]->id);
   out.close().close().close();
   // Under the collection's collation, which its _id index has: no two that are equal are in it.
+  const auto paths = only_bases ? paths_of_bases(items) : std::nullopt;
+  if (paths) {
+    out.open_document("projection").int32("_id", 1);
+    for (const std::string& path : *paths) out.int32(path, 1);
+    out.close();
+  }
   out.int32("batchSize", static_cast<int32_t>(items.size()) + 1);
-  out.string("$db", command.database);
-  return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
+  return out.finish();
+}
+
+std::optional<Guarded> guard_message(std::string_view message, const wire::OpMsg& parsed,
+                                     std::string_view uuid) {
+  const size_t body_at = wire::kHeaderBytes + 4 + 1;  // header, flags, kind of section
+  const std::string_view body = parsed.body.bytes();
+  const bool is_plain = (parsed.flags & wire::kChecksumPresent) == 0 &&
+                        message.size() >= body_at + body.size() &&
+                        message.substr(body_at, body.size()).data() == body.data();
+  if (!is_plain || parsed.body.has(kCollectionUuid)) return std::nullopt;
+  bson::Writer guarded;
+  guarded.append_all(parsed.body).binary(kCollectionUuid, kUuidSubtype, uuid);
+  const std::string new_body = guarded.finish();
+  Guarded out;
+  out.rest = message.substr(body_at + body.size());
+  out.start.reserve(body_at + new_body.size());
+  const size_t length = body_at + new_body.size() + out.rest.size();
+  wire::append_header(
+      out.start, {static_cast<int32_t>(length), parsed.header.request_id, 0, wire::OpCode::kMsg});
+  out.start.append(message.substr(wire::kHeaderBytes, 4 + 1));
+  out.start.append(new_body);
+  return out;
 }
 
 bool shows_what_it_did(const Run& run) {

@@ -34,6 +34,7 @@ struct RunItem {
   bool upsert = false;           // may insert
   bool upsert_changed = false;   // `upsert` differs from what the statement says
   bool drops_collation = false;  // the filter is the _id alone, which needs none
+  bool collates_simply = false;  // whatever the collection's own collation turns out to be
   bool needs_before = false;
   bool needs_after = false;
   bool recorded = false;  // mongod ran it for an earlier attempt, and that has a record
@@ -63,8 +64,10 @@ struct Run {
   RunConcern concern = RunConcern::kOwn;
   bool default_journals = false;  // the store's default write concern waits for the journal
   bool verbatim = false;          // the app's message says exactly this run
+  std::string uuid;     // 16 bytes: of the collection it is meant for; empty: of any of that name
   bool probe = false;   // cannot match: sent for the store's own judgement, flags as the app's
   bool changed = true;  // false: it is known to have changed nothing
+  std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
   // The documents of one statement: mongod stops such a statement at its first error, whatever
   // `ordered` says.
@@ -90,10 +93,21 @@ struct Run {
 [[nodiscard]] std::string build_run_message(const Run& run, const RunSession& session,
                                             int32_t request_id);
 
-// {find: c, filter: {_id: {$in: ids}}, ...}: the documents of the items, whole.
-[[nodiscard]] std::string build_images_message(const WriteCommand& command,
-                                               const std::vector<const RunItem*>& items,
-                                               int32_t request_id);
+// The app's message with the collection's uuid in its body: a new start for it, and what of the
+// message follows that start. Nothing when the message is not laid out as drivers lay it out.
+struct Guarded {
+  std::string start;
+  std::string_view rest;
+};
+[[nodiscard]] std::optional<Guarded> guard_message(std::string_view message,
+                                                   const wire::OpMsg& parsed,
+                                                   std::string_view uuid);
+
+// {find: c, filter: {_id: {$in: ids}}, ...}: the documents of the items. `only_bases`: where all
+// that is needed of them are the values that increments add to, no more than these.
+[[nodiscard]] std::string build_images_find(const WriteCommand& command,
+                                            const std::vector<const RunItem*>& items,
+                                            bool only_bases);
 
 // Would the documents show whether the run happened? So they do when it names them by `_id` alone
 // and only assigns values: found there, they are what the run wanted; else it did not happen.

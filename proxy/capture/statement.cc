@@ -268,8 +268,8 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
   out.name = command->name;
   out.database = message.database();
   out.collection = command->value.as_string();
-  if (out.database.empty()) return missing(out.name, "$db");
-  if (!is_collection_name(out.collection)) {
+  if (out.database.empty() && !message.body.has("$db")) return missing(out.name, "$db");
+  if (out.database.empty() || !is_collection_name(out.collection)) {
     return wire_fail(
         wire::code::kInvalidNamespace,
         fmt::format("Invalid namespace specified '{}.{}'", out.database, out.collection));
@@ -279,6 +279,11 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
   if (const auto ordered = message.body.find("ordered")) out.ordered = ordered->truthy();
   if (kind == CommandKind::kFindAndModify) out.ordered = true;
   out.let = message.body.find("let");
+  if (const auto strict = message.body.find("apiStrict")) out.strict_api = strict->truthy();
+  if (const auto limit = message.body.find("maxTimeMS"); limit && limit->is_number()) {
+    const int64_t ms = limit->to_int64().value_or(0);
+    if (ms > 0 && ms <= INT32_MAX) out.max_time_ms = ms;  // mongod refuses the rest
+  }
   out.session = read_session(message.body);
   if (auto session = check_session(message.body, out.session); !session) {
     return tl::unexpected(session.error());

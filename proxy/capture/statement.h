@@ -50,6 +50,8 @@ struct WriteCommand {
   std::vector<Statement> statements;  // at least one
   AppSession session;
   std::optional<bson::Value> let;
+  int64_t max_time_ms = 0;      // 0: as long as it takes
+  bool strict_api = false;      // apiStrict: fields of our own would be refused
   bool unacknowledged = false;  // writeConcern w: 0 (then no reply is expected with more_to_come)
 };
 

@@ -112,6 +112,12 @@ Result<std::vector<std::optional<std::string>>> MemoryStore::read(
   return found;
 }
 
+Result<StoreFound> MemoryStore::find(const std::string& database, const std::string& command) {
+  static_cast<void>(command);
+  return fail(ErrorCode::kUnsupported, "find documents", database,
+              "a store in memory has no query language");
+}
+
 Result<std::vector<WriteOutcome>> MemoryStore::apply(std::span<const StoreWrite> writes) {
   const std::string step = "apply to store";
   const std::lock_guard lock(mutex_);

@@ -24,6 +24,8 @@ class MemoryStore final : public Store {
   [[nodiscard]] Result<std::vector<std::string>> missing_rights() override;
   [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
+  [[nodiscard]] Result<StoreFound> find(const std::string& database,
+                                        const std::string& command) override;
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
       std::span<const StoreWrite> writes) override;
   [[nodiscard]] Status wait_journaled() override;

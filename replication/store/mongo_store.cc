@@ -166,6 +166,32 @@ Result<std::vector<std::optional<std::string>>> MongoStore::read(
   return found;
 }
 
+Result<StoreFound> MongoStore::find(const std::string& database, const std::string& command) {
+  StoreFound found;
+  std::string next = command;
+  for (;;) {
+    auto reply = client_->run(database, next);
+    if (!reply) return tl::unexpected<Error>(reply.error());
+    if (!reply->ok) {
+      found.refusal = std::move(reply->bytes);
+      return found;
+    }
+    const bson::Document cursor = sub(reply->document(), "cursor");
+    for (const char* batch : {"firstBatch", "nextBatch"}) {
+      for (const bson::Element& e : sub(cursor, batch)) {
+        if (e.value.type != bson::Type::kDocument) continue;
+        found.documents.emplace_back(e.value.as_document().bytes());
+      }
+    }
+    const int64_t id = integer(cursor, "id");
+    if (id == 0) return found;
+    bson::Writer more;
+    more.int64("getMore", id);
+    more.string("collection", mongo::split(text(cursor, "ns")).collection);
+    next = more.finish();
+  }
+}
+
 Status MongoStore::wait_journaled() {
   const std::string step = "wait for the journal";
   auto of_kind = kind();

@@ -89,6 +89,12 @@ struct WriteOutcome {
   [[nodiscard]] bool ok() const { return kind == Kind::kOk; }
 };
 
+// What a `find` command gave, or the server's error reply to it.
+struct StoreFound {
+  std::vector<std::string> documents;
+  std::string refusal;  // empty: it was answered
+};
+
 struct NamespaceCount {
   std::string ns;
   int64_t documents = 0;  // an estimate, but never 0 for a collection that holds some
@@ -142,6 +148,10 @@ class Store {
   // MongoDB compares them by simple collation, whatever the collection's: int32 1 finds double 1.0.
   [[nodiscard]] virtual Result<std::vector<std::optional<std::string>>> read(
       const std::string& ns, std::span<const bson::OwnedValue> ids) = 0;
+  // Runs a whole `find` command (without $db), whatever its filter says. kUnsupported from a store
+  // that has no query language.
+  [[nodiscard]] virtual Result<StoreFound> find(const std::string& database,
+                                                const std::string& command) = 0;
   // Writes all, and returns when they are journaled (on a multi-member set: majority-committed).
   // One outcome a write, in their order. No document may be named twice. Per namespace removes go
   // first, then updates, then replacements, so that a freed unique key can be taken. A path that is

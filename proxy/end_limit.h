@@ -1,0 +1,36 @@
+// A bound on how long an orderly end may take.
+//
+// The problem: threads wait for the store, and a mongod that is frozen answers nobody and closes
+// nothing. The idea: whatever is acknowledged is on disk before it is, and the next start settles
+// what was under way, as after a crash. So nothing is lost when the process just ends.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace outrigger {
+
+class EndLimit {
+ public:
+  // `too_late` runs on a thread of its own if the limit passes while this lives; it should not
+  // return.
+  explicit EndLimit(std::function<void()> too_late);
+  ~EndLimit();
+  EndLimit(const EndLimit&) = delete;
+  EndLimit& operator=(const EndLimit&) = delete;
+
+  // The end has begun. Later calls change nothing.
+  void start(std::chrono::milliseconds limit);
+
+ private:
+  const std::function<void()> too_late_;
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool is_over_ = false;  // under mutex_
+  std::thread thread_;
+};
+
+}  // namespace outrigger
