@@ -123,15 +123,16 @@ net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
     if (left == 0) {
       if (!head.empty() || piece.size() < wire::kHeaderBytes + 4) {
         head.append(piece);
-        if (head.size() < wire::kHeaderBytes + 4) continue;
         piece = head;
       }
       const auto header = wire::read_header(piece);
+      if (!header) continue;
       const auto length = static_cast<size_t>(header->message_length);
       if (header->message_length < static_cast<int32_t>(wire::kHeaderBytes) + 4 ||
           length > wire::kMessageBytesMax) {
         co_return no_reply("a reply has an impossible length");
       }
+      if (piece.size() < wire::kHeaderBytes + 4) continue;
       if (header->op_code == wire::OpCode::kMsg) {
         flags = wire::peek_op_msg_flags(piece).value_or(0);
       }
