@@ -29,6 +29,7 @@ ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
   for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
   options.policy_hash = fmt::format("{:016x}", policy.hash());
   options.max_ahead_ms = settings.clock.ahead_ms_max;
+  options.replicates = [&policy](std::string_view ns) { return policy.replicates(ns); };
   return options;
 }
 
@@ -192,7 +193,9 @@ Status App::recover(Store& store) {
   if (status) status = check_store(store);
   if (!status) return status;
   store_available_ = true;
-  auto replica = Replica::open(replica_options(settings_, policy_), *database_, *commit_, clock_);
+  ReplicaOptions replica_settings = replica_options(settings_, policy_);
+  replica_settings.alarm = [log = log_](const std::string& line) { log->error("{}", line); };
+  auto replica = Replica::open(std::move(replica_settings), *database_, *commit_, clock_);
   if (!replica) return tl::unexpected(replica.error());
   replica_ = std::move(*replica);
   ApplierOptions applier_options;

@@ -17,6 +17,20 @@ AdminView App::admin_view() {
     if (!entries) return tl::unexpected(entries.error());
     return conflicts_json(*entries);
   };
+  view.quarantined = [this](size_t limit) -> Result<std::string> {
+    if (!recovered_) {
+      return fail(ErrorCode::kUnavailable, "read records set aside", "", "not started yet");
+    }
+    const auto entries = replica_->quarantined(limit);
+    if (!entries) return tl::unexpected(entries.error());
+    return quarantine_json(*entries);
+  };
+  view.retry = [this](const std::string& record) -> Status {
+    if (!recovered_) {
+      return fail(ErrorCode::kUnavailable, "try a record again", "", "not started yet");
+    }
+    return replica_->retry_quarantined(record);
+  };
   view.ready = [this] { return ready(); };
   return view;
 }

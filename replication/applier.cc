@@ -36,16 +36,19 @@ Delivery Applier::take_delivery() {
   std::map<Origin, std::vector<Inbox::Item>> front;
   VersionVector vector;
   int64_t wall_ms = 0;
+  size_t wrong_max = 0;
   {
     const std::lock_guard guard(impl.mutex);
     front = impl.inbox.front(documents_max_);
     vector = impl.delivery_vector();
     wall_ms = impl.clock.wall_ms();
+    wrong_max = kQuarantinedMax - std::min(kQuarantinedMax, impl.quarantined.size());
   }
   locks_.keep_places_of(front);
   if (front.empty()) return {};
   DeliveryLimits limits = options_.batch;
   limits.documents_max = documents_max_;
+  limits.wrong_max = wrong_max;
   return deliver(
       front, std::move(vector), limits,
       [&](Hlc stamp) { return hlc_ms(stamp) > wall_ms + impl.options.max_ahead_ms; },
@@ -85,6 +88,40 @@ Status Applier::add_retries(Work& work) {
   return {};
 }
 
+// Records set aside that somebody wants to be tried again.
+Status Applier::add_released(Work& work) {
+  Replica::Impl& impl = *replica_.impl_;
+  std::map<std::string, std::string> due;  // name -> ledger key
+  {
+    const std::lock_guard guard(impl.mutex);
+    for (const std::string& name : impl.quarantine_retries) {
+      const auto found = impl.quarantined.find(name);
+      if (found != impl.quarantined.end()) due.insert(*found);
+    }
+    if (due.empty()) impl.quarantine_retries.clear();
+  }
+  for (const auto& [name, ledger_key] : due) {
+    auto record = impl.quarantined_record(ledger_key);
+    if (!record) return tl::unexpected(record.error());
+    if (!locks_.take(**record)) continue;
+    const std::lock_guard guard(impl.mutex);
+    impl.quarantine_retries.erase(name);
+    work.released.emplace(name, std::move(*record));
+  }
+  return {};
+}
+
+void Applier::add_effects(Work& work, const Record& record) {
+  for (const DocumentEffects& effects : record.documents) {
+    std::string canonical = bson::canonical_key(effects.id.view());
+    ApplyDocument& document = work.documents[outbox::row_key(effects.ns, canonical)];
+    document.ns = effects.ns;
+    document.id = effects.id;
+    document.canonical_id = std::move(canonical);
+    document.effects.emplace_back(&record, &effects);
+  }
+}
+
 Status Applier::read_rows(Work& work) {
   for (auto& [key, document] : work.documents) {
     auto row = log_.row(document.ns, document.canonical_id);
@@ -121,29 +158,25 @@ Result<StepOutcome> Applier::step() {
   if (under_way_) return finish();
   auto work = std::make_unique<Work>();
   Delivery delivery = take_delivery();
-  note_held(delivery.refused);
+  note_held(delivery.refused, delivery.overfull);
   work->records = std::move(delivery.records);
   work->intent.after = std::move(delivery.after);
   work->promised = std::move(delivery.promised);
-  if (Status retries = add_retries(*work); !retries) {
+  work->wrong = std::move(delivery.wrong);
+  Status retries = add_retries(*work);
+  if (retries) retries = add_released(*work);
+  if (!retries) {
     locks_.release();
     return tl::unexpected(retries.error());
   }
-  if (work->documents.empty() && work->intent.after.empty()) {
+  if (work->documents.empty() && work->intent.after.empty() && work->released.empty()) {
     locks_.release();
     if (take_promises(work->promised)) return StepOutcome::kApplied;
     return delivery.refused.empty() ? StepOutcome::kIdle : StepOutcome::kBlocked;
   }
-  for (const auto& record : work->records) {
-    for (const DocumentEffects& effects : record->documents) {
-      std::string canonical = bson::canonical_key(effects.id.view());
-      ApplyDocument& document = work->documents[outbox::row_key(effects.ns, canonical)];
-      document.ns = effects.ns;
-      document.id = effects.id;
-      document.canonical_id = std::move(canonical);
-      document.effects.emplace_back(record.get(), &effects);
-    }
-  }
+  // What was set aside is older than what comes now.
+  for (const auto& [name, record] : work->released) add_effects(*work, *record);
+  for (const auto& record : work->records) add_effects(*work, *record);
   if (Status rows = read_rows(*work); !rows) {
     locks_.release();
     return tl::unexpected(rows.error());
@@ -154,6 +187,9 @@ Result<StepOutcome> Applier::step() {
       const std::lock_guard guard(replica_.impl_->mutex);
       for (const auto& [key, document] : work->documents) {
         if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
+      }
+      for (const auto& [name, record] : work->released) {
+        replica_.impl_->quarantine_retries.insert(name);
       }
     }
     return trouble(stored.error());
@@ -193,8 +229,12 @@ StepOutcome Applier::trouble(const Error& error) {
   return StepOutcome::kTrouble;
 }
 
-void Applier::note_held(const std::vector<Origin>& refused) {
+void Applier::note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull) {
   std::vector<std::string> held;
+  for (const Origin& origin : overfull) {
+    held.push_back(to_text(origin) + ": its next record may not be applied, and " +
+                   std::to_string(kQuarantinedMax) + " others are set aside already");
+  }
   for (const Origin& origin : refused) {
     held.push_back(to_text(origin) + ": its next record changes a document that is locked here");
   }

@@ -86,6 +86,8 @@ class Applier {
   [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
   [[nodiscard]] Status add_retries(Work& work);
+  [[nodiscard]] Status add_released(Work& work);
+  static void add_effects(Work& work, const Record& record);
   [[nodiscard]] Status read_rows(Work& work);
   [[nodiscard]] Status read_stored(Work& work);
   [[nodiscard]] Result<int64_t> merge_into(Work& work, outbox::Batch& batch);
@@ -98,7 +100,10 @@ class Applier {
   [[nodiscard]] Status set_aside(outbox::Batch& batch, const IntendedDocument& document,
                                  const WriteOutcome& refusal, std::string* ledger_key);
   [[nodiscard]] StepOutcome trouble(const Error& error);
-  void note_held(const std::vector<Origin>& refused);
+  void note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull);
+  // What of the batch is set aside or comes back from there, but for what it changes in memory.
+  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const Work& work,
+                                                                  outbox::Batch& batch);
 
   Replica& replica_;
   outbox::LogStore& log_;

@@ -70,18 +70,46 @@ Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
   return conflicts;
 }
 
+std::map<std::string, std::string> Applier::put_quarantine(const Work& work, outbox::Batch& batch) {
+  Replica::Impl& impl = *replica_.impl_;
+  std::map<std::string, std::string> set_aside;
+  for (const auto& [record, why] : work.wrong) {
+    const LedgerEntry entry = quarantined_entry(*record, why, impl.clock.wall_ms());
+    const std::string key = ledger_key(entry);
+    const std::string name = record_name(record->dot());
+    batch.put_ledger(key, encode_ledger(entry));
+    batch.put_meta(meta_keys::kQuarantined + name, key);
+    set_aside.emplace(name, key);
+    ++impl.ledger_entries;
+    if (options_.warn) options_.warn("set aside the record " + name + ": " + why);
+  }
+  for (const auto& [name, record] : work.released) {
+    batch.remove_meta(meta_keys::kQuarantined + name);
+    batch.remove_ledger(ledger_key(quarantined_entry(*record, "", 0)));
+    if (impl.ledger_entries > 0) --impl.ledger_entries;
+  }
+  if (!work.wrong.empty() || !work.released.empty()) {
+    batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(impl.ledger_entries));
+  }
+  return set_aside;
+}
+
 // (1) Everything but the store's own data.
 Status Applier::commit_intent(Work& work) {
   Replica::Impl& impl = *replica_.impl_;
   outbox::Batch batch;
   Hlc newest = 0;
   std::vector<std::pair<const Record*, size_t>> sizes;
-  for (const auto& record : work.records) {
-    const std::string entry = encode_record(*record);
-    batch.put_entry(record->origin, record->hlc, entry);
-    sizes.emplace_back(record.get(), entry.size());
-    newest = std::max(newest, record->hlc);
-  }
+  const auto put_entry = [&](const Record& record) {
+    const std::string entry = encode_record(record);
+    batch.put_entry(record.origin, record.hlc, entry);
+    sizes.emplace_back(&record, entry.size());
+    newest = std::max(newest, record.hlc);
+  };
+  for (const auto& record : work.records) put_entry(*record);
+  // Those behind us in a chain are to judge for themselves.
+  for (const auto& [record, why] : work.wrong) put_entry(*record);
+  std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
   auto rows = merge_into(work, batch);
   if (!rows) return tl::unexpected(rows.error());
   auto conflicts = put_losses(work, batch);
@@ -96,6 +124,9 @@ Status Applier::commit_intent(Work& work) {
   impl.cited.raise(work.intent.after);
   impl.inbox.drop_applied(impl.cited, work.promised);
   impl.applied_records += work.records.size();
+  for (const auto& [name, record] : work.released) impl.quarantined.erase(name);
+  impl.quarantined.merge(set_aside);
+  if (!work.wrong.empty()) impl.conflicts[kQuarantinedKind] += work.wrong.size();
   for (const auto& [record, bytes] : sizes) impl.mark_log(record->origin, record->hlc, bytes);
   for (const auto& [kind, count] : *conflicts) impl.conflicts[kind] += count;
   return {};
@@ -185,6 +216,9 @@ Status Applier::complete() {
   impl.detached = std::move(detached);
   impl.durable.raise(work.intent.after);
   impl.cited.raise(work.intent.after);
+  for (const auto& record : work.records) {
+    if (!record->retired.empty()) impl.retired(record->retired, watermark_of(*record));
+  }
   return {};
 }
 

@@ -41,6 +41,7 @@ void increment(TestSite& site, int id) {
 
 // Moves segments and reports from one site to the other until told to stop.
 void carry(TestSite& from, TestSite& to, const std::atomic<bool>& stop) {
+  const Link link(from, to);
   while (!stop) {
     auto segments = from.replica->read_segments(to.replica->applied(), 64 * 1024);
     // Between the two readings the other may have applied more, said so, and this one let it go.

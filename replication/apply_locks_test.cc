@@ -123,11 +123,11 @@ TEST_F(ApplyLocksTest, ThePlaceOfARecordThatIsGoneIsGivenUp) {
   {
     Crowd crowd(table_, {{1}});
     EXPECT_FALSE(locks_.take(record));
-    locks_.keep_places_of({{record.origin, {{1, nullptr, 0}}}});
+    locks_.keep_places_of({{record.origin, {{1, nullptr, 0, Word::kNone, {}}}}});
     crowd.one_writes();
     EXPECT_EQ(granted_, 1);
   }
-  locks_.keep_places_of({{record.origin, {{2, nullptr, 0}}}});
+  locks_.keep_places_of({{record.origin, {{2, nullptr, 0, Word::kNone, {}}}}});
   EXPECT_EQ(table_.size(), 0u);
 }
 

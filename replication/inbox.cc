@@ -26,7 +26,34 @@ bool depends_only_on(const Record& record, const VersionVector& vector) {
   return true;
 }
 
+// Retiring forgets epochs: all of them must be here to their ends, and none beside them.
+std::string wrong_with_retiring(const Record& record, const VersionVector& vector) {
+  if (record.retired.empty()) return {};
+  if (!vector.includes(record.retired)) return "it retires what has not been applied here";
+  const Hlc mark = watermark_of(record);
+  for (const auto& [origin, hlc] : vector.entries()) {
+    if (origin.site != record.origin.site || origin.epoch == kRetired) continue;
+    if (hlc <= mark && record.retired.at(origin) != hlc) {
+      return "it retires an epoch that it does not name";
+    }
+  }
+  return {};
+}
+
+// Everything up to this record is applied, or passed over when it is not `good`.
+void raise_by(VersionVector& vector, const Record& record, bool good) {
+  vector.raise(record.origin, record.hlc);
+  const Hlc mark = good ? watermark_of(record) : 0;
+  vector.raise(VersionVector::retired_of(record.origin.site), mark);
+}
+
 }  // namespace
+
+Hlc watermark_of(const Record& record) {
+  Hlc mark = 0;
+  for (const auto& [origin, hlc] : record.retired.entries()) mark = std::max(mark, hlc);
+  return mark;
+}
 
 size_t memory_bytes(const Record& record) {
   size_t bytes = sizeof record + record.deps.entries().size() * sizeof(VersionVector::Entry);
@@ -73,7 +100,8 @@ std::string mismatch(const Segment& segment, Hlc known, size_t duplicates,
 }  // namespace
 
 Result<Inbox::Taken> Inbox::offer(Segment segment, Hlc applied, Word word,
-                                  const std::function<bool(Hlc)>& holds) {
+                                  const std::function<bool(Hlc)>& holds,
+                                  const std::function<std::string(const Record&)>& check) {
   if (Status sane = check_records(segment); !sane) return tl::unexpected(sane.error());
   const auto found = queues_.find(segment.origin);
   const bool waiting = found != queues_.end() && !found->second.empty();
@@ -102,6 +130,7 @@ Result<Inbox::Taken> Inbox::offer(Segment segment, Hlc applied, Word word,
     Item item;
     item.through = record->hlc;
     item.bytes = memory_bytes(*record);
+    item.wrong = check(*record);
     item.record = std::make_shared<const Record>(std::move(*record));
     bytes += item.bytes;
     items.push_back(std::move(item));
@@ -114,7 +143,7 @@ Result<Inbox::Taken> Inbox::offer(Segment segment, Hlc applied, Word word,
   bytes_ += bytes;
   const Hlc last = items.empty() ? known : items.back().through;
   const bool promises = word != Word::kNone && segment.through > last && follows == last;
-  if (promises) items.push_back(Item{segment.through, nullptr, 0, word});
+  if (promises) items.push_back(Item{segment.through, nullptr, 0, word, {}});
   taken.fresh = !items.empty();
   if (items.empty()) return taken;
   std::deque<Item>& queue = queues_[segment.origin];
@@ -163,9 +192,10 @@ Delivery deliver(const std::map<Origin, std::vector<Inbox::Item>>& front, Versio
   const auto ready = [&](const Cursor& cursor) {
     if (cursor.next == cursor.items->size()) return false;
     const Inbox::Item& item = (*cursor.items)[cursor.next];
-    return !hold(item.through) && (!item.record || depends_only_on(*item.record, vector));
+    if (hold(item.through)) return false;
+    // What is passed over waits for nothing.
+    return !item.record || !item.wrong.empty() || depends_only_on(*item.record, vector);
   };
-
   Delivery delivery;
   size_t documents = 0;
   size_t bytes = 0;
@@ -180,22 +210,32 @@ Delivery deliver(const std::map<Origin, std::vector<Inbox::Item>>& front, Versio
     const Inbox::Item& item = (*best->items)[best->next];
     if (!item.record) {
       delivery.promised.push_back({best->origin, item.through, item.word});
-    } else {
-      documents += item.record->documents.size();
+      ++best->next;
+      continue;
+    }
+    const Record& record = *item.record;
+    const std::string wrong = item.wrong.empty() ? wrong_with_retiring(record, vector) : item.wrong;
+    if (wrong.empty()) {
+      documents += record.documents.size();
       bytes += item.bytes;
       const bool full = documents > limits.documents_max || bytes > limits.bytes_max;
       if (full && !delivery.records.empty()) return delivery;
-      if (!take(*item.record)) {
-        documents -= item.record->documents.size();
+      if (!take(record)) {
+        documents -= record.documents.size();
         bytes -= item.bytes;
         delivery.refused.push_back(best->origin);
         best->next = best->items->size();
         continue;
       }
       delivery.records.push_back(item.record);
-      vector.raise(best->origin, item.through);
-      delivery.after.raise(best->origin, item.through);
+    } else if (delivery.wrong.size() < limits.wrong_max) {
+      delivery.wrong.emplace_back(item.record, wrong);
+    } else {
+      delivery.overfull.push_back(best->origin);
+      best->next = best->items->size();
+      continue;
     }
+    for (VersionVector* each : {&vector, &delivery.after}) raise_by(*each, record, wrong.empty());
     ++best->next;
   }
 }

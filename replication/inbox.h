@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/result.h"
@@ -21,6 +22,9 @@
 #include "replication/record.h"
 
 namespace outrigger {
+
+// The stamp up to which the epochs it retires reach; 0: it retires none.
+[[nodiscard]] Hlc watermark_of(const Record& record);
 
 // A rough count of the memory a record takes.
 [[nodiscard]] size_t memory_bytes(const Record& record);
@@ -34,6 +38,7 @@ class Inbox {
         record;  // null: the promise that there is nothing up to `through`
     size_t bytes = 0;
     Word word = Word::kNone;  // whose promise
+    std::string wrong;        // why the record may not be applied; empty: it may
   };
   using Queues = std::map<Origin, std::deque<Item>>;
 
@@ -46,10 +51,11 @@ class Inbox {
   };
   // Appends what of `segment` lies beyond `applied`, the last record applied of its origin, and
   // what is queued. `word`: whether its promise counts. `holds`: is there an applied record with
-  // this stamp? Errors: kCorrupt (records not as the segment says), kRefused (it starts beyond
-  // what is known: a gap), kUnavailable (full).
+  // this stamp? `check`: why a record may not be applied. Errors: kCorrupt (records not as the
+  // segment says), kRefused (it starts beyond what is known: a gap), kUnavailable (full).
   [[nodiscard]] Result<Taken> offer(Segment segment, Hlc applied, Word word,
-                                    const std::function<bool(Hlc)>& holds);
+                                    const std::function<bool(Hlc)>& holds,
+                                    const std::function<std::string(const Record&)>& check);
   struct Promised {
     Origin origin;
     Hlc through = 0;
@@ -74,6 +80,7 @@ class Inbox {
 struct DeliveryLimits {
   size_t documents_max = 1000;
   size_t bytes_max = 8u << 20;
+  size_t wrong_max = SIZE_MAX;  // records that may not be applied
 };
 
 // What can be applied next, in an order that respects dependencies, and the vector after it.
@@ -81,7 +88,10 @@ struct Delivery {
   std::vector<std::shared_ptr<const Record>> records;
   VersionVector after;                    // only the entries that move
   std::vector<Inbox::Promised> promised;  // true once the records are applied
-  std::vector<Origin> refused;            // origins whose next record was ready, but `take` said no
+  // Records that are passed over: they may not be applied, for people to read why.
+  std::vector<std::pair<std::shared_ptr<const Record>, std::string>> wrong;
+  std::vector<Origin> refused;   // origins whose next record was ready, but `take` said no
+  std::vector<Origin> overfull;  // likewise, but wrong_max others had been passed over
 };
 
 // Picks from the fronts of an inbox, lowest stamp first. `vector`: what is applied, the published

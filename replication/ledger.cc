@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "replication/outbox/batch.h"
+#include "replication/record_codec.h"
 
 namespace outrigger {
 namespace {
@@ -100,6 +101,26 @@ LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.kind = kNotApplied;
   entry.shape = Shape::kDocument;
   entry.value = bson::make_document(std::move(document));
+  entry.reason = std::move(reason);
+  return entry;
+}
+
+std::string record_name(const Dot& dot) {
+  return to_hex(dot.origin) + "/" + std::to_string(dot.hlc);
+}
+
+std::string_view binary_bytes(const bson::Value& value) { return binary_of(value); }
+
+LedgerEntry quarantined_entry(const Record& record, std::string reason, int64_t wall_ms) {
+  LedgerEntry entry;
+  entry.time_ms = wall_ms;
+  // The key is made of it: nothing that a peer said unchecked.
+  entry.ns = "";
+  entry.id = bson::make_string(record_name(record.dot()));
+  entry.kind = kQuarantinedKind;
+  const std::string bytes = bson::Writer().binary("b", 0, encode_record(record)).finish();
+  entry.value = bson::OwnedValue(*bson::Document(bytes).find("b"));
+  entry.loser = record.dot();
   entry.reason = std::move(reason);
   return entry;
 }

@@ -14,6 +14,7 @@
 #include "config/result.h"
 #include "replication/effect.h"
 #include "replication/merge/merge.h"
+#include "replication/record.h"
 #include "replication/stamp.h"
 
 namespace outrigger {
@@ -23,7 +24,7 @@ struct LedgerEntry {
   std::string ns;
   bson::OwnedValue id;
   Path path;         // empty: the whole document
-  std::string kind;  // loss_kind_text(), or kNotApplied
+  std::string kind;  // loss_kind_text(), kNotApplied or kQuarantinedKind
   Shape shape = Shape::kValue;
   bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
   Dot loser;
@@ -34,6 +35,7 @@ struct LedgerEntry {
 };
 
 inline constexpr const char* kNotApplied = "not_applied";
+inline constexpr const char* kQuarantinedKind = "quarantined";
 
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
@@ -44,6 +46,15 @@ inline constexpr const char* kNotApplied = "not_applied";
 [[nodiscard]] LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
                                             std::string document, std::string reason,
                                             int64_t wall_ms);
+
+// A record set aside whole because it may not be applied: its name is the entry's _id, its bytes
+// (encode_record) the value.
+[[nodiscard]] LedgerEntry quarantined_entry(const Record& record, std::string reason,
+                                            int64_t wall_ms);
+// The name of a record for people and programs: "<origin in hex>/<stamp>".
+[[nodiscard]] std::string record_name(const Dot& dot);
+// The bytes of a binary value; nothing when it is none.
+[[nodiscard]] std::string_view binary_bytes(const bson::Value& value);
 
 // Under which the outbox keeps it; the same for the same loss, ascending by time.
 [[nodiscard]] std::string ledger_key(const LedgerEntry& entry);

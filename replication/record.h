@@ -15,6 +15,10 @@ struct Record {
   VersionVector
       deps;  // what the author had applied, its own earlier stamps included (origin: hlc - 1)
   std::vector<DocumentEffects> documents;
+  // Old epochs of the author's site that are over, with their last stamps: every member has all of
+  // them, and their place in vectors is taken by a watermark (version_vector.h). The dependencies
+  // name them once more.
+  VersionVector retired;
   [[nodiscard]] Dot dot() const { return Dot{hlc, origin}; }
   friend bool operator==(const Record&, const Record&) = default;
 };

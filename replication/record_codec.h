@@ -8,14 +8,15 @@
 //   entry     = header origin:varint hlc:varint body          ; encode_record
 //   batch     = header count:varint segment*                  ; encode_segments
 //   header    = version:u8 (2) flags:u8 origins namespaces paths
-//               flags bit 0 is kept for a chain hash over batches; every set bit is refused today
+//               flags bit 0 is kept for a chain hash over batches, bit 1: bodies end with
+//               `retired`; every other set bit is refused today
 //   origins   = count:varint { site:16 bytes, epoch:u64 little-endian }*
 //   namespaces= count:varint bytes*                           ; "db.collection"
 //   paths     = count:varint { shared:varint fresh:varint bytes* }*
 //               the first `shared` names of the path before it, then `fresh` names of its own
 //   segment   = origin:varint after:varint (through - after):varint count:varint record*
 //   record    = (hlc - previous):varint body      ; previous: of the segment, else after
-//   body      = deps count:varint document*
+//   body      = deps count:varint document* [retired]
 //   deps      = count:varint { origin*2:varint stamp | origin*2+1:varint }*   ; set | not in it
 //   document  = namespace:varint value count:varint effect*
 //   effect    = tag:u8 [path:varint] [value] [baselines] [counter]
@@ -24,6 +25,7 @@
 //               counter: kIncrement
 //   baselines = count:varint { path:varint count:varint counter* }*
 //   counter   = origin:varint first:stamp last:stamp sum:value
+//   retired   = count:varint { origin:varint stamp }*         ; behind the documents of each body
 //   stamp     = varint: zigzag(the record's hlc - the stamp), in 64-bit two's complement
 //   value     = type:u8 [length:varint] BSON bytes            ; no length where the type fixes it
 //   bytes     = length:varint raw
@@ -61,6 +63,7 @@
 namespace outrigger {
 
 inline constexpr uint8_t kRecordFormatVersion = 2;
+inline constexpr uint8_t kFlagRetires = 2;
 
 // What a decoder accepts. Writers stay far below: a run is at most 1,000 statements and 4 MiB.
 struct RecordLimits {

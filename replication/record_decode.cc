@@ -38,6 +38,7 @@ class Decoder {
   void segment(Segment& segment);
   void record_body(Record& record);
   void deps(Record& record);
+  void retired(Record& record);
   void document(DocumentEffects& document);
   void effect(Effect& effect);
   Path path();
@@ -61,6 +62,7 @@ class Decoder {
   std::vector<std::string_view> namespaces_;
   std::vector<Path> paths_;
   std::vector<size_t> path_bytes_;  // memory of a copy of each
+  bool retires_ = false;
   size_t records_ = 0;
   size_t effects_ = 0;  // of the record being read
   Hlc hlc_ = 0;         // likewise
@@ -69,7 +71,9 @@ class Decoder {
 
 void Decoder::header() {
   if (in_.u8() != kRecordFormatVersion) return in_.fail("unknown format version");
-  if (in_.u8() != 0) return in_.fail("unknown flags");
+  const uint8_t flags = in_.u8();
+  if ((flags & ~kFlagRetires) != 0) return in_.fail("unknown flags");
+  retires_ = flags != 0;
   read_each(origins_, in_.count(limits_.origins_max, kOriginBytes),
             [&](Origin& origin) { origin = in_.origin(); });
   read_each(namespaces_, in_.count(limits_.effects_max, 1), [&](std::string_view& ns) {
@@ -169,6 +173,19 @@ void Decoder::record_body(Record& record) {
   deps(record);
   read_each(record.documents, in_.count(limits_.documents_max, kDocumentBytes),
             [&](DocumentEffects& each) { document(each); });
+  if (retires_) retired(record);
+}
+
+void Decoder::retired(Record& record) {
+  const size_t count = in_.count(limits_.origins_max, kCorrectionBytes + 1);
+  for (size_t i = 0; i < count && in_.ok(); ++i) {
+    const size_t origin = in_.index(origins_.size());
+    const Hlc last = stamp();
+    if (!in_.ok()) return;
+    if (last == 0 || last >= record.hlc) return in_.fail("epoch that ends where it cannot");
+    in_.spend((record.retired.entries().size() + 1) * sizeof(VersionVector::Entry));
+    record.retired.raise(origins_[origin], last);
+  }
 }
 
 void Decoder::deps(Record& record) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 
@@ -45,6 +46,8 @@ class Table {
 
 class Encoder {
  public:
+  explicit Encoder(bool retires) : retires_(retires) {}
+
   void segment(const Segment& segment);
   void entry(const Record& record);
   void number(uint64_t n) { body_.varint(n); }
@@ -66,6 +69,7 @@ class Encoder {
   Table<Origin, OriginHash> origins_;
   Table<std::string_view> namespaces_;
   Table<const Path*, PathHash, PathEqual> paths_;
+  const bool retires_;  // some record does
   Hlc hlc_ = 0;         // of the record being written
   VersionVector deps_;  // of the record before it
 };
@@ -98,6 +102,12 @@ void Encoder::record_body(const Record& record) {
   deps(record);
   body_.varint(record.documents.size());
   for (const DocumentEffects& each : record.documents) document(each);
+  if (!retires_) return;
+  body_.varint(record.retired.entries().size());
+  for (const auto& [origin, last] : record.retired.entries()) {
+    body_.varint(origins_.index(origin));
+    stamp(body_, last);
+  }
 }
 
 void Encoder::deps(const Record& record) {
@@ -179,7 +189,7 @@ std::string Encoder::finish() {
   ByteWriter out;
   out.reserve(body_.size() + 256);
   out.u8(kRecordFormatVersion);
-  out.u8(0);  // flags
+  out.u8(retires_ ? kFlagRetires : 0);
   out.varint(origins_.order().size());
   for (const Origin& origin : origins_.order()) out.origin(origin);
   out.varint(namespaces_.order().size());
@@ -192,13 +202,17 @@ std::string Encoder::finish() {
 }  // namespace
 
 std::string encode_record(const Record& record) {
-  Encoder encoder;
+  Encoder encoder(!record.retired.empty());
   encoder.entry(record);
   return encoder.finish();
 }
 
 std::string encode_segments(std::span<const Segment> segments) {
-  Encoder encoder;
+  const bool retires = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
+    return std::any_of(segment.records.begin(), segment.records.end(),
+                       [](const Record& record) { return !record.retired.empty(); });
+  });
+  Encoder encoder(retires);
   encoder.number(segments.size());
   for (const Segment& segment : segments) encoder.segment(segment);
   return encoder.finish();

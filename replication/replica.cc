@@ -14,17 +14,16 @@ std::string meta_keys::of_origin(const char* prefix, const Origin& origin) {
   return prefix + outbox::entry_key(origin, 0).substr(0, 24);
 }
 
+std::optional<Origin> meta_keys::origin_in(const char* prefix, std::string_view key) {
+  constexpr size_t kOriginBytes = 24;
+  const size_t prefix_bytes = std::strlen(prefix);
+  if (!key.starts_with(prefix) || key.size() != prefix_bytes + kOriginBytes) return std::nullopt;
+  return outbox::origin_of(key.substr(prefix_bytes));
+}
+
 namespace {
 
 constexpr size_t kRowsPerScan = 10'000;
-
-std::optional<Origin> parse_origin(std::string_view bytes) {
-  if (bytes.size() != 24) return std::nullopt;
-  Origin origin;
-  std::memcpy(origin.site.data(), bytes.data(), origin.site.size());
-  origin.epoch = *parse_sortable(bytes.substr(16));
-  return origin;
-}
 
 uint64_t random_epoch() {
   std::random_device device;
@@ -55,12 +54,12 @@ Result<SiteId> site_id(outbox::LogStore& log) {
   return id;
 }
 
-Result<VersionVector> load_vector(const outbox::LogStore& log, const std::string& prefix) {
+Result<VersionVector> load_vector(const outbox::LogStore& log, const char* prefix) {
   auto pairs = log.scan_meta(prefix);
   if (!pairs) return tl::unexpected(pairs.error());
   VersionVector vector;
   for (const auto& [key, bytes] : *pairs) {
-    const auto origin = parse_origin(std::string_view(key).substr(prefix.size()));
+    const auto origin = meta_keys::origin_in(prefix, key);
     const auto hlc = parse_sortable(bytes);
     if (!origin || !hlc) return fail(ErrorCode::kCorrupt, "open outbox", prefix, "malformed entry");
     vector.raise(*origin, *hlc);
@@ -100,19 +99,20 @@ Status sync_now(outbox::CommitThread& commit) {
 }
 
 Replica::Impl::Impl(ReplicaOptions options_, outbox::LogStore& log_, outbox::CommitThread& commit_,
-                    const Clock& clock_, const Origin& self_, Hlc start)
+                    const Clock& clock_, const Origin& self_, Hlc start_)
     : options(std::move(options_)),
       log(log_),
       commit(commit_),
       clock(clock_),
       self(self_),
-      hlc(clock, start,
+      hlc(clock, start_,
           [&] {
             HybridClock::Options clock_options;
             clock_options.ahead_ms_max = options.max_ahead_ms;
             return clock_options;
           }()),
-      stability(self, options.members.size(), start),
+      start(start_),
+      stability(self, options.members.size(), start_),
       inbox(options.inbox_bytes_max) {}
 
 Replica::Replica(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -143,6 +143,7 @@ Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::L
   impl->durable = *applied;
   impl->cited = *applied;
   impl->vector_at_open = std::move(*applied);
+  if (Status loaded = impl->load_members(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = impl->load(); !loaded) return tl::unexpected(loaded.error());
   return std::unique_ptr<Replica>(new Replica(std::move(impl)));
 }
@@ -157,6 +158,11 @@ Status Replica::Impl::load() {
     const std::string row = key.substr(std::strlen(meta_keys::kDetached));
     detached.emplace(row, ledger_key);
     retry_detached.insert(row);
+  }
+  auto records = log.scan_meta(meta_keys::kQuarantined);
+  if (!records) return tl::unexpected(records.error());
+  for (const auto& [key, ledger_key] : *records) {
+    quarantined.emplace(key.substr(std::strlen(meta_keys::kQuarantined)), ledger_key);
   }
   auto count = log.meta(meta_keys::kLedgerCount);
   if (!count) return tl::unexpected(count.error());

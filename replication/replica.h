@@ -39,16 +39,15 @@
 
 namespace outrigger {
 
-struct Member {
-  std::string name;  // site name
-};
-
 struct ReplicaOptions {
   std::string site;
   std::vector<std::string> members;  // every site's name, ours included
   std::string policy_hash;
   int64_t max_ahead_ms = 60'000;
   size_t inbox_bytes_max = 64 * 1024 * 1024;
+  size_t origins_max = 3072;  // in any vector: what falls to each member are its epochs
+  // Which namespaces travel; empty: all.
+  std::function<bool(std::string_view ns)> replicates;
   // One line for the log, once for each alarm; any thread.
   std::function<void(const std::string&)> alarm;
 };
@@ -111,6 +110,7 @@ struct ReplicaStatus {
   uint64_t rows = 0;  // documents with metadata (estimate)
   uint64_t ledger_entries = 0;
   uint64_t not_applied = 0;  // documents set aside
+  uint64_t quarantined = 0;  // records set aside
   uint64_t open_writes = 0;  // begun, not settled
   int64_t oldest_open_write_ms = 0;
   std::optional<Error> fenced;
@@ -199,6 +199,11 @@ class Replica {
   // about itself comes from itself alone.
   void introduce(const SiteHello& peer);
   void parted(const SiteHello& peer);
+  // The other members as far as they are known here, and what a peer knows of them: only sites
+  // that have been introduced can be the origin of anything. A site's own hello goes before what
+  // others say of it.
+  [[nodiscard]] std::vector<MemberId> members() const;
+  void hear_members(const std::vector<MemberId>& members);
   // Called after our vector moved, a record was published or a report changed; coalesced by the
   // receiver. Add before traffic starts.
   void on_progress(std::function<void()> wake);
@@ -209,6 +214,11 @@ class Replica {
   [[nodiscard]] ReplicaStatus status() const;
   // Newest first.
   [[nodiscard]] Result<std::vector<LedgerEntry>> conflicts(size_t limit) const;
+  // Records set aside because they may not be applied, oldest first. Their ids in the ledger are
+  // their names, their values their bytes.
+  [[nodiscard]] Result<std::vector<LedgerEntry>> quarantined(size_t limit) const;
+  // Has the applier take that record after all. kNotFound; kRefused when it still may not.
+  [[nodiscard]] Status retry_quarantined(const std::string& name);
   void open_for_writes();
   // Rows are collected under their documents' locks, taken from here; without a table collect_step
   // moves stability and the outbox's floor only. The Applier attaches the one it is given.

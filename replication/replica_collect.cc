@@ -53,6 +53,8 @@ Status Replica::collect_step(size_t documents_max) {
     acknowledged = impl_->acknowledged();
   }
   if (moved) impl_->wake();
+  if (Status retired = impl_->retire_epochs(); !retired) return retired;
+  if (Status purged = impl_->purge_retired(); !purged) return purged;
   if (Status cut = impl_->truncate(acknowledged); !cut) return cut;
   if (Status rows = impl_->collect_rows(documents_max); !rows) return rows;
   return impl_->expire_retries(documents_max);
@@ -61,13 +63,15 @@ Status Replica::collect_step(size_t documents_max) {
 Status Replica::Impl::truncate(const VersionVector& acknowledged) {
   size_t left = kTruncateRecords;
   for (const auto& [origin, through] : acknowledged.entries()) {
+    if (origin.epoch == kRetired) continue;
     Hlc after = 0;
     Hlc last = 0;
     {
       const std::lock_guard lock(mutex);
-      after = floor.get(origin);
+      after = floor.at(origin);
       last = durable.at(origin);
     }
+    if (last == 0) continue;  // retired
     while (left > 0 && after < through) {
       auto entries = log.read_entries(origin, after, through, kTruncateBytes);
       if (!entries) return tl::unexpected(entries.error());

@@ -89,30 +89,6 @@ std::vector<Report> Replica::reports() {
   return all;
 }
 
-void Replica::hear(const Report& report, const Origin& from) {
-  bool moved = false;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    const Origin about{report.site, report.epoch};
-    if (impl_->promises.word_of(from, about, report.epoch) == Word::kNone) return;
-    moved = impl_->stability.hear(report, from == about);
-    if (moved) impl_->heard_ms[report.site] = impl_->clock.wall_ms();
-  }
-  if (moved) impl_->wake();
-}
-
-void Replica::introduce(const SiteHello& peer) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->site_names[peer.site_id] = peer.site;
-  impl_->heard_ms[peer.site_id] = impl_->clock.wall_ms();
-  impl_->promises.linked(Origin{peer.site_id, peer.epoch});
-}
-
-void Replica::parted(const SiteHello& peer) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->promises.parted(Origin{peer.site_id, peer.epoch});
-}
-
 Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has, size_t bytes_max,
                                                     const VersionVector& told, bool relay) const {
   VersionVector ours;
@@ -128,12 +104,12 @@ Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has, si
   for (const auto& [origin, through] : known.entries()) {
     if (origin.epoch == kRetired) continue;
     const Hlc last = ours.at(origin);
-    const Hlc after = last == 0 ? 0 : has.get(origin);
-    // Where the peer is ahead of us, it knows more of this origin than we could tell.
-    if (after > last) continue;
+    const Hlc after = has.at(origin);
+    if (after > last) continue;  // it knows more of this origin than we could tell
+    if (after == 0 && last != 0 && has.get(origin) >= last) continue;  // it has retired this epoch
     const bool promises = (relay || origin == impl_->self) && through > told.at(origin);
     if (after == last && !promises) continue;
-    if (after < floor.get(origin)) {
+    if (after < floor.at(origin)) {
       return fail(ErrorCode::kRefused, "read outbox", to_text(origin),
                   "the peer lacks records that are no longer held",
                   "give that site an empty data_dir and copy the data to it");
@@ -187,8 +163,9 @@ Status Replica::offer(std::vector<Segment> segments, const Origin& from) {
 // True when it has put something into the inbox.
 Result<bool> Replica::Impl::offer(Segment segment, const Origin& from) {
   const Origin origin = segment.origin;
-  const std::string about = "stream of " + to_text(origin);
-  Inbox::Taken taken;
+  std::string about = "stream of " + to_text(origin);
+  std::string wrong;
+  bool fresh = false;
   {
     const std::lock_guard lock(mutex);
     if (origin == self) {
@@ -200,24 +177,51 @@ Result<bool> Replica::Impl::offer(Segment segment, const Origin& from) {
       duplicate_records += segment.records.size();
       return false;
     }
-    const Report* report = stability.latest_of(origin.site);
-    const Word word = promises.word_of(from, origin, report == nullptr ? 0 : report->epoch);
-    const Hlc forgotten = floor.get(origin);
-    auto offered = inbox.offer(std::move(segment), cited.get(origin), word, [&](Hlc stamp) {
-      if (stamp <= forgotten) return true;
-      auto entry = log.entry(origin, stamp);
-      return !entry || entry->has_value();  // what cannot be read raises an alarm of its own
-    });
-    if (!offered) return tl::unexpected(offered.error());
-    taken = std::move(*offered);
-    duplicate_records += taken.duplicates;
-    if (taken.fresh) calm(about);
+    wrong = wrong_with_origin(origin);
+    if (!wrong.empty()) {
+      // Names can be made up without end: one alarm for whoever sends them.
+      about = "records by " + to_text(from);
+      wrong = to_text(from) + " sent " + wrong + ": not taken";
+    } else if (is_retired(segment)) {
+      duplicate_records += segment.records.size();
+    } else {
+      auto taken = take_in(std::move(segment), from);
+      if (!taken) return tl::unexpected(taken.error());
+      duplicate_records += taken->duplicates;
+      fresh = taken->fresh;
+      if (fresh) calm(about);
+      if (!taken->mismatch.empty()) {
+        wrong = taken->mismatch +
+                ": two histories go by one name, and what this site lacks of either is held back";
+      }
+    }
   }
-  if (!taken.mismatch.empty()) {
-    alarm(about, taken.mismatch + ": two histories go by one name, and what this site lacks of " +
-                     "either is held back");
-  }
-  return taken.fresh;
+  if (!wrong.empty()) alarm(about, wrong);
+  return fresh;
+}
+
+// Of an epoch that was retired here? All its stamps are at or below the watermark, all of later
+// epochs beyond.
+bool Replica::Impl::is_retired(const Segment& segment) const {
+  if (cited.at(segment.origin) != 0) return false;
+  const Hlc first = segment.records.empty() ? segment.through : segment.records.front().hlc;
+  return first <= cited.at(VersionVector::retired_of(segment.origin.site));
+}
+
+Result<Inbox::Taken> Replica::Impl::take_in(Segment segment, const Origin& from) {
+  const Origin origin = segment.origin;
+  const Report* report = stability.latest_of(origin.site);
+  const Word word = promises.word_of(from, origin, report == nullptr ? 0 : report->epoch);
+  const Hlc forgotten = floor.at(origin);
+  const RecordRules rules = record_rules();
+  return inbox.offer(
+      std::move(segment), cited.at(origin), word,
+      [&](Hlc stamp) {
+        if (stamp <= forgotten) return true;
+        auto entry = log.entry(origin, stamp);
+        return !entry || entry->has_value();  // what cannot be read raises an alarm of its own
+      },
+      [&](const Record& record) { return wrong_with(record, rules); });
 }
 
 // Under mutex. Records and bytes are as exact as LogMarks; the age is exact.
@@ -268,6 +272,7 @@ ReplicaStatus Replica::status() const {
     status.inbox_records = impl.inbox.records();
     status.inbox_bytes = impl.inbox.bytes();
     status.not_applied = impl.detached.size();
+    status.quarantined = impl.quarantined.size();
     status.applied_records = impl.applied_records;
     status.duplicate_records = impl.duplicate_records;
     status.conflicts = impl.conflicts;

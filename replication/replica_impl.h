@@ -22,6 +22,8 @@
 #include "replication/ledger.h"
 #include "replication/log_marks.h"
 #include "replication/outbox/batch.h"
+#include "replication/promises.h"
+#include "replication/record_checks.h"
 #include "replication/replica.h"
 #include "replication/stability.h"
 #include "replication/unsynced_documents.h"
@@ -35,12 +37,22 @@ inline constexpr const char* kBound = "clock_bound";
 inline constexpr const char* kIntent = "apply_intent";
 inline constexpr const char* kLedgerCount = "ledger_count";
 inline constexpr const char* kOplogTime = "oplog_time";
-inline constexpr const char* kVector = "vector/";      // + origin -> hlc:8, big-endian
-inline constexpr const char* kFloor = "floor/";        // + origin -> hlc:8
-inline constexpr const char* kBackend = "backend/";    // + lsid.id:16 + client address -> ""
-inline constexpr const char* kDetached = "detached/";  // + row key -> ledger key
+inline constexpr const char* kVector = "vector/";            // + origin -> hlc:8, big-endian
+inline constexpr const char* kFloor = "floor/";              // + origin -> hlc:8
+inline constexpr const char* kBackend = "backend/";          // + lsid.id:16 + client address -> ""
+inline constexpr const char* kDetached = "detached/";        // + row key -> ledger key
+inline constexpr const char* kMember = "member/";            // + site id:16 -> name
+inline constexpr const char* kQuarantined = "quarantined/";  // + record's name -> ledger key
 [[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
+// Nothing when the key is none of of_origin().
+[[nodiscard]] std::optional<Origin> origin_in(const char* prefix, std::string_view key);
 }  // namespace meta_keys
+
+// Every hello, report and record header must stay small: a site that has as many epochs as fall to
+// each (ReplicaOptions::origins_max), and this many, writes no more until old ones are retired.
+inline constexpr size_t kEpochsMin = 16;
+// Records set aside; beyond, the stream of the next one is held. Their bytes are on disk.
+inline constexpr size_t kQuarantinedMax = 1000;
 
 [[nodiscard]] std::optional<uint64_t> parse_sortable(std::string_view bytes);
 // Everything written so far is on disk when this returns. Blocks: never on an event loop.
@@ -94,8 +106,30 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
                                       std::vector<DocumentChange> changes,
                                       const std::vector<RetryEntry>& retries);
 
+  // ---- replica_members.cc
+  [[nodiscard]] Status load_members();
+  [[nodiscard]] bool is_member(const SiteId& site) const;  // under mutex, like the rest of these
+  [[nodiscard]] size_t epochs_max() const;
+  [[nodiscard]] std::string wrong_with_report(const Report& report) const;
+  [[nodiscard]] std::string wrong_with_origin(const Origin& origin) const;
+  [[nodiscard]] RecordRules record_rules() const;
+  void put_member(outbox::Batch& batch, const MemberId& member);
+
+  // ---- replica_quarantine.cc
+  [[nodiscard]] Result<std::shared_ptr<const Record>> quarantined_record(
+      const std::string& ledger_key) const;
+
+  // ---- replica_retire.cc
+  // Writes the record that retires our old epochs, when every member has all of them.
+  [[nodiscard]] Status retire_epochs();
+  [[nodiscard]] bool may_retire() const;                     // under mutex
+  void retired(const VersionVector& epochs, Hlc watermark);  // under mutex: that is durable now
+  [[nodiscard]] Status purge_retired();
+
   // ---- replica_exchange.cc
   [[nodiscard]] Result<bool> offer(Segment segment, const Origin& from);
+  [[nodiscard]] bool is_retired(const Segment& segment) const;  // under mutex, like the next
+  [[nodiscard]] Result<Inbox::Taken> take_in(Segment segment, const Origin& from);
   [[nodiscard]] PeerProgress progress_of(const SiteId& site, const VersionVector& acked) const;
   void list_peers(ReplicaStatus& status) const;  // under mutex
   void fill_ages(ReplicaStatus& status) const;
@@ -123,17 +157,28 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   Hlc published = 0;              // every stamp of ours up to here is settled, and that is on disk
   std::set<Hlc> unpublished;      // records of ours that are on disk, but not published yet
   Promises promises;
+  struct Retiring {
+    Hlc stamp = 0;  // of our record; 0: none is under way
+    VersionVector epochs;
+    Hlc watermark = 0;
+  };
+  Retiring retiring;
+  const Hlc start;        // every stamp of this run lies beyond
+  bool purge_due = true;  // there may be remains of retired epochs
   UnsyncedDocuments unsynced;
   uint64_t appends = 0;  // of settled writes
   Stability stability;
   Inbox inbox;
   bool accepts_writes = false;
   VersionVector floor;
-  std::map<std::string, std::string> detached;  // row key -> ledger key
-  std::set<std::string> retry_detached;         // row keys to be tried again
-  std::vector<std::string> held_by_locks;       // for status; written by the applier
-  std::string apply_trouble;                    // the same; empty: none
-  std::map<SiteId, std::string> site_names;
+  std::map<std::string, std::string> detached;     // row key -> ledger key
+  std::set<std::string> retry_detached;            // row keys to be tried again
+  std::vector<std::string> held_by_locks;          // for status; written by the applier
+  std::string apply_trouble;                       // the same; empty: none
+  std::map<SiteId, std::string> site_names;        // of members
+  std::set<SiteId> introduced;                     // those that said so themselves in this run
+  std::map<std::string, std::string> quarantined;  // record's name -> ledger key
+  std::set<std::string> quarantine_retries;        // names
   std::map<SiteId, int64_t> heard_ms;
   std::map<Origin, LogMarks> log_marks;  // since the process started
   uint64_t entries_at_open = 0;

@@ -135,6 +135,7 @@ TEST_F(ReplicaTest, ADroppedStampLeavesNoGapAndLetsStabilityMove) {
 }
 
 TEST_F(ReplicaOnDiskTest, SegmentsAreBoundedAndPiecesFitTogether) {
+  const Link link(paris_, oslo_);
   for (int i = 0; i < 40; ++i) paris_.insert(i, {{"text", bson::make_string("0123456789")}});
   size_t pieces = 0;
   while (oslo_.replica->applied() != paris_.replica->applied()) {
@@ -150,6 +151,7 @@ TEST_F(ReplicaOnDiskTest, SegmentsAreBoundedAndPiecesFitTogether) {
 }
 
 TEST_F(ReplicaTest, ADuplicateSegmentChangesNothing) {
+  const Link link(paris_, oslo_);
   paris_.insert(1, {{"n", number(0)}});
   exchange(paris_, oslo_);
   const VersionVector before = oslo_.replica->applied();
@@ -165,6 +167,7 @@ TEST_F(ReplicaTest, ADuplicateSegmentChangesNothing) {
 }
 
 TEST_F(ReplicaTest, AGapIsRefused) {
+  const Link link(paris_, oslo_);
   paris_.insert(1, {});
   paris_.insert(2, {});
   auto segments = paris_.replica->read_segments({}, 1u << 20);
@@ -215,6 +218,7 @@ TEST_F(ReplicaTest, AFullInboxSaysSoButTakesOneStretchOfEachOrigin) {
   small.kill();
   small.replica_options.inbox_bytes_max = 1;
   small.open();
+  const Link link(paris_, small);
   paris_.insert(1, {});
   auto first = paris_.replica->read_segments({}, 1u << 20);
   ASSERT_TRUE(small.replica->offer(*first, run_of(paris_)).has_value());
@@ -235,6 +239,7 @@ TEST_F(ReplicaTest, ARecordWaitsForWhatItDependsOn) {
   paris.insert(1, {{"a", number(1)}});
   pull(paris, oslo);
   oslo.set(1, "a", 2);
+  const Link link(oslo, rome);
   auto all = oslo.replica->read_segments({}, 1u << 20);
   ASSERT_TRUE(all.has_value());
   ASSERT_EQ(all->size(), 2u);  // relayed: paris's and oslo's own

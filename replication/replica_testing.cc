@@ -279,7 +279,10 @@ void TestSite::apply_all() {
   FAIL() << "the applier does not come to rest";
 }
 
-void TestSite::collect() { EXPECT_TRUE(replica->collect_step(1000).has_value()); }
+void TestSite::collect() {
+  EXPECT_TRUE(replica->collect_step(1000).has_value());
+  flush();
+}
 
 std::optional<std::string> TestSite::document(int id) const {
   return mongod.document(kTestNs, bson::make_int32(id));
@@ -310,6 +313,7 @@ Origin run_of(const TestSite& site) {
 
 Link::Link(TestSite& from, TestSite& to) : to_(to), hello_(from.replica->hello()) {
   to_.replica->introduce(hello_);
+  to_.replica->hear_members(from.replica->members());
 }
 
 Link::~Link() { to_.replica->parted(hello_); }
@@ -341,7 +345,7 @@ void settle_down(const std::vector<TestSite*>& sites, int rounds) {
     size_t rows = 0;
     for (TestSite* site : sites) {
       site->collect();
-      rows += site->status().rows;
+      rows += site->status().rows + site->status().outbox_records;
     }
     if (rows == 0 && round >= 3) return;
   }

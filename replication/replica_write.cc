@@ -111,6 +111,12 @@ Status Replica::admit() const {
   if (!impl_->accepts_writes) {
     return fail(ErrorCode::kUnavailable, "begin write", "", "recovery has not finished");
   }
+  const VersionVector& vector = impl_->durable;
+  if (vector.at(impl_->self) == 0 && vector.entries_of(impl_->self.site) >= impl_->epochs_max()) {
+    return fail(ErrorCode::kUnavailable, "begin write", "",
+                "this site was started too often while another was away",
+                "start the sites that are away, then their records of earlier runs are settled");
+  }
   return {};
 }
 
@@ -273,6 +279,9 @@ void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, uint64_t appe
       if (write == open.end()) continue;
       if (write->second.wrote) unpublished.insert(unpublished.end(), stamp);
       open.erase(write);
+      if (stamp != retiring.stamp) continue;
+      retired(retiring.epochs, retiring.watermark);
+      retiring = {};
     }
     unsynced.synced(append);
     moved = raise_published();

@@ -10,6 +10,13 @@
 
 namespace outrigger {
 
+// Who is behind a site id.
+struct MemberId {
+  std::string name;
+  SiteId id{};
+  friend bool operator==(const MemberId&, const MemberId&) = default;
+};
+
 struct SiteHello {
   std::string site;
   SiteId site_id{};

@@ -48,6 +48,12 @@ bool VersionVector::includes(const VersionVector& other) const {
                      [&](const Entry& entry) { return get(entry.first) >= entry.second; });
 }
 
+size_t VersionVector::entries_of(const SiteId& site) const {
+  const auto of_site = [&](const Entry& entry) { return entry.first.site == site; };
+  const auto begin = std::lower_bound(entries_.begin(), entries_.end(), retired_of(site), before);
+  return static_cast<size_t>(std::find_if_not(begin, entries_.end(), of_site) - begin);
+}
+
 VersionVector VersionVector::minimum(const VersionVector& a, const VersionVector& b) {
   VersionVector result;
   // Watermarks sort before the epochs of their site, so what they cover is never put in.

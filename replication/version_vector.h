@@ -40,6 +40,7 @@ class VersionVector {
   // Entry-wise minimum; an origin not seen on either side is missing in the result.
   [[nodiscard]] static VersionVector minimum(const VersionVector& a, const VersionVector& b);
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }  // sorted by origin
+  [[nodiscard]] size_t entries_of(const SiteId& site) const;
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   friend bool operator==(const VersionVector&, const VersionVector&) = default;
 

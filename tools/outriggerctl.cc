@@ -24,6 +24,7 @@ constexpr time_t kTimeoutSeconds = 10;
 struct Options {
   std::string admin = "127.0.0.1:9117";
   size_t limit = 20;
+  std::string record;
   bool json = false;
 };
 
@@ -57,6 +58,23 @@ class Asker {
     if (options_.json) return print(*entries);
     const auto names = get("/status");
     return print(conflicts_text(*entries, names.value_or(""), terminal_look()));
+  }
+
+  int quarantine() {
+    if (const int code = check_ready(); code == kNoAnswer) return code;
+    const auto entries = get("/quarantine?limit=" + std::to_string(options_.limit));
+    if (!entries) return kNotWell;
+    return print(options_.json ? *entries : quarantine_text(*entries, terminal_look()));
+  }
+
+  int quarantine_show() {
+    const auto entries = get("/quarantine?limit=1000");
+    return entries ? print(quarantined_record(*entries, options_.record)) : kNotWell;
+  }
+
+  int quarantine_retry() {
+    const auto answer = get("/quarantine/retry?record=" + options_.record);
+    return answer ? print(std::string("it will be applied\n")) : kNotWell;
   }
 
  private:
@@ -114,7 +132,17 @@ int run(int argc, char** argv) {
   CLI::App* status = cli.add_subcommand("status", "the site, its outbox and its peers");
   CLI::App* peers = cli.add_subcommand("peers", "the other sites: links and lag");
   CLI::App* conflicts = cli.add_subcommand("conflicts", "the latest losers and what beat them");
-  for (CLI::App* command : {status, peers, conflicts}) {
+  CLI::App* quarantine =
+      cli.add_subcommand("quarantine", "records of peers set aside: list, show, retry");
+  CLI::App* show = quarantine->add_subcommand("show", "all that is known of one");
+  CLI::App* retry = quarantine->add_subcommand("retry", "apply it after all");
+  for (CLI::App* command : {show, retry}) {
+    command->add_option("record", options.record, "its name, as the list says")->required();
+    command->fallthrough();
+  }
+  quarantine->add_subcommand("list", "the oldest first (this without a command)")->fallthrough();
+  quarantine->add_option("--limit", options.limit, "how many")->check(CLI::Range(1, 1000));
+  for (CLI::App* command : {status, peers, conflicts, quarantine}) {
     command->add_flag("--json", options.json, "as it comes, for programs");
     command->fallthrough();
   }
@@ -128,6 +156,9 @@ int run(int argc, char** argv) {
   }
   Asker asker(options);
   if (status->parsed()) return asker.status();
+  if (show->parsed()) return asker.quarantine_show();
+  if (retry->parsed()) return asker.quarantine_retry();
+  if (quarantine->parsed()) return asker.quarantine();
   return peers->parsed() ? asker.peers() : asker.conflicts();
 }
 

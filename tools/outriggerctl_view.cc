@@ -212,6 +212,14 @@ Result<std::string> status_text(std::string_view json, int64_t now_ms, Look look
             count(number_of(*root, "conflicts"), "losing value") + ", " +
                 count(set_aside, "document") + " set aside",
             set_aside > 0 ? Colour::kRed : Colour::kNone);
+  const int64_t quarantined = number_of(*root, "quarantined");
+  if (quarantined > 0) {
+    facts.add("records", count(quarantined, "record") + " set aside", Colour::kRed);
+  }
+  for (const element& alarm : list_of(*root, "alarms")) {
+    std::string_view what;
+    if (alarm.get(what) == simdjson::SUCCESS) facts.add("alarm", safe(what), Colour::kRed);
+  }
   for (const element& held : list_of(*root, "held")) {
     std::string_view why;
     if (held.get(why) == simdjson::SUCCESS) facts.add("held", safe(why), Colour::kYellow);
@@ -237,6 +245,35 @@ Result<std::string> conflicts_text(std::string_view json, std::string_view statu
       {{"TIME (UTC)"}, {"NAMESPACE"}, {"_ID"}, {"PATH"}, {"KIND"}, {"LOST"}, {"BEATEN BY"}}};
   for (const element entry : entries) rows.push_back(conflict_row(entry, names, look));
   return rows.size() == 1 ? "no conflicts\n" : table(rows, look);
+}
+
+Result<std::string> quarantine_text(std::string_view json, Look look) {
+  simdjson::dom::parser parser;
+  simdjson::dom::array entries;
+  if (parser.parse(json.data(), json.size()).get(entries) != simdjson::SUCCESS) {
+    return not_ours("/quarantine");
+  }
+  std::vector<Row> rows = {{{"SET ASIDE (UTC)"}, {"RECORD"}, {"BYTES"}, {"WHY"}}};
+  for (const element entry : entries) {
+    rows.push_back({{time_of(entry)},
+                    {text_of(entry, "record")},
+                    {std::to_string(number_of(entry, "bytes"))},
+                    {text_of(entry, "reason"), Colour::kRed}});
+  }
+  return rows.size() == 1 ? "no records set aside\n" : table(rows, look);
+}
+
+Result<std::string> quarantined_record(std::string_view json, std::string_view name) {
+  simdjson::dom::parser parser;
+  simdjson::dom::array entries;
+  if (parser.parse(json.data(), json.size()).get(entries) != simdjson::SUCCESS) {
+    return not_ours("/quarantine");
+  }
+  for (const element entry : entries) {
+    if (text_of(entry, "record") == safe(name)) return safe(simdjson::minify(entry)) + "\n";
+  }
+  return fail(ErrorCode::kNotFound, "show a record set aside", std::string(name),
+              "no record of this name is set aside");
 }
 
 }  // namespace outrigger::ctl

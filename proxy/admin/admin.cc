@@ -20,6 +20,22 @@ size_t limit_of(const httplib::Request& request) {
   return std::min<size_t>(limit, kConflictsMax);
 }
 
+void add_quarantine(httplib::Server& server, const AdminView& view) {
+  server.Get("/quarantine", [view](const httplib::Request& request, httplib::Response& response) {
+    const Result<std::string> found = view.quarantined(limit_of(request));
+    response.status = found ? 200 : 500;
+    response.set_content(found ? *found : found.error().message() + "\n",
+                         found ? "application/json" : "text/plain");
+  });
+  server.Get("/quarantine/retry",
+             [view](const httplib::Request& request, httplib::Response& response) {
+               const Status taken = view.retry(request.get_param_value("record"));
+               const bool unknown = !taken && taken.error().code == ErrorCode::kNotFound;
+               response.status = taken ? 200 : unknown ? 404 : 409;
+               response.set_content(taken ? "ok\n" : taken.error().message() + "\n", "text/plain");
+             });
+}
+
 void add_routes(httplib::Server& server, const AdminView& view) {
   server.Get("/metrics", [view](const httplib::Request&, httplib::Response& response) {
     response.set_content(view.metrics(), "text/plain; version=0.0.4");
@@ -61,6 +77,7 @@ Result<std::unique_ptr<Admin>> Admin::listen(const Endpoint& endpoint, AdminView
   });
   admin->server_->new_task_queue = [] { return new httplib::ThreadPool(2); };
   add_routes(*admin->server_, view);
+  add_quarantine(*admin->server_, view);
   if (endpoint.port == 0) {
     admin->port_ = admin->server_->bind_to_any_port(endpoint.host.c_str());
   } else if (admin->server_->bind_to_port(endpoint.host.c_str(), endpoint.port)) {

@@ -41,6 +41,10 @@ void Gauges::update(const StatusParts& parts) {
       .Set(static_cast<double>(replica.rows));
   metrics_.gauge("not_applied", "documents the store would not take")
       .Set(static_cast<double>(replica.not_applied));
+  metrics_.gauge("quarantined", "records of peers set aside")
+      .Set(static_cast<double>(replica.quarantined));
+  metrics_.gauge("alarms", "what should never happen and needs a person")
+      .Set(static_cast<double>(replica.alarms.size()));
   metrics_.gauge("open_writes", "local writes the store has not answered")
       .Set(static_cast<double>(replica.open_writes));
   metrics_.gauge("store_available", "1 while the store answers").Set(parts.store_available ? 1 : 0);

@@ -2,8 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "replication/record_codec.h"
+
 namespace outrigger {
 namespace {
+
+constexpr size_t kDocumentsShown = 20;  // of one record
 
 void write_vector(bson::Writer& out, std::string_view name, const VersionVector& vector) {
   out.open_document(name);
@@ -72,12 +78,18 @@ std::string status_json(const StatusParts& parts) {
   out.int64("rows", static_cast<int64_t>(replica.rows));
   out.int64("conflicts", static_cast<int64_t>(replica.ledger_entries));
   out.int64("not_applied", static_cast<int64_t>(replica.not_applied));
+  out.int64("quarantined", static_cast<int64_t>(replica.quarantined));
   out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
   out.int64("oldest_open_write_ms", replica.oldest_open_write_ms);
   if (replica.fenced) out.string("fenced", replica.fenced->message());
   out.open_array("held");
   for (size_t i = 0; i < replica.held.size(); ++i) {
     out.string(bson::index_name(i), replica.held[i]);
+  }
+  out.close();
+  out.open_array("alarms");
+  for (size_t i = 0; i < replica.alarms.size(); ++i) {
+    out.string(bson::index_name(i), replica.alarms[i]);
   }
   out.close();
   out.open_array("peers");
@@ -89,6 +101,30 @@ std::string status_json(const StatusParts& parts) {
   out.close();
   const std::string bytes = out.finish();
   return bson::to_json(bson::Document(bytes), SIZE_MAX) + "\n";
+}
+
+std::string quarantine_json(const std::vector<LedgerEntry>& entries) {
+  std::string out = "[";
+  for (const LedgerEntry& entry : entries) {
+    bson::Writer item;
+    item.int64("time_ms", entry.time_ms).value("record", entry.id);
+    item.string("reason", entry.reason);
+    const std::string_view bytes = binary_bytes(entry.value.view());
+    item.int64("bytes", static_cast<int64_t>(bytes.size()));
+    // Undecodable it cannot be: it was decoded to be judged.
+    const auto record = decode_record(bytes);
+    item.open_array("documents");
+    for (size_t i = 0; record && i < std::min(record->documents.size(), kDocumentsShown); ++i) {
+      item.open_document(bson::index_name(i)).string("namespace", record->documents[i].ns);
+      item.value("_id", record->documents[i].id);
+      item.int64("effects", static_cast<int64_t>(record->documents[i].effects.size())).close();
+    }
+    item.close();
+    const std::string text = item.finish();
+    if (out.size() > 1) out += ",\n ";
+    out += bson::to_json(bson::Document(text), SIZE_MAX);
+  }
+  return out + "]\n";
 }
 
 std::string conflicts_json(const std::vector<LedgerEntry>& entries) {

@@ -22,6 +22,8 @@ struct StatusParts {
 };
 
 [[nodiscard]] std::string status_json(const StatusParts& parts);
+// Records set aside: what each is called, why, and what is in it.
+[[nodiscard]] std::string quarantine_json(const std::vector<LedgerEntry>& entries);
 [[nodiscard]] std::string conflicts_json(const std::vector<LedgerEntry>& entries);
 
 }  // namespace outrigger

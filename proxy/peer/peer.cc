@@ -158,6 +158,9 @@ void Peer::handle(std::vector<link::LinkEvent> events) {
     if (auto* open = std::get_if<link::Established>(&event)) on(*open);
     if (auto* batch = std::get_if<link::Batch>(&event)) on(*batch);
     if (auto* heard = std::get_if<link::ReportsHeard>(&event)) on(*heard);
+    if (auto* members = std::get_if<link::MembersHeard>(&event)) {
+      exchange_.hear_members(members->members);
+    }
     if (auto* refused = std::get_if<link::Refused>(&event)) on(*refused);
     if (auto* closed = std::get_if<link::Closed>(&event)) on(*closed);
     if (std::holds_alternative<link::HeartbeatDue>(event)) {
@@ -174,6 +177,7 @@ void Peer::on(const link::Established& event) {
   may_lack_ = true;
   exchange_.introduce(event.peer);
   if (setup_.on_open) setup_.on_open(*this);
+  send_members();
   send_reports(true);
 }
 
@@ -269,6 +273,7 @@ void Peer::read_outbox() {
   if (records == 0) may_lack_ = relay_due_ = false;
   if (segments->empty()) return;
   note_has(*segments);
+  send_members();
   counters_.records_out += records;
   Result<size_t> sent = link_.send_batch(*segments);
   if (!sent) close(ByeCode::kOther, sent.error().message());
@@ -284,8 +289,17 @@ void Peer::report_soon() {
   });
 }
 
+// Before anything that such a site has said or written: nobody takes that of a stranger.
+void Peer::send_members() {
+  std::vector<MemberId> members = exchange_.members();
+  if (!link_.established() || members == told_members_) return;
+  told_members_ = std::move(members);
+  link_.send_members(told_members_);
+}
+
 void Peer::send_reports(bool all) {
   if (!link_.established()) return;
+  send_members();
   reported_ = exchange_.applied();
   std::vector<Report> news;
   for (Report& report : exchange_.reports()) {

@@ -116,6 +116,7 @@ class Peer {
   void note_has(const std::vector<Segment>& segments);
   void read_outbox();
   void send_reports(bool all);
+  void send_members();
   void report_soon();
 
   net::Loop& loop_;
@@ -128,8 +129,9 @@ class Peer {
   net::Timer ticker_;
   net::Timer report_timer_;
 
-  VersionVector has_;       // records the peer has or is being sent on this connection
-  VersionVector told_;      // likewise, promises
+  VersionVector has_;   // records the peer has or is being sent on this connection
+  VersionVector told_;  // likewise, promises
+  std::vector<MemberId> told_members_;
   bool may_lack_ = false;   // the outbox may hold more for it
   bool relay_due_ = false;  // so may others' promises, which can wait for a heartbeat
   VersionVector reported_;  // our applied vector as last reported

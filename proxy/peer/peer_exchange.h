@@ -29,6 +29,8 @@ class PeerExchange {
   [[nodiscard]] virtual Status offer(std::vector<Segment>& segments, const Origin& from) = 0;
   virtual void hear(const Report& report, const Origin& from) = 0;
   virtual void introduce(const SiteHello& peer) = 0;
+  [[nodiscard]] virtual std::vector<MemberId> members() = 0;
+  virtual void hear_members(const std::vector<MemberId>& members) = 0;
   virtual void parted(const SiteHello& peer) = 0;
   // `wake` may be called on any thread, often, and for as long as the exchange lives.
   virtual void on_progress(std::function<void()> wake) = 0;

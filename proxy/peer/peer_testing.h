@@ -113,6 +113,8 @@ class FakeExchange final : public PeerExchange {
     tell();
   }
   void introduce(const SiteHello& peer) override { introduced.insert(peer.site); }
+  std::vector<MemberId> members() override { return known_members; }
+  void hear_members(const std::vector<MemberId>& members) override { members_heard = members; }
   void parted(const SiteHello& peer) override { parted_from.insert(peer.site); }
   void on_progress(std::function<void()> wake) override { wake_ = std::move(wake); }
 
@@ -124,6 +126,8 @@ class FakeExchange final : public PeerExchange {
   std::map<SiteId, Report> heard;
   std::set<std::string> introduced;
   std::set<std::string> parted_from;
+  std::vector<MemberId> known_members;
+  std::vector<MemberId> members_heard;
   size_t own_reports_heard = 0;
   size_t duplicates = 0;
   size_t offers = 0;

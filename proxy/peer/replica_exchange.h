@@ -26,6 +26,10 @@ class ReplicaExchange final : public PeerExchange {
   }
   void hear(const Report& report, const Origin& from) override { replica_.hear(report, from); }
   void introduce(const SiteHello& peer) override { replica_.introduce(peer); }
+  std::vector<MemberId> members() override { return replica_.members(); }
+  void hear_members(const std::vector<MemberId>& members) override {
+    replica_.hear_members(members);
+  }
   void parted(const SiteHello& peer) override { replica_.parted(peer); }
   void on_progress(std::function<void()> wake) override { replica_.on_progress(std::move(wake)); }
 

@@ -72,6 +72,12 @@ MaybeRefusal check_certificate(const SiteHello& theirs, const Expectation& expec
 }
 
 MaybeRefusal check_identity(const SiteHello& theirs, const Expectation& expected) {
+  for (const auto& [name, id] : expected.known_sites) {
+    if (name == theirs.site || id != theirs.site_id) continue;
+    return refusal(RefuseCode::kClone,
+                   theirs.site + " shows the site id of " + name +
+                       ": one is a copy of the other's data_dir. Give the copy an empty one");
+  }
   auto known = expected.known_sites.find(theirs.site);
   if (known == expected.known_sites.end() || known->second == theirs.site_id) return std::nullopt;
   return refusal(RefuseCode::kIdentityChanged,
@@ -111,7 +117,23 @@ MaybeRefusal check_policy(const Hello& ours, const Hello& theirs) {
   return refusal(RefuseCode::kPolicy, std::move(text));
 }
 
+// `site` once had more of `origin` than it has now.
+Refusal restored(const SiteHello& site, const SiteHello& witness, const Origin& origin) {
+  const std::string name = origin.epoch == kRetired ? "its own earlier runs" : to_text(origin);
+  return refusal(RefuseCode::kRestored,
+                 site.site + " lacks records of " + name + " that " + witness.site +
+                     " knows it once had: the data_dir of " + site.site +
+                     " was replaced by a new or an older one. Give it the old data_dir back, or "
+                     "set it up again from a copy of the data");
+}
+
 MaybeRefusal check_vectors(const SiteHello& ours, const SiteHello& theirs) {
+  const Origin mark = VersionVector::retired_of(ours.site_id);
+  if (theirs.applied.at(mark) > ours.applied.at(mark)) return restored(ours, theirs, mark);
+  const Origin their_mark = VersionVector::retired_of(theirs.site_id);
+  if (ours.applied.at(their_mark) > theirs.applied.at(their_mark)) {
+    return restored(theirs, ours, their_mark);
+  }
   for (const auto& [origin, floor] : ours.floor.entries()) {
     if (theirs.applied.get(origin) >= floor) continue;
     return refusal(RefuseCode::kBelowFloor,
@@ -122,12 +144,7 @@ MaybeRefusal check_vectors(const SiteHello& ours, const SiteHello& theirs) {
   }
   for (const auto& [origin, stable] : theirs.stable.entries()) {
     if (ours.applied.get(origin) >= stable) continue;
-    return refusal(RefuseCode::kRestored,
-                   ours.site + " lacks records of origin " + to_text(origin) + " that " +
-                       theirs.site + " knows it once had (up to " + to_text(Dot{stable, origin}) +
-                       "): the data_dir of " + ours.site +
-                       " was replaced by a new or an older one. Give it the old data_dir back, or "
-                       "set it up again from a copy of the data");
+    return restored(ours, theirs, origin);
   }
   return std::nullopt;
 }

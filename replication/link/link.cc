@@ -95,6 +95,10 @@ void Link::send_reports(const std::vector<Report>& reports) {
   }
 }
 
+void Link::send_members(const std::vector<MemberId>& members) {
+  if (established()) write(MessageType::kMembers, encode_members(members));
+}
+
 void Link::grant(size_t bytes) {
   OUTRIGGER_ASSERT(bytes <= held_);
   held_ -= bytes;
@@ -147,7 +151,7 @@ std::vector<LinkEvent> Link::receive(std::string_view bytes, int64_t now_ms) {
 void Link::on_frame(const Frame& frame) {
   auto type = static_cast<MessageType>(frame.type);
   bool known = frame.type >= static_cast<uint8_t>(MessageType::kHello) &&
-               frame.type <= static_cast<uint8_t>(MessageType::kBye);
+               frame.type <= static_cast<uint8_t>(MessageType::kMembers);
   uint8_t flags_allowed = type == MessageType::kBatch ? kFlagMore : 0;
   if (known && (frame.flags & ~flags_allowed) != 0) {
     return protocol_error("message " + std::to_string(frame.type) + " with flags " +
@@ -172,6 +176,8 @@ void Link::on_frame(const Frame& frame) {
       return on_batch(frame);
     case MessageType::kReports:
       return on_reports(frame.payload);
+    case MessageType::kMembers:
+      return on_members(frame.payload);
     case MessageType::kCredit:
       return on_credit(frame.payload);
     case MessageType::kPing:
@@ -258,6 +264,12 @@ void Link::on_reports(std::string_view payload) {
   Result<std::vector<Report>> reports = decode_reports(payload);
   if (!reports) return protocol_error(reports.error().message());
   events_.push_back(ReportsHeard{std::move(*reports)});
+}
+
+void Link::on_members(std::string_view payload) {
+  Result<std::vector<MemberId>> members = decode_members(payload);
+  if (!members) return protocol_error(members.error().message());
+  events_.push_back(MembersHeard{std::move(*members)});
 }
 
 void Link::on_credit(std::string_view payload) {

@@ -30,6 +30,7 @@
 //   6 credit  = bytes:varint                       ; plain batch bytes the sender is done with
 //   7 ping    = time:u64   8 pong = the same time  ; the time means something only to who asked
 //   9 bye     = code:u8 text:string
+//  10 members = count:varint { name:string id:16 bytes }*   ; other sites that the sender knows
 // A frame of another type is skipped, so that later versions may add messages; a flag that is not
 // listed here is refused, since it might change what a message means.
 //
@@ -83,6 +84,9 @@ struct Batch {
 struct ReportsHeard {
   std::vector<Report> reports;
 };
+struct MembersHeard {
+  std::vector<MemberId> members;
+};
 // It is time to send reports (the ping has been sent).
 struct HeartbeatDue {};
 // The last event of a link whose hello was refused, by us or by the peer.
@@ -97,7 +101,8 @@ struct Closed {
   std::string text;
   bool by_peer = false;
 };
-using LinkEvent = std::variant<Established, Batch, ReportsHeard, HeartbeatDue, Refused, Closed>;
+using LinkEvent =
+    std::variant<Established, Batch, ReportsHeard, MembersHeard, HeartbeatDue, Refused, Closed>;
 
 // Not thread-safe. After a Refused or Closed event it takes and gives no more, except that the
 // output still holds what should be sent before the connection is closed.
@@ -122,6 +127,7 @@ class Link {
   [[nodiscard]] Result<size_t> send_batch(const std::vector<Segment>& segments);
   // No effect unless established.
   void send_reports(const std::vector<Report>& reports);
+  void send_members(const std::vector<MemberId>& members);
   // The receiver is done with this many bytes of Batch events.
   void grant(size_t bytes);
   // Says goodbye; no event follows.
@@ -152,6 +158,7 @@ class Link {
   void on_bye(std::string_view payload);
   void on_batch(const Frame& frame);
   void on_reports(std::string_view payload);
+  void on_members(std::string_view payload);
   void on_credit(std::string_view payload);
   void on_ping(std::string_view payload);
   void on_pong(std::string_view payload);

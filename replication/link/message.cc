@@ -158,6 +158,31 @@ Result<std::vector<Report>> decode_reports(std::string_view payload) {
   return reports;
 }
 
+std::string encode_members(const std::vector<MemberId>& members) {
+  ByteWriter writer;
+  writer.varint(members.size());
+  for (const MemberId& member : members) {
+    writer.string(member.name);
+    writer.site_id(member.id);
+  }
+  return writer.take();
+}
+
+Result<std::vector<MemberId>> decode_members(std::string_view payload) {
+  ByteReader reader(payload);
+  std::vector<MemberId> members;
+  const size_t count = reader.count(1 + sizeof(SiteId));
+  if (count > kMembersMax) return malformed("members", "they are too many");
+  for (size_t i = 0; i < count && reader.ok(); ++i) {
+    MemberId& member = members.emplace_back();
+    member.name = reader.string(kSiteNameBytesMax);
+    member.id = reader.site_id();
+    if (!is_site_name(member.name)) return malformed("members", "a name is none of a site");
+  }
+  if (!reader.ok() || !reader.at_end()) return malformed("members", "they are malformed");
+  return members;
+}
+
 std::string encode_varint(uint64_t value) {
   ByteWriter writer;
   writer.varint(value);

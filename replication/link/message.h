@@ -29,6 +29,7 @@ enum class MessageType : uint8_t {
   kPing = 7,
   kPong = 8,
   kBye = 9,
+  kMembers = 10,
 };
 
 // The only flag there is: more frames of this batch follow.
@@ -82,6 +83,11 @@ struct Farewell {  // of a refuse or bye
 // Of no more reports than fit one frame; the caller splits (a report takes a few hundred bytes).
 [[nodiscard]] std::string encode_reports(const std::vector<Report>& reports);
 [[nodiscard]] Result<std::vector<Report>> decode_reports(std::string_view payload);
+
+// Of the other sites that the sender knows. Names are checked, and no more than kMembersMax taken.
+inline constexpr size_t kMembersMax = 256;
+[[nodiscard]] std::string encode_members(const std::vector<MemberId>& members);
+[[nodiscard]] Result<std::vector<MemberId>> decode_members(std::string_view payload);
 
 // Welcome (version) and credit (bytes) carry one varint; ping and pong one u64.
 [[nodiscard]] std::string encode_varint(uint64_t value);
