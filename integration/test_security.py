@@ -1,8 +1,11 @@
 """Who may speak to whom: certificates between sites, users and rights at the store."""
 
+import uuid
+
 import pymongo
 import pymongo.errors
 import pytest
+from bson import Binary, Int64
 
 from cluster import make_certificates, tls_settings
 from waiting import wait_until
@@ -150,3 +153,65 @@ def test_a_wrong_password_for_the_store_is_refused_and_secrets_stay_out_of_the_l
     locked_site.sidecar.settings["store"]["uri"] = locked_site.mongod.uri("sidecar", "not-planted")
     assert "uthentication failed" in locked_site.sidecar.start_refused()
     assert "planted" not in locked_site.sidecar.process.log_text()
+
+
+def numbered(client, lsid, number, command):
+    """The command under a session id and a transaction number of the test's choice."""
+    with client.start_session() as session:
+        session._materialize(None)
+        session._server_session.session_id = {"id": Binary(lsid, 4)}
+        session._server_session.mark_dirty()  # not to be used by others
+        reply = client.shop.command({**command, "txnNumber": Int64(number)}, session=session,
+                                    check=False)
+    return {name: reply.get(name) for name in ("ok", "n", "nModified", "value", "code",
+                                               "retriedStmtId", "retriedStmtIds")}
+
+
+def increment(collection, document):
+    return {"findAndModify": collection, "query": {"_id": document}, "update": {"$inc": {"n": 1}},
+            "new": True}
+
+
+def test_two_users_whose_sessions_have_one_id_do_not_meet(locked_site):
+    """As at mongod, which keeps what a session did apart by user as well."""
+    locked_site.sidecar.start()
+    for user in ("ada", "bob"):
+        locked_site.mongod.add_user(user, "secret", [{"role": "readWrite", "db": "shop"}])
+    lsid = uuid.uuid4().bytes
+    with as_user(locked_site, "ada", "secret") as ada, as_user(locked_site, "bob", "secret") as bob:
+        ada.shop.carts.insert_many([{"_id": whose, "n": 0} for whose in ("ada's", "bob's")])
+        first = numbered(ada, lsid, 5, increment("carts", "ada's"))
+        assert first["value"] == {"_id": "ada's", "n": 1}
+        assert numbered(bob, lsid, 5, increment("carts", "bob's"))["value"] == {
+            "_id": "bob's", "n": 1}
+        assert numbered(ada, lsid, 5, increment("carts", "ada's"))["value"] == first["value"]
+        # The same with one more statement than the other user's command had.
+        update = {"update": "carts", "updates": [
+            {"q": {"_id": whose}, "u": {"$inc": {"n": 10}}} for whose in ("ada's", "bob's")]}
+        assert numbered(ada, lsid, 6, {**update, "updates": update["updates"][:1]})["n"] == 1
+        assert numbered(bob, lsid, 6, update)["n"] == 2
+        assert numbered(bob, lsid, 6, update)["n"] == 2
+        assert [cart["n"] for cart in ada.shop.carts.find().sort("_id")] == [21, 11]
+
+
+def test_a_number_used_again_for_something_else_is_answered_as_by_mongod(make_cluster):
+    site = make_cluster(("oslo",)).start().oslo
+    insert = {"insert": "a", "documents": [{"_id": 7}, {"_id": 8}]}
+    set_one = {"update": "a", "updates": [{"q": {"_id": 1}, "u": {"$set": {"s": 1}}}]}
+    remove = {"delete": "a", "deletes": [{"q": {"_id": 1}, "limit": 1}]}
+    commands = [insert, set_one, remove, increment("a", 1), increment("b", 1), increment("a", 2),
+                {**set_one, "update": "b"},
+                {"update": "a", "updates": [{"q": {"n": 0}, "u": {"$inc": {"n": 1}}}]}]
+    left = {}
+    for client in (site.app(), site.direct()):
+        seen = left.setdefault(client, [])
+        for first in commands:
+            for second in commands:
+                for name in ("a", "b"):
+                    client.shop[name].delete_many({})
+                    client.shop[name].insert_many([{"_id": i, "n": 0} for i in (1, 2)])
+                lsid = uuid.uuid4().bytes
+                said = [numbered(client, lsid, 1, command) for command in (first, second)]
+                seen.append((said, [list(client.shop[name].find().sort("_id"))
+                                    for name in ("a", "b")]))
+    assert left[site.app()] == left[site.direct()]

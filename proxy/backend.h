@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -46,6 +47,8 @@ class Backend {
   [[nodiscard]] const std::array<uint8_t, 16>& lsid() const { return lsid_; }
   [[nodiscard]] std::string lsid_text() const;  // the 16 bytes
   [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
+  // Who is logged in, as SessionKey::user; forgotten with each step of a login.
+  std::optional<uint64_t> user;
   bool noted = false;  // the replica knows of lsid() and our address
   // Whether mongod has let this connection read a namespace: if so, it will most likely again.
   [[nodiscard]] bool may_read(const std::string& ns) const { return readable_.count(ns) > 0; }

@@ -190,6 +190,7 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
                         info.kind == CommandKind::kDelete ||
                         info.kind == CommandKind::kFindAndModify;
   const bool is_handshake = info.kind == CommandKind::kHello || info.kind == CommandKind::kLogin;
+  if (is_handshake || parsed->command_name() == "logout") backend_->user.reset();
   if (!is_let_in_ && !is_handshake && !context_.login_rule.asks_login()) let_in();
   if (info.kind == CommandKind::kRead || (is_write && stays_here(*parsed))) {
     context_.metrics.reads.Increment();

@@ -76,6 +76,7 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   }
   const CommandKind kind = command_info(query->command_name()).kind;
   const bool is_hello = kind == CommandKind::kHello;
+  backend_->user.reset();
   std::string request(message);
   if (is_hello) {
     request = wire::build_op_query(header.request_id, query->database,

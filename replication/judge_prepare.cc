@@ -155,6 +155,9 @@ bool is_of(const OplogWrite& entry, const Prepare& prepare) {
   const std::string_view lsid(reinterpret_cast<const char*>(prepare.session.lsid.data()),
                               prepare.session.lsid.size());
   if (entry.lsid_id != lsid || entry.txn_number != prepare.session.txn_number) return false;
+  if (prepare.session.user != 0 && user_in_digest(entry.lsid_uid) != prepare.session.user) {
+    return false;
+  }
   const auto& ours = prepare.session.stmt_ids;
   return entry.stmt_ids.empty() || ours.empty() ||
          std::any_of(entry.stmt_ids.begin(), entry.stmt_ids.end(), [&](int32_t stmt) {
@@ -171,10 +174,7 @@ RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& e
   answer.int64("n", 1);
   if (update) answer.int64("nModified", inserted ? 0 : 1);
   if (update && inserted) answer.open_array("upserted").value("0", prepared.id).close();
-  const std::string_view lsid(reinterpret_cast<const char*>(prepare.session.lsid.data()),
-                              prepare.session.lsid.size());
-  return {retry_key(lsid, prepare.session.txn_number, prepare.session.stmt_ids[document]),
-          answer.finish()};
+  return {retry_key(prepare, document), answer.finish()};
 }
 
 // ---- only the store shows

@@ -7,7 +7,7 @@
 namespace outrigger {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr size_t kCountMax = 1u << 22;
 constexpr size_t kDecodedBytesMax = size_t{1} << 30;
 
@@ -72,6 +72,7 @@ void read_session(ByteReader& in, SessionKey& session) {
   if (lsid.size() == session.lsid.size()) {
     std::memcpy(session.lsid.data(), lsid.data(), lsid.size());
   }
+  session.user = in.u64();
   session.txn_number = static_cast<int64_t>(in.u64());
   const size_t count = in.count(kCountMax, 1);
   for (size_t i = 0; i < count && in.ok(); ++i) {
@@ -95,6 +96,7 @@ std::string encode_prepare(const Prepare& prepare) {
   }
   out.raw(
       {reinterpret_cast<const char*>(prepare.session.lsid.data()), prepare.session.lsid.size()});
+  out.u64(prepare.session.user);
   out.u64(static_cast<uint64_t>(prepare.session.txn_number));
   out.varint(prepare.session.stmt_ids.size());
   for (const int32_t stmt_id : prepare.session.stmt_ids) out.varint(zigzag(stmt_id));
@@ -127,12 +129,34 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
   return prepare;
 }
 
-std::string retry_key(std::string_view lsid_id, int64_t txn_number, int32_t stmt_id) {
+uint64_t user_in_digest(std::string_view uid) {
+  uint64_t user = 0;
+  if (uid.size() != 32) return user;
+  for (size_t i = 0; i < 8; ++i) user = user << 8 | static_cast<uint8_t>(uid[i]);
+  return user;
+}
+
+std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
+                      int64_t txn_number, int32_t stmt_id) {
+  const auto append = [](std::string& to, uint64_t number, int bits) {
+    for (int shift = bits - 8; shift >= 0; shift -= 8) {
+      to.push_back(static_cast<char>(number >> shift));
+    }
+  };
   std::string key(lsid_id);
-  for (int shift = 56; shift >= 0; shift -= 8)
-    key.push_back(static_cast<char>(txn_number >> shift));
-  for (int shift = 24; shift >= 0; shift -= 8) key.push_back(static_cast<char>(stmt_id >> shift));
+  append(key, static_cast<uint64_t>(txn_number), 64);
+  append(key, static_cast<uint32_t>(stmt_id), 32);
+  append(key, user, 64);
+  key.append(ns);
   return key;
+}
+
+std::string retry_key(const Prepare& prepare, size_t document) {
+  const SessionKey& session = prepare.session;
+  const std::string_view lsid(reinterpret_cast<const char*>(session.lsid.data()),
+                              session.lsid.size());
+  return retry_key(prepare.documents[document].ns, lsid, session.user, session.txn_number,
+                   session.stmt_ids[document]);
 }
 
 }  // namespace outrigger

@@ -31,8 +31,11 @@ namespace outrigger {
 // How mongod names one retryable statement: the oplog carries all three.
 struct SessionKey {
   std::array<uint8_t, 16> lsid{};  // lsid.id, a UUID; all zero: none
-  int64_t txn_number = -1;         // -1: none
-  std::vector<int32_t> stmt_ids;   // of the prepare's statements, in their order
+  // Whose session it is: two users may give theirs the same id. The first eight bytes of lsid.uid,
+  // mongod's digest of the user, big-endian. 0: it is ours.
+  uint64_t user = 0;
+  int64_t txn_number = -1;        // -1: none
+  std::vector<int32_t> stmt_ids;  // of the prepare's statements, in their order
   friend bool operator==(const SessionKey&, const SessionKey&) = default;
 };
 
@@ -66,8 +69,16 @@ struct Prepare {
 
 [[nodiscard]] std::string encode_prepare(const Prepare& prepare);
 
-// The key of a retryable statement in the retry table: lsid:16 txn_number:8 stmt_id:4, big-endian.
-[[nodiscard]] std::string retry_key(std::string_view lsid_id, int64_t txn_number, int32_t stmt_id);
+// SessionKey::user of lsid.uid, 32 bytes; 0 for anything else.
+[[nodiscard]] uint64_t user_in_digest(std::string_view uid);
+
+// The key of a retryable statement in the retry table: lsid:16 txn_number:8 stmt_id:4 user:8,
+// big-endian, and the namespace. What another user or another collection gives the same numbers is
+// another statement.
+[[nodiscard]] std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
+                                    int64_t txn_number, int32_t stmt_id);
+// Of one of the prepare's documents.
+[[nodiscard]] std::string retry_key(const Prepare& prepare, size_t document);
 
 // What makes one retryable statement one record. The value is what is needed to answer again: a
 // BSON document, opaque to the replica.

@@ -157,6 +157,7 @@ class RecordMaker {
   Prepare prepare() {
     Prepare prepare{hlc(), origin(), vector(), {}, {}};
     for (uint8_t& byte : prepare.session.lsid) byte = static_cast<uint8_t>(random_());
+    prepare.session.user = random_();
     prepare.session.txn_number = chance(2) ? -1 : static_cast<int64_t>(below(1000));
     for (size_t i = below(4); i > 0; --i) {
       prepare.session.stmt_ids.push_back(chance(4) ? -1 : static_cast<int32_t>(random_()));

@@ -76,7 +76,7 @@ Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
   left.session.stmt_ids.clear();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     const int32_t stmt_id = prepare.session.stmt_ids[i];
-    auto entry = log_.retry(retry_key(lsid_of(prepare), prepare.session.txn_number, stmt_id));
+    auto entry = log_.retry(retry_key(prepare, i));
     if (!entry) return tl::unexpected(entry.error());
     if (*entry) continue;
     left.documents.push_back(prepare.documents[i]);

@@ -137,7 +137,7 @@ std::unique_ptr<TestSite::Pending> TestSite::begin_again(const Pending& first) {
 }
 
 std::string TestSite::retry_key_of(const Pending& pending) const {
-  return retry_key(std::string(lsid_.begin(), lsid_.end()), pending.txn_number, 0);
+  return retry_key(kTestNs, std::string(lsid_.begin(), lsid_.end()), 0, pending.txn_number, 0);
 }
 
 std::unique_ptr<TestSite::Pending> TestSite::begin_numbered(DocumentChange change,

@@ -3,6 +3,7 @@
 
 #include "proxy/capture/capture_testing.h"
 #include "proxy/capture/reply.h"
+#include "proxy/capture/user_digest.h"
 
 namespace outrigger {
 namespace {
@@ -171,6 +172,27 @@ TEST(Runs, AFindAndModifyNamesNoOptimeAndSharesNothing) {
   const auto command = parse_write(*parsed, CommandKind::kFindAndModify);
   ASSERT_TRUE(command);
   EXPECT_FALSE(may_share_wait(*command));
+}
+
+TEST(UserDigest, IsTheOneMongodKeepsSessionsApartBy) {
+  const auto hex_of = [](const std::string& status) {
+    std::string out;
+    for (const char byte : digest_of_user(Document(status)).substr(0, 8)) {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      out += kDigits[static_cast<uint8_t>(byte) >> 4];
+      out += kDigits[static_cast<uint8_t>(byte) & 15];
+    }
+    return out;
+  };
+  const std::string nobody = doc([](Writer& w) {
+    w.open_document("authInfo").open_array("authenticatedUsers").close().close();
+  });
+  const std::string ada = doc([](Writer& w) {
+    w.open_document("authInfo").open_array("authenticatedUsers").open_document("0");
+    w.string("user", "ada").string("db", "admin").close().close().close();
+  });
+  EXPECT_EQ(hex_of(nobody), "e3b0c44298fc1c14");
+  EXPECT_EQ(hex_of(ada), "e62f458370562a14");
 }
 
 }  // namespace

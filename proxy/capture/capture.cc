@@ -77,6 +77,13 @@ net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::Op
   if (command->max_time_ms > 0) {
     deadline_us_ = context_.clock.monotonic_us() + command->max_time_ms * 1000;
   }
+  if (command->session.txn_number) {
+    const bool known = co_await learn_user(command->session);
+    if (!known) {
+      answer.kind = Answer::Kind::kClose;
+      co_return answer;
+    }
+  }
   std::optional<Answer> refused = co_await refuse_by_facts();
   if (refused) co_return std::move(*refused);
   Answer done = co_await run_statements();
@@ -184,9 +191,9 @@ net::Task<Capture::Answer> Capture::run_statements() {
 
 std::optional<std::string> Capture::remembered(const Statement& statement) const {
   const AppSession& session = command_->session;
-  if (!session.txn_number || session.lsid_id.empty()) return std::nullopt;
-  Result<std::optional<std::string>> found =
-      context_.replica.retry(retry_key(session.lsid_id, *session.txn_number, statement.stmt_id));
+  if (!session.txn_number || session.lsid_id.empty() || !session_is_own_) return std::nullopt;
+  Result<std::optional<std::string>> found = context_.replica.retry(retry_key(
+      command_->ns, session.lsid_id, session.user, *session.txn_number, statement.stmt_id));
   if (!found || !found->has_value() || (*found)->empty()) return std::nullopt;
   return std::move(*found);
 }

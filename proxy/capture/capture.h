@@ -95,6 +95,7 @@ class Capture {
   net::Task<Answer> refuse_harmlessly(wire::WireError ours);
   net::Task<std::optional<Answer>> refused_whole();
   net::Task<std::optional<Answer>> answer_retry(ReplyBuilder& reply);
+  net::Task<bool> learn_user(AppSession& session);
   net::Task<std::optional<std::string>> explain_refusal(const Statement& statement);
   // Why mongod would not let the app's user write this; "" when it does not answer.
   net::Task<std::optional<std::string>> refusal_to_write();
@@ -190,6 +191,7 @@ class Capture {
   std::string_view original_;     // the app's message, for runs sent verbatim
   bool simple_collation_ = true;  // of the collection at hand
   std::string uuid_;              // its own, where mongod can be asked to write to no other
+  bool session_is_own_ = true;    // of the user who is logged in, for all that we know
   std::string store_reply_;       // of the last run
   bool reply_is_whole_ = false;   // store_reply_ answers the whole command as it is
   std::shared_ptr<net::OneShot<Status>> durable_;  // of the last prepare

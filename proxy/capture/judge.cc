@@ -6,6 +6,7 @@
 #include <random>
 
 #include "proxy/capture/capture.h"
+#include "proxy/capture/user_digest.h"
 #include "proxy/wire/error_reply.h"
 
 namespace outrigger {
@@ -217,6 +218,26 @@ net::Task<std::optional<Capture::Answer>> Capture::answer_retry(ReplyBuilder& re
   reply.add_tail(store);
   reply.retried_were(store.retried);
   co_return std::nullopt;
+}
+
+// Whose session the command names. mongod keeps what a session did apart by user, so that a number
+// that another user happens to send, or means to send, is another statement.
+net::Task<bool> Capture::learn_user(AppSession& session) {
+  if (!backend_.user) {
+    bson::Writer out;
+    out.int32("connectionStatus", 1).string("$db", "admin");
+    const std::string body = out.finish();
+    std::string request = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+    Result<std::string> reply = co_await backend_.call(std::move(request));
+    if (!reply) co_return false;
+    const auto said = wire::parse_op_msg_trusted(*reply);
+    if (!said) co_return false;
+    backend_.user = user_in_digest(digest_of_user(said->body));
+  }
+  // mongod lets only some name another user; whether this one may is for it to say.
+  session_is_own_ = !session.names_user || session.user == *backend_.user;
+  if (!session.names_user) session.user = *backend_.user;
+  co_return true;
 }
 
 // Explains a statement whose filter the store refused, for the words of its refusal: they show the

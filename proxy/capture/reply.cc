@@ -245,7 +245,8 @@ std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply) {
         });
     if (refused || run.items[i].recorded) continue;
     RetryEntry entry;
-    entry.key = retry_key(session.lsid_id, *session.txn_number, run.items[i].statement->stmt_id);
+    entry.key = retry_key(run.command->ns, session.lsid_id, session.user, *session.txn_number,
+                          run.items[i].statement->stmt_id);
     entry.value = out.empty() ? remember(run, reply) : std::string("\x05\0\0\0\0", 5);
     out.push_back(std::move(entry));
   }

@@ -303,6 +303,7 @@ bool shows_what_it_did(const Run& run) {
 Prepare build_prepare(const Run& run, const RunSession& session) {
   Prepare out;
   out.session.lsid = session.lsid;
+  if (!session.own) out.session.user = run.command->session.user;
   out.session.txn_number = session.txn_number.value_or(-1);
   out.documents.reserve(run.items.size());
   for (size_t i = 0; i < run.items.size(); ++i) {

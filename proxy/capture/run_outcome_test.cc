@@ -134,7 +134,7 @@ TEST(Retries, OnlyWhatChangedSomethingIsRemembered) {
   EXPECT_EQ(entries(inserted(3)).size(), 3u);
   const auto some = entries(inserted(1, error_at_1));
   ASSERT_EQ(some.size(), 1u);  // ordered: the third was not tried
-  EXPECT_EQ(some[0].key, retry_key(lsid, 7, 0));
+  EXPECT_EQ(some[0].key, retry_key("shop.items", lsid, 0, 7, 0));
   EXPECT_TRUE(entries(inserted(0)).empty());
 }
 

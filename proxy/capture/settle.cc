@@ -134,7 +134,8 @@ net::Task<bool> Capture::look(const Run& run, const LocalWrite& write,
     std::move(changes.begin(), changes.end(), std::back_inserter(outcome.changes));
     const AppSession& app = command_->session;
     if (!app.txn_number || app.lsid_id.empty()) continue;
-    outcome.retries.push_back({retry_key(app.lsid_id, *app.txn_number, item.statement->stmt_id),
+    outcome.retries.push_back({retry_key(run.command->ns, app.lsid_id, app.user, *app.txn_number,
+                                         item.statement->stmt_id),
                                remembered_as_written()});
   }
   if (unseen.empty()) {

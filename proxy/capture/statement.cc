@@ -213,6 +213,11 @@ AppSession read_session(const Document& body) {
       if (id && id->type == Type::kBinary && id->bytes.size() == 4 + 1 + 16) {
         out.lsid_id = std::string(id->bytes.substr(5));
       }
+      const auto uid = field.value.as_document().find("uid");
+      if (uid && uid->type == Type::kBinary && uid->bytes.size() == 4 + 1 + 32) {
+        out.user = user_in_digest(uid->bytes.substr(5));
+        out.names_user = true;
+      }
     } else if (field.name == "txnNumber") {
       out.txn_number = field.value.to_int64();
     } else if (field.name == "autocommit") {

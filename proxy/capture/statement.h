@@ -12,6 +12,7 @@
 #include "proxy/commands.h"
 #include "proxy/wire/error_reply.h"
 #include "proxy/wire/op_msg.h"
+#include "replication/prepare.h"
 
 namespace outrigger {
 
@@ -19,6 +20,8 @@ namespace outrigger {
 struct AppSession {
   std::optional<bson::Value> lsid;  // as sent
   std::string lsid_id;              // 16 bytes of lsid.id; empty when absent or no UUID
+  uint64_t user = 0;                // SessionKey::user; of lsid.uid where the app gives one
+  bool names_user = false;          // the app says whose session it is; by default its own
   std::optional<int64_t> txn_number;
   bool in_transaction = false;  // autocommit: false
 };

@@ -45,6 +45,7 @@ class OplogReader {
     OplogWrite frame;
     frame.lsid_id = mongo::binary(sub(e, "lsid"), "id");
     if (!wanted_.contains(frame.lsid_id)) return;
+    frame.lsid_uid = mongo::binary(sub(e, "lsid"), "uid");
     frame.at = mongo::timestamp(e, "ts");
     frame.txn_number = integer(e, "txnNumber", -1);
     if (text(e, "op") == "c") {

@@ -121,6 +121,7 @@ struct OplogWrite {
   std::string o;                  // kInsert: the document; kUpdate: {$v: 2, diff} or a replacement;
                                   // kRemove: {_id}
   std::string lsid_id;            // 16 bytes
+  std::string lsid_uid;           // mongod's digest of the user whose session it is
   int64_t txn_number = -1;        // -1: none
   std::vector<int32_t> stmt_ids;  // usually one; empty: the entry carries none
   bool transaction = false;       // part of a committed multi-document transaction
