@@ -334,11 +334,12 @@ def test_a_document_that_always_matches_is_always_found(pair, shop):
 
 def test_clients_that_upsert_one_key_insert_one_document(pair, shop):
     oslo, _ = shop
-    for turn in range(5):
+    for turn in range(6):
+        upsert = oslo.update_one if turn % 2 else oslo.update_many
         with ThreadPool(8) as pool:
-            done = pool.map(lambda _: oslo.update_one(
+            done = pool.map(lambda _: upsert(
                 {"key": turn}, {"$inc": {"n": 1}}, upsert=True).upserted_id, range(8))
         assert sum(1 for upserted in done if upserted) == 1
         assert oslo.find_one({"key": turn})["n"] == 8
-    assert oslo.count_documents({}) == 5
+    assert oslo.count_documents({}) == 6
     pair.wait_converged(["shop"])

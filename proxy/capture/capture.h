@@ -47,6 +47,9 @@ class Capture {
                         bool is_strangers);
 
  private:
+  // Others may be first, again and again. After so many attempts the collection is taken for
+  // oneself, and then only writers around the sidecar can be.
+  static constexpr int kAttemptsMax = 10;
   enum class End {
     kDone,
     kMatchedNothing,
@@ -164,6 +167,7 @@ class Capture {
 
   // resolve_many.cc: for every document that matches
   net::Task<End> execute_many(const Statement& statement, ReplyBuilder& reply);
+  net::Task<End> execute_each(const Statement& statement, const Found& found, ReplyBuilder& reply);
   net::Task<End> execute_chunk(const Statement& statement, Found found, ReplyBuilder& reply);
   [[nodiscard]] Run gather_found(const Statement& statement, std::vector<bson::OwnedValue>& ids,
                                  size_t& next);

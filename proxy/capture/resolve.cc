@@ -12,9 +12,7 @@ namespace {
 
 using bson::Document;
 
-// Others may be first, again and again. After so many attempts the collection is taken for oneself,
-// and then only writers around the sidecar can be.
-constexpr int kAttemptsMax = 10;
+// With the collection to oneself.
 constexpr int kAttemptsAloneMax = 100;
 // Who was not first tries what else matches, not the same document as all others who were not.
 constexpr size_t kCandidates = 8;

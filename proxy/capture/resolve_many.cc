@@ -6,24 +6,42 @@
 namespace outrigger {
 
 net::Task<Capture::End> Capture::execute_many(const Statement& statement, ReplyBuilder& reply) {
-  Result<Found> found = co_await find(statement, 0);
-  if (!found && found.error().code != ErrorCode::kRefused) co_return End::kBroken;
-  if (!found) find_error_ = found.error();
+  End end = End::kTryAgain;
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    const Result<Found> found = co_await find(statement, 0);
+    if (!found && found.error().code != ErrorCode::kRefused) co_return End::kBroken;
+    if (!found) find_error_ = found.error();
+    if (!found || (found->ids.empty() && !statement.upsert)) {
+      end = co_await probe(statement, reply);
+      co_return end;
+    }
+    if (!found->ids.empty()) {
+      end = co_await execute_each(statement, *found, reply);
+      co_return end;
+    }
+    if (end == End::kNeedsAll) break;
+    // What has come meanwhile is found by the next attempt, all of it.
+    ReplyBuilder tried(*command_);
+    end = co_await insert_by_upsert(statement, found->asked, tried);
+    if (end == End::kDone || end == End::kBroken || end == End::kAnotherCollection) {
+      reply.absorb(std::move(tried));
+      co_return end;
+    }
+    reply_is_whole_ = false;
+  }
+  end = co_await execute_alone(statement, reply);
+  co_return end;
+}
+
+net::Task<Capture::End> Capture::execute_each(const Statement& statement, const Found& found,
+                                              ReplyBuilder& reply) {
   End end = End::kDone;
-  if (found && found->ids.empty() && statement.upsert) {
-    end = co_await execute_one(statement, reply);
-    co_return end;
-  }
-  if (!found || found->ids.empty()) {
-    end = co_await probe(statement, reply);
-    co_return end;
-  }
   ReplyBuilder many(*command_);
-  const std::vector<bson::OwnedValue>& ids = found->ids;
+  const std::vector<bson::OwnedValue>& ids = found.ids;
   for (size_t at = 0; at < ids.size(); at += kRunStatementsMax) {
     const size_t until = std::min(at + kRunStatementsMax, ids.size());
     Found chunk;
-    chunk.asked = found->asked;
+    chunk.asked = found.asked;
     chunk.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at),
                      ids.begin() + static_cast<std::ptrdiff_t>(until));
     end = co_await execute_chunk(statement, std::move(chunk), many);
