@@ -113,7 +113,14 @@ void ReplyBuilder::add(const Run& run, const RunReply& reply) {
 }
 
 void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
-  if (const auto reply = result.find("reply"); reply && reply->type == Type::kDocument) {
+  const auto reply = result.find("reply");
+  const bool has_reply = reply && reply->type == Type::kDocument;
+  if (has_reply && command_.kind != CommandKind::kFindAndModify) {
+    // The number was a findAndModify's: as mongod does, only what it counted is told.
+    const RunReply said = read_run_reply(CommandKind::kFindAndModify, reply->as_document());
+    n_ += said.n;
+    modified_ += said.modified;
+  } else if (has_reply) {
     bson::Writer out;
     for (const Element& field : reply->as_document()) {
       if (field.name == "ok") out.int32("retriedStmtId", command_.statements[statement].stmt_id);
