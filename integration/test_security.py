@@ -11,7 +11,9 @@ from cluster import make_certificates, tls_settings
 from waiting import wait_until
 
 # "onlooker" is a role made below: clusterMonitor would bring the right to read `local` with it.
-RIGHTS = ["readWriteAnyDatabase", "onlooker", "hostManager", {"role": "read", "db": "local"}]
+# So is "replicator", which may bypass validators.
+RIGHTS = ["readWriteAnyDatabase", "replicator", "onlooker", "hostManager",
+          {"role": "read", "db": "local"}]
 
 
 @pytest.fixture
@@ -81,6 +83,10 @@ def locked_site(make_cluster):
     mongod.client().admin.command(
         "createRole", "onlooker", roles=[],
         privileges=[{"resource": {"cluster": True}, "actions": ["inprog"]}])
+    mongod.client().admin.command(
+        "createRole", "replicator", roles=[],
+        privileges=[{"resource": {"db": "", "collection": ""},
+                     "actions": ["bypassDocumentValidation"]}])
     mongod.add_user("sidecar", "planted-secret", RIGHTS)
     mongod.add_user("app", "app-secret", [{"role": "readWrite", "db": "shop"}])
     mongod.add_user("reader", "reader-secret", [{"role": "read", "db": "shop"}])
@@ -138,6 +144,7 @@ def test_nobody_without_a_login_reads_or_writes(locked_site):
 
 @pytest.mark.parametrize("named, missing", {
     "inprog": "onlooker", "killAnySession": "hostManager",
+    "bypassDocumentValidation": "replicator",
     "readWriteAnyDatabase": "readWriteAnyDatabase",
     "local": {"role": "read", "db": "local"}}.items())
 def test_a_right_that_the_store_user_lacks_is_named_at_start(locked_site, named, missing):

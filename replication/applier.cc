@@ -55,10 +55,23 @@ Delivery Applier::take_delivery() {
       [&](const Record& record) { return locks_.take(record); });
 }
 
+// Whatever stood in the way may have gone without a change of the document itself.
+void Applier::try_aside_again() {
+  Replica::Impl& impl = *replica_.impl_;
+  const std::lock_guard guard(impl.mutex);
+  auto at = impl.detached.upper_bound(aside_cursor_);
+  for (size_t i = 0; i < std::min(options_.try_aside_documents, impl.detached.size()); ++i) {
+    if (at == impl.detached.end()) at = impl.detached.begin();
+    aside_cursor_ = at->first;
+    impl.retry_detached.insert(at->first);
+    ++at;
+  }
+}
+
 // Documents set aside whose time has come again. The ledger holds their _id as it was.
 Status Applier::add_retries(Work& work) {
   Replica::Impl& impl = *replica_.impl_;
-  std::map<std::string, std::string> due;  // row key -> ledger key
+  std::map<std::string, Aside> due;  // by row key
   {
     const std::lock_guard guard(impl.mutex);
     for (const std::string& key : impl.retry_detached) {
@@ -67,8 +80,9 @@ Status Applier::add_retries(Work& work) {
     }
     if (due.empty()) impl.retry_detached.clear();
   }
-  for (const auto& [key, ledger_key] : due) {
-    auto entry = log_.ledger(ledger_key);
+  for (const auto& [key, aside] : due) {
+    if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
+    auto entry = log_.ledger(aside.ledger_key);
     if (!entry) return tl::unexpected(entry.error());
     if (!*entry) continue;
     auto known = decode_ledger(**entry);
@@ -77,7 +91,6 @@ Status Applier::add_retries(Work& work) {
     document.ns = known->ns;
     document.id = known->id;
     document.canonical_id = bson::canonical_key(known->id.view());
-    if (work.documents.size() >= documents_max_) continue;
     if (!locks_.take(document.ns, document.id.view())) continue;
     {
       const std::lock_guard guard(impl.mutex);
@@ -111,91 +124,147 @@ Status Applier::add_released(Work& work) {
   return {};
 }
 
-void Applier::add_effects(Work& work, const Record& record) {
-  for (const DocumentEffects& effects : record.documents) {
-    std::string canonical = bson::canonical_key(effects.id.view());
-    ApplyDocument& document = work.documents[outbox::row_key(effects.ns, canonical)];
-    document.ns = effects.ns;
-    document.id = effects.id;
-    document.canonical_id = std::move(canonical);
-    document.effects.emplace_back(&record, &effects);
-  }
-}
-
 Status Applier::read_rows(Work& work) {
   for (auto& [key, document] : work.documents) {
     auto row = log_.row(document.ns, document.canonical_id);
     if (!row) return tl::unexpected(row.error());
     document.row = std::move(*row);
+    if (document.row) work.bytes += document.row->size();
   }
   return {};
 }
 
-Status Applier::read_stored(Work& work) {
-  std::map<std::string, std::vector<ApplyDocument*>> by_ns;
-  for (auto& [key, document] : work.documents) by_ns[document.ns].push_back(&document);
-  size_t bytes = 0;
-  for (const auto& [ns, documents] : by_ns) {
-    std::vector<bson::OwnedValue> ids;
-    for (const ApplyDocument* document : documents) ids.push_back(document->id);
-    auto stored = store_.read(ns, ids);
-    if (!stored) return tl::unexpected(stored.error());
-    for (size_t i = 0; i < documents.size(); ++i) {
-      if ((*stored)[i]) bytes += (*stored)[i]->size();
-      documents[i]->stored = std::move((*stored)[i]);
+// Documents that need the same fields are read together, as long as they are not too many: each is
+// read with the fields of all.
+Status Applier::merge_all(Work& work) {
+  constexpr size_t kFieldsMax = 64;
+  struct Group {
+    std::vector<ApplyDocument*> documents;
+    std::set<std::string> fields;
+  };
+  std::map<std::string, std::vector<ApplyDocument*>> whole;
+  std::map<std::string, std::vector<Group>> in_part;
+  for (auto& [key, document] : work.documents) {
+    auto fields = fields_needed(document);
+    if (!fields) return tl::unexpected(fields.error());
+    if (!*fields) {
+      whole[document.ns].push_back(&document);
+      continue;
+    }
+    std::vector<Group>& groups = in_part[document.ns];
+    if (groups.empty() || groups.back().fields.size() + (*fields)->size() > kFieldsMax) {
+      groups.emplace_back();
+    }
+    groups.back().documents.push_back(&document);
+    groups.back().fields.insert((*fields)->begin(), (*fields)->end());
+  }
+  for (const auto& [ns, groups] : in_part) {
+    for (const Group& group : groups) {
+      const std::vector<std::string> fields(group.fields.begin(), group.fields.end());
+      if (Status merged = merge_some(work, ns, group.documents, fields); !merged) return merged;
     }
   }
-  // Adapts the next batches to the size of the documents they meet.
-  documents_max_ = bytes > options_.stored_bytes_max
-                       ? std::max<size_t>(1, documents_max_ / 2)
-                       : std::min(options_.batch.documents_max, documents_max_ * 2);
+  for (const auto& [ns, documents] : whole) {
+    if (Status merged = merge_some(work, ns, documents, std::nullopt); !merged) return merged;
+  }
   return {};
+}
+
+Status Applier::merge_some(Work& work, const std::string& ns,
+                           std::span<ApplyDocument* const> documents,
+                           const std::optional<std::vector<std::string>>& fields) {
+  std::vector<bson::OwnedValue> ids;
+  for (const ApplyDocument* document : documents) ids.push_back(document->id);
+  std::vector<bool> there(ids.size());
+  std::vector<ApplyDocument*> again;
+  Status result;
+  const auto merge = [&](size_t index, const std::optional<bson::Document>& stored) {
+    if (!result || too_much(work)) return;
+    ApplyDocument& document = *documents[index];
+    // What is not there is known whole.
+    auto merged = merge_document(document, stored, !fields || !stored);
+    if (!merged) {
+      result = tl::unexpected(merged.error());
+    } else if (!*merged) {
+      again.push_back(&document);
+    }
+    if (stored) work.bytes += stored->bytes().size();
+    for (const auto& [position, write] : document.writes) work.bytes += memory_bytes(write);
+  };
+  Status looked = store_.look(ns, ids, fields, [&](size_t index, const bson::Document& stored) {
+    there[index] = true;
+    merge(index, stored);
+  });
+  if (!looked) return looked;
+  for (size_t i = 0; i < there.size(); ++i) {
+    if (!there[i]) merge(i, std::nullopt);
+  }
+  if (!result || again.empty()) return result;
+  return merge_some(work, ns, again, std::nullopt);
+}
+
+bool Applier::too_much(const Work& work) const {
+  return work.bytes > options_.stored_bytes_max && work.documents.size() > 1 &&
+         work.records.size() != 1;
+}
+
+// Nothing of it is done: what was taken for another try is left for another batch.
+void Applier::forget(const Work& work) {
+  locks_.release();
+  const std::lock_guard guard(replica_.impl_->mutex);
+  for (const auto& [key, document] : work.documents) {
+    if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
+  }
+  for (const auto& [name, record] : work.released) {
+    replica_.impl_->quarantine_retries.insert(name);
+  }
 }
 
 // ---- one step
 
+// Records, documents and what becomes of them. False: there is nothing to do.
+Result<bool> Applier::gather(Work& work) {
+  Delivery delivery = take_delivery();
+  note_held(delivery.refused, delivery.overfull);
+  work.records = std::move(delivery.records);
+  work.intent.after = std::move(delivery.after);
+  work.promised = std::move(delivery.promised);
+  work.wrong = std::move(delivery.wrong);
+  work.blocked = !delivery.refused.empty();
+  if (Status retries = add_retries(work); !retries) return tl::unexpected(retries.error());
+  if (Status released = add_released(work); !released) return tl::unexpected(released.error());
+  if (work.documents.empty() && work.intent.after.empty() && work.released.empty()) return false;
+  // What was set aside is older than what comes now.
+  std::vector<std::shared_ptr<const Record>> records;
+  for (const auto& [name, record] : work.released) records.push_back(record);
+  records.insert(records.end(), work.records.begin(), work.records.end());
+  add_touches(records, work.documents);
+  if (Status rows = read_rows(work); !rows) return tl::unexpected(rows.error());
+  if (Status merged = merge_all(work); !merged) return tl::unexpected(merged.error());
+  return true;
+}
+
 Result<StepOutcome> Applier::step() {
   if (under_way_) return finish();
   auto work = std::make_unique<Work>();
-  Delivery delivery = take_delivery();
-  note_held(delivery.refused, delivery.overfull);
-  work->records = std::move(delivery.records);
-  work->intent.after = std::move(delivery.after);
-  work->promised = std::move(delivery.promised);
-  work->wrong = std::move(delivery.wrong);
-  Status retries = add_retries(*work);
-  if (retries) retries = add_released(*work);
-  if (!retries) {
-    locks_.release();
-    return tl::unexpected(retries.error());
-  }
-  if (work->documents.empty() && work->intent.after.empty() && work->released.empty()) {
-    locks_.release();
-    if (take_promises(work->promised)) return StepOutcome::kApplied;
-    return delivery.refused.empty() ? StepOutcome::kIdle : StepOutcome::kBlocked;
-  }
-  // What was set aside is older than what comes now.
-  for (const auto& [name, record] : work->released) add_effects(*work, *record);
-  for (const auto& record : work->records) add_effects(*work, *record);
-  if (Status rows = read_rows(*work); !rows) {
-    locks_.release();
-    return tl::unexpected(rows.error());
-  }
-  if (Status stored = read_stored(*work); !stored) {
-    locks_.release();
-    {
-      const std::lock_guard guard(replica_.impl_->mutex);
-      for (const auto& [key, document] : work->documents) {
-        if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
-      }
-      for (const auto& [name, record] : work->released) {
-        replica_.impl_->quarantine_retries.insert(name);
-      }
+  while (true) {
+    auto gathered = gather(*work);
+    if (!gathered || !*gathered || too_much(*work)) forget(*work);
+    if (!gathered) {
+      const bool store =
+          gathered.error().code != ErrorCode::kCorrupt && gathered.error().code != ErrorCode::kIo;
+      if (store) return trouble(gathered.error());
+      return tl::unexpected(gathered.error());
     }
-    return trouble(stored.error());
+    if (!*gathered && take_promises(work->promised)) return StepOutcome::kApplied;
+    if (!*gathered) return work->blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
+    if (!too_much(*work)) break;
+    documents_max_ = std::max<size_t>(1, std::min(documents_max_, work->documents.size()) / 2);
+    work = std::make_unique<Work>();
   }
+  documents_max_ = std::min(options_.batch.documents_max, documents_max_ * 2);
   if (Status committed = commit_intent(*work); !committed) {
-    locks_.release();
+    forget(*work);
     return tl::unexpected(committed.error());
   }
   under_way_ = std::move(work);
@@ -274,6 +343,8 @@ void Applier::run() {
   using SteadyClock = std::chrono::steady_clock;
   auto collect_at = SteadyClock::now();
   auto housekeeping_at = SteadyClock::now();
+  auto resolve_at = SteadyClock::now();
+  auto aside_at = SteadyClock::now() + options_.try_aside_every;
   std::chrono::milliseconds back_off = options_.retry_min;
   while (true) {
     {
@@ -287,6 +358,14 @@ void Applier::run() {
         if (options_.warn) options_.warn("collecting: " + collected.error().message());
       }
       collect_at = SteadyClock::now() + options_.collect_every;
+    }
+    if (SteadyClock::now() >= resolve_at) {
+      if (Status resolved = resolve_step(); !resolved) outcome = trouble(resolved.error());
+      resolve_at = SteadyClock::now() + options_.resolve_after / 4;
+    }
+    if (SteadyClock::now() >= aside_at) {
+      try_aside_again();
+      aside_at = SteadyClock::now() + options_.try_aside_every;
     }
     if (options_.housekeeping && SteadyClock::now() >= housekeeping_at) {
       options_.housekeeping();

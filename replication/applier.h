@@ -9,9 +9,16 @@
 // A batch never waits for a lock: a record with a locked document is left for a later one, with its
 // place in line (apply_locks.h), and only its origin waits.
 //
-// A document the store refuses (validator, unique key, size) is set aside: its row holds every
-// value ("detached"), the ledger its merged state, and the stream goes on. It is tried again when
-// it next changes and at start.
+// Readers see causes before effects: the writes of a batch are in causal order (apply_batch.h) and
+// the store does them in theirs. What refuses a write is told apart:
+//   it passes        (no primary, a write block, a lock): the batch stays under way, nothing behind
+//                    it is written, and it goes on where it stopped
+//   a verdict        (unique key, size, a capped collection): the document is set aside: its row
+//                    holds every value ("detached"), the ledger its merged state, and the stream
+//                    goes on. It is tried again when it next changes, now and then, and at start
+//   a validator      is bypassed, and the ledger says what it would have said
+//
+// Memory is bounded by what a batch reads and writes, and the next batches by what this one met.
 #pragma once
 
 #include <atomic>
@@ -21,7 +28,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,6 +38,7 @@
 #include "replication/apply_batch.h"
 #include "replication/apply_intent.h"
 #include "replication/apply_locks.h"
+#include "replication/aside.h"
 #include "replication/inbox.h"
 #include "replication/lock_table.h"
 #include "replication/outbox/batch.h"
@@ -37,12 +47,20 @@
 
 namespace outrigger {
 
+struct MergedParts;  // resolution.h
+
 struct ApplierOptions {
   DeliveryLimits batch;
-  size_t stored_bytes_max = 64u << 20;      // of documents read for one batch, roughly
+  size_t stored_bytes_max = 64u << 20;  // read and written for one batch of more than one record
   std::chrono::milliseconds retry_min{50};  // the runner's pause after trouble, doubling
   std::chrono::milliseconds retry_max{5000};
   std::chrono::milliseconds collect_every{1000};
+  // A few of the documents set aside are tried again so often.
+  std::chrono::milliseconds try_aside_every{3'000};
+  size_t try_aside_documents = 100;
+  // The first of the members leaves out what its store refuses after this time, the second after
+  // twice that, and so on: one of them is enough.
+  std::chrono::milliseconds resolve_after{2'000};
   size_t collect_documents = 20'000;
   std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
   // Called on the runner's thread now and then: for what else needs this thread's store, such as
@@ -73,32 +91,61 @@ class Applier {
   // One batch, or what is left of one. An error is the log's: it is fenced or damaged.
   [[nodiscard]] Result<StepOutcome> step();
 
+  // Documents set aside in which parts met that no store takes together: what this one refuses is
+  // left out, once others have had their time for it (resolution.h). Errors: of the store, the log.
+  [[nodiscard]] Status resolve_step();
+
   // Steps and collects on a thread of its own until stop().
   void start();
   void stop();
 
  private:
   struct Work;
+  struct Refusal;
+  struct Resolution;
 
   void run();
+  void try_aside_again();
   void pause(std::chrono::milliseconds time);
   void wake();
   [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
+  [[nodiscard]] Result<bool> gather(Work& work);
   [[nodiscard]] Status add_retries(Work& work);
   [[nodiscard]] Status add_released(Work& work);
-  static void add_effects(Work& work, const Record& record);
   [[nodiscard]] Status read_rows(Work& work);
-  [[nodiscard]] Status read_stored(Work& work);
-  [[nodiscard]] Result<int64_t> merge_into(Work& work, outbox::Batch& batch);
+  [[nodiscard]] Status merge_all(Work& work);
+  [[nodiscard]] Status merge_some(Work& work, const std::string& ns,
+                                  std::span<ApplyDocument* const> documents,
+                                  const std::optional<std::vector<std::string>>& fields);
+  [[nodiscard]] bool too_much(const Work& work) const;
+  void forget(const Work& work);
+  [[nodiscard]] int64_t put_rows(Work& work, outbox::Batch& batch);
   [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const Work& work,
                                                                    outbox::Batch& batch);
   [[nodiscard]] Status commit_intent(Work& work);
   [[nodiscard]] Result<StepOutcome> finish();
   [[nodiscard]] Status write_store();
+  [[nodiscard]] Status look_again();
+  [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
   [[nodiscard]] Status complete();
-  [[nodiscard]] Status set_aside(outbox::Batch& batch, const IntendedDocument& document,
-                                 const WriteOutcome& refusal, std::string* ledger_key);
+  [[nodiscard]] std::optional<Aside> aside_of(const std::string& row_key) const;
+  void drop_entry(outbox::Batch& batch, const Aside& before);
+  [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
+                                                       const std::string& row_key,
+                                                       const Refusal& refusal,
+                                                       const std::optional<Aside>& before);
+  [[nodiscard]] Status note_validators(outbox::Batch& batch);
+  [[nodiscard]] Status note(outbox::Batch& batch, const LedgerEntry& entry);
+  [[nodiscard]] int64_t resolve_after_ms() const;
+  [[nodiscard]] Status resolve(const std::string& row_key, const Aside& aside,
+                               const LedgerEntry& entry);
+  [[nodiscard]] Result<std::optional<Resolution>> try_parts(const MergedParts& parts,
+                                                            const Aside& aside,
+                                                            const LedgerEntry& entry);
+  [[nodiscard]] Status commit_resolution(const std::string& row_key, const Aside& aside,
+                                         const LedgerEntry& entry, const std::string& row,
+                                         const Resolution& resolution);
   [[nodiscard]] StepOutcome trouble(const Error& error);
   void note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull);
   // What of the batch is set aside or comes back from there, but for what it changes in memory.
@@ -112,6 +159,7 @@ class Applier {
   const ApplierOptions options_;
 
   size_t documents_max_;
+  std::string aside_cursor_;  // row key of the last one tried again
   // The batch between (1) and (3), if one is under way.
   std::unique_ptr<Work> under_way_;
 

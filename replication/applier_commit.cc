@@ -1,5 +1,6 @@
 // The three steps of a batch: rows and intent, the store, the durable vector. And their replay.
 #include <algorithm>
+#include <iterator>
 
 #include "replication/applier_work.h"
 #include "replication/record_codec.h"
@@ -8,27 +9,18 @@
 namespace outrigger {
 namespace {
 
-bool says_too_specific(const StoreWrite& write, const WriteOutcome& outcome) {
-  constexpr int32_t kValidator = 121;
-  constexpr int32_t kDuplicate = 11000;
-  return write.kind == StoreWrite::Kind::kUpdate &&
-         (outcome.kind == WriteOutcome::Kind::kNotMatched ||
-          (outcome.code != kValidator && outcome.code != kDuplicate));
+std::string row_key_of(const StoreWrite& write) {
+  return outbox::row_key(write.ns, bson::canonical_key(write.id.view()));
 }
 
 }  // namespace
 
-// What merging made of each document: its row, and what (2) is to do. Returns how many rows more
-// there are than before.
-Result<int64_t> Applier::merge_into(Work& work, outbox::Batch& batch) {
-  std::map<std::string, std::string> detached;
-  {
-    const std::lock_guard guard(replica_.impl_->mutex);
-    detached = replica_.impl_->detached;
-  }
+// What merging made of each document: its row, and what (2) is to do, in order. Returns how many
+// rows more there are than before.
+int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
   int64_t rows = 0;
+  std::vector<std::pair<size_t, StoreWrite>> writes;
   for (auto& [key, document] : work.documents) {
-    if (Status merged = merge_document(document); !merged) return tl::unexpected(merged.error());
     if (!document.row_after.empty()) {
       batch.put_row(document.ns, document.canonical_id, document.row_after);
     } else if (document.row) {
@@ -36,14 +28,13 @@ Result<int64_t> Applier::merge_into(Work& work, outbox::Batch& batch) {
     }
     rows += static_cast<int64_t>(!document.row_after.empty()) -
             static_cast<int64_t>(document.row.has_value());
-    auto write = write_between(document.ns, document.id, document.stored, document.wanted);
-    if (!write && detached.count(key) == 0) continue;
-    if (write) {
-      work.intended.push_back(work.intent.documents.size());
-      work.writes.push_back(std::move(*write));
-    }
-    work.intent.documents.push_back({document.ns, document.id, document.wanted});
+    std::move(document.writes.begin(), document.writes.end(), std::back_inserter(writes));
+    document.writes.clear();
+    if (!document.met.empty()) work.intent.met.emplace(key, std::move(document.met));
   }
+  std::stable_sort(writes.begin(), writes.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [position, write] : writes) work.intent.writes.push_back(std::move(write));
   return rows;
 }
 
@@ -110,14 +101,13 @@ Status Applier::commit_intent(Work& work) {
   // Those behind us in a chain are to judge for themselves.
   for (const auto& [record, why] : work.wrong) put_entry(*record);
   std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
-  auto rows = merge_into(work, batch);
-  if (!rows) return tl::unexpected(rows.error());
+  const int64_t rows = put_rows(work, batch);
   auto conflicts = put_losses(work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
   batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
   if (Status written = log_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
-  impl.rows += *rows;
+  impl.rows += rows;
   const std::lock_guard guard(impl.mutex);
   // In one piece with the vector: who sees these effects and writes gets a later stamp.
   impl.hlc.observe(newest);
@@ -147,31 +137,69 @@ Result<StepOutcome> Applier::finish() {
   return StepOutcome::kApplied;
 }
 
-// (2) Repeated from the top after an error: the writes are absolute.
+// (2) Goes on where it stopped; from the first write on where another mongod answers now, which may
+// have lost some that were not journaled.
 Status Applier::write_store() {
   Work& work = *under_way_;
-  while (!work.writes.empty()) {
-    auto outcomes = store_.apply(work.writes);
-    if (!outcomes) return tl::unexpected(outcomes.error());
-    std::vector<StoreWrite> again;
-    std::vector<size_t> again_intended;
-    for (size_t i = 0; i < work.writes.size(); ++i) {
-      const WriteOutcome& outcome = (*outcomes)[i];
-      if (outcome.ok()) continue;
-      const size_t place = work.intended[i];
-      const IntendedDocument& document = work.intent.documents[place];
-      if (says_too_specific(work.writes[i], outcome)) {
-        // The document is not as it was read, or a path did not mean what we thought: all of it.
-        again.push_back(whole_write(document.ns, work.writes[i].id, document.document));
-        again_intended.push_back(place);
-      } else {
-        work.refused.emplace_back(place, outcome);
-      }
+  if (work.next > 0 && work.next < work.intent.writes.size()) {
+    if (Status alive = store_.ping(); !alive) return alive;
+    if (store_.process_id() != work.process_id) {
+      work.next = 0;
+      work.refused.clear();
     }
-    work.writes = std::move(again);
-    work.intended = std::move(again_intended);
+  }
+  const std::span<const StoreWrite> writes(work.intent.writes);
+  Applied applied;
+  if (work.next < writes.size()) applied = store_.apply_in_order(writes.subspan(work.next));
+  if (!applied.outcomes.empty()) work.process_id = store_.process_id();
+  for (WriteOutcome& outcome : applied.outcomes) {
+    const StoreWrite& write = work.intent.writes[work.next++];
+    const std::string key = row_key_of(write);
+    if (outcome.against_validator) work.validator_says[key] = outcome.message;
+    if (!outcome.ok()) work.refused[key] = std::move(outcome);
+  }
+  if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
+  return look_again();
+}
+
+// The documents that were not taken as they came: perhaps the write was too special (the document
+// is not as it was read), or what stood in the way has been written since. All of each, now.
+Status Applier::look_again() {
+  Work& work = *under_way_;
+  std::map<std::string, std::vector<const StoreWrite*>> writes;
+  for (const StoreWrite& write : work.intent.writes) {
+    const std::string key = row_key_of(write);
+    if (work.refused.count(key) != 0) writes[key].push_back(&write);
+  }
+  while (!work.refused.empty()) {
+    const auto next = work.refused.begin();
+    auto refusal = try_whole(writes[next->first]);
+    if (!refusal) return tl::unexpected(refusal.error());
+    if (*refusal) work.set_aside[next->first] = std::move(**refusal);
+    work.refused.erase(next);
   }
   return {};
+}
+
+Result<std::optional<Applier::Refusal>> Applier::try_whole(
+    const std::vector<const StoreWrite*>& of) {
+  const StoreWrite& last = *of.back();
+  auto stored = store_.read(last.ns, std::span(&last.id, 1));
+  if (!stored) return tl::unexpected(stored.error());
+  Refusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};
+  if (!refusal.document && last.kind == StoreWrite::Kind::kUpdate) {
+    refusal.outcome.kind = WriteOutcome::Kind::kNotMatched;
+    return refusal;
+  }
+  const StoreWrite whole = whole_write(last.ns, last.id, refusal.document);
+  auto outcomes = store_.apply(std::span(&whole, 1));
+  if (!outcomes) return tl::unexpected(outcomes.error());
+  refusal.outcome = std::move(outcomes->front());
+  if (refusal.outcome.against_validator) {
+    under_way_->validator_says[row_key_of(whole)] = refusal.outcome.message;
+  }
+  if (refusal.outcome.ok()) return std::optional<Refusal>();
+  return refusal;
 }
 
 // (3) Not synced: should this be lost, the intent is still there and leads here again.
@@ -183,37 +211,29 @@ Status Applier::complete() {
     batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
   }
   batch.remove_meta(meta_keys::kIntent);
-  std::map<std::string, WriteOutcome> refused;
-  for (auto& [place, outcome] : work.refused) {
-    const IntendedDocument& document = work.intent.documents[place];
-    refused.emplace(outbox::row_key(document.ns, bson::canonical_key(document.id.view())),
-                    std::move(outcome));
-  }
-  std::map<std::string, std::string> detached;
-  {
-    const std::lock_guard guard(impl.mutex);
-    detached = impl.detached;
-  }
-  for (const IntendedDocument& document : work.intent.documents) {
-    const std::string key = outbox::row_key(document.ns, bson::canonical_key(document.id.view()));
-    const auto before = detached.find(key);
-    const auto refusal = refused.find(key);
-    if (before != detached.end()) {
-      batch.remove_ledger(before->second);
-      if (impl.ledger_entries > 0) --impl.ledger_entries;
-      detached.erase(before);
-      batch.remove_meta(meta_keys::kDetached + key);
+  std::set<std::string> keys;
+  for (const auto& [key, document] : work.documents) keys.insert(key);
+  for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
+  std::map<std::string, Aside> aside;
+  for (const std::string& key : keys) {
+    const auto refusal = work.set_aside.find(key);
+    const std::optional<Aside> before = aside_of(key);
+    std::optional<Aside> now;
+    if (refusal != work.set_aside.end()) {
+      auto kept = set_aside(batch, key, refusal->second, before);
+      if (!kept) return tl::unexpected(kept.error());
+      now = std::move(*kept);
     }
-    if (refusal == refused.end() || !document.document) continue;
-    std::string ledger;
-    if (Status aside = set_aside(batch, document, refusal->second, &ledger); !aside) return aside;
-    batch.put_meta(meta_keys::kDetached + key, ledger);
-    detached.emplace(key, std::move(ledger));
+    if (before && (!now || now->ledger_key != before->ledger_key)) drop_entry(batch, *before);
+    if (before && !now) batch.remove_meta(meta_keys::kDetached + key);
+    if (now) aside.emplace(key, std::move(*now));
   }
+  if (Status noted = note_validators(batch); !noted) return noted;
   batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(impl.ledger_entries));
   if (Status written = log_.write(std::move(batch)); !written) return written;
   const std::lock_guard guard(impl.mutex);
-  impl.detached = std::move(detached);
+  for (const std::string& key : keys) impl.detached.erase(key);
+  for (auto& [key, each] : aside) impl.detached[key] = std::move(each);
   impl.durable.raise(work.intent.after);
   impl.cited.raise(work.intent.after);
   for (const auto& record : work.records) {
@@ -222,29 +242,84 @@ Status Applier::complete() {
   return {};
 }
 
-Status Applier::set_aside(outbox::Batch& batch, const IntendedDocument& document,
-                          const WriteOutcome& refusal, std::string* key) {
-  const std::string canonical = bson::canonical_key(document.id.view());
-  auto row = log_.row(document.ns, canonical);
-  if (!row) return tl::unexpected(row.error());
-  auto kept = detached_row(*row ? std::string_view(**row) : std::string_view(), *document.document);
-  if (!kept) return tl::unexpected(kept.error());
-  batch.put_row(document.ns, canonical, *kept);
+std::optional<Aside> Applier::aside_of(const std::string& row_key) const {
+  const std::lock_guard guard(replica_.impl_->mutex);
+  const auto known = replica_.impl_->detached.find(row_key);
+  return known == replica_.impl_->detached.end() ? std::nullopt : std::optional(known->second);
+}
+
+void Applier::drop_entry(outbox::Batch& batch, const Aside& before) {
+  batch.remove_ledger(before.ledger_key);
+  if (replica_.impl_->ledger_entries > 0) --replica_.impl_->ledger_entries;
+}
+
+// Nothing for what is only told, not tried again. A document refused as `before` keeps its entry.
+Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std::string& row_key,
+                                                const Refusal& refusal,
+                                                const std::optional<Aside>& before) {
   Replica::Impl& impl = *replica_.impl_;
-  if (!*row) ++impl.rows;
+  const bool missing = refusal.outcome.kind == WriteOutcome::Kind::kNotMatched;
+  const bool again = before && before->code == refusal.outcome.code;
+  Aside aside;
+  aside.since_ms = again ? before->since_ms : impl.clock.wall_ms();
+  aside.code = refusal.outcome.code;
+  if (before) aside.met = before->met;
+  const auto met = under_way_->intent.met.find(row_key);
+  if (met != under_way_->intent.met.end()) aside.met.insert(met->second.begin(), met->second.end());
   const LedgerEntry entry = not_applied_entry(
-      document.ns, document.id, *document.document,
-      "the store refused it with " + std::to_string(refusal.code) + ": " + refusal.message,
-      impl.clock.wall_ms());
-  *key = ledger_key(entry);
-  batch.put_ledger(*key, encode_ledger(entry));
-  ++impl.ledger_entries;
-  if (options_.warn) {
-    options_.warn("set aside " + document.ns + " " + bson::to_json(document.id.view(), 100) + ": " +
+      refusal.ns, refusal.id, refusal.document,
+      missing ? "the document to update was removed from the store around the sidecar"
+              : "the store refused it with " + std::to_string(refusal.outcome.code) + ": " +
+                    refusal.outcome.message,
+      aside.since_ms);
+  if (Status noted = note(batch, entry); !noted) return tl::unexpected(noted.error());
+  if (!again && options_.warn) {
+    options_.warn("set aside " + refusal.ns + " " + bson::to_json(refusal.id.view(), 100) + ": " +
                   entry.reason);
   }
+  if (missing) return std::optional<Aside>();
+  const std::string canonical = bson::canonical_key(refusal.id.view());
+  auto row = log_.row(refusal.ns, canonical);
+  if (!row) return tl::unexpected(row.error());
+  auto kept = detached_row(*row ? std::string_view(**row) : std::string_view(), refusal.document);
+  if (!kept) return tl::unexpected(kept.error());
+  batch.put_row(refusal.ns, canonical, *kept);
+  if (!*row) ++impl.rows;
+  aside.ledger_key = ledger_key(entry);
+  batch.put_meta(meta_keys::kDetached + row_key, encode_aside(aside));
+  return std::optional(std::move(aside));
+}
+
+// What validators would have said of documents that are stored now.
+Status Applier::note_validators(outbox::Batch& batch) {
+  Work& work = *under_way_;
+  for (const auto& write : work.intent.writes) {
+    const auto says = work.validator_says.find(row_key_of(write));
+    if (says == work.validator_says.end()) continue;
+    Dot newest;
+    const auto document = work.documents.find(says->first);
+    if (document != work.documents.end() && !document->second.touches.empty()) {
+      newest = document->second.touches.back().record->dot();
+    }
+    const LedgerEntry entry =
+        validator_entry(write.ns, write.id, newest, says->second, replica_.impl_->clock.wall_ms());
+    if (Status noted = note(batch, entry); !noted) return noted;
+    work.validator_says.erase(says);
+  }
+  return {};
+}
+
+// Once for each key, however often a batch is done.
+Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
+  Replica::Impl& impl = *replica_.impl_;
+  const std::string key = ledger_key(entry);
+  auto known = log_.ledger(key);
+  if (!known) return tl::unexpected(known.error());
+  batch.put_ledger(key, encode_ledger(entry));
+  if (*known) return {};
+  ++impl.ledger_entries;
   const std::lock_guard guard(impl.mutex);
-  ++impl.conflicts[kNotApplied];
+  ++impl.conflicts[entry.kind];
   return {};
 }
 
@@ -257,11 +332,6 @@ Status Applier::replay_interrupted() {
   if (!intent) return tl::unexpected(intent.error());
   under_way_ = std::make_unique<Work>();
   under_way_->intent = std::move(*intent);
-  for (size_t i = 0; i < under_way_->intent.documents.size(); ++i) {
-    const IntendedDocument& document = under_way_->intent.documents[i];
-    under_way_->writes.push_back(whole_write(document.ns, document.id, document.document));
-    under_way_->intended.push_back(i);
-  }
   {
     Replica::Impl& impl = *replica_.impl_;
     const std::lock_guard guard(impl.mutex);

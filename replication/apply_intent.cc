@@ -2,10 +2,12 @@
 
 #include <cstring>
 
+#include "replication/aside.h"
+
 namespace outrigger {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr char kVersion = 2;
 
 template <typename Number>
 void put(std::string& out, Number number) {
@@ -53,6 +55,63 @@ class Cursor {
   bool ok_ = true;
 };
 
+void put_path(std::string& out, const Path& path) {
+  put(out, static_cast<uint32_t>(path.size()));
+  for (const std::string& name : path) put_bytes(out, name);
+}
+
+void put_value(std::string& out, const bson::OwnedValue& value) {
+  put(out, static_cast<uint8_t>(value.type));
+  put_bytes(out, value.bytes);
+}
+
+void put_write(std::string& out, const StoreWrite& write) {
+  put(out, static_cast<uint8_t>(write.kind));
+  put_bytes(out, write.ns);
+  put_value(out, write.id);
+  if (write.kind == StoreWrite::Kind::kReplaceOrInsert) put_bytes(out, write.document);
+  if (write.kind != StoreWrite::Kind::kUpdate) return;
+  put(out, static_cast<uint32_t>(write.set.size()));
+  for (const StoreWrite::Set& set : write.set) {
+    put_path(out, set.path);
+    put_value(out, set.value);
+  }
+  put(out, static_cast<uint32_t>(write.unset.size()));
+  for (const Path& path : write.unset) put_path(out, path);
+}
+
+Path read_path(Cursor& cursor) {
+  Path path;
+  for (auto count = cursor.number<uint32_t>(); count > 0 && cursor.ok(); --count) {
+    path.emplace_back(cursor.bytes());
+  }
+  return path;
+}
+
+bson::OwnedValue read_value(Cursor& cursor) {
+  bson::OwnedValue value;
+  value.type = static_cast<bson::Type>(cursor.number<uint8_t>());
+  value.bytes = cursor.bytes();
+  return value;
+}
+
+bool read_write(Cursor& cursor, StoreWrite& write) {
+  write.kind = static_cast<StoreWrite::Kind>(cursor.number<uint8_t>());
+  if (write.kind > StoreWrite::Kind::kRemove) return false;
+  write.ns = cursor.bytes();
+  write.id = read_value(cursor);
+  if (write.kind == StoreWrite::Kind::kReplaceOrInsert) write.document = cursor.bytes();
+  if (write.kind != StoreWrite::Kind::kUpdate) return cursor.ok();
+  for (auto count = cursor.number<uint32_t>(); count > 0 && cursor.ok(); --count) {
+    Path path = read_path(cursor);
+    write.set.push_back({std::move(path), read_value(cursor)});
+  }
+  for (auto count = cursor.number<uint32_t>(); count > 0 && cursor.ok(); --count) {
+    write.unset.push_back(read_path(cursor));
+  }
+  return cursor.ok();
+}
+
 }  // namespace
 
 std::string encode_intent(const ApplyIntent& intent) {
@@ -63,13 +122,13 @@ std::string encode_intent(const ApplyIntent& intent) {
     put(out, origin.epoch);
     put(out, hlc);
   }
-  put(out, static_cast<uint32_t>(intent.documents.size()));
-  for (const IntendedDocument& document : intent.documents) {
-    put_bytes(out, document.ns);
-    put(out, static_cast<uint8_t>(document.id.type));
-    put_bytes(out, document.id.bytes);
-    put(out, static_cast<uint8_t>(document.document.has_value()));
-    put_bytes(out, document.document ? std::string_view(*document.document) : std::string_view());
+  put(out, static_cast<uint32_t>(intent.writes.size()));
+  for (const StoreWrite& write : intent.writes) put_write(out, write);
+  put(out, static_cast<uint32_t>(intent.met.size()));
+  for (const auto& [key, met] : intent.met) {
+    put_bytes(out, key);
+    put(out, static_cast<uint32_t>(met.size()));
+    for (const auto& [a, b] : met) out += encode_dot(a) + encode_dot(b);
   }
   return out;
 }
@@ -89,14 +148,15 @@ Result<ApplyIntent> decode_intent(std::string_view bytes) {
     intent.after.raise(origin, cursor.number<uint64_t>());
   }
   for (auto count = cursor.number<uint32_t>(); count > 0 && cursor.ok(); --count) {
-    IntendedDocument document;
-    document.ns = cursor.bytes();
-    document.id.type = static_cast<bson::Type>(cursor.number<uint8_t>());
-    document.id.bytes = cursor.bytes();
-    const bool present = cursor.number<uint8_t>() != 0;
-    const std::string_view content = cursor.bytes();
-    if (present) document.document = std::string(content);
-    intent.documents.push_back(std::move(document));
+    if (!read_write(cursor, intent.writes.emplace_back())) return corrupt();
+  }
+  constexpr size_t kDotBytes = 32;
+  for (auto count = cursor.number<uint32_t>(); count > 0 && cursor.ok(); --count) {
+    Met& met = intent.met[std::string(cursor.bytes())];
+    for (auto each = cursor.number<uint32_t>(); each > 0 && cursor.ok(); --each) {
+      const Dot first = decode_dot(cursor.raw(kDotBytes));
+      met.emplace(first, decode_dot(cursor.raw(kDotBytes)));
+    }
   }
   if (!cursor.ok() || !cursor.at_end()) return corrupt();
   return intent;

@@ -1,33 +1,36 @@
-// What an apply batch is about to make of the store, kept from the moment its rows are written
-// until the store has everything: after a crash in between it is done again, whole. Values are
-// absolute, so doing it again changes nothing.
+// What an apply batch is about to do to the store, kept from the moment its rows are written until
+// the store has everything: after a crash in between it is done again, from the first write on.
+// Values are absolute, so doing it again ends in the same. It is as large as what changes, not as
+// the documents are.
 //
-//   intent    = version:u8 (1) count:u32 { origin:24 bytes hlc:u64 }* count:u32 document*
-//   document  = ns:bytes type:u8 id:bytes present:u8 document:bytes
-//   bytes     = length:u32 raw                      ; numbers are little-endian
+//   intent  = version:u8 (2) count:u32 { origin:24 bytes hlc:u64 }* count:u32 write*
+//             count:u32 { row_key:bytes count:u32 { dot:32 bytes dot }* }* ; what met
+//   write   = kind:u8 ns:bytes type:u8 id:bytes
+//             ( document:bytes                                    ; kind 0: replace or insert
+//             | count:u32 { path type:u8 value:bytes }*           ; kind 1: update, what is set
+//               count:u32 path*                                   ;         and unset
+//             | nothing )                                         ; kind 2: remove
+//   path    = count:u32 bytes*
+//   bytes   = length:u32 raw                      ; numbers are little-endian
 #pragma once
 
-#include <optional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/result.h"
-#include "replication/bson/bson.h"
+#include "replication/aside.h"
+#include "replication/store/store.h"
 #include "replication/version_vector.h"
 
 namespace outrigger {
 
-struct IntendedDocument {
-  std::string ns;
-  bson::OwnedValue id;
-  std::optional<std::string> document;  // nothing: it is to go
-  friend bool operator==(const IntendedDocument&, const IntendedDocument&) = default;
-};
-
 struct ApplyIntent {
-  VersionVector after;  // the entries of the durable vector that move when it is done
-  std::vector<IntendedDocument> documents;
+  VersionVector after;             // the entries of the durable vector that move when it is done
+  std::map<std::string, Met> met;  // see Aside; by row key, where there is something
+  std::vector<StoreWrite> writes;  // in the order in which readers may see them
   friend bool operator==(const ApplyIntent&, const ApplyIntent&) = default;
 };
 

@@ -93,14 +93,15 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
 }
 
 LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
-                              std::string document, std::string reason, int64_t wall_ms) {
+                              const std::optional<std::string>& document, std::string reason,
+                              int64_t wall_ms) {
   LedgerEntry entry;
   entry.time_ms = wall_ms;
   entry.ns = ns;
   entry.id = id;
   entry.kind = kNotApplied;
-  entry.shape = Shape::kDocument;
-  entry.value = bson::make_document(std::move(document));
+  entry.shape = document ? Shape::kDocument : Shape::kAbsent;
+  if (document) entry.value = bson::make_document(*document);
   entry.reason = std::move(reason);
   return entry;
 }
@@ -122,6 +123,19 @@ LedgerEntry quarantined_entry(const Record& record, std::string reason, int64_t 
   entry.value = bson::OwnedValue(*bson::Document(bytes).find("b"));
   entry.loser = record.dot();
   entry.reason = std::move(reason);
+  return entry;
+}
+
+LedgerEntry validator_entry(const std::string& ns, const bson::OwnedValue& id, const Dot& newest,
+                            const std::string& words, int64_t wall_ms) {
+  LedgerEntry entry;
+  entry.time_ms = newest.is_zero() ? wall_ms : hlc_ms(newest.hlc);
+  entry.ns = ns;
+  entry.id = id;
+  entry.kind = kValidatorBypassed;
+  entry.shape = Shape::kAbsent;
+  entry.winner = newest;
+  entry.reason = "stored as it replicates; the validator here would have refused it: " + words;
   return entry;
 }
 
@@ -149,10 +163,15 @@ std::string encode_ledger(const LedgerEntry& entry) {
   }
   writer.close();
   writer.string("kind", entry.kind).int32("shape", static_cast<int32_t>(entry.shape));
-  writer.value("value", entry.value);
+  if (entry.value.bytes.empty() && entry.shape == Shape::kAbsent) {
+    writer.null("value");
+  } else {
+    writer.value("value", entry.value);
+  }
   writer.binary("loser", 0, dot_bytes(entry.loser)).binary("winner", 0, dot_bytes(entry.winner));
   if (entry.winning) writer.value("winning", *entry.winning);
   writer.string("reason", entry.reason);
+  if (entry.open) writer.boolean("open", true);
   return writer.finish();
 }
 
@@ -186,6 +205,7 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
   entry.winner = *winner;
   if (const auto winning = document.find("winning")) entry.winning = bson::OwnedValue(*winning);
   entry.reason = text_of(document.find("reason"));
+  if (const auto open = document.find("open")) entry.open = open->truthy();
   return entry;
 }
 

@@ -23,29 +23,39 @@ struct LedgerEntry {
   int64_t time_ms = 0;  // of the later of the two stamps; kNotApplied: wall clock
   std::string ns;
   bson::OwnedValue id;
-  Path path;         // empty: the whole document
-  std::string kind;  // loss_kind_text(), kNotApplied or kQuarantinedKind
+  Path path;  // empty: the whole document
+  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind
+  std::string kind;
   Shape shape = Shape::kValue;
   bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
   Dot loser;
   Dot winner;
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
   std::string reason;                       // one sentence for people
+  bool open = false;                        // somebody should decide about it
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
 };
 
 inline constexpr const char* kNotApplied = "not_applied";
 inline constexpr const char* kQuarantinedKind = "quarantined";
+inline constexpr const char* kValidatorBypassed = "validator_bypassed";
+inline constexpr const char* kLeftOut = "left_out";
 
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
 
 [[nodiscard]] LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
                                        const merge::Loss& loss);
-// A document set aside: `document` is its full merged state, `reason` the store's own words.
+// A document set aside: `document` is its full merged state (nothing: the store would not let it
+// go), `reason` the store's own words.
 [[nodiscard]] LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
-                                            std::string document, std::string reason,
-                                            int64_t wall_ms);
+                                            const std::optional<std::string>& document,
+                                            std::string reason, int64_t wall_ms);
+// A document stored although its collection's validator, in whose words, refuses it. `newest`: the
+// last record that changed it.
+[[nodiscard]] LedgerEntry validator_entry(const std::string& ns, const bson::OwnedValue& id,
+                                          const Dot& newest, const std::string& words,
+                                          int64_t wall_ms);
 
 // A record set aside whole because it may not be applied: its name is the entry's _id, its bytes
 // (encode_record) the value.

@@ -154,9 +154,11 @@ Status Replica::Impl::load() {
   floor = std::move(*floors);
   auto set_aside = log.scan_meta(meta_keys::kDetached);
   if (!set_aside) return tl::unexpected(set_aside.error());
-  for (const auto& [key, ledger_key] : *set_aside) {
+  for (const auto& [key, bytes] : *set_aside) {
     const std::string row = key.substr(std::strlen(meta_keys::kDetached));
-    detached.emplace(row, ledger_key);
+    auto aside = decode_aside(bytes);
+    if (!aside) return tl::unexpected(aside.error());
+    detached.emplace(row, std::move(*aside));
     retry_detached.insert(row);
   }
   auto records = log.scan_meta(meta_keys::kQuarantined);

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <set>
 
+#include "replication/aside.h"
 #include "replication/hybrid_clock.h"
 #include "replication/inbox.h"
 #include "replication/ledger.h"
@@ -40,7 +41,7 @@ inline constexpr const char* kOplogTime = "oplog_time";
 inline constexpr const char* kVector = "vector/";            // + origin -> hlc:8, big-endian
 inline constexpr const char* kFloor = "floor/";              // + origin -> hlc:8
 inline constexpr const char* kBackend = "backend/";          // + lsid.id:16 + client address -> ""
-inline constexpr const char* kDetached = "detached/";        // + row key -> ledger key
+inline constexpr const char* kDetached = "detached/";        // + row key -> Aside
 inline constexpr const char* kMember = "member/";            // + site id:16 -> name
 inline constexpr const char* kQuarantined = "quarantined/";  // + record's name -> ledger key
 [[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
@@ -87,18 +88,24 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   }
 
   // ---- replica_write.cc
-  // The batch that makes `changes` the record `dot`: entry, rows, retries. False in `wrote` when
-  // nothing changed after all.
+  // The batch that makes `changes` the record `dot`: entry, rows, retries. What is too much for one
+  // record goes on in others, each under a stamp of its own and after the one before it.
   struct Settled {
     outbox::Batch batch;
-    bool wrote = false;
-    size_t bytes = 0;                   // of the record
-    int64_t rows = 0;                   // more rows than before
-    std::vector<std::string> detached;  // row keys of documents set aside that changed
+    std::vector<std::pair<Dot, size_t>> records;  // and bytes, 0: not needed
+    int64_t rows = 0;                             // more rows than before
+    std::vector<std::string> detached;            // row keys of documents set aside that changed
   };
   [[nodiscard]] Result<Settled> make_batch(const Dot& dot, const VersionVector& deps, Hlc closed,
                                            std::vector<DocumentChange> changes,
-                                           const std::vector<RetryEntry>& retries) const;
+                                           const std::vector<RetryEntry>& retries);
+  // A record of this site's own that no app wrote, with all that `batch` holds; under the locks of
+  // its documents. It is made of next_dot().
+  [[nodiscard]] Status commit_own(const Record& record, outbox::Batch batch);
+  // A stamp for what is under locks already; it holds back publication until it is settled.
+  [[nodiscard]] Result<Dot> next_dot();
+  void give_up(const Dot& dot);  // no record carries it
+  void put_retries(outbox::Batch& batch, const std::vector<RetryEntry>& retries) const;
   void settle_durable(const std::vector<Hlc>& stamps, uint64_t append, const Status& synced);
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
@@ -171,7 +178,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   Inbox inbox;
   bool accepts_writes = false;
   VersionVector floor;
-  std::map<std::string, std::string> detached;     // row key -> ledger key
+  std::map<std::string, Aside> detached;           // by row key
   std::set<std::string> retry_detached;            // row keys to be tried again
   std::vector<std::string> held_by_locks;          // for status; written by the applier
   std::string apply_trouble;                       // the same; empty: none

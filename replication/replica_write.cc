@@ -1,9 +1,7 @@
 // Local writes: begin, settle, drop, and the publication that follows the sync.
 #include <algorithm>
 #include <iterator>
-#include <unordered_map>
 
-#include "replication/merge/merge.h"
 #include "replication/record_codec.h"
 #include "replication/replica_impl.h"
 
@@ -14,94 +12,6 @@ namespace {
 std::string stamped(int64_t wall_ms, const std::string& value) {
   return outbox::sortable(static_cast<uint64_t>(wall_ms)) + value;
 }
-
-void put_retries(outbox::Batch& batch, const std::vector<RetryEntry>& retries, int64_t wall_ms) {
-  for (const RetryEntry& retry : retries) {
-    batch.put_retry(retry.key, stamped(wall_ms, retry.value));
-  }
-}
-
-// The documents of one record and what becomes of their rows.
-class RecordWriter {
- public:
-  RecordWriter(const outbox::LogStore& log, Record& record, const merge::LocalContext& context)
-      : log_(log), record_(record), context_(context) {}
-
-  Status add(DocumentChange&& change) {
-    const std::string canonical_id = bson::canonical_key(change.id.view());
-    std::string key = outbox::row_key(change.ns, canonical_id);
-    const auto [found, is_new] = index_.try_emplace(std::move(key), rows_.size());
-    if (is_new) {
-      auto bytes = log_.row(change.ns, canonical_id);
-      if (!bytes) return tl::unexpected(bytes.error());
-      Row& row = rows_.emplace_back();
-      row.key = &found->first;
-      row.existed = bytes->has_value();
-      row.before = row.existed ? std::move(**bytes) : std::string();
-    }
-    Row& row = rows_[found->second];
-    const std::string& now = row.after ? *row.after : row.before;
-    if (now.empty() && change.kind == DocumentChange::Kind::kInsert) {
-      insert(std::move(change), row);
-      return {};
-    }
-    return change_known(change, row, now);
-  }
-
-  // Puts the rows into the batch of a Replica::Impl::Settled and tells of them there.
-  template <typename Settled>
-  void put_rows(Settled& settled) {
-    for (Row& row : rows_) {
-      if (!row.after) continue;
-      const bool stays = !row.after->empty();
-      settled.rows += static_cast<int64_t>(stays) - static_cast<int64_t>(row.existed);
-      if (row.detached) settled.detached.push_back(*row.key);
-      if (stays) {
-        settled.batch.put_row(*row.key, *row.after);
-      } else if (row.existed) {
-        settled.batch.remove_row(*row.key);
-      }
-    }
-  }
-
- private:
-  struct Row {
-    const std::string* key = nullptr;
-    bool existed = false;
-    bool detached = false;
-    std::string before;
-    std::optional<std::string> after;  // once changed; empty: none is needed
-  };
-
-  // What nearly all inserts are: nothing is remembered of the document.
-  void insert(DocumentChange&& change, Row& row) {
-    row.after = merge::birth_row(context_.dot, bson::Document(change.document));
-    DocumentEffects& effects = record_.documents.emplace_back();
-    effects.ns = std::move(change.ns);
-    effects.id = std::move(change.id);
-    Effect& birth = effects.effects.emplace_back();
-    birth.kind = EffectKind::kBirth;
-    birth.value = bson::make_document(std::move(change.document));
-  }
-
-  Status change_known(const DocumentChange& change, Row& row, const std::string& now) {
-    auto state = merge::load_row(now);
-    if (!state) return tl::unexpected(state.error());
-    DocumentEffects effects = merge::local_effects(*state, change, context_);
-    if (effects.effects.empty()) return {};
-    merge::apply_local(*state, change, effects, context_);
-    record_.documents.push_back(std::move(effects));
-    row.detached = state->detached;
-    row.after = merge::strip(*state);
-    return {};
-  }
-
-  const outbox::LogStore& log_;
-  Record& record_;
-  const merge::LocalContext context_;
-  std::unordered_map<std::string, size_t> index_;  // row key -> rows_
-  std::vector<Row> rows_;
-};
 
 }  // namespace
 
@@ -153,29 +63,11 @@ Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
   return write;
 }
 
-Result<Replica::Impl::Settled> Replica::Impl::make_batch(
-    const Dot& dot, const VersionVector& deps, Hlc closed, std::vector<DocumentChange> changes,
-    const std::vector<RetryEntry>& retries) const {
-  Settled settled;
-  Record record;
-  record.origin = dot.origin;
-  record.hlc = dot.hlc;
-  record.deps = deps;
-  record.documents.reserve(changes.size());
-  RecordWriter writer(log, record, {dot, closed});
-  for (DocumentChange& change : changes) {
-    if (Status added = writer.add(std::move(change)); !added) {
-      return tl::unexpected(added.error());
-    }
+void Replica::Impl::put_retries(outbox::Batch& batch,
+                                const std::vector<RetryEntry>& retries) const {
+  for (const RetryEntry& retry : retries) {
+    batch.put_retry(retry.key, stamped(clock.wall_ms(), retry.value));
   }
-  put_retries(settled.batch, retries, clock.wall_ms());
-  if (record.documents.empty()) return settled;
-  writer.put_rows(settled);
-  std::string entry = encode_record(record);
-  settled.bytes = entry.size();
-  settled.batch.put_fresh_entry(dot.origin, dot.hlc, std::move(entry));
-  settled.wrote = true;
-  return settled;
 }
 
 Status Replica::settle(const LocalWrite& write, std::vector<DocumentChange> changes,
@@ -191,7 +83,10 @@ Status Replica::settle(const LocalWrite& write, std::vector<DocumentChange> chan
   if (!settled) return tl::unexpected(settled.error());
   staged.batch_.append(std::move(settled->batch));
   staged.batch_.remove_prepare(write.hlc);
-  staged.settled_.push_back({write.hlc, settled->wrote, settled->bytes});
+  if (settled->records.empty()) staged.settled_.push_back({write.hlc, false, 0});
+  for (const auto& [dot, bytes] : settled->records) {
+    staged.settled_.push_back({dot.hlc, bytes > 0, bytes});
+  }
   staged.rows_ += settled->rows;
   std::move(settled->detached.begin(), settled->detached.end(),
             std::back_inserter(staged.detached_));
@@ -200,7 +95,7 @@ Status Replica::settle(const LocalWrite& write, std::vector<DocumentChange> chan
 
 void Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries,
                    StagedWrites& staged) {
-  put_retries(staged.batch_, retries, impl_->clock.wall_ms());
+  impl_->put_retries(staged.batch_, retries);
   staged.batch_.remove_prepare(write.hlc);
   staged.settled_.push_back({write.hlc, false, 0});
 }
@@ -298,14 +193,26 @@ Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
   settled->batch.remove_prepare(dot.hlc);
   if (Status written = log.write(std::move(settled->batch)); !written) return written;
   rows += settled->rows;
-  const std::lock_guard lock(mutex);
-  if (settled->wrote) {
-    mark_log(dot.origin, dot.hlc, settled->bytes);
-    // No link is open yet, and none opens before this is on disk.
-    durable.raise(dot.origin, dot.hlc);
-    cited.raise(dot.origin, dot.hlc);
+  std::vector<Hlc> ours;
+  uint64_t append = 0;
+  {
+    const std::lock_guard lock(mutex);
+    append = ++appends;
+    for (const auto& [each, bytes] : settled->records) {
+      if (bytes > 0) mark_log(each.origin, each.hlc, bytes);
+      if (each.origin != self) {
+        // No link is open yet, and none opens before this is on disk.
+        durable.raise(each.origin, each.hlc);
+        cited.raise(each.origin, each.hlc);
+        continue;
+      }
+      open[each.hlc].settled = true;
+      open[each.hlc].wrote = bytes > 0;
+      ours.push_back(each.hlc);
+    }
+    for (const std::string& key : settled->detached) retry_detached.insert(key);
   }
-  for (const std::string& key : settled->detached) retry_detached.insert(key);
+  if (!ours.empty()) leave_to_sync(std::move(ours), append);
   return {};
 }
 

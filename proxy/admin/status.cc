@@ -137,7 +137,7 @@ std::string conflicts_json(const std::vector<LedgerEntry>& entries) {
     if (entry.winning) item.value("won", *entry.winning);
     if (!entry.loser.is_zero()) item.string("lost_stamp", to_text(entry.loser));
     if (!entry.winner.is_zero()) item.string("won_stamp", to_text(entry.winner));
-    item.string("reason", entry.reason);
+    item.string("reason", entry.reason).boolean("open", entry.open);
     const std::string bytes = item.finish();
     if (out.size() > 1) out += ",\n ";
     out += bson::to_json(bson::Document(bytes), SIZE_MAX);

@@ -102,7 +102,7 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document) {
   if (state.full) return;
   state.full = true;
   if (state.incarnations.empty()) {
-    if (!document) return;
+    if (!document || state.detached) return;
     state.incarnations.emplace_back().births.emplace_back();
   }
   if (state.detached || state.incarnations.size() > 1) return;  // every value is in the row
@@ -117,7 +117,9 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& visible
 }
 
 std::string strip(const DocumentState& state) {
-  if (state.incarnations.empty()) return state.opaque ? encode_row(state) : std::string();
+  if (state.incarnations.empty()) {
+    return state.opaque || state.detached ? encode_row(state) : std::string();
+  }
   const bool sparse = !state.detached && state.incarnations.size() == 1;
   if (!sparse) return encode_row(state);
   const Incarnation& incarnation = state.incarnations.front();

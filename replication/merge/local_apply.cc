@@ -115,7 +115,7 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   if (is_new(change) && !is_weak_birth(change)) state.incarnations.clear();
   if (is_sparse(state) && is_new(change) && !state.incarnations.empty()) {
     give_up_shown_values(state);
-  } else if (state.incarnations.empty() && !is_new(change)) {
+  } else if (state.incarnations.empty() && !is_new(change) && !state.detached) {
     state.incarnations.emplace_back().births.emplace_back();
   }
   if (is_new(change)) state.incarnations.emplace_back().births.push_back(context.dot);

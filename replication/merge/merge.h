@@ -94,8 +94,8 @@ struct Incarnation {
 
 struct DocumentState {
   std::vector<Incarnation> incarnations;  // empty: no document
-  // The store could not take the merged document (validator, size, unique key): every value is
-  // explicit here and the stored document is behind.
+  // The store could not take the merged document (size, unique key): every value is explicit here
+  // and the stored document is behind; without incarnations it refused to let the document go.
   bool detached = false;
   bool full = false;
   bool opaque = false;  // a name may be repeated in the document; see `note_opaque`

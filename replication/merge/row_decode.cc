@@ -59,7 +59,7 @@ class RowReader {
     read_origins();
     clock_ = fixed();
     for (uint64_t n = count(); n > 0 && ok(); --n) state.incarnations.push_back(incarnation());
-    if (state.incarnations.empty()) broken("no incarnation");
+    if (state.incarnations.empty() && !state.detached) broken("no incarnation");
     const bool sparse = !state.detached && state.incarnations.size() == 1;
     if (shown_ && !sparse) broken("a value is missing");
   }

@@ -136,7 +136,9 @@ class RowWriter {
 }  // namespace
 
 std::string encode_row(const DocumentState& state) {
-  if (state.incarnations.empty()) return std::string(1, static_cast<char>(kOpaque));
+  if (state.incarnations.empty() && !state.detached) {
+    return std::string(1, static_cast<char>(kOpaque));
+  }
   const Dot* birth = whole_birth(state);
   return birth != nullptr ? RowWriter().write_inserted(*birth, state.opaque)
                           : RowWriter().write(state);

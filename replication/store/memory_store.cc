@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/store/memory_document.h"
+#include "replication/store/store_errors.h"
 
 namespace outrigger {
 namespace {
@@ -11,7 +12,7 @@ constexpr size_t kDocumentBytesMax = 16 * 1024 * 1024;
 const std::string kOwnSession = "memory-store-own";  // 16 bytes
 
 WriteOutcome rejected(int32_t code, std::string message) {
-  return {WriteOutcome::Kind::kRejected, code, std::move(message)};
+  return {WriteOutcome::Kind::kRejected, code, std::move(message), false};
 }
 
 std::string with_id(const StoreWrite& write) {
@@ -39,18 +40,6 @@ bool has_plain_paths(const StoreWrite& write) {
   return std::all_of(write.unset.begin(), write.unset.end(), is_dotted_path) &&
          std::all_of(write.set.begin(), write.set.end(),
                      [](const StoreWrite::Set& s) { return is_dotted_path(s.path); });
-}
-
-int rank(const StoreWrite& write) {
-  switch (write.kind) {
-    case StoreWrite::Kind::kRemove:
-      return 0;
-    case StoreWrite::Kind::kUpdate:
-      return 1;
-    case StoreWrite::Kind::kReplaceOrInsert:
-      break;
-  }
-  return 2;
 }
 
 }  // namespace
@@ -118,44 +107,83 @@ Result<StoreFound> MemoryStore::find(const std::string& database, const std::str
               "a store in memory has no query language");
 }
 
-Result<std::vector<WriteOutcome>> MemoryStore::apply(std::span<const StoreWrite> writes) {
+Status MemoryStore::look(
+    const std::string& ns, std::span<const bson::OwnedValue> ids,
+    const std::optional<std::vector<std::string>>& fields,
+    const std::function<void(size_t index, const bson::Document& document)>& visit) {
+  std::vector<std::optional<std::string>> found;
+  {
+    auto whole = read(ns, ids);
+    if (!whole) return tl::unexpected<Error>(whole.error());
+    found = std::move(*whole);
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) continue;
+    bson::Writer part;
+    for (const bson::Element& element : bson::Document(*found[i])) {
+      const bool asked = !fields || element.name == "_id" ||
+                         std::find(fields->begin(), fields->end(), element.name) != fields->end();
+      if (asked) part.element(element);
+    }
+    const std::string bytes = part.finish();
+    shown_bytes_ += bytes.size();
+    visit(i, bson::Document(bytes));
+  }
+  return {};
+}
+
+Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
   const std::string step = "apply to store";
   const std::lock_guard lock(mutex_);
+  Applied applied;
+  const auto stop = [&](ErrorCode code, const char* reason) {
+    applied.stopped = Error{code, step, "memory store", reason, ""};
+    return std::move(applied);
+  };
   if (!std::all_of(writes.begin(), writes.end(), has_plain_paths)) {
-    return fail(ErrorCode::kInvalidArgument, step, "memory store",
-                "a path that cannot be written with dots", "replace the whole document");
+    return stop(ErrorCode::kInvalidArgument, "a path that cannot be written with dots");
   }
-  if (auto ok = admit(step); !ok) return tl::unexpected<Error>(ok.error());
-  std::vector<size_t> order(writes.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return std::pair(std::string_view(writes[a].ns), rank(writes[a])) <
-           std::pair(std::string_view(writes[b].ns), rank(writes[b]));
-  });
-  std::vector<WriteOutcome> outcomes(writes.size());
+  if (auto ok = admit(step); !ok) return stop(ok.error().code, "told to fail");
   ++applies_;
-  for (const size_t i : order) {
+  for (const StoreWrite& write : writes) {
     if (crash_after_ && (*crash_after_)-- == 0) {
       crash_after_.reset();
-      return fail(ErrorCode::kUnavailable, step, "memory store", "told to crash");
+      return stop(ErrorCode::kUnavailable, "told to crash");
     }
-    outcomes[i] = apply_one(writes[i]);
+    const auto refused = rejected_.find(key(write.ns, write.id.view()));
+    if (refused != rejected_.end() && store_error_passes(refused->second.code)) {
+      return stop(ErrorCode::kUnavailable, "not now");
+    }
+    applied.outcomes.push_back(apply_one(write));
+    if (seen_) seen_(write);
   }
-  return outcomes;
+  return applied;
+}
+
+std::string MemoryStore::process_id() const {
+  const std::lock_guard lock(mutex_);
+  return info_.process_id;
 }
 
 WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   const Key at = key(write.ns, write.id.view());
+  constexpr int32_t kIllegalOperation = 20;
+  constexpr int32_t kValidatorSaysNo = 121;
   ++applied_;
+  if (const auto info = collections_.find(write.ns); info != collections_.end()) {
+    if (info->second.capped) return rejected(kIllegalOperation, "the collection here is capped");
+  }
+  const auto no = rejected_.find(at);
+  const bool noted = no != rejected_.end() && no->second.code == kValidatorSaysNo;
+  if (no != rejected_.end() && !noted) return no->second;
   if (write.kind == StoreWrite::Kind::kRemove) {
     documents_.erase(at);
     return {};
   }
   const auto there = documents_.find(at);
   if (write.kind == StoreWrite::Kind::kUpdate && there == documents_.end()) {
-    return {WriteOutcome::Kind::kNotMatched, 0, {}};
+    return {WriteOutcome::Kind::kNotMatched, 0, {}, false};
   }
-  if (const auto no = rejected_.find(at); no != rejected_.end()) return no->second;
   std::string document;
   if (write.kind == StoreWrite::Kind::kReplaceOrInsert) {
     document = with_id(write);
@@ -164,7 +192,11 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
     if (auto outcome = update(write, document); !outcome.ok()) return outcome;
   }
   if (document.size() > kDocumentBytesMax) return rejected(10334, "larger than 16 MiB");
+  if (const int32_t code = rule_ ? rule_(bson::Document(document)) : 0; code != 0) {
+    return rejected(code, rule_words_);
+  }
   documents_[at] = std::move(document);
+  if (noted) return {WriteOutcome::Kind::kOk, 0, no->second.message, true};
   return {};
 }
 

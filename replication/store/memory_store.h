@@ -4,6 +4,7 @@
 // Thread-safe, so that a test may look or write (as the app would) while an applier works on it.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
@@ -26,8 +27,12 @@ class MemoryStore final : public Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] Result<StoreFound> find(const std::string& database,
                                         const std::string& command) override;
-  [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
-      std::span<const StoreWrite> writes) override;
+  [[nodiscard]] Status look(
+      const std::string& ns, std::span<const bson::OwnedValue> ids,
+      const std::optional<std::vector<std::string>>& fields,
+      const std::function<void(size_t index, const bson::Document& document)>& visit) override;
+  [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes) override;
+  [[nodiscard]] std::string process_id() const override;
   [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
@@ -50,14 +55,17 @@ class MemoryStore final : public Store {
   [[nodiscard]] size_t size() const;  // documents in all namespaces
 
   // ---- trouble
-  // Writes that would leave this document in the store are rejected, until allow().
-  void reject(const std::string& ns, const bson::OwnedValue& id, int32_t code = 121,
-              const std::string& message = "Document failed validation");
+  // Writes to this document are refused, until allow(). As in a real one, a code that passes stops
+  // the call, and 121 only says what a validator thinks of a document that is stored.
+  void reject(const std::string& ns, const bson::OwnedValue& id, int32_t code = 11000,
+              const std::string& message = "E11000 duplicate key error");
   void allow(const std::string& ns, const bson::OwnedValue& id);
+  // Documents for which `code` gives one are refused with it.
+  void refuse_when(std::function<int32_t(const bson::Document&)> code, std::string words = "no");
   // The next `calls` calls (not counting own_sessions) fail and do nothing.
   void fail_next(size_t calls, ErrorCode code = ErrorCode::kUnavailable);
-  // The next apply() does this many of its writes, then fails with kUnavailable. For this
-  // wait_journaled() is an apply() of one write.
+  // The next calls of apply_in_order() do this many writes together, then one fails with
+  // kUnavailable. For this wait_journaled() is one write.
   void crash_after(size_t writes);
 
   // ---- what there is
@@ -73,8 +81,11 @@ class MemoryStore final : public Store {
   [[nodiscard]] size_t running() const;
 
   // ---- what happened
-  [[nodiscard]] size_t reads() const;    // documents asked for
-  [[nodiscard]] size_t applied() const;  // writes done
+  [[nodiscard]] size_t reads() const;        // documents asked for
+  [[nodiscard]] size_t shown_bytes() const;  // by look()
+  [[nodiscard]] size_t applied() const;      // writes done
+  // Called under the store's own lock after each write done by apply_in_order().
+  void watch(std::function<void(const StoreWrite&)> seen);
   [[nodiscard]] size_t applies()
       const;  // calls of apply() that did not fail before their first write
 
@@ -103,7 +114,11 @@ class MemoryStore final : public Store {
   size_t failures_left_ = 0;
   ErrorCode failure_ = ErrorCode::kUnavailable;
   std::optional<size_t> crash_after_;
+  std::function<void(const StoreWrite&)> seen_;
+  std::function<int32_t(const bson::Document&)> rule_;
+  std::string rule_words_;
   size_t reads_ = 0;
+  std::atomic<size_t> shown_bytes_{0};
   size_t applied_ = 0;
   size_t applies_ = 0;
 };

@@ -28,7 +28,7 @@ StoreWrite put(int32_t id) {
 TEST(MemoryStore, RejectsUntilAllowed) {
   MemoryStore store;
   store.reject("shop.carts", make_int32(1));
-  EXPECT_EQ(store.apply(std::vector{put(1)})->front().code, 121);
+  EXPECT_EQ(store.apply(std::vector{put(1)})->front().code, 11000);
   EXPECT_EQ(store.size(), 0u);
   store.allow("shop.carts", make_int32(1));
   EXPECT_TRUE(store.apply(std::vector{put(1)})->front().ok());

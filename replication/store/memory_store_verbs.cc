@@ -47,6 +47,13 @@ void MemoryStore::allow(const std::string& ns, const bson::OwnedValue& id) {
   rejected_.erase(key(ns, id.view()));
 }
 
+void MemoryStore::refuse_when(std::function<int32_t(const bson::Document&)> code,
+                              std::string words) {
+  const std::lock_guard lock(mutex_);
+  rule_ = std::move(code);
+  rule_words_ = std::move(words);
+}
+
 void MemoryStore::fail_next(size_t calls, ErrorCode code) {
   const std::lock_guard lock(mutex_);
   failures_left_ = calls;
@@ -56,6 +63,11 @@ void MemoryStore::fail_next(size_t calls, ErrorCode code) {
 void MemoryStore::crash_after(size_t writes) {
   const std::lock_guard lock(mutex_);
   crash_after_ = writes;
+}
+
+void MemoryStore::watch(std::function<void(const StoreWrite&)> seen) {
+  const std::lock_guard lock(mutex_);
+  seen_ = std::move(seen);
 }
 
 void MemoryStore::set_info(StoreInfo info) {
@@ -99,6 +111,8 @@ size_t MemoryStore::reads() const {
   const std::lock_guard lock(mutex_);
   return reads_;
 }
+
+size_t MemoryStore::shown_bytes() const { return shown_bytes_; }
 
 size_t MemoryStore::applied() const {
   const std::lock_guard lock(mutex_);

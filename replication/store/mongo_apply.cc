@@ -1,116 +1,44 @@
-// Applying merged documents: raw delete and update commands, unordered, with one outcome a write.
+// Applying merged documents: raw delete and update commands, one after the other, so that a reader
+// sees no write without those before it.
+//
+// A command takes what follows each other in one collection by one verb. It is ordered and names no
+// document twice, so that it can be sent again when its answer is lost: no document goes back to
+// what it was in the middle. It stops at the first error; what that error means is decided, and the
+// rest goes into another command. Only the last one waits for the journal, which holds all before
+// it then.
 //
 // An update command reports errors by statement but matches only in sum; when the sum is short the
 // _ids are looked up. On a replica set each command is a retryable write of our own session, so its
 // oplog entries carry a name that the auditor knows; on a network error we do not resend (the
 // caller does, values being absolute).
-//
-// Two things a plain replacement cannot store (seen on 6.0.5): a zero timestamp at the top level
-// (the server puts the clock there) and a top-level name starting with '$' (refused, code 52, when
-// the document exists). A pipeline of {$replaceWith: {$literal: ...}} stores both, but aborts the
-// server when a document, old or new, repeats a field name, so it is used only where none does.
 #include <map>
 #include <set>
 
 #include "replication/store/mongo_client.h"
 #include "replication/store/mongo_read.h"
+#include "replication/store/mongo_statements.h"
 #include "replication/store/mongo_store.h"
+#include "replication/store/store_errors.h"
 
 namespace outrigger {
 namespace {
 
-constexpr size_t kDocumentBytesMax = 16 * 1024 * 1024;  // what mongod lets a client store
-constexpr size_t kStatementBytesMax = kDocumentBytesMax + 12 * 1024;  // leaves room for the command
-constexpr int32_t kTooLarge = 10334;
 constexpr int32_t kBadValue = 2;
+constexpr int32_t kUnauthorized = 13;
+constexpr int32_t kIllegalOperation = 20;
+constexpr int32_t kValidatorSaysNo = 121;
+constexpr int32_t kOtherCollection = 361;  // another one stands there under this name now
+constexpr int32_t kTooLarge = 10334;
+constexpr int32_t kWireVersionNamesCollections = 17;  // 6.0 knows `collectionUUID`
+constexpr int kSwapsMax = 10;  // of collections under our hands, before we wait
+constexpr const char* kStep = "apply to store";
+constexpr const char* kTooLargeText = "larger than the 16 MiB that a document may have";
 
-struct Statement {
-  size_t write = 0;  // index into the caller's writes
-  std::string bytes;
-  bool update = false;  // may match nothing
-};
-
-bool needs_literal(const bson::Document& document) {
-  static const std::string kZeroTimestamp(8, '\0');
-  for (const bson::Element& e : document) {
-    if (e.name.starts_with('$')) return true;
-    if (e.value.type == bson::Type::kTimestamp && e.value.bytes == kZeroTimestamp) return true;
-  }
-  return false;
-}
-
-bool repeats_a_name(const bson::Document& document) {
-  std::set<std::string_view> seen;
-  for (const bson::Element& e : document) {
-    if (!seen.insert(e.name).second) return true;
-    if (e.value.is_container() && repeats_a_name(e.value.as_document())) return true;
-  }
-  return false;
-}
-
-void append_filter(bson::Writer& to, const bson::OwnedValue& id) {
-  to.open_document("q");
-  if (id.view().is_container()) {
-    to.open_document("_id").value("$eq", id).close();
-  } else {
-    to.value("_id", id);
-  }
-  to.close();
-}
-
-std::string whole_document(const StoreWrite& write) {
-  const bson::Document document(write.document);
-  bson::Writer whole;
-  const auto first = document.first();
-  if (first && first->name == "_id") return write.document;
-  whole.value("_id", document.find("_id").value_or(write.id.view()));
-  for (const bson::Element& e : document) {
-    if (e.name != "_id") whole.element(e);
-  }
-  return whole.finish();
-}
-
-std::string removal(const StoreWrite& write) {
-  bson::Writer w;
-  append_filter(w, write.id);
-  w.int32("limit", 1);
-  if (mongo::needs_collation(write.id.view())) mongo::append_simple_collation(w);
-  return w.finish();
-}
-
-std::string modification(const StoreWrite& write) {
-  bson::Writer w;
-  append_filter(w, write.id);
-  w.open_document("u").open_document("$set");  // there even when empty: {} would be a replacement
-  for (const StoreWrite::Set& set : write.set) w.value(dotted(set.path), set.value);
-  w.close();
-  if (!write.unset.empty()) {
-    w.open_document("$unset");
-    for (const Path& path : write.unset) w.boolean(dotted(path), true);
-    w.close();
-  }
-  w.close();
-  if (mongo::needs_collation(write.id.view())) mongo::append_simple_collation(w);
-  return w.finish();
-}
-
-std::string replacement(const StoreWrite& write, const std::string& whole, bool literal) {
-  bson::Writer w;
-  append_filter(w, write.id);
-  if (literal) {
-    w.open_array("u").open_document("0").open_document("$replaceWith");
-    w.document("$literal", bson::Document(whole)).close().close().close();
-  } else {
-    w.document("u", bson::Document(whole));
-  }
-  w.boolean("upsert", true);
-  if (mongo::needs_collation(write.id.view())) mongo::append_simple_collation(w);
-  return w.finish();
-}
+using Kind = StoreWrite::Kind;
 
 Status check_paths(std::span<const StoreWrite> writes) {
   const auto refuse = [](const StoreWrite& write) {
-    return fail(ErrorCode::kInvalidArgument, "apply to store", write.ns,
+    return fail(ErrorCode::kInvalidArgument, kStep, write.ns,
                 "a path that cannot be written with dots", "replace the whole document");
   };
   for (const StoreWrite& write : writes) {
@@ -124,213 +52,309 @@ Status check_paths(std::span<const StoreWrite> writes) {
   return {};
 }
 
-// One call of apply(): holds what its steps share.
-class Application {
- public:
-  Application(mongo::Client& client, StoreKind kind, std::span<const StoreWrite> writes)
-      : client_(client), kind_(kind), writes_(writes), outcomes_(writes.size()) {}
-
-  [[nodiscard]] Status run() {
-    for (const auto& [ns, of_ns] : group()) {
-      if (auto done = run_namespace(ns, of_ns); !done) return done;
-    }
-    return {};
+// Why documents of others must not be written there; nothing when they may.
+std::string unfit(const CollectionInfo& target) {
+  if (target.type == CollectionInfo::Type::kView) return "what has this name here is a view";
+  if (target.type == CollectionInfo::Type::kTimeSeries) {
+    return "the collection here is a time series";
   }
-  [[nodiscard]] std::vector<WriteOutcome> take() { return std::move(outcomes_); }
+  return target.capped ? "the collection here is capped: it would evict other documents" : "";
+}
+
+std::string key_of(const bson::Document& document) {
+  const auto id = document.find("_id");
+  return id ? canonical_key(*id) : std::string();
+}
+
+}  // namespace
+
+// One call of apply_in_order(): holds what its steps share.
+class MongoStore::Application {
+ public:
+  Application(MongoStore& store, StoreKind kind, std::span<const StoreWrite> writes)
+      : store_(store), client_(*store.client_), kind_(kind), writes_(writes) {}
+
+  [[nodiscard]] Applied run() {
+    Status going;
+    while (going && done() < writes_.size()) going = step();
+    if (going && !journaled_ && !writes_.empty()) going = store_.wait_journaled();
+    if (going) note_bypassed();
+    if (!going) applied_.stopped = going.error();
+    return std::move(applied_);
+  }
 
  private:
-  using Indexes = std::vector<size_t>;
+  struct Command {
+    std::string verb;
+    std::vector<std::string> statements;
+    size_t bytes = 0;
+  };
 
-  [[nodiscard]] std::map<std::string, Indexes> group() const {
-    std::map<std::string, Indexes> by_ns;
-    for (size_t i = 0; i < writes_.size(); ++i) by_ns[writes_[i].ns].push_back(i);
-    return by_ns;
+  [[nodiscard]] size_t done() const { return applied_.outcomes.size(); }
+  void reject(int32_t code, const std::string& message) {
+    applied_.outcomes.push_back({WriteOutcome::Kind::kRejected, code, message, false});
   }
 
-  void reject(size_t write, int32_t code, const std::string& message) {
-    outcomes_[write] = {WriteOutcome::Kind::kRejected, code, message};
-  }
-
-  void add(std::vector<Statement>& to, size_t write, std::string bytes, bool update = false) {
-    if (bytes.size() > kStatementBytesMax) {
-      reject(write, kTooLarge, "larger than the 16 MiB that a document may have");
-    } else {
-      to.push_back({write, std::move(bytes), update});
+  [[nodiscard]] Status step() {
+    const StoreWrite& first = writes_[done()];
+    auto target = store_.target(first.ns);
+    if (!target) return tl::unexpected<Error>(target.error());
+    if (const std::string why = unfit(*target); !why.empty()) {
+      reject(kIllegalOperation, why);
+      return {};
     }
+    Command command = gather();
+    if (command.statements.empty()) {  // no statement can hold it, or a special one is needed
+      if (first.kind != Kind::kReplaceOrInsert ||
+          first.document.size() > mongo::kDocumentBytesMax) {
+        reject(kTooLarge, kTooLargeText);
+        return {};
+      }
+      auto literal = literal_replacement(first);
+      if (!literal) return tl::unexpected<Error>(literal.error());
+      if (literal->empty()) return {};
+      command.statements.push_back(std::move(*literal));
+    }
+    const mongo::Names names = mongo::split(first.ns);
+    auto reply = client_.run(names.database, body(names.collection, command, *target));
+    if (!reply) return tl::unexpected<Error>(reply.error());
+    if (reply->ok) return read_reply(first.ns, reply->document(), command.statements.size());
+    return on_error(reply->code, reply->message, command.statements.size());
   }
 
-  [[nodiscard]] Status run_namespace(const std::string& ns, const Indexes& of_ns) {
-    std::vector<Statement> removes;
-    std::vector<Statement> updates;
-    std::vector<Statement> replaces;
-    Indexes literal;
-    for (const size_t i : of_ns) {
+  // The longest command that can begin with the next write; empty when none can.
+  [[nodiscard]] Command gather() const {
+    const StoreWrite& first = writes_[done()];
+    Command command;
+    command.verb = first.kind == Kind::kRemove ? "delete" : "update";
+    std::set<std::string> named;
+    for (size_t i = done(); i < writes_.size() && command.statements.size() < mongo::kBatch; ++i) {
       const StoreWrite& write = writes_[i];
-      if (write.kind == StoreWrite::Kind::kRemove) {
-        add(removes, i, removal(write));
-      } else if (write.kind == StoreWrite::Kind::kUpdate) {
-        add(updates, i, modification(write), true);
-      } else if (write.document.size() > kDocumentBytesMax) {
-        reject(i, kTooLarge, "larger than the 16 MiB that a document may have");
-      } else if (needs_literal(bson::Document(write.document))) {
-        literal.push_back(i);
-      } else {
-        add(replaces, i, replacement(write, whole_document(write), false));
+      if (write.ns != first.ns || (write.kind == Kind::kRemove) != (first.kind == Kind::kRemove)) {
+        break;
       }
+      std::string statement = statement_of(write);
+      if (statement.empty() || statement.size() > mongo::kStatementBytesMax) break;
+      command.bytes += statement.size();
+      if (!command.statements.empty() && command.bytes > mongo::kBatchBytes) break;
+      if (!named.insert(canonical_key(write.id.view())).second) break;
+      command.statements.push_back(std::move(statement));
     }
-    if (auto done = add_literals(ns, literal, replaces); !done) return done;
-    if (auto done = send_all(ns, "delete", removes); !done) return done;
-    // One command for both kinds: statements run in order, and most batches fit in one.
-    for (Statement& s : replaces) updates.push_back(std::move(s));
-    return send_all(ns, "update", updates);
+    return command;
   }
 
-  [[nodiscard]] Status add_literals(const std::string& ns, const Indexes& literal,
-                                    std::vector<Statement>& to) {
-    if (literal.empty()) return {};
-    std::vector<bson::OwnedValue> ids;
-    for (const size_t i : literal) ids.push_back(writes_[i].id);
-    std::set<std::string> unsafe;
-    auto looked = mongo::find_by_id(client_, ns, ids, mongo::Projection::kWhole,
-                                    [&](const bson::Document& stored) {
-                                      if (repeats_a_name(stored)) unsafe.insert(key_of(stored));
-                                    });
-    if (!looked) return looked;
-    for (const size_t i : literal) {
-      const std::string whole = whole_document(writes_[i]);
-      if (unsafe.contains(canonical_key(writes_[i].id.view())) ||
-          repeats_a_name(bson::Document(whole))) {
-        reject(i, kBadValue, "repeated field names beside a '$' name or a zero timestamp");
-      } else {
-        add(to, i, replacement(writes_[i], whole, true));
-      }
+  [[nodiscard]] static std::string statement_of(const StoreWrite& write) {
+    if (write.kind == Kind::kRemove) return mongo::removal(write);
+    if (write.kind == Kind::kUpdate) return mongo::modification(write);
+    const bool plain = write.document.size() <= mongo::kDocumentBytesMax &&
+                       !mongo::needs_literal(bson::Document(write.document));
+    return plain ? mongo::replacement(write, mongo::whole_document(write), false) : std::string();
+  }
+
+  // Empty: it was rejected.
+  [[nodiscard]] Result<std::string> literal_replacement(const StoreWrite& write) {
+    bool unsafe = false;
+    auto looked = mongo::find_by_id(
+        client_, write.ns, std::span(&write.id, 1), mongo::Projection{},
+        [&](const bson::Document& stored) { unsafe = unsafe || mongo::repeats_a_name(stored); });
+    if (!looked) return tl::unexpected<Error>(looked.error());
+    const std::string whole = mongo::whole_document(write);
+    std::string statement = mongo::replacement(write, whole, true);
+    if (unsafe || mongo::repeats_a_name(bson::Document(whole))) {
+      reject(kBadValue, "repeated field names beside a '$' name or a zero timestamp");
+      return std::string();
     }
-    return {};
+    if (statement.size() <= mongo::kStatementBytesMax) return statement;
+    reject(kTooLarge, kTooLargeText);
+    return std::string();
   }
 
-  static std::string key_of(const bson::Document& document) {
-    const auto id = document.find("_id");
-    return id ? canonical_key(*id) : std::string();
-  }
-
-  [[nodiscard]] Status send_all(const std::string& ns, const std::string& command,
-                                const std::vector<Statement>& statements) {
-    const std::span<const Statement> all(statements);
-    for (size_t from = 0; from < all.size();) {
-      size_t to = from;
-      size_t bytes = 0;
-      while (to < all.size() && to - from < mongo::kBatch &&
-             (to == from || bytes + all[to].bytes.size() < mongo::kBatchBytes)) {
-        bytes += all[to++].bytes.size();
-      }
-      if (auto done = send(ns, command, all.subspan(from, to - from)); !done) return done;
-      from = to;
-    }
-    return {};
-  }
-
-  [[nodiscard]] std::string body(const std::string& collection, const std::string& command,
-                                 std::span<const Statement> batch) {
+  [[nodiscard]] std::string body(const std::string& collection, const Command& command,
+                                 const CollectionInfo& target) {
     bson::Writer w;
-    w.string(command, collection).open_array(command + "s");
-    for (size_t i = 0; i < batch.size(); ++i) {
-      w.document(bson::index_name(i), bson::Document(batch[i].bytes));
+    w.string(command.verb, collection).open_array(command.verb + "s");
+    for (size_t i = 0; i < command.statements.size(); ++i) {
+      w.document(bson::index_name(i), bson::Document(command.statements[i]));
     }
-    w.close().boolean("ordered", false).open_document("writeConcern");
-    if (kind_ == StoreKind::kMultiMember) {
+    w.close().boolean("ordered", true);
+    if (bypass_) w.boolean("bypassDocumentValidation", true);
+    const bool can_name =
+        mongo::integer(client_.hello(), "maxWireVersion") >= kWireVersionNamesCollections;
+    constexpr uint8_t kUuid = 4;
+    if (can_name && target.exists()) w.binary("collectionUUID", kUuid, target.uuid);
+    const bool last = done() + command.statements.size() == writes_.size();
+    w.open_document("writeConcern");
+    if (last && kind_ == StoreKind::kMultiMember) {
       w.string("w", "majority");
     } else {
       w.int32("w", 1);
     }
-    w.boolean("j", true).close();
+    w.boolean("j", last).close();
     if (kind_ != StoreKind::kStandalone) w.int64("txnNumber", client_.next_txn_number());
     return w.finish();
   }
 
-  [[nodiscard]] Status send(const std::string& ns, const std::string& command,
-                            std::span<const Statement> batch) {
-    const std::string step = "apply to store";
-    const mongo::Names names = mongo::split(ns);
-    auto reply = client_.run(names.database, body(names.collection, command, batch));
-    if (!reply) return tl::unexpected<Error>(reply.error());
-    if (!reply->ok) {
-      if (whole_call_fails(reply->code)) {
-        return tl::unexpected<Error>(client_.refusal(step, reply->code, reply->message));
-      }
-      for (const Statement& s : batch) reject(s.write, reply->code, reply->message);
-      return {};
-    }
-    return read_reply(ns, reply->document(), batch);
-  }
-
-  [[nodiscard]] static bool whole_call_fails(int32_t code) {
-    return mongo::is_transient(code) || code == mongo::kUnauthorized;
-  }
-
   [[nodiscard]] Status read_reply(const std::string& ns, const bson::Document& reply,
-                                  std::span<const Statement> batch) {
-    const std::string step = "apply to store";
-    size_t failed = 0;
+                                  size_t statements) {
+    if (const bson::Document concern = mongo::sub(reply, "writeConcernError"); !concern.empty()) {
+      client_.drop();
+      return fail(ErrorCode::kUnavailable, kStep, ns, mongo::text(concern, "errmsg"),
+                  "the store could not confirm durability; it is tried again");
+    }
+    size_t executed = statements;
+    int32_t code = 0;
+    std::string message;
     for (const bson::Element& e : mongo::sub(reply, "writeErrors")) {
       if (e.value.type != bson::Type::kDocument) continue;
       const bson::Document error = e.value.as_document();
-      const auto index = static_cast<size_t>(mongo::integer(error, "index", -1));
-      const auto code = static_cast<int32_t>(mongo::integer(error, "code"));
-      const std::string message = mongo::text(error, "errmsg");
-      if (whole_call_fails(code))
-        return tl::unexpected<Error>(client_.refusal(step, code, message));
-      if (index >= batch.size()) {
-        return fail(ErrorCode::kCorrupt, step, ns, "an error for a statement never sent");
-      }
-      reject(batch[index].write, code, message);
-      ++failed;
+      executed = static_cast<size_t>(mongo::integer(error, "index", -1));
+      code = static_cast<int32_t>(mongo::integer(error, "code"));
+      message = mongo::text(error, "errmsg");
     }
-    if (const bson::Document concern = mongo::sub(reply, "writeConcernError"); !concern.empty()) {
-      client_.drop();
-      return fail(ErrorCode::kUnavailable, step, ns, mongo::text(concern, "errmsg"),
-                  "the store could not confirm durability; it is tried again");
+    if (executed > statements) {
+      return fail(ErrorCode::kCorrupt, kStep, ns, "an error for a statement never sent");
     }
+    const size_t from = done();
+    for (size_t i = 0; i < executed; ++i) succeed();
     const auto matched = static_cast<size_t>(mongo::integer(reply, "n"));
-    return matched + failed < batch.size() ? find_unmatched(ns, batch) : Status();
+    if (matched < executed) {
+      if (auto found = find_unmatched(ns, from); !found) return found;
+    }
+    journaled_ = from + statements == writes_.size();
+    return executed == statements ? Status() : on_error(code, message, 1);
   }
 
-  [[nodiscard]] Status find_unmatched(const std::string& ns, std::span<const Statement> batch) {
-    std::vector<bson::OwnedValue> ids;
-    for (const Statement& s : batch) {
-      if (s.update && outcomes_[s.write].ok()) ids.push_back(writes_[s.write].id);
+  void succeed() {
+    WriteOutcome outcome;
+    if (const auto noted = refused_.find(done()); noted != refused_.end()) {
+      outcome.message = noted->second;
+      outcome.against_validator = true;
+    } else if (bypass_) {
+      bypassed_[writes_[done()].ns].push_back(done());
     }
+    applied_.outcomes.push_back(std::move(outcome));
+  }
+
+  // The next `statements` writes failed alike. An error stops the call; what returns without one
+  // has either an outcome now or is sent again, in another way.
+  [[nodiscard]] Status on_error(int32_t code, const std::string& message, size_t statements) {
+    const std::string& ns = writes_[done()].ns;
+    if (code == kOtherCollection) {
+      store_.targets_.erase(ns);
+      if (++swaps_ < kSwapsMax) return {};
+      return fail(ErrorCode::kUnavailable, kStep, ns, message, "it is tried again");
+    }
+    if (code == kValidatorSaysNo && !bypass_) {
+      refused_.emplace(done(), message);
+      bypass_ = true;
+      return {};
+    }
+    if (store_error_passes(code)) {
+      return tl::unexpected<Error>(client_.refusal(kStep, code, message));
+    }
+    if (code == kUnauthorized) {
+      // A user that lost a right holds the stream; a namespace nobody of ours may write does not.
+      const auto missing = store_.missing_rights();
+      if (!missing) return tl::unexpected<Error>(missing.error());
+      if (!missing->empty()) return tl::unexpected<Error>(client_.refusal(kStep, code, message));
+    }
+    for (size_t i = 0; i < statements; ++i) reject(code, message);
+    return {};
+  }
+
+  // Of the updates done since `from`, those whose document is not there.
+  [[nodiscard]] Status find_unmatched(const std::string& ns, size_t from) {
+    std::vector<bson::OwnedValue> ids;
+    for (size_t i = from; i < done(); ++i) {
+      if (writes_[i].kind == Kind::kUpdate) ids.push_back(writes_[i].id);
+    }
+    if (ids.empty()) return {};
     std::set<std::string> there;
-    auto looked = mongo::find_by_id(client_, ns, ids, mongo::Projection::kIdOnly,
+    auto looked = mongo::find_by_id(client_, ns, ids, mongo::Projection{std::vector<std::string>()},
                                     [&](const bson::Document& d) { there.insert(key_of(d)); });
-    if (!looked) return looked;
-    for (const Statement& s : batch) {
-      if (!s.update || !outcomes_[s.write].ok()) continue;
-      if (there.contains(canonical_key(writes_[s.write].id.view()))) continue;
-      outcomes_[s.write].kind = WriteOutcome::Kind::kNotMatched;
+    if (!looked) {
+      applied_.outcomes.resize(from);
+      return looked;
+    }
+    for (size_t i = from; i < done(); ++i) {
+      if (writes_[i].kind != Kind::kUpdate) continue;
+      if (there.contains(canonical_key(writes_[i].id.view()))) continue;
+      applied_.outcomes[i].kind = WriteOutcome::Kind::kNotMatched;
     }
     return {};
   }
 
+  // What was written past a validator without being refused first: the validator is asked about
+  // the documents as they stand.
+  void note_bypassed() {
+    for (const auto& [ns, written] : bypassed_) {
+      std::map<std::string, size_t> by_key;
+      std::vector<bson::OwnedValue> ids;
+      for (const size_t i : written) {
+        if (writes_[i].kind == Kind::kRemove) continue;
+        by_key[canonical_key(writes_[i].id.view())] = i;
+        ids.push_back(writes_[i].id);
+      }
+      const auto target = store_.collection(ns);
+      if (!target || target->validator.empty()) continue;
+      const auto note = [&](const bson::Document& document) {
+        const auto found = by_key.find(key_of(document));
+        if (found == by_key.end()) return;
+        WriteOutcome& outcome = applied_.outcomes[found->second];
+        outcome.against_validator = true;
+        outcome.message = "Document failed validation";
+      };
+      const bson::Document validator(target->validator);
+      (void)mongo::find_by_id(client_, ns, ids, {std::vector<std::string>(), &validator}, note);
+    }
+  }
+
+  MongoStore& store_;
   mongo::Client& client_;
-  StoreKind kind_;
-  std::span<const StoreWrite> writes_;
-  std::vector<WriteOutcome> outcomes_;
+  const StoreKind kind_;
+  const std::span<const StoreWrite> writes_;
+  Applied applied_;
+  bool journaled_ = false;
+  int swaps_ = 0;
+  bool bypass_ = false;                                  // from the first refusal by a validator on
+  std::map<size_t, std::string> refused_;                // by a validator: write, what it said
+  std::map<std::string, std::vector<size_t>> bypassed_;  // written past one without asking it
 };
 
-}  // namespace
+// As last looked at. On servers whose commands name the collection they mean, a change of it is
+// told by the next command; on others it is looked at every time.
+Result<CollectionInfo> MongoStore::target(const std::string& ns) {
+  constexpr size_t kTargetsMax = 10'000;
+  const auto known = targets_.find(ns);
+  if (known != targets_.end()) return known->second;
+  auto listed = list_collection(ns);
+  if (!listed) return listed;
+  const bool can_name =
+      mongo::integer(client_->hello(), "maxWireVersion") >= kWireVersionNamesCollections;
+  if (targets_.size() >= kTargetsMax) targets_.clear();
+  // Whatever has no such name of its own must be looked at again.
+  const bool collection = listed->type == CollectionInfo::Type::kCollection;
+  if (can_name && collection && !listed->capped) targets_.emplace(ns, *listed);
+  return listed;
+}
 
-Result<std::vector<WriteOutcome>> MongoStore::apply(std::span<const StoreWrite> writes) {
-  if (auto legal = check_paths(writes); !legal) return tl::unexpected<Error>(legal.error());
+Applied MongoStore::apply_in_order(std::span<const StoreWrite> writes) {
+  Applied none;
+  if (auto legal = check_paths(writes); !legal) {
+    none.stopped = legal.error();
+    return none;
+  }
   auto of_kind = kind();
-  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
+  if (!of_kind) {
+    none.stopped = of_kind.error();
+    return none;
+  }
   const std::string session = client_->session_id();
   if (*of_kind != StoreKind::kStandalone &&
       (own_sessions_.empty() || own_sessions_.back() != session)) {
     own_sessions_.push_back(session);
   }
-  Application application(*client_, *of_kind, writes);
-  if (auto done = application.run(); !done) return tl::unexpected<Error>(done.error());
-  return application.take();
+  return Application(*this, *of_kind, writes).run();
 }
 
 }  // namespace outrigger

@@ -59,6 +59,10 @@ std::vector<std::string> missing_among(const bson::Document& privileges, bool re
     missing.emplace_back("reading and writing every database (role readWriteAnyDatabase)");
     break;
   }
+  if (!granted(privileges, Where::kEveryDatabase, "bypassDocumentValidation")) {
+    missing.emplace_back(
+        "bypassDocumentValidation on every database (a role of your own, or dbAdminAnyDatabase)");
+  }
   return missing;
 }
 
@@ -73,6 +77,8 @@ CollectionInfo describe(const bson::Document& listed) {
   info.clustered = options.has("clusteredIndex");
   const bson::Document collation = sub(options, "collation");
   info.simple_collation = collation.empty() || text(collation, "locale") == "simple";
+  const bson::Document validator = sub(options, "validator");
+  if (!validator.empty()) info.validator = validator.bytes();
   info.uuid = mongo::binary(sub(listed, "info"), "uuid");
   return info;
 }
@@ -166,7 +172,7 @@ Result<std::vector<NamespaceCount>> MongoStore::replicated_namespaces(
   return found;
 }
 
-Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
+Result<CollectionInfo> MongoStore::list_collection(const std::string& ns) {
   const mongo::Names names = mongo::split(ns);
   CollectionInfo info;
   auto listed = client_->each(names.database, list_collections(names.collection),
@@ -175,7 +181,14 @@ Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
                                 return true;
                               });
   if (!listed) return tl::unexpected<Error>(listed.error());
-  if (info.type != CollectionInfo::Type::kCollection) return info;
+  return info;
+}
+
+Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
+  const mongo::Names names = mongo::split(ns);
+  auto listed = list_collection(ns);
+  if (!listed || listed->type != CollectionInfo::Type::kCollection) return listed;
+  CollectionInfo info = std::move(*listed);
 
   constexpr int32_t kNamespaceNotFound = 26;
   const std::string ask = bson::Writer().string("listIndexes", names.collection).finish();

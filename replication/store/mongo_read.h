@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "replication/store/mongo_client.h"
 
@@ -17,12 +19,18 @@ inline constexpr size_t kBatchBytes = 8 << 20;  // what one command holds, beyon
 [[nodiscard]] bool needs_collation(const bson::Value& id);
 void append_simple_collation(bson::Writer& to);  // {locale: "simple"} as "collation"
 
-enum class Projection : uint8_t { kWhole, kIdOnly };
+// What is asked for: of each document these top-level fields besides _id (nothing: all of it), and
+// of the documents only those that `not_matching` does not match. Field names must be plain
+// (is_plain_field).
+struct Projection {
+  std::optional<std::vector<std::string>> fields;
+  const bson::Document* not_matching = nullptr;
+};
 
 // Shows every document of `ns` whose _id is among `ids`, in no order. The bytes live during the
 // call. kInvalidArgument for a value that can be no _id.
 [[nodiscard]] Status find_by_id(Client& client, const std::string& ns,
-                                std::span<const bson::OwnedValue> ids, Projection projection,
+                                std::span<const bson::OwnedValue> ids, const Projection& projection,
                                 const std::function<void(const bson::Document&)>& visit);
 
 }  // namespace outrigger::mongo

@@ -36,6 +36,12 @@ bool is_writable(const bson::Document& hello) {
   return truthy(hello, "isWritablePrimary") && !truthy(hello, "isreplicaset");
 }
 
+std::string process_of(const bson::Document& hello) {
+  const auto process = sub(hello, "topologyVersion").find("processId");
+  const bool told = process && process->type == bson::Type::kObjectId;
+  return told ? std::string(process->bytes) : std::string();
+}
+
 StoreInfo describe(const bson::Document& hello, StoreKind kind) {
   StoreInfo info;
   info.kind = kind;
@@ -46,8 +52,7 @@ StoreInfo describe(const bson::Document& hello, StoreKind kind) {
   info.me = text(hello, "me");
   info.wire_version_min = static_cast<int32_t>(integer(hello, "minWireVersion"));
   info.wire_version_max = static_cast<int32_t>(integer(hello, "maxWireVersion"));
-  const auto process = sub(hello, "topologyVersion").find("processId");
-  if (process && process->type == bson::Type::kObjectId) info.process_id = process->bytes;
+  info.process_id = process_of(hello);
   info.writable = is_writable(hello);
   if (const auto minutes = hello.find("logicalSessionTimeoutMinutes");
       minutes && minutes->to_int64()) {
@@ -106,6 +111,7 @@ Result<StoreKind> MongoStore::kind() {
   }
   if (kind_of_session_ == client_->session_id()) return kind_;
   const std::string hello(client_->hello().bytes());
+  process_id_ = process_of(bson::Document(hello));
   return look_at_kind(bson::Document(hello));
 }
 
@@ -151,17 +157,10 @@ Result<StoreInfo> MongoStore::info() {
 
 Result<std::vector<std::optional<std::string>>> MongoStore::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
-  std::multimap<std::string, size_t> wanted;
-  for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(canonical_key(ids[i].view()), i);
   std::vector<std::optional<std::string>> found(ids.size());
-  auto done = mongo::find_by_id(*client_, ns, ids, mongo::Projection::kWhole,
-                                [&](const bson::Document& document) {
-                                  const auto id = document.find("_id");
-                                  if (!id) return;
-                                  const auto [from, to] = wanted.equal_range(canonical_key(*id));
-                                  for (auto it = from; it != to; ++it)
-                                    found[it->second] = std::string(document.bytes());
-                                });
+  auto done = look(ns, ids, std::nullopt, [&](size_t index, const bson::Document& document) {
+    found[index] = std::string(document.bytes());
+  });
   if (!done) return tl::unexpected<Error>(done.error());
   return found;
 }
@@ -192,6 +191,21 @@ Result<StoreFound> MongoStore::find(const std::string& database, const std::stri
   }
 }
 
+Status MongoStore::look(
+    const std::string& ns, std::span<const bson::OwnedValue> ids,
+    const std::optional<std::vector<std::string>>& fields,
+    const std::function<void(size_t index, const bson::Document& document)>& visit) {
+  std::multimap<std::string, size_t> wanted;
+  for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(canonical_key(ids[i].view()), i);
+  return mongo::find_by_id(*client_, ns, ids, {fields, nullptr},
+                           [&](const bson::Document& document) {
+                             const auto id = document.find("_id");
+                             if (!id) return;
+                             const auto [from, to] = wanted.equal_range(canonical_key(*id));
+                             for (auto it = from; it != to; ++it) visit(it->second, document);
+                           });
+}
+
 Status MongoStore::wait_journaled() {
   const std::string step = "wait for the journal";
   auto of_kind = kind();
@@ -218,6 +232,8 @@ Status MongoStore::wait_journaled() {
   return {};
 }
 
+std::string MongoStore::process_id() const { return process_id_; }
+
 std::vector<std::string> MongoStore::own_sessions() const { return own_sessions_; }
 
 namespace mongo {
@@ -229,7 +245,7 @@ bool can_be_id(const bson::Value& v) {
 }
 
 std::string find_command(const std::string& collection, std::span<const bson::OwnedValue> ids,
-                         Projection projection) {
+                         const Projection& projection) {
   bson::Writer find;
   find.string("find", collection).open_document("filter").open_document("_id").open_array("$in");
   bool collate = false;
@@ -237,10 +253,19 @@ std::string find_command(const std::string& collection, std::span<const bson::Ow
     find.value(bson::index_name(i), ids[i]);
     collate = collate || needs_collation(ids[i].view());
   }
-  find.close().close().close();
-  if (projection == Projection::kIdOnly) find.open_document("projection").int32("_id", 1).close();
+  find.close().close();
+  if (projection.not_matching != nullptr) {
+    find.open_array("$nor").document("0", *projection.not_matching).close();
+  }
+  find.close();
+  if (projection.fields) {
+    find.open_document("projection").int32("_id", 1);
+    for (const std::string& name : *projection.fields) find.int32(name, 1);
+    find.close();
+  }
   find.int32("batchSize", static_cast<int32_t>(kBatch));
-  if (collate) append_simple_collation(find);
+  // Conditions of the collection's own are meant in its own collation.
+  if (collate && projection.not_matching == nullptr) append_simple_collation(find);
   find.open_document("readConcern").string("level", "local").close();
   return find.finish();
 }
@@ -256,7 +281,8 @@ void append_simple_collation(bson::Writer& to) {
 }
 
 Status find_by_id(Client& client, const std::string& ns, std::span<const bson::OwnedValue> ids,
-                  Projection projection, const std::function<void(const bson::Document&)>& visit) {
+                  const Projection& projection,
+                  const std::function<void(const bson::Document&)>& visit) {
   for (const bson::OwnedValue& id : ids) {
     if (!can_be_id(id.view())) {
       return fail(ErrorCode::kInvalidArgument, "read documents", ns, "a value that can be no _id");

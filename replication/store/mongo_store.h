@@ -4,6 +4,7 @@
 // connection is an error of that call (kUnavailable) and made anew by the next one.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,8 +32,12 @@ class MongoStore final : public Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] Result<StoreFound> find(const std::string& database,
                                         const std::string& command) override;
-  [[nodiscard]] Result<std::vector<WriteOutcome>> apply(
-      std::span<const StoreWrite> writes) override;
+  [[nodiscard]] Status look(
+      const std::string& ns, std::span<const bson::OwnedValue> ids,
+      const std::optional<std::vector<std::string>>& fields,
+      const std::function<void(size_t index, const bson::Document& document)>& visit) override;
+  [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes) override;
+  [[nodiscard]] std::string process_id() const override;
   [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
@@ -48,6 +53,8 @@ class MongoStore final : public Store {
       Timestamp since, std::span<const std::string> lsid_ids) override;
 
  private:
+  class Application;
+
   explicit MongoStore(std::unique_ptr<mongo::Client> client);
 
   // As last looked at; looks the first time after each connect, info() looks every time.
@@ -56,13 +63,17 @@ class MongoStore final : public Store {
   [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
   [[nodiscard]] Status list_namespaces(const std::string& database, const NamespaceFilter& filter,
                                        std::vector<NamespaceCount>& into);
+  [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
+  [[nodiscard]] Result<CollectionInfo> target(const std::string& ns);
   [[nodiscard]] Status require_replica_set(const std::string& step);
   [[nodiscard]] Result<Timestamp> oldest_oplog_time();
 
   std::unique_ptr<mongo::Client> client_;
   std::string kind_of_session_;  // the session of the connection `kind_` is of
   StoreKind kind_ = StoreKind::kStandalone;
+  std::string process_id_;
   std::vector<std::string> own_sessions_;
+  std::map<std::string, CollectionInfo> targets_;  // where apply_in_order() writes
 };
 
 }  // namespace outrigger

@@ -8,9 +8,8 @@ namespace outrigger {
 namespace {
 
 bool is_plain_name(const std::string& name) {
-  if (name.empty() || name.front() == '$') return false;
-  if (name.find('.') != std::string::npos || name.find('\0') != std::string::npos) return false;
-  return !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return is_plain_field(name) &&
+         !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -19,6 +18,17 @@ Timestamp timestamp_of(const std::optional<bson::Value>& value) {
   if (!value || value->type != bson::Type::kTimestamp) return {};
   return {bson::internal::load<uint32_t>(value->bytes.data() + 4),
           bson::internal::load<uint32_t>(value->bytes.data())};
+}
+
+bool is_plain_field(std::string_view name) {
+  if (name.empty() || name.front() == '$') return false;
+  return name.find('.') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+}
+
+Result<std::vector<WriteOutcome>> Store::apply(std::span<const StoreWrite> writes) {
+  Applied applied = apply_in_order(writes);
+  if (applied.stopped) return tl::unexpected<Error>(std::move(*applied.stopped));
+  return std::move(applied.outcomes);
 }
 
 bool is_dotted_path(const Path& path) {

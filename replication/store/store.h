@@ -67,6 +67,7 @@ struct StoreWrite {
   struct Set {
     Path path;
     bson::OwnedValue value;
+    friend bool operator==(const Set&, const Set&) = default;
   };
 
   Kind kind = Kind::kUpdate;
@@ -75,6 +76,7 @@ struct StoreWrite {
   std::string document;     // kReplaceOrInsert: BSON with this _id (added in front when missing)
   std::vector<Set> set;     // kUpdate
   std::vector<Path> unset;  // kUpdate
+  friend bool operator==(const StoreWrite&, const StoreWrite&) = default;
 };
 
 struct WriteOutcome {
@@ -84,8 +86,9 @@ struct WriteOutcome {
     kRejected,    // the store will not take this one: code and message are mongod's own
   };
   Kind kind = Kind::kOk;
-  int32_t code = 0;  // e.g. 121 validator, 11000 unique key, 10334 or 17419 over 16 MB
+  int32_t code = 0;  // kRejected: e.g. 11000 unique key, 10334 or 17419 over 16 MB
   std::string message;
+  bool against_validator = false;  // kOk, yet the collection's validator would have refused it
   [[nodiscard]] bool ok() const { return kind == Kind::kOk; }
 };
 
@@ -93,6 +96,14 @@ struct WriteOutcome {
 struct StoreFound {
   std::vector<std::string> documents;
   std::string refusal;  // empty: it was answered
+};
+
+// How far a list of writes got.
+struct Applied {
+  std::vector<WriteOutcome> outcomes;  // of the first so many writes
+  // Why the others were left: the store is away (then it is unknown whether some of them were
+  // done), or refused the next one for a reason that passes. Nothing: all are done and journaled.
+  std::optional<Error> stopped;
 };
 
 struct NamespaceCount {
@@ -107,6 +118,7 @@ struct CollectionInfo {
   bool clustered = false;
   bool simple_collation = true;  // false: the collection's default collation is another
   bool unique_indexes = false;   // besides _id
+  std::string validator;         // BSON, not empty when there is one
   std::string uuid;              // 16 bytes; changes when it is dropped and made again
   [[nodiscard]] bool exists() const { return type != Type::kNone; }
 };
@@ -153,12 +165,24 @@ class Store {
   // that has no query language.
   [[nodiscard]] virtual Result<StoreFound> find(const std::string& database,
                                                 const std::string& command) = 0;
-  // Writes all, and returns when they are journaled (on a multi-member set: majority-committed).
-  // One outcome a write, in their order. No document may be named twice. Per namespace removes go
-  // first, then updates, then replacements, so that a freed unique key can be taken. A path that is
-  // not is_dotted_path() fails the whole call with kInvalidArgument before anything is sent.
-  [[nodiscard]] virtual Result<std::vector<WriteOutcome>> apply(
-      std::span<const StoreWrite> writes) = 0;
+  // Shows the documents of `ns` that are there, one after the other, so that no more than a part of
+  // them is in memory: `visit(index, document)` is called for each of `ids` found, in no order.
+  // With `fields`, only these top-level fields and _id are sure to be in it.
+  [[nodiscard]] virtual Status look(
+      const std::string& ns, std::span<const bson::OwnedValue> ids,
+      const std::optional<std::vector<std::string>>& fields,
+      const std::function<void(size_t index, const bson::Document& document)>& visit) = 0;
+  // Writes one after the other: whoever reads sees none without all before it, except that one
+  // that is rejected is passed over. A document may be named more than once. Validators are
+  // bypassed: they judge what an app writes, not what replicates. Journaled when all are done (on a
+  // multi-member set: majority-committed). A write to what holds no documents of this kind (a view,
+  // a capped collection that would evict others) is rejected. A path that is not is_dotted_path()
+  // stops the whole call with kInvalidArgument before anything is sent.
+  [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;
+  // The same for callers that have no use for a part: an error says nothing of any write.
+  [[nodiscard]] Result<std::vector<WriteOutcome>> apply(std::span<const StoreWrite> writes);
+  // Which run of mongod answered last (12 bytes); empty when that is not known.
+  [[nodiscard]] virtual std::string process_id() const = 0;
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.
   [[nodiscard]] virtual Status wait_journaled() = 0;
@@ -192,6 +216,8 @@ class Store {
       Timestamp since, std::span<const std::string> lsid_ids) = 0;
 };
 
+// Can a top-level field of this name be asked for by itself?
+[[nodiscard]] bool is_plain_field(std::string_view name);
 // Can `path` be written as names joined by dots and mean the same? Not when it is empty or a name
 // is empty, starts with '$', holds a dot, or is all digits: then replace the whole document.
 [[nodiscard]] bool is_dotted_path(const Path& path);

@@ -1,5 +1,6 @@
 #include "replication/store/store_contract.h"
 
+#include <map>
 #include <random>
 
 namespace outrigger {
@@ -174,6 +175,40 @@ TEST_P(StoreContract, ApplyingTwiceIsApplyingOnce) {
   }
   EXPECT_EQ(stored(make_int32(2)), "none");
   EXPECT_NE(stored(make_int32(1)), "none");
+}
+
+TEST_P(StoreContract, WritesADocumentMoreThanOnceInTheOrderGiven) {
+  given(doc(2, 2));
+  const auto outcomes = write({replace(doc(1, 1)), remove(make_int32(2)),
+                               update(make_int32(1), {{{"n"}, make_int32(2)}}), replace(doc(2, 3)),
+                               remove(make_int32(1))});
+  for (const WriteOutcome& outcome : outcomes) EXPECT_TRUE(outcome.ok()) << outcome.message;
+  EXPECT_EQ(stored(make_int32(1)), "none");
+  EXPECT_EQ(stored(make_int32(2)), bson::to_json(bson::Document(doc(2, 3))));
+}
+
+TEST_P(StoreContract, LooksAtPartsOfDocuments) {
+  given(Writer().int32("_id", 1).int32("a", 1).int32("b", 2).int32("c", 3).finish());
+  given(doc(2, 2));
+  std::map<size_t, std::string> seen;
+  const std::vector<OwnedValue> ids{make_int32(1), make_int32(5), make_int32(2)};
+  const auto visit = [&](size_t index, const bson::Document& document) {
+    seen[index] = to_json(document);
+  };
+  ASSERT_TRUE(store_->look(ns_, ids, std::vector<std::string>{"a", "c"}, visit));
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0],
+            to_json(bson::Document(Writer().int32("_id", 1).int32("a", 1).int32("c", 3).finish())));
+  EXPECT_EQ(seen[2], to_json(bson::Document(Writer().int32("_id", 2).finish())));
+  ASSERT_TRUE(store_->look(ns_, ids, std::vector<std::string>{}, visit));
+  EXPECT_EQ(seen[0], to_json(bson::Document(Writer().int32("_id", 1).finish())));
+  ASSERT_TRUE(store_->look(ns_, ids, std::nullopt, visit));
+  EXPECT_EQ(seen[2], to_json(bson::Document(doc(2, 2))));
+}
+
+TEST_P(StoreContract, KnowsWhichProcessAnsweredLast) {
+  given(doc(1, 1));
+  EXPECT_EQ(store_->process_id(), store_->info()->process_id);
 }
 
 TEST_P(StoreContract, PutsTheIdInFrontOfADocumentThatHasNone) {
