@@ -7,6 +7,8 @@
 #include "config/log.h"
 #include "config/metrics.h"
 #include "config/policy.h"
+#include "config/printable.h"
+#include "config/store_uri.h"
 #include "config/units.h"
 
 namespace outrigger {
@@ -97,6 +99,30 @@ TEST(Units, LargestSizeAndDurationDoNotOverflow) {
   EXPECT_FALSE(parse_duration_ms("106751991168d").has_value());
 }
 
+TEST(Printable, OthersTextStaysOnItsLineAndMovesNoCursor) {
+  EXPECT_EQ(printable("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(printable("a\nb\r\t"), "a\\nb\\r\\t");
+  EXPECT_EQ(printable("\x1b[2J\x7f"), "\\x1b[2J\\x7f");
+  EXPECT_EQ(printable(std::string_view("\0", 1)), "\\x00");
+  EXPECT_EQ(printable("\xc2\x9b"), "\\u009b");              // one character that is ESC [
+  EXPECT_EQ(printable("\xe2\x80\xa8"), "\\u2028");          // a line separator
+  EXPECT_EQ(printable("\xe2\x80\xae"), "\\u202e");          // right to left from here
+  EXPECT_EQ(printable("\xff"), "\\xff");                    // no UTF-8
+  EXPECT_EQ(printable("\xc0\x8a"), "\\xc0\\x8a");           // a long form of a line's end
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // half of a pair
+  EXPECT_EQ(printable("\xe2\x82"), "\\xe2\\x82");
+}
+
+TEST(StoreUri, OptionsThatCannotHoldForAppsAreRefusedByName) {
+  EXPECT_FALSE(refused_option("mongodb://h"));
+  EXPECT_FALSE(refused_option("mongodb://h/?replicaSet=rs0&w=majority&tls=true&tlsCAFile=/x"));
+  EXPECT_EQ(refused_option("mongodb://u:p?x=y@h/?compressors=zstd")->name, "compressors");
+  EXPECT_EQ(refused_option("mongodb://h/db?tls=true;LOADBALANCED=1")->name, "LOADBALANCED");
+  EXPECT_EQ(refused_option("mongodb://h/?unheard")->name, "unheard");
+  EXPECT_FALSE(refused_option("mongodb://u:p?x=y@h/"));
+}
+
 TEST(Redact, CredentialsAndSecretOptionsGo) {
   EXPECT_EQ(redact_uri("mongodb://u:p@h:1/?a=b"), "mongodb://***@h:1/?a=b");
   EXPECT_EQ(redact_uri("mongodb://u:p@ss@h/"), "mongodb://***@h/");
@@ -125,7 +151,7 @@ TEST_F(LogLines, TextCarriesModuleAndLevel) {
 
 TEST_F(LogLines, JsonEscapesWhatTheMessageHolds) {
   log(LogFormat::kJson).module("link")->info("a \"b\" \\ \n");
-  const std::string wanted = R"("level":"info","module":"link","message":"a \"b\" \\ \u000a"})";
+  const std::string wanted = R"("level":"info","module":"link","message":"a \"b\" \\ \\n"})";
   EXPECT_NE(out_.str().find(wanted), std::string::npos) << out_.str();
 }
 

@@ -4,26 +4,32 @@
 #include <spdlog/sinks/null_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <algorithm>
+
+#include "config/printable.h"
+
 namespace outrigger {
 namespace {
 
 void append_json_text(std::string_view text, spdlog::memory_buf_t& out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20) {
-      const std::string_view prefix = "\\u00";
-      out.append(prefix.data(), prefix.data() + prefix.size());
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 15]);
-    } else {
-      out.push_back(c);
-    }
+  for (const char c : printable(text)) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
   }
 }
+
+// The message on one line.
+class PlainTextFlag final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    const std::string text = printable({message.payload.data(), message.payload.size()});
+    out.append(text.data(), text.data() + text.size());
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<PlainTextFlag>();
+  }
+};
 
 // The message as the inside of a JSON string.
 class JsonTextFlag final : public spdlog::custom_flag_formatter {
@@ -43,7 +49,7 @@ std::unique_ptr<spdlog::formatter> make_formatter(LogFormat format) {
     formatter->add_flag<JsonTextFlag>('*').set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","module":"%n","message":"%*"})");
   } else {
-    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %n: %v");
+    formatter->add_flag<PlainTextFlag>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %n: %*");
   }
   return formatter;
 }

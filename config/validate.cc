@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "config/policy.h"
+#include "config/store_uri.h"
 
 namespace outrigger {
 namespace {
@@ -73,6 +74,10 @@ class Validator {
     const size_t credentials_end = uri.rfind('@');
     const size_t start = credentials_end == std::string::npos ? scheme_end : credentials_end + 1;
     const std::string hosts = uri.substr(start, uri.find_first_of("/?", start) - start) + ",";
+    if (const auto option = refused_option(uri)) {
+      refuse("store.uri", "expected no option " + option->name + ": " + option->reason,
+             "remove it from the URI");
+    }
     if (hosts == ",") {
       refuse("store.uri", "expected host:port after mongodb://, found no host");
     }

@@ -45,7 +45,7 @@ void YamlErrors::expected(const YamlValue& at, const std::string& what, const st
 void YamlErrors::refuse(const YamlValue& at, ErrorCode code, const std::string& reason,
                         const std::string& hint) {
   std::string object = file_ + ":" + std::to_string(at.line);
-  if (!at.path.empty()) object += ": " + at.path;
+  if (!at.path.empty()) object += ": " + redact_uri(at.path);  // a URI may stand as a key
   errors_.emplace(at.line, Error{code, "", std::move(object), reason, hint});
 }
 

@@ -65,12 +65,14 @@ TEST_P(FenceTest, EndsAnUpdateThatOutlivedItsClientByItsSession) {
   EXPECT_EQ(running(), 0);
 }
 
-TEST_P(FenceTest, EndsAnUpdateThatOutlivedItsClientByItsAddress) {
-  start_update_and_vanish(false);
+TEST_P(FenceTest, LeavesAloneWhatRunsUnderAnotherSessionAtANotedAddress) {
+  start_update_and_vanish(true);
   ASSERT_EQ(running(), 1) << "the update ended with its client, so this test shows nothing";
-  const auto fenced = store_->fence({}, std::vector{address_}, 10s);
+  const std::string other(16, 'o');
+  const auto fenced = store_->fence(std::vector{other}, std::vector{address_}, 10s);
   EXPECT_TRUE(fenced) << fenced.error().message();
-  EXPECT_EQ(running(), 0);
+  EXPECT_EQ(running(), 1);
+  EXPECT_TRUE(store_->fence(std::vector{app_->lsid_id()}, {}, 10s));
 }
 
 TEST_P(FenceTest, LeavesStrangersAlone) {

@@ -70,3 +70,52 @@ def test_a_write_whose_mongod_dies_before_the_journal_holds_it_is_not_answered(s
     kept = {each["_id"] for each in site.client().shop.things.find()}
     for n, error in enumerate(ended):
         assert n in kept or isinstance(error, pymongo.errors.PyMongoError)
+
+
+def set_default_concern(site):
+    site.mongod.client().admin.command(
+        "setDefaultRWConcern", defaultWriteConcern={"w": 1},
+        defaultReadConcern={"level": "majority"}, writeConcern={"w": "majority"})
+
+
+def let_majority_forget_the_journal(site):
+    admin = site.mongod.client().admin
+    config = admin.command("replSetGetConfig")["config"]
+    config["version"] += 1
+    config["writeConcernMajorityJournalDefault"] = False
+    admin.command("replSetReconfig", config)
+
+
+@pytest.mark.parametrize("change", [set_default_concern, let_majority_forget_the_journal])
+def test_a_default_that_changes_while_apps_write_makes_no_write_less_durable(site, change):
+    app = site.client()
+    app.shop.things.insert_one({"_id": "first", "n": 0})
+    change(site)
+    app.shop.things.insert_one({"_id": "second"})
+    hold_journal(site, True)
+    writes = [
+        lambda things: things.insert_one({"_id": "plain"}),
+        lambda things: things.update_one({"_id": "first"}, {"$inc": {"n": 1}}),
+        lambda things: things.find_one_and_update({"_id": "second"}, [{"$set": {"p": "$_id"}}]),
+        lambda things: things.with_options(
+            write_concern=pymongo.WriteConcern("majority")).insert_one({"_id": "majority"}),
+    ]
+    clients = [pymongo.MongoClient(site.uri()) for _ in writes]
+    with ThreadPoolExecutor(len(writes)) as pool:
+        done = [pool.submit(write, client.shop.things) for write, client in zip(writes, clients)]
+        direct = site.mongod.client().shop.things
+        wait_until(lambda: direct.count_documents({}) == 4, lambda: "all are there")
+        answered, _ = wait(done, timeout=0.5)
+        hold_journal(site, False)
+        assert not answered
+        for write in done:
+            write.result(timeout=30)
+    for client in clients:
+        client.close()
+
+
+def test_a_store_without_a_journal_is_refused_at_start(make_cluster):
+    oslo = make_cluster(("oslo",), replica_set=False).oslo
+    oslo.mongod.process.arguments.append("--nojournal")
+    oslo.mongod.start()
+    assert "--nojournal" in oslo.sidecar.start_refused()

@@ -1,6 +1,8 @@
 """Who may speak to whom: certificates between sites, users and rights at the store."""
 
+import json
 import uuid
+from urllib.parse import quote
 
 import pymongo
 import pymongo.errors
@@ -222,3 +224,44 @@ def test_a_number_used_again_for_something_else_is_answered_as_by_mongod(make_cl
                 seen.append((said, [list(client.shop[name].find().sort("_id"))
                                     for name in ("a", "b")]))
     assert left[site.app()] == left[site.direct()]
+
+
+@pytest.mark.parametrize("password", ["pa:ss@word/x?y%z", "p@:ss"])
+def test_a_password_of_odd_characters_appears_nowhere(locked_site, password):
+    mongod, sidecar = locked_site.mongod, locked_site.sidecar
+    mongod.add_user("odd", password, RIGHTS)
+    right = mongod.uri("odd", quote(password, safe=""))
+    wrong = mongod.uri("odd", quote(password + "no", safe=""))
+    raw = mongod.uri("odd", password)  # as people paste it
+    said = ""
+    for uri in (raw, wrong):
+        sidecar.settings["store"]["uri"] = uri
+        said += sidecar.check()[1]
+        sidecar.start(wait_ready=False)
+        assert sidecar.process.wait_exit() != 0
+    sidecar.settings["store"] = {raw: "x"}
+    said += sidecar.check()[1]
+    sidecar.settings["store"] = {"uri": right}
+    sidecar.start()
+    said += sidecar.process.log_text() + sidecar.get("/status")[1] + sidecar.get("/metrics")[1]
+    mongod.stop()
+    wait_until(lambda: not sidecar.is_ready(), "the store is missed")
+    said += sidecar.process.log_text() + sidecar.get("/readyz")[1]
+    for form in (password, quote(password, safe=""), password.split("@")[0]):
+        assert form not in said
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_name_with_control_characters_forges_no_line_of_the_log(one_site, log_format):
+    site = one_site.oslo
+    site.sidecar.settings["log"]["format"] = log_format
+    site.mongod.start()
+    site.sidecar.start()
+    name = "c\n2026-01-01T00:00:00.000Z error outrigger: forged\x1b[2J\x9b31m\u202e\u2028"
+    site.app().shop.command("create", name)
+    site.sidecar.wait_log("forged")
+    log = site.sidecar.process.log_path.read_bytes()
+    assert not [line for line in log.split(b"\n") if line.startswith(b"2026-01-01")]
+    assert b"\x1b" not in log and "\u202e".encode() not in log and "\x9b".encode() not in log
+    if log_format == "json":
+        assert any(name[:1] in json.loads(line)["message"] for line in log.splitlines() if line)

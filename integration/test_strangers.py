@@ -186,3 +186,17 @@ def test_a_connection_that_never_speaks_is_closed_and_one_that_watches_is_not(
     watching.socket.setblocking(True)
     watching.socket.sendall(message({"hello": 1, "$db": "admin"}))
     assert watching.answer()["ok"] == 1
+
+
+def test_a_site_gets_in_past_silent_connections_to_the_peers_port(make_cluster, strangers):
+    sites = make_cluster(tls=True)
+    # oslo never dials, so paris must get in.
+    sites.oslo.sidecar.settings["peers"]["sites"] = [{"site": "paris"}]
+    for site in sites:
+        site.mongod.start()
+    sites.oslo.sidecar.start()
+    address = f"127.0.0.1:{sites.oslo.sidecar.peer_port}"
+    strangers += [Stranger(address) for _ in range(120)]
+    sites.paris.sidecar.start()
+    wait_until(lambda: sites.oslo.peer("paris")["state"] == "open", "paris is linked", timeout_s=4)
+    assert sum(not one.is_closed() for one in strangers) > 20  # and they are still there

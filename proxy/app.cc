@@ -14,8 +14,7 @@ namespace outrigger {
 namespace {
 
 constexpr int64_t kTickMs = 1'000;
-constexpr int32_t kWireVersionMajorityDefault = 13;  // 5.0
-constexpr int32_t kWireVersionUuids = 17;            // 6.0
+constexpr int32_t kWireVersionUuids = 17;  // 6.0
 // From SIGTERM on: clients may finish what is under way; then all waiting is given up; then the
 // process ends, whoever still waits.
 constexpr int64_t kDrainMs = 6'000;
@@ -38,16 +37,6 @@ std::string describe_store(const StoreInfo& info, const std::string& address) {
     return fmt::format("standalone {} at {}", info.version, address);
   }
   return fmt::format("replica set {} ({}) at {}", info.set_name, info.version, address);
-}
-
-// A worker's connection may have been cut while nobody used it: the store is asked once more then.
-void ask_twice(StoreWorker& worker, std::function<Status(Store&)> ask,
-               std::function<void(const Status&)> done) {
-  worker.post([ask = std::move(ask), done = std::move(done)](Store& store) {
-    Status answer = ask(store);
-    if (!answer && answer.error().code == ErrorCode::kUnavailable) answer = ask(store);
-    done(answer);
-  });
 }
 
 }  // namespace
@@ -83,10 +72,29 @@ App::Exit App::run() {
   return exit_;
 }
 
+Status App::find_store() {
+  const Result<StoreAddress> found = store_address(settings_.store.uri);
+  if (!found) return tl::unexpected(found.error());
+  store_address_ = found->address;
+  store_endpoint_.address = found->address;
+  store_endpoint_.host = found->host;
+  if (!found->tls) return {};
+  net::TlsOptions options;
+  options.certificate_file = found->tls->certificate_key_file;
+  options.key_password = found->tls->key_password;
+  options.ca_file = found->tls->ca_file;
+  options.system_ca = found->tls->ca_file.empty();
+  options.verify_peer = found->tls->verify_certificate;
+  options.verify_name = found->tls->verify_host;
+  options.tls13_only = false;
+  auto context = net::TlsContext::client(options);
+  if (!context) return tl::unexpected(context.error());
+  store_endpoint_.tls = std::move(*context);
+  return {};
+}
+
 Status App::open() {
-  const Result<std::string> address = store_address(settings_.store.uri);
-  if (!address) return tl::unexpected(address.error());
-  store_address_ = *address;
+  if (Status found = find_store(); !found) return found;
   store_text_ = "not reached yet at " + store_address_;
   const Result<DescriptorPlan> plan = plan_descriptors(raise_descriptor_limit(), settings_);
   if (!plan) return tl::unexpected(plan.error());
@@ -101,7 +109,7 @@ Status App::open() {
   if (store_address_.starts_with("unix:")) {
     Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());
-    socket_dir_ = std::move(*made);
+    store_endpoint_.socket_dir = std::move(*made);
   }
   outbox::CommitThread::Hooks hooks;
   auto& sync_seconds =
@@ -138,8 +146,8 @@ net::Task<void> App::start() {
   Status recovered = co_await worker_->ask(std::move(job));
   if (stopping_) co_return;
   if (recovered) {
-    login_rule_ = std::make_unique<LoginRule>(
-        [this] { return Backend::dial(loop_, store_address_, socket_dir_, log_); });
+    login_rule_ =
+        std::make_unique<LoginRule>([this] { return Backend::dial(loop_, store_endpoint_, log_); });
     co_await login_rule_->learn();
     recovered = open_doors();
   }
@@ -181,6 +189,13 @@ Status App::check_store(Store& store) {
     return fail(ErrorCode::kRefused, "start", "the store user of store.uri",
                 fmt::format("lacks the rights: {}", fmt::join(*missing, "; ")),
                 "grant them, for instance with a role made by createRole");
+  }
+  const Status journaled = store.wait_journaled();
+  if (!journaled && journaled.error().reason.find("(code 2)") != std::string::npos) {  // BadValue
+    return fail(ErrorCode::kRefused, "start", describe_store(*info, store_address_),
+                "it does not wait for its journal: " + journaled.error().reason,
+                "start mongod with its journal (without --nojournal): what a peer has been told "
+                "must outlive a crash");
   }
   store_info_ = *info;
   store_text_ = describe_store(*info, store_address_);
@@ -227,31 +242,6 @@ Status App::recover(Store& store) {
   return {};
 }
 
-std::unique_ptr<JournalWaits> App::make_journal_waits() {
-  JournalWaits::WhenJournaled when_journaled = [worker = journal_worker_.get()](auto done) {
-    ask_twice(
-        *worker, [](Store& store) { return store.wait_journaled(); }, std::move(done));
-  };
-  auto& batch = metrics_.histogram(
-      "journal_batch", "writes served by one wait for mongod's journal", Metrics::count_bounds());
-  JournalWaits::Served served = [&batch](size_t writes) {
-    batch.Observe(static_cast<double>(writes));
-  };
-  JournalWaits::Sent sent = [watch = oplog_watch_.get()](bool alone) {
-    if (watch) watch->write(alone);
-  };
-  return std::make_unique<JournalWaits>(loop_, std::move(when_journaled), std::move(served),
-                                        std::move(sent));
-}
-
-std::unique_ptr<OplogWatch> App::make_oplog_watch() {
-  return std::make_unique<OplogWatch>(
-      loop_, clock_, [worker = oplog_worker_.get()](auto duration, auto done) {
-        const auto watch = [duration](Store& store) { return store.watch_oplog(duration); };
-        ask_twice(*worker, watch, std::move(done));
-      });
-}
-
 // What all sessions share, and the write path waits at.
 void App::make_context() {
   facts_ = std::make_unique<Facts>(*worker_, clock_);
@@ -284,11 +274,9 @@ void App::make_context() {
       *proxy_metrics_,
       log_,
       settings_.proxy.advertise.text(),
-      store_address_,
-      socket_dir_,
+      store_endpoint_,
       is_set,
       store_info_.wire_version_max >= kWireVersionUuids,
-      is_set && store_info_.wire_version_max >= kWireVersionMajorityDefault,
       [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
                  const std::string& address) -> Status {
         const auto how = recovery->settle_in_doubt(write, lsid, address, store);

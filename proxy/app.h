@@ -45,6 +45,7 @@ class App {
   [[nodiscard]] Exit run();
 
  private:
+  [[nodiscard]] Status find_store();           // as store.uri says
   [[nodiscard]] Status open();                 // what needs no store: data directory, admin port
   net::Task<void> start();                     // waits for the store, recovers, opens the doors
   [[nodiscard]] Status recover(Store& store);  // on the store worker
@@ -102,7 +103,7 @@ class App {
   std::unique_ptr<net::SignalWatch> signals_;
   StoreInfo store_info_;
   std::string store_address_;
-  std::string socket_dir_;  // empty over TCP
+  StoreEndpoint store_endpoint_;
   std::string store_text_;
   int64_t started_ms_ = 0;
   std::atomic<bool> recovered_{false};  // replica_ and store_info_ may be read by any thread

@@ -65,11 +65,21 @@ void Backend::can_read(const std::string& ns) {
   readable_.insert(ns);
 }
 
-net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop, std::string address,
-                                                          std::string socket_dir, Logger log) {
+net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
+                                                          const StoreEndpoint& store, Logger log) {
   Result<std::unique_ptr<net::Stream>> stream =
-      co_await net::connect(loop, std::move(address), kDialTimeoutMs, std::move(socket_dir));
+      co_await net::connect(loop, store.address, kDialTimeoutMs, store.socket_dir);
   if (!stream) co_return tl::unexpected(stream.error());
+  if (store.tls) {
+    Result<std::unique_ptr<net::TlsStream>> secured = co_await net::TlsStream::handshake(
+        std::move(*stream), store.tls, store.host, kDialTimeoutMs);
+    if (!secured) {
+      Error error = secured.error();
+      error.hint = "see the tls options of store.uri; the certificate must be for " + store.host;
+      co_return tl::unexpected(std::move(error));
+    }
+    stream = std::move(*secured);
+  }
   co_return std::make_unique<Backend>(std::move(*stream), loop.now_us(), std::move(log));
 }
 

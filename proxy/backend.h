@@ -11,15 +11,26 @@
 
 #include "config/log.h"
 #include "proxy/net/stream.h"
+#include "proxy/net/tls.h"
 #include "proxy/wire/framer.h"
 
 namespace outrigger {
 
+// Where the store is, and how it is spoken to: as store.uri says, for the apps' connections as for
+// the sidecar's own.
+struct StoreEndpoint {
+  std::string address;                   // "host:port" or "unix:/path"
+  std::string socket_dir;                // where our ends of Unix sockets are named; empty over TCP
+  std::string host;                      // without the port: whose certificate is expected
+  std::shared_ptr<net::TlsContext> tls;  // none: in clear
+};
+
 class Backend {
  public:
-  // As net::connect. `log` is told of answers that no mongod would give.
-  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop, std::string address,
-                                                          std::string socket_dir, Logger log);
+  // As net::connect, and with TLS where the store is spoken to so. `store` outlives the task; `log`
+  // is told of answers that no mongod would give.
+  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop,
+                                                          const StoreEndpoint& store, Logger log);
 
   // `opened_us`: a time of the loop's clock at which `stream` was open.
   Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log);
@@ -49,7 +60,8 @@ class Backend {
   [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
   std::optional<uint64_t> user;
-  bool noted = false;  // the replica knows of lsid() and our address
+  bool noted = false;     // the replica knows of lsid() and our address
+  bool in_doubt = false;  // what became of a write is not known
   // Whether mongod has let this connection read a namespace: if so, it will most likely again.
   [[nodiscard]] bool may_read(const std::string& ns) const { return readable_.count(ns) > 0; }
   void can_read(const std::string& ns);

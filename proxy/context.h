@@ -10,6 +10,7 @@
 #include "config/metrics.h"
 #include "config/policy.h"
 #include "config/settings.h"
+#include "proxy/backend.h"
 #include "proxy/durable_waits.h"
 #include "proxy/facts.h"
 #include "proxy/journal_waits.h"
@@ -68,12 +69,10 @@ struct ProxyContext {
   Clock& clock;
   ProxyMetrics& metrics;
   Logger log;
-  std::string advertise;          // "host:port" drivers are told
-  std::string backend;            // "host:port" of the local mongod, or "unix:/path"
-  std::string socket_dir;         // where our ends of Unix sockets are named; empty over TCP
-  bool retryable = false;         // the store is a replica set: sessions may number their writes
-  bool knows_uuids = false;       // a write can name the collection it is meant for (6.0)
-  bool default_journals = false;  // without a write concern the store waits for its journal
+  std::string advertise;  // "host:port" drivers are told
+  const StoreEndpoint& store_endpoint;
+  bool retryable = false;    // the store is a replica set: sessions may number their writes
+  bool knows_uuids = false;  // a write can name the collection it is meant for (6.0)
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.
   std::function<Status(Store&, const LocalWrite&, const std::string& lsid,

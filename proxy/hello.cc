@@ -48,6 +48,10 @@ std::string mask_hello_request(const bson::Document& command) {
         field.name == "maxAwaitTimeMS" || field.name == "loadBalanced") {
       continue;
     }
+    if (field.name == "speculativeAuthenticate" && field.value.type == bson::Type::kDocument &&
+        is_by_certificate(field.value.as_document())) {
+      continue;
+    }
     out.element(field);
   }
   return out.finish();
@@ -58,6 +62,12 @@ std::string mask_hello_reply(const bson::Document& reply, const std::string& adv
   bson::Writer out;
   for (const bson::Element& field : reply) write_field(out, field, is_set, advertise);
   return out.finish();
+}
+
+bool is_by_certificate(const bson::Document& login) {
+  const auto mechanism = login.find("mechanism");
+  return mechanism && mechanism->type == bson::Type::kString &&
+         mechanism->as_string() == "MONGODB-X509";
 }
 
 bool ends_login(std::string_view command, const bson::Document& answer) {

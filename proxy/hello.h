@@ -25,6 +25,10 @@ inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 [[nodiscard]] std::string mask_hello_reply(const bson::Document& reply,
                                            const std::string& advertise);
 
+// Whether this command, or what a hello says of a login, would log in by the certificate of the
+// connection: to mongod that is the sidecar's, and no client's.
+[[nodiscard]] bool is_by_certificate(const bson::Document& login);
+
 // Whether mongod has let the client in with this answer to a step of a login (`command`), or with
 // this answer to a hello that began one.
 [[nodiscard]] bool ends_login(std::string_view command, const bson::Document& answer);

@@ -83,6 +83,11 @@ Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
 
 Session::~Session() { context_.metrics.connections.Decrement(); }
 
+std::optional<std::string> Session::forgettable_lsid() const {
+  if (!backend_ || !backend_->noted || backend_->in_doubt) return std::nullopt;
+  return backend_->lsid_text();
+}
+
 // While the store works on a read for a client that has left, there is nobody to answer.
 void Session::client_gone() {
   if (serving_ && !writing_ && backend_) backend_->close();
@@ -142,7 +147,7 @@ net::Task<bool> Session::connect() {
   if (backend_ && backend_->is_open()) co_return true;
   if (backend_) co_return false;  // what the client authenticated died with it
   Result<std::unique_ptr<Backend>> backend =
-      co_await Backend::dial(context_.loop, context_.backend, context_.socket_dir, context_.log);
+      co_await Backend::dial(context_.loop, context_.store_endpoint, context_.log);
   if (!backend) {
     context_.log->warn("{}", backend.error().message());
     co_return false;

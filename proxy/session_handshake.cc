@@ -9,6 +9,17 @@ namespace outrigger {
 
 using bson::Document;
 
+namespace {
+
+wire::WireError certificate_refused() {
+  return {wire::code::kAuthenticationFailed,
+          "MONGODB-X509 does not pass Outrigger: the certificate mongod sees is the sidecar's; log "
+          "in with a password",
+          false};
+}
+
+}  // namespace
+
 bool Session::is_stranger() const { return !is_let_in_ && context_.login_rule.asks_login(); }
 
 size_t Session::message_bytes_max() const {
@@ -32,6 +43,11 @@ void Session::let_in() {
 }
 
 net::Task<Session::Next> Session::log_in(std::string_view message, const wire::OpMsg& parsed) {
+  if (is_by_certificate(parsed.body)) {
+    std::string body = wire::error_body(certificate_refused());
+    const Next refused = co_await answer(parsed, std::move(body));
+    co_return refused;
+  }
   if (parsed.more_to_come()) {  // nobody would hear whether it succeeded
     const Next next = co_await pass(message, true);
     co_return next;
@@ -68,6 +84,7 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   std::optional<wire::WireError> refused;
   if (!query) refused = query.error();
   if (query) refused = wire::refuse_op_query(*query);
+  if (query && !refused && is_by_certificate(query->command)) refused = certificate_refused();
   if (refused) {
     out = wire::build_op_reply(backend_->next_request_id(), header.request_id,
                                Document(wire::error_body(*refused)));

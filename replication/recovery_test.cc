@@ -113,10 +113,10 @@ TEST_F(RecoveryTest, WhatTheDeadProcessLeftRunningIsKilledFirst) {
   ASSERT_TRUE(paris_.replica->note_backend(std::string(16, 'y'), "127.0.0.1:5001").has_value());
   paris_.replica->forget_backend(std::string(16, 'y'));
   paris_.mongod.add_running(lsid, "elsewhere");
-  paris_.mongod.add_running("", "127.0.0.1:5000");
-  paris_.mongod.add_running("", "127.0.0.1:5001");
+  paris_.mongod.add_running("", "127.0.0.1:5000");  // who has that address now
+  paris_.mongod.add_running(std::string(16, 'y'), "127.0.0.1:5001");
   paris_.restart();
-  EXPECT_EQ(paris_.mongod.running(), 1u);  // the forgotten one
+  EXPECT_EQ(paris_.mongod.running(), 2u);  // a stranger's, and the forgotten one
 }
 
 TEST_F(RecoveryTest, NothingOpensWhileAnOperationWillNotDie) {

@@ -30,7 +30,7 @@ INCLUDES = {
     "proxy/capture/": ["config/", "replication/", "proxy/wire/", "proxy/net/", "proxy/capture/",
                        "proxy/commands.h", "proxy/hello.h", "proxy/backend.h", "proxy/context.h"],
     "proxy/peer/": ["config/", "replication/", "proxy/net/", "proxy/peer/"],
-    "proxy/admin/": ["config/", "replication/", "proxy/peer/", "proxy/admin/"],
+    "proxy/admin/": ["config/", "replication/", "proxy/net/", "proxy/peer/", "proxy/admin/"],
     "integration/": ["config/", "replication/", "proxy/", "integration/"],
     "tools/": ["config/", "replication/", "proxy/", "integration/", "tools/"],
 }

@@ -23,7 +23,7 @@ constexpr int kMadeAnewMax = 5;
 // The run says what the app's own message says: it can go out as it came.
 bool says_the_same(const Run& run, const WriteCommand& command) {
   if (run.items.size() != command.statements.size() || command.unacknowledged ||
-      !waits_for_journal(command, run.default_journals)) {
+      !waits_for_journal(command)) {
     return false;
   }
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
@@ -247,7 +247,6 @@ static bool is_alone(const RunItem& item) {
 Run Capture::new_run() const {
   Run run;
   run.command = command_;
-  run.default_journals = context_.default_journals;
   run.uuid = uuid_;
   return run;
 }

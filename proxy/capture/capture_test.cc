@@ -229,27 +229,32 @@ TEST(Runs, UnacknowledgedWritesAreSentAcknowledged) {
   EXPECT_EQ(parsed->body.find("writeConcern")->as_document().find("w")->as_int32(), 1);
 }
 
-TEST(Runs, WritesWaitForTheJournalWhateverTheAppAsksFor) {
-  const auto concern_of = [](const testing::Fill& concern, bool default_journals) {
+TEST(Runs, WritesSayThemselvesThatTheyWaitForTheJournal) {
+  const auto concern_of = [](const testing::Fill& concern) {
     const auto sent = send(CommandKind::kInsert, {by_id(1)}, concern);
-    outrigger::Run run = run_of(sent->command);
-    run.default_journals = default_journals;
-    const std::string message = build_run_message(run, {}, 1);
+    const std::string message = build_run_message(run_of(sent->command), {}, 1);
     const auto parsed = wire::parse_op_msg(message);
     const auto found = parsed->body.find("writeConcern");
     return found ? bson::to_json(found->as_document()) : std::string("none");
   };
-  const auto nothing = [](Writer&) {};
-  const auto one = [](Writer& w) {
-    w.open_document("writeConcern").int32("w", 1).int32("wtimeout", 5).close();
-  };
-  const auto majority = [](Writer& w) {
-    w.open_document("writeConcern").string("w", "majority").close();
-  };
-  EXPECT_EQ(concern_of(nothing, true), "none");
-  EXPECT_EQ(concern_of(nothing, false), R"({"w": 1, "j": true})");
-  EXPECT_EQ(concern_of(one, true), R"({"w": 1, "wtimeout": 5, "j": true})");
-  EXPECT_EQ(concern_of(majority, false), R"({"w": "majority"})");
+  EXPECT_EQ(concern_of([](Writer&) {}), R"({"j": true})");
+  EXPECT_EQ(concern_of([](Writer& w) { w.open_document("writeConcern").close(); }),
+            R"({"j": true})");
+  EXPECT_EQ(concern_of([](Writer& w) {
+              w.open_document("writeConcern").int32("w", 1).int32("wtimeout", 5).close();
+            }),
+            R"({"w": 1, "wtimeout": 5, "j": true})");
+  EXPECT_EQ(concern_of(
+                [](Writer& w) { w.open_document("writeConcern").string("w", "majority").close(); }),
+            R"({"w": "majority", "j": true})");
+  EXPECT_EQ(concern_of([](Writer& w) {
+              w.open_document("writeConcern").boolean("j", true).int32("w", 1).close();
+            }),
+            R"({"j": true, "w": 1})");
+  EXPECT_EQ(concern_of([](Writer& w) {
+              w.open_document("writeConcern").string("w", "majority").boolean("j", false).close();
+            }),
+            R"({"w": "majority", "j": true})");
 }
 
 TEST(Runs, InsertsTheStoreRefusedAreNotChanges) {

@@ -52,7 +52,9 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
 
 // An unacknowledged write is sent as an acknowledged one: what it did must be known. And a write
 // that mongod answers before it is journaled can be lost by mongod's crash after its record has
-// reached the peers: it is made to wait for the journal.
+// reached the peers: it is made to wait for the journal. Always by its own words: what mongod does
+// without them depends on defaults that anybody may change at any time. `w` is left to the default
+// where the app leaves it.
 void write_concern(bson::Writer& out, const Run& run) {
   if (run.concern == RunConcern::kAtOnce) {
     out.open_document("writeConcern").int32("w", 1).close();
@@ -63,14 +65,14 @@ void write_concern(bson::Writer& out, const Run& run) {
     return;
   }
   const auto concern = run.command->body.find("writeConcern");
-  if (waits_for_journal(*run.command, run.default_journals)) {
-    if (concern) out.value("writeConcern", *concern);
+  if (waits_for_journal(*run.command)) {
+    out.value("writeConcern", *concern);
     return;
   }
   out.open_document("writeConcern");
-  if (!concern || run.command->unacknowledged || concern->type != Type::kDocument) {
+  if (run.command->unacknowledged) {
     out.int32("w", 1);
-  } else {
+  } else if (concern && concern->type == Type::kDocument) {
     for (const Element& field : concern->as_document()) {
       if (field.name != "j") out.element(field);
     }
@@ -155,15 +157,12 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
 
 }  // namespace
 
-bool waits_for_journal(const WriteCommand& command, bool default_journals) {
+bool waits_for_journal(const WriteCommand& command) {
   const auto concern = command.body.find("writeConcern");
-  if (!concern || concern->type != Type::kDocument || concern->as_document().empty()) {
-    return default_journals;
-  }
-  const auto w = concern->as_document().find("w");
+  if (!concern || concern->type != Type::kDocument) return false;
   const auto j = concern->as_document().find("j");
-  if (j) return j->truthy();
-  return w && w->type == Type::kString && w->as_string() == "majority";
+  const auto fsync = concern->as_document().find("fsync");  // does as much; both are refused
+  return (j && j->truthy()) || (fsync && fsync->truthy());
 }
 
 bool may_share_wait(const WriteCommand& command) {

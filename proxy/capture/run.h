@@ -62,11 +62,10 @@ struct Run {
   const WriteCommand* command = nullptr;
   std::vector<RunItem> items;
   RunConcern concern = RunConcern::kOwn;
-  bool default_journals = false;  // the store's default write concern waits for the journal
-  bool verbatim = false;          // the app's message says exactly this run
-  std::string uuid;     // 16 bytes: of the collection it is meant for; empty: of any of that name
-  bool probe = false;   // cannot match: sent for the store's own judgement, flags as the app's
-  bool changed = true;  // false: it is known to have changed nothing
+  bool verbatim = false;  // the app's message says exactly this run
+  std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name
+  bool probe = false;     // cannot match: sent for the store's own judgement, flags as the app's
+  bool changed = true;    // false: it is known to have changed nothing
   std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
   // The documents of one statement: mongod stops such a statement at its first error, whatever
@@ -80,9 +79,9 @@ struct Run {
   }
 };
 
-// Does mongod answer this only once it is journaled? `default_journals`: it does so when the app
-// asks for no write concern (5.0 and later on a replica set: majority).
-[[nodiscard]] bool waits_for_journal(const WriteCommand& command, bool default_journals);
+// Does the command itself say that it be answered only once it is journaled? What it does not say
+// is up to defaults (setDefaultRWConcern, writeConcernMajorityJournalDefault), which may change.
+[[nodiscard]] bool waits_for_journal(const WriteCommand& command);
 
 // May the wait for the journal be another write's, or another's this one's? Not when the
 // command sets a limit to its wait, asks for what mongod has to judge, or is answered without an

@@ -186,6 +186,7 @@ void Capture::note_retried(Run& run, const RunReply& reply) const {
 net::Task<void> Capture::settle_in_doubt(LocalWrite write, RunSession session) {
   context_.metrics.writes_in_doubt.Increment();
   const std::string address = backend_.stream().local_address();
+  backend_.in_doubt = true;
   backend_.close();
   const std::string lsid(reinterpret_cast<const char*>(session.lsid.data()), session.lsid.size());
   net::Timer pause(context_.loop);
@@ -195,7 +196,10 @@ net::Task<void> Capture::settle_in_doubt(LocalWrite write, RunSession session) {
       return settle(store, write, lsid, address);
     };
     const Status settled = co_await context_.store.ask(std::move(job));
-    if (settled) break;
+    if (settled) {
+      backend_.in_doubt = false;
+      break;
+    }
     context_.log->warn("a write in {} is in doubt, its documents stay locked: {}", command_->ns,
                        settled.error().message());
     co_await pause.sleep_ms(500);

@@ -301,8 +301,7 @@ Task<Result<std::unique_ptr<TlsStream>>> TlsStream::handshake(std::unique_ptr<St
                                                 "plaintext arrived before TLS was started"));
   }
   if (!core->context->is_server() && !server_name.empty()) {
-    SSL_set_tlsext_host_name(core->ssl, server_name.c_str());
-    SSL_set1_host(core->ssl, server_name.c_str());
+    ask_for(core->ssl, server_name, core->context->verifies_name());
   }
   Timer timer(core->loop);
   timer.start(timeout_ms, [core] {

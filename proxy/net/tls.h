@@ -22,8 +22,11 @@ namespace outrigger::net {
 struct TlsOptions {
   std::string certificate_file;  // PEM, leaf first, then its chain; a client may have none
   std::string key_file;          // PEM; empty: in the certificate file
+  std::string key_password;      // of an encrypted key
   std::string ca_file;           // PEM, what the other side's certificate must lead to
   bool verify_peer = true;       // the other side must show a certificate that ca_file accepts
+  bool verify_name = true;       // ... that is for the name or address a client asks for
+  bool system_ca = false;        // what the system trusts, in place of ca_file
   bool tls13_only = true;        // else TLS 1.2 too
 };
 
@@ -40,6 +43,7 @@ class TlsContext {
 
   [[nodiscard]] ssl_ctx_st* native() const { return context_; }
   [[nodiscard]] bool is_server() const { return is_server_; }
+  [[nodiscard]] bool verifies_name() const { return verifies_name_; }
 
  private:
   TlsContext(ssl_ctx_st* context, bool is_server) : context_(context), is_server_(is_server) {}
@@ -47,6 +51,7 @@ class TlsContext {
                                                                 bool is_server);
   ssl_ctx_st* context_;
   bool is_server_;
+  bool verifies_name_ = true;
 };
 
 // shutdown() sends close_notify and half-closes the stream below; close() sends it if it can be
@@ -54,8 +59,9 @@ class TlsContext {
 class TlsStream final : public Stream {
  public:
   // Shakes hands over `inner`, as server or client by the context. A client asks for, and where
-  // verify_peer is on checks the certificate for, `server_name` when that is not empty (a host
-  // name, or the site's name between sites). On failure `inner` is closed and the error says why.
+  // the context verifies names checks the certificate for, `server_name` when that is not empty (a
+  // host name or address, or the site's name between sites). On failure `inner` is closed and the
+  // error says why.
   static Task<Result<std::unique_ptr<TlsStream>>> handshake(std::unique_ptr<Stream> inner,
                                                             std::shared_ptr<TlsContext> context,
                                                             std::string server_name,

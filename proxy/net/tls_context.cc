@@ -1,6 +1,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "proxy/net/tls.h"
@@ -17,13 +18,34 @@ std::string take_openssl_reason() {
   return reason != nullptr ? reason : "OpenSSL error " + std::to_string(code);
 }
 
+void ask_for(ssl_st* ssl, const std::string& name, bool verify) {
+  X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
+  if (X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) == 1) {
+    if (!verify) X509_VERIFY_PARAM_set1_ip(rules, nullptr, 0);
+    return;
+  }
+  ERR_clear_error();
+  SSL_set_tlsext_host_name(ssl, name.c_str());
+  if (verify) SSL_set1_host(ssl, name.c_str());
+}
+
 namespace {
 
 tl::unexpected<Error> refuse(const char* step, const std::string& file, const char* hint) {
   return fail(ErrorCode::kInvalidArgument, step, file, take_openssl_reason(), hint);
 }
 
+int give_password(char* buffer, int size, int, void* password) {
+  const auto& text = *static_cast<const std::string*>(password);
+  const auto count = std::min(text.size(), static_cast<size_t>(size));
+  std::memcpy(buffer, text.data(), count);
+  return static_cast<int>(count);
+}
+
 Status load_files(SSL_CTX* context, const TlsOptions& options) {
+  std::string password = options.key_password;  // else OpenSSL would ask on the terminal
+  SSL_CTX_set_default_passwd_cb(context, give_password);
+  SSL_CTX_set_default_passwd_cb_userdata(context, &password);
   if (!options.certificate_file.empty()) {
     const std::string& certificate = options.certificate_file;
     const std::string& key = options.key_file.empty() ? certificate : options.key_file;
@@ -41,6 +63,11 @@ Status load_files(SSL_CTX* context, const TlsOptions& options) {
       SSL_CTX_load_verify_locations(context, options.ca_file.c_str(), nullptr) != 1) {
     return refuse("load TLS ca", options.ca_file, "a readable PEM file of certificates is needed");
   }
+  if (options.system_ca && SSL_CTX_set_default_verify_paths(context) != 1) {
+    return refuse("load TLS ca", "of the system", "name one in tlsCAFile");
+  }
+  SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
+  SSL_CTX_set_default_passwd_cb(context, nullptr);
   return {};
 }
 
@@ -65,7 +92,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, 
   SSL_CTX* native = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
   OUTRIGGER_ASSERT(native != nullptr);
   std::shared_ptr<TlsContext> context(new TlsContext(native, is_server));
-  if (options.verify_peer && options.ca_file.empty()) {
+  context->verifies_name_ = options.verify_peer && options.verify_name;
+  if (options.verify_peer && options.ca_file.empty() && !options.system_ca) {
     return fail(ErrorCode::kInvalidArgument, "configure TLS", "",
                 "verifying the other side needs a certificate authority", "set `ca`");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/limits.h"
 #include "proxy/net/address.h"
 
 namespace outrigger {
@@ -14,8 +15,8 @@ constexpr int64_t kDialTimeoutMs = 3000;
 constexpr int64_t kTlsTimeoutMs = 5000;
 // A link that lived for so long has proved the site reachable: the next dial may come soon.
 constexpr int64_t kProvenMs = 1000;
-// Accepted connections that have not finished their hello, beyond one a site.
-constexpr size_t kUnopenedMax = 16;
+
+std::string host_of(const std::string& address) { return address.substr(0, address.rfind(':')); }
 
 }  // namespace
 
@@ -183,7 +184,7 @@ net::Task<bool> PeerManager::dial_once(Site& site) {
   }
   // The other side's link may have been opened meanwhile; then this one is not needed.
   if (site.open != nullptr) co_return true;
-  PeerEnd end = co_await converse(std::move(*stream), site.name, std::move(names));
+  PeerEnd end = co_await converse(std::move(*stream), site.name, std::move(names), nullptr);
   const bool proven = end.was_open && end.open_ms >= kProvenMs;
   co_return proven;
 }
@@ -194,31 +195,51 @@ net::Task<Result<std::unique_ptr<net::Stream>>> PeerManager::connect(std::string
 }
 
 void PeerManager::accept(std::unique_ptr<net::Stream> stream) {
-  if (stopping_ || accepted_unopened_ >= sites_.size() + kUnopenedMax) {
-    stream->close();
-    return;
-  }
+  if (stopping_) return stream->close();
   if (!server_tls_ && !options_.peers.insecure && !stream->is_loopback()) {
     board_.stranger(stream->peer_address() +
                     ": a plain connection from another machine, and peers.insecure is not set");
     stream->close();
     return;
   }
+  make_place();
   tasks_.spawn(serve(std::move(stream)));
 }
 
+// Whoever comes is given a place, for it may be the site we wait for. Whose it was: the oldest of
+// the host that has most, for a site makes one connection at a time and says its hello at once.
+void PeerManager::make_place() {
+  std::map<std::string, size_t> of_host;
+  size_t places = 0;
+  for (const Newcomer& newcomer : newcomers_) {
+    if (newcomer.given_up) continue;
+    ++of_host[newcomer.host];
+    ++places;
+  }
+  if (places < sites_.size() + limits::kUnopenedPeersMax) return;
+  const auto by_count = [](const auto& a, const auto& b) { return a.second < b.second; };
+  const std::string& most = std::max_element(of_host.begin(), of_host.end(), by_count)->first;
+  for (Newcomer& newcomer : newcomers_) {
+    if (newcomer.given_up || newcomer.host != most) continue;
+    newcomer.given_up = true;
+    newcomer.stream->close();
+    return;
+  }
+}
+
 net::Task<void> PeerManager::serve(std::unique_ptr<net::Stream> stream) {
-  ++accepted_unopened_;
   std::string remote = stream->peer_address();
+  const auto newcomer =
+      newcomers_.insert(newcomers_.end(), Newcomer{stream.get(), host_of(remote), nullptr, false});
   std::optional<std::vector<std::string>> names;
   Result<std::unique_ptr<net::Stream>> secured =
       co_await secure(std::move(stream), std::string(), names);
   if (!secured) board_.stranger(remote + ": " + secured.error().message());
   if (!secured || stopping_) {
-    --accepted_unopened_;
+    newcomers_.erase(newcomer);
     co_return;
   }
-  (void)co_await converse(std::move(*secured), std::string(), std::move(names));
+  (void)co_await converse(std::move(*secured), std::string(), std::move(names), &*newcomer);
 }
 
 net::Task<Result<std::unique_ptr<net::Stream>>> PeerManager::secure(
@@ -242,11 +263,13 @@ net::Task<Result<std::unique_ptr<net::Stream>>> PeerManager::secure(
   co_return std::move(base);
 }
 
-net::Task<PeerEnd> PeerManager::converse(
-    std::unique_ptr<net::Stream> stream, std::string dialled_site,
-    std::optional<std::vector<std::string>> certificate_names) {
+net::Task<PeerEnd> PeerManager::converse(std::unique_ptr<net::Stream> stream,
+                                         std::string dialled_site,
+                                         std::optional<std::vector<std::string>> certificate_names,
+                                         Newcomer* newcomer) {
   Peer::Setup with = setup(std::move(dialled_site), std::move(certificate_names));
   Peer peer(loop_, exchange_, std::move(with), std::move(stream));
+  if (newcomer != nullptr) newcomer->peer = &peer;
   peers_.insert(&peer);
   co_await peer.run();
   peers_.erase(&peer);
@@ -285,8 +308,12 @@ bool PeerManager::keeps(const Peer& standing, const Peer& fresh) const {
   return standing.dialled() == ours_is_smaller;
 }
 
+void PeerManager::is_newcomer_no_more(const Peer& peer) {
+  newcomers_.remove_if([&](const Newcomer& newcomer) { return newcomer.peer == &peer; });
+}
+
 void PeerManager::opened(Peer& peer) {
-  if (!peer.dialled()) --accepted_unopened_;
+  is_newcomer_no_more(peer);
   Site* site = find(peer.site());
   // The hello checks let nobody else through, unless our own settings disagree with our own hello.
   if (site == nullptr) return peer.close(ByeCode::kOther, peer.site() + " is not listed");
@@ -307,7 +334,7 @@ void PeerManager::opened(Peer& peer) {
 
 void PeerManager::ended(Peer& peer) {
   const PeerEnd& end = peer.end();
-  if (!peer.dialled() && !end.was_open) --accepted_unopened_;
+  is_newcomer_no_more(peer);
   Site* site = find(peer.site());
   if (site == nullptr) {
     return board_.stranger(peer.address() + (peer.site().empty() ? "" : " (" + peer.site() + ")") +

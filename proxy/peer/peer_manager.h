@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -80,6 +81,14 @@ class PeerManager {
  private:
   struct Site;
   struct Waker;
+  // An accepted connection that has not finished its hello. Anybody can
+  // make one, so their number is bounded (make_place).
+  struct Newcomer {
+    net::Stream* stream;  // below TLS; lives as long as the entry
+    std::string host;
+    Peer* peer = nullptr;   // once TLS is done
+    bool given_up = false;  // closed, its task is about to end
+  };
 
   [[nodiscard]] Status load_tls();
   [[nodiscard]] Status check_plain() const;
@@ -92,12 +101,15 @@ class PeerManager {
       std::unique_ptr<net::Stream> stream, std::string dialled_site,
       std::optional<std::vector<std::string>>& certificate_names);
   net::Task<PeerEnd> converse(std::unique_ptr<net::Stream> stream, std::string dialled_site,
-                              std::optional<std::vector<std::string>> certificate_names);
+                              std::optional<std::vector<std::string>> certificate_names,
+                              Newcomer* newcomer);
 
   [[nodiscard]] Peer::Setup setup(std::string dialled_site,
                                   std::optional<std::vector<std::string>> certificate_names);
   [[nodiscard]] Site* find(const std::string& name);
   [[nodiscard]] bool keeps(const Peer& standing, const Peer& fresh) const;
+  void make_place();
+  void is_newcomer_no_more(const Peer& peer);
   void opened(Peer& peer);
   void ended(Peer& peer);
   void note_end(Site& site, const PeerEnd& end);
@@ -115,7 +127,7 @@ class PeerManager {
   std::vector<std::unique_ptr<Site>> sites_;
   std::map<std::string, SiteId> known_sites_;  // met in this run
   std::set<Peer*> peers_;                      // alive, open or not
-  size_t accepted_unopened_ = 0;
+  std::list<Newcomer> newcomers_;              // oldest first
   std::shared_ptr<net::TlsContext> server_tls_;
   std::shared_ptr<net::TlsContext> client_tls_;
   std::unique_ptr<net::Listener> listener_;

@@ -5,6 +5,12 @@
 
 namespace outrigger {
 
+namespace {
+
+constexpr int64_t kStrangerLogUs = 1'000'000;
+
+}  // namespace
+
 const char* to_text(PeerState state) {
   switch (state) {
     case PeerState::kWaiting:
@@ -93,6 +99,10 @@ void PeerStatusBoard::stranger(const std::string& text) {
   {
     std::lock_guard lock(mutex_);
     if (std::exchange(last_stranger_, text) == text) return;
+    // Anybody can come again and again: the log has one line a second of it.
+    const int64_t now_us = clock_.monotonic_us();
+    if (stranger_logged_us_ && now_us - *stranger_logged_us_ < kStrangerLogUs) return;
+    stranger_logged_us_ = now_us;
   }
   log_->warn("refused a connection from {}", text);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,9 @@ class PeerStatusBoard {
   Clock& clock_;
   Logger log_;
   mutable std::mutex mutex_;
-  std::vector<PeerStatus> sites_;  // under mutex_
-  std::string last_stranger_;      // under mutex_
+  std::vector<PeerStatus> sites_;              // under mutex_
+  std::string last_stranger_;                  // under mutex_
+  std::optional<int64_t> stranger_logged_us_;  // under mutex_
 };
 
 }  // namespace outrigger

@@ -251,8 +251,8 @@ Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
   return info;
 }
 
-Status MemoryStore::fence(std::span<const std::string> lsid_ids,
-                          std::span<const std::string> clients, Duration) {
+Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const std::string>,
+                          Duration) {
   const std::lock_guard lock(mutex_);
   if (auto ok = admit("fence store"); !ok) return ok;
   const auto among = [](std::span<const std::string> all, const std::string& one) {
@@ -260,7 +260,7 @@ Status MemoryStore::fence(std::span<const std::string> lsid_ids,
   };
   bool left = false;
   std::erase_if(running_, [&](const Running& op) {
-    if (!among(lsid_ids, op.lsid_id) && !among(clients, op.client)) return false;
+    if (!among(lsid_ids, op.lsid_id)) return false;
     left = left || op.stubborn;
     return !op.stubborn;
   });

@@ -1,6 +1,7 @@
 #include "replication/store/mongo_client.h"
 
 #include <mutex>
+#include <vector>
 
 #include "replication/store/store_errors.h"
 
@@ -72,10 +73,21 @@ void Client::drop() {
 }
 
 std::string Client::scrub(std::string text) const {
-  if (secret_.empty()) return text;
-  for (size_t at = 0; (at = text.find(secret_, at)) != std::string::npos;) {
-    text.replace(at, secret_.size(), "***");
-    at += 3;
+  // The password, and as it stands in the URI, if it had to be written in another way there.
+  std::vector<std::string> secrets = {secret_};
+  const std::string whole = mongoc_uri_get_string(uri_.get());
+  const size_t at = whole.rfind('@');
+  const size_t start = at == std::string::npos || secret_.empty() ? at : whole.rfind(':', at);
+  if (start != at) secrets.push_back(whole.substr(start + 1, at - start - 1));
+  const char* key =
+      mongoc_uri_get_option_as_utf8(uri_.get(), MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, nullptr);
+  if (key != nullptr) secrets.emplace_back(key);
+  for (const std::string& secret : secrets) {
+    if (secret.empty()) continue;
+    for (size_t from = 0; (from = text.find(secret, from)) != std::string::npos;) {
+      text.replace(from, secret.size(), "***");
+      from += 3;
+    }
   }
   return text;
 }

@@ -19,9 +19,9 @@ using mongo::text;
 using mongo::truthy;
 
 constexpr auto kPause = std::chrono::milliseconds(20);
-// A connection of a noted address that does nothing may still hold a command mongod has not read;
-// mongod reads at once, and then closes. One that stays idle this long is another client's, which
-// was given the same port.
+// A connection of a noted address may still hold a command mongod has not read; mongod reads at
+// once, and then closes. One that stays this long is another client's, which was given the same
+// port: what it runs is under no noted session, and none of our business.
 constexpr auto kIdleGrace = std::chrono::seconds(2);
 
 // What one look at $currentOp found.
@@ -31,8 +31,8 @@ struct Sighting {
   };
   std::vector<Session> sessions;      // to be killed by pattern
   std::vector<bson::OwnedValue> ops;  // opids, to be killed one by one
-  size_t idle_connections = 0;
-  std::string example;  // one of them, for people
+  size_t connections = 0;             // of noted addresses, doing nothing of a noted session
+  std::string example;                // one of them, for people
   [[nodiscard]] bool busy() const { return !sessions.empty() || !ops.empty(); }
 };
 
@@ -52,10 +52,9 @@ void look_at(const bson::Document& op, const Noted& noted, Sighting& found) {
   const bson::Document lsid = sub(op, "lsid");
   const bool by_session = !lsid.empty() && noted.lsid_ids.contains(mongo::binary(lsid, "id"));
   const bool by_client = noted.clients.contains(text(op, "client"));
-  if (!by_session && !by_client) return;
   const bool open_transaction = text(op, "type") == "idleSession";
-  if (!truthy(op, "active") && !open_transaction) {
-    if (by_client) ++found.idle_connections;
+  if (!by_session || (!truthy(op, "active") && !open_transaction)) {
+    if (by_client) ++found.connections;
     if (by_client && found.example.empty()) found.example = name_of(op);
     return;
   }
@@ -120,7 +119,7 @@ Status MongoStore::fence(std::span<const std::string> lsid_ids,
     });
     if (!looked) return looked;
     const auto waited = Clock::now() - start;
-    if (!found.busy() && (found.idle_connections == 0 || waited >= kIdleGrace)) return {};
+    if (!found.busy() && (found.connections == 0 || waited >= kIdleGrace)) return {};
     if (waited >= timeout) {
       return fail(ErrorCode::kTimeout, step, client_->name(), found.example + " does not end",
                   "end it by hand (db.killOp), or restart mongod");

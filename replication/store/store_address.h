@@ -2,14 +2,29 @@
 // "unix:/path" where it names a Unix socket, which saves both sides half the cost of a hop.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "config/result.h"
 
 namespace outrigger {
 
+struct StoreTls {
+  std::string ca_file;               // empty: the system's
+  std::string certificate_key_file;  // of the sidecar; empty: none is shown
+  std::string key_password;
+  bool verify_certificate = true;
+  bool verify_host = true;
+};
+
+struct StoreAddress {
+  std::string address;
+  std::string host;             // without the port
+  std::optional<StoreTls> tls;  // none: in clear
+};
+
 // kInvalidArgument when the string cannot be read; kUnsupported for several hosts and
 // mongodb+srv: the sidecar stands beside exactly one mongod.
-[[nodiscard]] Result<std::string> store_address(const std::string& uri);
+[[nodiscard]] Result<StoreAddress> store_address(const std::string& uri);
 
 }  // namespace outrigger

@@ -1,0 +1,92 @@
+#include "config/store_uri.h"
+
+#include <algorithm>
+#include <array>
+
+namespace outrigger {
+namespace {
+
+// In small letters. Those of the first list say how the sidecar logs in, waits, chooses a server
+// or what it trusts (all TLS options hold for both kinds of connections), or are defaults for
+// commands, which the sidecar gives with each command.
+constexpr auto kHonoured = std::to_array<std::string_view>({
+    "appname",
+    "authmechanism",
+    "authmechanismproperties",
+    "authsource",
+    "connecttimeoutms",
+    "directconnection",
+    "heartbeatfrequencyms",
+    "journal",
+    "localthresholdms",
+    "maxidletimems",
+    "maxpoolsize",
+    "maxstalenessseconds",
+    "minpoolsize",
+    "readconcernlevel",
+    "readpreference",
+    "readpreferencetags",
+    "replicaset",
+    "retryreads",
+    "retrywrites",
+    "serverselectiontimeoutms",
+    "serverselectiontryonce",
+    "socketcheckintervalms",
+    "sockettimeoutms",
+    "ssl",
+    "tls",
+    "tlsallowinvalidcertificates",
+    "tlsallowinvalidhostnames",
+    "tlscafile",
+    "tlscertificatekeyfile",
+    "tlscertificatekeyfilepassword",
+    "tlsdisablecertificaterevocationcheck",
+    "tlsdisableocspendpointcheck",
+    "tlsinsecure",
+    "w",
+    "waitqueuemultiple",
+    "waitqueuetimeoutms",
+    "wtimeoutms",
+});
+
+struct Refusal {
+  std::string_view name;
+  std::string_view reason;
+};
+constexpr auto kRefused = std::to_array<Refusal>({
+    {"compressors", "messages of apps pass to MongoDB as they are, uncompressed"},
+    {"zlibcompressionlevel", "messages of apps pass to MongoDB as they are, uncompressed"},
+    {"loadbalanced", "the sidecar stands beside exactly one mongod"},
+    {"proxyhost", "connections of apps go to MongoDB directly"},
+    {"proxyport", "connections of apps go to MongoDB directly"},
+    {"tlscrlfile", "certificates are not looked up in lists"},
+});
+
+}  // namespace
+
+std::optional<RefusedOption> refused_option(std::string_view uri) {
+  // Behind the credentials, which may hold anything.
+  const size_t credentials = uri.rfind('@');
+  const size_t question = uri.find('?', credentials == std::string_view::npos ? 0 : credentials);
+  if (question == std::string_view::npos) return std::nullopt;
+  std::string_view rest = uri.substr(question + 1);
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find_first_of("&;"), rest.size());
+    const std::string_view option = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    std::string name(option.substr(0, option.find('=')));
+    if (name.empty()) continue;
+    std::string lower = name;
+    for (char& c : lower) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    if (std::find(kHonoured.begin(), kHonoured.end(), lower) != kHonoured.end()) continue;
+    const auto known = std::find_if(kRefused.begin(), kRefused.end(),
+                                    [&](const Refusal& refusal) { return refusal.name == lower; });
+    if (known != kRefused.end()) return RefusedOption{std::move(name), std::string(known->reason)};
+    return RefusedOption{std::move(name), "it is not known here"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace outrigger
