@@ -314,8 +314,8 @@ def test_a_start_serves_whatever_was_under_way_when_the_sidecar_was_killed(make_
     hold_updates(oslo, True)
     for writer in writers:
         writer.start()
-    wait_until(lambda: oslo.status()["open_writes"] == len(ODD),
-               lambda: f"all {len(ODD)} under way: {oslo.status()}", timeout_s=10)
+    wait_until(lambda: oslo.status()["open_writes"] >= len(ODD) - 1,  # one may wait for another
+               lambda: f"{len(ODD) - 1} under way: {oslo.status()}", timeout_s=10)
     if happens:  # as if only the answers were lost
         oslo.sidecar.process.freeze()
         hold_updates(oslo, False)
