@@ -247,7 +247,7 @@ def test_a_password_of_odd_characters_appears_nowhere(locked_site, password):
     mongod.stop()
     wait_until(lambda: not sidecar.is_ready(), "the store is missed")
     said += sidecar.process.log_text() + sidecar.get("/readyz")[1]
-    for form in (password, quote(password, safe=""), password.split("@")[0]):
+    for form in (password, quote(password, safe=""), password[:5]):
         assert form not in said
 
 

@@ -33,10 +33,11 @@ std::optional<StoreTls> tls_of(const mongoc_uri_t* uri) {
 }  // namespace
 
 Result<StoreAddress> store_address(const std::string& uri) {
+  // Its words are not passed on: they may quote the password. Without a place for them it prints.
+  bson_error_t unsaid;
   const std::unique_ptr<mongoc_uri_t, decltype(&mongoc_uri_destroy)> parsed(
-      mongoc_uri_new(uri.c_str()), mongoc_uri_destroy);
+      mongoc_uri_new_with_error(uri.c_str(), &unsaid), mongoc_uri_destroy);
   if (!parsed) {
-    // What libmongoc says of it may quote the password.
     return fail(ErrorCode::kInvalidArgument, "read", "store.uri", "it is not a MongoDB URI",
                 "for instance mongodb://user:password@127.0.0.1:27017/; in user and password write "
                 "% as %25, : as %3A, / as %2F and @ as %40");
