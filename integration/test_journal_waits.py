@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pymongo
 import pytest
+from pymongo.read_concern import ReadConcern
 
 from waiting import wait_until
 
@@ -101,12 +102,15 @@ def test_a_default_that_changes_while_apps_write_makes_no_write_less_durable(sit
             write_concern=pymongo.WriteConcern("majority")).insert_one({"_id": "majority"}),
     ]
     clients = [pymongo.MongoClient(site.uri()) for _ in writes]
+    direct = site.mongod.client().shop.get_collection(
+        "things", read_concern=ReadConcern("local"))
     with ThreadPoolExecutor(len(writes)) as pool:
         done = [pool.submit(write, client.shop.things) for write, client in zip(writes, clients)]
-        direct = site.mongod.client().shop.things
-        wait_until(lambda: direct.count_documents({}) == 4, lambda: "all are there")
-        answered, _ = wait(done, timeout=0.5)
-        hold_journal(site, False)
+        try:
+            wait_until(lambda: direct.count_documents({}) == 4, lambda: "all are there")
+            answered, _ = wait(done, timeout=0.5)
+        finally:
+            hold_journal(site, False)
         assert not answered
         for write in done:
             write.result(timeout=30)
