@@ -23,11 +23,17 @@ def hold_journal(site, hold):
         "configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="alwaysOn" if hold else "off")
 
 
-def write_at_once(site, pool, write):
-    """`write(collection, n)` by every writer, all read by the sidecar in one turn of its loop."""
+def connect(site):
+    """Clients that have written: what is asked of a new connection or collection is behind them."""
+    site.client().shop.things.update_one({"_id": "first"}, {"$set": {"again": True}})
     clients = [pymongo.MongoClient(site.uri(), retryWrites=False) for _ in range(WRITERS)]
     for client in clients:
-        client.admin.command("ping")
+        client.shop.others.insert_one({})
+    return clients
+
+
+def write_at_once(site, clients, pool, write):
+    """`write(collection, n)` by every writer, all read by the sidecar in one turn of its loop."""
     site.sidecar.process.freeze()
     writes = [pool.submit(write, client.shop.things, n) for n, client in enumerate(clients)]
     wait_until(lambda: sum(f.running() for f in writes) == WRITERS, lambda: "all writing")
@@ -39,6 +45,7 @@ def write_at_once(site, pool, write):
 def test_nobody_is_answered_before_the_journal_holds_the_write(site, concern):
     things = site.mongod.client().shop.things
     site.client().shop.things.insert_one({"_id": "first"})
+    clients = connect(site)
     hold_journal(site, True)
 
     def insert(collection, n):
@@ -46,7 +53,7 @@ def test_nobody_is_answered_before_the_journal_holds_the_write(site, concern):
         return concerned.insert_one({"_id": n})
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        writes = write_at_once(site, pool, insert)
+        writes = write_at_once(site, clients, pool, insert)
         wait_until(lambda: things.count_documents({}) == WRITERS + 1, lambda: "all are there")
         answered, _ = wait(writes, timeout=0.5)
         hold_journal(site, False)
@@ -59,9 +66,10 @@ def test_nobody_is_answered_before_the_journal_holds_the_write(site, concern):
 
 def test_a_write_whose_mongod_dies_before_the_journal_holds_it_is_not_answered(site):
     site.client().shop.things.insert_one({"_id": "first"})
+    clients = connect(site)
     hold_journal(site, True)
     with ThreadPoolExecutor(WRITERS) as pool:
-        writes = write_at_once(site, pool, lambda things, n: things.insert_one({"_id": n}))
+        writes = write_at_once(site, clients, pool, lambda things, n: things.insert_one({"_id": n}))
         there = site.mongod.client().shop.things
         wait_until(lambda: there.count_documents({}) == WRITERS + 1, lambda: "all are there")
         site.mongod.kill()
@@ -93,6 +101,7 @@ def test_a_default_that_changes_while_apps_write_makes_no_write_less_durable(sit
     app.shop.things.insert_one({"_id": "first", "n": 0})
     change(site)
     app.shop.things.insert_one({"_id": "second"})
+    clients = connect(site)
     hold_journal(site, True)
     writes = [
         lambda things: things.insert_one({"_id": "plain"}),
