@@ -9,7 +9,6 @@ import pymongo
 import pytest
 
 from test_resources import RawClient, descriptors, many_descriptors, rss_bytes  # noqa: F401
-from test_security import RIGHTS
 from waiting import wait_until
 
 SILENT_CONNECTIONS = 1000
@@ -153,7 +152,7 @@ def test_a_long_message_before_the_login_is_refused_and_after_it_is_served(make_
     oslo = make_cluster(("oslo",), auth=True).oslo
     oslo.mongod.start()
     oslo.mongod.add_user("app", "app-secret", [{"role": "readWrite", "db": "shop"}])
-    oslo.mongod.add_user("sidecar", "planted", RIGHTS[:1] + RIGHTS[2:] + ["clusterMonitor"])
+    oslo.mongod.add_user("sidecar", "planted", ["root"])
     oslo.sidecar.start()
     document = {"_id": 1, "text": "x" * 500_000}
     with pymongo.MongoClient(oslo.sidecar.proxy_address, directConnection=True,
