@@ -17,6 +17,7 @@ from waiting import free_port, wait_until
 def test_a_frozen_store_does_not_keep_the_sidecar_from_ending(two_sites):
     oslo, paris = two_sites.oslo, two_sites.paris
     oslo.app().shop.items.insert_one({"_id": 1, "n": 0})
+    oslo.app().shop.items.update_one({"_id": 1}, {"$inc": {"n": 1}})  # what is asked first is known
     two_sites.wait_converged(["shop"])
     clients = [RawClient(oslo.sidecar.proxy_address, timeout_s=60) for _ in range(3)]
     oslo.mongod.process.freeze()
