@@ -64,7 +64,6 @@ inline constexpr uint64_t kConnectionsMin = 4;  // fewer are no service
 
 // Accepted connections that have not finished their hello, beyond one a site.
 inline constexpr size_t kUnopenedPeersMax = 32;
-inline constexpr int64_t kPeerHandshakeMs = 10'000;  // TLS included
 
 // ---- the admin port
 
@@ -74,6 +73,5 @@ inline constexpr int64_t kAdminRequestMs = 5'000;  // to send a request
 inline constexpr int64_t kAdminAnswerMs = 30'000;  // to take the answer
 inline constexpr size_t kAdminAnswersMax = 4;      // large answers being made or sent
 inline constexpr size_t kConflictsShownMax = 1'000;
-inline constexpr size_t kConflictsBytesMax = 8 << 20;  // of entries in one answer
 
 }  // namespace outrigger::limits

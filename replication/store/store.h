@@ -203,9 +203,10 @@ class Store {
   [[nodiscard]] virtual Result<CollectionInfo> collection(const std::string& ns) = 0;
 
   // ---- recovery
-  // Kills every operation and open transaction that a sidecar now gone left running, and returns
-  // when none is left: those under a noted lsid.id (16 bytes each), and those of a noted client
-  // address ("host:port" as mongod sees it). kTimeout names one that would not die.
+  // Kills every operation and open transaction that a sidecar now gone left running under a noted
+  // lsid.id (16 bytes each), and returns when none is left. A noted client address ("host:port" as
+  // mongod sees it) may be a stranger's by now: it is waited for a while, never killed. kTimeout
+  // names one that would not die.
   [[nodiscard]] virtual Status fence(std::span<const std::string> lsid_ids,
                                      std::span<const std::string> clients, Duration timeout) = 0;
   // Replica sets only. A time with no gap before it: a scan that starts there later misses nothing.
