@@ -191,8 +191,9 @@ TEST_F(RecoveryTest, TheNotedOplogTimeWaitsForOlderWrites) {
 TEST_F(RecoveryTest, AWriteWhoseConnectionBrokeIsSettledWhileOthersGoOn) {
   auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
   paris_.store(*pending);
-  paris_.mongod.add_running("", "127.0.0.1:6000");
-  auto how = paris_.recovery->settle_in_doubt(pending->write, "", "127.0.0.1:6000", paris_.mongod);
+  const std::string lsid(16, 'x');
+  paris_.mongod.add_running(lsid, "127.0.0.1:6000");
+  auto how = paris_.recovery->settle_in_doubt(pending->write, lsid, "127.0.0.1:6000", paris_.mongod);
   ASSERT_TRUE(how.has_value()) << how.error().message();
   EXPECT_EQ(*how, SettledPrepare::How::kHappened);
   EXPECT_EQ(paris_.mongod.running(), 0u);

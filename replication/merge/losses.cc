@@ -5,6 +5,7 @@
 namespace outrigger::merge {
 namespace {
 
+// Borrows the bytes of a container.
 Register register_of(const Path& path, const bson::Value& value, const Dot& stamp) {
   Register reg;
   reg.stamp = stamp;
@@ -100,8 +101,11 @@ void LossFinder::collect_fields(const Node& node, Path& path, const Dot& stamp) 
   }
 }
 
+// `value` lies in the state before, which the merge changes before it is compared.
 void LossFinder::contest(const Path& path, const bson::Value& value, const Dot& stamp) {
-  registers_.push_back({path, register_of(path, value, stamp)});
+  Register reg = register_of(path, value, stamp);
+  if (reg.content == Content::kDocument) reg.fields = SharedBytes::of(reg.fields.bytes);
+  registers_.push_back({path, std::move(reg)});
 }
 
 void LossFinder::removed(const DocumentState& before, const Incarnation& incarnation) {
