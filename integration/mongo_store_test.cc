@@ -257,6 +257,22 @@ TEST(MongoStoreAway, WorksAgainAfterMongodWasKilledAndShowsANewProcess) {
   EXPECT_EQ(store->own_sessions().size(), 2u);
 }
 
+TEST(MongoStoreAway, APingNamesTheMongodThatAnswersItNow) {
+  auto mongod = RealMongod::start({true, false, {}}).value();
+  auto store = MongoStore::open(mongod->uri()).value();
+  const StoreWrite write{StoreWrite::Kind::kReplaceOrInsert, "t.c", make_int32(1),
+                         Writer().int32("_id", 1).finish(),  {},    {}};
+  ASSERT_TRUE(store->apply(std::vector{write}));
+  const std::string process = store->process_id();
+  ASSERT_TRUE(store->ping());
+  EXPECT_EQ(store->process_id(), process);
+  mongod->kill_hard();
+  EXPECT_FALSE(store->ping());
+  ASSERT_TRUE(mongod->restart());
+  ASSERT_TRUE(store->ping());
+  EXPECT_NE(store->process_id(), process);
+}
+
 class RightsTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {

@@ -271,9 +271,10 @@ def test_halves_that_are_too_large_together_end_equal(pair, shop):
     document = shop[0].find_one({"_id": 1})
     assert document["n"] == 2
     assert ("x" in document) != ("y" in document)
-    there = [loser["lost"][:1] for site, c in zip(pair, shop) for loser in site.losers(c)
-             if loser["open"]]
-    assert there == ["y" if "x" in document else "x"]
+    opened = [loser["lost"][:1] for site, c in zip(pair, shop) for loser in site.losers(c)
+              if loser["open"]]
+    # A slow line lets both sites resolve it, each for its own half; the later one wins.
+    assert ("y" if "x" in document else "x") in opened
 
 
 def test_an_index_of_one_site_only_takes_nothing_from_the_others(pair):

@@ -141,9 +141,10 @@ Result<StepOutcome> Applier::finish() {
 // have lost some that were not journaled.
 Status Applier::write_store() {
   Work& work = *under_way_;
-  if (work.next > 0 && work.next < work.intent.writes.size()) {
+  if (work.next > 0 && !work.journaled) {
     if (Status alive = store_.ping(); !alive) return alive;
-    if (store_.process_id() != work.process_id) {
+    const bool waits_for_journal = work.next == work.intent.writes.size();
+    if (store_.process_id() != work.process_id || waits_for_journal) {
       work.next = 0;
       work.refused.clear();
     }
@@ -159,6 +160,7 @@ Status Applier::write_store() {
     if (!outcome.ok()) work.refused[key] = std::move(outcome);
   }
   if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
+  work.journaled = true;
   return look_again();
 }
 

@@ -167,6 +167,15 @@ TEST_F(OrderTest, AnotherMongodGetsTheBatchFromItsStart) {
   EXPECT_EQ(seen_, "1+ 2+ 1+ 2+ 3+ 4+ ");
 }
 
+TEST_F(OrderTest, ABatchThatWasNotJournaledIsWrittenAgain) {
+  for (int id = 1; id <= 2; ++id) oslo_.insert(id, {});
+  offer();
+  paris_.mongod.crash_before_journal();
+  EXPECT_EQ(step(), StepOutcome::kTrouble);
+  EXPECT_EQ(step(), StepOutcome::kApplied);
+  EXPECT_EQ(seen_, "1+ 2+ 1+ 2+ ");
+}
+
 // ---- bounds
 
 TEST_F(ApplierTest, OnlyFieldsThatChangeAreRead) {

@@ -33,6 +33,7 @@ struct Applier::Work {
 
   // ---- (2)
   size_t next = 0;         // of the intent's writes
+  bool journaled = false;  // all of them
   std::string process_id;  // of the mongod that did those before it
   // What one of a document's writes met, by row key: looked at once all others are done.
   std::map<std::string, WriteOutcome> refused;

@@ -157,6 +157,10 @@ Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
     applied.outcomes.push_back(apply_one(write));
     if (seen_) seen_(write);
   }
+  if (journal_fails_) {
+    journal_fails_ = false;
+    return stop(ErrorCode::kUnavailable, "told to crash before the journal");
+  }
   return applied;
 }
 

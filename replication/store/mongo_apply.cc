@@ -78,6 +78,7 @@ class MongoStore::Application {
     Status going;
     while (going && done() < writes_.size()) going = step();
     if (going && !journaled_ && !writes_.empty()) going = store_.wait_journaled();
+    if (going && commands_ > 1) going = one_mongod_took_all();
     if (going) note_bypassed();
     if (!going) applied_.stopped = going.error();
     return std::move(applied_);
@@ -116,10 +117,23 @@ class MongoStore::Application {
       command.statements.push_back(std::move(*literal));
     }
     const mongo::Names names = mongo::split(first.ns);
+    ++commands_;
     auto reply = client_.run(names.database, body(names.collection, command, *target));
     if (!reply) return tl::unexpected<Error>(reply.error());
     if (reply->ok) return read_reply(first.ns, reply->document(), command.statements.size());
     return on_error(reply->code, reply->message, command.statements.size());
+  }
+
+  // libmongoc may have connected anew between two commands: the journal of a mongod that was started
+  // since does not hold what the one before it took.
+  [[nodiscard]] Status one_mongod_took_all() {
+    const std::string began = mongo::process_of(client_.hello());
+    if (auto alive = store_.ping(); !alive) return alive;
+    if (store_.process_id() == began) return {};
+    client_.drop();
+    applied_.outcomes.clear();
+    return fail(ErrorCode::kUnavailable, kStep, client_.name(), "mongod was started anew meanwhile",
+                "it is tried again");
   }
 
   // The longest command that can begin with the next write; empty when none can.
@@ -314,6 +328,7 @@ class MongoStore::Application {
   const StoreKind kind_;
   const std::span<const StoreWrite> writes_;
   Applied applied_;
+  size_t commands_ = 0;
   bool journaled_ = false;
   int swaps_ = 0;
   bool bypass_ = false;                                  // from the first refusal by a validator on

@@ -12,6 +12,7 @@ namespace outrigger {
 namespace {
 
 using mongo::integer;
+using mongo::process_of;
 using mongo::sub;
 using mongo::text;
 using mongo::truthy;
@@ -34,12 +35,6 @@ size_t visible_members(const bson::Document& hello) {
 
 bool is_writable(const bson::Document& hello) {
   return truthy(hello, "isWritablePrimary") && !truthy(hello, "isreplicaset");
-}
-
-std::string process_of(const bson::Document& hello) {
-  const auto process = sub(hello, "topologyVersion").find("processId");
-  const bool told = process && process->type == bson::Type::kObjectId;
-  return told ? std::string(process->bytes) : std::string();
 }
 
 StoreInfo describe(const bson::Document& hello, StoreKind kind) {
@@ -73,8 +68,9 @@ MongoStore::MongoStore(std::unique_ptr<mongo::Client> client) : client_(std::mov
 MongoStore::~MongoStore() = default;
 
 Status MongoStore::ping() {
-  auto reply = client_->must("admin", bson::Writer().int32("ping", 1).finish(), "ping store");
+  auto reply = client_->must("admin", bson::Writer().int32("hello", 1).finish(), "ping store");
   if (!reply) return tl::unexpected<Error>(reply.error());
+  process_id_ = process_of(reply->document());
   return {};
 }
 

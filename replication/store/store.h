@@ -181,7 +181,8 @@ class Store {
   [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;
   // The same for callers that have no use for a part: an error says nothing of any write.
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(std::span<const StoreWrite> writes);
-  // Which run of mongod answered last (12 bytes); empty when that is not known.
+  // Which run of mongod answered the last ping() or took the last writes (12 bytes); empty when that
+  // is not known.
   [[nodiscard]] virtual std::string process_id() const = 0;
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.
