@@ -107,8 +107,8 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
     const auto parsed = wire::parse_op_reply(out);
     if (!parsed) co_return Next::kEnd;
     const std::string body = mask_hello_reply(parsed->documents.front(), context_.advertise);
-    out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));
     if (logs_in_with_hello(parsed->documents.front())) let_in();
+    out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));
   } else if (kind == CommandKind::kLogin) {
     const auto parsed = wire::parse_op_reply(out);
     if (parsed && ends_login(query->command_name(), parsed->documents.front())) let_in();
