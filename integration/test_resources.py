@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import bson
+import pymongo
 import pytest
 
 from sidecar import program
@@ -145,6 +146,32 @@ def assert_no_growth(site, warm_up_s, seconds):
 
 def test_twenty_seconds_of_load_leave_no_memory_or_descriptors_behind(site):
     assert_no_growth(site, warm_up_s=9, seconds=12)
+
+
+def most_resident_bytes(pid):
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+                if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.parametrize("form", ["one for many", "one each"])
+def test_documents_read_around_a_write_are_few_at_a_time(site, form):
+    documents = site.direct().shop.large
+    for start in range(0, 200, 20):
+        documents.insert_many([{"_id": i, "n": i, "text": "x" * 2**20}
+                               for i in range(start, start + 20)])
+    pid = site.sidecar.process.pid
+    before_bytes = rss_bytes(pid)
+    app = site.app().shop.large
+    if form == "one for many":
+        changed = app.update_many({}, {"$mul": {"n": 2}}).modified_count
+    else:
+        changed = app.bulk_write([pymongo.UpdateOne({"_id": i}, {"$mul": {"n": 2}})
+                                  for i in range(200)]).modified_count
+    assert changed == 199  # 0 stays 0
+    assert sum(d["n"] for d in documents.find({}, {"n": 1})) == 2 * sum(range(200))
+    used = most_resident_bytes(pid) - before_bytes
+    assert used < 120 * 2**20, f"{used / 2**20:.1f} MiB for 200 documents of 1 MiB"
 
 
 @pytest.mark.long

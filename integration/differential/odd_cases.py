@@ -1,6 +1,8 @@
 """Commands that mongod refuses, or that say two wrong things at once: which error comes first, and
 in whose words."""
 
+from bson import Binary, Int64
+
 from differential.case import C, Case, THINGS, delete, deletes, insert, modify, one, update, updates
 
 SET = {"$set": {"b": 1}}
@@ -104,4 +106,31 @@ CASES += [
     for what, command in [("update", update({"_id": 1}, SET)),
                           ("by a field", update({"a": 2}, SET)),
                           ("findAndModify", modify(query={"a": 2}, sort={"_id": 1}, update=SET))]
+]
+
+# On a standalone the number alone is an error; on a set it is what is wrong beside it.
+NUMBERED = {"lsid": {"id": Binary(b"fedcba9876543210", 4)}, "txnNumber": Int64(1)}
+CASES += [
+    Case(f"odd: numbered, {what}", {**command, **NUMBERED}, documents=THINGS, modes=("plain",))
+    for what, command in [
+        ("update of nothing right", {"update": C, "updates": [5]}),
+        ("update without u", {"update": C, "updates": [{"q": {}}]}),
+        ("update by a number", {"update": C, "updates": [{"q": {}, "u": 5}]}),
+        ("update with a bad operator", update({"_id": 1}, {"$wrong": 1})),
+        ("update with a bad filter", update({"a": {"$wrong": 1}}, SET)),
+        ("updates that are none", {"update": C, "updates": "x"}),
+        ("no updates", {"update": C, "updates": []}),
+        ("update of many", update({"a": 2}, SET, multi=True)),
+        ("insert of a number", {"insert": C, "documents": [5]}),
+        ("insert of nothing", {"insert": C, "documents": []}),
+        ("insert of a bad _id", insert({"_id": [1]})),
+        ("delete of many", delete({"a": 2}, 0)),
+        ("delete with a bad limit", delete({"a": 2}, 5)),
+        ("delete without q", {"delete": C, "deletes": [{"limit": 1}]}),
+        ("findAndModify of nothing", {"findAndModify": C}),
+        ("findAndModify of both", modify(query={"a": 2}, remove=True, update=SET)),
+        ("findAndModify with a bad sort", modify(query={"a": 2}, sort=5, update=SET)),
+        ("bogus field", {**update({"_id": 1}, SET), "bogus": 1}),
+        ("ordered that is none", {**update({"_id": 1}, SET), "ordered": "x"}),
+        ("a write concern that is none", {**update({"_id": 1}, SET), "writeConcern": 5})]
 ]

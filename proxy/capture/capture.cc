@@ -162,8 +162,8 @@ net::Task<Capture::Answer> Capture::run_statements() {
       if (!answers) end = co_await ask_again(statement, reply);
     } else if (direct_item(statement)) {
       Run run = gather(next);
-      next += run.items.size();
       end = co_await execute(run, reply);
+      next += run.items.size();
     } else {
       ++next;
       end = co_await execute_resolved(statement, reply);

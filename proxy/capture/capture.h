@@ -131,6 +131,7 @@ class Capture {
   [[nodiscard]] static std::string out_of_time();  // mongod's answer
   net::Task<Read> read(std::string find, Visit visit, bool timed);
   net::Task<Read> refused_read(std::string find, Visit visit, std::string refusal);
+  net::Task<Read> fit_images(Run& run);
   net::Task<Read> read_images(std::vector<const RunItem*> items, Seen seen, Images& images);
   [[nodiscard]] std::string images_message(const std::vector<const RunItem*>& items, Seen seen);
   [[nodiscard]] bool take_first_batch(const std::string& message, Images& images) const;
@@ -170,7 +171,7 @@ class Capture {
   net::Task<End> execute_each(const Statement& statement, const Found& found, ReplyBuilder& reply);
   net::Task<End> execute_chunk(const Statement& statement, Found found, ReplyBuilder& reply);
   [[nodiscard]] Run gather_found(const Statement& statement, std::vector<bson::OwnedValue>& ids,
-                                 size_t& next);
+                                 size_t first);
 
   // resolve_upsert.cc: when none matches
   net::Task<End> insert_by_upsert(const Statement& statement, uint64_t asked, ReplyBuilder& reply);

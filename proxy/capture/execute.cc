@@ -85,7 +85,8 @@ void Capture::look_at_row(RunItem& item) const {
 // command, or nothing.
 net::Task<Capture::Read> Capture::see_before(Run& run, Executed& executed) {
   for (RunItem& item : run.items) look_at_row(item);
-  Read seen{Read::End::kDone, {}};
+  Read seen = co_await fit_images(run);
+  if (!seen.done()) co_return seen;
   std::vector<const RunItem*> before = items_needing(run, &RunItem::needs_before);
   if (!before.empty() && !backend_.may_read(command_->ns)) {
     seen = co_await read_images(std::move(before), Seen::kBefore, executed.before);

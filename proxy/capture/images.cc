@@ -143,6 +143,39 @@ net::Task<Capture::Read> Capture::refused_read(std::string find, Visit visit, st
   co_return out;
 }
 
+// The images of a run are in memory together. Where they are many, mongod is asked first how large
+// they are; what does not fit is left for the next run.
+net::Task<Capture::Read> Capture::fit_images(Run& run) {
+  std::vector<const RunItem*> items;
+  for (const RunItem& item : run.items) {
+    if (item.needs_after) items.push_back(&item);
+  }
+  Read out{Read::End::kDone, {}};
+  if (items.size() <= kUnaskedImagesMax) co_return out;
+  std::map<std::string, size_t> sizes;
+  Visit visit = [&sizes](const Document& document) {
+    const auto id = document.find("_id");
+    const auto bytes = document.find("bytes");
+    if (!id || !bytes) return;
+    sizes[bson::canonical_key(*id)] = static_cast<size_t>(bytes->to_int64().value_or(0));
+  };
+  std::string find = build_sizes_find(*command_, items);
+  out = co_await read(std::move(find), std::move(visit), true);
+  if (!out.done()) co_return out;
+  size_t total = 0;
+  const auto fits = [&](const RunItem& item) {
+    if (!item.needs_after) return true;
+    const auto size = sizes.find(item.key);
+    if (size != sizes.end()) total += size->second;
+    return total <= kRunImagesBytesMax;
+  };
+  const auto end = std::find_if_not(run.items.begin() + 1, run.items.end(), fits);
+  if (end == run.items.end()) co_return out;
+  run.items.erase(end, run.items.end());
+  run.verbatim = false;
+  co_return out;
+}
+
 std::string Capture::images_message(const std::vector<const RunItem*>& items, Seen seen) {
   bson::Writer out;
   const std::string find = build_images_find(*command_, items, seen == Seen::kBefore);

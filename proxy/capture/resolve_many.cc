@@ -82,6 +82,7 @@ net::Task<Capture::End> Capture::execute_chunk(const Statement& statement, Found
   while (ids && next < ids->size() && end != End::kBroken) {
     Run run = gather_found(statement, *ids, next);
     end = co_await execute_locked(run, reply);
+    next += run.items.size();
     left = std::max(left, run.left());
     if (end == End::kAnotherCollection || reply.failed() || reply.has_errors()) break;
   }
@@ -89,17 +90,16 @@ net::Task<Capture::End> Capture::execute_chunk(const Statement& statement, Found
   co_return end;
 }
 
-// As many of the documents from `next` on as go together.
+// As many of the documents from `first` on as go together.
 Run Capture::gather_found(const Statement& statement, std::vector<bson::OwnedValue>& ids,
-                          size_t& next) {
+                          size_t first) {
   Run run = new_run();
   size_t bytes = 0;
-  while (next < ids.size()) {
-    RunItem item = narrowed_item(statement, ids[next]);
+  for (size_t i = first; i < ids.size(); ++i) {
+    RunItem item = narrowed_item(statement, ids[i]);
     const bool alone = item.needs_before;
     bytes += statement.raw.bytes().size() + item.filter.size();
     if (!run.items.empty() && (alone || bytes > kRunBytesMax)) break;
-    ++next;
     run.items.push_back(std::move(item));
     if (alone) break;
   }

@@ -243,15 +243,30 @@ std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const R
   return out;
 }
 
-}  // namespace
-
-std::string build_images_find(const WriteCommand& command, const std::vector<const RunItem*>& items,
-                              bool only_bases) {
-  bson::Writer out;
+void find_items(bson::Writer& out, const WriteCommand& command,
+                const std::vector<const RunItem*>& items) {
   out.string("find", command.collection);
   out.open_document("filter").open_document("_id").open_array("$in");
   for (size_t i = 0; i < items.size(); ++i) out.value(bson::index_name(i), items[i]->id);
   out.close().close().close();
+}
+
+}  // namespace
+
+std::string build_sizes_find(const WriteCommand& command,
+                             const std::vector<const RunItem*>& items) {
+  bson::Writer out;
+  find_items(out, command, items);
+  out.open_document("projection").int32("_id", 1);
+  out.open_document("bytes").string("$bsonSize", "$$ROOT").close().close();
+  out.int32("batchSize", static_cast<int32_t>(items.size()) + 1);
+  return out.finish();
+}
+
+std::string build_images_find(const WriteCommand& command, const std::vector<const RunItem*>& items,
+                              bool only_bases) {
+  bson::Writer out;
+  find_items(out, command, items);
   // Under the collection's collation, which its _id index has: no two that are equal are in it.
   const auto paths = only_bases ? paths_of_bases(items) : std::nullopt;
   if (paths) {

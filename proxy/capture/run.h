@@ -21,6 +21,9 @@ namespace outrigger {
 
 inline constexpr size_t kRunStatementsMax = 1'000;
 inline constexpr size_t kRunBytesMax = 4 * 1024 * 1024;
+// Of the documents read around a run, beyond the first; and how many are not asked for their size.
+inline constexpr size_t kRunImagesBytesMax = 32 * 1024 * 1024;
+inline constexpr size_t kUnaskedImagesMax = 16;
 
 // One document one statement is about.
 struct RunItem {
@@ -107,6 +110,10 @@ struct Guarded {
 [[nodiscard]] std::string build_images_find(const WriteCommand& command,
                                             const std::vector<const RunItem*>& items,
                                             bool only_bases);
+
+// The same documents' sizes, {_id, bytes} each.
+[[nodiscard]] std::string build_sizes_find(const WriteCommand& command,
+                                           const std::vector<const RunItem*>& items);
 
 // Would the documents show whether the run happened? So they do when it names them by `_id` alone
 // and only assigns values: found there, they are what the run wanted; else it did not happen.
