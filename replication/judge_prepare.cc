@@ -248,7 +248,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
   };
   switch (prepared.what) {
     case What::kInsert:
-      if (!same()) return {};
+      if (!stored || document_digest(bson::Document(*stored)) != prepared.document) return {};
       return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kInsert, *stored)};
     case What::kRemove:
       if (stored) return {};

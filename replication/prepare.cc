@@ -1,5 +1,8 @@
 #include "replication/prepare.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <cstring>
 
 #include "replication/record_bytes.h"
@@ -7,7 +10,8 @@
 namespace outrigger {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersionWithInserts = 2;
 constexpr size_t kCountMax = 1u << 22;
 constexpr size_t kDecodedBytesMax = size_t{1} << 30;
 
@@ -49,15 +53,19 @@ PreparedPath read_path(ByteReader& in) {
   return path;
 }
 
-PreparedDocument read_document(ByteReader& in) {
+PreparedDocument read_document(ByteReader& in, uint8_t version) {
   PreparedDocument document;
   document.ns = in.bytes();
   document.what = static_cast<PreparedDocument::What>(read_choice(in, 1, 5));
   document.whole = read_choice(in, 0, 1) == 1;
   document.id = in.value();
   document.document = in.bytes();
-  if (!document.document.empty() && !bson::validate(document.document)) {
+  const bool is_digest = document.what == PreparedDocument::What::kInsert && version == kVersion;
+  if (!is_digest && !document.document.empty() && !bson::validate(document.document)) {
     in.fail("document not well formed");
+  }
+  if (!is_digest && document.what == PreparedDocument::What::kInsert && in.ok()) {
+    document.document = document_digest(bson::Document(document.document));
   }
   const size_t paths = in.count(kCountMax, 3);
   for (size_t i = 0; i < paths && in.ok(); ++i) {
@@ -84,8 +92,35 @@ void read_session(ByteReader& in, SessionKey& session) {
 
 }  // namespace
 
+std::string document_digest(const bson::Document& document) {
+  // Usually _id is the first field, and what follows it one piece.
+  std::string_view rest;
+  std::string pieces;
+  auto field = document.begin();
+  if (field != document.end() && field->name == "_id") ++field;
+  if (field != document.end()) {
+    const std::string_view all = document.bytes();
+    rest = all.substr(static_cast<size_t>(field->name.data() - 1 - all.data()));
+    rest.remove_suffix(1);
+  }
+  for (auto at = field; at != document.end(); ++at) {
+    if (at->name != "_id") continue;
+    for (auto each = field; each != document.end(); ++each) {
+      if (each->name == "_id") continue;
+      pieces.push_back(static_cast<char>(each->value.type));
+      pieces.append(each->name).append(1, '\0').append(each->value.bytes);
+    }
+    rest = pieces;
+    break;
+  }
+  XXH128_canonical_t digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits(rest.data(), rest.size()));
+  return {reinterpret_cast<const char*>(digest.digest), sizeof digest.digest};
+}
+
 std::string encode_prepare(const Prepare& prepare) {
   ByteWriter out;
+  out.reserve(96 * (prepare.documents.size() + 1));
   out.u8(kVersion);
   out.u64(prepare.hlc);
   out.origin(prepare.origin);
@@ -108,7 +143,8 @@ std::string encode_prepare(const Prepare& prepare) {
 Result<Prepare> decode_prepare(std::string_view bytes) {
   ByteReader in(bytes, "prepare", kDecodedBytesMax);
   Prepare prepare;
-  if (in.u8() != kVersion) in.fail("unknown format version");
+  const uint8_t version = in.u8();
+  if (version != kVersion && version != kVersionWithInserts) in.fail("unknown format version");
   prepare.hlc = in.u64();
   prepare.origin = in.origin();
   const size_t deps = in.count(kCountMax, 32);
@@ -122,7 +158,7 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
   const size_t documents = in.count(kCountMax, 7);
   for (size_t i = 0; i < documents && in.ok(); ++i) {
     in.spend(sizeof(PreparedDocument));
-    prepare.documents.push_back(read_document(in));
+    prepare.documents.push_back(read_document(in, version));
   }
   in.end();
   if (!in.ok()) return in.error();

@@ -8,7 +8,8 @@
 // none. Whatever can be written can be read again: a prepare that could not be read would keep the
 // sidecar from starting.
 //
-//   prepare  = version:u8 (1) hlc:u64 origin deps session documents
+//   prepare  = version:u8 hlc:u64 origin deps session documents
+//              version: 3; 2, which is still read: the document of an insert is all of it
 //   origin   = site:16 bytes epoch:u64
 //   deps     = count:varint { origin hlc:u64 }*
 //   session  = lsid:16 bytes txn_number:i64 count:varint zigzag(stmt_id):varint*
@@ -53,8 +54,10 @@ struct PreparedDocument {
   bson::OwnedValue id;
   What what = What::kUpdate;
   std::vector<PreparedPath> paths;  // what a kUpdate or kUpsert may touch
-  bool whole = false;    // `paths` cannot tell: any part of the document may have changed
-  std::string document;  // kInsert, kReplace: the new document; kUpsert: may be empty
+  bool whole = false;  // `paths` cannot tell: any part of the document may have changed
+  // kReplace: the new document; kUpsert: that, or nothing. kInsert: document_digest() of it, which
+  // is enough to know it again; the store has the rest.
+  std::string document;
   friend bool operator==(const PreparedDocument&, const PreparedDocument&) = default;
 };
 
@@ -66,6 +69,9 @@ struct Prepare {
   std::vector<PreparedDocument> documents;
   friend bool operator==(const Prepare&, const Prepare&) = default;
 };
+
+// 16 bytes that tell documents apart, whatever their _id and wherever it stands in them.
+[[nodiscard]] std::string document_digest(const bson::Document& document);
 
 [[nodiscard]] std::string encode_prepare(const Prepare& prepare);
 

@@ -37,6 +37,21 @@ RC_GTEST_PROP(PrepareCodec, WhatAFlippedByteLeavesReadableIsAValidPrepare, (uint
   }
 }
 
+TEST(Prepare, ADigestIsOfAllButTheId) {
+  const auto digest = [](const bson::Writer& writer) {
+    return document_digest(bson::Document(bson::Writer(writer).finish()));
+  };
+  const std::string plain = digest(bson::Writer().int32("_id", 1).int32("a", 1).null("b"));
+  EXPECT_EQ(plain.size(), 16u);
+  EXPECT_EQ(digest(bson::Writer().string("_id", "x").int32("a", 1).null("b")), plain);
+  EXPECT_EQ(digest(bson::Writer().int32("a", 1).int32("_id", 1).null("b")), plain);
+  EXPECT_EQ(digest(bson::Writer().int32("a", 1).null("b")), plain);
+  EXPECT_NE(digest(bson::Writer().int32("_id", 1).int32("a", 2).null("b")), plain);
+  EXPECT_NE(digest(bson::Writer().int32("_id", 1).int32("a", 1)), plain);
+  EXPECT_NE(digest(bson::Writer().int32("_id", 1)), digest(bson::Writer().null("a")));
+  EXPECT_EQ(digest(bson::Writer().int32("_id", 1)), digest(bson::Writer()));
+}
+
 TEST(Prepare, WhateverAnAppMayAskForCanBeReadAgain) {
   Prepare prepare;
   prepare.hlc = 1;

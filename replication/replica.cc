@@ -169,6 +169,7 @@ Status Replica::Impl::load() {
   auto count = log.meta(meta_keys::kLedgerCount);
   if (!count) return tl::unexpected(count.error());
   ledger_entries = *count ? parse_sortable(**count).value_or(0) : 0;
+  rows = static_cast<int64_t>(log.cohort_rows());
   std::string cursor;
   do {
     auto next =

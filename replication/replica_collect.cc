@@ -112,6 +112,13 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
     stable = stability.stable();
     closed = stability.closed();
   }
+  if (dropped_through != stable) {
+    auto dropped = log.drop_cohorts([&](const Origin& origin) { return stable.get(origin); });
+    if (!dropped) return tl::unexpected(dropped.error());
+    rows -= static_cast<int64_t>(*dropped);
+    collected_rows += *dropped;
+    dropped_through = stable;
+  }
   if (row_cursor.empty()) {
     if (!pass_under_way && pass_stable == stable && pass_closed == closed) return {};
     pass_stable = stable;

@@ -208,6 +208,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   std::mutex collect_mutex;
   std::string row_cursor;
   bool pass_under_way = false;
+  VersionVector dropped_through;           // the stable vector for which cohorts were dropped last
   VersionVector pass_stable, pass_closed;  // when the present or last pass over the rows began
   std::string retry_cursor;
   int64_t retries_checked_ms = 0;

@@ -20,7 +20,7 @@ class LargeCommitTest : public ::testing::Test {
       prepared.ns = change.ns;
       prepared.id = change.id;
       prepared.what = PreparedDocument::What::kInsert;
-      prepared.document = change.document;
+      prepared.document = document_digest(bson::Document(change.document));
       prepare_.documents.push_back(std::move(prepared));
       changes_.push_back(std::move(change));
     }

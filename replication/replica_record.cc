@@ -1,7 +1,9 @@
 // Changes of documents as records: one, or several where they are too much for one.
 #include <unordered_map>
 
+#include "replication/bson/fields.h"
 #include "replication/merge/merge.h"
+#include "replication/outbox/cohorts.h"
 #include "replication/record_codec.h"
 #include "replication/replica_impl.h"
 
@@ -40,6 +42,8 @@ class RecordWriter {
       row.before = row.existed ? std::move(**bytes) : std::string();
     }
     Row& row = rows_[found->second];
+    if (row.is_birth) row.after = merge::birth_row(row.birth, false);
+    row.is_birth = false;
     const std::string& now = row.after ? *row.after : row.before;
     if (now.empty() && change.kind == DocumentChange::Kind::kInsert) {
       insert(std::move(change), row);
@@ -54,17 +58,21 @@ class RecordWriter {
   // Puts the rows into the batch of a Replica::Impl::Settled and tells of them there.
   template <typename Settled>
   void put_rows(Settled& settled) {
+    Births births;
     for (Row& row : rows_) {
-      if (!row.after) continue;
-      const bool stays = !row.after->empty();
+      if (!row.after && !row.is_birth) continue;
+      const bool stays = row.is_birth || !row.after->empty();
       settled.rows += static_cast<int64_t>(stays) - static_cast<int64_t>(row.existed);
       if (row.detached) settled.detached.push_back(*row.key);
-      if (stays) {
+      if (row.is_birth) {
+        births.add(row, settled.batch);
+      } else if (stays) {
         settled.batch.put_row(*row.key, *row.after);
       } else if (row.existed) {
         settled.batch.remove_row(*row.key);
       }
     }
+    births.finish(settled.batch);
   }
 
  private:
@@ -74,11 +82,44 @@ class RecordWriter {
     bool detached = false;
     std::string before;
     std::optional<std::string> after;  // once changed; empty: none is needed
+    bool is_birth = false;             // by `birth`, and nothing else, instead of `after`
+    Dot birth;
+  };
+
+  // Documents born by one record are put together.
+  class Births {
+   public:
+    void add(const Row& row, outbox::Batch& batch) {
+      const std::string_view key = *row.key;
+      const std::string_view ns = key.substr(0, key.find('\0'));
+      const std::string_view id = key.substr(ns.size() + 1);
+      if (writer_ && (row.birth != dot_ || ns != ns_)) finish(batch);
+      if (!writer_) {
+        dot_ = row.birth;
+        ns_ = ns;
+        writer_.emplace(merge::birth_row(dot_, false));
+      }
+      writer_->add(id);
+    }
+    void finish(outbox::Batch& batch) {
+      if (writer_) batch.put_cohort(dot_, ns_, writer_->take());
+      writer_.reset();
+    }
+
+   private:
+    Dot dot_;
+    std::string_view ns_;
+    std::optional<outbox::CohortWriter> writer_;
   };
 
   // What nearly all inserts are: nothing is remembered of the document.
   void insert(DocumentChange&& change, Row& row) {
-    row.after = merge::birth_row(context_.dot, bson::Document(change.document));
+    if (bson::repeats_names(bson::Document(change.document))) {
+      row.after = merge::birth_row(context_.dot, true);
+    } else {
+      row.is_birth = true;
+      row.birth = context_.dot;
+    }
     DocumentEffects& effects = record_.documents.emplace_back();
     effects.ns = std::move(change.ns);
     effects.id = std::move(change.id);

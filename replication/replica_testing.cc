@@ -52,6 +52,7 @@ PreparedDocument prepared_of(const DocumentChange& change) {
   switch (change.kind) {
     case DocumentChange::Kind::kInsert:
       prepared.what = PreparedDocument::What::kInsert;
+      prepared.document = document_digest(bson::Document(change.document));
       break;
     case DocumentChange::Kind::kUpsert:
       prepared.what = PreparedDocument::What::kUpsert;

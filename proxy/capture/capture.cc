@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <unordered_set>
 
 #include "proxy/wire/error_reply.h"
 
@@ -133,9 +133,13 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
 net::Task<std::optional<Capture::Answer>> Capture::refuse_in_one_piece() {
   const std::vector<Statement>& statements = command_->statements;
   if (statements.size() == 1) co_return std::nullopt;
-  const bool is_one_run =
-      direct_item(statements.front()).has_value() && gather(0).items.size() == statements.size();
-  if (is_one_run) co_return std::nullopt;
+  if (direct_item(statements.front())) {
+    Run run = gather(0);
+    if (run.items.size() == statements.size()) {
+      whole_run_ = std::move(run);
+      co_return std::nullopt;
+    }
+  }
   std::optional<Answer> refused = co_await refused_whole();
   co_return refused;
 }
@@ -154,14 +158,16 @@ net::Task<Capture::Answer> Capture::run_statements() {
     End end = End::kDone;
     const std::optional<std::string> known = remembered(statement);
     if (known) {
+      whole_run_.reset();
       ++next;
       // After a crash nobody but mongod knows the document a findAndModify gave.
       const bool answers =
           command_->kind != CommandKind::kFindAndModify || Document(*known).has("reply");
       if (answers) reply.add_remembered(Document(*known), statement.index);
       if (!answers) end = co_await ask_again(statement, reply);
-    } else if (direct_item(statement)) {
-      Run run = gather(next);
+    } else if (whole_run_ || direct_item(statement)) {
+      Run run = whole_run_ ? std::move(*whole_run_) : gather(next);
+      whole_run_.reset();
       end = co_await execute(run, reply);
       next += run.items.size();
     } else {
@@ -210,13 +216,9 @@ std::optional<RunItem> Capture::direct_item(const Statement& statement) {
   // mongod refuses it; without `multi` it would run.
   if (statement.multi && command_->session.txn_number) return std::nullopt;
   if (command_->kind == CommandKind::kInsert) {
-    bool changed = false;
-    const auto now_s = static_cast<uint32_t>(context_.clock.wall_ms() / 1000);
-    std::string document = complete_insert(statement.raw, fresh_object_id(), now_s,
-                                           static_cast<uint32_t>(statement.index) + 1, &changed);
-    const auto id = Document(document).find("_id");
-    item.id = bson::OwnedValue(*id);
-    if (changed) item.document = std::move(document);
+    if (!is_complete_insert(statement.raw)) complete(item);
+    const Document document = item.document.empty() ? statement.raw : Document(item.document);
+    item.id = bson::OwnedValue(*document.find("_id"));
   } else {
     const auto id = filter_id(statement.filter, compares_simply(statement));
     if (!id) return std::nullopt;
@@ -239,6 +241,15 @@ std::optional<RunItem> Capture::direct_item(const Statement& statement) {
   return item;
 }
 
+void Capture::complete(RunItem& item) {
+  const Statement& statement = *item.statement;
+  bool changed = false;
+  const auto now_s = static_cast<uint32_t>(context_.clock.wall_ms() / 1000);
+  std::string document = complete_insert(statement.raw, fresh_object_id(), now_s,
+                                         static_cast<uint32_t>(statement.index) + 1, &changed);
+  if (changed) item.document = std::move(document);
+}
+
 // Statements that must be alone: their answer, or an image of 16 MB, is theirs only.
 static bool is_alone(const RunItem& item) {
   return item.upsert || item.narrows_further || item.needs_before;
@@ -253,18 +264,22 @@ Run Capture::new_run() const {
 
 Run Capture::gather(size_t first) {
   Run run = new_run();
-  std::set<std::string> keys;
+  // Names of documents in `items`, which stay where they are.
+  std::unordered_set<std::string_view> keys;
+  const size_t most = std::min(command_->statements.size() - first, kRunStatementsMax);
+  run.items.reserve(most);
+  if (most > 1) keys.reserve(most);
   size_t bytes = 0;
   for (size_t i = first; i < command_->statements.size(); ++i) {
     const Statement& statement = command_->statements[i];
     if (run.items.size() == kRunStatementsMax || bytes > kRunBytesMax) break;
     if (i > first && remembered(statement)) break;
     std::optional<RunItem> item = direct_item(statement);
-    if (!item || (i > first && is_alone(*item)) || !keys.insert(item->key).second) break;
+    if (!item || (i > first && is_alone(*item)) || keys.count(item->key) > 0) break;
     bytes += statement.raw.bytes().size();
-    const bool alone = is_alone(*item);
     run.items.push_back(std::move(*item));
-    if (alone) break;
+    keys.insert(run.items.back().key);
+    if (is_alone(run.items.back())) break;
   }
   run.verbatim = says_the_same(run, *command_);
   return run;

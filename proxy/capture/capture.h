@@ -107,6 +107,7 @@ class Capture {
   // The retry entry of a statement that has a record already.
   [[nodiscard]] std::optional<std::string> remembered(const Statement& statement) const;
   [[nodiscard]] std::optional<RunItem> direct_item(const Statement& statement);
+  void complete(RunItem& item);
   [[nodiscard]] Run new_run() const;
   [[nodiscard]] Run gather(size_t first);
   net::Task<Answer> finish(ReplyBuilder& reply);
@@ -193,6 +194,7 @@ class Capture {
   Backend& backend_;
   const WriteCommand* command_ = nullptr;  // under way
   const wire::OpMsg* parsed_ = nullptr;
+  std::optional<Run> whole_run_;  // all of the command's statements, not begun
   std::string_view original_;     // the app's message, for runs sent verbatim
   bool simple_collation_ = true;  // of the collection at hand
   std::string uuid_;              // its own, where mongod can be asked to write to no other

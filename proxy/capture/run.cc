@@ -116,6 +116,11 @@ void write_find_and_modify(bson::Writer& out, const RunItem& item, const Element
   }
 }
 
+// mongod fills it in when it stands at the top of an inserted document.
+bool is_empty_time(const Value& value) {
+  return value.type == Type::kTimestamp && value.bytes == std::string_view("\0\0\0\0\0\0\0\0", 8);
+}
+
 PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) {
   using What = PreparedDocument::What;
   PreparedDocument out;
@@ -123,7 +128,8 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
   out.id = item.id;
   if (command.kind == CommandKind::kInsert) {
     out.what = What::kInsert;
-    out.document = item.document.empty() ? std::string(item.statement->raw.bytes()) : item.document;
+    out.document =
+        document_digest(item.document.empty() ? item.statement->raw : Document(item.document));
     return out;
   }
   if (item.statement->remove) {
@@ -329,6 +335,16 @@ Prepare build_prepare(const Run& run, const RunSession& session) {
   return out;
 }
 
+bool is_complete_insert(const Document& document) {
+  bool is_first = true;
+  for (const Element& field : document) {
+    if (is_first != (field.name == "_id")) return false;
+    is_first = false;
+    if (is_empty_time(field.value)) return false;
+  }
+  return !is_first;
+}
+
 std::string complete_insert(const Document& document, bson::Bytes fresh_id, uint32_t now_seconds,
                             uint32_t increment, bool* changed) {
   const auto id = document.find("_id");
@@ -342,9 +358,7 @@ std::string complete_insert(const Document& document, bson::Bytes fresh_id, uint
   *changed = !id || first->name != "_id";
   for (const Element& field : document) {
     if (field.name == "_id") continue;
-    const bool empty_time = field.value.type == Type::kTimestamp &&
-                            field.value.bytes == std::string_view("\0\0\0\0\0\0\0\0", 8);
-    if (empty_time) {
+    if (is_empty_time(field.value)) {
       out.timestamp(field.name, now_seconds, increment);
       *changed = true;
     } else {

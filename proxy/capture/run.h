@@ -163,6 +163,8 @@ using Images = std::map<std::string, std::string>;
 // did not match, and n does not tell which.
 [[nodiscard]] bool must_look_again(const Run& run, const RunReply& reply);
 
+// It has one _id, in front, and nothing that mongod fills in: it is stored as it is.
+[[nodiscard]] bool is_complete_insert(const bson::Document& document);
 // The inserted document as mongod will store it: _id first (made here if it has none; `fresh_id`
 // gives 12 bytes), empty top-level timestamps filled.
 [[nodiscard]] std::string complete_insert(const bson::Document& document, bson::Bytes fresh_id,

@@ -144,8 +144,8 @@ struct LocalContext {
   Hlc closed = 0;  // own closed bound: entries at or below it are never extended
 };
 // The row of a document that was just inserted where nothing was remembered, without the way round
-// by a state; `document` is its bytes.
-[[nodiscard]] std::string birth_row(const Dot& dot, const bson::Document& document);
+// by a state. `opaque`: it repeats names.
+[[nodiscard]] std::string birth_row(const Dot& dot, bool opaque);
 [[nodiscard]] DocumentEffects local_effects(const DocumentState& state,
                                             const DocumentChange& change,
                                             const LocalContext& context);

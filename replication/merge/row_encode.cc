@@ -144,8 +144,8 @@ std::string encode_row(const DocumentState& state) {
                           : RowWriter().write(state);
 }
 
-std::string birth_row(const Dot& dot, const bson::Document& document) {
-  return RowWriter().write_inserted(dot, bson::repeats_names(document));
+std::string birth_row(const Dot& dot, bool opaque) {
+  return RowWriter().write_inserted(dot, opaque);
 }
 
 }  // namespace outrigger::merge

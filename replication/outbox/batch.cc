@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/result.h"
+#include "replication/outbox/cohorts.h"
 
 namespace outrigger::outbox {
 namespace {
@@ -84,6 +85,9 @@ Batch& Batch::remove_entry(const Origin& origin, Hlc hlc) {
 
 Batch& Batch::put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes) {
   return put_row(row_key(ns, canonical_id), std::string(bytes));
+}
+Batch& Batch::put_cohort(const Dot& dot, std::string_view ns, std::string cohort) {
+  return put(Family::kCohorts, cohort_key(dot, ns), std::move(cohort));
 }
 Batch& Batch::put_row(std::string key, std::string bytes) {
   return put(Family::kVersions, std::move(key), std::move(bytes));

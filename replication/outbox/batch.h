@@ -8,6 +8,7 @@
 //   ledger    chosen by the writer; must sort by age (see sortable())     JSON or bytes
 //   retries   chosen by the writer                                        bytes
 //   meta      chosen by the writer, not starting with 0x00                bytes
+//   cohorts   as cohorts.h says
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@
 
 namespace outrigger::outbox {
 
-enum class Family : uint8_t { kPrepares, kEntries, kVersions, kLedger, kRetries, kMeta };
-inline constexpr size_t kFamilies = 6;
+enum class Family : uint8_t { kPrepares, kEntries, kVersions, kLedger, kRetries, kMeta, kCohorts };
+inline constexpr size_t kFamilies = 7;
 
 // Eight bytes that sort as the number does.
 [[nodiscard]] std::string sortable(uint64_t number);
@@ -53,6 +54,8 @@ class Batch {
   Batch& remove_entry(const Origin& origin, Hlc hlc);
   Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
   Batch& remove_row(std::string_view ns, std::string_view canonical_id);
+  // Rows of documents that have none yet, born by the record `dot`: as CohortWriter made it.
+  Batch& put_cohort(const Dot& dot, std::string_view ns, std::string cohort);
   // By row_key().
   Batch& put_row(std::string key, std::string bytes);
   Batch& remove_row(std::string key);

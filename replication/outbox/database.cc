@@ -66,7 +66,9 @@ std::string without_end_slashes(std::string dir) {
 }  // namespace
 
 Database::Database(std::string dir, DatabaseOptions options)
-    : dir_(without_end_slashes(std::move(dir))), options_(std::move(options)) {}
+    : dir_(without_end_slashes(std::move(dir))),
+      options_(std::move(options)),
+      cohorts_(options_.cohort_bytes) {}
 
 Database::~Database() { close_files(); }
 
@@ -99,6 +101,7 @@ Status Database::open_files() {
   }
   Status checked = check_files();
   if (checked) checked = read_totals();
+  if (checked) checked = load_cohorts();
   if (!checked) close_files();
   return checked;
 }
@@ -176,12 +179,8 @@ Status Database::write(Batch&& batch) {
   std::shared_lock lock(files_mutex_);
   if (!db_) return unusable();
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
+  if (Status put = put_all(batch, changes); !put) return put;
   rocksdb::Status status;
-  for (const Batch::Change& change : batch.changes()) {
-    status = change.remove ? changes.Delete(handle(change.family), change.key)
-                           : changes.Put(handle(change.family), change.key, change.bytes);
-    if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
-  }
   const auto [entries, bytes] = added_to_totals(batch);
   if (entries != 0 || bytes != 0) {
     status = changes.Merge(handle(Family::kMeta), kTotalsKey, encode_totals({entries, bytes}));

@@ -27,6 +27,7 @@
 #include "config/limits.h"
 #include "config/result.h"
 #include "replication/outbox/batch.h"
+#include "replication/outbox/cohorts.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/log_store.h"
 #include "replication/stamp.h"
@@ -34,6 +35,7 @@
 namespace rocksdb {
 class DB;
 class ColumnFamilyHandle;
+class WriteBatch;
 }  // namespace rocksdb
 
 namespace outrigger::outbox {
@@ -44,6 +46,7 @@ struct DatabaseOptions {
   uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
   size_t memtable_bytes = 16u << 20;  // of each column family
   size_t block_cache_bytes = 32u << 20;
+  size_t cohort_bytes = 8u << 20;                     // in memory; births beyond it get rows
   uint64_t tables_open_max = limits::kTablesOpenMax;  // descriptors are dealt out at start
   // At open every block of every table is checked when they are no more than this; beyond, blocks
   // are checked when they are read (a start must not take minutes).
@@ -104,6 +107,10 @@ class Database final : public LogStore {
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                  const PairVisitor& visit) const override;
 
+  [[nodiscard]] Result<size_t> drop_cohorts(
+      const std::function<Hlc(const Origin&)>& through) override;
+  [[nodiscard]] size_t cohort_rows() const override;
+
   // Exact, also across crashes, without ever scanning a backlog.
   [[nodiscard]] Usage usage() const override;
   [[nodiscard]] const std::string& dir() const { return dir_; }
@@ -116,6 +123,13 @@ class Database final : public LogStore {
   Status check_format();
   void close_files();
   Status read_totals();
+
+  // ---- database_cohorts.cc
+  Status load_cohorts();
+  Status put_all(const Batch& batch, rocksdb::WriteBatch& out);
+  // A document with a row of its own, or without any, is in no cohort.
+  Status note_left(std::string_view row_key, rocksdb::WriteBatch& out);
+  Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out);
 
   // Records and bytes that the batch adds (negative: removes).
   std::pair<int64_t, int64_t> added_to_totals(const Batch& batch) const;
@@ -147,6 +161,11 @@ class Database final : public LogStore {
   mutable std::shared_mutex files_mutex_;  // shared: uses db_; exclusive: reopen
   rocksdb::DB* db_ = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
+
+  // Under files_mutex_. What is done to cohorts is decided in the order in which it is written only
+  // where one drops them: a note may come behind that, and is removed by load_cohorts().
+  mutable std::mutex cohorts_mutex_;
+  Cohorts cohorts_;  // under cohorts_mutex_
 
   mutable std::mutex fence_mutex_;
   std::atomic<bool> is_fenced_{false};

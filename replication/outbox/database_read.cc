@@ -36,6 +36,10 @@ Result<Database::Bytes> Database::get(Family family, std::string_view key) const
 }
 
 Result<Database::Bytes> Database::row(std::string_view ns, std::string_view canonical_id) const {
+  {
+    const std::lock_guard lock(cohorts_mutex_);
+    if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
+  }
   return get(Family::kVersions, row_key(ns, canonical_id));
 }
 Result<Database::Bytes> Database::entry(const Origin& origin, Hlc hlc) const {

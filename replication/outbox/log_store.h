@@ -52,6 +52,12 @@ class LogStore : public LogPort {
                                                       const RowVisitor& visit) const = 0;
   [[nodiscard]] virtual Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                          const PairVisitor& visit) const = 0;
+  // Cohorts of records up to `through` of their origin go, and with them the rows of the documents
+  // in them: how many. Nothing of these rows is scanned (a store may have put each by itself: then
+  // it is, and none goes here).
+  [[nodiscard]] virtual Result<size_t> drop_cohorts(
+      const std::function<Hlc(const Origin&)>& through) = 0;
+  [[nodiscard]] virtual size_t cohort_rows() const = 0;
   [[nodiscard]] virtual Usage usage() const = 0;
 };
 

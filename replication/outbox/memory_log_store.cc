@@ -2,12 +2,21 @@
 
 #include <algorithm>
 
+#include "replication/outbox/cohorts.h"
+
 namespace outrigger::outbox {
 
 void MemoryLogStore::apply(Tables& tables, const Batch& batch) {
   for (const Batch::Change& change : batch.changes()) {
     Table& table = tables[static_cast<size_t>(change.family)];
-    if (change.remove) {
+    if (change.family == Family::kCohorts) {
+      Table& rows = tables[static_cast<size_t>(Family::kVersions)];
+      const std::string_view ns = namespace_of_cohort(change.key);
+      const auto put = [&](std::string_view id, std::string_view row) {
+        rows[row_key(ns, id)] = row;
+      };
+      OUTRIGGER_ASSERT(for_each_of_cohort(change.bytes, put));
+    } else if (change.remove) {
       table.erase(change.key);
     } else {
       OUTRIGGER_ASSERT(!change.fresh || table.count(change.key) == 0);
@@ -188,6 +197,8 @@ Result<std::string> MemoryLogStore::scan_retries(std::string_view cursor, size_t
                                                  const PairVisitor& visit) const {
   return scan(Family::kRetries, cursor, count, visit);
 }
+
+Result<size_t> MemoryLogStore::drop_cohorts(const std::function<Hlc(const Origin&)>&) { return 0; }
 
 Usage MemoryLogStore::usage() const {
   const std::lock_guard lock(mutex_);

@@ -40,6 +40,10 @@ class MemoryLogStore final : public LogStore {
                                               const RowVisitor& visit) const override;
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                  const PairVisitor& visit) const override;
+  // Each row of a cohort is put by itself.
+  [[nodiscard]] Result<size_t> drop_cohorts(
+      const std::function<Hlc(const Origin&)>& through) override;
+  [[nodiscard]] size_t cohort_rows() const override { return 0; }
   [[nodiscard]] Usage usage() const override;
 
   // ---- trouble

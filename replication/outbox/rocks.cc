@@ -110,9 +110,12 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const DatabaseOption
   options_of(Family::kEntries)
       .memtable_insert_with_hint_prefix_extractor.reset(
           rocksdb::NewFixedPrefixTransform(kOriginBytes));
-  // Asked for by every retryable statement, and almost never there.
-  options_of(Family::kRetries).memtable_whole_key_filtering = true;
-  options_of(Family::kRetries).memtable_prefix_bloom_size_ratio = 0.05;
+  // Not for cohorts: ranges of them are deleted, and RocksDB would mix up the hints of both.
+  // Asked for by every retryable statement, and by every insert; almost never there.
+  for (const Family of : {Family::kRetries, Family::kVersions}) {
+    options_of(of).memtable_whole_key_filtering = true;
+    options_of(of).memtable_prefix_bloom_size_ratio = 0.05;
+  }
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
   return families;
 }

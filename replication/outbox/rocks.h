@@ -16,13 +16,14 @@
 
 namespace outrigger::outbox {
 
-inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "versions",
-                                                        "ledger",   "retries", "meta"};
+inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "versions", "ledger",
+                                                        "retries",  "meta",    "cohorts"};
 
 // What is kept in memory does not grow with what is kept on disk, whatever piles up while a peer is
 // away: a record or row that was written out costs nothing but its share of the cache.
 //   memtables   kMemtablesBytes, all families together; were the disk too slow to take them, two of
 //               DatabaseOptions::memtable_bytes a family, where writers are made to wait
+//   cohorts     DatabaseOptions::cohort_bytes
 //   block cache DatabaseOptions::block_cache_bytes: data, and the indexes and filters (10 bits a
 //               key) of all tables; a part of an index or filter is read again when it was evicted
 //   a table     some KiB for its reader, and its file stays open; tables grow to 64 MiB, so a full

@@ -1,0 +1,158 @@
+#include "replication/outbox/cohorts.h"
+
+#include <gtest/gtest.h>
+
+#include "replication/outbox/batch.h"
+#include "replication/outbox/database_testing.h"
+
+namespace outrigger::outbox {
+namespace {
+
+const Origin kOslo{{1}, 7};
+const Origin kRome{{2}, 7};
+
+std::string cohort(const std::vector<std::string>& ids, std::string_view row = "born") {
+  CohortWriter writer(row);
+  for (const std::string& id : ids) writer.add(id);
+  return writer.take();
+}
+
+std::function<Hlc(const Origin&)> of_oslo(Hlc through) {
+  return [=](const Origin& origin) { return origin == kOslo ? through : 0; };
+}
+
+class CohortsTest : public ::testing::Test, protected DatabaseFixture {
+ protected:
+  void SetUp() override { open(); }
+  void put(Hlc hlc, const std::vector<std::string>& ids, const Origin& origin = kOslo) {
+    ASSERT_TRUE(database_->write(std::move(Batch().put_cohort({hlc, origin}, "t.a", cohort(ids)))));
+  }
+  void put_row(const std::string& id, const std::string& row) {
+    ASSERT_TRUE(database_->write(std::move(Batch().put_row("t.a", id, row))));
+  }
+  void remove_row(const std::string& id) {
+    ASSERT_TRUE(database_->write(std::move(Batch().remove_row("t.a", id))));
+  }
+  std::string row(const std::string& id) {
+    const auto found = database_->row("t.a", id);
+    EXPECT_TRUE(found);
+    return found && *found ? **found : "none";
+  }
+  size_t drop(Hlc through) {
+    const auto dropped = database_->drop_cohorts(of_oslo(through));
+    EXPECT_TRUE(dropped);
+    return dropped.value_or(0);
+  }
+  // Rows that were put one by one.
+  size_t single_rows() {
+    size_t count = 0;
+    EXPECT_TRUE(database_->scan_rows(
+        "", 1000, [&](std::string_view, std::string_view, std::string_view) { ++count; }));
+    return count;
+  }
+};
+
+TEST_F(CohortsTest, AreTheRowsOfTheirDocuments) {
+  put(5, {"x", "y"});
+  EXPECT_EQ(row("x"), "born");
+  EXPECT_EQ(row("y"), "born");
+  EXPECT_EQ(row("z"), "none");
+  EXPECT_EQ(database_->cohort_rows(), 2u);
+  EXPECT_EQ(single_rows(), 0u);
+  close_and_open();
+  EXPECT_EQ(row("x"), "born");
+  EXPECT_EQ(database_->cohort_rows(), 2u);
+}
+
+TEST_F(CohortsTest, GoTogetherByOriginAndStamp) {
+  put(5, {"a", "b"});
+  put(6, {"c"});
+  put(7, {"d"});
+  put(1, {"e"}, kRome);
+  EXPECT_EQ(drop(6), 3u);
+  EXPECT_EQ(row("a") + row("c") + row("d") + row("e"), "nonenonebornborn");
+  EXPECT_EQ(drop(6), 0u);
+  close_and_open();
+  EXPECT_EQ(row("a") + row("c") + row("d") + row("e"), "nonenonebornborn");
+}
+
+TEST_F(CohortsTest, ARowOfItsOwnStandsInstead) {
+  put(5, {"x", "y"});
+  put_row("x", "changed");
+  EXPECT_EQ(row("x"), "changed");
+  EXPECT_EQ(database_->cohort_rows(), 1u);
+  crash();
+  open();
+  EXPECT_EQ(row("x"), "changed");
+  EXPECT_EQ(drop(5), 1u);
+  EXPECT_EQ(row("x"), "changed");
+  EXPECT_EQ(row("y"), "none");
+}
+
+TEST_F(CohortsTest, WhatLeftDoesNotComeBackWhenItsRowGoes) {
+  put(5, {"x", "y"});
+  put_row("x", "changed");
+  remove_row("x");
+  EXPECT_EQ(row("x"), "none");
+  crash();
+  open();
+  EXPECT_EQ(row("x"), "none");
+  EXPECT_EQ(row("y"), "born");
+}
+
+TEST_F(CohortsTest, WhoIsBornAgainIsInTheLaterOne) {
+  put(5, {"x", "y"});
+  put(3, {"z"}, kRome);
+  remove_row("x");
+  remove_row("z");
+  put(6, {"z", "x"});
+  put(9, {"w"}, kRome);
+  crash();
+  open();
+  EXPECT_EQ(drop(5), 1u);
+  EXPECT_EQ(row("x") + row("y") + row("z") + row("w"), "bornnonebornborn");
+  EXPECT_EQ(drop(6), 2u);
+  EXPECT_EQ(row("x") + row("z"), "nonenone");
+}
+
+TEST_F(CohortsTest, LeaveNothingWhenAllHaveLeftInOneBatch) {
+  put(5, {"x", "y", "z"});
+  Batch all;
+  all.remove_row("t.a", "x").remove_row("t.a", "y").remove_row("t.a", "z");
+  ASSERT_TRUE(database_->write(std::move(all)));
+  EXPECT_EQ(database_->cohort_rows(), 0u);
+  crash();
+  open();
+  EXPECT_EQ(database_->cohort_rows(), 0u);
+  put(5, {"x"});  // its notes are gone with it
+  crash();
+  open();
+  EXPECT_EQ(row("x"), "born");
+}
+
+TEST_F(CohortsTest, WithoutRoomEachHasARow) {
+  close();
+  options_.cohort_bytes = 500;
+  open();
+  put(5, {"a"});
+  put(6, {"b"});
+  put(7, {"c", "d"});
+  EXPECT_EQ(row("a") + row("c") + row("d"), "bornbornborn");
+  EXPECT_EQ(database_->cohort_rows(), 2u);
+  EXPECT_EQ(single_rows(), 2u);
+  EXPECT_EQ(drop(6), 2u);
+  put(8, {"e"});
+  EXPECT_EQ(database_->cohort_rows(), 1u);
+}
+
+TEST(CohortBytes, AreReadOnlyWhole) {
+  const std::string whole = cohort({"one", "two"});
+  for (size_t size = 0; size < whole.size(); ++size) {
+    Cohorts cohorts(1000);
+    const bool ends_between = size == 4 + 4 + 4 + 3;
+    EXPECT_EQ(cohorts.add(cohort_key({5, kOslo}, "t.a"), whole.substr(0, size)), ends_between);
+  }
+}
+
+}  // namespace
+}  // namespace outrigger::outbox
