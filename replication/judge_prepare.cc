@@ -28,12 +28,19 @@ class Stored {
 
   [[nodiscard]] const std::string& document() const { return document_; }
   [[nodiscard]] std::optional<bson::Value> value_at(const Path& path) { return finder_.find(path); }
-  // A path that leads into an array cannot be recorded: the array is the value.
-  [[nodiscard]] Path recordable(const Path& path) {
+  // What the document says of a path. Where an array is in the way the whole array is the change;
+  // where a container is missing there is none: no operator takes a container away with the field
+  // in it, and a field that is gone would bring its containers back.
+  [[nodiscard]] std::optional<PathChange> change_at(const Path& path) {
     const bson::PathFinder::Reached reached = finder_.walk(path);
+    const bool whole = reached.names == path.size();
     const bool array = reached.value && reached.value->type == bson::Type::kArray;
-    if (!array) return path;
-    return Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+    if (!whole && !array) return std::nullopt;
+    PathChange at;
+    at.path = Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+    at.kind = reached.value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
+    if (reached.value) at.value = bson::OwnedValue(*reached.value);
+    return at;
   }
   // What its updates do cannot be told by paths.
   [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
@@ -55,13 +62,10 @@ DocumentChange change_of(const PreparedDocument& prepared, DocumentChange::Kind 
 void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
                         std::set<Path> known = {}) {
   for (const Path& path : named) {
-    PathChange at;
-    at.path = stored.recordable(path);
-    if (at.path.empty() || !known.insert(at.path).second) continue;
-    const auto value = stored.value_at(at.path);
-    at.kind = value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
-    if (value) at.value = bson::OwnedValue(*value);
-    change.changes.push_back(std::move(at));
+    std::optional<PathChange> at = stored.change_at(path);
+    if (at && !at->path.empty() && known.insert(at->path).second) {
+      change.changes.push_back(std::move(*at));
+    }
   }
 }
 

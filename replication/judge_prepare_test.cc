@@ -97,6 +97,23 @@ TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
   EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
 }
 
+// A removal recorded there would give peers the containers that this store does not have.
+TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
+  bson::Writer writer;
+  store_.put(kTestNs, writer.int32("_id", 1).int32("a", 1).open_document("b").close().finish());
+  prepare_.session.txn_number = -1;
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"none", "x"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"none", "0", "0"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"a", "x"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"b", "x"}, {}}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  ASSERT_EQ(settled->changes[0].changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, (Path{"b", "x"}));
+  EXPECT_EQ(settled->changes[0].changes[0].kind, PathChange::Kind::kUnset);
+}
+
 TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   prepare_.session.txn_number = -1;
   bson::Writer elements;  // named as a driver never would, and the store would not keep
