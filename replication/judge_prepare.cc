@@ -31,7 +31,8 @@ class Stored {
   // What the document says of a path. Where an array is in the way the whole array is the change;
   // where a container is missing there is none: no operator takes a container away with the field
   // in it, and a field that is gone would bring its containers back.
-  [[nodiscard]] std::optional<PathChange> change_at(const Path& path) {
+  [[nodiscard]] std::optional<PathChange> change_at(Path path) {
+    if (!path.empty() && path.front() == "_id") path.resize(1);  // it is one value
     const bson::PathFinder::Reached reached = finder_.walk(path);
     const bool whole = reached.names == path.size();
     const bool array = reached.value && reached.value->type == bson::Type::kArray;

@@ -114,6 +114,20 @@ TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
   EXPECT_EQ(settled->changes[0].changes[0].kind, PathChange::Kind::kUnset);
 }
 
+TEST_F(JudgePrepare, AnIdIsOneValue) {
+  bson::Writer writer;
+  const std::string stored = writer.open_document("_id").int32("k", 1).close().finish();
+  store_.put(kTestNs, stored);
+  prepare_.session.txn_number = -1;
+  prepare_.documents[0].id = bson::OwnedValue(*bson::Document(stored).find("_id"));
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"_id", "k"}, {}}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  ASSERT_EQ(settled->changes[0].changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, Path{"_id"});
+}
+
 TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   prepare_.session.txn_number = -1;
   bson::Writer elements;  // named as a driver never would, and the store would not keep

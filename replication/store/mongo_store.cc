@@ -260,7 +260,9 @@ std::string find_command(const std::string& collection, std::span<const bson::Ow
   find.close();
   if (projection.fields) {
     find.open_document("projection").int32("_id", 1);
-    for (const std::string& name : *projection.fields) find.int32(name, 1);
+    for (const std::string& name : *projection.fields) {
+      if (name != "_id") find.int32(name, 1);  // twice would be an error
+    }
     find.close();
   }
   find.int32("batchSize", static_cast<int32_t>(kBatch));

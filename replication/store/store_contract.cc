@@ -195,7 +195,7 @@ TEST_P(StoreContract, LooksAtPartsOfDocuments) {
   const auto visit = [&](size_t index, const bson::Document& document) {
     seen[index] = to_json(document);
   };
-  ASSERT_TRUE(store_->look(ns_, ids, std::vector<std::string>{"a", "c"}, visit));
+  ASSERT_TRUE(store_->look(ns_, ids, std::vector<std::string>{"a", "_id", "c"}, visit));
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0],
             to_json(bson::Document(Writer().int32("_id", 1).int32("a", 1).int32("c", 3).finish())));
