@@ -65,7 +65,7 @@ def run_rounds(make_cluster, replica_set, rounds, threads=1):
         assert oracle.acknowledged["increment"] and oracle.acknowledged["insert"] and crowd.sent
     except (Wrong, AssertionError, TimeoutError) as error:
         pytest.fail(f"seed {seed}, after {happened}: {error}")
-    cluster.wait_quiet()
+    runner.wait_quiet()
 
 
 @pytest.mark.long

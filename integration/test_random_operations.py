@@ -100,14 +100,14 @@ def test_a_client_sees_what_a_mongod_alone_would_say_and_store(runner):
 def test_sites_that_wrote_apart_become_equal(runner):
     for seed in seeds(1, 2, 3, 4, 5):
         apart(runner, seed)
-    runner.cluster.wait_quiet()
+    runner.wait_quiet()
 
 
 @pytest.mark.long
 def test_sites_that_many_clients_write_to_at_once_become_equal(runner):
     for seed in seeds(1):
         at_once(runner, seed, 2)
-    runner.cluster.wait_quiet()
+    runner.wait_quiet()
 
 
 @pytest.mark.long
@@ -117,4 +117,4 @@ def test_the_same_for_many_programs(runner, kind):
     end = time.monotonic() + LONG_S
     while time.monotonic() < end:
         kind(runner, seeds()[0])
-    runner.cluster.wait_quiet()
+    runner.wait_quiet()
