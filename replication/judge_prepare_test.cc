@@ -151,12 +151,28 @@ TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes.size(), 1u);
 }
 
-TEST_F(JudgePrepare, AnUpsertInDoubtIsAdoptedAsAnUpsertWhenItIsThere) {
-  prepare_.documents[0].what = PreparedDocument::What::kUpsert;
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes[0].kind,
-            DocumentChange::Kind::kUpsert);
-  prepare_.documents[0].id = number(2);
+TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
+  prepare_.session.txn_number = -1;  // a standalone: it was looked for before
+  PreparedDocument& document = prepare_.documents[0];
+  document.what = PreparedDocument::What::kUpsert;
+  document.paths = {{PreparedPath::Kind::kIncrement, {"a"}, number(1)}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpsert);
+  EXPECT_EQ(settled->changes[0].changes.size(), 1u);  // it adds to what others upsert
+  document.id = number(2);
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+}
+
+// As one that inserted it would stand beside the document that peers have, and count twice.
+TEST_F(JudgePrepare, AnUpsertThatMayHaveFoundItsDocumentPutsItInItsPlace) {
+  prepare_.documents[0].what = PreparedDocument::What::kUpsert;
+  const auto settled = judge_prepare(store_, prepare_, nullptr);  // the oplog was cut
+  EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
+  ASSERT_EQ(settled->changes.size(), 2u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kRemove);
+  EXPECT_EQ(settled->changes[1].kind, DocumentChange::Kind::kInsert);
 }
 
 TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {
