@@ -157,6 +157,10 @@ Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
     applied.outcomes.push_back(apply_one(write));
     if (seen_) seen_(write);
   }
+  if (crash_after_ && *crash_after_ == 0 && !writes.empty()) {
+    crash_after_.reset();
+    return stop(ErrorCode::kUnavailable, "told to crash before that is journaled");
+  }
   return applied;
 }
 

@@ -75,6 +75,7 @@ MongoStore::~MongoStore() = default;
 Status MongoStore::ping() {
   auto reply = client_->must("admin", bson::Writer().int32("ping", 1).finish(), "ping store");
   if (!reply) return tl::unexpected<Error>(reply.error());
+  process_id_ = process_of(client_->hello());
   return {};
 }
 
@@ -109,9 +110,10 @@ Result<StoreKind> MongoStore::kind() {
   if (auto connected = client_->connect(); !connected) {
     return tl::unexpected<Error>(connected.error());
   }
-  if (kind_of_session_ == client_->session_id()) return kind_;
   const std::string hello(client_->hello().bytes());
+  // Each time: who looked at the kind of this connection may not have noted whose it is.
   process_id_ = process_of(bson::Document(hello));
+  if (kind_of_session_ == client_->session_id()) return kind_;
   return look_at_kind(bson::Document(hello));
 }
 
@@ -144,6 +146,7 @@ Result<StoreKind> MongoStore::look_at_kind(const bson::Document& hello) {
 Result<StoreInfo> MongoStore::info() {
   auto hello = client_->must("admin", bson::Writer().int32("hello", 1).finish(), "look at store");
   if (!hello) return tl::unexpected<Error>(hello.error());
+  process_id_ = process_of(hello->document());
   // Asked anew: members may have been added since we connected.
   auto of_kind = look_at_kind(hello->document());
   if (!of_kind) return tl::unexpected<Error>(of_kind.error());
