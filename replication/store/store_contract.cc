@@ -238,6 +238,16 @@ TEST_P(StoreContract, StoresDocumentsOfAnyFieldName) {
   EXPECT_EQ(store_->read(ns_, std::vector{make_int32(1)})->front(), odd);
 }
 
+TEST_P(StoreContract, KeepsRepeatedFieldNamesUnderAnEmptyTimestampToo) {
+  const std::string twice =
+      Writer().timestamp("_id", 0, 0).int32("a", 1).int32("a", 2).finish();
+  const OwnedValue id(*bson::Document(twice).find("_id"));
+  for (int written = 0; written < 2; ++written) {
+    EXPECT_TRUE(write({replace(twice)}).front().ok());
+    EXPECT_EQ(store_->read(ns_, std::vector{id})->front(), twice);
+  }
+}
+
 TEST_P(StoreContract, KeepsRepeatedFieldNames) {
   const std::string twice = Writer().int32("_id", 1).int32("a", 1).int32("a", 2).finish();
   given(doc(1, 1));
