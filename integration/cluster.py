@@ -183,17 +183,18 @@ class Cluster:
 
         return wait_until(converged, lambda: seen, timeout_s, interval_s=0.1)[0]
 
-    def wait_quiet(self, timeout_s=30):
-        """Waits until no site keeps a record or a row: a stable document costs nothing."""
+    def wait_quiet(self, timeout_s=30, rows=0):
+        """Waits until no site keeps a record or a row: a stable document costs nothing. `rows`:
+        how many documents repeat a name; of each a row remembers that."""
         seen = {}
 
         def quiet():
             for site in self:
                 status = site.status()
                 seen[site.name] = (status["rows"], status["outbox"]["records"])
-            return all(numbers == (0, 0) for numbers in seen.values())
+            return all(numbers == (rows, 0) for numbers in seen.values())
 
-        wait_until(quiet, lambda: f"(rows, outbox records) all 0: {seen}", timeout_s)
+        wait_until(quiet, lambda: f"(rows, outbox records) all {rows, 0}: {seen}", timeout_s)
 
     def discard(self):
         for line in self.lines.values():

@@ -251,6 +251,8 @@ TEST(MongoStoreAway, WorksAgainAfterMongodWasKilledAndShowsANewProcess) {
   EXPECT_EQ(store->apply(std::vector{write}).error().code, ErrorCode::kUnavailable);
   ASSERT_TRUE(mongod->restart());
   EXPECT_TRUE(store->wait_available(10s));
+  EXPECT_TRUE(store->ping());
+  EXPECT_NE(store->process_id(), process);
   EXPECT_EQ(store->read("t.c", std::vector{make_int32(1)})->front(), write.document);
   EXPECT_TRUE(store->apply(std::vector{write})->front().ok());
   EXPECT_NE(store->info()->process_id, process);

@@ -5,8 +5,10 @@ import random
 import time
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from oracle import DATABASE, Oracle
+from waiting import wait_until
 
 FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
 
@@ -77,6 +79,29 @@ def test_mongod_shows_connections_through_a_unix_socket_under_names_of_their_own
 @FORMS
 def test_nothing_is_lost_or_doubled_over_many_kills(make_cluster, replica_set, retry_writes):
     run_kills(make_cluster, replica_set, retry_writes, ["oslo", "paris", "paris"], 180, threads=4)
+
+
+@FORMS
+@pytest.mark.parametrize("update", [{"$inc": {"n": 10}}, {"$push": {"list": 1}},
+                                    {"$set": {"g": 1}, "$inc": {"n": 10}}], ids=str)
+def test_an_upsert_in_doubt_of_a_document_that_is_there_costs_no_edit_of_a_peer(
+        make_cluster, replica_set, update):
+    cluster = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
+    oslo, paris = (site.client(retryWrites=False).shop.things for site in cluster)
+    oslo.insert_one({"_id": 1, "n": 0, "f": 0, "list": []})
+    cluster.wait_converged(["shop"])
+    cluster.wait_quiet()
+    with cluster.apart("oslo", "paris"):
+        paris.update_one({"_id": 1}, {"$inc": {"n": 1}, "$set": {"f": 1}})
+        cluster.oslo.direct().admin.command(
+            "configureFailPoint", "failCommand", mode={"times": 1},
+            data={"failCommands": ["update"], "closeConnection": True})
+        with pytest.raises(AutoReconnect):
+            oslo.update_one({"_id": 1}, update, upsert=True)
+        wait_until(lambda: cluster.oslo.status()["open_writes"] == 0, "the doubt settled")
+    found = cluster.paris.direct().shop.things.find_one()
+    assert (found["n"], found["f"]) == (1, 1)
+    cluster.wait_quiet()
 
 
 @FORMS

@@ -1,6 +1,9 @@
 """kill -9 of sidecars, of mongods, of both, at random moments under a load of every kind of write.
 After each round all is up again and quiet for a moment: every start serves, the sites are equal,
-and what the oracle was told is there, once."""
+and what the oracle was told is there, once.
+
+OUTRIGGER_SEED=N begins with that seed, OUTRIGGER_KILL_ROUNDS=N changes how many rounds each form
+of store is given."""
 
 import os
 import random
@@ -15,6 +18,7 @@ from random_load.crowd import Crowd
 from random_load.running import Runner
 
 FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
+SHORT_ROUNDS, LONG_ROUNDS = 3, 50  # of each form of store
 ROUNDS_A_CLUSTER = 25
 
 
@@ -44,8 +48,16 @@ def kill_round(cluster, chance):
     return f"{parts} of {', '.join(site.name for site in victims)}"
 
 
-def run_rounds(make_cluster, replica_set, rounds, threads=1):
+def run_all(make_cluster, replica_set, rounds, threads):
+    left = int(os.environ.get("OUTRIGGER_KILL_ROUNDS", rounds))
     seed = int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
+    while left > 0:
+        run_rounds(make_cluster, replica_set, min(left, ROUNDS_A_CLUSTER), threads, seed)
+        left -= ROUNDS_A_CLUSTER
+        seed += 1
+
+
+def run_rounds(make_cluster, replica_set, rounds, threads, seed):
     chance = random.Random(seed)
     cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
     runner = Runner(cluster)
@@ -65,17 +77,15 @@ def run_rounds(make_cluster, replica_set, rounds, threads=1):
         assert oracle.acknowledged["increment"] and oracle.acknowledged["insert"] and crowd.sent
     except (Wrong, AssertionError, TimeoutError) as error:
         pytest.fail(f"seed {seed}, after {happened}: {error}")
-    cluster.wait_quiet()
+    runner.wait_quiet()
 
 
-@pytest.mark.long
 @FORMS
 def test_nothing_is_lost_or_doubled_and_every_start_serves(make_cluster, replica_set):
-    run_rounds(make_cluster, replica_set, 3)
+    run_all(make_cluster, replica_set, SHORT_ROUNDS, threads=1)
 
 
 @pytest.mark.long
 @FORMS
 def test_the_same_over_a_hundred_rounds(make_cluster, replica_set):
-    for _ in range(50 // ROUNDS_A_CLUSTER):
-        run_rounds(make_cluster, replica_set, ROUNDS_A_CLUSTER, threads=2)
+    run_all(make_cluster, replica_set, LONG_ROUNDS, threads=2)

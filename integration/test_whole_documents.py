@@ -161,6 +161,24 @@ def test_the_form_of_an_id_is_that_of_the_latest_replacement(pair, shop):
     pair.wait_converged(["shop"])
 
 
+@pytest.mark.parametrize("given, other, nothing", [
+    (1, 1.0, {"$max": {"_id": 1}}), ({"k": 1}, {"k": 1.0}, {"$bit": {"_id.k": {"or": 0}}})],
+    ids=["number", "document"])
+def test_an_update_that_names_the_id_stops_nothing(pair, shop, given, other, nothing):
+    oslo, paris = shop
+    oslo.insert_one({"_id": given, "a": 1})
+    oslo.update_one({"_id": given}, [{"$set": {"_id": {"$literal": other}}}])
+    fields = wait_same_bytes(pair, oslo.name, given)
+    assert fields == elements(bson.encode({"_id": other, "a": 1}))
+    for number, collection in enumerate((oslo, paris), 2):
+        try:
+            collection.update_one({"_id": given}, {**nothing, "$set": {"a": number}})
+        except PyMongoError as error:  # bits of a double
+            assert error.code == 2, error
+            collection.update_one({"_id": given}, {"$set": {"a": number}})
+        assert len(wait_same_bytes(pair, oslo.name, given)) == 2
+
+
 def test_two_forms_of_an_id_written_apart_become_one(pair, shop):
     oslo, paris = shop
     pair.cut("oslo", "paris")

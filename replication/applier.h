@@ -126,6 +126,7 @@ class Applier {
   [[nodiscard]] Status commit_intent(Work& work);
   [[nodiscard]] Result<StepOutcome> finish();
   [[nodiscard]] Status write_store();
+  [[nodiscard]] Status write_intent();
   [[nodiscard]] Status look_again();
   [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
   [[nodiscard]] Status complete();

@@ -141,17 +141,27 @@ Result<StepOutcome> Applier::finish() {
 // have lost some that were not journaled.
 Status Applier::write_store() {
   Work& work = *under_way_;
-  if (work.next > 0 && !work.journaled) {
+  if (!work.is_stored) {
+    if (Status stored = write_intent(); !stored) return stored;
+    work.is_stored = true;
+  }
+  return look_again();
+}
+
+Status Applier::write_intent() {
+  Work& work = *under_way_;
+  if (work.next > 0) {
     if (Status alive = store_.ping(); !alive) return alive;
-    const bool waits_for_journal = work.next == work.intent.writes.size();
-    if (store_.process_id() != work.process_id || waits_for_journal) {
+    if (store_.process_id() != work.process_id) {
       work.next = 0;
       work.refused.clear();
     }
   }
   const std::span<const StoreWrite> writes(work.intent.writes);
+  // All of them done, and the wait for the journal was cut short.
+  if (work.next > 0 && work.next == writes.size()) return store_.wait_journaled();
   Applied applied;
-  if (work.next < writes.size()) applied = store_.apply_in_order(writes.subspan(work.next));
+  if (!writes.empty()) applied = store_.apply_in_order(writes.subspan(work.next));
   if (!applied.outcomes.empty()) work.process_id = store_.process_id();
   for (WriteOutcome& outcome : applied.outcomes) {
     const StoreWrite& write = work.intent.writes[work.next++];
@@ -160,8 +170,7 @@ Status Applier::write_store() {
     if (!outcome.ok()) work.refused[key] = std::move(outcome);
   }
   if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
-  work.journaled = true;
-  return look_again();
+  return {};
 }
 
 // The documents that were not taken as they came: perhaps the write was too special (the document

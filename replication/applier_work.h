@@ -33,8 +33,8 @@ struct Applier::Work {
 
   // ---- (2)
   size_t next = 0;         // of the intent's writes
-  bool journaled = false;  // all of them
   std::string process_id;  // of the mongod that did those before it
+  bool is_stored = false;  // all are done and journaled
   // What one of a document's writes met, by row key: looked at once all others are done.
   std::map<std::string, WriteOutcome> refused;
   std::map<std::string, std::string> validator_says;  // by row key, of what it would have refused

@@ -18,6 +18,7 @@ using How = SettledPrepare::How;
 struct Verdict {
   How how = How::kDropped;
   std::optional<DocumentChange> change;
+  bool anew = false;  // `change` is a birth, and what was there before is removed by it
 };
 
 // The document of a prepare as the store holds it now, asked for many paths.
@@ -28,12 +29,20 @@ class Stored {
 
   [[nodiscard]] const std::string& document() const { return document_; }
   [[nodiscard]] std::optional<bson::Value> value_at(const Path& path) { return finder_.find(path); }
-  // A path that leads into an array cannot be recorded: the array is the value.
-  [[nodiscard]] Path recordable(const Path& path) {
+  // What the document says of a path. Where an array is in the way the whole array is the change;
+  // where a container is missing there is none: no operator takes a container away with the field
+  // in it, and a field that is gone would bring its containers back.
+  [[nodiscard]] std::optional<PathChange> change_at(Path path) {
+    if (!path.empty() && path.front() == "_id") path.resize(1);  // it is one value
     const bson::PathFinder::Reached reached = finder_.walk(path);
+    const bool whole = reached.names == path.size();
     const bool array = reached.value && reached.value->type == bson::Type::kArray;
-    if (!array) return path;
-    return Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+    if (!whole && !array) return std::nullopt;
+    PathChange at;
+    at.path = Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+    at.kind = reached.value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
+    if (reached.value) at.value = bson::OwnedValue(*reached.value);
+    return at;
   }
   // What its updates do cannot be told by paths.
   [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
@@ -55,13 +64,10 @@ DocumentChange change_of(const PreparedDocument& prepared, DocumentChange::Kind 
 void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
                         std::set<Path> known = {}) {
   for (const Path& path : named) {
-    PathChange at;
-    at.path = stored.recordable(path);
-    if (at.path.empty() || !known.insert(at.path).second) continue;
-    const auto value = stored.value_at(at.path);
-    at.kind = value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
-    if (value) at.value = bson::OwnedValue(*value);
-    change.changes.push_back(std::move(at));
+    std::optional<PathChange> at = stored.change_at(path);
+    if (at && !at->path.empty() && known.insert(at->path).second) {
+      change.changes.push_back(std::move(*at));
+    }
   }
 }
 
@@ -122,26 +128,31 @@ Verdict update_happened(const PreparedDocument& prepared, const std::string& doc
   return {How::kHappened, std::move(change)};
 }
 
+// A document that was not there before.
+DocumentChange born(const PreparedDocument& prepared, const std::string& stored) {
+  const bool replacement = !prepared.document.empty();
+  if (prepared.what != What::kUpsert || replacement) {
+    return whole_change(prepared, DocumentChange::Kind::kInsert, stored);
+  }
+  DocumentChange change = whole_change(prepared, DocumentChange::Kind::kUpsert, stored);
+  for (const PreparedPath& path : prepared.paths) {
+    if (path.kind != PreparedPath::Kind::kIncrement) continue;
+    PathChange at;
+    at.kind = PathChange::Kind::kIncrement;
+    at.path = path.path;
+    at.value = path.value;
+    change.changes.push_back(std::move(at));
+  }
+  return change;
+}
+
 Verdict happened(const PreparedDocument& prepared, const OplogWrite& entry,
                  const std::optional<std::string>& stored) {
   switch (entry.kind) {
     case OplogWrite::Kind::kRemove:
       return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
-    case OplogWrite::Kind::kInsert: {
-      const bool upsert = prepared.what == What::kUpsert;
-      DocumentChange change = whole_change(
-          prepared, upsert ? DocumentChange::Kind::kUpsert : DocumentChange::Kind::kInsert,
-          stored ? *stored : entry.o);
-      for (const PreparedPath& path : prepared.paths) {
-        if (!upsert || path.kind != PreparedPath::Kind::kIncrement) continue;
-        PathChange at;
-        at.kind = PathChange::Kind::kIncrement;
-        at.path = path.path;
-        at.value = path.value;
-        change.changes.push_back(std::move(at));
-      }
-      return {How::kHappened, std::move(change)};
-    }
+    case OplogWrite::Kind::kInsert:
+      return {How::kHappened, born(prepared, stored ? *stored : entry.o)};
     case OplogWrite::Kind::kUpdate:
       // Gone since, although nobody but us may write here: then gone is what is so.
       if (!stored) return {How::kAdopted, change_of(prepared, DocumentChange::Kind::kRemove)};
@@ -240,7 +251,9 @@ bool has_empty_timestamp(const std::string& document) {
   return false;
 }
 
-Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored) {
+// `was_not_there`: the document of an upsert, when the prepare was written.
+Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored,
+                 bool was_not_there) {
   const auto same = [&] {
     const std::string wanted = without_id(prepared.document);
     return stored &&
@@ -257,9 +270,11 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
       if (stored && !same() && !has_empty_timestamp(prepared.document)) return {};
       break;
     case What::kUpsert:
-      // Not there: it did not happen. There: whether this made it cannot be told, and need not be.
       if (!stored) return {};
-      return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kUpsert, *stored)};
+      if (was_not_there) return {How::kHappened, born(prepared, *stored)};
+      // Whether this made it or found it cannot be told. A birth beside the one that peers know
+      // would be no outcome of either.
+      return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kInsert, *stored), true};
     case What::kUpdate:
       if (stored) return update_in_doubt(prepared, *stored);
       if (only_assigns(prepared)) return {};  // there was nothing to assign to
@@ -293,14 +308,14 @@ Entries entries_of(const Prepare& prepare, const std::vector<OplogWrite>& oplog)
 }
 
 Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const OplogWrite* entry,
-                      bool recognisable) {
+                      bool recognisable, bool was_not_there) {
   if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
   auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
   // What the store will not even look for it did not write.
   if (!stored && stored.error().code == ErrorCode::kInvalidArgument) return Verdict{};
   if (!stored) return tl::unexpected(stored.error());
   return entry != nullptr ? happened(prepared, *entry, stored->front())
-                          : in_doubt(prepared, stored->front());
+                          : in_doubt(prepared, stored->front(), was_not_there);
 }
 
 }  // namespace
@@ -309,13 +324,15 @@ Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
                                      const std::vector<OplogWrite>* oplog) {
   SettledPrepare settled;
   const bool recognisable = oplog != nullptr && prepare.session.txn_number >= 0;
+  // Whoever knows no oplog looks before it upserts (and numbers nothing).
+  const bool looked = prepare.session.txn_number < 0;
   const Entries entries = recognisable ? entries_of(prepare, *oplog) : Entries();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     const PreparedDocument& prepared = prepare.documents[i];
     const auto found =
         entries.find(outbox::row_key(prepared.ns, bson::canonical_key(prepared.id.view())));
     const OplogWrite* entry = found == entries.end() ? nullptr : found->second;
-    auto verdict = judge(store, prepared, entry, recognisable);
+    auto verdict = judge(store, prepared, entry, recognisable, looked);
     if (!verdict) return tl::unexpected(verdict.error());
     if (entry != nullptr && verdict->change &&
         prepare.session.stmt_ids.size() == prepare.documents.size()) {
@@ -323,6 +340,9 @@ Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
     }
     if (!verdict->change) continue;
     if (verdict->how == How::kAdopted || settled.how == How::kDropped) settled.how = verdict->how;
+    if (verdict->anew) {
+      settled.changes.push_back(change_of(prepared, DocumentChange::Kind::kRemove));
+    }
     settled.changes.push_back(std::move(*verdict->change));
   }
   return settled;

@@ -97,6 +97,37 @@ TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
   EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
 }
 
+// A removal recorded there would give peers the containers that this store does not have.
+TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
+  bson::Writer writer;
+  store_.put(kTestNs, writer.int32("_id", 1).int32("a", 1).open_document("b").close().finish());
+  prepare_.session.txn_number = -1;
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"none", "x"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"none", "0", "0"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"a", "x"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"b", "x"}, {}}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  ASSERT_EQ(settled->changes[0].changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, (Path{"b", "x"}));
+  EXPECT_EQ(settled->changes[0].changes[0].kind, PathChange::Kind::kUnset);
+}
+
+TEST_F(JudgePrepare, AnIdIsOneValue) {
+  bson::Writer writer;
+  const std::string stored = writer.open_document("_id").int32("k", 1).close().finish();
+  store_.put(kTestNs, stored);
+  prepare_.session.txn_number = -1;
+  prepare_.documents[0].id = bson::OwnedValue(*bson::Document(stored).find("_id"));
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"_id", "k"}, {}}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  ASSERT_EQ(settled->changes[0].changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, Path{"_id"});
+}
+
 TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   prepare_.session.txn_number = -1;
   bson::Writer elements;  // named as a driver never would, and the store would not keep
@@ -120,12 +151,28 @@ TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes.size(), 1u);
 }
 
-TEST_F(JudgePrepare, AnUpsertInDoubtIsAdoptedAsAnUpsertWhenItIsThere) {
-  prepare_.documents[0].what = PreparedDocument::What::kUpsert;
-  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes[0].kind,
-            DocumentChange::Kind::kUpsert);
-  prepare_.documents[0].id = number(2);
+TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
+  prepare_.session.txn_number = -1;  // a standalone: it was looked for before
+  PreparedDocument& document = prepare_.documents[0];
+  document.what = PreparedDocument::What::kUpsert;
+  document.paths = {{PreparedPath::Kind::kIncrement, {"a"}, number(1)}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpsert);
+  EXPECT_EQ(settled->changes[0].changes.size(), 1u);  // it adds to what others upsert
+  document.id = number(2);
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+}
+
+// As one that inserted it would stand beside the document that peers have, and count twice.
+TEST_F(JudgePrepare, AnUpsertThatMayHaveFoundItsDocumentPutsItInItsPlace) {
+  prepare_.documents[0].what = PreparedDocument::What::kUpsert;
+  const auto settled = judge_prepare(store_, prepare_, nullptr);  // the oplog was cut
+  EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
+  ASSERT_EQ(settled->changes.size(), 2u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kRemove);
+  EXPECT_EQ(settled->changes[1].kind, DocumentChange::Kind::kInsert);
 }
 
 TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {

@@ -46,6 +46,14 @@ def unequal(here, there):
             or (here[key] != there[key] and canonical(here[key]) != canonical(there[key]))]
 
 
+def repeats_names(data):
+    """Whether a name stands twice in a document of these bytes, or in one inside it that paths
+    lead to: not through an array."""
+    found = list(elements(data))
+    return len({name for _, name, _ in found}) < len(found) or any(
+        kind == DOCUMENT and repeats_names(value) for kind, _, value in found)
+
+
 def shown(data, limit=1500):
     if data is None:
         return "not there"

@@ -45,8 +45,18 @@ def send(commands, options, site):
     """A command on one of the collections that were created with `options`."""
     chance = commands.chance
     number = chance.randrange(len(options))
-    return Send(site, commands.any(number, options[number]), chance.random() < 0.5,
-                chance.random() < 0.2)
+    while not is_storable(command := commands.any(number, options[number]), number):
+        pass
+    return Send(site, command, chance.random() < 0.5, chance.random() < 0.2)
+
+
+def is_storable(command, collection):
+    """No command of MongoDB puts a document in another's place that repeats a name and also has a
+    name with a dollar or an empty timestamp; so every collection sees one kind of the two."""
+    text = show(command)
+    if collection % 2:
+        return "RawBSONDocument" not in text
+    return "'$d'" not in text and "Timestamp(0, 0)" not in text
 
 
 def collections(chance):

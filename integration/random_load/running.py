@@ -6,7 +6,7 @@ import time
 from differential.comparing import comparable, differences
 from random_load.client import DATABASE, Client, Wrong, client_of
 from random_load.commands import INDEXES
-from random_load.contents import documents, shown, unequal
+from random_load.contents import documents, repeats_names, shown, unequal
 from random_load.crowd import short
 from random_load.programs import CUT, HEAL, MEET, Send
 
@@ -26,6 +26,7 @@ class Runner:
         self.bare = bare
         self.bare_store = bare and bare.client()
         self.sent = 0
+        self.created = []
         self.set_aside = {site.name: 0 for site in self.sites}
 
     def create(self, collections):
@@ -37,7 +38,15 @@ class Runner:
             for name, options in zip(names, collections):
                 store[DATABASE].command({"create": name, **options})
                 store[DATABASE].command({"createIndexes": name, "indexes": INDEXES})
+        self.created += names
         return names
+
+    def wait_quiet(self):
+        """Once the sites are equal and nobody writes: they remember nothing they need not."""
+        store = self.sites[0].direct()
+        self.cluster.wait_quiet(rows=sum(
+            repeats_names(data) for name in self.created
+            for data in documents(store, DATABASE, name).values()))
 
     # ---- both sites
 

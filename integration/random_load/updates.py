@@ -180,10 +180,6 @@ def pipeline(chance, repeatable):
     return stages
 
 
-def uses_variable(update):
-    return "$$v" in repr(update)
-
-
 def array_filters(chance, update):
     """One for each identifier `update` names; sometimes one too few or too many."""
     text = repr(update)

@@ -205,6 +205,23 @@ TEST(UpdateShape, ADiffNamesTheDeepestFieldsThatChanged) {
   EXPECT_EQ(found[1].kind, PathChange::Kind::kUnset);
 }
 
+// A pipeline may give it another type, and then all of it travels.
+TEST(UpdateShape, AnIdIsOneValue) {
+  const auto document = [](double k) {
+    return doc([&](Writer& w) { w.open_document("_id").real("k", k).close(); });
+  };
+  const std::string after = document(2);
+  UpdateShape shape;
+  shape.touched = {{"_id", "k"}};
+  const std::string before = document(1);
+  for (const auto& found : {changes_from_image(shape, Document(after)),
+                            changes_from_diff(Document(before), Document(after))}) {
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].path, Path{"_id"});
+    EXPECT_EQ(found[0].value.type, bson::Type::kDocument);
+  }
+}
+
 // ---- runs
 
 TEST(Runs, TheCommandCarriesTheSessionItIsPreparedUnder) {

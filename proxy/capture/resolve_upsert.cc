@@ -51,6 +51,7 @@ RunItem Capture::inserting_item(const Statement& statement) {
   item.filter = narrow_filter(statement.filter, item.id.view());
   item.narrows_further = true;
   item.upsert = true;
+  if (!item.shape->given_id) item.there = false;
   item.needs_after = true;
   return item;
 }

@@ -136,14 +136,15 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
     out.what = What::kRemove;
     return out;
   }
-  out.what = item.upsert ? What::kUpsert : What::kUpdate;
+  const bool may_insert = item.upsert && !item.there.value_or(false);
+  out.what = may_insert ? What::kUpsert : What::kUpdate;
   const UpdateShape& shape = *item.shape;
   if (shape.form == UpdateShape::Form::kReplacement) {
-    out.what = item.upsert ? What::kUpsert : What::kReplace;
+    out.what = may_insert ? What::kUpsert : What::kReplace;
     out.document = std::string(item.statement->update->bytes);
     out.whole = true;
   }
-  out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || item.upsert || item.opaque;
+  out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || may_insert || item.opaque;
   for (const UpdateShape::Operation& op : shape.operations) {
     PreparedPath path;
     path.kind = op.kind == PathChange::Kind::kSet     ? PreparedPath::Kind::kSet

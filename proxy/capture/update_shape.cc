@@ -102,7 +102,8 @@ PathChange unset_change(Path path) {
 
 // Where an array is in the way the whole array is the change, where a container is missing there is
 // none.
-std::optional<PathChange> change_at(bson::PathFinder& after, const Path& path) {
+std::optional<PathChange> change_at(bson::PathFinder& after, Path path) {
+  if (path.front() == "_id") path.resize(1);  // it is one value
   const bson::PathFinder::Reached reached = after.walk(path);
   const bool whole = reached.names == path.size();
   if (!reached.value) return whole ? std::optional(unset_change(path)) : std::nullopt;
@@ -118,7 +119,8 @@ void diff_level(const Document& before, const Document& after, Path& path,
     const auto old = old_fields.find(field.name);
     if (old && *old == field.value) continue;
     path.emplace_back(field.name);
-    const bool inside = old && old->type == Type::kDocument && field.value.type == Type::kDocument;
+    const bool inside = old && old->type == Type::kDocument &&
+                        field.value.type == Type::kDocument && path != Path{"_id"};
     if (inside) {
       diff_level(old->as_document(), field.value.as_document(), path, out);
     } else {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "replication/bson/decimal128.h"
+#include "replication/bson/layout.h"
 
 namespace outrigger::bson {
 namespace {
@@ -37,6 +38,33 @@ Sum add_integers(const Value& a, const Value& b) {
   return {narrow ? make_int32(static_cast<int32_t>(total)) : make_int64(total), false};
 }
 
+bool is_nan(const Value& v) {
+  if (v.type == Type::kDouble) return std::isnan(v.as_double());
+  return v.type == Type::kDecimal128 &&
+         Decimal128::from_bytes(v.bytes).kind == Decimal128::Kind::kNan;
+}
+
+// A NaN that went through a sum: quiet, otherwise as it was; as a decimal, its bits moved.
+OwnedValue summed_nan(const Value& nan, bool decimal) {
+  constexpr uint64_t kQuiet = 1ull << 51;
+  constexpr uint64_t kSignal = 1ull << 57;  // of a decimal
+  std::string bytes;
+  if (nan.type == Type::kDecimal128) {
+    internal::store(bytes, internal::load<uint64_t>(nan.bytes.data()));
+    internal::store(bytes, internal::load<uint64_t>(nan.bytes.data() + 8) & ~kSignal);
+    return {Type::kDecimal128, bytes};
+  }
+  const auto bits = internal::load<uint64_t>(nan.bytes.data());
+  if (!decimal) {
+    internal::store(bytes, bits | kQuiet);
+    return {Type::kDouble, bytes};
+  }
+  const uint64_t payload = bits & (kQuiet - 1);
+  internal::store(bytes, payload << 59);
+  internal::store(bytes, (bits & 1ull << 63) | 0x7c00000000000000u | payload >> 5);
+  return {Type::kDecimal128, bytes};
+}
+
 int order(auto a, auto b) { return a < b ? -1 : b < a ? 1 : 0; }
 
 // Exact, where converting the integer would round it.
@@ -54,18 +82,21 @@ int compare_integer_to_double(int64_t a, double b) {
 Sum add(const Value& a, const Value& b) {
   OUTRIGGER_ASSERT(a.is_number() && b.is_number());
   if (is_integer(a) && is_integer(b)) return add_integers(a, b);
-  if (a.type == Type::kDecimal128 || b.type == Type::kDecimal128) {
+  const bool decimals = a.type == Type::kDecimal128 || b.type == Type::kDecimal128;
+  if (is_nan(b)) return {summed_nan(b, decimals), false};
+  if (is_nan(a)) return {summed_nan(a, decimals), false};
+  if (decimals) {
     const Decimal128 sum = add(decimal(a), decimal(b));
     return {{Type::kDecimal128, sum.to_bytes()}, false};
   }
   const double sum = real(a) + real(b);
-  // One NaN, whatever the processor makes: sites compare bytes.
-  return {make_double(std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN() : sum), false};
+  // Of infinities: what x86 makes of it, so that all sites make the same.
+  return {make_double(std::isnan(sum) ? -std::numeric_limits<double>::quiet_NaN() : sum), false};
 }
 
 Sum increment(const Value& a, const Value& delta) {
   Sum sum = add(a, delta);
-  if (sum.value.type == a.type && compare_numbers(sum.value.view(), a) == 0) {
+  if (sum.value.type == a.type && !is_nan(a) && compare_numbers(sum.value.view(), a) == 0) {
     sum.value.bytes = a.bytes;
   }
   return sum;
@@ -84,8 +115,9 @@ OwnedValue negate(const Value& a) {
       return make_int64(a.as_int64() == Limits::min() ? Limits::max() : -a.as_int64());
     }
     case Type::kDouble:
-      return std::isnan(a.as_double()) ? OwnedValue(a) : make_double(-a.as_double());
+      return is_nan(a) ? OwnedValue(a) : make_double(-a.as_double());
     default: {
+      if (is_nan(a)) return OwnedValue(a);
       Decimal128 v = Decimal128::from_bytes(a.bytes);
       v.negative = !v.negative;
       return {Type::kDecimal128, v.to_bytes()};

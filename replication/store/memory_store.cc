@@ -157,9 +157,9 @@ Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
     applied.outcomes.push_back(apply_one(write));
     if (seen_) seen_(write);
   }
-  if (journal_fails_) {
-    journal_fails_ = false;
-    return stop(ErrorCode::kUnavailable, "told to crash before the journal");
+  if (crash_after_ && *crash_after_ == 0 && !writes.empty()) {
+    crash_after_.reset();
+    return stop(ErrorCode::kUnavailable, "told to crash before that is journaled");
   }
   return applied;
 }

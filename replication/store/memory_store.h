@@ -67,8 +67,6 @@ class MemoryStore final : public Store {
   // The next calls of apply_in_order() do this many writes together, then one fails with
   // kUnavailable. For this wait_journaled() is one write.
   void crash_after(size_t writes);
-  // The next apply_in_order() does all its writes and fails before they are journaled.
-  void crash_before_journal();
 
   // ---- what there is
   void set_info(StoreInfo info);  // starts as a writable single-member set
@@ -116,7 +114,6 @@ class MemoryStore final : public Store {
   size_t failures_left_ = 0;
   ErrorCode failure_ = ErrorCode::kUnavailable;
   std::optional<size_t> crash_after_;
-  bool journal_fails_ = false;
   std::function<void(const StoreWrite&)> seen_;
   std::function<int32_t(const bson::Document&)> rule_;
   std::string rule_words_;

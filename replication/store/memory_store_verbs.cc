@@ -65,11 +65,6 @@ void MemoryStore::crash_after(size_t writes) {
   crash_after_ = writes;
 }
 
-void MemoryStore::crash_before_journal() {
-  const std::lock_guard lock(mutex_);
-  journal_fails_ = true;
-}
-
 void MemoryStore::watch(std::function<void(const StoreWrite&)> seen) {
   const std::lock_guard lock(mutex_);
   seen_ = std::move(seen);

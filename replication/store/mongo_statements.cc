@@ -10,7 +10,8 @@ bool needs_literal(const bson::Document& document) {
   static const std::string kZeroTimestamp(8, '\0');
   for (const bson::Element& e : document) {
     if (e.name.starts_with('$')) return true;
-    if (e.value.type == bson::Type::kTimestamp && e.value.bytes == kZeroTimestamp) return true;
+    const bool is_time = e.value.type == bson::Type::kTimestamp && e.name != "_id";
+    if (is_time && e.value.bytes == kZeroTimestamp) return true;  // mongod would fill it in
   }
   return false;
 }

@@ -105,9 +105,10 @@ Result<StoreKind> MongoStore::kind() {
   if (auto connected = client_->connect(); !connected) {
     return tl::unexpected<Error>(connected.error());
   }
-  if (kind_of_session_ == client_->session_id()) return kind_;
   const std::string hello(client_->hello().bytes());
+  // Each time: who looked at the kind of this connection may not have noted whose it is.
   process_id_ = process_of(bson::Document(hello));
+  if (kind_of_session_ == client_->session_id()) return kind_;
   return look_at_kind(bson::Document(hello));
 }
 
@@ -140,6 +141,7 @@ Result<StoreKind> MongoStore::look_at_kind(const bson::Document& hello) {
 Result<StoreInfo> MongoStore::info() {
   auto hello = client_->must("admin", bson::Writer().int32("hello", 1).finish(), "look at store");
   if (!hello) return tl::unexpected<Error>(hello.error());
+  process_id_ = process_of(hello->document());
   // Asked anew: members may have been added since we connected.
   auto of_kind = look_at_kind(hello->document());
   if (!of_kind) return tl::unexpected<Error>(of_kind.error());
@@ -256,7 +258,9 @@ std::string find_command(const std::string& collection, std::span<const bson::Ow
   find.close();
   if (projection.fields) {
     find.open_document("projection").int32("_id", 1);
-    for (const std::string& name : *projection.fields) find.int32(name, 1);
+    for (const std::string& name : *projection.fields) {
+      if (name != "_id") find.int32(name, 1);  // twice would be an error
+    }
     find.close();
   }
   find.int32("batchSize", static_cast<int32_t>(kBatch));

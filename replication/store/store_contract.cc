@@ -195,7 +195,7 @@ TEST_P(StoreContract, LooksAtPartsOfDocuments) {
   const auto visit = [&](size_t index, const bson::Document& document) {
     seen[index] = to_json(document);
   };
-  ASSERT_TRUE(store_->look(ns_, ids, std::vector<std::string>{"a", "c"}, visit));
+  ASSERT_TRUE(store_->look(ns_, ids, std::vector<std::string>{"a", "_id", "c"}, visit));
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0],
             to_json(bson::Document(Writer().int32("_id", 1).int32("a", 1).int32("c", 3).finish())));
@@ -236,6 +236,16 @@ TEST_P(StoreContract, StoresDocumentsOfAnyFieldName) {
   ASSERT_TRUE(write({remove(make_int32(1))}).front().ok());
   EXPECT_TRUE(write({replace(odd)}).front().ok());
   EXPECT_EQ(store_->read(ns_, std::vector{make_int32(1)})->front(), odd);
+}
+
+TEST_P(StoreContract, KeepsRepeatedFieldNamesUnderAnEmptyTimestampToo) {
+  const std::string twice =
+      Writer().timestamp("_id", 0, 0).int32("a", 1).int32("a", 2).finish();
+  const OwnedValue id(*bson::Document(twice).find("_id"));
+  for (int written = 0; written < 2; ++written) {
+    EXPECT_TRUE(write({replace(twice)}).front().ok());
+    EXPECT_EQ(store_->read(ns_, std::vector{id})->front(), twice);
+  }
 }
 
 TEST_P(StoreContract, KeepsRepeatedFieldNames) {
