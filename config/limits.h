@@ -9,6 +9,15 @@
 // came while nobody read, and kUnreadBytesMax of a message that has not been let in. What all of
 // them hold of messages: the three rooms below, and twice that again while they are served (the
 // message, the command it becomes). Before a login: kStrangerRoomBytes, whatever their number.
+// A write that is under way holds beside its message: of one run kRunBytesMax and one statement,
+// and kRunImagesBytesMax and one document, the latter twice while they become a record; of one
+// statement for many documents kFoundBytesMax.
+//
+// What the process holds beside its connections: kInboxBytesMax and one batch of each link (at most
+// kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
+// being applied; of the outbox kMemtablesBytes, kCohortsBytes and kBlockCacheBytes; of the admin
+// port kAdminAnswersMax answers. A record is at most kRecordBytesMax and one document; it passes
+// kBatchBytesMax whole, and is sent in frames of kFrameBytesMax.
 #pragma once
 
 #include <cstddef>
@@ -48,6 +57,52 @@ inline constexpr int64_t kStrangerServedMs = 60'000;
 // Drivers watch a server over connections that never log in: one ping each heartbeatFrequencyMS,
 // 10 s unless the app says otherwise.
 inline constexpr int64_t kStrangerIdleMs = 30 * 60'000;
+
+// ---- writes of apps
+
+// mongod's maxWriteBatchSize.
+inline constexpr size_t kStatementsMax = 100'000;
+// Statements that are prepared, sent and recorded together, and their bytes beyond the first.
+inline constexpr size_t kRunStatementsMax = 1'000;
+inline constexpr size_t kRunBytesMax = 4 << 20;
+// Of the documents read around a run, beyond the first; and how many are not asked for their size.
+inline constexpr size_t kRunImagesBytesMax = 32 << 20;
+inline constexpr size_t kUnaskedImagesMax = 16;
+// What one statement for many documents may find, as names of documents: some millions.
+inline constexpr size_t kFoundBytesMax = 512u << 20;
+// What a run becomes is several records where it is more than this, beyond the first document.
+inline constexpr size_t kRecordBytesMax = 16u << 20;
+
+// ---- the link
+
+inline constexpr uint32_t kFrameBytesMax = 1 << 20;
+// Plain; a record has to fit, with both images of a document of 16 MiB in it.
+inline constexpr size_t kBatchBytesMax = 64 << 20;
+static_assert(kBatchBytesMax >= kRecordBytesMax + 2 * (size_t{16} << 20));
+
+// ---- what peers sent, until it is applied
+
+inline constexpr size_t kInboxBytesMax = 64 << 20;
+// Of one batch, unless it is one record: as it came, and with all that is read and written for it.
+inline constexpr size_t kDeliveryDocumentsMax = 1'000;
+inline constexpr size_t kDeliveryBytesMax = 8 << 20;
+inline constexpr size_t kApplyBytesMax = 64 << 20;
+// Records set aside; beyond, the stream of the next one is held. Their bytes are on disk.
+inline constexpr size_t kQuarantinedMax = 1'000;
+
+// ---- members
+
+// Origins in any vector; what falls to each member are its epochs. Every hello, report and record
+// header must stay below a frame.
+inline constexpr size_t kOriginsMax = 3'072;
+inline constexpr size_t kEpochsMin = 16;  // of each member
+static_assert(kOriginsMax * 32 * 3 < kFrameBytesMax);
+
+// ---- the outbox
+
+inline constexpr uint64_t kMemtablesBytes = 32u << 20;  // all families together
+inline constexpr size_t kBlockCacheBytes = 32u << 20;
+inline constexpr size_t kCohortsBytes = 8u << 20;  // births beyond it get rows
 
 // ---- descriptors
 

@@ -2,8 +2,10 @@
 wrote all the same stands at the other site. Both presentations."""
 
 import itertools
+import struct
 import time
 
+import bson
 import pytest
 from bson import SON
 
@@ -87,6 +89,41 @@ def test_what_is_written_before_the_answer_fails_is_at_both_sites(pair, name, sa
     if form != "upsert by a field":
         assert list(shop.find()) == list(direct.find())
     assert shop.count_documents({}) == direct.count_documents({})
+    pair.wait_converged(["shop"])
+
+
+def test_a_batch_whose_answer_is_too_large_is_at_both_sites(pair, name, say):
+    """mongod writes what it may and then cannot say what it refused."""
+    long = {"$jsonSchema": {"properties": {"kind": {"enum": ["x" * 30_000]}}}}
+    direct = pair.oslo.direct()
+    for database in ("shop", "alone"):
+        direct[database].create_collection(name, validator=long)
+    documents = [{"_id": i, "kind": "y"} if i % 5 < 3 else {"_id": i} for i in range(1000)]
+    alone = RawClient(pair.oslo.mongod.address)
+    command = {"documents": documents, "ordered": False}
+    answer = alone.command(SON({"insert": name, **command, "$db": "alone"}))
+    alone.close()
+    assert say("insert", command) == code_of(answer) == 10334
+    assert direct.shop[name].count_documents({}) == direct.alone[name].count_documents({}) == 400
+    pair.wait_converged(["shop"])
+
+
+def test_as_many_documents_as_mongod_takes_go_in_at_once(pair, name, say):
+    assert say("insert", {"documents": [{"_id": i} for i in range(100_000)],
+                          "ordered": False}) == 0
+    pair.wait_converged(["shop"])
+
+
+def test_a_message_that_says_more_is_to_come_locks_nothing(pair, name, say):
+    pair.oslo.app().shop[name].insert_one({"_id": 1, "n": 0})
+    body = bson.encode(SON({"update": name, "writeConcern": {"w": 1, "j": True}, "$db": "shop",
+                            "lsid": {"id": bson.Binary(b"m" * 16, 4)},
+                            "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}))
+    more_to_come = 2
+    say.raw.socket.sendall(struct.pack("<iiiiIB", 21 + len(body), 1, 0, 2013, more_to_come, 0) +
+                           body)
+    wait_until(lambda: pair.oslo.direct().shop[name].find_one()["n"] == 1, "the write")
+    assert pair.oslo.app().shop[name].update_one({"_id": 1}, {"$inc": {"n": 1}}).matched_count == 1
     pair.wait_converged(["shop"])
 
 

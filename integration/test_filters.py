@@ -155,6 +155,20 @@ def test_documents_that_nobody_else_held_are_looked_for_once(pair):
     profiled.command("profile", 0)
 
 
+def test_an_index_that_is_hinted_is_walked_once(pair):
+    oslo, _ = pair.collections("hinted", "profiled")
+    oslo.insert_many([{"_id": i, "kind": "job"} for i in range(200)])
+    oslo.create_index("kind")
+    profiled = pair.oslo.direct()["profiled"]
+    profiled.command("profile", 2)
+    assert oslo.update_many({"kind": "job"}, {"$set": {"n": 1}}, hint="kind_1").matched_count == 200
+    profiled.command("profile", 0)
+    examined = [entry["docsExamined"] for entry in profiled["system.profile"].find(
+        {"op": "update", "ns": oslo.full_name})]
+    assert len(examined) == 200 and max(examined) == 1
+    pair.wait_converged(["profiled"])
+
+
 # ---- jobs that are claimed
 
 CASE_BLIND = Collation("en", strength=2)

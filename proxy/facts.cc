@@ -15,12 +15,28 @@ void Facts::made(const std::string& ns) {
   if (found != known_.end() && !found->second.info.exists()) known_.erase(found);
 }
 
+void Facts::forget(const std::string& ns) {
+  known_.erase(ns);
+  ++forgotten_[std::hash<std::string>()(ns) % forgotten_.size()];
+}
+
+void Facts::forget_all() {
+  known_.clear();
+  ++all_forgotten_;
+}
+
+uint64_t Facts::forgotten(const std::string& ns) const {
+  return forgotten_[std::hash<std::string>()(ns) % forgotten_.size()] + all_forgotten_;
+}
+
 net::Task<Result<CollectionInfo>> Facts::learn(std::string ns) {
+  const uint64_t forgotten_before = forgotten(ns);
   std::function<Result<CollectionInfo>(Store&)> job = [ns](Store& store) {
     return store.collection(ns);
   };
   Result<CollectionInfo> info = co_await worker_.ask(std::move(job));
-  if (!info) co_return info;
+  // An answer from before a change of the catalogue is not kept.
+  if (!info || forgotten(ns) != forgotten_before) co_return info;
   if (known_.size() >= kNamespacesMax) known_.clear();
   Entry entry;
   entry.info = *info;

@@ -4,6 +4,8 @@
 // change it behind the proxy: a collection made anew has another uuid, which writes are sent with.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <string>
 #include <unordered_map>
 
@@ -20,10 +22,12 @@ class Facts {
   [[nodiscard]] const CollectionInfo* known(const std::string& ns) const;
   // Asks the store. The result is kept.
   net::Task<Result<CollectionInfo>> learn(std::string ns);
-  void forget(const std::string& ns) { known_.erase(ns); }
+  void forget(const std::string& ns);
   // A write found or made a collection: if there was none, there is one now.
   void made(const std::string& ns);
-  void forget_all() { known_.clear(); }
+  void forget_all();
+  // Grows when what is known of `ns` was forgotten, and now and then without that.
+  [[nodiscard]] uint64_t forgotten(const std::string& ns) const;
 
  private:
   static constexpr int64_t kKeepUs = 30'000'000;
@@ -36,6 +40,8 @@ class Facts {
   StoreWorker& worker_;
   Clock& clock_;
   std::unordered_map<std::string, Entry> known_;
+  std::array<uint64_t, 256> forgotten_{};  // by hash of the namespace
+  uint64_t all_forgotten_ = 0;
 };
 
 }  // namespace outrigger

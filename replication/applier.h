@@ -35,6 +35,7 @@
 #include <thread>
 #include <vector>
 
+#include "config/limits.h"
 #include "replication/apply_batch.h"
 #include "replication/apply_intent.h"
 #include "replication/apply_locks.h"
@@ -51,7 +52,7 @@ struct MergedParts;  // resolution.h
 
 struct ApplierOptions {
   DeliveryLimits batch;
-  size_t stored_bytes_max = 64u << 20;  // read and written for one batch of more than one record
+  size_t stored_bytes_max = limits::kApplyBytesMax;
   std::chrono::milliseconds retry_min{50};  // the runner's pause after trouble, doubling
   std::chrono::milliseconds retry_max{5000};
   std::chrono::milliseconds collect_every{1000};

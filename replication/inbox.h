@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/limits.h"
 #include "config/result.h"
 #include "replication/promises.h"
 #include "replication/record.h"
@@ -78,8 +79,8 @@ class Inbox {
 };
 
 struct DeliveryLimits {
-  size_t documents_max = 1000;
-  size_t bytes_max = 8u << 20;
+  size_t documents_max = limits::kDeliveryDocumentsMax;
+  size_t bytes_max = limits::kDeliveryBytesMax;
   size_t wrong_max = SIZE_MAX;  // records that may not be applied
 };
 

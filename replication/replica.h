@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "config/limits.h"
 #include "config/result.h"
 #include "replication/change.h"
 #include "replication/lock_table.h"
@@ -44,8 +45,9 @@ struct ReplicaOptions {
   std::vector<std::string> members;  // every site's name, ours included
   std::string policy_hash;
   int64_t max_ahead_ms = 60'000;
-  size_t inbox_bytes_max = 64 * 1024 * 1024;
-  size_t origins_max = 3072;  // in any vector: what falls to each member are its epochs
+  size_t inbox_bytes_max = limits::kInboxBytesMax;
+  size_t origins_max =
+      limits::kOriginsMax;  // in any vector: what falls to each member are its epochs
   // Which namespaces travel; empty: all.
   std::function<bool(std::string_view ns)> replicates;
   // One line for the log, once for each alarm; any thread.

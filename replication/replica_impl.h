@@ -17,6 +17,7 @@
 #include <mutex>
 #include <set>
 
+#include "config/limits.h"
 #include "replication/aside.h"
 #include "replication/hybrid_clock.h"
 #include "replication/inbox.h"
@@ -49,11 +50,10 @@ inline constexpr const char* kQuarantined = "quarantined/";  // + record's name 
 [[nodiscard]] std::optional<Origin> origin_in(const char* prefix, std::string_view key);
 }  // namespace meta_keys
 
-// Every hello, report and record header must stay small: a site that has as many epochs as fall to
-// each (ReplicaOptions::origins_max), and this many, writes no more until old ones are retired.
-inline constexpr size_t kEpochsMin = 16;
-// Records set aside; beyond, the stream of the next one is held. Their bytes are on disk.
-inline constexpr size_t kQuarantinedMax = 1000;
+// A site that has as many epochs as fall to each (ReplicaOptions::origins_max), and this many,
+// writes no more until old ones are retired.
+using limits::kEpochsMin;
+using limits::kQuarantinedMax;
 
 [[nodiscard]] std::optional<uint64_t> parse_sortable(std::string_view bytes);
 // Everything written so far is on disk when this returns. Blocks: never on an event loop.

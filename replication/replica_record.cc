@@ -1,6 +1,7 @@
 // Changes of documents as records: one, or several where they are too much for one.
 #include <unordered_map>
 
+#include "config/limits.h"
 #include "replication/bson/fields.h"
 #include "replication/merge/merge.h"
 #include "replication/outbox/cohorts.h"
@@ -10,8 +11,8 @@
 namespace outrigger {
 namespace {
 
-// A record is sent whole, and taken whole into memory where it arrives.
-constexpr size_t kRecordBytesMax = 16u << 20;  // beyond the first document, roughly
+// A record is sent whole, and taken whole into memory where it arrives. Roughly.
+using limits::kRecordBytesMax;
 
 // A rough count of what a change makes a record grow by.
 size_t memory_bytes(const DocumentChange& change) {

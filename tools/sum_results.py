@@ -27,7 +27,7 @@ def case_files(results, step):
     if step.startswith("unit-"):
         return sorted((results / step.removeprefix("unit-")).glob("*.xml"))
     if step == "scenarios":
-        return [results / "scenarios-release.xml"]
+        return [results / "scenarios.xml", results / "differential.xml"]
     return [results / f"{step}.xml"]
 
 

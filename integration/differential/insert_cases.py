@@ -12,6 +12,7 @@ VALIDATED = [create(validator={"$jsonSchema": {"required": ["name"], "properties
 
 # A field name twice, which dict cannot say.
 REPEATED = b"\x1c\0\0\0" b"\x10_id\0\1\0\0\0" b"\x10a\0\1\0\0\0" b"\x10a\0\2\0\0\0" b"\0"
+LATE_IDS = (b"\x1e\0\0\0" b"\x10a\0\1\0\0\0" b"\x10_id\0\1\0\0\0" b"\x10_id\0\2\0\0\0" b"\0")
 TWO_IDS = b"\x17\0\0\0" b"\x10_id\0\1\0\0\0" b"\x10_id\0\2\0\0\0" b"\0"
 
 CASES = [
@@ -36,6 +37,7 @@ CASES = [
     Case("insert: bad id in the middle, unordered",
          insert({"_id": 1}, {"_id": [1]}, {"_id": 3}, ordered=False)),
     Case("insert: two _id fields", insert(TWO_IDS), modes=("sequence",)),
+    Case("insert: two _id fields behind another", insert(LATE_IDS), modes=("sequence",)),
     Case("insert: repeated field", insert(REPEATED), modes=("sequence",)),
     Case("insert: dollar field", insert({"_id": 1, "$a": 1})),
     Case("insert: dollar field inside", insert({"_id": 1, "a": {"$b": 1}})),

@@ -141,6 +141,11 @@ net::Task<HttpAnswer> HttpServer::answer(const HttpRequest& request) {
   };
   {
     const std::lock_guard lock(mutex_);
+    // Who was given up still has its job here.
+    if (jobs_.size() >= limits::kAdminConnectionsMax) {
+      HttpAnswer busy{503, "text/plain", "too many answers are asked for: try again\n"};
+      co_return busy;
+    }
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();

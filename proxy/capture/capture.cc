@@ -93,6 +93,7 @@ net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::Op
 net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
   CollectionInfo info;
   Answer answer;
+  facts_forgotten_ = context_.facts.forgotten(command_->ns);
   if (const CollectionInfo* known = context_.facts.known(command_->ns)) {
     info = *known;
   } else {
@@ -189,6 +190,7 @@ net::Task<Capture::Answer> Capture::run_statements() {
       if (refused) co_return std::move(*refused);
       continue;
     }
+    anew = 0;
     if (reply.failed() || (command_->ordered && reply.has_errors())) break;
   }
   Answer answer = co_await finish(reply);
@@ -281,7 +283,8 @@ Run Capture::gather(size_t first) {
     keys.insert(run.items.back().key);
     if (is_alone(run.items.back())) break;
   }
-  run.verbatim = says_the_same(run, *command_);
+  // mongod answers nothing to what says that more is to come.
+  run.verbatim = !parsed_->more_to_come() && says_the_same(run, *command_);
   return run;
 }
 

@@ -115,6 +115,7 @@ class Capture {
   // execute.cc: one run
   net::Task<End> execute(Run& run, ReplyBuilder& reply);
   net::Task<End> execute_locked(Run& run, ReplyBuilder& reply);
+  [[nodiscard]] bool may_have_been_made(const Run& run) const;
   [[nodiscard]] RunSession session_for(const Run& run);
   [[nodiscard]] Unsynced unsynced(const Run& run) const;
   void look_at_row(RunItem& item) const;
@@ -171,6 +172,8 @@ class Capture {
   net::Task<End> execute_many(const Statement& statement, ReplyBuilder& reply);
   net::Task<End> execute_each(const Statement& statement, const Found& found, ReplyBuilder& reply);
   net::Task<End> execute_chunk(const Statement& statement, Found found, ReplyBuilder& reply);
+  net::Task<End> execute_found_ids(const Statement& statement, std::vector<bson::OwnedValue>& ids,
+                                   ReplyBuilder& reply, Left& left);
   [[nodiscard]] Run gather_found(const Statement& statement, std::vector<bson::OwnedValue>& ids,
                                  size_t first);
 
@@ -197,6 +200,7 @@ class Capture {
   std::optional<Run> whole_run_;  // all of the command's statements, not begun
   std::string_view original_;     // the app's message, for runs sent verbatim
   bool simple_collation_ = true;  // of the collection at hand
+  uint64_t facts_forgotten_ = 0;  // Facts::forgotten, before they were looked at
   std::string uuid_;              // its own, where mongod can be asked to write to no other
   bool session_is_own_ = true;    // of the user who is logged in, for all that we know
   std::string store_reply_;       // of the last run

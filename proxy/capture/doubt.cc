@@ -24,6 +24,13 @@ bool may_have_happened(const Run& run, const Document& error) {
   return kind == StoreErrorKind::kMayHaveHappened;
 }
 
+// Said of a whole run: did any of it happen? An answer that grew too large is refused behind the
+// writes it is about.
+bool any_may_have_happened(const Run& run, const Document& refusal) {
+  constexpr int32_t kTooLarge = 10334;
+  return may_have_happened(run, refusal) || (run.items.size() > 1 && code_of(refusal) == kTooLarge);
+}
+
 const RunReply::WriteError* error_of(const RunReply& reply, size_t item) {
   for (const RunReply::WriteError& error : reply.errors) {
     if (error.item == item) return &error;
@@ -57,7 +64,7 @@ std::vector<size_t> doubtful_items(const Run& run, const RunReply& reply, const 
   for (size_t i = 0; i < run.items.size() && !is_over; ++i) {
     const RunItem& item = run.items[i];
     if (!reply.ok) {
-      if (may_have_happened(run, reply.body)) out.push_back(i);
+      if (any_may_have_happened(run, reply.body)) out.push_back(i);
       continue;
     }
     const RunReply::WriteError* error = error_of(reply, i);
@@ -71,7 +78,7 @@ std::vector<size_t> doubtful_items(const Run& run, const RunReply& reply, const 
 }
 
 bool is_refused_surely(const Run& run, const RunReply& reply) {
-  if (!reply.ok) return !may_have_happened(run, reply.body);
+  if (!reply.ok) return !any_may_have_happened(run, reply.body);
   return std::none_of(
       reply.errors.begin(), reply.errors.end(),
       [&](const RunReply::WriteError& error) { return may_have_happened(run, error.error); });

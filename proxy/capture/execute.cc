@@ -131,7 +131,15 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
   co_return write;
 }
 
+// Somebody may have made the collection, of whatever kind, while this waited for its locks. An
+// exchange of one that was there is for its uuid to tell.
+bool Capture::may_have_been_made(const Run& run) const {
+  const bool makes = command_->kind == CommandKind::kInsert || run.items.front().upsert;
+  return makes && uuid_.empty() && context_.facts.forgotten(command_->ns) != facts_forgotten_;
+}
+
 net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
+  if (may_have_been_made(run)) co_return End::kAnotherCollection;
   std::optional<net::Loop::Unyielding> unyielding(std::in_place, context_.loop);
   const int64_t started_us = context_.clock.monotonic_us();
   Executed executed;

@@ -24,10 +24,18 @@ std::string random_uuid() {
   return out;
 }
 
-std::string guarded_message(const wire::OpMsg& parsed, int32_t request_id) {
+enum class Told { kAll, kFirst };  // of the errors of statements
+
+// kFirst: mongod stops at the first statement. An error for each of 100,000 would be an answer that
+// is too large for itself.
+std::string guarded_message(const wire::OpMsg& parsed, int32_t request_id, Told told) {
   bson::Writer out;
   for (const bson::Element& field : parsed.body) {
-    if (field.name != kGuard && field.name != "apiStrict") out.element(field);
+    if (field.name == kGuard || field.name == "apiStrict") continue;
+    if (told == Told::kFirst && field.name == "ordered" && field.value.type == bson::Type::kBool) {
+      continue;
+    }
+    out.element(field);
   }
   out.binary(kGuard, kUuidSubtype, random_uuid());
   std::vector<wire::SequenceOut> sequences;
@@ -65,7 +73,7 @@ bool met_the_guard(CommandKind kind, const Document& body) {
 
 // Fields of a command that explain takes no part of.
 bool is_generic(std::string_view name) {
-  return name.front() == '$' || name == "lsid" || name == "txnNumber" || name == "stmtId" ||
+  return name.starts_with('$') || name == "lsid" || name == "txnNumber" || name == "stmtId" ||
          name == "stmtIds" || name == "writeConcern" || name == "readConcern" ||
          name == "maxTimeMS" || name == "comment" || name == "autocommit" ||
          name.substr(0, 3) == "api";
@@ -76,7 +84,7 @@ bool is_generic(std::string_view name) {
 net::Task<Capture::Answer> Capture::refuse_as_the_store(const wire::OpMsg& parsed, CommandKind kind,
                                                         wire::WireError ours) {
   Answer answer;
-  std::string request = guarded_message(parsed, backend_.next_request_id());
+  std::string request = guarded_message(parsed, backend_.next_request_id(), Told::kAll);
   Result<std::string> reply = co_await backend_.call(std::move(request));
   const auto said = reply ? wire::parse_op_msg_trusted(*reply)
                           : wire::WireResult<wire::OpMsg>(tl::unexpected(ours));
@@ -161,7 +169,7 @@ net::Task<Capture::Answer> Capture::refuse_harmlessly(wire::WireError ours) {
 
 // Does mongod refuse the command before it would run any of its statements?
 net::Task<std::optional<Capture::Answer>> Capture::refused_whole() {
-  std::string request = guarded_message(*parsed_, backend_.next_request_id());
+  std::string request = guarded_message(*parsed_, backend_.next_request_id(), Told::kFirst);
   Result<std::string> reply = co_await backend_.call(std::move(request));
   const auto said = reply ? wire::parse_op_msg_trusted(*reply)
                           : wire::WireResult<wire::OpMsg>(tl::unexpected(wire::WireError{}));
@@ -181,7 +189,7 @@ net::Task<std::optional<std::string>> Capture::refusal_to_write() {
   for (const bool guarded : {true, false}) {
     if (guarded && !has_guard) continue;
     std::string request =
-        guarded ? guarded_message(*parsed_, backend_.next_request_id())
+        guarded ? guarded_message(*parsed_, backend_.next_request_id(), Told::kFirst)
                 : harmless_message(*command_, fresh_object_id(), backend_.next_request_id());
     Result<std::string> reply = co_await backend_.call(std::move(request));
     const auto said = reply ? wire::parse_op_msg_trusted(*reply)
@@ -200,7 +208,7 @@ net::Task<std::optional<Capture::Answer>> Capture::answer_retry(ReplyBuilder& re
   for (const Statement& statement : statements) {
     if (!remembered(statement)) co_return std::nullopt;
   }
-  std::string request = guarded_message(*parsed_, backend_.next_request_id());
+  std::string request = guarded_message(*parsed_, backend_.next_request_id(), Told::kAll);
   Result<std::string> message = co_await backend_.call(std::move(request));
   const auto said = message ? wire::parse_op_msg_trusted(*message)
                             : wire::WireResult<wire::OpMsg>(tl::unexpected(wire::WireError{}));

@@ -167,12 +167,21 @@ net::Task<Capture::End> Capture::execute_alone(const Statement& statement, Reply
   End end = End::kTryAgain;
   Left left = Left::kNothing;
   for (int attempt = 0; attempt < kAttemptsAloneMax && end == End::kTryAgain; ++attempt) {
-    Result<Found> found = co_await find(statement, statement.sort ? 1 : kCandidates);
+    const size_t most = statement.multi ? 0 : statement.sort ? 1 : kCandidates;
+    Result<Found> found = co_await find(statement, most);
     if (!found && found.error().code != ErrorCode::kRefused) end = End::kBroken;
     if (end == End::kBroken) break;
     if (!found) find_error_ = found.error();
     if (!found || (found->ids.empty() && !statement.upsert)) {
       end = co_await probe(statement, reply);
+      break;
+    }
+    if (statement.multi && !found->ids.empty()) {
+      ReplyBuilder many(*command_);
+      end = co_await execute_found_ids(statement, found->ids, many, left);
+      if (many.has_errors()) many.forget_counts();
+      reply.absorb(std::move(many));
+      reply_is_whole_ = false;
       break;
     }
     Run run = new_run();

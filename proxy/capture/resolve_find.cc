@@ -1,7 +1,9 @@
 // Asking the store which documents a filter finds, and whether what it found still stands.
 #include <set>
 
+#include "config/limits.h"
 #include "proxy/capture/capture.h"
+#include "proxy/wire/error_reply.h"
 
 namespace outrigger {
 namespace {
@@ -35,13 +37,23 @@ std::string find_ids_body(const WriteCommand& command, const Statement& statemen
 net::Task<Result<std::vector<bson::OwnedValue>>> Capture::find_ids(
     const Statement& statement, size_t limit, const std::vector<bson::OwnedValue>* among) {
   std::vector<bson::OwnedValue> out;
+  size_t bytes = 0;
   std::string find = find_ids_body(*command_, statement, limit, among);
-  Visit visit = [&out](const Document& document) {
+  Visit visit = [&out, &bytes](const Document& document) {
     const auto id = document.find("_id");
-    if (id) out.emplace_back(*id);
+    if (!id) return;
+    bytes += sizeof(bson::OwnedValue) + id->bytes.size();
+    if (bytes <= limits::kFoundBytesMax) out.emplace_back(*id);
   };
   Read seen = co_await read(std::move(find), std::move(visit), true);
-  if (seen.done()) co_return out;
+  if (seen.done() && bytes <= limits::kFoundBytesMax) co_return out;
+  if (seen.done()) {
+    seen.end = Read::End::kVerdict;
+    seen.body = wire::error_body(
+        wire::code::kExceededMemoryLimit,
+        "the filter finds more documents than Outrigger writes by one statement: " +
+            std::to_string(out.size()) + "; write them by several narrower ones");
+  }
   if (seen.end == Read::End::kBroken) {
     co_return fail(ErrorCode::kClosed, "find documents", command_->ns, "the connection ended");
   }

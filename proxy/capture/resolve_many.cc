@@ -78,15 +78,24 @@ net::Task<Capture::End> Capture::execute_chunk(const Statement& statement, Found
       reply.add_error(statement.index, find_error_code_, ids.error().reason);
     }
   }
+  if (ids && end == End::kDone) end = co_await execute_found_ids(statement, *ids, reply, left);
+  context_.locks.release(locks, left);
+  co_return end;
+}
+
+// Whoever calls holds the locks.
+net::Task<Capture::End> Capture::execute_found_ids(const Statement& statement,
+                                                   std::vector<bson::OwnedValue>& ids,
+                                                   ReplyBuilder& reply, Left& left) {
+  End end = End::kDone;
   size_t next = 0;
-  while (ids && next < ids->size() && end != End::kBroken) {
-    Run run = gather_found(statement, *ids, next);
+  while (next < ids.size() && end != End::kBroken) {
+    Run run = gather_found(statement, ids, next);
     end = co_await execute_locked(run, reply);
     next += run.items.size();
     left = std::max(left, run.left());
     if (end == End::kAnotherCollection || reply.failed() || reply.has_errors()) break;
   }
-  context_.locks.release(locks, left);
   co_return end;
 }
 

@@ -80,6 +80,10 @@ void write_concern(bson::Writer& out, const Run& run) {
   out.boolean("j", true).close();
 }
 
+// The hint was for finding the document; that is done, and another index than that of _id would be
+// walked for every document again.
+bool is_narrowed(const RunItem& item, bool probe) { return !probe && !item.filter.empty(); }
+
 std::string statement_bytes(const RunItem& item, bool probe) {
   const Statement& statement = *item.statement;
   bson::Writer out;
@@ -92,7 +96,8 @@ std::string statement_bytes(const RunItem& item, bool probe) {
       out.int32("limit", 1);
     } else if (field.name == "upsert" && item.upsert_changed) {
       out.boolean("upsert", item.upsert);
-    } else if (field.name == "collation" && item.drops_collation) {
+    } else if ((field.name == "collation" && item.drops_collation) ||
+               (field.name == "hint" && is_narrowed(item, probe))) {
       continue;
     } else {
       out.element(field);
@@ -109,7 +114,7 @@ void write_find_and_modify(bson::Writer& out, const RunItem& item, const Element
     out.boolean("upsert", item.upsert);
   } else if (field.name == "collation" && item.drops_collation) {
     return;
-  } else if (field.name == "sort" && !item.filter.empty()) {
+  } else if ((field.name == "sort" || field.name == "hint") && !item.filter.empty()) {
     return;
   } else {
     out.element(field);
@@ -357,7 +362,12 @@ std::string complete_insert(const Document& document, bson::Bytes fresh_id, uint
   }
   const auto first = document.first();
   *changed = !id || first->name != "_id";
+  size_t ids = 0;
   for (const Element& field : document) {
+    if (field.name == "_id" && ++ids > 1) {  // mongod refuses it
+      *changed = false;
+      return std::string(document.bytes());
+    }
     if (field.name == "_id") continue;
     if (is_empty_time(field.value)) {
       out.timestamp(field.name, now_seconds, increment);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/limits.h"
 #include "proxy/capture/filter.h"
 #include "proxy/capture/statement.h"
 #include "proxy/capture/update_shape.h"
@@ -19,11 +20,10 @@
 
 namespace outrigger {
 
-inline constexpr size_t kRunStatementsMax = 1'000;
-inline constexpr size_t kRunBytesMax = 4 * 1024 * 1024;
-// Of the documents read around a run, beyond the first; and how many are not asked for their size.
-inline constexpr size_t kRunImagesBytesMax = 32 * 1024 * 1024;
-inline constexpr size_t kUnaskedImagesMax = 16;
+using limits::kRunBytesMax;
+using limits::kRunImagesBytesMax;
+using limits::kRunStatementsMax;
+using limits::kUnaskedImagesMax;
 
 // One document one statement is about.
 struct RunItem {
@@ -72,9 +72,11 @@ struct Run {
   bool changed = true;    // false: it is known to have changed nothing
   std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
-  // The documents of one statement: mongod stops such a statement at its first error, whatever
+  // Several documents of one statement: mongod stops such a statement at its first error, whatever
   // `ordered` says.
-  [[nodiscard]] bool is_of_many() const { return !probe && items.front().statement->multi; }
+  [[nodiscard]] bool is_of_many() const {
+    return !probe && items.size() > 1 && items[0].statement == items[1].statement;
+  }
   [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
   // What whoever held its locks leaves behind.
   [[nodiscard]] Left left() const {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "config/limits.h"
+
 namespace outrigger {
 namespace {
 
@@ -11,7 +13,7 @@ using bson::Value;
 using wire::wire_fail;
 using wire::WireResult;
 
-constexpr size_t kStatementsMax = 100'000;
+using limits::kStatementsMax;
 constexpr int kMissingField = 40414;
 
 std::string_view array_field(CommandKind kind) {

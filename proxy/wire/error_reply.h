@@ -39,6 +39,7 @@ inline constexpr int kWriteConflict = 112;
 inline constexpr int kCommandNotSupported = 115;
 inline constexpr int kConflictingOperationInProgress = 117;
 inline constexpr int kDocumentValidationFailure = 121;
+inline constexpr int kExceededMemoryLimit = 146;
 inline constexpr int kCommandNotSupportedOnView = 166;
 inline constexpr int kPrimarySteppedDown = 189;
 inline constexpr int kIllegalOpMsgFlag = 223;

@@ -14,12 +14,13 @@
 #include <string>
 #include <string_view>
 
+#include "config/limits.h"
 #include "config/result.h"
 
 namespace outrigger::link {
 
 inline constexpr size_t kFrameHeaderBytes = 10;
-inline constexpr uint32_t kFrameLengthMax = 1024 * 1024;
+inline constexpr uint32_t kFrameLengthMax = limits::kFrameBytesMax;
 
 struct Frame {
   uint8_t type = 0;

@@ -50,6 +50,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/limits.h"
 #include "replication/link/block.h"
 #include "replication/link/frame.h"
 #include "replication/link/handshake.h"
@@ -57,7 +58,7 @@
 
 namespace outrigger::link {
 
-inline constexpr size_t kBatchBytesMax = 64 * 1024 * 1024;  // plain; one record has to fit
+using limits::kBatchBytesMax;
 
 struct LinkOptions {
   bool dialled = false;  // we dialled: we speak first

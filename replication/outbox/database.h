@@ -45,8 +45,8 @@ inline constexpr int kFormatVersion = 1;
 struct DatabaseOptions {
   uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
   size_t memtable_bytes = 16u << 20;  // of each column family
-  size_t block_cache_bytes = 32u << 20;
-  size_t cohort_bytes = 8u << 20;                     // in memory; births beyond it get rows
+  size_t block_cache_bytes = limits::kBlockCacheBytes;
+  size_t cohort_bytes = limits::kCohortsBytes;
   uint64_t tables_open_max = limits::kTablesOpenMax;  // descriptors are dealt out at start
   // At open every block of every table is checked when they are no more than this; beyond, blocks
   // are checked when they are read (a start must not take minutes).

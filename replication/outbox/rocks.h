@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/limits.h"
 #include "config/result.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/database.h"
@@ -28,7 +29,7 @@ inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "
 //               key) of all tables; a part of an index or filter is read again when it was evicted
 //   a table     some KiB for its reader, and its file stays open; tables grow to 64 MiB, so a full
 //               quota of 10 GiB is about 160 of them
-inline constexpr uint64_t kMemtablesBytes = 32u << 20;
+using limits::kMemtablesBytes;
 
 [[nodiscard]] rocksdb::DBOptions rocks_options(const DatabaseOptions& options);
 // One per Family, then RocksDB's own "default", which holds nothing.
