@@ -82,10 +82,11 @@ def test_nothing_is_lost_or_doubled_over_many_kills(make_cluster, replica_set, r
 
 
 @FORMS
-@pytest.mark.parametrize("update", [{"$inc": {"n": 10}}, {"$push": {"list": 1}},
-                                    {"$set": {"g": 1}, "$inc": {"n": 10}}], ids=str)
-def test_an_upsert_in_doubt_of_a_document_that_is_there_costs_no_edit_of_a_peer(
-        make_cluster, replica_set, update):
+@pytest.mark.parametrize("update, upsert", [
+    ({"$push": {"list": 1}}, True), ({"$set": {"g": 1}, "$inc": {"n": 10}}, True),
+    ([{"$set": {"g": "$n"}}], False), ([{"$set": {"g": "$n"}}], True)], ids=str)
+def test_a_write_in_doubt_costs_no_edit_of_a_peer_beside_it(make_cluster, replica_set, update,
+                                                            upsert):
     cluster = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
     oslo, paris = (site.client(retryWrites=False).shop.things for site in cluster)
     oslo.insert_one({"_id": 1, "n": 0, "f": 0, "list": []})
@@ -95,9 +96,9 @@ def test_an_upsert_in_doubt_of_a_document_that_is_there_costs_no_edit_of_a_peer(
         paris.update_one({"_id": 1}, {"$inc": {"n": 1}, "$set": {"f": 1}})
         cluster.oslo.direct().admin.command(
             "configureFailPoint", "failCommand", mode={"times": 1},
-            data={"failCommands": ["update"], "closeConnection": True})
+            data={"failCommands": ["update", "findAndModify"], "closeConnection": True})
         with pytest.raises(AutoReconnect):
-            oslo.update_one({"_id": 1}, update, upsert=True)
+            oslo.update_one({"_id": 1}, update, upsert=upsert)
         wait_until(lambda: cluster.oslo.status()["open_writes"] == 0, "the doubt settled")
     found = cluster.paris.direct().shop.things.find_one()
     assert (found["n"], found["f"]) == (1, 1)

@@ -3,6 +3,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "replication/apply_batch.h"
 #include "replication/bson/fields.h"
 #include "replication/bson/number.h"
 #include "replication/oplog_paths.h"
@@ -184,7 +185,7 @@ RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& e
   bson::Writer answer;
   answer.int64("n", 1);
   if (update) answer.int64("nModified", inserted ? 0 : 1);
-  if (update && inserted) answer.open_array("upserted").value("0", prepared.id).close();
+  if (update && inserted) answer.open_array("upserted").value("0", entry.id).close();
   return {retry_key(prepare, document), answer.finish()};
 }
 
@@ -214,7 +215,29 @@ bool only_assigns(const PreparedDocument& prepared) {
          });
 }
 
+// What became of a document since the prepare was written.
+Verdict difference(const PreparedDocument& prepared, const std::string& document) {
+  const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
+  if (!write) return {};
+  if (write->kind != StoreWrite::Kind::kUpdate) {
+    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+  }
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
+  for (const StoreWrite::Set& set : write->set) {
+    PathChange& at = change.changes.emplace_back();
+    at.path = set.path;
+    at.value = set.value;
+  }
+  for (const Path& path : write->unset) {
+    PathChange& at = change.changes.emplace_back();
+    at.kind = PathChange::Kind::kUnset;
+    at.path = path;
+  }
+  return {How::kHappened, std::move(change)};
+}
+
 Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& document) {
+  if (!prepared.document.empty()) return difference(prepared, document);
   if (!prepared.whole && prepared.paths.empty()) return {};  // it could change nothing
   Stored stored(document);
   const bool literal = only_assigns(prepared);
@@ -307,6 +330,19 @@ Entries entries_of(const Prepare& prepare, const std::vector<OplogWrite>& oplog)
   return entries;
 }
 
+// An upsert is mongod's to name where its filter does so in a way of its own.
+const OplogWrite* entry_of(const Entries& entries, const Prepare& prepare,
+                           PreparedDocument& prepared) {
+  const auto found =
+      entries.find(outbox::row_key(prepared.ns, bson::canonical_key(prepared.id.view())));
+  if (found != entries.end()) return found->second;
+  if (prepared.what != What::kUpsert || prepare.documents.size() != 1 || entries.size() != 1) {
+    return nullptr;
+  }
+  prepared.id = entries.begin()->second->id;
+  return entries.begin()->second;
+}
+
 Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const OplogWrite* entry,
                       bool recognisable, bool was_not_there) {
   if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
@@ -328,10 +364,8 @@ Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
   const bool looked = prepare.session.txn_number < 0;
   const Entries entries = recognisable ? entries_of(prepare, *oplog) : Entries();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
-    const PreparedDocument& prepared = prepare.documents[i];
-    const auto found =
-        entries.find(outbox::row_key(prepared.ns, bson::canonical_key(prepared.id.view())));
-    const OplogWrite* entry = found == entries.end() ? nullptr : found->second;
+    PreparedDocument prepared = prepare.documents[i];
+    const OplogWrite* entry = entry_of(entries, prepare, prepared);
     auto verdict = judge(store, prepared, entry, recognisable, looked);
     if (!verdict) return tl::unexpected(verdict.error());
     if (entry != nullptr && verdict->change &&

@@ -114,6 +114,29 @@ TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
   EXPECT_EQ(settled->changes[0].changes[0].kind, PathChange::Kind::kUnset);
 }
 
+TEST_F(JudgePrepare, ADocumentAsItWasBeforeTellsWhatWasDone) {
+  prepare_.session.txn_number = -1;
+  PreparedDocument& document = prepare_.documents[0];
+  const auto was = [](int a, bool has_b) {
+    bson::Writer writer;
+    writer.int32("_id", 1).int32("a", a);
+    if (has_b) writer.int32("b", 1);
+    return writer.open_array("list").int32("0", 4).close().finish();
+  };
+  document.document = was(1, false);
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+  document.document = was(2, true);
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpdate);
+  ASSERT_EQ(settled->changes[0].changes.size(), 2u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, Path{"a"});
+  EXPECT_EQ(settled->changes[0].changes[0].value, number(1));
+  EXPECT_EQ(settled->changes[0].changes[1].path, Path{"b"});
+  EXPECT_EQ(settled->changes[0].changes[1].kind, PathChange::Kind::kUnset);
+}
+
 TEST_F(JudgePrepare, AnIdIsOneValue) {
   bson::Writer writer;
   const std::string stored = writer.open_document("_id").int32("k", 1).close().finish();
@@ -173,6 +196,22 @@ TEST_F(JudgePrepare, AnUpsertThatMayHaveFoundItsDocumentPutsItInItsPlace) {
   ASSERT_EQ(settled->changes.size(), 2u);
   EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kRemove);
   EXPECT_EQ(settled->changes[1].kind, DocumentChange::Kind::kInsert);
+}
+
+// {_id: {$in: ["b"]}} inserts "b", and only mongod says so.
+TEST_F(JudgePrepare, AnUpsertIsFoundInTheOplogUnderTheIdThatMongodGaveIt) {
+  PreparedDocument& document = prepare_.documents[0];
+  document.what = PreparedDocument::What::kUpsert;
+  document.id = number(99);
+  OplogWrite entry = update([](bson::Writer&) {});
+  entry.kind = OplogWrite::Kind::kInsert;
+  const std::vector<OplogWrite> oplog{entry};
+  const auto settled = judge_prepare(store_, prepare_, &oplog);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].id, number(1));
+  document.what = PreparedDocument::What::kUpdate;
+  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
 }
 
 TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {

@@ -81,25 +81,32 @@ void Capture::look_at_row(RunItem& item) const {
 }
 
 // Which images from before the run its record needs. Read here where they cannot just be asked for
-// in front of the run: nobody knows yet whether the app's user may read, or the prepare must say
-// whether an upsert finds its document, because no oplog will after a crash. An answer that ends
-// the command, or nothing.
+// in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell after
+// a crash what was done, so that the prepare must say what there was. An answer that ends the
+// command, or nothing.
 net::Task<Capture::Read> Capture::see_before(Run& run, Executed& executed) {
   bool for_prepare = false;
   for (RunItem& item : run.items) {
     look_at_row(item);
-    const bool looks = item.upsert && !item.there && !context_.retryable;
-    item.needs_before = item.needs_before || looks;
-    for_prepare = for_prepare || looks;
+    if (context_.retryable) continue;
+    const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
+    const bool upsert = item.upsert && !item.there;
+    item.needs_before = item.needs_before || upsert;
+    for_prepare = for_prepare || diff || upsert;
   }
   Read seen = co_await fit_images(run);
   if (!seen.done()) co_return seen;
   std::vector<const RunItem*> before = items_needing(run, &RunItem::needs_before);
-  if (!before.empty() && (for_prepare || !backend_.may_read(command_->ns))) {
-    seen = co_await read_images(std::move(before), Seen::kBefore, executed.before);
-    executed.saw_before = true;
-    for (RunItem& item : run.items) {
-      if (item.upsert && !item.there) item.there = executed.before.contains(item.key);
+  if (before.empty() || (!for_prepare && backend_.may_read(command_->ns))) co_return seen;
+  seen = co_await read_images(std::move(before), Seen::kBefore, executed.before);
+  executed.saw_before = true;
+  if (!for_prepare) co_return seen;
+  for (RunItem& item : run.items) {
+    const auto image = executed.before.find(item.key);
+    const bool found = image != executed.before.end();
+    if (item.upsert && !item.there) item.there = found;
+    if (found && item.shape && item.shape->form == UpdateShape::Form::kDiff) {
+      item.was = image->second;
     }
   }
   co_return seen;

@@ -17,6 +17,14 @@ uint64_t filter_lock_key(const WriteCommand& command, const Statement& statement
   return document_lock_key(command.ns, std::string_view(text));
 }
 
+// The _id that a filter gives to the document it inserts. Of other ways to name one ($and, $in) only
+// mongod's answer tells.
+std::optional<bson::Value> id_to_insert(const bson::Document& filter) {
+  const auto named = filter.find("_id");
+  if (named && named->type == bson::Type::kNull) return named;
+  return filter_id(filter, true);
+}
+
 }  // namespace
 
 std::string Capture::fresh_object_id() {
@@ -45,13 +53,20 @@ RunItem Capture::inserting_item(const Statement& statement) {
   RunItem item;
   item.statement = &statement;
   item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
-  item.id = item.shape->given_id ? bson::OwnedValue(*item.shape->given_id)
-                                 : bson::OwnedValue(bson::Type::kObjectId, fresh_object_id());
+  const std::optional<bson::Value> named = id_to_insert(statement.filter);
+  if (item.shape->given_id) {
+    item.id = bson::OwnedValue(*item.shape->given_id);
+  } else if (named) {
+    item.id = bson::OwnedValue(*named);
+  } else {
+    item.id = bson::OwnedValue(bson::Type::kObjectId, fresh_object_id());
+    item.there = false;
+  }
   item.key = bson::canonical_key(item.id.view());
-  item.filter = narrow_filter(statement.filter, item.id.view());
+  // mongod lets no filter name an _id twice, and inserts the one it names.
+  if (!named) item.filter = narrow_filter(statement.filter, item.id.view());
   item.narrows_further = true;
   item.upsert = true;
-  if (!item.shape->given_id) item.there = false;
   item.needs_after = true;
   return item;
 }

@@ -149,6 +149,7 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
     out.document = std::string(item.statement->update->bytes);
     out.whole = true;
   }
+  if (out.what == What::kUpdate) out.document = item.was;
   out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || may_insert || item.opaque;
   for (const UpdateShape::Operation& op : shape.operations) {
     PreparedPath path;
