@@ -4,9 +4,11 @@
 #include <unordered_map>
 
 #include "replication/bson/fields.h"
+#include "replication/bson/id.h"
 #include "replication/bson/number.h"
 #include "replication/oplog_paths.h"
 #include "replication/outbox/batch.h"
+#include "replication/record_checks.h"
 #include "replication/recovery.h"
 
 namespace outrigger {
@@ -271,13 +273,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
 
 // MongoDB refuses the write, whatever it says: nothing can have happened.
 bool cannot_be(const PreparedDocument& prepared) {
-  const bson::Type type = prepared.id.type;
-  if (type == bson::Type::kArray || type == bson::Type::kRegex || type == bson::Type::kUndefined) {
-    return true;
-  }
-  const size_t dot = prepared.ns.find('.');
-  return dot == std::string::npos || dot == 0 || dot + 1 == prepared.ns.size() ||
-         prepared.ns.find('\0') != std::string::npos;
+  return !bson::why_no_id(prepared.id.view()).empty() || !wrong_with_namespace(prepared.ns).empty();
 }
 
 // The entries of the prepare's session by the document they are of.

@@ -105,6 +105,12 @@ TEST_F(QuarantineTest, OneBadRecordIsSetAsideAloneWithItsBytes) {
       {"array", with_id(bson::Type::kArray), "array"},
       {"regex", with_id(bson::Type::kRegex), "regular"},
       {"undefined", with_id(bson::Type::kUndefined), "undefined"},
+      {"operator",
+       [](Record& r) {
+         r.documents[0].id = bson::make_document(bson::Writer().int32("$x", 1).finish());
+       },
+       "begins with a '$'"},
+      {"command", with_namespace("shop.$cmd"), "legal collection name"},
       {"later", [](Record& r) { r.deps.raise(r.origin, r.hlc + 5); }, "later stamp"},
       {"stranger", [&](Record& r) { r.deps.raise(nobody, 7); }, "no member"},
       {"present", [](Record& r) { r.retired.raise(r.origin, 1); }, "not an old epoch"},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "replication/bson/id.h"
 #include "replication/store/memory_document.h"
 #include "replication/store/store_errors.h"
 
@@ -92,6 +93,10 @@ Result<std::vector<std::optional<std::string>>> MemoryStore::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
   const std::lock_guard lock(mutex_);
   if (auto ok = admit("read documents"); !ok) return tl::unexpected<Error>(ok.error());
+  for (const bson::OwnedValue& id : ids) {
+    if (bson::why_no_id(id.view()).empty()) continue;
+    return fail(ErrorCode::kInvalidArgument, "read documents", ns, "a value that can be no _id");
+  }
   reads_ += ids.size();
   std::vector<std::optional<std::string>> found;
   for (const bson::OwnedValue& id : ids) {

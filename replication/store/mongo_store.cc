@@ -5,6 +5,7 @@
 #include <map>
 #include <thread>
 
+#include "replication/bson/id.h"
 #include "replication/store/mongo_client.h"
 #include "replication/store/mongo_read.h"
 
@@ -235,11 +236,6 @@ std::vector<std::string> MongoStore::own_sessions() const { return own_sessions_
 namespace mongo {
 namespace {
 
-bool can_be_id(const bson::Value& v) {
-  return v.type != bson::Type::kArray && v.type != bson::Type::kRegex &&
-         v.type != bson::Type::kUndefined;
-}
-
 std::string find_command(const std::string& collection, std::span<const bson::OwnedValue> ids,
                          const Projection& projection) {
   bson::Writer find;
@@ -280,7 +276,7 @@ Status find_by_id(Client& client, const std::string& ns, std::span<const bson::O
                   const Projection& projection,
                   const std::function<void(const bson::Document&)>& visit) {
   for (const bson::OwnedValue& id : ids) {
-    if (!can_be_id(id.view())) {
+    if (!bson::why_no_id(id.view()).empty()) {
       return fail(ErrorCode::kInvalidArgument, "read documents", ns, "a value that can be no _id");
     }
   }
