@@ -71,7 +71,7 @@ class RecordWriter {
   struct Row {
     const std::string* key = nullptr;
     bool existed = false;
-    bool detached = false;
+    bool detached = false;  // it is, or was before
     std::string before;
     std::optional<std::string> after;  // once changed; empty: none is needed
   };
@@ -90,11 +90,11 @@ class RecordWriter {
   Status change_known(const DocumentChange& change, Row& row, const std::string& now) {
     auto state = merge::load_row(now);
     if (!state) return tl::unexpected(state.error());
+    row.detached |= state->detached;  // a write may be the end of that, which is to be noted, too
     DocumentEffects effects = merge::local_effects(*state, change, context_);
     if (effects.effects.empty()) return {};
     merge::apply_local(*state, change, effects, context_);
     record_.documents.push_back(std::move(effects));
-    row.detached = state->detached;
     row.after = merge::strip(*state);
     return {};
   }
