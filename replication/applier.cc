@@ -116,9 +116,12 @@ Status Applier::add_released(Work& work) {
   for (const auto& [name, ledger_key] : due) {
     auto record = impl.quarantined_record(ledger_key);
     if (!record) return tl::unexpected(record.error());
-    if (!locks_.take(**record)) continue;
+    auto too_late = impl.too_late_for((*record)->dot());
+    if (!too_late) return tl::unexpected(too_late.error());
+    if (too_late->empty() && !locks_.take(**record)) continue;
     const std::lock_guard guard(impl.mutex);
     impl.quarantine_retries.erase(name);
+    if (!too_late->empty()) continue;  // since somebody wanted it
     work.released.emplace(name, std::move(*record));
   }
   return {};

@@ -125,6 +125,9 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   // ---- replica_quarantine.cc
   [[nodiscard]] Result<std::shared_ptr<const Record>> quarantined_record(
       const std::string& ledger_key) const;
+  // Why a record set aside may not be applied any more, whatever it is; empty: it may. Without
+  // mutex.
+  [[nodiscard]] Result<std::string> too_late_for(const Dot& dot) const;
 
   // ---- replica_retire.cc
   // Writes the record that retires our old epochs, when every member has all of them.

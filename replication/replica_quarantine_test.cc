@@ -169,6 +169,26 @@ TEST_F(QuarantineTest, ARecordThatMayBeAppliedAfterAllIsTriedAgain) {
   EXPECT_THAT(oslo_.ledger(), IsEmpty());
 }
 
+TEST_F(QuarantineTest, ARecordThatEveryMemberHasPassedIsNotTriedAgain) {
+  send_spoiled(with_namespace("shop.private"));
+  const std::string name = only_name();
+  private_replicates_ = true;
+  oslo_.restart();
+  settle_down({&paris_, &oslo_}, 4);
+  const auto expect_refused = [&] {
+    const Status refused = oslo_.replica->retry_quarantined(name);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
+    EXPECT_THAT(refused.error().reason, HasSubstr("bring back deleted documents"));
+  };
+  expect_refused();
+  oslo_.restart();
+  expect_refused();
+  oslo_.apply_all();
+  EXPECT_FALSE(oslo_.mongod.document("shop.private", number(2)).has_value());
+  EXPECT_EQ(oslo_.status().quarantined, 1u) << "it stays for people to see";
+}
+
 TEST_F(QuarantineTest, ThoseBehindInAChainGetTheRecordToo) {
   send_spoiled(with_namespace("shop.private"));
   auto segments = oslo_.replica->read_segments({}, 1u << 20);
