@@ -82,6 +82,7 @@ Status Applier::add_retries(Work& work) {
   }
   for (const auto& [key, aside] : due) {
     if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
+    if (!has_room(work)) break;
     auto entry = log_.ledger(aside.ledger_key);
     if (!entry) return tl::unexpected(entry.error());
     if (!*entry) continue;
@@ -114,6 +115,7 @@ Status Applier::add_released(Work& work) {
     if (due.empty()) impl.quarantine_retries.clear();
   }
   for (const auto& [name, ledger_key] : due) {
+    if (!has_room(work)) break;
     auto record = impl.quarantined_record(ledger_key);
     if (!record) return tl::unexpected(record.error());
     auto too_late = impl.too_late_for((*record)->dot());
@@ -204,23 +206,6 @@ Status Applier::merge_some(Work& work, const std::string& ns,
   }
   if (!result || again.empty()) return result;
   return merge_some(work, ns, again, std::nullopt);
-}
-
-bool Applier::too_much(const Work& work) const {
-  return work.bytes > options_.stored_bytes_max && work.documents.size() > 1 &&
-         work.records.size() != 1;
-}
-
-// Nothing of it is done: what was taken for another try is left for another batch.
-void Applier::forget(const Work& work) {
-  locks_.release();
-  const std::lock_guard guard(replica_.impl_->mutex);
-  for (const auto& [key, document] : work.documents) {
-    if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
-  }
-  for (const auto& [name, record] : work.released) {
-    replica_.impl_->quarantine_retries.insert(name);
-  }
 }
 
 // ---- one step

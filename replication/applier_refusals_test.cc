@@ -217,5 +217,28 @@ TEST_F(ApplierTest, ABatchIsMadeSmallerUntilItsDocumentsFit) {
   for (int id = 0; id < 40; ++id) EXPECT_EQ(paris_.show(id), oslo_.show(id));
 }
 
+TEST_F(ApplierTest, WhatIsTriedAgainBesideOneRecordIsBoundedToo) {
+  const std::string text(10'000, 'x');
+  for (int id = 0; id < 40; ++id) {
+    paris_.mongod.reject(kTestNs, number(id));
+    oslo_.insert(id, {{"a", bson::make_string(text)}});
+  }
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.status().not_applied, 40u);
+  for (int id = 0; id < 40; ++id) paris_.mongod.allow(kTestNs, number(id));
+  paris_.kill();
+  paris_.applier_options.stored_bytes_max = 100'000;
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  oslo_.insert(100, {});
+  offer();
+  const size_t before = paris_.mongod.applies();
+  paris_.apply_all();
+  EXPECT_GE(paris_.mongod.applies() - before, 8u);
+  EXPECT_EQ(paris_.status().not_applied, 0u);
+  for (int id = 0; id < 40; ++id) EXPECT_EQ(paris_.show(id), oslo_.show(id));
+  EXPECT_NE(paris_.show(100), "none");
+}
+
 }  // namespace
 }  // namespace outrigger
