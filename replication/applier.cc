@@ -200,7 +200,9 @@ Status Applier::merge_some(Work& work, const std::string& ns,
     there[index] = true;
     merge(index, stored);
   });
-  if (!looked) return looked;
+  // Where no document can be, none is: what writing them meets is a verdict on these alone.
+  const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
+  if (!looked && !none) return looked;
   for (size_t i = 0; i < there.size(); ++i) {
     if (!there[i]) merge(i, std::nullopt);
   }

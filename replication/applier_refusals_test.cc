@@ -107,6 +107,36 @@ TEST_F(ApplierTest, ACappedCollectionTakesNothingAndShowsIt) {
   EXPECT_THAT(paris_.ledger().front().reason, HasSubstr("capped"));
 }
 
+TEST_F(ApplierTest, AViewWithTheNameOfACollectionSetsItsDocumentsAsideAndNoOthers) {
+  const auto insert_elsewhere = [&](int id) {
+    DocumentChange change = TestSite::inserting(id, {{"a", number(1)}});
+    change.ns = "shop.others";
+    auto pending = oslo_.begin(std::move(change));
+    oslo_.store(*pending);
+    oslo_.settle(std::move(pending));
+    oslo_.flush();
+  };
+  CollectionInfo view;
+  view.type = CollectionInfo::Type::kView;
+  paris_.mongod.set_collection(kTestNs, view);
+  oslo_.insert(1, {{"a", number(1)}});
+  insert_elsewhere(5);
+  oslo_.set(1, "a", 2);
+  insert_elsewhere(6);
+  exchange(paris_, oslo_);
+  EXPECT_EQ(paris_.status().not_applied, 1u);
+  EXPECT_THAT(paris_.ledger().front().reason, HasSubstr("view"));
+  for (int id : {5, 6}) EXPECT_TRUE(paris_.mongod.document("shop.others", number(id)));
+  paris_.restart();
+  paris_.apply_all();
+  EXPECT_EQ(paris_.status().not_applied, 1u);
+  paris_.mongod.set_collection(kTestNs, CollectionInfo{});
+  paris_.restart();
+  paris_.apply_all();
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  EXPECT_EQ(paris_.status().not_applied, 0u);
+}
+
 // ---- order
 
 // The store's writes, as "1+" or "1-".

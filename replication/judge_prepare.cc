@@ -292,8 +292,11 @@ Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const Oplo
                       bool recognisable) {
   if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
   auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
-  // What the store will not even look for it did not write.
-  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) return Verdict{};
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    // No document can be there, so none was written, or all have gone since.
+    if (entry == nullptr) return Verdict{};
+    stored = std::vector<std::optional<std::string>>(1);
+  }
   if (!stored) return tl::unexpected(stored.error());
   return entry != nullptr ? happened(prepared, *entry, stored->front())
                           : in_doubt(prepared, stored->front());

@@ -119,6 +119,19 @@ TEST_F(JudgePrepare, WhatCannotBeIsNotEvenAskedFor) {
   EXPECT_EQ(store_.reads(), 0u);
 }
 
+TEST_F(JudgePrepare, NothingWasWrittenIntoAView) {
+  CollectionInfo view;
+  view.type = CollectionInfo::Type::kView;
+  store_.set_collection(kTestNs, view);
+  prepare_.session.txn_number = -1;
+  for (const auto what : {PreparedDocument::What::kUpdate, PreparedDocument::What::kRemove}) {
+    prepare_.documents[0].what = what;
+    const auto settled = judge_prepare(store_, prepare_, nullptr);
+    ASSERT_TRUE(settled.has_value());
+    EXPECT_EQ(settled->how, SettledPrepare::How::kDropped);
+  }
+}
+
 TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   prepare_.session.txn_number = -1;
   bson::Writer elements;  // named as a driver never would, and the store would not keep
