@@ -83,6 +83,36 @@ TEST_F(ApplierTest, AnInsertAfterARefusedDeleteStands) {
   EXPECT_EQ(paris_.status().not_applied, 0u);
 }
 
+TEST_F(ApplierTest, ADocumentSetAsideIsNotLostSilentlyToAnInsertThatHadNotSeenIt) {
+  paris_.mongod.reject(kTestNs, number(1));
+  oslo_.insert(1, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.status().not_applied, 1u);
+  paris_.mongod.allow(kTestNs, number(1));
+  paris_.insert(1, {{"b", number(2)}});
+  const auto written = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+  for (const Effect& effect : written->front().records.back().documents[0].effects) {
+    EXPECT_NE(effect.kind, EffectKind::kRemove);
+  }
+  oslo_.clock.advance_ms(1);
+  oslo_.set(1, "c", 3);  // meanwhile
+  paris_.apply_all();
+  exchange(paris_, oslo_);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  EXPECT_EQ(paris_.number(1, "b"), 2);
+  EXPECT_EQ(paris_.number(1, "c"), 3);
+  EXPECT_EQ(paris_.status().not_applied, 0u);
+  const auto ledger = paris_.ledger();
+  const auto lost = std::find_if(ledger.begin(), ledger.end(), [](const LedgerEntry& entry) {
+    return entry.kind == "insert_insert" && entry.path.empty();
+  });
+  ASSERT_NE(lost, ledger.end());
+  EXPECT_THAT(bson::to_json(lost->value.view()), HasSubstr("\"a\": 1"));
+  settle_down({&paris_, &oslo_});
+  EXPECT_EQ(paris_.status().rows, 0u);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+}
+
 TEST_F(ApplierTest, AValidatorIsBypassedAndItsWordsAreKept) {
   paris_.mongod.reject(kTestNs, number(1), 121, "Document failed validation");
   oslo_.insert(1, {{"a", number(1)}});

@@ -106,6 +106,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] Result<Dot> next_dot();
   void give_up(const Dot& dot);  // no record carries it
   void put_retries(outbox::Batch& batch, const std::vector<RetryEntry>& retries) const;
+  void put_lost(outbox::Batch& batch, const std::vector<LedgerEntry>& lost);
   void settle_durable(const std::vector<Hlc>& stamps, uint64_t append, const Status& synced);
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
