@@ -125,6 +125,24 @@ TEST_F(MongoStoreTest, TellsViewsCappedAndClusteredCollectionsApart) {
   EXPECT_FALSE(store_->collection(db_ + ".l")->unique_indexes);
 }
 
+TEST_F(MongoStoreTest, AViewHoldsNoDocumentsWhateverItShows) {
+  const std::vector<bson::OwnedValue> ids{make_int32(1), bson::make_string("a")};
+  const auto read = [&] { return store_->read(db_ + ".c", ids); };
+  EXPECT_TRUE(write(replace(1, 5)).ok());
+  EXPECT_TRUE(read().has_value());
+  run(R"({"drop": "c"})");
+  for (const char* pipeline : {"[]", R"([{"$addFields": {"n": {"$divide": [1, 0]}}}])"}) {
+    run(R"({"create": "c", "viewOn": "other", "pipeline": )" + std::string(pipeline) +
+        R"(, "collation": {"locale": "fr"}})");
+    (void)read();
+    const auto found = read();
+    ASSERT_FALSE(found.has_value());
+    EXPECT_EQ(found.error().code, ErrorCode::kInvalidArgument) << found.error().message();
+    run(R"({"drop": "c"})");
+  }
+  EXPECT_TRUE(read().has_value());
+}
+
 TEST_F(MongoStoreTest, AWriteToAViewIsRejectedNotRetried) {
   run(R"({"create": "c", "viewOn": "other", "pipeline": []})");
   const WriteOutcome outcome = write(replace(1, 1));

@@ -82,6 +82,7 @@ Status Applier::add_retries(Work& work) {
   }
   for (const auto& [key, aside] : due) {
     if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
+    if (!has_room(work)) break;
     auto entry = log_.ledger(aside.ledger_key);
     if (!entry) return tl::unexpected(entry.error());
     if (!*entry) continue;
@@ -114,11 +115,15 @@ Status Applier::add_released(Work& work) {
     if (due.empty()) impl.quarantine_retries.clear();
   }
   for (const auto& [name, ledger_key] : due) {
+    if (!has_room(work)) break;
     auto record = impl.quarantined_record(ledger_key);
     if (!record) return tl::unexpected(record.error());
-    if (!locks_.take(**record)) continue;
+    auto too_late = impl.too_late_for((*record)->dot());
+    if (!too_late) return tl::unexpected(too_late.error());
+    if (too_late->empty() && !locks_.take(**record)) continue;
     const std::lock_guard guard(impl.mutex);
     impl.quarantine_retries.erase(name);
+    if (!too_late->empty()) continue;  // since somebody wanted it
     work.released.emplace(name, std::move(*record));
   }
   return {};
@@ -195,29 +200,14 @@ Status Applier::merge_some(Work& work, const std::string& ns,
     there[index] = true;
     merge(index, stored);
   });
-  if (!looked) return looked;
+  // Where no document can be, none is: what writing them meets is a verdict on these alone.
+  const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
+  if (!looked && !none) return looked;
   for (size_t i = 0; i < there.size(); ++i) {
     if (!there[i]) merge(i, std::nullopt);
   }
   if (!result || again.empty()) return result;
   return merge_some(work, ns, again, std::nullopt);
-}
-
-bool Applier::too_much(const Work& work) const {
-  return work.bytes > options_.stored_bytes_max && work.documents.size() > 1 &&
-         work.records.size() != 1;
-}
-
-// Nothing of it is done: what was taken for another try is left for another batch.
-void Applier::forget(const Work& work) {
-  locks_.release();
-  const std::lock_guard guard(replica_.impl_->mutex);
-  for (const auto& [key, document] : work.documents) {
-    if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
-  }
-  for (const auto& [name, record] : work.released) {
-    replica_.impl_->quarantine_retries.insert(name);
-  }
 }
 
 // ---- one step

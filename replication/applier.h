@@ -120,6 +120,7 @@ class Applier {
                                   std::span<ApplyDocument* const> documents,
                                   const std::optional<std::vector<std::string>>& fields);
   [[nodiscard]] bool too_much(const Work& work) const;
+  [[nodiscard]] bool has_room(const Work& work) const;
   void forget(const Work& work);
   [[nodiscard]] int64_t put_rows(Work& work, outbox::Batch& batch);
   [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const Work& work,

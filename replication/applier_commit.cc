@@ -196,6 +196,9 @@ Result<std::optional<Applier::Refusal>> Applier::try_whole(
     const std::vector<const StoreWrite*>& of) {
   const StoreWrite& last = *of.back();
   auto stored = store_.read(last.ns, std::span(&last.id, 1));
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    stored = std::vector<std::optional<std::string>>(1);  // no document can be there
+  }
   if (!stored) return tl::unexpected(stored.error());
   Refusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};
   if (!refusal.document && last.kind == StoreWrite::Kind::kUpdate) {

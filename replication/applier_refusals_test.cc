@@ -83,6 +83,36 @@ TEST_F(ApplierTest, AnInsertAfterARefusedDeleteStands) {
   EXPECT_EQ(paris_.status().not_applied, 0u);
 }
 
+TEST_F(ApplierTest, ADocumentSetAsideIsNotLostSilentlyToAnInsertThatHadNotSeenIt) {
+  paris_.mongod.reject(kTestNs, number(1));
+  oslo_.insert(1, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.status().not_applied, 1u);
+  paris_.mongod.allow(kTestNs, number(1));
+  paris_.insert(1, {{"b", number(2)}});
+  const auto written = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+  for (const Effect& effect : written->front().records.back().documents[0].effects) {
+    EXPECT_NE(effect.kind, EffectKind::kRemove);
+  }
+  oslo_.clock.advance_ms(1);
+  oslo_.set(1, "c", 3);  // meanwhile
+  paris_.apply_all();
+  exchange(paris_, oslo_);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  EXPECT_EQ(paris_.number(1, "b"), 2);
+  EXPECT_EQ(paris_.number(1, "c"), 3);
+  EXPECT_EQ(paris_.status().not_applied, 0u);
+  const auto ledger = paris_.ledger();
+  const auto lost = std::find_if(ledger.begin(), ledger.end(), [](const LedgerEntry& entry) {
+    return entry.kind == "insert_insert" && entry.path.empty();
+  });
+  ASSERT_NE(lost, ledger.end());
+  EXPECT_THAT(bson::to_json(lost->value.view()), HasSubstr("\"a\": 1"));
+  settle_down({&paris_, &oslo_});
+  EXPECT_EQ(paris_.status().rows, 0u);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+}
+
 TEST_F(ApplierTest, AValidatorIsBypassedAndItsWordsAreKept) {
   paris_.mongod.reject(kTestNs, number(1), 121, "Document failed validation");
   oslo_.insert(1, {{"a", number(1)}});
@@ -105,6 +135,36 @@ TEST_F(ApplierTest, ACappedCollectionTakesNothingAndShowsIt) {
   EXPECT_EQ(paris_.show(1), "none");
   EXPECT_EQ(paris_.status().not_applied, 1u);
   EXPECT_THAT(paris_.ledger().front().reason, HasSubstr("capped"));
+}
+
+TEST_F(ApplierTest, AViewWithTheNameOfACollectionSetsItsDocumentsAsideAndNoOthers) {
+  const auto insert_elsewhere = [&](int id) {
+    DocumentChange change = TestSite::inserting(id, {{"a", number(1)}});
+    change.ns = "shop.others";
+    auto pending = oslo_.begin(std::move(change));
+    oslo_.store(*pending);
+    oslo_.settle(std::move(pending));
+    oslo_.flush();
+  };
+  CollectionInfo view;
+  view.type = CollectionInfo::Type::kView;
+  paris_.mongod.set_collection(kTestNs, view);
+  oslo_.insert(1, {{"a", number(1)}});
+  insert_elsewhere(5);
+  oslo_.set(1, "a", 2);
+  insert_elsewhere(6);
+  exchange(paris_, oslo_);
+  EXPECT_EQ(paris_.status().not_applied, 1u);
+  EXPECT_THAT(paris_.ledger().front().reason, HasSubstr("view"));
+  for (int id : {5, 6}) EXPECT_TRUE(paris_.mongod.document("shop.others", number(id)));
+  paris_.restart();
+  paris_.apply_all();
+  EXPECT_EQ(paris_.status().not_applied, 1u);
+  paris_.mongod.set_collection(kTestNs, CollectionInfo{});
+  paris_.restart();
+  paris_.apply_all();
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  EXPECT_EQ(paris_.status().not_applied, 0u);
 }
 
 // ---- order
@@ -221,6 +281,29 @@ TEST_F(ApplierTest, ABatchIsMadeSmallerUntilItsDocumentsFit) {
   paris_.apply_all();
   EXPECT_GE(paris_.mongod.applies() - before, 8u);
   for (int id = 0; id < 40; ++id) EXPECT_EQ(paris_.show(id), oslo_.show(id));
+}
+
+TEST_F(ApplierTest, WhatIsTriedAgainBesideOneRecordIsBoundedToo) {
+  const std::string text(10'000, 'x');
+  for (int id = 0; id < 40; ++id) {
+    paris_.mongod.reject(kTestNs, number(id));
+    oslo_.insert(id, {{"a", bson::make_string(text)}});
+  }
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.status().not_applied, 40u);
+  for (int id = 0; id < 40; ++id) paris_.mongod.allow(kTestNs, number(id));
+  paris_.kill();
+  paris_.applier_options.stored_bytes_max = 100'000;
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  oslo_.insert(100, {});
+  offer();
+  const size_t before = paris_.mongod.applies();
+  paris_.apply_all();
+  EXPECT_GE(paris_.mongod.applies() - before, 8u);
+  EXPECT_EQ(paris_.status().not_applied, 0u);
+  for (int id = 0; id < 40; ++id) EXPECT_EQ(paris_.show(id), oslo_.show(id));
+  EXPECT_NE(paris_.show(100), "none");
 }
 
 }  // namespace

@@ -53,6 +53,7 @@ Status Applier::resolve(const std::string& row_key, const Aside& aside, const Le
   if (!row) return tl::unexpected(row.error());
   if (!*row) return {};
   auto stored = store_.read(entry.ns, std::span(&entry.id, 1));
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) return {};  // nor can one be
   if (!stored) return tl::unexpected(stored.error());
   auto parts = merged_parts(**row, entry.ns, entry.id, stored->front());
   if (!parts) return tl::unexpected(parts.error());

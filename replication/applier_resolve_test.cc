@@ -136,6 +136,17 @@ TEST_F(ResolveTest, WhatMetIsKnownAfterACrash) {
   expect_equal();
 }
 
+TEST_F(ResolveTest, ADocumentDeletedAndInsertedAnewIsAsideNoMore) {
+  clash();
+  oslo_.remove(1);
+  oslo_.insert(1, {{"a", number(5)}});
+  resolve(oslo_, 10'000);
+  oslo_.apply_all();
+  EXPECT_EQ(oslo_.status().not_applied, 0u) << "it was looked at again";
+  expect_equal();
+  EXPECT_EQ(oslo_.number(1, "a"), 5);
+}
+
 TEST_F(ResolveTest, ATrialThatACrashInterruptsIsMadeAgain) {
   clash();
   oslo_.mongod.crash_after(1);  // one part refused, then the store is away

@@ -109,7 +109,7 @@ bool add_name(const Path& path, std::set<std::string>& names) {
   return true;
 }
 
-bool add_names(const DocumentEffects& effects, bool has_row, std::set<std::string>& names) {
+bool add_names(const DocumentEffects& effects, bool only_this, std::set<std::string>& names) {
   for (const Effect& effect : effects.effects) {
     switch (effect.kind) {
       case EffectKind::kAssign:
@@ -118,7 +118,8 @@ bool add_names(const DocumentEffects& effects, bool has_row, std::set<std::strin
         if (effect.path.empty() || !add_name(effect.path, names)) return false;
         break;
       case EffectKind::kRemove:
-        if (has_row) return false;  // what it had not seen may be lost, and is kept whole then
+        // What it had not seen may be lost, and is kept whole then.
+        if (!only_this || effects.effects.size() > 1) return false;
         break;
       default:
         return false;
@@ -144,8 +145,9 @@ Result<std::optional<std::vector<std::string>>> fields_needed(const ApplyDocumen
     for (const auto& [path, stamp] : body.asserted) plain = plain && add_name(path, names);
     if (!plain) return whole;
   }
+  const bool only_this = !document.row && document.touches.size() == 1;
   for (const ApplyDocument::Touch& touch : document.touches) {
-    if (!add_names(*touch.effects, document.row.has_value(), names)) return whole;
+    if (!add_names(*touch.effects, only_this, names)) return whole;
   }
   return std::optional(std::vector<std::string>(names.begin(), names.end()));
 }

@@ -57,6 +57,34 @@ TEST(WriteBetween, AnUnsayableNameInsideASubDocumentReplacesOnlyThat) {
   EXPECT_EQ(write->set[0].path, (Path{"in"}));
 }
 
+TEST(FieldsNeeded, ADeleteThatMeetsAnythingElseNeedsTheWholeDocument) {
+  const auto record_of = [](EffectKind kind, Hlc stamp) {
+    Record record;
+    record.hlc = stamp;
+    DocumentEffects& effects = record.documents.emplace_back();
+    Effect& effect = effects.effects.emplace_back();
+    effect.kind = kind;
+    if (kind == EffectKind::kAssign) effect.path = {"a"};
+    return record;
+  };
+  const Record set = record_of(EffectKind::kAssign, 1);
+  const Record remove = record_of(EffectKind::kRemove, 2);
+  const auto needed = [](std::initializer_list<const Record*> records) {
+    ApplyDocument document;
+    for (const Record* record : records) {
+      document.touches.push_back({record, &record->documents[0], record->hlc, true});
+    }
+    auto fields = fields_needed(document);
+    EXPECT_TRUE(fields.has_value());
+    return *fields;
+  };
+  using Fields = std::optional<std::vector<std::string>>;
+  EXPECT_EQ(needed({&set}), Fields({"a"}));
+  EXPECT_EQ(needed({&remove}), Fields(std::vector<std::string>()));
+  EXPECT_EQ(needed({&set, &remove}), Fields());
+  EXPECT_EQ(needed({&remove, &set}), Fields());
+}
+
 TEST(Written, SetsAndUnsetsWhateverStandsInTheWay) {
   StoreWrite write;
   write.set = {{{"a", "b"}, number(1)}, {{"n", "m", "o"}, number(2)}, {{"s"}, number(3)}};

@@ -39,6 +39,8 @@ bool ApplyLocks::take(const Record& record) {
   const std::vector<LockKey> keys = keys_of(record);
   const auto place = places_.find(record.origin);
   if (place == places_.end()) return try_take(keys) || queue(record, keys);
+  // A record that is tried again may meet the place of one that came after it.
+  if (place->second.stamp != record.hlc) return try_take(keys);
   if (!place->second.request->held()) return false;
   hold(std::move(place->second.request), keys);
   places_.erase(place);

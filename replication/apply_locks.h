@@ -29,7 +29,8 @@ class ApplyLocks {
   ApplyLocks(const ApplyLocks&) = delete;
   ApplyLocks& operator=(const ApplyLocks&) = delete;
 
-  // Those of the record's documents, for the batch. False: not all are free, and it is in line.
+  // Those of the record's documents, for the batch. False: not all are free, and it is in line,
+  // unless another record of its origin is.
   [[nodiscard]] bool take(const Record& record);
   // Those of one document, or false; without a place in line.
   [[nodiscard]] bool take(std::string_view ns, const bson::Value& id);

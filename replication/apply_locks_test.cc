@@ -118,6 +118,21 @@ TEST_F(ApplyLocksTest, WhatIsFreeIsTakenThoughSomethingElseIsWaitedFor) {
   locks_.release();
 }
 
+TEST_F(ApplyLocksTest, ThePlaceOfARecordIsNoOtherRecords) {
+  const Record first = record_on({1}, 1);
+  const Record tried_again = record_on({2}, 9);  // of the same origin
+  Crowd others(table_, {{2}});
+  {
+    Crowd crowd(table_, {{1}});
+    EXPECT_FALSE(locks_.take(first));
+    crowd.one_writes();
+    EXPECT_EQ(granted_, 1);
+    EXPECT_FALSE(locks_.take(tried_again));
+    EXPECT_TRUE(locks_.take(first));
+  }
+  locks_.release();
+}
+
 TEST_F(ApplyLocksTest, ThePlaceOfARecordThatIsGoneIsGivenUp) {
   const Record record = record_on({1});
   {

@@ -5,9 +5,11 @@
 
 #include "replication/apply_batch.h"
 #include "replication/bson/fields.h"
+#include "replication/bson/id.h"
 #include "replication/bson/number.h"
 #include "replication/oplog_paths.h"
 #include "replication/outbox/batch.h"
+#include "replication/record_checks.h"
 #include "replication/recovery.h"
 
 namespace outrigger {
@@ -309,13 +311,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
 
 // MongoDB refuses the write, whatever it says: nothing can have happened.
 bool cannot_be(const PreparedDocument& prepared) {
-  const bson::Type type = prepared.id.type;
-  if (type == bson::Type::kArray || type == bson::Type::kRegex || type == bson::Type::kUndefined) {
-    return true;
-  }
-  const size_t dot = prepared.ns.find('.');
-  return dot == std::string::npos || dot == 0 || dot + 1 == prepared.ns.size() ||
-         prepared.ns.find('\0') != std::string::npos;
+  return !bson::why_no_id(prepared.id.view()).empty() || !wrong_with_namespace(prepared.ns).empty();
 }
 
 // The entries of the prepare's session by the document they are of.
@@ -347,8 +343,11 @@ Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const Oplo
                       bool recognisable, bool was_not_there) {
   if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
   auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
-  // What the store will not even look for it did not write.
-  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) return Verdict{};
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    // No document can be there, so none was written, or all have gone since.
+    if (entry == nullptr) return Verdict{};
+    stored = std::vector<std::optional<std::string>>(1);
+  }
   if (!stored) return tl::unexpected(stored.error());
   return entry != nullptr ? happened(prepared, *entry, stored->front())
                           : in_doubt(prepared, stored->front(), was_not_there);

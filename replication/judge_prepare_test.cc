@@ -151,6 +151,41 @@ TEST_F(JudgePrepare, AnIdIsOneValue) {
   EXPECT_EQ(settled->changes[0].changes[0].path, Path{"_id"});
 }
 
+TEST_F(JudgePrepare, WhatCannotBeIsNotEvenAskedFor) {
+  prepare_.session.txn_number = -1;
+  PreparedDocument& document = prepare_.documents[0];
+  const auto expect_dropped = [&] {
+    const auto settled = judge_prepare(store_, prepare_, nullptr);
+    ASSERT_TRUE(settled.has_value()) << settled.error().message();
+    EXPECT_EQ(settled->how, SettledPrepare::How::kDropped);
+  };
+  for (const auto what : {PreparedDocument::What::kUpdate, PreparedDocument::What::kRemove}) {
+    document.what = what;
+    document.id = bson::make_document(bson::Writer().int32("$x", 1).finish());
+    expect_dropped();
+    document.id = number(1);
+    for (const char* ns : {"a b.c", "shop.$cmd", "shop."}) {
+      document.ns = ns;
+      expect_dropped();
+    }
+    document.ns = kTestNs;
+  }
+  EXPECT_EQ(store_.reads(), 0u);
+}
+
+TEST_F(JudgePrepare, NothingWasWrittenIntoAView) {
+  CollectionInfo view;
+  view.type = CollectionInfo::Type::kView;
+  store_.set_collection(kTestNs, view);
+  prepare_.session.txn_number = -1;
+  for (const auto what : {PreparedDocument::What::kUpdate, PreparedDocument::What::kRemove}) {
+    prepare_.documents[0].what = what;
+    const auto settled = judge_prepare(store_, prepare_, nullptr);
+    ASSERT_TRUE(settled.has_value());
+    EXPECT_EQ(settled->how, SettledPrepare::How::kDropped);
+  }
+}
+
 TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   prepare_.session.txn_number = -1;
   bson::Writer elements;  // named as a driver never would, and the store would not keep

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "replication/bson/id.h"
+
 namespace outrigger {
 namespace {
 
@@ -9,18 +11,11 @@ namespace {
 constexpr size_t kNamespaceBytesMax = 255;
 constexpr size_t kDatabaseBytesMax = 63;
 constexpr std::string_view kNotInDatabase("/\\. \"$\0", 7);
+constexpr std::string_view kNotInCollection("$\0", 2);
 
 std::string wrong_with_id(const bson::Value& id) {
-  switch (id.type) {
-    case bson::Type::kArray:
-      return "its _id is an array";
-    case bson::Type::kRegex:
-      return "its _id is a regular expression";
-    case bson::Type::kUndefined:
-      return "its _id is undefined";
-    default:
-      return {};
-  }
+  const std::string_view why = bson::why_no_id(id);
+  return why.empty() ? std::string() : "its _id is " + std::string(why);
 }
 
 class Checker {
@@ -110,7 +105,7 @@ std::string wrong_with_namespace(std::string_view ns) {
     return "its namespace has no legal database name";
   }
   if (collection.empty() || collection.front() == '.' ||
-      collection.find('\0') != std::string_view::npos) {
+      collection.find_first_of(kNotInCollection) != std::string_view::npos) {
     return "its namespace has no legal collection name";
   }
   return {};

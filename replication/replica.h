@@ -219,7 +219,8 @@ class Replica {
   // Records set aside because they may not be applied, oldest first. Their ids in the ledger are
   // their names, their values their bytes.
   [[nodiscard]] Result<std::vector<LedgerEntry>> quarantined(size_t limit) const;
-  // Has the applier take that record after all. kNotFound; kRefused when it still may not.
+  // Has the applier take that record after all. kNotFound; kRefused when it still may not, or not
+  // any more.
   [[nodiscard]] Status retry_quarantined(const std::string& name);
   void open_for_writes();
   // Rows are collected under their documents' locks, taken from here; without a table collect_step

@@ -106,6 +106,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] Result<Dot> next_dot();
   void give_up(const Dot& dot);  // no record carries it
   void put_retries(outbox::Batch& batch, const std::vector<RetryEntry>& retries) const;
+  void put_lost(outbox::Batch& batch, const std::vector<LedgerEntry>& lost);
   void settle_durable(const std::vector<Hlc>& stamps, uint64_t append, const Status& synced);
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
   // For recovery: a write of an earlier run, under its own stamp. Not yet synced.
@@ -125,6 +126,9 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   // ---- replica_quarantine.cc
   [[nodiscard]] Result<std::shared_ptr<const Record>> quarantined_record(
       const std::string& ledger_key) const;
+  // Why a record set aside may not be applied any more, whatever it is; empty: it may. Without
+  // mutex.
+  [[nodiscard]] Result<std::string> too_late_for(const Dot& dot) const;
 
   // ---- replica_retire.cc
   // Writes the record that retires our old epochs, when every member has all of them.

@@ -36,6 +36,19 @@ Result<std::shared_ptr<const Record>> Replica::Impl::quarantined_record(
   return std::make_shared<const Record>(std::move(*record));
 }
 
+// The stamps that beat it are forgotten as soon as every member has passed it. After a restart that
+// is not known until all have reported; then it shows by the log, which drops what all have.
+Result<std::string> Replica::Impl::too_late_for(const Dot& dot) const {
+  auto kept = log.entry(dot.origin, dot.hlc);
+  if (!kept) return tl::unexpected(kept.error());
+  const std::lock_guard lock(mutex);
+  if (*kept && !stability.stable().covers(dot)) return std::string();
+  return std::string(
+      "every member has applied or passed over what came up to it, so what was written after it is "
+      "not told from it any more: applied now, it would undo newer values and bring back deleted "
+      "documents; write anew what is wanted of it (the ledger holds its bytes)");
+}
+
 Status Replica::retry_quarantined(const std::string& name) {
   std::string key;
   {
@@ -49,6 +62,11 @@ Status Replica::retry_quarantined(const std::string& name) {
   }
   auto record = impl_->quarantined_record(key);
   if (!record) return tl::unexpected(record.error());
+  auto too_late = impl_->too_late_for((*record)->dot());
+  if (!too_late) return tl::unexpected(too_late.error());
+  if (!too_late->empty()) {
+    return fail(ErrorCode::kRefused, "try a record again", name, *too_late);
+  }
   {
     const std::lock_guard lock(impl_->mutex);
     std::string wrong = wrong_with(**record, impl_->record_rules());

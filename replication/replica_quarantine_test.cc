@@ -105,6 +105,12 @@ TEST_F(QuarantineTest, OneBadRecordIsSetAsideAloneWithItsBytes) {
       {"array", with_id(bson::Type::kArray), "array"},
       {"regex", with_id(bson::Type::kRegex), "regular"},
       {"undefined", with_id(bson::Type::kUndefined), "undefined"},
+      {"operator",
+       [](Record& r) {
+         r.documents[0].id = bson::make_document(bson::Writer().int32("$x", 1).finish());
+       },
+       "begins with a '$'"},
+      {"command", with_namespace("shop.$cmd"), "legal collection name"},
       {"later", [](Record& r) { r.deps.raise(r.origin, r.hlc + 5); }, "later stamp"},
       {"stranger", [&](Record& r) { r.deps.raise(nobody, 7); }, "no member"},
       {"present", [](Record& r) { r.retired.raise(r.origin, 1); }, "not an old epoch"},
@@ -161,6 +167,26 @@ TEST_F(QuarantineTest, ARecordThatMayBeAppliedAfterAllIsTriedAgain) {
   oslo_.restart();
   EXPECT_EQ(oslo_.status().quarantined, 0u);
   EXPECT_THAT(oslo_.ledger(), IsEmpty());
+}
+
+TEST_F(QuarantineTest, ARecordThatEveryMemberHasPassedIsNotTriedAgain) {
+  send_spoiled(with_namespace("shop.private"));
+  const std::string name = only_name();
+  private_replicates_ = true;
+  oslo_.restart();
+  settle_down({&paris_, &oslo_}, 4);
+  const auto expect_refused = [&] {
+    const Status refused = oslo_.replica->retry_quarantined(name);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
+    EXPECT_THAT(refused.error().reason, HasSubstr("bring back deleted documents"));
+  };
+  expect_refused();
+  oslo_.restart();
+  expect_refused();
+  oslo_.apply_all();
+  EXPECT_FALSE(oslo_.mongod.document("shop.private", number(2)).has_value());
+  EXPECT_EQ(oslo_.status().quarantined, 1u) << "it stays for people to see";
 }
 
 TEST_F(QuarantineTest, ThoseBehindInAChainGetTheRecordToo) {

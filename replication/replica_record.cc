@@ -56,6 +56,8 @@ class RecordWriter {
   // What follows is of another record, under this stamp.
   void go_on(const Dot& dot) { context_.dot = dot; }
 
+  [[nodiscard]] const std::vector<LedgerEntry>& lost() const { return lost_; }
+
   // Puts the rows into the batch of a Replica::Impl::Settled and tells of them there.
   template <typename Settled>
   void put_rows(Settled& settled) {
@@ -80,7 +82,7 @@ class RecordWriter {
   struct Row {
     const std::string* key = nullptr;
     bool existed = false;
-    bool detached = false;
+    bool detached = false;  // it is, or was before
     std::string before;
     std::optional<std::string> after;  // once changed; empty: none is needed
     bool is_birth = false;             // by `birth`, and nothing else, instead of `after`
@@ -132,13 +134,35 @@ class RecordWriter {
   Status change_known(const DocumentChange& change, Row& row, const std::string& now) {
     auto state = merge::load_row(now);
     if (!state) return tl::unexpected(state.error());
+    row.detached |= state->detached;  // a write may be the end of that, which is to be noted, too
+    note_unseen(*state, change);
     DocumentEffects effects = merge::local_effects(*state, change, context_);
     if (effects.effects.empty()) return {};
     merge::apply_local(*state, change, effects, context_);
     record_.documents.push_back(std::move(effects));
-    row.detached = state->detached;
     row.after = merge::strip(*state);
     return {};
+  }
+
+  // A document that the store had not taken, where the app makes one of the same _id: it has never
+  // seen it, though the record says so.
+  void note_unseen(const merge::DocumentState& state, const DocumentChange& change) {
+    const bool is_new = change.kind == DocumentChange::Kind::kInsert ||
+                        change.kind == DocumentChange::Kind::kUpsert;
+    if (!is_new || !state.detached || state.incarnations.empty()) return;
+    merge::DocumentState whole = state;
+    merge::fill(whole, std::nullopt);
+    const auto document = merge::visible(whole);
+    if (!document) return;
+    merge::Loss loss;
+    loss.kind = merge::LossKind::kInsertInsert;
+    loss.shape = Shape::kDocument;
+    loss.value = bson::make_document(*document);
+    loss.loser = state.incarnations.back().births.back();
+    loss.winner = context_.dot;
+    LedgerEntry& entry = lost_.emplace_back(ledger_entry(change.ns, change.id, loss));
+    entry.reason =
+        "the store here had not taken this document, and the app made another one with its _id";
   }
 
   const outbox::LogStore& log_;
@@ -146,6 +170,7 @@ class RecordWriter {
   merge::LocalContext context_;
   std::unordered_map<std::string, size_t> index_;  // row key -> rows_
   std::vector<Row> rows_;
+  std::vector<LedgerEntry> lost_;
 };
 
 }  // namespace
@@ -209,7 +234,17 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const V
     settled.records.emplace_back(record.dot(), 0);  // its stamp was taken for nothing
   }
   writer.put_rows(settled);
+  put_lost(settled.batch, writer.lost());
   return settled;
+}
+
+void Replica::Impl::put_lost(outbox::Batch& batch, const std::vector<LedgerEntry>& lost) {
+  if (lost.empty()) return;
+  for (const LedgerEntry& entry : lost) batch.put_ledger(ledger_key(entry), encode_ledger(entry));
+  ledger_entries += lost.size();
+  batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(ledger_entries));
+  const std::lock_guard lock(mutex);
+  for (const LedgerEntry& entry : lost) ++conflicts[entry.kind];
 }
 
 void Replica::Impl::give_up(const Dot& dot) {

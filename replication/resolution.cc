@@ -14,6 +14,7 @@
 namespace outrigger {
 namespace {
 
+// Of a detached row.
 Result<merge::DocumentState> load_whole(std::string_view row) {
   auto state = merge::load_row(row);
   if (!state) return state;
@@ -76,8 +77,11 @@ bool is_counter(const merge::Body& body, const Path& path) {
 Result<std::optional<MergedParts>> merged_parts(std::string_view row, const std::string& ns,
                                                 const bson::OwnedValue& id,
                                                 const std::optional<std::string>& stored) {
-  auto state = load_whole(row);
+  auto state = merge::load_row(row);
   if (!state) return tl::unexpected(state.error());
+  // The app has written what the store holds now, and nobody has looked at it since.
+  if (!state->detached) return std::optional<MergedParts>();
+  merge::fill(*state, std::nullopt);
   const std::optional<std::string> merged = merge::visible(*state);
   if (!merged) return std::optional<MergedParts>();
   const merge::Body body = body_of(*state);

@@ -112,7 +112,8 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   }
   const bool stays_opaque = change.kind == Kind::kUpdate && state.opaque;
   state.opaque = stays_opaque || brings_repeated_names(change);
-  if (is_new(change) && !is_weak_birth(change)) state.incarnations.clear();
+  // As make_birth() tells the others.
+  if (is_new(change) && !is_weak_birth(change) && !state.detached) state.incarnations.clear();
   if (is_sparse(state) && is_new(change) && !state.incarnations.empty()) {
     give_up_shown_values(state);
   } else if (state.incarnations.empty() && !is_new(change) && !state.detached) {

@@ -14,7 +14,7 @@ class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const LocalContext& context)
       : context_(context),
-        has_incarnations_(!state.incarnations.empty()),
+        replaces_(!state.incarnations.empty() && !state.detached),
         single_(state.incarnations.size() == 1) {
     if (!single_) joined_ = join(state.incarnations);
     body_ = single_ ? &state.incarnations.front().body : &joined_;
@@ -25,7 +25,7 @@ class EffectMaker {
     effect.value = bson::make_document(document);
   }
   void remove() { add(EffectKind::kRemove, {}); }
-  [[nodiscard]] bool has_incarnations() const { return has_incarnations_; }
+  [[nodiscard]] bool replaces() const { return replaces_; }
 
   void assign(const Path& path, const bson::Value& value) {
     Effect& effect = add(EffectKind::kAssign, path);
@@ -110,7 +110,7 @@ class EffectMaker {
   }
 
   const LocalContext& context_;
-  const bool has_incarnations_;
+  const bool replaces_;  // the store was to hold a document
   const bool single_;
   Body joined_;
   const Body* body_;
@@ -139,8 +139,9 @@ void make_birth(EffectMaker& maker, const DocumentChange& change) {
     maker.birth_increments(change.changes);
     return;
   }
-  // The store had no such document: what the row still speaks of went behind our back.
-  if (maker.has_incarnations()) maker.remove();
+  // The store had no such document: what the row still speaks of went behind our back. If the store
+  // had never taken it, the app did not mean it either: then both births stand, as if apart.
+  if (maker.replaces()) maker.remove();
   maker.birth(EffectKind::kBirth, change.document);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "replication/bson/id.h"
 #include "replication/store/memory_document.h"
 #include "replication/store/store_errors.h"
 
@@ -60,6 +61,11 @@ MemoryStore::Key MemoryStore::key(const std::string& ns, const bson::Value& id) 
   return {ns, canonical_key(id)};
 }
 
+bool MemoryStore::is_view(const std::string& ns) const {
+  const auto info = collections_.find(ns);
+  return info != collections_.end() && info->second.type == CollectionInfo::Type::kView;
+}
+
 Status MemoryStore::admit(const std::string& step) {
   if (failures_left_ == 0) return {};
   --failures_left_;
@@ -92,6 +98,14 @@ Result<std::vector<std::optional<std::string>>> MemoryStore::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
   const std::lock_guard lock(mutex_);
   if (auto ok = admit("read documents"); !ok) return tl::unexpected<Error>(ok.error());
+  for (const bson::OwnedValue& id : ids) {
+    if (bson::why_no_id(id.view()).empty()) continue;
+    return fail(ErrorCode::kInvalidArgument, "read documents", ns, "a value that can be no _id");
+  }
+  if (is_view(ns)) {
+    return fail(ErrorCode::kInvalidArgument, "read documents", ns,
+                "what has this name here is no collection");
+  }
   reads_ += ids.size();
   std::vector<std::optional<std::string>> found;
   for (const bson::OwnedValue& id : ids) {
@@ -176,6 +190,7 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   ++applied_;
   if (const auto info = collections_.find(write.ns); info != collections_.end()) {
     if (info->second.capped) return rejected(kIllegalOperation, "the collection here is capped");
+    if (is_view(write.ns)) return rejected(kIllegalOperation, "what has this name here is a view");
   }
   const auto no = rejected_.find(at);
   const bool noted = no != rejected_.end() && no->second.code == kValidatorSaysNo;

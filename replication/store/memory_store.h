@@ -98,6 +98,7 @@ class MemoryStore final : public Store {
   };
 
   [[nodiscard]] Status admit(const std::string& step);
+  [[nodiscard]] bool is_view(const std::string& ns) const;
   [[nodiscard]] WriteOutcome apply_one(const StoreWrite& write);
   [[nodiscard]] WriteOutcome update(const StoreWrite& write, std::string& document);
   static Key key(const std::string& ns, const bson::Value& id);

@@ -5,6 +5,7 @@
 #include <map>
 #include <thread>
 
+#include "replication/bson/id.h"
 #include "replication/store/mongo_client.h"
 #include "replication/store/mongo_read.h"
 
@@ -193,15 +194,35 @@ Status MongoStore::look(
     const std::string& ns, std::span<const bson::OwnedValue> ids,
     const std::optional<std::vector<std::string>>& fields,
     const std::function<void(size_t index, const bson::Document& document)>& visit) {
+  if (Status there = holds_documents(ns); !there) return there;
   std::multimap<std::string, size_t> wanted;
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(canonical_key(ids[i].view()), i);
-  return mongo::find_by_id(*client_, ns, ids, {fields, nullptr},
-                           [&](const bson::Document& document) {
-                             const auto id = document.find("_id");
-                             if (!id) return;
-                             const auto [from, to] = wanted.equal_range(canonical_key(*id));
-                             for (auto it = from; it != to; ++it) visit(it->second, document);
-                           });
+  Status looked =
+      mongo::find_by_id(*client_, ns, ids, {fields, nullptr}, [&](const bson::Document& document) {
+        const auto id = document.find("_id");
+        if (!id) return;
+        const auto [from, to] = wanted.equal_range(canonical_key(*id));
+        for (auto it = from; it != to; ++it) visit(it->second, document);
+      });
+  const bool refused = !looked && looked.error().code == ErrorCode::kRefused;
+  if (!refused || targets_.erase(ns) == 0) return looked;
+  const Status still = holds_documents(ns);  // a view may have come in its place
+  return still ? looked : still;
+}
+
+// What is no collection shows documents that are none of its own, or refuses to show any: whatever
+// its pipeline says.
+Status MongoStore::holds_documents(const std::string& ns) {
+  auto found = target(ns);
+  // Who may not ask may still read.
+  if (!found && found.error().code == ErrorCode::kRefused) return {};
+  if (!found) return tl::unexpected<Error>(found.error());
+  if (found->type != CollectionInfo::Type::kView &&
+      found->type != CollectionInfo::Type::kTimeSeries) {
+    return {};
+  }
+  return fail(ErrorCode::kInvalidArgument, "read documents", ns,
+              "what has this name here is no collection");
 }
 
 Status MongoStore::wait_journaled() {
@@ -236,11 +257,6 @@ std::vector<std::string> MongoStore::own_sessions() const { return own_sessions_
 
 namespace mongo {
 namespace {
-
-bool can_be_id(const bson::Value& v) {
-  return v.type != bson::Type::kArray && v.type != bson::Type::kRegex &&
-         v.type != bson::Type::kUndefined;
-}
 
 std::string find_command(const std::string& collection, std::span<const bson::OwnedValue> ids,
                          const Projection& projection) {
@@ -284,7 +300,7 @@ Status find_by_id(Client& client, const std::string& ns, std::span<const bson::O
                   const Projection& projection,
                   const std::function<void(const bson::Document&)>& visit) {
   for (const bson::OwnedValue& id : ids) {
-    if (!can_be_id(id.view())) {
+    if (!bson::why_no_id(id.view()).empty()) {
       return fail(ErrorCode::kInvalidArgument, "read documents", ns, "a value that can be no _id");
     }
   }

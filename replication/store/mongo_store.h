@@ -65,6 +65,7 @@ class MongoStore final : public Store {
                                        std::vector<NamespaceCount>& into);
   [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
   [[nodiscard]] Result<CollectionInfo> target(const std::string& ns);
+  [[nodiscard]] Status holds_documents(const std::string& ns);
   [[nodiscard]] Status require_replica_set(const std::string& step);
   [[nodiscard]] Result<Timestamp> oldest_oplog_time();
 
@@ -73,7 +74,7 @@ class MongoStore final : public Store {
   StoreKind kind_ = StoreKind::kStandalone;
   std::string process_id_;
   std::vector<std::string> own_sessions_;
-  std::map<std::string, CollectionInfo> targets_;  // where apply_in_order() writes
+  std::map<std::string, CollectionInfo> targets_;  // what it reads and writes
 };
 
 }  // namespace outrigger

@@ -159,6 +159,8 @@ class Store {
   // ---- documents
   // The current document of each _id, in the order of `ids` (nothing: not there). _ids compare as
   // MongoDB compares them by simple collation, whatever the collection's: int32 1 finds double 1.0.
+  // kInvalidArgument, here and from look(): no document by this name can be there, as what has the
+  // name is a view or a time series, or the value can be no _id.
   [[nodiscard]] virtual Result<std::vector<std::optional<std::string>>> read(
       const std::string& ns, std::span<const bson::OwnedValue> ids) = 0;
   // Runs a whole `find` command (without $db), whatever its filter says. kUnsupported from a store

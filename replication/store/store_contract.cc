@@ -123,6 +123,20 @@ TEST_P(StoreContract, FindsAnIdOfAnyNumberType) {
   EXPECT_EQ(stored(make_int32(1)), bson::to_json(bson::Document(doc(1, 11))));
 }
 
+TEST_P(StoreContract, DoesNotLookForWhatCanBeNoId) {
+  const auto id = [](Writer& of) { return bson::make_document(of.finish()); };
+  const OwnedValue reference = id(Writer().string("$ref", "c").int32("$id", 1));
+  given(Writer().value("_id", reference).int32("n", 1).finish());
+  EXPECT_NE(stored(reference), "none");
+  EXPECT_EQ(stored(id(Writer().int32("a", 1).int32("$x", 1))), "none");
+  for (const OwnedValue& none : {id(Writer().int32("$x", 1)), id(Writer().string("$ref", "c")),
+                                 OwnedValue(bson::Type::kArray, Writer().finish())}) {
+    const auto found = store_->read(ns_, std::vector{none});
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
 TEST_P(StoreContract, FindsIdsThatAreStringsAndDocuments) {
   const OwnedValue text = make_string("Paris");
   const OwnedValue pair = bson::make_document(Writer().int32("a", 1).string("b", "x").finish());
