@@ -76,7 +76,8 @@ class Asker {
   }
 
   int quarantine_retry() {
-    const auto answer = get("/quarantine/retry?record=" + options_.record);
+    const std::string path = "/quarantine/retry?record=" + options_.record;
+    const auto answer = body_of(path, client_.Post(path.c_str()));
     return answer ? print(std::string("it will be applied\n")) : kNotWell;
   }
 
@@ -97,7 +98,11 @@ class Asker {
   }
 
   std::optional<std::string> get(const std::string& path) {
-    const httplib::Result answer = client_.Get(path.c_str());
+    return body_of(path, client_.Get(path.c_str()));
+  }
+
+  static std::optional<std::string> body_of(const std::string& path,
+                                            const httplib::Result& answer) {
     if (answer && answer->status == 200) return answer->body;
     const std::string why = answer ? std::to_string(answer->status) + " " + answer->body
                                    : httplib::to_string(answer.error());

@@ -64,6 +64,7 @@ HttpServer::Routes routes_of(const AdminView& view) {
   routes["/quarantine/retry"] = {[view](const HttpRequest& request) {
     return retry_answer(view.retry(request.field("record").value_or("")));
   }};
+  routes["/quarantine/retry"].posted = true;
   return routes;
 }
 
