@@ -128,5 +128,6 @@ inline constexpr int64_t kAdminRequestMs = 5'000;  // to send a request
 inline constexpr int64_t kAdminAnswerMs = 30'000;  // to take the answer
 inline constexpr size_t kAdminAnswersMax = 4;      // large answers being made or sent
 inline constexpr size_t kConflictsShownMax = 1'000;
+inline constexpr size_t kConflictsBytesMax = 1 << 20;  // of one answer, as BSON; one entry is whole
 
 }  // namespace outrigger::limits

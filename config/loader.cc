@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kNamespaceForm = "database.collection, where * matches anything";
 constexpr uint32_t kConnectionsLimit = 1'000'000;
-constexpr uint64_t kOutboxBytesMin = 1ULL << 20;
+constexpr uint64_t kKeptBytesMin = 1ULL << 20;
 
 // One function a section, in the order of the file.
 class Loader {
@@ -30,6 +30,7 @@ class Loader {
     if (const auto peers = top.take("peers")) load_peers(*peers);
     if (const auto admin = top.take("admin")) load_admin(*admin);
     if (const auto outbox = top.take("outbox")) load_outbox(*outbox);
+    if (const auto ledger = top.take("ledger")) load_ledger(*ledger);
     if (const auto clock = top.take("clock")) load_clock(*clock);
     if (const auto log = top.take("log")) load_log(*log);
     load_policy(top);
@@ -170,16 +171,25 @@ class Loader {
 
   void load_outbox(const YamlValue& value) {
     YamlMap map(errors_, value);
-    if (const auto bytes = map.take("max_bytes")) {
-      const auto size = bytes->node.IsScalar() ? parse_size(bytes->node.Scalar()) : std::nullopt;
-      if (!size || *size < kOutboxBytesMin) {
-        errors_.expected(*bytes, std::string(kSizeForm) + ", at least 1MiB");
-      } else {
-        settings_.outbox.bytes_max = *size;
-      }
-    }
+    load_bytes_max(map, &settings_.outbox.bytes_max);
     if (const auto age = map.take("retain_for")) not_built(*age, "no such key");
     map.finish();
+  }
+
+  void load_ledger(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    load_bytes_max(map, &settings_.ledger.bytes_max);
+    map.finish();
+  }
+
+  void load_bytes_max(YamlMap& map, uint64_t* out) {
+    const auto bytes = map.take("max_bytes");
+    if (!bytes) return;
+    const auto size = bytes->node.IsScalar() ? parse_size(bytes->node.Scalar()) : std::nullopt;
+    if (!size || *size < kKeptBytesMin) {
+      return errors_.expected(*bytes, std::string(kSizeForm) + ", at least 1MiB");
+    }
+    *out = *size;
   }
 
   void load_clock(const YamlValue& value) {

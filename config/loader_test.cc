@@ -123,6 +123,9 @@ const BadCase kValues[] = {
      "expected a size such as"},
     {"size_too_small", "outbox: {max_bytes: 10KiB}\n", "f.yaml:4: outbox.max_bytes",
      "expected a size such as 512MiB or 10GiB, at least 1MiB"},
+    {"ledger_too_small", "ledger: {max_bytes: 10KiB}\n", "f.yaml:4: ledger.max_bytes",
+     "expected a size such as 512MiB or 10GiB, at least 1MiB"},
+    {"ledger_key_unknown", "ledger: {retain_for: 30d}\n", "f.yaml:4: ledger.retain_for", "unknown"},
     {"duration_without_unit", "clock: {max_ahead: 60}\n", "f.yaml:4: clock.max_ahead",
      "expected a duration such as 500ms, 60s, 15m, 12h or 30d, found '60'"},
     {"duration_zero", "clock: {max_ahead: 0s}\n", "f.yaml:4: clock.max_ahead",
@@ -268,6 +271,7 @@ peers:
     - {site: rome}
 admin: {listen: 127.0.0.1:9118}
 outbox: {max_bytes: 512MiB}
+ledger: {max_bytes: 64MiB}
 clock: {max_ahead: 1500ms}
 log: {format: json, level: debug}
 equal_set: drop
@@ -289,6 +293,7 @@ TEST(Loader, EverySettingIsTakenOver) {
   EXPECT_FALSE(loaded->peers.sites[1].address.has_value());
   EXPECT_EQ(loaded->admin.listen.port, 9118);
   EXPECT_EQ(loaded->outbox.bytes_max, 512ULL << 20);
+  EXPECT_EQ(loaded->ledger.bytes_max, 64ULL << 20);
   EXPECT_EQ(loaded->clock.ahead_ms_max, 1500);
   EXPECT_EQ(loaded->log.format, LogFormat::kJson);
   EXPECT_EQ(loaded->log.level, LogLevel::kDebug);

@@ -61,6 +61,10 @@ struct OutboxSettings {
   uint64_t bytes_max = 10ULL << 30;
 };
 
+struct LedgerSettings {
+  uint64_t bytes_max = 1ULL << 30;
+};
+
 struct ClockSettings {
   int64_t ahead_ms_max = 60'000;
 };
@@ -93,6 +97,7 @@ struct Settings {
   PeersSettings peers;
   AdminSettings admin;
   OutboxSettings outbox;
+  LedgerSettings ledger;
   ClockSettings clock;
   LogSettings log;
   EqualSet equal_set = EqualSet::kKeep;

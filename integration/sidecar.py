@@ -112,7 +112,15 @@ class Sidecar:
         return self.get_json("/status")
 
     def conflicts(self, limit=100):
-        return self.get_json(f"/conflicts?limit={limit}")
+        """The latest, newest first: as many pages as that takes."""
+        found, place = [], ""
+        while len(found) < limit:
+            page = self.get_json(f"/conflicts?limit={limit - len(found)}{place}")
+            found += page["conflicts"]
+            if not page["more"]:
+                break
+            place = f"&from={page['next']}"
+        return found
 
     def metric(self, name, **labels):
         """The sum of all samples of `name` (without the prefix outrigger_) that carry `labels`."""

@@ -109,6 +109,10 @@ def test_what_is_no_request_is_refused_by_name(sidecar):
     for head, status in (
             (f"POST /status HTTP/1.1\r\n{host}\r\n", 405), (f"GET /no HTTP/1.1\r\n{host}\r\n", 404),
             ("GET /status HTTP/1.1\r\n\r\n", 400), ("\r\n\r\n", 400),
+            (f"PUT /status HTTP/1.1\r\n{host}\r\n", 405),
+            (f"GET /quarantine/retry?record=x HTTP/1.1\r\n{host}\r\n", 405),
+            (f"POST /quarantine/retry?record=x HTTP/1.1\r\n{host}\r\n", 404),
+            (f"POST /quarantine/retry?record=x HTTP/1.1\r\n{host}Origin: http://evil\r\n\r\n", 403),
             (f"GET /status HTTP/1.1\r\n{host}Content-Length: 1\r\n\r\nx", 413),
             (f"GET /status HTTP/1.1\r\n{host}X: {'x' * 9000}\r\n\r\n", 431)):
         assert ask(sidecar, head).startswith(f"HTTP/1.1 {status} "), head[:60]

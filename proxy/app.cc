@@ -27,6 +27,7 @@ ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
   options.members.push_back(settings.site);
   for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
   options.policy_hash = fmt::format("{:016x}", policy.hash());
+  options.ledger_bytes_max = settings.ledger.bytes_max;
   options.max_ahead_ms = settings.clock.ahead_ms_max;
   options.replicates = [&policy](std::string_view ns) { return policy.replicates(ns); };
   return options;
@@ -209,6 +210,7 @@ Status App::recover(Store& store) {
   if (!status) return status;
   store_available_ = true;
   ReplicaOptions replica_settings = replica_options(settings_, policy_);
+  replica_settings.warn = [log = log_](const std::string& line) { log->warn("{}", line); };
   replica_settings.alarm = [log = log_](const std::string& line) { log->error("{}", line); };
   auto replica = Replica::open(std::move(replica_settings), *database_, *commit_, clock_);
   if (!replica) return tl::unexpected(replica.error());

@@ -11,11 +11,11 @@ AdminView App::admin_view() {
     return metrics_.text();
   };
   view.status = [this] { return status_json(status()); };
-  view.conflicts = [this](size_t limit) -> Result<std::string> {
+  view.conflicts = [this](size_t limit, const LedgerPlace& from) -> Result<std::string> {
     if (!recovered_) return fail(ErrorCode::kUnavailable, "read conflicts", "", "not started yet");
-    const auto entries = replica_->conflicts(limit);
-    if (!entries) return tl::unexpected(entries.error());
-    return conflicts_json(*entries);
+    const auto page = replica_->conflicts(limit, from);
+    if (!page) return tl::unexpected(page.error());
+    return conflicts_json(*page);
   };
   view.quarantined = [this](size_t limit) -> Result<std::string> {
     if (!recovered_) {

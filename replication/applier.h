@@ -133,7 +133,6 @@ class Applier {
   [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
   [[nodiscard]] Status complete();
   [[nodiscard]] std::optional<Aside> aside_of(const std::string& row_key) const;
-  void drop_entry(outbox::Batch& batch, const Aside& before);
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
                                                        const std::string& row_key,
                                                        const Refusal& refusal,

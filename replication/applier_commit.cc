@@ -51,12 +51,8 @@ Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
     auto known = log_.ledger(key);
     if (!known) return tl::unexpected(known.error());
     if (*known) continue;
-    batch.put_ledger(key, encode_ledger(*entry));
+    impl.put_ledger(batch, key, *entry);
     ++conflicts[entry->kind];
-    ++impl.ledger_entries;
-  }
-  if (!conflicts.empty()) {
-    batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(impl.ledger_entries));
   }
   return conflicts;
 }
@@ -68,19 +64,14 @@ std::map<std::string, std::string> Applier::put_quarantine(const Work& work, out
     const LedgerEntry entry = quarantined_entry(*record, why, impl.clock.wall_ms());
     const std::string key = ledger_key(entry);
     const std::string name = record_name(record->dot());
-    batch.put_ledger(key, encode_ledger(entry));
+    impl.put_ledger(batch, key, entry);
     batch.put_meta(meta_keys::kQuarantined + name, key);
     set_aside.emplace(name, key);
-    ++impl.ledger_entries;
     if (options_.warn) options_.warn("set aside the record " + name + ": " + why);
   }
   for (const auto& [name, record] : work.released) {
     batch.remove_meta(meta_keys::kQuarantined + name);
     batch.remove_ledger(ledger_key(quarantined_entry(*record, "", 0)));
-    if (impl.ledger_entries > 0) --impl.ledger_entries;
-  }
-  if (!work.wrong.empty() || !work.released.empty()) {
-    batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(impl.ledger_entries));
   }
   return set_aside;
 }
@@ -238,12 +229,12 @@ Status Applier::complete() {
       if (!kept) return tl::unexpected(kept.error());
       now = std::move(*kept);
     }
-    if (before && (!now || now->ledger_key != before->ledger_key)) drop_entry(batch, *before);
+    if (before && (!now || now->ledger_key != before->ledger_key))
+      batch.remove_ledger(before->ledger_key);
     if (before && !now) batch.remove_meta(meta_keys::kDetached + key);
     if (now) aside.emplace(key, std::move(*now));
   }
   if (Status noted = note_validators(batch); !noted) return noted;
-  batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(impl.ledger_entries));
   if (Status written = log_.write(std::move(batch)); !written) return written;
   const std::lock_guard guard(impl.mutex);
   for (const std::string& key : keys) impl.detached.erase(key);
@@ -260,11 +251,6 @@ std::optional<Aside> Applier::aside_of(const std::string& row_key) const {
   const std::lock_guard guard(replica_.impl_->mutex);
   const auto known = replica_.impl_->detached.find(row_key);
   return known == replica_.impl_->detached.end() ? std::nullopt : std::optional(known->second);
-}
-
-void Applier::drop_entry(outbox::Batch& batch, const Aside& before) {
-  batch.remove_ledger(before.ledger_key);
-  if (replica_.impl_->ledger_entries > 0) --replica_.impl_->ledger_entries;
 }
 
 // Nothing for what is only told, not tried again. A document refused as `before` keeps its entry.
@@ -329,9 +315,8 @@ Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
   const std::string key = ledger_key(entry);
   auto known = log_.ledger(key);
   if (!known) return tl::unexpected(known.error());
-  batch.put_ledger(key, encode_ledger(entry));
+  impl.put_ledger(batch, key, entry);
   if (*known) return {};
-  ++impl.ledger_entries;
   const std::lock_guard guard(impl.mutex);
   ++impl.conflicts[entry.kind];
   return {};

@@ -123,7 +123,7 @@ Status Applier::commit_resolution(const std::string& row_key, const Aside& aside
   outbox::Batch batch;
   const std::string canonical = bson::canonical_key(entry.id.view());
   batch.put_row(entry.ns, canonical, **after);
-  drop_entry(batch, aside);
+  batch.remove_ledger(aside.ledger_key);
   batch.remove_meta(meta_keys::kDetached + row_key);
   for (const MergedParts::Part& part : resolution.left_out) {
     for (const LedgerEntry& lost : left_out_entries(part, *dot, entry.reason)) {
@@ -133,7 +133,6 @@ Status Applier::commit_resolution(const std::string& row_key, const Aside& aside
       }
     }
   }
-  batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(impl.ledger_entries));
   if (Status committed = impl.commit_own(record, std::move(batch)); !committed) return committed;
   if (options_.warn) {
     options_.warn("resolved " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +

@@ -1,6 +1,7 @@
 #include "replication/ledger.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "replication/outbox/batch.h"
@@ -152,6 +153,22 @@ std::string ledger_key(const LedgerEntry& entry) {
   key += dot_bytes(entry.winner);
   key += entry.kind;
   return key;
+}
+
+Hlc ledger_stamp(std::string_view key) { return outbox::sortable_tail(key.substr(0, 8)); }
+
+std::string to_text(const LedgerPlace& place) {
+  return std::to_string(place.through) + "-" + std::to_string(place.skip);
+}
+
+std::optional<LedgerPlace> parse_place(std::string_view text) {
+  LedgerPlace place;
+  const char* const end = text.data() + text.size();
+  const auto [dash, wrong_stamp] = std::from_chars(text.data(), end, place.through);
+  if (wrong_stamp != std::errc{} || dash == end || *dash != '-') return std::nullopt;
+  const auto [last, wrong_skip] = std::from_chars(dash + 1, end, place.skip);
+  if (wrong_skip != std::errc{} || last != end) return std::nullopt;
+  return place;
 }
 
 std::string encode_ledger(const LedgerEntry& entry) {

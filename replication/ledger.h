@@ -36,6 +36,21 @@ struct LedgerEntry {
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
 };
 
+// Where a page of the ledger begins, from its newest end.
+struct LedgerPlace {
+  Hlc through = kHlcMax;  // no later stamp
+  size_t skip = 0;        // of the newest of these
+  friend bool operator==(const LedgerPlace&, const LedgerPlace&) = default;
+};
+// "117000000000000-3", for a URL.
+[[nodiscard]] std::string to_text(const LedgerPlace& place);
+[[nodiscard]] std::optional<LedgerPlace> parse_place(std::string_view text);
+
+struct LedgerPage {
+  std::vector<LedgerEntry> entries;
+  std::optional<LedgerPlace> next;  // of the page behind this; nothing: this was the last
+};
+
 inline constexpr const char* kNotApplied = "not_applied";
 inline constexpr const char* kQuarantinedKind = "quarantined";
 inline constexpr const char* kValidatorBypassed = "validator_bypassed";
@@ -68,6 +83,8 @@ inline constexpr const char* kLeftOut = "left_out";
 
 // Under which the outbox keeps it; the same for the same loss, ascending by time.
 [[nodiscard]] std::string ledger_key(const LedgerEntry& entry);
+// The stamp it sorts by.
+[[nodiscard]] Hlc ledger_stamp(std::string_view key);
 [[nodiscard]] std::string encode_ledger(const LedgerEntry& entry);
 // Errors: kCorrupt.
 [[nodiscard]] Result<LedgerEntry> decode_ledger(std::string_view bytes);

@@ -193,7 +193,8 @@ TEST_F(RecoveryTest, AWriteWhoseConnectionBrokeIsSettledWhileOthersGoOn) {
   paris_.store(*pending);
   const std::string lsid(16, 'x');
   paris_.mongod.add_running(lsid, "127.0.0.1:6000");
-  auto how = paris_.recovery->settle_in_doubt(pending->write, lsid, "127.0.0.1:6000", paris_.mongod);
+  auto how =
+      paris_.recovery->settle_in_doubt(pending->write, lsid, "127.0.0.1:6000", paris_.mongod);
   ASSERT_TRUE(how.has_value()) << how.error().message();
   EXPECT_EQ(*how, SettledPrepare::How::kHappened);
   EXPECT_EQ(paris_.mongod.running(), 0u);

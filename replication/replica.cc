@@ -166,9 +166,7 @@ Status Replica::Impl::load() {
   for (const auto& [key, ledger_key] : *records) {
     quarantined.emplace(key.substr(std::strlen(meta_keys::kQuarantined)), ledger_key);
   }
-  auto count = log.meta(meta_keys::kLedgerCount);
-  if (!count) return tl::unexpected(count.error());
-  ledger_entries = *count ? parse_sortable(**count).value_or(0) : 0;
+  if (Status ledger = load_ledger(); !ledger) return ledger;
   rows = static_cast<int64_t>(log.cohort_rows());
   std::string cursor;
   do {
@@ -298,18 +296,6 @@ void Replica::attach(LockTable& locks) { impl_->locks = &locks; }
 void Replica::open_for_writes() {
   const std::lock_guard lock(impl_->mutex);
   impl_->accepts_writes = true;
-}
-
-Result<std::vector<LedgerEntry>> Replica::conflicts(size_t limit) const {
-  auto pairs = impl_->log.latest_ledger(limit);
-  if (!pairs) return tl::unexpected(pairs.error());
-  std::vector<LedgerEntry> entries;
-  for (const auto& [key, bytes] : *pairs) {
-    auto entry = decode_ledger(bytes);
-    if (!entry) return tl::unexpected(entry.error());
-    entries.push_back(std::move(*entry));
-  }
-  return entries;
 }
 
 }  // namespace outrigger

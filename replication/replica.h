@@ -46,12 +46,13 @@ struct ReplicaOptions {
   std::string policy_hash;
   int64_t max_ahead_ms = 60'000;
   size_t inbox_bytes_max = limits::kInboxBytesMax;
-  size_t origins_max =
-      limits::kOriginsMax;  // in any vector: what falls to each member are its epochs
+  uint64_t ledger_bytes_max = 1ULL << 30;    // beyond, the oldest closed entries go
+  size_t origins_max = limits::kOriginsMax;  // what falls to each member are its epochs
   // Which namespaces travel; empty: all.
   std::function<bool(std::string_view ns)> replicates;
   // One line for the log, once for each alarm; any thread.
   std::function<void(const std::string&)> alarm;
+  std::function<void(const std::string&)> warn;  // the same for what is merely to be known
 };
 
 // The ticket of a local write between begin and settle. Move only by convention: exactly one settle
@@ -87,6 +88,8 @@ class StagedWrites {
 };
 
 struct LedgerEntry;  // ledger.h
+struct LedgerPage;   // ledger.h
+struct LedgerPlace;  // ledger.h
 
 struct PeerProgress {
   std::string site;
@@ -111,9 +114,13 @@ struct ReplicaStatus {
   uint64_t inbox_bytes = 0;
   uint64_t rows = 0;  // documents with metadata (estimate)
   uint64_t ledger_entries = 0;
-  uint64_t not_applied = 0;  // documents set aside
-  uint64_t quarantined = 0;  // records set aside
-  uint64_t open_writes = 0;  // begun, not settled
+  uint64_t ledger_bytes = 0;
+  uint64_t ledger_bytes_max = 0;
+  uint64_t ledger_dropped = 0;   // closed entries, to stay below it, since the data_dir was made
+  int64_t ledger_oldest_ms = 0;  // of the oldest entry kept; 0: there is none
+  uint64_t not_applied = 0;      // documents set aside
+  uint64_t quarantined = 0;      // records set aside
+  uint64_t open_writes = 0;      // begun, not settled
   int64_t oldest_open_write_ms = 0;
   std::optional<Error> fenced;
   std::vector<std::string>
@@ -214,8 +221,9 @@ class Replica {
 
   // ---- operations
   [[nodiscard]] ReplicaStatus status() const;
-  // Newest first.
-  [[nodiscard]] Result<std::vector<LedgerEntry>> conflicts(size_t limit) const;
+  // A page of the ledger, newest first, from `from` on: at most `limit` entries and about
+  // limits::kConflictsBytesMax of them, but at least one if there is one.
+  [[nodiscard]] Result<LedgerPage> conflicts(size_t limit, const LedgerPlace& from) const;
   // Records set aside because they may not be applied, oldest first. Their ids in the ledger are
   // their names, their values their bytes.
   [[nodiscard]] Result<std::vector<LedgerEntry>> quarantined(size_t limit) const;

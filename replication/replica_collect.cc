@@ -56,6 +56,7 @@ Status Replica::collect_step(size_t documents_max) {
   if (Status retired = impl_->retire_epochs(); !retired) return retired;
   if (Status purged = impl_->purge_retired(); !purged) return purged;
   if (Status cut = impl_->truncate(acknowledged); !cut) return cut;
+  if (Status trimmed = impl_->trim_ledger(); !trimmed) return trimmed;
   if (Status rows = impl_->collect_rows(documents_max); !rows) return rows;
   return impl_->expire_retries(documents_max);
 }

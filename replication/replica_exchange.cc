@@ -259,7 +259,11 @@ ReplicaStatus Replica::status() const {
   status.outbox_records = usage.entries;
   status.outbox_bytes = usage.entries_bytes;
   status.rows = static_cast<uint64_t>(std::max<int64_t>(0, impl.rows));
-  status.ledger_entries = impl.ledger_entries;
+  status.ledger_entries = usage.ledger;
+  status.ledger_bytes = usage.ledger_bytes;
+  status.ledger_bytes_max = impl.options.ledger_bytes_max;
+  status.ledger_dropped = impl.ledger_dropped;
+  status.ledger_oldest_ms = impl.ledger_oldest_ms;
   status.collected_rows = impl.collected_rows;
   {
     const std::lock_guard lock(impl.mutex);

@@ -37,7 +37,7 @@ namespace meta_keys {
 inline constexpr const char* kSiteId = "site_id";
 inline constexpr const char* kBound = "clock_bound";
 inline constexpr const char* kIntent = "apply_intent";
-inline constexpr const char* kLedgerCount = "ledger_count";
+inline constexpr const char* kLedgerDropped = "ledger_dropped";  // how many, ever
 inline constexpr const char* kOplogTime = "oplog_time";
 inline constexpr const char* kVector = "vector/";            // + origin -> hlc:8, big-endian
 inline constexpr const char* kFloor = "floor/";              // + origin -> hlc:8
@@ -123,6 +123,15 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] RecordRules record_rules() const;
   void put_member(outbox::Batch& batch, const MemberId& member);
 
+  // ---- replica_ledger.cc
+  [[nodiscard]] Status load_ledger();
+  void put_ledger(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry);
+  // Drops the oldest closed entries while there are more bytes than may be; a bounded step.
+  [[nodiscard]] Status trim_ledger();
+  [[nodiscard]] Result<bool> is_open(const std::string& key, const LedgerEntry& entry) const;
+  [[nodiscard]] Result<bool> trim_piece(uint64_t& bytes, uint64_t& read);
+  void say_trimmed(uint64_t bytes, bool only_open);
+
   // ---- replica_quarantine.cc
   [[nodiscard]] Result<std::shared_ptr<const Record>> quarantined_record(
       const std::string& ledger_key) const;
@@ -205,8 +214,12 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   std::function<void()> arrived;              // under wakers_mutex: the inbox has something new
 
   std::atomic<int64_t> rows{0};
-  std::atomic<uint64_t> ledger_entries{0};
+  std::atomic<uint64_t> ledger_dropped{0};
+  std::atomic<int64_t> ledger_oldest_ms{0};
   std::atomic<uint64_t> collected_rows{0};
+
+  std::string ledger_closed_from;  // under mutex: all entries before this key are open
+  std::string ledger_first;        // under mutex: there is no entry before this key
 
   // Of collect_step alone (one caller at a time, guarded by collect_mutex).
   std::mutex collect_mutex;
@@ -214,6 +227,9 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   bool pass_under_way = false;
   VersionVector dropped_through;           // the stable vector for which cohorts were dropped last
   VersionVector pass_stable, pass_closed;  // when the present or last pass over the rows began
+  uint64_t ledger_unsaid = 0;              // dropped since a line in the log said so
+  Hlc ledger_dropped_through = 0;          // the newest stamp of those ever dropped in this run
+  int64_t ledger_said_us = 0;              // monotonic
   std::string retry_cursor;
   int64_t retries_checked_ms = 0;
 };

@@ -302,9 +302,15 @@ int64_t TestSite::number(int id, const std::string& field) const {
 }
 
 std::vector<LedgerEntry> TestSite::ledger() const {
-  auto entries = replica->conflicts(1000);
-  EXPECT_TRUE(entries.has_value());
-  return *entries;
+  std::vector<LedgerEntry> entries;
+  std::optional<LedgerPlace> place = LedgerPlace();
+  while (place) {
+    auto page = replica->conflicts(1000, *place);
+    EXPECT_TRUE(page.has_value());
+    for (LedgerEntry& entry : page->entries) entries.push_back(std::move(entry));
+    place = page->next;
+  }
+  return entries;
 }
 
 Origin run_of(const TestSite& site) {

@@ -24,6 +24,7 @@ constexpr time_t kTimeoutSeconds = 10;
 struct Options {
   std::string admin = "127.0.0.1:9117";
   size_t limit = 20;
+  std::string from;  // of a page of conflicts; empty: the newest
   std::string record;
   bool json = false;
 };
@@ -53,7 +54,9 @@ class Asker {
 
   int conflicts() {
     if (const int code = check_ready(); code == kNoAnswer) return code;
-    const auto entries = get("/conflicts?limit=" + std::to_string(options_.limit));
+    std::string path = "/conflicts?limit=" + std::to_string(options_.limit);
+    if (!options_.from.empty()) path += "&from=" + options_.from;
+    const auto entries = get(path);
     if (!entries) return kNotWell;
     if (options_.json) return print(*entries);
     const auto names = get("/status");
@@ -73,7 +76,8 @@ class Asker {
   }
 
   int quarantine_retry() {
-    const auto answer = get("/quarantine/retry?record=" + options_.record);
+    const std::string path = "/quarantine/retry?record=" + options_.record;
+    const auto answer = body_of(path, client_.Post(path.c_str()));
     return answer ? print(std::string("it will be applied\n")) : kNotWell;
   }
 
@@ -94,7 +98,11 @@ class Asker {
   }
 
   std::optional<std::string> get(const std::string& path) {
-    const httplib::Result answer = client_.Get(path.c_str());
+    return body_of(path, client_.Get(path.c_str()));
+  }
+
+  static std::optional<std::string> body_of(const std::string& path,
+                                            const httplib::Result& answer) {
     if (answer && answer->status == 200) return answer->body;
     const std::string why = answer ? std::to_string(answer->status) + " " + answer->body
                                    : httplib::to_string(answer.error());
@@ -146,6 +154,7 @@ int run(int argc, char** argv) {
     command->add_flag("--json", options.json, "as it comes, for programs");
     command->fallthrough();
   }
+  conflicts->add_option("--from", options.from, "where to go on, as the last answer says");
   conflicts->add_option("--limit", options.limit, "how many")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));

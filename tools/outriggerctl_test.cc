@@ -39,7 +39,8 @@ constexpr const char* kOverwritten = R"({"time_ms": 1795375140641, "namespace": 
   "won_stamp": "2026-11-22T19:19:00.641Z@bf2e…/7c…", "reason": "the later stamp stands"})";
 
 std::string conflicts(const std::string& entries, Look look = kPlain) {
-  return conflicts_text("[" + entries + "]", status(), look).value_or("(error)");
+  return conflicts_text("{\"conflicts\": [" + entries + "], \"more\": false}", status(), look)
+      .value_or("(error)");
 }
 
 TEST(StatusText, SaysWhatASiteHolds) {
@@ -47,6 +48,11 @@ TEST(StatusText, SaysWhatASiteHolds) {
   EXPECT_TRUE(has(text, "oslo (outrigger 0.1.0), up 2 h\n")) << text;
   EXPECT_TRUE(has(text, "1,400 records, 100.7 KiB kept\n")) << text;
   EXPECT_TRUE(has(text, "1 losing value, 0 documents set aside\n")) << text;
+}
+
+TEST(StatusText, SaysWhatWasDroppedOfTheLedger) {
+  const std::string text = shown(status("\"state\": \"open\"", R"("ledger": {"dropped": 4000})"));
+  EXPECT_TRUE(has(text, "1 losing value, 4,000 older ones dropped, 0 documents")) << text;
 }
 
 TEST(StatusText, NamesWhatIsWrong) {
@@ -97,8 +103,11 @@ TEST(ConflictsText, NamesLoserAndWinnerBySite) {
 }
 
 TEST(ConflictsText, ShowsIdsOfSitesItDoesNotKnow) {
-  const std::string text = *conflicts_text("[" + std::string(kOverwritten) + "]", "", kPlain);
+  const std::string text = *conflicts_text(
+      "{\"conflicts\": [" + std::string(kOverwritten) + R"(], "more": true, "next": "77-3"})", "",
+      kPlain);
   EXPECT_TRUE(has(text, "\"from oslo\" of 5786…/4f…")) << text;
+  EXPECT_TRUE(has(text, "older ones: --from 77-3\n")) << text;
 }
 
 TEST(ConflictsText, ShowsADeleteAndAReasonWhereThereIsNoWinningValue) {

@@ -208,8 +208,10 @@ Result<std::string> status_text(std::string_view json, int64_t now_ms, Look look
   facts.add("inbox", amount(part_of(*root, "inbox")) + " to apply");
   facts.add("metadata", "for " + count(number_of(*root, "rows"), "document") + " not yet stable");
   const int64_t set_aside = number_of(*root, "not_applied");
+  const int64_t gone = number_of(part_of(*root, "ledger"), "dropped");
+  const std::string dropped = gone > 0 ? count(gone) + " older ones dropped, " : "";
   facts.add("ledger",
-            count(number_of(*root, "conflicts"), "losing value") + ", " +
+            count(number_of(*root, "conflicts"), "losing value") + ", " + dropped +
                 count(set_aside, "document") + " set aside",
             set_aside > 0 ? Colour::kRed : Colour::kNone);
   const int64_t quarantined = number_of(*root, "quarantined");
@@ -236,15 +238,20 @@ Result<std::string> peers_text(std::string_view json, int64_t now_ms, Look look)
 
 Result<std::string> conflicts_text(std::string_view json, std::string_view status, Look look) {
   simdjson::dom::parser parser;
+  element page;
   simdjson::dom::array entries;
-  if (parser.parse(json.data(), json.size()).get(entries) != simdjson::SUCCESS) {
+  if (parser.parse(json.data(), json.size()).get(page) != simdjson::SUCCESS ||
+      page["conflicts"].get(entries) != simdjson::SUCCESS) {
     return not_ours("/conflicts");
   }
   const std::map<std::string, std::string> names = site_names(status);
   std::vector<Row> rows = {
       {{"TIME (UTC)"}, {"NAMESPACE"}, {"_ID"}, {"PATH"}, {"KIND"}, {"LOST"}, {"BEATEN BY"}}};
   for (const element entry : entries) rows.push_back(conflict_row(entry, names, look));
-  return rows.size() == 1 ? "no conflicts\n" : table(rows, look);
+  if (rows.size() == 1) return "no conflicts\n";
+  std::string out = table(rows, look);
+  if (truth_of(page, "more")) out += "older ones: --from " + text_of(page, "next") + "\n";
+  return out;
 }
 
 Result<std::string> quarantine_text(std::string_view json, Look look) {

@@ -23,8 +23,8 @@ struct Look {
 [[nodiscard]] Result<std::string> status_text(std::string_view json, int64_t now_ms, Look look);
 [[nodiscard]] Result<std::string> peers_text(std::string_view json, int64_t now_ms, Look look);
 
-// The body of /conflicts, newest first as it comes; `status` is the body of /status, which knows
-// the names of sites (empty: stamps are shown as they are). Errors: kCorrupt.
+// The body of /conflicts, a page of them, newest first as it comes; `status` is the body of
+// /status, which knows the names of sites (empty: stamps are shown as they are). Errors: kCorrupt.
 [[nodiscard]] Result<std::string> conflicts_text(std::string_view json, std::string_view status,
                                                  Look look);
 

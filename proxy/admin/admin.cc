@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "config/limits.h"
+#include "replication/ledger.h"
 
 namespace outrigger {
 namespace {
@@ -50,7 +51,12 @@ HttpServer::Routes routes_of(const AdminView& view) {
     return HttpAnswer{200, "application/json", view.status()};
   }};
   routes["/conflicts"] = {[view](const HttpRequest& request) {
-    return listed_answer(view.conflicts(limit_of(request)));
+    const std::string from = request.field("from").value_or(to_text(LedgerPlace()));
+    const auto place = parse_place(from);
+    if (!place) {
+      return HttpAnswer{400, "text/plain", "from: expected what `next` of a page said\n"};
+    }
+    return listed_answer(view.conflicts(limit_of(request), *place));
   }};
   routes["/quarantine"] = {[view](const HttpRequest& request) {
     return listed_answer(view.quarantined(limit_of(request)));
@@ -58,6 +64,7 @@ HttpServer::Routes routes_of(const AdminView& view) {
   routes["/quarantine/retry"] = {[view](const HttpRequest& request) {
     return retry_answer(view.retry(request.field("record").value_or("")));
   }};
+  routes["/quarantine/retry"].posted = true;
   return routes;
 }
 

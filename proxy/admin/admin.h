@@ -16,12 +16,12 @@ namespace outrigger {
 
 // What the admin port shows; every function is called from one of its threads.
 struct AdminView {
-  std::function<std::string()> metrics;                          // Prometheus text
-  std::function<std::string()> status;                           // JSON
-  std::function<Result<std::string>(size_t limit)> conflicts;    // JSON
-  std::function<Result<std::string>(size_t limit)> quarantined;  // JSON
-  std::function<Status(const std::string& record)> retry;        // a record set aside
-  std::function<Status()> ready;                                 // an error says what is missing
+  std::function<std::string()> metrics;  // Prometheus text
+  std::function<std::string()> status;   // JSON
+  std::function<Result<std::string>(size_t limit, const LedgerPlace& from)> conflicts;  // JSON
+  std::function<Result<std::string>(size_t limit)> quarantined;                         // JSON
+  std::function<Status(const std::string& record)> retry;  // a record set aside
+  std::function<Status()> ready;                           // an error says what is missing
 };
 
 class Admin {

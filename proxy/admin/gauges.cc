@@ -39,6 +39,10 @@ void Gauges::update(const StatusParts& parts) {
       .Set(static_cast<double>(replica.inbox_bytes));
   metrics_.gauge("rows", "documents with metadata, estimated")
       .Set(static_cast<double>(replica.rows));
+  metrics_.gauge("ledger_bytes", "bytes of losing values kept")
+      .Set(static_cast<double>(replica.ledger_bytes));
+  count_to("ledger_dropped_total", "entries of the ledger dropped to stay below its bound", {},
+           replica.ledger_dropped);
   metrics_.gauge("not_applied", "documents the store would not take")
       .Set(static_cast<double>(replica.not_applied));
   metrics_.gauge("quarantined", "records of peers set aside")

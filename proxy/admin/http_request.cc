@@ -50,10 +50,14 @@ const char* reason_of(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 409:
+      return "Conflict";
     case 413:
       return "Content Too Large";
     case 421:
@@ -81,13 +85,16 @@ tl::expected<HttpRequest, HttpAnswer> parse_first_line(std::string_view line) {
   }
   const std::string_view method = line.substr(0, first);
   const std::string_view target = line.substr(first + 1, last - first - 1);
-  if (method != "GET" && method != "HEAD") return refused(405, "only GET is answered here");
+  if (method != "GET" && method != "HEAD" && method != "POST") {
+    return refused(405, "only GET, HEAD and POST are answered here");
+  }
   if (!target.starts_with('/')) return refused(400, "a path is needed");
   const size_t question = target.find('?');
   HttpRequest request;
   request.path = target.substr(0, question);
   if (question != std::string_view::npos) request.query = target.substr(question + 1);
   request.head_only = method == "HEAD";
+  request.posted = method == "POST";
   return request;
 }
 
@@ -119,6 +126,7 @@ tl::expected<HttpRequest, HttpAnswer> parse_request(std::string_view head,
   auto request = parse_first_line(take_line(head));
   if (!request) return request;
   std::optional<std::string_view> host;
+  std::optional<std::string_view> origin;
   while (!head.empty()) {
     const std::string_view line = take_line(head);
     if (line.empty()) break;
@@ -130,6 +138,7 @@ tl::expected<HttpRequest, HttpAnswer> parse_request(std::string_view head,
     const std::string_view value = trimmed(line.substr(colon + 1));
     if (name == "host" && host) return refused(400, "two Host headers");
     if (name == "host") host = value;
+    if (name == "origin") origin = value;
     if (name == "transfer-encoding" || (name == "content-length" && value != "0")) {
       return refused(413, "no body is taken here");
     }
@@ -137,6 +146,9 @@ tl::expected<HttpRequest, HttpAnswer> parse_request(std::string_view head,
   if (!host) return refused(400, "no Host header");
   if (!is_our_host(*host, listens_on)) {
     return refused(421, "this is not the host that was asked for: use the address in admin.listen");
+  }
+  if (request->posted && origin && lower(*origin) != "http://" + lower(*host)) {
+    return refused(403, "a page of another origin may change nothing here");
   }
   return request;
 }

@@ -1,8 +1,9 @@
-// The part of HTTP/1.1 that the admin port speaks: a GET or HEAD without a body, of a head that is
-// small, under a host name that is ours.
+// The part of HTTP/1.1 that the admin port speaks: a GET, HEAD or POST without a body, of a head
+// that is small, under a host name that is ours. What changes something is a POST.
 //
 // The name matters because no password is asked for: a web page may make its own name point to this
-// machine (DNS rebinding) and then read what we answer, but its browser still sends that name.
+// machine (DNS rebinding) and then read what we answer, but its browser still sends that name. And
+// it may post to us under our own name, but then its browser says where the page came from.
 //
 // Pure: bytes in, a request or an answer out.
 #pragma once
@@ -21,6 +22,7 @@ struct HttpRequest {
   std::string path;   // "/conflicts"
   std::string query;  // "limit=5", without the question mark
   bool head_only = false;
+  bool posted = false;
 
   // The value of a field of the query, as it was sent.
   [[nodiscard]] std::optional<std::string> field(std::string_view name) const;

@@ -53,13 +53,24 @@ TEST(HttpRequest, NoBodyNoOtherMethodNoDoubtfulHead) {
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\n"), 413);
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n"), 413);
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n" + host + "Content-Length: 0\r\n\r\n"), 200);
-  EXPECT_EQ(status_of("POST / HTTP/1.1\r\n" + host + "\r\n"), 405);
+  EXPECT_EQ(status_of("PUT / HTTP/1.1\r\n" + host + "\r\n"), 405);
+  EXPECT_EQ(status_of("POST / HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\n"), 413);
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n\r\n"), 400);
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n" + host + host + "\r\n"), 400);
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n" + host + " folded: x\r\n\r\n"), 400);
   EXPECT_EQ(status_of("GET http://localhost/ HTTP/1.1\r\n" + host + "\r\n"), 400);
   EXPECT_EQ(status_of("nonsense\r\n\r\n"), 400);
   EXPECT_EQ(status_of(""), 400);
+}
+
+TEST(HttpRequest, APostIsToldFromAGetAndNoPageOfAnotherOriginMayPost) {
+  const std::string post = "POST /quarantine/retry HTTP/1.1\r\nHost: localhost:9117\r\n";
+  EXPECT_TRUE(parse_request(post + "Content-Length: 0\r\n\r\n", kLoopback)->posted);
+  EXPECT_FALSE(parse_request("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", kLoopback)->posted);
+  EXPECT_EQ(status_of(post + "Origin: http://localhost:9117\r\n\r\n"), 200);
+  for (const char* origin : {"null", "http://localhost:3000", "https://evil.example", ""}) {
+    EXPECT_EQ(status_of(post + "Origin: " + origin + "\r\n\r\n"), 403) << origin;
+  }
 }
 
 TEST(HttpRequest, AnAnswerEndsTheConnectionAndSaysItsLength) {

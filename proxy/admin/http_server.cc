@@ -130,6 +130,10 @@ net::Task<HttpAnswer> HttpServer::answer(const HttpRequest& request) {
     co_return nothing;
   }
   const Route& route = found->second;
+  if (route.posted != request.posted) {
+    HttpAnswer wrong{405, "text/plain", route.posted ? "only by POST\n" : "only by GET\n"};
+    co_return wrong;
+  }
   if (route.at_once) {
     HttpAnswer made = route.make(request);
     co_return made;

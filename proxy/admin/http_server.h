@@ -32,6 +32,7 @@ class HttpServer {
   struct Route {
     Make make;
     bool at_once = false;  // by the thread that moves bytes: it must not block
+    bool posted = false;   // it changes something: only a POST may ask for it
   };
   using Routes = std::map<std::string, Route>;  // by path
 

@@ -77,6 +77,12 @@ std::string status_json(const StatusParts& parts) {
   out.int64("bytes", static_cast<int64_t>(replica.inbox_bytes)).close();
   out.int64("rows", static_cast<int64_t>(replica.rows));
   out.int64("conflicts", static_cast<int64_t>(replica.ledger_entries));
+  out.open_document("ledger");
+  out.int64("entries", static_cast<int64_t>(replica.ledger_entries));
+  out.int64("bytes", static_cast<int64_t>(replica.ledger_bytes));
+  out.int64("max_bytes", static_cast<int64_t>(replica.ledger_bytes_max));
+  out.int64("dropped", static_cast<int64_t>(replica.ledger_dropped));
+  out.int64("oldest_ms", replica.ledger_oldest_ms).close();
   out.int64("not_applied", static_cast<int64_t>(replica.not_applied));
   out.int64("quarantined", static_cast<int64_t>(replica.quarantined));
   out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
@@ -127,9 +133,10 @@ std::string quarantine_json(const std::vector<LedgerEntry>& entries) {
   return out + "]\n";
 }
 
-std::string conflicts_json(const std::vector<LedgerEntry>& entries) {
-  std::string out = "[";
-  for (const LedgerEntry& entry : entries) {
+std::string conflicts_json(const LedgerPage& page) {
+  std::string out = "{\"conflicts\": [";
+  bool first = true;
+  for (const LedgerEntry& entry : page.entries) {
     bson::Writer item;
     item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
     item.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
@@ -139,10 +146,13 @@ std::string conflicts_json(const std::vector<LedgerEntry>& entries) {
     if (!entry.winner.is_zero()) item.string("won_stamp", to_text(entry.winner));
     item.string("reason", entry.reason).boolean("open", entry.open);
     const std::string bytes = item.finish();
-    if (out.size() > 1) out += ",\n ";
+    out += first ? "" : ",\n ";
+    first = false;
     out += bson::to_json(bson::Document(bytes), SIZE_MAX);
   }
-  return out + "]\n";
+  out += "], \"more\": ";
+  if (!page.next) return out + "false}\n";
+  return out + "true, \"next\": \"" + to_text(*page.next) + "\"}\n";
 }
 
 }  // namespace outrigger

@@ -24,6 +24,7 @@ struct StatusParts {
 [[nodiscard]] std::string status_json(const StatusParts& parts);
 // Records set aside: what each is called, why, and what is in it.
 [[nodiscard]] std::string quarantine_json(const std::vector<LedgerEntry>& entries);
-[[nodiscard]] std::string conflicts_json(const std::vector<LedgerEntry>& entries);
+// {"conflicts": [...], "more": bool, "next": place}; `next` only where there are more.
+[[nodiscard]] std::string conflicts_json(const LedgerPage& page);
 
 }  // namespace outrigger

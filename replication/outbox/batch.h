@@ -86,6 +86,8 @@ class Batch {
 struct Usage {
   uint64_t entries = 0;        // records kept
   uint64_t entries_bytes = 0;  // their encoded size, uncompressed
+  uint64_t ledger = 0;         // entries of the ledger
+  uint64_t ledger_bytes = 0;   // of their keys and values, uncompressed
   uint64_t disk_bytes = 0;     // files of tables, all families; without the log
 };
 

@@ -1,6 +1,7 @@
 #include "replication/outbox/database.h"
 
 #include <fcntl.h>
+#include <rocksdb/iterator.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -19,6 +20,7 @@ namespace {
 
 const std::string kFormatKey("\0format", 7);
 const std::string kTotalsKey("\0totals", 7);
+const std::string kLedgerTotalsKey("\0ledger_totals", 14);
 
 // Below this, opening again would only fail half way and take the reads with it.
 constexpr uint64_t kReopenFreeBytes = 16u << 20;
@@ -138,16 +140,48 @@ Status Database::check_format() {
 }
 
 Status Database::read_totals() {
-  std::string bytes;
-  const auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), kTotalsKey, &bytes);
-  if (!status.ok() && !status.IsNotFound()) {
-    return tl::unexpected(rocks_error(status, "open outbox", dir_));
+  auto entries = read_totals(kTotalsKey);
+  if (!entries) return tl::unexpected(entries.error());
+  auto ledger = read_totals(kLedgerTotalsKey);
+  if (!ledger) return tl::unexpected(ledger.error());
+  if (!*ledger) {
+    // Written by a version that did not count, or empty.
+    auto counted = count_ledger();
+    if (!counted) return tl::unexpected(counted.error());
+    *ledger = *counted;
+    const auto status = db_->Merge(rocksdb::WriteOptions(), handle(Family::kMeta), kLedgerTotalsKey,
+                                   encode_totals(*counted));
+    if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
   }
-  const auto totals = status.ok() ? decode_totals(bytes) : Totals();
-  if (!totals) return fail(ErrorCode::kCorrupt, "open outbox", dir_, "totals of a wrong length");
-  entries_ = totals->entries;
-  entries_bytes_ = totals->bytes;
+  const Totals kept = entries->value_or(Totals());
+  entries_ = kept.entries;
+  entries_bytes_ = kept.bytes;
+  ledger_ = (*ledger)->entries;
+  ledger_bytes_ = (*ledger)->bytes;
   return {};
+}
+
+Result<std::optional<Totals>> Database::read_totals(const std::string& key) const {
+  std::string bytes;
+  const auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), key, &bytes);
+  if (status.IsNotFound()) return std::optional<Totals>();
+  if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
+  auto totals = decode_totals(bytes);
+  if (!totals) return fail(ErrorCode::kCorrupt, "open outbox", dir_, "totals of a wrong length");
+  return totals;
+}
+
+Result<Totals> Database::count_ledger() const {
+  Totals totals;
+  rocksdb::ReadOptions read;
+  read.readahead_size = 2u << 20;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read, handle(Family::kLedger)));
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+    ++totals.entries;
+    totals.bytes += static_cast<int64_t>(at->key().size() + at->value().size());
+  }
+  if (!at->status().ok()) return tl::unexpected(rocks_error(at->status(), "open outbox", dir_));
+  return totals;
 }
 
 void Database::close_files() {
@@ -181,44 +215,50 @@ Status Database::write(Batch&& batch) {
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
   if (Status put = put_all(batch, changes); !put) return put;
   rocksdb::Status status;
-  const auto [entries, bytes] = added_to_totals(batch);
-  if (entries != 0 || bytes != 0) {
-    status = changes.Merge(handle(Family::kMeta), kTotalsKey, encode_totals({entries, bytes}));
+  const Totals entries = added_to(Family::kEntries, batch);
+  const Totals ledger = added_to(Family::kLedger, batch);
+  for (const auto& [key, added] :
+       {std::pair(&kTotalsKey, &entries), {&kLedgerTotalsKey, &ledger}}) {
+    if (added->entries == 0 && added->bytes == 0) continue;
+    status = changes.Merge(handle(Family::kMeta), *key, encode_totals(*added));
     if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
   }
   status = db_->Write(rocksdb::WriteOptions(), &changes);
   if (!status.ok()) return fence(rocks_error(status, "write outbox", dir_));
-  entries_ += entries;
-  entries_bytes_ += bytes;
+  entries_ += entries.entries;
+  entries_bytes_ += entries.bytes;
+  ledger_ += ledger.entries;
+  ledger_bytes_ += ledger.bytes;
   return {};
 }
 
-std::pair<int64_t, int64_t> Database::added_to_totals(const Batch& batch) const {
+Totals Database::added_to(Family family, const Batch& batch) const {
   constexpr int64_t kAbsent = -1;
-  std::unordered_map<std::string_view, int64_t> sizes;  // of the records it names, as it goes
-  int64_t entries = 0;
-  int64_t bytes = 0;
+  std::unordered_map<std::string_view, int64_t> sizes;  // of what it names, as it goes
+  Totals added;
+  const auto size_of = [&](const std::string& key, size_t value_bytes) {
+    return static_cast<int64_t>(value_bytes + (family == Family::kLedger ? key.size() : 0));
+  };
   for (const Batch::Change& change : batch.changes()) {
-    if (change.family != Family::kEntries) continue;
+    if (change.family != family) continue;
     if (change.fresh) {
-      ++entries;
-      bytes += static_cast<int64_t>(change.bytes.size());
+      ++added.entries;
+      added.bytes += size_of(change.key, change.bytes.size());
       continue;
     }
     const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
     if (is_new) {
       rocksdb::PinnableSlice kept;
-      const auto found =
-          db_->Get(rocksdb::ReadOptions(), handle(Family::kEntries), change.key, &kept);
-      if (found.ok()) known->second = static_cast<int64_t>(kept.size());
+      const auto found = db_->Get(rocksdb::ReadOptions(), handle(family), change.key, &kept);
+      if (found.ok()) known->second = size_of(change.key, kept.size());
     }
     const int64_t before = known->second;
-    const int64_t after = change.remove ? kAbsent : static_cast<int64_t>(change.bytes.size());
-    entries += (after != kAbsent) - (before != kAbsent);
-    bytes += std::max<int64_t>(0, after) - std::max<int64_t>(0, before);
+    const int64_t after = change.remove ? kAbsent : size_of(change.key, change.bytes.size());
+    added.entries += (after != kAbsent) - (before != kAbsent);
+    added.bytes += std::max<int64_t>(0, after) - std::max<int64_t>(0, before);
     known->second = after;
   }
-  return {entries, bytes};
+  return added;
 }
 
 Status Database::sync() {
@@ -258,6 +298,8 @@ Usage Database::usage() const {
   Usage usage;
   usage.entries = static_cast<uint64_t>(std::max<int64_t>(0, entries_));
   usage.entries_bytes = static_cast<uint64_t>(std::max<int64_t>(0, entries_bytes_));
+  usage.ledger = static_cast<uint64_t>(std::max<int64_t>(0, ledger_));
+  usage.ledger_bytes = static_cast<uint64_t>(std::max<int64_t>(0, ledger_bytes_));
   std::shared_lock lock(files_mutex_);
   if (db_) {
     db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &usage.disk_bytes);

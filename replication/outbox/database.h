@@ -2,7 +2,8 @@
 // change, its ledger entries and the end of its prepare are one atomic write.
 //
 // Families, keys and values: batch.h. meta also holds, under 0x00 "format", the version
-// of all this and, under 0x00 "totals", how much is in entries.
+// of all this and, under 0x00 "totals" and 0x00 "ledger_totals", how much is in entries and in the
+// ledger.
 //
 // Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
 // (a killed process loses nothing, a power cut at most what no sync covered). After any failed
@@ -39,6 +40,8 @@ class WriteBatch;
 }  // namespace rocksdb
 
 namespace outrigger::outbox {
+
+struct Totals;  // rocks.h
 
 inline constexpr int kFormatVersion = 1;
 
@@ -95,8 +98,13 @@ class Database final : public LogStore {
   [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const override;   // 0: none kept
   // All prepares, in stamp order.
   [[nodiscard]] Result<Entries> scan_prepares() const override;
-  // The newest `count` of the ledger, newest first: key, bytes.
-  [[nodiscard]] Result<Pairs> latest_ledger(size_t count) const override;
+  // Of the ledger, newest first: key, bytes.
+  [[nodiscard]] Result<Pairs> latest_ledger(const LedgerRange& range) const override;
+  // The same from the key `from` on, oldest first, until their bytes reach bytes_max; at least one
+  // if there is one.
+  [[nodiscard]] Result<Pairs> oldest_ledger(std::string_view from, size_t count,
+                                            size_t bytes_max) const override;
+  [[nodiscard]] Result<Bytes> first_ledger_key(std::string_view from) const override;
   [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const override;
 
   // Scans that stop and go on: `cursor` empty starts; the result is the cursor for the next call,
@@ -123,6 +131,8 @@ class Database final : public LogStore {
   Status check_format();
   void close_files();
   Status read_totals();
+  Result<std::optional<Totals>> read_totals(const std::string& key) const;
+  Result<Totals> count_ledger() const;
 
   // ---- database_cohorts.cc
   Status load_cohorts();
@@ -131,8 +141,8 @@ class Database final : public LogStore {
   Status note_left(std::string_view row_key, rocksdb::WriteBatch& out);
   Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out);
 
-  // Records and bytes that the batch adds (negative: removes).
-  std::pair<int64_t, int64_t> added_to_totals(const Batch& batch) const;
+  // What the batch adds to what is in one family (negative: removes).
+  Totals added_to(Family family, const Batch& batch) const;
   Status fence(Error error);
   Status unusable() const;  // why there is no db_
 
@@ -140,6 +150,7 @@ class Database final : public LogStore {
   struct Range {
     std::string from;
     std::string below;
+    size_t skip = 0;
     size_t count = SIZE_MAX;
     size_t bytes_max = SIZE_MAX;  // of values; the first comes in any case
     bool newest_first = false;
@@ -173,6 +184,8 @@ class Database final : public LogStore {
 
   std::atomic<int64_t> entries_{0};
   std::atomic<int64_t> entries_bytes_{0};
+  std::atomic<int64_t> ledger_{0};
+  std::atomic<int64_t> ledger_bytes_{0};
 };
 
 }  // namespace outrigger::outbox

@@ -67,8 +67,13 @@ Result<Database::Pairs> Database::range(Family family, const Range& range) const
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, handle(family)));
   Pairs pairs;
   size_t bytes = 0;
+  size_t skip = range.skip;
   for (range.newest_first ? at->SeekToLast() : at->SeekToFirst(); at->Valid();
        range.newest_first ? at->Prev() : at->Next()) {
+    if (skip > 0) {
+      --skip;
+      continue;
+    }
     if (pairs.size() == range.count) break;
     if (!pairs.empty() && bytes + at->value().size() > range.bytes_max) break;
     bytes += at->value().size();
@@ -135,11 +140,33 @@ Result<Hlc> Database::edge_entry(const Origin& origin, bool newest) const {
 Result<Hlc> Database::first_entry(const Origin& origin) const { return edge_entry(origin, false); }
 Result<Hlc> Database::last_entry(const Origin& origin) const { return edge_entry(origin, true); }
 
-Result<Database::Pairs> Database::latest_ledger(size_t count) const {
+Result<Database::Pairs> Database::latest_ledger(const LedgerRange& wanted) const {
   Range latest;
-  latest.count = count;
+  if (wanted.through != kHlcMax) latest.below = sortable(wanted.through + 1);
+  latest.skip = wanted.skip;
+  latest.count = wanted.count;
+  latest.bytes_max = wanted.bytes_max;
   latest.newest_first = true;
   return range(Family::kLedger, latest);
+}
+
+Result<Database::Pairs> Database::oldest_ledger(std::string_view from, size_t count,
+                                                size_t bytes_max) const {
+  Range oldest;
+  oldest.from = std::string(from);
+  oldest.count = count;
+  oldest.bytes_max = bytes_max;
+  return range(Family::kLedger, oldest);
+}
+
+Result<Database::Bytes> Database::first_ledger_key(std::string_view from) const {
+  Range first;
+  first.from = std::string(from);
+  first.count = 1;
+  first.keys_only = true;
+  auto found = range(Family::kLedger, first);
+  if (!found) return tl::unexpected(found.error());
+  return found->empty() ? Bytes() : Bytes(std::move(found->front().first));
 }
 
 Result<Database::Pairs> Database::scan_meta(std::string_view prefix) const {

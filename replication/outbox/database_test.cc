@@ -96,8 +96,48 @@ TEST_F(DatabaseTest, KnowsItsOriginsAndTheirEnds) {
 
 TEST_F(DatabaseTest, TheLedgerShowsTheNewestFirst) {
   for (uint64_t i = 1; i <= 300; ++i) write(std::move(Batch().put_ledger(sortable(i), "x")));
-  const auto latest = database_->latest_ledger(2).value();
+  const auto latest = database_->latest_ledger({.count = 2}).value();
   EXPECT_EQ(latest, (Database::Pairs{{sortable(300), "x"}, {sortable(299), "x"}}));
+}
+
+TEST_F(DatabaseTest, ThePagesOfTheLedgerEndByCountAndBytes) {
+  for (const std::string key : {"a", "b", "c"})
+    write(std::move(Batch().put_ledger(sortable(5) + key, "xx")));
+  write(std::move(Batch().put_ledger(sortable(6), "xx").put_ledger(sortable(4), "xx")));
+  const auto keys = [&](const LedgerRange& range) {
+    std::vector<std::string> found;
+    const auto pairs = database_->latest_ledger(range).value();
+    for (const auto& [key, bytes] : pairs) found.push_back(key);
+    return found;
+  };
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(keys({.through = 5, .count = 1}), Keys{sortable(5) + "c"});
+  EXPECT_EQ(keys({.through = 5, .skip = 2, .count = 2}), (Keys{sortable(5) + "a", sortable(4)}));
+  EXPECT_EQ(keys({.bytes_max = 5}), (Keys{sortable(6), sortable(5) + "c"}));
+  EXPECT_EQ(keys({.bytes_max = 1}), Keys{sortable(6)});
+  EXPECT_EQ(keys({.through = 3}), Keys{});
+  const auto oldest = database_->oldest_ledger(sortable(4) + '\0', 10, 5).value();
+  ASSERT_EQ(oldest.size(), 2u);
+  EXPECT_EQ(oldest.front().first, sortable(5) + "a");
+  EXPECT_EQ(database_->first_ledger_key(sortable(5) + "d").value(), sortable(6));
+  EXPECT_EQ(database_->first_ledger_key(sortable(7)).value(), std::nullopt);
+}
+
+TEST_F(DatabaseTest, HowMuchIsInTheLedgerIsKnownExactlyAlsoAfterACrash) {
+  const auto expect = [&](uint64_t entries, uint64_t bytes) {
+    EXPECT_EQ(database_->usage().ledger, entries);
+    EXPECT_EQ(database_->usage().ledger_bytes, bytes);
+  };
+  write(std::move(Batch().put_ledger("1", "x").put_ledger("1", "xxxx").put_ledger("2", "x")));
+  expect(2, 7);
+  write(std::move(Batch().put_ledger("1", "xx").remove_ledger("2").remove_ledger("never")));
+  expect(1, 3);
+  crash();
+  open();
+  expect(1, 3);
+  ASSERT_TRUE(database_->reopen());
+  expect(1, 3);
+  EXPECT_EQ(database_->usage().entries, 0u);
 }
 
 TEST_F(DatabaseTest, ScansOfMetaSeeOnlyTheirPrefixAndNeverTheFormat) {

@@ -20,6 +20,14 @@ namespace outrigger::outbox {
 class Batch;
 struct Usage;
 
+// A piece of the ledger, read from its newest end. Its keys begin with a stamp.
+struct LedgerRange {
+  Hlc through = kHlcMax;  // no later stamp
+  size_t skip = 0;        // of the newest of these
+  size_t count = SIZE_MAX;
+  size_t bytes_max = SIZE_MAX;  // of values; the first comes in any case
+};
+
 class LogStore : public LogPort {
  public:
   using Bytes = std::optional<std::string>;
@@ -46,7 +54,10 @@ class LogStore : public LogPort {
   [[nodiscard]] virtual Result<Hlc> first_entry(const Origin& origin) const = 0;
   [[nodiscard]] virtual Result<Hlc> last_entry(const Origin& origin) const = 0;
   [[nodiscard]] virtual Result<Entries> scan_prepares() const = 0;
-  [[nodiscard]] virtual Result<Pairs> latest_ledger(size_t count) const = 0;
+  [[nodiscard]] virtual Result<Pairs> latest_ledger(const LedgerRange& range) const = 0;
+  [[nodiscard]] virtual Result<Pairs> oldest_ledger(std::string_view from, size_t count,
+                                                    size_t bytes_max) const = 0;
+  [[nodiscard]] virtual Result<Bytes> first_ledger_key(std::string_view from) const = 0;
   [[nodiscard]] virtual Result<Pairs> scan_meta(std::string_view prefix) const = 0;
   [[nodiscard]] virtual Result<std::string> scan_rows(std::string_view cursor, size_t count,
                                                       const RowVisitor& visit) const = 0;

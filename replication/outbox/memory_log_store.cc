@@ -149,14 +149,49 @@ Result<LogStore::Entries> MemoryLogStore::scan_prepares() const {
   return result;
 }
 
-Result<LogStore::Pairs> MemoryLogStore::latest_ledger(size_t count) const {
+namespace {
+
+// False: no more than this.
+bool take(LogStore::Pairs& taken, size_t& bytes,
+          const std::pair<const std::string, std::string>& of, size_t count, size_t bytes_max) {
+  if (taken.size() == count || (!taken.empty() && bytes + of.second.size() > bytes_max)) {
+    return false;
+  }
+  bytes += of.second.size();
+  taken.emplace_back(of);
+  return true;
+}
+
+}  // namespace
+
+Result<LogStore::Pairs> MemoryLogStore::latest_ledger(const LedgerRange& range) const {
   const std::lock_guard lock(mutex_);
   Pairs result;
   const Table& ledger = table(Family::kLedger);
-  for (auto at = ledger.rbegin(); at != ledger.rend() && result.size() < count; ++at) {
-    result.emplace_back(*at);
-  }
+  auto at = range.through == kHlcMax
+                ? ledger.rbegin()
+                : std::make_reverse_iterator(ledger.lower_bound(sortable(range.through + 1)));
+  for (size_t i = 0; i < range.skip && at != ledger.rend(); ++i) ++at;
+  size_t bytes = 0;
+  while (at != ledger.rend() && take(result, bytes, *at, range.count, range.bytes_max)) ++at;
   return result;
+}
+
+Result<LogStore::Pairs> MemoryLogStore::oldest_ledger(std::string_view from, size_t count,
+                                                      size_t bytes_max) const {
+  const std::lock_guard lock(mutex_);
+  Pairs result;
+  const Table& ledger = table(Family::kLedger);
+  size_t bytes = 0;
+  auto at = ledger.lower_bound(from);
+  while (at != ledger.end() && take(result, bytes, *at, count, bytes_max)) ++at;
+  return result;
+}
+
+Result<LogStore::Bytes> MemoryLogStore::first_ledger_key(std::string_view from) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = table(Family::kLedger).lower_bound(from);
+  return at == table(Family::kLedger).end() ? Bytes() : Bytes(at->first);
 }
 
 Result<LogStore::Pairs> MemoryLogStore::scan_meta(std::string_view prefix) const {
@@ -206,6 +241,10 @@ Usage MemoryLogStore::usage() const {
   for (const auto& [key, bytes] : table(Family::kEntries)) {
     ++usage.entries;
     usage.entries_bytes += bytes.size();
+  }
+  for (const auto& [key, bytes] : table(Family::kLedger)) {
+    ++usage.ledger;
+    usage.ledger_bytes += key.size() + bytes.size();
   }
   return usage;
 }

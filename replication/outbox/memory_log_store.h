@@ -34,7 +34,10 @@ class MemoryLogStore final : public LogStore {
   [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const override;
   [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const override;
   [[nodiscard]] Result<Entries> scan_prepares() const override;
-  [[nodiscard]] Result<Pairs> latest_ledger(size_t count) const override;
+  [[nodiscard]] Result<Pairs> latest_ledger(const LedgerRange& range) const override;
+  [[nodiscard]] Result<Pairs> oldest_ledger(std::string_view from, size_t count,
+                                            size_t bytes_max) const override;
+  [[nodiscard]] Result<Bytes> first_ledger_key(std::string_view from) const override;
   [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const override;
   [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
                                               const RowVisitor& visit) const override;
