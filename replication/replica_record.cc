@@ -240,9 +240,7 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const V
 
 void Replica::Impl::put_lost(outbox::Batch& batch, const std::vector<LedgerEntry>& lost) {
   if (lost.empty()) return;
-  for (const LedgerEntry& entry : lost) batch.put_ledger(ledger_key(entry), encode_ledger(entry));
-  ledger_entries += lost.size();
-  batch.put_meta(meta_keys::kLedgerCount, outbox::sortable(ledger_entries));
+  for (const LedgerEntry& entry : lost) put_ledger(batch, ledger_key(entry), entry);
   const std::lock_guard lock(mutex);
   for (const LedgerEntry& entry : lost) ++conflicts[entry.kind];
 }
