@@ -1,8 +1,11 @@
 // The three steps of a batch: rows and intent, the store, the durable vector. And their replay.
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "replication/applier_work.h"
+#include "replication/merge/row.h"
+#include "replication/outbox/cohorts.h"
 #include "replication/record_codec.h"
 #include "replication/replica_impl.h"
 
@@ -20,8 +23,14 @@ std::string row_key_of(const StoreWrite& write) {
 int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
   int64_t rows = 0;
   std::vector<std::pair<size_t, StoreWrite>> writes;
+  // Documents that a record gave birth to, by it and their namespace.
+  std::map<std::pair<Dot, std::string_view>, outbox::CohortWriter> cohorts;
   for (auto& [key, document] : work.documents) {
-    if (!document.row_after.empty()) {
+    const auto birth = document.row ? std::nullopt : merge::birth_in_row(document.row_after);
+    if (birth) {
+      cohorts.try_emplace({*birth, document.ns}, document.row_after)
+          .first->second.add(document.canonical_id);
+    } else if (!document.row_after.empty()) {
       batch.put_row(document.ns, document.canonical_id, document.row_after);
     } else if (document.row) {
       batch.remove_row(document.ns, document.canonical_id);
@@ -32,6 +41,7 @@ int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
     document.writes.clear();
     if (!document.met.empty()) work.intent.met.emplace(key, std::move(document.met));
   }
+  for (auto& [of, cohort] : cohorts) batch.put_cohort(of.first, of.second, cohort.take());
   std::stable_sort(writes.begin(), writes.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   for (auto& [position, write] : writes) work.intent.writes.push_back(std::move(write));

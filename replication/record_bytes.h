@@ -60,6 +60,9 @@ class ByteReader {
   size_t index(size_t size);
   // Checked to be well-formed BSON of its type.
   bson::OwnedValue value();
+  // Documents are not walked through: they are known to be well formed, or only passed on to who
+  // checks them.
+  void trust_documents() { trusts_documents_ = true; }
   Origin origin();
   void end();  // nothing may follow
 
@@ -79,6 +82,7 @@ class ByteReader {
   size_t at_ = 0;
   size_t failed_at_ = 0;
   const char* reason_ = nullptr;
+  bool trusts_documents_ = false;
 };
 
 }  // namespace outrigger

@@ -76,6 +76,7 @@ struct RecordLimits {
   size_t origins_max = 4096;
   size_t namespace_bytes_max = 1024;
   size_t path_depth_max = 200;
+  bool checks_documents = true;  // false: of our own log, for a peer, who will check them
 };
 
 // One record, readable without anything else: the value in the outbox's entries.

@@ -50,6 +50,7 @@ class Encoder {
 
   void segment(const Segment& segment);
   void entry(const Record& record);
+  void reserve(size_t bytes) { body_.reserve(bytes); }
   void number(uint64_t n) { body_.varint(n); }
   // Header and tables, known only now, then everything encoded before.
   std::string finish();
@@ -199,10 +200,21 @@ std::string Encoder::finish() {
   return out.take();
 }
 
+// Roughly what its documents take: where they are whole ones, nearly all of it.
+size_t bytes_of(const Record& record) {
+  size_t bytes = 64;
+  for (const DocumentEffects& document : record.documents) {
+    bytes += document.id.bytes.size() + 8;
+    for (const Effect& effect : document.effects) bytes += effect.value.bytes.size() + 8;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string encode_record(const Record& record) {
   Encoder encoder(!record.retired.empty());
+  encoder.reserve(bytes_of(record));
   encoder.entry(record);
   return encoder.finish();
 }
@@ -213,6 +225,11 @@ std::string encode_segments(std::span<const Segment> segments) {
                        [](const Record& record) { return !record.retired.empty(); });
   });
   Encoder encoder(retires);
+  size_t bytes = 0;
+  for (const Segment& segment : segments) {
+    for (const Record& record : segment.records) bytes += bytes_of(record);
+  }
+  encoder.reserve(bytes);
   encoder.number(segments.size());
   for (const Segment& segment : segments) encoder.segment(segment);
   return encoder.finish();

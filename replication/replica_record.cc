@@ -27,8 +27,12 @@ size_t memory_bytes(const DocumentChange& change) {
 // The documents of one record and what becomes of their rows.
 class RecordWriter {
  public:
-  RecordWriter(const outbox::LogStore& log, Record& record, const merge::LocalContext& context)
-      : log_(log), record_(record), context_(context) {}
+  RecordWriter(const outbox::LogStore& log, Record& record, const merge::LocalContext& context,
+               size_t documents)
+      : log_(log), record_(record), context_(context) {
+    index_.reserve(documents);
+    rows_.reserve(documents);
+  }
 
   Status add(DocumentChange&& change) {
     const std::string canonical_id = bson::canonical_key(change.id.view());
@@ -199,7 +203,7 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const V
   record.hlc = dot.hlc;
   record.deps = deps;
   record.documents.reserve(changes.size());
-  RecordWriter writer(log, record, {dot, closed});
+  RecordWriter writer(log, record, {dot, closed}, changes.size());
   size_t bytes = 0;
   const auto finish_record = [&] {
     std::string entry = encode_record(record);

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench_driver
+import bench_insert
 import bench_open_loop
 import bench_report
 from bench_arms import Arms
@@ -152,13 +153,15 @@ def main():
             open_loop = bench_open_loop.run(bench)
             driver = bench_driver.run(arms, options.driver_blocks, options.seconds)
             wrong = bench.wrong()
+        insert_met, insert_line, insert_bar = bench_insert.run(directory, options.seconds)
     typical, noise_line = bench_report.noise(bench.results)
     met, bar_lines = bench_report.bars(bench.results)
+    bar_lines.append(insert_bar)
     lines = bench_report.table(bench.results)
     lines += ["", f"Machine: {bench_report.machine()}. Medians of {options.blocks} interleaved "
               f"blocks of {options.seconds:g} s, with the range over blocks; one raw-socket "
               "client, 12 fields a document; one hop more each for null and outrigger.",
-              "", noise_line, *open_loop, *driver]
+              "", noise_line, *open_loop, *driver, "", insert_line]
     print("\n".join([*lines, "", *bar_lines]))
     for each in bench.silent:
         print(f"bench: a block was run again, nothing was answered in it: {each}", file=sys.stderr)
@@ -172,7 +175,7 @@ def main():
         print("bench: README.md is left as it is: the run is void", file=sys.stderr)
     elif options.readme:
         bench_report.write_readme(ROOT / "README.md", lines)
-    if wrong or (options.check and (void or not met)):
+    if wrong or (options.check and (void or not met or not insert_met)):
         return 1
     return 0
 

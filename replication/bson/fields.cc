@@ -10,9 +10,30 @@ constexpr size_t kWalksMax = 4;      // from the front, before the names are sor
 
 bool before(const Element& a, const Element& b) { return a.name < b.name; }
 
+// Also tells whether any field is a document.
+bool repeats_here(const Document& document, bool& nests) {
+  std::string_view few[kPairwiseMax];
+  size_t count = 0;
+  auto at = document.begin();
+  for (; at != document.end() && count < kPairwiseMax; ++at) {
+    nests = nests || at->value.type == Type::kDocument;
+    for (size_t i = 0; i < count; ++i) {
+      if (few[i] == at->name) return true;
+    }
+    few[count++] = at->name;
+  }
+  if (at == document.end()) return false;
+  nests = true;  // perhaps
+  std::vector<std::string_view> names;
+  for (const Element& field : document) names.push_back(field.name);
+  std::sort(names.begin(), names.end());
+  return std::adjacent_find(names.begin(), names.end()) != names.end();
+}
+
 bool repeats_within(const Document& document, int depth) {
-  if (has_repeated_names(document)) return true;
-  if (depth > kDepthMax) return false;
+  bool nests = false;
+  if (repeats_here(document, nests)) return true;
+  if (!nests || depth > kDepthMax) return false;
   for (const Element& element : document) {
     if (element.value.type != Type::kDocument) continue;
     if (repeats_within(element.value.as_document(), depth + 1)) return true;
@@ -23,20 +44,8 @@ bool repeats_within(const Document& document, int depth) {
 }  // namespace
 
 bool has_repeated_names(const Document& document) {
-  std::string_view few[kPairwiseMax];
-  size_t count = 0;
-  auto at = document.begin();
-  for (; at != document.end() && count < kPairwiseMax; ++at) {
-    for (size_t i = 0; i < count; ++i) {
-      if (few[i] == at->name) return true;
-    }
-    few[count++] = at->name;
-  }
-  if (at == document.end()) return false;
-  std::vector<std::string_view> names;
-  for (const Element& field : document) names.push_back(field.name);
-  std::sort(names.begin(), names.end());
-  return std::adjacent_find(names.begin(), names.end()) != names.end();
+  bool nests = false;
+  return repeats_here(document, nests);
 }
 
 bool repeats_names(const Document& document) { return repeats_within(document, 0); }

@@ -34,7 +34,9 @@
 // anything out of order, repeated or out of range is corrupt.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "replication/merge/merge.h"
 
@@ -56,5 +58,9 @@ inline constexpr uint8_t kDocumentFollows = 4;
 
 // As is; `strip` decides what belongs into a row. Without an incarnation: the row of an opaque one.
 [[nodiscard]] std::string encode_row(const DocumentState& state);
+
+// The commit that gave birth to the document, where the row says that and nothing more, as a
+// birth_row() of one that is not opaque does.
+[[nodiscard]] std::optional<Dot> birth_in_row(std::string_view row);
 
 }  // namespace outrigger::merge

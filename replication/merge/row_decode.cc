@@ -259,4 +259,11 @@ Result<DocumentState> load_row(std::string_view bytes) {
   return RowReader(bytes).read();
 }
 
+std::optional<Dot> birth_in_row(std::string_view row) {
+  if (row.empty() || static_cast<uint8_t>(row.front()) != kInserted) return std::nullopt;
+  const auto state = load_row(row);
+  if (!state || state->incarnations.size() != 1) return std::nullopt;
+  return state->incarnations.front().births.front();
+}
+
 }  // namespace outrigger::merge

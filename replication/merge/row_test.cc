@@ -81,6 +81,14 @@ TEST_F(Row, AnUpsertedDocumentIsOneStampToo) {
   for (const WorldSite* site : all_) EXPECT_LE(site->rows.at("d").size(), 45u);
 }
 
+TEST_F(Row, TellsOfABirthOnlyWhereThereIsNothingElse) {
+  EXPECT_EQ(birth_in_row(birth_row(dot(7), false)), dot(7));
+  EXPECT_EQ(birth_in_row(birth_row(dot(7), true)), std::nullopt);
+  EXPECT_EQ(birth_in_row(birth_row(dot(7), false).substr(0, 20)), std::nullopt);
+  EXPECT_EQ(birth_in_row(busy_row()), std::nullopt);
+  EXPECT_EQ(birth_in_row(""), std::nullopt);
+}
+
 TEST_F(Row, ReadsBackAsItWasWritten) {
   const std::string row = busy_row();
   EXPECT_EQ(strip(a_.load("d")), row);

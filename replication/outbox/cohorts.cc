@@ -14,10 +14,13 @@ namespace {
 constexpr size_t kNamespaceAt = 32;  // in a key
 // Roughly what the heap takes besides the bytes themselves.
 constexpr size_t kCohortBytes = 224;
-constexpr size_t kMemberBytes = 64;
+constexpr size_t kMemberBytes = 32;
+constexpr size_t kSlotsMin = 1024;
 
-uint64_t hash_of(std::string_view bytes, uint64_t seed) {
-  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+uint64_t seed_of(std::string_view ns) { return XXH3_64bits(ns.data(), ns.size()); }
+
+uint32_t hash_of(std::string_view id, uint64_t seed) {
+  return static_cast<uint32_t>(XXH3_64bits_withSeed(id.data(), id.size(), seed));
 }
 
 // Nothing at the end, and where the bytes end too early.
@@ -59,54 +62,113 @@ void CohortWriter::add(std::string_view canonical_id) {
   bytes_.append(reinterpret_cast<const char*>(&size), sizeof size).append(canonical_id);
 }
 
-size_t Cohorts::Hash::operator()(const Member& member) const {
-  return hash_of(member.id, member.of->second.ns_hash);
-}
-
-size_t Cohorts::Hash::operator()(const Name& name) const {
-  return hash_of(name.id, hash_of(name.ns, 0));
-}
-
 size_t Cohorts::footprint(const All::value_type& cohort) {
   return kCohortBytes + cohort.first.size() + cohort.second.bytes.size() +
          kMemberBytes * cohort.second.members;
+}
+
+std::string_view Cohorts::id_of(const Slot& slot) const {
+  std::string_view rest = std::string_view(numbered_[slot.cohort]->second.bytes);
+  rest.remove_prefix(slot.id_at);
+  return *next_bytes(rest);
+}
+
+size_t Cohorts::find(uint32_t hash, std::string_view ns, std::string_view id) const {
+  const size_t mask = slots_.size() - 1;
+  size_t at = hash & mask;
+  for (; slots_[at].cohort != kFree; at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.hash != hash || numbered_[slot.cohort]->second.ns != ns) continue;
+    if (id_of(slot) == id) break;
+  }
+  return at;
+}
+
+// Those behind it move up, so that no search stops before it should.
+void Cohorts::erase(size_t at) {
+  const size_t mask = slots_.size() - 1;
+  for (size_t next = (at + 1) & mask; slots_[next].cohort != kFree; next = (next + 1) & mask) {
+    const size_t from_home = (next - slots_[next].hash) & mask;
+    if (from_home < ((next - at) & mask)) continue;  // its home is behind the gap
+    slots_[at] = slots_[next];
+    at = next;
+  }
+  slots_[at] = {};
+  --count_;
+}
+
+void Cohorts::make_room(size_t more) {
+  size_t size = std::max(slots_.size(), kSlotsMin);
+  while (size < 2 * (count_ + more)) size *= 2;
+  if (size == slots_.size()) return;
+  std::vector<Slot> before(size);
+  before.swap(slots_);
+  for (const Slot& slot : before) {
+    if (slot.cohort == kFree) continue;
+    size_t at = slot.hash & (size - 1);
+    while (slots_[at].cohort != kFree) at = (at + 1) & (size - 1);
+    slots_[at] = slot;
+  }
 }
 
 bool Cohorts::add(std::string_view key, std::string bytes) {
   size_t count = 0;
   const bool is_sound =
       for_each_of_cohort(bytes, [&](std::string_view, std::string_view) { ++count; });
-  if (!is_sound || key.size() <= kNamespaceAt || count == 0) return false;
+  if (!is_sound || key.size() <= kNamespaceAt || count == 0 || bytes.size() > kFree) return false;
   const auto [at, is_new] = all_.try_emplace(std::string(key));
   if (!is_new) return false;
+  if (free_numbers_.empty()) {
+    free_numbers_.push_back(static_cast<uint32_t>(numbered_.size()));
+    numbered_.push_back(nullptr);
+  }
   Cohort& cohort = at->second;
+  cohort.number = free_numbers_.back();
+  free_numbers_.pop_back();
+  numbered_[cohort.number] = &*at;
   cohort.bytes = std::move(bytes);
   cohort.ns = namespace_of_cohort(at->first);
-  cohort.ns_hash = hash_of(cohort.ns, 0);
-  for_each_of_cohort(cohort.bytes, [&](std::string_view id, std::string_view row) {
-    cohort.row = row;
-    cohort.members += members_.insert({&*at, id}).second ? 1 : 0;
-  });
+  const uint64_t seed = seed_of(cohort.ns);
+  make_room(count);
+  std::string_view rest = cohort.bytes;
+  cohort.row = *next_bytes(rest);
+  for (auto id_at = static_cast<uint32_t>(cohort.bytes.size() - rest.size());
+       const auto id = next_bytes(rest);
+       id_at = static_cast<uint32_t>(cohort.bytes.size() - rest.size())) {
+    const uint32_t hash = hash_of(*id, seed);
+    Slot& slot = slots_[find(hash, cohort.ns, *id)];
+    if (slot.cohort != kFree) continue;
+    slot = {hash, cohort.number, id_at};
+    ++cohort.members;
+    ++count_;
+  }
   bytes_ += footprint(*at);
   return true;
 }
 
 std::optional<std::string_view> Cohorts::row(std::string_view ns,
                                              std::string_view canonical_id) const {
-  const auto found = members_.find(Name{ns, canonical_id});
-  if (found == members_.end()) return std::nullopt;
-  return found->of->second.row;
+  if (count_ == 0) return std::nullopt;
+  const Slot& found = slots_[find(hash_of(canonical_id, seed_of(ns)), ns, canonical_id)];
+  if (found.cohort == kFree) return std::nullopt;
+  return numbered_[found.cohort]->second.row;
 }
 
 std::optional<Cohorts::Left> Cohorts::leave(std::string_view row_key, std::string_view cohort_key) {
+  if (const auto named = all_.find(cohort_key); named != all_.end()) {
+    named->second.has_notes = true;
+  }
   const size_t end = row_key.find('\0');
-  if (members_.empty() || end == std::string_view::npos) return std::nullopt;
-  const auto found = members_.find(Name{row_key.substr(0, end), row_key.substr(end + 1)});
-  if (found == members_.end()) return std::nullopt;
-  if (!cohort_key.empty() && found->of->first != cohort_key) return std::nullopt;
-  const auto at = all_.find(found->of->first);
+  if (count_ == 0 || end == std::string_view::npos) return std::nullopt;
+  const std::string_view ns = row_key.substr(0, end);
+  const std::string_view id = row_key.substr(end + 1);
+  const size_t found = find(hash_of(id, seed_of(ns)), ns, id);
+  if (slots_[found].cohort == kFree) return std::nullopt;
+  const std::string& key = numbered_[slots_[found].cohort]->first;
+  if (!cohort_key.empty() && key != cohort_key) return std::nullopt;
+  const auto at = all_.find(key);
   Cohort& cohort = at->second;
-  members_.erase(found);
+  erase(found);
   --cohort.members;
   bytes_ -= kMemberBytes;
   Left left{at->first, cohort.members == 0, cohort.has_notes};
@@ -115,13 +177,17 @@ std::optional<Cohorts::Left> Cohorts::leave(std::string_view row_key, std::strin
   return left;
 }
 
-void Cohorts::remove(All::iterator cohort) {
-  bytes_ -= footprint(*cohort);
-  for_each_of_cohort(cohort->second.bytes, [&](std::string_view id, std::string_view) {
-    const auto member = members_.find(Name{cohort->second.ns, id});
-    if (member != members_.end() && member->of == &*cohort) members_.erase(member);
+void Cohorts::remove(All::iterator at) {
+  const Cohort& cohort = at->second;
+  bytes_ -= footprint(*at);
+  const uint64_t seed = seed_of(cohort.ns);
+  for_each_of_cohort(cohort.bytes, [&](std::string_view id, std::string_view) {
+    const size_t found = find(hash_of(id, seed), cohort.ns, id);
+    if (slots_[found].cohort == cohort.number) erase(found);
   });
-  all_.erase(cohort);
+  numbered_[cohort.number] = nullptr;
+  free_numbers_.push_back(cohort.number);
+  all_.erase(at);
 }
 
 std::vector<Cohorts::Dropped> Cohorts::drop(const std::function<Hlc(const Origin&)>& through) {
@@ -146,8 +212,11 @@ std::vector<Cohorts::Dropped> Cohorts::drop(const std::function<Hlc(const Origin
 }
 
 void Cohorts::clear() {
-  members_.clear();
+  slots_.clear();
+  numbered_.clear();
+  free_numbers_.clear();
   all_.clear();
+  count_ = 0;
   bytes_ = 0;
 }
 

@@ -15,7 +15,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "replication/stamp.h"
@@ -45,7 +44,6 @@ class CohortWriter {
 class Cohorts {
  public:
   explicit Cohorts(size_t bytes_max) : bytes_max_(bytes_max) {}
-  // Members refer to their cohorts.
   Cohorts(const Cohorts&) = delete;
   Cohorts& operator=(const Cohorts&) = delete;
 
@@ -56,8 +54,8 @@ class Cohorts {
   [[nodiscard]] std::optional<std::string_view> row(std::string_view ns,
                                                     std::string_view canonical_id) const;
 
-  // A document, by the key of its row, leaves its cohort if it is in one, and in this one if any is
-  // named.
+  // A document, by the key of its row, leaves its cohort if it is in one; where `cohort` is named, by
+  // a note of that one which is there already, it leaves no other.
   struct Left {
     std::string key;        // of the cohort
     bool is_empty = false;  // it was the last one: the cohort is gone
@@ -73,8 +71,7 @@ class Cohorts {
   };
   [[nodiscard]] std::vector<Dropped> drop(const std::function<Hlc(const Origin&)>& through);
 
-  [[nodiscard]] size_t documents() const { return members_.size(); }
-  [[nodiscard]] bool knows(std::string_view key) const { return all_.count(key) > 0; }
+  [[nodiscard]] size_t documents() const { return count_; }
   void clear();
 
  private:
@@ -82,42 +79,35 @@ class Cohorts {
     std::string bytes;
     std::string_view ns;   // in its key
     std::string_view row;  // in `bytes`
-    uint64_t ns_hash = 0;
+    uint32_t number = 0;   // in `numbered_`
     size_t members = 0;
     bool has_notes = false;
   };
   using All = std::map<std::string, Cohort, std::less<>>;
-  struct Member {
-    All::value_type* of;
-    std::string_view id;
+  // A document: an open hash table of these, as small as can be, takes them in order of arrival
+  // with one touch of memory each.
+  struct Slot {
+    uint32_t hash = 0;
+    uint32_t cohort = kFree;  // its number
+    uint32_t id_at = 0;       // where its _id, with its length, stands in the cohort's bytes
   };
-  struct Name {
-    std::string_view ns;
-    std::string_view id;
-  };
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(const Member& member) const;
-    size_t operator()(const Name& name) const;
-  };
-  struct Equal {
-    using is_transparent = void;
-    bool operator()(const Member& a, const Member& b) const {
-      return a.id == b.id && a.of->second.ns == b.of->second.ns;
-    }
-    bool operator()(const Name& a, const Member& b) const {
-      return a.id == b.id && a.ns == b.of->second.ns;
-    }
-    bool operator()(const Member& a, const Name& b) const { return (*this)(b, a); }
-  };
+  static constexpr uint32_t kFree = UINT32_MAX;
 
   [[nodiscard]] static size_t footprint(const All::value_type& cohort);
+  [[nodiscard]] std::string_view id_of(const Slot& slot) const;
+  // Where it stands, or the free slot where its place would be.
+  [[nodiscard]] size_t find(uint32_t hash, std::string_view ns, std::string_view id) const;
+  void erase(size_t at);
+  void make_room(size_t more);
   void remove(All::iterator cohort);
 
   const size_t bytes_max_;
   size_t bytes_ = 0;
   All all_;
-  std::unordered_set<Member, Hash, Equal> members_;
+  std::vector<All::value_type*> numbered_;  // null: free
+  std::vector<uint32_t> free_numbers_;
+  std::vector<Slot> slots_;  // a power of two, at most half of them taken
+  size_t count_ = 0;
 };
 
 }  // namespace outrigger::outbox

@@ -1,6 +1,10 @@
 #include "replication/outbox/cohorts.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <map>
+#include <set>
 
 #include "replication/outbox/batch.h"
 #include "replication/outbox/database_testing.h"
@@ -143,6 +147,53 @@ TEST_F(CohortsTest, WithoutRoomEachHasARow) {
   EXPECT_EQ(drop(6), 2u);
   put(8, {"e"});
   EXPECT_EQ(database_->cohort_rows(), 1u);
+}
+
+TEST_F(CohortsTest, NoRowIsOverlookedOnceThereWasNone) {
+  EXPECT_EQ(single_rows(), 0u);  // from here on it is known that there is none
+  EXPECT_EQ(row("x"), "none");
+  put_row("x", "changed");
+  EXPECT_EQ(row("x"), "changed");
+  remove_row("x");
+  EXPECT_EQ(single_rows(), 0u);
+  EXPECT_EQ(row("x"), "none");
+  put_row("y", "changed");
+  EXPECT_EQ(row("y"), "changed");
+}
+
+RC_GTEST_PROP(CohortsModel, FindWhomAPlainMapFinds, ()) {
+  Cohorts cohorts(size_t{1} << 30);
+  std::map<std::string, Hlc> model;  // by _id
+  Hlc stamp = 0;
+  const auto id_of = [] { return std::to_string(*rc::gen::inRange(0, 60)); };
+  for (int steps = *rc::gen::inRange(1, 80); steps > 0; --steps) {
+    const int what = *rc::gen::inRange(0, 10);
+    if (what < 5) {
+      std::set<std::string> ids;
+      for (int n = *rc::gen::inRange(1, 20); n > 0; --n) {
+        if (const std::string id = id_of(); model.count(id) == 0) ids.insert(id);
+      }
+      if (ids.empty()) continue;
+      ++stamp;
+      for (const std::string& id : ids) model[id] = stamp;
+      RC_ASSERT(cohorts.add(cohort_key({stamp, kOslo}, "t.a"),
+                            cohort({ids.begin(), ids.end()}, std::to_string(stamp))));
+    } else if (what < 9) {
+      const std::string id = id_of();
+      RC_ASSERT(cohorts.leave(row_key("t.a", id)).has_value() == (model.erase(id) > 0));
+    } else {
+      const Hlc through = *rc::gen::inRange<Hlc>(0, stamp + 1);
+      (void)cohorts.drop(of_oslo(through));
+      std::erase_if(model, [&](const auto& each) { return each.second <= through; });
+    }
+    RC_ASSERT(cohorts.documents() == model.size());
+    for (int id = 0; id < 60; ++id) {
+      const auto row = cohorts.row("t.a", std::to_string(id));
+      const auto expected = model.find(std::to_string(id));
+      RC_ASSERT(row.has_value() == (expected != model.end()));
+      if (row) RC_ASSERT(*row == std::to_string(expected->second));
+    }
+  }
 }
 
 TEST(CohortBytes, AreReadOnlyWhole) {

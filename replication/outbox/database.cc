@@ -82,6 +82,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& dir, Databas
 }
 
 Status Database::open_files() {
+  row_puts_at_empty_ = UINT64_MAX;
   const rocksdb::DBOptions rocks = rocks_options(options_);
   std::vector<std::string> present;
   // Fails when there is no database yet; a real problem shows again in Open.
@@ -213,7 +214,8 @@ Status Database::write(Batch&& batch) {
   std::shared_lock lock(files_mutex_);
   if (!db_) return unusable();
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
-  if (Status put = put_all(batch, changes); !put) return put;
+  RowChanges rows;
+  if (Status put = put_all(batch, changes, rows); !put) return put;
   rocksdb::Status status;
   const Totals entries = added_to(Family::kEntries, batch);
   const Totals ledger = added_to(Family::kLedger, batch);
@@ -223,7 +225,9 @@ Status Database::write(Batch&& batch) {
     status = changes.Merge(handle(Family::kMeta), *key, encode_totals(*added));
     if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
   }
+  if (rows.puts) ++row_puts_begun_;
   status = db_->Write(rocksdb::WriteOptions(), &changes);
+  if (rows.puts) ++row_puts_ended_;
   if (!status.ok()) return fence(rocks_error(status, "write outbox", dir_));
   entries_ += entries.entries;
   entries_bytes_ += entries.bytes;

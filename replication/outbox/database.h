@@ -136,10 +136,15 @@ class Database final : public LogStore {
 
   // ---- database_cohorts.cc
   Status load_cohorts();
-  Status put_all(const Batch& batch, rocksdb::WriteBatch& out);
+  // What a batch does to rows, besides its changes themselves.
+  struct RowChanges {
+    bool puts = false;                     // a row by itself
+    std::unique_lock<std::mutex> cohorts;  // held where a document leaves one
+  };
+  Status put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows);
+  Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out, RowChanges& rows);
   // A document with a row of its own, or without any, is in no cohort.
-  Status note_left(std::string_view row_key, rocksdb::WriteBatch& out);
-  Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out);
+  Result<bool> note_left(std::string_view row_key, rocksdb::WriteBatch& out);
 
   // What the batch adds to what is in one family (negative: removes).
   Totals added_to(Family family, const Batch& batch) const;
@@ -173,8 +178,15 @@ class Database final : public LogStore {
   rocksdb::DB* db_ = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
 
-  // Under files_mutex_. What is done to cohorts is decided in the order in which it is written only
-  // where one drops them: a note may come behind that, and is removed by load_cohorts().
+  // Is there any row but those of cohorts? Puts that were begun and those that ended; and how many
+  // had begun when the family was seen to be empty, with none under way. Who holds the lock of a
+  // document sees every put of its row counted here.
+  std::atomic<uint64_t> row_puts_begun_{0};
+  std::atomic<uint64_t> row_puts_ended_{0};
+  mutable std::atomic<uint64_t> row_puts_at_empty_{UINT64_MAX};
+
+  // Under files_mutex_. Held until it is written that documents have left their cohorts, or that
+  // cohorts are dropped: what is written later must not be on disk without it.
   mutable std::mutex cohorts_mutex_;
   Cohorts cohorts_;  // under cohorts_mutex_
 

@@ -10,7 +10,6 @@ namespace outrigger::outbox {
 Status Database::load_cohorts() {
   const std::lock_guard lock(cohorts_mutex_);
   cohorts_.clear();
-  rocksdb::WriteBatch orphans;
   const std::unique_ptr<rocksdb::Iterator> at(
       db_->NewIterator(rocksdb::ReadOptions(), handle(Family::kCohorts)));
   std::string cohort;  // the last one: its notes follow it
@@ -21,42 +20,48 @@ Status Database::load_cohorts() {
       if (cohorts_.add(key, std::string(view(at->value())))) continue;
       return fail(ErrorCode::kCorrupt, "open outbox", dir_, "a cohort is malformed");
     }
-    const bool is_its = key.starts_with(cohort) && key.size() > cohort.size() &&
-                        key[cohort.size()] == '\0' && cohorts_.knows(cohort);
-    // The last one to leave takes the cohort along, so this is not the last.
-    if (is_its) (void)cohorts_.leave(namespace_of_cohort(key), cohort);
-    if (!is_its) (void)orphans.Delete(handle(Family::kCohorts), at->key());
+    // The last one to leave takes the cohort and its notes along, so there is one.
+    if (cohort.empty() || !key.starts_with(cohort) ||
+        key.substr(cohort.size(), 1) != std::string_view("\0", 1)) {
+      return fail(ErrorCode::kCorrupt, "open outbox", dir_, "a note of no cohort");
+    }
+    (void)cohorts_.leave(namespace_of_cohort(key), cohort);
   }
   if (!at->status().ok()) return tl::unexpected(rocks_error(at->status(), "open outbox", dir_));
-  const auto status = db_->Write(rocksdb::WriteOptions(), &orphans);
-  if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
   return {};
 }
 
-Status Database::put_all(const Batch& batch, rocksdb::WriteBatch& out) {
+Status Database::put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows) {
+  rows.cohorts = std::unique_lock(cohorts_mutex_, std::defer_lock);
+  bool leaves = false;
   for (const Batch::Change& change : batch.changes()) {
+    const bool of_rows = change.family == Family::kVersions || change.family == Family::kCohorts;
+    if (of_rows && !rows.cohorts) rows.cohorts.lock();
     if (change.family == Family::kCohorts) {
-      if (Status put = put_cohort(change, out); !put) return put;
+      if (Status put = put_cohort(change, out, rows); !put) return put;
       continue;
     }
     const auto status = change.remove ? out.Delete(handle(change.family), change.key)
                                       : out.Put(handle(change.family), change.key, change.bytes);
     if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
     if (change.family != Family::kVersions) continue;
-    if (Status noted = note_left(change.key, out); !noted) return noted;
+    rows.puts = rows.puts || !change.remove;
+    const auto left = note_left(change.key, out);
+    if (!left) return tl::unexpected(left.error());
+    leaves = leaves || *left;
   }
+  if (rows.cohorts && !leaves) rows.cohorts.unlock();
   return {};
 }
 
-Status Database::put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out) {
+Status Database::put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out,
+                            RowChanges& rows) {
   rocksdb::Status status;
-  std::unique_lock lock(cohorts_mutex_);
-  const bool fits =
-      cohorts_.has_room() && !is_cohort_note(change.key) && cohorts_.add(change.key, change.bytes);
-  lock.unlock();
-  if (fits) {
+  if (cohorts_.has_room() && !is_cohort_note(change.key) &&
+      cohorts_.add(change.key, change.bytes)) {
     status = out.Put(handle(Family::kCohorts), change.key, change.bytes);
   } else {
+    rows.puts = true;
     const std::string_view ns = namespace_of_cohort(change.key);
     for_each_of_cohort(change.bytes, [&](std::string_view id, std::string_view row) {
       if (status.ok()) status = out.Put(handle(Family::kVersions), row_key(ns, id), slice(row));
@@ -66,11 +71,9 @@ Status Database::put_cohort(const Batch::Change& change, rocksdb::WriteBatch& ou
   return {};
 }
 
-Status Database::note_left(std::string_view row_key, rocksdb::WriteBatch& out) {
-  std::unique_lock lock(cohorts_mutex_);
+Result<bool> Database::note_left(std::string_view row_key, rocksdb::WriteBatch& out) {
   const auto left = cohorts_.leave(row_key);
-  lock.unlock();
-  if (!left) return {};
+  if (!left) return false;
   rocksdb::Status status;
   if (left->is_empty) {
     // Its notes too, also those of this batch.
@@ -83,15 +86,13 @@ Status Database::note_left(std::string_view row_key, rocksdb::WriteBatch& out) {
     status = out.Put(handle(Family::kCohorts), note, rocksdb::Slice());
   }
   if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
-  return {};
+  return true;
 }
 
 Result<size_t> Database::drop_cohorts(const std::function<Hlc(const Origin&)>& through) {
   if (auto error = fenced()) return tl::unexpected(*error);
   const std::shared_lock files(files_mutex_);
   if (!db_) return tl::unexpected(unusable().error());
-  // Until it is written: else a row could be written before, without a note, that a crash leaves
-  // beside the cohort of its document.
   const std::lock_guard lock(cohorts_mutex_);
   rocksdb::WriteBatch out;
   size_t rows = 0;

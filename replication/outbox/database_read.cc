@@ -40,6 +40,7 @@ Result<Database::Bytes> Database::row(std::string_view ns, std::string_view cano
     const std::lock_guard lock(cohorts_mutex_);
     if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
   }
+  if (row_puts_begun_ == row_puts_at_empty_) return Bytes();
   return get(Family::kVersions, row_key(ns, canonical_id));
 }
 Result<Database::Bytes> Database::entry(const Origin& origin, Hlc hlc) const {
@@ -190,10 +191,17 @@ Result<std::string> Database::scan(Family family, std::string_view cursor, size_
 
 Result<std::string> Database::scan_rows(std::string_view cursor, size_t count,
                                         const RowVisitor& visit) const {
-  return scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
-    const size_t end = std::min(key.find('\0'), key.size());
-    visit(key.substr(0, end), key.substr(std::min(end + 1, key.size())), bytes);
-  });
+  const uint64_t ended = row_puts_ended_;
+  const uint64_t begun = row_puts_begun_;
+  bool is_empty = cursor.empty() && count > 0 && begun == ended;
+  auto next =
+      scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
+        is_empty = false;
+        const size_t end = std::min(key.find('\0'), key.size());
+        visit(key.substr(0, end), key.substr(std::min(end + 1, key.size())), bytes);
+      });
+  if (next && is_empty) row_puts_at_empty_ = begun;
+  return next;
 }
 
 Result<std::string> Database::scan_retries(std::string_view cursor, size_t count,
