@@ -81,8 +81,8 @@ void Capture::look_at_row(RunItem& item) const {
 }
 
 // Which images from before the run its record needs. Read here where they cannot just be asked for
-// in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell after
-// a crash what was done, so that the prepare must say what there was. An answer that ends the
+// in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell
+// after a crash what was done, so that the prepare must say what there was. An answer that ends the
 // command, or nothing.
 net::Task<Capture::Read> Capture::see_before(Run& run, Executed& executed) {
   bool for_prepare = false;

@@ -17,8 +17,8 @@ uint64_t filter_lock_key(const WriteCommand& command, const Statement& statement
   return document_lock_key(command.ns, std::string_view(text));
 }
 
-// The _id that a filter gives to the document it inserts. Of other ways to name one ($and, $in) only
-// mongod's answer tells.
+// The _id that a filter gives to the document it inserts. Of other ways to name one ($and, $in)
+// only mongod's answer tells.
 std::optional<bson::Value> id_to_insert(const bson::Document& filter) {
   const auto named = filter.find("_id");
   if (named && named->type == bson::Type::kNull) return named;

@@ -13,8 +13,8 @@ struct Sum {
   bool clamped = false;  // int64 overflow: the value is the nearest representable one
 };
 
-// a + b. A NaN among them is the sum, b's before a's, with its sign and its other bits. Both must be
-// numbers (asserted).
+// a + b. A NaN among them is the sum, b's before a's, with its sign and its other bits. Both must
+// be numbers (asserted).
 [[nodiscard]] Sum add(const Value& a, const Value& b);
 // What `$inc` by `delta` leaves of `a`. A sum that is equal to `a` and of its type is `a`, bit for
 // bit: MongoDB does not touch the field then, so -0.0 stays -0.0 and NumberDecimal("1") plus

@@ -253,8 +253,7 @@ TEST_P(StoreContract, StoresDocumentsOfAnyFieldName) {
 }
 
 TEST_P(StoreContract, KeepsRepeatedFieldNamesUnderAnEmptyTimestampToo) {
-  const std::string twice =
-      Writer().timestamp("_id", 0, 0).int32("a", 1).int32("a", 2).finish();
+  const std::string twice = Writer().timestamp("_id", 0, 0).int32("a", 1).int32("a", 2).finish();
   const OwnedValue id(*bson::Document(twice).find("_id"));
   for (int written = 0; written < 2; ++written) {
     EXPECT_TRUE(write({replace(twice)}).front().ok());
