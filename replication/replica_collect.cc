@@ -46,17 +46,26 @@ Status Replica::collect_step(size_t documents_max) {
   const std::lock_guard one_caller(impl_->collect_mutex);
   if (Status renewed = impl_->renew_bound(); !renewed) return renewed;
   VersionVector acknowledged;
+  VersionVector stable;
   bool moved = false;
   {
     const std::lock_guard lock(impl_->mutex);
     moved = impl_->stability.update(impl_->durable, impl_->issued(), impl_->known());
     acknowledged = impl_->acknowledged();
+    stable = impl_->stability.stable();
   }
   if (moved) impl_->wake();
   if (Status retired = impl_->retire_epochs(); !retired) return retired;
   if (Status purged = impl_->purge_retired(); !purged) return purged;
   if (Status cut = impl_->truncate(acknowledged); !cut) return cut;
   if (Status trimmed = impl_->trim_ledger(); !trimmed) return trimmed;
+  if (impl_->dropped_through != stable) {
+    auto dropped = impl_->log.drop_cohorts([&](const Origin& of) { return stable.get(of); });
+    if (!dropped) return tl::unexpected(dropped.error());
+    impl_->rows -= static_cast<int64_t>(*dropped);
+    impl_->collected_rows += *dropped;
+    impl_->dropped_through = std::move(stable);
+  }
   if (Status rows = impl_->collect_rows(documents_max); !rows) return rows;
   return impl_->expire_retries(documents_max);
 }
@@ -112,13 +121,6 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
     const std::lock_guard lock(mutex);
     stable = stability.stable();
     closed = stability.closed();
-  }
-  if (dropped_through != stable) {
-    auto dropped = log.drop_cohorts([&](const Origin& origin) { return stable.get(origin); });
-    if (!dropped) return tl::unexpected(dropped.error());
-    rows -= static_cast<int64_t>(*dropped);
-    collected_rows += *dropped;
-    dropped_through = stable;
   }
   if (row_cursor.empty()) {
     if (!pass_under_way && pass_stable == stable && pass_closed == closed) return {};

@@ -4,7 +4,7 @@
 // memory, as much as bytes_max allows; what finds no room gets rows.
 //
 //   key     site:16 epoch:8 hlc:8 ns
-//   cohort  row:bytes { canonical _id:bytes }*           bytes: length:u32, little-endian, and these
+//   cohort  row:bytes { canonical _id:bytes }*     bytes: length:u32, little-endian, and these
 //   note    nothing, under its cohort's key, 0x00, canonical _id: that document has left; what is
 //           known of it stands in a row of its own, or is nothing
 #pragma once
@@ -54,8 +54,8 @@ class Cohorts {
   [[nodiscard]] std::optional<std::string_view> row(std::string_view ns,
                                                     std::string_view canonical_id) const;
 
-  // A document, by the key of its row, leaves its cohort if it is in one; where `cohort` is named, by
-  // a note of that one which is there already, it leaves no other.
+  // A document, by the key of its row, leaves its cohort if it is in one. Where `cohort` is named,
+  // by a note of that one which is there already, it leaves no other.
   struct Left {
     std::string key;        // of the cohort
     bool is_empty = false;  // it was the last one: the cohort is gone
