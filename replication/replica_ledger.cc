@@ -65,9 +65,10 @@ Result<bool> Replica::Impl::is_open(const std::string& key, const LedgerEntry& e
 // The next entries by age. False: there are no more.
 Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
   std::string from;
+  std::string began;
   {
     const std::lock_guard lock(mutex);
-    from = ledger_closed_from;
+    began = from = ledger_closed_from;
   }
   auto oldest = log.oldest_ledger(from, kPieceEntries, kPieceBytes);
   if (!oldest) return tl::unexpected(oldest.error());
@@ -96,7 +97,7 @@ Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
     ledger_unsaid += dropped;
   }
   const std::lock_guard lock(mutex);
-  ledger_closed_from = std::move(from);
+  if (ledger_closed_from == began) ledger_closed_from = std::move(from);  // else one came meanwhile
   return !oldest->empty();
 }
 
