@@ -195,3 +195,80 @@ def test_a_store_that_answers_an_app_with_nonsense_is_left_and_the_sidecar_lives
             ask(site, request)
         impostor.lie = None
         assert_well(site, lie)
+
+
+@pytest.fixture(scope="module")
+def deceived(tmp_path_factory):
+    """Two sites; what the sidecar of oslo hears from its store on its own connections may be a lie.
+    """
+    from cluster import Cluster
+    cluster = Cluster(tmp_path_factory.mktemp("deceived"))
+    for site in cluster:
+        site.mongod.start()
+    impostor = Impostor(cluster.oslo.mongod.port)
+    uri = f"mongodb://127.0.0.1:{impostor.port}/?directConnection=true"
+    cluster.oslo.sidecar.settings["store"]["uri"] = uri
+    cluster.start()
+    yield cluster, impostor
+    impostor.close()
+    cluster.discard()
+
+
+def write_at_both(cluster, lie):
+    """At paris, so that oslo has to apply it; and at oslo what makes it look and ask."""
+    paris = cluster.paris.app().shop
+    paris.peers.replace_one({"_id": 1}, {"lie": lie}, upsert=True)
+    paris.peers.update_one({"_id": 2}, {"$inc": {"n": 1}}, upsert=True)
+    paris.peers.delete_one({"_id": lie})
+    paris.peers.insert_one({"_id": lie})
+    for request in REQUESTS.values():
+        ask(cluster.oslo, request)
+
+
+OWN_LIES = {**LIES, "a cursor of numbers": answer({"cursor": {
+    "firstBatch": [{"_id": 1}], "nextBatch": [5], "id": bson.Int64(7), "ns": 5}, "ok": 1.0}),
+    "an error that is none": answer({"ok": 0.0, "code": "many", "errmsg": 5}),
+    "bad BSON in a document": message(b"\0\0\0\0\0" + struct.pack("<i", 27) + b"\x01ok\0" +
+                                      struct.pack("<d", 1.0) + b"\x02a\0\xff\xff\xff\x7f\0\0\0\0")}
+
+
+@pytest.mark.parametrize("lie", OWN_LIES, ids=lambda lie: lie.replace(" ", "_"))
+def test_a_store_that_tells_the_sidecar_itself_nonsense_is_asked_again(deceived, lie):
+    cluster, impostor = deceived
+    lied = []
+
+    def tell(request, is_own):
+        if not is_own:
+            return None
+        lied.append(request[16:60])
+        return OWN_LIES[lie]
+
+    impostor.lie = tell
+    write_at_both(cluster, lie)
+    wait_until(lambda: lied, "the sidecar asked its store")
+    impostor.lie = None
+    assert_well(cluster.oslo, lie)
+    cluster.wait_converged(["shop"])
+
+
+@pytest.mark.parametrize("lie", OWN_LIES, ids=lambda lie: lie.replace(" ", "_"))
+def test_a_sidecar_that_starts_at_such_a_store_waits_or_ends_with_a_reason(deceived, lie):
+    cluster, impostor = deceived
+    sidecar = cluster.oslo.sidecar
+    sidecar.stop()
+    lied = []
+
+    def tell(request, is_own):
+        lied.append(request[16:60])
+        return OWN_LIES[lie] if is_own else None
+
+    impostor.lie = tell
+    sidecar.start(wait_ready=False)
+    wait_until(lambda: len(lied) > 3 or not sidecar.process.is_running(), "it asked its store")
+    impostor.lie = None
+    if not sidecar.process.is_running():
+        assert sidecar.process.wait_exit() > 0, sidecar.process.log_tail()  # no signal
+        sidecar.start(wait_ready=False)
+    sidecar.wait_ready()
+    assert_well(cluster.oslo, lie)
+    cluster.wait_converged(["shop"])

@@ -1,5 +1,5 @@
 """What the sidecar's own user may not read or write at its store, while it may elsewhere: that
-namespace is set aside piece by piece, the rest goes on, and a grant brings it back."""
+namespace is set aside document by document or named, and a grant brings all of it back."""
 
 import pytest
 
@@ -63,25 +63,19 @@ def assert_said(site):
     site.sidecar.wait_log("lacks")
 
 
-def test_what_may_not_even_be_read_is_set_aside_record_by_record(pair):
+def test_what_may_not_even_be_read_waits_and_the_right_is_named(pair):
     start(pair, SHOP)
     paris = pair.paris
+    paris.sidecar.wait_log("readWriteAnyDatabase")
     write_both(pair.oslo, 1)
-    wait_items(paris, 3)
-    wait_until(lambda: paris.status()["quarantined"] == 9, lambda: paris.status())
-    assert_said(paris)
-    assert paris.direct().hr.people.count_documents({}) == 0
-    paris.sidecar.restart()
-    write_both(pair.oslo, 4)
-    wait_items(paris, 6)
-    wait_until(lambda: paris.status()["quarantined"] == 18, lambda: paris.status())
-    assert_said(paris)
+    for _ in range(2):
+        wait_until(lambda: any("role readWrite on hr" in held for held in paris.status()["held"]),
+                   lambda: paris.status()["held"])
+        paris.app().shop.items.insert_one({"by": "paris"})
+        paris.sidecar.restart()
     change_roles(paris, "grantRolesToUser", HR)
-    wait_until(lambda: paris.status()["quarantined"] == 0, lambda: paris.status())
-    assert len(pair.wait_converged(["shop", "hr"])["hr.people"]) == 6
-    assert paris.status()["alarms"] == []
-    write_both(pair.oslo, 7)
-    assert len(pair.wait_converged(["shop", "hr"])["hr.people"]) == 9
+    assert len(pair.wait_converged(["shop", "hr"])["hr.people"]) == 3
+    assert paris.status()["quarantined"] == paris.status()["not_applied"] == 0
 
 
 def test_what_may_be_read_but_not_written_is_set_aside_document_by_document(pair):

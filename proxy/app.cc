@@ -191,6 +191,9 @@ Status App::check_store(Store& store) {
                 fmt::format("lacks the rights: {}", fmt::join(*missing, "; ")),
                 "grant them, for instance with a role made by createRole");
   }
+  // Elsewhere it may write: only what other sites write there is set aside.
+  const auto somewhere = store.forbidden("");
+  if (somewhere && !somewhere->empty()) store_log_->warn("{}{}", kLacksRights, *somewhere);
   const Status journaled = store.wait_journaled();
   if (!journaled && journaled.error().reason.find("(code 2)") != std::string::npos) {  // BadValue
     return fail(ErrorCode::kRefused, "start", describe_store(*info, store_address_),
@@ -223,6 +226,7 @@ Status App::recover(Store& store) {
   options.warn = applier_options.warn;
   recovery_ =
       std::make_unique<Recovery>(*replica_, *database_, *commit_, *recovery_store_, options);
+  std::string held_up;
   for (;;) {
     const Result<RecoveryReport> report = recovery_->run(*applier_);
     if (report) {
@@ -233,11 +237,15 @@ Status App::recover(Store& store) {
       break;
     }
     if (stopping_) return tl::unexpected(report.error());
-    if (report.error().code != ErrorCode::kUnavailable &&
-        report.error().code != ErrorCode::kTimeout) {
+    const ErrorCode code = report.error().code;
+    // A right may be missing where a write has to be looked at: it may be granted.
+    if (code != ErrorCode::kUnavailable && code != ErrorCode::kTimeout &&
+        code != ErrorCode::kRefused) {
       return tl::unexpected(report.error());
     }
-    store_log_->warn("recovery is held up: {}", report.error().message());
+    if (std::exchange(held_up, report.error().message()) != report.error().message()) {
+      store_log_->warn("recovery is held up: {}", held_up);
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
   recovered_ = true;

@@ -55,7 +55,6 @@ Delivery Applier::take_delivery() {
       [&](const Record& record) { return locks_.take(record); });
 }
 
-// Whatever stood in the way may have gone without a change of the document itself.
 void Applier::try_aside_again() {
   Replica::Impl& impl = *replica_.impl_;
   const std::lock_guard guard(impl.mutex);
@@ -202,7 +201,7 @@ Status Applier::merge_some(Work& work, const std::string& ns,
   });
   // Where no document can be, none is: what writing them meets is a verdict on these alone.
   const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
-  if (!looked && !none) return looked;
+  if (!looked && !none) return tl::unexpected(refused_to_read(ns, looked.error()));
   for (size_t i = 0; i < there.size(); ++i) {
     if (!there[i]) merge(i, std::nullopt);
   }

@@ -16,6 +16,8 @@
 //   a verdict        (unique key, size, a capped collection): the document is set aside: its row
 //                    holds every value ("detached"), the ledger its merged state, and the stream
 //                    goes on. It is tried again when it next changes, now and then, and at start
+//                    So is what the store's user may not write, while it may write elsewhere. Where
+//                    it may not read, nothing can be merged: that is told by its name, and waits
 //   a validator      is bypassed, and the ledger says what it would have said
 //
 // Memory is bounded by what a batch reads and writes, and the next batches by what this one met.
@@ -96,6 +98,10 @@ class Applier {
   // left out, once others have had their time for it (resolution.h). Errors: of the store, the log.
   [[nodiscard]] Status resolve_step();
 
+  // Documents set aside are tried again with the next steps, a few at once: whatever stood in the
+  // way may have gone without a change of the document itself.
+  void try_aside_again();
+
   // Steps and collects on a thread of its own until stop().
   void start();
   void stop();
@@ -106,7 +112,6 @@ class Applier {
   struct Resolution;
 
   void run();
-  void try_aside_again();
   void pause(std::chrono::milliseconds time);
   void wake();
   [[nodiscard]] Delivery take_delivery();
@@ -119,6 +124,9 @@ class Applier {
   [[nodiscard]] Status merge_some(Work& work, const std::string& ns,
                                   std::span<ApplyDocument* const> documents,
                                   const std::optional<std::vector<std::string>>& fields);
+  [[nodiscard]] Error refused_to_read(const std::string& ns, Error error);
+  void say_forbidden(const std::string& ns, const std::string& why);
+  void calm_forbidden(const std::string& ns);
   [[nodiscard]] bool too_much(const Work& work) const;
   [[nodiscard]] bool has_room(const Work& work) const;
   void forget(const Work& work);

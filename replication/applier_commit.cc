@@ -8,6 +8,7 @@
 #include "replication/outbox/cohorts.h"
 #include "replication/record_codec.h"
 #include "replication/replica_impl.h"
+#include "replication/store/store_errors.h"
 
 namespace outrigger {
 namespace {
@@ -242,6 +243,9 @@ Status Applier::complete() {
     if (before && (!now || now->ledger_key != before->ledger_key))
       batch.remove_ledger(before->ledger_key);
     if (before && !now) batch.remove_meta(meta_keys::kDetached + key);
+    if (before && !now && store_error_is_about_rights(before->code)) {
+      calm_forbidden(key.substr(0, key.find('\0')));
+    }
     if (now) aside.emplace(key, std::move(*now));
   }
   if (Status noted = note_validators(batch); !noted) return noted;
@@ -287,6 +291,7 @@ Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std:
     options_.warn("set aside " + refusal.ns + " " + bson::to_json(refusal.id.view(), 100) + ": " +
                   entry.reason);
   }
+  if (store_error_is_about_rights(aside.code)) say_forbidden(refusal.ns, refusal.outcome.message);
   if (missing) return std::optional<Aside>();
   const std::string canonical = bson::canonical_key(refusal.id.view());
   auto row = log_.row(refusal.ns, canonical);

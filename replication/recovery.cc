@@ -244,7 +244,10 @@ Result<SettledPrepare> Recovery::look_at(const LocalWrite& write,
   asked.documents.clear();
   asked.session.stmt_ids.clear();
   for (const size_t at : documents) {
-    OUTRIGGER_ASSERT(at < prepare->documents.size());
+    if (at >= prepare->documents.size()) {
+      return fail(ErrorCode::kCorrupt, "look at a write in doubt", "",
+                  "its prepare holds fewer documents than it began with");
+    }
     asked.documents.push_back(prepare->documents[at]);
     if (at < prepare->session.stmt_ids.size()) {
       asked.session.stmt_ids.push_back(prepare->session.stmt_ids[at]);

@@ -4,6 +4,8 @@
 #include <uv.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 #include "config/result.h"
 
@@ -27,6 +29,14 @@ Task<void> then_stop(Task<void> task, uv_loop_t* loop) {
 
 Loop& loop_of(const void* data) { return *static_cast<Loop*>(const_cast<void*>(data)); }
 
+// Loops and signal watches are made once, when the process starts: without them there is nothing
+// to go on with, and nothing of ours that broke.
+void must_start(const char* step, int status) {
+  if (status == 0) return;
+  std::fprintf(stderr, "outrigger cannot start: %s: %s\n", step, uv_strerror(status));
+  std::_Exit(1);
+}
+
 }  // namespace
 
 void ignore_sigpipe() { std::signal(SIGPIPE, SIG_IGN); }
@@ -44,12 +54,12 @@ struct Loop::Handles {
 
 Loop::Loop() : read_buffer_(new char[kReadBufferBytes]), handles_(new Handles) {
   auto& h = *handles_;
-  OUTRIGGER_ASSERT(uv_loop_init(&h.loop) == 0);
-  OUTRIGGER_ASSERT(uv_async_init(&h.loop, &h.wake, [](uv_async_t* wake) {
-                     Loop& loop = loop_of(wake->data);
-                     if (loop.stop_asked_) uv_stop(loop.uv());
-                     loop.run_posted();
-                   }) == 0);
+  must_start("make an event loop", uv_loop_init(&h.loop));
+  must_start("make an event loop", uv_async_init(&h.loop, &h.wake, [](uv_async_t* wake) {
+               Loop& loop = loop_of(wake->data);
+               if (loop.stop_asked_) uv_stop(loop.uv());
+               loop.run_posted();
+             }));
   uv_prepare_init(&h.loop, &h.prepare);
   uv_check_init(&h.loop, &h.check);
   uv_idle_init(&h.loop, &h.idle);
@@ -215,7 +225,7 @@ SignalWatch::SignalWatch(Loop& loop, std::initializer_list<int> signals,
       const auto function = static_cast<Handle*>(uv->data)->callback;  // outlives a self-destroy
       (*function)(number);
     };
-    OUTRIGGER_ASSERT(uv_signal_start(&handle->uv, on_signal, signal) == 0);
+    must_start("watch a signal", uv_signal_start(&handle->uv, on_signal, signal));
     handles_.push_back(handle);
   }
 }

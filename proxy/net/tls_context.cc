@@ -90,7 +90,9 @@ Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsOptions& options
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsOptions& options, bool is_server) {
   ERR_clear_error();
   SSL_CTX* native = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
-  OUTRIGGER_ASSERT(native != nullptr);
+  if (native == nullptr) {
+    return fail(ErrorCode::kIo, "configure TLS", "", "OpenSSL makes no context");
+  }
   std::shared_ptr<TlsContext> context(new TlsContext(native, is_server));
   context->verifies_name_ = options.verify_peer && options.verify_name;
   if (options.verify_peer && options.ca_file.empty() && !options.system_ca) {

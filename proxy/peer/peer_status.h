@@ -57,13 +57,14 @@ class PeerStatusBoard {
   [[nodiscard]] std::string last_stranger() const;
 
  private:
-  PeerStatus& at(const std::string& site);
+  PeerStatus& at(const std::string& site);  // of a site without a place: one that nobody sees
   void set_state(PeerStatus& status, PeerState state);
 
   Clock& clock_;
   Logger log_;
   mutable std::mutex mutex_;
   std::vector<PeerStatus> sites_;              // under mutex_
+  PeerStatus nobody_;                          // under mutex_
   std::string last_stranger_;                  // under mutex_
   std::optional<int64_t> stranger_logged_us_;  // under mutex_
 };

@@ -34,6 +34,11 @@ Link::Link(LinkOptions options, int64_t now_ms)
 // ---- sending
 
 void Link::write(MessageType type, std::string_view payload, uint8_t flags) {
+  if (payload.size() > kFrameLengthMax - 2) {
+    // What others say of themselves (members, origins) is in it.
+    return end(ByeCode::kOther, "what there is to say takes a frame of " +
+                                    std::to_string(payload.size()) + " bytes, more than one has");
+  }
   write_frame(output_, static_cast<uint8_t>(type), flags, payload);
 }
 

@@ -94,6 +94,12 @@ Result<std::vector<std::string>> MemoryStore::missing_rights() {
   return missing_rights_;
 }
 
+Result<std::string> MemoryStore::forbidden(const std::string& ns) {
+  const std::lock_guard lock(mutex_);
+  if (auto ok = admit("check rights on store"); !ok) return tl::unexpected<Error>(ok.error());
+  return forbidden_.contains(ns) ? "find on " + ns + " (role readWrite)" : std::string();
+}
+
 Result<std::vector<std::optional<std::string>>> MemoryStore::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
   const std::lock_guard lock(mutex_);
@@ -105,6 +111,9 @@ Result<std::vector<std::optional<std::string>>> MemoryStore::read(
   if (is_view(ns)) {
     return fail(ErrorCode::kInvalidArgument, "read documents", ns,
                 "what has this name here is no collection");
+  }
+  if (const auto rule = forbidden_.find(ns); rule != forbidden_.end() && !rule->second) {
+    return fail(ErrorCode::kRefused, "read documents", ns, "not authorized (code 13)");
   }
   reads_ += ids.size();
   std::vector<std::optional<std::string>> found;
@@ -191,6 +200,9 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   if (const auto info = collections_.find(write.ns); info != collections_.end()) {
     if (info->second.capped) return rejected(kIllegalOperation, "the collection here is capped");
     if (is_view(write.ns)) return rejected(kIllegalOperation, "what has this name here is a view");
+  }
+  if (forbidden_.contains(write.ns)) {
+    return rejected(13, kLacksRights + std::string("insert on ") + write.ns);
   }
   const auto no = rejected_.find(at);
   const bool noted = no != rejected_.end() && no->second.code == kValidatorSaysNo;

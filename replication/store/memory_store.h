@@ -23,6 +23,7 @@ class MemoryStore final : public Store {
   [[nodiscard]] Status wait_available(Duration timeout) override;
   [[nodiscard]] Result<StoreInfo> info() override;
   [[nodiscard]] Result<std::vector<std::string>> missing_rights() override;
+  [[nodiscard]] Result<std::string> forbidden(const std::string& ns) override;
   [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] Result<StoreFound> find(const std::string& database,
@@ -71,6 +72,9 @@ class MemoryStore final : public Store {
   // ---- what there is
   void set_info(StoreInfo info);  // starts as a writable single-member set
   void set_missing_rights(std::vector<std::string> rights);
+  // Nothing of `ns` may be read (unless `readable`) or written, until permit().
+  void forbid(const std::string& ns, bool readable = false);
+  void permit(const std::string& ns);
   void set_collection(const std::string& ns, CollectionInfo info);  // overrides what is derived
 
   // ---- what recovery finds
@@ -108,6 +112,7 @@ class MemoryStore final : public Store {
   std::map<Key, WriteOutcome> rejected_;
   std::map<std::string, CollectionInfo> collections_;
   std::vector<std::string> missing_rights_;
+  std::map<std::string, bool> forbidden_;  // namespace -> may be read
   std::vector<OplogWrite> oplog_;
   std::vector<Running> running_;
   StoreInfo info_;

@@ -80,6 +80,16 @@ void MemoryStore::set_missing_rights(std::vector<std::string> rights) {
   missing_rights_ = std::move(rights);
 }
 
+void MemoryStore::forbid(const std::string& ns, bool readable) {
+  const std::lock_guard lock(mutex_);
+  forbidden_[ns] = readable;
+}
+
+void MemoryStore::permit(const std::string& ns) {
+  const std::lock_guard lock(mutex_);
+  forbidden_.erase(ns);
+}
+
 void MemoryStore::set_collection(const std::string& ns, CollectionInfo info) {
   const std::lock_guard lock(mutex_);
   collections_[ns] = std::move(info);

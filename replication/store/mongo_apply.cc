@@ -99,6 +99,9 @@ class MongoStore::Application {
   [[nodiscard]] Status step() {
     const StoreWrite& first = writes_[done()];
     auto target = store_.target(first.ns);
+    if (!target && target.error().code == ErrorCode::kRefused) {
+      return on_error(kUnauthorized, target.error().reason, 1);
+    }
     if (!target) return tl::unexpected<Error>(target.error());
     if (const std::string why = unfit(*target); !why.empty()) {
       reject(kIllegalOperation, why);
@@ -124,8 +127,8 @@ class MongoStore::Application {
     return on_error(reply->code, reply->message, command.statements.size());
   }
 
-  // libmongoc may have connected anew between two commands: the journal of a mongod that was started
-  // since does not hold what the one before it took.
+  // libmongoc may have connected anew between two commands: the journal of a mongod that was
+  // started since does not hold what the one before it took.
   [[nodiscard]] Status one_mongod_took_all() {
     const std::string began = mongo::process_of(client_.hello());
     if (auto alive = store_.ping(); !alive) return alive;
@@ -267,7 +270,14 @@ class MongoStore::Application {
       return tl::unexpected<Error>(client_.refusal(kStep, code, message));
     }
     if (code == kUnauthorized) {
-      // A user that lost a right holds the stream; a namespace nobody of ours may write does not.
+      // A user that may nowhere do what it has to holds the stream; a namespace that it may not
+      // write, while it may others, does not.
+      const auto forbidden = store_.forbidden(ns);
+      if (!forbidden) return tl::unexpected<Error>(forbidden.error());
+      if (!forbidden->empty()) {
+        for (size_t i = 0; i < statements; ++i) reject(code, kLacksRights + *forbidden);
+        return {};
+      }
       const auto missing = store_.missing_rights();
       if (!missing) return tl::unexpected<Error>(missing.error());
       if (!missing->empty()) return tl::unexpected<Error>(client_.refusal(kStep, code, message));

@@ -43,6 +43,42 @@ bool granted(const bson::Document& privileges, Where where, std::string_view act
   return false;
 }
 
+bool is_own_database(std::string_view name) {
+  return name == "admin" || name == "local" || name == "config";
+}
+
+// Of a collection (empty: of all of the database; both empty: of all databases).
+bool covers(const bson::Document& resource, const mongo::Names& what) {
+  if (truthy(resource, "anyResource")) return true;
+  if (!resource.has("db") || !resource.has("collection")) return false;
+  const std::string database = text(resource, "db");
+  const std::string collection = text(resource, "collection");
+  return (database.empty() || database == what.database) &&
+         (collection.empty() || collection == what.collection);
+}
+
+bool granted_on(const bson::Document& privileges, const mongo::Names& what,
+                std::string_view action) {
+  for (const bson::Element& e : privileges) {
+    if (!e.value.is_container()) continue;
+    const bson::Document privilege = e.value.as_document();
+    if (covers(sub(privilege, "resource"), what) && has_action(privilege, action)) return true;
+  }
+  return false;
+}
+
+bool writes_somewhere(const bson::Document& privileges) {
+  for (const bson::Element& e : privileges) {
+    if (!e.value.is_container()) continue;
+    const bson::Document privilege = e.value.as_document();
+    const bson::Document resource = sub(privilege, "resource");
+    const bool data = truthy(resource, "anyResource") ||
+                      (resource.has("db") && !is_own_database(text(resource, "db")));
+    if (data && has_action(privilege, "insert")) return true;
+  }
+  return false;
+}
+
 std::vector<std::string> missing_among(const bson::Document& privileges, bool replica_set) {
   std::vector<std::string> missing;
   if (!granted(privileges, Where::kCluster, "killAnySession")) {
@@ -54,10 +90,8 @@ std::vector<std::string> missing_among(const bson::Document& privileges, bool re
   if (replica_set && !granted(privileges, Where::kLocalOplog, "find")) {
     missing.emplace_back("find on the database local (role read on local)");
   }
-  for (const char* action : {"find", "insert", "update", "remove"}) {
-    if (granted(privileges, Where::kEveryDatabase, action)) continue;
+  if (!writes_somewhere(privileges)) {
     missing.emplace_back("reading and writing every database (role readWriteAnyDatabase)");
-    break;
   }
   if (!granted(privileges, Where::kEveryDatabase, "bypassDocumentValidation")) {
     missing.emplace_back(
@@ -90,10 +124,6 @@ std::string list_collections(const std::optional<std::string>& name) {
   return list.finish();
 }
 
-bool is_own_database(std::string_view name) {
-  return name == "admin" || name == "local" || name == "config";
-}
-
 }  // namespace
 
 Result<std::vector<std::string>> MongoStore::missing_rights() {
@@ -114,6 +144,49 @@ Result<std::vector<std::string>> MongoStore::missing_rights() {
   }
   return missing_among(sub(auth, "authenticatedUserPrivileges"),
                        *of_kind != StoreKind::kStandalone);
+}
+
+Result<std::string> MongoStore::somewhere_to_delete() {
+  bson::Writer ask;
+  ask.int32("connectionStatus", 1).boolean("showPrivileges", true);
+  auto status = client_->must("admin", ask.finish(), "check rights on store");
+  if (!status) return tl::unexpected<Error>(status.error());
+  const bson::Document auth = sub(status->document(), "authInfo");
+  for (const bson::Element& e : sub(auth, "authenticatedUserPrivileges")) {
+    if (!e.value.is_container() || !has_action(e.value.as_document(), "remove")) continue;
+    const bson::Document resource = sub(e.value.as_document(), "resource");
+    const std::string database = text(resource, "db");
+    const std::string collection = text(resource, "collection");
+    if (database.empty() || is_own_database(database) || collection.starts_with("system.")) {
+      continue;
+    }
+    return database + "." + (collection.empty() ? "nothing" : collection);
+  }
+  return std::string(kNobodysNamespace);
+}
+
+Result<std::string> MongoStore::forbidden(const std::string& ns) {
+  bson::Writer ask;
+  ask.int32("connectionStatus", 1).boolean("showPrivileges", true);
+  auto status = client_->must("admin", ask.finish(), "check rights on store");
+  if (!status) return tl::unexpected<Error>(status.error());
+  const bson::Document auth = sub(status->document(), "authInfo");
+  const bson::Document privileges = sub(auth, "authenticatedUserPrivileges");
+  // Who is nobody may do nothing anywhere: not the namespace's fault.
+  if (sub(auth, "authenticatedUsers").empty() || !writes_somewhere(privileges)) {
+    return std::string();
+  }
+  const mongo::Names what = mongo::split(ns);
+  std::string missing;
+  const auto need = [&](const char* action, const mongo::Names& on) {
+    if (!granted_on(privileges, on, action))
+      missing += (missing.empty() ? "" : ", ") + std::string(action);
+  };
+  for (const char* action : {"find", "insert", "update", "remove"}) need(action, what);
+  need("listCollections", {what.database, ""});
+  if (missing.empty()) return missing;
+  if (ns.empty()) return missing + " on every database (role readWriteAnyDatabase)";
+  return missing + " on " + ns + " (role readWrite on " + what.database + ")";
 }
 
 Result<int64_t> MongoStore::count(const std::string& database, const std::string& collection) {

@@ -154,6 +154,12 @@ Result<CommandReply> Client::run(const std::string& database, const std::string&
   CommandReply answer;
   answer.bytes = bytes_of(reply);
   bson_destroy(&reply);
+  // libmongoc looks at little of a reply, and everything behind here trusts its BSON.
+  if (const Status sane = bson::validate(answer.bytes); !sane) {
+    drop();
+    return fail(ErrorCode::kUnavailable, "send a command to", name_,
+                "its answer is no BSON: " + sane.error().reason, kHint);
+  }
   // libmongoc also calls a reply with a write concern error a failure: what counts is that the
   // server answered, which every answer shows by its "ok".
   const bson::Document said = answer.document();

@@ -18,8 +18,6 @@ using mongo::sub;
 using mongo::text;
 using mongo::truthy;
 
-// Never made: a delete there finds nothing.
-constexpr const char* kNobodysDatabase = "outrigger";
 constexpr auto kRetryPause = std::chrono::milliseconds(100);
 
 size_t count_elements(const bson::Document& of) {
@@ -229,19 +227,21 @@ Status MongoStore::wait_journaled() {
   const std::string step = "wait for the journal";
   auto of_kind = kind();
   if (!of_kind) return tl::unexpected<Error>(of_kind.error());
-  // A write that changes nothing is answered, as its concern asks, when all before it is there.
-  bson::Writer nothing;
-  nothing.string("delete", "nothing").open_array("deletes").open_document("0");
-  nothing.open_document("q").int32("_id", 0).close().int32("limit", 1).close().close();
-  nothing.open_document("writeConcern");
-  if (*of_kind == StoreKind::kStandalone) {
-    nothing.int32("w", 1);
-  } else {
-    nothing.string("w", "majority");
+  auto reply = delete_nothing(*of_kind);
+  if (reply && !reply->ok && reply->code == mongo::kUnauthorized) {
+    // Our user may not write everywhere. Anywhere will do.
+    auto place = somewhere_to_delete();
+    if (!place) return tl::unexpected<Error>(place.error());
+    nothing_ns_ = std::move(*place);
+    reply = delete_nothing(*of_kind);
   }
-  nothing.boolean("j", true).close();
-  auto reply = client_->must(kNobodysDatabase, nothing.finish(), step);
-  if (!reply) return tl::unexpected<Error>(reply.error());
+  if (!reply) {
+    reply.error().step = step;
+    return tl::unexpected<Error>(reply.error());
+  }
+  if (!reply->ok) {
+    return tl::unexpected<Error>(client_->refusal(step, reply->code, reply->message));
+  }
   for (const char* trouble : {"writeConcernError", "writeErrors"}) {
     if (!reply->document().has(trouble)) continue;
     client_->drop();
@@ -249,6 +249,23 @@ Status MongoStore::wait_journaled() {
                 "it is tried again");
   }
   return {};
+}
+
+// A write that changes nothing is answered, as its concern asks, when all before it is there.
+Result<mongo::CommandReply> MongoStore::delete_nothing(StoreKind of_kind) {
+  const mongo::Names where = mongo::split(nothing_ns_);
+  bson::Writer nothing;
+  nothing.string("delete", where.collection).open_array("deletes").open_document("0");
+  nothing.open_document("q").open_document("_id").open_array("$in").close().close().close();
+  nothing.int32("limit", 1).close().close();
+  nothing.open_document("writeConcern");
+  if (of_kind == StoreKind::kStandalone) {
+    nothing.int32("w", 1);
+  } else {
+    nothing.string("w", "majority");
+  }
+  nothing.boolean("j", true).close();
+  return client_->run(where.database, nothing.finish());
 }
 
 std::string MongoStore::process_id() const { return process_id_; }

@@ -15,7 +15,8 @@ namespace outrigger {
 
 namespace mongo {
 class Client;
-}
+struct CommandReply;
+}  // namespace mongo
 
 class MongoStore final : public Store {
  public:
@@ -27,6 +28,7 @@ class MongoStore final : public Store {
   [[nodiscard]] Status wait_available(Duration timeout) override;
   [[nodiscard]] Result<StoreInfo> info() override;
   [[nodiscard]] Result<std::vector<std::string>> missing_rights() override;
+  [[nodiscard]] Result<std::string> forbidden(const std::string& ns) override;
 
   [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
@@ -54,12 +56,17 @@ class MongoStore final : public Store {
 
  private:
   class Application;
+  // Never made.
+  static constexpr const char* kNobodysNamespace = "outrigger.nothing";
 
   explicit MongoStore(std::unique_ptr<mongo::Client> client);
 
   // As last looked at; looks the first time after each connect, info() looks every time.
   [[nodiscard]] Result<StoreKind> kind();
   [[nodiscard]] Result<StoreKind> look_at_kind(const bson::Document& hello);
+  [[nodiscard]] Result<mongo::CommandReply> delete_nothing(StoreKind of_kind);
+  // A namespace in which our user may delete; kNobodysNamespace when none is known.
+  [[nodiscard]] Result<std::string> somewhere_to_delete();
   [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
   [[nodiscard]] Status list_namespaces(const std::string& database, const NamespaceFilter& filter,
                                        std::vector<NamespaceCount>& into);
@@ -73,6 +80,7 @@ class MongoStore final : public Store {
   std::string kind_of_session_;  // the session of the connection `kind_` is of
   StoreKind kind_ = StoreKind::kStandalone;
   std::string process_id_;
+  std::string nothing_ns_ = kNobodysNamespace;  // where nothing is deleted, to wait for the journal
   std::vector<std::string> own_sessions_;
   std::map<std::string, CollectionInfo> targets_;  // what it reads and writes
 };

@@ -139,6 +139,9 @@ struct OplogWrite {
   bool transaction = false;       // part of a committed multi-document transaction
 };
 
+// How the reason begins where a right on a namespace is missing: forbidden() is what follows.
+inline constexpr const char* kLacksRights = "the store's user lacks ";
+
 class Store {
  public:
   using NamespaceFilter = std::function<bool(std::string_view ns)>;
@@ -155,6 +158,9 @@ class Store {
   // The rights the sidecar needs and its user lacks, in words an operator can grant; empty when
   // none, and when the store runs without authentication.
   [[nodiscard]] virtual Result<std::vector<std::string>> missing_rights() = 0;
+  // What our user may not do with `ns` (empty: with every database) although it may elsewhere, and
+  // how to grant it; empty when it may, and when it may nowhere: that is missing_rights().
+  [[nodiscard]] virtual Result<std::string> forbidden(const std::string& ns) = 0;
 
   // ---- documents
   // The current document of each _id, in the order of `ids` (nothing: not there). _ids compare as
@@ -183,8 +189,8 @@ class Store {
   [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;
   // The same for callers that have no use for a part: an error says nothing of any write.
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(std::span<const StoreWrite> writes);
-  // Which run of mongod answered the last ping() or took the last writes (12 bytes); empty when that
-  // is not known.
+  // Which run of mongod answered the last ping() or took the last writes (12 bytes); empty when
+  // that is not known.
   [[nodiscard]] virtual std::string process_id() const = 0;
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.

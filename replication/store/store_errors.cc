@@ -140,6 +140,8 @@ bool store_error_passes(int32_t code) {
   return known && known->kind != kNo;
 }
 
+bool store_error_is_about_rights(int32_t code) { return code == 13; }
+
 bool store_error_is_about_the_document(int32_t code) {
   constexpr std::array kCodes{171, 10334, 17419, 17420};
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();

@@ -39,6 +39,9 @@ struct StoreError {
 // written is absolute, so it does not matter whether it happened. Unknown codes do not pass.
 [[nodiscard]] bool store_error_passes(int32_t code);
 
+// Does the store's user lack a right?
+[[nodiscard]] bool store_error_is_about_rights(int32_t code);
+
 // Does no store take a document like this, or none with an index that is there: arrays in two
 // fields of one index, or too large? What merging made may be so although nobody wrote it.
 [[nodiscard]] bool store_error_is_about_the_document(int32_t code);
