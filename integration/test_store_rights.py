@@ -68,10 +68,10 @@ def test_what_may_not_even_be_read_waits_and_the_right_is_named(pair):
     paris = pair.paris
     paris.sidecar.wait_log("readWriteAnyDatabase")
     write_both(pair.oslo, 1)
+    paris.app().shop.items.insert_one({"by": "paris"})
     for _ in range(2):
         wait_until(lambda: any("role readWrite on hr" in held for held in paris.status()["held"]),
                    lambda: paris.status()["held"])
-        paris.app().shop.items.insert_one({"by": "paris"})
         paris.sidecar.restart()
     change_roles(paris, "grantRolesToUser", HR)
     assert len(pair.wait_converged(["shop", "hr"])["hr.people"]) == 3

@@ -12,6 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::AnyOf;
 using ::testing::SizeIs;
 
 constexpr uint64_t kBytesMax = 64 * 1024;
@@ -71,7 +72,9 @@ TEST_F(LedgerBoundTest, TheOldestGoAndAreCounted) {
   EXPECT_EQ(status.ledger_entries + status.ledger_dropped, 60u);
   const auto kept = paris_.ledger();
   ASSERT_THAT(kept, SizeIs(status.ledger_entries));
-  EXPECT_THAT(bson::to_json(kept.front().value.view()), HasSubstr("59x"));
+  // The newest: while the stamps run ahead of the clock, ids decide which of the two is lost.
+  EXPECT_THAT(bson::to_json(kept.front().value.view()),
+              AnyOf(HasSubstr("59x"), HasSubstr("later60")));
   EXPECT_EQ(status.ledger_oldest_ms, kept.back().time_ms);
   ASSERT_THAT(warnings_, SizeIs(1));
   EXPECT_THAT(warnings_.front(), HasSubstr("ledger.max_bytes: its " +
