@@ -1,6 +1,7 @@
 #include "replication/record_checks.h"
 
 #include <algorithm>
+#include <set>
 
 #include "replication/bson/id.h"
 
@@ -18,12 +19,34 @@ std::string wrong_with_id(const bson::Value& id) {
   return why.empty() ? std::string() : "its _id is " + std::string(why);
 }
 
+// What is remembered and told of a document holds it one level deeper than the store, and a value
+// by itself in a document of its own: those must be read back. No store takes so much anyway.
+constexpr size_t kLevelsMax = bson::kDepthMax - 1;
+constexpr size_t kAroundValueBytes = 7;  // {"": value}
+
+// `names`: how many there are on the way to it.
+std::string wrong_with_value(const bson::Value& value, size_t names) {
+  constexpr size_t kLevelBytes = 7;  // the least that one more takes
+  if (value.bytes.size() + kAroundValueBytes > bson::kDocumentBytesMax) {
+    return "a value in it is too large";
+  }
+  const bool has_scope = value.type == bson::Type::kCodeWithScope;
+  const bool nests = value.is_container() || has_scope;
+  if (!nests || value.bytes.size() / kLevelBytes + names < kLevelsMax) return {};
+  const int left = static_cast<int>(kLevelsMax) - static_cast<int>(names);
+  const bool fits =
+      has_scope ? bson::validate(bson::Writer().value("", value).finish(), left + 1).has_value()
+                : bson::validate(value.bytes, left).has_value();
+  return left >= 0 && fits ? std::string() : "a value in it is nested too deeply";
+}
+
 class Checker {
  public:
   Checker(const Record& record, const RecordRules& rules) : record_(record), rules_(rules) {}
 
   std::string run() {
     if (!rules_.is_member(record_.origin.site)) return "its origin is no member";
+    if (record_.origin.epoch == kRetired) return "its origin is no epoch";
     if (std::string wrong = deps(); !wrong.empty()) return wrong;
     if (std::string wrong = retired(); !wrong.empty()) return wrong;
     for (const DocumentEffects& each : record_.documents) {
@@ -60,15 +83,13 @@ class Checker {
       checked_ns_ = document.ns;
     }
     if (std::string wrong = wrong_with_id(document.id.view()); !wrong.empty()) return wrong;
+    if (std::string wrong = wrong_with_value(document.id.view(), 1); !wrong.empty()) return wrong;
     for (const Effect& effect : document.effects) {
       if (has_other_id(effect, document.id)) return "its document has another _id";
-      for (const Baseline& baseline : effect.baselines) {
-        for (const CounterEntry& entry : baseline.entries) {
-          if (std::string wrong = counter(entry); !wrong.empty()) return wrong;
-        }
-      }
-      if (effect.kind != EffectKind::kIncrement) continue;
-      if (std::string wrong = counter(effect.entry); !wrong.empty()) return wrong;
+      std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
+      if (wrong.empty()) wrong = baselines(effect);
+      if (wrong.empty() && effect.kind == EffectKind::kIncrement) wrong = counter(effect.entry);
+      if (!wrong.empty()) return wrong;
     }
     return {};
   }
@@ -79,7 +100,25 @@ class Checker {
     return own && bson::canonical_key(*own) != bson::canonical_key(id.view());
   }
 
+  std::string baselines(const Effect& effect) {
+    std::set<Path> paths;
+    for (const Baseline& baseline : effect.baselines) {
+      const bool many = effect.baselines.size() > 1;
+      if (many && !paths.insert(baseline.path).second) return "it tells a baseline twice";
+      const CounterEntry* before = nullptr;
+      for (const CounterEntry& entry : baseline.entries) {
+        if (std::string wrong = counter(entry); !wrong.empty()) return wrong;
+        if (before != nullptr && !(before->first < entry.first)) {
+          return "a baseline in it is out of order";
+        }
+        before = &entry;
+      }
+    }
+    return {};
+  }
+
   std::string counter(const CounterEntry& entry) {
+    if (entry.first.origin.epoch == kRetired) return "a counter in it is of no epoch";
     if (entry.first.hlc == 0 || entry.last < entry.first.hlc || entry.last > record_.hlc) {
       return "a counter in it has stamps that cannot be";
     }
