@@ -208,7 +208,8 @@ def deceived(tmp_path_factory):
     impostor = Impostor(cluster.oslo.mongod.port)
     uri = f"mongodb://127.0.0.1:{impostor.port}/?directConnection=true"
     cluster.oslo.sidecar.settings["store"]["uri"] = uri
-    cluster.start()
+    for site in cluster:
+        site.sidecar.start()
     yield cluster, impostor
     impostor.close()
     cluster.discard()

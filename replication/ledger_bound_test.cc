@@ -9,10 +9,10 @@
 namespace outrigger {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::AnyOf;
 using ::testing::SizeIs;
 
 constexpr uint64_t kBytesMax = 64 * 1024;

@@ -19,8 +19,8 @@ std::string wrong_with_id(const bson::Value& id) {
   return why.empty() ? std::string() : "its _id is " + std::string(why);
 }
 
-// What is remembered and told of a document holds it one level deeper than the store, and a value by
-// itself in a document of its own: those must be read back. No store takes so much anyway.
+// What is remembered and told of a document holds it one level deeper than the store, and a value
+// by itself in a document of its own: those must be read back. No store takes so much anyway.
 constexpr size_t kLevelsMax = bson::kDepthMax - 1;
 constexpr size_t kAroundValueBytes = 7;  // {"": value}
 

@@ -41,7 +41,8 @@ struct MergedParts {
                                  const Met& met, const std::string& words);
 
 // What the merged document of a detached row has that the stored one has not. Nothing: they are
-// equal, there is no merged document, or the row is not detached any more. Errors: kCorrupt (the row).
+// equal, there is no merged document, or the row is not detached any more. Errors: kCorrupt (the
+// row).
 [[nodiscard]] Result<std::optional<MergedParts>> merged_parts(
     std::string_view row, const std::string& ns, const bson::OwnedValue& id,
     const std::optional<std::string>& stored);
