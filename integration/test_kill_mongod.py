@@ -46,6 +46,7 @@ def test_acknowledged_writes_outlive_a_killed_mongod(make_cluster, replica_set):
     run_kills(make_cluster, replica_set, 2, with_sidecar=False)
 
 
+@pytest.mark.long  # the kills under random load are of both, too
 @FORMS
 def test_acknowledged_writes_outlive_a_mongod_killed_with_its_sidecar(make_cluster, replica_set):
     run_kills(make_cluster, replica_set, 2, with_sidecar=True)

@@ -55,10 +55,12 @@ def test_nothing_acknowledged_is_lost_or_doubled(make_cluster, replica_set):
     run_kills(make_cluster, replica_set, True, ["oslo", "paris"], 15)
 
 
+@pytest.mark.long
 def test_nor_without_retries_by_the_driver(make_cluster):
     run_kills(make_cluster, True, False, ["oslo"], 8)
 
 
+@pytest.mark.long
 def test_nor_with_the_store_behind_a_unix_socket(make_cluster):
     run_kills(make_cluster, False, False, ["oslo"], 8, unix_socket=True)
 

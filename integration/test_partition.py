@@ -108,6 +108,7 @@ def part(cluster, how):
         cluster.cut("oslo", "paris", one_way=how == "one_way")
 
 
+@pytest.mark.long  # random operations do the same in less
 @pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
 def test_partitions_under_clashing_writes_lose_and_invent_nothing(make_cluster, replica_set):
     cluster = make_cluster(replica_set=replica_set).start()
@@ -143,6 +144,7 @@ def test_a_line_that_flaps_while_both_write(make_cluster):
         shop.check(collection)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
 def test_many_clients_at_both_sites_at_once_on_the_same_few_documents(make_cluster, replica_set):
     cluster = make_cluster(replica_set=replica_set).start()
