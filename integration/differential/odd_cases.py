@@ -3,7 +3,8 @@ in whose words."""
 
 from bson import Binary, Int64
 
-from differential.case import C, Case, THINGS, delete, deletes, insert, modify, one, update, updates
+from differential.case import (C, Case, THINGS, create, delete, deletes, insert, modify, one,
+                               update, updates)
 
 SET = {"$set": {"b": 1}}
 WRONG = {"a": {"$wrong": 1}}
@@ -106,6 +107,25 @@ CASES += [
     for what, command in [("update", update({"_id": 1}, SET)),
                           ("by a field", update({"a": 2}, SET)),
                           ("findAndModify", modify(query={"a": 2}, sort={"_id": 1}, update=SET))]
+]
+
+CASE_BLIND = [create(collation={"locale": "en", "strength": 2})]
+CASES += [
+    Case(f"odd: an element is projected under the collection's collation, {what}",
+         modify(query=q, update={"$set": {"b": 1}}, fields={"arr.$": 1}),
+         documents=[{"_id": "A", "arr": [1, 2], "s": "X"}], prepare=CASE_BLIND)
+    for what, q in [("by the element", {"arr": 2}), ("by another field", {"s": "x", "arr": 1}),
+                    ("by _id", {"_id": "a", "arr": 2}), ("by nothing", {})]
+]
+CASES += [
+    Case(f"odd: an element is updated under the collection's collation, {what}",
+         update(q, {"$set": {"arr.$": 9}}, multi=many),
+         documents=[{"_id": "A", "arr": [1, 2], "s": "X"}], prepare=CASE_BLIND,
+         modes=("plain",))
+    for many in (False, True)
+    for what, q in [(f"by the element, {many}", {"arr": 2}),
+                    (f"by another field, {many}", {"s": "x", "arr": 1}),
+                    (f"by _id, {many}", {"_id": "a", "arr": 2})]
 ]
 
 # On a standalone the number alone is an error; on a set it is what is wrong beside it.

@@ -28,6 +28,16 @@ bool update_is_collated(const WriteCommand& command, const Statement& statement,
                                      item.shape->form != UpdateShape::Form::kReplacement);
 }
 
+// {fields: {"a.$": 1}}: the element that the filter matched.
+bool projects_an_element(const WriteCommand& command) {
+  const auto fields = command.body.find("fields");
+  if (!fields || fields->type != bson::Type::kDocument) return false;
+  for (const bson::Element& field : fields->as_document()) {
+    if (field.name.ends_with(".$")) return true;
+  }
+  return false;
+}
+
 bool uses_expressions(const Document& filter) {
   for (const bson::Element& field : filter) {
     if (field.name == "$expr") return true;
@@ -59,6 +69,9 @@ RunItem Capture::narrowed_item(const Statement& statement, bson::OwnedValue id) 
     item.drops_collation = true;
     by_bytes = !simple_collation_;
   }
+  // mongod takes no $expr beside such a projection. Under the collection's own collation no two _id
+  // are equal: only another one born since could be taken for this one.
+  if (!statement.has_collation && projects_an_element(*command_)) by_bytes = false;
   item.filter = filter_of_document(item.id.view(), Document(lasting), by_bytes);
   return item;
 }
