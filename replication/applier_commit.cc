@@ -240,11 +240,12 @@ Status Applier::complete() {
       if (!kept) return tl::unexpected(kept.error());
       now = std::move(*kept);
     }
-    if (before && (!now || now->ledger_key != before->ledger_key))
+    if (before && (!now || now->ledger_key != before->ledger_key)) {
       batch.remove_ledger(before->ledger_key);
-    if (before && !now) batch.remove_meta(meta_keys::kDetached + key);
-    if (before && !now && store_error_is_about_rights(before->code)) {
-      calm_forbidden(key.substr(0, key.find('\0')));
+    }
+    if (before && !now) {
+      batch.remove_meta(meta_keys::kDetached + key);
+      if (store_error_is_about_rights(before->code)) calm_forbidden(key.substr(0, key.find('\0')));
     }
     if (now) aside.emplace(key, std::move(*now));
   }

@@ -131,15 +131,13 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
 }
 
 // A command that mongod refuses as a whole must not be run in part.
-net::Task<std::optional<Capture::Answer>> Capture::refuse_in_one_piece() {
+net::Task<std::optional<Capture::Answer>> Capture::refuse_in_one_piece(std::optional<Run>& whole) {
   const std::vector<Statement>& statements = command_->statements;
   if (statements.size() == 1) co_return std::nullopt;
-  if (direct_item(statements.front())) {
-    Run run = gather(0);
-    if (run.items.size() == statements.size()) {
-      whole_run_ = std::move(run);
-      co_return std::nullopt;
-    }
+  Run run = gather(0);
+  if (run.items.size() == statements.size()) {
+    whole = std::move(run);
+    co_return std::nullopt;
   }
   std::optional<Answer> refused = co_await refused_whole();
   co_return refused;
@@ -148,7 +146,8 @@ net::Task<std::optional<Capture::Answer>> Capture::refuse_in_one_piece() {
 net::Task<Capture::Answer> Capture::run_statements() {
   ReplyBuilder reply(*command_);
   std::optional<Answer> early = co_await answer_retry(reply);
-  if (!early) early = co_await refuse_in_one_piece();
+  std::optional<Run> whole;
+  if (!early) early = co_await refuse_in_one_piece(whole);
   if (early) co_return std::move(*early);
   const std::vector<Statement>& statements = command_->statements;
   size_t next = 0;
@@ -159,21 +158,20 @@ net::Task<Capture::Answer> Capture::run_statements() {
     End end = End::kDone;
     const std::optional<std::string> known = remembered(statement);
     if (known) {
-      whole_run_.reset();
+      whole.reset();
       ++next;
       // After a crash nobody but mongod knows the document a findAndModify gave.
       const bool answers =
           command_->kind != CommandKind::kFindAndModify || Document(*known).has("reply");
       if (answers) reply.add_remembered(Document(*known), statement.index);
       if (!answers) end = co_await ask_again(statement, reply);
-    } else if (whole_run_ || direct_item(statement)) {
-      Run run = whole_run_ ? std::move(*whole_run_) : gather(next);
-      whole_run_.reset();
-      end = co_await execute(run, reply);
-      next += run.items.size();
     } else {
-      ++next;
-      end = co_await execute_resolved(statement, reply);
+      Run run = whole ? std::move(*whole) : gather(next);
+      whole.reset();
+      const bool is_direct = !run.items.empty();
+      if (is_direct) end = co_await execute(run, reply);
+      if (!is_direct) end = co_await execute_resolved(statement, reply);
+      next += is_direct ? run.items.size() : 1;
     }
     if (end == End::kBroken) {
       Answer answer;
@@ -269,8 +267,6 @@ Run Capture::gather(size_t first) {
   // Names of documents in `items`, which stay where they are.
   std::unordered_set<std::string_view> keys;
   const size_t most = std::min(command_->statements.size() - first, kRunStatementsMax);
-  run.items.reserve(most);
-  if (most > 1) keys.reserve(most);
   size_t bytes = 0;
   for (size_t i = first; i < command_->statements.size(); ++i) {
     const Statement& statement = command_->statements[i];
@@ -280,11 +276,15 @@ Run Capture::gather(size_t first) {
     if (!item || (i > first && is_alone(*item)) || keys.count(item->key) > 0) break;
     bytes += statement.raw.bytes().size();
     run.items.push_back(std::move(*item));
+    if (is_alone(run.items.back()) || most == 1) break;
+    if (i == first) {
+      run.items.reserve(most);
+      keys.reserve(most);
+    }
     keys.insert(run.items.back().key);
-    if (is_alone(run.items.back())) break;
   }
   // mongod answers nothing to what says that more is to come.
-  run.verbatim = !parsed_->more_to_come() && says_the_same(run, *command_);
+  run.verbatim = !run.items.empty() && !parsed_->more_to_come() && says_the_same(run, *command_);
   return run;
 }
 

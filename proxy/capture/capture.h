@@ -102,13 +102,15 @@ class Capture {
   net::Task<std::optional<std::string>> explain_refusal(const Statement& statement);
   // Why mongod would not let the app's user write this; "" when it does not answer.
   net::Task<std::optional<std::string>> refusal_to_write();
-  net::Task<std::optional<Answer>> refuse_in_one_piece();
+  // `whole`: the run of all statements, where one can hold them.
+  net::Task<std::optional<Answer>> refuse_in_one_piece(std::optional<Run>& whole);
   net::Task<Answer> run_statements();
   // The retry entry of a statement that has a record already.
   [[nodiscard]] std::optional<std::string> remembered(const Statement& statement) const;
   [[nodiscard]] std::optional<RunItem> direct_item(const Statement& statement);
   void complete(RunItem& item);
   [[nodiscard]] Run new_run() const;
+  // Empty: the statement at `first` does not name its document.
   [[nodiscard]] Run gather(size_t first);
   net::Task<Answer> finish(ReplyBuilder& reply);
 
@@ -197,7 +199,6 @@ class Capture {
   Backend& backend_;
   const WriteCommand* command_ = nullptr;  // under way
   const wire::OpMsg* parsed_ = nullptr;
-  std::optional<Run> whole_run_;  // all of the command's statements, not begun
   std::string_view original_;     // the app's message, for runs sent verbatim
   bool simple_collation_ = true;  // of the collection at hand
   uint64_t facts_forgotten_ = 0;  // Facts::forgotten, before they were looked at

@@ -58,6 +58,11 @@ Increments increments(int32_t documents, bool ordered = true) {
   return out;
 }
 
+TEST(Doubt, AnAnswerTooLargeForItselfIsNoWordOnTheWritesOfSeveral) {
+  EXPECT_EQ(doubtful(increments(2).run, failure(10334)), (Indices{0, 1}));
+  EXPECT_EQ(doubtful(increments(1).run, failure(10334)), Indices{});
+}
+
 TEST(Doubt, ARefusalIsCertainAnInterruptionIsNot) {
   const Increments three = increments(3);
   EXPECT_EQ(doubtful(three.run, failure(13)), Indices());
