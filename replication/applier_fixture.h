@@ -14,7 +14,7 @@ class ApplierTest : public ::testing::Test {
   // Offers oslo's records to paris without applying them.
   void offer() {
     const Link link(oslo_, paris_);
-    auto segments = oslo_.replica->read_segments(paris_.replica->applied(), 1u << 20);
+    auto segments = read_segments(*oslo_.replica, paris_.replica->applied(), 1u << 20);
     ASSERT_TRUE(segments.has_value());
     ASSERT_TRUE(paris_.replica->offer(std::move(*segments), run_of(oslo_)).has_value());
   }

@@ -90,7 +90,7 @@ TEST_F(ApplierTest, ADocumentSetAsideIsNotLostSilentlyToAnInsertThatHadNotSeenIt
   ASSERT_EQ(paris_.status().not_applied, 1u);
   paris_.mongod.allow(kTestNs, number(1));
   paris_.insert(1, {{"b", number(2)}});
-  const auto written = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+  const auto written = read_segments(*paris_.replica, oslo_.replica->applied(), 1u << 20);
   for (const Effect& effect : written->front().records.back().documents[0].effects) {
     EXPECT_NE(effect.kind, EffectKind::kRemove);
   }

@@ -80,7 +80,7 @@ TEST_F(ApplierTest, NothingIsReportedAsAppliedBeforeTheStoreHasIt) {
   EXPECT_EQ(step(), StepOutcome::kTrouble);
   EXPECT_EQ(paris_.replica->applied(), before);
   paris_.insert(2, {});  // yet whoever writes now has seen it
-  auto segments = paris_.replica->read_segments({}, 1u << 20);
+  auto segments = read_segments(*paris_.replica, {}, 1u << 20);
   ASSERT_EQ(segments->size(), 1u);
   EXPECT_TRUE(segments->front().records.front().deps.includes(oslo_.replica->applied()));
 }

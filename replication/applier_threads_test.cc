@@ -43,7 +43,7 @@ void increment(TestSite& site, int id) {
 void carry(TestSite& from, TestSite& to, const std::atomic<bool>& stop) {
   const Link link(from, to);
   while (!stop) {
-    auto segments = from.replica->read_segments(to.replica->applied(), 64 * 1024);
+    auto segments = read_segments(*from.replica, to.replica->applied(), 64 * 1024);
     // Between the two readings the other may have applied more, said so, and this one let it go.
     if (!segments) continue;
     (void)to.replica->offer(std::move(*segments), run_of(from));

@@ -65,6 +65,9 @@ class ByteReader {
   void trust_documents() { trusts_documents_ = true; }
   Origin origin();
   void end();  // nothing may follow
+  [[nodiscard]] std::string_view all() const { return all_; }
+  [[nodiscard]] std::string_view read() const { return all_.substr(0, at_); }
+  [[nodiscard]] std::string_view rest() const { return all_.substr(at_); }
 
   // Accounts for memory the result will take; fails above the bound.
   void spend(size_t bytes);

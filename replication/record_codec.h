@@ -86,6 +86,9 @@ struct RecordLimits {
 // Stretches of logs, for the link. Records must be of their segment's origin, with strictly
 // ascending stamps in (after, through] (asserted: what we send is ours to keep right).
 [[nodiscard]] std::string encode_segments(std::span<const Segment> segments);
+// The same of one record that stands in the outbox as `entry`, by copying its bytes: after `after`
+// of its origin comes it, and up to `through` nothing else. kCorrupt.
+[[nodiscard]] Result<std::string> entry_as_segments(std::string_view entry, Hlc after, Hlc through);
 // Errors: kCorrupt, with the byte offset in the reason. What is returned is well formed: indexes
 // resolved, stamps in order and in range, every value valid BSON of its type, counters numeric.
 [[nodiscard]] Result<std::vector<Segment>> decode_segments(std::string_view bytes,

@@ -119,6 +119,26 @@ RC_GTEST_PROP(RecordCodecProperty, EntriesComeBackAsTheyWent, (uint32_t seed)) {
   RC_ASSERT(*decoded == record);
 }
 
+RC_GTEST_PROP(RecordCodecProperty, AnEntrySentAsItStandsIsTheBatchOfItsRecord, (uint32_t seed)) {
+  RecordMaker make(seed);
+  const Record record = make.record(make.origin(), make.hlc());
+  const Hlc after = record.hlc - 1 - make.below(std::min<size_t>(3, record.hlc));
+  const Hlc through = record.hlc + make.below(2) * (kHlcMax - record.hlc);
+  const auto sent = entry_as_segments(encode_record(record), after, through);
+  RC_ASSERT(sent.has_value());
+  const Segment segment{record.origin, after, through, {record}};
+  RC_ASSERT(*decode_segments(*sent) == std::vector<Segment>{segment});
+}
+
+TEST(RecordCodec, AnEntryThatIsNoneOrNotAfterTheOthersIsNotSent) {
+  const std::string entry = encode_record(example());
+  EXPECT_FALSE(entry_as_segments(entry, example().hlc, kHlcMax).has_value());
+  for (size_t bytes = 0; bytes < entry.size() - 12; ++bytes) {
+    (void)entry_as_segments(entry.substr(0, bytes), 0, 0);  // an error or what the peer refuses
+  }
+  EXPECT_FALSE(entry_as_segments("", 0, 0).has_value());
+}
+
 RC_GTEST_PROP(RecordCodecProperty, BatchesComeBackAsTheyWent, (uint32_t seed)) {
   const std::vector<Segment> segments = RecordMaker(seed).segments();
   const auto decoded = decode_segments(encode_segments(segments));

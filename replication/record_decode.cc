@@ -30,6 +30,7 @@ class Decoder {
   }
 
   Result<Record> entry();
+  Result<std::string> entry_as_batch(Hlc after, Hlc through);
   Result<std::vector<Segment>> batch();
 
  private:
@@ -132,6 +133,27 @@ Result<Record> Decoder::entry() {
   in_.end();
   if (!in_.ok()) return in_.error();
   return record;
+}
+
+// A record without another before it has the same body in both.
+Result<std::string> Decoder::entry_as_batch(Hlc after, Hlc through) {
+  header();
+  const std::string_view head = in_.read();
+  const size_t origin = in_.index(origins_.size());
+  const Hlc stamp = in_.varint();
+  if (in_.ok() && stamp <= after) in_.fail("stamp not after those before it");
+  if (!in_.ok()) return in_.error();
+  ByteWriter out;
+  out.reserve(in_.all().size() + 64);
+  out.raw(head);
+  out.varint(1);
+  out.varint(origin);
+  out.varint(after);
+  out.varint(std::max(stamp, through) - after);
+  out.varint(1);
+  out.varint(stamp - after);
+  out.raw(in_.rest());
+  return out.take();
 }
 
 Result<std::vector<Segment>> Decoder::batch() {
@@ -270,6 +292,10 @@ void Decoder::counter(CounterEntry& counter) {
 
 Result<Record> decode_record(std::string_view bytes, const RecordLimits& limits) {
   return Decoder(bytes, limits).entry();
+}
+
+Result<std::string> entry_as_segments(std::string_view entry, Hlc after, Hlc through) {
+  return Decoder(entry, {}).entry_as_batch(after, through);
 }
 
 Result<std::vector<Segment>> decode_segments(std::string_view bytes, const RecordLimits& limits) {

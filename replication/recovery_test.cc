@@ -56,7 +56,7 @@ TEST_F(RecoveryTest, AWriteTheOplogShowsIsRecordedUnderItsOwnStamp) {
   const uint64_t epoch = paris_.status().epoch;
   const RecoveryReport report = crash_during(TestSite::setting(1, "a", number(2)), true);
   EXPECT_EQ(report.happened, 1u);
-  auto segments = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+  auto segments = read_segments(*paris_.replica, oslo_.replica->applied(), 1u << 20);
   ASSERT_EQ(segments->size(), 1u);
   EXPECT_EQ(segments->front().origin.epoch, epoch);
   expect_equal(1);

@@ -33,6 +33,7 @@
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/log_store.h"
+#include "replication/outgoing.h"
 #include "replication/prepare.h"
 #include "replication/record.h"
 #include "replication/site_hello.h"
@@ -190,13 +191,12 @@ class Replica {
   // Latest reports of all members (own first), to be relayed.
   [[nodiscard]] std::vector<Report> reports();
   // What a peer lacks whose records are `has`, own and relayed, at most about bytes_max of records
-  // (at least one when there is any). Only published and durably applied records. `told`: how far
-  // it has been promised that there are no others; `relay`: pass on others' promises, too. Updates
-  // nothing.
-  [[nodiscard]] Result<std::vector<Segment>> read_segments(const VersionVector& has,
-                                                           size_t bytes_max,
-                                                           const VersionVector& told = {},
-                                                           bool relay = true) const;
+  // (at least one when there is any; a large one goes alone). Only published and durably applied
+  // records. `told`: how far it has been promised that there are no others; `relay`: pass on
+  // others' promises, too. Updates nothing.
+  [[nodiscard]] Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max,
+                                                 const VersionVector& told = {},
+                                                 bool relay = true) const;
   // Takes into the inbox what `from`, a run of a site, has sent; duplicates are dropped, what
   // belongs to another history raises an alarm. kUnavailable when the inbox is full (ask again
   // later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of us).

@@ -35,7 +35,7 @@ class EpochsTest : public ::testing::Test {
   // What a record of paris carries beside its document.
   Record next_record(int id) {
     paris_.set(id, "seen", 1);
-    auto segments = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+    auto segments = read_segments(*paris_.replica, oslo_.replica->applied(), 1u << 20);
     for (const Segment& segment : *segments) {
       if (segment.origin == run_of(paris_)) return segment.records.back();
     }
@@ -92,7 +92,7 @@ TEST_F(EpochsTest, AMemberThatWasAwayForSeveralRestartsGetsEverything) {
 
 TEST_F(EpochsTest, ARetiredEpochsRecordsAreNeverAppliedAgain) {
   paris_.insert(1, {{"n", number(1)}});
-  const auto old = paris_.replica->read_segments({}, 1u << 20);
+  const auto old = read_segments(*paris_.replica, {}, 1u << 20);
   settle_all();
   paris_.restart();
   paris_.remove(1);

@@ -8,6 +8,8 @@ namespace outrigger {
 namespace {
 
 constexpr size_t kReadAheadBytes = 256 * 1024;
+// From this size on a record is not decoded to be sent: it goes as it stands, alone.
+constexpr size_t kWholeEntryBytesMin = 16 * 1024;
 
 // One origin's log, read forward as the merge of all of them needs it.
 class LogReader {
@@ -45,6 +47,20 @@ class LogReader {
     ++next_;
     return {};
   }
+  // The next record alone, as its bytes.
+  Result<OutgoingBatch> take_whole() {
+    const auto [stamp, entry] = std::move(entries_[next_]);
+    ++next_;
+    segment_.through = stamp;
+    if (auto next = peek(); !next) return tl::unexpected(next.error());
+    const Segment around = finish();
+    auto bytes = entry_as_segments(entry, around.after, around.through);
+    if (!bytes) return tl::unexpected(bytes.error());
+    OutgoingBatch batch{std::move(*bytes), 1, {}, {}};
+    batch.records_through.raise(around.origin, stamp);
+    batch.told_through.raise(around.origin, around.through);
+    return batch;
+  }
   // What was taken, with the promise if nothing was left behind.
   Segment finish() {
     if (at_end_) segment_.through = std::max(segment_.through, through_);
@@ -61,6 +77,20 @@ class LogReader {
   bool at_end_ = false;
   Segment segment_;
 };
+
+OutgoingBatch batch_of(const std::vector<Segment>& segments) {
+  OutgoingBatch batch;
+  if (segments.empty()) return batch;
+  batch.bytes = encode_segments(segments);
+  for (const Segment& segment : segments) {
+    batch.records += segment.records.size();
+    if (!segment.records.empty()) {
+      batch.records_through.raise(segment.origin, segment.records.back().hlc);
+    }
+    batch.told_through.raise(segment.origin, segment.through);
+  }
+  return batch;
+}
 
 }  // namespace
 
@@ -91,8 +121,8 @@ std::vector<Report> Replica::reports() {
   return all;
 }
 
-Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has, size_t bytes_max,
-                                                    const VersionVector& told, bool relay) const {
+Result<OutgoingBatch> Replica::read_batch(const VersionVector& has, size_t bytes_max,
+                                          const VersionVector& told, bool relay) const {
   VersionVector ours;
   VersionVector known;
   VersionVector floor;
@@ -133,7 +163,8 @@ Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has, si
     }
     if (oldest == nullptr) break;
     const size_t next = oldest->next_bytes();
-    if (bytes > 0 && bytes + next > bytes_max) break;
+    if (bytes > 0 && (bytes + next > bytes_max || next >= kWholeEntryBytesMin)) break;
+    if (next >= kWholeEntryBytesMin) return oldest->take_whole();
     if (Status taken = oldest->take(); !taken) return tl::unexpected(taken.error());
     bytes += next;
   }
@@ -143,7 +174,7 @@ Result<std::vector<Segment>> Replica::read_segments(const VersionVector& has, si
     Segment segment = reader.finish();
     if (segment.through > segment.after) segments.push_back(std::move(segment));
   }
-  return segments;
+  return batch_of(segments);
 }
 
 Status Replica::offer(std::vector<Segment> segments, const Origin& from) {

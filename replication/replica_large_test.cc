@@ -1,7 +1,8 @@
-// Local commits that are too large for one record.
+// Local commits that are too large for one record, and records too large to share a batch.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "replication/record_codec.h"
 #include "replication/replica_testing.h"
 
 namespace outrigger {
@@ -29,12 +30,15 @@ class LargeCommitTest : public ::testing::Test {
     for (const DocumentChange& change : changes_) oslo_.mongod.put(change.ns, change.document);
   }
   void expect_equal_in_parts() {
-    auto segments = oslo_.replica->read_segments({}, size_t{1} << 30);
-    ASSERT_TRUE(segments.has_value());
     size_t records = 0;
-    for (const Segment& segment : *segments) {
-      for (const Record& record : segment.records) EXPECT_LT(record.documents.size(), 4u);
-      records += segment.records.size();
+    while (paris_.replica->applied() != oslo_.replica->applied() && records < 10) {
+      auto segments = read_segments(*oslo_.replica, paris_.replica->applied(), size_t{1} << 30);
+      ASSERT_TRUE(segments.has_value());
+      for (const Segment& segment : *segments) {
+        for (const Record& record : segment.records) EXPECT_LT(record.documents.size(), 4u);
+        records += segment.records.size();
+      }
+      pull(oslo_, paris_);
     }
     EXPECT_GE(records, 2u);
     exchange(oslo_, paris_);
@@ -68,6 +72,29 @@ TEST_F(LargeCommitTest, TravelsAsSeveralRecordsAfterACrash) {
   oslo_.restart();
   oslo_.flush();
   expect_equal_in_parts();
+}
+
+TEST_F(LargeCommitTest, ALargeRecordGoesAloneAndThoseAroundItArriveToo) {
+  const std::string large(100'000, 'x');
+  paris_.insert(1, {});
+  paris_.insert(2, {{"text", bson::make_string(large)}});
+  paris_.insert(3, {{"text", bson::make_string(large)}});
+  paris_.insert(4, {});
+  VersionVector has;
+  std::vector<size_t> records;
+  const Link link(paris_, oslo_);
+  for (size_t i = 0; i < 4; ++i) {
+    const auto batch = paris_.replica->read_batch(has, 1u << 20);
+    ASSERT_TRUE(batch.has_value());
+    records.push_back(batch->records);
+    has.raise(batch->records_through);
+    auto segments = decode_segments(batch->bytes);
+    ASSERT_TRUE(segments && oslo_.replica->offer(std::move(*segments), run_of(paris_)));
+  }
+  EXPECT_EQ(records, (std::vector<size_t>{1, 1, 1, 1}));
+  EXPECT_EQ(paris_.replica->read_batch(has, 1u << 20)->records, 0u);
+  oslo_.apply_all();
+  for (int id = 1; id <= 4; ++id) EXPECT_EQ(oslo_.document(id), paris_.document(id));
 }
 
 }  // namespace

@@ -115,7 +115,7 @@ class ThreeMembersTest : public ::testing::Test {
     const Origin paris = run_of(paris_);
     TestSite maker("paris", names_, memory_log());
     maker.insert(id, {{"forged", number(1)}});
-    auto made = maker.replica->read_segments({}, 1u << 20);
+    auto made = read_segments(*maker.replica, {}, 1u << 20);
     Segment segment = made->front();
     segment.origin = paris;
     segment.after = oslo_.replica->applied().at(paris);
@@ -206,7 +206,7 @@ TEST_F(ThreeMembersTest, TwoHistoriesUnderOneNameRaiseAnAlarmAndAreNoDuplicates)
   oslo_.apply_all();
   paris_.insert(2, {{"a", number(2)}});
   // As paris would send it to a site that has what it said before the forgery.
-  auto segments = paris_.replica->read_segments(before, 1u << 20);
+  auto segments = read_segments(*paris_.replica, before, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   ASSERT_TRUE(oslo_.replica->offer(*segments, run_of(paris_)).has_value());
   oslo_.apply_all();
@@ -233,7 +233,7 @@ TEST_F(ThreeMembersTest, TheSameRecordsByTwoRoutesAreDuplicatesWithoutAnAlarm) {
   pull(rome_, oslo_);
   // Paris does not know yet that oslo has them.
   for (const size_t bytes : {size_t{1}, size_t{200}, size_t{1} << 20}) {
-    auto segments = paris_.replica->read_segments({}, bytes);
+    auto segments = read_segments(*paris_.replica, {}, bytes);
     ASSERT_TRUE(oslo_.replica->offer(*segments, run_of(paris_)).has_value());
   }
   oslo_.apply_all();

@@ -63,7 +63,7 @@ class QuarantineTest : public ::testing::Test {
       paris_.clock.advance_ms(1);
     }
     const Link link(paris_, oslo_);
-    auto segments = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+    auto segments = read_segments(*paris_.replica, oslo_.replica->applied(), 1u << 20);
     ASSERT_TRUE(segments.has_value());
     ASSERT_THAT(segments->front().records, SizeIs(3));
     how(segments->front().records[1]);
@@ -144,7 +144,7 @@ TEST_F(QuarantineTest, ACounterWithoutAStampIsSetAside) {
   paris_.insert(500, {{"n", number(0)}});
   exchange(paris_, oslo_);
   paris_.inc(500, "n", 1);
-  auto segments = paris_.replica->read_segments(oslo_.replica->applied(), 1u << 20);
+  auto segments = read_segments(*paris_.replica, oslo_.replica->applied(), 1u << 20);
   segments->front().records.front().documents[0].effects[0].entry.first.hlc = 0;
   const Link link(paris_, oslo_);
   ASSERT_TRUE(oslo_.replica->offer(std::move(*segments), run_of(paris_)).has_value());
@@ -191,7 +191,7 @@ TEST_F(QuarantineTest, ARecordThatEveryMemberHasPassedIsNotTriedAgain) {
 
 TEST_F(QuarantineTest, ThoseBehindInAChainGetTheRecordToo) {
   send_spoiled(with_namespace("shop.private"));
-  auto segments = oslo_.replica->read_segments({}, 1u << 20);
+  auto segments = read_segments(*oslo_.replica, {}, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   for (const Segment& segment : *segments) {
     if (segment.origin != run_of(paris_)) continue;
@@ -201,7 +201,7 @@ TEST_F(QuarantineTest, ThoseBehindInAChainGetTheRecordToo) {
 
 TEST_F(QuarantineTest, BeyondABoundTheStreamIsHeldAndNamed) {
   paris_.insert(1, {{"n", number(0)}});
-  auto segments = paris_.replica->read_segments({}, 1u << 20);
+  auto segments = read_segments(*paris_.replica, {}, 1u << 20);
   Segment& segment = segments->front();
   for (size_t i = 0; i <= kQuarantinedMax; ++i) {
     Record bad = segment.records.front();
@@ -228,7 +228,7 @@ class MadeUpOriginsTest : public QuarantineTest {
   // 36,000 stretches, each of an origin of its own.
   void send(const std::function<Origin(uint64_t)>& origin_of, bool with_records) {
     paris_.insert(1, {{"n", number(0)}});
-    const auto made = paris_.replica->read_segments({}, 1u << 20);
+    const auto made = read_segments(*paris_.replica, {}, 1u << 20);
     const Link link(paris_, oslo_);
     std::vector<Segment> segments;
     for (uint64_t i = 1; i <= 36'000; ++i) {

@@ -139,7 +139,7 @@ TEST_F(ReplicaOnDiskTest, SegmentsAreBoundedAndPiecesFitTogether) {
   for (int i = 0; i < 40; ++i) paris_.insert(i, {{"text", bson::make_string("0123456789")}});
   size_t pieces = 0;
   while (oslo_.replica->applied() != paris_.replica->applied()) {
-    auto segments = paris_.replica->read_segments(oslo_.replica->applied(), 400);
+    auto segments = read_segments(*paris_.replica, oslo_.replica->applied(), 400);
     ASSERT_TRUE(segments.has_value());
     ASSERT_LT(segments->front().records.size(), 10u);
     ASSERT_TRUE(oslo_.replica->offer(std::move(*segments), run_of(paris_)).has_value());
@@ -156,7 +156,7 @@ TEST_F(ReplicaTest, ADuplicateSegmentChangesNothing) {
   exchange(paris_, oslo_);
   const VersionVector before = oslo_.replica->applied();
   paris_.inc(1, "n", 5);
-  auto segments = paris_.replica->read_segments(before, 1u << 20);
+  auto segments = read_segments(*paris_.replica, before, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(oslo_.replica->offer(*segments, run_of(paris_)).has_value());
@@ -170,7 +170,7 @@ TEST_F(ReplicaTest, AGapIsRefused) {
   const Link link(paris_, oslo_);
   paris_.insert(1, {});
   paris_.insert(2, {});
-  auto segments = paris_.replica->read_segments({}, 1u << 20);
+  auto segments = read_segments(*paris_.replica, {}, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   segments->front().after = segments->front().records.front().hlc;
   segments->front().records.erase(segments->front().records.begin());
@@ -181,7 +181,7 @@ TEST_F(ReplicaTest, AGapIsRefused) {
 
 TEST_F(ReplicaTest, StampsOfOurOwnThatWeNeverIssuedAreRefused) {
   paris_.insert(1, {});
-  auto segments = paris_.replica->read_segments({}, 1u << 20);
+  auto segments = read_segments(*paris_.replica, {}, 1u << 20);
   ASSERT_TRUE(segments.has_value());
   segments->front().through += 1000;
   const Status refused = paris_.replica->offer(std::move(*segments), run_of(paris_));
@@ -192,7 +192,7 @@ TEST_F(ReplicaTest, StampsOfOurOwnThatWeNeverIssuedAreRefused) {
 TEST_F(ReplicaTest, APeerBelowTheFloorIsRefusedWithTheOriginsName) {
   paris_.insert(1, {});
   settle_down({&paris_, &oslo_});
-  const auto segments = paris_.replica->read_segments({}, 1u << 20);
+  const auto segments = read_segments(*paris_.replica, {}, 1u << 20);
   ASSERT_FALSE(segments.has_value());
   EXPECT_EQ(segments.error().code, ErrorCode::kRefused);
   EXPECT_EQ(segments.error().object, to_text(paris_.replica->hello().floor.entries()[0].first));
@@ -220,10 +220,10 @@ TEST_F(ReplicaTest, AFullInboxSaysSoButTakesOneStretchOfEachOrigin) {
   small.open();
   const Link link(paris_, small);
   paris_.insert(1, {});
-  auto first = paris_.replica->read_segments({}, 1u << 20);
+  auto first = read_segments(*paris_.replica, {}, 1u << 20);
   ASSERT_TRUE(small.replica->offer(*first, run_of(paris_)).has_value());
   paris_.insert(2, {});
-  auto second = paris_.replica->read_segments({}, 1u << 20);
+  auto second = read_segments(*paris_.replica, {}, 1u << 20);
   const Status full = small.replica->offer(*second, run_of(paris_));
   ASSERT_FALSE(full.has_value());
   EXPECT_EQ(full.error().code, ErrorCode::kUnavailable);
@@ -240,7 +240,7 @@ TEST_F(ReplicaTest, ARecordWaitsForWhatItDependsOn) {
   pull(paris, oslo);
   oslo.set(1, "a", 2);
   const Link link(oslo, rome);
-  auto all = oslo.replica->read_segments({}, 1u << 20);
+  auto all = read_segments(*oslo.replica, {}, 1u << 20);
   ASSERT_TRUE(all.has_value());
   ASSERT_EQ(all->size(), 2u);  // relayed: paris's and oslo's own
   const SiteId paris_id = paris.replica->hello().site_id;
@@ -361,7 +361,7 @@ TEST_F(ReplicaTest, NothingIsPublishedOnceTheLogIsFenced) {
   site.release(*pending);
   EXPECT_FALSE(site.replica->admit().has_value());
   EXPECT_TRUE(site.status().fenced.has_value());
-  EXPECT_TRUE(site.replica->read_segments({}, 1000)->empty());
+  EXPECT_TRUE(read_segments(*site.replica, {}, 1000)->empty());
 }
 
 TEST_F(ReplicaTest, ANewDataDirOnAStoreWithDocumentsIsRefused) {

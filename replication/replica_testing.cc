@@ -6,6 +6,7 @@
 
 #include "replication/bson/number.h"
 #include "replication/outbox/memory_log_store.h"
+#include "replication/record_codec.h"
 #include "replication/replica_impl.h"
 
 namespace outrigger {
@@ -318,6 +319,14 @@ Origin run_of(const TestSite& site) {
   return {hello.site_id, hello.epoch};
 }
 
+Result<std::vector<Segment>> read_segments(const Replica& replica, const VersionVector& has,
+                                           size_t bytes_max, const VersionVector& told) {
+  const auto batch = replica.read_batch(has, bytes_max, told);
+  if (!batch) return tl::unexpected(batch.error());
+  if (batch->bytes.empty()) return std::vector<Segment>();
+  return decode_segments(batch->bytes);
+}
+
 Link::Link(TestSite& from, TestSite& to) : to_(to), hello_(from.replica->hello()) {
   to_.replica->introduce(hello_);
   to_.replica->hear_members(from.replica->members());
@@ -327,7 +336,7 @@ Link::~Link() { to_.replica->parted(hello_); }
 
 void pull(TestSite& from, TestSite& to) {
   const Link link(from, to);
-  auto segments = from.replica->read_segments(to.replica->applied(), 1u << 20);
+  auto segments = read_segments(*from.replica, to.replica->applied(), 1u << 20);
   ASSERT_TRUE(segments.has_value()) << segments.error().message();
   const Status taken = to.replica->offer(std::move(*segments), run_of(from));
   ASSERT_TRUE(taken.has_value()) << taken.error().message();

@@ -125,6 +125,9 @@ class Link {
 
 // b hears what a has and a's reports; what b then can apply is applied.
 void pull(TestSite& from, TestSite& to);
+// What it would send, decoded.
+Result<std::vector<Segment>> read_segments(const Replica& replica, const VersionVector& has,
+                                           size_t bytes_max, const VersionVector& told = {});
 // Both ways, until nothing moves.
 void exchange(TestSite& a, TestSite& b);
 // All pairs, again and again, with collection: until every row is gone or `rounds` are over.

@@ -77,7 +77,7 @@ class World {
   // As pull(), but a batch in trouble stays under way.
   void step_through(TestSite& from, TestSite& to) {
     const Link link(from, to);
-    auto segments = from.replica->read_segments(to.replica->applied(), 200 + pick(4000));
+    auto segments = read_segments(*from.replica, to.replica->applied(), 200 + pick(4000));
     ASSERT_TRUE(segments.has_value()) << segments.error().message();
     const Status taken = to.replica->offer(std::move(*segments), run_of(from));
     ASSERT_TRUE(taken.has_value()) << taken.error().message();

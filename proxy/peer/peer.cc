@@ -260,22 +260,22 @@ void Peer::take_held() {
 void Peer::read_outbox() {
   const size_t bytes = setup_.tuning.batch_bytes;
   if (!may_lack_ || !link_.can_send(bytes) || link_.output_bytes() > kOutputBytesMax) return;
-  Result<std::vector<Segment>> segments = exchange_.read_segments(has_, bytes, told_, relay_due_);
-  if (!segments && segments.error().code == ErrorCode::kRefused) {
+  Result<OutgoingBatch> batch = exchange_.read_batch(has_, bytes, told_, relay_due_);
+  if (!batch && batch.error().code == ErrorCode::kRefused) {
     // Its report may have come by another link, and let go what this one still meant to send.
     for (const Report& report : exchange_.reports()) raise_by(report);
-    segments = exchange_.read_segments(has_, bytes, told_, relay_due_);
+    batch = exchange_.read_batch(has_, bytes, told_, relay_due_);
   }
-  if (!segments) return close(ByeCode::kOther, segments.error().message());
+  if (!batch) return close(ByeCode::kOther, batch.error().message());
   // An empty stretch says "nothing up to here", which is true anew at any moment: one is enough
   // until something happens.
-  size_t records = count_records(*segments);
-  if (records == 0) may_lack_ = relay_due_ = false;
-  if (segments->empty()) return;
-  note_has(*segments);
+  if (batch->records == 0) may_lack_ = relay_due_ = false;
+  if (batch->bytes.empty()) return;
+  has_.raise(batch->records_through);
+  told_.raise(batch->told_through);
   send_members();
-  counters_.records_out += records;
-  Result<size_t> sent = link_.send_batch(*segments);
+  counters_.records_out += batch->records;
+  Status sent = link_.send_batch(std::move(batch->bytes));
   if (!sent) close(ByeCode::kOther, sent.error().message());
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/outgoing.h"
 #include "replication/record.h"
 #include "replication/site_hello.h"
 #include "replication/stability.h"
@@ -21,10 +22,8 @@ class PeerExchange {
   // Our own report first, then the latest of all others.
   [[nodiscard]] virtual std::vector<Report> reports() = 0;
   [[nodiscard]] virtual VersionVector applied() = 0;
-  [[nodiscard]] virtual Result<std::vector<Segment>> read_segments(const VersionVector& has,
-                                                                   size_t bytes_max,
-                                                                   const VersionVector& told,
-                                                                   bool relay) = 0;
+  [[nodiscard]] virtual Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max,
+                                                         const VersionVector& told, bool relay) = 0;
   // Takes the segments, or leaves them as they are when it answers kUnavailable.
   [[nodiscard]] virtual Status offer(std::vector<Segment>& segments, const Origin& from) = 0;
   virtual void hear(const Report& report, const Origin& from) = 0;

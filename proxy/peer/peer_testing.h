@@ -66,10 +66,11 @@ class FakeExchange final : public PeerExchange {
   }
   VersionVector applied() override { return vector_; }
 
-  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max,
-                                             const VersionVector&, bool) override {
+  Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max, const VersionVector&,
+                                   bool) override {
     ++reads;
     if (read_error) return tl::unexpected(*read_error);
+    OutgoingBatch batch;
     std::vector<Segment> segments;
     size_t bytes = 0;
     for (const auto& [origin, log] : logs_) {
@@ -85,9 +86,14 @@ class FakeExchange final : public PeerExchange {
         segment.through = record.hlc;
         segment.records.push_back(record);
       }
-      if (!segment.records.empty()) segments.push_back(std::move(segment));
+      if (segment.records.empty()) continue;
+      batch.records += segment.records.size();
+      batch.records_through.raise(origin, segment.through);
+      batch.told_through.raise(origin, segment.through);
+      segments.push_back(std::move(segment));
     }
-    return segments;
+    if (batch.records > 0) batch.bytes = encode_segments(segments);
+    return batch;
   }
 
   Status offer(std::vector<Segment>& segments, const Origin&) override {

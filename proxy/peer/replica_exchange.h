@@ -16,9 +16,9 @@ class ReplicaExchange final : public PeerExchange {
   SiteHello hello() override { return replica_.hello(); }
   std::vector<Report> reports() override { return replica_.reports(); }
   VersionVector applied() override { return replica_.applied(); }
-  Result<std::vector<Segment>> read_segments(const VersionVector& has, size_t bytes_max,
-                                             const VersionVector& told, bool relay) override {
-    return replica_.read_segments(has, bytes_max, told, relay);
+  Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max,
+                                   const VersionVector& told, bool relay) override {
+    return replica_.read_batch(has, bytes_max, told, relay);
   }
   // A copy, since the replica takes the segments even when it has no room for them.
   Status offer(std::vector<Segment>& segments, const Origin& from) override {

@@ -56,12 +56,11 @@ bool Link::can_send(size_t bytes) const {
   return established() && staged_.empty() && has_credit(bytes);
 }
 
-Result<size_t> Link::send_batch(const std::vector<Segment>& segments) {
+Status Link::send_batch(std::string plain) {
   if (!established() || !staged_.empty()) {
     return fail(ErrorCode::kClosed, "send batch", peer_.site, "the link takes none now");
   }
-  std::string plain = encode_segments(segments);
-  size_t bytes = plain.size();
+  const size_t bytes = plain.size();
   if (bytes > kBatchBytesMax) {
     return fail(ErrorCode::kRefused, "send batch", peer_.site,
                 "it takes " + std::to_string(bytes) + " bytes, more than the " +
@@ -72,7 +71,7 @@ Result<size_t> Link::send_batch(const std::vector<Segment>& segments) {
   } else {
     staged_ = std::move(plain);
   }
-  return bytes;
+  return {};
 }
 
 void Link::write_batch(std::string_view plain) {

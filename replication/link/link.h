@@ -122,10 +122,10 @@ class Link {
 
   // May another batch of about `bytes` go now?
   [[nodiscard]] bool can_send(size_t bytes) const;
-  // The plain size of the batch. When it turns out larger than the credit left, it waits inside for
-  // credit, and can_send is false meanwhile. kRefused when it is larger than any batch may be;
-  // kClosed when not established.
-  [[nodiscard]] Result<size_t> send_batch(const std::vector<Segment>& segments);
+  // Segments, encoded. When they turn out larger than the credit left, they wait inside for credit,
+  // and can_send is false meanwhile. kRefused when they are larger than any batch may be; kClosed
+  // when not established.
+  [[nodiscard]] Status send_batch(std::string plain);
   // No effect unless established.
   void send_reports(const std::vector<Report>& reports);
   void send_members(const std::vector<MemberId>& members);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replication/link/link.h"
+#include "replication/record_codec.h"
 
 namespace outrigger::link::testing {
 
@@ -148,9 +149,10 @@ class LinkTest : public ::testing::Test {
     }
   }
   size_t send(End& from, Hlc hlc, const std::string& text) {
-    Result<size_t> sent = from.link->send_batch(segments_of(kOslo, hlc, text));
-    EXPECT_TRUE(sent.has_value());
-    return sent.value_or(0);
+    std::string plain = encode_segments(segments_of(kOslo, hlc, text));
+    const size_t bytes = plain.size();
+    EXPECT_TRUE(from.link->send_batch(std::move(plain)).has_value());
+    return bytes;
   }
   // What a hostile oslo sends to paris on an open link, and what paris says of it.
   std::string paris_says_to(const std::string& bytes) {
