@@ -5,7 +5,7 @@
 namespace outrigger {
 namespace {
 
-constexpr int64_t kWatchMs = 2;
+constexpr int64_t kLeaderWatchMs = 2;
 
 }  // namespace
 
@@ -72,7 +72,7 @@ void JournalWaits::Write::led(Timestamp at, uint64_t opened_us) {
 void JournalWaits::watch() {
   if (watching_) return;
   watching_ = true;
-  timer_.start(kWatchMs, [this] {
+  timer_.start(kLeaderWatchMs, [this] {
     watching_ = false;
     if (waiting_.empty()) return;
     const uint64_t now_us = loop_.now_us();

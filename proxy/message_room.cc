@@ -8,7 +8,7 @@
 namespace outrigger {
 namespace {
 
-constexpr int64_t kWatchMs = 250;
+constexpr int64_t kRoomWatchMs = 250;
 
 // Whether `gathered` bytes are what must have come of a message in this time.
 bool keeps_up(size_t gathered, uint64_t age_us) {
@@ -76,7 +76,7 @@ void MessageRoom::grant_waiting() {
 void MessageRoom::watch() {
   if (watching_) return;
   watching_ = true;
-  timer_.start(kWatchMs, [this] {
+  timer_.start(kRoomWatchMs, [this] {
     watching_ = false;
     if (waiting_.empty()) return;
     push_out_the_slow();

@@ -29,6 +29,4 @@ class ApplierTest : public ::testing::Test {
   TestSite oslo_{"oslo", {"oslo", "paris"}, memory_log()};
 };
 
-inline bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 }  // namespace outrigger

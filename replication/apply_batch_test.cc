@@ -8,7 +8,7 @@
 namespace outrigger {
 namespace {
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
+using bson::make_int32;
 
 std::string doc(const std::function<void(bson::Writer&)>& build) {
   bson::Writer writer;
@@ -19,7 +19,7 @@ std::string doc(const std::function<void(bson::Writer&)>& build) {
 
 TEST(WriteBetween, NamesOnlyWhatDiffers) {
   const auto write = write_between(
-      "a.b", number(1), doc([](auto& w) {
+      "a.b", make_int32(1), doc([](auto& w) {
         w.int32("same", 1).int32("gone", 1).open_document("in").int32("x", 1).int32("y", 1).close();
       }),
       doc([](auto& w) {
@@ -34,15 +34,16 @@ TEST(WriteBetween, NamesOnlyWhatDiffers) {
 }
 
 TEST(WriteBetween, OrderOfFieldsIsNoDifference) {
-  EXPECT_FALSE(write_between("a.b", number(1), doc([](auto& w) { w.int32("a", 1).int32("b", 2); }),
+  EXPECT_FALSE(write_between("a.b", make_int32(1),
+                             doc([](auto& w) { w.int32("a", 1).int32("b", 2); }),
                              doc([](auto& w) { w.int32("b", 2).int32("a", 1); }))
                    .has_value());
 }
 
 TEST(WriteBetween, NamesThatPathsCannotSayReplaceTheDocument) {
   for (const char* name : {"a.b", "$x", "", "7"}) {
-    const auto write =
-        write_between("a.b", number(1), doc([](auto&) {}), doc([&](auto& w) { w.int32(name, 1); }));
+    const auto write = write_between("a.b", make_int32(1), doc([](auto&) {}),
+                                     doc([&](auto& w) { w.int32(name, 1); }));
     ASSERT_TRUE(write.has_value());
     EXPECT_EQ(write->kind, StoreWrite::Kind::kReplaceOrInsert) << name;
   }
@@ -50,7 +51,7 @@ TEST(WriteBetween, NamesThatPathsCannotSayReplaceTheDocument) {
 
 TEST(WriteBetween, AnUnsayableNameInsideASubDocumentReplacesOnlyThat) {
   const auto write = write_between(
-      "a.b", number(1), doc([](auto& w) { w.open_document("in").int32("x", 1).close(); }),
+      "a.b", make_int32(1), doc([](auto& w) { w.open_document("in").int32("x", 1).close(); }),
       doc([](auto& w) { w.open_document("in").int32("x", 2).int32("p.q", 1).close(); }));
   ASSERT_TRUE(write.has_value());
   ASSERT_EQ(write->set.size(), 1u);
@@ -87,7 +88,8 @@ TEST(FieldsNeeded, ADeleteThatMeetsAnythingElseNeedsTheWholeDocument) {
 
 TEST(Written, SetsAndUnsetsWhateverStandsInTheWay) {
   StoreWrite write;
-  write.set = {{{"a", "b"}, number(1)}, {{"n", "m", "o"}, number(2)}, {{"s"}, number(3)}};
+  write.set = {
+      {{"a", "b"}, make_int32(1)}, {{"n", "m", "o"}, make_int32(2)}, {{"s"}, make_int32(3)}};
   write.unset = {{"gone"}, {"in", "x"}, {"scalar", "x"}, {"missing", "x"}};
   const auto after = written(
       doc([](auto& w) {
@@ -106,13 +108,13 @@ TEST(Written, SetsAndUnsetsWhateverStandsInTheWay) {
 TEST(ApplyIntent, IsReadBackAsWritten) {
   ApplyIntent intent;
   intent.after.raise(Origin{{1, 2, 3}, 4}, 5);
-  intent.writes.push_back(whole_write("a.b", number(1), doc([](auto&) {})));
-  intent.writes.push_back(whole_write("a.b", number(2), std::nullopt));
+  intent.writes.push_back(whole_write("a.b", make_int32(1), doc([](auto&) {})));
+  intent.writes.push_back(whole_write("a.b", make_int32(2), std::nullopt));
   intent.writes.push_back({StoreWrite::Kind::kUpdate,
                            "a.c",
-                           number(3),
+                           make_int32(3),
                            "",
-                           {{{"x", "y"}, number(1)}},
+                           {{{"x", "y"}, make_int32(1)}},
                            {{"z"}, {"p", "q"}}});
   const std::string bytes = encode_intent(intent);
   EXPECT_EQ(*decode_intent(bytes), intent);

@@ -11,8 +11,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 class JudgePrepare : public ::testing::Test {
  protected:
   JudgePrepare() {

@@ -12,8 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 class RecoveryTest : public ::testing::Test {
  protected:
   explicit RecoveryTest(StoreKind kind = StoreKind::kSingleMember)

@@ -13,8 +13,6 @@ namespace {
 
 using ::testing::IsEmpty;
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 class EpochsTest : public ::testing::Test {
  protected:
   void settle_all() { settle_down({&paris_, &oslo_, &rome_}, 30); }

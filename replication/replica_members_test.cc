@@ -14,8 +14,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 // What `from` would say if `to` dialled it now: why not to exchange records.
 std::string refusal(const TestSite& from, const TestSite& to) {
   link::Hello ours;

@@ -14,8 +14,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 bson::OwnedValue value_of(bson::Type type) {
   bson::Writer writer;
   switch (type) {

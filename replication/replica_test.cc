@@ -12,8 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-bson::OwnedValue number(int value) { return bson::make_int32(value); }
-
 const std::vector<std::string> kTwo{"oslo", "paris"};
 
 class ReplicaTest : public ::testing::Test {

@@ -124,6 +124,8 @@ class Link {
 };
 
 // b hears what a has and a's reports; what b then can apply is applied.
+inline bson::OwnedValue number(int value) { return bson::make_int32(value); }
+
 void pull(TestSite& from, TestSite& to);
 // What it would send, decoded.
 Result<std::vector<Segment>> read_segments(const Replica& replica, const VersionVector& has,

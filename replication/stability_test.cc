@@ -2,15 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "replication/stamp_testing.h"
+
 namespace outrigger {
 namespace {
-
-Origin origin(uint8_t site, uint64_t epoch = 1) {
-  Origin result;
-  result.site[0] = site;
-  result.epoch = epoch;
-  return result;
-}
 
 // Site 1, with members 2 and 3 whose reports are made by hand.
 class StabilityTest : public ::testing::Test {

@@ -3,17 +3,11 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "replication/stamp_testing.h"
 #include "replication/version_vector.h"
 
 namespace outrigger {
 namespace {
-
-Origin origin(uint8_t site, uint64_t epoch = 1) {
-  Origin result;
-  result.site[0] = site;
-  result.epoch = epoch;
-  return result;
-}
 
 VersionVector vector_of(std::initializer_list<VersionVector::Entry> entries) {
   VersionVector vector;

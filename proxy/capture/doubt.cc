@@ -10,15 +10,10 @@ namespace {
 
 using bson::Document;
 
-int32_t code_of(const Document& error) {
-  const auto code = error.find("code");
-  return code ? static_cast<int32_t>(code->to_int64().value_or(0)) : 0;
-}
-
 bool may_have_happened(const Run& run, const Document& error) {
   const bool projects =
       run.command->kind == CommandKind::kFindAndModify && run.command->body.has("fields");
-  const int32_t code = code_of(error);
+  const int32_t code = wire::code_of(error);
   const StoreErrorKind kind =
       projects ? store_error_kind_behind_projection(code) : store_error_kind(code);
   return kind == StoreErrorKind::kMayHaveHappened;
@@ -28,7 +23,8 @@ bool may_have_happened(const Run& run, const Document& error) {
 // writes it is about.
 bool any_may_have_happened(const Run& run, const Document& refusal) {
   constexpr int32_t kTooLarge = 10334;
-  return may_have_happened(run, refusal) || (run.items.size() > 1 && code_of(refusal) == kTooLarge);
+  return may_have_happened(run, refusal) ||
+         (run.items.size() > 1 && wire::code_of(refusal) == kTooLarge);
 }
 
 const RunReply::WriteError* error_of(const RunReply& reply, size_t item) {
@@ -99,11 +95,11 @@ RunReply reply_of_one() {
 }
 
 bool met_another_collection(const RunReply& reply) {
-  if (!reply.ok) return code_of(reply.body) == wire::code::kCollectionUuidMismatch;
+  if (!reply.ok) return wire::code_of(reply.body) == wire::code::kCollectionUuidMismatch;
   return reply.n == 0 && !reply.errors.empty() &&
          std::all_of(reply.errors.begin(), reply.errors.end(),
                      [](const RunReply::WriteError& error) {
-                       return code_of(error.error) == wire::code::kCollectionUuidMismatch;
+                       return wire::code_of(error.error) == wire::code::kCollectionUuidMismatch;
                      });
 }
 

@@ -24,7 +24,7 @@ bool names_variable(std::string_view text, std::string_view variable) {
 }
 
 // Variables that hold the time of the command.
-bool is_time(std::string_view text) {
+bool names_time(std::string_view text) {
   return names_variable(text, "$$NOW") || names_variable(text, "$$CLUSTER_TIME");
 }
 
@@ -51,7 +51,7 @@ bool varies_inside(const Value& value, bool expression, const Variation& by) {
   if (expression && value.type == Type::kString) {
     const std::string_view text = value.as_string();
     // A variable of an expression's own ($let, $map) is taken for one of the command: no harm.
-    return is_time(text) || (by.let && text.substr(0, 2) == "$$" && !is_of_document(text));
+    return names_time(text) || (by.let && text.substr(0, 2) == "$$" && !is_of_document(text));
   }
   if (!value.is_container()) return false;
   const Document inside = value.as_document();

@@ -13,11 +13,6 @@ namespace {
 
 using bson::Document;
 
-int code_in(const Document& document) {
-  const auto code = document.find("code");
-  return code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
-}
-
 bool is_ok(const Document& body) {
   const auto ok = body.find("ok");
   return ok && ok->truthy();
@@ -111,7 +106,7 @@ net::Task<Capture::Read> Capture::read(std::string find, Visit visit, bool timed
 net::Task<Capture::Read> Capture::refused_read(std::string find, Visit visit, std::string refusal) {
   Read out;
   out.body = std::move(refusal);
-  const int code = code_in(Document(out.body));
+  const int code = wire::code_of(Document(out.body));
   out.end = Read::End::kRefused;
   if (code == wire::code::kMaxTimeMsExpired) {
     out.end = Read::End::kVerdict;  // in the words of a write that ran out of time

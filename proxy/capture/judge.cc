@@ -45,16 +45,11 @@ std::string guarded_message(const wire::OpMsg& parsed, int32_t request_id, Told 
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()), sequences);
 }
 
-int code_in(const Document& document) {
-  const auto code = document.find("code");
-  return code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
-}
-
 // mongod does not know the guard, or it met it.
 bool is_of_the_guard(const Document& refusal) {
-  if (code_in(refusal) == wire::code::kCollectionUuidMismatch) return true;
+  if (wire::code_of(refusal) == wire::code::kCollectionUuidMismatch) return true;
   const auto text = refusal.find("errmsg");
-  return code_in(refusal) == wire::code::kUnknownField && text &&
+  return wire::code_of(refusal) == wire::code::kUnknownField && text &&
          text->type == bson::Type::kString &&
          text->as_string().find(kGuard) != std::string_view::npos;
 }
@@ -63,11 +58,11 @@ bool is_of_the_guard(const Document& refusal) {
 bool met_the_guard(CommandKind kind, const Document& body) {
   const RunReply said = read_run_reply(kind, body);
   if (!said.ok) {
-    return code_in(body) == wire::code::kCollectionUuidMismatch ||
-           code_in(body) == wire::code::kUnknownField;
+    return wire::code_of(body) == wire::code::kCollectionUuidMismatch ||
+           wire::code_of(body) == wire::code::kUnknownField;
   }
   return std::any_of(said.errors.begin(), said.errors.end(), [](const RunReply::WriteError& error) {
-    return code_in(error.error) == wire::code::kCollectionUuidMismatch;
+    return wire::code_of(error.error) == wire::code::kCollectionUuidMismatch;
   });
 }
 
@@ -97,7 +92,7 @@ net::Task<Capture::Answer> Capture::refuse_as_the_store(const wire::OpMsg& parse
     answer = co_await refuse_harmlessly(std::move(ours));
     co_return answer;
   }
-  const bool unknown_field = code_in(said->body) == wire::code::kUnknownField;
+  const bool unknown_field = wire::code_of(said->body) == wire::code::kUnknownField;
   const bool refused =
       unknown_field ? !is_of_the_guard(said->body) : !met_the_guard(kind, said->body);
   if (refused) {
@@ -195,8 +190,8 @@ net::Task<std::optional<std::string>> Capture::refusal_to_write() {
     const auto said = reply ? wire::parse_op_msg_trusted(*reply)
                             : wire::WireResult<wire::OpMsg>(tl::unexpected(wire::WireError{}));
     if (!said) co_return std::string();
-    if (code_in(said->body) == wire::code::kUnauthorized) co_return without_guard(said->body);
-    if (code_in(said->body) != wire::code::kUnknownField) break;
+    if (wire::code_of(said->body) == wire::code::kUnauthorized) co_return without_guard(said->body);
+    if (wire::code_of(said->body) != wire::code::kUnknownField) break;
   }
   co_return std::nullopt;
 }
@@ -267,7 +262,7 @@ net::Task<std::optional<std::string>> Capture::explain_refusal(const Statement& 
   Result<std::string> reply = co_await backend_.call(std::move(request));
   if (!reply) co_return std::nullopt;
   const auto said = wire::parse_op_msg_trusted(*reply);
-  if (!said || code_in(said->body) == 0) co_return std::nullopt;
+  if (!said || wire::code_of(said->body) == 0) co_return std::nullopt;
   co_return std::string(said->body.bytes());
 }
 

@@ -58,9 +58,8 @@ net::Task<Result<std::vector<bson::OwnedValue>>> Capture::find_ids(
     co_return fail(ErrorCode::kClosed, "find documents", command_->ns, "the connection ended");
   }
   const Document refusal(seen.body);
-  const auto code = refusal.find("code");
   const auto text = refusal.find("errmsg");
-  find_error_code_ = code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
+  find_error_code_ = wire::code_of(refusal);
   std::string reason = "the store refused the filter";
   if (text && text->type == bson::Type::kString) reason = text->as_string();
   if (seen.end == Read::End::kVerdict) verdict_ = std::move(seen.body);

@@ -63,6 +63,11 @@ constexpr Named kNames[] = {
 
 }  // namespace
 
+int code_of(const bson::Document& error) {
+  const auto code = error.find("code");
+  return code ? static_cast<int>(code->to_int64().value_or(0)) : 0;
+}
+
 std::string code_name(int error_code) {
   const auto* found = std::find_if(std::begin(kNames), std::end(kNames),
                                    [&](const Named& named) { return named.code == error_code; });

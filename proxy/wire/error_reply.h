@@ -63,6 +63,9 @@ inline constexpr int kNotPrimaryNoSecondaryOk = 13435;
 inline constexpr int kNotPrimaryOrSecondary = 13436;
 }  // namespace code
 
+// What `error`, a reply or a write error of mongod's, says; 0: nothing.
+[[nodiscard]] int code_of(const bson::Document& error);
+
 // "WriteConflict"; "Location40430" for codes without a name.
 [[nodiscard]] std::string code_name(int error_code);
 

@@ -8,8 +8,6 @@
 namespace outrigger::merge {
 namespace {
 
-const std::vector<CounterEntry> kNoEntries;
-
 bool first_before(const CounterEntry& entry, const Dot& first) { return entry.first < first; }
 
 // Adds an entry, or moves it forward; an older state of it changes nothing.

@@ -18,6 +18,8 @@
 
 namespace outrigger::merge {
 
+inline const std::vector<CounterEntry> kNoEntries;
+
 [[nodiscard]] bool has_prefix(const Path& path, const Path& prefix);
 
 // A register that holds `value`; `within` is what its bytes are a part of.

@@ -8,8 +8,6 @@
 namespace outrigger::merge {
 namespace {
 
-const std::vector<CounterEntry> kNoEntries;
-
 class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const LocalContext& context)

@@ -15,8 +15,6 @@
 namespace outrigger::outbox {
 namespace {
 
-const Origin kOurs{{1}, 7};
-
 class DamageTest : public testing::Test, protected DatabaseFixture {
  protected:
   // Records 1..count of ours, each 100 bytes that do not compress, synced.

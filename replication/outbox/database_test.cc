@@ -12,7 +12,6 @@
 namespace outrigger::outbox {
 namespace {
 
-const Origin kOurs{{1}, 7};
 const Origin kTheirs{{2}, UINT64_MAX};
 
 class DatabaseTest : public testing::Test, protected DatabaseFixture {

@@ -15,6 +15,8 @@
 
 namespace outrigger::outbox {
 
+inline const Origin kOurs{{1}, 7};
+
 // Removed with all that is in it.
 class TemporaryDirectory {
  public:
