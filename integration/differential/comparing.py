@@ -89,6 +89,9 @@ def _text(text):
     text = re.sub(r"ObjectId\('(?!aaaaaaaa)[0-9a-f]{24}'\)", "ObjectId(*)", text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID(*)", text)
     text = re.sub(r"Timestamp\(\d{9,}, \d+\)", "Timestamp(*)", text)
+    # The query as it was planned, which for a narrowed statement is another one.
+    text = re.sub(r"(error processing query: ).*( planner returned error)", r"\1*\2", text,
+                  flags=re.DOTALL)
     return re.sub(r"cursor id \d+", "cursor id *", text)
 
 
