@@ -33,9 +33,11 @@ def as_bytes(document):
 
 
 class RawClient:
-    def __init__(self, address, timeout_s=20):
+    def __init__(self, address, timeout_s=20, from_port=0):
+        """from_port: the port of this side."""
         host, port = address.split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)
+        self.socket = socket.create_connection((host, int(port)), timeout=timeout_s,
+                                               source_address=(host, from_port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ids = itertools.count(1)
 
