@@ -5,12 +5,13 @@ Each case runs in several forms: body array, document sequence, with a session, 
 import pytest
 
 from cluster import Cluster
-from differential import insert_cases, odd_cases, other_cases, other_write_cases, update_cases
+from differential import (id_cases, insert_cases, odd_cases, other_cases, other_write_cases,
+                          update_cases)
 from differential.runner import Pair
 from real_mongod import RealMongod
 
 CASES = (insert_cases.CASES + update_cases.CASES + other_write_cases.CASES + other_cases.CASES +
-         odd_cases.CASES)
+         odd_cases.CASES + id_cases.CASES)
 # A few of each kind for the slower builds.
 SMOKE = CASES[::len(CASES) // 24]
 

@@ -22,8 +22,9 @@ def in_flight(site, **what):
 def leave_running(site):
     """Kills the sidecar while mongod runs an update of its; the port it came from."""
     app = site.client(retryWrites=False).shop.things
+    slow = {"_id": 1, "$where": "sleep(2000) || true"}
     thread = threading.Thread(target=lambda: pytest.raises(
-        pymongo.errors.AutoReconnect, app.update_one, {"_id": 1, "$where": "sleep(2000) || true"}, {"$inc": {"n": 1}}))
+        pymongo.errors.AutoReconnect, app.update_one, slow, {"$inc": {"n": 1}}))
     thread.start()
     ours = {"ns": "shop.things", "op": "update", "active": True}
     wait_until(lambda: in_flight(site, **ours), "the update")

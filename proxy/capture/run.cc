@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "replication/bson/id.h"
+
 namespace outrigger {
 namespace {
 
@@ -256,11 +258,15 @@ std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const R
   return out;
 }
 
+// No document has an _id that can be none, and asking for one may be an error.
 void find_items(bson::Writer& out, const WriteCommand& command,
                 const std::vector<const RunItem*>& items) {
   out.string("find", command.collection);
   out.open_document("filter").open_document("_id").open_array("$in");
-  for (size_t i = 0; i < items.size(); ++i) out.value(bson::index_name(i), items[i]->id);
+  size_t count = 0;
+  for (const RunItem* item : items) {
+    if (bson::why_no_id(item->id.view()).empty()) out.value(bson::index_name(count++), item->id);
+  }
   out.close().close().close();
 }
 
