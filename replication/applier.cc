@@ -267,7 +267,7 @@ bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
   {
     const std::lock_guard guard(impl.mutex);
     for (const auto& [origin, through, word] : promised) impl.promises.raise(origin, through, word);
-    impl.inbox.drop_applied(impl.cited, promised);
+    impl.inbox.drop_applied(impl.visible, promised);
   }
   impl.wake();
   return true;

@@ -113,8 +113,8 @@ Status Applier::commit_intent(Work& work) {
   const std::lock_guard guard(impl.mutex);
   // In one piece with the vector: who sees these effects and writes gets a later stamp.
   impl.hlc.observe(newest);
-  impl.cited.raise(work.intent.after);
-  impl.inbox.drop_applied(impl.cited, work.promised);
+  impl.visible.raise(work.intent.after);
+  impl.inbox.drop_applied(impl.visible, work.promised);
   impl.applied_records += work.records.size();
   for (const auto& [name, record] : work.released) impl.quarantined.erase(name);
   impl.quarantined.merge(set_aside);
@@ -255,7 +255,7 @@ Status Applier::complete() {
   for (const std::string& key : keys) impl.detached.erase(key);
   for (auto& [key, each] : aside) impl.detached[key] = std::move(each);
   impl.durable.raise(work.intent.after);
-  impl.cited.raise(work.intent.after);
+  impl.visible.raise(work.intent.after);
   for (const auto& record : work.records) {
     if (!record->retired.empty()) impl.retired(record->retired, watermark_of(*record));
   }

@@ -111,7 +111,7 @@ Status Applier::commit_resolution(const std::string& row_key, const Aside& aside
   record.hlc = dot->hlc;
   {
     const std::lock_guard guard(impl.mutex);
-    record.deps = impl.cited;
+    record.deps = impl.visible;
   }
   record.deps.raise(dot->origin, dot->hlc - 1);
   record.documents.push_back(*effects);

@@ -182,7 +182,7 @@ Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::D
   std::vector<merge::Loss> losses;
   std::vector<std::pair<size_t, StoreWrite>> writes;
   const auto show = [&](size_t position, std::vector<merge::Loss>* clamped) {
-    std::optional<std::string> wanted = merge::visible(*state, clamped);
+    std::optional<std::string> wanted = merge::document_of(*state, clamped);
     if (wanted && !bson::Document(*wanted).has("_id")) wanted = with_id(*wanted, own_id);
     auto write = write_between(document.ns, own_id, before, wanted);
     if (!write) return true;

@@ -141,7 +141,7 @@ Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::L
   for (const auto& [hlc, bytes] : *prepares) start = std::max(start, hlc);
   auto impl = std::make_shared<Impl>(std::move(options), database, commit, clock, self, start);
   impl->durable = *applied;
-  impl->cited = *applied;
+  impl->visible = *applied;
   impl->vector_at_open = std::move(*applied);
   if (Status loaded = impl->load_members(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = impl->load(); !loaded) return tl::unexpected(loaded.error());
@@ -242,7 +242,7 @@ VersionVector Replica::Impl::issued() const {
 }
 
 VersionVector Replica::Impl::delivery_vector() const {
-  VersionVector vector = cited;
+  VersionVector vector = visible;
   vector.raise(self, durable.at(self));
   return vector;
 }

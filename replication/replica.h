@@ -65,7 +65,7 @@ struct LocalWrite {
 
 // Whether a document has a local write that is settled, but not on disk yet as settled, and how a
 // crash would settle it.
-enum class Unsynced : uint8_t { kNone, kByNumber, kByLooking };
+enum class Unsynced : uint8_t { kNone, kRecoverableFromOplog, kRecoverableByContent };
 
 // Steps of several local writes, to be written together: an append costs much the same for one as
 // for ten. What is staged has not happened yet; whoever staged it goes on only after
@@ -153,8 +153,8 @@ class Replica {
   // ---- local writes; the caller holds the documents' locks from before begin until after settle
   // May writes be taken at all? kNoSpace (outbox full), kIo (fenced), kUnavailable (not open yet).
   [[nodiscard]] Status admit() const;
-  // Under the document's lock. kByLooking: what goes to the store next for this document must wait
-  // until everything written so far is durable (see unsynced_documents.h).
+  // Under the document's lock. kRecoverableByContent: what goes to the store next for this document
+  // must wait until everything written so far is durable (see unsynced_documents.h).
   [[nodiscard]] Unsynced unsynced(std::string_view ns, std::string_view canonical_id) const;
   // Fills hlc and deps of `prepare`, stages it. Errors: as admit; nothing was staged then.
   [[nodiscard]] Result<LocalWrite> begin(Prepare prepare, StagedWrites& staged);

@@ -236,9 +236,9 @@ Result<bool> Replica::Impl::offer(Segment segment, const Origin& from) {
 // Of an epoch that was retired here? All its stamps are at or below the watermark, all of later
 // epochs beyond.
 bool Replica::Impl::is_retired(const Segment& segment) const {
-  if (cited.at(segment.origin) != 0) return false;
+  if (visible.at(segment.origin) != 0) return false;
   const Hlc first = segment.records.empty() ? segment.through : segment.records.front().hlc;
-  return first <= cited.at(VersionVector::retired_of(segment.origin.site));
+  return first <= visible.at(VersionVector::retired_of(segment.origin.site));
 }
 
 Result<Inbox::Taken> Replica::Impl::take_in(Segment segment, const Origin& from) {
@@ -248,7 +248,7 @@ Result<Inbox::Taken> Replica::Impl::take_in(Segment segment, const Origin& from)
   const Hlc forgotten = floor.at(origin);
   const RecordRules rules = record_rules();
   return inbox.offer(
-      std::move(segment), cited.at(origin), word,
+      std::move(segment), visible.at(origin), word,
       [&](Hlc stamp) {
         if (stamp <= forgotten) return true;
         auto entry = log.entry(origin, stamp);

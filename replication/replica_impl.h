@@ -5,7 +5,7 @@
 // its dependencies are one reading), the writes under way, the inbox, stability. It is never held
 // over a sync or a store call, nor while a callback runs.
 //
-// Two vectors, of records. `cited`: what local writes name as seen; it moves as soon as an apply
+// Two vectors, of records. `visible`: what local writes name as seen; it moves as soon as an apply
 // batch's rows are durable, before its values are in the store (the documents are locked until
 // then). `durable`: what is also in the store; the only one reported. Our own entry in `durable` is
 // the last record published. Whatever they say is on disk as well: peers may forget what we say we
@@ -63,7 +63,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   struct OpenWrite {
     int64_t since_us = 0;
     bool settled = false;     // its batch is written; it waits for the sync
-    bool by_looking = false;  // the store does not know it by a number
+    bool by_content = false;  // the store does not know it by a number
     bool wrote = false;       // a record
     std::vector<UnsyncedDocuments::Slot> documents;
   };
@@ -171,7 +171,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   mutable std::mutex mutex;
   // Under mutex, down to the next comment.
   HybridClock hlc;
-  VersionVector cited;  // never our present origin
+  VersionVector visible;  // never our present origin
   VersionVector durable;
   std::map<Hlc, OpenWrite> open;  // stamps of ours that hold back publication
   Hlc published = 0;              // every stamp of ours up to here is settled, and that is on disk

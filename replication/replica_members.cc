@@ -80,7 +80,7 @@ void Replica::hear_members(const std::vector<MemberId>& members) {
 
 bool Replica::Impl::is_member(const SiteId& site) const {
   // What was taken in before is what others still name.
-  return site == self.site || site_names.count(site) != 0 || cited.entries_of(site) != 0;
+  return site == self.site || site_names.count(site) != 0 || visible.entries_of(site) != 0;
 }
 
 size_t Replica::Impl::epochs_max() const {
@@ -102,10 +102,10 @@ std::string Replica::Impl::wrong_with_report(const Report& report) const {
 std::string Replica::Impl::wrong_with_origin(const Origin& origin) const {
   if (!is_member(origin.site)) return "records of an origin that is no member's";
   if (origin.epoch == kRetired) return "records under the name of all retired epochs";
-  if (cited.at(origin) != 0 || inbox.queues().count(origin) != 0) return {};
-  size_t epochs = cited.entries_of(origin.site);
+  if (visible.at(origin) != 0 || inbox.queues().count(origin) != 0) return {};
+  size_t epochs = visible.entries_of(origin.site);
   for (const auto& [queued, items] : inbox.queues()) {
-    if (queued.site == origin.site && cited.at(queued) == 0) ++epochs;
+    if (queued.site == origin.site && visible.at(queued) == 0) ++epochs;
   }
   return epochs < epochs_max() ? "" : "records of more epochs of one site than can be held";
 }

@@ -156,7 +156,7 @@ class RecordWriter {
     if (!is_new || !state.detached || state.incarnations.empty()) return;
     merge::DocumentState whole = state;
     merge::fill(whole, std::nullopt);
-    const auto document = merge::visible(whole);
+    const auto document = merge::document_of(whole);
     if (!document) return;
     merge::Loss loss;
     loss.kind = merge::LossKind::kInsertInsert;

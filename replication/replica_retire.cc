@@ -51,7 +51,7 @@ Status Replica::Impl::retire_epochs() {
       record.hlc = hlc.issue();
       if (record.hlc != 0) {
         record.origin = self;
-        record.deps = cited;
+        record.deps = visible;
         record.deps.raise(self, record.hlc - 1);
         record.retired = old_epochs(durable, self);
         retiring = {record.hlc, record.retired, watermark_of(record)};
@@ -82,7 +82,7 @@ Status Replica::Impl::retire_epochs() {
 
 void Replica::Impl::retired(const VersionVector& epochs, Hlc watermark) {
   const Origin mark = VersionVector::retired_of(epochs.entries().front().first.site);
-  cited.raise(mark, watermark);
+  visible.raise(mark, watermark);
   durable.raise(mark, watermark);
   stability.retire(epochs, watermark);
   for (const auto& [origin, last] : epochs.entries()) {

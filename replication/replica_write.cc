@@ -35,7 +35,7 @@ Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
   LocalWrite write;
   Impl::OpenWrite open;
   open.since_us = impl_->clock.monotonic_us();
-  open.by_looking = prepare.session.txn_number < 0;
+  open.by_content = prepare.session.txn_number < 0;
   open.documents.reserve(prepare.documents.size());
   for (const PreparedDocument& document : prepare.documents) {
     open.documents.push_back(
@@ -46,7 +46,7 @@ Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
       const std::lock_guard lock(impl_->mutex);
       write.hlc = impl_->hlc.issue();
       if (write.hlc != 0) {
-        write.deps = impl_->cited;
+        write.deps = impl_->visible;
         write.deps.raise(impl_->self, write.hlc - 1);
         // From here on the stamp holds back publication. Should its prepare never be written, or
         // perhaps written, the recovery of the next start settles it.
@@ -113,7 +113,7 @@ Status Replica::write(StagedWrites&& staged) {
       Impl::OpenWrite& open = impl.open[write.hlc];
       open.settled = true;
       open.wrote = write.wrote;
-      for (const auto slot : open.documents) impl.unsynced.settled(slot, append, open.by_looking);
+      for (const auto slot : open.documents) impl.unsynced.settled(slot, append, open.by_content);
       if (write.wrote) impl.mark_log(impl.self, write.hlc, write.bytes);
     }
     for (const std::string& key : staged.detached_) {
@@ -203,7 +203,7 @@ Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
       if (each.origin != self) {
         // No link is open yet, and none opens before this is on disk.
         durable.raise(each.origin, each.hlc);
-        cited.raise(each.origin, each.hlc);
+        visible.raise(each.origin, each.hlc);
         continue;
       }
       open[each.hlc].settled = true;
@@ -219,8 +219,8 @@ Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
 Unsynced Replica::unsynced(std::string_view ns, std::string_view canonical_id) const {
   const auto slot = UnsyncedDocuments::slot_of(ns, canonical_id);
   const std::lock_guard lock(impl_->mutex);
-  if (impl_->unsynced.has_by_looking(slot)) return Unsynced::kByLooking;
-  return impl_->unsynced.has_any(slot) ? Unsynced::kByNumber : Unsynced::kNone;
+  if (impl_->unsynced.has_recoverable_by_content(slot)) return Unsynced::kRecoverableByContent;
+  return impl_->unsynced.has_any(slot) ? Unsynced::kRecoverableFromOplog : Unsynced::kNone;
 }
 
 Result<std::optional<std::string>> Replica::retry(const std::string& key) const {

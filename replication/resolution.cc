@@ -82,7 +82,7 @@ Result<std::optional<MergedParts>> merged_parts(std::string_view row, const std:
   // The app has written what the store holds now, and nobody has looked at it since.
   if (!state->detached) return std::optional<MergedParts>();
   merge::fill(*state, std::nullopt);
-  const std::optional<std::string> merged = merge::visible(*state);
+  const std::optional<std::string> merged = merge::document_of(*state);
   if (!merged) return std::optional<MergedParts>();
   const merge::Body body = body_of(*state);
   MergedParts result;
@@ -158,7 +158,7 @@ Result<std::optional<std::string>> row_after_replacing(std::string_view row, con
   auto state = load_whole(row);
   if (!state) return tl::unexpected(state.error());
   merge::apply_remote(*state, record, effects, nullptr);
-  const std::optional<std::string> shown = merge::visible(*state);
+  const std::optional<std::string> shown = merge::document_of(*state);
   if (!shown || !bson::equal_unordered(bson::Document(*shown), bson::Document(document))) {
     return std::optional<std::string>();
   }

@@ -30,21 +30,23 @@ class UnsyncedDocuments {
   }
 
   // A write was settled by append number `append` (counted from 1).
-  void settled(Slot slot, uint64_t append, bool by_looking) {
+  void settled(Slot slot, uint64_t append, bool by_content) {
     slots_[slot].last = append;
-    if (by_looking) slots_[slot].by_looking = append;
+    if (by_content) slots_[slot].by_content = append;
   }
   // Appends up to this one are on disk.
   void synced(uint64_t append) { synced_ = append > synced_ ? append : synced_; }
 
   // Is any write to it not on disk yet? Any that can be judged by looking only?
   [[nodiscard]] bool has_any(Slot slot) const { return slots_[slot].last > synced_; }
-  [[nodiscard]] bool has_by_looking(Slot slot) const { return slots_[slot].by_looking > synced_; }
+  [[nodiscard]] bool has_recoverable_by_content(Slot slot) const {
+    return slots_[slot].by_content > synced_;
+  }
 
  private:
   struct Last {
     uint64_t last = 0;
-    uint64_t by_looking = 0;
+    uint64_t by_content = 0;
   };
   std::array<Last, kSlots> slots_{};
   uint64_t synced_ = 0;

@@ -16,10 +16,10 @@ TEST(UnsyncedDocuments, AWriteCountsUntilASyncCoversIt) {
   documents.settled(kDocument, 7, true);
   documents.synced(6);
   EXPECT_TRUE(documents.has_any(kDocument));
-  EXPECT_TRUE(documents.has_by_looking(kDocument));
+  EXPECT_TRUE(documents.has_recoverable_by_content(kDocument));
   documents.synced(7);
   EXPECT_FALSE(documents.has_any(kDocument));
-  EXPECT_FALSE(documents.has_by_looking(kDocument));
+  EXPECT_FALSE(documents.has_recoverable_by_content(kDocument));
 }
 
 TEST(UnsyncedDocuments, WhatTheStoreKnowsByNumberIsToldApart) {
@@ -28,7 +28,7 @@ TEST(UnsyncedDocuments, WhatTheStoreKnowsByNumberIsToldApart) {
   documents.settled(kDocument, 2, false);
   documents.synced(1);
   EXPECT_TRUE(documents.has_any(kDocument));
-  EXPECT_FALSE(documents.has_by_looking(kDocument));
+  EXPECT_FALSE(documents.has_recoverable_by_content(kDocument));
 }
 
 TEST(UnsyncedDocuments, OtherDocumentsAreNotConcerned) {
@@ -54,12 +54,12 @@ TEST(UnsyncedDocuments, AReplicaKnowsThemUntilTheDiskHasThem) {
   };
   EXPECT_EQ(unsynced(), Unsynced::kNone);
   write(-1);
-  EXPECT_EQ(unsynced(), Unsynced::kByLooking);
+  EXPECT_EQ(unsynced(), Unsynced::kRecoverableByContent);
   log->uncork();
   site.flush();
   EXPECT_EQ(unsynced(), Unsynced::kNone);
   write(7);
-  EXPECT_EQ(unsynced(), Unsynced::kByNumber);
+  EXPECT_EQ(unsynced(), Unsynced::kRecoverableFromOplog);
   log->uncork();
   site.flush();
 }

@@ -135,8 +135,8 @@ TEST(Runs, OneThatLeadsWaitsForAllAndThoseThatFollowAreAnsweredAtOnce) {
     const std::string message = build_run_message(run, {}, 1);
     return bson::to_json(wire::parse_op_msg(message)->body.find("writeConcern")->as_document());
   };
-  EXPECT_EQ(concern(RunConcern::kAtOnce), R"({"w": 1})");
-  EXPECT_EQ(concern(RunConcern::kForOthers), R"({"w": "majority", "j": true})");
+  EXPECT_EQ(concern(RunConcern::kFollower), R"({"w": 1})");
+  EXPECT_EQ(concern(RunConcern::kLeader), R"({"w": "majority", "j": true})");
   EXPECT_EQ(concern(RunConcern::kOwn), R"({"w": "majority", "j": true})");
 }
 

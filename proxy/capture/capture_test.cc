@@ -333,7 +333,8 @@ TEST(Runs, WhenSomeDidNotMatchTheImagesTellWhich) {
                                                 update_statement(by_id(2), op("$set", "a", 1))});
   const outrigger::Run run = run_of(sent->command);
   const std::string reply = reply_body(1, 1);
-  EXPECT_TRUE(must_look_again(run, read_run_reply(CommandKind::kUpdate, Document(reply))));
+  EXPECT_TRUE(
+      needs_unplanned_after_images(run, read_run_reply(CommandKind::kUpdate, Document(reply))));
   const auto found = changes(run, reply, {}, {{key_of(2), by_id(2)}});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].id, bson::make_int32(2));

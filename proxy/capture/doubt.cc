@@ -45,7 +45,7 @@ bool lacks_an_image(const Run& run, const RunReply& reply, size_t at, const Imag
   const RunItem& item = run.items[at];
   if (!item.shape || reply.n == 0 || is_upserted(reply, at)) return false;
   const bool is_there = after.count(item.key) > 0;
-  if (must_look_again(run, reply) && !is_there) return false;  // it matched nothing
+  if (needs_unplanned_after_images(run, reply) && !is_there) return false;  // it matched nothing
   const bool lacks_after = item.needs_after && !is_there;
   const bool lacks_before = item.needs_before && before.count(item.key) == 0;
   return lacks_after || lacks_before;

@@ -127,7 +127,7 @@ net::Task<Result<LocalWrite>> Capture::begin(Run& run, const RunSession& session
   const Status written = co_await appended;
   if (!written) co_return tl::unexpected(written.error());
   // Should the power fail now, the write before this one must not be judged by what this one does.
-  const bool at_once = unsynced(run) == Unsynced::kByLooking;
+  const bool at_once = unsynced(run) == Unsynced::kRecoverableByContent;
   durable_ = context_.durable_waits.join(at_once);
   if (at_once) {
     journal.leave_turn();
@@ -223,8 +223,8 @@ net::Task<Result<std::string>> Capture::send_run(Run& run, const RunSession& ses
 net::Task<void> Capture::exchange(Run& run, const RunSession& session, JournalWaits::Write& journal,
                                   Executed& out) {
   const JournalWaits::Role role = journal.send();
-  if (role == JournalWaits::Role::kFollows) run.concern = RunConcern::kAtOnce;
-  if (role == JournalWaits::Role::kLeads) run.concern = RunConcern::kForOthers;
+  if (role == JournalWaits::Role::kFollows) run.concern = RunConcern::kFollower;
+  if (role == JournalWaits::Role::kLeads) run.concern = RunConcern::kLeader;
   Result<std::string> reply = co_await send_run(run, session, out);
   if (!reply) {
     out.broken = true;

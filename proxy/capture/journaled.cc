@@ -12,7 +12,7 @@ JournalWaits::Shot Capture::share_answer(const Run& run, const std::string& mess
   if (!parsed) return nullptr;
   const auto ok = parsed->body.find("ok");
   if (!ok || !ok->truthy()) return nullptr;  // refused as a whole: there is nothing to wait for
-  if (run.concern == RunConcern::kAtOnce) return journal.answered(optime_of(parsed->body));
+  if (run.concern == RunConcern::kFollower) return journal.answered(optime_of(parsed->body));
   if (met_its_concern(parsed->body)) {
     journal.led(optime_of(parsed->body), backend_.opened_us());
   }

@@ -58,11 +58,11 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
 // without them depends on defaults that anybody may change at any time. `w` is left to the default
 // where the app leaves it.
 void write_concern(bson::Writer& out, const Run& run) {
-  if (run.concern == RunConcern::kAtOnce) {
+  if (run.concern == RunConcern::kFollower) {
     out.open_document("writeConcern").int32("w", 1).close();
     return;
   }
-  if (run.concern == RunConcern::kForOthers) {
+  if (run.concern == RunConcern::kLeader) {
     out.open_document("writeConcern").string("w", "majority").boolean("j", true).close();
     return;
   }

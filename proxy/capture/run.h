@@ -58,9 +58,9 @@ struct RunSession {
 
 // What the run asks of mongod: when to answer. All are journaled before the app hears of it.
 enum class RunConcern : uint8_t {
-  kOwn,        // as the app asks, and no earlier than it is journaled
-  kAtOnce,     // w: 1; somebody else waits for the journal
-  kForOthers,  // majority and journaled, so that others need not wait
+  kOwn,       // as the app asks, and no earlier than it is journaled
+  kFollower,  // w: 1; somebody else waits for the journal
+  kLeader,    // majority and journaled, so that others need not wait
 };
 
 struct Run {
@@ -165,7 +165,7 @@ using Images = std::map<std::string, std::string>;
 
 // Whether the images afterwards are needed although no item asked for them: some of several items
 // did not match, and n does not tell which.
-[[nodiscard]] bool must_look_again(const Run& run, const RunReply& reply);
+[[nodiscard]] bool needs_unplanned_after_images(const Run& run, const RunReply& reply);
 
 // It has one _id, in front, and nothing that mongod fills in: it is stored as it is.
 [[nodiscard]] bool is_complete_insert(const bson::Document& document);

@@ -238,7 +238,7 @@ bool met_its_concern(const Document& reply) {
   return ok && ok->truthy() && !reply.has("writeErrors") && !reply.has("writeConcernError");
 }
 
-bool must_look_again(const Run& run, const RunReply& reply) {
+bool needs_unplanned_after_images(const Run& run, const RunReply& reply) {
   if (!reply.ok) return false;
   if (!reply.retried.empty()) return true;
   const bool filters = std::any_of(run.items.begin(), run.items.end(),
@@ -256,7 +256,7 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
                                            bool equal_set_keeps) {
   std::vector<DocumentChange> out;
   if (!reply.ok) return out;
-  const bool looked = must_look_again(run, reply);
+  const bool looked = needs_unplanned_after_images(run, reply);
   const std::vector<ItemReply> said = replies_by_item(run, reply);
   out.reserve(run.items.size());
   for (size_t i = 0; i < run.items.size(); ++i) {

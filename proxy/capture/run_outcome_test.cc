@@ -46,8 +46,8 @@ std::string delete_statement(int32_t id) {
 TEST(Missed, OnlyDocumentsThatAreGoneAreRecordedAsDeleted) {
   const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
   const outrigger::Run run = run_with_filters(sent->command);
-  EXPECT_TRUE(
-      must_look_again(run, read_run_reply(CommandKind::kDelete, Document(reply_body(1, {})))));
+  EXPECT_TRUE(needs_unplanned_after_images(
+      run, read_run_reply(CommandKind::kDelete, Document(reply_body(1, {})))));
   const auto deleted = changes(run, reply_body(1, {}), {{key_of(2), with_state(2, 5)}});
   ASSERT_EQ(deleted.size(), 1u);
   EXPECT_EQ(deleted[0].id, bson::make_int32(1));
@@ -58,7 +58,8 @@ TEST(Missed, NothingIsAskedWhenAllMatchedOrNone) {
   const outrigger::Run run = run_with_filters(sent->command);
   for (const int32_t n : {0, 2}) {
     const std::string body = reply_body(n, {});
-    EXPECT_FALSE(must_look_again(run, read_run_reply(CommandKind::kDelete, Document(body))));
+    EXPECT_FALSE(
+        needs_unplanned_after_images(run, read_run_reply(CommandKind::kDelete, Document(body))));
     EXPECT_EQ(changes(run, body, {}).size(), static_cast<size_t>(n));
   }
 }
@@ -68,8 +69,8 @@ TEST(Missed, AnAssignmentIsRecordedOnlyWhereItStands) {
       send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "state", 1)),
                                   update_statement(by_id(2), op("$set", "state", 1))});
   const outrigger::Run run = run_with_filters(sent->command);
-  EXPECT_TRUE(
-      must_look_again(run, read_run_reply(CommandKind::kUpdate, Document(reply_body(1, {})))));
+  EXPECT_TRUE(needs_unplanned_after_images(
+      run, read_run_reply(CommandKind::kUpdate, Document(reply_body(1, {})))));
   const auto assigned = changes(run, reply_body(1, {}),
                                 {{key_of(1), with_state(1, 1)}, {key_of(2), with_state(2, 5)}});
   ASSERT_EQ(assigned.size(), 1u);

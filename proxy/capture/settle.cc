@@ -48,7 +48,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
     if (!held) co_return End::kBroken;
   }
   if (!session.own) note_retried(run, said);
-  if (must_look_again(run, said)) {
+  if (needs_unplanned_after_images(run, said)) {
     std::vector<const RunItem*> all;
     for (const RunItem& item : run.items) all.push_back(&item);
     executed.after.clear();

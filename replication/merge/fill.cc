@@ -112,8 +112,8 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document) {
   mask_sums(body);
 }
 
-void note_opaque(DocumentState& state, const std::optional<std::string>& visible) {
-  state.opaque = state.opaque && visible && bson::repeats_names(bson::Document(*visible));
+void note_opaque(DocumentState& state, const std::optional<std::string>& document) {
+  state.opaque = state.opaque && document && bson::repeats_names(bson::Document(*document));
 }
 
 std::string strip(const DocumentState& state) {

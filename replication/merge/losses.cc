@@ -125,7 +125,7 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
   Loss loss;
   loss.kind = LossKind::kDeleteUpdate;
   loss.shape = Shape::kDocument;
-  loss.value = bson::make_document(visible(before).value_or(std::string()));
+  loss.value = bson::make_document(document_of(before).value_or(std::string()));
   loss.loser = newest;
   loss.winner = record_.dot();
   losses_->push_back(std::move(loss));

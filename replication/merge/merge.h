@@ -128,15 +128,15 @@ struct Loss {
 // fields it has.
 void fill(DocumentState& state, const std::optional<bson::Document>& document);
 // Settles whether the document is opaque, now that it is known. Looks only where it may be.
-void note_opaque(DocumentState& state, const std::optional<std::string>& visible);
-// The row to keep for a state whose visible document is stored. Empty when there is nothing to
+void note_opaque(DocumentState& state, const std::optional<std::string>& document);
+// The row to keep for a state whose document is stored. Empty when there is nothing to
 // remember (every stamp zero, not opaque) or the document is gone.
 [[nodiscard]] std::string strip(const DocumentState& state);
 
 // ---- view
-// The visible document of a full state (BSON), nothing when deleted. Sums are added in dot order.
-[[nodiscard]] std::optional<std::string> visible(const DocumentState& state,
-                                                 std::vector<Loss>* losses = nullptr);
+// The document a full state stands for (BSON), nothing when deleted. Sums are added in dot order.
+[[nodiscard]] std::optional<std::string> document_of(const DocumentState& state,
+                                                     std::vector<Loss>* losses = nullptr);
 
 // ---- effects of a local write, from a row alone (sparse state) or a full one
 struct LocalContext {

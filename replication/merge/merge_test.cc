@@ -297,7 +297,7 @@ TEST_F(Pair, ASumBeyondTheRangeIsClampedAndNoted) {
   DocumentState state = c_.load("d");
   fill(state, stored(c_));
   std::vector<Loss> losses;
-  ASSERT_TRUE(visible(state, &losses).has_value());
+  ASSERT_TRUE(document_of(state, &losses).has_value());
   ASSERT_EQ(losses.size(), 1u);
   EXPECT_EQ(losses[0].kind, LossKind::kOverflow);
 }

@@ -107,7 +107,7 @@ void WorldSite::settle(size_t index, bool happened) {
     if (!write.after) continue;
     DocumentState check = load(id);
     fill(check, bson::Document(*write.after));
-    const std::string shown = visible(check).value_or("");
+    const std::string shown = document_of(check).value_or("");
     if (!bson::equal_unordered(bson::Document(shown), bson::Document(*write.after))) {
       throw std::string("local row shows " + bson::to_json(bson::Document(shown)) + ", store " +
                         bson::to_json(bson::Document(*write.after)));
@@ -186,7 +186,7 @@ void WorldSite::apply(const Record& record) {
     std::vector<Loss> lost;
     apply_remote(state, record, effects, &lost);
     losses.insert(losses.end(), lost.begin(), lost.end());
-    const std::optional<std::string> shown = visible(state);
+    const std::optional<std::string> shown = document_of(state);
     note_opaque(state, shown);
     put(id, state, shown);
   }

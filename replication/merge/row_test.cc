@@ -95,7 +95,7 @@ TEST_F(Row, ReadsBackAsItWasWritten) {
   DocumentState full = a_.load("d");
   fill(full, stored(a_));
   EXPECT_EQ(strip(full), row);
-  EXPECT_EQ(visible(full), std::string(stored(a_).bytes()));
+  EXPECT_EQ(document_of(full), std::string(stored(a_).bytes()));
 }
 
 TEST_F(Row, ADetachedOneNeedsNoDocument) {
@@ -107,7 +107,7 @@ TEST_F(Row, ADetachedOneNeedsNoDocument) {
   DocumentState again = *load_row(strip(state));
   fill(again, std::nullopt);
   EXPECT_TRUE(again.detached);
-  EXPECT_TRUE(bson::equal_unordered(bson::Document(*visible(again)), stored(a_)));
+  EXPECT_TRUE(bson::equal_unordered(bson::Document(*document_of(again)), stored(a_)));
 }
 
 TEST_F(Row, AnyTruncationIsCorrupt) {
@@ -125,7 +125,7 @@ TEST_F(Row, AnyFlippedByteLoadsOrFailsButNeverBreaks) {
       auto state = load_row(damaged);
       if (!state) continue;
       fill(*state, stored(a_));
-      ASSERT_TRUE(visible(*state).has_value());
+      ASSERT_TRUE(document_of(*state).has_value());
       EXPECT_FALSE(strip(*state).empty());
     }
   }
@@ -197,7 +197,7 @@ TEST_F(Row, IllFormedEffectsOfAPeerAreIgnored) {
   effect.path = {"n"};
   effect.entry.sum = text("no number");
   apply_remote(state, record, effects, nullptr);
-  EXPECT_EQ(visible(state), std::string(stored(a_).bytes()));
+  EXPECT_EQ(document_of(state), std::string(stored(a_).bytes()));
 }
 
 }  // namespace

@@ -256,7 +256,7 @@ std::string write_document(const Node& root) {
   return out.finish();
 }
 
-std::optional<std::string> visible(const DocumentState& state, std::vector<Loss>* losses) {
+std::optional<std::string> document_of(const DocumentState& state, std::vector<Loss>* losses) {
   OUTRIGGER_ASSERT(state.full);
   if (state.incarnations.empty()) return std::nullopt;
   Body joined;
