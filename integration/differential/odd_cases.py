@@ -118,6 +118,17 @@ CASES += [
                     ("by _id", {"_id": "a", "arr": 2}), ("by nothing", {})]
 ]
 CASES += [
+    Case(f"odd: an element is projected under a collation of the command, {what} of {identity!r}",
+         modify(query=q, update={"$set": {"b": 1}}, fields={"arr.$": 1}, collation=collation),
+         documents=[{"_id": identity, "arr": [1, "É"], "s": "X"}], prepare=prepare)
+    for identity in ("A", "a.\\x$", "É\0\n", "", {"k": "É", "n": 1}, {"k": {"s": "x"}})
+    for prepare in ([], CASE_BLIND)
+    for collation in ({"locale": "en", "strength": 1}, {"locale": "simple"}, {})
+    for what, q in [(f"by the element, {len(prepare)}, {collation}", {"arr": "e"}),
+                    (f"by _id, {len(prepare)}, {collation}", {"_id": identity, "arr": "É"}),
+                    (f"by nothing, {len(prepare)}, {collation}", {})]
+]
+CASES += [
     Case(f"odd: an element is updated under the collection's collation, {what}",
          update(q, {"$set": {"arr.$": 9}}, multi=many),
          documents=[{"_id": "A", "arr": [1, 2], "s": "X"}], prepare=CASE_BLIND,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "proxy/capture/id_bytes.h"
+
 namespace outrigger {
 namespace {
 
@@ -110,66 +112,6 @@ bool says_all(const Document& filter, const Variation& by) {
   return true;
 }
 
-// ---- the bytes of an _id
-
-// The expression that reads a part of _id, and what it reads.
-std::string field_of(const std::string& container, std::string_view name) {
-  bson::Writer out;
-  out.open_document("$getField");
-  out.open_document("field").string("$literal", name).close();
-  out.value("input", Document(container).first()->value);
-  out.close();
-  bson::Writer wrapped;
-  return wrapped.document("e", Document(out.finish())).finish();
-}
-
-std::string item_of(const std::string& container, int32_t index) {
-  bson::Writer out;
-  out.open_array("$arrayElemAt");
-  out.value("0", Document(container).first()->value).int32("1", index).close();
-  bson::Writer wrapped;
-  return wrapped.document("e", Document(out.finish())).finish();
-}
-
-void append_same_bytes(bson::Writer& out, size_t& count, const std::string& read,
-                       const Value& value) {
-  const Value expression = Document(read).first()->value;
-  if (value.type == Type::kString) {
-    const std::string_view text = value.as_string();
-    out.open_document(bson::index_name(count++)).open_array("$eq");
-    out.open_document("0").value("$type", expression).close();
-    out.string("1", "string").close().close();
-    out.open_document(bson::index_name(count++)).open_array("$eq");
-    out.open_document("0").value("$strLenBytes", expression).close();
-    out.int64("1", static_cast<int64_t>(text.size())).close().close();
-    out.open_document(bson::index_name(count++)).open_array("$eq");
-    out.open_document("0").open_array("$indexOfBytes").value("0", expression);
-    out.open_document("1").string("$literal", text).close().close().close();
-    out.int32("1", 0).close().close();
-    return;
-  }
-  if (!value.is_container()) return;
-  int32_t index = 0;
-  for (const Element& element : value.as_document()) {
-    const std::string inner =
-        value.type == Type::kArray ? item_of(read, index++) : field_of(read, element.name);
-    append_same_bytes(out, count, inner, element.value);
-  }
-}
-
-// True of no other _id that is equal to `id` under the collation at hand. Equality comes first:
-// only then is what is read there for sure.
-void append_by_bytes(bson::Writer& out, const Value& id) {
-  bson::Writer root;
-  const std::string read = root.string("e", "$_id").finish();
-  out.open_document("$expr").open_array("$and");
-  out.open_document("0").open_array("$eq").string("0", "$_id");
-  out.open_document("1").value("$literal", id).close().close().close();
-  size_t count = 1;
-  append_same_bytes(out, count, read, id);
-  out.close().close();
-}
-
 }  // namespace
 
 std::string lasting_part(const Document& filter, const std::optional<Value>& let) {
@@ -191,18 +133,15 @@ bool is_collated(const Value& id) {
   return id.type == Type::kString || id.type == Type::kSymbol || id.is_container();
 }
 
-std::string filter_of_document(const Value& id, const Document& lasting, bool by_bytes) {
+std::string filter_of_document(const Value& id, const Document& lasting, TellApart by) {
   bson::Writer out;
   out.open_document("_id").value("$eq", id).close();
-  const bool apart = by_bytes && lasting.has("$expr");
-  if (apart) {
-    out.open_array("$and").document("0", lasting).open_document("1");
-    append_by_bytes(out, id);
-    out.close().close();
-    return out.finish();
-  }
-  out.append_all(lasting);
-  if (by_bytes) append_by_bytes(out, id);
+  const bool apart = by == TellApart::kByExpression && lasting.has("$expr");
+  if (apart) out.open_array("$and").document("0", lasting).open_document("1");
+  if (!apart) out.append_all(lasting);
+  if (by == TellApart::kByExpression) append_id_expression(out, id);
+  if (by == TellApart::kByPattern) append_id_patterns(out, id);
+  if (apart) out.close().close();
   return out.finish();
 }
 

@@ -10,6 +10,7 @@
 // Pure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -25,9 +26,12 @@ namespace outrigger {
 // Whether a collation has a say in which _id equals this one.
 [[nodiscard]] bool is_collated(const bson::Value& id);
 
-// {_id: {$eq: id}, ...lasting}; `by_bytes`: of those equal to it under a collation, this one.
+// How to tell an _id from those equal to it under a collation (id_bytes.h).
+enum class TellApart : uint8_t { kNot, kByExpression, kByPattern };
+
+// {_id: {$eq: id}, ...lasting}, and what tells the _id apart.
 [[nodiscard]] std::string filter_of_document(const bson::Value& id, const bson::Document& lasting,
-                                             bool by_bytes);
+                                             TellApart by);
 
 // The filter as it came with the document fixed: `{_id: {$eq: id}, ...filter}`, or `{$and: [{_id:
 // ..}, filter]}` where the filter says something of _id itself.

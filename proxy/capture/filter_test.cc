@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proxy/capture/capture_testing.h"
+#include "proxy/capture/id_bytes.h"
 
 namespace outrigger::testing {
 namespace {
@@ -123,13 +124,40 @@ TEST(Filter, WhatIsOfTheIdAloneIsKnown) {
 
 TEST(Filter, ADocumentIsNamedByItsBytesWhereACollationFindsOthers) {
   const bson::OwnedValue id = bson::make_string("$Ab");
-  const std::string plain = filter_of_document(id.view(), Document(doc(kIsNew)), false);
+  const std::string plain = filter_of_document(id.view(), Document(doc(kIsNew)), TellApart::kNot);
   EXPECT_EQ(bson::to_json(Document(plain)), R"({"_id": {"$eq": "$Ab"}, "state": "new"})");
-  const std::string exact = filter_of_document(id.view(), Document(doc(kIsNew)), true);
+  const std::string exact =
+      filter_of_document(id.view(), Document(doc(kIsNew)), TellApart::kByExpression);
   EXPECT_EQ(bson::to_json(*Document(exact).find("$expr")),
             R"({"$and": [{"$eq": ["$_id", {"$literal": "$Ab"}]}, )"
             R"({"$eq": [{"$type": "$_id"}, "string"]}, {"$eq": [{"$strLenBytes": "$_id"}, 3]}, )"
             R"({"$eq": [{"$indexOfBytes": ["$_id", {"$literal": "$Ab"}]}, 0]}]})");
+}
+
+TEST(Filter, APatternTellsAnIdWhereNoExpressionMay) {
+  const auto filter_of = [](const bson::OwnedValue& id) {
+    EXPECT_TRUE(has_id_patterns(id.view()));
+    return bson::to_json(
+        Document(filter_of_document(id.view(), Document(doc()), TellApart::kByPattern)));
+  };
+  EXPECT_EQ(filter_of(bson::make_string("a.\xc3\x89")),
+            "{\"_id\": {\"$eq\": \"a.\xc3\x89\"}, \"_id\": {\"$regex\": "
+            "\"\\\\Aa\\\\.\xc3\x89\\\\z\"}}");
+  const std::string nested =
+      doc([](Writer& w) { w.int32("n", 1).open_document("k").string("s", "x").close(); });
+  EXPECT_NE(filter_of(bson::make_document(nested)).find(R"("_id.k.s": {"$regex": "\\Ax\\z"}})"),
+            std::string::npos);
+}
+
+TEST(Filter, NotEveryIdHasPatterns) {
+  const auto has = [](const Fill& fill) {
+    return has_id_patterns(bson::make_document(doc(fill)).view());
+  };
+  EXPECT_TRUE(has([](Writer& w) { w.open_array("a").int32("0", 1).close(); }));
+  EXPECT_FALSE(has([](Writer& w) { w.open_array("a").string("0", "x").close(); }));
+  EXPECT_FALSE(has([](Writer& w) { w.string("a.b", "x"); }));
+  EXPECT_FALSE(has([](Writer& w) { w.string("", "x"); }));
+  EXPECT_FALSE(has_id_patterns(bson::make_string("\xff").view()));
 }
 
 TEST(Filter, AnIdIsKnownOnlyByEqualityThatNeedsNoCollation) {

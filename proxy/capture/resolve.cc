@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "proxy/capture/capture.h"
+#include "proxy/capture/id_bytes.h"
 #include "proxy/wire/error_reply.h"
 
 namespace outrigger {
@@ -69,10 +70,17 @@ RunItem Capture::narrowed_item(const Statement& statement, bson::OwnedValue id) 
     item.drops_collation = true;
     by_bytes = !simple_collation_;
   }
-  // mongod takes no $expr beside such a projection. Under the collection's own collation no two _id
-  // are equal: only another one born since could be taken for this one.
-  if (!statement.has_collation && projects_an_element(*command_)) by_bytes = false;
-  item.filter = filter_of_document(item.id.view(), Document(lasting), by_bytes);
+  TellApart by = by_bytes ? TellApart::kByExpression : TellApart::kNot;
+  if (by_bytes && projects_an_element(*command_)) {
+    if (has_id_patterns(item.id.view())) {
+      by = TellApart::kByPattern;
+    } else if (!statement.has_collation) {
+      // Under the collection's own collation no two _id are equal: only another one born since
+      // could be taken for this one.
+      by = TellApart::kNot;
+    }  // else mongod refuses the $expr, and the app is told so
+  }
+  item.filter = filter_of_document(item.id.view(), Document(lasting), by);
   return item;
 }
 

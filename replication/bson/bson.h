@@ -204,6 +204,9 @@ class Writer {
 // (array order counts); types and bytes of leaves must be the same.
 [[nodiscard]] bool equal_unordered(const Document& a, const Document& b);
 
+// Whether it is UTF-8 as a strict reader takes it: no overlong forms, no surrogates.
+[[nodiscard]] bool is_utf8(std::string_view text);
+
 // A readable form for logs and JSON replies (relaxed Extended JSON); `bytes_max` cuts with "...".
 [[nodiscard]] std::string to_json(const Document& v, size_t bytes_max = 4096);
 [[nodiscard]] std::string to_json(const Value& v, size_t bytes_max = 4096);

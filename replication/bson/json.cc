@@ -240,6 +240,15 @@ void JsonWriter::value(const Value& v, int depth) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string to_json(const Document& v, size_t bytes_max) {
   JsonWriter writer(bytes_max);
   writer.document(v, false, 0);
