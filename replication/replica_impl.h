@@ -55,6 +55,9 @@ inline constexpr const char* kQuarantined = "quarantined/";  // + record's name 
 using limits::kEpochsMin;
 using limits::kQuarantinedMax;
 
+// What stands in the retry table: an answer, and since when, so that it can expire.
+[[nodiscard]] std::string encode_retry(int64_t wall_ms, const std::string& answer);
+[[nodiscard]] Result<std::string> retry_answer(std::string_view bytes);
 [[nodiscard]] std::optional<uint64_t> parse_sortable(std::string_view bytes);
 // Everything written so far is on disk when this returns. Blocks: never on an event loop.
 [[nodiscard]] Status sync_now(outbox::CommitThread& commit);

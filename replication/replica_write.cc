@@ -6,14 +6,17 @@
 #include "replication/replica_impl.h"
 
 namespace outrigger {
-namespace {
 
-// Retry entries begin with the wall clock at which they were written, so that they can expire.
-std::string stamped(int64_t wall_ms, const std::string& value) {
-  return outbox::sortable(static_cast<uint64_t>(wall_ms)) + value;
+std::string encode_retry(int64_t wall_ms, const std::string& answer) {
+  return outbox::sortable(static_cast<uint64_t>(wall_ms)) + answer;
 }
 
-}  // namespace
+Result<std::string> retry_answer(std::string_view bytes) {
+  if (bytes.size() < 8) {
+    return fail(ErrorCode::kCorrupt, "read retry entry", "", "it is too short");
+  }
+  return std::string(bytes.substr(8));
+}
 
 Status Replica::admit() const {
   if (Status room = impl_->log.admit(); !room) return room;
@@ -66,7 +69,7 @@ Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
 void Replica::Impl::put_retries(outbox::Batch& batch,
                                 const std::vector<RetryEntry>& retries) const {
   for (const RetryEntry& retry : retries) {
-    batch.put_retry(retry.key, stamped(clock.wall_ms(), retry.value));
+    batch.put_retry(retry.key, encode_retry(clock.wall_ms(), retry.value));
   }
 }
 
@@ -226,10 +229,7 @@ Unsynced Replica::unsynced(std::string_view ns, std::string_view canonical_id) c
 Result<std::optional<std::string>> Replica::retry(const std::string& key) const {
   auto bytes = impl_->log.retry(key);
   if (!bytes || !*bytes) return bytes;
-  if ((*bytes)->size() < 8) {
-    return fail(ErrorCode::kCorrupt, "read retry entry", "", "it is too short");
-  }
-  return std::optional<std::string>((*bytes)->substr(8));
+  return retry_answer(**bytes);
 }
 
 }  // namespace outrigger
