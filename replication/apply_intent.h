@@ -3,15 +3,7 @@
 // Values are absolute, so doing it again ends in the same. It is as large as what changes, not as
 // the documents are.
 //
-//   intent  = version:u8 (2) count:u32 { origin:24 bytes hlc:u64 }* count:u32 write*
-//             count:u32 { row_key:bytes count:u32 { dot:32 bytes dot }* }* ; what met
-//   write   = kind:u8 ns:bytes type:u8 id:bytes
-//             ( document:bytes                                    ; kind 0: replace or insert
-//             | count:u32 { path type:u8 value:bytes }*           ; kind 1: update, what is set
-//               count:u32 path*                                   ;         and unset
-//             | nothing )                                         ; kind 2: remove
-//   path    = count:u32 bytes*
-//   bytes   = length:u32 raw                      ; numbers are little-endian
+// The bytes: FORMATS.md, section 9.1.
 #pragma once
 
 #include <map>

@@ -29,8 +29,7 @@ struct Aside {
   friend bool operator==(const Aside&, const Aside&) = default;
 };
 
-//   aside = since:8 code:4 count:4 { dot dot }* ledger_key     ; big-endian
-//   dot   = site:16 epoch:8 hlc:8
+// The bytes: FORMATS.md, section 9.2.
 [[nodiscard]] std::string encode_aside(const Aside& aside);
 // Errors: kCorrupt.
 [[nodiscard]] Result<Aside> decode_aside(std::string_view bytes);

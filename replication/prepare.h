@@ -8,14 +8,7 @@
 // none. Whatever can be written can be read again: a prepare that could not be read would keep the
 // sidecar from starting.
 //
-//   prepare  = version:u8 hlc:u64 origin deps session documents
-//              version: 3; 2, which is still read: the document of an insert is all of it
-//   origin   = site:16 bytes epoch:u64
-//   deps     = count:varint { origin hlc:u64 }*
-//   session  = lsid:16 bytes txn_number:i64 count:varint zigzag(stmt_id):varint*
-//   documents= count:varint { ns:bytes what:u8 whole:u8 id:value document:bytes paths }*
-//   paths    = count:varint { kind:u8 count:varint name:bytes* value }*
-//   value, bytes, varint as in record_codec.h; u64, i64 little-endian
+// The bytes: FORMATS.md, section 4.
 #pragma once
 
 #include <array>
@@ -79,9 +72,8 @@ struct Prepare {
 // SessionKey::user of lsid.uid, 32 bytes; 0 for anything else.
 [[nodiscard]] uint64_t user_in_digest(std::string_view uid);
 
-// The key of a retryable statement in the retry table: lsid:16 txn_number:8 stmt_id:4 user:8,
-// big-endian, and the namespace. What another user or another collection gives the same numbers is
-// another statement.
+// The key of a retryable statement in the retry table (FORMATS.md, section 7). What another user or
+// another collection gives the same numbers is another statement.
 [[nodiscard]] std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
                                     int64_t txn_number, int32_t stmt_id);
 // Of one of the prepare's documents.

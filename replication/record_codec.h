@@ -4,47 +4,7 @@
 // Everything that repeats stands once in a table and is referred to by a varint index; stamps are
 // written as distances from the record's own; a record's dependencies are written as corrections
 // of a guess: those of the record before it in the same segment, and its own origin at hlc - 1.
-//
-//   entry     = header origin:varint hlc:varint body          ; encode_record
-//   batch     = header count:varint segment*                  ; encode_segments
-//   header    = version:u8 (2) flags:u8 origins namespaces paths
-//               flags bit 0 is kept for a chain hash over batches, bit 1: bodies end with
-//               `retired`; every other set bit is refused today
-//   origins   = count:varint { site:16 bytes, epoch:u64 little-endian }*
-//   namespaces= count:varint bytes*                           ; "db.collection"
-//   paths     = count:varint { shared:varint fresh:varint bytes* }*
-//               the first `shared` names of the path before it, then `fresh` names of its own
-//   segment   = origin:varint after:varint (through - after):varint count:varint record*
-//   record    = (hlc - previous):varint body      ; previous: of the segment, else after
-//   body      = deps count:varint document* [retired]
-//   deps      = count:varint { origin*2:varint stamp | origin*2+1:varint }*   ; set | not in it
-//   document  = namespace:varint value count:varint effect*
-//   effect    = tag:u8 [path:varint] [value] [baselines] [counter]
-//               tag = kind | has_baselines << 3
-//               path: kAssign, kUnset, kIncrement; value: kBirth, kWeakBirth, kAssign;
-//               counter: kIncrement
-//   baselines = count:varint { path:varint count:varint counter* }*
-//   counter   = origin:varint first:stamp last:stamp sum:value
-//   retired   = count:varint { origin:varint stamp }*         ; behind the documents of each body
-//   stamp     = varint: zigzag(the record's hlc - the stamp), in 64-bit two's complement
-//   value     = type:u8 [length:varint] BSON bytes            ; no length where the type fixes it
-//   bytes     = length:varint raw
-//   varint    = LEB128: 7 bits a byte, low bits first, top bit set on all but the last
-//
-// Worked example: `$set {n: 7}` on t.a/_id 1, alone, at hlc 5 of origin (site 00.., epoch 2), the
-// deps being exactly {own origin: 4}:
-//   02 00                                   version, flags
-//   01 00*16 02 00 00 00 00 00 00 00        one origin
-//   01 03 74 2e 61                          one namespace, "t.a"
-//   01 00 01 01 6e                          one path: nothing shared, one name, "n"
-//   00 05                                   origin 0, hlc 5
-//   00                                      deps: the guess {origin 0: 4} was right
-//   01 00 10 01 00 00 00                    one document in namespace 0, _id int32 1
-//   01 04 00 10 07 00 00 00                 one effect: kAssign, path 0, int32 7
-// An insert of {_id: 1} in its place has no path (00) and the effect
-//   01 01 03 0e 0e 00 00 00 10 5f 69 64 00 01 00 00 00 00
-// that is kBirth and a document of 14 bytes. A heartbeat of that origin, (5, 9]:
-//   02 00, one origin, 00, 00, then 01 | 00 05 04 00.
+// The bytes: FORMATS.md, section 3.
 //
 // Not chosen: one effect for each field of a new document (a path costs more than the value, and no
 // field is merged before another birth or a replacement meets it), protobuf (its own validation

@@ -8,17 +8,6 @@
 namespace outrigger {
 namespace {
 
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char byte : bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    text += kDigits[static_cast<uint8_t>(byte) >> 4];
-    text += kDigits[static_cast<uint8_t>(byte) & 15];
-  }
-  return text;
-}
-
-// The record of the worked example in record_codec.h.
 Record example() {
   Record record;
   record.origin.epoch = 2;
@@ -29,36 +18,6 @@ Record example() {
   effect.value = bson::make_int32(7);
   record.documents.push_back({"t.a", bson::make_int32(1), {effect}});
   return record;
-}
-
-const std::string kExampleOrigins =
-    "01"
-    "00000000000000000000000000000000"
-    "0200000000000000";
-
-TEST(RecordCodec, AnEntryHasTheBytesOfTheWorkedExample) {
-  EXPECT_EQ(hex(encode_record(example())), "0200" + kExampleOrigins +
-                                               "0103742e61"
-                                               "010001016e"
-                                               "0005"
-                                               "00"
-                                               "01001001000000"
-                                               "0104001007000000");
-}
-
-TEST(RecordCodec, AnInsertHasTheBytesOfTheWorkedExample) {
-  Record record = example();
-  Effect birth;
-  birth.kind = EffectKind::kBirth;
-  birth.value = bson::make_document(bson::Writer().int32("_id", 1).finish());
-  record.documents.front().effects = {birth};
-  EXPECT_EQ(hex(encode_record(record)), "0200" + kExampleOrigins +
-                                            "0103742e61"
-                                            "00"
-                                            "0005"
-                                            "00"
-                                            "01001001000000"
-                                            "0101030e0e000000105f6964000100000000");
 }
 
 // A birth travels as its bytes: what it costs beside them does not grow with the fields.
@@ -85,13 +44,6 @@ TEST(RecordCodec, AWideOrDeepDocumentCostsItsBytesAndComesBack) {
     ASSERT_TRUE(decoded.has_value()) << decoded.error().message();
     EXPECT_EQ(*decoded, record);
   }
-}
-
-TEST(RecordCodec, AHeartbeatHasTheBytesOfTheWorkedExample) {
-  const Segment heartbeat{example().origin, 5, 9, {}};
-  EXPECT_EQ(hex(encode_segments({&heartbeat, 1})), "0200" + kExampleOrigins + "0000" +
-                                                       "01"
-                                                       "00050400");
 }
 
 TEST(RecordCodec, NoSegmentsAreABatchToo) {

@@ -32,19 +32,19 @@
 
 namespace outrigger {
 
-// Keys of the `meta` family.
+// Keys of the `meta` family, and what others begin with: FORMATS.md, section 9.
 namespace meta_keys {
 inline constexpr const char* kSiteId = "site_id";
 inline constexpr const char* kBound = "clock_bound";
 inline constexpr const char* kIntent = "apply_intent";
-inline constexpr const char* kLedgerDropped = "ledger_dropped";  // how many, ever
+inline constexpr const char* kLedgerDropped = "ledger_dropped";
 inline constexpr const char* kOplogTime = "oplog_time";
-inline constexpr const char* kVector = "vector/";            // + origin -> hlc:8, big-endian
-inline constexpr const char* kFloor = "floor/";              // + origin -> hlc:8
-inline constexpr const char* kBackend = "backend/";          // + lsid.id:16 + client address -> ""
-inline constexpr const char* kDetached = "detached/";        // + row key -> Aside
-inline constexpr const char* kMember = "member/";            // + site id:16 -> name
-inline constexpr const char* kQuarantined = "quarantined/";  // + record's name -> ledger key
+inline constexpr const char* kVector = "vector/";
+inline constexpr const char* kFloor = "floor/";
+inline constexpr const char* kBackend = "backend/";
+inline constexpr const char* kDetached = "detached/";
+inline constexpr const char* kMember = "member/";
+inline constexpr const char* kQuarantined = "quarantined/";
 [[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
 // Nothing when the key is none of of_origin().
 [[nodiscard]] std::optional<Origin> origin_in(const char* prefix, std::string_view key);

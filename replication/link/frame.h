@@ -2,11 +2,7 @@
 // over everything but the checksum itself, so a flipped, lost or inserted byte ends the connection
 // instead of reaching a message decoder.
 //
-//   frame   = length:u32  crc:u32  type:u8  flags:u8  payload:(length - 2 bytes)
-//   length  = bytes behind the crc; 2 .. kFrameLengthMax
-//   crc     = CRC32C(length, type, flags, payload)
-//   All integers are little-endian. A "ping" with the 8-byte payload 01 00 .. 00:
-//     0a 00 00 00 | crc | 07 | 00 | 01 00 00 00 00 00 00 00
+// The bytes: FORMATS.md, section 10.
 #pragma once
 
 #include <cstdint>

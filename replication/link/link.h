@@ -15,32 +15,13 @@
 //                                                 at A when this arrives
 //   both    batch* reports* credit* ping pong ... bye, end
 //
-// Messages, the payloads of frames (notation and vector, string, varint, u64: bytes.h):
-//   1 hello   = "OUTRLINK" version_min:varint version_max:varint window:varint
-//               site:string id:16 bytes epoch:u64 policy_hash:string
-//               count:varint member:string*  applied:vector stable:vector floor:vector
-//               count:varint policy_line:string*  later:byte*       ; later versions may say more
-//   2 welcome = version:varint                     ; the highest both speak
-//   3 refuse  = code:u8 text:string
-//   4 batch   = plain_size:varint block            ; flag 01: the batch goes on in the next frame
-//               The plain bytes of its blocks, joined, are encode_segments() (record_codec.h). A
-//               block is LZ4 over 1..256 KiB with the 64 KiB before it as dictionary (block.h).
-//   5 reports = count:varint report*               ; the sender's own and those it relays
-//               report = id:16 bytes epoch:u64 serial:varint vector issued:vector closed:vector
-//   6 credit  = bytes:varint                       ; plain batch bytes the sender is done with
-//   7 ping    = time:u64   8 pong = the same time  ; the time means something only to who asked
-//   9 bye     = code:u8 text:string
-//  10 members = count:varint { name:string id:16 bytes }*   ; other sites that the sender knows
-// A frame of another type is skipped, so that later versions may add messages; a flag that is not
-// listed here is refused, since it might change what a message means.
+// Messages are the payloads of frames: FORMATS.md, section 10. A frame of an unknown type is
+// skipped, so that later versions may add messages; an unknown flag is refused, since it might
+// change what a message means.
 //
 // Credits: a side may have at most the window its peer's hello named (plain bytes of batches) not
 // yet given back by credit; one batch larger than the window may go when nothing else is under way.
 // A receiver holds its peer to that.
-//
-// Worked example: the first frame of a batch whose 300 plain bytes packed to 120, the last of its
-// batch; length 0x7c = type, flags, 2 bytes of varint 300, 120 bytes:
-//   7c 00 00 00 | crc | 04 | 00 | ac 02 | 120 bytes of LZ4
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// What two sidecars say to each other, as values, and their bytes. The grammar stands at the top of
-// link.h. Decoders take hostile bytes: every count is checked against the bytes that are really
+// What two sidecars say to each other, as values, and their bytes: FORMATS.md, section 10.
+// Decoders take hostile bytes: every count is checked against the bytes that are really
 // there, names and texts are cleaned before they can reach a log, and what is left over is an error
 // (except behind a hello, where later versions may say more).
 #pragma once

@@ -121,7 +121,7 @@ struct Loss {
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
 };
 
-// ---- rows (merge/row.h holds the byte grammar)
+// ---- rows (the bytes: FORMATS.md, section 5)
 [[nodiscard]] Result<DocumentState> load_row(std::string_view bytes);  // empty bytes: no row
 // Turns a sparse state into a full one. `document` is the stored one, or nothing. Without a row and
 // with a document: one incarnation born at stamp zero. Costs one copy of the document, however many

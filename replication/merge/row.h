@@ -1,37 +1,8 @@
 // The bytes of a row: what is remembered of one document besides the document itself.
 //
-//   row          := general | inserted | opaque
-//   opaque       := 0x21                          nothing but that the document is opaque
-//   inserted     := (0x22 | 0x23) origin hlc[8]   born whole by that commit, nothing since;
-//                                                 0x23: opaque
-//   general      := 0x20 flags origins clock incarnations
-//   flags        := byte                          bit 0: detached, bit 1: opaque
-//   origins      := n { origin }                  as used below, each once, ascending
-//   origin       := site[16] epoch[8, little-endian]
-//   clock        := hlc[8, little-endian]         what stamps are counted from
-//   incarnations := n { births floor registers counters asserted }
-//   births       := n { dot }                     ascending
-//   floor        := length bytes                  a document, or nothing: what the store shows
-//   registers    := n { path dot content [value | bytes] entries }    ascending by path;
-//                                                 entries: the baseline
-//   counters     := n { path entries }            ascending by path, never empty
-//   asserted     := n { path dot }                ascending by path
-//   content      := byte                          0 absent, 1 empty document, 2 value follows,
-//                                                 3 what the document shows, 4 document follows
-//   entries      := n { dot last value }          ascending by dot; value: a number
-//   dot          := 0 | origin+1 zigzag(hlc - clock)      0: stamp zero
-//   last         := zigzag(hlc - clock)
-//   path         := shared n { length bytes }     shared: leading names as in the path before it in
-//                                                 the same list
-//   value        := type length bytes             as in BSON
-//   bytes        := length bytes                  a document
-//   n, length, shared, origin+1, zigzag: LEB128 varints of at most 64 bits
-//
-// A document just inserted costs 33 bytes however many fields it has. Example: {a: 1, n: 7} where
-// `a` was set last by commit (h, o), everything else stable:
-//   20 00  01 o[24]  h[8]  01  01 00  00  01 [00 01 01 'a'  01 00  03  00]  00  00
-// Nothing may follow the last byte. A row with values it does not need is legal; a row with
-// anything out of order, repeated or out of range is corrupt.
+// Stamps are counted from the largest one, paths share their beginnings, and what the store shows
+// is not written again: a document just inserted costs 33 bytes however many fields it has,
+// one field changed since some 50. The bytes: FORMATS.md, section 5.
 #pragma once
 
 #include <optional>

@@ -13,15 +13,6 @@ Dot dot(Hlc hlc, uint8_t site = 1) {
   return result;
 }
 
-std::string hex(std::string_view bytes) {
-  std::string out;
-  for (const char c : bytes) {
-    out += "0123456789abcdef"[static_cast<uint8_t>(c) >> 4];
-    out += "0123456789abcdef"[c & 15];
-  }
-  return out;
-}
-
 // One document at one site, with its row.
 class Row : public MergeTest {
  protected:
@@ -49,19 +40,6 @@ TEST_F(Row, AStableDocumentNeedsNone) {
   DocumentState state;
   fill(state, bson::Document(doc({{"_id", i32(1)}, {"c", doc({{"x", i32(2)}})}}).bytes));
   EXPECT_EQ(strip(state), "");
-}
-
-TEST_F(Row, OneChangedFieldTakesTheBytesOfTheGrammar) {
-  DocumentState state;
-  Incarnation& incarnation = state.incarnations.emplace_back();
-  incarnation.births.emplace_back();
-  Register& reg = incarnation.body.registers[{"a"}];
-  reg.stamp = dot(0x0102);
-  reg.content = Content::kShown;
-  const std::string site = "01" + std::string(30, '0');
-  EXPECT_EQ(hex(strip(state)), "200001" + site + "0200000000000000" + "0201000000000000" +
-                                   "010100" + "00" + "01" + "00010161" + "0100" + "03" + "00" +
-                                   "00" + "00");
 }
 
 TEST_F(Row, AnInsertedDocumentIsOneStampHoweverManyFieldsItHas) {

@@ -1,14 +1,6 @@
 // What is written together: a list of changes with typed names, and the keys under which things
 // stand. Knows nothing of RocksDB, so that a log store in memory takes the same batches.
-//
-//   family    key (integers big-endian, so keys sort as stamps do)        value
-//   prepares  hlc:8                                                       encode_prepare
-//   entries   site:16 epoch:8 hlc:8                                       encode_record
-//   versions  ns 0x00 canonical _id                                       merge row
-//   ledger    chosen by the writer; must sort by age (see sortable())     JSON or bytes
-//   retries   chosen by the writer                                        bytes
-//   meta      chosen by the writer, not starting with 0x00                bytes
-//   cohorts   as cohorts.h says
+// The families, their keys and values: FORMATS.md, section 2.
 #pragma once
 
 #include <cstdint>

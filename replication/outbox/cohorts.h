@@ -2,11 +2,7 @@
 // rows are the same, so they are written as one item and forgotten as one, where a row for each
 // would have to be put, found again, read and removed. Who belongs to which cohort is held in
 // memory, as much as bytes_max allows; what finds no room gets rows.
-//
-//   key     site:16 epoch:8 hlc:8 ns
-//   cohort  row:bytes { canonical _id:bytes }*     bytes: length:u32, little-endian, and these
-//   note    nothing, under its cohort's key, 0x00, canonical _id: that document has left; what is
-//           known of it stands in a row of its own, or is nothing
+// The bytes: FORMATS.md, section 6. A document that leaves is noted under a key of its own.
 #pragma once
 
 #include <cstdint>

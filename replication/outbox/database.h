@@ -1,9 +1,8 @@
 // The sidecar's durable state: one RocksDB, one write-ahead log, so that a record, its version
 // change, its ledger entries and the end of its prepare are one atomic write.
 //
-// Families, keys and values: batch.h. meta also holds, under 0x00 "format", the version
-// of all this and, under 0x00 "totals" and 0x00 "ledger_totals", how much is in entries and in the
-// ledger.
+// Families, keys and values: FORMATS.md. Keys of meta that begin with 0x00 are the database's own:
+// the version of all this, and how much is in entries and in the ledger.
 //
 // Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
 // (a killed process loses nothing, a power cut at most what no sync covered). After any failed
