@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "replication/record_bytes.h"
+#include "replication/bytes.h"
 
 namespace outrigger {
 namespace {

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "replication/record_bytes.h"
+#include "replication/bytes.h"
 #include "replication/record_codec.h"
 
 namespace outrigger {

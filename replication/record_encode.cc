@@ -2,7 +2,7 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "replication/record_bytes.h"
+#include "replication/bytes.h"
 #include "replication/record_codec.h"
 
 namespace outrigger {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "replication/record_bytes.h"
+#include "replication/bytes.h"
 #include "replication/record_codec.h"
 #include "replication/record_testing.h"
 
