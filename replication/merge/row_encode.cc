@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "replication/bytes.h"
 #include "replication/merge/body.h"
 #include "replication/merge/row.h"
 
@@ -25,10 +26,10 @@ class RowWriter {
  public:
   std::string write_inserted(const Dot& dot, bool opaque) {
     out_.reserve(1 + sizeof dot.origin + sizeof dot.hlc);
-    byte(opaque ? kInsertedOpaque : kInserted);
-    origin(dot.origin);
-    fixed(dot.hlc);
-    return std::move(out_);
+    out_.u8(opaque ? kInsertedOpaque : kInserted);
+    out_.origin(dot.origin);
+    out_.u64(dot.hlc);
+    return out_.take();
   }
 
   std::string write(const DocumentState& state) {
@@ -37,69 +38,46 @@ class RowWriter {
       origins_.push_back(origin);
       clock_ = std::max(clock_, hlc);
     }
-    byte(kGeneral);
-    byte((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0));
-    number(origins_.size());
-    for (const Origin& each : origins_) origin(each);
-    fixed(clock_);
-    number(state.incarnations.size());
+    out_.u8(kGeneral);
+    out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0));
+    out_.varint(origins_.size());
+    for (const Origin& each : origins_) out_.origin(each);
+    out_.u64(clock_);
+    out_.varint(state.incarnations.size());
     // The floor of a document that stands alone is what the store shows.
     const bool alone = !state.detached && state.incarnations.size() == 1;
     for (const Incarnation& incarnation : state.incarnations) write(incarnation, alone);
-    return std::move(out_);
+    return out_.take();
   }
 
  private:
-  void byte(uint8_t b) { out_.push_back(static_cast<char>(b)); }
-  void number(uint64_t n) {
-    for (; n >= 0x80; n >>= 7) byte(static_cast<uint8_t>(n | 0x80));
-    byte(static_cast<uint8_t>(n));
-  }
-  void fixed(uint64_t n) {
-    for (int shift = 0; shift < 64; shift += 8) byte(static_cast<uint8_t>(n >> shift));
-  }
-  void origin(const Origin& origin) {
-    out_.append(origin.site.begin(), origin.site.end());
-    fixed(origin.epoch);
-  }
-  void hlc(Hlc at) {
-    const auto delta = static_cast<int64_t>(at - clock_);
-    number((static_cast<uint64_t>(delta) << 1) ^ static_cast<uint64_t>(delta >> 63));
-  }
+  void hlc(Hlc at) { out_.varint(zigzag(static_cast<int64_t>(at - clock_))); }
   void dot(const Dot& d) {
-    if (d.is_zero()) return number(0);
+    if (d.is_zero()) return out_.varint(0);
     const auto at = std::lower_bound(origins_.begin(), origins_.end(), d.origin);
-    number(static_cast<uint64_t>(at - origins_.begin()) + 1);
+    out_.varint(static_cast<uint64_t>(at - origins_.begin()) + 1);
     hlc(d.hlc);
-  }
-  void text(std::string_view bytes) {
-    number(bytes.size());
-    out_.append(bytes);
-  }
-  void value(const bson::OwnedValue& v) {
-    byte(static_cast<uint8_t>(v.type));
-    text(v.bytes);
   }
   void path(const Path& p, const Path& before) {
     const auto limit = std::min(p.size(), before.size());
     size_t shared = 0;
     while (shared < limit && p[shared] == before[shared]) ++shared;
-    number(shared);
-    number(p.size() - shared);
-    for (size_t i = shared; i < p.size(); ++i) text(p[i]);
+    out_.varint(shared);
+    out_.varint(p.size() - shared);
+    for (size_t i = shared; i < p.size(); ++i) out_.bytes(p[i]);
   }
   void entries(const std::vector<CounterEntry>& list) {
-    number(list.size());
+    out_.varint(list.size());
     for (const CounterEntry& entry : list) {
       dot(entry.first);
       hlc(entry.last);
-      value(entry.sum);
+      out_.counted(entry.sum);
     }
   }
   template <typename Map, typename Item>
   void list(const Map& map, const Item& item) {
     static const Path kRoot;
-    number(map.size());
+    out_.varint(map.size());
     const Path* before = &kRoot;
     for (const auto& [at, what] : map) {
       path(at, *before);
@@ -109,16 +87,16 @@ class RowWriter {
   }
   void content(const Register& reg) {
     if (reg.content == Content::kDocument && !reg.fields.document().empty()) {
-      byte(kDocumentFollows);
-      return text(reg.fields.bytes);
+      out_.u8(kDocumentFollows);
+      return out_.bytes(reg.fields.bytes);
     }
-    byte(static_cast<uint8_t>(reg.content));
-    if (reg.content == Content::kValue) value(reg.value);
+    out_.u8(static_cast<uint8_t>(reg.content));
+    if (reg.content == Content::kValue) out_.counted(reg.value);
   }
   void write(const Incarnation& incarnation, bool alone) {
-    number(incarnation.births.size());
+    out_.varint(incarnation.births.size());
     for (const Dot& birth : incarnation.births) dot(birth);
-    text(alone ? bson::Bytes() : incarnation.body.floor.bytes);
+    out_.bytes(alone ? bson::Bytes() : incarnation.body.floor.bytes);
     list(incarnation.body.registers, [&](const Register& reg) {
       dot(reg.stamp);
       content(reg);
@@ -130,7 +108,7 @@ class RowWriter {
 
   std::vector<Origin> origins_;  // sorted
   Hlc clock_ = 0;
-  std::string out_;
+  ByteWriter out_;
 };
 
 }  // namespace
