@@ -33,9 +33,4 @@ struct Aside {
 [[nodiscard]] std::string encode_aside(const Aside& aside);
 // Errors: kCorrupt.
 [[nodiscard]] Result<Aside> decode_aside(std::string_view bytes);
-
-// The dot alone, 32 bytes.
-[[nodiscard]] std::string encode_dot(const Dot& dot);
-[[nodiscard]] Dot decode_dot(std::string_view bytes);
-
 }  // namespace outrigger

@@ -4,28 +4,24 @@
 #include <charconv>
 #include <cstring>
 
+#include "replication/bytes.h"
 #include "replication/outbox/batch.h"
 #include "replication/record_codec.h"
 
 namespace outrigger {
 namespace {
 
-constexpr size_t kDotBytes = 32;
-
-std::string dot_bytes(const Dot& dot) { return outbox::entry_key(dot.origin, dot.hlc); }
+std::string dot_bytes(const Dot& dot) {
+  ByteWriter out;
+  out.dot_be(dot);
+  return out.take();
+}
 
 std::optional<Dot> parse_dot(std::string_view bytes) {
-  if (bytes.size() != kDotBytes) return std::nullopt;
-  const auto number = [&](size_t at) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
-    return value;
-  };
-  Dot dot;
-  std::memcpy(dot.origin.site.data(), bytes.data(), dot.origin.site.size());
-  dot.origin.epoch = number(16);
-  dot.hlc = number(24);
-  return dot;
+  ByteReader in(bytes, "dot");
+  const Dot dot = in.dot_be();
+  in.end();
+  return in.ok() ? std::optional(dot) : std::nullopt;
 }
 
 std::string_view binary_of(const std::optional<bson::Value>& value) {
