@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "replication/link/bytes.h"
+#include "replication/bytes.h"
 #include "replication/record_codec.h"
 
 namespace outrigger::link {
@@ -238,7 +238,8 @@ void Link::on_bye(std::string_view payload) {
 }
 
 void Link::on_batch(const Frame& frame) {
-  ByteReader reader(frame.payload);
+  ByteReader reader(frame.payload, "batch");
+  reader.only_shortest();
   uint64_t plain_size = reader.varint();
   if (!reader.ok()) return protocol_error("a batch without a size");
   if (plain_size > kBlockBytesMax || partial_.size() + plain_size > kBatchBytesMax) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "replication/link/bytes.h"
+#include "replication/bytes.h"
 
 namespace outrigger::link {
 namespace {
@@ -17,20 +17,27 @@ tl::unexpected<Error> malformed(const char* what, const char* reason) {
   return fail(ErrorCode::kCorrupt, "read", what, reason);
 }
 
+// One message has one form.
+ByteReader reader_of(std::string_view payload, const char* what) {
+  ByteReader reader(payload, what);
+  reader.only_shortest();
+  return reader;
+}
+
 void write_strings(ByteWriter& writer, const std::vector<std::string>& strings) {
   writer.varint(strings.size());
-  for (const std::string& text : strings) writer.string(text);
+  for (const std::string& text : strings) writer.bytes(text);
 }
 
 std::vector<std::string> read_strings(ByteReader& reader, size_t bytes_max) {
   std::vector<std::string> strings;
-  size_t count = reader.count(1);
-  for (size_t i = 0; i < count && reader.ok(); ++i) strings.push_back(reader.string(bytes_max));
+  size_t count = reader.count(SIZE_MAX, 1);
+  for (size_t i = 0; i < count && reader.ok(); ++i) strings.emplace_back(reader.bytes(bytes_max));
   return strings;
 }
 
 void write_report(ByteWriter& writer, const Report& report) {
-  writer.site_id(report.site);
+  writer.site(report.site);
   writer.u64(report.epoch);
   writer.varint(report.serial);
   writer.vector(report.vector);
@@ -40,7 +47,7 @@ void write_report(ByteWriter& writer, const Report& report) {
 
 Report read_report(ByteReader& reader) {
   Report report;
-  report.site = reader.site_id();
+  report.site = reader.site();
   report.epoch = reader.u64();
   report.serial = reader.varint();
   report.vector = reader.vector();
@@ -59,10 +66,10 @@ bool overlaps(const Hello& hello) {
 }
 
 void read_site(ByteReader& reader, SiteHello& site) {
-  site.site = reader.string(kSiteNameBytesMax);
-  site.site_id = reader.site_id();
+  site.site = reader.bytes(kSiteNameBytesMax);
+  site.site_id = reader.site();
   site.epoch = reader.u64();
-  site.policy_hash = reader.string(kPolicyHashBytesMax);
+  site.policy_hash = reader.bytes(kPolicyHashBytesMax);
   site.members = read_strings(reader, kSiteNameBytesMax);
   site.applied = reader.vector();
   site.stable = reader.vector();
@@ -77,10 +84,10 @@ std::string encode_hello(const Hello& hello) {
   writer.varint(hello.version_min);
   writer.varint(hello.version_max);
   writer.varint(hello.window_bytes);
-  writer.string(hello.site.site);
-  writer.site_id(hello.site.site_id);
+  writer.bytes(hello.site.site);
+  writer.site(hello.site.site_id);
   writer.u64(hello.site.epoch);
-  writer.string(hello.site.policy_hash);
+  writer.bytes(hello.site.policy_hash);
   write_strings(writer, hello.site.members);
   writer.vector(hello.site.applied);
   writer.vector(hello.site.stable);
@@ -90,7 +97,7 @@ std::string encode_hello(const Hello& hello) {
 }
 
 Result<Hello> decode_hello(std::string_view payload) {
-  ByteReader reader(payload);
+  ByteReader reader = reader_of(payload, "hello");
   if (reader.raw(kMagic.size()) != kMagic) {
     return malformed("hello", "it does not begin as a link of Outrigger does");
   }
@@ -111,7 +118,7 @@ Result<Hello> decode_hello(std::string_view payload) {
     hello.policy_lines.clear();
     return hello;
   }
-  if (!reader.ok()) return malformed("hello", "it ends too early or holds an illegal value");
+  if (!reader.ok()) return reader.error();
   const SiteHello& site = hello.site;
   bool named = is_site_name(site.site) &&
                std::all_of(site.members.begin(), site.members.end(), is_site_name);
@@ -123,16 +130,17 @@ Result<Hello> decode_hello(std::string_view payload) {
 std::string encode_farewell(const Farewell& farewell) {
   ByteWriter writer;
   writer.u8(farewell.code);
-  writer.string(std::string_view(farewell.text).substr(0, kTextBytesMax));
+  writer.bytes(std::string_view(farewell.text).substr(0, kTextBytesMax));
   return writer.take();
 }
 
 Result<Farewell> decode_farewell(std::string_view payload) {
-  ByteReader reader(payload);
+  ByteReader reader = reader_of(payload, "refuse or bye");
   Farewell farewell;
   farewell.code = reader.u8();
-  farewell.text = clean_text(reader.string(kTextBytesMax));
-  if (!reader.ok() || !reader.at_end()) return malformed("refuse or bye", "it is malformed");
+  farewell.text = clean_text(reader.bytes(kTextBytesMax));
+  reader.end();
+  if (!reader.ok()) return reader.error();
   return farewell;
 }
 
@@ -144,9 +152,9 @@ std::string encode_reports(const std::vector<Report>& reports) {
 }
 
 Result<std::vector<Report>> decode_reports(std::string_view payload) {
-  ByteReader reader(payload);
+  ByteReader reader = reader_of(payload, "reports");
   std::vector<Report> reports;
-  size_t count = reader.count(kReportBytesMin);
+  size_t count = reader.count(SIZE_MAX, kReportBytesMin);
   for (size_t i = 0; i < count && reader.ok(); ++i) {
     reports.push_back(read_report(reader));
     const Report& report = reports.back();
@@ -154,7 +162,8 @@ Result<std::vector<Report>> decode_reports(std::string_view payload) {
       return malformed("reports", "a site reports what another site issued or closed");
     }
   }
-  if (!reader.ok() || !reader.at_end()) return malformed("reports", "they are malformed");
+  reader.end();
+  if (!reader.ok()) return reader.error();
   return reports;
 }
 
@@ -162,24 +171,24 @@ std::string encode_members(const std::vector<MemberId>& members) {
   ByteWriter writer;
   writer.varint(members.size());
   for (const MemberId& member : members) {
-    writer.string(member.name);
-    writer.site_id(member.id);
+    writer.bytes(member.name);
+    writer.site(member.id);
   }
   return writer.take();
 }
 
 Result<std::vector<MemberId>> decode_members(std::string_view payload) {
-  ByteReader reader(payload);
+  ByteReader reader = reader_of(payload, "members");
   std::vector<MemberId> members;
-  const size_t count = reader.count(1 + sizeof(SiteId));
-  if (count > kMembersMax) return malformed("members", "they are too many");
+  const size_t count = reader.count(kMembersMax, 1 + sizeof(SiteId));
   for (size_t i = 0; i < count && reader.ok(); ++i) {
     MemberId& member = members.emplace_back();
-    member.name = reader.string(kSiteNameBytesMax);
-    member.id = reader.site_id();
+    member.name = reader.bytes(kSiteNameBytesMax);
+    member.id = reader.site();
     if (!is_site_name(member.name)) return malformed("members", "a name is none of a site");
   }
-  if (!reader.ok() || !reader.at_end()) return malformed("members", "they are malformed");
+  reader.end();
+  if (!reader.ok()) return reader.error();
   return members;
 }
 
@@ -190,9 +199,10 @@ std::string encode_varint(uint64_t value) {
 }
 
 Result<uint64_t> decode_varint(std::string_view payload) {
-  ByteReader reader(payload);
+  ByteReader reader = reader_of(payload, "number");
   uint64_t value = reader.varint();
-  if (!reader.ok() || !reader.at_end()) return malformed("number", "it is malformed");
+  reader.end();
+  if (!reader.ok()) return reader.error();
   return value;
 }
 
@@ -203,9 +213,10 @@ std::string encode_time(uint64_t time) {
 }
 
 Result<uint64_t> decode_time(std::string_view payload) {
-  ByteReader reader(payload);
+  ByteReader reader = reader_of(payload, "time");
   uint64_t time = reader.u64();
-  if (!reader.ok() || !reader.at_end()) return malformed("time", "it is malformed");
+  reader.end();
+  if (!reader.ok()) return reader.error();
   return time;
 }
 
