@@ -124,11 +124,7 @@ std::string encode_prepare(const Prepare& prepare) {
   out.u8(kVersion);
   out.u64(prepare.hlc);
   out.origin(prepare.origin);
-  out.varint(prepare.deps.entries().size());
-  for (const auto& [origin, hlc] : prepare.deps.entries()) {
-    out.origin(origin);
-    out.u64(hlc);
-  }
+  out.vector(prepare.deps);
   out.raw(
       {reinterpret_cast<const char*>(prepare.session.lsid.data()), prepare.session.lsid.size()});
   out.u64(prepare.session.user);
@@ -166,25 +162,19 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
 }
 
 uint64_t user_in_digest(std::string_view uid) {
-  uint64_t user = 0;
-  if (uid.size() != 32) return user;
-  for (size_t i = 0; i < 8; ++i) user = user << 8 | static_cast<uint8_t>(uid[i]);
-  return user;
+  return uid.size() == 32 ? ByteReader(uid, "uid").u64_be() : 0;
 }
 
 std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
                       int64_t txn_number, int32_t stmt_id) {
-  const auto append = [](std::string& to, uint64_t number, int bits) {
-    for (int shift = bits - 8; shift >= 0; shift -= 8) {
-      to.push_back(static_cast<char>(number >> shift));
-    }
-  };
-  std::string key(lsid_id);
-  append(key, static_cast<uint64_t>(txn_number), 64);
-  append(key, static_cast<uint32_t>(stmt_id), 32);
-  append(key, user, 64);
-  key.append(ns);
-  return key;
+  ByteWriter key;
+  key.reserve(lsid_id.size() + 20 + ns.size());
+  key.raw(lsid_id);
+  key.u64_be(static_cast<uint64_t>(txn_number));
+  key.u32_be(static_cast<uint32_t>(stmt_id));
+  key.u64_be(user);
+  key.raw(ns);
+  return key.take();
 }
 
 std::string retry_key(const Prepare& prepare, size_t document) {

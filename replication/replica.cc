@@ -5,13 +5,14 @@
 #include <future>
 #include <random>
 
+#include "replication/bytes.h"
 #include "replication/merge/merge.h"
 #include "replication/replica_impl.h"
 
 namespace outrigger {
 
 std::string meta_keys::of_origin(const char* prefix, const Origin& origin) {
-  return prefix + outbox::entry_key(origin, 0).substr(0, 24);
+  return prefix + outbox::origin_key(origin);
 }
 
 std::optional<Origin> meta_keys::origin_in(const char* prefix, std::string_view key) {
@@ -37,10 +38,10 @@ Result<SiteId> site_id(outbox::LogStore& log) {
   if (!known) return tl::unexpected(known.error());
   SiteId id{};
   if (*known) {
-    if ((*known)->size() != id.size()) {
-      return fail(ErrorCode::kCorrupt, "open outbox", "site id", "it is not 16 bytes");
-    }
-    std::memcpy(id.data(), (*known)->data(), id.size());
+    ByteReader in(**known, "site id");
+    id = in.site();
+    in.end();
+    if (!in.ok()) return in.error();
     return id;
   }
   std::random_device device;
@@ -85,10 +86,10 @@ Result<VersionVector> load_applied(const outbox::LogStore& log, const SiteId& si
 }  // namespace
 
 std::optional<uint64_t> parse_sortable(std::string_view bytes) {
-  if (bytes.size() != 8) return std::nullopt;
-  uint64_t number = 0;
-  for (const char byte : bytes) number = number << 8 | static_cast<uint8_t>(byte);
-  return number;
+  ByteReader in(bytes, "number");
+  const uint64_t number = in.u64_be();
+  in.end();
+  return in.ok() ? std::optional(number) : std::nullopt;
 }
 
 Status sync_now(outbox::CommitThread& commit) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "replication/bytes.h"
 #include "replication/replica_impl.h"
 
 namespace outrigger {
@@ -10,10 +11,10 @@ Status Replica::Impl::load_members() {
   auto known = log.scan_meta(meta_keys::kMember);
   if (!known) return tl::unexpected(known.error());
   for (const auto& [key, name] : *known) {
-    SiteId id{};
-    if (key.size() != std::strlen(meta_keys::kMember) + id.size()) continue;
-    std::memcpy(id.data(), key.data() + std::strlen(meta_keys::kMember), id.size());
-    site_names[id] = name;
+    ByteReader in(std::string_view(key).substr(std::strlen(meta_keys::kMember)), "member");
+    const SiteId id = in.site();
+    in.end();
+    if (in.ok()) site_names[id] = name;
   }
   return {};
 }

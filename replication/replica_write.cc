@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "replication/bytes.h"
 #include "replication/record_codec.h"
 #include "replication/replica_impl.h"
 
@@ -12,10 +13,10 @@ std::string encode_retry(int64_t wall_ms, const std::string& answer) {
 }
 
 Result<std::string> retry_answer(std::string_view bytes) {
-  if (bytes.size() < 8) {
-    return fail(ErrorCode::kCorrupt, "read retry entry", "", "it is too short");
-  }
-  return std::string(bytes.substr(8));
+  ByteReader in(bytes, "retry entry");
+  (void)in.u64_be();
+  if (!in.ok()) return in.error();
+  return std::string(in.rest());
 }
 
 Status Replica::admit() const {

@@ -1,9 +1,9 @@
 #include "replication/outbox/batch.h"
 
-#include <cstring>
 #include <utility>
 
 #include "config/result.h"
+#include "replication/bytes.h"
 #include "replication/outbox/cohorts.h"
 
 namespace outrigger::outbox {
@@ -19,33 +19,32 @@ std::string meta_key(std::string_view key) {
 }  // namespace
 
 std::string sortable(uint64_t number) {
-  std::string key(8, '\0');
-  for (size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(number >> (56 - 8 * i));
-  return key;
+  ByteWriter key;
+  key.u64_be(number);
+  return key.take();
 }
 
 uint64_t sortable_tail(std::string_view key) {
   if (key.size() < 8) return 0;
-  uint64_t number = 0;
-  for (const char byte : key.substr(key.size() - 8)) {
-    number = number << 8 | static_cast<uint8_t>(byte);
-  }
-  return number;
+  return ByteReader(key.substr(key.size() - 8), "key").u64_be();
 }
 
 std::string origin_key(const Origin& origin) {
-  std::string key(reinterpret_cast<const char*>(origin.site.data()), origin.site.size());
-  return key += sortable(origin.epoch);
+  ByteWriter key;
+  key.origin_be(origin);
+  return key.take();
 }
 
-std::string entry_key(const Origin& origin, Hlc hlc) { return origin_key(origin) + sortable(hlc); }
+std::string entry_key(const Origin& origin, Hlc hlc) {
+  ByteWriter key;
+  key.reserve(kOriginBytes + sizeof hlc);
+  key.dot_be(Dot{hlc, origin});
+  return key.take();
+}
 
 Origin origin_of(std::string_view entry_key) {
   OUTRIGGER_ASSERT(entry_key.size() >= kOriginBytes);
-  Origin origin;
-  std::memcpy(origin.site.data(), entry_key.data(), origin.site.size());
-  origin.epoch = sortable_tail(entry_key.substr(0, kOriginBytes));
-  return origin;
+  return ByteReader(entry_key, "key").origin_be();
 }
 
 std::string row_key(std::string_view ns, std::string_view canonical_id) {

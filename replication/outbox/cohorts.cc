@@ -23,17 +23,6 @@ uint32_t hash_of(std::string_view id, uint64_t seed) {
   return static_cast<uint32_t>(XXH3_64bits_withSeed(id.data(), id.size(), seed));
 }
 
-// Nothing at the end, and where the bytes end too early.
-std::optional<std::string_view> next_bytes(std::string_view& rest) {
-  uint32_t size = 0;
-  if (rest.size() < sizeof size) return std::nullopt;
-  std::memcpy(&size, rest.data(), sizeof size);
-  if (rest.size() - sizeof size < size) return std::nullopt;
-  const std::string_view taken = rest.substr(sizeof size, size);
-  rest.remove_prefix(sizeof size + size);
-  return taken;
-}
-
 }  // namespace
 
 std::string cohort_key(const Dot& dot, std::string_view ns) {
@@ -51,16 +40,16 @@ bool is_cohort_note(std::string_view key) {
 bool for_each_of_cohort(
     std::string_view bytes,
     const std::function<void(std::string_view canonical_id, std::string_view row)>& visit) {
-  const auto row = next_bytes(bytes);
-  if (!row) return false;
-  while (const auto id = next_bytes(bytes)) visit(*id, *row);
-  return bytes.empty();
+  ByteReader in(bytes, "cohort");
+  const std::string_view row = in.bytes32();
+  while (in.left() > 0) {
+    const std::string_view id = in.bytes32();
+    if (in.ok()) visit(id, row);
+  }
+  return in.ok();
 }
 
-void CohortWriter::add(std::string_view canonical_id) {
-  const auto size = static_cast<uint32_t>(canonical_id.size());
-  bytes_.append(reinterpret_cast<const char*>(&size), sizeof size).append(canonical_id);
-}
+void CohortWriter::add(std::string_view canonical_id) { out_.bytes32(canonical_id); }
 
 size_t Cohorts::footprint(const All::value_type& cohort) {
   return kCohortBytes + cohort.first.size() + cohort.second.bytes.size() +
@@ -68,9 +57,8 @@ size_t Cohorts::footprint(const All::value_type& cohort) {
 }
 
 std::string_view Cohorts::id_of(const Slot& slot) const {
-  std::string_view rest = std::string_view(numbered_[slot.cohort]->second.bytes);
-  rest.remove_prefix(slot.id_at);
-  return *next_bytes(rest);
+  const std::string_view bytes = numbered_[slot.cohort]->second.bytes;
+  return ByteReader(bytes.substr(slot.id_at), "cohort").bytes32();
 }
 
 size_t Cohorts::find(uint32_t hash, std::string_view ns, std::string_view id) const {
@@ -130,13 +118,13 @@ bool Cohorts::add(std::string_view key, std::string bytes) {
   cohort.ns = namespace_of_cohort(at->first);
   const uint64_t seed = seed_of(cohort.ns);
   make_room(count);
-  std::string_view rest = cohort.bytes;
-  cohort.row = *next_bytes(rest);
-  for (auto id_at = static_cast<uint32_t>(cohort.bytes.size() - rest.size());
-       const auto id = next_bytes(rest);
-       id_at = static_cast<uint32_t>(cohort.bytes.size() - rest.size())) {
-    const uint32_t hash = hash_of(*id, seed);
-    Slot& slot = slots_[find(hash, cohort.ns, *id)];
+  ByteReader in(cohort.bytes, "cohort");
+  cohort.row = in.bytes32();
+  while (in.left() > 0) {
+    const auto id_at = static_cast<uint32_t>(in.read().size());
+    const std::string_view id = in.bytes32();
+    const uint32_t hash = hash_of(id, seed);
+    Slot& slot = slots_[find(hash, cohort.ns, id)];
     if (slot.cohort != kFree) continue;
     slot = {hash, cohort.number, id_at};
     ++cohort.members;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "replication/bytes.h"
 #include "replication/stamp.h"
 
 namespace outrigger::outbox {
@@ -30,10 +31,10 @@ class CohortWriter {
  public:
   explicit CohortWriter(std::string_view row) { add(row); }
   void add(std::string_view canonical_id);
-  [[nodiscard]] std::string take() { return std::move(bytes_); }
+  [[nodiscard]] std::string take() { return out_.take(); }
 
  private:
-  std::string bytes_;
+  ByteWriter out_;
 };
 
 // The cohorts there are and who belongs to them. Not thread-safe.

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "replication/bytes.h"
+
 namespace outrigger::outbox {
 namespace {
 
@@ -56,14 +58,19 @@ bool says(const std::string& text, const char* what) {
 }  // namespace
 
 std::string encode_totals(const Totals& totals) {
-  return sortable(static_cast<uint64_t>(totals.entries)) +
-         sortable(static_cast<uint64_t>(totals.bytes));
+  ByteWriter out;
+  out.u64_be(static_cast<uint64_t>(totals.entries));
+  out.u64_be(static_cast<uint64_t>(totals.bytes));
+  return out.take();
 }
 
 std::optional<Totals> decode_totals(std::string_view bytes) {
-  if (bytes.size() != 16) return std::nullopt;
-  return Totals{static_cast<int64_t>(sortable_tail(bytes.substr(0, 8))),
-                static_cast<int64_t>(sortable_tail(bytes))};
+  ByteReader in(bytes, "totals");
+  Totals totals;
+  totals.entries = static_cast<int64_t>(in.u64_be());
+  totals.bytes = static_cast<int64_t>(in.u64_be());
+  in.end();
+  return in.ok() ? std::optional(totals) : std::nullopt;
 }
 
 rocksdb::DBOptions rocks_options(const DatabaseOptions& options) {
