@@ -3,6 +3,7 @@
 #include "replication/aside.h"
 #include "replication/formats_testing.h"
 #include "replication/ledger.h"
+#include "replication/recovery.h"
 #include "replication/replica_impl.h"
 
 namespace outrigger::formats {
@@ -92,6 +93,18 @@ Example vector_item(const std::string& name, const char* prefix, const Origin& o
           }};
 }
 
+Example oplog_time() {
+  const Timestamp time{1'700'000'000, 2};
+  return {"meta-oplog-time",
+          [=] {
+            return Parts{meta_keys::kOplogTime, encode_oplog_time(time)};
+          },
+          [=](const Parts& parts) {
+            EXPECT_EQ(parts.at(0), meta_keys::kOplogTime);
+            EXPECT_EQ(decode_oplog_time(parts.at(1)), time);
+          }};
+}
+
 // The key is put together from a constant and what is told apart by it.
 Example item(const std::string& name, const std::string& key, const std::string& value) {
   return {name,
@@ -129,7 +142,7 @@ std::vector<Example> site_examples() {
       item("meta-site-id", meta_keys::kSiteId, bytes_of(kOslo.site)),
       number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
       number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),
-      number_item("meta-oplog-time", meta_keys::kOplogTime, uint64_t{1'700'000'000} << 32 | 2),
+      oplog_time(),
       vector_item("meta-vector", meta_keys::kVector, kRome, 3),
       vector_item("meta-vector-retired", meta_keys::kVector, VersionVector::retired_of(kOslo.site),
                   3),

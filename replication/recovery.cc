@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 
+#include "replication/bytes.h"
 #include "replication/replica_impl.h"
 
 namespace outrigger {
@@ -20,11 +21,24 @@ bool has_session(const Prepare& prepare) {
                      [](uint8_t byte) { return byte != 0; });
 }
 
-std::string encode_time(const Timestamp& time) {
-  return outbox::sortable(static_cast<uint64_t>(time.seconds) << 32 | time.increment);
+}  // namespace
+
+std::string encode_oplog_time(const Timestamp& time) {
+  ByteWriter out;
+  out.u32_be(time.seconds);
+  out.u32_be(time.increment);
+  return out.take();
 }
 
-}  // namespace
+Result<Timestamp> decode_oplog_time(std::string_view bytes) {
+  ByteReader in(bytes, "oplog time");
+  Timestamp time;
+  time.seconds = in.u32_be();
+  time.increment = in.u32_be();
+  in.end();
+  if (!in.ok()) return in.error();
+  return time;
+}
 
 Recovery::Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
                    Store& store, RecoveryOptions options)
@@ -104,13 +118,12 @@ Status Recovery::forget_backends() {
 Result<Timestamp> Recovery::noted_oplog_time() const {
   auto bytes = log_.meta(meta_keys::kOplogTime);
   if (!bytes) return tl::unexpected(bytes.error());
-  const uint64_t packed = *bytes ? parse_sortable(**bytes).value_or(0) : 0;
-  return Timestamp{static_cast<uint32_t>(packed >> 32), static_cast<uint32_t>(packed)};
+  return *bytes ? decode_oplog_time(**bytes).value_or(Timestamp()) : Timestamp();
 }
 
 Status Recovery::write_oplog_time(Timestamp time) {
   outbox::Batch batch;
-  batch.put_meta(meta_keys::kOplogTime, encode_time(time));
+  batch.put_meta(meta_keys::kOplogTime, encode_oplog_time(time));
   return log_.write(std::move(batch));
 }
 

@@ -54,6 +54,11 @@ struct SettledPrepare {
 [[nodiscard]] Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
                                                    const std::vector<OplogWrite>* oplog);
 
+// How far the oplog need not be read again: what the outbox notes under kOplogTime.
+[[nodiscard]] std::string encode_oplog_time(const Timestamp& time);
+// Errors: kCorrupt.
+[[nodiscard]] Result<Timestamp> decode_oplog_time(std::string_view bytes);
+
 class Recovery {
  public:
   // Everything is borrowed and outlives this; `store` belongs to the calling thread.
