@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "replication/version_vector.h"
+#include "replication/causality/version_vector.h"
 
 namespace outrigger::link {
 

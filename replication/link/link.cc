@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "replication/link/bytes.h"
-#include "replication/record_codec.h"
+#include "replication/record/record_codec.h"
 
 namespace outrigger::link {
 namespace {

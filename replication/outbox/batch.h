@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "replication/stamp.h"
+#include "replication/causality/stamp.h"
 
 namespace outrigger::outbox {
 
