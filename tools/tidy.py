@@ -163,6 +163,27 @@ def check_includes(path, text):
                 wrong(path, number, f"{target} belongs in {' '.join(places) or 'no file'}")
 
 
+def check_folders(files):
+    """At most so many files, and a map that names them."""
+    for area, folders in (("replication/", REPLICATION), ("proxy/", PROXY)):
+        for folder in folders:
+            inside = [path for path in files if name_of(path.parent) + "/" == area + folder
+                      and path.suffix in (".cc", ".h") and not path.stem.endswith("_test")]
+            if not (ROOT / area / folder).is_dir():
+                wrong(ROOT / area, 1, f"in the order of folders, but not there: {folder}")
+            if len(inside) > FILES_OF_A_FOLDER_MAX:
+                wrong(ROOT / area / folder, 1, f"{len(inside)} files without its tests; at most "
+                                           f"{FILES_OF_A_FOLDER_MAX}: split it")
+        known = {name_of(path.parent) + "/" for path in files
+                 if path.suffix in (".cc", ".h") and name_of(path).startswith(area)}
+        for folder in sorted(known - {area} - {area + one for one in folders}):
+            wrong(ROOT / folder, 1, "not in the order of folders in tools/tidy.py")
+        map_file = ROOT / area / "README.md"
+        named = set(re.findall(r"^\| `([\w/]+/)` \|", map_file.read_text(), re.MULTILINE))
+        for folder in sorted(named ^ set(folders)):
+            wrong(map_file, 1, f"the map and the folders differ: {folder}")
+
+
 def check_header(path, text):
     if not text.startswith("//"):
         wrong(path, 1, "a header opens with a comment: the problem and the idea")
@@ -254,6 +275,7 @@ def main():
         elif path.name == "CMakeLists.txt":
             cmake_texts[path] = text
     check_every_file_is_used(sources, cmake_texts)
+    check_folders(list(sources))
     check_format(list(sources))
     for error in errors:
         print(error)
