@@ -13,6 +13,7 @@ struct OutgoingBatch {
   size_t records = 0;
   VersionVector records_through;  // the last record of each origin
   VersionVector told_through;     // of each origin: beside these there is none up to here
+  bool more = false;              // records are left although it has none
 };
 
 }  // namespace outrigger

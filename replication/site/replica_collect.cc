@@ -94,11 +94,14 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
       if (origin.site == self.site) {
         batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(last));
       }
+      {
+        // First, for who reads the log meanwhile.
+        const std::lock_guard lock(mutex);
+        floor.raise(origin, after);
+        log_marks[origin].drop(after);
+      }
       if (Status written = log.write(std::move(batch)); !written) return written;
       left -= std::min(left, entries->size());
-      const std::lock_guard lock(mutex);
-      floor.raise(origin, after);
-      log_marks[origin].drop(after);
     }
   }
   return {};

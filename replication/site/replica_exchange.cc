@@ -1,98 +1,10 @@
-// What peers ask for and bring: hello, reports, segments out, segments in, status.
+// What peers ask for and bring: hello, reports, segments in, status. (Out: replica_read.cc.)
 #include <algorithm>
 
 #include "replication/record/record_codec.h"
 #include "replication/site/replica_impl.h"
 
 namespace outrigger {
-namespace {
-
-constexpr size_t kReadAheadBytes = 256 * 1024;
-// From this size on a record is not decoded to be sent: it goes as it stands, alone.
-constexpr size_t kWholeEntryBytesMin = 16 * 1024;
-
-// One origin's log, read forward as the merge of all of them needs it.
-class LogReader {
- public:
-  // Records in (after, last], and a promise up to `through`.
-  LogReader(const outbox::LogStore& log, const Origin& origin, Hlc after, Hlc last, Hlc through)
-      : log_(log),
-        last_(last),
-        through_(through),
-        read_(after),
-        at_end_(after >= last),
-        segment_{origin, after, after, {}} {}
-
-  // The stamp of the next record, or nothing when the rest up to the limit is empty.
-  Result<std::optional<Hlc>> peek() {
-    if (next_ == entries_.size() && !at_end_) {
-      auto entries = log_.read_entries(segment_.origin, read_, last_, kReadAheadBytes);
-      if (!entries) return tl::unexpected(entries.error());
-      entries_ = std::move(*entries);
-      next_ = 0;
-      at_end_ = entries_.empty();
-      if (!at_end_) read_ = entries_.back().first;
-    }
-    if (at_end_) return std::optional<Hlc>();
-    return std::optional<Hlc>(entries_[next_].first);
-  }
-  [[nodiscard]] size_t next_bytes() const { return entries_[next_].second.size(); }
-  Status take() {
-    RecordLimits limits;
-    limits.checks_documents = false;
-    auto record = decode_record(entries_[next_].second, limits);
-    if (!record) return tl::unexpected(record.error());
-    segment_.through = record->hlc;
-    segment_.records.push_back(std::move(*record));
-    ++next_;
-    return {};
-  }
-  // The next record alone, as its bytes.
-  Result<OutgoingBatch> take_whole() {
-    const auto [stamp, entry] = std::move(entries_[next_]);
-    ++next_;
-    segment_.through = stamp;
-    if (auto next = peek(); !next) return tl::unexpected(next.error());
-    const Segment around = finish();
-    auto bytes = entry_as_segments(entry, around.after, around.through);
-    if (!bytes) return tl::unexpected(bytes.error());
-    OutgoingBatch batch{std::move(*bytes), 1, {}, {}};
-    batch.records_through.raise(around.origin, stamp);
-    batch.told_through.raise(around.origin, around.through);
-    return batch;
-  }
-  // What was taken, with the promise if nothing was left behind.
-  Segment finish() {
-    if (at_end_) segment_.through = std::max(segment_.through, through_);
-    return std::move(segment_);
-  }
-
- private:
-  const outbox::LogStore& log_;
-  const Hlc last_;
-  const Hlc through_;
-  Hlc read_;
-  outbox::LogStore::Entries entries_;
-  size_t next_ = 0;
-  bool at_end_ = false;
-  Segment segment_;
-};
-
-OutgoingBatch batch_of(const std::vector<Segment>& segments) {
-  OutgoingBatch batch;
-  if (segments.empty()) return batch;
-  batch.bytes = encode_segments(segments);
-  for (const Segment& segment : segments) {
-    batch.records += segment.records.size();
-    if (!segment.records.empty()) {
-      batch.records_through.raise(segment.origin, segment.records.back().hlc);
-    }
-    batch.told_through.raise(segment.origin, segment.through);
-  }
-  return batch;
-}
-
-}  // namespace
 
 SiteHello Replica::hello() const {
   const std::lock_guard lock(impl_->mutex);
@@ -119,62 +31,6 @@ std::vector<Report> Replica::reports() {
   std::vector<Report> all{impl_->stability.report(impl_->durable, impl_->issued())};
   for (Report& report : impl_->stability.latest()) all.push_back(std::move(report));
   return all;
-}
-
-Result<OutgoingBatch> Replica::read_batch(const VersionVector& has, size_t bytes_max,
-                                          const VersionVector& told, bool relay) const {
-  VersionVector ours;
-  VersionVector known;
-  VersionVector floor;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    ours = impl_->durable;
-    known = impl_->known();
-    floor = impl_->floor;
-  }
-  std::vector<LogReader> readers;
-  for (const auto& [origin, through] : known.entries()) {
-    if (origin.epoch == kRetired) continue;
-    const Hlc last = ours.at(origin);
-    const Hlc after = has.at(origin);
-    if (after > last) continue;  // it knows more of this origin than we could tell
-    if (after == 0 && last != 0 && has.get(origin) >= last) continue;  // it has retired this epoch
-    const bool promises = (relay || origin == impl_->self) && through > told.at(origin);
-    if (after == last && !promises) continue;
-    if (after < floor.at(origin)) {
-      return fail(ErrorCode::kRefused, "read outbox", to_text(origin),
-                  "the peer lacks records that are no longer held",
-                  "give that site an empty data_dir and copy the data to it");
-    }
-    readers.emplace_back(impl_->log, origin, after, last, through);
-  }
-  // Oldest stamp first over all origins: causes have smaller stamps than their effects, so whatever
-  // is cut off depends on what is sent, never the other way round.
-  size_t bytes = 0;
-  while (bytes < bytes_max) {
-    LogReader* oldest = nullptr;
-    Hlc oldest_stamp = kHlcMax;
-    for (LogReader& reader : readers) {
-      auto stamp = reader.peek();
-      if (!stamp) return tl::unexpected(stamp.error());
-      if (!*stamp || **stamp >= oldest_stamp) continue;
-      oldest = &reader;
-      oldest_stamp = **stamp;
-    }
-    if (oldest == nullptr) break;
-    const size_t next = oldest->next_bytes();
-    if (bytes > 0 && (bytes + next > bytes_max || next >= kWholeEntryBytesMin)) break;
-    if (next >= kWholeEntryBytesMin) return oldest->take_whole();
-    if (Status taken = oldest->take(); !taken) return tl::unexpected(taken.error());
-    bytes += next;
-  }
-  std::vector<Segment> segments;
-  for (LogReader& reader : readers) {
-    if (auto next = reader.peek(); !next) return tl::unexpected(next.error());
-    Segment segment = reader.finish();
-    if (segment.through > segment.after) segments.push_back(std::move(segment));
-  }
-  return batch_of(segments);
 }
 
 Status Replica::offer(std::vector<Segment> segments, const Origin& from) {

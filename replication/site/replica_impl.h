@@ -156,6 +156,8 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
 
   // ---- replica_collect.cc
   [[nodiscard]] Status truncate(const VersionVector& acknowledged);
+  // kRefused: of an origin not all that comes after its start is in the log any more.
+  [[nodiscard]] Status still_holds(const std::vector<Dot>& starts);
   [[nodiscard]] Status collect_rows(size_t documents_max);
   [[nodiscard]] Status expire_retries(size_t count);
   // What every member says it has applied; nothing until all have said so in this run.

@@ -75,7 +75,7 @@ TEST_F(LargeCommitTest, TravelsAsSeveralRecordsAfterACrash) {
 }
 
 TEST_F(LargeCommitTest, ALargeRecordGoesAloneAndThoseAroundItArriveToo) {
-  const std::string large(100'000, 'x');
+  const std::string large(200'000, 'x');
   paris_.insert(1, {});
   paris_.insert(2, {{"text", bson::make_string(large)}});
   paris_.insert(3, {{"text", bson::make_string(large)}});

@@ -10,6 +10,7 @@
 namespace outrigger {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -240,6 +241,31 @@ TEST_F(ThreeMembersTest, TheSameRecordsByTwoRoutesAreDuplicatesWithoutAnAlarm) {
   paris_.insert(9, {{"a", number(9)}});
   pull(paris_, oslo_);
   EXPECT_EQ(oslo_.number(9, "a"), 9);
+}
+
+TEST_F(ThreeMembersTest, PromisesOfOthersDoNotWaitForTheEndOfLargeRecords) {
+  oslo_.insert(1, {});
+  pull(oslo_, paris_);
+  pull(paris_, rome_);
+  oslo_.drop(oslo_.begin(TestSite::removing(50)));
+  oslo_.flush();
+  pull(oslo_, paris_);
+  for (const int id : {2, 3}) {
+    paris_.insert(id, {{"text", bson::make_string(std::string(300'000, 'x'))}});
+  }
+  VersionVector has = rome_.replica->applied();
+  VersionVector told = has;
+  std::vector<std::pair<size_t, bool>> batches;
+  for (int i = 0; i < 3; ++i) {
+    const auto batch = paris_.replica->read_batch(has, 1u << 20, told);
+    ASSERT_TRUE(batch.has_value());
+    batches.emplace_back(batch->records, batch->more);
+    has.raise(batch->records_through);
+    told.raise(batch->told_through);
+  }
+  EXPECT_THAT(batches,
+              ElementsAre(std::pair(0u, true), std::pair(1u, false), std::pair(1u, false)));
+  EXPECT_TRUE(told.includes(paris_.replica->applied()));
 }
 
 TEST_F(ThreeMembersTest, AChainSettlesByHearsayAlone) {

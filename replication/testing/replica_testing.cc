@@ -321,7 +321,8 @@ Origin run_of(const TestSite& site) {
 
 Result<std::vector<Segment>> read_segments(const Replica& replica, const VersionVector& has,
                                            size_t bytes_max, const VersionVector& told) {
-  const auto batch = replica.read_batch(has, bytes_max, told);
+  auto batch = replica.read_batch(has, bytes_max, told);
+  if (batch && batch->more) batch = replica.read_batch(has, bytes_max, told, false);
   if (!batch) return tl::unexpected(batch.error());
   if (batch->bytes.empty()) return std::vector<Segment>();
   return decode_segments(batch->bytes);
