@@ -34,7 +34,8 @@ inline constexpr size_t kMessageBytesMax = 48'000'000;
 inline constexpr size_t kUnreadBytesMax = 64 * 1024;
 // A framer's buffer that grew beyond this is given back after its message.
 inline constexpr size_t kKeptBufferBytesMax = kUnreadBytesMax;
-// The rooms for messages that come in pieces (proxy/message_room.h), of all connections together:
+// The rooms for messages that come in pieces (proxy/mongo/message_room.h), of all connections
+// together:
 // of those that have not logged in, of messages up to kSmallMessageBytesMax, and of larger ones.
 // The first two are apart so that nobody waits behind large messages who sends none.
 inline constexpr size_t kStrangerRoomBytes = 8 << 20;

@@ -1,7 +1,7 @@
 """The link protocol spoken by a test: a member that says whatever the test wants.
 
 Only what a test must say is here; what the other side sends in batches is given back as credit and
-not read. The grammar stands in replication/link/link.h and replication/record_codec.h.
+not read. The grammar stands in replication/link/link.h and replication/record/record_codec.h.
 """
 
 import re

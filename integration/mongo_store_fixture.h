@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "integration/real_mongod.h"
-#include "replication/store/mongo_store.h"
+#include "replication/store/mongo/mongo_store.h"
 
 namespace outrigger {
 

@@ -1,6 +1,6 @@
 // MongoStore on real mongods: the contract every Store keeps, and what only a real server can show:
 // refusals of its own, reading its oplog, rights, loss of the server.
-#include "replication/store/mongo_store.h"
+#include "replication/store/mongo/mongo_store.h"
 
 #include <gtest/gtest.h>
 

@@ -8,6 +8,7 @@ import bson
 import pytest
 from bson import Decimal128, Int64
 from bson.raw_bson import RawBSONDocument
+from pymongo import DeleteOne
 from pymongo.errors import PyMongoError
 
 from cluster import Cluster
@@ -25,6 +26,17 @@ def pair(tmp_path_factory):
 def shop(pair, request):
     """The test's collection through the sidecar of oslo, and through that of paris."""
     return pair.collections(request.node.originalname or request.node.name)
+
+
+def test_a_delete_of_what_can_be_no_id_keeps_no_other_from_the_peer(pair, shop):
+    shop[0].insert_many([{"_id": 1}, {"_id": 2}])
+    pair.wait_converged(["shop"])
+    shop[0].bulk_write([DeleteOne({"_id": 1}), DeleteOne({"_id": {"$eq": {"$a": 1}}}),
+                        DeleteOne({"_id": 2})])
+    shop[0].delete_one({"_id": {"$eq": {"$a": 1}}})
+    pair.wait_converged(["shop"])
+    assert shop[1].find_one() is None
+    assert pair.paris.status()["quarantined"] == 0
 
 
 # ---- names that repeat

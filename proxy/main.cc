@@ -7,7 +7,7 @@
 
 #include "config/loader.h"
 #include "config/log.h"
-#include "proxy/app.h"
+#include "proxy/app/app.h"
 #include "proxy/net/loop.h"
 
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/wire/op_msg.h"
+#include "proxy/mongo/wire/op_msg.h"
 
 namespace outrigger::bench {
 

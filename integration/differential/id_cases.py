@@ -3,7 +3,7 @@ are looked at."""
 
 from bson import DBRef, Regex, SON
 
-from differential.case import Case, THINGS, insert, modify, one, updates
+from differential.case import Case, THINGS, deletes, insert, modify, one, updates
 
 IDS = {
     "an object with $": {"$a": 1}, "an object with $ further on": SON([("b", 1), ("$a", 1)]),
@@ -53,4 +53,10 @@ MODIFIED = [
     for way, q, u in [("replacement", {"a": 404}, {"_id": value, "b": 1}),
                       ("filter", {"_id": {"$eq": value}}, {"$set": SET})]
 ]
-CASES = ALONE + AMONG + INSERTED + MODIFIED
+DELETED = [
+    Case(f"id: {what} deleted beside another, {'' if ordered else 'un'}ordered",
+         deletes(({"_id": 1}, 1), ({"_id": {"$eq": value}}, 1), ({"_id": 2}, 0), ordered=ordered),
+         documents=THINGS)
+    for what, value in IDS.items() for ordered in (False, True)
+]
+CASES = ALONE + AMONG + INSERTED + MODIFIED + DELETED

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "config/limits.h"
-#include "replication/ledger.h"
+#include "replication/outbox/ledger.h"
 
 namespace outrigger {
 namespace {

@@ -10,7 +10,7 @@
 #include "config/metrics.h"
 #include "config/settings.h"
 #include "proxy/admin/http_server.h"
-#include "replication/replica.h"
+#include "replication/site/replica.h"
 
 namespace outrigger {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "replication/record_codec.h"
+#include "replication/record/record_codec.h"
 
 namespace outrigger {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "config/settings.h"
 #include "proxy/peer/peer_status.h"
-#include "replication/ledger.h"
-#include "replication/replica.h"
+#include "replication/outbox/ledger.h"
+#include "replication/site/replica.h"
 
 namespace outrigger {
 

@@ -3,8 +3,8 @@
 
 #include "proxy/capture/capture_testing.h"
 #include "proxy/capture/reply.h"
-#include "proxy/commands.h"
-#include "proxy/hello.h"
+#include "proxy/mongo/commands.h"
+#include "proxy/mongo/hello.h"
 
 namespace outrigger {
 namespace {

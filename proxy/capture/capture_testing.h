@@ -10,7 +10,7 @@
 
 #include "proxy/capture/run.h"
 #include "proxy/capture/statement.h"
-#include "proxy/wire/op_msg.h"
+#include "proxy/mongo/wire/op_msg.h"
 
 namespace outrigger::testing {
 

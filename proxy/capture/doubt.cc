@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "proxy/wire/error_reply.h"
+#include "proxy/mongo/wire/error_reply.h"
 #include "replication/store/store_errors.h"
 
 namespace outrigger {

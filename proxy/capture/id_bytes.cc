@@ -1,5 +1,7 @@
 #include "proxy/capture/id_bytes.h"
 
+#include "replication/bson/fields.h"
+
 namespace outrigger {
 namespace {
 
@@ -47,6 +49,8 @@ void append_same_bytes(bson::Writer& out, size_t& count, const std::string& read
     return;
   }
   if (!value.is_container()) return;
+  // What reads a field reads the first of a name.
+  if (value.type == Type::kDocument && bson::repeats_names(value.as_document())) return;
   int32_t index = 0;
   for (const Element& element : value.as_document()) {
     const std::string inner =
@@ -118,6 +122,7 @@ bool has_id_patterns(const Value& id) {
     return text.size() <= kPatternBytesMax / 4 && bson::is_utf8(text);
   }
   if (id.type != Type::kDocument) return !holds_text(id);
+  if (bson::repeats_names(id.as_document())) return false;  // a path leads to the first only
   for (const Element& element : id.as_document()) {
     if (!holds_text(element.value)) continue;
     if (!is_plain_name(element.name) || !has_id_patterns(element.value)) return false;

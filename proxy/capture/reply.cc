@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "proxy/capture/doubt.h"
-#include "proxy/wire/error_reply.h"
+#include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {
 namespace {

@@ -13,9 +13,9 @@
 #include "proxy/capture/filter.h"
 #include "proxy/capture/statement.h"
 #include "proxy/capture/update_shape.h"
-#include "replication/change.h"
-#include "replication/lock_table.h"
-#include "replication/prepare.h"
+#include "replication/record/change.h"
+#include "replication/record/prepare.h"
+#include "replication/site/lock_table.h"
 #include "replication/store/store.h"
 
 namespace outrigger {

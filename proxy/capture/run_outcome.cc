@@ -4,6 +4,7 @@
 
 #include "proxy/capture/run.h"
 #include "replication/bson/fields.h"
+#include "replication/bson/id.h"
 
 namespace outrigger {
 namespace {
@@ -163,10 +164,16 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   return change;
 }
 
+// Nothing: no document ever had such an _id, and peers take no record that names one.
+std::optional<DocumentChange> removal(const Run& run, const RunItem& item) {
+  if (!bson::why_no_id(item.id.view()).empty()) return std::nullopt;
+  return change_for(run, item, DocumentChange::Kind::kRemove);
+}
+
 // The document as it is now, whatever made it so.
-DocumentChange present(const Run& run, const RunItem& item, const Images& after) {
+std::optional<DocumentChange> present(const Run& run, const RunItem& item, const Images& after) {
   const auto image = after.find(item.key);
-  if (image == after.end()) return change_for(run, item, DocumentChange::Kind::kRemove);
+  if (image == after.end()) return removal(run, item);
   DocumentChange change = change_for(run, item, DocumentChange::Kind::kReplace);
   change.document = image->second;
   return change;
@@ -264,7 +271,7 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
     if (item.recorded || said[i].failed) continue;
     const bool adopt = said[i].retried;
     if (adopt && (item.statement->remove || run.command->kind == CommandKind::kInsert)) {
-      out.push_back(present(run, item, after));
+      if (auto change = present(run, item, after)) out.push_back(std::move(*change));
       continue;
     }
     if (run.command->kind == CommandKind::kInsert) {
@@ -277,7 +284,8 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
     if (reply.n == 0) continue;
     const bool there = after.count(item.key) > 0;
     if (item.statement->remove) {
-      if (!looked || !there) out.push_back(change_for(run, item, DocumentChange::Kind::kRemove));
+      auto change = looked && there ? std::nullopt : removal(run, item);
+      if (change) out.push_back(std::move(*change));
       continue;
     }
     std::optional<DocumentChange> change;

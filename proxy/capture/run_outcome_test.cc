@@ -53,6 +53,15 @@ TEST(Missed, OnlyDocumentsThatAreGoneAreRecordedAsDeleted) {
   EXPECT_EQ(deleted[0].id, bson::make_int32(1));
 }
 
+TEST(Missed, WhatCanBeNoIdIsNotRecordedAsDeleted) {
+  const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
+  outrigger::Run run = run_of(sent->command);
+  run.items[1].id = bson::make_document(doc([](Writer& w) { w.int32("$a", 1); }));
+  const auto deleted = changes(run, reply_body(1, {}), {});
+  ASSERT_EQ(deleted.size(), 1u);
+  EXPECT_EQ(deleted[0].id, bson::make_int32(1));
+}
+
 TEST(Missed, NothingIsAskedWhenAllMatchedOrNone) {
   const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
   const outrigger::Run run = run_with_filters(sent->command);

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "proxy/commands.h"
-#include "proxy/wire/error_reply.h"
-#include "proxy/wire/op_msg.h"
-#include "replication/prepare.h"
+#include "proxy/mongo/commands.h"
+#include "proxy/mongo/wire/error_reply.h"
+#include "proxy/mongo/wire/op_msg.h"
+#include "replication/record/prepare.h"
 
 namespace outrigger {
 

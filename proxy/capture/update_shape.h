@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "replication/bson/bson.h"
-#include "replication/change.h"
-#include "replication/prepare.h"
+#include "replication/record/change.h"
+#include "replication/record/prepare.h"
 
 namespace outrigger {
 

@@ -269,7 +269,8 @@ void Peer::read_outbox() {
   if (!batch) return close(ByeCode::kOther, batch.error().message());
   // An empty stretch says "nothing up to here", which is true anew at any moment: one is enough
   // until something happens.
-  if (batch->records == 0) may_lack_ = relay_due_ = false;
+  if (batch->records == 0) relay_due_ = false;
+  if (batch->records == 0 && !batch->more) may_lack_ = false;
   if (batch->bytes.empty()) return;
   has_.raise(batch->records_through);
   told_.raise(batch->told_through);

@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "config/result.h"
-#include "replication/outgoing.h"
-#include "replication/record.h"
-#include "replication/site_hello.h"
-#include "replication/stability.h"
+#include "replication/causality/stability.h"
+#include "replication/record/outgoing.h"
+#include "replication/record/record.h"
+#include "replication/site/site_hello.h"
 
 namespace outrigger {
 
-// Called on the loop thread. None of it may block for long. Meanings as in replication/replica.h.
+// Called on the loop thread. None of it may block for long. Meanings as in
+// replication/site/replica.h.
 class PeerExchange {
  public:
   virtual ~PeerExchange() = default;

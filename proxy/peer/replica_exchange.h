@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "proxy/peer/peer_exchange.h"
-#include "replication/replica.h"
+#include "replication/site/replica.h"
 
 namespace outrigger {
 

@@ -1,7 +1,7 @@
 #include "replication/link/frame.h"
 
 #include "replication/bson/crc32c.h"
-#include "replication/bytes.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger::link {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "replication/bytes.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger::link {
 namespace {

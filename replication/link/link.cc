@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "replication/bytes.h"
-#include "replication/record_codec.h"
+#include "replication/record/bytes.h"
+#include "replication/record/record_codec.h"
 
 namespace outrigger::link {
 namespace {

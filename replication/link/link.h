@@ -35,7 +35,7 @@
 #include "replication/link/block.h"
 #include "replication/link/frame.h"
 #include "replication/link/handshake.h"
-#include "replication/record.h"
+#include "replication/record/record.h"
 
 namespace outrigger::link {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "replication/link/link.h"
-#include "replication/record_codec.h"
+#include "replication/record/record_codec.h"
 
 namespace outrigger::link::testing {
 

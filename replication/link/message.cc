@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "replication/bytes.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger::link {
 namespace {

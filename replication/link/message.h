@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "config/result.h"
-#include "replication/site_hello.h"
-#include "replication/stability.h"
+#include "replication/causality/stability.h"
+#include "replication/site/site_hello.h"
 
 namespace outrigger::link {
 

@@ -30,9 +30,9 @@
 #include <vector>
 
 #include "config/result.h"
-#include "replication/change.h"
-#include "replication/effect.h"
-#include "replication/record.h"
+#include "replication/record/change.h"
+#include "replication/record/effect.h"
+#include "replication/record/record.h"
 
 namespace outrigger {
 

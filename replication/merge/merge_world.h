@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "config/clock.h"
-#include "replication/hybrid_clock.h"
+#include "replication/causality/hybrid_clock.h"
+#include "replication/causality/stability.h"
 #include "replication/merge/merge.h"
-#include "replication/stability.h"
 
 namespace outrigger::merge {
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "replication/bytes.h"
 #include "replication/merge/body.h"
 #include "replication/merge/row.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger::merge {
 namespace {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "config/result.h"
-#include "replication/bytes.h"
 #include "replication/outbox/cohorts.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger::outbox {
 namespace {

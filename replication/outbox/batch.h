@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "replication/stamp.h"
+#include "replication/causality/stamp.h"
 
 namespace outrigger::outbox {
 

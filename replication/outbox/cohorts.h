@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "replication/bytes.h"
-#include "replication/stamp.h"
+#include "replication/causality/stamp.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger::outbox {
 

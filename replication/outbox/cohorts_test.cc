@@ -7,7 +7,7 @@
 #include <set>
 
 #include "replication/outbox/batch.h"
-#include "replication/outbox/database_testing.h"
+#include "replication/outbox/rocks/database_testing.h"
 
 namespace outrigger::outbox {
 namespace {

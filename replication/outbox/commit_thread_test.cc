@@ -6,7 +6,7 @@
 #include <future>
 #include <memory>
 
-#include "replication/outbox/memory_log.h"
+#include "replication/outbox/memory/memory_log.h"
 
 namespace outrigger::outbox {
 namespace {

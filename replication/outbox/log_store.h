@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/causality/stamp.h"
 #include "replication/outbox/commit_thread.h"
-#include "replication/stamp.h"
 
 namespace outrigger::outbox {
 

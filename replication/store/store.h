@@ -24,7 +24,7 @@
 
 #include "config/result.h"
 #include "replication/bson/bson.h"
-#include "replication/effect.h"
+#include "replication/record/effect.h"
 
 namespace outrigger {
 

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "config/result.h"
-#include "proxy/wire/framer.h"
-#include "proxy/wire/op_msg.h"
-#include "proxy/wire/op_query.h"
-#include "proxy/wire/op_reply.h"
+#include "proxy/mongo/wire/framer.h"
+#include "proxy/mongo/wire/op_msg.h"
+#include "proxy/mongo/wire/op_query.h"
+#include "proxy/mongo/wire/op_reply.h"
 
 namespace {
 using namespace outrigger;

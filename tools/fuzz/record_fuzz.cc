@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "replication/prepare.h"
-#include "replication/record_codec.h"
+#include "replication/record/prepare.h"
+#include "replication/record/record_codec.h"
 
 namespace {
 

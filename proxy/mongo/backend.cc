@@ -1,0 +1,163 @@
+#include "proxy/mongo/backend.h"
+
+#include <algorithm>
+#include <random>
+
+#include "proxy/mongo/wire/op_msg.h"
+#include "proxy/mongo/wire/op_reply.h"
+
+namespace outrigger {
+namespace {
+
+constexpr int64_t kDialTimeoutMs = 5'000;
+constexpr size_t kReadableMax = 1'000;  // namespaces remembered for one connection
+
+std::array<uint8_t, 16> random_uuid() {
+  std::random_device source;
+  std::array<uint8_t, 16> out{};
+  for (uint8_t& byte : out) byte = static_cast<uint8_t>(source());
+  out[6] = static_cast<uint8_t>((out[6] & 0x0f) | 0x40);
+  out[8] = static_cast<uint8_t>((out[8] & 0x3f) | 0x80);
+  return out;
+}
+
+tl::unexpected<Error> gone(const std::string& address) {
+  return fail(ErrorCode::kClosed, "read from the store", address, "the connection ended",
+              "is mongod running?");
+}
+
+// Why `message` is no reply whose documents can be walked; nothing when it is one.
+std::optional<std::string> flaw_of_reply(const std::string& message) {
+  const auto header = wire::read_header(message);
+  if (header && header->op_code == wire::OpCode::kReply) {
+    const auto reply = wire::parse_op_reply(message);
+    if (!reply) return reply.error().message;
+    if (reply->documents.empty()) return "an OP_REPLY without a document";
+    return std::nullopt;
+  }
+  const auto reply = wire::parse_op_msg(message);
+  if (!reply) return reply.error().message;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log)
+    : stream_(std::move(stream)),
+      opened_us_(opened_us),
+      log_(std::move(log)),
+      lsid_(random_uuid()) {}
+
+tl::unexpected<Error> Backend::no_reply(std::string why) {
+  auto error = fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
+                    std::move(why), "is that a mongod?");
+  log_->error("{}", error.value().message());
+  stream_->close();
+  return error;
+}
+
+std::string Backend::lsid_text() const {
+  return std::string(reinterpret_cast<const char*>(lsid_.data()), lsid_.size());
+}
+
+void Backend::can_read(const std::string& ns) {
+  if (readable_.size() >= kReadableMax) readable_.clear();
+  readable_.insert(ns);
+}
+
+net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
+                                                          const StoreEndpoint& store, Logger log) {
+  Result<std::unique_ptr<net::Stream>> stream =
+      co_await net::connect(loop, store.address, kDialTimeoutMs, store.socket_dir);
+  if (!stream) co_return tl::unexpected(stream.error());
+  if (store.tls) {
+    Result<std::unique_ptr<net::TlsStream>> secured = co_await net::TlsStream::handshake(
+        std::move(*stream), store.tls, store.host, kDialTimeoutMs);
+    if (!secured) {
+      Error error = secured.error();
+      error.hint = "see the tls options of store.uri; the certificate must be for " + store.host;
+      co_return tl::unexpected(std::move(error));
+    }
+    stream = std::move(*secured);
+  }
+  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us(), std::move(log));
+}
+
+net::Task<Status> Backend::send(std::span<const std::string_view> messages) {
+  Status sent = co_await stream_->write(messages);
+  co_return sent;
+}
+
+net::Task<Result<std::string>> Backend::receive() {
+  for (;;) {
+    Result<std::string_view> bytes = co_await stream_->read_some();
+    if (!bytes) co_return tl::unexpected(bytes.error());
+    if (bytes->empty()) co_return gone(stream_->peer_address());
+    std::string_view rest = *bytes;
+    const wire::Framer::Step step = framer_.next(rest);
+    if (step.kind == wire::Framer::Kind::kError) co_return no_reply(step.error.message);
+    if (step.kind != wire::Framer::Kind::kMessage) continue;
+    std::string message(step.message);
+    std::optional<std::string> wrong = flaw_of_reply(message);
+    if (wrong) co_return no_reply(std::move(*wrong));
+    if (!rest.empty()) stream_->unread(rest);
+    co_return message;
+  }
+}
+
+net::Task<Result<std::string>> Backend::call(std::string message) {
+  Status sent = co_await stream_->write(message);
+  if (!sent) co_return tl::unexpected(sent.error());
+  Result<std::string> reply = co_await receive();
+  co_return reply;
+}
+
+net::Task<Result<std::string>> Backend::ping() {
+  bson::Writer command;
+  command.int32("ping", 1).string("$db", "admin");
+  std::string request =
+      wire::build_op_msg(next_request_id(), 0, 0, bson::Document(command.finish()));
+  Result<std::string> reply = co_await call(std::move(request));
+  co_return reply;
+}
+
+net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
+  std::string head;  // while fewer bytes than a header and its flags have come
+  size_t left = 0;   // of the message, once its length is known
+  uint32_t flags = 0;
+  for (;;) {
+    Result<std::string_view> bytes = co_await stream_->read_some();
+    if (!bytes) co_return tl::unexpected(bytes.error());
+    if (bytes->empty()) co_return gone(stream_->peer_address());
+    std::string_view piece = *bytes;
+    if (left == 0) {
+      if (!head.empty() || piece.size() < wire::kHeaderBytes + 4) {
+        head.append(piece);
+        piece = head;
+      }
+      const auto header = wire::read_header(piece);
+      if (!header) continue;
+      const auto length = static_cast<size_t>(header->message_length);
+      if (header->message_length < static_cast<int32_t>(wire::kHeaderBytes) + 4 ||
+          length > wire::kMessageBytesMax) {
+        co_return no_reply("a reply has an impossible length");
+      }
+      if (piece.size() < wire::kHeaderBytes + 4) continue;
+      if (header->op_code == wire::OpCode::kMsg) {
+        flags = wire::peek_op_msg_flags(piece).value_or(0);
+      }
+      left = length;
+    }
+    if (piece.size() > left) {
+      stream_->unread(piece.substr(left));
+      piece = piece.substr(0, left);
+    }
+    left -= piece.size();
+    Status sent = co_await to.write(piece);
+    if (!sent) co_return fail(ErrorCode::kIo, "answer the client", to.peer_address(), "it is gone");
+    head.clear();
+    if (left == 0) co_return flags;
+  }
+}
+
+}  // namespace outrigger

@@ -1,0 +1,83 @@
+// One connection to the local mongod, for one client connection: what the client authenticated is
+// what its writes run as. Replies come in the order of requests.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_set>
+
+#include "config/log.h"
+#include "proxy/mongo/wire/framer.h"
+#include "proxy/net/stream.h"
+#include "proxy/net/tls.h"
+
+namespace outrigger {
+
+// Where the store is, and how it is spoken to: as store.uri says, for the apps' connections as for
+// the sidecar's own.
+struct StoreEndpoint {
+  std::string address;                   // "host:port" or "unix:/path"
+  std::string socket_dir;                // where our ends of Unix sockets are named; empty over TCP
+  std::string host;                      // without the port: whose certificate is expected
+  std::shared_ptr<net::TlsContext> tls;  // none: in clear
+};
+
+class Backend {
+ public:
+  // As net::connect, and with TLS where the store is spoken to so. `store` outlives the task; `log`
+  // is told of answers that no mongod would give.
+  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop,
+                                                          const StoreEndpoint& store, Logger log);
+
+  // `opened_us`: a time of the loop's clock at which `stream` was open.
+  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log);
+
+  [[nodiscard]] net::Stream& stream() { return *stream_; }
+  void close() { stream_->close(); }
+  [[nodiscard]] uint64_t opened_us() const { return opened_us_; }
+  [[nodiscard]] bool is_open() const { return stream_->is_open(); }
+
+  // Sends whole messages, one after the other.
+  net::Task<Status> send(std::span<const std::string_view> messages);
+  // The next reply, whole; its documents are well formed. kClosed when the connection ended,
+  // kCorrupt when that is no reply: then it is closed.
+  net::Task<Result<std::string>> receive();
+  // One message out, its answer back.
+  net::Task<Result<std::string>> call(std::string message);
+  // mongod's answer to the command anybody may send: that it is there, and its times.
+  net::Task<Result<std::string>> ping();
+  // Passes the next reply on as it comes, in pieces, without holding it. Gives its flag bits (0 for
+  // another opcode than OP_MSG). Errors: kClosed from this side, kIo from the client's.
+  net::Task<Result<uint32_t>> relay_reply(net::Stream& to);
+
+  [[nodiscard]] int32_t next_request_id() { return ++request_id_; }
+  // Ours to name writes by, and how many there were.
+  [[nodiscard]] const std::array<uint8_t, 16>& lsid() const { return lsid_; }
+  [[nodiscard]] std::string lsid_text() const;  // the 16 bytes
+  [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
+  // Who is logged in, as SessionKey::user; forgotten with each step of a login.
+  std::optional<uint64_t> user;
+  bool noted = false;     // the replica knows of lsid() and our address
+  bool in_doubt = false;  // what became of a write is not known
+  // Whether mongod has let this connection read a namespace: if so, it will most likely again.
+  [[nodiscard]] bool may_read(const std::string& ns) const { return readable_.count(ns) > 0; }
+  void can_read(const std::string& ns);
+  void must_ask_to_read(const std::string& ns) { readable_.erase(ns); }
+
+ private:
+  tl::unexpected<Error> no_reply(std::string why);
+
+  std::unique_ptr<net::Stream> stream_;
+  uint64_t opened_us_;
+  Logger log_;
+  wire::Framer framer_;
+  std::array<uint8_t, 16> lsid_{};
+  int64_t txn_number_ = 0;
+  std::unordered_set<std::string> readable_;
+  int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
+};
+
+}  // namespace outrigger

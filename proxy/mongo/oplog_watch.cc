@@ -1,0 +1,38 @@
+#include "proxy/mongo/oplog_watch.h"
+
+#include <utility>
+
+namespace outrigger {
+
+void OplogWatch::write(bool alone) {
+  const int64_t now_us = clock_.monotonic_us();
+  const bool often = alone && wrote_lately(now_us);
+  last_us_ = alone ? std::optional(now_us) : std::nullopt;
+  if (often && !watching_ && now_us >= pause_until_us_) begin();
+}
+
+bool OplogWatch::wrote_lately(int64_t now_us) const {
+  return last_us_ && now_us - *last_us_ <= kOftenUs;
+}
+
+void OplogWatch::begin() {
+  watching_ = std::make_shared<Watching>(Watching{this, clock_.monotonic_us()});
+  watch_(kWatch, [watching = std::weak_ptr(watching_), &loop = loop_](const Status& status) {
+    loop.post([watching, status] {
+      if (const auto still = watching.lock()) still->owner->ended(status);
+    });
+  });
+}
+
+void OplogWatch::ended(const Status& status) {
+  const int64_t now_us = clock_.monotonic_us();
+  const int64_t took_us = now_us - watching_->begun_us;
+  watching_.reset();
+  if (!status || took_us < std::chrono::microseconds(kWatch).count() / 2) {
+    pause_until_us_ = now_us + kPauseUs;
+  } else if (wrote_lately(now_us)) {
+    begin();
+  }
+}
+
+}  // namespace outrigger

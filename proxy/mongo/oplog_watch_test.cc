@@ -1,0 +1,112 @@
+#include "proxy/mongo/oplog_watch.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace outrigger {
+namespace {
+
+constexpr int64_t kOftenMs = OplogWatch::kOftenUs / 1000;
+
+net::Task<void> pass(net::Loop& loop) {
+  net::Timer timer(loop);
+  co_await timer.sleep_ms(1);
+}
+
+class OplogWatchTest : public testing::Test {
+ protected:
+  void write_often() {
+    watch_->write(true);
+    clock_.advance_ms(kOftenMs);
+    watch_->write(true);
+  }
+  void end_watch(const Status& status = {}, int64_t after_ms = OplogWatch::kWatch.count()) {
+    for (int64_t ms = 0; ms < after_ms && still_writing_; ms += kOftenMs) write_often();
+    if (!still_writing_) clock_.advance_ms(after_ms);
+    watches_.back()(status);
+    loop_.block_on(pass(loop_));
+  }
+
+  net::Loop loop_;
+  ManualClock clock_;
+  bool still_writing_ = true;
+  std::vector<std::function<void(const Status&)>> watches_;  // begun so far
+  std::unique_ptr<OplogWatch> watch_ = std::make_unique<OplogWatch>(
+      loop_, clock_, [this](auto, auto done) { watches_.push_back(std::move(done)); });
+};
+
+TEST_F(OplogWatchTest, OneWriteIsNotWatchedFor) {
+  watch_->write(true);
+  EXPECT_EQ(watches_.size(), 0u);
+}
+
+TEST_F(OplogWatchTest, WritesFarApartAreNotWatchedFor) {
+  watch_->write(true);
+  clock_.advance_ms(kOftenMs + 1);
+  watch_->write(true);
+  EXPECT_EQ(watches_.size(), 0u);
+}
+
+TEST_F(OplogWatchTest, WritesInCompanyAreNotWatchedFor) {
+  watch_->write(true);
+  watch_->write(false);
+  watch_->write(true);
+  EXPECT_EQ(watches_.size(), 0u);
+}
+
+TEST_F(OplogWatchTest, WritesThatComeOftenAreWatchedForByOneCursor) {
+  write_often();
+  write_often();
+  EXPECT_EQ(watches_.size(), 1u);
+}
+
+TEST_F(OplogWatchTest, GoesOnWhileTheyCome) {
+  write_often();
+  end_watch();
+  EXPECT_EQ(watches_.size(), 2u);
+}
+
+TEST_F(OplogWatchTest, EndsWhenTheyHaveStopped) {
+  write_often();
+  still_writing_ = false;
+  end_watch();
+  EXPECT_EQ(watches_.size(), 1u);
+}
+
+TEST_F(OplogWatchTest, EndsWhenTheyHaveGotCompany) {
+  write_often();
+  clock_.advance_ms(OplogWatch::kWatch.count());
+  write_often();
+  watch_->write(false);
+  end_watch({}, 0);
+  EXPECT_EQ(watches_.size(), 1u);
+}
+
+TEST_F(OplogWatchTest, PausesAfterAFailure) {
+  write_often();
+  end_watch(fail(ErrorCode::kUnavailable, "watch oplog", "", "mongod is away"));
+  write_often();
+  EXPECT_EQ(watches_.size(), 1u);
+  clock_.advance_ms(OplogWatch::kPauseUs / 1000);
+  write_often();
+  EXPECT_EQ(watches_.size(), 2u);
+}
+
+TEST_F(OplogWatchTest, PausesWhenTheStoreDidNotWait) {
+  write_often();
+  end_watch({}, 1);
+  write_often();
+  EXPECT_EQ(watches_.size(), 1u);
+}
+
+TEST_F(OplogWatchTest, AnAnswerThatComesTooLateFindsNobody) {
+  write_often();
+  watch_.reset();
+  still_writing_ = false;
+  end_watch();
+  EXPECT_EQ(watches_.size(), 1u);
+}
+
+}  // namespace
+}  // namespace outrigger

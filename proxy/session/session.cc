@@ -1,0 +1,376 @@
+#include "proxy/session/session.h"
+
+#include <fmt/format.h>
+
+#include "proxy/mongo/commands.h"
+#include "proxy/mongo/wire/error_reply.h"
+#include "proxy/writes/capture.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Type;
+using bson::Value;
+
+std::string ns_of(const wire::OpMsg& parsed) {
+  const auto command = parsed.body.first();
+  if (!command || command->value.type != Type::kString) return {};
+  std::string ns(parsed.database());  // for every write: fmt takes ten times as long
+  return ns.append(".").append(command->value.as_string());
+}
+
+// The target of a $out or $merge stage as "db.collection"; nothing when there is none.
+std::optional<std::string> output_of(const wire::OpMsg& parsed) {
+  const auto pipeline = parsed.body.find("pipeline");
+  if (!pipeline || pipeline->type != Type::kArray) return std::nullopt;
+  for (const bson::Element& stage : pipeline->as_document()) {
+    if (stage.value.type != Type::kDocument) continue;
+    const auto op = stage.value.as_document().first();
+    if (!op || (op->name != "$out" && op->name != "$merge")) continue;
+    Value target = op->value;
+    if (target.type == Type::kDocument) {
+      const auto into = target.as_document().find("into");
+      if (into) target = *into;
+    }
+    if (target.type == Type::kString) {
+      return fmt::format("{}.{}", parsed.database(), target.as_string());
+    }
+    std::string db(parsed.database());
+    std::string coll = "?";
+    if (target.type == Type::kDocument) {
+      const auto named_db = target.as_document().find("db");
+      const auto named_coll = target.as_document().find("coll");
+      if (named_db && named_db->type == Type::kString) db = named_db->as_string();
+      if (named_coll && named_coll->type == Type::kString) coll = named_coll->as_string();
+    }
+    return db + "." + coll;
+  }
+  return std::nullopt;
+}
+
+bool writes_output(const wire::OpMsg& parsed) {
+  const auto out = parsed.body.find("out");
+  if (!out) return false;
+  return !(out->type == Type::kDocument && out->as_document().has("inline"));
+}
+
+bool is_admin_database(std::string_view database) {
+  return database == "admin" || database == "local" || database == "config";
+}
+
+std::string refuse(std::string_view what, std::string_view why) {
+  return wire::error_body(wire::code::kCommandNotSupported,
+                          fmt::format("{} is not replicated by Outrigger yet: {}", what, why));
+}
+
+}  // namespace
+
+Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
+                 std::function<void(Session&, News)> on_news)
+    : context_(context),
+      client_(std::move(client)),
+      on_news_(std::move(on_news)),
+      room_([this] { return framer_.buffered_bytes(); },
+            [this] {
+              context_.log->warn("{}: its message stopped while others waited to send theirs",
+                                 client_->peer_address());
+              static_cast<void>(abort());
+            }) {
+  client_->on_end([this] { client_gone(); });
+  context_.metrics.connections.Increment();
+}
+
+Session::~Session() { context_.metrics.connections.Decrement(); }
+
+std::optional<std::string> Session::forgettable_lsid() const {
+  if (!backend_ || !backend_->noted || backend_->in_doubt) return std::nullopt;
+  return backend_->lsid_text();
+}
+
+// While the store works on a read for a client that has left, there is nobody to answer.
+void Session::client_gone() {
+  if (serving_ && !writing_ && backend_) backend_->close();
+}
+
+void Session::drain() {
+  draining_ = true;
+  if (serving_) return;
+  client_->close();
+  room_.release();
+}
+
+bool Session::abort() {
+  draining_ = true;
+  if (writing_) return false;
+  client_->close();
+  room_.release();
+  if (backend_) backend_->close();
+  return true;
+}
+
+net::Task<void> Session::run() {
+  for (;;) {
+    Result<std::string_view> bytes = co_await client_->read_some();
+    if (!bytes || bytes->empty()) break;
+    std::string_view rest = *bytes;
+    if (busy_since_us_ == 0) {
+      busy_since_us_ = context_.loop.now_us();
+      framer_.set_message_bytes_max(message_bytes_max());
+    }
+    const wire::Framer::Step step = framer_.next(rest);
+    if (!rest.empty()) client_->unread(rest);
+    if (step.kind == wire::Framer::Kind::kNeedMore) {
+      if (room_.is_held()) continue;
+      const bool may_go_on = co_await make_room(step);
+      if (!may_go_on) break;
+      continue;
+    }
+    if (step.kind == wire::Framer::Kind::kError) {
+      context_.log->debug("{}: {}", client_->peer_address(), step.error.message);
+      break;
+    }
+    room_.complete();
+    if (!is_let_in_) on_news_(*this, News::kSpoke);
+    serving_ = true;
+    const Next next = co_await serve(step.message);
+    serving_ = false;
+    room_.release();
+    busy_since_us_ = 0;
+    if (next == Next::kEnd || draining_) break;
+  }
+  client_->close();
+  if (backend_) backend_->close();
+}
+
+net::Task<bool> Session::connect() {
+  if (backend_ && backend_->is_open()) co_return true;
+  if (backend_) co_return false;  // what the client authenticated died with it
+  Result<std::unique_ptr<Backend>> backend =
+      co_await Backend::dial(context_.loop, context_.store_endpoint, context_.log);
+  if (!backend) {
+    context_.log->warn("{}", backend.error().message());
+    co_return false;
+  }
+  backend_ = std::move(*backend);
+  co_return true;
+}
+
+net::Task<Session::Next> Session::serve(std::string_view borrowed) {
+  const auto header = wire::read_header(borrowed);
+  // A command that passes is sent on from the read buffer; whatever waits for more first copies.
+  const bool connected = backend_ && backend_->is_open();
+  if (header->op_code == wire::OpCode::kMsg) {
+    if (connected) {
+      const Next next = co_await serve_msg(borrowed);
+      co_return next;
+    }
+    const std::string message(borrowed);
+    const bool dialled = co_await connect();
+    if (!dialled) co_return Next::kEnd;
+    const Next next = co_await serve_msg(message);
+    co_return next;
+  }
+  const std::string message(borrowed);
+  if (header->op_code == wire::OpCode::kQuery) {
+    const bool dialled = co_await connect();
+    if (!dialled) co_return Next::kEnd;
+    const Next next = co_await serve_query(message);
+    co_return next;
+  }
+  context_.log->debug("{}: opcode {} is not spoken here", client_->peer_address(),
+                      static_cast<int>(header->op_code));
+  co_return Next::kEnd;
+}
+
+net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
+  wire::WireResult<wire::OpMsg> parsed = wire::parse_op_msg(borrowed);
+  if (!parsed) {
+    const wire::MsgHeader header = *wire::read_header(borrowed);
+    const Next next = co_await answer_error(header, parsed.error());
+    co_return next;
+  }
+  const CommandInfo info = command_info(parsed->command_name());
+  const bool is_write = info.kind == CommandKind::kInsert || info.kind == CommandKind::kUpdate ||
+                        info.kind == CommandKind::kDelete ||
+                        info.kind == CommandKind::kFindAndModify;
+  const bool is_handshake = info.kind == CommandKind::kHello || info.kind == CommandKind::kLogin;
+  if (is_handshake || parsed->command_name() == "logout") backend_->user.reset();
+  if (!is_let_in_ && !is_handshake && !context_.login_rule.asks_login()) let_in();
+  if (info.kind == CommandKind::kRead || (is_write && stays_here(*parsed))) {
+    context_.metrics.reads.Increment();
+    const Next next = co_await pass(borrowed, parsed->more_to_come());
+    co_return next;
+  }
+  // Everything else waits for something before its bytes are used up.
+  const std::string message(borrowed);
+  wire::WireResult<wire::OpMsg> kept = wire::parse_op_msg_trusted(message);
+  if (!kept) co_return Next::kEnd;
+  Next next = Next::kEnd;
+  std::optional<std::string> refused = refusal(*kept);
+  if (refused) {
+    context_.metrics.refused_unsupported.Increment();
+    next = co_await answer_refusal(*kept, std::move(*refused));
+  } else if (is_write) {
+    context_.metrics.writes.Increment();
+    next = co_await write(message, *kept, info.kind);
+  } else if (info.kind == CommandKind::kHello) {
+    context_.metrics.hellos.Increment();
+    next = co_await hello(*kept);
+  } else if (info.kind == CommandKind::kLogin) {
+    context_.metrics.others.Increment();
+    next = co_await log_in(message, *kept);
+  } else if (info.kind == CommandKind::kDdl) {
+    context_.metrics.others.Increment();
+    next = co_await ddl(message, *kept);
+  } else {
+    context_.metrics.others.Increment();
+    next = co_await pass(message, kept->more_to_come());
+  }
+  co_return next;
+}
+
+bool Session::stays_here(const wire::OpMsg& parsed) const {
+  const std::string ns = ns_of(parsed);
+  return !ns.empty() && context_.policy.stays_here(ns);
+}
+
+std::optional<std::string> Session::refusal(const wire::OpMsg& parsed) const {
+  const std::string_view name = parsed.command_name();
+  const CommandInfo info = command_info(name);
+  switch (info.kind) {
+    case CommandKind::kUnknown:
+      return wire::error_body(wire::code::kCommandNotFound,
+                              fmt::format("no such command: '{}'", name));
+    case CommandKind::kRefused: {
+      // On databases that never travel these harm nobody.
+      const bool local_only = is_admin_database(parsed.database()) && name != "applyOps" &&
+                              name != "renameCollection" && name != "bulkWrite";
+      const std::string ns = ns_of(parsed);
+      const bool of_mongod = context_.policy.stays_here(ns) || ns.ends_with(".system.profile");
+      if (local_only || (name == "drop" && of_mongod)) return std::nullopt;
+      return refuse(fmt::format("the command {}", name), info.why);
+    }
+    case CommandKind::kAggregate: {
+      const auto target = output_of(parsed);
+      if (!target || context_.policy.stays_here(*target)) return std::nullopt;
+      return refuse("$out and $merge into " + *target,
+                    "what the store writes by itself passes no sidecar");
+    }
+    case CommandKind::kMapReduce:
+      if (!writes_output(parsed)) return std::nullopt;
+      return refuse("mapReduce into a collection",
+                    "what the store writes by itself passes no sidecar");
+    default:
+      return std::nullopt;
+  }
+}
+
+net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_come) {
+  Status sent = co_await backend_->stream().write(message);
+  if (!sent) co_return Next::kEnd;
+  if (more_to_come) co_return Next::kGoOn;
+  for (;;) {
+    Result<uint32_t> flags = co_await backend_->relay_reply(*client_);
+    if (!flags) co_return Next::kEnd;
+    if ((*flags & wire::kMoreToCome) == 0) co_return Next::kGoOn;
+  }
+}
+
+net::Task<Session::Next> Session::write(std::string_view message, const wire::OpMsg& parsed,
+                                        CommandKind kind) {
+  writing_ = true;
+  Capture capture(context_, *backend_);
+  Capture::Answer done = co_await capture.run(message, parsed, kind, is_stranger());
+  writing_ = false;
+  Next next = Next::kEnd;
+  if (done.kind == Capture::Answer::Kind::kPass) {
+    next = co_await pass(message, parsed.more_to_come());
+    co_return next;
+  }
+  if (done.kind == Capture::Answer::Kind::kClose) co_return Next::kEnd;
+  if (done.kind == Capture::Answer::Kind::kBody) {
+    next = co_await answer(parsed, std::move(done.bytes));
+    co_return next;
+  }
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  wire::patch_response_to(done.bytes, parsed.header.request_id);
+  Status sent = co_await client_->write(done.bytes);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+// Catalogue changes: facts are learned anew behind them. Builds and drops of indexes take as long
+// as they take, and writes go on meanwhile, as with mongod alone.
+net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMsg& parsed) {
+  const std::string ns = ns_of(parsed);
+  Next next = Next::kEnd;
+  if (is_stranger()) {  // mongod refuses it, and nobody waits for that
+    next = co_await pass(message, parsed.more_to_come());
+    co_return next;
+  }
+  const bool travels = !ns.empty() && context_.policy.replicates(ns);
+  if (travels) {
+    context_.log->warn("{} on {} runs at this site only: it does not travel yet",
+                       parsed.command_name(), ns);
+  }
+  context_.facts.forget(ns);
+  if (parsed.command_name() == "create") {
+    next = co_await create(message, parsed, ns);
+  } else {
+    next = co_await pass(message, parsed.more_to_come());
+  }
+  context_.facts.forget(ns);
+  co_return next;
+}
+
+// No write of ours may be on its way to a collection that becomes one of another nature under it.
+// The lock waits for mongod and for nobody else.
+net::Task<Session::Next> Session::create(std::string_view message, const wire::OpMsg& parsed,
+                                         std::string ns) {
+  LockRequest locks;
+  locks.add(namespace_lock_key(ns), LockMode::kExclusive);
+  co_await wait_for_locks(context_, locks);
+  writing_ = true;
+  Status sent = co_await backend_->stream().write(message);
+  Result<std::string> reply = tl::unexpected(Error{});
+  if (sent && !parsed.more_to_come()) reply = co_await backend_->receive();
+  if (sent && parsed.more_to_come()) reply = co_await backend_->ping();  // it is done before
+  writing_ = false;
+  context_.facts.forget(ns);
+  context_.locks.release(locks);
+  if (!reply) co_return Next::kEnd;
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  Status answered = co_await client_->write(*reply);
+  co_return answered ? Next::kGoOn : Next::kEnd;
+}
+
+net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  const std::string out =
+      wire::build_op_msg(backend_->next_request_id(), parsed.header.request_id, 0, Document(body));
+  Status sent = co_await client_->write(out);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+// A refusal of ours carries the store's times, as its own would: it is asked for nothing else.
+net::Task<Session::Next> Session::answer_refusal(const wire::OpMsg& parsed, std::string body) {
+  if (parsed.more_to_come()) co_return Next::kGoOn;
+  Result<std::string> reply = co_await backend_->ping();
+  if (!reply) co_return Next::kEnd;
+  const auto said = wire::parse_op_msg_trusted(*reply);
+  if (!said) co_return Next::kEnd;
+  const Next next = co_await answer(parsed, with_times(body, said->body));
+  co_return next;
+}
+
+net::Task<Session::Next> Session::answer_error(const wire::MsgHeader& header,
+                                               const wire::WireError& error) {
+  if (error.close_connection) co_return Next::kEnd;  // mongod does not answer these either
+  const std::string body = wire::error_body(error);
+  const std::string out =
+      wire::build_op_msg(backend_->next_request_id(), header.request_id, 0, Document(body));
+  Status sent = co_await client_->write(out);
+  co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,86 @@
+// One client connection: read a message, decide by its command, answer, in order.
+//
+// Reads pass byte for byte, replies in pieces; writes go through the capture; the handshake is
+// masked. One connection to the store per client connection, dialled for its first message.
+//
+// A client is a stranger until mongod has let it in: by a login, or, where mongod asks for none, by
+// any command that is more than a handshake. Strangers' messages are bounded in size, all messages
+// by the rooms they are gathered in.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "proxy/mongo/backend.h"
+#include "proxy/mongo/commands.h"
+#include "proxy/mongo/message_room.h"
+#include "proxy/mongo/wire/framer.h"
+#include "proxy/mongo/wire/op_msg.h"
+#include "proxy/writes/context.h"
+
+namespace outrigger {
+
+class Session {
+ public:
+  enum class News { kSpoke, kLetIn };
+  // `context` outlives the session. `on_news` is told of each whole message of a stranger, and that
+  // it is none any more.
+  Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
+          std::function<void(Session&, News)> on_news);
+  ~Session();
+
+  // Serves until either side ends. A write under way is finished first, whatever the client does.
+  net::Task<void> run();
+  // Ends the session once the command under way is answered; at once when it is idle.
+  void drain();
+  // Ends it now, unless a write is under way. True: its connections are closed.
+  bool abort();
+  // Since when its message is being gathered or served, by the loop's clock; 0 between messages.
+  [[nodiscard]] uint64_t busy_since_us() const { return busy_since_us_; }
+  [[nodiscard]] bool is_serving() const { return serving_; }
+  // What the replica noted of its connection to the store and may forget, now that it has ended.
+  [[nodiscard]] std::optional<std::string> forgettable_lsid() const;
+
+ private:
+  enum class Next { kGoOn, kEnd };
+
+  // A part of a message has come: whether the rest may.
+  net::Task<bool> make_room(const wire::Framer::Step& step);
+  net::Task<Next> serve(std::string_view message);
+  net::Task<Next> serve_msg(std::string_view message);
+  net::Task<Next> serve_query(std::string_view message);
+  net::Task<Next> hello(const wire::OpMsg& parsed);
+  net::Task<Next> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
+  net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
+  net::Task<Next> create(std::string_view message, const wire::OpMsg& parsed, std::string ns);
+  net::Task<Next> pass(std::string_view message, bool more_to_come);
+  net::Task<Next> log_in(std::string_view message, const wire::OpMsg& parsed);
+  net::Task<Next> answer(const wire::OpMsg& parsed, std::string body);
+  net::Task<Next> answer_refusal(const wire::OpMsg& parsed, std::string body);
+  net::Task<Next> answer_error(const wire::MsgHeader& header, const wire::WireError& error);
+  net::Task<bool> connect();
+  // Why the command may not pass, or nothing.
+  [[nodiscard]] std::optional<std::string> refusal(const wire::OpMsg& parsed) const;
+  // Nobody needs to hear of what is written there.
+  [[nodiscard]] bool stays_here(const wire::OpMsg& parsed) const;
+  // mongod has not let it in, and asks for a login.
+  [[nodiscard]] bool is_stranger() const;
+  [[nodiscard]] size_t message_bytes_max() const;
+  void let_in();
+  void client_gone();
+
+  ProxyContext& context_;
+  std::unique_ptr<net::Stream> client_;
+  std::unique_ptr<Backend> backend_;
+  wire::Framer framer_;
+  const std::function<void(Session&, News)> on_news_;
+  MessageRoom::Hold room_;
+  uint64_t busy_since_us_ = 0;
+  bool is_let_in_ = false;
+  bool writing_ = false;  // a capture is under way: the store's answer must be awaited
+  bool serving_ = false;  // a message is under way
+  bool draining_ = false;
+};
+
+}  // namespace outrigger

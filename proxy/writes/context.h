@@ -1,0 +1,93 @@
+// What every session of the proxy shares. Built by main.cc, which owns all of it; everything here
+// outlives every session and belongs to the loop thread unless it says otherwise.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "config/limits.h"
+#include "config/log.h"
+#include "config/metrics.h"
+#include "config/policy.h"
+#include "config/settings.h"
+#include "proxy/mongo/backend.h"
+#include "proxy/mongo/facts.h"
+#include "proxy/mongo/login_rule.h"
+#include "proxy/mongo/message_room.h"
+#include "proxy/mongo/store_worker.h"
+#include "proxy/net/loop.h"
+#include "proxy/writes/durable_waits.h"
+#include "proxy/writes/journal_waits.h"
+#include "proxy/writes/turn_appends.h"
+#include "replication/recovery/recovery.h"
+#include "replication/site/lock_table.h"
+#include "replication/site/replica.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+// Where messages that come in pieces are gathered (message_room.h).
+struct MessageRooms {
+  explicit MessageRooms(net::Loop& loop)
+      : strangers(loop, limits::kStrangerRoomBytes),
+        small(loop, limits::kSmallRoomBytes),
+        large(loop, limits::kLargeRoomBytes) {}
+  MessageRoom strangers;
+  MessageRoom small;
+  MessageRoom large;
+};
+
+// Numbers of the write and read paths, looked up once.
+struct ProxyMetrics {
+  explicit ProxyMetrics(Metrics& metrics);
+  Metrics::Counter& reads;
+  Metrics::Counter& writes;
+  Metrics::Counter& hellos;
+  Metrics::Counter& others;
+  Metrics::Histogram& capture_seconds;
+  Metrics::Gauge& connections;
+  Metrics::Counter& strangers_closed;
+  Metrics::Gauge& writes_in_doubt;
+  Metrics::Counter& writes_looked_at;
+  Metrics::Counter& refused_unsupported;
+  Metrics::Counter& refused_unavailable;
+  Metrics::Counter& refused_transaction;
+};
+
+struct ProxyContext {
+  net::Loop& loop;
+  const Policy& policy;
+  Replica& replica;
+  TurnAppends& appends;
+  DurableWaits& durable_waits;
+  JournalWaits& journal_waits;
+  LockTable& locks;
+  Facts& facts;
+  MessageRooms& rooms;
+  LoginRule& login_rule;
+  StoreWorker& store;
+  Clock& clock;
+  ProxyMetrics& metrics;
+  Logger log;
+  std::string advertise;  // "host:port" drivers are told
+  const StoreEndpoint& store_endpoint;
+  bool retryable = false;    // the store is a replica set: sessions may number their writes
+  bool knows_uuids = false;  // a write can name the collection it is meant for (6.0)
+  // Finds out what became of a write whose answer never came and settles it: kills what still runs
+  // under its session or address, then looks. Blocks; called on the store worker's thread.
+  std::function<Status(Store&, const LocalWrite&, const std::string& lsid,
+                       const std::string& address)>
+      settle_in_doubt;
+  // The store has answered a write, but not what became of some of its documents (indices of the
+  // prepare): looks, under the locks the caller holds. Blocks, like the above.
+  std::function<Result<SettledPrepare>(Store&, const LocalWrite&, const std::vector<size_t>&)>
+      look_at;
+};
+
+// Takes the locks, waiting for those who hold them; nothing blocks. The request stays where it is.
+net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks);
+// The same until `deadline_us` of the monotonic clock, if there is one; false: they are not held.
+net::Task<bool> wait_for_locks(ProxyContext& context, LockRequest& locks,
+                               std::optional<int64_t> deadline_us);
+
+}  // namespace outrigger

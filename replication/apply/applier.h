@@ -1,0 +1,185 @@
+// The applier brings peers' records into the local store, in causal order, so that a crash anywhere
+// replays to the same state without a transaction. For a batch, under the locks of its documents:
+//
+//   (1) records, rows, ledger and the documents' final values (the intent) become durable in one
+//       batch; from here on local writes cite these records as seen
+//   (2) the final values are written into the store, absolutely
+//   (3) the durable vector moves and the intent goes; the locks are released
+//
+// A batch never waits for a lock: a record with a locked document is left for a later one, with its
+// place in line (apply_locks.h), and only its origin waits.
+//
+// Readers see causes before effects: the writes of a batch are in causal order (apply_batch.h) and
+// the store does them in theirs. What refuses a write is told apart:
+//   it passes        (no primary, a write block, a lock): the batch stays under way, nothing behind
+//                    it is written, and it goes on where it stopped
+//   a verdict        (unique key, size, a capped collection): the document is set aside: its row
+//                    holds every value ("detached"), the ledger its merged state, and the stream
+//                    goes on. It is tried again when it next changes, now and then, and at start
+//                    So is what the store's user may not write, while it may write elsewhere. Where
+//                    it may not read, nothing can be merged: that is told by its name, and waits
+//   a validator      is bypassed, and the ledger says what it would have said
+//
+// Memory is bounded by what a batch reads and writes, and the next batches by what this one met.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "config/limits.h"
+#include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_intent.h"
+#include "replication/apply/apply_locks.h"
+#include "replication/outbox/batch.h"
+#include "replication/site/aside.h"
+#include "replication/site/inbox.h"
+#include "replication/site/lock_table.h"
+#include "replication/site/replica.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+struct MergedParts;  // resolution.h
+
+struct ApplierOptions {
+  DeliveryLimits batch;
+  size_t stored_bytes_max = limits::kApplyBytesMax;
+  std::chrono::milliseconds retry_min{50};  // the runner's pause after trouble, doubling
+  std::chrono::milliseconds retry_max{5000};
+  std::chrono::milliseconds collect_every{1000};
+  // A few of the documents set aside are tried again so often.
+  std::chrono::milliseconds try_aside_every{3'000};
+  size_t try_aside_documents = 100;
+  // The first of the members leaves out what its store refuses after this time, the second after
+  // twice that, and so on: one of them is enough.
+  std::chrono::milliseconds resolve_after{2'000};
+  size_t collect_documents = 20'000;
+  std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
+  // Called on the runner's thread now and then: for what else needs this thread's store, such as
+  // Recovery::note_oplog_time.
+  std::function<void()> housekeeping;
+  std::chrono::milliseconds housekeeping_every{30'000};
+};
+
+enum class StepOutcome : uint8_t {
+  kIdle,     // nothing can be applied now
+  kApplied,  // a batch is done, there may be more
+  kBlocked,  // what could be applied is locked by local writes
+  kTrouble,  // the store did not answer; the batch stays under way: step again later
+};
+
+class Applier {
+ public:
+  // Everything is borrowed and outlives this. The store belongs to the thread that steps.
+  Applier(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit, LockTable& locks,
+          Store& store, ApplierOptions options = {});
+  ~Applier();  // stop(); a batch under way is left to the next start
+  Applier(const Applier&) = delete;
+  Applier& operator=(const Applier&) = delete;
+
+  // Finishes the batch a crash interrupted, if there is one. Before the port opens and before any
+  // prepare is settled. Errors: of the store (try again), of the log.
+  [[nodiscard]] Status replay_interrupted();
+  // One batch, or what is left of one. An error is the log's: it is fenced or damaged.
+  [[nodiscard]] Result<StepOutcome> step();
+
+  // Documents set aside in which parts met that no store takes together: what this one refuses is
+  // left out, once others have had their time for it (resolution.h). Errors: of the store, the log.
+  [[nodiscard]] Status resolve_step();
+
+  // Documents set aside are tried again with the next steps, a few at once: whatever stood in the
+  // way may have gone without a change of the document itself.
+  void try_aside_again();
+
+  // Steps and collects on a thread of its own until stop().
+  void start();
+  void stop();
+
+ private:
+  struct Work;
+  struct Refusal;
+  struct Resolution;
+
+  void run();
+  void pause(std::chrono::milliseconds time);
+  void wake();
+  [[nodiscard]] Delivery take_delivery();
+  [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
+  [[nodiscard]] Result<bool> gather(Work& work);
+  [[nodiscard]] Status add_retries(Work& work);
+  [[nodiscard]] Status add_released(Work& work);
+  [[nodiscard]] Status read_rows(Work& work);
+  [[nodiscard]] Status merge_all(Work& work);
+  [[nodiscard]] Status merge_some(Work& work, const std::string& ns,
+                                  std::span<ApplyDocument* const> documents,
+                                  const std::optional<std::vector<std::string>>& fields);
+  [[nodiscard]] Error refused_to_read(const std::string& ns, Error error);
+  void say_forbidden(const std::string& ns, const std::string& why);
+  void calm_forbidden(const std::string& ns);
+  [[nodiscard]] bool too_much(const Work& work) const;
+  [[nodiscard]] bool has_room(const Work& work) const;
+  void forget(const Work& work);
+  [[nodiscard]] int64_t put_rows(Work& work, outbox::Batch& batch);
+  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const Work& work,
+                                                                   outbox::Batch& batch);
+  [[nodiscard]] Status commit_intent(Work& work);
+  [[nodiscard]] Result<StepOutcome> finish();
+  [[nodiscard]] Status write_store();
+  [[nodiscard]] Status write_intent();
+  [[nodiscard]] Status look_again();
+  [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
+  [[nodiscard]] Status complete();
+  [[nodiscard]] std::optional<Aside> aside_of(const std::string& row_key) const;
+  [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
+                                                       const std::string& row_key,
+                                                       const Refusal& refusal,
+                                                       const std::optional<Aside>& before);
+  [[nodiscard]] Status note_validators(outbox::Batch& batch);
+  [[nodiscard]] Status note(outbox::Batch& batch, const LedgerEntry& entry);
+  [[nodiscard]] int64_t resolve_after_ms() const;
+  [[nodiscard]] Status resolve(const std::string& row_key, const Aside& aside,
+                               const LedgerEntry& entry);
+  [[nodiscard]] Result<std::optional<Resolution>> try_parts(const MergedParts& parts,
+                                                            const Aside& aside,
+                                                            const LedgerEntry& entry);
+  [[nodiscard]] Status commit_resolution(const std::string& row_key, const Aside& aside,
+                                         const LedgerEntry& entry, const std::string& row,
+                                         const Resolution& resolution);
+  [[nodiscard]] StepOutcome trouble(const Error& error);
+  void note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull);
+  // What of the batch is set aside or comes back from there, but for what it changes in memory.
+  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const Work& work,
+                                                                  outbox::Batch& batch);
+
+  Replica& replica_;
+  outbox::LogStore& log_;
+  outbox::CommitThread& commit_;
+  Store& store_;
+  const ApplierOptions options_;
+
+  size_t documents_max_;
+  std::string aside_cursor_;  // row key of the last one tried again
+  // The batch between (1) and (3), if one is under way.
+  std::unique_ptr<Work> under_way_;
+
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;  // under mutex_
+  bool arrived_ = false;   // under mutex_: records, or locks that were waited for
+
+  ApplyLocks locks_;
+};
+
+}  // namespace outrigger

@@ -1,0 +1,361 @@
+// The three steps of a batch: rows and intent, the store, the durable vector. And their replay.
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "replication/apply/applier_work.h"
+#include "replication/merge/row.h"
+#include "replication/outbox/cohorts.h"
+#include "replication/record/record_codec.h"
+#include "replication/site/replica_impl.h"
+#include "replication/store/store_errors.h"
+
+namespace outrigger {
+namespace {
+
+std::string row_key_of(const StoreWrite& write) {
+  return outbox::row_key(write.ns, bson::canonical_key(write.id.view()));
+}
+
+}  // namespace
+
+// What merging made of each document: its row, and what (2) is to do, in order. Returns how many
+// rows more there are than before.
+int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
+  int64_t rows = 0;
+  std::vector<std::pair<size_t, StoreWrite>> writes;
+  // Documents that a record gave birth to, by it and their namespace.
+  std::map<std::pair<Dot, std::string_view>, outbox::CohortWriter> cohorts;
+  for (auto& [key, document] : work.documents) {
+    const auto birth = document.row ? std::nullopt : merge::birth_in_row(document.row_after);
+    if (birth) {
+      cohorts.try_emplace({*birth, document.ns}, document.row_after)
+          .first->second.add(document.canonical_id);
+    } else if (!document.row_after.empty()) {
+      batch.put_row(document.ns, document.canonical_id, document.row_after);
+    } else if (document.row) {
+      batch.remove_row(document.ns, document.canonical_id);
+    }
+    rows += static_cast<int64_t>(!document.row_after.empty()) -
+            static_cast<int64_t>(document.row.has_value());
+    std::move(document.writes.begin(), document.writes.end(), std::back_inserter(writes));
+    document.writes.clear();
+    if (!document.met.empty()) work.intent.met.emplace(key, std::move(document.met));
+  }
+  for (auto& [of, cohort] : cohorts) batch.put_cohort(of.first, of.second, cohort.take());
+  std::stable_sort(writes.begin(), writes.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [position, write] : writes) work.intent.writes.push_back(std::move(write));
+  return rows;
+}
+
+// Losses not in the ledger yet, counted by kind.
+Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
+                                                            outbox::Batch& batch) {
+  Replica::Impl& impl = *replica_.impl_;
+  std::map<std::string, const LedgerEntry*> lost;
+  for (const auto& [row_key, document] : work.documents) {
+    for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
+  }
+  std::map<std::string, uint64_t> conflicts;
+  for (const auto& [key, entry] : lost) {
+    auto known = log_.ledger(key);
+    if (!known) return tl::unexpected(known.error());
+    if (*known) continue;
+    impl.put_ledger(batch, key, *entry);
+    ++conflicts[entry->kind];
+  }
+  return conflicts;
+}
+
+std::map<std::string, std::string> Applier::put_quarantine(const Work& work, outbox::Batch& batch) {
+  Replica::Impl& impl = *replica_.impl_;
+  std::map<std::string, std::string> set_aside;
+  for (const auto& [record, why] : work.wrong) {
+    const LedgerEntry entry = quarantined_entry(*record, why, impl.clock.wall_ms());
+    const std::string key = ledger_key(entry);
+    const std::string name = record_name(record->dot());
+    impl.put_ledger(batch, key, entry);
+    batch.put_meta(meta_keys::kQuarantined + name, key);
+    set_aside.emplace(name, key);
+    if (options_.warn) options_.warn("set aside the record " + name + ": " + why);
+  }
+  for (const auto& [name, record] : work.released) {
+    batch.remove_meta(meta_keys::kQuarantined + name);
+    batch.remove_ledger(ledger_key(quarantined_entry(*record, "", 0)));
+  }
+  return set_aside;
+}
+
+// (1) Everything but the store's own data.
+Status Applier::commit_intent(Work& work) {
+  Replica::Impl& impl = *replica_.impl_;
+  outbox::Batch batch;
+  Hlc newest = 0;
+  std::vector<std::pair<const Record*, size_t>> sizes;
+  const auto put_entry = [&](const Record& record) {
+    const std::string entry = encode_record(record);
+    batch.put_entry(record.origin, record.hlc, entry);
+    sizes.emplace_back(&record, entry.size());
+    newest = std::max(newest, record.hlc);
+  };
+  for (const auto& record : work.records) put_entry(*record);
+  // Those behind us in a chain are to judge for themselves.
+  for (const auto& [record, why] : work.wrong) put_entry(*record);
+  std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
+  const int64_t rows = put_rows(work, batch);
+  auto conflicts = put_losses(work, batch);
+  if (!conflicts) return tl::unexpected(conflicts.error());
+  batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
+  if (Status written = log_.write(std::move(batch)); !written) return written;
+  if (Status synced = sync_now(commit_); !synced) return synced;
+  impl.rows += rows;
+  const std::lock_guard guard(impl.mutex);
+  // In one piece with the vector: who sees these effects and writes gets a later stamp.
+  impl.hlc.observe(newest);
+  impl.visible.raise(work.intent.after);
+  impl.inbox.drop_applied(impl.visible, work.promised);
+  impl.applied_records += work.records.size();
+  for (const auto& [name, record] : work.released) impl.quarantined.erase(name);
+  impl.quarantined.merge(set_aside);
+  if (!work.wrong.empty()) impl.conflicts[kQuarantinedKind] += work.wrong.size();
+  for (const auto& [record, bytes] : sizes) impl.mark_log(record->origin, record->hlc, bytes);
+  for (const auto& [kind, count] : *conflicts) impl.conflicts[kind] += count;
+  return {};
+}
+
+Result<StepOutcome> Applier::finish() {
+  if (Status stored = write_store(); !stored) return trouble(stored.error());
+  if (Status completed = complete(); !completed) return tl::unexpected(completed.error());
+  const std::vector<Inbox::Promised> promised = std::move(under_way_->promised);
+  under_way_.reset();
+  locks_.release();
+  (void)take_promises(promised);
+  {
+    const std::lock_guard guard(replica_.impl_->mutex);
+    replica_.impl_->apply_trouble.clear();
+  }
+  replica_.impl_->wake();
+  return StepOutcome::kApplied;
+}
+
+// (2) Goes on where it stopped; from the first write on where another mongod answers now, which may
+// have lost some that were not journaled.
+Status Applier::write_store() {
+  Work& work = *under_way_;
+  if (!work.is_stored) {
+    if (Status stored = write_intent(); !stored) return stored;
+    work.is_stored = true;
+  }
+  return look_again();
+}
+
+Status Applier::write_intent() {
+  Work& work = *under_way_;
+  if (work.next > 0) {
+    if (Status alive = store_.ping(); !alive) return alive;
+    if (store_.process_id() != work.process_id) {
+      work.next = 0;
+      work.refused.clear();
+    }
+  }
+  const std::span<const StoreWrite> writes(work.intent.writes);
+  // All of them done, and the wait for the journal was cut short.
+  if (work.next > 0 && work.next == writes.size()) return store_.wait_journaled();
+  Applied applied;
+  if (!writes.empty()) applied = store_.apply_in_order(writes.subspan(work.next));
+  if (!applied.outcomes.empty()) work.process_id = store_.process_id();
+  for (WriteOutcome& outcome : applied.outcomes) {
+    const StoreWrite& write = work.intent.writes[work.next++];
+    const std::string key = row_key_of(write);
+    if (outcome.against_validator) work.validator_says[key] = outcome.message;
+    if (!outcome.ok()) work.refused[key] = std::move(outcome);
+  }
+  if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
+  return {};
+}
+
+// The documents that were not taken as they came: perhaps the write was too special (the document
+// is not as it was read), or what stood in the way has been written since. All of each, now.
+Status Applier::look_again() {
+  Work& work = *under_way_;
+  std::map<std::string, std::vector<const StoreWrite*>> writes;
+  for (const StoreWrite& write : work.intent.writes) {
+    const std::string key = row_key_of(write);
+    if (work.refused.count(key) != 0) writes[key].push_back(&write);
+  }
+  while (!work.refused.empty()) {
+    const auto next = work.refused.begin();
+    auto refusal = try_whole(writes[next->first]);
+    if (!refusal) return tl::unexpected(refusal.error());
+    if (*refusal) work.set_aside[next->first] = std::move(**refusal);
+    work.refused.erase(next);
+  }
+  return {};
+}
+
+Result<std::optional<Applier::Refusal>> Applier::try_whole(
+    const std::vector<const StoreWrite*>& of) {
+  const StoreWrite& last = *of.back();
+  auto stored = store_.read(last.ns, std::span(&last.id, 1));
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    stored = std::vector<std::optional<std::string>>(1);  // no document can be there
+  }
+  if (!stored) return tl::unexpected(stored.error());
+  Refusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};
+  if (!refusal.document && last.kind == StoreWrite::Kind::kUpdate) {
+    refusal.outcome.kind = WriteOutcome::Kind::kNotMatched;
+    return refusal;
+  }
+  const StoreWrite whole = whole_write(last.ns, last.id, refusal.document);
+  auto outcomes = store_.apply(std::span(&whole, 1));
+  if (!outcomes) return tl::unexpected(outcomes.error());
+  refusal.outcome = std::move(outcomes->front());
+  if (refusal.outcome.against_validator) {
+    under_way_->validator_says[row_key_of(whole)] = refusal.outcome.message;
+  }
+  if (refusal.outcome.ok()) return std::optional<Refusal>();
+  return refusal;
+}
+
+// (3) Not synced: should this be lost, the intent is still there and leads here again.
+Status Applier::complete() {
+  Replica::Impl& impl = *replica_.impl_;
+  Work& work = *under_way_;
+  outbox::Batch batch;
+  for (const auto& [origin, hlc] : work.intent.after.entries()) {
+    batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
+  }
+  batch.remove_meta(meta_keys::kIntent);
+  std::set<std::string> keys;
+  for (const auto& [key, document] : work.documents) keys.insert(key);
+  for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
+  std::map<std::string, Aside> aside;
+  for (const std::string& key : keys) {
+    const auto refusal = work.set_aside.find(key);
+    const std::optional<Aside> before = aside_of(key);
+    std::optional<Aside> now;
+    if (refusal != work.set_aside.end()) {
+      auto kept = set_aside(batch, key, refusal->second, before);
+      if (!kept) return tl::unexpected(kept.error());
+      now = std::move(*kept);
+    }
+    if (before && (!now || now->ledger_key != before->ledger_key)) {
+      batch.remove_ledger(before->ledger_key);
+    }
+    if (before && !now) {
+      batch.remove_meta(meta_keys::kDetached + key);
+      if (store_error_is_about_rights(before->code)) calm_forbidden(key.substr(0, key.find('\0')));
+    }
+    if (now) aside.emplace(key, std::move(*now));
+  }
+  if (Status noted = note_validators(batch); !noted) return noted;
+  if (Status written = log_.write(std::move(batch)); !written) return written;
+  const std::lock_guard guard(impl.mutex);
+  for (const std::string& key : keys) impl.detached.erase(key);
+  for (auto& [key, each] : aside) impl.detached[key] = std::move(each);
+  impl.durable.raise(work.intent.after);
+  impl.visible.raise(work.intent.after);
+  for (const auto& record : work.records) {
+    if (!record->retired.empty()) impl.retired(record->retired, watermark_of(*record));
+  }
+  return {};
+}
+
+std::optional<Aside> Applier::aside_of(const std::string& row_key) const {
+  const std::lock_guard guard(replica_.impl_->mutex);
+  const auto known = replica_.impl_->detached.find(row_key);
+  return known == replica_.impl_->detached.end() ? std::nullopt : std::optional(known->second);
+}
+
+// Nothing for what is only told, not tried again. A document refused as `before` keeps its entry.
+Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std::string& row_key,
+                                                const Refusal& refusal,
+                                                const std::optional<Aside>& before) {
+  Replica::Impl& impl = *replica_.impl_;
+  const bool missing = refusal.outcome.kind == WriteOutcome::Kind::kNotMatched;
+  const bool again = before && before->code == refusal.outcome.code;
+  Aside aside;
+  aside.since_ms = again ? before->since_ms : impl.clock.wall_ms();
+  aside.code = refusal.outcome.code;
+  if (before) aside.met = before->met;
+  const auto met = under_way_->intent.met.find(row_key);
+  if (met != under_way_->intent.met.end()) aside.met.insert(met->second.begin(), met->second.end());
+  const LedgerEntry entry = not_applied_entry(
+      refusal.ns, refusal.id, refusal.document,
+      missing ? "the document to update was removed from the store around the sidecar"
+              : "the store refused it with " + std::to_string(refusal.outcome.code) + ": " +
+                    refusal.outcome.message,
+      aside.since_ms);
+  if (Status noted = note(batch, entry); !noted) return tl::unexpected(noted.error());
+  if (!again && options_.warn) {
+    options_.warn("set aside " + refusal.ns + " " + bson::to_json(refusal.id.view(), 100) + ": " +
+                  entry.reason);
+  }
+  if (store_error_is_about_rights(aside.code)) say_forbidden(refusal.ns, refusal.outcome.message);
+  if (missing) return std::optional<Aside>();
+  const std::string canonical = bson::canonical_key(refusal.id.view());
+  auto row = log_.row(refusal.ns, canonical);
+  if (!row) return tl::unexpected(row.error());
+  auto kept = detached_row(*row ? std::string_view(**row) : std::string_view(), refusal.document);
+  if (!kept) return tl::unexpected(kept.error());
+  batch.put_row(refusal.ns, canonical, *kept);
+  if (!*row) ++impl.rows;
+  aside.ledger_key = ledger_key(entry);
+  batch.put_meta(meta_keys::kDetached + row_key, encode_aside(aside));
+  return std::optional(std::move(aside));
+}
+
+// What validators would have said of documents that are stored now.
+Status Applier::note_validators(outbox::Batch& batch) {
+  Work& work = *under_way_;
+  for (const auto& write : work.intent.writes) {
+    const auto says = work.validator_says.find(row_key_of(write));
+    if (says == work.validator_says.end()) continue;
+    Dot newest;
+    const auto document = work.documents.find(says->first);
+    if (document != work.documents.end() && !document->second.touches.empty()) {
+      newest = document->second.touches.back().record->dot();
+    }
+    const LedgerEntry entry =
+        validator_entry(write.ns, write.id, newest, says->second, replica_.impl_->clock.wall_ms());
+    if (Status noted = note(batch, entry); !noted) return noted;
+    work.validator_says.erase(says);
+  }
+  return {};
+}
+
+// Once for each key, however often a batch is done.
+Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
+  Replica::Impl& impl = *replica_.impl_;
+  const std::string key = ledger_key(entry);
+  auto known = log_.ledger(key);
+  if (!known) return tl::unexpected(known.error());
+  impl.put_ledger(batch, key, entry);
+  if (*known) return {};
+  const std::lock_guard guard(impl.mutex);
+  ++impl.conflicts[entry.kind];
+  return {};
+}
+
+Status Applier::replay_interrupted() {
+  OUTRIGGER_ASSERT(!under_way_);
+  auto bytes = log_.meta(meta_keys::kIntent);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return {};
+  auto intent = decode_intent(**bytes);
+  if (!intent) return tl::unexpected(intent.error());
+  under_way_ = std::make_unique<Work>();
+  under_way_->intent = std::move(*intent);
+  {
+    Replica::Impl& impl = *replica_.impl_;
+    const std::lock_guard guard(impl.mutex);
+    for (const auto& [origin, hlc] : under_way_->intent.after.entries()) impl.hlc.observe(hlc);
+  }
+  Status done = write_store();
+  if (done) done = complete();
+  under_way_.reset();
+  return done;
+}
+
+}  // namespace outrigger

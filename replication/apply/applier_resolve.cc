@@ -1,0 +1,148 @@
+// Leaving out what a store refuses where parts met; see resolution.h.
+#include <algorithm>
+
+#include "replication/apply/applier_work.h"
+#include "replication/apply/resolution.h"
+#include "replication/site/replica_impl.h"
+#include "replication/store/store_errors.h"
+
+namespace outrigger {
+
+// How long this site leaves it to others: the first in the list of members begins.
+int64_t Applier::resolve_after_ms() const {
+  std::vector<std::string> members = replica_.impl_->options.members;
+  std::sort(members.begin(), members.end());
+  const auto self =
+      std::find(members.begin(), members.end(), replica_.impl_->options.site) - members.begin();
+  return options_.resolve_after.count() * (self + 1);
+}
+
+Status Applier::resolve_step() {
+  if (under_way_) return {};
+  Replica::Impl& impl = *replica_.impl_;
+  const int64_t due_ms = impl.clock.wall_ms() - resolve_after_ms();
+  std::map<std::string, Aside> due;
+  {
+    const std::lock_guard guard(impl.mutex);
+    for (const auto& [key, aside] : impl.detached) {
+      if (due.size() == options_.try_aside_documents) break;
+      const bool ours = store_error_is_about_the_document(aside.code) && !aside.met.empty();
+      if (ours && aside.since_ms <= due_ms && !impl.retry_detached.contains(key)) {
+        due.emplace(key, aside);
+      }
+    }
+  }
+  for (const auto& [key, aside] : due) {
+    auto bytes = log_.ledger(aside.ledger_key);
+    if (!bytes) return tl::unexpected(bytes.error());
+    if (!*bytes) continue;
+    auto entry = decode_ledger(**bytes);
+    if (!entry) return tl::unexpected(entry.error());
+    if (!locks_.take(entry->ns, entry->id.view())) continue;
+    const Status resolved = resolve(key, aside, *entry);
+    locks_.release();
+    if (!resolved) return resolved;
+  }
+  return {};
+}
+
+// One document, under its lock.
+Status Applier::resolve(const std::string& row_key, const Aside& aside, const LedgerEntry& entry) {
+  const std::string canonical = bson::canonical_key(entry.id.view());
+  auto row = log_.row(entry.ns, canonical);
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return {};
+  auto stored = store_.read(entry.ns, std::span(&entry.id, 1));
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) return {};  // nor can one be
+  if (!stored) return tl::unexpected(stored.error());
+  auto parts = merged_parts(**row, entry.ns, entry.id, stored->front());
+  if (!parts) return tl::unexpected(parts.error());
+  if (!*parts) return {};
+  auto tried = try_parts(**parts, aside, entry);
+  if (!tried || !*tried) return tried ? Status() : tl::unexpected(tried.error());
+  if ((*tried)->left_out.empty()) {  // it takes everything now
+    const std::lock_guard guard(replica_.impl_->mutex);
+    replica_.impl_->retry_detached.insert(row_key);
+    return {};
+  }
+  return commit_resolution(row_key, aside, entry, **row, **tried);
+}
+
+// Nothing: it must not be resolved, or not now.
+Result<std::optional<Applier::Resolution>> Applier::try_parts(const MergedParts& parts,
+                                                              const Aside& aside,
+                                                              const LedgerEntry& entry) {
+  Resolution resolution{parts.base, {}};
+  const auto store = [&](const std::string& document) -> Result<WriteOutcome> {
+    const StoreWrite write = whole_write(entry.ns, entry.id, document);
+    auto outcomes = store_.apply(std::span(&write, 1));
+    if (!outcomes) return tl::unexpected(outcomes.error());
+    return std::move(outcomes->front());
+  };
+  for (const MergedParts::Part& part : parts.parts) {
+    const std::vector<const StoreWrite*> write{&part.write};
+    const std::string with = written(resolution.document, write).value_or(resolution.document);
+    auto taken = store(with);
+    if (!taken) return tl::unexpected(taken.error());
+    if (taken->ok()) {
+      resolution.document = with;
+    } else if (may_leave_out(part, parts, aside.met, taken->message)) {
+      resolution.left_out.push_back(part);
+    } else {
+      return std::optional<Resolution>();
+    }
+  }
+  // What the store holds now is what was taken last; the increments alone may not be in it yet.
+  auto taken = store(resolution.document);
+  if (!taken) return tl::unexpected(taken.error());
+  return taken->ok() ? std::optional(std::move(resolution)) : std::nullopt;
+}
+
+Status Applier::commit_resolution(const std::string& row_key, const Aside& aside,
+                                  const LedgerEntry& entry, const std::string& row,
+                                  const Resolution& resolution) {
+  Replica::Impl& impl = *replica_.impl_;
+  auto effects = replacing_effects(row, entry.ns, entry.id, resolution.document);
+  if (!effects) return tl::unexpected(effects.error());
+  auto dot = impl.next_dot();
+  if (!dot) return tl::unexpected(dot.error());
+  Record record;
+  record.origin = dot->origin;
+  record.hlc = dot->hlc;
+  {
+    const std::lock_guard guard(impl.mutex);
+    record.deps = impl.visible;
+  }
+  record.deps.raise(dot->origin, dot->hlc - 1);
+  record.documents.push_back(*effects);
+  auto after = row_after_replacing(row, record, *effects, resolution.document);
+  if (!after || !*after) {
+    impl.give_up(*dot);
+    return after ? Status() : tl::unexpected(after.error());
+  }
+  outbox::Batch batch;
+  const std::string canonical = bson::canonical_key(entry.id.view());
+  batch.put_row(entry.ns, canonical, **after);
+  batch.remove_ledger(aside.ledger_key);
+  batch.remove_meta(meta_keys::kDetached + row_key);
+  for (const MergedParts::Part& part : resolution.left_out) {
+    for (const LedgerEntry& lost : left_out_entries(part, *dot, entry.reason)) {
+      if (Status noted = note(batch, lost); !noted) {
+        impl.give_up(*dot);
+        return noted;
+      }
+    }
+  }
+  if (Status committed = impl.commit_own(record, std::move(batch)); !committed) return committed;
+  if (options_.warn) {
+    options_.warn("resolved " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
+                  ": what was written apart cannot stand together here, some of it is left out "
+                  "and open in the ledger (" +
+                  entry.reason + ")");
+  }
+  const std::lock_guard guard(impl.mutex);
+  impl.detached.erase(row_key);
+  return {};
+}
+
+}  // namespace outrigger

@@ -1,0 +1,82 @@
+// The pure half of applying: effects of several records on one document become its next row, the
+// writes that bring the store there, and what was lost on the way.
+//
+// Readers must see no effect without its causes, so a batch is a sequence of touches (one record,
+// one document), and a document is written wherever the next touch is another document's: what the
+// other one gets may build on it. Touches of one document in a row are one write.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/outbox/ledger.h"
+#include "replication/record/record.h"
+#include "replication/site/aside.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+struct ApplyDocument {
+  struct Touch {
+    const Record* record = nullptr;  // borrowed
+    const DocumentEffects* effects = nullptr;
+    size_t position = 0;  // in the batch, from 1
+    bool shown = false;   // the store is to show the document as it is after this touch
+  };
+
+  std::string ns;
+  bson::OwnedValue id;
+  std::string canonical_id;
+  std::vector<Touch> touches;      // in causal order; none: a document set aside is tried again
+  std::optional<std::string> row;  // before
+
+  // Filled in by merge_document.
+  std::string row_after;                              // empty: none is needed
+  std::vector<std::pair<size_t, StoreWrite>> writes;  // by position
+  std::vector<LedgerEntry> lost;
+  Met met;
+};
+
+// What records do to each document, by row key; `documents` may hold some to be tried again.
+void add_touches(std::span<const std::shared_ptr<const Record>> records,
+                 std::map<std::string, ApplyDocument>& documents);
+
+// The top-level fields of the stored document that merging asks for, besides _id; nothing: all of
+// it. What did not change since everybody had it, and does not change now, need not be read.
+// Errors: kCorrupt (the row).
+[[nodiscard]] Result<std::optional<std::vector<std::string>>> fields_needed(
+    const ApplyDocument& document);
+
+// `stored`: as the store holds it, only the fields asked for unless `whole`. False: it takes the
+// whole document after all, nothing was filled in. Errors: kCorrupt (the row).
+[[nodiscard]] Result<bool> merge_document(ApplyDocument& document,
+                                          const std::optional<bson::Document>& stored, bool whole);
+
+// The row of what the store refused: every value of `document` is in it; nothing: a document that
+// should be gone is still there. Errors: kCorrupt.
+[[nodiscard]] Result<std::string> detached_row(std::string_view row,
+                                               const std::optional<std::string>& document);
+
+// The write that turns `stored` into `wanted`; nothing when they are equal but for field order.
+[[nodiscard]] std::optional<StoreWrite> write_between(const std::string& ns,
+                                                      const bson::OwnedValue& id,
+                                                      const std::optional<std::string>& stored,
+                                                      const std::optional<std::string>& wanted);
+// A rough count of the memory a write takes.
+[[nodiscard]] size_t memory_bytes(const StoreWrite& write);
+// The write that leads to `wanted` from anywhere.
+[[nodiscard]] StoreWrite whole_write(const std::string& ns, const bson::OwnedValue& id,
+                                     const std::optional<std::string>& wanted);
+// What `stored` becomes by writes of one document, one after the other, whatever stands in their
+// way. Nothing: no document, also where only updates meet none.
+[[nodiscard]] std::optional<std::string> written(std::optional<std::string> stored,
+                                                 std::span<const StoreWrite* const> writes);
+
+}  // namespace outrigger

@@ -1,0 +1,111 @@
+#include "replication/apply/apply_locks.h"
+
+#include <algorithm>
+
+namespace outrigger {
+namespace {
+
+void add_keys(std::string_view ns, const bson::Value& id, std::vector<LockKey>& keys) {
+  keys.push_back({namespace_lock_key(ns), LockMode::kShared});
+  keys.push_back({document_lock_key(ns, id), LockMode::kExclusive});
+}
+
+std::vector<LockKey> keys_of(const Record& record) {
+  std::vector<LockKey> keys;
+  for (const DocumentEffects& document : record.documents) {
+    add_keys(document.ns, document.id.view(), keys);
+  }
+  return keys;
+}
+
+}  // namespace
+
+ApplyLocks::ApplyLocks(LockTable& table, std::function<void()> granted)
+    : table_(table), notice_(std::make_shared<Notice>()) {
+  notice_->granted = std::move(granted);
+}
+
+ApplyLocks::~ApplyLocks() {
+  {
+    // The table may be calling this moment.
+    const std::lock_guard lock(notice_->mutex);
+    notice_->granted = nullptr;
+  }
+  release();
+  for (auto& [origin, place] : places_) give_up(*place.request);
+}
+
+bool ApplyLocks::take(const Record& record) {
+  const std::vector<LockKey> keys = keys_of(record);
+  const auto place = places_.find(record.origin);
+  if (place == places_.end()) return try_take(keys) || queue(record, keys);
+  // A record that is tried again may meet the place of one that came after it.
+  if (place->second.stamp != record.hlc) return try_take(keys);
+  if (!place->second.request->held()) return false;
+  hold(std::move(place->second.request), keys);
+  places_.erase(place);
+  return true;
+}
+
+bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
+  std::vector<LockKey> keys;
+  add_keys(ns, id, keys);
+  return try_take(keys);
+}
+
+void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front) {
+  for (auto at = places_.begin(); at != places_.end();) {
+    const auto queue = front.find(at->first);
+    const Hlc stamp = at->second.stamp;
+    const bool waits = queue != front.end() &&
+                       std::any_of(queue->second.begin(), queue->second.end(),
+                                   [&](const auto& item) { return item.through == stamp; });
+    if (!waits) give_up(*at->second.request);
+    at = waits ? std::next(at) : places_.erase(at);
+  }
+}
+
+void ApplyLocks::release() {
+  for (const auto& request : held_) table_.release(*request);
+  held_.clear();
+  held_hashes_.clear();
+}
+
+bool ApplyLocks::try_take(const std::vector<LockKey>& keys) {
+  auto request = std::make_unique<LockRequest>();
+  for (const LockKey& key : keys) {
+    if (held_hashes_.count(key.hash) == 0) request->add(key.hash, key.mode);
+  }
+  if (request->empty()) return true;
+  if (!table_.try_acquire(*request)) return false;
+  hold(std::move(request), keys);
+  return true;
+}
+
+// Of the record's keys none is left out, though the batch may hold some: it lets them go before it
+// comes to this record. True: they are free by now, and the batch held none of them.
+bool ApplyLocks::queue(const Record& record, const std::vector<LockKey>& keys) {
+  Place place{record.hlc, std::make_unique<LockRequest>()};
+  for (const LockKey& key : keys) place.request->add(key.hash, key.mode);
+  const bool at_once = table_.acquire(*place.request, [notice = notice_] {
+    const std::lock_guard lock(notice->mutex);
+    if (notice->granted) notice->granted();
+  });
+  if (at_once) {
+    hold(std::move(place.request), keys);
+  } else {
+    places_.emplace(record.origin, std::move(place));
+  }
+  return at_once;
+}
+
+void ApplyLocks::hold(std::unique_ptr<LockRequest> request, const std::vector<LockKey>& keys) {
+  held_.push_back(std::move(request));
+  for (const LockKey& key : keys) held_hashes_.insert(key.hash);
+}
+
+void ApplyLocks::give_up(LockRequest& request) {
+  if (!table_.cancel(request)) table_.release(request);
+}
+
+}  // namespace outrigger

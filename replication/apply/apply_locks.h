@@ -1,0 +1,64 @@
+// The locks of the batch that is applied, and the places in line for those it could not have.
+//
+// A batch takes what is free and never waits for a lock while it gathers: a record whose documents
+// are busy is left out. But its request stays in the lock table's queues, so that after those who
+// came before it the record has its turn, however many write to its documents all the time. One
+// request an origin waits; it may hold some of its keys meanwhile, as any request does that waits
+// for its next one. What it was granted is kept for the record until a batch takes it.
+//
+// One thread's, but for the notice that a request was granted.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "replication/site/inbox.h"
+#include "replication/site/lock_table.h"
+
+namespace outrigger {
+
+class ApplyLocks {
+ public:
+  // `granted` is called when a record that was refused has its locks, from any thread.
+  ApplyLocks(LockTable& table, std::function<void()> granted);
+  ~ApplyLocks();
+  ApplyLocks(const ApplyLocks&) = delete;
+  ApplyLocks& operator=(const ApplyLocks&) = delete;
+
+  // Those of the record's documents, for the batch. False: not all are free, and it is in line,
+  // unless another record of its origin is.
+  [[nodiscard]] bool take(const Record& record);
+  // Those of one document, or false; without a place in line.
+  [[nodiscard]] bool take(std::string_view ns, const bson::Value& id);
+  // Gives up the places of records that are not in front any more: nobody would take them.
+  void keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front);
+  // The batch is done.
+  void release();
+
+ private:
+  struct Place {
+    Hlc stamp = 0;
+    std::unique_ptr<LockRequest> request;
+  };
+  struct Notice {
+    std::mutex mutex;
+    std::function<void()> granted;  // nothing once the owner is gone
+  };
+
+  [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
+  [[nodiscard]] bool queue(const Record& record, const std::vector<LockKey>& keys);
+  void hold(std::unique_ptr<LockRequest> request, const std::vector<LockKey>& keys);
+  void give_up(LockRequest& request);
+
+  LockTable& table_;
+  std::shared_ptr<Notice> notice_;
+  std::vector<std::unique_ptr<LockRequest>> held_;
+  std::set<uint64_t> held_hashes_;
+  std::map<Origin, Place> places_;
+};
+
+}  // namespace outrigger

@@ -1,0 +1,225 @@
+#include "replication/outbox/ledger.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "replication/outbox/batch.h"
+#include "replication/record/bytes.h"
+#include "replication/record/record_codec.h"
+
+namespace outrigger {
+namespace {
+
+std::string dot_bytes(const Dot& dot) {
+  ByteWriter out;
+  out.dot_be(dot);
+  return out.take();
+}
+
+std::optional<Dot> parse_dot(std::string_view bytes) {
+  ByteReader in(bytes, "dot");
+  const Dot dot = in.dot_be();
+  in.end();
+  return in.ok() ? std::optional(dot) : std::nullopt;
+}
+
+std::string_view binary_of(const std::optional<bson::Value>& value) {
+  if (!value || value->type != bson::Type::kBinary || value->bytes.size() < 5) return {};
+  return value->bytes.substr(5);  // length and subtype in front
+}
+
+std::string text_of(const std::optional<bson::Value>& value) {
+  if (!value || value->type != bson::Type::kString) return {};
+  return std::string(value->as_string());
+}
+
+const char* reason_of(const merge::Loss& loss) {
+  switch (loss.kind) {
+    case merge::LossKind::kSetSet:
+      return "two sites set this path without seeing each other; the later stamp stands";
+    case merge::LossKind::kContainer:
+      return "a concurrent write above or below this path has the later stamp";
+    case merge::LossKind::kDeleteUpdate:
+      return "the document was deleted by a site that had not seen this update";
+    case merge::LossKind::kInsertInsert:
+      return "two sites inserted this _id; fields only in the earlier one are gone";
+    case merge::LossKind::kHiddenCounter:
+      return "increments are hidden under a value that is not a number";
+    case merge::LossKind::kOverflow:
+      return "the sum left the range of a 64-bit integer and was clamped";
+  }
+  return "";
+}
+
+}  // namespace
+
+const char* loss_kind_text(merge::LossKind kind) {
+  switch (kind) {
+    case merge::LossKind::kSetSet:
+      return "set_set";
+    case merge::LossKind::kContainer:
+      return "container";
+    case merge::LossKind::kDeleteUpdate:
+      return "delete_update";
+    case merge::LossKind::kInsertInsert:
+      return "insert_insert";
+    case merge::LossKind::kHiddenCounter:
+      return "hidden_counter";
+    case merge::LossKind::kOverflow:
+      return "overflow";
+  }
+  return "unknown";
+}
+
+LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
+                         const merge::Loss& loss) {
+  LedgerEntry entry;
+  entry.time_ms = hlc_ms(std::max(loss.loser.hlc, loss.winner.hlc));
+  entry.ns = ns;
+  entry.id = id;
+  entry.path = loss.path;
+  entry.kind = loss_kind_text(loss.kind);
+  entry.shape = loss.shape;
+  entry.value = loss.value;
+  entry.loser = loss.loser;
+  entry.winner = loss.winner;
+  entry.winning = loss.winning;
+  entry.reason = reason_of(loss);
+  return entry;
+}
+
+LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
+                              const std::optional<std::string>& document, std::string reason,
+                              int64_t wall_ms) {
+  LedgerEntry entry;
+  entry.time_ms = wall_ms;
+  entry.ns = ns;
+  entry.id = id;
+  entry.kind = kNotApplied;
+  entry.shape = document ? Shape::kDocument : Shape::kAbsent;
+  if (document) entry.value = bson::make_document(*document);
+  entry.reason = std::move(reason);
+  return entry;
+}
+
+std::string record_name(const Dot& dot) {
+  return to_hex(dot.origin) + "/" + std::to_string(dot.hlc);
+}
+
+std::string_view binary_bytes(const bson::Value& value) { return binary_of(value); }
+
+LedgerEntry quarantined_entry(const Record& record, std::string reason, int64_t wall_ms) {
+  LedgerEntry entry;
+  entry.time_ms = wall_ms;
+  // The key is made of it: nothing that a peer said unchecked.
+  entry.ns = "";
+  entry.id = bson::make_string(record_name(record.dot()));
+  entry.kind = kQuarantinedKind;
+  const std::string bytes = bson::Writer().binary("b", 0, encode_record(record)).finish();
+  entry.value = bson::OwnedValue(*bson::Document(bytes).find("b"));
+  entry.loser = record.dot();
+  entry.reason = std::move(reason);
+  return entry;
+}
+
+LedgerEntry validator_entry(const std::string& ns, const bson::OwnedValue& id, const Dot& newest,
+                            const std::string& words, int64_t wall_ms) {
+  LedgerEntry entry;
+  entry.time_ms = newest.is_zero() ? wall_ms : hlc_ms(newest.hlc);
+  entry.ns = ns;
+  entry.id = id;
+  entry.kind = kValidatorBypassed;
+  entry.shape = Shape::kAbsent;
+  entry.winner = newest;
+  entry.reason = "stored as it replicates; the validator here would have refused it: " + words;
+  return entry;
+}
+
+std::string ledger_key(const LedgerEntry& entry) {
+  const Hlc stamp = std::max(entry.loser.hlc, entry.winner.hlc);
+  std::string key = outbox::sortable(stamp != 0 ? stamp : hlc_from_ms(entry.time_ms));
+  key += outbox::row_key(entry.ns, bson::canonical_key(entry.id.view()));
+  for (const std::string& name : entry.path) {
+    key += '\0';
+    key += name;
+  }
+  key += '\0';
+  key += dot_bytes(entry.loser);
+  key += dot_bytes(entry.winner);
+  key += entry.kind;
+  return key;
+}
+
+Hlc ledger_stamp(std::string_view key) { return outbox::sortable_tail(key.substr(0, 8)); }
+
+std::string to_text(const LedgerPlace& place) {
+  return std::to_string(place.through) + "-" + std::to_string(place.skip);
+}
+
+std::optional<LedgerPlace> parse_place(std::string_view text) {
+  LedgerPlace place;
+  const char* const end = text.data() + text.size();
+  const auto [dash, wrong_stamp] = std::from_chars(text.data(), end, place.through);
+  if (wrong_stamp != std::errc{} || dash == end || *dash != '-') return std::nullopt;
+  const auto [last, wrong_skip] = std::from_chars(dash + 1, end, place.skip);
+  if (wrong_skip != std::errc{} || last != end) return std::nullopt;
+  return place;
+}
+
+std::string encode_ledger(const LedgerEntry& entry) {
+  bson::Writer writer;
+  writer.date("time", entry.time_ms).string("ns", entry.ns).value("id", entry.id);
+  writer.open_array("path");
+  for (size_t i = 0; i < entry.path.size(); ++i) {
+    writer.string(bson::index_name(i), entry.path[i]);
+  }
+  writer.close();
+  writer.string("kind", entry.kind).int32("shape", static_cast<int32_t>(entry.shape));
+  if (entry.value.bytes.empty() && entry.shape == Shape::kAbsent) {
+    writer.null("value");
+  } else {
+    writer.value("value", entry.value);
+  }
+  writer.binary("loser", 0, dot_bytes(entry.loser)).binary("winner", 0, dot_bytes(entry.winner));
+  if (entry.winning) writer.value("winning", *entry.winning);
+  writer.string("reason", entry.reason);
+  if (entry.open) writer.boolean("open", true);
+  return writer.finish();
+}
+
+Result<LedgerEntry> decode_ledger(std::string_view bytes) {
+  if (Status valid = bson::validate(bytes); !valid) return tl::unexpected(valid.error());
+  const bson::Document document(bytes);
+  const auto id = document.find("id");
+  const auto value = document.find("value");
+  const auto time = document.find("time");
+  const auto shape = document.find("shape");
+  const auto path = document.find("path");
+  const std::optional<Dot> loser = parse_dot(binary_of(document.find("loser")));
+  const std::optional<Dot> winner = parse_dot(binary_of(document.find("winner")));
+  if (!id || !value || !time || time->type != bson::Type::kDate || !shape ||
+      shape->type != bson::Type::kInt32 || !path || path->type != bson::Type::kArray || !loser ||
+      !winner) {
+    return fail(ErrorCode::kCorrupt, "read ledger entry", "",
+                "a field is missing or of wrong type");
+  }
+  LedgerEntry entry;
+  std::memcpy(&entry.time_ms, time->bytes.data(), sizeof entry.time_ms);
+  entry.ns = text_of(document.find("ns"));
+  entry.id = bson::OwnedValue(*id);
+  for (const bson::Element& name : path->as_document()) {
+    if (name.value.type == bson::Type::kString) entry.path.emplace_back(name.value.as_string());
+  }
+  entry.kind = text_of(document.find("kind"));
+  entry.shape = static_cast<Shape>(shape->as_int32());
+  entry.value = bson::OwnedValue(*value);
+  entry.loser = *loser;
+  entry.winner = *winner;
+  if (const auto winning = document.find("winning")) entry.winning = bson::OwnedValue(*winning);
+  entry.reason = text_of(document.find("reason"));
+  if (const auto open = document.find("open")) entry.open = open->truthy();
+  return entry;
+}
+
+}  // namespace outrigger

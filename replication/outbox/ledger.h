@@ -1,0 +1,92 @@
+// The ledger: every value that lost, with what beat it and why, and every document the store would
+// not take. Promise 7 of the product: one deterministic winner, the loser never silent.
+//
+// A loss is found anew whenever a batch is replayed, so an entry's key is made of nothing but what
+// lost where to whom (and sorts by the later of the two stamps): writing it twice is writing it
+// once. Entries are BSON, so that tools can read them without this code: FORMATS.md, section 8.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/causality/stamp.h"
+#include "replication/merge/merge.h"
+#include "replication/record/effect.h"
+#include "replication/record/record.h"
+
+namespace outrigger {
+
+struct LedgerEntry {
+  int64_t time_ms = 0;  // of the later of the two stamps; kNotApplied: wall clock
+  std::string ns;
+  bson::OwnedValue id;
+  Path path;  // empty: the whole document
+  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind
+  std::string kind;
+  Shape shape = Shape::kValue;
+  bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
+  Dot loser;
+  Dot winner;
+  std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
+  std::string reason;                       // one sentence for people
+  bool open = false;                        // somebody should decide about it
+  friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
+};
+
+// Where a page of the ledger begins, from its newest end.
+struct LedgerPlace {
+  Hlc through = kHlcMax;  // no later stamp
+  size_t skip = 0;        // of the newest of these
+  friend bool operator==(const LedgerPlace&, const LedgerPlace&) = default;
+};
+// "117000000000000-3", for a URL.
+[[nodiscard]] std::string to_text(const LedgerPlace& place);
+[[nodiscard]] std::optional<LedgerPlace> parse_place(std::string_view text);
+
+struct LedgerPage {
+  std::vector<LedgerEntry> entries;
+  std::optional<LedgerPlace> next;  // of the page behind this; nothing: this was the last
+};
+
+inline constexpr const char* kNotApplied = "not_applied";
+inline constexpr const char* kQuarantinedKind = "quarantined";
+inline constexpr const char* kValidatorBypassed = "validator_bypassed";
+inline constexpr const char* kLeftOut = "left_out";
+
+// "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
+[[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
+
+[[nodiscard]] LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
+                                       const merge::Loss& loss);
+// A document set aside: `document` is its full merged state (nothing: the store would not let it
+// go), `reason` the store's own words.
+[[nodiscard]] LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
+                                            const std::optional<std::string>& document,
+                                            std::string reason, int64_t wall_ms);
+// A document stored although its collection's validator, in whose words, refuses it. `newest`: the
+// last record that changed it.
+[[nodiscard]] LedgerEntry validator_entry(const std::string& ns, const bson::OwnedValue& id,
+                                          const Dot& newest, const std::string& words,
+                                          int64_t wall_ms);
+
+// A record set aside whole because it may not be applied: its name is the entry's _id, its bytes
+// (encode_record) the value.
+[[nodiscard]] LedgerEntry quarantined_entry(const Record& record, std::string reason,
+                                            int64_t wall_ms);
+// The name of a record for people and programs: "<origin in hex>/<stamp>".
+[[nodiscard]] std::string record_name(const Dot& dot);
+// The bytes of a binary value; nothing when it is none.
+[[nodiscard]] std::string_view binary_bytes(const bson::Value& value);
+
+// Under which the outbox keeps it; the same for the same loss, ascending by time.
+[[nodiscard]] std::string ledger_key(const LedgerEntry& entry);
+// The stamp it sorts by.
+[[nodiscard]] Hlc ledger_stamp(std::string_view key);
+[[nodiscard]] std::string encode_ledger(const LedgerEntry& entry);
+// Errors: kCorrupt.
+[[nodiscard]] Result<LedgerEntry> decode_ledger(std::string_view bytes);
+
+}  // namespace outrigger

@@ -1,0 +1,252 @@
+#include "replication/outbox/memory/memory_log_store.h"
+
+#include <algorithm>
+
+#include "replication/outbox/cohorts.h"
+
+namespace outrigger::outbox {
+
+void MemoryLogStore::apply(Tables& tables, const Batch& batch) {
+  for (const Batch::Change& change : batch.changes()) {
+    Table& table = tables[static_cast<size_t>(change.family)];
+    if (change.family == Family::kCohorts) {
+      Table& rows = tables[static_cast<size_t>(Family::kVersions)];
+      const std::string_view ns = namespace_of_cohort(change.key);
+      const auto put = [&](std::string_view id, std::string_view row) {
+        rows[row_key(ns, id)] = row;
+      };
+      OUTRIGGER_ASSERT(for_each_of_cohort(change.bytes, put));
+    } else if (change.remove) {
+      table.erase(change.key);
+    } else {
+      OUTRIGGER_ASSERT(!change.fresh || table.count(change.key) == 0);
+      table[change.key] = change.bytes;
+    }
+  }
+}
+
+const MemoryLogStore::Table& MemoryLogStore::table(Family family) const {
+  return tables_[static_cast<size_t>(family)];
+}
+
+Status MemoryLogStore::write(Batch&& batch) {
+  const std::lock_guard lock(mutex_);
+  if (fenced_) return tl::unexpected<Error>(*fenced_);
+  apply(tables_, batch);
+  unsynced_.push_back(std::move(batch));
+  return {};
+}
+
+Status MemoryLogStore::sync() {
+  std::unique_lock lock(mutex_);
+  uncorked_.wait(lock, [&] { return !corked_; });
+  if (fenced_) return tl::unexpected<Error>(*fenced_);
+  for (const Batch& batch : unsynced_) apply(synced_, batch);
+  unsynced_.clear();
+  return {};
+}
+
+Status MemoryLogStore::admit() const {
+  const std::lock_guard lock(mutex_);
+  if (fenced_) return tl::unexpected<Error>(*fenced_);
+  return {};
+}
+
+std::optional<Error> MemoryLogStore::fenced() const {
+  const std::lock_guard lock(mutex_);
+  return fenced_;
+}
+
+void MemoryLogStore::lose_unsynced() {
+  const std::lock_guard lock(mutex_);
+  tables_ = synced_;
+  unsynced_.clear();
+}
+
+void MemoryLogStore::cork() {
+  const std::lock_guard lock(mutex_);
+  corked_ = true;
+}
+
+void MemoryLogStore::uncork() {
+  const std::lock_guard lock(mutex_);
+  corked_ = false;
+  uncorked_.notify_all();
+}
+
+void MemoryLogStore::fail(ErrorCode code) {
+  const std::lock_guard lock(mutex_);
+  fenced_ = Error{code, "write outbox", "memory", "made to fail", ""};
+}
+
+size_t MemoryLogStore::size(Family family) const {
+  const std::lock_guard lock(mutex_);
+  return table(family).size();
+}
+
+MemoryLogStore::Bytes MemoryLogStore::get(Family family, std::string_view key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = table(family).find(key);
+  return found == table(family).end() ? Bytes() : Bytes(found->second);
+}
+
+Result<LogStore::Bytes> MemoryLogStore::row(std::string_view ns, std::string_view id) const {
+  return get(Family::kVersions, row_key(ns, id));
+}
+Result<LogStore::Bytes> MemoryLogStore::entry(const Origin& origin, Hlc hlc) const {
+  return get(Family::kEntries, entry_key(origin, hlc));
+}
+Result<LogStore::Bytes> MemoryLogStore::retry(std::string_view key) const {
+  return get(Family::kRetries, key);
+}
+Result<LogStore::Bytes> MemoryLogStore::meta(std::string_view key) const {
+  return get(Family::kMeta, key);
+}
+Result<LogStore::Bytes> MemoryLogStore::ledger(std::string_view key) const {
+  return get(Family::kLedger, key);
+}
+
+Result<LogStore::Entries> MemoryLogStore::read_entries(const Origin& origin, Hlc after, Hlc through,
+                                                       size_t bytes_max) const {
+  const std::lock_guard lock(mutex_);
+  const Table& entries = table(Family::kEntries);
+  const auto end = entries.upper_bound(entry_key(origin, through));
+  Entries result;
+  size_t bytes = 0;
+  for (auto at = entries.upper_bound(entry_key(origin, after)); at != end; ++at) {
+    if (!result.empty() && bytes >= bytes_max) break;
+    result.emplace_back(sortable_tail(at->first), at->second);
+    bytes += at->second.size();
+  }
+  return result;
+}
+
+Result<std::vector<Origin>> MemoryLogStore::origins() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Origin> result;
+  for (const auto& [key, bytes] : table(Family::kEntries)) {
+    if (result.empty() || result.back() != origin_of(key)) result.push_back(origin_of(key));
+  }
+  return result;
+}
+
+Result<Hlc> MemoryLogStore::first_entry(const Origin& origin) const {
+  auto entries = read_entries(origin, 0, kHlcMax, 1);
+  return entries->empty() ? 0 : entries->front().first;
+}
+
+Result<Hlc> MemoryLogStore::last_entry(const Origin& origin) const {
+  auto entries = read_entries(origin, 0, kHlcMax, SIZE_MAX);
+  return entries->empty() ? 0 : entries->back().first;
+}
+
+Result<LogStore::Entries> MemoryLogStore::scan_prepares() const {
+  const std::lock_guard lock(mutex_);
+  Entries result;
+  for (const auto& [key, bytes] : table(Family::kPrepares)) {
+    result.emplace_back(sortable_tail(key), bytes);
+  }
+  return result;
+}
+
+namespace {
+
+// False: no more than this.
+bool take(LogStore::Pairs& taken, size_t& bytes,
+          const std::pair<const std::string, std::string>& of, size_t count, size_t bytes_max) {
+  if (taken.size() == count || (!taken.empty() && bytes + of.second.size() > bytes_max)) {
+    return false;
+  }
+  bytes += of.second.size();
+  taken.emplace_back(of);
+  return true;
+}
+
+}  // namespace
+
+Result<LogStore::Pairs> MemoryLogStore::latest_ledger(const LedgerRange& range) const {
+  const std::lock_guard lock(mutex_);
+  Pairs result;
+  const Table& ledger = table(Family::kLedger);
+  auto at = range.through == kHlcMax
+                ? ledger.rbegin()
+                : std::make_reverse_iterator(ledger.lower_bound(sortable(range.through + 1)));
+  for (size_t i = 0; i < range.skip && at != ledger.rend(); ++i) ++at;
+  size_t bytes = 0;
+  while (at != ledger.rend() && take(result, bytes, *at, range.count, range.bytes_max)) ++at;
+  return result;
+}
+
+Result<LogStore::Pairs> MemoryLogStore::oldest_ledger(std::string_view from, size_t count,
+                                                      size_t bytes_max) const {
+  const std::lock_guard lock(mutex_);
+  Pairs result;
+  const Table& ledger = table(Family::kLedger);
+  size_t bytes = 0;
+  auto at = ledger.lower_bound(from);
+  while (at != ledger.end() && take(result, bytes, *at, count, bytes_max)) ++at;
+  return result;
+}
+
+Result<LogStore::Bytes> MemoryLogStore::first_ledger_key(std::string_view from) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = table(Family::kLedger).lower_bound(from);
+  return at == table(Family::kLedger).end() ? Bytes() : Bytes(at->first);
+}
+
+Result<LogStore::Pairs> MemoryLogStore::scan_meta(std::string_view prefix) const {
+  const std::lock_guard lock(mutex_);
+  Pairs result;
+  const Table& meta = table(Family::kMeta);
+  for (auto at = meta.lower_bound(prefix); at != meta.end(); ++at) {
+    if (!std::string_view(at->first).starts_with(prefix)) break;
+    result.emplace_back(*at);
+  }
+  return result;
+}
+
+Result<std::string> MemoryLogStore::scan(Family family, std::string_view cursor, size_t count,
+                                         const PairVisitor& visit) const {
+  Pairs found;
+  bool more = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const Table& all = table(family);
+    auto at = all.upper_bound(cursor);
+    for (; at != all.end() && found.size() < count; ++at) found.emplace_back(*at);
+    more = at != all.end();
+  }
+  for (const auto& [key, bytes] : found) visit(key, bytes);
+  return more ? found.back().first : std::string();
+}
+
+Result<std::string> MemoryLogStore::scan_rows(std::string_view cursor, size_t count,
+                                              const RowVisitor& visit) const {
+  return scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
+    const size_t cut = key.find('\0');
+    visit(key.substr(0, cut), key.substr(cut + 1), bytes);
+  });
+}
+
+Result<std::string> MemoryLogStore::scan_retries(std::string_view cursor, size_t count,
+                                                 const PairVisitor& visit) const {
+  return scan(Family::kRetries, cursor, count, visit);
+}
+
+Result<size_t> MemoryLogStore::drop_cohorts(const std::function<Hlc(const Origin&)>&) { return 0; }
+
+Usage MemoryLogStore::usage() const {
+  const std::lock_guard lock(mutex_);
+  Usage usage;
+  for (const auto& [key, bytes] : table(Family::kEntries)) {
+    ++usage.entries;
+    usage.entries_bytes += bytes.size();
+  }
+  for (const auto& [key, bytes] : table(Family::kLedger)) {
+    ++usage.ledger;
+    usage.ledger_bytes += key.size() + bytes.size();
+  }
+  return usage;
+}
+
+}  // namespace outrigger::outbox

@@ -1,0 +1,239 @@
+// What a database does about damaged files, full disks and other processes.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/database_testing.h"
+#include "replication/outbox/rocks/rocks.h"
+
+namespace outrigger::outbox {
+namespace {
+
+class DamageTest : public testing::Test, protected DatabaseFixture {
+ protected:
+  // Records 1..count of ours, each 100 bytes that do not compress, synced.
+  void write_entries(Hlc count) {
+    for (Hlc hlc = 1; hlc <= count; ++hlc) {
+      ASSERT_TRUE(database_->write(std::move(Batch().put_entry(kOurs, hlc, bytes_of(hlc)))));
+    }
+    ASSERT_TRUE(database_->sync());
+  }
+  static std::string bytes_of(Hlc hlc) {
+    std::string bytes;
+    for (uint64_t x = hlc * 0x9e3779b97f4a7c15; bytes.size() < 100;
+         x = x * 6364136223846793005 + 1) {
+      bytes += sortable(x);
+    }
+    return bytes;
+  }
+  ErrorCode refusal() {
+    const auto opened = try_open();
+    EXPECT_FALSE(opened);
+    if (opened) return ErrorCode::kClosed;
+    EXPECT_NE(opened.error().message().find(dir_), std::string::npos);
+    EXPECT_FALSE(opened.error().reason.empty());
+    return opened.error().code;
+  }
+};
+
+TEST_F(DamageTest, ATornEndOfTheLogIsCut) {
+  open();
+  write_entries(50);
+  crash();
+  cut(file(".log"), 40);
+  open();
+  EXPECT_EQ(database_->last_entry(kOurs).value(), 49u);
+  EXPECT_EQ(database_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value().size(), 49u);
+}
+
+TEST_F(DamageTest, AFlippedByteInsideTheLogRefusesToOpen) {
+  open();
+  write_entries(1000);  // more than one of the log's blocks of 32 KiB
+  crash();
+  flip_byte(file(".log"), 0.5);
+  EXPECT_EQ(refusal(), ErrorCode::kCorrupt);
+}
+
+TEST_F(DamageTest, AFlippedByteInsideATableRefusesToOpen) {
+  open();
+  write_entries(1000);
+  close_and_open();  // recovery writes a table
+  close();
+  flip_byte(file(".sst"), 0.4);
+  EXPECT_EQ(refusal(), ErrorCode::kCorrupt);
+}
+
+TEST_F(DamageTest, AFlippedByteInATableTooBigToCheckAtOpenIsFoundWhenRead) {
+  open();
+  write_entries(1000);
+  close_and_open();
+  close();
+  flip_byte(file(".sst"), 0.4);
+  options_.verify_bytes_max = 0;
+  open();
+  const auto read = database_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(DamageTest, AnotherFormatIsRefused) {
+  open();
+  close();
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  ASSERT_TRUE(
+      rocksdb::DB::Open(rocks_options(options_), dir_, rocks_families(options_), &handles, &db)
+          .ok());
+  ASSERT_TRUE(
+      db->Put({}, handles[static_cast<size_t>(Family::kMeta)], std::string("\0format", 7), "2")
+          .ok());
+  for (auto* each : handles) db->DestroyColumnFamilyHandle(each);
+  delete db;
+  EXPECT_EQ(refusal(), ErrorCode::kUnsupported);
+}
+
+TEST_F(DamageTest, AnUnknownFamilyIsRefused) {
+  open();
+  close();
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  ASSERT_TRUE(
+      rocksdb::DB::Open(rocks_options(options_), dir_, rocks_families(options_), &handles, &db)
+          .ok());
+  rocksdb::ColumnFamilyHandle* lists = nullptr;
+  ASSERT_TRUE(db->CreateColumnFamily({}, "lists", &lists).ok());
+  handles.push_back(lists);
+  for (auto* each : handles) db->DestroyColumnFamilyHandle(each);
+  delete db;
+  EXPECT_EQ(refusal(), ErrorCode::kUnsupported);
+}
+
+TEST_F(DamageTest, ASecondOpenInThisProcessIsRefused) {
+  open();
+  const auto second = try_open();
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(second.error().reason, "another outrigger uses this data_dir");
+}
+
+// Holds the lock file as another process does, until destroyed.
+class OtherProcess {
+ public:
+  explicit OtherProcess(const std::string& lock_file) {
+    EXPECT_EQ(::pipe(ready_), 0);
+    EXPECT_EQ(::pipe(done_), 0);
+    child_ = ::fork();
+    if (child_ == 0) hold(lock_file);
+    char byte = 0;
+    EXPECT_EQ(::read(ready_[0], &byte, 1), 1);
+  }
+  ~OtherProcess() {
+    (void)!::write(done_[1], "x", 1);
+    ::waitpid(child_, nullptr, 0);
+    for (const int end : {ready_[0], ready_[1], done_[0], done_[1]}) ::close(end);
+  }
+
+ private:
+  [[noreturn]] void hold(const std::string& lock_file) {
+    const int file = ::open(lock_file.c_str(), O_RDWR);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    if (::fcntl(file, F_SETLK, &lock) == 0) (void)!::write(ready_[1], "x", 1);
+    char byte = 0;
+    (void)!::read(done_[0], &byte, 1);
+    ::_exit(0);
+  }
+
+  int ready_[2];
+  int done_[2];
+  pid_t child_;
+};
+
+TEST_F(DamageTest, ADirectoryThatAnotherProcessUsesIsRefused) {
+  open();
+  close();
+  {
+    OtherProcess other(dir_ + "/LOCK");
+    const auto second = try_open();
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(second.error().reason, "another outrigger uses this data_dir");
+  }
+  open();
+}
+
+TEST_F(DamageTest, AFileInPlaceOfTheDirectoryIsRefused) {
+  std::filesystem::create_directories(std::filesystem::path(dir_).parent_path());
+  std::ofstream(dir_) << "x";
+  EXPECT_EQ(refusal(), ErrorCode::kInvalidArgument);
+}
+
+// On a small file system of its own.
+class FullDiskTest : public DamageTest {
+ protected:
+  void SetUp() override {
+    disk_ = home_ / "disk";
+    std::filesystem::create_directory(disk_);
+    if (::mount("tmpfs", disk_.c_str(), "tmpfs", 0, "size=48m") != 0) {
+      GTEST_SKIP() << "cannot mount a tmpfs: " << std::strerror(errno);
+    }
+    mounted_ = true;
+    dir_ = disk_ + "/outbox";
+  }
+  void TearDown() override {
+    close();
+    if (mounted_) ::umount2(disk_.c_str(), MNT_DETACH);
+  }
+  // Leaves about so much.
+  void fill_disk(uint64_t free_bytes) {
+    const uint64_t fill = std::filesystem::space(disk_).available - free_bytes;
+    std::ofstream(disk_ + "/filler") << std::string(fill, 'f');
+  }
+  void free_disk() { std::filesystem::remove(disk_ + "/filler"); }
+  // Writes and syncs one record after another until that fails; the last one acknowledged.
+  Hlc write_until_refused() {
+    const std::string big(10'000, 'b');
+    for (Hlc hlc = 1; hlc < 10'000; ++hlc) {
+      if (!database_->write(std::move(Batch().put_entry(kOurs, hlc, big)))) return hlc - 1;
+      if (!database_->sync()) return hlc - 1;
+    }
+    return 0;
+  }
+
+  std::string disk_;
+  bool mounted_ = false;
+};
+
+TEST_F(FullDiskTest, FencesGoesOnReadingAndLosesNothingOnceThereIsSpace) {
+  open();
+  fill_disk(2 << 20);
+  const Hlc acknowledged = write_until_refused();
+  ASSERT_GT(acknowledged, 50u);
+  ASSERT_TRUE(database_->fenced());
+  EXPECT_EQ(database_->fenced()->code, ErrorCode::kNoSpace);
+  EXPECT_EQ(database_->admit().error().code, ErrorCode::kNoSpace);
+
+  // Also when there is space again, the log is trusted only after it was read anew.
+  EXPECT_EQ(database_->reopen().error().code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(database_->entry(kOurs, acknowledged).value());
+  free_disk();
+  EXPECT_FALSE(database_->write(std::move(Batch().put_meta("a", "b"))));
+  EXPECT_FALSE(database_->sync());
+  EXPECT_TRUE(database_->entry(kOurs, acknowledged).value());
+
+  const Status reopened = database_->reopen();
+  ASSERT_TRUE(reopened) << reopened.error().message();
+  EXPECT_TRUE(database_->admit());
+  EXPECT_GE(database_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value().size(), acknowledged);
+  EXPECT_TRUE(database_->write(std::move(Batch().put_meta("a", "b"))));
+  EXPECT_TRUE(database_->sync());
+}
+
+}  // namespace
+}  // namespace outrigger::outbox

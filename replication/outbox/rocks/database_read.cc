@@ -1,0 +1,212 @@
+#include <rocksdb/iterator.h>
+
+#include <algorithm>
+
+#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks.h"
+
+namespace outrigger::outbox {
+namespace {
+
+constexpr size_t kEntryKeyBytes = 32;
+
+// The smallest key above all that begin with `prefix`; empty: there is none.
+std::string after_prefix(std::string prefix) {
+  while (!prefix.empty() && static_cast<uint8_t>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
+}  // namespace
+
+Status Database::unusable() const {
+  std::lock_guard lock(fence_mutex_);
+  if (fence_error_) return tl::unexpected(*fence_error_);
+  return fail(ErrorCode::kClosed, "use outbox", dir_, "not open");
+}
+
+Result<Database::Bytes> Database::get(Family family, std::string_view key) const {
+  std::shared_lock lock(files_mutex_);
+  if (!db_) return tl::unexpected(unusable().error());
+  std::string bytes;
+  const auto status = db_->Get(rocksdb::ReadOptions(), handle(family), slice(key), &bytes);
+  if (status.IsNotFound()) return Bytes();
+  if (!status.ok()) return tl::unexpected(rocks_error(status, "read outbox", dir_));
+  return Bytes(std::move(bytes));
+}
+
+Result<Database::Bytes> Database::row(std::string_view ns, std::string_view canonical_id) const {
+  {
+    const std::lock_guard lock(cohorts_mutex_);
+    if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
+  }
+  if (row_puts_begun_ == row_puts_at_empty_) return Bytes();
+  return get(Family::kVersions, row_key(ns, canonical_id));
+}
+Result<Database::Bytes> Database::entry(const Origin& origin, Hlc hlc) const {
+  return get(Family::kEntries, entry_key(origin, hlc));
+}
+Result<Database::Bytes> Database::retry(std::string_view key) const {
+  return get(Family::kRetries, key);
+}
+Result<Database::Bytes> Database::meta(std::string_view key) const {
+  return get(Family::kMeta, key);
+}
+Result<Database::Bytes> Database::ledger(std::string_view key) const {
+  return get(Family::kLedger, key);
+}
+
+Result<Database::Pairs> Database::range(Family family, const Range& range) const {
+  std::shared_lock lock(files_mutex_);
+  if (!db_) return tl::unexpected(unusable().error());
+  rocksdb::ReadOptions options;
+  options.total_order_seek = true;
+  const rocksdb::Slice below = slice(range.below);
+  if (!range.below.empty()) options.iterate_upper_bound = &below;
+  const rocksdb::Slice from = slice(range.from);
+  options.iterate_lower_bound = &from;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, handle(family)));
+  Pairs pairs;
+  size_t bytes = 0;
+  size_t skip = range.skip;
+  for (range.newest_first ? at->SeekToLast() : at->SeekToFirst(); at->Valid();
+       range.newest_first ? at->Prev() : at->Next()) {
+    if (skip > 0) {
+      --skip;
+      continue;
+    }
+    if (pairs.size() == range.count) break;
+    if (!pairs.empty() && bytes + at->value().size() > range.bytes_max) break;
+    bytes += at->value().size();
+    pairs.emplace_back(view(at->key()), range.keys_only ? std::string_view() : view(at->value()));
+  }
+  if (!at->status().ok()) return tl::unexpected(rocks_error(at->status(), "read outbox", dir_));
+  return pairs;
+}
+
+Result<Database::Entries> Database::read_entries(const Origin& origin, Hlc after, Hlc through,
+                                                 size_t bytes_max) const {
+  if (after >= through) return Entries();
+  Range wanted;
+  wanted.from = entry_key(origin, after + 1);
+  wanted.below =
+      through == kHlcMax ? after_prefix(origin_key(origin)) : entry_key(origin, through + 1);
+  wanted.bytes_max = bytes_max;
+  return stamped(range(Family::kEntries, wanted));
+}
+
+Result<Database::Entries> Database::scan_prepares() const {
+  return stamped(range(Family::kPrepares, {}));
+}
+
+Result<Database::Entries> Database::stamped(Result<Pairs>&& pairs) {
+  if (!pairs) return tl::unexpected(std::move(pairs.error()));
+  Entries entries;
+  entries.reserve(pairs->size());
+  for (auto& [key, bytes] : *pairs) entries.emplace_back(sortable_tail(key), std::move(bytes));
+  return entries;
+}
+
+Result<std::vector<Origin>> Database::origins() const {
+  std::vector<Origin> origins;
+  Range next;
+  next.count = 1;
+  next.keys_only = true;
+  for (;;) {
+    const Result<Pairs> first = range(Family::kEntries, next);
+    if (!first) return tl::unexpected(first.error());
+    if (first->empty()) return origins;
+    const std::string& key = first->front().first;
+    if (key.size() != kEntryKeyBytes) {
+      return fail(ErrorCode::kCorrupt, "read outbox", dir_, "an entry's key has a wrong length");
+    }
+    origins.push_back(origin_of(key));
+    next.from = after_prefix(origin_key(origins.back()));
+    if (next.from.empty()) return origins;
+  }
+}
+
+Result<Hlc> Database::edge_entry(const Origin& origin, bool newest) const {
+  Range edge;
+  edge.from = origin_key(origin);
+  edge.below = after_prefix(edge.from);
+  edge.count = 1;
+  edge.newest_first = newest;
+  edge.keys_only = true;
+  const Result<Pairs> found = range(Family::kEntries, edge);
+  if (!found) return tl::unexpected(found.error());
+  return found->empty() ? 0 : sortable_tail(found->front().first);
+}
+
+Result<Hlc> Database::first_entry(const Origin& origin) const { return edge_entry(origin, false); }
+Result<Hlc> Database::last_entry(const Origin& origin) const { return edge_entry(origin, true); }
+
+Result<Database::Pairs> Database::latest_ledger(const LedgerRange& wanted) const {
+  Range latest;
+  if (wanted.through != kHlcMax) latest.below = sortable(wanted.through + 1);
+  latest.skip = wanted.skip;
+  latest.count = wanted.count;
+  latest.bytes_max = wanted.bytes_max;
+  latest.newest_first = true;
+  return range(Family::kLedger, latest);
+}
+
+Result<Database::Pairs> Database::oldest_ledger(std::string_view from, size_t count,
+                                                size_t bytes_max) const {
+  Range oldest;
+  oldest.from = std::string(from);
+  oldest.count = count;
+  oldest.bytes_max = bytes_max;
+  return range(Family::kLedger, oldest);
+}
+
+Result<Database::Bytes> Database::first_ledger_key(std::string_view from) const {
+  Range first;
+  first.from = std::string(from);
+  first.count = 1;
+  first.keys_only = true;
+  auto found = range(Family::kLedger, first);
+  if (!found) return tl::unexpected(found.error());
+  return found->empty() ? Bytes() : Bytes(std::move(found->front().first));
+}
+
+Result<Database::Pairs> Database::scan_meta(std::string_view prefix) const {
+  Range wanted;
+  wanted.from = prefix.empty() ? std::string(1, '\1') : std::string(prefix);  // 0x00...: our own
+  wanted.below = after_prefix(std::string(prefix));
+  return range(Family::kMeta, wanted);
+}
+
+Result<std::string> Database::scan(Family family, std::string_view cursor, size_t count,
+                                   const PairVisitor& visit) const {
+  Range next;
+  next.from = std::string(cursor);
+  next.count = count;
+  const Result<Pairs> found = range(family, next);
+  if (!found) return tl::unexpected(found.error());
+  for (const auto& [key, bytes] : *found) visit(key, bytes);
+  if (found->size() < count || found->empty()) return std::string();
+  return found->back().first + '\0';  // the next possible key
+}
+
+Result<std::string> Database::scan_rows(std::string_view cursor, size_t count,
+                                        const RowVisitor& visit) const {
+  const uint64_t ended = row_puts_ended_;
+  const uint64_t begun = row_puts_begun_;
+  bool is_empty = cursor.empty() && count > 0 && begun == ended;
+  auto next =
+      scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
+        is_empty = false;
+        const size_t end = std::min(key.find('\0'), key.size());
+        visit(key.substr(0, end), key.substr(std::min(end + 1, key.size())), bytes);
+      });
+  if (next && is_empty) row_puts_at_empty_ = begun;
+  return next;
+}
+
+Result<std::string> Database::scan_retries(std::string_view cursor, size_t count,
+                                           const PairVisitor& visit) const {
+  return scan(Family::kRetries, cursor, count, visit);
+}
+
+}  // namespace outrigger::outbox

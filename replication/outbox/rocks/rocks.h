@@ -1,0 +1,55 @@
+// How RocksDB is set up here, and how its errors become ours. Included by database*.cc only.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/limits.h"
+#include "config/result.h"
+#include "replication/outbox/batch.h"
+#include "replication/outbox/rocks/database.h"
+
+namespace outrigger::outbox {
+
+inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "versions", "ledger",
+                                                        "retries",  "meta",    "cohorts"};
+
+// What is kept in memory does not grow with what is kept on disk, whatever piles up while a peer is
+// away: a record or row that was written out costs nothing but its share of the cache.
+//   memtables   kMemtablesBytes, all families together; were the disk too slow to take them, two of
+//               DatabaseOptions::memtable_bytes a family, where writers are made to wait
+//   cohorts     DatabaseOptions::cohort_bytes
+//   block cache DatabaseOptions::block_cache_bytes: data, and the indexes and filters (10 bits a
+//               key) of all tables; a part of an index or filter is read again when it was evicted
+//   a table     some KiB for its reader, and its file stays open; tables grow to 64 MiB, so a full
+//               quota of 10 GiB is about 160 of them
+using limits::kMemtablesBytes;
+
+[[nodiscard]] rocksdb::DBOptions rocks_options(const DatabaseOptions& options);
+// One per Family, then RocksDB's own "default", which holds nothing.
+[[nodiscard]] std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(
+    const DatabaseOptions& options);
+
+// Running totals of the records kept, held in meta as an item to which every batch adds its share
+// (a merge, in RocksDB's words): exact across crashes, and known at open without a scan.
+struct Totals {
+  int64_t entries = 0;
+  int64_t bytes = 0;
+};
+[[nodiscard]] std::string encode_totals(const Totals& totals);
+[[nodiscard]] std::optional<Totals> decode_totals(std::string_view bytes);
+
+// Of a status that is not ok.
+[[nodiscard]] Error rocks_error(const rocksdb::Status& status, const std::string& step,
+                                const std::string& dir);
+
+inline rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+}  // namespace outrigger::outbox

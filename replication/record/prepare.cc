@@ -1,0 +1,188 @@
+#include "replication/record/prepare.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <cstring>
+
+#include "replication/record/bytes.h"
+
+namespace outrigger {
+namespace {
+
+constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersionWithInserts = 2;
+constexpr size_t kCountMax = 1u << 22;
+constexpr size_t kDecodedBytesMax = size_t{1} << 30;
+
+void put_document(ByteWriter& out, const PreparedDocument& document) {
+  out.bytes(document.ns);
+  out.u8(static_cast<uint8_t>(document.what));
+  out.u8(document.whole);
+  out.value(document.id);
+  out.bytes(document.document);
+  out.varint(document.paths.size());
+  for (const PreparedPath& path : document.paths) {
+    out.u8(static_cast<uint8_t>(path.kind));
+    out.varint(path.path.size());
+    for (const std::string& name : path.path) out.bytes(name);
+    out.value(path.value);
+  }
+}
+
+// A byte that must be one of 1..most, or 0..1 for flags.
+uint8_t read_choice(ByteReader& in, uint8_t least, uint8_t most) {
+  const uint8_t choice = in.u8();
+  if (choice < least || choice > most) in.fail("unknown choice");
+  return choice;
+}
+
+PreparedPath read_path(ByteReader& in) {
+  PreparedPath path;
+  path.kind = static_cast<PreparedPath::Kind>(read_choice(in, 1, 4));
+  const size_t depth = in.count(kCountMax, 1);
+  in.spend(depth * sizeof(std::string));
+  for (size_t i = 0; i < depth && in.ok(); ++i) {
+    const std::string_view name = in.bytes();
+    path.path.emplace_back(name);
+  }
+  path.value = in.value();
+  if (path.kind == PreparedPath::Kind::kIncrement && in.ok() && !path.value.view().is_number()) {
+    in.fail("increment that is not a number");
+  }
+  return path;
+}
+
+PreparedDocument read_document(ByteReader& in, uint8_t version) {
+  PreparedDocument document;
+  document.ns = in.bytes();
+  document.what = static_cast<PreparedDocument::What>(read_choice(in, 1, 5));
+  document.whole = read_choice(in, 0, 1) == 1;
+  document.id = in.value();
+  document.document = in.bytes();
+  const bool is_digest = document.what == PreparedDocument::What::kInsert && version == kVersion;
+  if (!is_digest && !document.document.empty() && !bson::validate(document.document)) {
+    in.fail("document not well formed");
+  }
+  if (!is_digest && document.what == PreparedDocument::What::kInsert && in.ok()) {
+    document.document = document_digest(bson::Document(document.document));
+  }
+  const size_t paths = in.count(kCountMax, 3);
+  for (size_t i = 0; i < paths && in.ok(); ++i) {
+    in.spend(sizeof(PreparedPath));
+    document.paths.push_back(read_path(in));
+  }
+  return document;
+}
+
+void read_session(ByteReader& in, SessionKey& session) {
+  const std::string_view lsid = in.raw(session.lsid.size());
+  if (lsid.size() == session.lsid.size()) {
+    std::memcpy(session.lsid.data(), lsid.data(), lsid.size());
+  }
+  session.user = in.u64();
+  session.txn_number = static_cast<int64_t>(in.u64());
+  const size_t count = in.count(kCountMax, 1);
+  for (size_t i = 0; i < count && in.ok(); ++i) {
+    const int64_t stmt_id = unzigzag(in.varint());
+    if (stmt_id < INT32_MIN || stmt_id > INT32_MAX) in.fail("statement id beyond 32 bits");
+    session.stmt_ids.push_back(static_cast<int32_t>(stmt_id));
+  }
+}
+
+}  // namespace
+
+std::string document_digest(const bson::Document& document) {
+  // Usually _id is the first field, and what follows it one piece.
+  std::string_view rest;
+  std::string pieces;
+  auto field = document.begin();
+  if (field != document.end() && field->name == "_id") ++field;
+  if (field != document.end()) {
+    const std::string_view all = document.bytes();
+    rest = all.substr(static_cast<size_t>(field->name.data() - 1 - all.data()));
+    rest.remove_suffix(1);
+  }
+  for (auto at = field; at != document.end(); ++at) {
+    if (at->name != "_id") continue;
+    for (auto each = field; each != document.end(); ++each) {
+      if (each->name == "_id") continue;
+      pieces.push_back(static_cast<char>(each->value.type));
+      pieces.append(each->name).append(1, '\0').append(each->value.bytes);
+    }
+    rest = pieces;
+    break;
+  }
+  XXH128_canonical_t digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits(rest.data(), rest.size()));
+  return {reinterpret_cast<const char*>(digest.digest), sizeof digest.digest};
+}
+
+std::string encode_prepare(const Prepare& prepare) {
+  ByteWriter out;
+  out.reserve(96 * (prepare.documents.size() + 1));
+  out.u8(kVersion);
+  out.u64(prepare.hlc);
+  out.origin(prepare.origin);
+  out.vector(prepare.deps);
+  out.raw(
+      {reinterpret_cast<const char*>(prepare.session.lsid.data()), prepare.session.lsid.size()});
+  out.u64(prepare.session.user);
+  out.u64(static_cast<uint64_t>(prepare.session.txn_number));
+  out.varint(prepare.session.stmt_ids.size());
+  for (const int32_t stmt_id : prepare.session.stmt_ids) out.varint(zigzag(stmt_id));
+  out.varint(prepare.documents.size());
+  for (const PreparedDocument& document : prepare.documents) put_document(out, document);
+  return out.take();
+}
+
+Result<Prepare> decode_prepare(std::string_view bytes) {
+  ByteReader in(bytes, "prepare", kDecodedBytesMax);
+  Prepare prepare;
+  const uint8_t version = in.u8();
+  if (version != kVersion && version != kVersionWithInserts) in.fail("unknown format version");
+  prepare.hlc = in.u64();
+  prepare.origin = in.origin();
+  const size_t deps = in.count(kCountMax, 32);
+  for (size_t i = 0; i < deps && in.ok(); ++i) {
+    const Origin origin = in.origin();
+    const Hlc hlc = in.u64();
+    if (hlc == 0) in.fail("dependency without a stamp");
+    prepare.deps.raise(origin, hlc);
+  }
+  read_session(in, prepare.session);
+  const size_t documents = in.count(kCountMax, 7);
+  for (size_t i = 0; i < documents && in.ok(); ++i) {
+    in.spend(sizeof(PreparedDocument));
+    prepare.documents.push_back(read_document(in, version));
+  }
+  in.end();
+  if (!in.ok()) return in.error();
+  return prepare;
+}
+
+uint64_t user_in_digest(std::string_view uid) {
+  return uid.size() == 32 ? ByteReader(uid, "uid").u64_be() : 0;
+}
+
+std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
+                      int64_t txn_number, int32_t stmt_id) {
+  ByteWriter key;
+  key.reserve(lsid_id.size() + 20 + ns.size());
+  key.raw(lsid_id);
+  key.u64_be(static_cast<uint64_t>(txn_number));
+  key.u32_be(static_cast<uint32_t>(stmt_id));
+  key.u64_be(user);
+  key.raw(ns);
+  return key.take();
+}
+
+std::string retry_key(const Prepare& prepare, size_t document) {
+  const SessionKey& session = prepare.session;
+  const std::string_view lsid(reinterpret_cast<const char*>(session.lsid.data()),
+                              session.lsid.size());
+  return retry_key(prepare.documents[document].ns, lsid, session.user, session.txn_number,
+                   session.stmt_ids[document]);
+}
+
+}  // namespace outrigger

@@ -1,0 +1,157 @@
+#include "replication/record/record_checks.h"
+
+#include <algorithm>
+#include <set>
+
+#include "replication/bson/id.h"
+
+namespace outrigger {
+namespace {
+
+// MongoDB's own bounds.
+constexpr size_t kNamespaceBytesMax = 255;
+constexpr size_t kDatabaseBytesMax = 63;
+constexpr std::string_view kNotInDatabase("/\\. \"$\0", 7);
+constexpr std::string_view kNotInCollection("$\0", 2);
+
+std::string wrong_with_id(const bson::Value& id) {
+  const std::string_view why = bson::why_no_id(id);
+  return why.empty() ? std::string() : "its _id is " + std::string(why);
+}
+
+// What is remembered and told of a document holds it one level deeper than the store, and a value
+// by itself in a document of its own: those must be read back. No store takes so much anyway.
+constexpr size_t kLevelsMax = bson::kDepthMax - 1;
+constexpr size_t kAroundValueBytes = 7;  // {"": value}
+
+// `names`: how many there are on the way to it.
+std::string wrong_with_value(const bson::Value& value, size_t names) {
+  constexpr size_t kLevelBytes = 7;  // the least that one more takes
+  if (value.bytes.size() + kAroundValueBytes > bson::kDocumentBytesMax) {
+    return "a value in it is too large";
+  }
+  const bool has_scope = value.type == bson::Type::kCodeWithScope;
+  const bool nests = value.is_container() || has_scope;
+  if (!nests || value.bytes.size() / kLevelBytes + names < kLevelsMax) return {};
+  const int left = static_cast<int>(kLevelsMax) - static_cast<int>(names);
+  const bool fits =
+      has_scope ? bson::validate(bson::Writer().value("", value).finish(), left + 1).has_value()
+                : bson::validate(value.bytes, left).has_value();
+  return left >= 0 && fits ? std::string() : "a value in it is nested too deeply";
+}
+
+class Checker {
+ public:
+  Checker(const Record& record, const RecordRules& rules) : record_(record), rules_(rules) {}
+
+  std::string run() {
+    if (!rules_.is_member(record_.origin.site)) return "its origin is no member";
+    if (record_.origin.epoch == kRetired) return "its origin is no epoch";
+    if (std::string wrong = deps(); !wrong.empty()) return wrong;
+    if (std::string wrong = retired(); !wrong.empty()) return wrong;
+    for (const DocumentEffects& each : record_.documents) {
+      if (std::string wrong = document(each); !wrong.empty()) return wrong;
+    }
+    return {};
+  }
+
+ private:
+  // A dependency on what can never come would hold back the stream for ever.
+  std::string deps() {
+    for (const auto& [origin, hlc] : record_.deps.entries()) {
+      if (hlc >= record_.hlc) return "it depends on a later stamp than its own";
+      if (!rules_.is_member(origin.site)) return "it depends on a site that is no member";
+    }
+    return {};
+  }
+
+  std::string retired() {
+    for (const auto& [origin, last] : record_.retired.entries()) {
+      if (origin.site != record_.origin.site || origin == record_.origin ||
+          origin.epoch == kRetired) {
+        return "it retires what is not an old epoch of its own site";
+      }
+    }
+    if (record_.deps.includes(record_.retired)) return {};
+    return "it retires what it does not depend on";
+  }
+
+  std::string document(const DocumentEffects& document) {
+    if (document.ns != checked_ns_) {
+      if (std::string wrong = wrong_with_namespace(document.ns); !wrong.empty()) return wrong;
+      if (!rules_.replicates(document.ns)) return "its namespace does not replicate";
+      checked_ns_ = document.ns;
+    }
+    if (std::string wrong = wrong_with_id(document.id.view()); !wrong.empty()) return wrong;
+    if (std::string wrong = wrong_with_value(document.id.view(), 1); !wrong.empty()) return wrong;
+    for (const Effect& effect : document.effects) {
+      if (has_other_id(effect, document.id)) return "its document has another _id";
+      std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
+      if (wrong.empty()) wrong = baselines(effect);
+      if (wrong.empty() && effect.kind == EffectKind::kIncrement) wrong = counter(effect.entry);
+      if (!wrong.empty()) return wrong;
+    }
+    return {};
+  }
+
+  static bool has_other_id(const Effect& effect, const bson::OwnedValue& id) {
+    if (!effect.path.empty() || effect.value.type != bson::Type::kDocument) return false;
+    const auto own = effect.value.view().as_document().find("_id");
+    return own && bson::canonical_key(*own) != bson::canonical_key(id.view());
+  }
+
+  std::string baselines(const Effect& effect) {
+    std::set<Path> paths;
+    for (const Baseline& baseline : effect.baselines) {
+      const bool many = effect.baselines.size() > 1;
+      if (many && !paths.insert(baseline.path).second) return "it tells a baseline twice";
+      const CounterEntry* before = nullptr;
+      for (const CounterEntry& entry : baseline.entries) {
+        if (std::string wrong = counter(entry); !wrong.empty()) return wrong;
+        if (before != nullptr && !(before->first < entry.first)) {
+          return "a baseline in it is out of order";
+        }
+        before = &entry;
+      }
+    }
+    return {};
+  }
+
+  std::string counter(const CounterEntry& entry) {
+    if (entry.first.origin.epoch == kRetired) return "a counter in it is of no epoch";
+    if (entry.first.hlc == 0 || entry.last < entry.first.hlc || entry.last > record_.hlc) {
+      return "a counter in it has stamps that cannot be";
+    }
+    if (!rules_.is_member(entry.first.origin.site)) return "a counter in it is of no member";
+    return {};
+  }
+
+  const Record& record_;
+  const RecordRules& rules_;
+  std::string_view checked_ns_;
+};
+
+}  // namespace
+
+std::string wrong_with_namespace(std::string_view ns) {
+  const size_t dot = ns.find('.');
+  if (dot == std::string_view::npos) return "its namespace has no dot";
+  const std::string_view database = ns.substr(0, dot);
+  const std::string_view collection = ns.substr(dot + 1);
+  if (ns.size() > kNamespaceBytesMax) return "its namespace is too long";
+  if (database.empty() || database.size() > kDatabaseBytesMax ||
+      database.find_first_of(kNotInDatabase) != std::string_view::npos) {
+    return "its namespace has no legal database name";
+  }
+  if (collection.empty() || collection.front() == '.' ||
+      collection.find_first_of(kNotInCollection) != std::string_view::npos) {
+    return "its namespace has no legal collection name";
+  }
+  return {};
+}
+
+std::string wrong_with(const Record& record, const RecordRules& rules) {
+  return Checker(record, rules).run();
+}
+
+}  // namespace outrigger

@@ -1,0 +1,238 @@
+#include <algorithm>
+#include <cstring>
+#include <unordered_map>
+
+#include "replication/record/bytes.h"
+#include "replication/record/record_codec.h"
+
+namespace outrigger {
+namespace {
+
+struct OriginHash {
+  size_t operator()(const Origin& origin) const {
+    uint64_t site = 0;
+    std::memcpy(&site, origin.site.data(), sizeof site);
+    return static_cast<size_t>(site ^ origin.epoch);  // both are random already
+  }
+};
+
+struct PathHash {
+  size_t operator()(const Path* path) const {
+    size_t hash = path->size();
+    for (const std::string& name : *path) hash = hash * 31 + std::hash<std::string>()(name);
+    return hash;
+  }
+};
+
+struct PathEqual {
+  bool operator()(const Path* a, const Path* b) const { return *a == *b; }
+};
+
+// What repeats, numbered in the order of first use. Borrows names and paths from the records.
+template <typename Key, typename... Traits>
+class Table {
+ public:
+  size_t index(const Key& key) {
+    const auto [found, is_new] = indexes_.try_emplace(key, order_.size());
+    if (is_new) order_.push_back(key);
+    return found->second;
+  }
+  [[nodiscard]] const std::vector<Key>& order() const { return order_; }
+
+ private:
+  std::unordered_map<Key, size_t, Traits...> indexes_;
+  std::vector<Key> order_;
+};
+
+class Encoder {
+ public:
+  explicit Encoder(bool retires) : retires_(retires) {}
+
+  void segment(const Segment& segment);
+  void entry(const Record& record);
+  void reserve(size_t bytes) { body_.reserve(bytes); }
+  void number(uint64_t n) { body_.varint(n); }
+  // Header and tables, known only now, then everything encoded before.
+  std::string finish();
+
+ private:
+  void record_body(const Record& record);
+  void deps(const Record& record);
+  void document(const DocumentEffects& document);
+  void effect(const Effect& effect);
+  void counter(const CounterEntry& counter);
+  void stamp(ByteWriter& out, Hlc stamp) const {
+    out.varint(zigzag(static_cast<int64_t>(hlc_ - stamp)));
+  }
+  void put_paths(ByteWriter& out) const;
+
+  ByteWriter body_;
+  Table<Origin, OriginHash> origins_;
+  Table<std::string_view> namespaces_;
+  Table<const Path*, PathHash, PathEqual> paths_;
+  const bool retires_;  // some record does
+  Hlc hlc_ = 0;         // of the record being written
+  VersionVector deps_;  // of the record before it
+};
+
+void Encoder::entry(const Record& record) {
+  body_.varint(origins_.index(record.origin));
+  body_.varint(record.hlc);
+  record_body(record);
+}
+
+void Encoder::segment(const Segment& segment) {
+  OUTRIGGER_ASSERT(segment.after <= segment.through);
+  body_.varint(origins_.index(segment.origin));
+  body_.varint(segment.after);
+  body_.varint(segment.through - segment.after);
+  body_.varint(segment.records.size());
+  deps_ = VersionVector();
+  Hlc previous = segment.after;
+  for (const Record& record : segment.records) {
+    OUTRIGGER_ASSERT(record.origin == segment.origin);
+    OUTRIGGER_ASSERT(record.hlc > previous && record.hlc <= segment.through);
+    body_.varint(record.hlc - previous);
+    previous = record.hlc;
+    record_body(record);
+  }
+}
+
+void Encoder::record_body(const Record& record) {
+  hlc_ = record.hlc;
+  deps(record);
+  body_.varint(record.documents.size());
+  for (const DocumentEffects& each : record.documents) document(each);
+  if (!retires_) return;
+  body_.varint(record.retired.entries().size());
+  for (const auto& [origin, last] : record.retired.entries()) {
+    body_.varint(origins_.index(origin));
+    stamp(body_, last);
+  }
+}
+
+void Encoder::deps(const Record& record) {
+  if (record.hlc > 1) deps_.raise(record.origin, record.hlc - 1);
+  const auto& guess = deps_.entries();
+  const auto& actual = record.deps.entries();
+  ByteWriter corrections;
+  size_t count = 0;
+  auto g = guess.begin();
+  for (auto a = actual.begin(); a != actual.end() || g != guess.end();) {
+    if (a == actual.end() || (g != guess.end() && g->first < a->first)) {
+      corrections.varint(origins_.index(g->first) * 2 + 1);
+      ++count, ++g;
+      continue;
+    }
+    const bool same_origin = g != guess.end() && g->first == a->first;
+    if (!same_origin || g->second != a->second) {
+      corrections.varint(origins_.index(a->first) * 2);
+      stamp(corrections, a->second);
+      ++count;
+    }
+    if (same_origin) ++g;
+    ++a;
+  }
+  body_.varint(count);
+  body_.raw(corrections.take());
+  deps_ = record.deps;
+}
+
+void Encoder::document(const DocumentEffects& document) {
+  body_.varint(namespaces_.index(document.ns));
+  body_.value(document.id);
+  body_.varint(document.effects.size());
+  for (const Effect& each : document.effects) effect(each);
+}
+
+void Encoder::effect(const Effect& effect) {
+  const bool has_path = !effect.is_birth() && effect.kind != EffectKind::kRemove;
+  const bool has_baselines = !effect.baselines.empty();
+  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3));
+  if (has_path) body_.varint(paths_.index(&effect.path));
+  if (effect.is_birth() || effect.kind == EffectKind::kAssign) body_.value(effect.value);
+  if (has_baselines) {
+    body_.varint(effect.baselines.size());
+    for (const Baseline& seen : effect.baselines) {
+      body_.varint(paths_.index(&seen.path));
+      body_.varint(seen.entries.size());
+      for (const CounterEntry& each : seen.entries) counter(each);
+    }
+  }
+  if (effect.kind == EffectKind::kIncrement) counter(effect.entry);
+}
+
+void Encoder::counter(const CounterEntry& counter) {
+  body_.varint(origins_.index(counter.first.origin));
+  stamp(body_, counter.first.hlc);
+  stamp(body_, counter.last);
+  body_.value(counter.sum);
+}
+
+void Encoder::put_paths(ByteWriter& out) const {
+  out.varint(paths_.order().size());
+  const Path empty;
+  const Path* before = &empty;
+  for (const Path* path : paths_.order()) {
+    size_t shared = 0;
+    while (shared < before->size() && shared < path->size() &&
+           (*before)[shared] == (*path)[shared]) {
+      ++shared;
+    }
+    out.varint(shared);
+    out.varint(path->size() - shared);
+    for (size_t i = shared; i < path->size(); ++i) out.bytes((*path)[i]);
+    before = path;
+  }
+}
+
+std::string Encoder::finish() {
+  ByteWriter out;
+  out.reserve(body_.size() + 256);
+  out.u8(kRecordFormatVersion);
+  out.u8(retires_ ? kFlagRetires : 0);
+  out.varint(origins_.order().size());
+  for (const Origin& origin : origins_.order()) out.origin(origin);
+  out.varint(namespaces_.order().size());
+  for (const std::string_view ns : namespaces_.order()) out.bytes(ns);
+  put_paths(out);
+  out.raw(body_.view());
+  return out.take();
+}
+
+// Roughly what its documents take: where they are whole ones, nearly all of it.
+size_t bytes_of(const Record& record) {
+  size_t bytes = 64;
+  for (const DocumentEffects& document : record.documents) {
+    bytes += document.id.bytes.size() + 8;
+    for (const Effect& effect : document.effects) bytes += effect.value.bytes.size() + 8;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::string encode_record(const Record& record) {
+  Encoder encoder(!record.retired.empty());
+  encoder.reserve(bytes_of(record));
+  encoder.entry(record);
+  return encoder.finish();
+}
+
+std::string encode_segments(std::span<const Segment> segments) {
+  const bool retires = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
+    return std::any_of(segment.records.begin(), segment.records.end(),
+                       [](const Record& record) { return !record.retired.empty(); });
+  });
+  Encoder encoder(retires);
+  size_t bytes = 0;
+  for (const Segment& segment : segments) {
+    for (const Record& record : segment.records) bytes += bytes_of(record);
+  }
+  encoder.reserve(bytes);
+  encoder.number(segments.size());
+  for (const Segment& segment : segments) encoder.segment(segment);
+  return encoder.finish();
+}
+
+}  // namespace outrigger

@@ -1,0 +1,185 @@
+// What a broken or hostile peer may send to the record decoder.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "replication/record/bytes.h"
+#include "replication/record/record_codec.h"
+#include "replication/record/record_testing.h"
+
+namespace outrigger {
+namespace {
+
+constexpr uint8_t kBirth = static_cast<uint8_t>(EffectKind::kBirth);
+constexpr uint8_t kRemove = static_cast<uint8_t>(EffectKind::kRemove);
+constexpr uint8_t kAssign = static_cast<uint8_t>(EffectKind::kAssign);
+constexpr uint8_t kUnset = static_cast<uint8_t>(EffectKind::kUnset);
+constexpr uint8_t kIncrement = static_cast<uint8_t>(EffectKind::kIncrement);
+constexpr uint8_t kBaselines = 1 << 3;
+
+// A batch written by hand, field by field, after good tables: one origin, namespace "t.a", the
+// root path and the path "n".
+class Forged {
+ public:
+  Forged() {
+    out_.u8(kRecordFormatVersion);
+    out_.u8(0);
+    numbers({1});
+    out_.origin(Origin{{}, 2});
+    numbers({1});
+    out_.bytes("t.a");
+    numbers({2, 0, 0, 0, 1});
+    out_.bytes("n");
+  }
+  Forged& numbers(std::initializer_list<uint64_t> ns) {
+    for (const uint64_t n : ns) out_.varint(n);
+    return *this;
+  }
+  Forged& value(const bson::OwnedValue& value) {
+    out_.value(value);
+    return *this;
+  }
+  // One segment (5, 9] with one record at 6, no dependencies but the guess, one document.
+  Forged& document() { return numbers({1, 0, 5, 4, 1, 1, 0, 1, 0}).value(bson::make_int32(1)); }
+  Forged& effect(uint8_t tag) {
+    document().numbers({1});
+    out_.u8(tag);
+    return *this;
+  }
+
+  // Empty when it decodes.
+  std::string refusal(const RecordLimits& limits = {}) {
+    const auto decoded = decode_segments(out_.take(), limits);
+    if (decoded) return "";
+    EXPECT_EQ(decoded.error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(decoded.error().reason.find(" at byte "), std::string::npos);
+    return decoded.error().reason.substr(0, decoded.error().reason.find(" at byte "));
+  }
+
+ private:
+  ByteWriter out_;
+};
+
+TEST(HostileRecord, TheForgedBatchIsGoodBeforeItIsMadeBad) {
+  EXPECT_EQ(Forged().document().numbers({0}).refusal(), "");
+  EXPECT_EQ(Forged().effect(kRemove).refusal(), "");
+  EXPECT_EQ(Forged().effect(kAssign).numbers({1}).value(bson::make_int32(7)).refusal(), "");
+}
+
+TEST(HostileRecord, AnotherVersionOrFlagIsRefused) {
+  EXPECT_FALSE(decode_segments(std::string("\1\0\0\0\0\0", 6)));
+  EXPECT_FALSE(decode_segments(std::string("\2\1\0\0\0\0", 6)));
+  EXPECT_TRUE(decode_segments(std::string("\2\0\0\0\0\0", 6)));
+}
+
+TEST(HostileRecord, StampsMustAscendWithinTheirSegment) {
+  EXPECT_EQ(Forged().numbers({1, 0, 5, 4, 1, 0, 0, 0}).refusal(),
+            "stamp not ascending within its segment");
+  EXPECT_EQ(Forged().numbers({1, 0, 5, 4, 1, 5, 0, 0}).refusal(),
+            "stamp not ascending within its segment");
+  EXPECT_EQ(Forged().numbers({1, 0, 5, UINT64_MAX, 0}).refusal(),
+            "segment beyond the largest stamp");
+}
+
+TEST(HostileRecord, IndexesMustBeInTheirTables) {
+  EXPECT_EQ(Forged().numbers({1, 1, 5, 4, 0}).refusal(), "index beyond its table");
+  EXPECT_EQ(Forged().effect(kAssign).numbers({2}).refusal(), "index beyond its table");
+}
+
+TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAllocated) {
+  EXPECT_EQ(Forged().numbers({1, 0, 5, 4, 1000}).refusal(), "count beyond the end");
+  EXPECT_EQ(Forged().document().numbers({UINT64_MAX}).refusal(), "more than the limit allows");
+}
+
+TEST(HostileRecord, UnknownEffectsAreRefused) {
+  EXPECT_EQ(Forged().effect(0).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(7).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(0x11).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(kIncrement | kBaselines).refusal(), "baseline where none can be");
+  EXPECT_EQ(Forged().effect(kRemove | kBaselines).refusal(), "baseline where none can be");
+  EXPECT_EQ(Forged().effect(kUnset | kBaselines).numbers({1, 0}).refusal(),
+            "no baseline where one is told");
+}
+
+TEST(HostileRecord, AWholeDocumentMustBeADocument) {
+  EXPECT_EQ(Forged().effect(kBirth).value(bson::make_int32(7)).refusal(), "document that is none");
+  EXPECT_EQ(Forged().effect(kAssign).numbers({0}).value(bson::make_int32(7)).refusal(),
+            "document that is none");
+}
+
+TEST(HostileRecord, ValuesMustBeWellFormed) {
+  const auto refusal = [](bson::Type type, std::string bytes) {
+    return Forged().effect(kAssign).numbers({1}).value({type, std::move(bytes)}).refusal();
+  };
+  EXPECT_EQ(refusal(bson::Type::kBool, "\2"), "boolean neither 0 nor 1");
+  EXPECT_EQ(refusal(bson::Type::kDocument, "junk"), "document not well formed");
+  EXPECT_EQ(refusal(bson::Type::kArray, std::string("\6\0\0\0\0\0", 6)),
+            "document not well formed");
+  EXPECT_EQ(refusal(bson::Type::kString, std::string("\xff\0\0\0a\0", 6)), "value not well formed");
+  EXPECT_EQ(refusal(static_cast<bson::Type>(0x55), "x"), "value not well formed");
+  EXPECT_EQ(refusal(bson::Type::kString, std::string("\2\0\0\0a\0", 6)), "");
+  // A short string, followed by what would read as an element of its own.
+  EXPECT_EQ(refusal(bson::Type::kString, std::string("\1\0\0\0\0\x0ax", 7) + '\0'),
+            "value shorter than its length");
+}
+
+TEST(HostileRecord, SumsMustBeNumbers) {
+  EXPECT_EQ(
+      Forged().effect(kIncrement).numbers({1, 0, 0, 0}).value(bson::make_string("1")).refusal(),
+      "sum that is not a number");
+}
+
+TEST(HostileRecord, PathsAreNoDeeperThanTheLimit) {
+  ByteWriter out;
+  out.raw(std::string_view("\2\0\0\0\1\0", 6));  // no origins, no namespaces, one path
+  out.varint(201);
+  for (int i = 0; i < 201; ++i) out.bytes("a");
+  out.varint(0);
+  const auto decoded = decode_segments(out.take());
+  ASSERT_FALSE(decoded);
+  EXPECT_NE(decoded.error().reason.find("path too deep"), std::string::npos);
+}
+
+TEST(HostileRecord, ALongNameReferredToOftenDoesNotFillTheMemory) {
+  RecordMaker make(1);
+  Record record = make.record(make.origin(), 10);
+  Effect effect;
+  effect.path = {std::string(100'000, 'n')};
+  record.documents = {{"t.a", bson::make_int32(1), std::vector<Effect>(1000, effect)}};
+  const std::string bytes = encode_record(record);
+  EXPECT_LT(bytes.size(), 110'000u);
+  EXPECT_TRUE(decode_record(bytes));
+  RecordLimits tight;
+  tight.decoded_bytes_max = 10'000'000;
+  EXPECT_FALSE(decode_record(bytes, tight));
+}
+
+TEST(HostileRecord, InputOverTheLimitIsNotLookedAt) {
+  RecordLimits tight;
+  tight.bytes_max = 10;
+  EXPECT_EQ(Forged().numbers({0}).refusal(tight), "longer than the limit allows");
+}
+
+RC_GTEST_PROP(HostileRecordProperty, EveryCutIsRefused, (uint32_t seed)) {
+  const std::string bytes = encode_segments(RecordMaker(seed).segments());
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    RC_ASSERT(!decode_segments(std::string_view(bytes).substr(0, length)));
+  }
+  RC_ASSERT(!decode_segments(bytes + '\0'));
+}
+
+RC_GTEST_PROP(HostileRecordProperty, WhatAFlippedByteLeavesReadableIsValid, (uint32_t seed)) {
+  std::string bytes = encode_segments(RecordMaker(seed).segments());
+  const size_t step = 1 + bytes.size() / 150;
+  for (size_t at = seed % step; at < bytes.size(); at += step) {
+    char& byte = bytes[at];
+    const char before = byte;
+    byte = static_cast<char>(byte ^ (1 << (seed % 8)));
+    if (const auto decoded = decode_segments(bytes)) {
+      RC_ASSERT(decode_segments(encode_segments(*decoded)).value() == *decoded);
+    }
+    byte = before;
+  }
+}
+
+}  // namespace
+}  // namespace outrigger

@@ -1,0 +1,384 @@
+// What one prepare in doubt turned out to have done, from the oplog or from what the store shows.
+#include <algorithm>
+#include <set>
+#include <unordered_map>
+
+#include "replication/apply/apply_batch.h"
+#include "replication/bson/fields.h"
+#include "replication/bson/id.h"
+#include "replication/bson/number.h"
+#include "replication/outbox/batch.h"
+#include "replication/record/oplog_paths.h"
+#include "replication/record/record_checks.h"
+#include "replication/recovery/recovery.h"
+
+namespace outrigger {
+namespace {
+
+using What = PreparedDocument::What;
+using How = SettledPrepare::How;
+
+struct Verdict {
+  How how = How::kDropped;
+  std::optional<DocumentChange> change;
+  bool anew = false;  // `change` is a birth, and what was there before is removed by it
+};
+
+// The document of a prepare as the store holds it now, asked for many paths.
+class Stored {
+ public:
+  explicit Stored(const std::string& document)
+      : document_(document), finder_(bson::Document(document_)) {}
+
+  [[nodiscard]] const std::string& document() const { return document_; }
+  [[nodiscard]] std::optional<bson::Value> value_at(const Path& path) { return finder_.find(path); }
+  // What the document says of a path. Where an array is in the way the whole array is the change;
+  // where a container is missing there is none: no operator takes a container away with the field
+  // in it, and a field that is gone would bring its containers back.
+  [[nodiscard]] std::optional<PathChange> change_at(Path path) {
+    if (!path.empty() && path.front() == "_id") path.resize(1);  // it is one value
+    const bson::PathFinder::Reached reached = finder_.walk(path);
+    const bool whole = reached.names == path.size();
+    const bool array = reached.value && reached.value->type == bson::Type::kArray;
+    if (!whole && !array) return std::nullopt;
+    PathChange at;
+    at.path = Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+    at.kind = reached.value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
+    if (reached.value) at.value = bson::OwnedValue(*reached.value);
+    return at;
+  }
+  // What its updates do cannot be told by paths.
+  [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
+
+ private:
+  const std::string& document_;
+  bson::PathFinder finder_;
+};
+
+DocumentChange change_of(const PreparedDocument& prepared, DocumentChange::Kind kind) {
+  DocumentChange change;
+  change.kind = kind;
+  change.ns = prepared.ns;
+  change.id = prepared.id;
+  return change;
+}
+
+// The present values of the paths, once each; `known` holds those that have a change already.
+void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
+                        std::set<Path> known = {}) {
+  for (const Path& path : named) {
+    std::optional<PathChange> at = stored.change_at(path);
+    if (at && !at->path.empty() && known.insert(at->path).second) {
+      change.changes.push_back(std::move(*at));
+    }
+  }
+}
+
+// An increment that certainly happened: the base is what is there now less the delta. Nothing where
+// that would not lead back to the same bytes.
+std::optional<PathChange> increment_of(Stored& stored, const PreparedPath& prepared) {
+  const auto now = stored.value_at(prepared.path);
+  const bson::Value delta = prepared.value.view();
+  if (!now || !now->is_number() || !delta.is_number()) return std::nullopt;
+  PathChange at;
+  at.kind = PathChange::Kind::kIncrement;
+  at.path = prepared.path;
+  at.value = prepared.value;
+  at.base_known = true;
+  at.base = bson::add(*now, bson::negate(delta).view()).value;
+  const bson::Sum again = bson::increment(at.base->view(), delta);
+  if (again.clamped || again.value != bson::OwnedValue(*now)) return std::nullopt;
+  return at;
+}
+
+DocumentChange whole_change(const PreparedDocument& prepared, DocumentChange::Kind kind,
+                            const std::string& stored) {
+  DocumentChange change = change_of(prepared, kind);
+  change.document = stored;
+  return change;
+}
+
+// ---- the oplog knows
+
+std::vector<Path> paths_of(const PreparedDocument& prepared) {
+  std::vector<Path> named;
+  for (const PreparedPath& path : prepared.paths) named.push_back(path.path);
+  return named;
+}
+
+Verdict update_happened(const PreparedDocument& prepared, const std::string& document,
+                        const std::string& o) {
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
+  Stored stored(document);
+  std::optional<std::vector<Path>> named;
+  if (prepared.whole || prepared.paths.empty()) {
+    named = oplog_update_paths(o);
+  } else {
+    named = paths_of(prepared);
+  }
+  if (prepared.what == What::kReplace || !named || stored.is_opaque()) {
+    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+  }
+  std::set<Path> counted;
+  for (const PreparedPath& path : prepared.paths) {
+    if (path.kind != PreparedPath::Kind::kIncrement) continue;
+    std::optional<PathChange> increment = increment_of(stored, path);
+    if (!increment) continue;
+    counted.insert(path.path);
+    change.changes.push_back(std::move(*increment));
+  }
+  add_present_values(change, stored, *named, std::move(counted));
+  return {How::kHappened, std::move(change)};
+}
+
+// A document that was not there before.
+DocumentChange born(const PreparedDocument& prepared, const std::string& stored) {
+  const bool replacement = !prepared.document.empty();
+  if (prepared.what != What::kUpsert || replacement) {
+    return whole_change(prepared, DocumentChange::Kind::kInsert, stored);
+  }
+  DocumentChange change = whole_change(prepared, DocumentChange::Kind::kUpsert, stored);
+  for (const PreparedPath& path : prepared.paths) {
+    if (path.kind != PreparedPath::Kind::kIncrement) continue;
+    PathChange at;
+    at.kind = PathChange::Kind::kIncrement;
+    at.path = path.path;
+    at.value = path.value;
+    change.changes.push_back(std::move(at));
+  }
+  return change;
+}
+
+Verdict happened(const PreparedDocument& prepared, const OplogWrite& entry,
+                 const std::optional<std::string>& stored) {
+  switch (entry.kind) {
+    case OplogWrite::Kind::kRemove:
+      return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
+    case OplogWrite::Kind::kInsert:
+      return {How::kHappened, born(prepared, stored ? *stored : entry.o)};
+    case OplogWrite::Kind::kUpdate:
+      // Gone since, although nobody but us may write here: then gone is what is so.
+      if (!stored) return {How::kAdopted, change_of(prepared, DocumentChange::Kind::kRemove)};
+      return update_happened(prepared, *stored, entry.o);
+  }
+  return {};
+}
+
+// Of the statements of this prepare, whichever document it is about.
+bool is_of(const OplogWrite& entry, const Prepare& prepare) {
+  const std::string_view lsid(reinterpret_cast<const char*>(prepare.session.lsid.data()),
+                              prepare.session.lsid.size());
+  if (entry.lsid_id != lsid || entry.txn_number != prepare.session.txn_number) return false;
+  if (prepare.session.user != 0 && user_in_digest(entry.lsid_uid) != prepare.session.user) {
+    return false;
+  }
+  const auto& ours = prepare.session.stmt_ids;
+  return entry.stmt_ids.empty() || ours.empty() ||
+         std::any_of(entry.stmt_ids.begin(), entry.stmt_ids.end(), [&](int32_t stmt) {
+           return std::find(ours.begin(), ours.end(), stmt) != ours.end();
+         });
+}
+
+// What mongod answered: it will answer a retry of the statement so, too.
+RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& entry) {
+  const PreparedDocument& prepared = prepare.documents[document];
+  const bool update = prepared.what != What::kInsert && prepared.what != What::kRemove;
+  const bool inserted = entry.kind == OplogWrite::Kind::kInsert;
+  bson::Writer answer;
+  answer.int64("n", 1);
+  if (update) answer.int64("nModified", inserted ? 0 : 1);
+  if (update && inserted) answer.open_array("upserted").value("0", entry.id).close();
+  return {retry_key(prepare, document), answer.finish()};
+}
+
+// ---- only the store shows
+
+bool shows(Stored& stored, const PreparedPath& path) {
+  const auto value = stored.value_at(path.path);
+  if (path.kind == PreparedPath::Kind::kUnset) return !value;
+  if (!value) return false;
+  if (value->type == path.value.type && value->is_container()) {
+    // The store numbers the elements of arrays itself.
+    bson::Writer found;
+    bson::Writer wanted;
+    found.value("v", *value);
+    wanted.value("v", path.value);
+    const std::string found_bytes = found.finish();
+    const std::string wanted_bytes = wanted.finish();
+    return bson::equal_unordered(bson::Document(found_bytes), bson::Document(wanted_bytes));
+  }
+  return *value == path.value.view();
+}
+
+bool only_assigns(const PreparedDocument& prepared) {
+  return !prepared.whole &&
+         std::all_of(prepared.paths.begin(), prepared.paths.end(), [](const PreparedPath& path) {
+           return path.kind == PreparedPath::Kind::kSet || path.kind == PreparedPath::Kind::kUnset;
+         });
+}
+
+// What became of a document since the prepare was written.
+Verdict difference(const PreparedDocument& prepared, const std::string& document) {
+  const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
+  if (!write) return {};
+  if (write->kind != StoreWrite::Kind::kUpdate) {
+    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+  }
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
+  for (const StoreWrite::Set& set : write->set) {
+    PathChange& at = change.changes.emplace_back();
+    at.path = set.path;
+    at.value = set.value;
+  }
+  for (const Path& path : write->unset) {
+    PathChange& at = change.changes.emplace_back();
+    at.kind = PathChange::Kind::kUnset;
+    at.path = path;
+  }
+  return {How::kHappened, std::move(change)};
+}
+
+Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& document) {
+  if (!prepared.document.empty()) return difference(prepared, document);
+  if (!prepared.whole && prepared.paths.empty()) return {};  // it could change nothing
+  Stored stored(document);
+  const bool literal = only_assigns(prepared);
+  if (literal && !std::all_of(prepared.paths.begin(), prepared.paths.end(),
+                              [&](const PreparedPath& path) { return shows(stored, path); })) {
+    return {};
+  }
+  if (prepared.whole || stored.is_opaque()) {
+    return {literal ? How::kHappened : How::kAdopted,
+            whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+  }
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
+  add_present_values(change, stored, paths_of(prepared));
+  return {literal ? How::kHappened : How::kAdopted, std::move(change)};
+}
+
+// The content of a document: a replacement usually does not name its _id.
+std::string without_id(const std::string& document) {
+  bson::Writer out;
+  for (const bson::Element& field : bson::Document(document)) {
+    if (field.name != "_id") out.element(field);
+  }
+  return out.finish();
+}
+
+// mongod fills empty timestamps in: what it will store cannot be known beforehand.
+bool has_empty_timestamp(const std::string& document) {
+  for (const bson::Element& field : bson::Document(document)) {
+    if (field.value.type == bson::Type::kTimestamp &&
+        field.value.bytes == std::string_view("\0\0\0\0\0\0\0\0", 8)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// `was_not_there`: the document of an upsert, when the prepare was written.
+Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored,
+                 bool was_not_there) {
+  const auto same = [&] {
+    const std::string wanted = without_id(prepared.document);
+    return stored &&
+           bson::equal_unordered(bson::Document(without_id(*stored)), bson::Document(wanted));
+  };
+  switch (prepared.what) {
+    case What::kInsert:
+      if (!stored || document_digest(bson::Document(*stored)) != prepared.document) return {};
+      return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kInsert, *stored)};
+    case What::kRemove:
+      if (stored) return {};
+      return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
+    case What::kReplace:
+      if (stored && !same() && !has_empty_timestamp(prepared.document)) return {};
+      break;
+    case What::kUpsert:
+      if (!stored) return {};
+      if (was_not_there) return {How::kHappened, born(prepared, *stored)};
+      // Whether this made it or found it cannot be told. A birth beside the one that peers know
+      // would be no outcome of either.
+      return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kInsert, *stored), true};
+    case What::kUpdate:
+      if (stored) return update_in_doubt(prepared, *stored);
+      if (only_assigns(prepared)) return {};  // there was nothing to assign to
+      break;
+  }
+  if (!stored) return {How::kAdopted, change_of(prepared, DocumentChange::Kind::kRemove)};
+  return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, *stored)};
+}
+
+// MongoDB refuses the write, whatever it says: nothing can have happened.
+bool cannot_be(const PreparedDocument& prepared) {
+  return !bson::why_no_id(prepared.id.view()).empty() || !wrong_with_namespace(prepared.ns).empty();
+}
+
+// The entries of the prepare's session by the document they are of.
+using Entries = std::unordered_map<std::string, const OplogWrite*>;
+
+Entries entries_of(const Prepare& prepare, const std::vector<OplogWrite>& oplog) {
+  Entries entries;
+  for (const OplogWrite& write : oplog) {
+    if (!is_of(write, prepare)) continue;
+    entries.emplace(outbox::row_key(write.ns, bson::canonical_key(write.id.view())), &write);
+  }
+  return entries;
+}
+
+// An upsert is mongod's to name where its filter does so in a way of its own.
+const OplogWrite* entry_of(const Entries& entries, const Prepare& prepare,
+                           PreparedDocument& prepared) {
+  const auto found =
+      entries.find(outbox::row_key(prepared.ns, bson::canonical_key(prepared.id.view())));
+  if (found != entries.end()) return found->second;
+  if (prepared.what != What::kUpsert || prepare.documents.size() != 1 || entries.size() != 1) {
+    return nullptr;
+  }
+  prepared.id = entries.begin()->second->id;
+  return entries.begin()->second;
+}
+
+Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const OplogWrite* entry,
+                      bool recognisable, bool was_not_there) {
+  if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
+  auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    // No document can be there, so none was written, or all have gone since.
+    if (entry == nullptr) return Verdict{};
+    stored = std::vector<std::optional<std::string>>(1);
+  }
+  if (!stored) return tl::unexpected(stored.error());
+  return entry != nullptr ? happened(prepared, *entry, stored->front())
+                          : in_doubt(prepared, stored->front(), was_not_there);
+}
+
+}  // namespace
+
+Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
+                                     const std::vector<OplogWrite>* oplog) {
+  SettledPrepare settled;
+  const bool recognisable = oplog != nullptr && prepare.session.txn_number >= 0;
+  // Whoever knows no oplog looks before it upserts (and numbers nothing).
+  const bool looked = prepare.session.txn_number < 0;
+  const Entries entries = recognisable ? entries_of(prepare, *oplog) : Entries();
+  for (size_t i = 0; i < prepare.documents.size(); ++i) {
+    PreparedDocument prepared = prepare.documents[i];
+    const OplogWrite* entry = entry_of(entries, prepare, prepared);
+    auto verdict = judge(store, prepared, entry, recognisable, looked);
+    if (!verdict) return tl::unexpected(verdict.error());
+    if (entry != nullptr && verdict->change &&
+        prepare.session.stmt_ids.size() == prepare.documents.size()) {
+      settled.retries.push_back(retry_of(prepare, i, *entry));
+    }
+    if (!verdict->change) continue;
+    if (verdict->how == How::kAdopted || settled.how == How::kDropped) settled.how = verdict->how;
+    if (verdict->anew) {
+      settled.changes.push_back(change_of(prepared, DocumentChange::Kind::kRemove));
+    }
+    settled.changes.push_back(std::move(*verdict->change));
+  }
+  return settled;
+}
+
+}  // namespace outrigger

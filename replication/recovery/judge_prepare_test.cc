@@ -1,0 +1,261 @@
+// Single prepares in doubt: what the oplog or the store says they did.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "replication/record/oplog_paths.h"
+#include "replication/recovery/recovery.h"
+#include "replication/testing/replica_testing.h"
+
+namespace outrigger {
+namespace {
+
+using ::testing::ElementsAre;
+
+class JudgePrepare : public ::testing::Test {
+ protected:
+  JudgePrepare() {
+    bson::Writer writer;
+    writer.int32("_id", 1).int32("a", 1).open_array("list").int32("0", 4).close();
+    store_.put(kTestNs, writer.finish());
+    prepare_.session.txn_number = 7;
+    prepare_.session.lsid.fill('s');
+    prepare_.session.stmt_ids = {0};
+    prepare_.documents.push_back(
+        {kTestNs, number(1), PreparedDocument::What::kUpdate, {}, true, ""});
+  }
+  OplogWrite update(const std::function<void(bson::Writer&)>& diff) {
+    OplogWrite entry;
+    entry.ns = kTestNs;
+    entry.id = number(1);
+    entry.lsid_id = std::string(16, 's');
+    entry.txn_number = 7;
+    entry.stmt_ids = {0};
+    bson::Writer writer;
+    writer.int32("$v", 2).open_document("diff");
+    diff(writer);
+    entry.o = writer.close().finish();
+    return entry;
+  }
+
+  MemoryStore store_;
+  Prepare prepare_;
+};
+
+TEST_F(JudgePrepare, AnUnknownUpdateTakesItsPathsFromTheOplogAndItsValuesFromTheStore) {
+  const std::vector<OplogWrite> oplog{update([](bson::Writer& writer) {
+    writer.open_document("u").int32("a", 99).close();
+    writer.open_document("slist").boolean("a", true).int32("u0", 4).close();
+    writer.open_document("d").boolean("gone", false).close();
+  })};
+  auto settled = judge_prepare(store_, prepare_, &oplog);
+  ASSERT_TRUE(settled.has_value());
+  ASSERT_EQ(settled->changes.size(), 1u);
+  const auto& changes = settled->changes[0].changes;
+  ASSERT_EQ(changes.size(), 3u);
+  EXPECT_EQ(changes[0].path, Path{"a"});
+  EXPECT_EQ(changes[0].value, number(1));
+  EXPECT_EQ(changes[1].path, Path{"list"});
+  EXPECT_EQ(changes[1].value.type, bson::Type::kArray);
+  EXPECT_EQ(changes[2].kind, PathChange::Kind::kUnset);
+}
+
+TEST_F(JudgePrepare, EntriesOfOtherStatementsAreNotIts) {
+  std::vector<OplogWrite> oplog{update([](bson::Writer&) {})};
+  oplog[0].stmt_ids = {3};
+  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
+  oplog[0].stmt_ids = {0};
+  oplog[0].txn_number = 6;
+  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
+  oplog[0].txn_number = 7;
+  oplog[0].id = bson::make_double(1.0);
+  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kHappened);
+}
+
+TEST_F(JudgePrepare, AWriteWithoutATransactionNumberIsInDoubtOnAReplicaSetToo) {
+  prepare_.session.txn_number = -1;
+  const std::vector<OplogWrite> oplog;
+  auto settled = judge_prepare(store_, prepare_, &oplog);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kReplace);
+}
+
+TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
+  prepare_.session.txn_number = -1;
+  PreparedDocument& document = prepare_.documents[0];
+  document.whole = false;
+  const auto judged = [&] { return judge_prepare(store_, prepare_, nullptr)->how; };
+  document.paths = {{PreparedPath::Kind::kSet, {"a"}, number(1)}};
+  EXPECT_EQ(judged(), SettledPrepare::How::kHappened);
+  document.paths[0].value = number(2);
+  EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
+  document.paths = {};  // {$set: {}}
+  EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
+  document.paths = {{PreparedPath::Kind::kSet, {"a"}, number(1)}};
+  document.id = number(2);  // no such document
+  EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
+}
+
+// A removal recorded there would give peers the containers that this store does not have.
+TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
+  bson::Writer writer;
+  store_.put(kTestNs, writer.int32("_id", 1).int32("a", 1).open_document("b").close().finish());
+  prepare_.session.txn_number = -1;
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"none", "x"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"none", "0", "0"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"a", "x"}, {}},
+                                 {PreparedPath::Kind::kUnknown, {"b", "x"}, {}}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  ASSERT_EQ(settled->changes[0].changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, (Path{"b", "x"}));
+  EXPECT_EQ(settled->changes[0].changes[0].kind, PathChange::Kind::kUnset);
+}
+
+TEST_F(JudgePrepare, ADocumentAsItWasBeforeTellsWhatWasDone) {
+  prepare_.session.txn_number = -1;
+  PreparedDocument& document = prepare_.documents[0];
+  const auto was = [](int a, bool has_b) {
+    bson::Writer writer;
+    writer.int32("_id", 1).int32("a", a);
+    if (has_b) writer.int32("b", 1);
+    return writer.open_array("list").int32("0", 4).close().finish();
+  };
+  document.document = was(1, false);
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+  document.document = was(2, true);
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpdate);
+  ASSERT_EQ(settled->changes[0].changes.size(), 2u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, Path{"a"});
+  EXPECT_EQ(settled->changes[0].changes[0].value, number(1));
+  EXPECT_EQ(settled->changes[0].changes[1].path, Path{"b"});
+  EXPECT_EQ(settled->changes[0].changes[1].kind, PathChange::Kind::kUnset);
+}
+
+TEST_F(JudgePrepare, AnIdIsOneValue) {
+  bson::Writer writer;
+  const std::string stored = writer.open_document("_id").int32("k", 1).close().finish();
+  store_.put(kTestNs, stored);
+  prepare_.session.txn_number = -1;
+  prepare_.documents[0].id = bson::OwnedValue(*bson::Document(stored).find("_id"));
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"_id", "k"}, {}}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  ASSERT_EQ(settled->changes[0].changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].changes[0].path, Path{"_id"});
+}
+
+TEST_F(JudgePrepare, WhatCannotBeIsNotEvenAskedFor) {
+  prepare_.session.txn_number = -1;
+  PreparedDocument& document = prepare_.documents[0];
+  const auto expect_dropped = [&] {
+    const auto settled = judge_prepare(store_, prepare_, nullptr);
+    ASSERT_TRUE(settled.has_value()) << settled.error().message();
+    EXPECT_EQ(settled->how, SettledPrepare::How::kDropped);
+  };
+  for (const auto what : {PreparedDocument::What::kUpdate, PreparedDocument::What::kRemove}) {
+    document.what = what;
+    document.id = bson::make_document(bson::Writer().int32("$x", 1).finish());
+    expect_dropped();
+    document.id = number(1);
+    for (const char* ns : {"a b.c", "shop.$cmd", "shop."}) {
+      document.ns = ns;
+      expect_dropped();
+    }
+    document.ns = kTestNs;
+  }
+  EXPECT_EQ(store_.reads(), 0u);
+}
+
+TEST_F(JudgePrepare, NothingWasWrittenIntoAView) {
+  CollectionInfo view;
+  view.type = CollectionInfo::Type::kView;
+  store_.set_collection(kTestNs, view);
+  prepare_.session.txn_number = -1;
+  for (const auto what : {PreparedDocument::What::kUpdate, PreparedDocument::What::kRemove}) {
+    prepare_.documents[0].what = what;
+    const auto settled = judge_prepare(store_, prepare_, nullptr);
+    ASSERT_TRUE(settled.has_value());
+    EXPECT_EQ(settled->how, SettledPrepare::How::kDropped);
+  }
+}
+
+TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
+  prepare_.session.txn_number = -1;
+  bson::Writer elements;  // named as a driver never would, and the store would not keep
+  elements.int32("x", 4);
+  prepare_.documents[0].whole = false;
+  prepare_.documents[0].paths = {{PreparedPath::Kind::kSet,
+                                  {"list"},
+                                  bson::OwnedValue(bson::Type::kArray, elements.finish())}};
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
+}
+
+TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
+  bson::Writer writer;
+  prepare_.documents[0].what = PreparedDocument::What::kReplace;
+  prepare_.documents[0].document =
+      writer.int32("a", 1).open_array("list").int32("0", 4).close().finish();
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
+  prepare_.documents[0].document = writer.int32("a", 2).finish();
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+  prepare_.documents[0].document = writer.timestamp("at", 0, 0).finish();  // mongod fills it in
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes.size(), 1u);
+}
+
+TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
+  prepare_.session.txn_number = -1;  // a standalone: it was looked for before
+  PreparedDocument& document = prepare_.documents[0];
+  document.what = PreparedDocument::What::kUpsert;
+  document.paths = {{PreparedPath::Kind::kIncrement, {"a"}, number(1)}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpsert);
+  EXPECT_EQ(settled->changes[0].changes.size(), 1u);  // it adds to what others upsert
+  document.id = number(2);
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+}
+
+// As one that inserted it would stand beside the document that peers have, and count twice.
+TEST_F(JudgePrepare, AnUpsertThatMayHaveFoundItsDocumentPutsItInItsPlace) {
+  prepare_.documents[0].what = PreparedDocument::What::kUpsert;
+  const auto settled = judge_prepare(store_, prepare_, nullptr);  // the oplog was cut
+  EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
+  ASSERT_EQ(settled->changes.size(), 2u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kRemove);
+  EXPECT_EQ(settled->changes[1].kind, DocumentChange::Kind::kInsert);
+}
+
+// {_id: {$in: ["b"]}} inserts "b", and only mongod says so.
+TEST_F(JudgePrepare, AnUpsertIsFoundInTheOplogUnderTheIdThatMongodGaveIt) {
+  PreparedDocument& document = prepare_.documents[0];
+  document.what = PreparedDocument::What::kUpsert;
+  document.id = number(99);
+  OplogWrite entry = update([](bson::Writer&) {});
+  entry.kind = OplogWrite::Kind::kInsert;
+  const std::vector<OplogWrite> oplog{entry};
+  const auto settled = judge_prepare(store_, prepare_, &oplog);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].id, number(1));
+  document.what = PreparedDocument::What::kUpdate;
+  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
+}
+
+TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {
+  bson::Writer writer;
+  EXPECT_FALSE(oplog_update_paths(writer.int32("_id", 1).int32("a", 1).finish()).has_value());
+  EXPECT_FALSE(
+      oplog_update_paths(writer.int32("$v", 3).open_document("diff").close().finish()).has_value());
+  writer.int32("$v", 2).open_document("diff").open_document("sin");
+  writer.open_document("i").int32("x", 1).close().close().close();
+  EXPECT_THAT(*oplog_update_paths(writer.finish()), ElementsAre(Path{"in", "x"}));
+}
+
+}  // namespace
+}  // namespace outrigger

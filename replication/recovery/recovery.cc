@@ -1,0 +1,326 @@
+#include "replication/recovery/recovery.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "replication/record/bytes.h"
+#include "replication/site/replica_impl.h"
+
+namespace outrigger {
+namespace {
+
+constexpr size_t kLsidBytes = 16;
+
+std::string lsid_of(const Prepare& prepare) {
+  return {prepare.session.lsid.begin(), prepare.session.lsid.end()};
+}
+
+bool has_session(const Prepare& prepare) {
+  return std::any_of(prepare.session.lsid.begin(), prepare.session.lsid.end(),
+                     [](uint8_t byte) { return byte != 0; });
+}
+
+}  // namespace
+
+std::string encode_oplog_time(const Timestamp& time) {
+  ByteWriter out;
+  out.u32_be(time.seconds);
+  out.u32_be(time.increment);
+  return out.take();
+}
+
+Result<Timestamp> decode_oplog_time(std::string_view bytes) {
+  ByteReader in(bytes, "oplog time");
+  Timestamp time;
+  time.seconds = in.u32_be();
+  time.increment = in.u32_be();
+  in.end();
+  if (!in.ok()) return in.error();
+  return time;
+}
+
+Recovery::Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
+                   Store& store, RecoveryOptions options)
+    : replica_(replica), log_(log), commit_(commit), store_(store), options_(std::move(options)) {}
+
+void Recovery::warn(const std::string& text) const {
+  if (options_.warn) options_.warn(text);
+}
+
+Result<std::vector<Prepare>> Recovery::open_prepares() const {
+  auto scanned = log_.scan_prepares();
+  if (!scanned) return tl::unexpected(scanned.error());
+  std::vector<Prepare> prepares;
+  for (const auto& [hlc, bytes] : *scanned) {
+    auto prepare = decode_prepare(bytes);
+    if (!prepare) return tl::unexpected(prepare.error());
+    prepares.push_back(std::move(*prepare));
+  }
+  return prepares;
+}
+
+Status Recovery::fence(const std::vector<Prepare>& prepares) {
+  auto noted = log_.scan_meta(meta_keys::kBackend);
+  if (!noted) return tl::unexpected(noted.error());
+  std::set<std::string> lsids;
+  std::set<std::string> clients;
+  for (const auto& [key, value] : *noted) {
+    const std::string_view rest = std::string_view(key).substr(std::strlen(meta_keys::kBackend));
+    if (rest.size() < kLsidBytes) continue;
+    lsids.emplace(rest.substr(0, kLsidBytes));
+    if (rest.size() > kLsidBytes) clients.emplace(rest.substr(kLsidBytes));
+  }
+  for (const Prepare& prepare : prepares) {
+    if (has_session(prepare)) lsids.insert(lsid_of(prepare));
+  }
+  if (lsids.empty() && clients.empty()) return {};
+  const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
+  const std::vector<std::string> client_list(clients.begin(), clients.end());
+  return store_.fence(lsid_list, client_list, options_.fence_timeout);
+}
+
+Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
+  Prepare left = prepare;
+  if (prepare.session.txn_number < 0 ||
+      prepare.session.stmt_ids.size() != prepare.documents.size()) {
+    return left;
+  }
+  left.documents.clear();
+  left.session.stmt_ids.clear();
+  for (size_t i = 0; i < prepare.documents.size(); ++i) {
+    const int32_t stmt_id = prepare.session.stmt_ids[i];
+    auto entry = log_.retry(retry_key(prepare, i));
+    if (!entry) return tl::unexpected(entry.error());
+    if (*entry) continue;
+    left.documents.push_back(prepare.documents[i]);
+    left.session.stmt_ids.push_back(stmt_id);
+  }
+  return left;
+}
+
+Result<std::vector<RetryEntry>> Recovery::retries_of(const Prepare& prepare,
+                                                     const SettledPrepare& settled) const {
+  if (settled.retries.empty()) return std::vector<RetryEntry>();
+  auto ours = log_.scan_meta(meta_keys::kBackend + lsid_of(prepare));
+  if (!ours) return tl::unexpected(ours.error());
+  return ours->empty() ? settled.retries : std::vector<RetryEntry>();
+}
+
+Status Recovery::forget_backends() {
+  auto noted = log_.scan_meta(meta_keys::kBackend);
+  if (!noted) return tl::unexpected(noted.error());
+  outbox::Batch batch;
+  for (const auto& [key, value] : *noted) batch.remove_meta(key);
+  return batch.empty() ? Status() : log_.write(std::move(batch));
+}
+
+Result<Timestamp> Recovery::noted_oplog_time() const {
+  auto bytes = log_.meta(meta_keys::kOplogTime);
+  if (!bytes) return tl::unexpected(bytes.error());
+  return *bytes ? decode_oplog_time(**bytes).value_or(Timestamp()) : Timestamp();
+}
+
+Status Recovery::write_oplog_time(Timestamp time) {
+  outbox::Batch batch;
+  batch.put_meta(meta_keys::kOplogTime, encode_oplog_time(time));
+  return log_.write(std::move(batch));
+}
+
+Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
+    Store& store, const std::vector<std::string>& lsid_ids) {
+  using Found = std::optional<std::vector<OplogWrite>>;
+  auto info = store.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind == StoreKind::kStandalone || lsid_ids.empty()) return Found();
+  auto since = noted_oplog_time();
+  if (!since) return tl::unexpected(since.error());
+  auto entries = store.oplog_since(*since, lsid_ids);
+  if (entries) return Found(std::move(*entries));
+  if (entries.error().code != ErrorCode::kNotFound) return tl::unexpected(entries.error());
+  warn(
+      "the oplog no longer reaches back to the last noted time; writes in doubt are settled by "
+      "adopting what the store shows");
+  return Found();
+}
+
+// The epochs of earlier runs are known to their end now. What this run will cite and report of them
+// must outlive it, power cuts included.
+Status Recovery::close_epochs() {
+  Replica::Impl& impl = *replica_.impl_;
+  outbox::Batch batch;
+  {
+    const std::lock_guard guard(impl.mutex);
+    for (const auto& [origin, hlc] : impl.durable.entries()) {
+      if (origin.site != impl.self.site || origin == impl.self) continue;
+      batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
+    }
+  }
+  if (!batch.empty()) {
+    if (Status written = log_.write(std::move(batch)); !written) return written;
+  }
+  return sync_now(commit_);
+}
+
+Result<RecoveryReport> Recovery::run(Applier& applier) {
+  RecoveryReport report;
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  if (Status fenced = fence(*prepares); !fenced) return tl::unexpected(fenced.error());
+  if (Status replayed = applier.replay_interrupted(); !replayed) {
+    return tl::unexpected(replayed.error());
+  }
+  std::set<std::string> lsids;
+  for (const Prepare& prepare : *prepares) {
+    if (has_session(prepare)) lsids.insert(lsid_of(prepare));
+  }
+  // A record of what a crash of mongod takes back would be a lie.
+  if (!prepares->empty()) {
+    Status journaled = store_.wait_journaled();
+    if (!journaled) return tl::unexpected(journaled.error());
+  }
+  auto entries = oplog(store_, std::vector<std::string>(lsids.begin(), lsids.end()));
+  if (!entries) return tl::unexpected(entries.error());
+  for (const Prepare& prepare : *prepares) {  // in stamp order
+    auto left = without_recorded(prepare);
+    if (!left) return tl::unexpected(left.error());
+    auto settled = judge_prepare(store_, *left, *entries ? &**entries : nullptr);
+    if (!settled) return tl::unexpected(settled.error());
+    auto retries = retries_of(prepare, *settled);
+    if (!retries) return tl::unexpected(retries.error());
+    if (Status written = replica_.impl_->settle_earlier(Dot{prepare.hlc, prepare.origin},
+                                                        prepare.deps, settled->changes, *retries);
+        !written) {
+      return tl::unexpected(written.error());
+    }
+    switch (settled->how) {
+      case SettledPrepare::How::kHappened:
+        ++report.happened;
+        break;
+      case SettledPrepare::How::kAdopted:
+        ++report.adopted;
+        break;
+      case SettledPrepare::How::kDropped:
+        ++report.dropped;
+        break;
+    }
+  }
+  auto info = store_.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind != StoreKind::kStandalone) {
+    auto time = store_.last_oplog_time();
+    if (!time) return tl::unexpected(time.error());
+    if (Status noted = write_oplog_time(*time); !noted) return tl::unexpected(noted.error());
+  }
+  if (Status forgotten = forget_backends(); !forgotten) return tl::unexpected(forgotten.error());
+  if (Status closed = close_epochs(); !closed) return tl::unexpected(closed.error());
+  replica_.open_for_writes();
+  replica_.impl_->wake();
+  return report;
+}
+
+Result<Prepare> Recovery::open_prepare(const LocalWrite& write) const {
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  const auto found =
+      std::find_if(prepares->begin(), prepares->end(),
+                   [&](const Prepare& candidate) { return candidate.hlc == write.hlc; });
+  if (found == prepares->end()) {
+    return fail(ErrorCode::kNotFound, "settle a write in doubt", "", "it has no prepare");
+  }
+  return std::move(*found);
+}
+
+// A record of what a crash of mongod takes back would be a lie.
+Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
+                                       const std::vector<std::string>& lsid_ids) {
+  if (Status journaled = store.wait_journaled(); !journaled) {
+    return tl::unexpected(journaled.error());
+  }
+  auto entries = oplog(store, lsid_ids);
+  if (!entries) return tl::unexpected(entries.error());
+  auto left = without_recorded(prepare);
+  if (!left) return tl::unexpected(left.error());
+  auto settled = judge_prepare(store, *left, *entries ? &**entries : nullptr);
+  if (!settled) return settled;
+  auto retries = retries_of(prepare, *settled);
+  if (!retries) return tl::unexpected(retries.error());
+  settled->retries = std::move(*retries);
+  return settled;
+}
+
+Result<SettledPrepare> Recovery::look_at(const LocalWrite& write,
+                                         const std::vector<size_t>& documents, Store& store) {
+  auto prepare = open_prepare(write);
+  if (!prepare) return tl::unexpected(prepare.error());
+  Prepare asked = *prepare;
+  asked.documents.clear();
+  asked.session.stmt_ids.clear();
+  for (const size_t at : documents) {
+    if (at >= prepare->documents.size()) {
+      return fail(ErrorCode::kCorrupt, "look at a write in doubt", "",
+                  "its prepare holds fewer documents than it began with");
+    }
+    asked.documents.push_back(prepare->documents[at]);
+    if (at < prepare->session.stmt_ids.size()) {
+      asked.session.stmt_ids.push_back(prepare->session.stmt_ids[at]);
+    }
+  }
+  std::vector<std::string> lsids;
+  if (has_session(asked)) lsids.push_back(lsid_of(asked));
+  return judge(asked, store, lsids);
+}
+
+Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
+                                                      const std::string& lsid_id,
+                                                      const std::string& local_address,
+                                                      Store& store) {
+  auto prepare = open_prepare(write);
+  if (!prepare) return tl::unexpected(prepare.error());
+  std::set<std::string> lsids{lsid_id};
+  if (has_session(*prepare)) lsids.insert(lsid_of(*prepare));
+  lsids.erase("");
+  const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
+  std::vector<std::string> clients;
+  if (!local_address.empty()) clients.push_back(local_address);
+  if (Status fenced = store.fence(lsid_list, clients, options_.fence_timeout); !fenced) {
+    return tl::unexpected(fenced.error());
+  }
+  auto settled = judge(*prepare, store, lsid_list);
+  if (!settled) return tl::unexpected(settled.error());
+  const Status done = settled->changes.empty()
+                          ? replica_.drop(write)
+                          : replica_.settle(write, settled->changes, settled->retries);
+  if (!done) return tl::unexpected(done.error());
+  return settled->how;
+}
+
+Status Recovery::note_oplog_time() {
+  auto info = store_.info();
+  if (!info) return tl::unexpected(info.error());
+  if (info->kind == StoreKind::kStandalone) return {};
+  Hlc published = 0;
+  Hlc issued = 0;
+  {
+    const std::lock_guard guard(replica_.impl_->mutex);
+    published = replica_.impl_->published;
+    issued = replica_.impl_->hlc.issued();
+  }
+  if (candidate_ && published >= candidate_stamp_) {
+    if (Status noted = write_oplog_time(*candidate_); !noted) return noted;
+    candidate_.reset();
+  }
+  if (candidate_) return {};
+  auto time = store_.last_oplog_time();
+  if (!time) return tl::unexpected(time.error());
+  candidate_ = *time;
+  // Writes that begin later than this reading of `issued` are sent after it; the oplog was read
+  // later still, so what they do may already be before `time`: take the stamps as of now.
+  {
+    const std::lock_guard guard(replica_.impl_->mutex);
+    candidate_stamp_ = std::max(issued, replica_.impl_->hlc.issued());
+  }
+  return {};
+}
+
+}  // namespace outrigger

@@ -1,0 +1,124 @@
+// After a crash: what was under way when the sidecar died, and how it ended.
+//
+// A command outlives the client that sent it, so first everything the dead process might still have
+// running in the store is killed (the fence). Then the interrupted apply batch is replayed, and
+// each prepare without a record is settled under its own stamp and dependencies, in stamp order:
+//   replica set   the oplog says exactly which statements of the prepare happened; the values are
+//                 the store's present ones, since a write in doubt is the last on its document
+//   standalone    a literal assignment happened if the store shows its values; whatever else is in
+//                 doubt is settled by adoption: the present values of the paths the prepare names
+//                 are recorded, so that both outcomes of the doubt converge
+// A statement of the app's own session that happened leaves a retry entry, as it would have without
+// the crash: the driver will send it again. Then a new epoch begins. A single write whose backend
+// connection broke is settled the same way while everything else goes on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "replication/apply/applier.h"
+#include "replication/record/change.h"
+#include "replication/record/prepare.h"
+#include "replication/site/replica.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+struct RecoveryOptions {
+  std::chrono::milliseconds fence_timeout{30'000};
+  std::function<void(const std::string&)> warn;  // one line for the log
+};
+
+// How prepares were settled; for the log and for tests.
+struct RecoveryReport {
+  size_t happened = 0;  // recorded as asked: certain
+  size_t adopted = 0;   // recorded as the store's present values: in doubt
+  size_t dropped = 0;   // nothing happened
+};
+
+// What one prepare turned out to have done.
+struct SettledPrepare {
+  enum class How : uint8_t { kHappened, kAdopted, kDropped };
+  How how = How::kDropped;
+  std::vector<DocumentChange> changes;  // empty: kDropped
+  // Of the statements that certainly happened: {n, nModified, upserted}, what mongod answered. (A
+  // findAndModify's document is not in it: that only mongod can give again.)
+  std::vector<RetryEntry> retries;
+};
+
+// Pure but for reading the store. `oplog`: null on a standalone, or where the oplog does not reach
+// back far enough; otherwise all entries of the prepare's session since before it was sent.
+[[nodiscard]] Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
+                                                   const std::vector<OplogWrite>* oplog);
+
+// How far the oplog need not be read again: what the outbox notes under kOplogTime.
+[[nodiscard]] std::string encode_oplog_time(const Timestamp& time);
+// Errors: kCorrupt.
+[[nodiscard]] Result<Timestamp> decode_oplog_time(std::string_view bytes);
+
+class Recovery {
+ public:
+  // Everything is borrowed and outlives this; `store` belongs to the calling thread.
+  Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit, Store& store,
+           RecoveryOptions options = {});
+
+  // At start, before the port opens and before any link: fence, replay, settle, open for writes.
+  // After an error nothing is open and it may be called again (the store was away, an operation
+  // would not die).
+  [[nodiscard]] Result<RecoveryReport> run(Applier& applier);
+
+  // A backend connection broke while `write` was on its way. The caller still holds its locks and
+  // must not use that session or connection again. Kills what is left of it in the store, then
+  // settles or drops the write; the caller has only to release the locks. `store` is the calling
+  // thread's own. Errors: try again, with the locks held.
+  [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(const LocalWrite& write,
+                                                            const std::string& lsid_id,
+                                                            const std::string& local_address,
+                                                            Store& store);
+
+  // The store answered `write` with an error that may have come after it: what became of these
+  // documents of its prepare? Nothing of it runs any more; the caller holds its locks and settles.
+  // Errors: ask again, with the locks held.
+  [[nodiscard]] Result<SettledPrepare> look_at(const LocalWrite& write,
+                                               const std::vector<size_t>& documents, Store& store);
+
+  // Replica sets: remembers from where a later recovery must read the oplog. Call now and then
+  // (every half minute) from the thread of `store`; does nothing while older writes are open.
+  [[nodiscard]] Status note_oplog_time();
+
+ private:
+  [[nodiscard]] Status fence(const std::vector<Prepare>& prepares);
+  [[nodiscard]] Result<std::vector<Prepare>> open_prepares() const;
+  [[nodiscard]] Result<Prepare> open_prepare(const LocalWrite& write) const;
+  [[nodiscard]] Result<SettledPrepare> judge(const Prepare& prepare, Store& store,
+                                             const std::vector<std::string>& lsid_ids);
+  // A prepare as it has to be judged: without the statements that have a record already. Such a
+  // prepare is of a driver's retry, which mongod did not run again.
+  [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;
+  // The retry entries `settled` should leave: none for a session of our own, nobody retries those.
+  [[nodiscard]] Result<std::vector<RetryEntry>> retries_of(const Prepare& prepare,
+                                                           const SettledPrepare& settled) const;
+  [[nodiscard]] Status forget_backends();
+  [[nodiscard]] Status close_epochs();
+  [[nodiscard]] Status write_oplog_time(Timestamp time);
+  [[nodiscard]] Result<Timestamp> noted_oplog_time() const;
+  // Entries since the noted time; nothing on a standalone or when the oplog was cut.
+  [[nodiscard]] Result<std::optional<std::vector<OplogWrite>>> oplog(
+      Store& store, const std::vector<std::string>& lsid_ids);
+  void warn(const std::string& text) const;
+
+  Replica& replica_;
+  outbox::LogStore& log_;
+  outbox::CommitThread& commit_;
+  Store& store_;
+  const RecoveryOptions options_;
+  // note_oplog_time: a time read earlier, good once every stamp up to `candidate_stamp_` is
+  // settled.
+  std::optional<Timestamp> candidate_;
+  Hlc candidate_stamp_ = 0;
+};
+
+}  // namespace outrigger

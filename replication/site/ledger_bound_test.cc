@@ -1,0 +1,190 @@
+// How much of the ledger is kept, what is dropped and what never, and its pages.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "replication/outbox/ledger.h"
+#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/testing/replica_testing.h"
+
+namespace outrigger {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr uint64_t kBytesMax = 64 * 1024;
+
+class LedgerBoundTest : public ::testing::Test {
+ protected:
+  LedgerBoundTest() {
+    paris_.kill();
+    paris_.replica_options.ledger_bytes_max = kBytesMax;
+    paris_.replica_options.warn = [this](const std::string& line) { warnings_.push_back(line); };
+    paris_.replica_options.alarm = [this](const std::string& line) { alarms_.push_back(line); };
+    paris_.open();
+    EXPECT_TRUE(paris_.recover().has_value());
+    paris_.insert(1, {});
+    exchange(oslo_, paris_);
+  }
+  // Two sites set one field without seeing each other; the value of the first is lost.
+  void conflict(size_t bytes) {
+    std::string value = std::to_string(conflicts_++);
+    value.resize(bytes, 'x');
+    oslo_.set(1, "a", value);
+    paris_.clock.advance_ms(5);
+    oslo_.clock.advance_ms(5);
+    paris_.set(1, "a", "later" + std::to_string(conflicts_));
+    exchange(oslo_, paris_);
+  }
+  // A document that the store of paris does not take.
+  void set_aside(int id, size_t bytes) {
+    paris_.mongod.reject(kTestNs, bson::make_int32(id));
+    oslo_.insert(id, {{"v", bson::make_string(std::string(bytes, 'y'))}});
+    exchange(oslo_, paris_);
+  }
+  std::vector<std::string> kinds(const std::string& kind) const {
+    std::vector<std::string> found;
+    for (const LedgerEntry& entry : paris_.ledger()) {
+      if (entry.kind == kind) found.push_back(bson::to_json(entry.id.view()));
+    }
+    return found;
+  }
+
+  const std::vector<std::string> names_{"oslo", "paris"};
+  TestSite oslo_{"oslo", names_, memory_log()};
+  TestSite paris_{"paris", names_, memory_log()};
+  std::vector<std::string> warnings_;
+  std::vector<std::string> alarms_;
+  int conflicts_ = 0;
+};
+
+TEST_F(LedgerBoundTest, TheOldestGoAndAreCounted) {
+  for (int i = 0; i < 60; ++i) conflict(2000);
+  EXPECT_EQ(paris_.status().ledger_dropped, 0u);
+  EXPECT_GT(paris_.status().ledger_bytes, kBytesMax);
+  paris_.collect();
+  const ReplicaStatus status = paris_.status();
+  EXPECT_LE(status.ledger_bytes, kBytesMax);
+  EXPECT_GT(status.ledger_bytes, kBytesMax / 2);
+  EXPECT_EQ(status.ledger_entries + status.ledger_dropped, 60u);
+  const auto kept = paris_.ledger();
+  ASSERT_THAT(kept, SizeIs(status.ledger_entries));
+  // The newest: while the stamps run ahead of the clock, ids decide which of the two is lost.
+  EXPECT_THAT(bson::to_json(kept.front().value.view()),
+              AnyOf(HasSubstr("59x"), HasSubstr("later60")));
+  EXPECT_EQ(status.ledger_oldest_ms, kept.back().time_ms);
+  ASSERT_THAT(warnings_, SizeIs(1));
+  EXPECT_THAT(warnings_.front(), HasSubstr("ledger.max_bytes: its " +
+                                           std::to_string(status.ledger_dropped) + " oldest"));
+  paris_.restart();
+  EXPECT_EQ(paris_.status().ledger_dropped, status.ledger_dropped);
+  EXPECT_EQ(paris_.status().ledger_bytes, status.ledger_bytes);
+}
+
+TEST_F(LedgerBoundTest, WhatIsOpenIsKeptHoweverOldItIs) {
+  set_aside(7, 3000);
+  for (int i = 0; i < 20; ++i) conflict(2000);
+  set_aside(8, 3000);
+  for (int i = 0; i < 200; ++i) {
+    conflict(2000);
+    if (i % 10 == 0) paris_.collect();
+  }
+  paris_.collect();
+  EXPECT_THAT(kinds(kNotApplied), ElementsAre("8", "7"));
+  EXPECT_GT(paris_.status().ledger_dropped, 150u);
+  EXPECT_LE(paris_.status().ledger_bytes, kBytesMax);
+  EXPECT_EQ(paris_.status().not_applied, 2u);
+  EXPECT_THAT(paris_.status().alarms, IsEmpty());
+}
+
+TEST_F(LedgerBoundTest, OpenEntriesAloneMayBeMoreAndThatIsSaid) {
+  for (int i = 10; i < 15; ++i) set_aside(i, 20'000);
+  conflict(2000);
+  paris_.collect();
+  EXPECT_THAT(kinds(kNotApplied), SizeIs(5));
+  EXPECT_THAT(kinds("set_set"), IsEmpty());
+  EXPECT_GT(paris_.status().ledger_bytes, kBytesMax);
+  ASSERT_THAT(paris_.status().alarms, SizeIs(1));
+  EXPECT_THAT(paris_.status().alarms.front(), HasSubstr("all of it is open"));
+  paris_.collect();
+  EXPECT_THAT(alarms_, SizeIs(1)) << "once";
+  for (int i = 10; i < 15; ++i) paris_.mongod.allow(kTestNs, bson::make_int32(i));
+  paris_.restart();
+  exchange(oslo_, paris_);
+  paris_.collect();
+  EXPECT_THAT(kinds(kNotApplied), IsEmpty());
+  EXPECT_THAT(paris_.status().alarms, IsEmpty());
+}
+
+TEST_F(LedgerBoundTest, AnEntryThatComesLateWithAnOldStampIsTheOldest) {
+  set_aside(7, 100);
+  oslo_.set(1, "b", std::string(2000, 'o'));  // not sent yet
+  paris_.clock.advance_ms(5);
+  paris_.set(1, "b", "later");
+  for (int i = 0; i < 60; ++i) {
+    paris_.clock.advance_ms(5);
+    oslo_.clock.advance_ms(5);
+    paris_.insert(100 + i, {});
+  }
+  exchange(oslo_, paris_);
+  EXPECT_THAT(kinds("set_set"), SizeIs(1));
+  for (int i = 0; i < 60; ++i) conflict(2000);
+  paris_.collect();
+  for (const LedgerEntry& entry : paris_.ledger()) EXPECT_NE(entry.path, Path{"b"});
+}
+
+TEST_F(LedgerBoundTest, PagesFollowEachOtherAndEndByBytes) {
+  for (int i = 0; i < 7; ++i) conflict(20);
+  std::vector<std::string> all;
+  for (const LedgerEntry& entry : paris_.ledger()) all.push_back(bson::to_json(entry.value.view()));
+  ASSERT_THAT(all, SizeIs(7));
+  std::vector<std::string> paged;
+  std::optional<LedgerPlace> place = LedgerPlace();
+  size_t pages = 0;
+  while (place) {
+    const auto page = paris_.replica->conflicts(3, *place);
+    for (const LedgerEntry& entry : page->entries) {
+      paged.push_back(bson::to_json(entry.value.view()));
+    }
+    place = page->next;
+    EXPECT_EQ(page->next.has_value(), page->entries.size() == 3);
+    EXPECT_EQ(parse_place(to_text(place.value_or(LedgerPlace()))), place.value_or(LedgerPlace()));
+    ++pages;
+  }
+  EXPECT_EQ(paged, all);
+  EXPECT_EQ(pages, 3u);
+  for (int i = 0; i < 3; ++i) conflict(700'000);
+  const auto page = paris_.replica->conflicts(100, {});
+  EXPECT_THAT(page->entries, SizeIs(1));
+  EXPECT_TRUE(page->next.has_value());
+  EXPECT_EQ(parse_place("7"), std::nullopt);
+  EXPECT_EQ(parse_place("7-x"), std::nullopt);
+}
+
+TEST(LedgerPages, EntriesOfOneStampAreCutApartToo) {
+  auto log = std::make_shared<outbox::MemoryLogStore>();
+  TestSite site("paris", {"paris"}, [log] { return log; });
+  outbox::Batch batch;
+  for (int i = 0; i < 5; ++i) {
+    LedgerEntry entry;
+    entry.id = bson::make_int32(i);
+    entry.kind = "set_set";
+    entry.loser.hlc = 5;
+    batch.put_ledger(ledger_key(entry), encode_ledger(entry));
+  }
+  ASSERT_TRUE(log->write(std::move(batch)).has_value());
+  std::vector<int> ids;
+  std::optional<LedgerPlace> place = LedgerPlace();
+  while (place) {
+    const auto page = site.replica->conflicts(2, *place);
+    for (const LedgerEntry& entry : page->entries) ids.push_back(entry.id.view().as_int32());
+    place = page->next;
+  }
+  EXPECT_THAT(ids, ElementsAre(4, 3, 2, 1, 0));
+}
+
+}  // namespace
+}  // namespace outrigger

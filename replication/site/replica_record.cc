@@ -1,0 +1,278 @@
+// Changes of documents as records: one, or several where they are too much for one.
+#include <unordered_map>
+
+#include "config/limits.h"
+#include "replication/bson/fields.h"
+#include "replication/merge/merge.h"
+#include "replication/outbox/cohorts.h"
+#include "replication/record/record_codec.h"
+#include "replication/site/replica_impl.h"
+
+namespace outrigger {
+namespace {
+
+// A record is sent whole, and taken whole into memory where it arrives. Roughly.
+using limits::kRecordBytesMax;
+
+// A rough count of what a change makes a record grow by.
+size_t memory_bytes(const DocumentChange& change) {
+  size_t bytes = change.ns.size() + change.id.bytes.size() + change.document.size();
+  for (const PathChange& each : change.changes) {
+    bytes += each.value.bytes.size();
+    for (const std::string& name : each.path) bytes += name.size();
+  }
+  return bytes;
+}
+
+// The documents of one record and what becomes of their rows.
+class RecordWriter {
+ public:
+  RecordWriter(const outbox::LogStore& log, Record& record, const merge::LocalContext& context,
+               size_t documents)
+      : log_(log), record_(record), context_(context) {
+    index_.reserve(documents);
+    rows_.reserve(documents);
+  }
+
+  Status add(DocumentChange&& change) {
+    const std::string canonical_id = bson::canonical_key(change.id.view());
+    std::string key = outbox::row_key(change.ns, canonical_id);
+    const auto [found, is_new] = index_.try_emplace(std::move(key), rows_.size());
+    if (is_new) {
+      auto bytes = log_.row(change.ns, canonical_id);
+      if (!bytes) return tl::unexpected(bytes.error());
+      Row& row = rows_.emplace_back();
+      row.key = &found->first;
+      row.existed = bytes->has_value();
+      row.before = row.existed ? std::move(**bytes) : std::string();
+    }
+    Row& row = rows_[found->second];
+    if (row.is_birth) row.after = merge::birth_row(row.birth, false);
+    row.is_birth = false;
+    const std::string& now = row.after ? *row.after : row.before;
+    if (now.empty() && change.kind == DocumentChange::Kind::kInsert) {
+      insert(std::move(change), row);
+      return {};
+    }
+    return change_known(change, row, now);
+  }
+
+  // What follows is of another record, under this stamp.
+  void go_on(const Dot& dot) { context_.dot = dot; }
+
+  [[nodiscard]] const std::vector<LedgerEntry>& lost() const { return lost_; }
+
+  // Puts the rows into the batch of a Replica::Impl::Settled and tells of them there.
+  template <typename Settled>
+  void put_rows(Settled& settled) {
+    Births births;
+    for (Row& row : rows_) {
+      if (!row.after && !row.is_birth) continue;
+      const bool stays = row.is_birth || !row.after->empty();
+      settled.rows += static_cast<int64_t>(stays) - static_cast<int64_t>(row.existed);
+      if (row.detached) settled.detached.push_back(*row.key);
+      if (row.is_birth) {
+        births.add(row, settled.batch);
+      } else if (stays) {
+        settled.batch.put_row(*row.key, *row.after);
+      } else if (row.existed) {
+        settled.batch.remove_row(*row.key);
+      }
+    }
+    births.finish(settled.batch);
+  }
+
+ private:
+  struct Row {
+    const std::string* key = nullptr;
+    bool existed = false;
+    bool detached = false;  // it is, or was before
+    std::string before;
+    std::optional<std::string> after;  // once changed; empty: none is needed
+    bool is_birth = false;             // by `birth`, and nothing else, instead of `after`
+    Dot birth;
+  };
+
+  // Documents born by one record are put together.
+  class Births {
+   public:
+    void add(const Row& row, outbox::Batch& batch) {
+      const std::string_view key = *row.key;
+      const std::string_view ns = key.substr(0, key.find('\0'));
+      const std::string_view id = key.substr(ns.size() + 1);
+      if (writer_ && (row.birth != dot_ || ns != ns_)) finish(batch);
+      if (!writer_) {
+        dot_ = row.birth;
+        ns_ = ns;
+        writer_.emplace(merge::birth_row(dot_, false));
+      }
+      writer_->add(id);
+    }
+    void finish(outbox::Batch& batch) {
+      if (writer_) batch.put_cohort(dot_, ns_, writer_->take());
+      writer_.reset();
+    }
+
+   private:
+    Dot dot_;
+    std::string_view ns_;
+    std::optional<outbox::CohortWriter> writer_;
+  };
+
+  // What nearly all inserts are: nothing is remembered of the document.
+  void insert(DocumentChange&& change, Row& row) {
+    if (bson::repeats_names(bson::Document(change.document))) {
+      row.after = merge::birth_row(context_.dot, true);
+    } else {
+      row.is_birth = true;
+      row.birth = context_.dot;
+    }
+    DocumentEffects& effects = record_.documents.emplace_back();
+    effects.ns = std::move(change.ns);
+    effects.id = std::move(change.id);
+    Effect& birth = effects.effects.emplace_back();
+    birth.kind = EffectKind::kBirth;
+    birth.value = bson::make_document(std::move(change.document));
+  }
+
+  Status change_known(const DocumentChange& change, Row& row, const std::string& now) {
+    auto state = merge::load_row(now);
+    if (!state) return tl::unexpected(state.error());
+    row.detached |= state->detached;  // a write may be the end of that, which is to be noted, too
+    note_unseen(*state, change);
+    DocumentEffects effects = merge::local_effects(*state, change, context_);
+    if (effects.effects.empty()) return {};
+    merge::apply_local(*state, change, effects, context_);
+    record_.documents.push_back(std::move(effects));
+    row.after = merge::strip(*state);
+    return {};
+  }
+
+  // A document that the store had not taken, where the app makes one of the same _id: it has never
+  // seen it, though the record says so.
+  void note_unseen(const merge::DocumentState& state, const DocumentChange& change) {
+    const bool is_new = change.kind == DocumentChange::Kind::kInsert ||
+                        change.kind == DocumentChange::Kind::kUpsert;
+    if (!is_new || !state.detached || state.incarnations.empty()) return;
+    merge::DocumentState whole = state;
+    merge::fill(whole, std::nullopt);
+    const auto document = merge::document_of(whole);
+    if (!document) return;
+    merge::Loss loss;
+    loss.kind = merge::LossKind::kInsertInsert;
+    loss.shape = Shape::kDocument;
+    loss.value = bson::make_document(*document);
+    loss.loser = state.incarnations.back().births.back();
+    loss.winner = context_.dot;
+    LedgerEntry& entry = lost_.emplace_back(ledger_entry(change.ns, change.id, loss));
+    entry.reason =
+        "the store here had not taken this document, and the app made another one with its _id";
+  }
+
+  const outbox::LogStore& log_;
+  Record& record_;
+  merge::LocalContext context_;
+  std::unordered_map<std::string, size_t> index_;  // row key -> rows_
+  std::vector<Row> rows_;
+  std::vector<LedgerEntry> lost_;
+};
+
+}  // namespace
+
+Result<Dot> Replica::Impl::next_dot() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex);
+      const Hlc stamp = hlc.issue();
+      if (stamp != 0) {
+        open[stamp].since_us = clock.monotonic_us();
+        return Dot{stamp, self};
+      }
+    }
+    if (Status renewed = renew_bound(); !renewed) return tl::unexpected(renewed.error());
+  }
+}
+
+Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const VersionVector& deps,
+                                                         Hlc closed,
+                                                         std::vector<DocumentChange> changes,
+                                                         const std::vector<RetryEntry>& retries) {
+  Settled settled;
+  Record record;
+  record.origin = dot.origin;
+  record.hlc = dot.hlc;
+  record.deps = deps;
+  record.documents.reserve(changes.size());
+  RecordWriter writer(log, record, {dot, closed}, changes.size());
+  size_t bytes = 0;
+  const auto finish_record = [&] {
+    std::string entry = encode_record(record);
+    settled.records.emplace_back(record.dot(), entry.size());
+    settled.batch.put_fresh_entry(record.origin, record.hlc, std::move(entry));
+  };
+  for (DocumentChange& change : changes) {
+    const size_t more = memory_bytes(change);
+    if (!record.documents.empty() && bytes + more > kRecordBytesMax) {
+      finish_record();
+      auto next = next_dot();
+      if (!next) return tl::unexpected(next.error());
+      record.documents.clear();
+      record.deps.raise(record.origin, record.hlc);
+      record.deps.raise(next->origin, next->hlc - 1);
+      record.origin = next->origin;
+      record.hlc = next->hlc;
+      writer.go_on(*next);
+      bytes = 0;
+    }
+    bytes += more;
+    if (Status added = writer.add(std::move(change)); !added) {
+      return tl::unexpected(added.error());
+    }
+  }
+  put_retries(settled.batch, retries);
+  if (!record.documents.empty()) {
+    finish_record();
+  } else if (settled.records.empty()) {
+    return settled;
+  } else {
+    settled.records.emplace_back(record.dot(), 0);  // its stamp was taken for nothing
+  }
+  writer.put_rows(settled);
+  put_lost(settled.batch, writer.lost());
+  return settled;
+}
+
+void Replica::Impl::put_lost(outbox::Batch& batch, const std::vector<LedgerEntry>& lost) {
+  if (lost.empty()) return;
+  for (const LedgerEntry& entry : lost) put_ledger(batch, ledger_key(entry), entry);
+  const std::lock_guard lock(mutex);
+  for (const LedgerEntry& entry : lost) ++conflicts[entry.kind];
+}
+
+void Replica::Impl::give_up(const Dot& dot) {
+  uint64_t append = 0;
+  {
+    const std::lock_guard lock(mutex);
+    append = appends;
+    open[dot.hlc].settled = true;
+  }
+  leave_to_sync({dot.hlc}, append);
+}
+
+Status Replica::Impl::commit_own(const Record& record, outbox::Batch batch) {
+  const std::string entry = encode_record(record);
+  batch.put_fresh_entry(record.origin, record.hlc, entry);
+  if (Status written = log.write(std::move(batch)); !written) return written;
+  uint64_t append = 0;
+  {
+    const std::lock_guard lock(mutex);
+    append = ++appends;
+    open[record.hlc].settled = true;
+    open[record.hlc].wrote = true;
+    mark_log(record.origin, record.hlc, entry.size());
+  }
+  leave_to_sync({record.hlc}, append);
+  return {};
+}
+
+}  // namespace outrigger

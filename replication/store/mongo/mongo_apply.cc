@@ -1,0 +1,385 @@
+// Applying merged documents: raw delete and update commands, one after the other, so that a reader
+// sees no write without those before it.
+//
+// A command takes what follows each other in one collection by one verb. It is ordered and names no
+// document twice, so that it can be sent again when its answer is lost: no document goes back to
+// what it was in the middle. It stops at the first error; what that error means is decided, and the
+// rest goes into another command. Only the last one waits for the journal, which holds all before
+// it then.
+//
+// An update command reports errors by statement but matches only in sum; when the sum is short the
+// _ids are looked up. On a replica set each command is a retryable write of our own session, so its
+// oplog entries carry a name that the auditor knows; on a network error we do not resend (the
+// caller does, values being absolute).
+#include <map>
+#include <set>
+
+#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/mongo/mongo_read.h"
+#include "replication/store/mongo/mongo_statements.h"
+#include "replication/store/mongo/mongo_store.h"
+#include "replication/store/store_errors.h"
+
+namespace outrigger {
+namespace {
+
+constexpr int32_t kBadValue = 2;
+constexpr int32_t kUnauthorized = 13;
+constexpr int32_t kIllegalOperation = 20;
+constexpr int32_t kValidatorSaysNo = 121;
+constexpr int32_t kOtherCollection = 361;  // another one stands there under this name now
+constexpr int32_t kTooLarge = 10334;
+constexpr int32_t kWireVersionNamesCollections = 17;  // 6.0 knows `collectionUUID`
+constexpr int kSwapsMax = 10;  // of collections under our hands, before we wait
+constexpr const char* kStep = "apply to store";
+constexpr const char* kTooLargeText = "larger than the 16 MiB that a document may have";
+
+using Kind = StoreWrite::Kind;
+
+Status check_paths(std::span<const StoreWrite> writes) {
+  const auto refuse = [](const StoreWrite& write) {
+    return fail(ErrorCode::kInvalidArgument, kStep, write.ns,
+                "a path that cannot be written with dots", "replace the whole document");
+  };
+  for (const StoreWrite& write : writes) {
+    for (const StoreWrite::Set& set : write.set) {
+      if (!is_dotted_path(set.path)) return refuse(write);
+    }
+    for (const Path& path : write.unset) {
+      if (!is_dotted_path(path)) return refuse(write);
+    }
+  }
+  return {};
+}
+
+// Why documents of others must not be written there; nothing when they may.
+std::string unfit(const CollectionInfo& target) {
+  if (target.type == CollectionInfo::Type::kView) return "what has this name here is a view";
+  if (target.type == CollectionInfo::Type::kTimeSeries) {
+    return "the collection here is a time series";
+  }
+  return target.capped ? "the collection here is capped: it would evict other documents" : "";
+}
+
+std::string key_of(const bson::Document& document) {
+  const auto id = document.find("_id");
+  return id ? canonical_key(*id) : std::string();
+}
+
+}  // namespace
+
+// One call of apply_in_order(): holds what its steps share.
+class MongoStore::Application {
+ public:
+  Application(MongoStore& store, StoreKind kind, std::span<const StoreWrite> writes)
+      : store_(store), client_(*store.client_), kind_(kind), writes_(writes) {}
+
+  [[nodiscard]] Applied run() {
+    Status going;
+    while (going && done() < writes_.size()) going = step();
+    if (going && !journaled_ && !writes_.empty()) going = store_.wait_journaled();
+    if (going && commands_ > 1) going = one_mongod_took_all();
+    if (going) note_bypassed();
+    if (!going) applied_.stopped = going.error();
+    return std::move(applied_);
+  }
+
+ private:
+  struct Command {
+    std::string verb;
+    std::vector<std::string> statements;
+    size_t bytes = 0;
+  };
+
+  [[nodiscard]] size_t done() const { return applied_.outcomes.size(); }
+  void reject(int32_t code, const std::string& message) {
+    applied_.outcomes.push_back({WriteOutcome::Kind::kRejected, code, message, false});
+  }
+
+  [[nodiscard]] Status step() {
+    const StoreWrite& first = writes_[done()];
+    auto target = store_.target(first.ns);
+    if (!target && target.error().code == ErrorCode::kRefused) {
+      return on_error(kUnauthorized, target.error().reason, 1);
+    }
+    if (!target) return tl::unexpected<Error>(target.error());
+    if (const std::string why = unfit(*target); !why.empty()) {
+      reject(kIllegalOperation, why);
+      return {};
+    }
+    Command command = gather();
+    if (command.statements.empty()) {  // no statement can hold it, or a special one is needed
+      if (first.kind != Kind::kReplaceOrInsert ||
+          first.document.size() > mongo::kDocumentBytesMax) {
+        reject(kTooLarge, kTooLargeText);
+        return {};
+      }
+      auto literal = literal_replacement(first);
+      if (!literal) return tl::unexpected<Error>(literal.error());
+      if (literal->empty()) return {};
+      command.statements.push_back(std::move(*literal));
+    }
+    const mongo::Names names = mongo::split(first.ns);
+    ++commands_;
+    auto reply = client_.run(names.database, body(names.collection, command, *target));
+    if (!reply) return tl::unexpected<Error>(reply.error());
+    if (reply->ok) return read_reply(first.ns, reply->document(), command.statements.size());
+    return on_error(reply->code, reply->message, command.statements.size());
+  }
+
+  // libmongoc may have connected anew between two commands: the journal of a mongod that was
+  // started since does not hold what the one before it took.
+  [[nodiscard]] Status one_mongod_took_all() {
+    const std::string began = mongo::process_of(client_.hello());
+    if (auto alive = store_.ping(); !alive) return alive;
+    if (store_.process_id() == began) return {};
+    client_.drop();
+    applied_.outcomes.clear();
+    return fail(ErrorCode::kUnavailable, kStep, client_.name(), "mongod was started anew meanwhile",
+                "it is tried again");
+  }
+
+  // The longest command that can begin with the next write; empty when none can.
+  [[nodiscard]] Command gather() const {
+    const StoreWrite& first = writes_[done()];
+    Command command;
+    command.verb = first.kind == Kind::kRemove ? "delete" : "update";
+    std::set<std::string> named;
+    for (size_t i = done(); i < writes_.size() && command.statements.size() < mongo::kBatch; ++i) {
+      const StoreWrite& write = writes_[i];
+      if (write.ns != first.ns || (write.kind == Kind::kRemove) != (first.kind == Kind::kRemove)) {
+        break;
+      }
+      std::string statement = statement_of(write);
+      if (statement.empty() || statement.size() > mongo::kStatementBytesMax) break;
+      command.bytes += statement.size();
+      if (!command.statements.empty() && command.bytes > mongo::kBatchBytes) break;
+      if (!named.insert(canonical_key(write.id.view())).second) break;
+      command.statements.push_back(std::move(statement));
+    }
+    return command;
+  }
+
+  [[nodiscard]] static std::string statement_of(const StoreWrite& write) {
+    if (write.kind == Kind::kRemove) return mongo::removal(write);
+    if (write.kind == Kind::kUpdate) return mongo::modification(write);
+    const bool plain = write.document.size() <= mongo::kDocumentBytesMax &&
+                       !mongo::needs_literal(bson::Document(write.document));
+    return plain ? mongo::replacement(write, mongo::whole_document(write), false) : std::string();
+  }
+
+  // Empty: it was rejected.
+  [[nodiscard]] Result<std::string> literal_replacement(const StoreWrite& write) {
+    bool unsafe = false;
+    auto looked = mongo::find_by_id(
+        client_, write.ns, std::span(&write.id, 1), mongo::Projection{},
+        [&](const bson::Document& stored) { unsafe = unsafe || mongo::repeats_a_name(stored); });
+    if (!looked) return tl::unexpected<Error>(looked.error());
+    const std::string whole = mongo::whole_document(write);
+    std::string statement = mongo::replacement(write, whole, true);
+    if (unsafe || mongo::repeats_a_name(bson::Document(whole))) {
+      reject(kBadValue, "repeated field names beside a '$' name or a zero timestamp");
+      return std::string();
+    }
+    if (statement.size() <= mongo::kStatementBytesMax) return statement;
+    reject(kTooLarge, kTooLargeText);
+    return std::string();
+  }
+
+  [[nodiscard]] std::string body(const std::string& collection, const Command& command,
+                                 const CollectionInfo& target) {
+    bson::Writer w;
+    w.string(command.verb, collection).open_array(command.verb + "s");
+    for (size_t i = 0; i < command.statements.size(); ++i) {
+      w.document(bson::index_name(i), bson::Document(command.statements[i]));
+    }
+    w.close().boolean("ordered", true);
+    if (bypass_) w.boolean("bypassDocumentValidation", true);
+    const bool can_name =
+        mongo::integer(client_.hello(), "maxWireVersion") >= kWireVersionNamesCollections;
+    constexpr uint8_t kUuid = 4;
+    if (can_name && target.exists()) w.binary("collectionUUID", kUuid, target.uuid);
+    const bool last = done() + command.statements.size() == writes_.size();
+    w.open_document("writeConcern");
+    if (last && kind_ == StoreKind::kMultiMember) {
+      w.string("w", "majority");
+    } else {
+      w.int32("w", 1);
+    }
+    w.boolean("j", last).close();
+    if (kind_ != StoreKind::kStandalone) w.int64("txnNumber", client_.next_txn_number());
+    return w.finish();
+  }
+
+  [[nodiscard]] Status read_reply(const std::string& ns, const bson::Document& reply,
+                                  size_t statements) {
+    if (const bson::Document concern = mongo::sub(reply, "writeConcernError"); !concern.empty()) {
+      client_.drop();
+      return fail(ErrorCode::kUnavailable, kStep, ns, mongo::text(concern, "errmsg"),
+                  "the store could not confirm durability; it is tried again");
+    }
+    size_t executed = statements;
+    int32_t code = 0;
+    std::string message;
+    for (const bson::Element& e : mongo::sub(reply, "writeErrors")) {
+      if (e.value.type != bson::Type::kDocument) continue;
+      const bson::Document error = e.value.as_document();
+      executed = static_cast<size_t>(mongo::integer(error, "index", -1));
+      code = static_cast<int32_t>(mongo::integer(error, "code"));
+      message = mongo::text(error, "errmsg");
+    }
+    if (executed > statements) {
+      return fail(ErrorCode::kCorrupt, kStep, ns, "an error for a statement never sent");
+    }
+    const size_t from = done();
+    for (size_t i = 0; i < executed; ++i) succeed();
+    const auto matched = static_cast<size_t>(mongo::integer(reply, "n"));
+    if (matched < executed) {
+      if (auto found = find_unmatched(ns, from); !found) return found;
+    }
+    journaled_ = from + statements == writes_.size();
+    return executed == statements ? Status() : on_error(code, message, 1);
+  }
+
+  void succeed() {
+    WriteOutcome outcome;
+    if (const auto noted = refused_.find(done()); noted != refused_.end()) {
+      outcome.message = noted->second;
+      outcome.against_validator = true;
+    } else if (bypass_) {
+      bypassed_[writes_[done()].ns].push_back(done());
+    }
+    applied_.outcomes.push_back(std::move(outcome));
+  }
+
+  // The next `statements` writes failed alike. An error stops the call; what returns without one
+  // has either an outcome now or is sent again, in another way.
+  [[nodiscard]] Status on_error(int32_t code, const std::string& message, size_t statements) {
+    const std::string& ns = writes_[done()].ns;
+    if (code == kOtherCollection) {
+      store_.targets_.erase(ns);
+      if (++swaps_ < kSwapsMax) return {};
+      return fail(ErrorCode::kUnavailable, kStep, ns, message, "it is tried again");
+    }
+    if (code == kValidatorSaysNo && !bypass_) {
+      refused_.emplace(done(), message);
+      bypass_ = true;
+      return {};
+    }
+    if (store_error_passes(code)) {
+      return tl::unexpected<Error>(client_.refusal(kStep, code, message));
+    }
+    if (code == kUnauthorized) {
+      // A user that may nowhere do what it has to holds the stream; a namespace that it may not
+      // write, while it may others, does not.
+      const auto forbidden = store_.forbidden(ns);
+      if (!forbidden) return tl::unexpected<Error>(forbidden.error());
+      if (!forbidden->empty()) {
+        for (size_t i = 0; i < statements; ++i) reject(code, kLacksRights + *forbidden);
+        return {};
+      }
+      const auto missing = store_.missing_rights();
+      if (!missing) return tl::unexpected<Error>(missing.error());
+      if (!missing->empty()) return tl::unexpected<Error>(client_.refusal(kStep, code, message));
+    }
+    for (size_t i = 0; i < statements; ++i) reject(code, message);
+    return {};
+  }
+
+  // Of the updates done since `from`, those whose document is not there.
+  [[nodiscard]] Status find_unmatched(const std::string& ns, size_t from) {
+    std::vector<bson::OwnedValue> ids;
+    for (size_t i = from; i < done(); ++i) {
+      if (writes_[i].kind == Kind::kUpdate) ids.push_back(writes_[i].id);
+    }
+    if (ids.empty()) return {};
+    std::set<std::string> there;
+    auto looked = mongo::find_by_id(client_, ns, ids, mongo::Projection{std::vector<std::string>()},
+                                    [&](const bson::Document& d) { there.insert(key_of(d)); });
+    if (!looked) {
+      applied_.outcomes.resize(from);
+      return looked;
+    }
+    for (size_t i = from; i < done(); ++i) {
+      if (writes_[i].kind != Kind::kUpdate) continue;
+      if (there.contains(canonical_key(writes_[i].id.view()))) continue;
+      applied_.outcomes[i].kind = WriteOutcome::Kind::kNotMatched;
+    }
+    return {};
+  }
+
+  // What was written past a validator without being refused first: the validator is asked about
+  // the documents as they stand.
+  void note_bypassed() {
+    for (const auto& [ns, written] : bypassed_) {
+      std::map<std::string, size_t> by_key;
+      std::vector<bson::OwnedValue> ids;
+      for (const size_t i : written) {
+        if (writes_[i].kind == Kind::kRemove) continue;
+        by_key[canonical_key(writes_[i].id.view())] = i;
+        ids.push_back(writes_[i].id);
+      }
+      const auto target = store_.collection(ns);
+      if (!target || target->validator.empty()) continue;
+      const auto note = [&](const bson::Document& document) {
+        const auto found = by_key.find(key_of(document));
+        if (found == by_key.end()) return;
+        WriteOutcome& outcome = applied_.outcomes[found->second];
+        outcome.against_validator = true;
+        outcome.message = "Document failed validation";
+      };
+      const bson::Document validator(target->validator);
+      (void)mongo::find_by_id(client_, ns, ids, {std::vector<std::string>(), &validator}, note);
+    }
+  }
+
+  MongoStore& store_;
+  mongo::Client& client_;
+  const StoreKind kind_;
+  const std::span<const StoreWrite> writes_;
+  Applied applied_;
+  size_t commands_ = 0;
+  bool journaled_ = false;
+  int swaps_ = 0;
+  bool bypass_ = false;                                  // from the first refusal by a validator on
+  std::map<size_t, std::string> refused_;                // by a validator: write, what it said
+  std::map<std::string, std::vector<size_t>> bypassed_;  // written past one without asking it
+};
+
+// As last looked at. On servers whose commands name the collection they mean, a change of it is
+// told by the next command; on others it is looked at every time.
+Result<CollectionInfo> MongoStore::target(const std::string& ns) {
+  constexpr size_t kTargetsMax = 10'000;
+  const auto known = targets_.find(ns);
+  if (known != targets_.end()) return known->second;
+  auto listed = list_collection(ns);
+  if (!listed) return listed;
+  const bool can_name =
+      mongo::integer(client_->hello(), "maxWireVersion") >= kWireVersionNamesCollections;
+  if (targets_.size() >= kTargetsMax) targets_.clear();
+  // Whatever has no such name of its own must be looked at again.
+  const bool collection = listed->type == CollectionInfo::Type::kCollection;
+  if (can_name && collection && !listed->capped) targets_.emplace(ns, *listed);
+  return listed;
+}
+
+Applied MongoStore::apply_in_order(std::span<const StoreWrite> writes) {
+  Applied none;
+  if (auto legal = check_paths(writes); !legal) {
+    none.stopped = legal.error();
+    return none;
+  }
+  auto of_kind = kind();
+  if (!of_kind) {
+    none.stopped = of_kind.error();
+    return none;
+  }
+  const std::string session = client_->session_id();
+  if (*of_kind != StoreKind::kStandalone &&
+      (own_sessions_.empty() || own_sessions_.back() != session)) {
+    own_sessions_.push_back(session);
+  }
+  return Application(*this, *of_kind, writes).run();
+}
+
+}  // namespace outrigger

@@ -1,0 +1,132 @@
+// The fence: a command outlives the client that sent it, and could overwrite what recovery settles.
+// So whatever a sidecar now gone left running is killed, and we wait until none of it is seen.
+//
+// Plain killSessions answers ok and does nothing to another user's session, so the pattern form is
+// used, with the {id, uid} that $currentOp shows.
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/mongo/mongo_store.h"
+
+namespace outrigger {
+namespace {
+
+using mongo::integer;
+using mongo::sub;
+using mongo::text;
+using mongo::truthy;
+
+constexpr auto kPause = std::chrono::milliseconds(20);
+// A connection of a noted address may still hold a command mongod has not read; mongod reads at
+// once, and then closes. One that stays this long is another client's, which was given the same
+// port: what it runs is under no noted session, and none of our business.
+constexpr auto kIdleGrace = std::chrono::seconds(2);
+
+// What one look at $currentOp found.
+struct Sighting {
+  struct Session {
+    std::string lsid;  // {id, uid}
+  };
+  std::vector<Session> sessions;      // to be killed by pattern
+  std::vector<bson::OwnedValue> ops;  // opids, to be killed one by one
+  size_t connections = 0;             // of noted addresses, doing nothing of a noted session
+  std::string example;                // one of them, for people
+  [[nodiscard]] bool busy() const { return !sessions.empty() || !ops.empty(); }
+};
+
+struct Noted {
+  std::set<std::string> lsid_ids;
+  std::set<std::string> clients;
+  int64_t own_connection = -1;
+};
+
+std::string name_of(const bson::Document& op) {
+  const std::string what = truthy(op, "active") ? "operation" : "idle " + text(op, "type");
+  return what + " of " + text(op, "client") + " on " + text(op, "ns");
+}
+
+void look_at(const bson::Document& op, const Noted& noted, Sighting& found) {
+  if (integer(op, "connectionId", -2) == noted.own_connection) return;
+  const bson::Document lsid = sub(op, "lsid");
+  const bool by_session = !lsid.empty() && noted.lsid_ids.contains(mongo::binary(lsid, "id"));
+  const bool by_client = noted.clients.contains(text(op, "client"));
+  const bool open_transaction = text(op, "type") == "idleSession";
+  if (!by_session || (!truthy(op, "active") && !open_transaction)) {
+    if (by_client) ++found.connections;
+    if (by_client && found.example.empty()) found.example = name_of(op);
+    return;
+  }
+  if (!found.busy()) found.example = name_of(op);
+  const auto id = op.find("opid");
+  if (!lsid.empty()) {
+    bson::Writer pattern;
+    for (const bson::Element& e : lsid) {
+      if (e.name == "id" || e.name == "uid") pattern.element(e);
+    }
+    found.sessions.push_back({pattern.finish()});
+  } else if (id) {
+    found.ops.emplace_back(*id);
+  }
+}
+
+std::string current_op() {
+  bson::Writer ask;
+  ask.int32("aggregate", 1).open_array("pipeline").open_document("0").open_document("$currentOp");
+  ask.boolean("allUsers", true).boolean("idleConnections", true).boolean("idleSessions", true);
+  ask.close().close().close().open_document("cursor").close();
+  return ask.finish();
+}
+
+Status kill(mongo::Client& client, const Sighting& found) {
+  if (!found.sessions.empty()) {
+    bson::Writer kill_sessions;
+    kill_sessions.open_array("killAllSessionsByPattern");
+    for (size_t i = 0; i < found.sessions.size(); ++i) {
+      kill_sessions.open_document(bson::index_name(i));
+      kill_sessions.document("lsid", bson::Document(found.sessions[i].lsid)).close();
+    }
+    kill_sessions.close();
+    auto done = client.must("admin", kill_sessions.finish(), "kill sessions");
+    if (!done) return tl::unexpected<Error>(done.error());
+  }
+  for (const bson::OwnedValue& op : found.ops) {
+    bson::Writer kill_op;
+    kill_op.int32("killOp", 1).value("op", op);
+    auto done = client.must("admin", kill_op.finish(), "kill operation");
+    if (!done) return tl::unexpected<Error>(done.error());
+  }
+  return {};
+}
+
+}  // namespace
+
+Status MongoStore::fence(std::span<const std::string> lsid_ids,
+                         std::span<const std::string> clients, Duration timeout) {
+  using Clock = std::chrono::steady_clock;
+  const std::string step = "fence store";
+  const auto start = Clock::now();
+  Noted noted{{lsid_ids.begin(), lsid_ids.end()}, {clients.begin(), clients.end()}, -1};
+  while (true) {
+    if (auto connected = client_->connect(); !connected) return connected;
+    // A new connection of ours may have been given a noted port.
+    noted.own_connection = integer(client_->hello(), "connectionId", -1);
+    Sighting found;
+    auto looked = client_->each("admin", current_op(), step, [&](const bson::Document& op) {
+      look_at(op, noted, found);
+      return true;
+    });
+    if (!looked) return looked;
+    const auto waited = Clock::now() - start;
+    if (!found.busy() && (found.connections == 0 || waited >= kIdleGrace)) return {};
+    if (waited >= timeout) {
+      return fail(ErrorCode::kTimeout, step, client_->name(), found.example + " does not end",
+                  "end it by hand (db.killOp), or restart mongod");
+    }
+    if (auto killed = kill(*client_, found); !killed) return killed;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+}  // namespace outrigger

@@ -1,0 +1,125 @@
+// Rows, as FORMATS.md describes them.
+#include "replication/merge/row.h"
+#include "replication/testing/formats_testing.h"
+
+namespace outrigger::formats {
+namespace {
+
+using merge::Body;
+using merge::Content;
+using merge::DocumentState;
+using merge::Incarnation;
+using merge::Register;
+
+bool same(const Register& a, const Register& b) {
+  return a.stamp == b.stamp && a.content == b.content && a.value == b.value &&
+         a.fields.bytes == b.fields.bytes && a.baseline == b.baseline;
+}
+
+bool same(const Body& a, const Body& b) {
+  auto there = b.registers.begin();
+  for (const auto& [path, reg] : a.registers) {
+    if (there == b.registers.end() || there->first != path || !same(reg, there->second)) {
+      return false;
+    }
+    ++there;
+  }
+  return there == b.registers.end() && a.counters == b.counters && a.asserted == b.asserted &&
+         a.floor.bytes == b.floor.bytes && a.floor_stamp == b.floor_stamp;
+}
+
+bool same(const DocumentState& a, const DocumentState& b) {
+  if (a.detached != b.detached || a.opaque != b.opaque) return false;
+  if (a.incarnations.size() != b.incarnations.size()) return false;
+  for (size_t i = 0; i < a.incarnations.size(); ++i) {
+    if (a.incarnations[i].births != b.incarnations[i].births) return false;
+    if (!same(a.incarnations[i].body, b.incarnations[i].body)) return false;
+  }
+  return true;
+}
+
+Register holding(const Dot& stamp, Content content) {
+  Register reg;
+  reg.stamp = stamp;
+  reg.content = content;
+  return reg;
+}
+
+// Nothing is known but what the functions say.
+DocumentState born(std::vector<Dot> births) {
+  DocumentState state;
+  state.incarnations.emplace_back().births = std::move(births);
+  return state;
+}
+
+DocumentState opaque() {
+  DocumentState state;
+  state.opaque = true;
+  return state;
+}
+
+DocumentState inserted(bool is_opaque) {
+  DocumentState state = born({Dot{5, kOslo}});
+  state.incarnations.front().body.registers[{}] = holding(Dot{5, kOslo}, Content::kShown);
+  state.opaque = is_opaque;
+  return state;
+}
+
+DocumentState one_field_set() {
+  DocumentState state = born({Dot()});
+  state.incarnations.front().body.registers[{"a"}] = holding(Dot{5, kOslo}, Content::kShown);
+  return state;
+}
+
+DocumentState upserted() {
+  DocumentState state = born({Dot{5, kOslo}});
+  state.incarnations.front().body.floor_stamp = Dot{5, kOslo};
+  return state;
+}
+
+DocumentState detached() {
+  DocumentState state = born({Dot{5, kOslo}});
+  state.detached = true;
+  Body& body = state.incarnations.front().body;
+  Register root = holding(Dot{5, kOslo}, Content::kDocument);
+  root.fields = merge::SharedBytes::of(bson::Writer().int32("_id", 1).finish());
+  body.registers[{}] = std::move(root);
+  Register value = holding(Dot{8, kRome}, Content::kValue);
+  value.value = bson::make_int32(9);
+  value.baseline = {{Dot{6, kOslo}, 7, bson::make_int32(3)}};
+  body.registers[{"a"}] = std::move(value);
+  body.registers[{"c"}] = holding(Dot{6, kOslo}, Content::kDocument);
+  body.registers[{"c", "x"}] = holding(Dot{7, kOslo}, Content::kAbsent);
+  body.counters[{"a"}] = {{Dot{6, kOslo}, 8, bson::make_int32(4)}};
+  body.asserted[{"c"}] = Dot{7, kOslo};
+  Incarnation& second = state.incarnations.emplace_back();
+  second.births = {Dot{7, kRome}};
+  second.body.floor = merge::SharedBytes::of(bson::Writer().int32("_id", 1).finish());
+  second.body.floor_stamp = Dot{7, kRome};
+  return state;
+}
+
+Example row_example(const std::string& name, DocumentState (*make)()) {
+  return {name, [make] { return Parts{merge::encode_row(make())}; },
+          [make](const Parts& parts) {
+            const auto state = merge::load_row(parts.at(0));
+            ASSERT_TRUE(state) << state.error().message();
+            EXPECT_TRUE(same(*state, make()));
+            EXPECT_EQ(merge::encode_row(*state), parts.at(0));
+          }};
+}
+
+}  // namespace
+
+std::vector<Example> row_examples() {
+  return {
+      row_example("row-opaque", opaque),
+      row_example("row-inserted", [] { return inserted(false); }),
+      row_example("row-inserted-opaque", [] { return inserted(true); }),
+      row_example("row-field-set", one_field_set),
+      row_example("row-upserted", upserted),
+      row_example("row-detached", detached),
+  };
+}
+
+}  // namespace outrigger::formats

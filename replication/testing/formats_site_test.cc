@@ -1,0 +1,157 @@
+// What a site remembers beside records and rows, as FORMATS.md describes it.
+#include "replication/apply/apply_intent.h"
+#include "replication/outbox/ledger.h"
+#include "replication/recovery/recovery.h"
+#include "replication/site/aside.h"
+#include "replication/site/replica_impl.h"
+#include "replication/testing/formats_testing.h"
+
+namespace outrigger::formats {
+namespace {
+
+Met met() { return {met_pair(Dot{5, kOslo}, Dot{3, kRome})}; }
+
+ApplyIntent intent() {
+  ApplyIntent intent;
+  intent.after.raise(kRome, 3);
+  StoreWrite replace;
+  replace.kind = StoreWrite::Kind::kReplaceOrInsert;
+  replace.ns = "t.a";
+  replace.id = bson::make_int32(1);
+  replace.document = bson::Writer().int32("_id", 1).finish();
+  StoreWrite update;
+  update.kind = StoreWrite::Kind::kUpdate;
+  update.ns = "t.a";
+  update.id = bson::make_int32(2);
+  update.set = {{{"a", "b"}, bson::make_bool(true)}};
+  update.unset = {{"x"}};
+  StoreWrite remove;
+  remove.kind = StoreWrite::Kind::kRemove;
+  remove.ns = "t.a";
+  remove.id = bson::make_int32(3);
+  intent.writes = {replace, update, remove};
+  intent.met.emplace(outbox::row_key("t.a", bson::canonical_key(replace.id.view())), met());
+  return intent;
+}
+
+Aside aside() {
+  Aside aside;
+  aside.ledger_key = "key";  // any bytes
+  aside.since_ms = 1'700'000'000'000;
+  aside.code = 11000;
+  aside.met = met();
+  return aside;
+}
+
+// Oslo's later value beat rome's.
+LedgerEntry loss() {
+  LedgerEntry entry;
+  entry.ns = "t.a";
+  entry.id = bson::make_int32(1);
+  entry.path = {"n"};
+  entry.kind = "set_set";
+  entry.value = bson::make_int32(7);
+  entry.loser = Dot{3, kRome};
+  entry.winner = Dot{5, kOslo};
+  entry.winning = bson::make_int32(8);
+  entry.reason = "why";
+  return entry;
+}
+
+Record unwanted() {
+  Record record;
+  record.origin = kRome;
+  record.hlc = 3;
+  record.deps.raise(kRome, 2);
+  return record;
+}
+
+Example key_of_loss() {
+  return {"key-ledger", [] { return Parts{ledger_key(loss())}; },
+          [](const Parts& parts) { EXPECT_EQ(ledger_stamp(parts.at(0)), 5u); }};
+}
+
+Example number_item(const std::string& name, const std::string& key, uint64_t number) {
+  return {name,
+          [=] {
+            return Parts{key, outbox::sortable(number)};
+          },
+          [=](const Parts& parts) {
+            EXPECT_EQ(parts.at(0), key);
+            EXPECT_EQ(parse_sortable(parts.at(1)), number);
+          }};
+}
+
+Example vector_item(const std::string& name, const char* prefix, const Origin& origin, Hlc hlc) {
+  return {name,
+          [=] {
+            return Parts{meta_keys::of_origin(prefix, origin), outbox::sortable(hlc)};
+          },
+          [=](const Parts& parts) {
+            EXPECT_EQ(meta_keys::origin_in(prefix, parts.at(0)), origin);
+            EXPECT_EQ(parse_sortable(parts.at(1)), hlc);
+          }};
+}
+
+Example oplog_time() {
+  const Timestamp time{1'700'000'000, 2};
+  return {"meta-oplog-time",
+          [=] {
+            return Parts{meta_keys::kOplogTime, encode_oplog_time(time)};
+          },
+          [=](const Parts& parts) {
+            EXPECT_EQ(parts.at(0), meta_keys::kOplogTime);
+            EXPECT_EQ(decode_oplog_time(parts.at(1)), time);
+          }};
+}
+
+// The key is put together from a constant and what is told apart by it.
+Example item(const std::string& name, const std::string& key, const std::string& value) {
+  return {name,
+          [=] {
+            return Parts{key, value};
+          },
+          [=](const Parts& parts) {
+            EXPECT_EQ(parts, (Parts{key, value}));
+          }};
+}
+
+Example retry() {
+  const std::string answer = bson::Writer().int64("n", 1).finish();
+  return {"retry", [answer] { return Parts{encode_retry(1'700'000'000'000, answer)}; },
+          [answer](const Parts& parts) {
+            EXPECT_EQ(parse_sortable(parts.at(0).substr(0, 8)), 1'700'000'000'000u);
+            EXPECT_EQ(retry_answer(parts.at(0)), answer);
+          }};
+}
+
+std::string bytes_of(const SiteId& site) { return {site.begin(), site.end()}; }
+
+}  // namespace
+
+std::vector<Example> site_examples() {
+  const std::string quarantined = record_name(unwanted().dot());
+  return {
+      example("apply-intent", intent(), encode_intent, decode_intent),
+      example("aside", aside(), encode_aside, decode_aside),
+      example("ledger-entry", loss(), encode_ledger, decode_ledger),
+      key_of_loss(),
+      retry(),
+      example("ledger-entry-quarantined", quarantined_entry(unwanted(), "why", 0), encode_ledger,
+              decode_ledger),
+      item("meta-site-id", meta_keys::kSiteId, bytes_of(kOslo.site)),
+      number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
+      number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),
+      oplog_time(),
+      vector_item("meta-vector", meta_keys::kVector, kRome, 3),
+      vector_item("meta-vector-retired", meta_keys::kVector, VersionVector::retired_of(kOslo.site),
+                  3),
+      vector_item("meta-floor", meta_keys::kFloor, kOslo, 4),
+      item("meta-backend", meta_keys::kBackend + std::string(16, '\xcc') + "127.0.0.1:4711", ""),
+      item("meta-member", meta_keys::kMember + bytes_of(kRome.site), "rome"),
+      item("meta-quarantined", meta_keys::kQuarantined + quarantined,
+           ledger_key(quarantined_entry(unwanted(), "why", 0))),
+  };
+}
+
+}  // namespace outrigger::formats

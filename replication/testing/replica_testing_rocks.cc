@@ -1,0 +1,31 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "replication/outbox/rocks/database.h"
+#include "replication/testing/replica_testing.h"
+
+namespace outrigger {
+namespace {
+
+struct TemporaryDirectory {
+  std::string path;
+  TemporaryDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "replica-XXXXXX").string();
+    path = mkdtemp(pattern.data());
+  }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path); }
+};
+
+}  // namespace
+
+TestSite::LogMaker rocks_log() {
+  auto directory = std::make_shared<TemporaryDirectory>();
+  return [directory]() -> std::shared_ptr<outbox::LogStore> {
+    auto database = outbox::Database::open(directory->path + "/outbox");
+    EXPECT_TRUE(database.has_value()) << database.error().message();
+    return std::shared_ptr<outbox::LogStore>(std::move(*database));
+  };
+}
+
+}  // namespace outrigger
