@@ -10,7 +10,8 @@ using bson::Element;
 using bson::Type;
 using bson::Value;
 
-constexpr size_t kPatternBytesMax = 16 * 1024;  // PCRE of MongoDB 6.0 takes twice as many
+// As a pattern up to four times as many; PCRE of MongoDB 6.0 takes twice that.
+constexpr size_t kPatternTextBytesMax = 4 * 1024;
 
 // The expression that reads a part of _id, and what it reads.
 std::string field_of(const std::string& container, std::string_view name) {
@@ -119,7 +120,7 @@ void append_patterns(bson::Writer& out, const std::string& path, const Value& va
 bool has_id_patterns(const Value& id) {
   if (is_text(id)) {
     const std::string_view text = text_of(id);
-    return text.size() <= kPatternBytesMax / 4 && bson::is_utf8(text);
+    return text.size() <= kPatternTextBytesMax && bson::is_utf8(text);
   }
   if (id.type != Type::kDocument) return !holds_text(id);
   if (bson::repeats_names(id.as_document())) return false;  // a path leads to the first only

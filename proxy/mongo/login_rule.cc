@@ -1,11 +1,10 @@
 #include "proxy/mongo/login_rule.h"
 
+#include "proxy/mongo/wire/error_reply.h"
 #include "proxy/mongo/wire/op_msg.h"
 
 namespace outrigger {
 namespace {
-
-constexpr int64_t kUnauthorized = 13;
 
 std::string question(int32_t request_id) {
   bson::Writer command;
@@ -19,8 +18,7 @@ std::string question(int32_t request_id) {
 std::optional<bool> asks_login(const bson::Document& answer) {
   const auto ok = answer.find("ok");
   if (ok && ok->truthy()) return false;
-  const auto code = answer.find("code");
-  if (code && code->to_int64() == kUnauthorized) return true;
+  if (wire::code_of(answer) == wire::code::kUnauthorized) return true;
   return std::nullopt;
 }
 
