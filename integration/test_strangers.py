@@ -87,7 +87,7 @@ def assert_app_works(site, key):
     with app_of(site) as app:
         app.shop.carts.insert_one({"_id": key})
         assert app.shop.carts.find_one({"_id": key}) == {"_id": key}
-    assert "fenced" not in site.status()
+    assert "outbox_failed" not in site.status()
 
 
 def test_unfinished_messages_are_bounded_together_and_others_go_on(site, strangers):

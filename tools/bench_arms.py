@@ -107,8 +107,8 @@ class SidecarArm(Arm):
             return self.sidecar.status()["open_writes"] == 0
         wait_until(settled, f"{self.name}: every write settled", timeout_s=10)
         status = self.sidecar.status()
-        if "fenced" in status:
-            return f"{self.name}: fenced: {status['fenced']}"
+        if "outbox_failed" in status:
+            return f"{self.name}: outbox failed: {status['outbox_failed']}"
         records = status["outbox"]["records"]
         if records != self.write_commands:
             return f"{self.name}: {records} records of {self.write_commands} acknowledged writes"

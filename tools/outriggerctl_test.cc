@@ -14,7 +14,7 @@ constexpr Look kColoured{.colours = true};
 
 // A /status; `changes` come last and so are never read where a key is there already.
 std::string status(const std::string& peer_changes = R"("state": "open", "records_behind": 0)",
-                   const std::string& changes = R"("fenced": "")") {
+                   const std::string& changes = R"("outbox_failed": "")") {
   return R"({"site": "oslo", "site_id": "5786b3fd", "version": "0.1.0", "store": "standalone",
     "store_available": true, "uptime_ms": 7200000, "connections": 2,
     "outbox": {"records": 1400, "bytes": 103109}, "inbox": {"records": 0, "bytes": 0},
@@ -56,8 +56,8 @@ TEST(StatusText, SaysWhatWasDroppedOfTheLedger) {
 }
 
 TEST(StatusText, NamesWhatIsWrong) {
-  EXPECT_TRUE(
-      has(shown(status("\"state\": \"open\"", R"("fenced": "disk full")")), "refused: disk full"));
+  EXPECT_TRUE(has(shown(status("\"state\": \"open\"", R"("outbox_failed": "disk full")")),
+                  "refused: disk full"));
   EXPECT_TRUE(has(shown(R"({"site": "oslo", "held": ["a clock is ahead"]})"), "a clock is ahead"));
   EXPECT_TRUE(has(shown(R"({"site": "oslo", "store": "standalone", "store_available": false})"),
                   "standalone: not available"));

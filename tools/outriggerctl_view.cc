@@ -122,9 +122,9 @@ class Facts {
 };
 
 void add_writes(Facts& facts, const element& root) {
-  const std::string fenced = text_of(root, "fenced");
+  const std::string failure = text_of(root, "outbox_failed");
   const int64_t open = number_of(root, "open_writes");
-  if (!fenced.empty()) return facts.add("writes", "refused: " + fenced, Colour::kRed);
+  if (!failure.empty()) return facts.add("writes", "refused: " + failure, Colour::kRed);
   std::string text = count(open) + " under way";
   const int64_t oldest = number_of(root, "oldest_open_write_ms");
   if (open > 0) text += ", the oldest for " + duration(oldest);

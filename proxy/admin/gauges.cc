@@ -52,7 +52,8 @@ void Gauges::update(const StatusParts& parts) {
   metrics_.gauge("open_writes", "local writes the store has not answered")
       .Set(static_cast<double>(replica.open_writes));
   metrics_.gauge("store_available", "1 while the store answers").Set(parts.store_available ? 1 : 0);
-  metrics_.gauge("fenced", "1 while the outbox is not trusted").Set(replica.fenced ? 1 : 0);
+  metrics_.gauge("outbox_failed", "1 while the outbox is not trusted")
+      .Set(replica.outbox_failure ? 1 : 0);
   count_to("applied_total", "records of peers applied", {}, replica.applied_records);
   count_to("duplicates_total", "records of peers offered again", {}, replica.duplicate_records);
   for (const auto& [kind, total] : replica.conflicts) {

@@ -87,7 +87,7 @@ std::string status_json(const StatusParts& parts) {
   out.int64("quarantined", static_cast<int64_t>(replica.quarantined));
   out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
   out.int64("oldest_open_write_ms", replica.oldest_open_write_ms);
-  if (replica.fenced) out.string("fenced", replica.fenced->message());
+  if (replica.outbox_failure) out.string("outbox_failed", replica.outbox_failure->message());
   out.open_array("held");
   for (size_t i = 0; i < replica.held.size(); ++i) {
     out.string(bson::index_name(i), replica.held[i]);

@@ -100,13 +100,13 @@ Status App::open() {
   const Result<DescriptorPlan> plan = plan_descriptors(raise_descriptor_limit(), settings_);
   if (!plan) return tl::unexpected(plan.error());
   descriptors_ = *plan;
-  outbox::DatabaseOptions options;
+  outbox::RocksOutboxOptions options;
   options.bytes_max = settings_.outbox.bytes_max;
   options.tables_open_max = descriptors_.tables;
   options.log = [log = log_](const std::string& line) { log->warn("outbox: {}", line); };
-  auto database = outbox::Database::open(settings_.data_dir, options);
-  if (!database) return tl::unexpected(database.error());
-  database_ = std::move(*database);
+  auto outbox = outbox::RocksOutbox::open(settings_.data_dir, options);
+  if (!outbox) return tl::unexpected(outbox.error());
+  outbox_ = std::move(*outbox);
   if (store_address_.starts_with("unix:")) {
     Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());
@@ -122,9 +122,9 @@ Status App::open() {
     sync_waiters.Observe(static_cast<double>(waiters));
   };
   hooks.failed = [log = log_](const Error& error) {
-    log->error("the outbox is fenced, writes are refused: {}", error.message());
+    log->error("the outbox has failed, writes are refused: {}", error.message());
   };
-  commit_ = std::make_unique<outbox::CommitThread>(*database_, hooks);
+  commit_ = std::make_unique<outbox::CommitThread>(*outbox_, hooks);
   gauges_ = std::make_unique<Gauges>(metrics_);
   for (auto* store : {&applier_store_, &recovery_store_}) {
     auto made = MongoStore::open(settings_.store.uri);
@@ -203,7 +203,7 @@ Status App::check_store(Store& store) {
   }
   store_info_ = *info;
   store_text_ = describe_store(*info, store_address_);
-  return check_first_start(*database_, store,
+  return check_first_start(*outbox_, store,
                            [this](std::string_view ns) { return policy_.replicates(ns); });
 }
 
@@ -215,17 +215,16 @@ Status App::recover(Store& store) {
   ReplicaOptions replica_settings = replica_options(settings_, policy_);
   replica_settings.warn = [log = log_](const std::string& line) { log->warn("{}", line); };
   replica_settings.alarm = [log = log_](const std::string& line) { log->error("{}", line); };
-  auto replica = Replica::open(std::move(replica_settings), *database_, *commit_, clock_);
+  auto replica = Replica::open(std::move(replica_settings), *outbox_, *commit_, clock_);
   if (!replica) return tl::unexpected(replica.error());
   replica_ = std::move(*replica);
   ApplierOptions applier_options;
   applier_options.warn = [log = store_log_](const std::string& line) { log->warn("{}", line); };
-  applier_ = std::make_unique<Applier>(*replica_, *database_, *commit_, locks_, *applier_store_,
+  applier_ = std::make_unique<Applier>(*replica_, *outbox_, *commit_, locks_, *applier_store_,
                                        applier_options);
   RecoveryOptions options;
   options.warn = applier_options.warn;
-  recovery_ =
-      std::make_unique<Recovery>(*replica_, *database_, *commit_, *recovery_store_, options);
+  recovery_ = std::make_unique<Recovery>(*replica_, *outbox_, *commit_, *recovery_store_, options);
   std::string held_up;
   for (;;) {
     const Result<RecoveryReport> report = recovery_->run(*applier_);
@@ -355,10 +354,10 @@ void App::tend(Store& store) {
     const Status noted = recovery_->note_oplog_time();
     if (!noted) store_log_->warn("{}", noted.error().message());
   }
-  if (!database_->fenced()) return;
-  const Status reopened = database_->reopen();
+  if (!outbox_->failure()) return;
+  const Status reopened = outbox_->reopen();
   if (!reopened) {
-    log_->error("the outbox stays fenced: {}", reopened.error().message());
+    log_->error("the outbox stays failed: {}", reopened.error().message());
     return;
   }
   // What was under way when the error came is known to the files alone: start over from them.

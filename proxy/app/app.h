@@ -26,7 +26,7 @@
 #include "proxy/writes/context.h"
 #include "proxy/writes/durable_waits.h"
 #include "replication/apply/applier.h"
-#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 #include "replication/recovery/recovery.h"
 
 namespace outrigger {
@@ -39,7 +39,7 @@ class App {
   enum class Exit {
     kDrained,  // SIGTERM or SIGINT
     kFailed,   // it could not start; the log says why
-    kRestart,  // the outbox was fenced and is whole again: build a new App
+    kRestart,  // the outbox had failed and is whole again: build a new App
   };
   // Opens, recovers, serves, drains. Once.
   [[nodiscard]] Exit run();
@@ -76,7 +76,7 @@ class App {
   net::Loop loop_;
   DescriptorPlan descriptors_;
   net::TaskGroup tasks_;
-  std::unique_ptr<outbox::Database> database_;
+  std::unique_ptr<outbox::RocksOutbox> outbox_;
   std::unique_ptr<outbox::CommitThread> commit_;
   std::unique_ptr<Store> applier_store_;
   std::unique_ptr<Replica> replica_;

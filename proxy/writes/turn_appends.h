@@ -50,7 +50,7 @@ class TurnAppends {
     std::shared_ptr<Turn> turn_;
   };
   // To be awaited (named first: GCC 12 destroys it twice otherwise): what was staged just before is
-  // in the page cache, or it is not and the outbox is fenced.
+  // in the page cache, or it is not and the outbox has failed.
   Appended appended() { return Appended(turn_); }
 
  private:

@@ -7,10 +7,10 @@
 
 namespace outrigger {
 
-Applier::Applier(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
+Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
                  LockTable& locks, Store& store, ApplierOptions options)
     : replica_(replica),
-      log_(log),
+      outbox_(outbox),
       commit_(commit),
       store_(store),
       options_(std::move(options)),
@@ -82,7 +82,7 @@ Status Applier::add_retries(Work& work) {
   for (const auto& [key, aside] : due) {
     if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
     if (!has_room(work)) break;
-    auto entry = log_.ledger(aside.ledger_key);
+    auto entry = outbox_.ledger(aside.ledger_key);
     if (!entry) return tl::unexpected(entry.error());
     if (!*entry) continue;
     auto known = decode_ledger(**entry);
@@ -130,7 +130,7 @@ Status Applier::add_released(Work& work) {
 
 Status Applier::read_rows(Work& work) {
   for (auto& [key, document] : work.documents) {
-    auto row = log_.row(document.ns, document.canonical_id);
+    auto row = outbox_.row(document.ns, document.canonical_id);
     if (!row) return tl::unexpected(row.error());
     document.row = std::move(*row);
     if (document.row) work.bytes += document.row->size();

@@ -82,7 +82,7 @@ enum class StepOutcome : uint8_t {
 class Applier {
  public:
   // Everything is borrowed and outlives this. The store belongs to the thread that steps.
-  Applier(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit, LockTable& locks,
+  Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit, LockTable& locks,
           Store& store, ApplierOptions options = {});
   ~Applier();  // stop(); a batch under way is left to the next start
   Applier(const Applier&) = delete;
@@ -91,7 +91,7 @@ class Applier {
   // Finishes the batch a crash interrupted, if there is one. Before the port opens and before any
   // prepare is settled. Errors: of the store (try again), of the log.
   [[nodiscard]] Status replay_interrupted();
-  // One batch, or what is left of one. An error is the log's: it is fenced or damaged.
+  // One batch, or what is left of one. An error is the outbox's: it has failed or is damaged.
   [[nodiscard]] Result<StepOutcome> step();
 
   // Documents set aside in which parts met that no store takes together: what this one refuses is
@@ -163,7 +163,7 @@ class Applier {
                                                                   outbox::Batch& batch);
 
   Replica& replica_;
-  outbox::LogStore& log_;
+  outbox::Outbox& outbox_;
   outbox::CommitThread& commit_;
   Store& store_;
   const ApplierOptions options_;

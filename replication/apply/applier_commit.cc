@@ -59,7 +59,7 @@ Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
   }
   std::map<std::string, uint64_t> conflicts;
   for (const auto& [key, entry] : lost) {
-    auto known = log_.ledger(key);
+    auto known = outbox_.ledger(key);
     if (!known) return tl::unexpected(known.error());
     if (*known) continue;
     impl.put_ledger(batch, key, *entry);
@@ -107,7 +107,7 @@ Status Applier::commit_intent(Work& work) {
   auto conflicts = put_losses(work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
   batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
-  if (Status written = log_.write(std::move(batch)); !written) return written;
+  if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
   impl.rows += rows;
   const std::lock_guard guard(impl.mutex);
@@ -250,7 +250,7 @@ Status Applier::complete() {
     if (now) aside.emplace(key, std::move(*now));
   }
   if (Status noted = note_validators(batch); !noted) return noted;
-  if (Status written = log_.write(std::move(batch)); !written) return written;
+  if (Status written = outbox_.write(std::move(batch)); !written) return written;
   const std::lock_guard guard(impl.mutex);
   for (const std::string& key : keys) impl.detached.erase(key);
   for (auto& [key, each] : aside) impl.detached[key] = std::move(each);
@@ -295,7 +295,7 @@ Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std:
   if (store_error_is_about_rights(aside.code)) say_forbidden(refusal.ns, refusal.outcome.message);
   if (missing) return std::optional<Aside>();
   const std::string canonical = bson::canonical_key(refusal.id.view());
-  auto row = log_.row(refusal.ns, canonical);
+  auto row = outbox_.row(refusal.ns, canonical);
   if (!row) return tl::unexpected(row.error());
   auto kept = detached_row(*row ? std::string_view(**row) : std::string_view(), refusal.document);
   if (!kept) return tl::unexpected(kept.error());
@@ -329,7 +329,7 @@ Status Applier::note_validators(outbox::Batch& batch) {
 Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
   Replica::Impl& impl = *replica_.impl_;
   const std::string key = ledger_key(entry);
-  auto known = log_.ledger(key);
+  auto known = outbox_.ledger(key);
   if (!known) return tl::unexpected(known.error());
   impl.put_ledger(batch, key, entry);
   if (*known) return {};
@@ -340,7 +340,7 @@ Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
 
 Status Applier::replay_interrupted() {
   OUTRIGGER_ASSERT(!under_way_);
-  auto bytes = log_.meta(meta_keys::kIntent);
+  auto bytes = outbox_.meta(meta_keys::kIntent);
   if (!bytes) return tl::unexpected(bytes.error());
   if (!*bytes) return {};
   auto intent = decode_intent(**bytes);

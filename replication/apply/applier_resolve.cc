@@ -33,7 +33,7 @@ Status Applier::resolve_step() {
     }
   }
   for (const auto& [key, aside] : due) {
-    auto bytes = log_.ledger(aside.ledger_key);
+    auto bytes = outbox_.ledger(aside.ledger_key);
     if (!bytes) return tl::unexpected(bytes.error());
     if (!*bytes) continue;
     auto entry = decode_ledger(**bytes);
@@ -49,7 +49,7 @@ Status Applier::resolve_step() {
 // One document, under its lock.
 Status Applier::resolve(const std::string& row_key, const Aside& aside, const LedgerEntry& entry) {
   const std::string canonical = bson::canonical_key(entry.id.view());
-  auto row = log_.row(entry.ns, canonical);
+  auto row = outbox_.row(entry.ns, canonical);
   if (!row) return tl::unexpected(row.error());
   if (!*row) return {};
   auto stored = store_.read(entry.ns, std::span(&entry.id, 1));

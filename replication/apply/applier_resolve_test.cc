@@ -179,9 +179,9 @@ TEST_F(ResolveTest, NothingIsResolvedWhereNothingWasConcurrent) {
 
 TEST_F(ResolveTest, ThreeSitesLeaveOutAsLittleAsTheyMust) {
   const std::vector<std::string> three{"oslo", "paris", "rome"};
-  TestSite oslo("oslo", three, memory_log());
-  TestSite paris("paris", three, memory_log());
-  TestSite rome("rome", three, memory_log());
+  TestSite oslo("oslo", three, memory_outbox());
+  TestSite paris("paris", three, memory_outbox());
+  TestSite rome("rome", three, memory_outbox());
   const std::vector<TestSite*> sites{&oslo, &paris, &rome};
   const auto everywhere = [&] {
     for (int round = 0; round < 3; ++round) {

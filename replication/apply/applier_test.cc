@@ -38,7 +38,7 @@ TEST_F(ApplierTest, ABatchWhoseEndWasLostIsReplayedWithoutDoublingCounters) {
   offer();
   EXPECT_EQ(step(), StepOutcome::kApplied);  // its last write is not synced
   paris_.kill();
-  log_->lose_unsynced();
+  outbox_->lose_unsynced();
   paris_.open();
   EXPECT_FALSE(paris_.replica->applied() == oslo_.replica->applied());
   ASSERT_TRUE(paris_.recover().has_value());
@@ -87,9 +87,9 @@ TEST_F(ApplierTest, NothingIsReportedAsAppliedBeforeTheStoreHasIt) {
 
 TEST_F(ApplierTest, ALockedDocumentHoldsBackItsOriginOnly) {
   const std::vector<std::string> three{"oslo", "paris", "rome"};
-  TestSite paris("paris", three, memory_log());
-  TestSite oslo("oslo", three, memory_log());
-  TestSite rome("rome", three, memory_log());
+  TestSite paris("paris", three, memory_outbox());
+  TestSite oslo("oslo", three, memory_outbox());
+  TestSite rome("rome", three, memory_outbox());
   paris.insert(1, {});
   exchange(paris, oslo);
   oslo.set(1, "a", 1);

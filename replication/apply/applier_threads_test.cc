@@ -54,8 +54,8 @@ void carry(TestSite& from, TestSite& to, const std::atomic<bool>& stop) {
 
 TEST(ApplierThreads, NoIncrementIsLostBetweenWritersAppliersAndCollection) {
   const std::vector<std::string> two{"oslo", "paris"};
-  TestSite paris("paris", two, memory_log());
-  TestSite oslo("oslo", two, memory_log());
+  TestSite paris("paris", two, memory_outbox());
+  TestSite oslo("oslo", two, memory_outbox());
   for (int id = 0; id < kDocuments; ++id) paris.insert(id, {{"n", bson::make_int32(0)}});
   exchange(paris, oslo);
   for (TestSite* site : {&paris, &oslo}) {

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kOriginBytes = 24;
 
 std::string meta_key(std::string_view key) {
-  OUTRIGGER_ASSERT(!key.empty() && key.front() != '\0');  // those are the database's own
+  OUTRIGGER_ASSERT(!key.empty() && key.front() != '\0');  // those are the outbox's own
   return std::string(key);
 }
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "replication/outbox/batch.h"
-#include "replication/outbox/rocks/database_testing.h"
+#include "replication/outbox/rocks/rocks_outbox_testing.h"
 
 namespace outrigger::outbox {
 namespace {
@@ -25,32 +25,32 @@ std::function<Hlc(const Origin&)> of_oslo(Hlc through) {
   return [=](const Origin& origin) { return origin == kOslo ? through : 0; };
 }
 
-class CohortsTest : public ::testing::Test, protected DatabaseFixture {
+class CohortsTest : public ::testing::Test, protected OutboxFixture {
  protected:
   void SetUp() override { open(); }
   void put(Hlc hlc, const std::vector<std::string>& ids, const Origin& origin = kOslo) {
-    ASSERT_TRUE(database_->write(std::move(Batch().put_cohort({hlc, origin}, "t.a", cohort(ids)))));
+    ASSERT_TRUE(outbox_->write(std::move(Batch().put_cohort({hlc, origin}, "t.a", cohort(ids)))));
   }
   void put_row(const std::string& id, const std::string& row) {
-    ASSERT_TRUE(database_->write(std::move(Batch().put_row("t.a", id, row))));
+    ASSERT_TRUE(outbox_->write(std::move(Batch().put_row("t.a", id, row))));
   }
   void remove_row(const std::string& id) {
-    ASSERT_TRUE(database_->write(std::move(Batch().remove_row("t.a", id))));
+    ASSERT_TRUE(outbox_->write(std::move(Batch().remove_row("t.a", id))));
   }
   std::string row(const std::string& id) {
-    const auto found = database_->row("t.a", id);
+    const auto found = outbox_->row("t.a", id);
     EXPECT_TRUE(found);
     return found && *found ? **found : "none";
   }
   size_t drop(Hlc through) {
-    const auto dropped = database_->drop_cohorts(of_oslo(through));
+    const auto dropped = outbox_->drop_cohorts(of_oslo(through));
     EXPECT_TRUE(dropped);
     return dropped.value_or(0);
   }
   // Rows that were put one by one.
   size_t single_rows() {
     size_t count = 0;
-    EXPECT_TRUE(database_->scan_rows(
+    EXPECT_TRUE(outbox_->scan_rows(
         "", 1000, [&](std::string_view, std::string_view, std::string_view) { ++count; }));
     return count;
   }
@@ -61,11 +61,11 @@ TEST_F(CohortsTest, AreTheRowsOfTheirDocuments) {
   EXPECT_EQ(row("x"), "born");
   EXPECT_EQ(row("y"), "born");
   EXPECT_EQ(row("z"), "none");
-  EXPECT_EQ(database_->cohort_rows(), 2u);
+  EXPECT_EQ(outbox_->cohort_rows(), 2u);
   EXPECT_EQ(single_rows(), 0u);
   close_and_open();
   EXPECT_EQ(row("x"), "born");
-  EXPECT_EQ(database_->cohort_rows(), 2u);
+  EXPECT_EQ(outbox_->cohort_rows(), 2u);
 }
 
 TEST_F(CohortsTest, GoTogetherByOriginAndStamp) {
@@ -84,7 +84,7 @@ TEST_F(CohortsTest, ARowOfItsOwnStandsInstead) {
   put(5, {"x", "y"});
   put_row("x", "changed");
   EXPECT_EQ(row("x"), "changed");
-  EXPECT_EQ(database_->cohort_rows(), 1u);
+  EXPECT_EQ(outbox_->cohort_rows(), 1u);
   crash();
   open();
   EXPECT_EQ(row("x"), "changed");
@@ -123,11 +123,11 @@ TEST_F(CohortsTest, LeaveNothingWhenAllHaveLeftInOneBatch) {
   put(5, {"x", "y", "z"});
   Batch all;
   all.remove_row("t.a", "x").remove_row("t.a", "y").remove_row("t.a", "z");
-  ASSERT_TRUE(database_->write(std::move(all)));
-  EXPECT_EQ(database_->cohort_rows(), 0u);
+  ASSERT_TRUE(outbox_->write(std::move(all)));
+  EXPECT_EQ(outbox_->cohort_rows(), 0u);
   crash();
   open();
-  EXPECT_EQ(database_->cohort_rows(), 0u);
+  EXPECT_EQ(outbox_->cohort_rows(), 0u);
   put(5, {"x"});  // its notes are gone with it
   crash();
   open();
@@ -142,11 +142,11 @@ TEST_F(CohortsTest, WithoutRoomEachHasARow) {
   put(6, {"b"});
   put(7, {"c", "d"});
   EXPECT_EQ(row("a") + row("c") + row("d"), "bornbornborn");
-  EXPECT_EQ(database_->cohort_rows(), 2u);
+  EXPECT_EQ(outbox_->cohort_rows(), 2u);
   EXPECT_EQ(single_rows(), 2u);
   EXPECT_EQ(drop(6), 2u);
   put(8, {"e"});
-  EXPECT_EQ(database_->cohort_rows(), 1u);
+  EXPECT_EQ(outbox_->cohort_rows(), 1u);
 }
 
 TEST_F(CohortsTest, NoRowIsOverlookedOnceThereWasNone) {

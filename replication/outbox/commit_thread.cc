@@ -73,7 +73,7 @@ void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
   needed_.reset();
   soon_.reset();
   Status status;
-  if (fenced_) status = tl::unexpected<Error>(*fenced_);
+  if (failure_) status = tl::unexpected<Error>(*failure_);
   const bool syncing = status.has_value();
   lock.unlock();
 
@@ -87,7 +87,7 @@ void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
       if (hooks_.synced) hooks_.synced(took.count(), served.size());
     } else {
       lock.lock();
-      fenced_ = status.error();
+      failure_ = status.error();
       lock.unlock();
       if (hooks_.failed) hooks_.failed(status.error());
     }
@@ -99,12 +99,12 @@ void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
 
 void CommitThread::resume() {
   std::lock_guard lock(mutex_);
-  fenced_.reset();
+  failure_.reset();
 }
 
-std::optional<Error> CommitThread::fenced() const {
+std::optional<Error> CommitThread::failure() const {
   std::lock_guard lock(mutex_);
-  return fenced_;
+  return failure_;
 }
 
 void CommitThread::stop() {

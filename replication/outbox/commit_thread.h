@@ -18,7 +18,7 @@
 
 namespace outrigger::outbox {
 
-// What the thread needs of a log. Database is one; tests use MemoryLog.
+// What the thread needs of a log. RocksOutbox is one; tests use MemoryLog.
 class LogPort {
  public:
   virtual ~LogPort() = default;
@@ -32,7 +32,7 @@ class CommitThread {
   struct Hooks {
     // After every successful sync, on the commit thread: how long it took, whom it served.
     std::function<void(int64_t sync_us, size_t waiters)> synced;
-    // After a failed one: from then on the thread is fenced.
+    // After a failed one: from then on the thread counts as failed.
     std::function<void(const Error&)> failed;
   };
   // How long a sync that nobody waits for urgently may be put off.
@@ -62,7 +62,7 @@ class CommitThread {
   // After an error nothing is synced and every caller gets that error, until resume(): called once
   // the log has been closed, reopened and found whole. From any thread.
   void resume();
-  [[nodiscard]] std::optional<Error> fenced() const;
+  [[nodiscard]] std::optional<Error> failure() const;
 
   // Serves everyone who asked before, then ends the thread. Idempotent; not from a callback.
   void stop();
@@ -84,7 +84,7 @@ class CommitThread {
   std::optional<TimePoint> needed_;
   std::optional<TimePoint> soon_;
   TimePoint awake_at_ = TimePoint::min();  // when the thread looks again without being woken
-  std::optional<Error> fenced_;
+  std::optional<Error> failure_;
   bool stopping_ = false;
   std::chrono::microseconds sync_time_{0};  // as of late
 

@@ -126,14 +126,14 @@ TEST_F(CommitThreadTest, AFailedSyncIsToldToAllWhoWaited) {
   EXPECT_EQ(failures_, 1);
 }
 
-TEST_F(CommitThreadTest, StaysFencedAfterTheDiskHealsUntilResumed) {
+TEST_F(CommitThreadTest, StaysFailedAfterTheDiskHealsUntilResumed) {
   log_.break_with(disk_full());
   EXPECT_FALSE(when_durable().get());
   log_.heal();
   EXPECT_FALSE(when_durable().get());
-  ASSERT_TRUE(commits_->fenced());
+  ASSERT_TRUE(commits_->failure());
   commits_->resume();
-  EXPECT_FALSE(commits_->fenced());
+  EXPECT_FALSE(commits_->failure());
   EXPECT_TRUE(when_durable().get());
 }
 

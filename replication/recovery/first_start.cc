@@ -6,16 +6,16 @@
 
 namespace outrigger {
 
-Result<bool> is_first_start(const outbox::LogStore& log) {
-  auto id = log.meta(meta_keys::kSiteId);
+Result<bool> is_first_start(const outbox::Outbox& outbox) {
+  auto id = outbox.meta(meta_keys::kSiteId);
   if (!id) return tl::unexpected(id.error());
   return !id->has_value();
 }
 
-Status check_first_start(const outbox::LogStore& log, Store& store,
+Status check_first_start(const outbox::Outbox& outbox, Store& store,
                          const Store::NamespaceFilter& replicated) {
   constexpr size_t kNamed = 10;
-  auto first = is_first_start(log);
+  auto first = is_first_start(outbox);
   if (!first) return tl::unexpected(first.error());
   if (!*first) return {};
   auto found = store.replicated_namespaces(replicated);

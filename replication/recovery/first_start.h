@@ -4,17 +4,17 @@
 #pragma once
 
 #include "config/result.h"
-#include "replication/outbox/log_store.h"
+#include "replication/outbox/outbox.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
 
 // Has this data_dir been used before? (Replica::open marks it.)
-[[nodiscard]] Result<bool> is_first_start(const outbox::LogStore& log);
+[[nodiscard]] Result<bool> is_first_start(const outbox::Outbox& outbox);
 
 // Before Replica::open. `replicated` says which namespaces travel. kRefused names the collections,
 // their counts and the way out. Only reads.
-[[nodiscard]] Status check_first_start(const outbox::LogStore& log, Store& store,
+[[nodiscard]] Status check_first_start(const outbox::Outbox& outbox, Store& store,
                                        const Store::NamespaceFilter& replicated);
 
 }  // namespace outrigger

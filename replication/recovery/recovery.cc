@@ -40,16 +40,20 @@ Result<Timestamp> decode_oplog_time(std::string_view bytes) {
   return time;
 }
 
-Recovery::Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit,
+Recovery::Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
                    Store& store, RecoveryOptions options)
-    : replica_(replica), log_(log), commit_(commit), store_(store), options_(std::move(options)) {}
+    : replica_(replica),
+      outbox_(outbox),
+      commit_(commit),
+      store_(store),
+      options_(std::move(options)) {}
 
 void Recovery::warn(const std::string& text) const {
   if (options_.warn) options_.warn(text);
 }
 
 Result<std::vector<Prepare>> Recovery::open_prepares() const {
-  auto scanned = log_.scan_prepares();
+  auto scanned = outbox_.scan_prepares();
   if (!scanned) return tl::unexpected(scanned.error());
   std::vector<Prepare> prepares;
   for (const auto& [hlc, bytes] : *scanned) {
@@ -61,7 +65,7 @@ Result<std::vector<Prepare>> Recovery::open_prepares() const {
 }
 
 Status Recovery::fence(const std::vector<Prepare>& prepares) {
-  auto noted = log_.scan_meta(meta_keys::kBackend);
+  auto noted = outbox_.scan_meta(meta_keys::kBackend);
   if (!noted) return tl::unexpected(noted.error());
   std::set<std::string> lsids;
   std::set<std::string> clients;
@@ -90,7 +94,7 @@ Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
   left.session.stmt_ids.clear();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     const int32_t stmt_id = prepare.session.stmt_ids[i];
-    auto entry = log_.retry(retry_key(prepare, i));
+    auto entry = outbox_.retry(retry_key(prepare, i));
     if (!entry) return tl::unexpected(entry.error());
     if (*entry) continue;
     left.documents.push_back(prepare.documents[i]);
@@ -102,21 +106,21 @@ Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
 Result<std::vector<RetryEntry>> Recovery::retries_of(const Prepare& prepare,
                                                      const SettledPrepare& settled) const {
   if (settled.retries.empty()) return std::vector<RetryEntry>();
-  auto ours = log_.scan_meta(meta_keys::kBackend + lsid_of(prepare));
+  auto ours = outbox_.scan_meta(meta_keys::kBackend + lsid_of(prepare));
   if (!ours) return tl::unexpected(ours.error());
   return ours->empty() ? settled.retries : std::vector<RetryEntry>();
 }
 
 Status Recovery::forget_backends() {
-  auto noted = log_.scan_meta(meta_keys::kBackend);
+  auto noted = outbox_.scan_meta(meta_keys::kBackend);
   if (!noted) return tl::unexpected(noted.error());
   outbox::Batch batch;
   for (const auto& [key, value] : *noted) batch.remove_meta(key);
-  return batch.empty() ? Status() : log_.write(std::move(batch));
+  return batch.empty() ? Status() : outbox_.write(std::move(batch));
 }
 
 Result<Timestamp> Recovery::noted_oplog_time() const {
-  auto bytes = log_.meta(meta_keys::kOplogTime);
+  auto bytes = outbox_.meta(meta_keys::kOplogTime);
   if (!bytes) return tl::unexpected(bytes.error());
   return *bytes ? decode_oplog_time(**bytes).value_or(Timestamp()) : Timestamp();
 }
@@ -124,7 +128,7 @@ Result<Timestamp> Recovery::noted_oplog_time() const {
 Status Recovery::write_oplog_time(Timestamp time) {
   outbox::Batch batch;
   batch.put_meta(meta_keys::kOplogTime, encode_oplog_time(time));
-  return log_.write(std::move(batch));
+  return outbox_.write(std::move(batch));
 }
 
 Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
@@ -157,7 +161,7 @@ Status Recovery::close_epochs() {
     }
   }
   if (!batch.empty()) {
-    if (Status written = log_.write(std::move(batch)); !written) return written;
+    if (Status written = outbox_.write(std::move(batch)); !written) return written;
   }
   return sync_now(commit_);
 }

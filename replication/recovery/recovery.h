@@ -62,7 +62,7 @@ struct SettledPrepare {
 class Recovery {
  public:
   // Everything is borrowed and outlives this; `store` belongs to the calling thread.
-  Recovery(Replica& replica, outbox::LogStore& log, outbox::CommitThread& commit, Store& store,
+  Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit, Store& store,
            RecoveryOptions options = {});
 
   // At start, before the port opens and before any link: fence, replay, settle, open for writes.
@@ -111,7 +111,7 @@ class Recovery {
   void warn(const std::string& text) const;
 
   Replica& replica_;
-  outbox::LogStore& log_;
+  outbox::Outbox& outbox_;
   outbox::CommitThread& commit_;
   Store& store_;
   const RecoveryOptions options_;

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/site/replica_impl.h"
 #include "replication/testing/replica_testing.h"
 
@@ -15,8 +15,8 @@ using ::testing::HasSubstr;
 class RecoveryTest : public ::testing::Test {
  protected:
   explicit RecoveryTest(StoreKind kind = StoreKind::kSingleMember)
-      : paris_("paris", {"oslo", "paris"}, memory_log(), kind),
-        oslo_("oslo", {"oslo", "paris"}, memory_log(), kind) {
+      : paris_("paris", {"oslo", "paris"}, memory_outbox(), kind),
+        oslo_("oslo", {"oslo", "paris"}, memory_outbox(), kind) {
     paris_.insert(1, {{"a", number(1)}, {"n", number(10)}});
     exchange(paris_, oslo_);
   }
@@ -173,7 +173,7 @@ TEST_F(RecoveryTest, AnOplogThatWasCutMeansAdoption) {
 }
 
 TEST_F(RecoveryTest, TheNotedOplogTimeWaitsForOlderWrites) {
-  auto noted = [&] { return paris_.log->meta(meta_keys::kOplogTime)->value_or(""); };
+  auto noted = [&] { return paris_.outbox->meta(meta_keys::kOplogTime)->value_or(""); };
   auto pending = paris_.begin(TestSite::setting(1, "a", number(2)));
   paris_.store(*pending);
   const std::string before = noted();

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/outbox/ledger.h"
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -54,8 +54,8 @@ class LedgerBoundTest : public ::testing::Test {
   }
 
   const std::vector<std::string> names_{"oslo", "paris"};
-  TestSite oslo_{"oslo", names_, memory_log()};
-  TestSite paris_{"paris", names_, memory_log()};
+  TestSite oslo_{"oslo", names_, memory_outbox()};
+  TestSite paris_{"paris", names_, memory_outbox()};
   std::vector<std::string> warnings_;
   std::vector<std::string> alarms_;
   int conflicts_ = 0;
@@ -165,8 +165,8 @@ TEST_F(LedgerBoundTest, PagesFollowEachOtherAndEndByBytes) {
 }
 
 TEST(LedgerPages, EntriesOfOneStampAreCutApartToo) {
-  auto log = std::make_shared<outbox::MemoryLogStore>();
-  TestSite site("paris", {"paris"}, [log] { return log; });
+  auto outbox = std::make_shared<outbox::MemoryOutbox>();
+  TestSite site("paris", {"paris"}, [outbox] { return outbox; });
   outbox::Batch batch;
   for (int i = 0; i < 5; ++i) {
     LedgerEntry entry;
@@ -175,7 +175,7 @@ TEST(LedgerPages, EntriesOfOneStampAreCutApartToo) {
     entry.loser.hlc = 5;
     batch.put_ledger(ledger_key(entry), encode_ledger(entry));
   }
-  ASSERT_TRUE(log->write(std::move(batch)).has_value());
+  ASSERT_TRUE(outbox->write(std::move(batch)).has_value());
   std::vector<int> ids;
   std::optional<LedgerPlace> place = LedgerPlace();
   while (place) {

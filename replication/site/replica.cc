@@ -33,8 +33,8 @@ uint64_t random_epoch() {
   return epoch;
 }
 
-Result<SiteId> site_id(outbox::LogStore& log) {
-  auto known = log.meta(meta_keys::kSiteId);
+Result<SiteId> site_id(outbox::Outbox& outbox) {
+  auto known = outbox.meta(meta_keys::kSiteId);
   if (!known) return tl::unexpected(known.error());
   SiteId id{};
   if (*known) {
@@ -49,14 +49,14 @@ Result<SiteId> site_id(outbox::LogStore& log) {
   outbox::Batch batch;
   batch.put_meta(meta_keys::kSiteId,
                  std::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
-  if (Status written = log.write(std::move(batch)); !written) {
+  if (Status written = outbox.write(std::move(batch)); !written) {
     return tl::unexpected(written.error());
   }
   return id;
 }
 
-Result<VersionVector> load_vector(const outbox::LogStore& log, const char* prefix) {
-  auto pairs = log.scan_meta(prefix);
+Result<VersionVector> load_vector(const outbox::Outbox& outbox, const char* prefix) {
+  auto pairs = outbox.scan_meta(prefix);
   if (!pairs) return tl::unexpected(pairs.error());
   VersionVector vector;
   for (const auto& [key, bytes] : *pairs) {
@@ -69,14 +69,14 @@ Result<VersionVector> load_vector(const outbox::LogStore& log, const char* prefi
 }
 
 // Our own entries may be behind what was published (they are written late), never the records.
-Result<VersionVector> load_applied(const outbox::LogStore& log, const SiteId& site) {
-  auto vector = load_vector(log, meta_keys::kVector);
+Result<VersionVector> load_applied(const outbox::Outbox& outbox, const SiteId& site) {
+  auto vector = load_vector(outbox, meta_keys::kVector);
   if (!vector) return vector;
-  auto origins = log.origins();
+  auto origins = outbox.origins();
   if (!origins) return tl::unexpected(origins.error());
   for (const Origin& origin : *origins) {
     if (origin.site != site) continue;
-    auto last = log.last_entry(origin);
+    auto last = outbox.last_entry(origin);
     if (!last) return tl::unexpected(last.error());
     vector->raise(origin, *last);
   }
@@ -99,10 +99,10 @@ Status sync_now(outbox::CommitThread& commit) {
   return result.get();
 }
 
-Replica::Impl::Impl(ReplicaOptions options_, outbox::LogStore& log_, outbox::CommitThread& commit_,
+Replica::Impl::Impl(ReplicaOptions options_, outbox::Outbox& outbox_, outbox::CommitThread& commit_,
                     const Clock& clock_, const Origin& self_, Hlc start_)
     : options(std::move(options_)),
-      log(log_),
+      outbox(outbox_),
       commit(commit_),
       clock(clock_),
       self(self_),
@@ -123,24 +123,24 @@ Replica::~Replica() {
   impl_->wakers.clear();
 }
 
-Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::LogStore& database,
+Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::Outbox& outbox,
                                                outbox::CommitThread& commit, const Clock& clock) {
   OUTRIGGER_ASSERT(!options.members.empty());
-  auto id = site_id(database);
+  auto id = site_id(outbox);
   if (!id) return tl::unexpected(id.error());
   const Origin self{*id, random_epoch()};
-  auto bound = database.meta(meta_keys::kBound);
+  auto bound = outbox.meta(meta_keys::kBound);
   if (!bound) return tl::unexpected(bound.error());
-  auto applied = load_applied(database, *id);
+  auto applied = load_applied(outbox, *id);
   if (!applied) return tl::unexpected(applied.error());
-  auto prepares = database.scan_prepares();
+  auto prepares = outbox.scan_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
 
   Hlc start =
       std::max(hlc_from_ms(clock.wall_ms()), *bound ? parse_sortable(**bound).value_or(0) : Hlc{0});
   for (const auto& [origin, hlc] : applied->entries()) start = std::max(start, hlc);
   for (const auto& [hlc, bytes] : *prepares) start = std::max(start, hlc);
-  auto impl = std::make_shared<Impl>(std::move(options), database, commit, clock, self, start);
+  auto impl = std::make_shared<Impl>(std::move(options), outbox, commit, clock, self, start);
   impl->durable = *applied;
   impl->visible = *applied;
   impl->vector_at_open = std::move(*applied);
@@ -150,10 +150,10 @@ Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::L
 }
 
 Status Replica::Impl::load() {
-  auto floors = load_vector(log, meta_keys::kFloor);
+  auto floors = load_vector(outbox, meta_keys::kFloor);
   if (!floors) return tl::unexpected(floors.error());
   floor = std::move(*floors);
-  auto set_aside = log.scan_meta(meta_keys::kDetached);
+  auto set_aside = outbox.scan_meta(meta_keys::kDetached);
   if (!set_aside) return tl::unexpected(set_aside.error());
   for (const auto& [key, bytes] : *set_aside) {
     const std::string row = key.substr(std::strlen(meta_keys::kDetached));
@@ -162,22 +162,22 @@ Status Replica::Impl::load() {
     detached.emplace(row, std::move(*aside));
     retry_detached.insert(row);
   }
-  auto records = log.scan_meta(meta_keys::kQuarantined);
+  auto records = outbox.scan_meta(meta_keys::kQuarantined);
   if (!records) return tl::unexpected(records.error());
   for (const auto& [key, ledger_key] : *records) {
     quarantined.emplace(key.substr(std::strlen(meta_keys::kQuarantined)), ledger_key);
   }
   if (Status ledger = load_ledger(); !ledger) return ledger;
-  rows = static_cast<int64_t>(log.cohort_rows());
+  rows = static_cast<int64_t>(outbox.cohort_rows());
   std::string cursor;
   do {
     auto next =
-        log.scan_rows(cursor, kRowsPerScan,
-                      [&](std::string_view, std::string_view, std::string_view) { ++rows; });
+        outbox.scan_rows(cursor, kRowsPerScan,
+                         [&](std::string_view, std::string_view, std::string_view) { ++rows; });
     if (!next) return tl::unexpected(next.error());
     cursor = std::move(*next);
   } while (!cursor.empty());
-  const outbox::Usage usage = log.usage();
+  const outbox::Usage usage = outbox.usage();
   entries_at_open = usage.entries;
   bytes_at_open = usage.entries_bytes;
   return renew_bound();
@@ -193,7 +193,7 @@ Status Replica::Impl::renew_bound() {
   // Not synced by itself: a stamp beyond the old bound is written behind this in the same log.
   outbox::Batch batch;
   batch.put_meta(meta_keys::kBound, outbox::sortable(needed));
-  if (Status written = log.write(std::move(batch)); !written) return written;
+  if (Status written = outbox.write(std::move(batch)); !written) return written;
   const std::lock_guard lock(mutex);
   hlc.set_bound(needed);
   return {};
@@ -257,7 +257,7 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
                                     std::span<const Path* const> increments) const {
   RowKnowledge knowledge;
   knowledge.base_is_known.resize(increments.size());
-  auto row = impl_->log.row(ns, canonical_id);
+  auto row = impl_->outbox.row(ns, canonical_id);
   if (!row || !*row) return knowledge;
   const auto state = merge::load_row(**row);
   if (!state) return knowledge;  // said when the write is settled
@@ -271,15 +271,15 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
 Status Replica::note_backend(const std::string& lsid_id, const std::string& local_address) {
   outbox::Batch batch;
   batch.put_meta(meta_keys::kBackend + lsid_id + local_address, "");
-  return impl_->log.write(std::move(batch));
+  return impl_->outbox.write(std::move(batch));
 }
 
 void Replica::forget_backend(const std::string& lsid_id) {
-  auto noted = impl_->log.scan_meta(meta_keys::kBackend + lsid_id);
-  if (!noted) return;  // fenced or damaged: it stays noted, which only costs a look at restart
+  auto noted = impl_->outbox.scan_meta(meta_keys::kBackend + lsid_id);
+  if (!noted) return;  // failed or damaged: it stays noted, which only costs a look at restart
   outbox::Batch batch;
   for (const auto& [key, value] : *noted) batch.remove_meta(key);
-  if (!batch.empty()) (void)impl_->log.write(std::move(batch));
+  if (!batch.empty()) (void)impl_->outbox.write(std::move(batch));
 }
 
 void Replica::on_progress(std::function<void()> wake) {

@@ -31,7 +31,7 @@
 #include "replication/causality/stability.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
-#include "replication/outbox/log_store.h"
+#include "replication/outbox/outbox.h"
 #include "replication/record/change.h"
 #include "replication/record/outgoing.h"
 #include "replication/record/prepare.h"
@@ -123,7 +123,7 @@ struct ReplicaStatus {
   uint64_t quarantined = 0;      // records set aside
   uint64_t open_writes = 0;      // begun, not settled
   int64_t oldest_open_write_ms = 0;
-  std::optional<Error> fenced;
+  std::optional<Error> outbox_failure;
   std::vector<std::string>
       held;  // origins held back and why (clock too far ahead, locked document)
   std::vector<std::string> alarms;  // what should never happen and needs a person
@@ -142,16 +142,17 @@ struct RowKnowledge {
 
 class Replica {
  public:
-  // `database`, `commit` and `clock` outlive the replica. Reads vectors, epoch and members from the
-  // database; takes a new epoch. Local writes are refused until `open_for_writes`.
+  // `outbox`, `commit` and `clock` outlive the replica. Reads vectors, epoch and members from the
+  // outbox; takes a new epoch. Local writes are refused until `open_for_writes`.
   [[nodiscard]] static Result<std::unique_ptr<Replica>> open(ReplicaOptions options,
-                                                             outbox::LogStore& database,
+                                                             outbox::Outbox& outbox,
                                                              outbox::CommitThread& commit,
                                                              const Clock& clock);
   ~Replica();
 
   // ---- local writes; the caller holds the documents' locks from before begin until after settle
-  // May writes be taken at all? kNoSpace (outbox full), kIo (fenced), kUnavailable (not open yet).
+  // May writes be taken at all? kNoSpace (outbox full), kIo (outbox failed), kUnavailable (not open
+  // yet).
   [[nodiscard]] Status admit() const;
   // Under the document's lock. kRecoverableByContent: what goes to the store next for this document
   // must wait until everything written so far is durable (see unsynced_documents.h).
@@ -165,7 +166,7 @@ class Replica {
                               const std::vector<RetryEntry>& retries, StagedWrites& staged);
   // Nothing happened (an error, or nothing matched); retries may still remember the answer.
   void drop(const LocalWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
-  // Into the page cache, as one batch: all of it or nothing. An error means the outbox is fenced:
+  // Into the page cache, as one batch: all of it or nothing. An error means the outbox has failed:
   // what was begun must not be sent, what was settled must not be acknowledged.
   [[nodiscard]] Status write(StagedWrites&& staged);
   // The same, one write by itself.
@@ -173,7 +174,7 @@ class Replica {
   [[nodiscard]] Status settle(const LocalWrite& write, std::vector<DocumentChange> changes,
                               const std::vector<RetryEntry>& retries);
   [[nodiscard]] Status drop(const LocalWrite& write, const std::vector<RetryEntry>& retries = {});
-  // Calls `done` once everything written before this call is on disk (or the log is fenced).
+  // Calls `done` once everything written before this call is on disk (or the outbox has failed).
   // `needed_in`: see CommitThread.
   void when_durable(std::function<void(const Status&)> done,
                     std::chrono::microseconds needed_in = std::chrono::microseconds(0));

@@ -60,7 +60,7 @@ Status Replica::collect_step(size_t documents_max) {
   if (Status cut = impl_->truncate(acknowledged); !cut) return cut;
   if (Status trimmed = impl_->trim_ledger(); !trimmed) return trimmed;
   if (impl_->dropped_through != stable) {
-    auto dropped = impl_->log.drop_cohorts([&](const Origin& of) { return stable.get(of); });
+    auto dropped = impl_->outbox.drop_cohorts([&](const Origin& of) { return stable.get(of); });
     if (!dropped) return tl::unexpected(dropped.error());
     impl_->rows -= static_cast<int64_t>(*dropped);
     impl_->collected_rows += *dropped;
@@ -83,7 +83,7 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
     }
     if (last == 0) continue;  // retired
     while (left > 0 && after < through) {
-      auto entries = log.read_entries(origin, after, through, kTruncateBytes);
+      auto entries = outbox.read_entries(origin, after, through, kTruncateBytes);
       if (!entries) return tl::unexpected(entries.error());
       if (entries->empty()) break;
       outbox::Batch batch;
@@ -100,7 +100,7 @@ Status Replica::Impl::truncate(const VersionVector& acknowledged) {
         floor.raise(origin, after);
         log_marks[origin].drop(after);
       }
-      if (Status written = log.write(std::move(batch)); !written) return written;
+      if (Status written = outbox.write(std::move(batch)); !written) return written;
       left -= std::min(left, entries->size());
     }
   }
@@ -132,12 +132,13 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
     pass_under_way = false;  // set again when a locked row had to be passed over
   }
   std::vector<RowKey> ready;
-  auto next = log.scan_rows(row_cursor, documents_max,
-                            [&](std::string_view ns, std::string_view id, std::string_view bytes) {
-                              auto after = collected(bytes, stable, closed);
-                              if (!after || !*after) return;
-                              ready.push_back(RowKey{std::string(ns), std::string(id)});
-                            });
+  auto next =
+      outbox.scan_rows(row_cursor, documents_max,
+                       [&](std::string_view ns, std::string_view id, std::string_view bytes) {
+                         auto after = collected(bytes, stable, closed);
+                         if (!after || !*after) return;
+                         ready.push_back(RowKey{std::string(ns), std::string(id)});
+                       });
   if (!next) return tl::unexpected(next.error());
   row_cursor = std::move(*next);
   for (size_t begin = 0; begin < ready.size(); begin += kRowsAtOnce) {
@@ -153,7 +154,7 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
         continue;
       }
       held.push_back(std::move(request));
-      auto bytes = log.row(key.ns, key.canonical_id);
+      auto bytes = outbox.row(key.ns, key.canonical_id);
       if (!bytes) result = tl::unexpected(bytes.error());
       if (!bytes || !*bytes) continue;
       auto after = collected(**bytes, stable, closed);
@@ -166,7 +167,7 @@ Status Replica::Impl::collect_rows(size_t documents_max) {
         batch.put_row(key.ns, key.canonical_id, **after);
       }
     }
-    if (result && !batch.empty()) result = log.write(std::move(batch));
+    if (result && !batch.empty()) result = outbox.write(std::move(batch));
     for (const auto& request : held) table->release(*request, Left::kNothing);
     if (!result) return result;
     rows -= gone;
@@ -181,7 +182,7 @@ Status Replica::Impl::expire_retries(size_t count) {
   retries_checked_ms = now;
   outbox::Batch batch;
   auto next =
-      log.scan_retries(retry_cursor, count, [&](std::string_view key, std::string_view bytes) {
+      outbox.scan_retries(retry_cursor, count, [&](std::string_view key, std::string_view bytes) {
         const auto written_ms = parse_sortable(bytes.substr(0, 8));
         if (!written_ms || static_cast<int64_t>(*written_ms) + kRetryLifeMs < now) {
           batch.remove_retry(key);
@@ -189,7 +190,7 @@ Status Replica::Impl::expire_retries(size_t count) {
       });
   if (!next) return tl::unexpected(next.error());
   retry_cursor = std::move(*next);
-  return batch.empty() ? Status() : log.write(std::move(batch));
+  return batch.empty() ? Status() : outbox.write(std::move(batch));
 }
 
 }  // namespace outrigger

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/link/handshake.h"
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/record/record_codec.h"
 #include "replication/testing/replica_testing.h"
 
@@ -51,9 +51,9 @@ class EpochsTest : public ::testing::Test {
   }
 
   const std::vector<std::string> names_{"oslo", "paris", "rome"};
-  TestSite paris_{"paris", names_, memory_log()};
-  TestSite oslo_{"oslo", names_, memory_log()};
-  TestSite rome_{"rome", names_, memory_log()};
+  TestSite paris_{"paris", names_, memory_outbox()};
+  TestSite oslo_{"oslo", names_, memory_outbox()};
+  TestSite rome_{"rome", names_, memory_outbox()};
 };
 
 TEST_F(EpochsTest, VectorsAreNoLargerAfterTwentyRestartsThanAfterThree) {
@@ -125,7 +125,7 @@ TEST_F(EpochsTest, ADataDirFromBeforeTheRetirementIsFound) {
 
 TEST_F(EpochsTest, APowerCutInTheMiddleOfARetirementEndsInTheSame) {
   const auto cut_power = [](TestSite& site) {
-    const auto disk = std::static_pointer_cast<outbox::MemoryLogStore>(site.log);
+    const auto disk = std::static_pointer_cast<outbox::MemoryOutbox>(site.outbox);
     site.kill();
     disk->lose_unsynced();
     site.open();
@@ -204,8 +204,8 @@ TEST_F(EpochsTest, RowsThatNameARetiredEpochMergeAsBefore) {
 }
 
 TEST_F(EpochsTest, TooManyRestartsWhileAMemberIsAwayRefuseWritesUntilItIsBack) {
-  TestSite alone("paris", {"oslo", "paris"}, memory_log());
-  TestSite other("oslo", {"oslo", "paris"}, memory_log());
+  TestSite alone("paris", {"oslo", "paris"}, memory_outbox());
+  TestSite other("oslo", {"oslo", "paris"}, memory_outbox());
   for (TestSite* site : {&alone, &other}) {
     site->replica_options.origins_max = 1;  // then there is a least number of epochs a site
     site->restart();

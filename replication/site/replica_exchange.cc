@@ -107,7 +107,7 @@ Result<Inbox::Taken> Replica::Impl::take_in(Segment segment, const Origin& from)
       std::move(segment), visible.at(origin), word,
       [&](Hlc stamp) {
         if (stamp <= forgotten) return true;
-        auto entry = log.entry(origin, stamp);
+        auto entry = outbox.entry(origin, stamp);
         return !entry || entry->has_value();  // what cannot be read raises an alarm of its own
       },
       [&](const Record& record) { return wrong_with(record, rules); });
@@ -142,9 +142,9 @@ PeerProgress Replica::Impl::progress_of(const SiteId& site, const VersionVector&
 
 ReplicaStatus Replica::status() const {
   const Impl& impl = *impl_;
-  const outbox::Usage usage = impl.log.usage();
+  const outbox::Usage usage = impl.outbox.usage();
   ReplicaStatus status;
-  status.fenced = impl.log.fenced();
+  status.outbox_failure = impl.outbox.failure();
   status.outbox_records = usage.entries;
   status.outbox_bytes = usage.entries_bytes;
   status.rows = static_cast<uint64_t>(std::max<int64_t>(0, impl.rows));
@@ -215,7 +215,7 @@ void Replica::Impl::fill_ages(ReplicaStatus& status) const {
     for (const auto& [origin, through] : status.applied.entries()) {
       const Hlc has = peer.acked.get(origin);
       if (has >= through) continue;
-      auto first = log.read_entries(origin, has, through, 1);
+      auto first = outbox.read_entries(origin, has, through, 1);
       if (!first || first->empty()) continue;
       if (oldest == 0 || first->front().first < oldest) oldest = first->front().first;
     }

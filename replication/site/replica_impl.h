@@ -71,7 +71,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
     std::vector<UnsyncedDocuments::Slot> documents;
   };
 
-  Impl(ReplicaOptions options, outbox::LogStore& log, outbox::CommitThread& commit,
+  Impl(ReplicaOptions options, outbox::Outbox& outbox, outbox::CommitThread& commit,
        const Clock& clock, const Origin& self, Hlc start);
 
   // ---- replica.cc
@@ -167,7 +167,7 @@ struct Replica::Impl : std::enable_shared_from_this<Replica::Impl> {
   [[nodiscard]] VersionVector acknowledged() const;  // under mutex
 
   const ReplicaOptions options;
-  outbox::LogStore& log;
+  outbox::Outbox& outbox;
   outbox::CommitThread& commit;
   const Clock& clock;
   const Origin self;

@@ -50,8 +50,8 @@ class LargeCommitTest : public ::testing::Test {
   }
 
   const std::vector<std::string> two_{"oslo", "paris"};
-  TestSite oslo_{"oslo", two_, memory_log(), StoreKind::kStandalone};
-  TestSite paris_{"paris", two_, memory_log(), StoreKind::kStandalone};
+  TestSite oslo_{"oslo", two_, memory_outbox(), StoreKind::kStandalone};
+  TestSite paris_{"paris", two_, memory_outbox(), StoreKind::kStandalone};
   Prepare prepare_;
   std::vector<DocumentChange> changes_;
 };

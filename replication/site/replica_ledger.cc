@@ -27,7 +27,7 @@ uint64_t kept_after_trimming(uint64_t bytes_max) { return bytes_max - bytes_max 
 }  // namespace
 
 Status Replica::Impl::load_ledger() {
-  auto count = log.meta(meta_keys::kLedgerDropped);
+  auto count = outbox.meta(meta_keys::kLedgerDropped);
   if (!count) return tl::unexpected(count.error());
   ledger_dropped = *count ? parse_sortable(**count).value_or(0) : 0;
   return {};
@@ -53,7 +53,7 @@ Result<bool> Replica::Impl::is_open(const std::string& key, const LedgerEntry& e
   } else {
     return false;
   }
-  auto known = log.meta(about);
+  auto known = outbox.meta(about);
   if (!known) return tl::unexpected(known.error());
   if (!*known) return false;
   if (entry.kind == kQuarantinedKind) return **known == key;
@@ -70,7 +70,7 @@ Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
     const std::lock_guard lock(mutex);
     began = from = ledger_closed_from;
   }
-  auto oldest = log.oldest_ledger(from, kPieceEntries, kPieceBytes);
+  auto oldest = outbox.oldest_ledger(from, kPieceEntries, kPieceBytes);
   if (!oldest) return tl::unexpected(oldest.error());
   outbox::Batch batch;
   uint64_t dropped = 0;
@@ -90,7 +90,7 @@ Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
   }
   if (dropped > 0) {
     batch.put_meta(meta_keys::kLedgerDropped, outbox::sortable(ledger_dropped + dropped));
-    if (Status written = log.write(std::move(batch)); !written) {
+    if (Status written = outbox.write(std::move(batch)); !written) {
       return tl::unexpected(written.error());
     }
     ledger_dropped += dropped;
@@ -103,7 +103,7 @@ Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
 
 Status Replica::Impl::trim_ledger() {
   const uint64_t bytes_max = options.ledger_bytes_max;
-  uint64_t bytes = log.usage().ledger_bytes;
+  uint64_t bytes = outbox.usage().ledger_bytes;
   bool more = true;
   if (bytes > bytes_max) {
     uint64_t read = 0;
@@ -119,7 +119,7 @@ Status Replica::Impl::trim_ledger() {
     const std::lock_guard lock(mutex);
     from = ledger_first;
   }
-  auto first = log.first_ledger_key(from);
+  auto first = outbox.first_ledger_key(from);
   if (!first) return tl::unexpected(first.error());
   ledger_oldest_ms = *first ? hlc_ms(ledger_stamp(**first)) : 0;
   const std::lock_guard lock(mutex);
@@ -154,8 +154,8 @@ void Replica::Impl::say_trimmed(uint64_t bytes, bool only_open) {
 Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) const {
   LedgerPage page;
   if (limit == 0) return page;
-  const outbox::LogStore& log = impl_->log;
-  auto pairs = log.latest_ledger({from.through, from.skip, limit, limits::kConflictsBytesMax});
+  const outbox::Outbox& outbox = impl_->outbox;
+  auto pairs = outbox.latest_ledger({from.through, from.skip, limit, limits::kConflictsBytesMax});
   if (!pairs) return tl::unexpected(pairs.error());
   LedgerPlace next = from;
   for (const auto& [key, bytes] : *pairs) {
@@ -165,7 +165,7 @@ Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) con
     const Hlc stamp = ledger_stamp(key);
     next = {stamp, stamp == next.through ? next.skip + 1 : 1};
   }
-  auto behind = log.latest_ledger({next.through, next.skip, 1, 0});
+  auto behind = outbox.latest_ledger({next.through, next.skip, 1, 0});
   if (!behind) return tl::unexpected(behind.error());
   if (!page.entries.empty() && !behind->empty()) page.next = next;
   return page;

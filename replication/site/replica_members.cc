@@ -8,7 +8,7 @@
 namespace outrigger {
 
 Status Replica::Impl::load_members() {
-  auto known = log.scan_meta(meta_keys::kMember);
+  auto known = outbox.scan_meta(meta_keys::kMember);
   if (!known) return tl::unexpected(known.error());
   for (const auto& [key, name] : *known) {
     ByteReader in(std::string_view(key).substr(std::strlen(meta_keys::kMember)), "member");
@@ -45,7 +45,7 @@ void Replica::introduce(const SiteHello& peer) {
     impl_->promises.linked(Origin{peer.site_id, peer.epoch});
   }
   // Should this be lost, the next hello says it again.
-  if (!batch.empty()) (void)impl_->log.write(std::move(batch));
+  if (!batch.empty()) (void)impl_->outbox.write(std::move(batch));
 }
 
 void Replica::parted(const SiteHello& peer) {
@@ -76,7 +76,7 @@ void Replica::hear_members(const std::vector<MemberId>& members) {
       if (!taken) impl_->put_member(batch, member);
     }
   }
-  if (!batch.empty()) (void)impl_->log.write(std::move(batch));
+  if (!batch.empty()) (void)impl_->outbox.write(std::move(batch));
 }
 
 bool Replica::Impl::is_member(const SiteId& site) const {

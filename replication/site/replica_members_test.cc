@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/link/handshake.h"
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -27,7 +27,7 @@ std::string refusal(const TestSite& from, const TestSite& to) {
 
 // The process dies and everything goes that no sync has covered.
 void cut_power(TestSite& site) {
-  const auto disk = std::static_pointer_cast<outbox::MemoryLogStore>(site.log);
+  const auto disk = std::static_pointer_cast<outbox::MemoryOutbox>(site.outbox);
   site.kill();
   disk->lose_unsynced();
   site.open();
@@ -46,8 +46,8 @@ class TwoMembersTest : public ::testing::Test {
   }
 
   const std::vector<std::string> names_{"oslo", "paris"};
-  TestSite paris_{"paris", names_, memory_log()};
-  TestSite oslo_{"oslo", names_, memory_log()};
+  TestSite paris_{"paris", names_, memory_outbox()};
+  TestSite oslo_{"oslo", names_, memory_outbox()};
 };
 
 TEST_F(TwoMembersTest, ASiteWhoseLastWriteChangedNothingIsStillItselfAfterARestart) {
@@ -112,7 +112,7 @@ class ThreeMembersTest : public ::testing::Test {
   // A record that rome made up in paris's name, following what oslo has.
   Segment forged_by_rome(int id) {
     const Origin paris = run_of(paris_);
-    TestSite maker("paris", names_, memory_log());
+    TestSite maker("paris", names_, memory_outbox());
     maker.insert(id, {{"forged", number(1)}});
     auto made = read_segments(*maker.replica, {}, 1u << 20);
     Segment segment = made->front();
@@ -135,9 +135,9 @@ class ThreeMembersTest : public ::testing::Test {
   }
 
   const std::vector<std::string> names_{"oslo", "paris", "rome"};
-  TestSite paris_{"paris", names_, memory_log()};
-  TestSite oslo_{"oslo", names_, memory_log()};
-  TestSite rome_{"rome", names_, memory_log()};
+  TestSite paris_{"paris", names_, memory_outbox()};
+  TestSite oslo_{"oslo", names_, memory_outbox()};
+  TestSite rome_{"rome", names_, memory_outbox()};
 };
 
 TEST_F(ThreeMembersTest, AnEmptyStretchInALinkedSitesNameCountsForNothing) {

@@ -14,7 +14,7 @@ Result<std::vector<LedgerEntry>> Replica::quarantined(size_t limit) const {
   std::vector<LedgerEntry> entries;
   for (const std::string& key : keys) {
     if (entries.size() == limit) break;
-    auto bytes = impl_->log.ledger(key);
+    auto bytes = impl_->outbox.ledger(key);
     if (!bytes) return tl::unexpected(bytes.error());
     if (!*bytes) continue;  // released meanwhile
     auto entry = decode_ledger(**bytes);
@@ -26,7 +26,7 @@ Result<std::vector<LedgerEntry>> Replica::quarantined(size_t limit) const {
 
 Result<std::shared_ptr<const Record>> Replica::Impl::quarantined_record(
     const std::string& ledger_key) const {
-  auto bytes = log.ledger(ledger_key);
+  auto bytes = outbox.ledger(ledger_key);
   if (!bytes) return tl::unexpected(bytes.error());
   if (!*bytes) return fail(ErrorCode::kNotFound, "read a record set aside", "", "it is gone");
   auto entry = decode_ledger(**bytes);
@@ -39,7 +39,7 @@ Result<std::shared_ptr<const Record>> Replica::Impl::quarantined_record(
 // The stamps that beat it are forgotten as soon as every member has passed it. After a restart that
 // is not known until all have reported; then it shows by the log, which drops what all have.
 Result<std::string> Replica::Impl::too_late_for(const Dot& dot) const {
-  auto kept = log.entry(dot.origin, dot.hlc);
+  auto kept = outbox.entry(dot.origin, dot.hlc);
   if (!kept) return tl::unexpected(kept.error());
   const std::lock_guard lock(mutex);
   if (*kept && !stability.stable().covers(dot)) return std::string();

@@ -81,8 +81,8 @@ class QuarantineTest : public ::testing::Test {
   bool private_replicates_ = false;
   int next_id_ = 1;
   const std::vector<std::string> names_{"oslo", "paris"};
-  TestSite paris_{"paris", names_, memory_log()};
-  TestSite oslo_{"oslo", names_, memory_log()};
+  TestSite paris_{"paris", names_, memory_outbox()};
+  TestSite oslo_{"oslo", names_, memory_outbox()};
 };
 
 TEST_F(QuarantineTest, OneBadRecordIsSetAsideAloneWithItsBytes) {

@@ -15,8 +15,8 @@ constexpr size_t kWholeEntryBytesMin = 128 * 1024;
 class LogReader {
  public:
   // Records in (after, last], and a promise up to `through`.
-  LogReader(const outbox::LogStore& log, const Origin& origin, Hlc after, Hlc last, Hlc through)
-      : log_(log),
+  LogReader(const outbox::Outbox& outbox, const Origin& origin, Hlc after, Hlc last, Hlc through)
+      : outbox_(outbox),
         last_(last),
         through_(through),
         read_(after),
@@ -26,7 +26,7 @@ class LogReader {
   // The stamp of the next record, or nothing when the rest up to the limit is empty.
   Result<std::optional<Hlc>> peek() {
     if (next_ == entries_.size() && !all_read_) {
-      auto entries = log_.read_entries(segment_.origin, read_, last_, kReadAheadBytes);
+      auto entries = outbox_.read_entries(segment_.origin, read_, last_, kReadAheadBytes);
       if (!entries) return tl::unexpected(entries.error());
       entries_ = std::move(*entries);
       next_ = 0;
@@ -71,11 +71,11 @@ class LogReader {
  private:
   [[nodiscard]] bool at_end() const { return all_read_ && next_ == entries_.size(); }
 
-  const outbox::LogStore& log_;
+  const outbox::Outbox& outbox_;
   const Hlc last_;
   const Hlc through_;
   Hlc read_;
-  outbox::LogStore::Entries entries_;
+  outbox::Outbox::Entries entries_;
   size_t next_ = 0;
   bool all_read_ = false;
   Segment segment_;
@@ -175,7 +175,7 @@ Result<OutgoingBatch> Replica::read_batch(const VersionVector& has, size_t bytes
     const bool promises = (relay || origin == impl_->self) && through > told.at(origin);
     if (after == last && !promises) continue;
     starts.push_back({after, origin});
-    readers.emplace_back(impl_->log, origin, after, last, through);
+    readers.emplace_back(impl_->outbox, origin, after, last, through);
   }
   if (Status held = impl_->still_holds(starts); !held) return tl::unexpected(held.error());
   auto batch = fill_batch(readers, bytes_max, told, relay);

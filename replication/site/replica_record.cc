@@ -27,9 +27,9 @@ size_t memory_bytes(const DocumentChange& change) {
 // The documents of one record and what becomes of their rows.
 class RecordWriter {
  public:
-  RecordWriter(const outbox::LogStore& log, Record& record, const merge::LocalContext& context,
+  RecordWriter(const outbox::Outbox& outbox, Record& record, const merge::LocalContext& context,
                size_t documents)
-      : log_(log), record_(record), context_(context) {
+      : outbox_(outbox), record_(record), context_(context) {
     index_.reserve(documents);
     rows_.reserve(documents);
   }
@@ -39,7 +39,7 @@ class RecordWriter {
     std::string key = outbox::row_key(change.ns, canonical_id);
     const auto [found, is_new] = index_.try_emplace(std::move(key), rows_.size());
     if (is_new) {
-      auto bytes = log_.row(change.ns, canonical_id);
+      auto bytes = outbox_.row(change.ns, canonical_id);
       if (!bytes) return tl::unexpected(bytes.error());
       Row& row = rows_.emplace_back();
       row.key = &found->first;
@@ -169,7 +169,7 @@ class RecordWriter {
         "the store here had not taken this document, and the app made another one with its _id";
   }
 
-  const outbox::LogStore& log_;
+  const outbox::Outbox& outbox_;
   Record& record_;
   merge::LocalContext context_;
   std::unordered_map<std::string, size_t> index_;  // row key -> rows_
@@ -203,7 +203,7 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const V
   record.hlc = dot.hlc;
   record.deps = deps;
   record.documents.reserve(changes.size());
-  RecordWriter writer(log, record, {dot, closed}, changes.size());
+  RecordWriter writer(outbox, record, {dot, closed}, changes.size());
   size_t bytes = 0;
   const auto finish_record = [&] {
     std::string entry = encode_record(record);
@@ -262,7 +262,7 @@ void Replica::Impl::give_up(const Dot& dot) {
 Status Replica::Impl::commit_own(const Record& record, outbox::Batch batch) {
   const std::string entry = encode_record(record);
   batch.put_fresh_entry(record.origin, record.hlc, entry);
-  if (Status written = log.write(std::move(batch)); !written) return written;
+  if (Status written = outbox.write(std::move(batch)); !written) return written;
   uint64_t append = 0;
   {
     const std::lock_guard lock(mutex);

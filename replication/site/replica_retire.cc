@@ -69,7 +69,7 @@ Status Replica::Impl::retire_epochs() {
   batch.put_fresh_entry(self, record.hlc, entry);
   batch.put_meta(meta_keys::of_origin(meta_keys::kVector, VersionVector::retired_of(self.site)),
                  outbox::sortable(watermark_of(record)));
-  if (Status written = log.write(std::move(batch)); !written) return written;
+  if (Status written = outbox.write(std::move(batch)); !written) return written;
   uint64_t append = 0;
   {
     const std::lock_guard lock(mutex);
@@ -101,17 +101,17 @@ Status Replica::Impl::purge_retired() {
     purge_due = false;
     vector = durable;
   }
-  auto origins = log.origins();
+  auto origins = outbox.origins();
   if (!origins) return tl::unexpected(origins.error());
   for (const Origin& origin : *origins) {
     if (origin == self || vector.at(origin) != 0) continue;
     while (true) {
-      auto entries = log.read_entries(origin, 0, vector.get(origin), kPurgeBytes);
+      auto entries = outbox.read_entries(origin, 0, vector.get(origin), kPurgeBytes);
       if (!entries) return tl::unexpected(entries.error());
       if (entries->empty()) break;
       outbox::Batch batch;
       for (const auto& [stamp, bytes] : *entries) batch.remove_entry(origin, stamp);
-      if (Status written = log.write(std::move(batch)); !written) return written;
+      if (Status written = outbox.write(std::move(batch)); !written) return written;
     }
   }
   {
@@ -123,7 +123,7 @@ Status Replica::Impl::purge_retired() {
   }
   outbox::Batch batch;
   for (const char* prefix : {meta_keys::kVector, meta_keys::kFloor}) {
-    auto pairs = log.scan_meta(prefix);
+    auto pairs = outbox.scan_meta(prefix);
     if (!pairs) return tl::unexpected(pairs.error());
     for (const auto& [key, bytes] : *pairs) {
       const auto origin = meta_keys::origin_in(prefix, key);
@@ -132,7 +132,7 @@ Status Replica::Impl::purge_retired() {
       if (gone) batch.remove_meta(key);
     }
   }
-  return batch.empty() ? Status() : log.write(std::move(batch));
+  return batch.empty() ? Status() : outbox.write(std::move(batch));
 }
 
 }  // namespace outrigger

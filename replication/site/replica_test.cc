@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/recovery/first_start.h"
 #include "replication/site/replica_impl.h"
 #include "replication/testing/replica_testing.h"
@@ -16,8 +16,8 @@ const std::vector<std::string> kTwo{"oslo", "paris"};
 
 class ReplicaTest : public ::testing::Test {
  protected:
-  TestSite paris_{"paris", kTwo, memory_log()};
-  TestSite oslo_{"oslo", kTwo, memory_log()};
+  TestSite paris_{"paris", kTwo, memory_outbox()};
+  TestSite oslo_{"oslo", kTwo, memory_outbox()};
 };
 
 // The same on RocksDB, for what leans on it most.
@@ -102,7 +102,7 @@ TEST_F(ReplicaOnDiskTest, StabilityLeavesNeitherRowsNorRecords) {
 }
 
 TEST_F(ReplicaTest, NothingIsForgottenBeforeEveryMemberHasIt) {
-  TestSite alone("paris", kTwo, memory_log());
+  TestSite alone("paris", kTwo, memory_outbox());
   alone.insert(1, {{"a", number(1)}});
   settle_down({&alone});
   EXPECT_EQ(alone.status().rows, 1u);
@@ -212,7 +212,7 @@ TEST_F(ReplicaTest, AClockTooFarAheadIsHeldAndNamedUntilOursCatchesUp) {
 }
 
 TEST_F(ReplicaTest, AFullInboxSaysSoButTakesOneStretchOfEachOrigin) {
-  TestSite small("oslo", kTwo, memory_log());
+  TestSite small("oslo", kTwo, memory_outbox());
   small.kill();
   small.replica_options.inbox_bytes_max = 1;
   small.open();
@@ -231,9 +231,9 @@ TEST_F(ReplicaTest, AFullInboxSaysSoButTakesOneStretchOfEachOrigin) {
 
 TEST_F(ReplicaTest, ARecordWaitsForWhatItDependsOn) {
   const std::vector<std::string> three{"oslo", "paris", "rome"};
-  TestSite paris("paris", three, memory_log());
-  TestSite oslo("oslo", three, memory_log());
-  TestSite rome("rome", three, memory_log());
+  TestSite paris("paris", three, memory_outbox());
+  TestSite oslo("oslo", three, memory_outbox());
+  TestSite rome("rome", three, memory_outbox());
   paris.insert(1, {{"a", number(1)}});
   pull(paris, oslo);
   oslo.set(1, "a", 2);
@@ -328,52 +328,52 @@ TEST_F(ReplicaTest, WhatEveryMemberHasIsNotCountedAsMissingAgain) {
 }
 
 TEST_F(ReplicaTest, StagedStepsAreWrittenTogether) {
-  auto log = std::make_shared<outbox::MemoryLogStore>();
-  TestSite site("paris", kTwo, [log] { return log; });
+  auto outbox = std::make_shared<outbox::MemoryOutbox>();
+  TestSite site("paris", kTwo, [outbox] { return outbox; });
   Replica& replica = *site.replica;
   StagedWrites begun;
   const auto first = replica.begin(Prepare(), begun);
   const auto second = replica.begin(Prepare(), begun);
   ASSERT_TRUE(first && second);
-  EXPECT_EQ(log->size(outbox::Family::kPrepares), 0u);
+  EXPECT_EQ(outbox->size(outbox::Family::kPrepares), 0u);
   ASSERT_TRUE(replica.write(std::move(begun)));
-  EXPECT_EQ(log->size(outbox::Family::kPrepares), 2u);
+  EXPECT_EQ(outbox->size(outbox::Family::kPrepares), 2u);
   StagedWrites settled;
   ASSERT_TRUE(replica.settle(*first, {TestSite::inserting(1, {})}, {}, settled));
   replica.drop(*second, {{"key", "reply"}}, settled);
-  EXPECT_EQ(log->size(outbox::Family::kEntries), 0u);
+  EXPECT_EQ(outbox->size(outbox::Family::kEntries), 0u);
   ASSERT_TRUE(replica.write(std::move(settled)));
   site.flush();
-  EXPECT_EQ(log->size(outbox::Family::kPrepares), 0u);
-  EXPECT_EQ(log->size(outbox::Family::kEntries), 1u);
+  EXPECT_EQ(outbox->size(outbox::Family::kPrepares), 0u);
+  EXPECT_EQ(outbox->size(outbox::Family::kEntries), 1u);
   EXPECT_EQ(*replica.retry("key"), "reply");
   EXPECT_EQ(site.status().open_writes, 0u);
 }
 
-TEST_F(ReplicaTest, NothingIsPublishedOnceTheLogIsFenced) {
-  auto log = std::make_shared<outbox::MemoryLogStore>();
-  TestSite site("paris", kTwo, [log] { return log; });
+TEST_F(ReplicaTest, NothingIsPublishedOnceTheOutboxHasFailed) {
+  auto outbox = std::make_shared<outbox::MemoryOutbox>();
+  TestSite site("paris", kTwo, [outbox] { return outbox; });
   auto pending = site.begin(TestSite::inserting(1, {}));
-  log->fail(ErrorCode::kNoSpace);
+  outbox->fail(ErrorCode::kNoSpace);
   EXPECT_FALSE(site.replica->settle(pending->write, {pending->change}, {}).has_value());
   site.release(*pending);
   EXPECT_FALSE(site.replica->admit().has_value());
-  EXPECT_TRUE(site.status().fenced.has_value());
+  EXPECT_TRUE(site.status().outbox_failure.has_value());
   EXPECT_TRUE(read_segments(*site.replica, {}, 1000)->empty());
 }
 
 TEST_F(ReplicaTest, ANewDataDirOnAStoreWithDocumentsIsRefused) {
-  outbox::MemoryLogStore log;
+  outbox::MemoryOutbox outbox;
   MemoryStore store;
   const auto all = [](std::string_view) { return true; };
-  EXPECT_TRUE(check_first_start(log, store, all).has_value());
+  EXPECT_TRUE(check_first_start(outbox, store, all).has_value());
   bson::Writer writer;
   store.put("shop.orders", writer.int32("_id", 1).finish());
-  const Status refused = check_first_start(log, store, all);
+  const Status refused = check_first_start(outbox, store, all);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
   EXPECT_THAT(refused.error().message(), HasSubstr("shop.orders (1 documents)"));
-  EXPECT_TRUE(check_first_start(*paris_.log, store, all).has_value());
+  EXPECT_TRUE(check_first_start(*paris_.outbox, store, all).has_value());
 }
 
 }  // namespace

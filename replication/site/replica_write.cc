@@ -20,7 +20,7 @@ Result<std::string> retry_answer(std::string_view bytes) {
 }
 
 Status Replica::admit() const {
-  if (Status room = impl_->log.admit(); !room) return room;
+  if (Status room = impl_->outbox.admit(); !room) return room;
   const std::lock_guard lock(impl_->mutex);
   if (!impl_->accepts_writes) {
     return fail(ErrorCode::kUnavailable, "begin write", "", "recovery has not finished");
@@ -106,7 +106,7 @@ void Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retri
 
 Status Replica::write(StagedWrites&& staged) {
   Impl& impl = *impl_;
-  if (Status written = impl.log.write(std::move(staged.batch_)); !written) return written;
+  if (Status written = impl.outbox.write(std::move(staged.batch_)); !written) return written;
   impl.rows += staged.rows_;
   bool set_aside = false;
   uint64_t append = 0;
@@ -169,7 +169,7 @@ void Replica::Impl::leave_to_sync(std::vector<Hlc> stamps, uint64_t append) {
 
 void Replica::Impl::settle_durable(const std::vector<Hlc>& stamps, uint64_t append,
                                    const Status& synced) {
-  if (!synced) return;  // fenced: the stamps go on holding back publication
+  if (!synced) return;  // failed: the stamps go on holding back publication
   bool moved = false;
   {
     const std::lock_guard lock(mutex);
@@ -195,7 +195,7 @@ Status Replica::Impl::settle_earlier(const Dot& dot, const VersionVector& deps,
   auto settled = make_batch(dot, deps, kHlcMax, std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   settled->batch.remove_prepare(dot.hlc);
-  if (Status written = log.write(std::move(settled->batch)); !written) return written;
+  if (Status written = outbox.write(std::move(settled->batch)); !written) return written;
   rows += settled->rows;
   std::vector<Hlc> ours;
   uint64_t append = 0;
@@ -228,7 +228,7 @@ Unsynced Replica::unsynced(std::string_view ns, std::string_view canonical_id) c
 }
 
 Result<std::optional<std::string>> Replica::retry(const std::string& key) const {
-  auto bytes = impl_->log.retry(key);
+  auto bytes = impl_->outbox.retry(key);
   if (!bytes || !*bytes) return bytes;
   return retry_answer(**bytes);
 }

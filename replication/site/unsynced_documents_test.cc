@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -39,8 +39,8 @@ TEST(UnsyncedDocuments, OtherDocumentsAreNotConcerned) {
 }
 
 TEST(UnsyncedDocuments, AReplicaKnowsThemUntilTheDiskHasThem) {
-  auto log = std::make_shared<outbox::MemoryLogStore>();
-  TestSite site("paris", {"paris", "oslo"}, [log] { return log; });
+  auto outbox = std::make_shared<outbox::MemoryOutbox>();
+  TestSite site("paris", {"paris", "oslo"}, [outbox] { return outbox; });
   const std::string key = bson::canonical_key(bson::make_int32(1).view());
   const auto unsynced = [&] { return site.replica->unsynced(kTestNs, key); };
   const auto write = [&](int64_t txn_number) {
@@ -48,19 +48,19 @@ TEST(UnsyncedDocuments, AReplicaKnowsThemUntilTheDiskHasThem) {
     prepare.session.txn_number = txn_number;
     prepare.documents.push_back(
         {kTestNs, bson::make_int32(1), PreparedDocument::What::kUpdate, {}, false, ""});
-    log->cork();
+    outbox->cork();
     const auto begun = site.replica->begin(std::move(prepare));
     EXPECT_TRUE(site.replica->settle(*begun, {TestSite::inserting(1, {})}, {}));
   };
   EXPECT_EQ(unsynced(), Unsynced::kNone);
   write(-1);
   EXPECT_EQ(unsynced(), Unsynced::kRecoverableByContent);
-  log->uncork();
+  outbox->uncork();
   site.flush();
   EXPECT_EQ(unsynced(), Unsynced::kNone);
   write(7);
   EXPECT_EQ(unsynced(), Unsynced::kRecoverableFromOplog);
-  log->uncork();
+  outbox->uncork();
   site.flush();
 }
 

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -24,9 +24,9 @@ class ApplierTest : public ::testing::Test {
     return outcome ? *outcome : StepOutcome::kIdle;
   }
 
-  std::shared_ptr<outbox::MemoryLogStore> log_ = std::make_shared<outbox::MemoryLogStore>();
-  TestSite paris_{"paris", {"oslo", "paris"}, [log = log_] { return log; }};
-  TestSite oslo_{"oslo", {"oslo", "paris"}, memory_log()};
+  std::shared_ptr<outbox::MemoryOutbox> outbox_ = std::make_shared<outbox::MemoryOutbox>();
+  TestSite paris_{"paris", {"oslo", "paris"}, [outbox = outbox_] { return outbox; }};
+  TestSite oslo_{"oslo", {"oslo", "paris"}, memory_outbox()};
 };
 
 }  // namespace outrigger

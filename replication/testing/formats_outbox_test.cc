@@ -1,6 +1,6 @@
 // Keys of the outbox and what its families hold by themselves, as FORMATS.md describes them.
 #include "replication/outbox/cohorts.h"
-#include "replication/outbox/rocks/database_testing.h"
+#include "replication/outbox/rocks/rocks_outbox_testing.h"
 #include "replication/record/prepare.h"
 #include "replication/testing/formats_testing.h"
 
@@ -80,30 +80,30 @@ Example cohort_example() {
           }};
 }
 
-// In the database that the product writes; looked at with RocksDB's own eyes.
-class Database {
+// In an outbox that the product writes; looked at with RocksDB's own eyes.
+class OutboxOnDisk {
  public:
-  Database() : database_(std::move(*outbox::Database::open(home_ / "outbox"))) {}
-  [[nodiscard]] outbox::Database& get() { return *database_; }
+  OutboxOnDisk() : outbox_(std::move(*outbox::RocksOutbox::open(home_ / "outbox"))) {}
+  [[nodiscard]] outbox::RocksOutbox& get() { return *outbox_; }
   [[nodiscard]] Parts meta(std::string_view key) const {
-    return {std::string(key), database_->meta(key)->value_or("none")};
+    return {std::string(key), outbox_->meta(key)->value_or("none")};
   }
 
  private:
   outbox::TemporaryDirectory home_;
-  std::unique_ptr<outbox::Database> database_;
+  std::unique_ptr<outbox::RocksOutbox> outbox_;
 };
 
 Example format_example() {
   return {
-      "meta-format", [] { return Database().meta(std::string_view("\0format", 7)); },
+      "meta-format", [] { return OutboxOnDisk().meta(std::string_view("\0format", 7)); },
       [](const Parts& parts) { EXPECT_EQ(parts.at(1), std::to_string(outbox::kFormatVersion)); }};
 }
 
 Parts totals_of(std::string_view key, Batch&& batch) {
-  Database database;
-  EXPECT_TRUE(database.get().write(std::move(batch)));
-  return database.meta(key);
+  OutboxOnDisk outbox;
+  EXPECT_TRUE(outbox.get().write(std::move(batch)));
+  return outbox.meta(key);
 }
 
 Example totals_example() {
@@ -130,7 +130,7 @@ Example ledger_totals_example() {
           }};
 }
 
-// What the database writes when one of the two leaves.
+// What the outbox writes when one of the two leaves.
 Example note_example() {
   const std::string key = outbox::cohort_key(Dot{5, kOslo}, "t.a");
   return {"cohort-note",

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "replication/bson/number.h"
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/replica_impl.h"
 
@@ -250,17 +250,17 @@ void TestSite::kill() {
   applier.reset();
   replica.reset();
   commit.reset();
-  log.reset();
+  outbox.reset();
 }
 
 void TestSite::open() {
-  log = make_log_();
-  commit = std::make_unique<outbox::CommitThread>(*log);
-  auto opened = Replica::open(replica_options, *log, *commit, clock);
+  outbox = make_log_();
+  commit = std::make_unique<outbox::CommitThread>(*outbox);
+  auto opened = Replica::open(replica_options, *outbox, *commit, clock);
   ASSERT_TRUE(opened.has_value()) << opened.error().message();
   replica = std::move(*opened);
-  applier = std::make_unique<Applier>(*replica, *log, *commit, locks, mongod, applier_options);
-  recovery = std::make_unique<Recovery>(*replica, *log, *commit, mongod);
+  applier = std::make_unique<Applier>(*replica, *outbox, *commit, locks, mongod, applier_options);
+  recovery = std::make_unique<Recovery>(*replica, *outbox, *commit, mongod);
 }
 
 Result<RecoveryReport> TestSite::recover() { return recovery->run(*applier); }
@@ -368,9 +368,9 @@ void settle_down(const std::vector<TestSite*>& sites, int rounds) {
   }
 }
 
-TestSite::LogMaker memory_log() {
-  auto log = std::make_shared<outbox::MemoryLogStore>();
-  return [log] { return log; };
+TestSite::LogMaker memory_outbox() {
+  auto outbox = std::make_shared<outbox::MemoryOutbox>();
+  return [outbox] { return outbox; };
 }
 
 }  // namespace outrigger

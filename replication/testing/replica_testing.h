@@ -24,7 +24,7 @@ class TestSite {
  public:
   using Fields = std::vector<std::pair<std::string, bson::OwnedValue>>;
   // Makes the log store; called again after a restart, when it must hold what it held.
-  using LogMaker = std::function<std::shared_ptr<outbox::LogStore>()>;
+  using LogMaker = std::function<std::shared_ptr<outbox::Outbox>()>;
 
   TestSite(std::string name, std::vector<std::string> members, LogMaker make_log,
            StoreKind kind = StoreKind::kSingleMember);
@@ -90,7 +90,7 @@ class TestSite {
   LockTable locks;
   ReplicaOptions replica_options;
   ApplierOptions applier_options;
-  std::shared_ptr<outbox::LogStore> log;
+  std::shared_ptr<outbox::Outbox> outbox;
   std::unique_ptr<outbox::CommitThread> commit;
   std::unique_ptr<Replica> replica;
   std::unique_ptr<Applier> applier;
@@ -135,7 +135,7 @@ void exchange(TestSite& a, TestSite& b);
 // All pairs, again and again, with collection: until every row is gone or `rounds` are over.
 void settle_down(const std::vector<TestSite*>& sites, int rounds = 12);
 
-[[nodiscard]] TestSite::LogMaker memory_log();
+[[nodiscard]] TestSite::LogMaker memory_outbox();
 // RocksDB in a fresh directory that goes with the maker.
 [[nodiscard]] TestSite::LogMaker rocks_log();
 

@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -21,10 +21,10 @@ struct TemporaryDirectory {
 
 TestSite::LogMaker rocks_log() {
   auto directory = std::make_shared<TemporaryDirectory>();
-  return [directory]() -> std::shared_ptr<outbox::LogStore> {
-    auto database = outbox::Database::open(directory->path + "/outbox");
-    EXPECT_TRUE(database.has_value()) << database.error().message();
-    return std::shared_ptr<outbox::LogStore>(std::move(*database));
+  return [directory]() -> std::shared_ptr<outbox::Outbox> {
+    auto outbox = outbox::RocksOutbox::open(directory->path + "/outbox");
+    EXPECT_TRUE(outbox.has_value()) << outbox.error().message();
+    return std::shared_ptr<outbox::Outbox>(std::move(*outbox));
   };
 }
 

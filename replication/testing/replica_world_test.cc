@@ -27,7 +27,7 @@ class World {
       : random_(seed), talk_(talk), certain_(kind != StoreKind::kStandalone) {
     const std::vector<std::string> names{"oslo", "paris", "rome"};
     for (const std::string& name : names) {
-      sites_.push_back(std::make_unique<TestSite>(name, names, memory_log(), kind));
+      sites_.push_back(std::make_unique<TestSite>(name, names, memory_outbox(), kind));
       // Clocks differ by up to a second.
       sites_.back()->clock.advance_ms(static_cast<int64_t>(random_() % 1000));
     }

@@ -73,13 +73,13 @@ std::optional<Totals> decode_totals(std::string_view bytes) {
   return in.ok() ? std::optional(totals) : std::nullopt;
 }
 
-rocksdb::DBOptions rocks_options(const DatabaseOptions& options) {
+rocksdb::DBOptions rocks_options(const RocksOutboxOptions& options) {
   rocksdb::DBOptions rocks;
   rocks.create_if_missing = true;
   rocks.create_missing_column_families = true;
   rocks.info_log = std::make_shared<HookLogger>(options.log);
   rocks.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  rocks.max_bgerror_resume_count = 0;  // it must not heal itself behind the fence
+  rocks.max_bgerror_resume_count = 0;  // it must not heal itself unseen
   rocks.max_total_wal_size = kLogBytesMax;
   rocks.db_write_buffer_size = kMemtablesBytes;
   rocks.max_background_jobs = 2;
@@ -90,7 +90,7 @@ rocksdb::DBOptions rocks_options(const DatabaseOptions& options) {
   return rocks;
 }
 
-std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const DatabaseOptions& options) {
+std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(const RocksOutboxOptions& options) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));

@@ -1,4 +1,4 @@
-// How RocksDB is set up here, and how its errors become ours. Included by database*.cc only.
+// How RocksDB is set up here, and how its errors become ours. Included by rocks_outbox*.cc only.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -13,7 +13,7 @@
 #include "config/limits.h"
 #include "config/result.h"
 #include "replication/outbox/batch.h"
-#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 
 namespace outrigger::outbox {
 
@@ -23,18 +23,18 @@ inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "
 // What is kept in memory does not grow with what is kept on disk, whatever piles up while a peer is
 // away: a record or row that was written out costs nothing but its share of the cache.
 //   memtables   kMemtablesBytes, all families together; were the disk too slow to take them, two of
-//               DatabaseOptions::memtable_bytes a family, where writers are made to wait
-//   cohorts     DatabaseOptions::cohort_bytes
-//   block cache DatabaseOptions::block_cache_bytes: data, and the indexes and filters (10 bits a
+//               RocksOutboxOptions::memtable_bytes a family, where writers are made to wait
+//   cohorts     RocksOutboxOptions::cohort_bytes
+//   block cache RocksOutboxOptions::block_cache_bytes: data, and the indexes and filters (10 bits a
 //               key) of all tables; a part of an index or filter is read again when it was evicted
 //   a table     some KiB for its reader, and its file stays open; tables grow to 64 MiB, so a full
 //               quota of 10 GiB is about 160 of them
 using limits::kMemtablesBytes;
 
-[[nodiscard]] rocksdb::DBOptions rocks_options(const DatabaseOptions& options);
+[[nodiscard]] rocksdb::DBOptions rocks_options(const RocksOutboxOptions& options);
 // One per Family, then RocksDB's own "default", which holds nothing.
 [[nodiscard]] std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(
-    const DatabaseOptions& options);
+    const RocksOutboxOptions& options);
 
 // Running totals of the records kept, held in meta as an item to which every batch adds its share
 // (a merge, in RocksDB's words): exact across crashes, and known at open without a scan.

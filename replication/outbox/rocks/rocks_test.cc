@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-#include "replication/outbox/rocks/database_testing.h"
+#include "replication/outbox/rocks/rocks_outbox_testing.h"
 
 namespace outrigger::outbox {
 namespace {
@@ -68,7 +68,7 @@ class RocksMemoryTest : public testing::Test {
   }
 
   TemporaryDirectory home_;
-  DatabaseOptions options_;
+  RocksOutboxOptions options_;
   std::mt19937_64 random_{1};
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
   std::unique_ptr<rocksdb::DB> db_;

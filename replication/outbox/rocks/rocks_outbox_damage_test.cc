@@ -1,4 +1,4 @@
-// What a database does about damaged files, full disks and other processes.
+// What the outbox does about damaged files, full disks and other processes.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
@@ -8,21 +8,21 @@
 
 #include <cstring>
 
-#include "replication/outbox/rocks/database.h"
-#include "replication/outbox/rocks/database_testing.h"
 #include "replication/outbox/rocks/rocks.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
+#include "replication/outbox/rocks/rocks_outbox_testing.h"
 
 namespace outrigger::outbox {
 namespace {
 
-class DamageTest : public testing::Test, protected DatabaseFixture {
+class DamageTest : public testing::Test, protected OutboxFixture {
  protected:
   // Records 1..count of ours, each 100 bytes that do not compress, synced.
   void write_entries(Hlc count) {
     for (Hlc hlc = 1; hlc <= count; ++hlc) {
-      ASSERT_TRUE(database_->write(std::move(Batch().put_entry(kOurs, hlc, bytes_of(hlc)))));
+      ASSERT_TRUE(outbox_->write(std::move(Batch().put_entry(kOurs, hlc, bytes_of(hlc)))));
     }
-    ASSERT_TRUE(database_->sync());
+    ASSERT_TRUE(outbox_->sync());
   }
   static std::string bytes_of(Hlc hlc) {
     std::string bytes;
@@ -48,8 +48,8 @@ TEST_F(DamageTest, ATornEndOfTheLogIsCut) {
   crash();
   cut(file(".log"), 40);
   open();
-  EXPECT_EQ(database_->last_entry(kOurs).value(), 49u);
-  EXPECT_EQ(database_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value().size(), 49u);
+  EXPECT_EQ(outbox_->last_entry(kOurs).value(), 49u);
+  EXPECT_EQ(outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value().size(), 49u);
 }
 
 TEST_F(DamageTest, AFlippedByteInsideTheLogRefusesToOpen) {
@@ -77,7 +77,7 @@ TEST_F(DamageTest, AFlippedByteInATableTooBigToCheckAtOpenIsFoundWhenRead) {
   flip_byte(file(".sst"), 0.4);
   options_.verify_bytes_max = 0;
   open();
-  const auto read = database_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX);
+  const auto read = outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, ErrorCode::kCorrupt);
 }
@@ -200,8 +200,8 @@ class FullDiskTest : public DamageTest {
   Hlc write_until_refused() {
     const std::string big(10'000, 'b');
     for (Hlc hlc = 1; hlc < 10'000; ++hlc) {
-      if (!database_->write(std::move(Batch().put_entry(kOurs, hlc, big)))) return hlc - 1;
-      if (!database_->sync()) return hlc - 1;
+      if (!outbox_->write(std::move(Batch().put_entry(kOurs, hlc, big)))) return hlc - 1;
+      if (!outbox_->sync()) return hlc - 1;
     }
     return 0;
   }
@@ -210,29 +210,29 @@ class FullDiskTest : public DamageTest {
   bool mounted_ = false;
 };
 
-TEST_F(FullDiskTest, FencesGoesOnReadingAndLosesNothingOnceThereIsSpace) {
+TEST_F(FullDiskTest, FailsGoesOnReadingAndLosesNothingOnceThereIsSpace) {
   open();
   fill_disk(2 << 20);
   const Hlc acknowledged = write_until_refused();
   ASSERT_GT(acknowledged, 50u);
-  ASSERT_TRUE(database_->fenced());
-  EXPECT_EQ(database_->fenced()->code, ErrorCode::kNoSpace);
-  EXPECT_EQ(database_->admit().error().code, ErrorCode::kNoSpace);
+  ASSERT_TRUE(outbox_->failure());
+  EXPECT_EQ(outbox_->failure()->code, ErrorCode::kNoSpace);
+  EXPECT_EQ(outbox_->admit().error().code, ErrorCode::kNoSpace);
 
   // Also when there is space again, the log is trusted only after it was read anew.
-  EXPECT_EQ(database_->reopen().error().code, ErrorCode::kNoSpace);
-  EXPECT_TRUE(database_->entry(kOurs, acknowledged).value());
+  EXPECT_EQ(outbox_->reopen().error().code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(outbox_->entry(kOurs, acknowledged).value());
   free_disk();
-  EXPECT_FALSE(database_->write(std::move(Batch().put_meta("a", "b"))));
-  EXPECT_FALSE(database_->sync());
-  EXPECT_TRUE(database_->entry(kOurs, acknowledged).value());
+  EXPECT_FALSE(outbox_->write(std::move(Batch().put_meta("a", "b"))));
+  EXPECT_FALSE(outbox_->sync());
+  EXPECT_TRUE(outbox_->entry(kOurs, acknowledged).value());
 
-  const Status reopened = database_->reopen();
+  const Status reopened = outbox_->reopen();
   ASSERT_TRUE(reopened) << reopened.error().message();
-  EXPECT_TRUE(database_->admit());
-  EXPECT_GE(database_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value().size(), acknowledged);
-  EXPECT_TRUE(database_->write(std::move(Batch().put_meta("a", "b"))));
-  EXPECT_TRUE(database_->sync());
+  EXPECT_TRUE(outbox_->admit());
+  EXPECT_GE(outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value().size(), acknowledged);
+  EXPECT_TRUE(outbox_->write(std::move(Batch().put_meta("a", "b"))));
+  EXPECT_TRUE(outbox_->sync());
 }
 
 }  // namespace

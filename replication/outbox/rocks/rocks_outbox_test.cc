@@ -1,4 +1,4 @@
-#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -7,18 +7,18 @@
 #include <map>
 #include <random>
 
-#include "replication/outbox/rocks/database_testing.h"
+#include "replication/outbox/rocks/rocks_outbox_testing.h"
 
 namespace outrigger::outbox {
 namespace {
 
 const Origin kTheirs{{2}, UINT64_MAX};
 
-class DatabaseTest : public testing::Test, protected DatabaseFixture {
+class RocksOutboxTest : public testing::Test, protected OutboxFixture {
  protected:
   void SetUp() override { open(); }
   void write(Batch batch) {
-    const Status written = database_->write(std::move(batch));
+    const Status written = outbox_->write(std::move(batch));
     ASSERT_TRUE(written) << written.error().message();
   }
   void put_entries(const Origin& origin, Hlc from, Hlc to) {
@@ -27,19 +27,19 @@ class DatabaseTest : public testing::Test, protected DatabaseFixture {
   }
   std::vector<Hlc> stamps(const Origin& origin, Hlc after, Hlc through, size_t bytes_max) {
     std::vector<Hlc> stamps;
-    const auto entries = database_->read_entries(origin, after, through, bytes_max);
+    const auto entries = outbox_->read_entries(origin, after, through, bytes_max);
     for (const auto& [hlc, bytes] : entries.value()) stamps.push_back(hlc);
     return stamps;
   }
 };
 
-TEST_F(DatabaseTest, MakesItsDirectoryForItsUserOnly) {
+TEST_F(RocksOutboxTest, MakesItsDirectoryForItsUserOnly) {
   struct stat found;
   ASSERT_EQ(::stat(dir_.c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0700u);
 }
 
-TEST_F(DatabaseTest, ABatchIsThereAtOnceAndAfterAKill) {
+TEST_F(RocksOutboxTest, ABatchIsThereAtOnceAndAfterAKill) {
   write(std::move(Batch()
                       .put_prepare(5, "prepare")
                       .put_entry(kOurs, 5, "record")
@@ -48,31 +48,31 @@ TEST_F(DatabaseTest, ABatchIsThereAtOnceAndAfterAKill) {
                       .put_retry("retry", "reply")
                       .put_meta("vector", "v")));
   for (int round = 0; round < 2; ++round) {
-    EXPECT_EQ(database_->scan_prepares().value(), (Database::Entries{{5, "prepare"}}));
-    EXPECT_EQ(database_->entry(kOurs, 5).value(), "record");
-    EXPECT_EQ(database_->row("t.a", "id").value(), "row");
-    EXPECT_EQ(database_->ledger("key").value(), "lost");
-    EXPECT_EQ(database_->retry("retry").value(), "reply");
-    EXPECT_EQ(database_->meta("vector").value(), "v");
+    EXPECT_EQ(outbox_->scan_prepares().value(), (RocksOutbox::Entries{{5, "prepare"}}));
+    EXPECT_EQ(outbox_->entry(kOurs, 5).value(), "record");
+    EXPECT_EQ(outbox_->row("t.a", "id").value(), "row");
+    EXPECT_EQ(outbox_->ledger("key").value(), "lost");
+    EXPECT_EQ(outbox_->retry("retry").value(), "reply");
+    EXPECT_EQ(outbox_->meta("vector").value(), "v");
     crash();
     open();
   }
 }
 
-TEST_F(DatabaseTest, ARecordComesWithTheEndOfItsPrepare) {
+TEST_F(RocksOutboxTest, ARecordComesWithTheEndOfItsPrepare) {
   write(std::move(Batch().put_prepare(5, "a").put_prepare(6, "b")));
   write(std::move(Batch().put_entry(kOurs, 5, "record").remove_prepare(5)));
-  EXPECT_EQ(database_->scan_prepares().value(), (Database::Entries{{6, "b"}}));
+  EXPECT_EQ(outbox_->scan_prepares().value(), (RocksOutbox::Entries{{6, "b"}}));
 }
 
-TEST_F(DatabaseTest, AbsentKeysAreNotErrors) {
-  EXPECT_EQ(database_->entry(kOurs, 5).value(), std::nullopt);
-  EXPECT_EQ(database_->row("t.a", "id").value(), std::nullopt);
-  EXPECT_EQ(database_->last_entry(kOurs).value(), 0u);
-  EXPECT_TRUE(database_->origins().value().empty());
+TEST_F(RocksOutboxTest, AbsentKeysAreNotErrors) {
+  EXPECT_EQ(outbox_->entry(kOurs, 5).value(), std::nullopt);
+  EXPECT_EQ(outbox_->row("t.a", "id").value(), std::nullopt);
+  EXPECT_EQ(outbox_->last_entry(kOurs).value(), 0u);
+  EXPECT_TRUE(outbox_->origins().value().empty());
 }
 
-TEST_F(DatabaseTest, ReadsStretchesOfOneOrigin) {
+TEST_F(RocksOutboxTest, ReadsStretchesOfOneOrigin) {
   put_entries(kOurs, 1, 9);
   put_entries(kTheirs, 4, 6);
   EXPECT_EQ(stamps(kOurs, 3, 6, 1000), (std::vector<Hlc>{4, 5, 6}));
@@ -83,29 +83,29 @@ TEST_F(DatabaseTest, ReadsStretchesOfOneOrigin) {
   EXPECT_EQ(stamps(kOurs, kHlcMax, kHlcMax, 1000), (std::vector<Hlc>{}));
 }
 
-TEST_F(DatabaseTest, KnowsItsOriginsAndTheirEnds) {
+TEST_F(RocksOutboxTest, KnowsItsOriginsAndTheirEnds) {
   put_entries(kOurs, 3, 9);
   put_entries(kTheirs, kHlcMax, kHlcMax - 1);
   write(std::move(Batch().put_entry(kTheirs, kHlcMax, "x")));
-  EXPECT_EQ(database_->origins().value(), (std::vector<Origin>{kOurs, kTheirs}));
-  EXPECT_EQ(database_->first_entry(kOurs).value(), 3u);
-  EXPECT_EQ(database_->last_entry(kOurs).value(), 9u);
-  EXPECT_EQ(database_->last_entry(kTheirs).value(), kHlcMax);
+  EXPECT_EQ(outbox_->origins().value(), (std::vector<Origin>{kOurs, kTheirs}));
+  EXPECT_EQ(outbox_->first_entry(kOurs).value(), 3u);
+  EXPECT_EQ(outbox_->last_entry(kOurs).value(), 9u);
+  EXPECT_EQ(outbox_->last_entry(kTheirs).value(), kHlcMax);
 }
 
-TEST_F(DatabaseTest, TheLedgerShowsTheNewestFirst) {
+TEST_F(RocksOutboxTest, TheLedgerShowsTheNewestFirst) {
   for (uint64_t i = 1; i <= 300; ++i) write(std::move(Batch().put_ledger(sortable(i), "x")));
-  const auto latest = database_->latest_ledger({.count = 2}).value();
-  EXPECT_EQ(latest, (Database::Pairs{{sortable(300), "x"}, {sortable(299), "x"}}));
+  const auto latest = outbox_->latest_ledger({.count = 2}).value();
+  EXPECT_EQ(latest, (RocksOutbox::Pairs{{sortable(300), "x"}, {sortable(299), "x"}}));
 }
 
-TEST_F(DatabaseTest, ThePagesOfTheLedgerEndByCountAndBytes) {
+TEST_F(RocksOutboxTest, ThePagesOfTheLedgerEndByCountAndBytes) {
   for (const std::string key : {"a", "b", "c"})
     write(std::move(Batch().put_ledger(sortable(5) + key, "xx")));
   write(std::move(Batch().put_ledger(sortable(6), "xx").put_ledger(sortable(4), "xx")));
   const auto keys = [&](const LedgerRange& range) {
     std::vector<std::string> found;
-    const auto pairs = database_->latest_ledger(range).value();
+    const auto pairs = outbox_->latest_ledger(range).value();
     for (const auto& [key, bytes] : pairs) found.push_back(key);
     return found;
   };
@@ -115,17 +115,17 @@ TEST_F(DatabaseTest, ThePagesOfTheLedgerEndByCountAndBytes) {
   EXPECT_EQ(keys({.bytes_max = 5}), (Keys{sortable(6), sortable(5) + "c"}));
   EXPECT_EQ(keys({.bytes_max = 1}), Keys{sortable(6)});
   EXPECT_EQ(keys({.through = 3}), Keys{});
-  const auto oldest = database_->oldest_ledger(sortable(4) + '\0', 10, 5).value();
+  const auto oldest = outbox_->oldest_ledger(sortable(4) + '\0', 10, 5).value();
   ASSERT_EQ(oldest.size(), 2u);
   EXPECT_EQ(oldest.front().first, sortable(5) + "a");
-  EXPECT_EQ(database_->first_ledger_key(sortable(5) + "d").value(), sortable(6));
-  EXPECT_EQ(database_->first_ledger_key(sortable(7)).value(), std::nullopt);
+  EXPECT_EQ(outbox_->first_ledger_key(sortable(5) + "d").value(), sortable(6));
+  EXPECT_EQ(outbox_->first_ledger_key(sortable(7)).value(), std::nullopt);
 }
 
-TEST_F(DatabaseTest, HowMuchIsInTheLedgerIsKnownExactlyAlsoAfterACrash) {
+TEST_F(RocksOutboxTest, HowMuchIsInTheLedgerIsKnownExactlyAlsoAfterACrash) {
   const auto expect = [&](uint64_t entries, uint64_t bytes) {
-    EXPECT_EQ(database_->usage().ledger, entries);
-    EXPECT_EQ(database_->usage().ledger_bytes, bytes);
+    EXPECT_EQ(outbox_->usage().ledger, entries);
+    EXPECT_EQ(outbox_->usage().ledger_bytes, bytes);
   };
   write(std::move(Batch().put_ledger("1", "x").put_ledger("1", "xxxx").put_ledger("2", "x")));
   expect(2, 7);
@@ -134,19 +134,19 @@ TEST_F(DatabaseTest, HowMuchIsInTheLedgerIsKnownExactlyAlsoAfterACrash) {
   crash();
   open();
   expect(1, 3);
-  ASSERT_TRUE(database_->reopen());
+  ASSERT_TRUE(outbox_->reopen());
   expect(1, 3);
-  EXPECT_EQ(database_->usage().entries, 0u);
+  EXPECT_EQ(outbox_->usage().entries, 0u);
 }
 
-TEST_F(DatabaseTest, ScansOfMetaSeeOnlyTheirPrefixAndNeverTheFormat) {
+TEST_F(RocksOutboxTest, ScansOfMetaSeeOnlyTheirPrefixAndNeverTheFormat) {
   write(std::move(Batch().put_meta("ack/oslo", "1").put_meta("ack/rome", "2").put_meta("b", "3")));
-  EXPECT_EQ(database_->scan_meta("ack/").value(),
-            (Database::Pairs{{"ack/oslo", "1"}, {"ack/rome", "2"}}));
-  EXPECT_EQ(database_->scan_meta("").value().size(), 3u);
+  EXPECT_EQ(outbox_->scan_meta("ack/").value(),
+            (RocksOutbox::Pairs{{"ack/oslo", "1"}, {"ack/rome", "2"}}));
+  EXPECT_EQ(outbox_->scan_meta("").value().size(), 3u);
 }
 
-TEST_F(DatabaseTest, AScanOfRowsStopsAndGoesOn) {
+TEST_F(RocksOutboxTest, AScanOfRowsStopsAndGoesOn) {
   Batch batch;
   for (uint64_t i = 0; i < 10; ++i) batch.put_row(i < 5 ? "t.a" : "t.b", sortable(i), "row");
   write(std::move(batch));
@@ -154,7 +154,7 @@ TEST_F(DatabaseTest, AScanOfRowsStopsAndGoesOn) {
   std::vector<std::pair<std::string, std::string>> seen;
   int calls = 0;
   do {
-    cursor = database_
+    cursor = outbox_
                  ->scan_rows(cursor, 3,
                              [&](std::string_view ns, std::string_view id, std::string_view) {
                                seen.emplace_back(ns, id);
@@ -168,7 +168,7 @@ TEST_F(DatabaseTest, AScanOfRowsStopsAndGoesOn) {
   EXPECT_EQ(seen.back(), std::make_pair(std::string("t.b"), sortable(9)));
 }
 
-TEST_F(DatabaseTest, CountsWhatItKeepsAlsoAfterAReopen) {
+TEST_F(RocksOutboxTest, CountsWhatItKeepsAlsoAfterAReopen) {
   put_entries(kOurs, 1, 100);
   Batch removal;
   for (Hlc hlc = 1; hlc <= 40; ++hlc) removal.remove_entry(kOurs, hlc);
@@ -176,7 +176,7 @@ TEST_F(DatabaseTest, CountsWhatItKeepsAlsoAfterAReopen) {
   write(std::move(removal));
   write(std::move(Batch().put_entry(kOurs, 50, "1234567").put_entry(kOurs, 50, "abcde")));
   for (int round = 0; round < 2; ++round) {
-    const Usage usage = database_->usage();
+    const Usage usage = outbox_->usage();
     EXPECT_EQ(usage.entries, 60u);
     EXPECT_EQ(usage.entries_bytes, 300u);
     crash();
@@ -184,37 +184,37 @@ TEST_F(DatabaseTest, CountsWhatItKeepsAlsoAfterAReopen) {
   }
 }
 
-TEST_F(DatabaseTest, FreshEntriesCountLikeOthers) {
+TEST_F(RocksOutboxTest, FreshEntriesCountLikeOthers) {
   write(std::move(Batch().put_fresh_entry(kOurs, 1, "12345").put_entry(kOurs, 2, "123")));
-  EXPECT_EQ(database_->usage().entries, 2u);
-  EXPECT_EQ(database_->usage().entries_bytes, 8u);
+  EXPECT_EQ(outbox_->usage().entries, 2u);
+  EXPECT_EQ(outbox_->usage().entries_bytes, 8u);
 }
 
-TEST_F(DatabaseTest, TheQuotaRefusesNewWritesButNotTheirSettling) {
+TEST_F(RocksOutboxTest, TheQuotaRefusesNewWritesButNotTheirSettling) {
   close();
   options_.bytes_max = 12;
   open();
   put_entries(kOurs, 1, 2);
-  EXPECT_TRUE(database_->admit());
+  EXPECT_TRUE(outbox_->admit());
   put_entries(kOurs, 3, 3);
-  ASSERT_FALSE(database_->admit());
-  EXPECT_EQ(database_->admit().error().code, ErrorCode::kNoSpace);
+  ASSERT_FALSE(outbox_->admit());
+  EXPECT_EQ(outbox_->admit().error().code, ErrorCode::kNoSpace);
   put_entries(kOurs, 4, 4);
   write(std::move(Batch().remove_entry(kOurs, 1).remove_entry(kOurs, 2)));
-  EXPECT_TRUE(database_->admit());
+  EXPECT_TRUE(outbox_->admit());
 }
 
-TEST_F(DatabaseTest, ReopeningKeepsWhatWasWritten) {
+TEST_F(RocksOutboxTest, ReopeningKeepsWhatWasWritten) {
   put_entries(kOurs, 1, 3);
-  ASSERT_TRUE(database_->sync());
-  ASSERT_TRUE(database_->reopen());
-  EXPECT_EQ(database_->last_entry(kOurs).value(), 3u);
+  ASSERT_TRUE(outbox_->sync());
+  ASSERT_TRUE(outbox_->reopen());
+  EXPECT_EQ(outbox_->last_entry(kOurs).value(), 3u);
   put_entries(kOurs, 4, 4);
-  EXPECT_EQ(database_->last_entry(kOurs).value(), 4u);
+  EXPECT_EQ(outbox_->last_entry(kOurs).value(), 4u);
 }
 
 // Against a map that does the same, with crashes and reopens in between.
-class Model : private DatabaseFixture {
+class Model : private OutboxFixture {
  public:
   explicit Model(uint32_t seed) : random_(seed) { open_or_fail(); }
 
@@ -229,7 +229,7 @@ class Model : private DatabaseFixture {
         open_or_fail();
         break;
       case 2:
-        RC_ASSERT(database_->reopen().has_value());
+        RC_ASSERT(outbox_->reopen().has_value());
         break;
       default:
         change();
@@ -241,7 +241,7 @@ class Model : private DatabaseFixture {
   void open_or_fail() {
     auto opened = try_open();
     if (!opened) RC_FAIL(opened.error().message());
-    database_ = std::move(*opened);
+    outbox_ = std::move(*opened);
   }
 
   void change() {
@@ -266,7 +266,7 @@ class Model : private DatabaseFixture {
           apply(prepares_, hlc, bytes, remove);
       }
     }
-    RC_ASSERT(database_->write(std::move(batch)).has_value());
+    RC_ASSERT(outbox_->write(std::move(batch)).has_value());
   }
 
   template <typename Map, typename Key>
@@ -280,21 +280,21 @@ class Model : private DatabaseFixture {
 
   void compare() {
     for (auto& [origin, expected] : entries_) {
-      const auto got = database_->read_entries(origin, 0, kHlcMax, SIZE_MAX).value();
-      RC_ASSERT(got == Database::Entries(expected.begin(), expected.end()));
-      RC_ASSERT(database_->last_entry(origin).value() ==
+      const auto got = outbox_->read_entries(origin, 0, kHlcMax, SIZE_MAX).value();
+      RC_ASSERT(got == RocksOutbox::Entries(expected.begin(), expected.end()));
+      RC_ASSERT(outbox_->last_entry(origin).value() ==
                 (expected.empty() ? 0 : expected.rbegin()->first));
     }
     size_t entries = 0;
     for (const auto& [origin, expected] : entries_) entries += expected.size();
-    RC_ASSERT(database_->usage().entries == entries);
-    RC_ASSERT(database_->scan_prepares().value() ==
-              Database::Entries(prepares_.begin(), prepares_.end()));
+    RC_ASSERT(outbox_->usage().entries == entries);
+    RC_ASSERT(outbox_->scan_prepares().value() ==
+              RocksOutbox::Entries(prepares_.begin(), prepares_.end()));
     std::map<std::string, std::string> rows;
     const auto visit = [&](std::string_view, std::string_view id, std::string_view bytes) {
       rows.emplace(id, bytes);
     };
-    RC_ASSERT(database_->scan_rows("", SIZE_MAX, visit).has_value());
+    RC_ASSERT(outbox_->scan_rows("", SIZE_MAX, visit).has_value());
     RC_ASSERT(rows == rows_);
   }
 
@@ -304,7 +304,7 @@ class Model : private DatabaseFixture {
   std::map<std::string, std::string> rows_;
 };
 
-RC_GTEST_PROP(DatabaseProperty, HoldsWhatANaiveMapHolds, (uint32_t seed)) {
+RC_GTEST_PROP(RocksOutboxProperty, HoldsWhatANaiveMapHolds, (uint32_t seed)) {
   if (seed % 10 != 0) return;  // opening costs: a tenth of the runs, longer each
   Model model(seed);
   for (int i = 0; i < 40; ++i) model.step();

@@ -1,12 +1,12 @@
 // The sidecar's durable state: one RocksDB, one write-ahead log, so that a record, its version
 // change, its ledger entries and the end of its prepare are one atomic write.
 //
-// Families, keys and values: FORMATS.md. Keys of meta that begin with 0x00 are the database's own:
+// Families, keys and values: FORMATS.md. Keys of meta that begin with 0x00 are the outbox's own:
 // the version of all this, and how much is in entries and in the ledger.
 //
 // Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
 // (a killed process loses nothing, a power cut at most what no sync covered). After any failed
-// write or sync the log is not trusted: the first error fences all writes until reopen() has read
+// write or sync the log is not trusted: the first error fails all writes until reopen() has read
 // the files anew. Reads go on meanwhile.
 //
 // At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
@@ -30,7 +30,7 @@
 #include "replication/outbox/batch.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/outbox/commit_thread.h"
-#include "replication/outbox/log_store.h"
+#include "replication/outbox/outbox.h"
 
 namespace rocksdb {
 class DB;
@@ -44,7 +44,7 @@ struct Totals;  // rocks.h
 
 inline constexpr int kFormatVersion = 1;
 
-struct DatabaseOptions {
+struct RocksOutboxOptions {
   uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
   size_t memtable_bytes = 16u << 20;  // of each column family
   size_t block_cache_bytes = limits::kBlockCacheBytes;
@@ -58,24 +58,24 @@ struct DatabaseOptions {
 };
 
 // Thread-safe but for reopen(), which excludes everyone by itself.
-class Database final : public LogStore {
+class RocksOutbox final : public Outbox {
  public:
   // Opens or creates `dir` (0700, parents too). Errors: kUnavailable (another process has it),
   // kUnsupported (written by another version), kCorrupt (damage, with RocksDB's words), kNoSpace,
   // kIo.
-  [[nodiscard]] static Result<std::unique_ptr<Database>> open(const std::string& dir,
-                                                              DatabaseOptions options = {});
-  ~Database() override;
+  [[nodiscard]] static Result<std::unique_ptr<RocksOutbox>> open(const std::string& dir,
+                                                                 RocksOutboxOptions options = {});
+  ~RocksOutbox() override;
 
   // Into the page cache, atomically; visible to reads at once. Not synced.
   [[nodiscard]] Status write(Batch&& batch) override;
   // Everything written before is on disk when this returns. For the commit thread.
   [[nodiscard]] Status sync() override;
-  // May a new write begin? The fence's error, or kNoSpace when the entries kept exceed the quota.
+  // May a new write begin? The first failure, or kNoSpace when the entries kept exceed the quota.
   [[nodiscard]] Status admit() const override;
-  [[nodiscard]] std::optional<Error> fenced() const override;
-  // Closes, opens again and verifies; on success the fence is lifted. What was written but not
-  // synced before the error may or may not be there. On failure it stays fenced and reads fail
+  [[nodiscard]] std::optional<Error> failure() const override;
+  // Closes, opens again and verifies; on success writes are taken again. What was written but not
+  // synced before the error may or may not be there. On failure it stays failed and reads fail
   // too; call again. Batches, cursors and keys stay valid.
   [[nodiscard]] Status reopen();
 
@@ -108,7 +108,7 @@ class Database final : public LogStore {
 
   // Scans that stop and go on: `cursor` empty starts; the result is the cursor for the next call,
   // empty at the end. At most `count` items a call. Rows written in between may or may not be seen.
-  // `visit` may use the database.
+  // `visit` may use the outbox.
   [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
                                               const RowVisitor& visit) const override;
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
@@ -123,7 +123,7 @@ class Database final : public LogStore {
   [[nodiscard]] const std::string& dir() const { return dir_; }
 
  private:
-  Database(std::string dir, DatabaseOptions options);
+  RocksOutbox(std::string dir, RocksOutboxOptions options);
   // Under files_mutex_, exclusively (or before anyone else knows this object).
   Status open_files();
   Status check_files();
@@ -133,7 +133,7 @@ class Database final : public LogStore {
   Result<std::optional<Totals>> read_totals(const std::string& key) const;
   Result<Totals> count_ledger() const;
 
-  // ---- database_cohorts.cc
+  // ---- rocks_outbox_cohorts.cc
   Status load_cohorts();
   // What a batch does to rows, besides its changes themselves.
   struct RowChanges {
@@ -147,7 +147,7 @@ class Database final : public LogStore {
 
   // What the batch adds to what is in one family (negative: removes).
   Totals added_to(Family family, const Batch& batch) const;
-  Status fence(Error error);
+  Status mark_failed(Error error);
   Status unusable() const;  // why there is no db_
 
   // Keys in [from, below) of one family; an empty bound is none.
@@ -171,7 +171,7 @@ class Database final : public LogStore {
   }
 
   const std::string dir_;
-  const DatabaseOptions options_;
+  const RocksOutboxOptions options_;
 
   mutable std::shared_mutex files_mutex_;  // shared: uses db_; exclusive: reopen
   rocksdb::DB* db_ = nullptr;
@@ -189,9 +189,9 @@ class Database final : public LogStore {
   mutable std::mutex cohorts_mutex_;
   Cohorts cohorts_;  // under cohorts_mutex_
 
-  mutable std::mutex fence_mutex_;
-  std::atomic<bool> is_fenced_{false};
-  std::optional<Error> fence_error_;  // under fence_mutex_
+  mutable std::mutex failure_mutex_;
+  std::atomic<bool> has_failed_{false};
+  std::optional<Error> failure_;  // under failure_mutex_
 
   std::atomic<int64_t> entries_{0};
   std::atomic<int64_t> entries_bytes_{0};

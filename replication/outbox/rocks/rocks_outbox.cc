@@ -1,4 +1,4 @@
-#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 
 #include <fcntl.h>
 #include <rocksdb/iterator.h>
@@ -67,25 +67,26 @@ std::string without_end_slashes(std::string dir) {
 
 }  // namespace
 
-Database::Database(std::string dir, DatabaseOptions options)
+RocksOutbox::RocksOutbox(std::string dir, RocksOutboxOptions options)
     : dir_(without_end_slashes(std::move(dir))),
       options_(std::move(options)),
       cohorts_(options_.cohort_bytes) {}
 
-Database::~Database() { close_files(); }
+RocksOutbox::~RocksOutbox() { close_files(); }
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& dir, DatabaseOptions options) {
-  std::unique_ptr<Database> database(new Database(dir, std::move(options)));
-  if (Status made = make_directory(database->dir_); !made) return tl::unexpected(made.error());
-  if (Status opened = database->open_files(); !opened) return tl::unexpected(opened.error());
-  return database;
+Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
+                                                       RocksOutboxOptions options) {
+  std::unique_ptr<RocksOutbox> outbox(new RocksOutbox(dir, std::move(options)));
+  if (Status made = make_directory(outbox->dir_); !made) return tl::unexpected(made.error());
+  if (Status opened = outbox->open_files(); !opened) return tl::unexpected(opened.error());
+  return outbox;
 }
 
-Status Database::open_files() {
+Status RocksOutbox::open_files() {
   row_puts_at_empty_ = UINT64_MAX;
   const rocksdb::DBOptions rocks = rocks_options(options_);
   std::vector<std::string> present;
-  // Fails when there is no database yet; a real problem shows again in Open.
+  // Fails when there is no outbox yet; a real problem shows again in Open.
   if (rocksdb::DB::ListColumnFamilies(rocks, dir_, &present).ok()) {
     for (const std::string& name : present) {
       const bool is_ours = std::find(std::begin(kFamilyNames), std::end(kFamilyNames), name) !=
@@ -109,7 +110,7 @@ Status Database::open_files() {
   return checked;
 }
 
-Status Database::check_files() {
+Status RocksOutbox::check_files() {
   if (Status known = check_format(); !known) return known;
   uint64_t table_bytes = 0;
   db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kLiveSstFilesSize, &table_bytes);
@@ -122,7 +123,7 @@ Status Database::check_files() {
 }
 
 // Reads the version, and writes and syncs it anew: proof that the files take writes.
-Status Database::check_format() {
+Status RocksOutbox::check_format() {
   const std::string ours = std::to_string(kFormatVersion);
   std::string found;
   auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), kFormatKey, &found);
@@ -140,7 +141,7 @@ Status Database::check_format() {
   return {};
 }
 
-Status Database::read_totals() {
+Status RocksOutbox::read_totals() {
   auto entries = read_totals(kTotalsKey);
   if (!entries) return tl::unexpected(entries.error());
   auto ledger = read_totals(kLedgerTotalsKey);
@@ -162,7 +163,7 @@ Status Database::read_totals() {
   return {};
 }
 
-Result<std::optional<Totals>> Database::read_totals(const std::string& key) const {
+Result<std::optional<Totals>> RocksOutbox::read_totals(const std::string& key) const {
   std::string bytes;
   const auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), key, &bytes);
   if (status.IsNotFound()) return std::optional<Totals>();
@@ -172,7 +173,7 @@ Result<std::optional<Totals>> Database::read_totals(const std::string& key) cons
   return totals;
 }
 
-Result<Totals> Database::count_ledger() const {
+Result<Totals> RocksOutbox::count_ledger() const {
   Totals totals;
   rocksdb::ReadOptions read;
   read.readahead_size = 2u << 20;
@@ -185,7 +186,7 @@ Result<Totals> Database::count_ledger() const {
   return totals;
 }
 
-void Database::close_files() {
+void RocksOutbox::close_files() {
   if (!db_) return;
   for (rocksdb::ColumnFamilyHandle* each : handles_) db_->DestroyColumnFamilyHandle(each);
   handles_.clear();
@@ -193,23 +194,23 @@ void Database::close_files() {
   db_ = nullptr;
 }
 
-Status Database::fence(Error error) {
-  std::lock_guard lock(fence_mutex_);
-  if (!fence_error_) {
-    fence_error_ = std::move(error);
-    is_fenced_ = true;
+Status RocksOutbox::mark_failed(Error error) {
+  std::lock_guard lock(failure_mutex_);
+  if (!failure_) {
+    failure_ = std::move(error);
+    has_failed_ = true;
   }
-  return tl::unexpected(*fence_error_);
+  return tl::unexpected(*failure_);
 }
 
-std::optional<Error> Database::fenced() const {
-  if (!is_fenced_) return std::nullopt;
-  std::lock_guard lock(fence_mutex_);
-  return fence_error_;
+std::optional<Error> RocksOutbox::failure() const {
+  if (!has_failed_) return std::nullopt;
+  std::lock_guard lock(failure_mutex_);
+  return failure_;
 }
 
-Status Database::write(Batch&& batch) {
-  if (auto error = fenced()) return tl::unexpected(*error);
+Status RocksOutbox::write(Batch&& batch) {
+  if (auto error = failure()) return tl::unexpected(*error);
   if (batch.empty()) return {};
   std::shared_lock lock(files_mutex_);
   if (!db_) return unusable();
@@ -228,7 +229,7 @@ Status Database::write(Batch&& batch) {
   if (rows.puts) ++row_puts_begun_;
   status = db_->Write(rocksdb::WriteOptions(), &changes);
   if (rows.puts) ++row_puts_ended_;
-  if (!status.ok()) return fence(rocks_error(status, "write outbox", dir_));
+  if (!status.ok()) return mark_failed(rocks_error(status, "write outbox", dir_));
   entries_ += entries.entries;
   entries_bytes_ += entries.bytes;
   ledger_ += ledger.entries;
@@ -236,7 +237,7 @@ Status Database::write(Batch&& batch) {
   return {};
 }
 
-Totals Database::added_to(Family family, const Batch& batch) const {
+Totals RocksOutbox::added_to(Family family, const Batch& batch) const {
   constexpr int64_t kAbsent = -1;
   std::unordered_map<std::string_view, int64_t> sizes;  // of what it names, as it goes
   Totals added;
@@ -265,23 +266,23 @@ Totals Database::added_to(Family family, const Batch& batch) const {
   return added;
 }
 
-Status Database::sync() {
-  if (auto error = fenced()) return tl::unexpected(*error);
+Status RocksOutbox::sync() {
+  if (auto error = failure()) return tl::unexpected(*error);
   std::shared_lock lock(files_mutex_);
   if (!db_) return unusable();
   const auto synced = db_->SyncWAL();
-  if (!synced.ok()) return fence(rocks_error(synced, "sync outbox", dir_));
+  if (!synced.ok()) return mark_failed(rocks_error(synced, "sync outbox", dir_));
   return {};
 }
 
-Status Database::admit() const {
-  if (auto error = fenced()) return tl::unexpected(*error);
+Status RocksOutbox::admit() const {
+  if (auto error = failure()) return tl::unexpected(*error);
   if (entries_bytes_ <= static_cast<int64_t>(options_.bytes_max)) return {};
   return fail(ErrorCode::kNoSpace, "write outbox", dir_, "the quota is used up",
               "bring back the peers that hold it up, or raise outbox.max_bytes");
 }
 
-Status Database::reopen() {
+Status RocksOutbox::reopen() {
   std::unique_lock lock(files_mutex_);
   if (db_ && free_bytes(dir_) < kReopenFreeBytes) {
     return fail(ErrorCode::kNoSpace, "reopen outbox", dir_, "the disk is still full",
@@ -289,16 +290,16 @@ Status Database::reopen() {
   }
   close_files();
   if (Status opened = open_files(); !opened) {
-    (void)fence(opened.error());
+    (void)mark_failed(opened.error());
     return opened;
   }
-  std::lock_guard fence_lock(fence_mutex_);
-  fence_error_.reset();
-  is_fenced_ = false;
+  std::lock_guard failure_lock(failure_mutex_);
+  failure_.reset();
+  has_failed_ = false;
   return {};
 }
 
-Usage Database::usage() const {
+Usage RocksOutbox::usage() const {
   Usage usage;
   usage.entries = static_cast<uint64_t>(std::max<int64_t>(0, entries_));
   usage.entries_bytes = static_cast<uint64_t>(std::max<int64_t>(0, entries_bytes_));

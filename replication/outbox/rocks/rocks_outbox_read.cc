@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "replication/outbox/rocks/database.h"
 #include "replication/outbox/rocks/rocks.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 
 namespace outrigger::outbox {
 namespace {
@@ -19,13 +19,13 @@ std::string after_prefix(std::string prefix) {
 
 }  // namespace
 
-Status Database::unusable() const {
-  std::lock_guard lock(fence_mutex_);
-  if (fence_error_) return tl::unexpected(*fence_error_);
+Status RocksOutbox::unusable() const {
+  std::lock_guard lock(failure_mutex_);
+  if (failure_) return tl::unexpected(*failure_);
   return fail(ErrorCode::kClosed, "use outbox", dir_, "not open");
 }
 
-Result<Database::Bytes> Database::get(Family family, std::string_view key) const {
+Result<RocksOutbox::Bytes> RocksOutbox::get(Family family, std::string_view key) const {
   std::shared_lock lock(files_mutex_);
   if (!db_) return tl::unexpected(unusable().error());
   std::string bytes;
@@ -35,7 +35,8 @@ Result<Database::Bytes> Database::get(Family family, std::string_view key) const
   return Bytes(std::move(bytes));
 }
 
-Result<Database::Bytes> Database::row(std::string_view ns, std::string_view canonical_id) const {
+Result<RocksOutbox::Bytes> RocksOutbox::row(std::string_view ns,
+                                            std::string_view canonical_id) const {
   {
     const std::lock_guard lock(cohorts_mutex_);
     if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
@@ -43,20 +44,20 @@ Result<Database::Bytes> Database::row(std::string_view ns, std::string_view cano
   if (row_puts_begun_ == row_puts_at_empty_) return Bytes();
   return get(Family::kVersions, row_key(ns, canonical_id));
 }
-Result<Database::Bytes> Database::entry(const Origin& origin, Hlc hlc) const {
+Result<RocksOutbox::Bytes> RocksOutbox::entry(const Origin& origin, Hlc hlc) const {
   return get(Family::kEntries, entry_key(origin, hlc));
 }
-Result<Database::Bytes> Database::retry(std::string_view key) const {
+Result<RocksOutbox::Bytes> RocksOutbox::retry(std::string_view key) const {
   return get(Family::kRetries, key);
 }
-Result<Database::Bytes> Database::meta(std::string_view key) const {
+Result<RocksOutbox::Bytes> RocksOutbox::meta(std::string_view key) const {
   return get(Family::kMeta, key);
 }
-Result<Database::Bytes> Database::ledger(std::string_view key) const {
+Result<RocksOutbox::Bytes> RocksOutbox::ledger(std::string_view key) const {
   return get(Family::kLedger, key);
 }
 
-Result<Database::Pairs> Database::range(Family family, const Range& range) const {
+Result<RocksOutbox::Pairs> RocksOutbox::range(Family family, const Range& range) const {
   std::shared_lock lock(files_mutex_);
   if (!db_) return tl::unexpected(unusable().error());
   rocksdb::ReadOptions options;
@@ -84,8 +85,8 @@ Result<Database::Pairs> Database::range(Family family, const Range& range) const
   return pairs;
 }
 
-Result<Database::Entries> Database::read_entries(const Origin& origin, Hlc after, Hlc through,
-                                                 size_t bytes_max) const {
+Result<RocksOutbox::Entries> RocksOutbox::read_entries(const Origin& origin, Hlc after, Hlc through,
+                                                       size_t bytes_max) const {
   if (after >= through) return Entries();
   Range wanted;
   wanted.from = entry_key(origin, after + 1);
@@ -95,11 +96,11 @@ Result<Database::Entries> Database::read_entries(const Origin& origin, Hlc after
   return stamped(range(Family::kEntries, wanted));
 }
 
-Result<Database::Entries> Database::scan_prepares() const {
+Result<RocksOutbox::Entries> RocksOutbox::scan_prepares() const {
   return stamped(range(Family::kPrepares, {}));
 }
 
-Result<Database::Entries> Database::stamped(Result<Pairs>&& pairs) {
+Result<RocksOutbox::Entries> RocksOutbox::stamped(Result<Pairs>&& pairs) {
   if (!pairs) return tl::unexpected(std::move(pairs.error()));
   Entries entries;
   entries.reserve(pairs->size());
@@ -107,7 +108,7 @@ Result<Database::Entries> Database::stamped(Result<Pairs>&& pairs) {
   return entries;
 }
 
-Result<std::vector<Origin>> Database::origins() const {
+Result<std::vector<Origin>> RocksOutbox::origins() const {
   std::vector<Origin> origins;
   Range next;
   next.count = 1;
@@ -126,7 +127,7 @@ Result<std::vector<Origin>> Database::origins() const {
   }
 }
 
-Result<Hlc> Database::edge_entry(const Origin& origin, bool newest) const {
+Result<Hlc> RocksOutbox::edge_entry(const Origin& origin, bool newest) const {
   Range edge;
   edge.from = origin_key(origin);
   edge.below = after_prefix(edge.from);
@@ -138,10 +139,12 @@ Result<Hlc> Database::edge_entry(const Origin& origin, bool newest) const {
   return found->empty() ? 0 : sortable_tail(found->front().first);
 }
 
-Result<Hlc> Database::first_entry(const Origin& origin) const { return edge_entry(origin, false); }
-Result<Hlc> Database::last_entry(const Origin& origin) const { return edge_entry(origin, true); }
+Result<Hlc> RocksOutbox::first_entry(const Origin& origin) const {
+  return edge_entry(origin, false);
+}
+Result<Hlc> RocksOutbox::last_entry(const Origin& origin) const { return edge_entry(origin, true); }
 
-Result<Database::Pairs> Database::latest_ledger(const LedgerRange& wanted) const {
+Result<RocksOutbox::Pairs> RocksOutbox::latest_ledger(const LedgerRange& wanted) const {
   Range latest;
   if (wanted.through != kHlcMax) latest.below = sortable(wanted.through + 1);
   latest.skip = wanted.skip;
@@ -151,8 +154,8 @@ Result<Database::Pairs> Database::latest_ledger(const LedgerRange& wanted) const
   return range(Family::kLedger, latest);
 }
 
-Result<Database::Pairs> Database::oldest_ledger(std::string_view from, size_t count,
-                                                size_t bytes_max) const {
+Result<RocksOutbox::Pairs> RocksOutbox::oldest_ledger(std::string_view from, size_t count,
+                                                      size_t bytes_max) const {
   Range oldest;
   oldest.from = std::string(from);
   oldest.count = count;
@@ -160,7 +163,7 @@ Result<Database::Pairs> Database::oldest_ledger(std::string_view from, size_t co
   return range(Family::kLedger, oldest);
 }
 
-Result<Database::Bytes> Database::first_ledger_key(std::string_view from) const {
+Result<RocksOutbox::Bytes> RocksOutbox::first_ledger_key(std::string_view from) const {
   Range first;
   first.from = std::string(from);
   first.count = 1;
@@ -170,15 +173,15 @@ Result<Database::Bytes> Database::first_ledger_key(std::string_view from) const 
   return found->empty() ? Bytes() : Bytes(std::move(found->front().first));
 }
 
-Result<Database::Pairs> Database::scan_meta(std::string_view prefix) const {
+Result<RocksOutbox::Pairs> RocksOutbox::scan_meta(std::string_view prefix) const {
   Range wanted;
   wanted.from = prefix.empty() ? std::string(1, '\1') : std::string(prefix);  // 0x00...: our own
   wanted.below = after_prefix(std::string(prefix));
   return range(Family::kMeta, wanted);
 }
 
-Result<std::string> Database::scan(Family family, std::string_view cursor, size_t count,
-                                   const PairVisitor& visit) const {
+Result<std::string> RocksOutbox::scan(Family family, std::string_view cursor, size_t count,
+                                      const PairVisitor& visit) const {
   Range next;
   next.from = std::string(cursor);
   next.count = count;
@@ -189,8 +192,8 @@ Result<std::string> Database::scan(Family family, std::string_view cursor, size_
   return found->back().first + '\0';  // the next possible key
 }
 
-Result<std::string> Database::scan_rows(std::string_view cursor, size_t count,
-                                        const RowVisitor& visit) const {
+Result<std::string> RocksOutbox::scan_rows(std::string_view cursor, size_t count,
+                                           const RowVisitor& visit) const {
   const uint64_t ended = row_puts_ended_;
   const uint64_t begun = row_puts_begun_;
   bool is_empty = cursor.empty() && count > 0 && begun == ended;
@@ -204,8 +207,8 @@ Result<std::string> Database::scan_rows(std::string_view cursor, size_t count,
   return next;
 }
 
-Result<std::string> Database::scan_retries(std::string_view cursor, size_t count,
-                                           const PairVisitor& visit) const {
+Result<std::string> RocksOutbox::scan_retries(std::string_view cursor, size_t count,
+                                              const PairVisitor& visit) const {
   return scan(Family::kRetries, cursor, count, visit);
 }
 

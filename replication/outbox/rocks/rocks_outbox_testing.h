@@ -1,4 +1,4 @@
-// A directory of its own for each test, and verbs to look into and damage what a database left
+// A directory of its own for each test, and verbs to look into and damage what an outbox left
 // there.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-#include "replication/outbox/rocks/database.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 
 namespace outrigger::outbox {
 
@@ -39,17 +39,17 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-class DatabaseFixture {
+class OutboxFixture {
  protected:
-  [[nodiscard]] Result<std::unique_ptr<Database>> try_open() {
-    return Database::open(dir_, options_);
+  [[nodiscard]] Result<std::unique_ptr<RocksOutbox>> try_open() {
+    return RocksOutbox::open(dir_, options_);
   }
   void open() {
     auto opened = try_open();
     ASSERT_TRUE(opened) << opened.error().message();
-    database_ = std::move(*opened);
+    outbox_ = std::move(*opened);
   }
-  void close() { database_.reset(); }
+  void close() { outbox_.reset(); }
   void close_and_open() {
     close();
     open();
@@ -108,8 +108,8 @@ class DatabaseFixture {
 
   TemporaryDirectory home_;
   std::string dir_ = home_ / "data/outbox";
-  DatabaseOptions options_;
-  std::unique_ptr<Database> database_;
+  RocksOutboxOptions options_;
+  std::unique_ptr<RocksOutbox> outbox_;
 };
 
 }  // namespace outrigger::outbox

@@ -1,6 +1,6 @@
-// What the replica, the applier and recovery need of the durable state, as a port: Database is the
-// one in life, MemoryLogStore the one where RocksDB is in the way (ThreadSanitizer cannot see into
-// it). Meaning, errors and threads are as database.h says of the methods of the same name.
+// What the replica, the applier and recovery need of the durable state, as a port: RocksOutbox is
+// the one in life, MemoryOutbox the one where RocksDB is in the way (ThreadSanitizer cannot see into
+// it). Meaning, errors and threads are as rocks_outbox.h says of the methods of the same name.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct LedgerRange {
   size_t bytes_max = SIZE_MAX;  // of values; the first comes in any case
 };
 
-class LogStore : public LogPort {
+class Outbox : public LogPort {
  public:
   using Bytes = std::optional<std::string>;
   using Entries = std::vector<std::pair<Hlc, std::string>>;
@@ -39,7 +39,7 @@ class LogStore : public LogPort {
 
   [[nodiscard]] virtual Status write(Batch&& batch) = 0;
   [[nodiscard]] virtual Status admit() const = 0;
-  [[nodiscard]] virtual std::optional<Error> fenced() const = 0;
+  [[nodiscard]] virtual std::optional<Error> failure() const = 0;
 
   [[nodiscard]] virtual Result<Bytes> row(std::string_view ns,
                                           std::string_view canonical_id) const = 0;

@@ -1,4 +1,4 @@
-#include "replication/outbox/memory/memory_log_store.h"
+#include "replication/outbox/memory/memory_outbox.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 namespace outrigger::outbox {
 
-void MemoryLogStore::apply(Tables& tables, const Batch& batch) {
+void MemoryOutbox::apply(Tables& tables, const Batch& batch) {
   for (const Batch::Change& change : batch.changes()) {
     Table& table = tables[static_cast<size_t>(change.family)];
     if (change.family == Family::kCohorts) {
@@ -25,89 +25,89 @@ void MemoryLogStore::apply(Tables& tables, const Batch& batch) {
   }
 }
 
-const MemoryLogStore::Table& MemoryLogStore::table(Family family) const {
+const MemoryOutbox::Table& MemoryOutbox::table(Family family) const {
   return tables_[static_cast<size_t>(family)];
 }
 
-Status MemoryLogStore::write(Batch&& batch) {
+Status MemoryOutbox::write(Batch&& batch) {
   const std::lock_guard lock(mutex_);
-  if (fenced_) return tl::unexpected<Error>(*fenced_);
+  if (failure_) return tl::unexpected<Error>(*failure_);
   apply(tables_, batch);
   unsynced_.push_back(std::move(batch));
   return {};
 }
 
-Status MemoryLogStore::sync() {
+Status MemoryOutbox::sync() {
   std::unique_lock lock(mutex_);
   uncorked_.wait(lock, [&] { return !corked_; });
-  if (fenced_) return tl::unexpected<Error>(*fenced_);
+  if (failure_) return tl::unexpected<Error>(*failure_);
   for (const Batch& batch : unsynced_) apply(synced_, batch);
   unsynced_.clear();
   return {};
 }
 
-Status MemoryLogStore::admit() const {
+Status MemoryOutbox::admit() const {
   const std::lock_guard lock(mutex_);
-  if (fenced_) return tl::unexpected<Error>(*fenced_);
+  if (failure_) return tl::unexpected<Error>(*failure_);
   return {};
 }
 
-std::optional<Error> MemoryLogStore::fenced() const {
+std::optional<Error> MemoryOutbox::failure() const {
   const std::lock_guard lock(mutex_);
-  return fenced_;
+  return failure_;
 }
 
-void MemoryLogStore::lose_unsynced() {
+void MemoryOutbox::lose_unsynced() {
   const std::lock_guard lock(mutex_);
   tables_ = synced_;
   unsynced_.clear();
 }
 
-void MemoryLogStore::cork() {
+void MemoryOutbox::cork() {
   const std::lock_guard lock(mutex_);
   corked_ = true;
 }
 
-void MemoryLogStore::uncork() {
+void MemoryOutbox::uncork() {
   const std::lock_guard lock(mutex_);
   corked_ = false;
   uncorked_.notify_all();
 }
 
-void MemoryLogStore::fail(ErrorCode code) {
+void MemoryOutbox::fail(ErrorCode code) {
   const std::lock_guard lock(mutex_);
-  fenced_ = Error{code, "write outbox", "memory", "made to fail", ""};
+  failure_ = Error{code, "write outbox", "memory", "made to fail", ""};
 }
 
-size_t MemoryLogStore::size(Family family) const {
+size_t MemoryOutbox::size(Family family) const {
   const std::lock_guard lock(mutex_);
   return table(family).size();
 }
 
-MemoryLogStore::Bytes MemoryLogStore::get(Family family, std::string_view key) const {
+MemoryOutbox::Bytes MemoryOutbox::get(Family family, std::string_view key) const {
   const std::lock_guard lock(mutex_);
   const auto found = table(family).find(key);
   return found == table(family).end() ? Bytes() : Bytes(found->second);
 }
 
-Result<LogStore::Bytes> MemoryLogStore::row(std::string_view ns, std::string_view id) const {
+Result<Outbox::Bytes> MemoryOutbox::row(std::string_view ns, std::string_view id) const {
   return get(Family::kVersions, row_key(ns, id));
 }
-Result<LogStore::Bytes> MemoryLogStore::entry(const Origin& origin, Hlc hlc) const {
+Result<Outbox::Bytes> MemoryOutbox::entry(const Origin& origin, Hlc hlc) const {
   return get(Family::kEntries, entry_key(origin, hlc));
 }
-Result<LogStore::Bytes> MemoryLogStore::retry(std::string_view key) const {
+Result<Outbox::Bytes> MemoryOutbox::retry(std::string_view key) const {
   return get(Family::kRetries, key);
 }
-Result<LogStore::Bytes> MemoryLogStore::meta(std::string_view key) const {
+Result<Outbox::Bytes> MemoryOutbox::meta(std::string_view key) const {
   return get(Family::kMeta, key);
 }
-Result<LogStore::Bytes> MemoryLogStore::ledger(std::string_view key) const {
+Result<Outbox::Bytes> MemoryOutbox::ledger(std::string_view key) const {
   return get(Family::kLedger, key);
 }
 
-Result<LogStore::Entries> MemoryLogStore::read_entries(const Origin& origin, Hlc after, Hlc through,
-                                                       size_t bytes_max) const {
+Result<Outbox::Entries> MemoryOutbox::read_entries(const Origin& origin, Hlc after, Hlc through,
+                                                   size_t bytes_max) const {
   const std::lock_guard lock(mutex_);
   const Table& entries = table(Family::kEntries);
   const auto end = entries.upper_bound(entry_key(origin, through));
@@ -121,7 +121,7 @@ Result<LogStore::Entries> MemoryLogStore::read_entries(const Origin& origin, Hlc
   return result;
 }
 
-Result<std::vector<Origin>> MemoryLogStore::origins() const {
+Result<std::vector<Origin>> MemoryOutbox::origins() const {
   const std::lock_guard lock(mutex_);
   std::vector<Origin> result;
   for (const auto& [key, bytes] : table(Family::kEntries)) {
@@ -130,17 +130,17 @@ Result<std::vector<Origin>> MemoryLogStore::origins() const {
   return result;
 }
 
-Result<Hlc> MemoryLogStore::first_entry(const Origin& origin) const {
+Result<Hlc> MemoryOutbox::first_entry(const Origin& origin) const {
   auto entries = read_entries(origin, 0, kHlcMax, 1);
   return entries->empty() ? 0 : entries->front().first;
 }
 
-Result<Hlc> MemoryLogStore::last_entry(const Origin& origin) const {
+Result<Hlc> MemoryOutbox::last_entry(const Origin& origin) const {
   auto entries = read_entries(origin, 0, kHlcMax, SIZE_MAX);
   return entries->empty() ? 0 : entries->back().first;
 }
 
-Result<LogStore::Entries> MemoryLogStore::scan_prepares() const {
+Result<Outbox::Entries> MemoryOutbox::scan_prepares() const {
   const std::lock_guard lock(mutex_);
   Entries result;
   for (const auto& [key, bytes] : table(Family::kPrepares)) {
@@ -152,8 +152,8 @@ Result<LogStore::Entries> MemoryLogStore::scan_prepares() const {
 namespace {
 
 // False: no more than this.
-bool take(LogStore::Pairs& taken, size_t& bytes,
-          const std::pair<const std::string, std::string>& of, size_t count, size_t bytes_max) {
+bool take(Outbox::Pairs& taken, size_t& bytes, const std::pair<const std::string, std::string>& of,
+          size_t count, size_t bytes_max) {
   if (taken.size() == count || (!taken.empty() && bytes + of.second.size() > bytes_max)) {
     return false;
   }
@@ -164,7 +164,7 @@ bool take(LogStore::Pairs& taken, size_t& bytes,
 
 }  // namespace
 
-Result<LogStore::Pairs> MemoryLogStore::latest_ledger(const LedgerRange& range) const {
+Result<Outbox::Pairs> MemoryOutbox::latest_ledger(const LedgerRange& range) const {
   const std::lock_guard lock(mutex_);
   Pairs result;
   const Table& ledger = table(Family::kLedger);
@@ -177,8 +177,8 @@ Result<LogStore::Pairs> MemoryLogStore::latest_ledger(const LedgerRange& range) 
   return result;
 }
 
-Result<LogStore::Pairs> MemoryLogStore::oldest_ledger(std::string_view from, size_t count,
-                                                      size_t bytes_max) const {
+Result<Outbox::Pairs> MemoryOutbox::oldest_ledger(std::string_view from, size_t count,
+                                                  size_t bytes_max) const {
   const std::lock_guard lock(mutex_);
   Pairs result;
   const Table& ledger = table(Family::kLedger);
@@ -188,13 +188,13 @@ Result<LogStore::Pairs> MemoryLogStore::oldest_ledger(std::string_view from, siz
   return result;
 }
 
-Result<LogStore::Bytes> MemoryLogStore::first_ledger_key(std::string_view from) const {
+Result<Outbox::Bytes> MemoryOutbox::first_ledger_key(std::string_view from) const {
   const std::lock_guard lock(mutex_);
   const auto at = table(Family::kLedger).lower_bound(from);
   return at == table(Family::kLedger).end() ? Bytes() : Bytes(at->first);
 }
 
-Result<LogStore::Pairs> MemoryLogStore::scan_meta(std::string_view prefix) const {
+Result<Outbox::Pairs> MemoryOutbox::scan_meta(std::string_view prefix) const {
   const std::lock_guard lock(mutex_);
   Pairs result;
   const Table& meta = table(Family::kMeta);
@@ -205,8 +205,8 @@ Result<LogStore::Pairs> MemoryLogStore::scan_meta(std::string_view prefix) const
   return result;
 }
 
-Result<std::string> MemoryLogStore::scan(Family family, std::string_view cursor, size_t count,
-                                         const PairVisitor& visit) const {
+Result<std::string> MemoryOutbox::scan(Family family, std::string_view cursor, size_t count,
+                                       const PairVisitor& visit) const {
   Pairs found;
   bool more = false;
   {
@@ -220,22 +220,22 @@ Result<std::string> MemoryLogStore::scan(Family family, std::string_view cursor,
   return more ? found.back().first : std::string();
 }
 
-Result<std::string> MemoryLogStore::scan_rows(std::string_view cursor, size_t count,
-                                              const RowVisitor& visit) const {
+Result<std::string> MemoryOutbox::scan_rows(std::string_view cursor, size_t count,
+                                            const RowVisitor& visit) const {
   return scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
     const size_t cut = key.find('\0');
     visit(key.substr(0, cut), key.substr(cut + 1), bytes);
   });
 }
 
-Result<std::string> MemoryLogStore::scan_retries(std::string_view cursor, size_t count,
-                                                 const PairVisitor& visit) const {
+Result<std::string> MemoryOutbox::scan_retries(std::string_view cursor, size_t count,
+                                               const PairVisitor& visit) const {
   return scan(Family::kRetries, cursor, count, visit);
 }
 
-Result<size_t> MemoryLogStore::drop_cohorts(const std::function<Hlc(const Origin&)>&) { return 0; }
+Result<size_t> MemoryOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>&) { return 0; }
 
-Usage MemoryLogStore::usage() const {
+Usage MemoryOutbox::usage() const {
   const std::lock_guard lock(mutex_);
   Usage usage;
   for (const auto& [key, bytes] : table(Family::kEntries)) {

@@ -1,13 +1,13 @@
-// Cohorts in the database: items of a family of their own, and who belongs to them in memory.
+// Cohorts in RocksDB: items of a family of their own, and who belongs to them in memory.
 #include <rocksdb/iterator.h>
 #include <rocksdb/write_batch.h>
 
-#include "replication/outbox/rocks/database.h"
 #include "replication/outbox/rocks/rocks.h"
+#include "replication/outbox/rocks/rocks_outbox.h"
 
 namespace outrigger::outbox {
 
-Status Database::load_cohorts() {
+Status RocksOutbox::load_cohorts() {
   const std::lock_guard lock(cohorts_mutex_);
   cohorts_.clear();
   const std::unique_ptr<rocksdb::Iterator> at(
@@ -31,7 +31,7 @@ Status Database::load_cohorts() {
   return {};
 }
 
-Status Database::put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows) {
+Status RocksOutbox::put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows) {
   rows.cohorts = std::unique_lock(cohorts_mutex_, std::defer_lock);
   bool leaves = false;
   for (const Batch::Change& change : batch.changes()) {
@@ -54,8 +54,8 @@ Status Database::put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChange
   return {};
 }
 
-Status Database::put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out,
-                            RowChanges& rows) {
+Status RocksOutbox::put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out,
+                               RowChanges& rows) {
   rocksdb::Status status;
   if (cohorts_.has_room() && !is_cohort_note(change.key) &&
       cohorts_.add(change.key, change.bytes)) {
@@ -71,7 +71,7 @@ Status Database::put_cohort(const Batch::Change& change, rocksdb::WriteBatch& ou
   return {};
 }
 
-Result<bool> Database::note_left(std::string_view row_key, rocksdb::WriteBatch& out) {
+Result<bool> RocksOutbox::note_left(std::string_view row_key, rocksdb::WriteBatch& out) {
   const auto left = cohorts_.leave(row_key);
   if (!left) return false;
   rocksdb::Status status;
@@ -89,8 +89,8 @@ Result<bool> Database::note_left(std::string_view row_key, rocksdb::WriteBatch& 
   return true;
 }
 
-Result<size_t> Database::drop_cohorts(const std::function<Hlc(const Origin&)>& through) {
-  if (auto error = fenced()) return tl::unexpected(*error);
+Result<size_t> RocksOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>& through) {
+  if (auto error = failure()) return tl::unexpected(*error);
   const std::shared_lock files(files_mutex_);
   if (!db_) return tl::unexpected(unusable().error());
   const std::lock_guard lock(cohorts_mutex_);
@@ -102,11 +102,12 @@ Result<size_t> Database::drop_cohorts(const std::function<Hlc(const Origin&)>& t
   }
   if (out.Count() == 0) return 0;
   const auto status = db_->Write(rocksdb::WriteOptions(), &out);
-  if (!status.ok()) return tl::unexpected(fence(rocks_error(status, "write outbox", dir_)).error());
+  if (!status.ok())
+    return tl::unexpected(mark_failed(rocks_error(status, "write outbox", dir_)).error());
   return rows;
 }
 
-size_t Database::cohort_rows() const {
+size_t RocksOutbox::cohort_rows() const {
   const std::lock_guard lock(cohorts_mutex_);
   return cohorts_.documents();
 }

@@ -10,17 +10,17 @@
 #include <vector>
 
 #include "replication/outbox/batch.h"
-#include "replication/outbox/log_store.h"
+#include "replication/outbox/outbox.h"
 
 namespace outrigger::outbox {
 
 // Thread-safe.
-class MemoryLogStore final : public LogStore {
+class MemoryOutbox final : public Outbox {
  public:
   [[nodiscard]] Status sync() override;
   [[nodiscard]] Status write(Batch&& batch) override;
   [[nodiscard]] Status admit() const override;
-  [[nodiscard]] std::optional<Error> fenced() const override;
+  [[nodiscard]] std::optional<Error> failure() const override;
 
   [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view id) const override;
   [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const override;
@@ -51,7 +51,7 @@ class MemoryLogStore final : public LogStore {
 
   // ---- trouble
   void lose_unsynced();  // a power cut
-  // Writes and syncs fail from now on, and the store is fenced.
+  // Writes and syncs fail from now on.
   void fail(ErrorCode code);
   // No sync ends between the two.
   void cork();
@@ -74,7 +74,7 @@ class MemoryLogStore final : public LogStore {
   Tables tables_;
   Tables synced_;
   std::vector<Batch> unsynced_;
-  std::optional<Error> fenced_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace outrigger::outbox
