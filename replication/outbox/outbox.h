@@ -1,6 +1,6 @@
 // What the replica, the applier and recovery need of the durable state, as a port: RocksOutbox is
-// the one in life, MemoryOutbox the one where RocksDB is in the way (ThreadSanitizer cannot see into
-// it). Meaning, errors and threads are as rocks_outbox.h says of the methods of the same name.
+// the one in life, MemoryOutbox the one where RocksDB is in the way (ThreadSanitizer cannot see
+// into it). Meaning, errors and threads are as rocks_outbox.h says of methods of the same name.
 #pragma once
 
 #include <cstdint>
