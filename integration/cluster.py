@@ -19,7 +19,8 @@ class Site:
         self.mongod = RealMongod(directory / "mongod", **mongod)
         if self.mongod.socket_dir:  # names of sockets in it must be short, too
             settings = merged(settings or {}, {"data_dir": str(self.mongod.socket_dir / "state")})
-        self.sidecar = Sidecar(directory / "sidecar", name, self.mongod.store_uri(), settings)
+        self.sidecar = Sidecar(
+            directory / "sidecar", name, lambda: self.mongod.store_uri(), settings)
         self._clients = []
         self._client = None
         self._direct = None
@@ -114,7 +115,9 @@ class Cluster:
 
     def start(self):
         for site in self:
-            site.mongod.start()
+            site.mongod.launch()
+        for site in self:
+            site.mongod.wait_writable()
         for site in self:
             site.sidecar.start(wait_ready=False)
         for site in self:

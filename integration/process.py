@@ -10,6 +10,7 @@ class Process:
         self.log_path = log_path
         self.environment = environment
         self.child = None
+        self.disturbed = False  # stopped, killed or frozen before now
 
     def start(self):
         assert not self.is_running(), f"already running: {self.arguments[0]}"
@@ -27,6 +28,7 @@ class Process:
 
     def stop(self, timeout_s=60):
         """Asks it to end and returns its exit code; kills it when it does not listen."""
+        self.disturbed = True
         if self.child is None:
             return None
         if self.is_running():
@@ -41,12 +43,14 @@ class Process:
 
     def kill(self):
         """kill -9"""
+        self.disturbed = True
         if self.is_running():
             self.child.kill()
         if self.child is not None:
             self.child.wait()
 
     def freeze(self):
+        self.disturbed = True
         self.child.send_signal(signal.SIGSTOP)
 
     def thaw(self):

@@ -10,7 +10,9 @@ from urllib.parse import quote
 import pymongo
 import pymongo.errors
 
+import spare_mongods
 from process import Process
+from spare_mongods import Spare
 from waiting import close_all, free_port, wait_until
 
 REPLICA_SET = "rs0"
@@ -31,21 +33,45 @@ class RealMongod:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.replica_set = replica_set
         self.auth = auth
-        self.port = free_port()
-        self.data_dir = self.directory / "data"
-        self.data_dir.mkdir(exist_ok=True)
+        self.parameters = parameters or {}
         # A test's own folder is too deep for the name of a Unix socket.
         self.socket_dir = Path(tempfile.mkdtemp(prefix="mongod-")) if unix_socket else None
         self._clients = []
         self._set_up = False
-        self.process = Process(self._arguments(parameters or {}), self.directory / "mongod.log")
+        self._spare = None  # its process, port and files, once it is known which
 
-    def _arguments(self, parameters):
-        arguments = [mongod_program(), "--port", self.port, "--bind_ip", "127.0.0.1",
-                     "--dbpath", self.data_dir, "--wiredTigerCacheSizeGB", "0.25",
+    def _is_of_the_kind_kept(self):
+        return not (self.auth or self.parameters or self.socket_dir)
+
+    def _identity(self):
+        if self._spare is None:
+            directory, port = spare_mongods.new_directory(), free_port()
+            (directory / "data").mkdir()
+            process = Process(self._arguments(directory, port), directory / "mongod.log")
+            self._use(Spare(process, port, directory))
+        return self._spare
+
+    def _use(self, spare):
+        self._spare = spare
+        # Where whoever looks at a failed test looks for it.
+        shown = self.directory / "mongod.log"
+        shown.unlink(missing_ok=True)
+        shown.symlink_to(spare.directory / "mongod.log")
+
+    @property
+    def process(self):
+        return self._identity().process
+
+    @property
+    def port(self):
+        return self._identity().port
+
+    def _arguments(self, directory, port):
+        arguments = [mongod_program(), "--port", port, "--bind_ip", "127.0.0.1",
+                     "--dbpath", directory / "data", "--wiredTigerCacheSizeGB", "0.25",
                      *(["--unixSocketPrefix", self.socket_dir] if self.socket_dir
                        else ["--nounixsocket"])]
-        parameters = {"diagnosticDataCollectionEnabled": "false", **parameters}
+        parameters = {"diagnosticDataCollectionEnabled": "false", **self.parameters}
         for name, value in parameters.items():
             arguments += ["--setParameter", f"{name}={value}"]
         if self.replica_set:
@@ -54,7 +80,7 @@ class RealMongod:
             arguments.append("--auth")
             if self.replica_set:
                 arguments += ["--keyFile", self._key_file()]
-        return arguments
+        return [str(argument) for argument in arguments]
 
     def _key_file(self):
         path = self.directory / "keyfile"
@@ -92,7 +118,20 @@ class RealMongod:
 
     def start(self):
         """Returns once writes are possible."""
+        self.launch()
+        return self.wait_writable()
+
+    def launch(self):
+        """Starts the process, or takes a spare one where nobody asked for the port before."""
+        if self._spare is None and self._is_of_the_kind_kept():
+            spare = spare_mongods.take(self.replica_set)
+            if spare:
+                self._set_up = True
+                self._use(spare)
+                return
         self.process.start()
+
+    def wait_writable(self):
         bare = pymongo.MongoClient(self.address, directConnection=True,
                                    serverSelectionTimeoutMS=1000)
         try:
@@ -132,8 +171,14 @@ class RealMongod:
         return self.start()
 
     def discard(self):
+        """The end of it; it may be kept for another test if this one left it as it was."""
         close_all(self._clients)
-        self.process.kill()
-        shutil.rmtree(self.data_dir, ignore_errors=True)
+        spare, self._spare = self._spare, None
+        if spare and self._set_up and self._is_of_the_kind_kept() and spare.process.is_running() \
+                and not spare.process.disturbed \
+                and spare.process.arguments == self._arguments(spare.directory, spare.port):
+            spare_mongods.give(spare, self.replica_set)
+        elif spare:
+            spare.end()
         if self.socket_dir:
             shutil.rmtree(self.socket_dir, ignore_errors=True)

@@ -36,6 +36,8 @@ def merged(base, changes):
 
 
 class Sidecar:
+    """store_uri: text, or what gives it when the settings are first written."""
+
     def __init__(self, directory, site, store_uri, settings=None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -47,18 +49,21 @@ class Sidecar:
         self.settings = merged({
             "site": site,
             "data_dir": str(self.directory / "state"),
-            "store": {"uri": store_uri},
+            "store": {} if callable(store_uri) else {"uri": store_uri},
             "proxy": {"listen": f"127.0.0.1:{self.proxy_port}"},
             "peers": {"listen": f"127.0.0.1:{self.peer_port}"},
             "admin": {"listen": f"127.0.0.1:{self.admin_port}"},
             "log": {"level": "debug"},
         }, settings or {})
+        self._store_uri = store_uri
         self.data_dir = Path(self.settings["data_dir"])
         self.process = Process([program(), "--config", self.config_path],
                                self.directory / "outrigger.log")
 
     def write_settings(self, changes=None):
         self.settings = merged(self.settings, changes or {})
+        if "uri" not in self.settings["store"] and callable(self._store_uri):
+            self.settings["store"]["uri"] = self._store_uri()
         self.config_path.write_text(yaml.safe_dump(self.settings, sort_keys=False))
 
     def check(self):

@@ -105,6 +105,7 @@ def test_an_authority_that_is_not_ours_is_refused_unless_that_is_allowed(site):
 @pytest.mark.parametrize("option", ["compressors=zstd", "loadBalanced=true", "proxyHost=h",
                                     "tlsCRLFile=/x", "sslMode=on", "Compressors=snappy"])
 def test_an_option_that_cannot_hold_for_apps_is_refused_by_name(one_site, option):
-    one_site.oslo.sidecar.settings["store"]["uri"] += f"&{option}"
-    code, said = one_site.oslo.sidecar.check()
+    oslo = one_site.oslo
+    oslo.sidecar.settings["store"]["uri"] = f"{oslo.mongod.store_uri()}&{option}"
+    code, said = oslo.sidecar.check()
     assert code == 2 and option.split("=")[0] in said
