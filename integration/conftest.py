@@ -1,17 +1,58 @@
 import os
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
 
 import pytest
 
+import spare_mongods
 from cluster import Cluster
 from real_mongod import RealMongod
+
+
+def pytest_configure():
+    spare_mongods.keep(4)  # no test uses more at once
+
+
+def pytest_unconfigure():
+    spare_mongods.end_all()
 
 
 def pytest_collection_modifyitems(items):
     if os.environ.get("OUTRIGGER_TEST_ALL") == "1":
         return
     for item in items:
-        if item.get_closest_marker("long"):
+        form = item.get_closest_marker("long_on")
+        if item.get_closest_marker("long") or (form and form.args[0] in item.callspec.id):
             item.add_marker(pytest.mark.skip(reason="long: tools/test --all runs it"))
+
+
+def pytest_runtestloop(session):
+    """With OUTRIGGER_CLAIMS, a folder that several runs share, each file of tests is run by the
+    first of them that comes to it: together they run all, however long each takes."""
+    folder = os.environ.get("OUTRIGGER_CLAIMS")
+    if not folder or session.config.option.collectonly:
+        return None
+    of_file = Counter(item.path for item in session.items)
+    # The most tests first, so that none is left alone with many at the end.
+    session.items.sort(key=lambda item: (-of_file[item.path], item.path))
+    for path, items in groupby(session.items, lambda item: item.path):
+        if not claimed(Path(folder) / path.name):
+            continue
+        items = list(items)
+        for item, following in zip(items, [*items[1:], None]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.shouldfail or session.shouldstop:
+                raise session.Interrupted(session.shouldfail or session.shouldstop)
+    return True
+
+
+def claimed(path):
+    try:
+        path.touch(exist_ok=False)
+        return True
+    except FileExistsError:
+        return False
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Mongods that a test left as it found them, kept running for the next one: to start one takes
 longer than most tests. One that was stopped, killed, frozen, given options or left with anything
-this does not know how to undo is not kept."""
+this does not know how to undo is not kept. Nothing is kept until keep() is called: whoever does
+calls end_all() at the end."""
 
-import atexit
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,10 +10,16 @@ from pathlib import Path
 import pymongo
 import pymongo.errors
 
-SPARES_MAX = 4  # of each kind; no test uses more at once
 SYSTEM_DATABASES = ("admin", "config", "local")
 
 _spares = {True: [], False: []}  # by whether it is a replica set
+_spares_max = 0
+
+
+def keep(spares_max):
+    """At most so many of each kind from now on."""
+    global _spares_max
+    _spares_max = spares_max
 
 
 class Spare:
@@ -46,7 +52,7 @@ def take(replica_set):
 
 def give(spare, replica_set):
     """Keeps it, if it can be made as good as new."""
-    if len(_spares[replica_set]) < SPARES_MAX and _emptied(spare, replica_set):
+    if len(_spares[replica_set]) < _spares_max and _emptied(spare, replica_set):
         _spares[replica_set].append(spare)
     else:
         spare.end()
@@ -84,7 +90,6 @@ def _is_as_new(client, replica_set):
     return config["version"] == 1 and "updateOpTime" not in admin.command("getDefaultRWConcern")
 
 
-@atexit.register
 def end_all():
     for spares in _spares.values():
         while spares:

@@ -260,6 +260,7 @@ def test_arrays_written_apart_under_one_index_end_equal_with_the_loser_open(pair
     assert all(site.status()["not_applied"] == 0 for site in pair)
 
 
+@pytest.mark.long_on("replica_set")
 def test_halves_that_are_too_large_together_end_equal(pair, shop):
     shop[0].insert_one({"_id": 1, "n": 0})
     pair.wait_converged(["shop"])

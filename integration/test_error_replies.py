@@ -109,6 +109,7 @@ def test_a_batch_whose_answer_is_too_large_is_at_both_sites(pair, name):
     pair.wait_converged(["shop"])
 
 
+@pytest.mark.long_on("replica_set")
 def test_as_many_documents_as_mongod_takes_go_in_at_once(pair, name, say):
     assert say("insert", {"documents": [{"_id": i} for i in range(100_000)],
                           "ordered": False}) == 0
@@ -128,6 +129,7 @@ def test_a_message_that_says_more_is_to_come_locks_nothing(pair, name, say):
     pair.wait_converged(["shop"])
 
 
+@pytest.mark.long_on("replica_set")
 def test_an_answer_that_cannot_be_made_does_not_lose_increments_of_both_sites(pair, name, say):
     oslo, paris = pair.collections(name)
     oslo.insert_one({"_id": 1, "n": 0, "s": "x"})

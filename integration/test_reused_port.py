@@ -44,6 +44,7 @@ def connect_from(site, port):
     return wait_until(connected, f"port {port}", 90)
 
 
+@pytest.mark.long_on("replica_set")
 @pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
 def test_a_strangers_query_from_a_port_the_sidecar_had_goes_on(make_cluster, replica_set):
     cluster = make_cluster(("oslo",), replica_set=replica_set).start()

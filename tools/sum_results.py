@@ -26,9 +26,7 @@ def count_cases(path):
 def case_files(results, step):
     if step.startswith("unit-"):
         return sorted((results / step.removeprefix("unit-")).glob("*.xml"))
-    if step == "scenarios":
-        return [results / "scenarios.xml", results / "differential.xml"]
-    return [results / f"{step}.xml"]
+    return [results / f"{step}-1.xml", results / f"{step}-2.xml"]
 
 
 def main(results):

@@ -5,6 +5,7 @@
 //
 //   replica_world_test            runs all seeds
 //   OUTRIGGER_SEED=17 replica_world_test    runs one, with its history
+//   OUTRIGGER_WORLDS=20 replica_world_test    runs so many
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -241,7 +242,9 @@ class World {
 void run_worlds(StoreKind kind) {
   const char* chosen = std::getenv("OUTRIGGER_SEED");
   const uint64_t first = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : 1;
-  const uint64_t last = chosen != nullptr ? first : kWorlds;
+  const char* count = std::getenv("OUTRIGGER_WORLDS");
+  const uint64_t worlds = count != nullptr ? std::strtoull(count, nullptr, 10) : kWorlds;
+  const uint64_t last = chosen != nullptr ? first : worlds;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("replay with OUTRIGGER_SEED=" + std::to_string(seed));
     World(seed, kind, chosen != nullptr).run();
