@@ -42,7 +42,7 @@ void remove_observed(DocumentState& state, const Record& record, LossFinder& los
 template <typename Visit>
 void for_each_stamp(const Body& body, const Visit& visit) {
   auto entries_of = [&](const std::vector<CounterEntry>& entries, bool counter) {
-    for (const CounterEntry& entry : entries) visit(Dot{entry.last, entry.first.origin}, counter);
+    for (const CounterEntry& entry : entries) visit(entry.newest(), counter);
   };
   for (const auto& [path, reg] : body.registers) {
     visit(reg.stamp, false);
@@ -91,7 +91,7 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   bool touched = false;
   for (const Effect& effect : effects.effects) {
     if (!well_formed(effect, dot, effects.id)) continue;
-    if (effect.kind == EffectKind::kRemove) {
+    if (effect.kind == Operation::kRemove) {
       remove_observed(state, record, finder);
       continue;
     }

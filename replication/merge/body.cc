@@ -45,7 +45,7 @@ void drop_collected(Body& body, const Path& path, const Authorship& author) {
     std::erase_if(at->second, [&](const CounterEntry& entry) {
       const bool named_here =
           named != author.named.end() && find_entry(*named->second, entry.first) != nullptr;
-      return !named_here && author.observed(Dot{entry.last, entry.first.origin});
+      return !named_here && author.observed(entry.newest());
     });
     at = at->second.empty() ? body.counters.erase(at) : std::next(at);
   }
@@ -88,7 +88,7 @@ void apply_assign(Body& body, const Effect& effect, Authorship& author) {
   drop_collected(body, effect.path, author);
   Register fresh;
   fresh.stamp = author.stamp;
-  if (effect.kind != EffectKind::kUnset) {
+  if (effect.kind != Operation::kUnset) {
     const bool container = is_container(effect.value.view(), effect.path);
     SharedBytes bytes;
     if (container) bytes = SharedBytes::of(effect.value.bytes);
@@ -232,10 +232,6 @@ void set_content(Register& reg, const Path& path, const bson::Value& value,
   }
 }
 
-bool has_prefix(const Path& path, const Path& prefix) {
-  return path.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), path.begin());
-}
-
 const std::vector<CounterEntry>& Base::baseline() const {
   return own == nullptr ? kNoEntries : own->baseline;
 }
@@ -312,7 +308,7 @@ Body join(const std::vector<Incarnation>& incarnations) {
 void begin_counters(Body& body, const DocumentEffects& effects) {
   std::vector<const Path*> counted;
   for (const Effect& effect : effects.effects) {
-    const bool adds = effect.kind == EffectKind::kIncrement;
+    const bool adds = effect.kind == Operation::kIncrement;
     if (adds && !body.counters.contains(effect.path)) counted.push_back(&effect.path);
   }
   make_bases_explicit(body, counted);
@@ -327,15 +323,16 @@ Authorship::Authorship(const Dot& dot, const VersionVector* seen, const Document
 
 void apply_effect(Body& body, const Effect& effect, Authorship& author) {
   switch (effect.kind) {
-    case EffectKind::kRemove:
+    case Operation::kUnknown:
+    case Operation::kRemove:
       break;
-    case EffectKind::kIncrement:
+    case Operation::kIncrement:
       return apply_increment(body, effect, author);
-    case EffectKind::kWeakBirth:
+    case Operation::kWeakBirth:
       return apply_weak_birth(body, effect, author);
-    case EffectKind::kBirth:
-    case EffectKind::kAssign:
-    case EffectKind::kUnset:
+    case Operation::kBirth:
+    case Operation::kAssign:
+    case Operation::kUnset:
       return apply_assign(body, effect, author);
   }
 }

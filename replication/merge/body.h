@@ -20,8 +20,6 @@ namespace outrigger::merge {
 
 inline const std::vector<CounterEntry> kNoEntries;
 
-[[nodiscard]] bool has_prefix(const Path& path, const Path& prefix);
-
 // A register that holds `value`; `within` is what its bytes are a part of.
 void set_content(Register& reg, const Path& path, const bson::Value& value,
                  const SharedBytes& within);

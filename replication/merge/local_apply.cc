@@ -76,7 +76,7 @@ bool is_new(const DocumentChange& change) {
 bool brings_repeated_names(const DocumentChange& change) {
   if (change.kind != Kind::kUpdate) return bson::repeats_names(bson::Document(change.document));
   return std::any_of(change.changes.begin(), change.changes.end(), [](const PathChange& part) {
-    return part.kind == PathChange::Kind::kSet && bson::repeats_names(part.value.view());
+    return part.kind == Operation::kAssign && bson::repeats_names(part.value.view());
   });
 }
 
@@ -125,7 +125,7 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   for (Incarnation& incarnation : state.incarnations) {
     Body& body = incarnation.body;
     for (const PathChange& part : change.changes) {
-      if (!sparse || is_new(change) || part.kind != PathChange::Kind::kIncrement) continue;
+      if (!sparse || is_new(change) || part.kind != Operation::kIncrement) continue;
       OUTRIGGER_ASSERT(part.base_known || base_known(state, part.path));
       keep_base(body, part);
     }

@@ -18,31 +18,31 @@ class EffectMaker {
     body_ = single_ ? &state.incarnations.front().body : &joined_;
   }
 
-  void birth(EffectKind kind, const std::string& document) {
+  void birth(Operation kind, const std::string& document) {
     Effect& effect = add(kind, {});
     effect.value = bson::make_document(document);
   }
-  void remove() { add(EffectKind::kRemove, {}); }
+  void remove() { add(Operation::kRemove, {}); }
   [[nodiscard]] bool replaces() const { return replaces_; }
 
   void assign(const Path& path, const bson::Value& value) {
-    Effect& effect = add(EffectKind::kAssign, path);
+    Effect& effect = add(Operation::kAssign, path);
     effect.value = bson::OwnedValue(value);
     effect.baselines = seen_below(path);
   }
 
-  void unset(const Path& path) { add(EffectKind::kUnset, path).baselines = seen_below(path); }
+  void unset(const Path& path) { add(Operation::kUnset, path).baselines = seen_below(path); }
 
   // Counted by an upsert: its document shows the sums already.
   void birth_increments(const std::vector<PathChange>& changes) {
     std::vector<Baseline> counted;
     std::vector<Effect> increments;
     for (const PathChange& change : changes) {
-      if (change.kind != PathChange::Kind::kIncrement) continue;
+      if (change.kind != Operation::kIncrement) continue;
       const CounterEntry entry{context_.dot, context_.dot.hlc, change.value};
       counted.push_back({change.path, {entry}});
       Effect& effect = increments.emplace_back();
-      effect.kind = EffectKind::kIncrement;
+      effect.kind = Operation::kIncrement;
       effect.path = change.path;
       effect.entry = entry;
     }
@@ -51,7 +51,7 @@ class EffectMaker {
   }
 
   void increment(const PathChange& change) {
-    Effect& effect = add(EffectKind::kIncrement, change.path);
+    Effect& effect = add(Operation::kIncrement, change.path);
     const auto found = body_->counters.find(change.path);
     const auto& entries = found == body_->counters.end() ? kNoEntries : found->second;
     effect.entry = extended(change, entries)
@@ -61,7 +61,7 @@ class EffectMaker {
   std::vector<Effect> take() { return std::move(effects_); }
 
  private:
-  Effect& add(EffectKind kind, const Path& path) {
+  Effect& add(Operation kind, const Path& path) {
     Effect& effect = effects_.emplace_back();
     effect.kind = kind;
     effect.path = path;
@@ -118,29 +118,31 @@ class EffectMaker {
 void make_update(EffectMaker& maker, const std::vector<PathChange>& changes) {
   for (const PathChange& change : changes) {
     switch (change.kind) {
-      case PathChange::Kind::kSet:
+      case Operation::kAssign:
         maker.assign(change.path, change.value.view());
         break;
-      case PathChange::Kind::kUnset:
+      case Operation::kUnset:
         maker.unset(change.path);
         break;
-      case PathChange::Kind::kIncrement:
+      case Operation::kIncrement:
         maker.increment(change);
         break;
+      default:
+        OUTRIGGER_ASSERT(false);
     }
   }
 }
 
 void make_birth(EffectMaker& maker, const DocumentChange& change) {
   if (is_weak_birth(change)) {
-    maker.birth(EffectKind::kWeakBirth, change.document);
+    maker.birth(Operation::kWeakBirth, change.document);
     maker.birth_increments(change.changes);
     return;
   }
   // The store had no such document: what the row still speaks of went behind our back. If the store
   // had never taken it, the app did not mean it either: then both births stand, as if apart.
   if (maker.replaces()) maker.remove();
-  maker.birth(EffectKind::kBirth, change.document);
+  maker.birth(Operation::kBirth, change.document);
 }
 
 }  // namespace

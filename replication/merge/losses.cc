@@ -68,7 +68,7 @@ void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
   }
   if (node.shows == Node::Shows::kCounter) {
     for (const CounterEntry& entry : *node.entries) {
-      if (unseen(Dot{entry.last, entry.first.origin})) counters_.push_back({path, entry});
+      if (unseen(entry.newest())) counters_.push_back({path, entry});
     }
   }
   if (node.shows != Node::Shows::kDocument) return;
@@ -117,7 +117,7 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
   };
   for (const auto& [path, reg] : body.registers) consider(reg.stamp);
   for (const auto& [path, entries] : body.counters) {
-    for (const CounterEntry& entry : entries) consider(Dot{entry.last, entry.first.origin});
+    for (const CounterEntry& entry : entries) consider(entry.newest());
   }
   for (const auto& [path, stamp] : body.asserted) consider(stamp);
   removed_ = true;
@@ -138,11 +138,11 @@ void LossFinder::discarded() {
     loss.kind = LossKind::kDeleteUpdate;
     loss.path = effect.path;
     loss.loser = record_.dot();
-    if (effect.kind == EffectKind::kIncrement) {
+    if (effect.kind == Operation::kIncrement) {
       loss.value = effect.entry.sum;
-    } else if (effect.kind == EffectKind::kUnset) {
+    } else if (effect.kind == Operation::kUnset) {
       loss.shape = Shape::kAbsent;
-    } else if (effect.kind == EffectKind::kAssign) {
+    } else if (effect.kind == Operation::kAssign) {
       const bool document = is_container(effect.value.view(), effect.path);
       loss.shape = document ? Shape::kDocument : Shape::kValue;
       loss.value = effect.value;
@@ -173,12 +173,12 @@ void LossFinder::finish(const DocumentState& after) {
 void LossFinder::check_new(const Node& root) {
   const Dot dot = record_.dot();
   for (const Effect& effect : effects_.effects) {
-    if (!well_formed(effect, dot, effects_.id) || effect.kind == EffectKind::kRemove) continue;
-    if (effect.kind == EffectKind::kIncrement) {
+    if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
+    if (effect.kind == Operation::kIncrement) {
       CounterEntry entry = effect.entry;
       entry.last = record_.hlc;
       check_counter(root, effect.path, entry);
-    } else if (effect.kind == EffectKind::kUnset) {
+    } else if (effect.kind == Operation::kUnset) {
       Register unset;
       unset.stamp = dot;
       check_register(root, effect.path, unset);
@@ -259,7 +259,7 @@ void LossFinder::check_register(const Node& root, const Path& path, const Regist
 }
 
 void LossFinder::check_counter(const Node& root, const Path& path, const CounterEntry& entry) {
-  const Place place = look(root, path, Dot{entry.last, entry.first.origin});
+  const Place place = look(root, path, entry.newest());
   const Node* node = place.node;
   if (node == nullptr || node->entries == nullptr) return;
   const CounterEntry* kept = find_entry(*node->entries, entry.first);
@@ -275,7 +275,7 @@ void LossFinder::check_counter(const Node& root, const Path& path, const Counter
   loss.kind = LossKind::kHiddenCounter;
   loss.path = path;
   loss.value = gained(*node, entry);
-  loss.loser = Dot{entry.last, entry.first.origin};
+  loss.loser = entry.newest();
   loss.winner = std::max(hider->stamp, hider->asserted);
   if (hider->shows == Node::Shows::kRegister) loss.winning = bson::OwnedValue(hider->value);
   losses_->push_back(std::move(loss));

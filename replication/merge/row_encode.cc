@@ -59,9 +59,7 @@ class RowWriter {
     hlc(d.hlc);
   }
   void path(const Path& p, const Path& before) {
-    const auto limit = std::min(p.size(), before.size());
-    size_t shared = 0;
-    while (shared < limit && p[shared] == before[shared]) ++shared;
+    const size_t shared = shared_names(before, p);
     out_.varint(shared);
     out_.varint(p.size() - shared);
     for (size_t i = shared; i < p.size(); ++i) out_.bytes(p[i]);

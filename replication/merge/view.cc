@@ -189,7 +189,7 @@ void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
     loss.kind = LossKind::kOverflow;
     loss.path = path;
     loss.value = node.entries->back().sum;
-    loss.loser = Dot{node.entries->back().last, node.entries->back().first.origin};
+    loss.loser = node.entries->back().newest();
     loss.winner = node.stamp;
     loss.winning = node.sum.value;
     losses.push_back(std::move(loss));

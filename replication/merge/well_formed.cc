@@ -13,7 +13,7 @@ bool is_of(const bson::Value& document, const bson::OwnedValue& id) {
 }
 
 bool is_legal_id_effect(const Effect& effect, const bson::OwnedValue& id) {
-  return effect.kind == EffectKind::kAssign && effect.path.size() == 1 &&
+  return effect.kind == Operation::kAssign && effect.path.size() == 1 &&
          bson::canonical_key(effect.value.view()) == bson::canonical_key(id.view());
 }
 
@@ -37,16 +37,18 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
     }
   }
   switch (effect.kind) {
-    case EffectKind::kBirth:
-    case EffectKind::kWeakBirth:
+    case Operation::kUnknown:
+      return false;
+    case Operation::kBirth:
+    case Operation::kWeakBirth:
       return is_of(effect.value.view(), id);
-    case EffectKind::kRemove:
+    case Operation::kRemove:
       return true;
-    case EffectKind::kAssign:
+    case Operation::kAssign:
       return !effect.path.empty() || is_of(effect.value.view(), id);
-    case EffectKind::kUnset:
+    case Operation::kUnset:
       return !effect.path.empty();
-    case EffectKind::kIncrement:
+    case Operation::kIncrement:
       return !effect.path.empty() && effect.entry.sum.view().is_number() &&
              effect.entry.first.origin == stamp.origin;
   }

@@ -131,7 +131,7 @@ class RecordWriter {
     effects.ns = std::move(change.ns);
     effects.id = std::move(change.id);
     Effect& birth = effects.effects.emplace_back();
-    birth.kind = EffectKind::kBirth;
+    birth.kind = Operation::kBirth;
     birth.value = bson::make_document(std::move(change.document));
   }
 
