@@ -31,10 +31,7 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
     return false;
   }
   for (const Baseline& seen : effect.baselines) {
-    if (!is_legal(seen.path)) return false;
-    for (const CounterEntry& entry : seen.entries) {
-      if (!entry.sum.view().is_number()) return false;
-    }
+    if (!is_legal(seen.path) || !may_have_seen(seen.entries)) return false;
   }
   switch (effect.kind) {
     case Operation::kUnknown:
@@ -49,8 +46,7 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
     case Operation::kUnset:
       return !effect.path.empty();
     case Operation::kIncrement:
-      return !effect.path.empty() && effect.entry.sum.view().is_number() &&
-             effect.entry.first.origin == stamp.origin;
+      return !effect.path.empty() && may_count(effect.entry, stamp);
   }
   return false;
 }
