@@ -33,7 +33,7 @@ uint64_t hash_lines(const std::vector<std::string>& lines) {
 Policy::Policy(const Settings& settings)
     : equal_set_(settings.equal_set),
       rules_(settings.replicate),
-      default_rule_{"*", true, DeletePolicy::kDeleteWins},
+      default_rule_{"*"},
       lines_(normal_form(settings)),
       hash_(hash_lines(lines_)) {}
 

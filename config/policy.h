@@ -11,6 +11,19 @@
 
 namespace outrigger {
 
+// How writes to the documents of one namespace merge, path by path. A value; the default one is
+// what holds where no rule says anything.
+class MergeRules {
+ public:
+  MergeRules() = default;
+  explicit MergeRules(const ReplicateRule& rule) : paths_(rule.paths) {}
+  // Of a path, named from the document's root down. No rule tells paths apart yet.
+  [[nodiscard]] PathType at(const std::vector<std::string>& /*path*/) const { return paths_; }
+
+ private:
+  PathType paths_ = PathType::kByOperation;
+};
+
 // Immutable after construction, so any thread may ask.
 class Policy {
  public:
@@ -23,8 +36,9 @@ class Policy {
   // What apps write there is this site's own affair: admin, local, config, and what a rule says
   // shall not travel. (What neither stays here nor replicates, apps must not write.)
   [[nodiscard]] bool stays_here(std::string_view ns) const;
-  // The rule that decides for `ns`; the default rule when none matches.
-  [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
+  [[nodiscard]] MergeRules merge_rules(std::string_view ns) const {
+    return MergeRules(rule_for(ns));
+  }
   [[nodiscard]] EqualSet equal_set() const { return equal_set_; }
 
   // The same on every machine and in every build for the same lines.
@@ -33,6 +47,9 @@ class Policy {
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
 
  private:
+  // The rule that decides for `ns`; the default rule when none matches.
+  [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
+
   EqualSet equal_set_;
   std::vector<ReplicateRule> rules_;
   ReplicateRule default_rule_;

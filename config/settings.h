@@ -83,10 +83,14 @@ enum class EqualSet { kKeep, kDrop };
 // Which of two concurrent operations stands when one deletes the document.
 enum class DeletePolicy { kDeleteWins };
 
+// How writes to a path merge. By operation: what is added adds up, else the newest value stands.
+enum class PathType { kByOperation };
+
 struct ReplicateRule {
   std::string namespace_glob;  // "db.collection"; '*' matches any run of bytes, dots too
   bool replicate = true;
   DeletePolicy deletes = DeletePolicy::kDeleteWins;
+  PathType paths = PathType::kByOperation;
 };
 
 struct Settings {

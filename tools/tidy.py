@@ -23,13 +23,14 @@ RATCHET_FUNCTION_LINES = {}
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
-REPLICATION = ["bson/", "causality/", "record/", "merge/", "outbox/", "outbox/rocks/",
-               "outbox/memory/", "store/", "store/memory/", "store/mongo/", "site/", "link/",
-               "apply/", "recovery/", "testing/"]
+REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
+               "outbox/rocks/", "outbox/memory/", "store/", "store/memory/", "store/mongo/",
+               "site/", "link/", "apply/", "recovery/", "testing/"]
 PROXY = ["net/", "mongo/wire/", "mongo/", "capture/", "writes/", "session/", "peer/", "admin/",
          "app/"]
 KNOWS_LESS = {
-    "replication/merge/": ["bson/", "causality/", "record/"],
+    "replication/merge/types/": ["bson/", "causality/", "record/"],
+    "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
     "replication/store/": ["bson/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
     "replication/store/mongo/": ["bson/", "record/", "store/"],

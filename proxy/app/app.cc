@@ -29,6 +29,7 @@ ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
   options.policy_hash = fmt::format("{:016x}", policy.hash());
   options.ledger_bytes_max = settings.ledger.bytes_max;
   options.max_ahead_ms = settings.clock.ahead_ms_max;
+  options.policy = &policy;
   options.replicates = [&policy](std::string_view ns) { return policy.replicates(ns); };
   return options;
 }

@@ -186,7 +186,7 @@ TEST(UpdateShape, AnImageGivesTheWholeArrayAndSkipsWhatIsNotThere) {
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].path, Path{"tags"});
   EXPECT_EQ(found[0].value.type, bson::Type::kArray);
-  EXPECT_EQ(found[1].kind, PathChange::Kind::kUnset);
+  EXPECT_EQ(found[1].kind, Operation::kUnset);
 }
 
 TEST(UpdateShape, ADiffNamesTheDeepestFieldsThatChanged) {
@@ -202,7 +202,7 @@ TEST(UpdateShape, ADiffNamesTheDeepestFieldsThatChanged) {
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].path, (Path{"c", "x"}));
   EXPECT_EQ(found[1].path, Path{"z"});
-  EXPECT_EQ(found[1].kind, PathChange::Kind::kUnset);
+  EXPECT_EQ(found[1].kind, Operation::kUnset);
 }
 
 // A pipeline may give it another type, and then all of it travels.
@@ -308,7 +308,7 @@ TEST(Runs, AnIncrementStartsFromTheImageBeforeIt) {
   const auto found = changes(run_of(sent->command), reply_body(1, 1), {{key_of(1), before}});
   ASSERT_EQ(found.size(), 1u);
   const PathChange& change = found[0].changes[0];
-  EXPECT_EQ(change.kind, PathChange::Kind::kIncrement);
+  EXPECT_EQ(change.kind, Operation::kIncrement);
   EXPECT_EQ(change.value, bson::make_int32(2));
   EXPECT_TRUE(change.base_known);
   EXPECT_EQ(*change.base, bson::make_int32(40));

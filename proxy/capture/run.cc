@@ -155,11 +155,9 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
   out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || may_insert || item.opaque;
   for (const UpdateShape::Operation& op : shape.operations) {
     PreparedPath path;
-    path.kind = op.kind == PathChange::Kind::kSet     ? PreparedPath::Kind::kSet
-                : op.kind == PathChange::Kind::kUnset ? PreparedPath::Kind::kUnset
-                                                      : PreparedPath::Kind::kIncrement;
+    path.kind = op.kind;
     path.path = op.path;
-    if (path.kind != PreparedPath::Kind::kUnset) path.value = bson::OwnedValue(op.value);
+    if (path.kind != Operation::kUnset) path.value = bson::OwnedValue(op.value);
     out.paths.push_back(std::move(path));
   }
   for (const Path& touched : shape.touched) {
@@ -243,7 +241,7 @@ std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const R
   for (const RunItem* item : items) {
     if (!item->shape || item->shape->form != UpdateShape::Form::kLiteral) return std::nullopt;
     for (const UpdateShape::Operation& op : item->shape->operations) {
-      if (op.kind != PathChange::Kind::kIncrement) continue;
+      if (op.kind != Operation::kIncrement) continue;
       if (!is_dotted_path(op.path)) return std::nullopt;
       paths.insert(dotted(op.path));
     }
@@ -327,9 +325,8 @@ bool shows_what_it_did(const Run& run) {
     if (item.shape->form != UpdateShape::Form::kLiteral) return false;
     const auto& operations = item.shape->operations;
     return !operations.empty() &&
-           std::all_of(operations.begin(), operations.end(), [](const auto& operation) {
-             return operation.kind == PathChange::Kind::kSet;
-           });
+           std::all_of(operations.begin(), operations.end(),
+                       [](const auto& operation) { return operation.kind == Operation::kAssign; });
   });
 }
 

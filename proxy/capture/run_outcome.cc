@@ -69,8 +69,8 @@ PathChange path_change(const UpdateShape::Operation& op, std::optional<bson::Pat
   PathChange change;
   change.kind = op.kind;
   change.path = op.path;
-  if (op.kind != PathChange::Kind::kUnset) change.value = bson::OwnedValue(op.value);
-  if (op.kind != PathChange::Kind::kIncrement || !before) return change;
+  if (op.kind != Operation::kUnset) change.value = bson::OwnedValue(op.value);
+  if (op.kind != Operation::kIncrement || !before) return change;
   change.base_known = true;
   const auto value = before->find(op.path);
   if (value) change.base = bson::OwnedValue(*value);
@@ -80,7 +80,7 @@ PathChange path_change(const UpdateShape::Operation& op, std::optional<bson::Pat
 bool only_assigns(const UpdateShape& shape) {
   return shape.form == UpdateShape::Form::kLiteral &&
          std::none_of(shape.operations.begin(), shape.operations.end(), [](const auto& operation) {
-           return operation.kind == PathChange::Kind::kIncrement;
+           return operation.kind == Operation::kIncrement;
          });
 }
 
@@ -89,7 +89,7 @@ bool shows_otherwise(const UpdateShape& shape, const Document& after) {
   bson::PathFinder finder(after);
   return std::any_of(shape.operations.begin(), shape.operations.end(), [&](const auto& operation) {
     const auto value = finder.find(operation.path);
-    if (operation.kind == PathChange::Kind::kUnset) return value.has_value();
+    if (operation.kind == Operation::kUnset) return value.has_value();
     return !value || !(*value == operation.value);
   });
 }
@@ -138,7 +138,7 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     }
     std::optional<bson::PathFinder> base = finder_of(before, item.key);
     for (const UpdateShape::Operation& op : shape.operations) {
-      if (!modified && op.kind != PathChange::Kind::kSet) continue;
+      if (!modified && op.kind != Operation::kAssign) continue;
       change.changes.push_back(path_change(op, base));
     }
   }
@@ -159,7 +159,7 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   }
   std::optional<bson::PathFinder> nothing;
   for (const UpdateShape::Operation& op : item.shape->operations) {
-    if (op.kind == PathChange::Kind::kIncrement) change.changes.push_back(path_change(op, nothing));
+    if (op.kind == Operation::kIncrement) change.changes.push_back(path_change(op, nothing));
   }
   return change;
 }

@@ -93,7 +93,7 @@ TEST(Missed, WhereNobodyCanTellWhatIsThereIsRecorded) {
   const auto found = changes(run_with_filters(sent->command), reply_body(1, {}),
                              {{key_of(1), with_state(1, 1)}, {key_of(2), with_state(2, 5)}});
   ASSERT_EQ(found.size(), 2u);
-  EXPECT_EQ(found[1].changes[0].kind, PathChange::Kind::kSet);
+  EXPECT_EQ(found[1].changes[0].kind, Operation::kAssign);
   EXPECT_EQ(found[1].changes[0].value, bson::make_int32(5));
 }
 
@@ -103,7 +103,7 @@ TEST(Retried, AnIncrementIsRecordedOnceOnly) {
   // Without a record of the first attempt: what is there now, never the increment again.
   const auto adopted = changes(run, reply_body(1, {0}), {{key_of(1), counted(7)}});
   ASSERT_EQ(adopted.size(), 1u);
-  EXPECT_EQ(adopted[0].changes[0].kind, PathChange::Kind::kSet);
+  EXPECT_EQ(adopted[0].changes[0].kind, Operation::kAssign);
   EXPECT_EQ(adopted[0].changes[0].value, bson::make_int32(7));
   run.items[0].recorded = true;
   EXPECT_TRUE(changes(run, reply_body(1, {0}), {{key_of(1), counted(7)}}).empty());

@@ -57,11 +57,11 @@ void read_operator(const Element& op, UpdateShape& shape) {
     if (name == "$setOnInsert") continue;
     if (name == "$set" && is_plain(path)) {
       shape.asserts = true;
-      shape.operations.push_back({PathChange::Kind::kSet, std::move(path), field.value});
+      shape.operations.push_back({Operation::kAssign, std::move(path), field.value});
     } else if (name == "$inc" && is_plain(path) && field.value.is_number()) {
-      shape.operations.push_back({PathChange::Kind::kIncrement, std::move(path), field.value});
+      shape.operations.push_back({Operation::kIncrement, std::move(path), field.value});
     } else if (name == "$unset" && path.size() == 1 && is_plain(path)) {
-      shape.operations.push_back({PathChange::Kind::kUnset, std::move(path), {}});
+      shape.operations.push_back({Operation::kUnset, std::move(path), {}});
     } else {
       if (name == "$set") shape.asserts = true;
       if (name == "$rename" && field.value.type == Type::kString) {
@@ -76,7 +76,7 @@ void read_operator(const Element& op, UpdateShape& shape) {
 void move_to_image(UpdateShape& shape) {
   std::vector<UpdateShape::Operation> increments;
   for (UpdateShape::Operation& operation : shape.operations) {
-    if (operation.kind == PathChange::Kind::kIncrement) {
+    if (operation.kind == Operation::kIncrement) {
       increments.push_back(std::move(operation));
     } else {
       touch(shape, std::move(operation.path));
@@ -87,7 +87,7 @@ void move_to_image(UpdateShape& shape) {
 
 PathChange set_change(Path path, const Value& value) {
   PathChange change;
-  change.kind = PathChange::Kind::kSet;
+  change.kind = Operation::kAssign;
   change.path = std::move(path);
   change.value = bson::OwnedValue(value);
   return change;
@@ -95,7 +95,7 @@ PathChange set_change(Path path, const Value& value) {
 
 PathChange unset_change(Path path) {
   PathChange change;
-  change.kind = PathChange::Kind::kUnset;
+  change.kind = Operation::kUnset;
   change.path = std::move(path);
   return change;
 }

@@ -23,7 +23,7 @@ struct UpdateShape {
     kDiff,         // a pipeline: before and after
   };
   struct Operation {
-    PathChange::Kind kind = PathChange::Kind::kSet;
+    outrigger::Operation kind = outrigger::Operation::kAssign;
     Path path;
     bson::Value value;
   };

@@ -70,7 +70,7 @@ void Capture::look_at_row(RunItem& item) const {
   if (!item.shape) return;
   std::vector<const Path*> increments;
   for (const UpdateShape::Operation& op : item.shape->operations) {
-    if (op.kind == PathChange::Kind::kIncrement) increments.push_back(&op.path);
+    if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
   }
   const RowKnowledge known = context_.replica.row_knowledge(command_->ns, item.key, increments);
   item.opaque = known.opaque;

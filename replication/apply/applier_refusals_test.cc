@@ -92,7 +92,7 @@ TEST_F(ApplierTest, ADocumentSetAsideIsNotLostSilentlyToAnInsertThatHadNotSeenIt
   paris_.insert(1, {{"b", number(2)}});
   const auto written = read_segments(*paris_.replica, oslo_.replica->applied(), 1u << 20);
   for (const Effect& effect : written->front().records.back().documents[0].effects) {
-    EXPECT_NE(effect.kind, EffectKind::kRemove);
+    EXPECT_NE(effect.kind, Operation::kRemove);
   }
   oslo_.clock.advance_ms(1);
   oslo_.set(1, "c", 3);  // meanwhile

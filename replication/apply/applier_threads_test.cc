@@ -23,7 +23,7 @@ void increment(TestSite& site, int id) {
   prepare.documents.push_back({change.ns,
                                change.id,
                                PreparedDocument::What::kUpdate,
-                               {{PreparedPath::Kind::kIncrement, {"n"}, bson::make_int32(1)}},
+                               {{Operation::kIncrement, {"n"}, bson::make_int32(1)}},
                                false,
                                ""});
   auto write = site.replica->begin(std::move(prepare));

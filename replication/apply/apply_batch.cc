@@ -112,12 +112,12 @@ bool add_name(const Path& path, std::set<std::string>& names) {
 bool add_names(const DocumentEffects& effects, bool only_this, std::set<std::string>& names) {
   for (const Effect& effect : effects.effects) {
     switch (effect.kind) {
-      case EffectKind::kAssign:
-      case EffectKind::kUnset:
-      case EffectKind::kIncrement:
+      case Operation::kAssign:
+      case Operation::kUnset:
+      case Operation::kIncrement:
         if (effect.path.empty() || !add_name(effect.path, names)) return false;
         break;
-      case EffectKind::kRemove:
+      case Operation::kRemove:
         // What it had not seen may be lost, and is kept whole then.
         if (!only_this || effects.effects.size() > 1) return false;
         break;

@@ -59,17 +59,17 @@ TEST(WriteBetween, AnUnsayableNameInsideASubDocumentReplacesOnlyThat) {
 }
 
 TEST(FieldsNeeded, ADeleteThatMeetsAnythingElseNeedsTheWholeDocument) {
-  const auto record_of = [](EffectKind kind, Hlc stamp) {
+  const auto record_of = [](Operation kind, Hlc stamp) {
     Record record;
     record.hlc = stamp;
     DocumentEffects& effects = record.documents.emplace_back();
     Effect& effect = effects.effects.emplace_back();
     effect.kind = kind;
-    if (kind == EffectKind::kAssign) effect.path = {"a"};
+    if (kind == Operation::kAssign) effect.path = {"a"};
     return record;
   };
-  const Record set = record_of(EffectKind::kAssign, 1);
-  const Record remove = record_of(EffectKind::kRemove, 2);
+  const Record set = record_of(Operation::kAssign, 1);
+  const Record remove = record_of(Operation::kRemove, 2);
   const auto needed = [](std::initializer_list<const Record*> records) {
     ApplyDocument document;
     for (const Record* record : records) {

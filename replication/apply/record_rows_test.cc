@@ -90,13 +90,13 @@ class Maker {
   }
   Effect effect(const Record& record) {
     Effect effect;
-    effect.kind = static_cast<EffectKind>(1 + below(6));
-    if (effect.kind == EffectKind::kRemove) return effect;
+    effect.kind = static_cast<Operation>(1 + below(6));
+    if (effect.kind == Operation::kRemove) return effect;
     if (!effect.is_birth()) effect.path = path();
-    if (effect.is_birth() || effect.kind == EffectKind::kAssign) {
+    if (effect.is_birth() || effect.kind == Operation::kAssign) {
       effect.value = effect.path.empty() ? whole() : value();
     }
-    if (effect.kind == EffectKind::kIncrement) {
+    if (effect.kind == Operation::kIncrement) {
       effect.entry = counter(record.origin, record.hlc);
       return effect;
     }
@@ -174,7 +174,7 @@ Record assigning(bson::OwnedValue value) {
   document.ns = "shop.things";
   document.id = bson::make_int32(1);
   Effect& effect = document.effects.emplace_back();
-  effect.kind = EffectKind::kAssign;
+  effect.kind = Operation::kAssign;
   effect.path = {"a"};
   effect.value = std::move(value);
   return record;

@@ -8,8 +8,8 @@
 
 #include "replication/apply/apply_batch.h"
 #include "replication/merge/body.h"
-#include "replication/merge/decompose.h"
 #include "replication/merge/merge.h"
+#include "replication/merge/types/decompose.h"
 
 namespace outrigger {
 namespace {
@@ -25,16 +25,9 @@ Result<merge::DocumentState> load_whole(std::string_view row) {
   return state;
 }
 
-merge::Body body_of(const merge::DocumentState& state) {
-  return state.incarnations.size() == 1 ? state.incarnations.front().body
-                                        : merge::join(state.incarnations);
-}
-
 // The commit whose value stands at a path.
 Dot author_of(const merge::Body& body, const Path& path) {
-  Dot author = merge::stamp_above(body, path);
-  const auto own = body.registers.find(path);
-  if (own != body.registers.end()) author = std::max(author, own->second.stamp);
+  const Dot author = merge::governor_of(body, path).stamp;
   return author.is_zero() ? body.floor_stamp : author;
 }
 
@@ -84,7 +77,8 @@ Result<std::optional<MergedParts>> merged_parts(std::string_view row, const std:
   merge::fill(*state, std::nullopt);
   const std::optional<std::string> merged = merge::document_of(*state);
   if (!merged) return std::optional<MergedParts>();
-  const merge::Body body = body_of(*state);
+  const merge::WholeBody whole(*state);
+  const merge::Body& body = *whole;
   MergedParts result;
   Path path;
   merge::for_each_leaf(path, bson::Value{bson::Type::kDocument, *merged},

@@ -39,16 +39,11 @@ void remove_observed(DocumentState& state, const Record& record, LossFinder& los
   });
 }
 
+// Calls visit(stamp, needs_closed): see the types of merge.
 template <typename Visit>
 void for_each_stamp(const Body& body, const Visit& visit) {
-  auto entries_of = [&](const std::vector<CounterEntry>& entries, bool counter) {
-    for (const CounterEntry& entry : entries) visit(Dot{entry.last, entry.first.origin}, counter);
-  };
-  for (const auto& [path, reg] : body.registers) {
-    visit(reg.stamp, false);
-    entries_of(reg.baseline, false);
-  }
-  for (const auto& [path, entries] : body.counters) entries_of(entries, true);
+  for (const auto& [path, reg] : body.registers) for_each_stamp(reg, visit);
+  for (const auto& [path, entries] : body.counters) for_each_stamp(entries, visit);
   for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
 }
 
@@ -91,7 +86,7 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   bool touched = false;
   for (const Effect& effect : effects.effects) {
     if (!well_formed(effect, dot, effects.id)) continue;
-    if (effect.kind == EffectKind::kRemove) {
+    if (effect.kind == Operation::kRemove) {
       remove_observed(state, record, finder);
       continue;
     }
@@ -126,8 +121,8 @@ bool collect(DocumentState& state, const VersionVector& stable, const VersionVec
       if (!stable.covers(birth)) return false;
     }
     bool settled = true;
-    for_each_stamp(incarnation.body, [&](const Dot& stamp, bool counter) {
-      settled &= stable.covers(stamp) && (!counter || closed.covers(stamp));
+    for_each_stamp(incarnation.body, [&](const Dot& stamp, bool needs_closed) {
+      settled &= stable.covers(stamp) && (!needs_closed || closed.covers(stamp));
     });
     if (!settled) return false;
   }

@@ -1,4 +1,5 @@
-// The rules of one body, the mergeable state of one incarnation of a document.
+// The rules of one body, the mergeable state of one incarnation of a document: those that are true
+// of every type of merge. What a state at one path means is its type's affair (types/types.h).
 //
 // A register wins over an older one at its path, and over every older one below its path. So the
 // register that governs a path is its own, unless a container above was assigned later; then the
@@ -10,63 +11,42 @@
 // Besides merging there is forgetting: `purge` drops what no later effect can bring back to view.
 #pragma once
 
-#include <optional>
-
-#include "replication/bson/fields.h"
-#include "replication/merge/decompose.h"
 #include "replication/merge/merge.h"
+#include "replication/merge/types/types.h"
 
 namespace outrigger::merge {
 
-inline const std::vector<CounterEntry> kNoEntries;
-
-[[nodiscard]] bool has_prefix(const Path& path, const Path& prefix);
-
-// A register that holds `value`; `within` is what its bytes are a part of.
-void set_content(Register& reg, const Path& path, const bson::Value& value,
-                 const SharedBytes& within);
-
-// What governs a path by a register of its own: null when a container above was assigned later or
-// there is none.
-struct Base {
+// What stands for a path: its own register, that of a container above which was assigned later, or,
+// without either, the floor.
+struct Governor {
   Dot stamp;
-  const Register* own = nullptr;
-  [[nodiscard]] Content content() const { return own == nullptr ? Content::kAbsent : own->content; }
-  [[nodiscard]] const std::vector<CounterEntry>& baseline() const;
+  const Register* reg = nullptr;  // null: the floor
+  bool is_own = false;            // `reg` is the path's own
+  size_t depth = 0;               // of the path `reg` stands at
+
+  // The register that types count on: the path's own where it governs, else null.
+  [[nodiscard]] const Register* own() const { return is_own ? reg : nullptr; }
 };
-[[nodiscard]] Base base_of(const Body& body, const Path& path);
-// The largest stamp among the registers of the containers above `path`.
-[[nodiscard]] Dot stamp_above(const Body& body, const Path& path);
+[[nodiscard]] Governor governor_of(const Body& body, const Path& path);
 
-[[nodiscard]] const CounterEntry* find_entry(const std::vector<CounterEntry>& entries,
-                                             const Dot& first);
-
-// base + what each entry gained since the baseline, added in the order of first dots. Nothing when
-// the base is absent and no entry counts. An entry the baseline covers whole adds nothing at all
-// (not even a zero, which could change the type). `base` must be a number when present.
-struct CounterValue {
-  std::optional<bson::OwnedValue> value;
-  bool clamped = false;
-};
-[[nodiscard]] CounterValue counter_value(const std::optional<bson::OwnedValue>& base,
-                                         const std::vector<CounterEntry>& baseline,
-                                         const std::vector<CounterEntry>& entries);
-
-// Of two registers at one path: the larger stamp; one commit only adds up its baselines.
-[[nodiscard]] Register newer(const Register& a, const Register& b);
 // Least upper bound of bodies that saw the same removals. No floor is left in it.
 [[nodiscard]] Body join(const std::vector<Incarnation>& incarnations);
+// A document's one body, joined where it has several incarnations. Borrows from the state.
+class WholeBody {
+ public:
+  explicit WholeBody(const DocumentState& state) {
+    const bool single = state.incarnations.size() == 1;
+    if (!single) joined_ = join(state.incarnations);
+    body_ = single ? &state.incarnations.front().body : &joined_;
+  }
+  WholeBody(const WholeBody&) = delete;
+  WholeBody& operator=(const WholeBody&) = delete;
+  [[nodiscard]] const Body& operator*() const { return *body_; }
+  [[nodiscard]] const Body* operator->() const { return body_; }
 
-// One record, as it is applied to the bodies of one document.
-struct Authorship {
-  Dot stamp;
-  const VersionVector* deps = nullptr;  // null: a local write, which has seen everything here
-  // The baselines the record itself names, by path.
-  std::map<Path, const std::vector<CounterEntry>*> named;
-  uint32_t next_order = 0;  // place of the next new field
-
-  Authorship(const Dot& dot, const VersionVector* seen, const DocumentEffects& effects);
-  [[nodiscard]] bool observed(const Dot& dot) const { return deps == nullptr || deps->covers(dot); }
+ private:
+  Body joined_;
+  const Body* body_;
 };
 
 // Does a new document's birth leave the fields of other births beside its own? An upsert's does,
@@ -86,5 +66,7 @@ void begin_counters(Body& body, const DocumentEffects& effects);
 // stable themselves, since the register that beats them stays until it is stable, and by then
 // every record concurrent with it has been applied here.
 void purge(Body& body);
+// The store does not show what the registers say it does, or there is no document at all.
+void give_up_shown(Body& body);
 
 }  // namespace outrigger::merge

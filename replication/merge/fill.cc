@@ -7,9 +7,9 @@
 // there. A container that nobody ever assigned (it appeared with a field below it) gets that stamp
 // too; it could not be told from one that was there before, and no rule asks: what lives in it
 // asserts it with larger stamps.
-#include <vector>
-
-#include "replication/merge/decompose.h"
+#include "replication/bson/fields.h"
+#include "replication/merge/body.h"
+#include "replication/merge/paths.h"
 #include "replication/merge/row.h"
 #include "replication/merge/view.h"
 
@@ -21,9 +21,7 @@ void read_shown(Body& body, const SharedBytes& document) {
   for (auto& [path, reg] : body.registers) {
     if (reg.content != Content::kShown) continue;
     const auto value = finder.find(path);
-    // A register the store should show and does not: somebody took it away behind our back.
-    reg.content = path.empty() ? Content::kDocument : Content::kAbsent;
-    if (value) set_content(reg, path, *value, document);
+    if (value) hold(reg, path, *value, document);
   }
   if (!body.registers.contains(Path())) body.floor = document;
 }
@@ -33,15 +31,8 @@ void mask_sums(Body& body) {
   for (const auto& [path, entries] : body.counters) {
     if (body.registers.contains(path)) continue;
     Register absent;
-    absent.stamp = stamp_above(body, path);
+    absent.stamp = governor_of(body, path).stamp;
     body.registers.emplace(path, std::move(absent));
-  }
-}
-
-void forget_shown(Body& body) {
-  for (auto& [path, reg] : body.registers) {
-    if (reg.content != Content::kShown) continue;
-    reg.content = path.empty() ? Content::kDocument : Content::kAbsent;
   }
 }
 
@@ -72,20 +63,13 @@ std::map<Path, Register> needed_registers(const Body& body, const Node& root) {
   std::map<Path, Register> needed;
   // A document that is one value hides what is below; it must not be read back as shown there.
   const bool one_value = root.shows == Node::Shows::kRegister;
-  std::vector<std::pair<const Path*, Dot>> above;  // containers kept so far on the way here
+  StampsAbove kept;
   for (const auto& [path, reg] : body.registers) {
-    while (!above.empty() && !has_prefix(path, *above.back().first)) above.pop_back();
     const bool hidden = body.counters.contains(path) || (one_value && !path.empty());
     const Content content = hidden ? reg.content : content_in_row(reg, find_node(root, path));
-    if (is_implied(reg, content, above.empty() ? nullptr : &above.back().second, body)) continue;
-    Register kept;
-    kept.stamp = reg.stamp;
-    kept.content = content;
-    if (content == Content::kValue) kept.value = reg.value;
-    if (content == Content::kDocument) kept.fields = reg.fields;
-    kept.baseline = reg.baseline;
-    const auto at = needed.emplace_hint(needed.end(), path, std::move(kept));
-    above.emplace_back(&at->first, at->second.stamp);
+    if (is_implied(reg, content, kept.nearest(path), body)) continue;
+    needed.emplace_hint(needed.end(), path, kept_in_row(reg, content));
+    kept.note(path, reg.stamp);
   }
   return needed;
 }
@@ -108,7 +92,7 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document) {
   if (state.detached || state.incarnations.size() > 1) return;  // every value is in the row
   Body& body = state.incarnations.front().body;
   if (document) read_shown(body, SharedBytes::of(document->bytes()));
-  forget_shown(body);
+  give_up_shown(body);
   mask_sums(body);
 }
 
@@ -120,8 +104,7 @@ std::string strip(const DocumentState& state) {
   if (state.incarnations.empty()) {
     return state.opaque || state.detached ? encode_row(state) : std::string();
   }
-  const bool sparse = !state.detached && state.incarnations.size() == 1;
-  if (!sparse) return encode_row(state);
+  if (!state.is_alone()) return encode_row(state);
   const Incarnation& incarnation = state.incarnations.front();
   DocumentState row;
   row.opaque = state.opaque;

@@ -3,16 +3,14 @@
 // shows", everything it replaced is forgotten.
 #include <algorithm>
 
+#include "replication/bson/fields.h"
 #include "replication/merge/body.h"
+#include "replication/merge/paths.h"
 
 namespace outrigger::merge {
 namespace {
 
 using Kind = DocumentChange::Kind;
-
-bool is_sparse(const DocumentState& state) {
-  return !state.full && !state.detached && state.incarnations.size() <= 1;
-}
 
 // The first increment at a path: from now on the document shows base plus sums, so the base moves
 // into the row.
@@ -24,7 +22,7 @@ void keep_base(Body& body, const PathChange& change) {
   Register base;
   base.stamp = own != body.registers.end()
                    ? own->second.stamp
-                   : std::max(stamp_above(body, change.path), body.floor_stamp);
+                   : std::max(governor_of(body, change.path).stamp, body.floor_stamp);
   if (change.base) {
     base.content = Content::kValue;
     base.value = *change.base;
@@ -38,34 +36,22 @@ void keep_base(Body& body, const PathChange& change) {
 // implied by it.
 void leave_values_to_store(Body& body, const Dot& dot) {
   body.floor = {};
-  std::vector<std::pair<const Path*, Dot>> above;
+  StampsAbove above;
   for (auto at = body.registers.begin(); at != body.registers.end();) {
     auto& [path, reg] = *at;
-    while (!above.empty() && !has_prefix(path, *above.back().first)) above.pop_back();
     const bool counter = body.counters.contains(path);
     if (reg.stamp == dot && reg.content != Content::kAbsent && !counter) {
-      reg.content = Content::kShown;
-      reg.value = {};
-      reg.fields = {};
+      leave_to_store(reg);
     }
-    const Dot inherited = above.empty() ? Dot() : above.back().second;
+    const Dot* inherited = above.nearest(path);
     const bool from_store = reg.content == Content::kShown || reg.content == Content::kAbsent;
-    if (from_store && reg.stamp == inherited && reg.baseline.empty()) {
+    if (from_store && reg.stamp == (inherited == nullptr ? Dot() : *inherited) &&
+        reg.baseline.empty()) {
       at = body.registers.erase(at);
       continue;
     }
-    above.emplace_back(&path, reg.stamp);
+    above.note(path, reg.stamp);
     ++at;
-  }
-}
-
-// A document is born where the row still speaks of another one that the store no longer has.
-void give_up_shown_values(DocumentState& state) {
-  for (Incarnation& incarnation : state.incarnations) {
-    for (auto& [path, reg] : incarnation.body.registers) {
-      if (reg.content != Content::kShown) continue;
-      reg.content = path.empty() ? Content::kDocument : Content::kAbsent;
-    }
   }
 }
 
@@ -76,14 +62,14 @@ bool is_new(const DocumentChange& change) {
 bool brings_repeated_names(const DocumentChange& change) {
   if (change.kind != Kind::kUpdate) return bson::repeats_names(bson::Document(change.document));
   return std::any_of(change.changes.begin(), change.changes.end(), [](const PathChange& part) {
-    return part.kind == PathChange::Kind::kSet && bson::repeats_names(part.value.view());
+    return part.kind == Operation::kAssign && bson::repeats_names(part.value.view());
   });
 }
 
 }  // namespace
 
 bool base_known(const DocumentState& state, const Path& path) {
-  if (state.full || state.detached || state.incarnations.size() > 1) return true;
+  if (!state.is_sparse()) return true;
   if (state.incarnations.empty()) return false;
   const Body& body = state.incarnations.front().body;
   if (body.counters.contains(path)) return true;
@@ -114,18 +100,19 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   state.opaque = stays_opaque || brings_repeated_names(change);
   // As make_birth() tells the others.
   if (is_new(change) && !is_weak_birth(change) && !state.detached) state.incarnations.clear();
-  if (is_sparse(state) && is_new(change) && !state.incarnations.empty()) {
-    give_up_shown_values(state);
+  if (state.is_sparse() && is_new(change) && !state.incarnations.empty()) {
+    // The row still speaks of another document, which the store no longer has.
+    give_up_shown(state.incarnations.front().body);
   } else if (state.incarnations.empty() && !is_new(change) && !state.detached) {
     state.incarnations.emplace_back().births.emplace_back();
   }
   if (is_new(change)) state.incarnations.emplace_back().births.push_back(context.dot);
-  const bool sparse = is_sparse(state);
+  const bool sparse = state.is_sparse();
   Authorship author(context.dot, nullptr, effects);
   for (Incarnation& incarnation : state.incarnations) {
     Body& body = incarnation.body;
     for (const PathChange& part : change.changes) {
-      if (!sparse || is_new(change) || part.kind != PathChange::Kind::kIncrement) continue;
+      if (!sparse || is_new(change) || part.kind != Operation::kIncrement) continue;
       OUTRIGGER_ASSERT(part.base_known || base_known(state, part.path));
       keep_base(body, part);
     }

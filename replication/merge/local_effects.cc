@@ -1,147 +1,89 @@
 // Effects of a local write: what it did, put so that peers can merge it.
-#include <algorithm>
-#include <iterator>
-
-#include "replication/bson/number.h"
+#include "replication/bson/fields.h"
 #include "replication/merge/body.h"
+#include "replication/merge/paths.h"
+#include "replication/merge/types/decompose.h"
 
 namespace outrigger::merge {
 namespace {
 
 class EffectMaker {
  public:
-  EffectMaker(const DocumentState& state, const LocalContext& context)
-      : context_(context),
-        replaces_(!state.incarnations.empty() && !state.detached),
-        single_(state.incarnations.size() == 1) {
-    if (!single_) joined_ = join(state.incarnations);
-    body_ = single_ ? &state.incarnations.front().body : &joined_;
+  EffectMaker(const DocumentState& state, const DocumentChange& change, const LocalContext& context)
+      : context_(context), replaces_(!state.incarnations.empty() && !state.detached), body_(state) {
+    if (context.policy != nullptr) rules_ = context.policy->merge_rules(change.ns);
   }
 
-  void birth(EffectKind kind, const std::string& document) {
-    Effect& effect = add(kind, {});
-    effect.value = bson::make_document(document);
-  }
-  void remove() { add(EffectKind::kRemove, {}); }
-  [[nodiscard]] bool replaces() const { return replaces_; }
-
-  void assign(const Path& path, const bson::Value& value) {
-    Effect& effect = add(EffectKind::kAssign, path);
-    effect.value = bson::OwnedValue(value);
-    effect.baselines = seen_below(path);
-  }
-
-  void unset(const Path& path) { add(EffectKind::kUnset, path).baselines = seen_below(path); }
-
-  // Counted by an upsert: its document shows the sums already.
-  void birth_increments(const std::vector<PathChange>& changes) {
-    std::vector<Baseline> counted;
-    std::vector<Effect> increments;
-    for (const PathChange& change : changes) {
-      if (change.kind != PathChange::Kind::kIncrement) continue;
-      const CounterEntry entry{context_.dot, context_.dot.hlc, change.value};
-      counted.push_back({change.path, {entry}});
-      Effect& effect = increments.emplace_back();
-      effect.kind = EffectKind::kIncrement;
-      effect.path = change.path;
-      effect.entry = entry;
+  void birth(const DocumentChange& change) {
+    if (is_weak_birth(change)) {
+      add(Operation::kWeakBirth, {}).value = bson::make_document(change.document);
+      return birth_increments(change.changes);
     }
-    effects_.back().baselines = std::move(counted);
-    std::move(increments.begin(), increments.end(), std::back_inserter(effects_));
+    // The store had no such document: what the row still speaks of went behind our back. If the
+    // store had never taken it, the app did not mean it either: both births stand, as if apart.
+    if (replaces_) remove();
+    add(Operation::kBirth, {}).value = bson::make_document(change.document);
   }
-
-  void increment(const PathChange& change) {
-    Effect& effect = add(EffectKind::kIncrement, change.path);
-    const auto found = body_->counters.find(change.path);
-    const auto& entries = found == body_->counters.end() ? kNoEntries : found->second;
-    effect.entry = extended(change, entries)
-                       .value_or(CounterEntry{context_.dot, context_.dot.hlc, change.value});
+  void remove() { add(Operation::kRemove, {}); }
+  void replace(const std::string& document) {
+    add(Operation::kAssign, {}).value = bson::make_document(document);
+    effects_.back().baselines = seen_below({});
+  }
+  // Where the type that merges what was written is chosen.
+  void update(const PathChange& change) {
+    Effect& effect = add(change.kind, change.path);
+    switch (type_of(change.kind, rules_.at(change.path))) {
+      case MergeType::kRegister:
+        if (change.kind == Operation::kAssign) effect.value = change.value;
+        effect.baselines = seen_below(change.path);
+        break;
+      case MergeType::kCounter: {
+        const auto found = body_->counters.find(change.path);
+        const auto& entries = found == body_->counters.end() ? kNoEntries : found->second;
+        const Register* own = governor_of(*body_, change.path).own();
+        effect.entry = counted(change.value.view(), own, entries, context_);
+        break;
+      }
+    }
   }
 
   std::vector<Effect> take() { return std::move(effects_); }
 
  private:
-  Effect& add(EffectKind kind, const Path& path) {
+  Effect& add(Operation kind, const Path& path) {
     Effect& effect = effects_.emplace_back();
     effect.kind = kind;
     effect.path = path;
     return effect;
   }
 
-  std::vector<Baseline> seen_below(const Path& path) const {
-    std::vector<Baseline> seen;
-    for (auto at = body_->counters.lower_bound(path);
-         at != body_->counters.end() && has_prefix(at->first, path); ++at) {
-      seen.push_back({at->first, at->second});
+  // Counted by an upsert: its document shows the sums already.
+  void birth_increments(const std::vector<PathChange>& changes) {
+    std::vector<Baseline> counted_here;
+    for (const PathChange& change : changes) {
+      if (type_of(change.kind, rules_.at(change.path)) != MergeType::kCounter) continue;
+      Effect& effect = add(change.kind, change.path);
+      effect.entry = new_entry(change.value, context_);
+      counted_here.push_back({change.path, {effect.entry}});
     }
-    return seen;
+    effects_.front().baselines = std::move(counted_here);
   }
 
-  // Our newest entry with the delta added to its sum, where that is allowed and exact. Nothing: a
-  // new entry has to be opened, because
-  //  - a base has covered the old one (its baseline would no longer tell what it had seen), or
-  //  - the old one is closed: a site may have folded it into a value already, or
-  //  - the store has just computed (value + delta), and base + sums added in dot order would not
-  //    give the same bytes: doubles, decimals, and integers that got wider on the way.
-  [[nodiscard]] std::optional<CounterEntry> extended(
-      const PathChange& change, const std::vector<CounterEntry>& entries) const {
-    const Base base = base_of(*body_, change.path);
-    const CounterEntry* mine = nullptr;
-    for (const CounterEntry& entry : entries) {
-      if (entry.first.origin != context_.dot.origin || entry.last <= context_.closed) continue;
-      if (find_entry(base.baseline(), entry.first) == nullptr) mine = &entry;
-    }
-    std::optional<bson::OwnedValue> start;
-    if (base.content() == Content::kValue) start = base.own->value;
-    const bool usable = base.content() == Content::kAbsent || (start && start->view().is_number());
-    if (mine == nullptr || !usable) return std::nullopt;
-    const bson::Sum sum = bson::add(mine->sum.view(), change.value.view());
-    CounterEntry longer{mine->first, context_.dot.hlc, sum.value};
-    std::vector<CounterEntry> after = entries;
-    after[static_cast<size_t>(mine - entries.data())] = longer;
-    const CounterValue was = counter_value(start, base.baseline(), entries);
-    const CounterValue now = counter_value(start, base.baseline(), after);
-    const bson::OwnedValue stored =
-        was.value ? bson::increment(was.value->view(), change.value.view()).value : change.value;
-    if (sum.clamped || now.clamped || now.value != stored) return std::nullopt;
-    return longer;
+  // What the author of a value has seen beside registers, at its path and below.
+  std::vector<Baseline> seen_below(const Path& path) const {
+    std::vector<Baseline> seen;
+    for_each_below(body_->counters, path, [&](const Path& at, const CounterEntries& entries) {
+      seen.push_back({at, entries});
+    });
+    return seen;
   }
 
   const LocalContext& context_;
   const bool replaces_;  // the store was to hold a document
-  const bool single_;
-  Body joined_;
-  const Body* body_;
+  const WholeBody body_;
+  MergeRules rules_;
   std::vector<Effect> effects_;
 };
-
-void make_update(EffectMaker& maker, const std::vector<PathChange>& changes) {
-  for (const PathChange& change : changes) {
-    switch (change.kind) {
-      case PathChange::Kind::kSet:
-        maker.assign(change.path, change.value.view());
-        break;
-      case PathChange::Kind::kUnset:
-        maker.unset(change.path);
-        break;
-      case PathChange::Kind::kIncrement:
-        maker.increment(change);
-        break;
-    }
-  }
-}
-
-void make_birth(EffectMaker& maker, const DocumentChange& change) {
-  if (is_weak_birth(change)) {
-    maker.birth(EffectKind::kWeakBirth, change.document);
-    maker.birth_increments(change.changes);
-    return;
-  }
-  // The store had no such document: what the row still speaks of went behind our back. If the store
-  // had never taken it, the app did not mean it either: then both births stand, as if apart.
-  if (maker.replaces()) maker.remove();
-  maker.birth(EffectKind::kBirth, change.document);
-}
 
 }  // namespace
 
@@ -153,17 +95,17 @@ bool is_weak_birth(const DocumentChange& change) {
 
 DocumentEffects local_effects(const DocumentState& state, const DocumentChange& change,
                               const LocalContext& context) {
-  EffectMaker maker(state, context);
+  EffectMaker maker(state, change, context);
   switch (change.kind) {
     case DocumentChange::Kind::kInsert:
     case DocumentChange::Kind::kUpsert:
-      make_birth(maker, change);
+      maker.birth(change);
       break;
     case DocumentChange::Kind::kReplace:
-      maker.assign({}, bson::Value{bson::Type::kDocument, change.document});
+      maker.replace(change.document);
       break;
     case DocumentChange::Kind::kUpdate:
-      make_update(maker, change.changes);
+      for (const PathChange& part : change.changes) maker.update(part);
       break;
     case DocumentChange::Kind::kRemove:
       maker.remove();

@@ -48,6 +48,8 @@ class LossFinder {
   void collect(const Node& node, Path& path, const Dot& floor);
   void collect_fields(const Node& node, Path& path, const Dot& stamp);
   void contest(const Path& path, const bson::Value& value, const Dot& stamp);
+  [[nodiscard]] static Register register_of(const Path& path, const bson::Value& value,
+                                            const Dot& stamp);
   [[nodiscard]] bool unseen(const Dot& dot) const {
     return !dot.is_zero() && !record_.deps.covers(dot) && dot != record_.dot();
   }

@@ -1,10 +1,9 @@
 // Merging: the state of a document is a join semilattice; what the store shows is a view of it.
 //
-// State = incarnations (births), each with a body: registers (last writer wins per path, a newer
-// register above kills older ones below), counters (a base register plus running sums per origin)
-// and container assertions. Rules: delete removes exactly the births it observed, so it beats a
-// concurrent update and spares a concurrent re-insert; two births live side by side until both are
-// stable.
+// State = incarnations (births), each with a body: at each path what its type of merge keeps there
+// (types/types.h), and container assertions. A newer register above kills older ones below. Delete
+// removes exactly the births it observed, so it beats a concurrent update and spares a concurrent
+// re-insert; two births live side by side until both are stable.
 //
 // A document, and a part of one that was assigned, is kept as bytes with one stamp. A field in such
 // bytes needs no register until something of its own happens to it: what stands for it is the
@@ -24,14 +23,13 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/result.h"
+#include "replication/merge/types/register.h"
 #include "replication/record/change.h"
-#include "replication/record/effect.h"
 #include "replication/record/record.h"
 
 namespace outrigger {
@@ -47,39 +45,12 @@ enum class Shape : uint8_t {
 
 namespace outrigger::merge {
 
-// A document's bytes, or a part of them, shared by copies of a state.
-struct SharedBytes {
-  std::shared_ptr<const std::string> owner;
-  bson::Bytes bytes;  // within *owner; empty: the empty document
-
-  [[nodiscard]] static SharedBytes of(bson::Bytes document);  // a copy
-  [[nodiscard]] SharedBytes part(bson::Bytes inside) const { return {owner, inside}; }
-  [[nodiscard]] bson::Document document() const {
-    return bytes.empty() ? bson::Document() : bson::Document(bytes);
-  }
-};
-
-enum class Content : uint8_t {
-  kAbsent = 0,
-  kDocument = 1,
-  kValue = 2,
-  kShown = 3,  // sparse states only: whatever the document shows at this path
-};
-
-struct Register {
-  Dot stamp;
-  Content content = Content::kAbsent;
-  bson::OwnedValue value;              // kValue
-  SharedBytes fields;                  // kDocument: those assigned with it
-  std::vector<CounterEntry> baseline;  // sorted by first dot
-  uint32_t order = 0;                  // place among new siblings; not part of the state
-};
-
 struct Body {
+  // What stands at each path, type by type (types/types.h).
   std::map<Path, Register> registers;
-  // Entries sorted by first dot. A path with entries has a register of its own unless its base is
-  // absent: what the document shows there is no base.
-  std::map<Path, std::vector<CounterEntry>> counters;
+  // A path with entries has a register of its own unless its base is absent: what the document
+  // shows there is no base.
+  std::map<Path, CounterEntries> counters;
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
   // Fields below no register, where the root has none: full states only.
   SharedBytes floor;
@@ -99,6 +70,11 @@ struct DocumentState {
   bool detached = false;
   bool full = false;
   bool opaque = false;  // a name may be repeated in the document; see `note_opaque`
+
+  // One incarnation, which is what the store shows: its values need not be remembered.
+  [[nodiscard]] bool is_alone() const { return !detached && incarnations.size() == 1; }
+  // Some of what it stands for is known to the store alone.
+  [[nodiscard]] bool is_sparse() const { return !full && !detached && incarnations.size() <= 1; }
 };
 
 enum class LossKind : uint8_t {
@@ -139,10 +115,6 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
                                                      std::vector<Loss>* losses = nullptr);
 
 // ---- effects of a local write, from a row alone (sparse state) or a full one
-struct LocalContext {
-  Dot dot;         // of this write
-  Hlc closed = 0;  // own closed bound: entries at or below it are never extended
-};
 // The row of a document that was just inserted where nothing was remembered, without the way round
 // by a state. `opaque`: it repeats names.
 [[nodiscard]] std::string birth_row(const Dot& dot, bool opaque);

@@ -47,7 +47,7 @@ class MergeTest : public ::testing::Test {
     for (const auto& [name, delta] : increments) {
       all.emplace_back(name, delta);
       PathChange inc;
-      inc.kind = PathChange::Kind::kIncrement;
+      inc.kind = Operation::kIncrement;
       inc.path = {name};
       inc.value = delta;
       write.change.changes.push_back(inc);
@@ -76,7 +76,7 @@ class MergeTest : public ::testing::Test {
   }
   void unset(WorldSite& site, const std::string& path) {
     PathChange change;
-    change.kind = PathChange::Kind::kUnset;
+    change.kind = Operation::kUnset;
     change.path = path_of(path);
     AppWrite write = make(Kind::kUpdate);
     write.after = with_path(stored(site), change.path, std::nullopt);
@@ -85,7 +85,7 @@ class MergeTest : public ::testing::Test {
   }
   void inc(WorldSite& site, const std::string& path, const bson::OwnedValue& delta) {
     PathChange change;
-    change.kind = PathChange::Kind::kIncrement;
+    change.kind = Operation::kIncrement;
     change.path = path_of(path);
     change.value = delta;
     const Found now = find_path(stored(site), change.path);

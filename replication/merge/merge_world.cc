@@ -62,7 +62,7 @@ AppWrite World::creation(const std::string& id) {
   if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
   if (!insert) {
     PathChange inc;
-    inc.kind = PathChange::Kind::kIncrement;
+    inc.kind = Operation::kIncrement;
     inc.path = chance(0.5) ? Path{"n"} : Path{"c", "n"};
     inc.value = random_delta();
     put(inc.path, inc.value);
@@ -77,7 +77,7 @@ std::optional<AppWrite> World::increment(const WorldSite& site, const std::strin
                                          const std::string& document) {
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
   PathChange inc;
-  inc.kind = PathChange::Kind::kIncrement;
+  inc.kind = Operation::kIncrement;
   inc.path = options_.add_only ? kCounters[0] : kCounters[pick(kCounters.size())];
   const Found now = find_path(bson::Document(document), inc.path);
   if (now.what == Found::kBlocked) return std::nullopt;
@@ -111,7 +111,7 @@ std::optional<AppWrite> World::update(const WorldSite& site, const std::string& 
   std::optional<bson::OwnedValue> value;
   if (chance(0.25)) {
     if (now.what == Found::kMissing) return std::nullopt;
-    set.kind = PathChange::Kind::kUnset;
+    set.kind = Operation::kUnset;
   } else if (whole && chance(0.7)) {
     std::string inner = bson::Writer().finish();
     if (chance(0.6)) inner = with_path(bson::Document(inner), {"x"}, random_value());
@@ -160,7 +160,7 @@ void World::write(WorldSite& site) {
   if (options_.add_only) {
     for (const AppWrite& w : writes) {
       const auto& changes = w.change.changes;
-      const bool inc = !changes.empty() && changes[0].kind == PathChange::Kind::kIncrement;
+      const bool inc = !changes.empty() && changes[0].kind == Operation::kIncrement;
       if (inc) added_[id_text(w.change.id)] += changes[0].value.view().as_int32();
     }
   }

@@ -24,8 +24,6 @@ enum RowKind : uint8_t {
 
 inline constexpr uint8_t kDetachedFlag = 1;
 inline constexpr uint8_t kOpaqueFlag = 2;
-// Beside the values of Content: a kDocument with fields, as it stands in a row.
-inline constexpr uint8_t kDocumentFollows = 4;
 
 // As is; `strip` decides what belongs into a row. Without an incarnation: the row of an opaque one.
 [[nodiscard]] std::string encode_row(const DocumentState& state);

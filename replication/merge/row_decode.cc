@@ -9,7 +9,7 @@ constexpr size_t kOriginBytes = 24;
 
 class RowReader {
  public:
-  explicit RowReader(std::string_view bytes) : in_(bytes, "row") {}
+  explicit RowReader(std::string_view bytes) : in_(bytes) {}
 
   Result<DocumentState> read() {
     DocumentState state;
@@ -47,42 +47,19 @@ class RowReader {
     state.opaque = (flags & kOpaqueFlag) != 0;
     if ((flags & ~(kDetachedFlag | kOpaqueFlag)) != 0) in_.fail("unknown flags");
     read_origins();
-    clock_ = in_.u64();
-    for (size_t n = count(); n > 0 && in_.ok(); --n) state.incarnations.push_back(incarnation());
-    if (state.incarnations.empty() && !state.detached) in_.fail("no incarnation");
-    const bool sparse = !state.detached && state.incarnations.size() == 1;
-    if (shown_ && !sparse) in_.fail("a value is missing");
-  }
-  // Of items that take at least a byte each.
-  size_t count() { return in_.count(SIZE_MAX, 1); }
-  Hlc hlc() {
-    const Hlc at = clock_ + static_cast<Hlc>(unzigzag(in_.varint()));
-    if (at == 0) in_.fail("stamp of zero");
-    return at;
-  }
-  Dot dot() {
-    const uint64_t index = in_.varint();
-    if (index == 0 || !in_.ok()) return {};
-    if (index > origins_.size()) {
-      in_.fail("unknown origin");
-      return {};
+    in_.newest = in_.u64();
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
+      state.incarnations.push_back(incarnation());
     }
-    const Hlc at = hlc();
-    return Dot{at, origins_[index - 1]};
-  }
-  // A document, or nothing.
-  SharedBytes document() {
-    const std::string_view bytes = in_.bytes();
-    if (bytes.empty()) return {};
-    if (!bson::validate(bytes)) in_.fail("not a document");
-    return in_.ok() ? SharedBytes::of(bytes) : SharedBytes();
+    if (state.incarnations.empty() && !state.detached) in_.fail("no incarnation");
+    if (shown_ && !state.is_alone()) in_.fail("a value is missing");
   }
   void read_origins() {
     const size_t n = in_.count(SIZE_MAX, kOriginBytes);
     for (size_t i = 0; i < n && in_.ok(); ++i) {
       const Origin origin = in_.origin();
-      if (!origins_.empty() && !(origins_.back() < origin)) in_.fail("origins out of order");
-      origins_.push_back(origin);
+      if (!in_.origins.empty() && !(in_.origins.back() < origin)) in_.fail("origins out of order");
+      in_.origins.push_back(origin);
     }
   }
   Path path(const Path& before) {
@@ -90,67 +67,42 @@ class RowReader {
     if (shared > before.size()) in_.fail("path shares too much");
     if (!in_.ok()) return {};
     Path p(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(shared));
-    for (size_t n = count(); n > 0 && in_.ok(); --n) {
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       p.emplace_back(in_.bytes());
       if (p.back().find('\0') != std::string::npos) in_.fail("name with NUL");
     }
     if (p.size() > kPathDepthMax) in_.fail("path too deep");
     return p;
   }
-  std::vector<CounterEntry> entries() {
-    std::vector<CounterEntry> list;
-    for (size_t n = count(); n > 0 && in_.ok(); --n) {
-      CounterEntry entry;
-      entry.first = dot();
-      entry.last = hlc();
-      entry.sum = in_.counted();
-      if (!in_.ok()) break;
-      if (!entry.sum.view().is_number()) in_.fail("sum is no number");
-      if (entry.first.is_zero()) in_.fail("entry without a name");
-      if (!list.empty() && !(list.back().first < entry.first)) in_.fail("entries out of order");
-      list.push_back(std::move(entry));
-    }
-    return list;
-  }
   template <typename Map, typename Item>
   void list(Map& map, const Item& item) {
     const Path root;
-    for (size_t n = count(); n > 0 && in_.ok(); --n) {
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       Path p = path(map.empty() ? root : map.rbegin()->first);
       if (!in_.ok()) return;
       if (!map.empty() && !(map.rbegin()->first < p)) in_.fail("paths out of order");
-      map.emplace_hint(map.end(), std::move(p), item());
+      item(map.emplace_hint(map.end(), std::move(p), typename Map::mapped_type())->second);
     }
-  }
-  Register read_register() {
-    Register reg;
-    reg.stamp = dot();
-    const uint8_t content = in_.u8();
-    if (content > kDocumentFollows) in_.fail("unknown content");
-    reg.content = content == kDocumentFollows ? Content::kDocument : static_cast<Content>(content);
-    shown_ |= reg.content == Content::kShown;
-    if (reg.content == Content::kValue) reg.value = in_.counted();
-    if (content == kDocumentFollows) reg.fields = document();
-    reg.baseline = entries();
-    return reg;
   }
   Incarnation incarnation() {
     Incarnation result;
-    for (size_t n = count(); n > 0 && in_.ok(); --n) {
-      const Dot birth = dot();
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
+      const Dot birth = in_.dot();
       const auto& births = result.births;
       if (!births.empty() && !(births.back() < birth)) in_.fail("births out of order");
       result.births.push_back(birth);
     }
     if (result.births.empty()) in_.fail("no birth");
-    result.body.floor = document();
-    list(result.body.registers, [&] { return read_register(); });
-    list(result.body.counters, [&] {
-      std::vector<CounterEntry> es = entries();
-      if (es.empty()) in_.fail("counter without entries");
-      return es;
+    result.body.floor = read_bytes(in_);
+    list(result.body.registers, [&](Register& reg) {
+      merge::read(in_, reg);
+      shown_ |= reg.content == Content::kShown;
     });
-    list(result.body.asserted, [&] { return dot(); });
+    list(result.body.counters, [&](CounterEntries& entries) {
+      merge::read(in_, entries);
+      if (entries.empty()) in_.fail("counter without entries");
+    });
+    list(result.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
     if (result.body.counters.contains(Path()) || result.body.asserted.contains(Path())) {
       in_.fail("the root is no field");
     }
@@ -169,9 +121,7 @@ class RowReader {
     return root.content != Content::kValue || root.value.type == bson::Type::kDocument;
   }
 
-  ByteReader in_;
-  std::vector<Origin> origins_;
-  Hlc clock_ = 0;
+  RowIn in_;
   bool shown_ = false;
 };
 

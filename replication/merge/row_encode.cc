@@ -9,7 +9,7 @@ namespace {
 
 // The commit that gave birth to all there is; null when there is more to say.
 const Dot* whole_birth(const DocumentState& state) {
-  if (state.detached || state.incarnations.size() != 1) return nullptr;
+  if (!state.is_alone()) return nullptr;
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   if (only.births.size() != 1 || body.registers.size() != 1 || !body.counters.empty() ||
@@ -35,44 +35,26 @@ class RowWriter {
   std::string write(const DocumentState& state) {
     const VersionVector all = stamps(state);
     for (const auto& [origin, hlc] : all.entries()) {
-      origins_.push_back(origin);
-      clock_ = std::max(clock_, hlc);
+      out_.origins.push_back(origin);
+      out_.newest = std::max(out_.newest, hlc);
     }
     out_.u8(kGeneral);
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0));
-    out_.varint(origins_.size());
-    for (const Origin& each : origins_) out_.origin(each);
-    out_.u64(clock_);
+    out_.varint(out_.origins.size());
+    for (const Origin& each : out_.origins) out_.origin(each);
+    out_.u64(out_.newest);
     out_.varint(state.incarnations.size());
     // The floor of a document that stands alone is what the store shows.
-    const bool alone = !state.detached && state.incarnations.size() == 1;
-    for (const Incarnation& incarnation : state.incarnations) write(incarnation, alone);
+    for (const Incarnation& incarnation : state.incarnations) write(incarnation, state.is_alone());
     return out_.take();
   }
 
  private:
-  void hlc(Hlc at) { out_.varint(zigzag(static_cast<int64_t>(at - clock_))); }
-  void dot(const Dot& d) {
-    if (d.is_zero()) return out_.varint(0);
-    const auto at = std::lower_bound(origins_.begin(), origins_.end(), d.origin);
-    out_.varint(static_cast<uint64_t>(at - origins_.begin()) + 1);
-    hlc(d.hlc);
-  }
   void path(const Path& p, const Path& before) {
-    const auto limit = std::min(p.size(), before.size());
-    size_t shared = 0;
-    while (shared < limit && p[shared] == before[shared]) ++shared;
+    const size_t shared = shared_names(before, p);
     out_.varint(shared);
     out_.varint(p.size() - shared);
     for (size_t i = shared; i < p.size(); ++i) out_.bytes(p[i]);
-  }
-  void entries(const std::vector<CounterEntry>& list) {
-    out_.varint(list.size());
-    for (const CounterEntry& entry : list) {
-      dot(entry.first);
-      hlc(entry.last);
-      out_.counted(entry.sum);
-    }
   }
   template <typename Map, typename Item>
   void list(const Map& map, const Item& item) {
@@ -85,30 +67,17 @@ class RowWriter {
       before = &at;
     }
   }
-  void content(const Register& reg) {
-    if (reg.content == Content::kDocument && !reg.fields.document().empty()) {
-      out_.u8(kDocumentFollows);
-      return out_.bytes(reg.fields.bytes);
-    }
-    out_.u8(static_cast<uint8_t>(reg.content));
-    if (reg.content == Content::kValue) out_.counted(reg.value);
-  }
   void write(const Incarnation& incarnation, bool alone) {
     out_.varint(incarnation.births.size());
-    for (const Dot& birth : incarnation.births) dot(birth);
+    for (const Dot& birth : incarnation.births) out_.dot(birth);
     out_.bytes(alone ? bson::Bytes() : incarnation.body.floor.bytes);
-    list(incarnation.body.registers, [&](const Register& reg) {
-      dot(reg.stamp);
-      content(reg);
-      entries(reg.baseline);
-    });
-    list(incarnation.body.counters, [&](const std::vector<CounterEntry>& es) { entries(es); });
-    list(incarnation.body.asserted, [&](const Dot& stamp) { dot(stamp); });
+    const auto state = [&](const auto& each) { merge::write(out_, each); };
+    list(incarnation.body.registers, state);
+    list(incarnation.body.counters, state);
+    list(incarnation.body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
   }
 
-  std::vector<Origin> origins_;  // sorted
-  Hlc clock_ = 0;
-  ByteWriter out_;
+  RowOut out_;
 };
 
 }  // namespace

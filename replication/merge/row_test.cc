@@ -171,7 +171,7 @@ TEST_F(Row, IllFormedEffectsOfAPeerAreIgnored) {
     apply_remote(state, record, effects, nullptr);
   }
   effect = Effect();
-  effect.kind = EffectKind::kIncrement;
+  effect.kind = Operation::kIncrement;
   effect.path = {"n"};
   effect.entry.sum = text("no number");
   apply_remote(state, record, effects, nullptr);

@@ -10,11 +10,10 @@
 // A node without a governing register of its own holds what its parent's bytes hold at its name.
 #pragma once
 
-#include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 
 namespace outrigger::merge {
@@ -25,7 +24,7 @@ struct Node {
 
   std::string_view name;
   const Register* reg = nullptr;
-  const std::vector<CounterEntry>* entries = nullptr;
+  const CounterEntries* entries = nullptr;
   Dot asserted;
   std::vector<Node> children;  // sorted by name
 
@@ -36,16 +35,23 @@ struct Node {
   bson::Value value;      // kValue
   bson::Document fields;  // kDocument
   Shows shows = Shows::kNothing;
-  CounterValue sum;  // kCounter
+  CounterSum sum;  // kCounter
 
   [[nodiscard]] const Node* child(std::string_view child_name) const;
+  [[nodiscard]] bool shows_leaf() const {
+    return shows == Shows::kRegister || shows == Shows::kCounter;
+  }
+  // The path's own register, where it governs; else null.
+  [[nodiscard]] const Register* own() const { return governs ? reg : nullptr; }
+  // How far its author had seen the entries.
+  [[nodiscard]] const CounterEntries& baseline() const {
+    return governs ? reg->baseline : kNoEntries;
+  }
 };
 
 // The resolved tree of a body without kShown content.
 [[nodiscard]] Node view_tree(const Body& body);
 // The node at a path, if what is there has state of its own.
 [[nodiscard]] const Node* find_node(const Node& root, const Path& path);
-// The document a resolved tree shows.
-[[nodiscard]] std::string write_document(const Node& root);
 
 }  // namespace outrigger::merge

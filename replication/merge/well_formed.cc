@@ -13,7 +13,7 @@ bool is_of(const bson::Value& document, const bson::OwnedValue& id) {
 }
 
 bool is_legal_id_effect(const Effect& effect, const bson::OwnedValue& id) {
-  return effect.kind == EffectKind::kAssign && effect.path.size() == 1 &&
+  return effect.kind == Operation::kAssign && effect.path.size() == 1 &&
          bson::canonical_key(effect.value.view()) == bson::canonical_key(id.view());
 }
 
@@ -31,24 +31,22 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
     return false;
   }
   for (const Baseline& seen : effect.baselines) {
-    if (!is_legal(seen.path)) return false;
-    for (const CounterEntry& entry : seen.entries) {
-      if (!entry.sum.view().is_number()) return false;
-    }
+    if (!is_legal(seen.path) || !may_have_seen(seen.entries)) return false;
   }
   switch (effect.kind) {
-    case EffectKind::kBirth:
-    case EffectKind::kWeakBirth:
+    case Operation::kUnknown:
+      return false;
+    case Operation::kBirth:
+    case Operation::kWeakBirth:
       return is_of(effect.value.view(), id);
-    case EffectKind::kRemove:
+    case Operation::kRemove:
       return true;
-    case EffectKind::kAssign:
+    case Operation::kAssign:
       return !effect.path.empty() || is_of(effect.value.view(), id);
-    case EffectKind::kUnset:
+    case Operation::kUnset:
       return !effect.path.empty();
-    case EffectKind::kIncrement:
-      return !effect.path.empty() && effect.entry.sum.view().is_number() &&
-             effect.entry.first.origin == stamp.origin;
+    case Operation::kIncrement:
+      return !effect.path.empty() && may_count(effect.entry, stamp);
   }
   return false;
 }

@@ -58,7 +58,7 @@ TEST_F(WholeDocument, UpsertsThatCountFromTheirOwnFilterAddUp) {
   for (WorldSite* site : {&a_, &b_}) {
     AppWrite write = make(Kind::kUpsert);
     PathChange& one = write.change.changes.emplace_back();
-    one.kind = PathChange::Kind::kIncrement;
+    one.kind = Operation::kIncrement;
     one.path = {"n"};
     one.value = i32(1);
     write.change.document = doc({{"_id", text(id_)}, {"n", i32(6)}}).bytes;

@@ -11,10 +11,9 @@
 namespace outrigger {
 
 struct PathChange {
-  enum class Kind : uint8_t { kSet, kUnset, kIncrement };
-  Kind kind = Kind::kSet;
+  Operation kind = Operation::kAssign;  // or kUnset, kIncrement
   Path path;
-  bson::OwnedValue value;  // kSet: the new value (documents are decomposed); kIncrement: the delta
+  bson::OwnedValue value;  // kAssign: the new one (documents are decomposed); kIncrement: the delta
   // kIncrement: the value before, when an image told it; `base_known` with nothing means absent.
   bool base_known = false;
   std::optional<bson::OwnedValue> base;

@@ -3,10 +3,8 @@
 namespace outrigger {
 namespace {
 
-constexpr size_t kDepthMax = 200;
-
 bool walk(const bson::Document& diff, Path& path, std::vector<Path>& paths) {
-  if (path.size() > kDepthMax) return false;
+  if (path.size() > kPathDepthMax) return false;
   if (diff.has("a")) {  // inside an array: the array as a whole
     paths.push_back(path);
     return true;

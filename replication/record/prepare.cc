@@ -3,7 +3,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "replication/record/bytes.h"
 
@@ -15,6 +17,16 @@ constexpr uint8_t kVersionWithInserts = 2;
 constexpr size_t kCountMax = 1u << 22;
 constexpr size_t kDecodedBytesMax = size_t{1} << 30;
 
+// What may be promised of a path, in the order of the codes, which begin at 1.
+constexpr Operation kOfPaths[] = {Operation::kAssign, Operation::kUnset, Operation::kIncrement,
+                                  Operation::kUnknown};
+
+uint8_t code_of(Operation operation) {
+  const auto at = std::find(std::begin(kOfPaths), std::end(kOfPaths), operation);
+  OUTRIGGER_ASSERT(at != std::end(kOfPaths));
+  return static_cast<uint8_t>(at - std::begin(kOfPaths) + 1);
+}
+
 void put_document(ByteWriter& out, const PreparedDocument& document) {
   out.bytes(document.ns);
   out.u8(static_cast<uint8_t>(document.what));
@@ -23,7 +35,7 @@ void put_document(ByteWriter& out, const PreparedDocument& document) {
   out.bytes(document.document);
   out.varint(document.paths.size());
   for (const PreparedPath& path : document.paths) {
-    out.u8(static_cast<uint8_t>(path.kind));
+    out.u8(code_of(path.kind));
     out.varint(path.path.size());
     for (const std::string& name : path.path) out.bytes(name);
     out.value(path.value);
@@ -39,7 +51,8 @@ uint8_t read_choice(ByteReader& in, uint8_t least, uint8_t most) {
 
 PreparedPath read_path(ByteReader& in) {
   PreparedPath path;
-  path.kind = static_cast<PreparedPath::Kind>(read_choice(in, 1, 4));
+  const uint8_t code = read_choice(in, 1, std::size(kOfPaths));
+  if (in.ok()) path.kind = kOfPaths[code - 1];
   const size_t depth = in.count(kCountMax, 1);
   in.spend(depth * sizeof(std::string));
   for (size_t i = 0; i < depth && in.ok(); ++i) {
@@ -47,7 +60,7 @@ PreparedPath read_path(ByteReader& in) {
     path.path.emplace_back(name);
   }
   path.value = in.value();
-  if (path.kind == PreparedPath::Kind::kIncrement && in.ok() && !path.value.view().is_number()) {
+  if (path.kind == Operation::kIncrement && in.ok() && !path.value.view().is_number()) {
     in.fail("increment that is not a number");
   }
   return path;

@@ -34,10 +34,9 @@ struct SessionKey {
 };
 
 struct PreparedPath {
-  enum class Kind : uint8_t { kSet = 1, kUnset = 2, kIncrement = 3, kUnknown = 4 };
-  Kind kind = Kind::kUnknown;
+  Operation kind = Operation::kUnknown;  // or kAssign, kUnset, kIncrement
   Path path;
-  bson::OwnedValue value;  // kSet: the new value; kIncrement: the delta; otherwise null
+  bson::OwnedValue value;  // kAssign: the new one; kIncrement: the delta; otherwise null
   friend bool operator==(const PreparedPath&, const PreparedPath&) = default;
 };
 

@@ -60,7 +60,7 @@ TEST(Prepare, WhateverAnAppMayAskForCanBeReadAgain) {
   document.id = {bson::Type::kArray, bson::Writer().int32("0", 1).finish()};
   document.what = PreparedDocument::What::kUpsert;
   for (const size_t depth : {0, 1, 200, 201, 1'000}) {
-    document.paths.push_back({PreparedPath::Kind::kSet, Path(depth, "a"), {}});
+    document.paths.push_back({Operation::kAssign, Path(depth, "a"), {}});
   }
   prepare.documents.push_back(document);
   const auto decoded = decode_prepare(encode_prepare(prepare));

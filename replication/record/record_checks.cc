@@ -88,7 +88,7 @@ class Checker {
       if (has_other_id(effect, document.id)) return "its document has another _id";
       std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
       if (wrong.empty()) wrong = baselines(effect);
-      if (wrong.empty() && effect.kind == EffectKind::kIncrement) wrong = counter(effect.entry);
+      if (wrong.empty() && effect.kind == Operation::kIncrement) wrong = counter(effect.entry);
       if (!wrong.empty()) return wrong;
     }
     return {};

@@ -35,7 +35,7 @@ struct RecordLimits {
   size_t effects_max = 1u << 22;    // of one record
   size_t origins_max = 4096;
   size_t namespace_bytes_max = 1024;
-  size_t path_depth_max = 200;
+  size_t path_depth_max = kPathDepthMax;
   bool checks_documents = true;  // false: of our own log, for a peer, who will check them
 };
 

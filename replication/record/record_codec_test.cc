@@ -35,7 +35,7 @@ TEST(RecordCodec, AWideOrDeepDocumentCostsItsBytesAndComesBack) {
   for (bson::Writer* document : {&wide, &deep}) {
     Record record = example();
     Effect birth;
-    birth.kind = EffectKind::kBirth;
+    birth.kind = Operation::kBirth;
     birth.value = bson::make_document(document->finish());
     record.documents.front().effects = {birth};
     const std::string bytes = encode_record(record);

@@ -246,13 +246,13 @@ void Decoder::effect(Effect& effect) {
   const int kind = tag & 7;
   const bool has_baselines = tag >> 3 & 1;
   if (tag > 0x0f || kind < 1 || kind > 6) return in_.fail("unknown kind of effect");
-  effect.kind = static_cast<EffectKind>(kind);
-  const bool is_assign = effect.kind == EffectKind::kAssign;
+  effect.kind = static_cast<Operation>(kind);
+  const bool is_assign = effect.kind == Operation::kAssign;
   if (has_baselines &&
-      (effect.kind == EffectKind::kIncrement || effect.kind == EffectKind::kRemove)) {
+      (effect.kind == Operation::kIncrement || effect.kind == Operation::kRemove)) {
     return in_.fail("baseline where none can be");
   }
-  if (effect.kind == EffectKind::kRemove) return;
+  if (effect.kind == Operation::kRemove) return;
   if (!effect.is_birth()) effect.path = path();
   if (effect.is_birth() || is_assign) effect.value = in_.value();
   const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
@@ -268,7 +268,7 @@ void Decoder::effect(Effect& effect) {
               });
     if (effect.baselines.empty()) in_.fail("no baseline where one is told");
   }
-  if (effect.kind == EffectKind::kIncrement) counter(effect.entry);
+  if (effect.kind == Operation::kIncrement) counter(effect.entry);
 }
 
 Path Decoder::path() {

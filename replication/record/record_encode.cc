@@ -146,11 +146,11 @@ void Encoder::document(const DocumentEffects& document) {
 }
 
 void Encoder::effect(const Effect& effect) {
-  const bool has_path = !effect.is_birth() && effect.kind != EffectKind::kRemove;
+  const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
   body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3));
   if (has_path) body_.varint(paths_.index(&effect.path));
-  if (effect.is_birth() || effect.kind == EffectKind::kAssign) body_.value(effect.value);
+  if (effect.is_birth() || effect.kind == Operation::kAssign) body_.value(effect.value);
   if (has_baselines) {
     body_.varint(effect.baselines.size());
     for (const Baseline& seen : effect.baselines) {
@@ -159,7 +159,7 @@ void Encoder::effect(const Effect& effect) {
       for (const CounterEntry& each : seen.entries) counter(each);
     }
   }
-  if (effect.kind == EffectKind::kIncrement) counter(effect.entry);
+  if (effect.kind == Operation::kIncrement) counter(effect.entry);
 }
 
 void Encoder::counter(const CounterEntry& counter) {
@@ -174,11 +174,7 @@ void Encoder::put_paths(ByteWriter& out) const {
   const Path empty;
   const Path* before = &empty;
   for (const Path* path : paths_.order()) {
-    size_t shared = 0;
-    while (shared < before->size() && shared < path->size() &&
-           (*before)[shared] == (*path)[shared]) {
-      ++shared;
-    }
+    const size_t shared = shared_names(*before, *path);
     out.varint(shared);
     out.varint(path->size() - shared);
     for (size_t i = shared; i < path->size(); ++i) out.bytes((*path)[i]);

@@ -9,11 +9,11 @@
 namespace outrigger {
 namespace {
 
-constexpr uint8_t kBirth = static_cast<uint8_t>(EffectKind::kBirth);
-constexpr uint8_t kRemove = static_cast<uint8_t>(EffectKind::kRemove);
-constexpr uint8_t kAssign = static_cast<uint8_t>(EffectKind::kAssign);
-constexpr uint8_t kUnset = static_cast<uint8_t>(EffectKind::kUnset);
-constexpr uint8_t kIncrement = static_cast<uint8_t>(EffectKind::kIncrement);
+constexpr uint8_t kBirth = static_cast<uint8_t>(Operation::kBirth);
+constexpr uint8_t kRemove = static_cast<uint8_t>(Operation::kRemove);
+constexpr uint8_t kAssign = static_cast<uint8_t>(Operation::kAssign);
+constexpr uint8_t kUnset = static_cast<uint8_t>(Operation::kUnset);
+constexpr uint8_t kIncrement = static_cast<uint8_t>(Operation::kIncrement);
 constexpr uint8_t kBaselines = 1 << 3;
 
 // A batch written by hand, field by field, after good tables: one origin, namespace "t.a", the

@@ -98,14 +98,14 @@ class RecordMaker {
 
   Effect effect() {
     Effect effect;
-    effect.kind = static_cast<EffectKind>(1 + below(6));
-    const bool is_assign = effect.kind == EffectKind::kAssign;
-    if (effect.kind == EffectKind::kRemove) return effect;
+    effect.kind = static_cast<Operation>(1 + below(6));
+    const bool is_assign = effect.kind == Operation::kAssign;
+    if (effect.kind == Operation::kRemove) return effect;
     if (!effect.is_birth()) effect.path = path();
     const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
     if (is_assign) effect.value = value();
     if (is_whole) effect.value = bson::make_document(document());
-    if (effect.kind == EffectKind::kIncrement) {
+    if (effect.kind == Operation::kIncrement) {
       effect.entry = counter();
       return effect;
     }
@@ -174,8 +174,10 @@ class RecordMaker {
     document.whole = chance(2);
     if (chance(2)) document.document = this->document();
     for (size_t i = below(4); i > 0; --i) {
-      const auto kind = static_cast<PreparedPath::Kind>(1 + below(4));
-      const bool adds = kind == PreparedPath::Kind::kIncrement;
+      static constexpr Operation kKinds[] = {Operation::kAssign, Operation::kUnset,
+                                             Operation::kIncrement, Operation::kUnknown};
+      const Operation kind = kKinds[below(4)];
+      const bool adds = kind == Operation::kIncrement;
       document.paths.push_back({kind, path(), adds ? number() : value()});
     }
     return document;

@@ -43,7 +43,7 @@ class Stored {
     if (!whole && !array) return std::nullopt;
     PathChange at;
     at.path = Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
-    at.kind = reached.value ? PathChange::Kind::kSet : PathChange::Kind::kUnset;
+    at.kind = reached.value ? Operation::kAssign : Operation::kUnset;
     if (reached.value) at.value = bson::OwnedValue(*reached.value);
     return at;
   }
@@ -81,7 +81,7 @@ std::optional<PathChange> increment_of(Stored& stored, const PreparedPath& prepa
   const bson::Value delta = prepared.value.view();
   if (!now || !now->is_number() || !delta.is_number()) return std::nullopt;
   PathChange at;
-  at.kind = PathChange::Kind::kIncrement;
+  at.kind = Operation::kIncrement;
   at.path = prepared.path;
   at.value = prepared.value;
   at.base_known = true;
@@ -121,7 +121,7 @@ Verdict update_happened(const PreparedDocument& prepared, const std::string& doc
   }
   std::set<Path> counted;
   for (const PreparedPath& path : prepared.paths) {
-    if (path.kind != PreparedPath::Kind::kIncrement) continue;
+    if (path.kind != Operation::kIncrement) continue;
     std::optional<PathChange> increment = increment_of(stored, path);
     if (!increment) continue;
     counted.insert(path.path);
@@ -139,9 +139,9 @@ DocumentChange born(const PreparedDocument& prepared, const std::string& stored)
   }
   DocumentChange change = whole_change(prepared, DocumentChange::Kind::kUpsert, stored);
   for (const PreparedPath& path : prepared.paths) {
-    if (path.kind != PreparedPath::Kind::kIncrement) continue;
+    if (path.kind != Operation::kIncrement) continue;
     PathChange at;
-    at.kind = PathChange::Kind::kIncrement;
+    at.kind = Operation::kIncrement;
     at.path = path.path;
     at.value = path.value;
     change.changes.push_back(std::move(at));
@@ -195,7 +195,7 @@ RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& e
 
 bool shows(Stored& stored, const PreparedPath& path) {
   const auto value = stored.value_at(path.path);
-  if (path.kind == PreparedPath::Kind::kUnset) return !value;
+  if (path.kind == Operation::kUnset) return !value;
   if (!value) return false;
   if (value->type == path.value.type && value->is_container()) {
     // The store numbers the elements of arrays itself.
@@ -213,7 +213,7 @@ bool shows(Stored& stored, const PreparedPath& path) {
 bool only_assigns(const PreparedDocument& prepared) {
   return !prepared.whole &&
          std::all_of(prepared.paths.begin(), prepared.paths.end(), [](const PreparedPath& path) {
-           return path.kind == PreparedPath::Kind::kSet || path.kind == PreparedPath::Kind::kUnset;
+           return path.kind == Operation::kAssign || path.kind == Operation::kUnset;
          });
 }
 
@@ -232,7 +232,7 @@ Verdict difference(const PreparedDocument& prepared, const std::string& document
   }
   for (const Path& path : write->unset) {
     PathChange& at = change.changes.emplace_back();
-    at.kind = PathChange::Kind::kUnset;
+    at.kind = Operation::kUnset;
     at.path = path;
   }
   return {How::kHappened, std::move(change)};

@@ -56,7 +56,7 @@ TEST_F(JudgePrepare, AnUnknownUpdateTakesItsPathsFromTheOplogAndItsValuesFromThe
   EXPECT_EQ(changes[0].value, number(1));
   EXPECT_EQ(changes[1].path, Path{"list"});
   EXPECT_EQ(changes[1].value.type, bson::Type::kArray);
-  EXPECT_EQ(changes[2].kind, PathChange::Kind::kUnset);
+  EXPECT_EQ(changes[2].kind, Operation::kUnset);
 }
 
 TEST_F(JudgePrepare, EntriesOfOtherStatementsAreNotIts) {
@@ -84,13 +84,13 @@ TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
   PreparedDocument& document = prepare_.documents[0];
   document.whole = false;
   const auto judged = [&] { return judge_prepare(store_, prepare_, nullptr)->how; };
-  document.paths = {{PreparedPath::Kind::kSet, {"a"}, number(1)}};
+  document.paths = {{Operation::kAssign, {"a"}, number(1)}};
   EXPECT_EQ(judged(), SettledPrepare::How::kHappened);
   document.paths[0].value = number(2);
   EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
   document.paths = {};  // {$set: {}}
   EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
-  document.paths = {{PreparedPath::Kind::kSet, {"a"}, number(1)}};
+  document.paths = {{Operation::kAssign, {"a"}, number(1)}};
   document.id = number(2);  // no such document
   EXPECT_EQ(judged(), SettledPrepare::How::kDropped);
 }
@@ -101,15 +101,15 @@ TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
   store_.put(kTestNs, writer.int32("_id", 1).int32("a", 1).open_document("b").close().finish());
   prepare_.session.txn_number = -1;
   prepare_.documents[0].whole = false;
-  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"none", "x"}, {}},
-                                 {PreparedPath::Kind::kUnknown, {"none", "0", "0"}, {}},
-                                 {PreparedPath::Kind::kUnknown, {"a", "x"}, {}},
-                                 {PreparedPath::Kind::kUnknown, {"b", "x"}, {}}};
+  prepare_.documents[0].paths = {{Operation::kUnknown, {"none", "x"}, {}},
+                                 {Operation::kUnknown, {"none", "0", "0"}, {}},
+                                 {Operation::kUnknown, {"a", "x"}, {}},
+                                 {Operation::kUnknown, {"b", "x"}, {}}};
   const auto settled = judge_prepare(store_, prepare_, nullptr);
   ASSERT_EQ(settled->changes.size(), 1u);
   ASSERT_EQ(settled->changes[0].changes.size(), 1u);
   EXPECT_EQ(settled->changes[0].changes[0].path, (Path{"b", "x"}));
-  EXPECT_EQ(settled->changes[0].changes[0].kind, PathChange::Kind::kUnset);
+  EXPECT_EQ(settled->changes[0].changes[0].kind, Operation::kUnset);
 }
 
 TEST_F(JudgePrepare, ADocumentAsItWasBeforeTellsWhatWasDone) {
@@ -132,7 +132,7 @@ TEST_F(JudgePrepare, ADocumentAsItWasBeforeTellsWhatWasDone) {
   EXPECT_EQ(settled->changes[0].changes[0].path, Path{"a"});
   EXPECT_EQ(settled->changes[0].changes[0].value, number(1));
   EXPECT_EQ(settled->changes[0].changes[1].path, Path{"b"});
-  EXPECT_EQ(settled->changes[0].changes[1].kind, PathChange::Kind::kUnset);
+  EXPECT_EQ(settled->changes[0].changes[1].kind, Operation::kUnset);
 }
 
 TEST_F(JudgePrepare, AnIdIsOneValue) {
@@ -142,7 +142,7 @@ TEST_F(JudgePrepare, AnIdIsOneValue) {
   prepare_.session.txn_number = -1;
   prepare_.documents[0].id = bson::OwnedValue(*bson::Document(stored).find("_id"));
   prepare_.documents[0].whole = false;
-  prepare_.documents[0].paths = {{PreparedPath::Kind::kUnknown, {"_id", "k"}, {}}};
+  prepare_.documents[0].paths = {{Operation::kUnknown, {"_id", "k"}, {}}};
   const auto settled = judge_prepare(store_, prepare_, nullptr);
   ASSERT_EQ(settled->changes.size(), 1u);
   ASSERT_EQ(settled->changes[0].changes.size(), 1u);
@@ -189,9 +189,8 @@ TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   bson::Writer elements;  // named as a driver never would, and the store would not keep
   elements.int32("x", 4);
   prepare_.documents[0].whole = false;
-  prepare_.documents[0].paths = {{PreparedPath::Kind::kSet,
-                                  {"list"},
-                                  bson::OwnedValue(bson::Type::kArray, elements.finish())}};
+  prepare_.documents[0].paths = {
+      {Operation::kAssign, {"list"}, bson::OwnedValue(bson::Type::kArray, elements.finish())}};
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
 }
 
@@ -211,7 +210,7 @@ TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
   prepare_.session.txn_number = -1;  // a standalone: it was looked for before
   PreparedDocument& document = prepare_.documents[0];
   document.what = PreparedDocument::What::kUpsert;
-  document.paths = {{PreparedPath::Kind::kIncrement, {"a"}, number(1)}};
+  document.paths = {{Operation::kIncrement, {"a"}, number(1)}};
   const auto settled = judge_prepare(store_, prepare_, nullptr);
   EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
   ASSERT_EQ(settled->changes.size(), 1u);

@@ -41,6 +41,8 @@
 
 namespace outrigger {
 
+class Policy;
+
 struct ReplicaOptions {
   std::string site;
   std::vector<std::string> members;  // every site's name, ours included
@@ -51,6 +53,8 @@ struct ReplicaOptions {
   size_t origins_max = limits::kOriginsMax;  // what falls to each member are its epochs
   // Which namespaces travel; empty: all.
   std::function<bool(std::string_view ns)> replicates;
+  // How writes to paths merge; null: as by default. It outlives the replica.
+  const Policy* policy = nullptr;
   // One line for the log, once for each alarm; any thread.
   std::function<void(const std::string&)> alarm;
   std::function<void(const std::string&)> warn;  // the same for what is merely to be known

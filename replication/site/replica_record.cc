@@ -131,7 +131,7 @@ class RecordWriter {
     effects.ns = std::move(change.ns);
     effects.id = std::move(change.id);
     Effect& birth = effects.effects.emplace_back();
-    birth.kind = EffectKind::kBirth;
+    birth.kind = Operation::kBirth;
     birth.value = bson::make_document(std::move(change.document));
   }
 
@@ -203,7 +203,7 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const V
   record.hlc = dot.hlc;
   record.deps = deps;
   record.documents.reserve(changes.size());
-  RecordWriter writer(outbox, record, {dot, closed}, changes.size());
+  RecordWriter writer(outbox, record, {dot, closed, options.policy}, changes.size());
   size_t bytes = 0;
   const auto finish_record = [&] {
     std::string entry = encode_record(record);

@@ -16,7 +16,7 @@ Record record_of(std::vector<Effect> effects) {
   return record;
 }
 
-Effect effect(EffectKind kind, Path path = {}, bson::OwnedValue value = {}) {
+Effect effect(Operation kind, Path path = {}, bson::OwnedValue value = {}) {
   Effect result;
   result.kind = kind;
   result.path = std::move(path);
@@ -32,17 +32,17 @@ Record every_kind() {
   record.hlc = 9;
   record.deps.raise(kOslo, 8);
   record.deps.raise(kRome, 6);
-  Effect increment = effect(EffectKind::kIncrement, {"c", "n"});
+  Effect increment = effect(Operation::kIncrement, {"c", "n"});
   increment.entry = {Dot{7, kOslo}, 9, bson::make_int32(5)};
-  Effect assign = effect(EffectKind::kAssign, {"c"}, bson::make_bool(true));
+  Effect assign = effect(Operation::kAssign, {"c"}, bson::make_bool(true));
   assign.baselines.push_back({{"c", "n"}, {{Dot{4, kRome}, 6, bson::make_int32(2)}}});
   record.documents.push_back(
-      {"t.a", bson::make_int32(1), {effect(EffectKind::kWeakBirth, {}, only_id())}});
-  record.documents.push_back({"t.a", bson::make_int32(2), {effect(EffectKind::kRemove)}});
+      {"t.a", bson::make_int32(1), {effect(Operation::kWeakBirth, {}, only_id())}});
+  record.documents.push_back({"t.a", bson::make_int32(2), {effect(Operation::kRemove)}});
   record.documents.push_back(
       {"t.b",
        bson::make_string("k"),
-       {std::move(increment), std::move(assign), effect(EffectKind::kUnset, {"x"})}});
+       {std::move(increment), std::move(assign), effect(Operation::kUnset, {"x"})}});
   return record;
 }
 
@@ -58,8 +58,8 @@ Record retiring() {
 }
 
 std::vector<Segment> two_records() {
-  Record first = record_of({effect(EffectKind::kUnset, {"n"})});
-  Record second = record_of({effect(EffectKind::kRemove)});
+  Record first = record_of({effect(Operation::kUnset, {"n"})});
+  Record second = record_of({effect(Operation::kRemove)});
   second.hlc = 7;
   second.deps.raise(kOslo, 6);
   second.deps.raise(kRome, 3);
@@ -102,10 +102,10 @@ std::string inserted_document() { return bson::Writer().int32("_id", 1).int32("n
 
 Prepare preparing_update() {
   PreparedDocument document = prepared(PreparedDocument::What::kUpdate);
-  document.paths.push_back({PreparedPath::Kind::kSet, {"a", "b"}, bson::make_int32(7)});
-  document.paths.push_back({PreparedPath::Kind::kUnset, {"x"}, {}});
-  document.paths.push_back({PreparedPath::Kind::kIncrement, {"n"}, bson::make_int32(1)});
-  document.paths.push_back({PreparedPath::Kind::kUnknown, {"l"}, {}});
+  document.paths.push_back({Operation::kAssign, {"a", "b"}, bson::make_int32(7)});
+  document.paths.push_back({Operation::kUnset, {"x"}, {}});
+  document.paths.push_back({Operation::kIncrement, {"n"}, bson::make_int32(1)});
+  document.paths.push_back({Operation::kUnknown, {"l"}, {}});
   Prepare prepare = prepare_of(std::move(document));
   prepare.deps.raise(kRome, 3);
   return prepare;
@@ -143,8 +143,8 @@ Example digest_example() {
 std::vector<Example> record_examples() {
   const bson::OwnedValue seven = bson::make_int32(7);
   return {
-      record_example("record-assign", record_of({effect(EffectKind::kAssign, {"n"}, seven)})),
-      record_example("record-insert", record_of({effect(EffectKind::kBirth, {}, only_id())})),
+      record_example("record-assign", record_of({effect(Operation::kAssign, {"n"}, seven)})),
+      record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
       record_example("record-retires", retiring()),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,

@@ -69,8 +69,7 @@ PreparedDocument prepared_of(const DocumentChange& change) {
       break;
   }
   for (const PathChange& path : change.changes) {
-    prepared.paths.push_back(
-        {static_cast<PreparedPath::Kind>(static_cast<int>(path.kind) + 1), path.path, path.value});
+    prepared.paths.push_back({path.kind, path.path, path.value});
   }
   return prepared;
 }
@@ -111,20 +110,19 @@ DocumentChange TestSite::replacing(int id, Fields fields) {
 
 DocumentChange TestSite::setting(int id, const std::string& field, bson::OwnedValue value) {
   DocumentChange change = change_of(id, DocumentChange::Kind::kUpdate);
-  change.changes.push_back({PathChange::Kind::kSet, {field}, std::move(value), false, {}});
+  change.changes.push_back({Operation::kAssign, {field}, std::move(value), false, {}});
   return change;
 }
 
 DocumentChange TestSite::unsetting(int id, const std::string& field) {
   DocumentChange change = change_of(id, DocumentChange::Kind::kUpdate);
-  change.changes.push_back({PathChange::Kind::kUnset, {field}, {}, false, {}});
+  change.changes.push_back({Operation::kUnset, {field}, {}, false, {}});
   return change;
 }
 
 DocumentChange TestSite::incrementing(int id, const std::string& field, int delta) {
   DocumentChange change = change_of(id, DocumentChange::Kind::kUpdate);
-  change.changes.push_back(
-      {PathChange::Kind::kIncrement, {field}, bson::make_int32(delta), false, {}});
+  change.changes.push_back({Operation::kIncrement, {field}, bson::make_int32(delta), false, {}});
   return change;
 }
 
@@ -185,8 +183,8 @@ void TestSite::store(Pending& pending) {
       for (PathChange& path : change.changes) {
         const auto now = bson::Document(after).find(path.path.front());
         std::optional<bson::OwnedValue> value;
-        if (path.kind == PathChange::Kind::kSet) value = path.value;
-        if (path.kind == PathChange::Kind::kIncrement) {
+        if (path.kind == Operation::kAssign) value = path.value;
+        if (path.kind == Operation::kIncrement) {
           path.base_known = true;
           if (now) path.base = bson::OwnedValue(*now);
           value = now ? bson::add(*now, path.value.view()).value : path.value;

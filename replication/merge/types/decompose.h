@@ -2,15 +2,13 @@
 // leaf: scalars, arrays, and documents that cannot be a set of paths.
 #pragma once
 
-#include "replication/merge/merge.h"
+#include "replication/bson/bson.h"
+#include "replication/record/path.h"
 
 namespace outrigger::merge {
 
-// Paths this long and longer are never taken apart, and effects that name longer ones are ignored
-// (everywhere). MongoDB stores 180 levels.
-inline constexpr size_t kPathDepthMax = 200;
-
-// Is a value with `depth` names in its path taken apart? An _id is one value.
+// Is the value at `path` taken apart? Not an _id, and nothing kPathDepthMax levels down (effects
+// that name longer paths are ignored, everywhere).
 [[nodiscard]] bool is_container(const bson::Value& value, const Path& path);
 
 // Calls visit(path, value) for the leaves of `value` at `path`, in the order of the document, and

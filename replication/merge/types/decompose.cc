@@ -1,4 +1,4 @@
-#include "replication/merge/decompose.h"
+#include "replication/merge/types/decompose.h"
 
 #include "replication/bson/fields.h"
 

@@ -1,0 +1,155 @@
+// The second half of finding what lost: does what was contested, and what the record brought, still
+// show after the merge?
+#include <algorithm>
+
+#include "replication/merge/losses.h"
+#include "replication/merge/types/decompose.h"
+
+namespace outrigger::merge {
+namespace {
+
+// The fields of a value that each can lose by themselves; a value with too many is one.
+template <typename Visit>
+void for_each_loser(const Path& path, const bson::Value& value, const Visit& visit) {
+  const bool container = value.type == bson::Type::kDocument;
+  if (container && names_in_paths(value.as_document()) > kNamesTakenApartMax) {
+    return visit(path, value);
+  }
+  Path at = path;
+  for_each_leaf(at, value, visit);
+}
+
+}  // namespace
+
+void LossFinder::check_new(const Node& root) {
+  const Dot dot = record_.dot();
+  for (const Effect& effect : effects_.effects) {
+    if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
+    if (effect.kind == Operation::kIncrement) {
+      CounterEntry entry = effect.entry;
+      entry.last = record_.hlc;
+      check_counter(root, effect.path, entry);
+    } else if (effect.kind == Operation::kUnset) {
+      Register unset;
+      unset.stamp = dot;
+      check_register(root, effect.path, unset);
+    } else {
+      for_each_loser(effect.path, effect.value.view(),
+                     [&](const Path& at, const bson::Value& value) {
+                       check_register(root, at, register_of(at, value, dot));
+                     });
+    }
+  }
+}
+
+LossFinder::Place LossFinder::look(const Node& root, const Path& path, const Dot& stamp) {
+  Place place;
+  const Node* node = &root;
+  for (const std::string& name : path) {
+    bson::Document fields;
+    if (node != nullptr) {
+      if (place.leaf == nullptr && node->shows_leaf()) place.leaf = node;
+      if (node->governs) place.governor = node;
+      if (node->governs && node->reg->stamp > stamp) place.newer = node;
+      if (node->content == Content::kDocument) fields = node->fields;
+      node = node->child(name);
+    } else if (place.value && place.value->type == bson::Type::kDocument) {
+      fields = place.value->as_document();
+    }
+    place.value.reset();
+    if (node != nullptr) continue;  // it holds what it would find there
+    auto& finder = finders_.try_emplace(fields.bytes().data(), fields).first->second;
+    place.value = finder.find(name);
+  }
+  place.node = node;
+  if (node != nullptr && !node->governs) {
+    if (node->content == Content::kValue) place.value = node->value;
+    if (node->content == Content::kDocument) {
+      place.value = bson::Value{bson::Type::kDocument, node->fields.bytes()};
+    }
+  }
+  return place;
+}
+
+// Has another write to the path itself won? What was assigned with a container above counts too.
+bool LossFinder::is_beaten(const Place& place, const Path& path, const Register& reg) {
+  Register winner;
+  if (place.node != nullptr && place.node->reg != nullptr && place.node->reg->stamp > reg.stamp) {
+    winner = *place.node->reg;
+  } else if (place.newer != nullptr && place.newer == place.governor && place.value) {
+    winner = register_of(path, *place.value, place.newer->reg->stamp);
+  } else {
+    return false;
+  }
+  if (winner.content == reg.content && winner.value == reg.value) return true;  // nothing differs
+  const bson::Value value = winner.value.view();
+  report(between(reg.stamp, winner.stamp, LossKind::kSetSet), path, reg, winner.stamp,
+         winner.content == Content::kValue ? &value : nullptr);
+  return true;
+}
+
+// Does a write to `path` still stand? Its own register must govern and must not be hidden.
+void LossFinder::check_register(const Node& root, const Path& path, const Register& reg) {
+  const Place place = look(root, path, reg.stamp);
+  if (is_beaten(place, path, reg)) return;
+  if (reg.content == Content::kAbsent) return;  // gone with its container either way
+  const Node* node = place.node;
+  const auto beaten_by = [&](const Node& by, const Dot& stamp, LossKind kind) {
+    const bool tells = by.content == Content::kValue;
+    report(kind, path, reg, stamp, tells ? &by.value : nullptr);
+  };
+  if (place.newer != nullptr) {
+    const Dot& stamp = place.newer->reg->stamp;
+    beaten_by(*place.newer, stamp, between(reg.stamp, stamp, LossKind::kContainer));
+  } else if (place.leaf != nullptr) {
+    beaten_by(*place.leaf, place.leaf->stamp, LossKind::kContainer);
+  } else if (node != nullptr && node->reg != nullptr && node->shows == Node::Shows::kDocument &&
+             reg.content == Content::kValue) {
+    report(LossKind::kContainer, path, reg, node->asserted, nullptr);
+  }
+}
+
+void LossFinder::check_counter(const Node& root, const Path& path, const CounterEntry& entry) {
+  const Place place = look(root, path, entry.newest());
+  const Node* node = place.node;
+  if (node == nullptr || node->entries == nullptr) return;
+  const CounterEntries& baseline = node->baseline();
+  if (!still_counts(entry, *node->entries, baseline)) return;  // overwritten by one who had seen it
+  const Node* hider = place.leaf;
+  if (hider == nullptr && node->shows != Node::Shows::kCounter) hider = node;
+  if (hider == nullptr) return;
+  Loss loss;
+  loss.kind = LossKind::kHiddenCounter;
+  loss.path = path;
+  loss.value = gained(entry, baseline).value_or(entry.sum);
+  loss.loser = entry.newest();
+  loss.winner = std::max(hider->stamp, hider->asserted);
+  if (hider->shows == Node::Shows::kRegister) loss.winning = bson::OwnedValue(hider->value);
+  losses_->push_back(std::move(loss));
+}
+
+void LossFinder::report(LossKind kind, const Path& path, const Register& reg, const Dot& winner,
+                        const bson::Value* winning) {
+  Loss loss;
+  loss.kind = kind;
+  loss.path = path;
+  loss.loser = reg.stamp;
+  loss.winner = winner;
+  if (reg.content == Content::kAbsent) loss.shape = Shape::kAbsent;
+  if (reg.content == Content::kDocument) {
+    loss.shape = Shape::kDocument;
+    loss.value = bson::make_document(std::string(reg.fields.document().bytes()));
+  }
+  if (reg.content == Content::kValue) loss.value = reg.value;
+  if (winning != nullptr) loss.winning = bson::OwnedValue(*winning);
+  losses_->push_back(std::move(loss));
+}
+
+LossKind LossFinder::between(const Dot& loser, const Dot& winner, LossKind otherwise) const {
+  const auto is_birth = [&](const Dot& dot) {
+    return std::find(births_.begin(), births_.end(), dot) != births_.end();
+  };
+  return is_birth(loser) && is_birth(winner) ? LossKind::kInsertInsert : otherwise;
+}
+
+}  // namespace outrigger::merge

@@ -1,0 +1,38 @@
+// Who wrote what is being merged, and what that author had seen: the two things every type asks
+// for before it says what of its state stays.
+#pragma once
+
+#include <map>
+
+#include "replication/merge/types/counter.h"
+#include "replication/record/effect.h"
+
+namespace outrigger {
+class Policy;
+}
+
+namespace outrigger::merge {
+
+// A write of this site, whose effects are being made.
+struct LocalContext {
+  Dot dot;                         // of this write
+  Hlc closed = 0;                  // own closed bound: entries up to here are never extended
+  const Policy* policy = nullptr;  // which type merges what; null: the default for every path
+};
+
+// The author of one record's effects on one document. Borrows what they name.
+struct Authorship {
+  Dot stamp;
+  const VersionVector* deps = nullptr;  // null: a local write, which has seen everything here
+  uint32_t next_order = 0;              // place of the next new field
+
+  Authorship(const Dot& dot, const VersionVector* seen, const DocumentEffects& effects);
+  [[nodiscard]] bool observed(const Dot& dot) const { return deps == nullptr || deps->covers(dot); }
+  // The entries the record says its author had seen at a path.
+  [[nodiscard]] const CounterEntries& named(const Path& path) const;
+
+ private:
+  std::map<Path, const CounterEntries*> named_;
+};
+
+}  // namespace outrigger::merge

@@ -1,0 +1,54 @@
+// Stamps in the bytes of a row. Their origins stand once in a table, sorted, and their times are
+// counted from the newest of them: most take two bytes. FORMATS.md, section 5.
+//
+// Every type writes its state with these.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "replication/causality/stamp.h"
+#include "replication/record/bytes.h"
+
+namespace outrigger::merge {
+
+struct RowOut : ByteWriter {
+  std::vector<Origin> origins;  // sorted
+  Hlc newest = 0;
+
+  void hlc(Hlc at) { varint(zigzag(static_cast<int64_t>(at - newest))); }
+  // Of an origin in the table, or zero.
+  void dot(const Dot& dot) {
+    if (dot.is_zero()) return varint(0);
+    const auto at = std::lower_bound(origins.begin(), origins.end(), dot.origin);
+    varint(static_cast<uint64_t>(at - origins.begin()) + 1);
+    hlc(dot.hlc);
+  }
+};
+
+struct RowIn : ByteReader {
+  explicit RowIn(std::string_view row) : ByteReader(row, "row") {}
+
+  std::vector<Origin> origins;
+  Hlc newest = 0;
+
+  // How many items follow that take at least a byte each.
+  size_t items() { return count(SIZE_MAX, 1); }
+  Hlc hlc() {
+    const Hlc at = newest + static_cast<Hlc>(unzigzag(varint()));
+    if (at == 0) fail("stamp of zero");
+    return at;
+  }
+  Dot dot() {
+    const uint64_t index = varint();
+    if (index == 0 || !ok()) return {};
+    if (index > origins.size()) {
+      fail("unknown origin");
+      return {};
+    }
+    const Hlc at = hlc();
+    return Dot{at, origins[index - 1]};
+  }
+};
+
+}  // namespace outrigger::merge

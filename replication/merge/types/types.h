@@ -1,0 +1,49 @@
+// The types of merge: what may stand at a path and what two writes make of it. A body (body.h)
+// knows paths, births and which register governs a path; what a state at one path means, only its
+// type knows. A register is the ground of all others: a counter stands beside one and counts on it.
+//
+// A new type is a header and a source in this folder, a MergeType, and a map by path in Body. It
+// has these functions (named as a counter's), asked for in these places:
+//
+//   type_of                              which type takes a local operation     local_effects.cc
+//   counted, new_entry                   the effect it becomes                  local_effects.cc
+//   may_count, may_have_seen             what a peer's effect may say           well_formed.cc
+//   count                                the effect, applied                    body.cc
+//   drop_folded                          a value is given to its path or above  body.cc
+//   join, for_each_stamp, write, read    every state has them: MergeState       body.cc, births.cc,
+//                                                                               row_encode.cc, ...
+//   counter_base, sum_of                 what it shows over its register        view.cc
+//   still_counts, gained                 what a merge hid of it                 losses.cc
+//
+// The type is chosen once, where a write is made; everywhere else an effect's operation tells it,
+// so that sites need not agree on a rule to agree on a document.
+#pragma once
+
+#include "config/policy.h"
+#include "replication/merge/types/counter.h"
+#include "replication/merge/types/register.h"
+
+namespace outrigger::merge {
+
+enum class MergeType : uint8_t { kRegister, kCounter };
+
+// Which type takes an operation on a path that this rule governs.
+[[nodiscard]] constexpr MergeType type_of(Operation operation, PathType rule) {
+  switch (rule) {
+    case PathType::kByOperation:
+      break;
+  }
+  return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
+}
+
+// What the state of every type can do at one path.
+template <typename State>
+concept MergeState = requires(State state, const State other, RowOut out, RowIn in) {
+  join(state, other);                              // the least upper bound, into the first
+  for_each_stamp(other, [](const Dot&, bool) {});  // what must be stable before it is forgotten
+  write(out, other);                               // into a row
+  read(in, state);                                 // into an empty state
+};
+static_assert(MergeState<Register> && MergeState<CounterEntries>);
+
+}  // namespace outrigger::merge

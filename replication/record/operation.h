@@ -1,0 +1,27 @@
+// What a commit does to a document or to one path of it: one vocabulary on the whole way from the
+// app's update to what peers merge. A capture reads operations from the request (change.h), a
+// prepare promises them (prepare.h), an effect tells them (effect.h).
+//
+// The values are the codes in the bytes of an effect (FORMATS.md, section 3), so they never change
+// and a new one takes the next number. A prepare has codes of its own (prepare.cc).
+#pragma once
+
+#include <cstdint>
+
+namespace outrigger {
+
+enum class Operation : uint8_t {
+  kUnknown = 0,    // of a prepare alone: what it leaves at the path, only the document tells
+  kBirth = 1,      // a new incarnation, named by the record's dot
+  kWeakBirth = 2,  // likewise, by an upsert: its fields stand beside those of other births
+  kRemove = 3,     // the document: every incarnation the record had observed
+  kAssign = 4,     // path := value; an empty path: the whole document is replaced
+  kUnset = 5,      // the field at path and all below it
+  kIncrement = 6,  // a number is added to what stands at path
+};
+
+[[nodiscard]] constexpr bool is_birth(Operation operation) {
+  return operation == Operation::kBirth || operation == Operation::kWeakBirth;
+}
+
+}  // namespace outrigger
