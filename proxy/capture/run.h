@@ -109,16 +109,6 @@ struct Guarded {
                                                    const wire::OpMsg& parsed,
                                                    std::string_view uuid);
 
-// {find: c, filter: {_id: {$in: ids}}, ...}: the documents of the items. `only_bases`: where all
-// that is needed of them are the values that increments add to, no more than these.
-[[nodiscard]] std::string build_images_find(const WriteCommand& command,
-                                            const std::vector<const RunItem*>& items,
-                                            bool only_bases);
-
-// The same documents' sizes, {_id, bytes} each.
-[[nodiscard]] std::string build_sizes_find(const WriteCommand& command,
-                                           const std::vector<const RunItem*>& items);
-
 // Would the documents show whether the run happened? So they do when it names them by `_id` alone
 // and only assigns values: found there, they are what the run wanted; else it did not happen.
 [[nodiscard]] bool shows_what_it_did(const Run& run);

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 
+#include "proxy/capture/reads.h"
 #include "proxy/capture/reply.h"
 #include "proxy/capture/run.h"
 #include "proxy/mongo/backend.h"
@@ -87,8 +88,6 @@ class Capture {
     std::string body;
     [[nodiscard]] bool done() const { return end == End::kDone; }
   };
-  enum class Seen { kBefore, kAfter };  // when an image is read
-  using Visit = std::function<void(const bson::Document&)>;
 
   // capture.cc: the command as a whole
   net::Task<std::optional<Answer>> refuse_by_facts();
@@ -136,9 +135,7 @@ class Capture {
   net::Task<Read> read(std::string find, Visit visit, bool timed);
   net::Task<Read> refused_read(std::string find, Visit visit, std::string refusal);
   net::Task<Read> fit_images(Run& run);
-  net::Task<Read> read_images(std::vector<const RunItem*> items, Seen seen, Images& images);
-  [[nodiscard]] std::string images_message(const std::vector<const RunItem*>& items, Seen seen);
-  [[nodiscard]] bool take_first_batch(const std::string& message, Images& images) const;
+  net::Task<Read> read_images(std::vector<const RunItem*> items, Taken taken, Images& images);
 
   // settle.cc: what a run did
   net::Task<bool> read_upserted(const RunReply& reply, Executed& executed);

@@ -1,6 +1,7 @@
 // One run: lock, prepare, send, settle.
 #include <algorithm>
 
+#include "proxy/capture/reads.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/capture.h"
 
@@ -8,14 +9,6 @@ namespace outrigger {
 namespace {
 
 using bson::Document;
-
-std::vector<const RunItem*> items_needing(const Run& run, bool RunItem::*flag) {
-  std::vector<const RunItem*> out;
-  for (const RunItem& item : run.items) {
-    if (item.*flag) out.push_back(&item);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -96,9 +89,9 @@ net::Task<Capture::Read> Capture::see_before(Run& run, Executed& executed) {
   }
   Read seen = co_await fit_images(run);
   if (!seen.done()) co_return seen;
-  std::vector<const RunItem*> before = items_needing(run, &RunItem::needs_before);
+  std::vector<const RunItem*> before = items_needing(run, Taken::kBefore);
   if (before.empty() || (!for_prepare && backend_.may_read(command_->ns))) co_return seen;
-  seen = co_await read_images(std::move(before), Seen::kBefore, executed.before);
+  seen = co_await read_images(std::move(before), Taken::kBefore, executed.before);
   executed.saw_before = true;
   if (!for_prepare) co_return seen;
   for (RunItem& item : run.items) {
@@ -183,7 +176,7 @@ net::Task<Capture::End> Capture::execute_locked(Run& run, ReplyBuilder& reply) {
 net::Task<Result<std::string>> Capture::send_run(Run& run, const RunSession& session,
                                                  Executed& executed) {
   std::vector<const RunItem*> before;
-  if (!executed.saw_before) before = items_needing(run, &RunItem::needs_before);
+  if (!executed.saw_before) before = items_needing(run, Taken::kBefore);
   const bool together = !before.empty();
   run.max_time_ms = time_left_ms();
   // The bytes that came can go on as they are when mongod can count their statements by itself and
@@ -196,7 +189,7 @@ net::Task<Result<std::string>> Capture::send_run(Run& run, const RunSession& ses
   if (as_it_came && !run.uuid.empty()) guarded = guard_message(original_, *parsed_, run.uuid);
   std::vector<std::string_view> pieces;
   if (together) {
-    first = images_message(before, Seen::kBefore);
+    first = build_images_message(*command_, before, Taken::kBefore, backend_.next_request_id());
     pieces.push_back(first);
   }
   if (guarded) {
@@ -214,7 +207,7 @@ net::Task<Result<std::string>> Capture::send_run(Run& run, const RunSession& ses
     Result<std::string> images = co_await backend_.receive();
     if (!images) co_return images;
     // What is not in it is looked at afterwards.
-    if (!take_first_batch(*images, executed.before)) backend_.must_ask_to_read(command_->ns);
+    if (!take_images(*images, executed.before)) backend_.must_ask_to_read(command_->ns);
   }
   Result<std::string> reply = co_await backend_.receive();
   co_return reply;
@@ -234,9 +227,9 @@ net::Task<void> Capture::exchange(Run& run, const RunSession& session, JournalWa
   JournalWaits::Shot journaled = share_answer(run, out.message, journal);
   const auto parsed = wire::parse_op_msg_trusted(out.message);
   const bool is_refused = !parsed || !read_run_reply(command_->kind, parsed->body).ok;
-  const std::vector<const RunItem*> after = items_needing(run, &RunItem::needs_after);
+  const std::vector<const RunItem*> after = items_needing(run, Taken::kAfter);
   if (!after.empty() && !is_refused) {
-    const Read seen = co_await read_images(after, Seen::kAfter, out.after);
+    const Read seen = co_await read_images(after, Taken::kAfter, out.after);
     out.broken = !seen.done();
   }
   if (!journaled || out.broken) co_return;

@@ -5,6 +5,7 @@
 // sidecar's own user reads. Errors of a read are never taken for "there is nothing".
 #include <algorithm>
 
+#include "proxy/capture/reads.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/capture.h"
 
@@ -12,31 +13,6 @@ namespace outrigger {
 namespace {
 
 using bson::Document;
-
-bool is_ok(const Document& body) {
-  const auto ok = body.find("ok");
-  return ok && ok->truthy();
-}
-
-// Shows every document of a find's or getMore's answer; gives the cursor that is left.
-int64_t show_batch(const Document& body, const std::function<void(const Document&)>& visit) {
-  int64_t left = 0;
-  const auto cursor = body.find("cursor");
-  if (!cursor || cursor->type != bson::Type::kDocument) return left;
-  for (const bson::Element& field : cursor->as_document()) {
-    if (field.name == "id") left = field.value.to_int64().value_or(0);
-    if (field.value.type != bson::Type::kArray) continue;
-    for (const bson::Element& item : field.value.as_document()) {
-      if (item.value.type == bson::Type::kDocument) visit(item.value.as_document());
-    }
-  }
-  return left;
-}
-
-void keep(const Document& document, Images& images) {
-  const auto id = document.find("_id");
-  if (id) images[bson::canonical_key(*id)] = std::string(document.bytes());
-}
 
 }  // namespace
 
@@ -141,57 +117,26 @@ net::Task<Capture::Read> Capture::refused_read(std::string find, Visit visit, st
 // The images of a run are in memory together. Where they are many, mongod is asked first how large
 // they are; what does not fit is left for the next run.
 net::Task<Capture::Read> Capture::fit_images(Run& run) {
-  std::vector<const RunItem*> items;
-  for (const RunItem& item : run.items) {
-    if (item.needs_after) items.push_back(&item);
-  }
+  const std::vector<const RunItem*> items = items_needing(run, Taken::kAfter);
   Read out{Read::End::kDone, {}};
   if (items.size() <= kUnaskedImagesMax) co_return out;
-  std::map<std::string, size_t> sizes;
-  Visit visit = [&sizes](const Document& document) {
-    const auto id = document.find("_id");
-    const auto bytes = document.find("bytes");
-    if (!id || !bytes) return;
-    sizes[bson::canonical_key(*id)] = static_cast<size_t>(bytes->to_int64().value_or(0));
-  };
+  Sizes sizes;
+  Visit visit = [&sizes](const Document& document) { take_size(document, sizes); };
   std::string find = build_sizes_find(*command_, items);
   out = co_await read(std::move(find), std::move(visit), true);
   if (!out.done()) co_return out;
-  size_t total = 0;
-  const auto fits = [&](const RunItem& item) {
-    if (!item.needs_after) return true;
-    const auto size = sizes.find(item.key);
-    if (size != sizes.end()) total += size->second;
-    return total <= kRunImagesBytesMax;
-  };
-  const auto end = std::find_if_not(run.items.begin() + 1, run.items.end(), fits);
-  if (end == run.items.end()) co_return out;
-  run.items.erase(end, run.items.end());
+  const size_t fitting = fitting_items(run, sizes);
+  if (fitting == run.items.size()) co_return out;
+  run.items.resize(fitting);
   run.verbatim = false;
   co_return out;
 }
 
-std::string Capture::images_message(const std::vector<const RunItem*>& items, Seen seen) {
-  bson::Writer out;
-  const std::string find = build_images_find(*command_, items, seen == Seen::kBefore);
-  out.append_all(Document(find)).boolean("singleBatch", true);
-  out.open_document("readConcern").string("level", "local").close();
-  out.string("$db", command_->database);
-  return wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(out.finish()));
-}
-
-bool Capture::take_first_batch(const std::string& message, Images& images) const {
-  const auto parsed = wire::parse_op_msg_trusted(message);
-  if (!parsed || !is_ok(parsed->body)) return false;
-  show_batch(parsed->body, [&](const Document& document) { keep(document, images); });
-  return true;
-}
-
-net::Task<Capture::Read> Capture::read_images(std::vector<const RunItem*> items, Seen seen,
+net::Task<Capture::Read> Capture::read_images(std::vector<const RunItem*> items, Taken taken,
                                               Images& images) {
-  std::string find = build_images_find(*command_, items, seen == Seen::kBefore);
-  Visit visit = [&images](const Document& document) { keep(document, images); };
-  Read out = co_await read(std::move(find), std::move(visit), seen == Seen::kBefore);
+  std::string find = build_images_find(*command_, items, taken);
+  Visit visit = [&images](const Document& document) { take_image(document, images); };
+  Read out = co_await read(std::move(find), std::move(visit), taken == Taken::kBefore);
   if (out.end != Read::End::kDone && out.end != Read::End::kBroken) {
     context_.log->warn("documents of a write in {} cannot be read: {}", command_->ns,
                        bson::to_json(Document(out.body), 300));

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "config/limits.h"
+#include "proxy/capture/reads.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/capture.h"
 
@@ -10,35 +11,13 @@ namespace {
 
 using bson::Document;
 
-std::string find_ids_body(const WriteCommand& command, const Statement& statement, size_t limit,
-                          const std::vector<bson::OwnedValue>* among) {
-  bson::Writer out;
-  out.string("find", command.collection);
-  if (among == nullptr) {
-    out.document("filter", statement.filter);
-  } else {
-    out.open_document("filter").open_array("$and");
-    out.open_document("0").open_document("_id").open_array("$in");
-    for (size_t i = 0; i < among->size(); ++i) out.value(bson::index_name(i), (*among)[i]);
-    out.close().close().close();
-    out.document("1", statement.filter).close().close();
-  }
-  out.open_document("projection").int32("_id", 1).close();
-  if (statement.sort && among == nullptr) out.value("sort", *statement.sort);
-  if (statement.hint && among == nullptr) out.value("hint", *statement.hint);
-  if (statement.has_collation) out.document("collation", statement.collation);
-  if (command.let) out.value("let", *command.let);
-  if (limit > 0) out.int64("limit", static_cast<int64_t>(limit)).boolean("singleBatch", true);
-  return out.finish();
-}
-
 }  // namespace
 
 net::Task<Result<std::vector<bson::OwnedValue>>> Capture::find_ids(
     const Statement& statement, size_t limit, const std::vector<bson::OwnedValue>* among) {
   std::vector<bson::OwnedValue> out;
   size_t bytes = 0;
-  std::string find = find_ids_body(*command_, statement, limit, among);
+  std::string find = build_ids_find(*command_, statement, limit, among);
   Visit visit = [&out, &bytes](const Document& document) {
     const auto id = document.find("_id");
     if (!id) return;

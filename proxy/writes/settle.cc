@@ -25,7 +25,7 @@ net::Task<bool> Capture::read_upserted(const RunReply& reply, Executed& executed
     RunItem item;
     item.id = bson::OwnedValue(entry.id);
     std::vector<const RunItem*> items = {&item};
-    const Read seen = co_await read_images(std::move(items), Seen::kAfter, executed.after);
+    const Read seen = co_await read_images(std::move(items), Taken::kAfter, executed.after);
     if (!seen.done()) co_return false;
   }
   co_return true;
@@ -52,7 +52,7 @@ net::Task<Capture::End> Capture::settle(Run& run, const RunSession& session,
     std::vector<const RunItem*> all;
     for (const RunItem& item : run.items) all.push_back(&item);
     executed.after.clear();
-    const Read seen = co_await read_images(std::move(all), Seen::kAfter, executed.after);
+    const Read seen = co_await read_images(std::move(all), Taken::kAfter, executed.after);
     if (!seen.done()) co_return End::kBroken;
   }
   const bool seen = co_await read_upserted(said, executed);
@@ -123,7 +123,7 @@ net::Task<bool> Capture::look(const Run& run, const LocalWrite& write,
     }
     Images now;
     std::vector<const RunItem*> items = {&item};
-    const Read seen = co_await read_images(std::move(items), Seen::kAfter, now);
+    const Read seen = co_await read_images(std::move(items), Taken::kAfter, now);
     if (!seen.done()) co_return false;
     const auto after = now.find(item.key);
     if (after == now.end()) unseen.push_back(at);
