@@ -15,9 +15,6 @@ std::string_view sequence_name(CommandKind kind) {
   return kind == CommandKind::kUpdate ? "updates" : "deletes";
 }
 
-constexpr std::string_view kCollectionUuid = "collectionUUID";
-constexpr uint8_t kUuidSubtype = 4;
-
 bool is_replaced(const Run& run, std::string_view field) {
   if (field == "maxTimeMS" && run.max_time_ms) return true;
   if (field == "lsid" || field == "txnNumber" || field == "stmtId" || field == "stmtIds" ||

@@ -25,6 +25,10 @@ using limits::kRunImagesBytesMax;
 using limits::kRunStatementsMax;
 using limits::kUnaskedImagesMax;
 
+// A command with this field is run only on the collection that has this uuid.
+inline constexpr std::string_view kCollectionUuid = "collectionUUID";
+inline constexpr uint8_t kUuidSubtype = 4;
+
 // One document one statement is about.
 struct RunItem {
   const Statement* statement = nullptr;
