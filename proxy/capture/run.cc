@@ -166,6 +166,16 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
 
 }  // namespace
 
+std::optional<RunSession> session_of_app(const WriteCommand& command) {
+  const AppSession& app = command.session;
+  RunSession session;
+  if (!app.txn_number || app.lsid_id.size() != session.lsid.size()) return std::nullopt;
+  std::copy_n(app.lsid_id.begin(), session.lsid.size(), session.lsid.begin());
+  session.txn_number = app.txn_number;
+  session.own = false;
+  return session;
+}
+
 bool waits_for_journal(const WriteCommand& command) {
   const auto concern = command.body.find("writeConcern");
   if (!concern || concern->type != Type::kDocument) return false;

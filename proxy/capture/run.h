@@ -1,6 +1,6 @@
 // A run: statements of one command that go to the store together, under one lock set, one stamp,
 // one prepare and one record. Here is what a run holds, the command it becomes, and what the
-// store's answer says it did. Pure: the coroutine around it is capture.cc.
+// store's answer says it did. Pure: who sends it is writes/run_executor.h.
 #pragma once
 
 #include <array>
@@ -60,6 +60,9 @@ struct RunSession {
   bool as_it_came = false;            // own, but without a number, under the lsid the app sent
 };
 
+// The app's own session and number, where it gave both.
+[[nodiscard]] std::optional<RunSession> session_of_app(const WriteCommand& command);
+
 // What the run asks of mongod: when to answer. All are journaled before the app hears of it.
 enum class RunConcern : uint8_t {
   kOwn,       // as the app asks, and no earlier than it is journaled
@@ -74,7 +77,6 @@ struct Run {
   bool verbatim = false;  // the app's message says exactly this run
   std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name
   bool probe = false;     // cannot match: sent for the store's own judgement, flags as the app's
-  bool changed = true;    // false: it is known to have changed nothing
   std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
   // Several documents of one statement: mongod stops such a statement at its first error, whatever
@@ -83,9 +85,8 @@ struct Run {
     return !probe && items.size() > 1 && items[0].statement == items[1].statement;
   }
   [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
-  // What whoever held its locks leaves behind.
+  // What whoever held its locks leaves behind, unless it is known to have changed nothing.
   [[nodiscard]] Left left() const {
-    if (!changed) return Left::kNothing;
     return items.front().statement->remove ? Left::kRemoved : Left::kWritten;
   }
 };
