@@ -174,6 +174,7 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
   int anew = 0;
   for (size_t next = 0; next < statements.size();) {
     const Statement& statement = statements[next];
+    size_t done = 1;
     const std::optional<std::string> known = remembered(context_, request, statement);
     if (known && all.reply.add_remembered(Document(*known), statement.index)) {
       result = RunResult(request.command);
@@ -185,9 +186,9 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
       const bool is_direct = !run.items.empty();
       if (is_direct) result = co_await executor.execute(std::move(run));
       if (!is_direct) result = co_await resolver.write(statement);
+      if (is_direct) done = result.items;
     }
     planned.reset();
-    const size_t done = std::max<size_t>(result.items, 1);
     all.absorb(std::move(result));
     if (all.end == End::kBroken) co_return Answer::close();
     if (all.end == End::kAnotherCollection) {
