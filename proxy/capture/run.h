@@ -76,7 +76,7 @@ struct Run {
   RunConcern concern = RunConcern::kOwn;
   bool verbatim = false;  // the app's message says exactly this run
   std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name
-  bool probe = false;     // cannot match: sent for the store's own judgement, flags as the app's
+  bool probe = false;     // cannot match: sent for what the store says of it, flags as the app's
   std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
   // Several documents of one statement: mongod stops such a statement at its first error, whatever
@@ -96,7 +96,7 @@ struct Run {
 [[nodiscard]] bool waits_for_journal(const WriteCommand& command);
 
 // May the wait for the journal be another write's, or another's this one's? Not when the
-// command sets a limit to its wait, asks for what mongod has to judge, or is answered without an
+// command sets a limit to its wait, asks for what only mongod can say, or is answered without an
 // optime.
 [[nodiscard]] bool may_share_wait(const WriteCommand& command);
 

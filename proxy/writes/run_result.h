@@ -33,7 +33,7 @@ struct RunResult {
     kMatchedNothing,     // where a filter had found its document: somebody else was first
     kNeedsAll,           // nothing was done, and will not be without the collection to itself
     kAnotherCollection,  // nothing was done: it is not the collection it was taken for
-    kBroken,             // what became of it was found out, but its answer is lost
+    kBroken,             // the store answers no more: the app's connection ends
   };
 
   explicit RunResult(const WriteCommand& command) : reply(command) {}
@@ -44,7 +44,6 @@ struct RunResult {
   void absorb(RunResult&& next) {
     end = next.end;
     reply.absorb(std::move(next.reply));
-    items += next.items;
     left = std::max(left, next.left);
     if (next.durable) durable = std::move(next.durable);
   }
@@ -55,7 +54,7 @@ struct RunResult {
 
   End end = End::kDone;
   ReplyBuilder reply;          // what it adds to the app's answer
-  size_t items = 0;            // of the run, from its first; the others were left for another run
+  size_t items = 0;            // of a run, from its first; the others are left for another run
   Left left = Left::kNothing;  // for whoever waits for its locks
   DurableWaits::Shot durable;  // its prepare is on disk; none: there is nothing to wait for
 };
