@@ -176,6 +176,63 @@ TEST(Runs, AFindAndModifyNamesNoOptimeAndSharesNothing) {
   EXPECT_FALSE(may_share_wait(*command));
 }
 
+// The store's message as it is, or what is put together?
+Answer::Kind kind_of_answer(const testing::Sent& sent, const Run& run, const std::string& said,
+                            const std::function<void(ReplyBuilder&)>& then) {
+  ReplyBuilder one(sent.command);
+  one.add(run, read_run_reply(sent.command.kind, Document(said)), "the message");
+  ReplyBuilder all(sent.command);
+  all.absorb(std::move(one));
+  if (then) then(all);
+  return all.answer().kind;
+}
+
+TEST(Answers, TheStoresMessagePassesWhereItAnswersTheWholeCommand) {
+  const std::string set = update_statement(by_id(1), op("$set", "a", 1));
+  const std::string other = update_statement(by_id(2), op("$set", "a", 1));
+  const std::string said = doc([](Writer& w) { w.int32("n", 1).real("ok", 1.0); });
+  const auto kind = [&](const testing::Sent& sent, size_t items,
+                        const std::function<void(ReplyBuilder&)>& then = nullptr) {
+    outrigger::Run run = run_of(sent.command);
+    run.items.resize(items);
+    return kind_of_answer(sent, run, said, then);
+  };
+  const auto one = send(CommandKind::kUpdate, {set});
+  EXPECT_EQ(kind(*one, 1), Answer::Kind::kMessage);
+  EXPECT_EQ(kind(*one, 1, [](ReplyBuilder& all) { all.fail("no"); }), Answer::Kind::kBody);
+  const auto two = send(CommandKind::kUpdate, {set, other});
+  EXPECT_EQ(kind(*two, 2), Answer::Kind::kMessage);
+  EXPECT_EQ(kind(*two, 1), Answer::Kind::kBody);
+  const auto unacknowledged = send(CommandKind::kUpdate, {set}, [](Writer& w) {
+    w.open_document("writeConcern").int32("w", 0).close();
+  });
+  EXPECT_EQ(kind(*unacknowledged, 1), Answer::Kind::kBody);
+}
+
+TEST(Answers, WhatWasCountedByDocumentsIsPutTogether) {
+  const std::string many = doc([](Writer& w) {
+    w.document("q", Document(by_id(1))).open_document("u").open_document("$set").int32("a", 1);
+    w.close().close().boolean("multi", true);
+  });
+  const auto sent = send(CommandKind::kUpdate, {many});
+  const std::string said = doc([](Writer& w) { w.int32("n", 1).real("ok", 1.0); });
+  outrigger::Run run = run_of(sent->command);
+  EXPECT_EQ(kind_of_answer(*sent, run, said, nullptr), Answer::Kind::kBody);
+  run.probe = true;  // matched nothing, as the app's own would have
+  EXPECT_EQ(kind_of_answer(*sent, run, said, nullptr), Answer::Kind::kMessage);
+}
+
+TEST(Answers, OnlyTheStoreKnowsTheDocumentOfAFindAndModifyThatWasSettledAfterACrash) {
+  WriteCommand command;
+  command.kind = CommandKind::kFindAndModify;
+  command.statements.emplace_back();
+  ReplyBuilder reply(command);
+  const std::string counted = doc([](Writer& w) { w.int64("n", 1).int64("nModified", 1); });
+  EXPECT_FALSE(reply.add_remembered(Document(counted), 0));
+  const std::string whole = doc([](Writer& w) { w.open_document("reply").real("ok", 1).close(); });
+  EXPECT_TRUE(reply.add_remembered(Document(whole), 0));
+}
+
 TEST(UserDigest, IsTheOneMongodKeepsSessionsApartBy) {
   const auto hex_of = [](const std::string& status) {
     std::string out;

@@ -381,7 +381,7 @@ TEST(Replies, ARememberedRunAnswersARetryAlike) {
   const std::string ok = reply_body(1, 1);
   const std::string kept = remember(run, read_run_reply(CommandKind::kUpdate, Document(ok)));
   ReplyBuilder builder(sent->command);
-  builder.add_remembered(Document(kept), 0);
+  EXPECT_TRUE(builder.add_remembered(Document(kept), 0));
   const std::string body = builder.finish();
   EXPECT_EQ(Document(body).find("n")->as_int32(), 1);
   EXPECT_EQ(Document(body).find("nModified")->as_int32(), 1);

@@ -1,6 +1,6 @@
 // Of which documents of a run it must be looked at what the run did to them: the store's answer
 // does not tell. That is so where an error may have come after the write, and where an image that
-// the record needs is not there. Pure; what is found out is capture's business (settle.cc).
+// the record needs is not there. Pure; who looks is writes/run_settler.h.
 #pragma once
 
 #include <vector>

@@ -168,7 +168,7 @@ std::optional<Value> filter_id(const Document& filter, bool simple) {
     if (first && !first->name.empty() && first->name.front() == '$') {
       if (first->name != "$eq") return std::nullopt;
       const Value inner = first->value;
-      // {$eq: x} alone; anything beside it narrows further and is the store's to judge.
+      // {$eq: x} alone; whether anything beside it matches is the store's to say.
       if (++value.as_document().begin() != value.as_document().end()) return std::nullopt;
       value = inner;
     }

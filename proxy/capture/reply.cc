@@ -81,13 +81,14 @@ std::string with_times(const std::string& body, const Document& from) {
 }
 
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
-  if (reply.concern_error) concern_error_ = citing_the_apps_concern(command_, *reply.concern_error);
+  if (reply.concern_error)
+    concern_error_ = citing_the_apps_concern(*command_, *reply.concern_error);
   doubted_ = doubted_ || !outrigger::is_refused_surely(run, reply);
   if (!reply.ok) {
     failure_ = std::string(reply.body.bytes());
     return;
   }
-  if (command_.kind == CommandKind::kFindAndModify) {
+  if (command_->kind == CommandKind::kFindAndModify) {
     single_ = std::string(reply.body.bytes());
     if (concern_error_) single_ = with_concern_error(reply.body, *concern_error_);
     return;
@@ -112,10 +113,23 @@ void ReplyBuilder::add(const Run& run, const RunReply& reply) {
   tail_ = std::string(reply.body.bytes());
 }
 
-void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
+void ReplyBuilder::add(const Run& run, const RunReply& reply, std::string message) {
+  add(run, reply);
+  const bool is_of_all = run.items.size() == command_->statements.size();
+  // What a probe of a statement for many documents counts is none, as the app's would.
+  const bool counts_alike =
+      run.probe || std::none_of(run.items.begin(), run.items.end(),
+                                [](const RunItem& item) { return item.statement->multi; });
+  if (reply.ok && is_of_all && counts_alike && !command_->unacknowledged && !reply.concern_error) {
+    whole_ = std::move(message);
+  }
+}
+
+bool ReplyBuilder::add_remembered(const Document& result, size_t statement) {
   const auto reply = result.find("reply");
   const bool has_reply = reply && reply->type == Type::kDocument;
-  if (has_reply && command_.kind != CommandKind::kFindAndModify) {
+  if (!reply && command_->kind == CommandKind::kFindAndModify) return false;
+  if (has_reply && command_->kind != CommandKind::kFindAndModify) {
     // The number was a findAndModify's: as mongod does, only what it counted is told.
     const RunReply said = read_run_reply(CommandKind::kFindAndModify, reply->as_document());
     n_ += said.n;
@@ -123,11 +137,11 @@ void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
   } else if (has_reply) {
     bson::Writer out;
     for (const Element& field : reply->as_document()) {
-      if (field.name == "ok") out.int32("retriedStmtId", command_.statements[statement].stmt_id);
+      if (field.name == "ok") out.int32("retriedStmtId", command_->statements[statement].stmt_id);
       if (field.name != "retriedStmtId") out.element(field);
     }
     single_ = with_times(out.finish(), Document(tail_));
-    return;
+    return true;
   }
   if (const auto n = result.find("n")) n_ += n->to_int64().value_or(0);
   if (const auto modified = result.find("nModified")) modified_ += modified->to_int64().value_or(0);
@@ -136,11 +150,12 @@ void ReplyBuilder::add_remembered(const Document& result, size_t statement) {
       upserted_.push_back({statement, bson::OwnedValue(id.value)});
     }
   }
-  if (!retried_known_) retried_.push_back(command_.statements[statement].stmt_id);
+  if (!retried_known_) retried_.push_back(command_->statements[statement].stmt_id);
+  return true;
 }
 
 void ReplyBuilder::add_error(size_t statement, int code, std::string_view message) {
-  if (command_.kind == CommandKind::kFindAndModify) {
+  if (command_->kind == CommandKind::kFindAndModify) {
     failure_ = with_times(wire::error_body(code, message), Document(tail_));
     return;
   }
@@ -167,19 +182,25 @@ void ReplyBuilder::absorb(ReplyBuilder&& other) {
   if (!other.tail_.empty()) tail_ = std::move(other.tail_);
   if (other.failure_) failure_ = std::move(other.failure_);
   if (other.single_) single_ = std::move(other.single_);
+  if (other.whole_) whole_ = std::move(other.whole_);
 }
 
 bool ReplyBuilder::is_refused_surely() const { return (failed() || has_errors()) && !doubted_; }
+
+Answer ReplyBuilder::answer() {
+  if (whole_ && !failure_) return Answer::message(std::move(*whole_));
+  return Answer::body(finish());
+}
 
 std::string ReplyBuilder::finish() {
   if (failure_) return std::move(*failure_);
   if (single_) return std::move(*single_);
   const Document tail(tail_);
   bson::Writer out;
-  if (command_.unacknowledged && !tail_.empty()) {
+  if (command_->unacknowledged && !tail_.empty()) {
     // Who asks for no acknowledgement and gets an answer all the same reads nothing in it.
     out.int32("n", 0);
-    if (command_.kind == CommandKind::kUpdate) out.int32("nModified", 0);
+    if (command_->kind == CommandKind::kUpdate) out.int32("nModified", 0);
     return with_times(out.real("ok", 1.0).finish(), tail);
   }
   out.int32("n", static_cast<int32_t>(n_));
@@ -211,7 +232,7 @@ std::string ReplyBuilder::finish() {
     }
     out.close();
   }
-  if (command_.kind == CommandKind::kUpdate) {
+  if (command_->kind == CommandKind::kUpdate) {
     out.int32("nModified", static_cast<int32_t>(modified_));
   }
   if (concern_error_) out.document("writeConcernError", Document(*concern_error_));

@@ -11,14 +11,38 @@
 
 namespace outrigger {
 
+// What the app's connection gets.
+struct Answer {
+  enum class Kind : uint8_t {
+    kMessage,  // a whole reply message of the store, to be passed as it is
+    kBody,     // a reply body
+    kPass,     // not ours to capture: send the command on untouched
+    kClose,    // close the app's connection
+  };
+  Kind kind = Kind::kBody;
+  std::string bytes;
+
+  static Answer message(std::string bytes) { return {Kind::kMessage, std::move(bytes)}; }
+  static Answer body(std::string bytes) { return {Kind::kBody, std::move(bytes)}; }
+  static Answer pass() { return {Kind::kPass, {}}; }
+  static Answer close() { return {Kind::kClose, {}}; }
+};
+
 class ReplyBuilder {
  public:
-  explicit ReplyBuilder(const WriteCommand& command) : command_(command) {}
+  // The command outlives the builder.
+  explicit ReplyBuilder(const WriteCommand& command) : command_(&command) {}
 
-  // Adds what the store said of a run. `body` is copied where needed.
+  // Adds what the store said of a run; the bytes it borrows are copied where needed.
   void add(const Run& run, const RunReply& reply);
-  // Adds a remembered result (see remember).
-  void add_remembered(const bson::Document& result, size_t statement);
+  // The same of the store's message, which `reply` borrows from: where it answers the command as a
+  // whole it is the answer, as it is.
+  void add(const Run& run, const RunReply& reply, std::string message);
+  // This message of the store is the answer.
+  void answer_as(std::string message) { whole_ = std::move(message); }
+  // Adds a remembered result (see remember). False: that does not answer the statement, and only
+  // the store knows what does.
+  [[nodiscard]] bool add_remembered(const bson::Document& result, size_t statement);
   // Takes over what another builder of the same command gathered.
   void absorb(ReplyBuilder&& other);
   // Of an answer that did nothing: its position and times.
@@ -36,7 +60,10 @@ class ReplyBuilder {
   [[nodiscard]] bool has_errors() const { return !errors_.empty(); }
   // There are errors, and each says for sure that its statement wrote nothing.
   [[nodiscard]] bool is_refused_surely() const;
-  // The body of the answer.
+  [[nodiscard]] bool is_answered() const { return whole_.has_value(); }
+  // The answer; leaves nothing to build on.
+  [[nodiscard]] Answer answer();
+  // Its body, put together.
   [[nodiscard]] std::string finish();
 
  private:
@@ -48,7 +75,7 @@ class ReplyBuilder {
     size_t index;
     bson::OwnedValue id;
   };
-  const WriteCommand& command_;
+  const WriteCommand* command_;
   int64_t n_ = 0;
   int64_t modified_ = 0;
   std::vector<Error> errors_;
@@ -60,6 +87,7 @@ class ReplyBuilder {
   std::string tail_;  // body of the last store reply: electionId, opTime, ok, times
   std::optional<std::string> failure_;
   std::optional<std::string> single_;  // findAndModify: the whole reply
+  std::optional<std::string> whole_;   // the store's message
 };
 
 // `body` with $clusterTime and operationTime as `from`, an answer of the store, has them.

@@ -1,9 +1,6 @@
 #include "proxy/capture/run.h"
 
 #include <algorithm>
-#include <set>
-
-#include "replication/bson/id.h"
 
 namespace outrigger {
 namespace {
@@ -17,9 +14,6 @@ std::string_view sequence_name(CommandKind kind) {
   if (kind == CommandKind::kInsert) return "documents";
   return kind == CommandKind::kUpdate ? "updates" : "deletes";
 }
-
-constexpr std::string_view kCollectionUuid = "collectionUUID";
-constexpr uint8_t kUuidSubtype = 4;
 
 bool is_replaced(const Run& run, std::string_view field) {
   if (field == "maxTimeMS" && run.max_time_ms) return true;
@@ -170,6 +164,16 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
 
 }  // namespace
 
+std::optional<RunSession> session_of_app(const WriteCommand& command) {
+  const AppSession& app = command.session;
+  RunSession session;
+  if (!app.txn_number || app.lsid_id.size() != session.lsid.size()) return std::nullopt;
+  std::copy_n(app.lsid_id.begin(), session.lsid.size(), session.lsid.begin());
+  session.txn_number = app.txn_number;
+  session.own = false;
+  return session;
+}
+
 bool waits_for_journal(const WriteCommand& command) {
   const auto concern = command.body.find("writeConcern");
   if (!concern || concern->type != Type::kDocument) return false;
@@ -230,69 +234,6 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
   }
   return wire::build_op_msg(request_id, 0, 0, Document(body),
                             {{sequence_name(command.kind), documents}});
-}
-
-namespace {
-
-// The paths whose values increments of the items add to; nothing where more is needed, or where a
-// projection could mean something else.
-std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const RunItem*>& items) {
-  std::set<std::string> paths;
-  for (const RunItem* item : items) {
-    if (!item->shape || item->shape->form != UpdateShape::Form::kLiteral) return std::nullopt;
-    for (const UpdateShape::Operation& op : item->shape->operations) {
-      if (op.kind != Operation::kIncrement) continue;
-      if (!is_dotted_path(op.path)) return std::nullopt;
-      paths.insert(dotted(op.path));
-    }
-  }
-  std::vector<std::string> out;
-  for (const std::string& path : paths) {  // in order: what encloses comes before what is in it
-    const bool enclosed = std::any_of(out.begin(), out.end(), [&](const std::string& other) {
-      return path.starts_with(other + ".");
-    });
-    if (!enclosed && path != "_id") out.push_back(path);
-  }
-  return out;
-}
-
-// No document has an _id that can be none, and asking for one may be an error.
-void find_items(bson::Writer& out, const WriteCommand& command,
-                const std::vector<const RunItem*>& items) {
-  out.string("find", command.collection);
-  out.open_document("filter").open_document("_id").open_array("$in");
-  size_t count = 0;
-  for (const RunItem* item : items) {
-    if (bson::why_no_id(item->id.view()).empty()) out.value(bson::index_name(count++), item->id);
-  }
-  out.close().close().close();
-}
-
-}  // namespace
-
-std::string build_sizes_find(const WriteCommand& command,
-                             const std::vector<const RunItem*>& items) {
-  bson::Writer out;
-  find_items(out, command, items);
-  out.open_document("projection").int32("_id", 1);
-  out.open_document("bytes").string("$bsonSize", "$$ROOT").close().close();
-  out.int32("batchSize", static_cast<int32_t>(items.size()) + 1);
-  return out.finish();
-}
-
-std::string build_images_find(const WriteCommand& command, const std::vector<const RunItem*>& items,
-                              bool only_bases) {
-  bson::Writer out;
-  find_items(out, command, items);
-  // Under the collection's collation, which its _id index has: no two that are equal are in it.
-  const auto paths = only_bases ? paths_of_bases(items) : std::nullopt;
-  if (paths) {
-    out.open_document("projection").int32("_id", 1);
-    for (const std::string& path : *paths) out.int32(path, 1);
-    out.close();
-  }
-  out.int32("batchSize", static_cast<int32_t>(items.size()) + 1);
-  return out.finish();
 }
 
 std::optional<Guarded> guard_message(std::string_view message, const wire::OpMsg& parsed,

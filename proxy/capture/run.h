@@ -1,6 +1,6 @@
 // A run: statements of one command that go to the store together, under one lock set, one stamp,
 // one prepare and one record. Here is what a run holds, the command it becomes, and what the
-// store's answer says it did. Pure: the coroutine around it is capture.cc.
+// store's answer says it did. Pure: who sends it is writes/run_executor.h.
 #pragma once
 
 #include <array>
@@ -24,6 +24,10 @@ using limits::kRunBytesMax;
 using limits::kRunImagesBytesMax;
 using limits::kRunStatementsMax;
 using limits::kUnaskedImagesMax;
+
+// A command with this field is run only on the collection that has this uuid.
+inline constexpr std::string_view kCollectionUuid = "collectionUUID";
+inline constexpr uint8_t kUuidSubtype = 4;
 
 // One document one statement is about.
 struct RunItem {
@@ -56,6 +60,9 @@ struct RunSession {
   bool as_it_came = false;            // own, but without a number, under the lsid the app sent
 };
 
+// The app's own session and number, where it gave both.
+[[nodiscard]] std::optional<RunSession> session_of_app(const WriteCommand& command);
+
 // What the run asks of mongod: when to answer. All are journaled before the app hears of it.
 enum class RunConcern : uint8_t {
   kOwn,       // as the app asks, and no earlier than it is journaled
@@ -69,8 +76,7 @@ struct Run {
   RunConcern concern = RunConcern::kOwn;
   bool verbatim = false;  // the app's message says exactly this run
   std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name
-  bool probe = false;     // cannot match: sent for the store's own judgement, flags as the app's
-  bool changed = true;    // false: it is known to have changed nothing
+  bool probe = false;     // cannot match: sent for what the store says of it, flags as the app's
   std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
   // Several documents of one statement: mongod stops such a statement at its first error, whatever
@@ -79,9 +85,8 @@ struct Run {
     return !probe && items.size() > 1 && items[0].statement == items[1].statement;
   }
   [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
-  // What whoever held its locks leaves behind.
+  // What whoever held its locks leaves behind, unless it is known to have changed nothing.
   [[nodiscard]] Left left() const {
-    if (!changed) return Left::kNothing;
     return items.front().statement->remove ? Left::kRemoved : Left::kWritten;
   }
 };
@@ -91,7 +96,7 @@ struct Run {
 [[nodiscard]] bool waits_for_journal(const WriteCommand& command);
 
 // May the wait for the journal be another write's, or another's this one's? Not when the
-// command sets a limit to its wait, asks for what mongod has to judge, or is answered without an
+// command sets a limit to its wait, asks for what only mongod can say, or is answered without an
 // optime.
 [[nodiscard]] bool may_share_wait(const WriteCommand& command);
 
@@ -108,16 +113,6 @@ struct Guarded {
 [[nodiscard]] std::optional<Guarded> guard_message(std::string_view message,
                                                    const wire::OpMsg& parsed,
                                                    std::string_view uuid);
-
-// {find: c, filter: {_id: {$in: ids}}, ...}: the documents of the items. `only_bases`: where all
-// that is needed of them are the values that increments add to, no more than these.
-[[nodiscard]] std::string build_images_find(const WriteCommand& command,
-                                            const std::vector<const RunItem*>& items,
-                                            bool only_bases);
-
-// The same documents' sizes, {_id, bytes} each.
-[[nodiscard]] std::string build_sizes_find(const WriteCommand& command,
-                                           const std::vector<const RunItem*>& items);
 
 // Would the documents show whether the run happened? So they do when it names them by `_id` alone
 // and only assigns values: found there, they are what the run wanted; else it did not happen.

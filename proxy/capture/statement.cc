@@ -311,4 +311,10 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
   return out;
 }
 
+std::optional<std::string> retry_key(const WriteCommand& command, const Statement& statement) {
+  const AppSession& app = command.session;
+  if (!app.txn_number || app.lsid_id.empty()) return std::nullopt;
+  return retry_key(command.ns, app.lsid_id, app.user, *app.txn_number, statement.stmt_id);
+}
+
 }  // namespace outrigger

@@ -62,6 +62,10 @@ struct WriteCommand {
 [[nodiscard]] wire::WireResult<WriteCommand> parse_write(const wire::OpMsg& message,
                                                          CommandKind kind);
 
+// Under which its result is remembered for a retry; nothing: the app gave it no number.
+[[nodiscard]] std::optional<std::string> retry_key(const WriteCommand& command,
+                                                   const Statement& statement);
+
 // Of any command.
 [[nodiscard]] AppSession read_session(const bson::Document& body);
 

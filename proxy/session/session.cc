@@ -281,15 +281,15 @@ net::Task<Session::Next> Session::write(std::string_view message, const wire::Op
                                         CommandKind kind) {
   writing_ = true;
   Capture capture(context_, *backend_);
-  Capture::Answer done = co_await capture.run(message, parsed, kind, is_stranger());
+  Answer done = co_await capture.run(message, parsed, kind, is_stranger());
   writing_ = false;
   Next next = Next::kEnd;
-  if (done.kind == Capture::Answer::Kind::kPass) {
+  if (done.kind == Answer::Kind::kPass) {
     next = co_await pass(message, parsed.more_to_come());
     co_return next;
   }
-  if (done.kind == Capture::Answer::Kind::kClose) co_return Next::kEnd;
-  if (done.kind == Capture::Answer::Kind::kBody) {
+  if (done.kind == Answer::Kind::kClose) co_return Next::kEnd;
+  if (done.kind == Answer::Kind::kBody) {
     next = co_await answer(parsed, std::move(done.bytes));
     co_return next;
   }

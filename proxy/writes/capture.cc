@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_set>
 
+#include "proxy/capture/user_digest.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {
 namespace {
 
 using bson::Document;
+using End = RunResult::End;
 
 std::string unsupported(const std::string& what, std::string_view why) {
   return wire::error_body(wire::code::kCommandNotSupported,
@@ -20,292 +21,210 @@ std::string unsupported(const std::string& what, std::string_view why) {
 // How often a collection may turn out to be another one while a command runs.
 constexpr int kMadeAnewMax = 5;
 
-// The run says what the app's own message says: it can go out as it came.
-bool says_the_same(const Run& run, const WriteCommand& command) {
-  if (run.items.size() != command.statements.size() || command.unacknowledged ||
-      !waits_for_journal(command)) {
-    return false;
-  }
-  return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
-    return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
-           !item.collates_simply && !item.drops_collation && !item.statement->multi;
-  });
+// Who is logged in, as SessionKey::user; nothing: mongod does not answer.
+net::Task<std::optional<uint64_t>> ask_for_user(Backend& backend) {
+  bson::Writer out;
+  out.int32("connectionStatus", 1).string("$db", "admin");
+  const std::string body = out.finish();
+  std::string request = wire::build_op_msg(backend.next_request_id(), 0, 0, Document(body));
+  Result<std::string> reply = co_await backend.call(std::move(request));
+  if (!reply) co_return std::nullopt;
+  const auto said = wire::parse_op_msg_trusted(*reply);
+  if (!said) co_return std::nullopt;
+  co_return user_in_digest(digest_of_user(said->body));
 }
 
 }  // namespace
 
-net::Task<Capture::Answer> Capture::run(std::string_view message, const wire::OpMsg& parsed,
-                                        CommandKind kind, bool is_strangers) {
+net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& parsed,
+                               CommandKind kind, bool is_strangers) {
+  StoreRefusals refusals(context_, backend_, parsed, kind);
   Answer answer;
   wire::WireResult<WriteCommand> command = parse_write(parsed, kind);
   if (!command) {
-    answer = co_await refuse_as_the_store(parsed, kind, command.error());
+    answer = co_await refusals.refuse(command.error(), nullptr);
     co_return answer;
   }
-  command_ = &*command;
-  parsed_ = &parsed;
-  original_ = message;
-  if (is_strangers) {
-    std::optional<std::string> no = co_await refusal_to_write();
-    if (no && no->empty()) answer.kind = Answer::Kind::kClose;
-    if (no) answer.bytes = std::move(*no);
-    if (no) co_return answer;
+  std::optional<Answer> refused = co_await refuse(*command, refusals, is_strangers);
+  if (refused) co_return std::move(*refused);
+  WriteRequest request{*command, parsed, message, true, std::nullopt, {}};
+  if (command->max_time_ms > 0) {
+    request.deadline_us = context_.clock.monotonic_us() + command->max_time_ms * 1000;
   }
-  if (!context_.policy.replicates(command->ns)) {
+  // mongod keeps what a session did apart by user, so that a number that another user happens to
+  // send, or means to send, is another statement.
+  AppSession& session = command->session;
+  if (session.txn_number) {
+    if (!backend_.user) {
+      const std::optional<uint64_t> user = co_await ask_for_user(backend_);
+      if (!user) co_return Answer::close();
+      backend_.user = user;
+    }
+    // mongod lets only some name another user; whether this one may is for it to say.
+    request.session_is_own = !session.names_user || session.user == *backend_.user;
+    if (!session.names_user) session.user = *backend_.user;
+  }
+  Known known = co_await know_collection(*command, refusals);
+  if (known.refused) co_return std::move(*known.refused);
+  request.collection = std::move(known.collection);
+  answer = co_await write_all(request, refusals);
+  co_return answer;
+}
+
+// For what is known before anything is asked of the store; only of a stranger it is asked.
+net::Task<std::optional<Answer>> Capture::refuse(const WriteCommand& command,
+                                                 StoreRefusals& refusals, bool is_strangers) {
+  if (is_strangers) {
+    std::optional<std::string> no = co_await refusals.refusal_to_write(command);
+    if (no && no->empty()) co_return Answer::close();
+    if (no) co_return Answer::body(std::move(*no));
+  }
+  if (!context_.policy.replicates(command.ns)) {
     context_.metrics.refused_unsupported.Increment();
     wire::WireError ours;
     ours.code = wire::code::kCommandNotSupported;
-    ours.message = fmt::format("a write to {} is not replicated by Outrigger yet: {}", command->ns,
-                               command->database == "outrigger"
+    ours.message = fmt::format("a write to {} is not replicated by Outrigger yet: {}", command.ns,
+                               command.database == "outrigger"
                                    ? "that database is the sidecar's own"
                                    : "collections of the system mean another thing at every site");
-    answer = co_await refuse_as_the_store(parsed, kind, std::move(ours));
+    Answer answer = co_await refusals.refuse(std::move(ours), &command);
     co_return answer;
   }
-  if (command->session.in_transaction) {
+  if (command.session.in_transaction) {
     context_.metrics.refused_transaction.Increment();
-    answer.bytes = unsupported("a write in a transaction",
-                               "transactions may read; send their writes one by one");
-    co_return answer;
+    co_return Answer::body(unsupported("a write in a transaction",
+                                       "transactions may read; send their writes one by one"));
   }
   const Status admitted = context_.replica.admit();
-  if (!admitted) {
-    context_.metrics.refused_unavailable.Increment();
-    answer.bytes = wire::overloaded_body(admitted.error().message());
-    co_return answer;
-  }
-  if (command->max_time_ms > 0) {
-    deadline_us_ = context_.clock.monotonic_us() + command->max_time_ms * 1000;
-  }
-  if (command->session.txn_number) {
-    const bool known = co_await learn_user(command->session);
-    if (!known) {
-      answer.kind = Answer::Kind::kClose;
-      co_return answer;
-    }
-  }
-  std::optional<Answer> refused = co_await refuse_by_facts();
-  if (refused) co_return std::move(*refused);
-  Answer done = co_await run_statements();
-  co_return done;
+  if (admitted) co_return std::nullopt;
+  context_.metrics.refused_unavailable.Increment();
+  co_return Answer::body(wire::overloaded_body(admitted.error().message()));
 }
 
-net::Task<std::optional<Capture::Answer>> Capture::refuse_by_facts() {
+net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
+                                                   StoreRefusals& refusals) {
+  Known out;
   CollectionInfo info;
-  Answer answer;
-  facts_forgotten_ = context_.facts.forgotten(command_->ns);
-  if (const CollectionInfo* known = context_.facts.known(command_->ns)) {
+  out.collection.facts_forgotten = context_.facts.forgotten(command.ns);
+  if (const CollectionInfo* known = context_.facts.known(command.ns)) {
     info = *known;
   } else {
-    Result<CollectionInfo> learned = co_await context_.facts.learn(command_->ns);
+    Result<CollectionInfo> learned = co_await context_.facts.learn(command.ns);
     if (!learned && learned.error().code == ErrorCode::kRefused) {
       // mongod will not even look at such a name: it says so of the command, too.
       wire::WireError ours;
       ours.code = wire::code::kInvalidNamespace;
-      ours.message = fmt::format("Invalid namespace specified '{}'", command_->ns);
-      answer = co_await refuse_as_the_store(*parsed_, command_->kind, std::move(ours));
-      co_return answer;
+      ours.message = fmt::format("Invalid namespace specified '{}'", command.ns);
+      Answer answer = co_await refusals.refuse(std::move(ours), &command);
+      out.refused = std::move(answer);
+      co_return out;
     }
     if (!learned) {
       context_.metrics.refused_unavailable.Increment();
-      answer.bytes = wire::overloaded_body(learned.error().message());
-      co_return answer;
+      out.refused = Answer::body(wire::overloaded_body(learned.error().message()));
+      co_return out;
     }
-    info = *learned;
+    info = std::move(*learned);
   }
-  simple_collation_ = info.simple_collation;
-  uuid_.clear();
-  const bool knows_guard = context_.knows_uuids && command_->kind != CommandKind::kFindAndModify;
-  if (knows_guard && !command_->strict_api) uuid_ = info.uuid;
-  if (info.type == CollectionInfo::Type::kView) {
-    answer.kind = Answer::Kind::kPass;  // mongod refuses it, in its own words
-    co_return answer;
-  }
+  out.collection.simple_collation = info.simple_collation;
+  const bool knows_guard = context_.knows_uuids && command.kind != CommandKind::kFindAndModify;
+  if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);
   std::string_view why;
   if (info.capped) why = "a capped collection evicts documents on its own at every site";
   if (info.type == CollectionInfo::Type::kTimeSeries) why = "it is a time-series collection";
-  if (why.empty()) co_return std::nullopt;
-  context_.metrics.refused_unsupported.Increment();
-  answer.bytes = unsupported("a write to " + command_->ns, why);
-  co_return answer;
-}
-
-// A command that mongod refuses as a whole must not be run in part.
-net::Task<std::optional<Capture::Answer>> Capture::refuse_in_one_piece(std::optional<Run>& whole) {
-  const std::vector<Statement>& statements = command_->statements;
-  if (statements.size() == 1) co_return std::nullopt;
-  Run run = gather(0);
-  if (run.items.size() == statements.size()) {
-    whole = std::move(run);
-    co_return std::nullopt;
+  if (info.type == CollectionInfo::Type::kView) {
+    out.refused = Answer::pass();  // mongod refuses it, in its own words
+  } else if (!why.empty()) {
+    context_.metrics.refused_unsupported.Increment();
+    out.refused = Answer::body(unsupported("a write to " + command.ns, why));
   }
-  std::optional<Answer> refused = co_await refused_whole();
-  co_return refused;
+  co_return out;
 }
 
-net::Task<Capture::Answer> Capture::run_statements() {
-  ReplyBuilder reply(*command_);
-  std::optional<Answer> early = co_await answer_retry(reply);
-  std::optional<Run> whole;
-  if (!early) early = co_await refuse_in_one_piece(whole);
-  if (early) co_return std::move(*early);
-  const std::vector<Statement>& statements = command_->statements;
-  size_t next = 0;
+net::Task<Answer> Capture::write_all(WriteRequest& request, StoreRefusals& refusals) {
+  const std::vector<Statement>& statements = request.command.statements;
+  RunResult all(request.command);
+  const IsRemembered has_record = is_remembered(request);
+  if (std::all_of(statements.begin(), statements.end(), has_record)) {
+    all = co_await refusals.answer_retry(request.command);
+    if (all.end == End::kBroken) co_return Answer::close();
+    if (all.reply.is_answered()) co_return all.reply.answer();
+  }
+  std::optional<Run> planned;
+  if (statements.size() > 1) {
+    // A command that mongod refuses as a whole must not be run in part.
+    planned = gather(request, 0);
+    if (planned->items.size() < statements.size()) {
+      planned.reset();
+      std::optional<Answer> refused = co_await refusals.refusal_of_all();
+      if (refused) co_return std::move(*refused);
+    }
+  }
+  Answer done = co_await write_statements(request, refusals, std::move(planned), std::move(all));
+  co_return done;
+}
+
+net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals& refusals,
+                                            std::optional<Run> planned, RunResult all) {
+  const std::vector<Statement>& statements = request.command.statements;
+  StoreReads reads(context_, backend_, request, refusals);
+  JournaledAnswers journaled(context_, backend_);
+  RunSettler settler(context_, backend_, request, reads, journaled);
+  RunExecutor executor(context_, backend_, request, reads, journaled, settler);
+  Resolver resolver(context_, request, reads, refusals, executor);
+  RunResult result(request.command);
   int anew = 0;
-  while (next < statements.size()) {
-    const size_t first = next;
+  for (size_t next = 0; next < statements.size();) {
     const Statement& statement = statements[next];
-    End end = End::kDone;
-    const std::optional<std::string> known = remembered(statement);
-    if (known) {
-      whole.reset();
-      ++next;
+    size_t done = 1;
+    const std::optional<std::string> known = remembered(context_, request, statement);
+    if (known && all.reply.add_remembered(Document(*known), statement.index)) {
+      result = RunResult(request.command);
+    } else if (known) {
       // After a crash nobody but mongod knows the document a findAndModify gave.
-      const bool answers =
-          command_->kind != CommandKind::kFindAndModify || Document(*known).has("reply");
-      if (answers) reply.add_remembered(Document(*known), statement.index);
-      if (!answers) end = co_await ask_again(statement, reply);
+      result = co_await refusals.repeat(request, statement);
     } else {
-      Run run = whole ? std::move(*whole) : gather(next);
-      whole.reset();
+      Run run = planned ? std::move(*planned) : gather(request, next);
       const bool is_direct = !run.items.empty();
-      if (is_direct) end = co_await execute(run, reply);
-      if (!is_direct) end = co_await execute_resolved(statement, reply);
-      next += is_direct ? run.items.size() : 1;
+      if (is_direct) result = co_await executor.execute(std::move(run));
+      if (!is_direct) result = co_await resolver.write(statement);
+      if (is_direct) done = result.items;
     }
-    if (end == End::kBroken) {
-      Answer answer;
-      answer.kind = Answer::Kind::kClose;
-      co_return answer;
-    }
-    if (end == End::kAnotherCollection) {
-      next = first;
+    planned.reset();
+    all.absorb(std::move(result));
+    if (all.end == End::kBroken) co_return Answer::close();
+    if (all.end == End::kAnotherCollection) {
       if (++anew > kMadeAnewMax) {
-        reply.fail(wire::overloaded_body(command_->ns + " is made anew again and again"));
+        all.reply.fail(wire::overloaded_body(request.command.ns + " is made anew again and again"));
         break;
       }
-      std::optional<Answer> refused = co_await refuse_by_facts();
-      if (refused) co_return std::move(*refused);
+      Known known_anew = co_await know_collection(request.command, refusals);
+      if (known_anew.refused) co_return std::move(*known_anew.refused);
+      request.collection = std::move(known_anew.collection);
       continue;
     }
     anew = 0;
-    if (reply.failed() || (command_->ordered && reply.has_errors())) break;
+    next += done;
+    if (all.reply.failed() || (request.command.ordered && all.reply.has_errors())) break;
   }
-  Answer answer = co_await finish(reply);
-  co_return answer;
-}
-
-std::optional<std::string> Capture::remembered(const Statement& statement) const {
-  const AppSession& session = command_->session;
-  if (!session.txn_number || session.lsid_id.empty() || !session_is_own_) return std::nullopt;
-  Result<std::optional<std::string>> found = context_.replica.retry(retry_key(
-      command_->ns, session.lsid_id, session.user, *session.txn_number, statement.stmt_id));
-  if (!found || !found->has_value() || (*found)->empty()) return std::nullopt;
-  return std::move(*found);
-}
-
-bool Capture::compares_simply(const Statement& statement) const {
-  if (!statement.has_collation) return simple_collation_;
-  const auto locale = statement.collation.find("locale");
-  return locale && locale->type == bson::Type::kString && locale->as_string() == "simple";
-}
-
-std::optional<RunItem> Capture::direct_item(const Statement& statement) {
-  RunItem item;
-  item.statement = &statement;
-  // mongod refuses it; without `multi` it would run.
-  if (statement.multi && command_->session.txn_number) return std::nullopt;
-  if (command_->kind == CommandKind::kInsert) {
-    if (!is_complete_insert(statement.raw)) complete(item);
-    const Document document = item.document.empty() ? statement.raw : Document(item.document);
-    item.id = bson::OwnedValue(*document.find("_id"));
-  } else {
-    const auto id = filter_id(statement.filter, compares_simply(statement));
-    if (!id) return std::nullopt;
-    item.id = bson::OwnedValue(*id);
-    // Nothing makes sure that the collection still compares as we were told: this does.
-    item.collates_simply = uuid_.empty() && !statement.has_collation && is_collated(*id);
-    item.narrows_further = ++statement.filter.begin() != statement.filter.end();
-  }
-  item.key = bson::canonical_key(item.id.view());
-  item.upsert = statement.upsert;
-  if (!statement.remove && statement.update) {
-    item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
-    const bool literal = item.shape->form == UpdateShape::Form::kLiteral;
-    item.needs_after = !literal || item.upsert;
-    item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
-    if (command_->kind == CommandKind::kFindAndModify) item.needs_after = true;
-    // mongod refuses such an update; without `multi` it would run.
-    if (statement.multi && item.shape->form == UpdateShape::Form::kReplacement) return std::nullopt;
-  }
-  return item;
-}
-
-void Capture::complete(RunItem& item) {
-  const Statement& statement = *item.statement;
-  bool changed = false;
-  const auto now_s = static_cast<uint32_t>(context_.clock.wall_ms() / 1000);
-  std::string document = complete_insert(statement.raw, fresh_object_id(), now_s,
-                                         static_cast<uint32_t>(statement.index) + 1, &changed);
-  if (changed) item.document = std::move(document);
-}
-
-// Statements that must be alone: their answer, or an image of 16 MB, is theirs only.
-static bool is_alone(const RunItem& item) {
-  return item.upsert || item.narrows_further || item.needs_before;
-}
-
-Run Capture::new_run() const {
-  Run run;
-  run.command = command_;
-  run.uuid = uuid_;
-  return run;
-}
-
-Run Capture::gather(size_t first) {
-  Run run = new_run();
-  // Names of documents in `items`, which stay where they are.
-  std::unordered_set<std::string_view> keys;
-  const size_t most = std::min(command_->statements.size() - first, kRunStatementsMax);
-  size_t bytes = 0;
-  for (size_t i = first; i < command_->statements.size(); ++i) {
-    const Statement& statement = command_->statements[i];
-    if (run.items.size() == kRunStatementsMax || bytes > kRunBytesMax) break;
-    if (i > first && remembered(statement)) break;
-    std::optional<RunItem> item = direct_item(statement);
-    if (!item || (i > first && is_alone(*item)) || keys.count(item->key) > 0) break;
-    bytes += statement.raw.bytes().size();
-    run.items.push_back(std::move(*item));
-    if (is_alone(run.items.back()) || most == 1) break;
-    if (i == first) {
-      run.items.reserve(most);
-      keys.reserve(most);
-    }
-    keys.insert(run.items.back().key);
-  }
-  // mongod answers nothing to what says that more is to come.
-  run.verbatim = !run.items.empty() && !parsed_->more_to_come() && says_the_same(run, *command_);
-  return run;
-}
-
-net::Task<Capture::Answer> Capture::finish(ReplyBuilder& reply) {
-  Answer answer;
-  if (durable_) {
-    const std::shared_ptr<net::OneShot<Status>> durable = std::move(durable_);
-    const Status synced = co_await durable->wait();
+  if (all.durable) {
+    const Status synced = co_await all.durable->wait();
     if (!synced) {
       context_.log->error("a write is not acknowledged: {}", synced.error().message());
-      answer.kind = Answer::Kind::kClose;
-      co_return answer;
+      co_return Answer::close();
     }
   }
-  if (reply_is_whole_ && !reply.failed()) {
-    answer.kind = Answer::Kind::kMessage;
-    answer.bytes = std::move(store_reply_);
-    co_return answer;
-  }
-  answer.bytes = reply.finish();
-  co_return answer;
+  co_return all.reply.answer();
+}
+
+IsRemembered Capture::is_remembered(const WriteRequest& request) const {
+  return [this, &request](const Statement& statement) {
+    return remembered(context_, request, statement).has_value();
+  };
+}
+
+Run Capture::gather(const WriteRequest& request, size_t first) const {
+  return gather_run(request, first, context_.clock.wall_ms(), is_remembered(request));
 }
 
 }  // namespace outrigger

@@ -1,4 +1,4 @@
-// What every session of the proxy shares. Built by main.cc, which owns all of it; everything here
+// What every session of the proxy shares. Built by the app, which owns all of it; everything here
 // outlives every session and belongs to the loop thread unless it says otherwise.
 #pragma once
 

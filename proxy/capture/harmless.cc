@@ -1,0 +1,119 @@
+#include "proxy/capture/harmless.h"
+
+#include <algorithm>
+#include <random>
+
+#include "proxy/capture/run.h"
+#include "proxy/mongo/wire/error_reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+
+std::string random_uuid() {
+  std::random_device source;
+  std::string out;
+  for (int i = 0; i < 16; ++i) out.push_back(static_cast<char>(source()));
+  return out;
+}
+
+// Fields of a command that explain takes no part of.
+bool is_generic(std::string_view name) {
+  return name.starts_with('$') || name == "lsid" || name == "txnNumber" || name == "stmtId" ||
+         name == "stmtIds" || name == "writeConcern" || name == "readConcern" ||
+         name == "maxTimeMS" || name == "comment" || name == "autocommit" ||
+         name.substr(0, 3) == "api";
+}
+
+}  // namespace
+
+bool knows_guard(CommandKind kind) { return kind != CommandKind::kFindAndModify; }
+
+std::string guarded_command(const wire::OpMsg& parsed, int32_t request_id, Told told) {
+  bson::Writer out;
+  for (const bson::Element& field : parsed.body) {
+    if (field.name == kCollectionUuid || field.name == "apiStrict") continue;
+    if (told == Told::kFirst && field.name == "ordered" && field.value.type == bson::Type::kBool) {
+      continue;
+    }
+    out.element(field);
+  }
+  out.binary(kCollectionUuid, kUuidSubtype, random_uuid());
+  std::vector<wire::SequenceOut> sequences;
+  for (const wire::Sequence& sequence : parsed.sequences) {
+    sequences.push_back({sequence.identifier, sequence.bytes});
+  }
+  return wire::build_op_msg(request_id, 0, 0, Document(out.finish()), sequences);
+}
+
+std::string command_of_nothing(const WriteCommand& command, std::string_view nothing,
+                               int32_t request_id) {
+  bson::Writer out;
+  out.string(command.name, command.collection);
+  if (command.kind == CommandKind::kFindAndModify) {
+    out.open_document("query").object_id("_id", nothing).close().boolean("remove", true);
+  } else if (command.kind == CommandKind::kDelete) {
+    out.open_array("deletes").open_document("0").open_document("q").object_id("_id", nothing);
+    out.close().int32("limit", 1).close().close();
+  } else {
+    out.open_array("updates").open_document("0").open_document("q").object_id("_id", nothing);
+    out.close().open_document("u").open_document("$set").int32("n", 0).close().close();
+    out.close().close();
+  }
+  out.string("$db", command.database);
+  return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
+}
+
+std::string explaining_command(const WriteCommand& command, const Statement& statement,
+                               int32_t request_id) {
+  bson::Writer out;
+  out.open_document("explain");
+  for (const bson::Element& field : command.body) {
+    const bool is_array = field.name == "updates" || field.name == "deletes";
+    if (!is_generic(field.name) && !is_array) out.element(field);
+  }
+  if (command.kind != CommandKind::kFindAndModify) {
+    out.open_array(command.kind == CommandKind::kUpdate ? "updates" : "deletes");
+    out.document("0", statement.raw).close();
+  }
+  out.close().string("verbosity", "queryPlanner").string("$db", command.database);
+  return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
+}
+
+bool is_of_the_guard(const Document& refusal) {
+  if (wire::code_of(refusal) == wire::code::kCollectionUuidMismatch) return true;
+  const auto text = refusal.find("errmsg");
+  return wire::code_of(refusal) == wire::code::kUnknownField && text &&
+         text->type == bson::Type::kString &&
+         text->as_string().find(kCollectionUuid) != std::string_view::npos;
+}
+
+bool met_the_guard(CommandKind kind, const Document& body) {
+  const RunReply said = read_run_reply(kind, body);
+  if (!said.ok) {
+    return wire::code_of(body) == wire::code::kCollectionUuidMismatch ||
+           wire::code_of(body) == wire::code::kUnknownField;
+  }
+  return std::any_of(said.errors.begin(), said.errors.end(), [](const RunReply::WriteError& error) {
+    return wire::code_of(error.error) == wire::code::kCollectionUuidMismatch;
+  });
+}
+
+std::string without_guard(const Document& refusal) {
+  bson::Writer out;
+  for (const bson::Element& field : refusal) {
+    if (field.name != "errmsg" || field.value.type != bson::Type::kString) {
+      out.element(field);
+      continue;
+    }
+    std::string text(field.value.as_string());
+    const size_t at = text.find(std::string(", ") + std::string(kCollectionUuid) + ": ");
+    const size_t end = at == std::string::npos ? at : text.find(')', at);
+    if (end != std::string::npos) text.erase(at, end + 1 - at);
+    out.string("errmsg", text);
+  }
+  return out.finish();
+}
+
+}  // namespace outrigger

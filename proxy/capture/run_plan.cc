@@ -1,0 +1,293 @@
+#include "proxy/capture/run_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <unordered_set>
+
+#include "proxy/capture/id_bytes.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+
+Run new_run(const WriteRequest& request) {
+  Run run;
+  run.command = &request.command;
+  run.uuid = request.collection.uuid;
+  return run;
+}
+
+// The run says what the app's own message says: it can go out as it came.
+bool says_the_same(const Run& run) {
+  const WriteCommand& command = *run.command;
+  if (run.items.size() != command.statements.size() || command.unacknowledged ||
+      !waits_for_journal(command)) {
+    return false;
+  }
+  return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
+    return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
+           !item.collates_simply && !item.drops_collation && !item.statement->multi;
+  });
+}
+
+// Gives the inserted document what mongod would give it: an _id, the time.
+void complete(RunItem& item, int64_t wall_ms) {
+  const Statement& statement = *item.statement;
+  bool changed = false;
+  const auto now_s = static_cast<uint32_t>(wall_ms / 1000);
+  std::string document = complete_insert(statement.raw, fresh_object_id(wall_ms), now_s,
+                                         static_cast<uint32_t>(statement.index) + 1, &changed);
+  if (changed) item.document = std::move(document);
+}
+
+// The statement about the document it names; nothing: it names none.
+std::optional<RunItem> direct_item(const WriteRequest& request, const Statement& statement,
+                                   int64_t wall_ms) {
+  const WriteCommand& command = request.command;
+  RunItem item;
+  item.statement = &statement;
+  // mongod refuses it; without `multi` it would run.
+  if (statement.multi && command.session.txn_number) return std::nullopt;
+  if (command.kind == CommandKind::kInsert) {
+    if (!is_complete_insert(statement.raw)) complete(item, wall_ms);
+    const Document document = item.document.empty() ? statement.raw : Document(item.document);
+    item.id = bson::OwnedValue(*document.find("_id"));
+  } else {
+    const auto id = filter_id(statement.filter, request.compares_simply(statement));
+    if (!id) return std::nullopt;
+    item.id = bson::OwnedValue(*id);
+    // Nothing makes sure that the collection still compares as we were told: this does.
+    item.collates_simply =
+        request.collection.uuid.empty() && !statement.has_collation && is_collated(*id);
+    item.narrows_further = ++statement.filter.begin() != statement.filter.end();
+  }
+  item.key = bson::canonical_key(item.id.view());
+  item.upsert = statement.upsert;
+  if (!statement.remove && statement.update) {
+    item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+    const bool literal = item.shape->form == UpdateShape::Form::kLiteral;
+    item.needs_after = !literal || item.upsert;
+    item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
+    if (command.kind == CommandKind::kFindAndModify) item.needs_after = true;
+    // mongod refuses such an update; without `multi` it would run.
+    if (statement.multi && item.shape->form == UpdateShape::Form::kReplacement) return std::nullopt;
+  }
+  return item;
+}
+
+// Statements that must be alone: their answer, or an image of 16 MB, is theirs only.
+bool is_alone(const RunItem& item) {
+  return item.upsert || item.narrows_further || item.needs_before;
+}
+
+// Whether the collation of the statement has a say in what its update does.
+bool update_is_collated(const WriteCommand& command, const Statement& statement,
+                        const RunItem& item) {
+  if (command.kind == CommandKind::kFindAndModify && command.body.has("fields")) return true;
+  if (!item.shape) return false;
+  return statement.array_filters || (item.shape->form != UpdateShape::Form::kLiteral &&
+                                     item.shape->form != UpdateShape::Form::kReplacement);
+}
+
+// {fields: {"a.$": 1}}: the element that the filter matched.
+bool projects_an_element(const WriteCommand& command) {
+  const auto fields = command.body.find("fields");
+  if (!fields || fields->type != bson::Type::kDocument) return false;
+  for (const bson::Element& field : fields->as_document()) {
+    if (field.name.ends_with(".$")) return true;
+  }
+  return false;
+}
+
+// The _id that a filter gives to the document it inserts. Of other ways to name one ($and, $in)
+// only mongod's answer tells.
+std::optional<bson::Value> id_to_insert(const bson::Document& filter) {
+  const auto named = filter.find("_id");
+  if (named && named->type == bson::Type::kNull) return named;
+  return filter_id(filter, true);
+}
+
+// Under an _id that is new the statement can only insert.
+RunItem inserting_item(const Statement& statement, int64_t wall_ms) {
+  RunItem item;
+  item.statement = &statement;
+  item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+  const std::optional<bson::Value> named = id_to_insert(statement.filter);
+  if (item.shape->given_id) {
+    item.id = bson::OwnedValue(*item.shape->given_id);
+  } else if (named) {
+    item.id = bson::OwnedValue(*named);
+  } else {
+    item.id = bson::OwnedValue(bson::Type::kObjectId, fresh_object_id(wall_ms));
+    item.there = false;
+  }
+  item.key = bson::canonical_key(item.id.view());
+  // mongod lets no filter name an _id twice, and inserts the one it names.
+  if (!named) item.filter = narrow_filter(statement.filter, item.id.view());
+  item.narrows_further = true;
+  item.upsert = true;
+  item.needs_after = true;
+  return item;
+}
+
+}  // namespace
+
+std::string fresh_object_id(int64_t wall_ms) {
+  // 4 bytes of seconds, 5 random bytes of this thread, 3 bytes counting: as drivers make them.
+  struct Maker {
+    std::array<char, 5> random{};
+    uint32_t counter = 0;
+    Maker() {
+      std::random_device source;
+      for (char& byte : random) byte = static_cast<char>(source());
+      counter = source();
+    }
+  };
+  thread_local Maker maker;
+  const auto seconds = static_cast<uint32_t>(wall_ms / 1000);
+  const uint32_t count = ++maker.counter;
+  std::string out;
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(seconds >> shift));
+  out.append(maker.random.data(), maker.random.size());
+  for (int shift = 16; shift >= 0; shift -= 8) out.push_back(static_cast<char>(count >> shift));
+  return out;
+}
+
+Run gather_run(const WriteRequest& request, size_t first, int64_t wall_ms,
+               const IsRemembered& is_remembered) {
+  const std::vector<Statement>& statements = request.command.statements;
+  Run run = new_run(request);
+  // Names of documents in `items`, which stay where they are.
+  std::unordered_set<std::string_view> keys;
+  const size_t most = std::min(statements.size() - first, kRunStatementsMax);
+  size_t bytes = 0;
+  for (size_t i = first; i < statements.size(); ++i) {
+    const Statement& statement = statements[i];
+    if (run.items.size() == kRunStatementsMax || bytes > kRunBytesMax) break;
+    if (i > first && is_remembered(statement)) break;
+    std::optional<RunItem> item = direct_item(request, statement, wall_ms);
+    if (!item || (i > first && is_alone(*item)) || keys.count(item->key) > 0) break;
+    bytes += statement.raw.bytes().size();
+    run.items.push_back(std::move(*item));
+    if (is_alone(run.items.back()) || most == 1) break;
+    if (i == first) {
+      run.items.reserve(most);
+      keys.reserve(most);
+    }
+    keys.insert(run.items.back().key);
+  }
+  // mongod answers nothing to what says that more is to come.
+  run.verbatim = !run.items.empty() && !request.parsed.more_to_come() && says_the_same(run);
+  return run;
+}
+
+RunItem narrowed_item(const WriteRequest& request, const Statement& statement,
+                      bson::OwnedValue id) {
+  const WriteCommand& command = request.command;
+  RunItem item;
+  item.statement = &statement;
+  item.id = std::move(id);
+  item.key = bson::canonical_key(item.id.view());
+  item.upsert_changed = statement.upsert;
+  if (!statement.remove && statement.update) {
+    item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+    item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
+    item.needs_after = item.shape->form != UpdateShape::Form::kLiteral ||
+                       command.kind == CommandKind::kFindAndModify;
+  }
+  const std::string lasting = lasting_part(statement.filter, command.let);
+  item.narrows_further = !Document(lasting).empty();
+  bool by_bytes = is_collated(item.id.view()) && !request.compares_simply(statement);
+  if (by_bytes && statement.has_collation && !item.narrows_further &&
+      !update_is_collated(command, statement, item)) {
+    // Then the index of _id finds it, which it cannot under a collation of the statement's own.
+    item.drops_collation = true;
+    by_bytes = !request.collection.simple_collation;
+  }
+  TellApart by = by_bytes ? TellApart::kByExpression : TellApart::kNot;
+  if (by_bytes && projects_an_element(command)) {
+    if (has_id_patterns(item.id.view())) {
+      by = TellApart::kByPattern;
+    } else if (!statement.has_collation) {
+      // Under the collection's own collation no two _id are equal: only another one born since
+      // could be taken for this one.
+      by = TellApart::kNot;
+    }  // else mongod refuses the $expr, and the app is told so
+  }
+  item.filter = filter_of_document(item.id.view(), Document(lasting), by);
+  return item;
+}
+
+Run narrowed_run(const WriteRequest& request, const Statement& statement, bson::OwnedValue id) {
+  Run run = new_run(request);
+  run.items.push_back(narrowed_item(request, statement, std::move(id)));
+  return run;
+}
+
+Run gather_found(const WriteRequest& request, const Statement& statement,
+                 const std::vector<bson::OwnedValue>& ids, size_t first) {
+  Run run = new_run(request);
+  size_t bytes = 0;
+  for (size_t i = first; i < ids.size(); ++i) {
+    RunItem item = narrowed_item(request, statement, ids[i]);
+    const bool alone = item.needs_before;
+    bytes += statement.raw.bytes().size() + item.filter.size();
+    if (!run.items.empty() && (alone || bytes > kRunBytesMax)) break;
+    run.items.push_back(std::move(item));
+    if (alone) break;
+  }
+  return run;
+}
+
+Run inserting_run(const WriteRequest& request, const Statement& statement, int64_t wall_ms) {
+  Run run = new_run(request);
+  run.items.push_back(inserting_item(statement, wall_ms));
+  return run;
+}
+
+Run upsert_as_it_is(const WriteRequest& request, const Statement& statement, int64_t wall_ms) {
+  Run run = inserting_run(request, statement, wall_ms);
+  run.items.front().filter.clear();
+  run.items.front().needs_after = false;
+  return run;
+}
+
+Run probing_run(const WriteRequest& request, const Statement& statement, int64_t wall_ms) {
+  bson::OwnedValue nothing(bson::Type::kObjectId, fresh_object_id(wall_ms));
+  Run run = narrowed_run(request, statement, std::move(nothing));
+  RunItem& item = run.items.front();
+  item.drops_collation = false;
+  item.filter = narrow_filter(statement.filter, item.id.view());
+  run.probe = true;
+  return run;
+}
+
+Run repeating_run(const WriteRequest& request, const Statement& statement) {
+  Run run = new_run(request);
+  RunItem item;
+  item.statement = &statement;
+  run.items.push_back(std::move(item));
+  run.probe = true;
+  return run;
+}
+
+bool may_make_collection(const Run& run) {
+  return run.command->kind == CommandKind::kInsert || run.items.front().upsert;
+}
+
+bool uses_expressions(const Document& filter) {
+  for (const bson::Element& field : filter) {
+    if (field.name == "$expr") return true;
+    if (field.value.is_container() && uses_expressions(field.value.as_document())) return true;
+  }
+  return false;
+}
+
+bool replaces_many(const Statement& statement) {
+  return statement.multi && statement.update &&
+         read_update_shape(*statement.update, false).form == UpdateShape::Form::kReplacement;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,55 @@
+// A write command under way, with all that stays as it is until it is answered: whoever has a part
+// in it is given this, and what they find out they return.
+//
+// What is known of the collection may turn out wrong while the command runs, because somebody made
+// the collection anew. Then nothing was done, it is learned again, and only here does it change.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "proxy/capture/statement.h"
+
+namespace outrigger {
+
+struct WriteRequest {
+  struct Collection {
+    bool simple_collation = true;
+    std::string uuid;              // where mongod can be asked to write to no other; else empty
+    uint64_t facts_forgotten = 0;  // Facts::forgotten, before they were looked at
+  };
+
+  // The three live as long as the request does.
+  const WriteCommand& command;
+  const wire::OpMsg& parsed;
+  std::string_view message;  // as it came, for runs that can be sent so
+
+  bool session_is_own = true;          // of the user who is logged in, for all that we know
+  std::optional<int64_t> deadline_us;  // of the app's maxTimeMS, by the monotonic clock
+  Collection collection;
+
+  // Whether strings are compared by their bytes when the statement's filter is asked.
+  [[nodiscard]] bool compares_simply(const Statement& statement) const {
+    if (!statement.has_collation) return collection.simple_collation;
+    const auto locale = statement.collation.find("locale");
+    return locale && locale->type == bson::Type::kString && locale->as_string() == "simple";
+  }
+
+  [[nodiscard]] bool is_out_of_time(int64_t now_us) const {
+    return deadline_us && now_us >= *deadline_us;
+  }
+  // For mongod, which takes 0 for as long as it takes; nothing: the app set no limit.
+  [[nodiscard]] std::optional<int64_t> time_left_ms(int64_t now_us) const {
+    if (!deadline_us) return std::nullopt;
+    return std::max<int64_t>(1, (*deadline_us - now_us) / 1000);
+  }
+};
+
+// mongod's answer to a command that ran out of time.
+[[nodiscard]] inline std::string out_of_time_body() {
+  return wire::error_body(wire::code::kMaxTimeMsExpired, "operation exceeded time limit");
+}
+
+}  // namespace outrigger

@@ -1,0 +1,272 @@
+#include "proxy/writes/run_executor.h"
+
+#include <algorithm>
+
+#include "proxy/capture/run_plan.h"
+#include "proxy/mongo/wire/error_reply.h"
+
+namespace outrigger {
+
+net::Task<RunResult> RunExecutor::execute(Run run) {
+  const std::string& ns = request_.command.ns;
+  LockRequest locks;
+  locks.add(namespace_lock_key(ns), LockMode::kShared);
+  for (const RunItem& item : run.items) {
+    locks.add(document_lock_key(ns, std::string_view(item.key)), LockMode::kExclusive);
+  }
+  RunResult result(request_.command);
+  const bool locked = co_await wait_for_locks(context_, locks, request_.deadline_us);
+  if (!locked) {
+    result.reply.fail(out_of_time_body());
+    co_return result;
+  }
+  result = co_await execute_locked(std::move(run));
+  context_.locks.release(locks, result.left);
+  co_return result;
+}
+
+net::Task<RunResult> RunExecutor::execute_locked(Run run) {
+  RunResult result(request_.command);
+  result.left = run.left();
+  if (may_have_been_made(run)) {
+    result.end = RunResult::End::kAnotherCollection;
+    co_return result;
+  }
+  std::optional<net::Loop::Unyielding> unyielding(std::in_place, context_.loop);
+  const int64_t started_us = context_.clock.monotonic_us();
+  SeenBefore seen = co_await see_before(run);
+  if (!seen.read.done()) {
+    if (seen.read.end == StoreRead::End::kBroken) result.end = RunResult::End::kBroken;
+    result.reply.fail(std::move(seen.read.body));
+    co_return result;
+  }
+  const RunSession session = session_for(run);
+  // Only a set's replies name the optimes this goes by.
+  JournalWaits::Write journal(context_.journal_waits,
+                              context_.retryable && may_share_wait(request_.command));
+  Result<Begun> begun = co_await begin(run, session, journal);
+  if (!begun) {
+    context_.metrics.refused_unavailable.Increment();
+    result.reply.fail(wire::overloaded_body(begun.error().message()));
+    co_return result;
+  }
+  const int64_t sent_us = context_.clock.monotonic_us();
+  RunAnswer answer = co_await send(run, session, journal, std::move(seen));
+  journal.end();
+  if (answer.broken) {
+    result.end = RunResult::End::kBroken;
+  } else {
+    context_.durable_waits.learn(context_.clock.monotonic_us() - sent_us);
+    result = co_await settler_.settle(run, session, begun->write, answer);
+  }
+  unyielding.reset();  // what follows may take as long as mongod is away
+  if (result.end == RunResult::End::kBroken) {
+    co_await settler_.settle_in_doubt(begun->write, session);
+  }
+  const int64_t took_us = context_.clock.monotonic_us() - started_us;
+  context_.metrics.capture_seconds.Observe(static_cast<double>(took_us) / 1e6);
+  result.items = run.items.size();
+  result.durable = std::move(begun->durable);
+  co_return result;
+}
+
+// Somebody may have made the collection, of whatever kind, while this waited for its locks. One
+// that was there and is another one now is told by its uuid.
+bool RunExecutor::may_have_been_made(const Run& run) const {
+  return may_make_collection(run) && run.uuid.empty() &&
+         context_.facts.forgotten(request_.command.ns) != request_.collection.facts_forgotten;
+}
+
+RunSession RunExecutor::session_for(const Run& run) {
+  const std::optional<RunSession> apps = session_of_app(request_.command);
+  if (apps) return *apps;
+  RunSession session;
+  session.lsid = backend_.lsid();
+  // A numbered write costs mongod a third more. The number is there to find the write in the oplog
+  // after a crash; where looking at the document tells as much, it can be saved. Not for documents
+  // written to again and again: each would wait for the one before (see begin).
+  const AppSession& app = request_.command.session;
+  if (context_.retryable && (!shows_what_it_did(run) || unsynced(run) != Unsynced::kNone)) {
+    session.txn_number = backend_.next_txn_number();
+  } else if (run.verbatim && app.lsid_id.size() == session.lsid.size()) {
+    std::copy_n(app.lsid_id.begin(), session.lsid.size(), session.lsid.begin());
+    session.as_it_came = true;
+  }
+  return session;
+}
+
+Unsynced RunExecutor::unsynced(const Run& run) const {
+  Unsynced most = Unsynced::kNone;
+  for (const RunItem& item : run.items) {
+    most = std::max(most, context_.replica.unsynced(request_.command.ns, item.key));
+  }
+  return most;
+}
+
+// Which images the update of a document needs is for its row to say.
+void RunExecutor::look_at_row(RunItem& item) const {
+  if (!item.shape) return;
+  std::vector<const Path*> increments;
+  for (const UpdateShape::Operation& op : item.shape->operations) {
+    if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
+  }
+  const RowKnowledge known =
+      context_.replica.row_knowledge(request_.command.ns, item.key, increments);
+  item.opaque = known.opaque;
+  item.needs_after = item.needs_after || known.opaque;
+  const auto& bases = known.base_is_known;
+  item.needs_before =
+      item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
+}
+
+// Which images from before the run its record needs. Read here where they cannot just be asked for
+// in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell
+// after a crash what was done, so that the prepare must say what there was.
+net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
+  SeenBefore out;
+  bool for_prepare = false;
+  for (RunItem& item : run.items) {
+    look_at_row(item);
+    if (context_.retryable) continue;
+    const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
+    const bool upsert = item.upsert && !item.there;
+    item.needs_before = item.needs_before || upsert;
+    for_prepare = for_prepare || diff || upsert;
+  }
+  out.read = co_await fit_images(run);
+  if (!out.read.done()) co_return out;
+  std::vector<const RunItem*> before = items_needing(run, Taken::kBefore);
+  const bool may_read = backend_.may_read(request_.command.ns);
+  if (before.empty() || (!for_prepare && may_read)) co_return out;
+  out.read = co_await reads_.read_images(std::move(before), Taken::kBefore, out.images);
+  out.is_all = true;
+  if (!for_prepare) co_return out;
+  for (RunItem& item : run.items) {
+    const auto image = out.images.find(item.key);
+    const bool found = image != out.images.end();
+    if (item.upsert && !item.there) item.there = found;
+    if (found && item.shape && item.shape->form == UpdateShape::Form::kDiff) {
+      item.was = image->second;
+    }
+  }
+  co_return out;
+}
+
+// The images of a run are in memory together. Where they are many, mongod is asked first how large
+// they are; what does not fit is left for the next run.
+net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
+  StoreRead out;
+  out.end = StoreRead::End::kDone;
+  std::vector<const RunItem*> items = items_needing(run, Taken::kAfter);
+  if (items.size() <= kUnaskedImagesMax) co_return out;
+  Sizes sizes;
+  out = co_await reads_.read_sizes(std::move(items), sizes);
+  if (!out.done()) co_return out;
+  const size_t fitting = fitting_items(run, sizes);
+  if (fitting == run.items.size()) co_return out;
+  run.items.resize(fitting);
+  run.verbatim = false;
+  co_return out;
+}
+
+net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run, const RunSession& session,
+                                                         JournalWaits::Write& journal) {
+  if (!backend_.noted) {
+    const Status noted =
+        context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
+    if (!noted) co_return tl::unexpected(noted.error());
+    backend_.noted = true;
+  }
+  Result<LocalWrite> write =
+      context_.replica.begin(build_prepare(run, session), context_.appends.staged());
+  if (!write) co_return tl::unexpected(write.error());
+  TurnAppends::Appended appended = context_.appends.appended();
+  const Status written = co_await appended;
+  if (!written) co_return tl::unexpected(written.error());
+  Begun out;
+  out.write = std::move(*write);
+  // Should the power fail now, the write before this one must not be taken for what this one does.
+  const bool at_once = unsynced(run) == Unsynced::kRecoverableByContent;
+  out.durable = context_.durable_waits.join(at_once);
+  if (at_once) {
+    journal.leave_turn();
+    const DurableWaits::Shot durable = std::move(out.durable);
+    const Status synced = co_await durable->wait();
+    if (!synced) co_return tl::unexpected(synced.error());
+  }
+  co_return out;
+}
+
+net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session,
+                                       JournalWaits::Write& journal, SeenBefore seen) {
+  RunAnswer out;
+  out.before = std::move(seen.images);
+  const JournalWaits::Role role = journal.send();
+  if (role == JournalWaits::Role::kFollows) run.concern = RunConcern::kFollower;
+  if (role == JournalWaits::Role::kLeads) run.concern = RunConcern::kLeader;
+  std::vector<const RunItem*> before;
+  if (!seen.is_all) before = items_needing(run, Taken::kBefore);
+  Result<std::string> message = co_await send_and_receive(run, session, before, out.before);
+  if (!message) {
+    out.broken = true;
+    co_return out;
+  }
+  out.message = std::move(*message);
+  const auto parsed = wire::parse_op_msg_trusted(out.message);
+  JournalWaits::Shot journaled;
+  if (parsed) journaled = journaled_.share(run.concern, parsed->body, journal);
+  const bool is_refused = !parsed || !read_run_reply(request_.command.kind, parsed->body).ok;
+  std::vector<const RunItem*> after = items_needing(run, Taken::kAfter);
+  if (!after.empty() && !is_refused) {
+    const StoreRead read = co_await reads_.read_images(std::move(after), Taken::kAfter, out.after);
+    out.broken = !read.done();
+  }
+  if (!journaled || out.broken) co_return out;
+  const bool held = co_await journaled_.wait_shared(std::move(journaled));
+  out.broken = !held;
+  co_return out;
+}
+
+// Sends the run, with the question for the images before it in front.
+net::Task<Result<std::string>> RunExecutor::send_and_receive(
+    Run& run, const RunSession& session, const std::vector<const RunItem*>& before,
+    Images& images) {
+  run.max_time_ms = request_.time_left_ms(context_.clock.monotonic_us());
+  // The bytes that came can go on as they are when mongod can count their statements by itself and
+  // they carry the session they are prepared under.
+  const bool as_it_came = run.verbatim && run.concern == RunConcern::kOwn && !run.max_time_ms &&
+                          (!session.own || session.as_it_came);
+  std::string first;
+  std::string command;
+  std::optional<Guarded> guarded;
+  if (as_it_came && !run.uuid.empty()) {
+    guarded = guard_message(request_.message, request_.parsed, run.uuid);
+  }
+  std::vector<std::string_view> pieces;
+  if (!before.empty()) {
+    first =
+        build_images_message(request_.command, before, Taken::kBefore, backend_.next_request_id());
+    pieces.push_back(first);
+  }
+  if (guarded) {
+    pieces.push_back(guarded->start);
+    pieces.push_back(guarded->rest);
+  } else if (as_it_came && run.uuid.empty()) {
+    pieces.push_back(request_.message);
+  } else {
+    command = build_run_message(run, session, backend_.next_request_id());
+    pieces.push_back(command);
+  }
+  Status sent = co_await backend_.send(pieces);
+  if (!sent) co_return tl::unexpected(sent.error());
+  if (!before.empty()) {
+    Result<std::string> found = co_await backend_.receive();
+    if (!found) co_return found;
+    // What is not in it is looked at afterwards.
+    if (!take_images(*found, images)) backend_.must_ask_to_read(request_.command.ns);
+  }
+  Result<std::string> reply = co_await backend_.receive();
+  co_return reply;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,75 @@
+// One run: lock its documents, begin it in the outbox, send it to the store, settle what it did.
+//
+//   lock      the documents, the namespace shared
+//   begin     stamp, dependencies and intent in the page cache, before the command's bytes go out
+//   send      the command, with the reads that tell what it did around it
+//   settle    effects to the outbox (run_settler.h); only then are the locks released
+//
+// A run committed by itself is all four, `execute`. The steps keep nothing between them: what one
+// finds the next is given. So whoever commits several runs at once (an app's transaction), or does
+// something else under the same locks (a change of the catalogue), keeps the locks, calls `send`
+// and RunSettler::find_effects for each run and keeps what they give, begins with a prepare of all
+// the runs where `begin` makes one of a single run, commits, and records all of it.
+#pragma once
+
+#include <optional>
+
+#include "proxy/writes/run_settler.h"
+
+namespace outrigger {
+
+class RunExecutor {
+ public:
+  // All outlive it.
+  RunExecutor(ProxyContext& context, Backend& backend, const WriteRequest& request,
+              StoreReads& reads, JournaledAnswers& journaled, RunSettler& settler)
+      : context_(context),
+        backend_(backend),
+        request_(request),
+        reads_(reads),
+        journaled_(journaled),
+        settler_(settler) {}
+
+  // All of it. Items of the run whose images do not fit beside those of the first are left out:
+  // RunResult::items.
+  net::Task<RunResult> execute(Run run);
+  // Without the locks: whoever calls holds them.
+  net::Task<RunResult> execute_locked(Run run);
+
+  // The documents before the run, where they cannot just be asked for in front of it.
+  struct SeenBefore {
+    StoreRead read;  // not done: it ends the command
+    Images images;
+    bool is_all = false;  // nothing is left to be asked for
+  };
+  // A write that may be sent now.
+  struct Begun {
+    LocalWrite write;
+    DurableWaits::Shot durable;  // none: it is on disk already
+  };
+  // The steps. `run` is the caller's own: what is found out of its items is noted in them.
+  net::Task<SeenBefore> see_before(Run& run);
+  [[nodiscard]] RunSession session_for(const Run& run);
+  net::Task<Result<Begun>> begin(const Run& run, const RunSession& session,
+                                 JournalWaits::Write& journal);
+  net::Task<RunAnswer> send(Run& run, const RunSession& session, JournalWaits::Write& journal,
+                            SeenBefore seen);
+
+ private:
+  net::Task<StoreRead> fit_images(Run& run);
+  net::Task<Result<std::string>> send_and_receive(Run& run, const RunSession& session,
+                                                  const std::vector<const RunItem*>& before,
+                                                  Images& images);
+  [[nodiscard]] bool may_have_been_made(const Run& run) const;
+  [[nodiscard]] Unsynced unsynced(const Run& run) const;
+  void look_at_row(RunItem& item) const;
+
+  ProxyContext& context_;
+  Backend& backend_;
+  const WriteRequest& request_;
+  StoreReads& reads_;
+  JournaledAnswers& journaled_;
+  RunSettler& settler_;
+};
+
+}  // namespace outrigger

@@ -1,0 +1,179 @@
+#include "proxy/writes/store_refusals.h"
+
+#include "proxy/capture/harmless.h"
+#include "proxy/capture/run_plan.h"
+#include "proxy/mongo/wire/error_reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+
+// Nothing: mongod did not answer.
+std::optional<wire::OpMsg> answer_in(const Result<std::string>& message) {
+  if (!message) return std::nullopt;
+  const auto parsed = wire::parse_op_msg_trusted(*message);
+  if (!parsed) return std::nullopt;
+  return *parsed;
+}
+
+// The store refused the statement's filter, as `explained` says or else its find did.
+void add_refusal(const Statement& statement, const RunReply& said, const FilterRefusal& refusal,
+                 const std::optional<std::string>& explained, ReplyBuilder& reply) {
+  int code = refusal.code;
+  std::string text = refusal.reason;
+  if (explained) {
+    const auto its_code = Document(*explained).find("code");
+    const auto its_text = Document(*explained).find("errmsg");
+    if (its_code) code = static_cast<int>(its_code->to_int64().value_or(0));
+    if (its_text && its_text->type == bson::Type::kString) text = its_text->as_string();
+  }
+  reply.add_tail(said);
+  reply.add_error(statement.index, code, text);
+}
+
+}  // namespace
+
+net::Task<Answer> StoreRefusals::refuse(wire::WireError ours, const WriteCommand* command) {
+  std::string request = guarded_command(parsed_, backend_.next_request_id(), Told::kAll);
+  Result<std::string> reply = co_await backend_.call(std::move(request));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  if (!knows_guard(kind_) && command != nullptr && is_of_the_guard(said->body)) {
+    Answer answer = co_await refuse_unguarded(std::move(ours), *command);
+    co_return answer;
+  }
+  const bool unknown_field = wire::code_of(said->body) == wire::code::kUnknownField;
+  const bool refused =
+      unknown_field ? !is_of_the_guard(said->body) : !met_the_guard(kind_, said->body);
+  if (refused) co_return Answer::message(std::move(*reply));
+  co_return Answer::body(with_times(wire::error_body(ours), said->body));
+}
+
+net::Task<Answer> StoreRefusals::refuse_unguarded(wire::WireError ours,
+                                                  const WriteCommand& command) {
+  std::string request = command_of_nothing(command);
+  Result<std::string> reply = co_await backend_.call(std::move(request));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  if (!read_run_reply(kind_, said->body).ok) {
+    co_return Answer::body(std::string(said->body.bytes()));
+  }
+  co_return Answer::body(with_times(wire::error_body(ours), said->body));
+}
+
+net::Task<std::optional<Answer>> StoreRefusals::refusal_of_all() {
+  std::string request = guarded_command(parsed_, backend_.next_request_id(), Told::kFirst);
+  Result<std::string> reply = co_await backend_.call(std::move(request));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  if (read_run_reply(kind_, said->body).ok || is_of_the_guard(said->body)) co_return std::nullopt;
+  co_return Answer::body(without_guard(said->body));
+}
+
+net::Task<std::optional<std::string>> StoreRefusals::refusal_to_write(const WriteCommand& command) {
+  for (const bool guarded : {true, false}) {
+    if (guarded && !knows_guard(kind_)) continue;
+    std::string request = guarded
+                              ? guarded_command(parsed_, backend_.next_request_id(), Told::kFirst)
+                              : command_of_nothing(command);
+    Result<std::string> reply = co_await backend_.call(std::move(request));
+    const auto said = answer_in(reply);
+    if (!said) co_return std::string();
+    if (wire::code_of(said->body) == wire::code::kUnauthorized) co_return without_guard(said->body);
+    if (wire::code_of(said->body) != wire::code::kUnknownField) break;
+  }
+  co_return std::nullopt;
+}
+
+net::Task<std::optional<std::string>> StoreRefusals::explain(const WriteCommand& command,
+                                                             const Statement& statement) {
+  std::string request = explaining_command(command, statement, backend_.next_request_id());
+  Result<std::string> reply = co_await backend_.call(std::move(request));
+  const auto said = answer_in(reply);
+  if (!said || wire::code_of(said->body) == 0) co_return std::nullopt;
+  co_return std::string(said->body.bytes());
+}
+
+net::Task<RunResult> StoreRefusals::answer_retry(const WriteCommand& command) {
+  RunResult result(command);
+  std::string request = guarded_command(parsed_, backend_.next_request_id(), Told::kAll);
+  Result<std::string> message = co_await backend_.call(std::move(request));
+  const auto said = answer_in(message);
+  if (!said) {
+    result.end = RunResult::End::kBroken;
+    co_return result;
+  }
+  if (met_the_guard(kind_, said->body)) {
+    const RunReply store = read_run_reply(kind_, said->body);
+    result.reply.add_tail(store);
+    result.reply.retried_were(store.retried);
+  } else {
+    result.reply.answer_as(std::move(*message));
+  }
+  co_return result;
+}
+
+net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
+                                           const Statement& statement) {
+  RunResult result(request.command);
+  const Run run = repeating_run(request, statement);
+  const Result<std::string> message = co_await ask(run);
+  const auto parsed = answer_in(message);
+  if (!parsed) {
+    result.end = RunResult::End::kBroken;
+    co_return result;
+  }
+  const RunReply said = read_run_reply(kind_, parsed->body);
+  if (said.ok && said.retried.empty()) {
+    context_.log->error("the store ran a recorded statement in {} again", request.command.ns);
+  }
+  result.reply.add(run, said);
+  co_return result;
+}
+
+net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Statement& statement,
+                                          std::optional<FilterRefusal> refusal) {
+  RunResult result(request.command);
+  const Run run = probing_run(request, statement, context_.clock.wall_ms());
+  Result<std::string> message = co_await ask(run);
+  const auto parsed = answer_in(message);
+  if (!parsed) {
+    result.end = RunResult::End::kBroken;
+    co_return result;
+  }
+  const RunReply said = read_run_reply(kind_, parsed->body);
+  // What mongod says of the command as a whole comes before what it says of the filter.
+  const bool refused_whole = !said.ok && kind_ != CommandKind::kFindAndModify;
+  if (refusal && !refused_whole) {
+    std::optional<std::string> explained = co_await explain(request.command, statement);
+    if (explained && kind_ == CommandKind::kFindAndModify) {
+      result.reply.fail(std::move(*explained));
+      co_return result;
+    }
+    if (explained || (said.ok && said.errors.empty())) {
+      add_refusal(statement, said, *refusal, explained, result.reply);
+      co_return result;
+    }
+  }
+  result.reply.add(run, said, std::move(*message));
+  co_return result;
+}
+
+net::Task<Result<std::string>> StoreRefusals::ask(const Run& run) {
+  std::optional<RunSession> session = session_of_app(*run.command);
+  if (!session) {
+    session.emplace();
+    session->lsid = backend_.lsid();
+  }
+  std::string request = build_run_message(run, *session, backend_.next_request_id());
+  Result<std::string> message = co_await backend_.call(std::move(request));
+  co_return message;
+}
+
+std::string StoreRefusals::command_of_nothing(const WriteCommand& command) {
+  return outrigger::command_of_nothing(command, fresh_object_id(context_.clock.wall_ms()),
+                                       backend_.next_request_id());
+}
+
+}  // namespace outrigger
