@@ -41,7 +41,7 @@ void remove_observed(DocumentState& state, const Record& record, LossFinder& los
 
 // Calls visit(stamp, needs_closed): see the types of merge.
 template <typename Visit>
-void for_each_stamp(const Body& body, const Visit& visit) {
+void for_each_stamp_in(const Body& body, const Visit& visit) {
   for (const auto& [path, reg] : body.registers) for_each_stamp(reg, visit);
   for (const auto& [path, entries] : body.counters) for_each_stamp(entries, visit);
   for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
@@ -121,7 +121,7 @@ bool collect(DocumentState& state, const VersionVector& stable, const VersionVec
       if (!stable.covers(birth)) return false;
     }
     bool settled = true;
-    for_each_stamp(incarnation.body, [&](const Dot& stamp, bool needs_closed) {
+    for_each_stamp_in(incarnation.body, [&](const Dot& stamp, bool needs_closed) {
       settled &= stable.covers(stamp) && (!needs_closed || closed.covers(stamp));
     });
     if (!settled) return false;
@@ -133,8 +133,8 @@ VersionVector stamps(const DocumentState& state) {
   VersionVector result;
   for (const Incarnation& incarnation : state.incarnations) {
     for (const Dot& birth : incarnation.births) result.raise(birth.origin, birth.hlc);
-    for_each_stamp(incarnation.body,
-                   [&](const Dot& stamp, bool) { result.raise(stamp.origin, stamp.hlc); });
+    for_each_stamp_in(incarnation.body,
+                      [&](const Dot& stamp, bool) { result.raise(stamp.origin, stamp.hlc); });
   }
   return result;
 }

@@ -31,6 +31,7 @@ class EffectMaker {
   }
   // Where the type that merges what was written is chosen.
   void update(const PathChange& change) {
+    OUTRIGGER_ASSERT(change.kind != Operation::kUnknown && !is_birth(change.kind));
     Effect& effect = add(change.kind, change.path);
     switch (type_of(change.kind, rules_.at(change.path))) {
       case MergeType::kRegister:
