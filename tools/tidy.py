@@ -24,8 +24,8 @@ RATCHET_FUNCTION_LINES = {}
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
 REPLICATION = ["bson/", "causality/", "record/", "merge/", "outbox/", "outbox/rocks/",
-               "outbox/memory/", "store/", "store/memory/", "store/mongo/", "site/", "link/",
-               "apply/", "recovery/", "testing/"]
+               "outbox/memory/", "store/", "store/memory/", "store/mongo/", "site/state/",
+               "site/", "link/", "apply/", "recovery/", "testing/"]
 PROXY = ["net/", "mongo/wire/", "mongo/", "capture/", "writes/", "session/", "peer/", "admin/",
          "app/"]
 KNOWS_LESS = {

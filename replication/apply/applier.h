@@ -42,10 +42,10 @@
 #include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_locks.h"
 #include "replication/outbox/batch.h"
-#include "replication/site/aside.h"
-#include "replication/site/inbox.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
+#include "replication/site/state/aside.h"
+#include "replication/site/state/inbox.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -140,7 +140,6 @@ class Applier {
   [[nodiscard]] Status look_again();
   [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
   [[nodiscard]] Status complete();
-  [[nodiscard]] std::optional<Aside> aside_of(const std::string& row_key) const;
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
                                                        const std::string& row_key,
                                                        const Refusal& refusal,
@@ -163,6 +162,7 @@ class Applier {
                                                                   outbox::Batch& batch);
 
   Replica& replica_;
+  SiteParts& site_;  // of replica_
   outbox::Outbox& outbox_;
   outbox::CommitThread& commit_;
   Store& store_;

@@ -16,8 +16,8 @@
 #include <set>
 #include <vector>
 
-#include "replication/site/inbox.h"
 #include "replication/site/lock_table.h"
+#include "replication/site/state/inbox.h"
 
 namespace outrigger {
 

@@ -1,6 +1,8 @@
 #include "replication/outbox/commit_thread.h"
 
 #include <algorithm>
+#include <future>
+#include <memory>
 #include <utility>
 
 namespace outrigger::outbox {
@@ -114,6 +116,13 @@ void CommitThread::stop() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
+}
+
+Status sync_now(CommitThread& commit) {
+  auto synced = std::make_shared<std::promise<Status>>();
+  std::future<Status> result = synced->get_future();
+  commit.when_durable([synced](const Status& status) { synced->set_value(status); });
+  return result.get();
 }
 
 }  // namespace outrigger::outbox

@@ -91,4 +91,7 @@ class CommitThread {
   std::thread thread_;
 };
 
+// Everything written so far is on disk when this returns. Blocks: never on an event loop.
+[[nodiscard]] Status sync_now(CommitThread& commit);
+
 }  // namespace outrigger::outbox

@@ -38,101 +38,17 @@
 #include "replication/record/record.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/site_hello.h"
+#include "replication/site/staged_writes.h"
+#include "replication/site/state/open_writes.h"
+#include "replication/site/state/replica_status.h"
+#include "replication/site/state/site_context.h"
 
 namespace outrigger {
-
-struct ReplicaOptions {
-  std::string site;
-  std::vector<std::string> members;  // every site's name, ours included
-  std::string policy_hash;
-  int64_t max_ahead_ms = 60'000;
-  size_t inbox_bytes_max = limits::kInboxBytesMax;
-  uint64_t ledger_bytes_max = 1ULL << 30;    // beyond, the oldest closed entries go
-  size_t origins_max = limits::kOriginsMax;  // what falls to each member are its epochs
-  // Which namespaces travel; empty: all.
-  std::function<bool(std::string_view ns)> replicates;
-  // One line for the log, once for each alarm; any thread.
-  std::function<void(const std::string&)> alarm;
-  std::function<void(const std::string&)> warn;  // the same for what is merely to be known
-};
-
-// The ticket of a local write between begin and settle. Move only by convention: exactly one settle
-// or drop per begin.
-struct LocalWrite {
-  Hlc hlc = 0;
-  VersionVector deps;
-};
-
-// Whether a document has a local write that is settled, but not on disk yet as settled, and how a
-// crash would settle it.
-enum class Unsynced : uint8_t { kNone, kRecoverableFromOplog, kRecoverableByContent };
-
-// Steps of several local writes, to be written together: an append costs much the same for one as
-// for ten. What is staged has not happened yet; whoever staged it goes on only after
-// Replica::write. Of one thread.
-class StagedWrites {
- public:
-  [[nodiscard]] bool empty() const { return batch_.empty(); }
-  [[nodiscard]] size_t bytes() const { return batch_.bytes(); }
-
- private:
-  friend class Replica;
-  struct Settled {
-    Hlc hlc = 0;
-    bool wrote = false;  // a record
-    size_t bytes = 0;    // of the record
-  };
-  outbox::Batch batch_;
-  std::vector<Settled> settled_;
-  int64_t rows_ = 0;                   // more rows than before
-  std::vector<std::string> detached_;  // row keys of documents set aside that changed
-};
 
 struct LedgerEntry;  // ledger.h
 struct LedgerPage;   // ledger.h
 struct LedgerPlace;  // ledger.h
-
-struct PeerProgress {
-  std::string site;
-  std::string site_id;  // hex; empty: never met
-  VersionVector acked;  // applied there, as last reported
-  uint64_t records_behind = 0;
-  uint64_t bytes_behind = 0;
-  int64_t oldest_behind_ms = 0;  // age of the oldest record it lacks; 0 when none
-  int64_t last_heard_ms = 0;     // wall clock; 0: never in this run
-};
-
-struct ReplicaStatus {
-  std::string site;
-  std::string site_id;
-  uint64_t epoch = 0;
-  VersionVector applied;
-  VersionVector stable;
-  Hlc issued = 0;
-  uint64_t outbox_records = 0;
-  uint64_t outbox_bytes = 0;
-  uint64_t inbox_records = 0;
-  uint64_t inbox_bytes = 0;
-  uint64_t rows = 0;  // documents with metadata (estimate)
-  uint64_t ledger_entries = 0;
-  uint64_t ledger_bytes = 0;
-  uint64_t ledger_bytes_max = 0;
-  uint64_t ledger_dropped = 0;   // closed entries, to stay below it, since the data_dir was made
-  int64_t ledger_oldest_ms = 0;  // of the oldest entry kept; 0: there is none
-  uint64_t not_applied = 0;      // documents set aside
-  uint64_t quarantined = 0;      // records set aside
-  uint64_t open_writes = 0;      // begun, not settled
-  int64_t oldest_open_write_ms = 0;
-  std::optional<Error> outbox_failure;
-  std::vector<std::string>
-      held;  // origins held back and why (clock too far ahead, locked document)
-  std::vector<std::string> alarms;  // what should never happen and needs a person
-  std::vector<PeerProgress> peers;
-  uint64_t applied_records = 0;    // of peers, in this run; like the three below
-  uint64_t duplicate_records = 0;  // offered again
-  uint64_t collected_rows = 0;
-  std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
-};
+struct SiteParts;    // site_parts.h
 
 // What the row of a document tells the capture of an update.
 struct RowKnowledge {
@@ -238,12 +154,12 @@ class Replica {
   // One pass of stability and collection, bounded; call about once a second (applier thread).
   [[nodiscard]] Status collect_step(size_t documents_max);
 
+  // What it is made of: for the applier and recovery.
+  [[nodiscard]] SiteParts& parts() const { return *parts_; }
+
  private:
-  friend class Applier;
-  friend class Recovery;
-  struct Impl;
-  explicit Replica(std::shared_ptr<Impl> impl);
-  std::shared_ptr<Impl> impl_;  // callbacks under way on the commit thread hold it weakly
+  explicit Replica(std::shared_ptr<SiteParts> parts);
+  std::shared_ptr<SiteParts> parts_;  // callbacks under way on the commit thread hold it weakly
 };
 
 }  // namespace outrigger
