@@ -23,14 +23,12 @@
 
 #define CAPABILITY(name) OUTRIGGER_THREAD_ATTRIBUTE(capability(name))
 #define SCOPED_CAPABILITY OUTRIGGER_THREAD_ATTRIBUTE(scoped_lockable)
-// Of a field: read and written only while the mutex is held. PT_: what a pointer points to.
+// Of a field: read and written only while the mutex is held.
 #define GUARDED_BY(mutex) OUTRIGGER_THREAD_ATTRIBUTE(guarded_by(mutex))
-#define PT_GUARDED_BY(mutex) OUTRIGGER_THREAD_ATTRIBUTE(pt_guarded_by(mutex))
 // Of a function: the caller holds it, and still does afterwards.
 #define REQUIRES(...) OUTRIGGER_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define REQUIRES_SHARED(...) OUTRIGGER_THREAD_ATTRIBUTE(requires_shared_capability(__VA_ARGS__))
-// Of a function: the caller does not hold it.
-#define EXCLUDES(...) OUTRIGGER_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
+// Of a function: it takes it, or lets it go.
 #define ACQUIRE(...) OUTRIGGER_THREAD_ATTRIBUTE(acquire_capability(__VA_ARGS__))
 #define ACQUIRE_SHARED(...) OUTRIGGER_THREAD_ATTRIBUTE(acquire_shared_capability(__VA_ARGS__))
 #define RELEASE(...) OUTRIGGER_THREAD_ATTRIBUTE(release_capability(__VA_ARGS__))
@@ -53,6 +51,17 @@ class CAPABILITY("mutex") AnnotatedMutex {
 
 using Mutex = AnnotatedMutex<std::mutex>;
 using RecursiveMutex = AnnotatedMutex<std::recursive_mutex>;
+
+class CAPABILITY("mutex") SharedMutex {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+  void lock_shared() ACQUIRE_SHARED() { mutex_.lock_shared(); }
+  void unlock_shared() RELEASE_SHARED() { mutex_.unlock_shared(); }
+
+ private:
+  std::shared_mutex mutex_;
+};
 
 // Holds a mutex while it lives, but between unlock() and lock().
 template <typename Annotated>
@@ -81,6 +90,20 @@ class SCOPED_CAPABILITY ScopedLock {
 
 using MutexLock = ScopedLock<Mutex>;
 using RecursiveMutexLock = ScopedLock<RecursiveMutex>;
+using WriterLock = ScopedLock<SharedMutex>;
+
+class SCOPED_CAPABILITY ReaderLock {
+ public:
+  explicit ReaderLock(SharedMutex& mutex) ACQUIRE_SHARED(mutex) : mutex_(mutex) {
+    mutex_.lock_shared();
+  }
+  ~ReaderLock() RELEASE() { mutex_.unlock_shared(); }
+  ReaderLock(const ReaderLock&) = delete;
+  ReaderLock& operator=(const ReaderLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
+};
 
 // A std::condition_variable for a Mutex.
 class Condition {

@@ -254,7 +254,7 @@ void Applier::start() {
 
 void Applier::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     wake_.notify_all();
   }
@@ -263,14 +263,15 @@ void Applier::stop() {
 
 // Records arrived, or a record has the locks it waited for.
 void Applier::wake() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   arrived_ = true;
   wake_.notify_all();
 }
 
 void Applier::pause(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, time, [&] { return stopping_; });
+  const auto until = std::chrono::steady_clock::now() + time;
+  const MutexLock lock(mutex_);
+  while (!stopping_ && wake_.wait_until(mutex_, until)) continue;
 }
 
 void Applier::run() {
@@ -282,7 +283,7 @@ void Applier::run() {
   std::chrono::milliseconds back_off = options_.retry_min;
   while (true) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (stopping_) return;
       arrived_ = false;
     }
@@ -313,8 +314,8 @@ void Applier::run() {
     }
     back_off = options_.retry_min;
     if (*outcome == StepOutcome::kApplied) continue;
-    std::unique_lock lock(mutex_);
-    wake_.wait_until(lock, collect_at, [&] { return stopping_ || arrived_; });
+    const MutexLock lock(mutex_);
+    while (!stopping_ && !arrived_ && wake_.wait_until(mutex_, collect_at)) continue;
   }
 }
 

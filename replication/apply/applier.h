@@ -25,11 +25,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -38,6 +36,7 @@
 #include <vector>
 
 #include "config/limits.h"
+#include "config/thread_annotations.h"
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_locks.h"
@@ -174,10 +173,10 @@ class Applier {
   std::unique_ptr<Work> under_way_;
 
   std::thread thread_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;  // under mutex_
-  bool arrived_ = false;   // under mutex_: records, or locks that were waited for
+  Mutex mutex_;
+  Condition wake_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 
   ApplyLocks locks_;
 };
