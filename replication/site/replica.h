@@ -7,7 +7,7 @@
 //           batch, the prepare goes away with it (or `drop`: nothing happened). Several writes may
 //           take one step together: staged one by one, written by one append;
 //   publish once the batch is synced and every lower stamp of this origin is settled, the record is
-//           visible to peers and our own vector entry moves.
+//           visible to peers and this site's vector entry moves.
 // Peers' records come in as segments, wait in a bounded inbox until their dependencies are applied,
 // and are taken by the applier. Reports of all members move stability; what is stable is collected.
 //
@@ -105,9 +105,9 @@ class Replica {
   // ---- exchange with peers
   [[nodiscard]] SiteHello hello() const;
   [[nodiscard]] Report report();
-  // Latest reports of all members (own first), to be relayed.
+  // Latest reports of all members (ours first), to be relayed.
   [[nodiscard]] std::vector<Report> reports();
-  // What a peer lacks whose records are `has`, own and relayed, at most about bytes_max of records
+  // What a peer lacks whose records are `has`, ours and relayed, at most about bytes_max of records
   // (at least one when there is any; a large one goes alone). Only published and durably applied
   // records. `told`: how far it has been promised that there are no others; `relay`: pass on
   // others' promises, too. Updates nothing.
@@ -116,17 +116,17 @@ class Replica {
                                                  bool relay = true) const;
   // Takes into the inbox what `from`, a run of a site, has sent; duplicates are dropped, what
   // belongs to another history raises an alarm. kUnavailable when the inbox is full (ask again
-  // later), kCorrupt/kRefused when a segment cannot be (gap, own origin ahead of us).
+  // later), kCorrupt/kRefused when a segment cannot be (gap, our origin ahead of us).
   [[nodiscard]] Status offer(std::vector<Segment> segments, const Origin& from);
-  // A report that `from` has sent, of itself or relayed. Of a site that has a link to us only its
-  // own word counts.
+  // A report that `from` has sent, of itself or relayed. Of a site that has a link to us only what
+  // it says itself counts.
   void hear(const Report& report, const Origin& from);
   // A link has opened: who is behind a site id. Until the same many calls of parted() its word
   // about itself comes from itself alone.
   void introduce(const SiteHello& peer);
   void parted(const SiteHello& peer);
   // The other members as far as they are known here, and what a peer knows of them: only sites
-  // that have been introduced can be the origin of anything. A site's own hello goes before what
+  // that have been introduced can be the origin of anything. What a site says goes before what
   // others say of it.
   [[nodiscard]] std::vector<MemberId> members() const;
   void hear_members(const std::vector<MemberId>& members);
