@@ -25,7 +25,7 @@ RATCHET_FUNCTION_LINES = {}
 CONFIG = ["config/"]
 REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
                "outbox/rocks/", "outbox/memory/", "store/", "store/memory/", "store/mongo/",
-               "site/", "link/", "apply/", "recovery/", "testing/"]
+               "site/state/", "site/", "link/", "apply/", "recovery/", "testing/"]
 PROXY = ["net/", "mongo/wire/", "mongo/", "capture/", "writes/", "session/", "peer/", "admin/",
          "app/"]
 KNOWS_LESS = {

@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "replication/apply/applier_work.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
 
 namespace outrigger {
 
 Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
                  LockTable& locks, Store& store, ApplierOptions options)
     : replica_(replica),
+      site_(replica.parts()),
       outbox_(outbox),
       commit_(commit),
       store_(store),
@@ -17,69 +18,38 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
       documents_max_(options_.batch.documents_max),
       locks_(locks, [this] { wake(); }) {
   replica_.attach(locks);
-  const std::lock_guard guard(replica_.impl_->wakers_mutex);
-  replica_.impl_->arrived = [this] { wake(); };
+  site_.wakers.on_work([this] { wake(); });
 }
 
 Applier::~Applier() {
   stop();
-  {
-    const std::lock_guard guard(replica_.impl_->wakers_mutex);
-    replica_.impl_->arrived = nullptr;
-  }
+  site_.wakers.on_work(nullptr);
 }
 
 // ---- gathering a batch
 
 Delivery Applier::take_delivery() {
-  Replica::Impl& impl = *replica_.impl_;
-  std::map<Origin, std::vector<Inbox::Item>> front;
-  VersionVector vector;
-  int64_t wall_ms = 0;
-  size_t wrong_max = 0;
-  {
-    const std::lock_guard guard(impl.mutex);
-    front = impl.inbox.front(documents_max_);
-    vector = impl.delivery_vector();
-    wall_ms = impl.clock.wall_ms();
-    wrong_max = kQuarantinedMax - std::min(kQuarantinedMax, impl.quarantined.size());
-  }
-  locks_.keep_places_of(front);
-  if (front.empty()) return {};
-  DeliveryLimits limits = options_.batch;
-  limits.documents_max = documents_max_;
-  limits.wrong_max = wrong_max;
+  SiteState::Front front = site_.state.front(documents_max_);
+  locks_.keep_places_of(front.queues);
+  if (front.queues.empty()) return {};
+  const int64_t wall_ms_max = site_.context.clock.wall_ms() + site_.context.options.max_ahead_ms;
+  DeliveryLimits batch = options_.batch;
+  batch.documents_max = documents_max_;
+  batch.wrong_max =
+      limits::kQuarantinedMax - std::min(limits::kQuarantinedMax, site_.quarantine.size());
   return deliver(
-      front, std::move(vector), limits,
-      [&](Hlc stamp) { return hlc_ms(stamp) > wall_ms + impl.options.max_ahead_ms; },
+      front.queues, std::move(front.delivered), batch,
+      [&](Hlc stamp) { return hlc_ms(stamp) > wall_ms_max; },
       [&](const Record& record) { return locks_.take(record); });
 }
 
 void Applier::try_aside_again() {
-  Replica::Impl& impl = *replica_.impl_;
-  const std::lock_guard guard(impl.mutex);
-  auto at = impl.detached.upper_bound(aside_cursor_);
-  for (size_t i = 0; i < std::min(options_.try_aside_documents, impl.detached.size()); ++i) {
-    if (at == impl.detached.end()) at = impl.detached.begin();
-    aside_cursor_ = at->first;
-    impl.retry_detached.insert(at->first);
-    ++at;
-  }
+  aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
 }
 
 // Documents set aside whose time has come again. The ledger holds their _id as it was.
 Status Applier::add_retries(Work& work) {
-  Replica::Impl& impl = *replica_.impl_;
-  std::map<std::string, Aside> due;  // by row key
-  {
-    const std::lock_guard guard(impl.mutex);
-    for (const std::string& key : impl.retry_detached) {
-      const auto found = impl.detached.find(key);
-      if (found != impl.detached.end()) due.insert(*found);
-    }
-    if (due.empty()) impl.retry_detached.clear();
-  }
-  for (const auto& [key, aside] : due) {
+  for (const auto& [key, aside] : site_.aside.due()) {
     if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
     if (!has_room(work)) break;
     auto entry = outbox_.ledger(aside.ledger_key);
@@ -92,10 +62,7 @@ Status Applier::add_retries(Work& work) {
     document.id = known->id;
     document.canonical_id = bson::canonical_key(known->id.view());
     if (!locks_.take(document.ns, document.id.view())) continue;
-    {
-      const std::lock_guard guard(impl.mutex);
-      impl.retry_detached.erase(key);
-    }
+    site_.aside.taken(key);
     work.documents.emplace(key, std::move(document));
   }
   return {};
@@ -103,25 +70,14 @@ Status Applier::add_retries(Work& work) {
 
 // Records set aside that somebody wants to be tried again.
 Status Applier::add_released(Work& work) {
-  Replica::Impl& impl = *replica_.impl_;
-  std::map<std::string, std::string> due;  // name -> ledger key
-  {
-    const std::lock_guard guard(impl.mutex);
-    for (const std::string& name : impl.quarantine_retries) {
-      const auto found = impl.quarantined.find(name);
-      if (found != impl.quarantined.end()) due.insert(*found);
-    }
-    if (due.empty()) impl.quarantine_retries.clear();
-  }
-  for (const auto& [name, ledger_key] : due) {
+  for (const auto& [name, ledger_key] : site_.quarantine.due()) {
     if (!has_room(work)) break;
-    auto record = impl.quarantined_record(ledger_key);
+    auto record = site_.quarantine.record(ledger_key);
     if (!record) return tl::unexpected(record.error());
-    auto too_late = impl.too_late_for((*record)->dot());
+    auto too_late = site_.quarantine.too_late_for((*record)->dot());
     if (!too_late) return tl::unexpected(too_late.error());
     if (too_late->empty() && !locks_.take(**record)) continue;
-    const std::lock_guard guard(impl.mutex);
-    impl.quarantine_retries.erase(name);
+    site_.quarantine.taken(name);
     if (!too_late->empty()) continue;  // since somebody wanted it
     work.released.emplace(name, std::move(*record));
   }
@@ -263,13 +219,8 @@ Result<StepOutcome> Applier::step() {
 // Everything before them has been applied. They need no disk: see stability.h.
 bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
   if (promised.empty()) return false;
-  Replica::Impl& impl = *replica_.impl_;
-  {
-    const std::lock_guard guard(impl.mutex);
-    for (const auto& [origin, through, word] : promised) impl.promises.raise(origin, through, word);
-    impl.inbox.drop_applied(impl.visible, promised);
-  }
-  impl.wake();
+  site_.state.take_promises(promised);
+  site_.wakers.wake_for_progress();
   return true;
 }
 
@@ -277,12 +228,7 @@ bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
 
 StepOutcome Applier::trouble(const Error& error) {
   const std::string text = "applying waits: " + error.message();
-  bool changed = false;
-  {
-    const std::lock_guard guard(replica_.impl_->mutex);
-    changed = replica_.impl_->apply_trouble != text;
-    replica_.impl_->apply_trouble = text;
-  }
+  const bool changed = site_.alarms.set_trouble(text);
   if (changed && options_.warn) options_.warn(text);
   return StepOutcome::kTrouble;
 }
@@ -291,13 +237,12 @@ void Applier::note_held(const std::vector<Origin>& refused, const std::vector<Or
   std::vector<std::string> held;
   for (const Origin& origin : overfull) {
     held.push_back(to_text(origin) + ": its next record may not be applied, and " +
-                   std::to_string(kQuarantinedMax) + " others are set aside already");
+                   std::to_string(limits::kQuarantinedMax) + " others are set aside already");
   }
   for (const Origin& origin : refused) {
     held.push_back(to_text(origin) + ": its next record changes a document that is locked here");
   }
-  const std::lock_guard guard(replica_.impl_->mutex);
-  replica_.impl_->held_by_locks = std::move(held);
+  site_.alarms.set_held(std::move(held));
 }
 
 // ---- the runner
@@ -309,7 +254,7 @@ void Applier::start() {
 
 void Applier::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     wake_.notify_all();
   }
@@ -318,14 +263,15 @@ void Applier::stop() {
 
 // Records arrived, or a record has the locks it waited for.
 void Applier::wake() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   arrived_ = true;
   wake_.notify_all();
 }
 
 void Applier::pause(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, time, [&] { return stopping_; });
+  const auto until = std::chrono::steady_clock::now() + time;
+  const MutexLock lock(mutex_);
+  while (!stopping_ && wake_.wait_until(mutex_, until)) continue;
 }
 
 void Applier::run() {
@@ -337,7 +283,7 @@ void Applier::run() {
   std::chrono::milliseconds back_off = options_.retry_min;
   while (true) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (stopping_) return;
       arrived_ = false;
     }
@@ -368,8 +314,8 @@ void Applier::run() {
     }
     back_off = options_.retry_min;
     if (*outcome == StepOutcome::kApplied) continue;
-    std::unique_lock lock(mutex_);
-    wake_.wait_until(lock, collect_at, [&] { return stopping_ || arrived_; });
+    const MutexLock lock(mutex_);
+    while (!stopping_ && !arrived_ && wake_.wait_until(mutex_, collect_at)) continue;
   }
 }
 

@@ -25,11 +25,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -38,14 +36,15 @@
 #include <vector>
 
 #include "config/limits.h"
+#include "config/thread_annotations.h"
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_locks.h"
 #include "replication/outbox/batch.h"
-#include "replication/site/aside.h"
-#include "replication/site/inbox.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
+#include "replication/site/state/aside.h"
+#include "replication/site/state/inbox.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -140,7 +139,6 @@ class Applier {
   [[nodiscard]] Status look_again();
   [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
   [[nodiscard]] Status complete();
-  [[nodiscard]] std::optional<Aside> aside_of(const std::string& row_key) const;
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
                                                        const std::string& row_key,
                                                        const Refusal& refusal,
@@ -163,6 +161,7 @@ class Applier {
                                                                   outbox::Batch& batch);
 
   Replica& replica_;
+  SiteParts& site_;  // of replica_
   outbox::Outbox& outbox_;
   outbox::CommitThread& commit_;
   Store& store_;
@@ -174,10 +173,10 @@ class Applier {
   std::unique_ptr<Work> under_way_;
 
   std::thread thread_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;  // under mutex_
-  bool arrived_ = false;   // under mutex_: records, or locks that were waited for
+  Mutex mutex_;
+  Condition wake_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 
   ApplyLocks locks_;
 };

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "replication/apply/applier_work.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
 
 namespace outrigger {
 
@@ -26,13 +26,8 @@ bool Applier::has_room(const Work& work) const {
 // Nothing of it is done: what was taken for another try is left for another batch.
 void Applier::forget(const Work& work) {
   locks_.release();
-  const std::lock_guard guard(replica_.impl_->mutex);
-  for (const auto& [key, document] : work.documents) {
-    if (replica_.impl_->detached.count(key) != 0) replica_.impl_->retry_detached.insert(key);
-  }
-  for (const auto& [name, record] : work.released) {
-    replica_.impl_->quarantine_retries.insert(name);
-  }
+  for (const auto& [key, document] : work.documents) site_.aside.put_back(key);
+  for (const auto& [name, record] : work.released) site_.quarantine.put_back(name);
 }
 
 }  // namespace outrigger

@@ -7,7 +7,8 @@
 #include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
+#include "replication/site/state/meta_keys.h"
 #include "replication/store/store_errors.h"
 
 namespace outrigger {
@@ -52,7 +53,6 @@ int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
 // Losses not in the ledger yet, counted by kind.
 Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
                                                             outbox::Batch& batch) {
-  Replica::Impl& impl = *replica_.impl_;
   std::map<std::string, const LedgerEntry*> lost;
   for (const auto& [row_key, document] : work.documents) {
     for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
@@ -62,20 +62,19 @@ Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
     auto known = outbox_.ledger(key);
     if (!known) return tl::unexpected(known.error());
     if (*known) continue;
-    impl.put_ledger(batch, key, *entry);
+    site_.ledger.put(batch, key, *entry, 0);
     ++conflicts[entry->kind];
   }
   return conflicts;
 }
 
 std::map<std::string, std::string> Applier::put_quarantine(const Work& work, outbox::Batch& batch) {
-  Replica::Impl& impl = *replica_.impl_;
   std::map<std::string, std::string> set_aside;
   for (const auto& [record, why] : work.wrong) {
-    const LedgerEntry entry = quarantined_entry(*record, why, impl.clock.wall_ms());
+    const LedgerEntry entry = quarantined_entry(*record, why, site_.context.clock.wall_ms());
     const std::string key = ledger_key(entry);
     const std::string name = record_name(record->dot());
-    impl.put_ledger(batch, key, entry);
+    site_.ledger.put(batch, key, entry, 0);
     batch.put_meta(meta_keys::kQuarantined + name, key);
     set_aside.emplace(name, key);
     if (options_.warn) options_.warn("set aside the record " + name + ": " + why);
@@ -89,15 +88,12 @@ std::map<std::string, std::string> Applier::put_quarantine(const Work& work, out
 
 // (1) Everything but the store's own data.
 Status Applier::commit_intent(Work& work) {
-  Replica::Impl& impl = *replica_.impl_;
   outbox::Batch batch;
-  Hlc newest = 0;
-  std::vector<std::pair<const Record*, size_t>> sizes;
+  SiteState::Batch done{work.intent.after, work.promised, work.records.size(), {}};
   const auto put_entry = [&](const Record& record) {
     const std::string entry = encode_record(record);
     batch.put_entry(record.origin, record.hlc, entry);
-    sizes.emplace_back(&record, entry.size());
-    newest = std::max(newest, record.hlc);
+    done.log.emplace_back(record.dot(), entry.size());
   };
   for (const auto& record : work.records) put_entry(*record);
   // Those behind us in a chain are to judge for themselves.
@@ -109,18 +105,11 @@ Status Applier::commit_intent(Work& work) {
   batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
-  impl.rows += rows;
-  const std::lock_guard guard(impl.mutex);
-  // In one piece with the vector: who sees these effects and writes gets a later stamp.
-  impl.hlc.observe(newest);
-  impl.visible.raise(work.intent.after);
-  impl.inbox.drop_applied(impl.visible, work.promised);
-  impl.applied_records += work.records.size();
-  for (const auto& [name, record] : work.released) impl.quarantined.erase(name);
-  impl.quarantined.merge(set_aside);
-  if (!work.wrong.empty()) impl.conflicts[kQuarantinedKind] += work.wrong.size();
-  for (const auto& [record, bytes] : sizes) impl.mark_log(record->origin, record->hlc, bytes);
-  for (const auto& [kind, count] : *conflicts) impl.conflicts[kind] += count;
+  site_.state.rows_changed(rows);
+  site_.state.rows_durable(done);
+  site_.quarantine.change(work.released, std::move(set_aside));
+  if (!work.wrong.empty()) (*conflicts)[kQuarantinedKind] += work.wrong.size();
+  site_.ledger.count(*conflicts);
   return {};
 }
 
@@ -131,11 +120,8 @@ Result<StepOutcome> Applier::finish() {
   under_way_.reset();
   locks_.release();
   (void)take_promises(promised);
-  {
-    const std::lock_guard guard(replica_.impl_->mutex);
-    replica_.impl_->apply_trouble.clear();
-  }
-  replica_.impl_->wake();
+  (void)site_.alarms.set_trouble("");
+  site_.wakers.wake_for_progress();
   return StepOutcome::kApplied;
 }
 
@@ -220,7 +206,6 @@ Result<std::optional<Applier::Refusal>> Applier::try_whole(
 
 // (3) Not synced: should this be lost, the intent is still there and leads here again.
 Status Applier::complete() {
-  Replica::Impl& impl = *replica_.impl_;
   Work& work = *under_way_;
   outbox::Batch batch;
   for (const auto& [origin, hlc] : work.intent.after.entries()) {
@@ -233,7 +218,7 @@ Status Applier::complete() {
   std::map<std::string, Aside> aside;
   for (const std::string& key : keys) {
     const auto refusal = work.set_aside.find(key);
-    const std::optional<Aside> before = aside_of(key);
+    const std::optional<Aside> before = site_.aside.find(key);
     std::optional<Aside> now;
     if (refusal != work.set_aside.end()) {
       auto kept = set_aside(batch, key, refusal->second, before);
@@ -251,32 +236,19 @@ Status Applier::complete() {
   }
   if (Status noted = note_validators(batch); !noted) return noted;
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
-  const std::lock_guard guard(impl.mutex);
-  for (const std::string& key : keys) impl.detached.erase(key);
-  for (auto& [key, each] : aside) impl.detached[key] = std::move(each);
-  impl.durable.raise(work.intent.after);
-  impl.visible.raise(work.intent.after);
-  for (const auto& record : work.records) {
-    if (!record->retired.empty()) impl.retired(record->retired, watermark_of(*record));
-  }
+  site_.aside.replace(keys, std::move(aside));
+  site_.state.stored(work.intent.after, work.records);
   return {};
-}
-
-std::optional<Aside> Applier::aside_of(const std::string& row_key) const {
-  const std::lock_guard guard(replica_.impl_->mutex);
-  const auto known = replica_.impl_->detached.find(row_key);
-  return known == replica_.impl_->detached.end() ? std::nullopt : std::optional(known->second);
 }
 
 // Nothing for what is only told, not tried again. A document refused as `before` keeps its entry.
 Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std::string& row_key,
                                                 const Refusal& refusal,
                                                 const std::optional<Aside>& before) {
-  Replica::Impl& impl = *replica_.impl_;
   const bool missing = refusal.outcome.kind == WriteOutcome::Kind::kNotMatched;
   const bool again = before && before->code == refusal.outcome.code;
   Aside aside;
-  aside.since_ms = again ? before->since_ms : impl.clock.wall_ms();
+  aside.since_ms = again ? before->since_ms : site_.context.clock.wall_ms();
   aside.code = refusal.outcome.code;
   if (before) aside.met = before->met;
   const auto met = under_way_->intent.met.find(row_key);
@@ -300,7 +272,7 @@ Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std:
   auto kept = detached_row(*row ? std::string_view(**row) : std::string_view(), refusal.document);
   if (!kept) return tl::unexpected(kept.error());
   batch.put_row(refusal.ns, canonical, *kept);
-  if (!*row) ++impl.rows;
+  if (!*row) site_.state.rows_changed(1);
   aside.ledger_key = ledger_key(entry);
   batch.put_meta(meta_keys::kDetached + row_key, encode_aside(aside));
   return std::optional(std::move(aside));
@@ -318,7 +290,7 @@ Status Applier::note_validators(outbox::Batch& batch) {
       newest = document->second.touches.back().record->dot();
     }
     const LedgerEntry entry =
-        validator_entry(write.ns, write.id, newest, says->second, replica_.impl_->clock.wall_ms());
+        validator_entry(write.ns, write.id, newest, says->second, site_.context.clock.wall_ms());
     if (Status noted = note(batch, entry); !noted) return noted;
     work.validator_says.erase(says);
   }
@@ -327,14 +299,10 @@ Status Applier::note_validators(outbox::Batch& batch) {
 
 // Once for each key, however often a batch is done.
 Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
-  Replica::Impl& impl = *replica_.impl_;
   const std::string key = ledger_key(entry);
   auto known = outbox_.ledger(key);
   if (!known) return tl::unexpected(known.error());
-  impl.put_ledger(batch, key, entry);
-  if (*known) return {};
-  const std::lock_guard guard(impl.mutex);
-  ++impl.conflicts[entry.kind];
+  site_.ledger.put(batch, key, entry, *known ? 0 : 1);
   return {};
 }
 
@@ -347,11 +315,7 @@ Status Applier::replay_interrupted() {
   if (!intent) return tl::unexpected(intent.error());
   under_way_ = std::make_unique<Work>();
   under_way_->intent = std::move(*intent);
-  {
-    Replica::Impl& impl = *replica_.impl_;
-    const std::lock_guard guard(impl.mutex);
-    for (const auto& [origin, hlc] : under_way_->intent.after.entries()) impl.hlc.observe(hlc);
-  }
+  site_.state.observe(under_way_->intent.after);
   Status done = write_store();
   if (done) done = complete();
   under_way_.reset();

@@ -3,36 +3,25 @@
 
 #include "replication/apply/applier_work.h"
 #include "replication/apply/resolution.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
+#include "replication/site/state/meta_keys.h"
 #include "replication/store/store_errors.h"
 
 namespace outrigger {
 
 // How long this site leaves it to others: the first in the list of members begins.
 int64_t Applier::resolve_after_ms() const {
-  std::vector<std::string> members = replica_.impl_->options.members;
+  std::vector<std::string> members = site_.context.options.members;
   std::sort(members.begin(), members.end());
   const auto self =
-      std::find(members.begin(), members.end(), replica_.impl_->options.site) - members.begin();
+      std::find(members.begin(), members.end(), site_.context.options.site) - members.begin();
   return options_.resolve_after.count() * (self + 1);
 }
 
 Status Applier::resolve_step() {
   if (under_way_) return {};
-  Replica::Impl& impl = *replica_.impl_;
-  const int64_t due_ms = impl.clock.wall_ms() - resolve_after_ms();
-  std::map<std::string, Aside> due;
-  {
-    const std::lock_guard guard(impl.mutex);
-    for (const auto& [key, aside] : impl.detached) {
-      if (due.size() == options_.try_aside_documents) break;
-      const bool ours = store_error_is_about_the_document(aside.code) && !aside.met.empty();
-      if (ours && aside.since_ms <= due_ms && !impl.retry_detached.contains(key)) {
-        due.emplace(key, aside);
-      }
-    }
-  }
-  for (const auto& [key, aside] : due) {
+  const int64_t due_ms = site_.context.clock.wall_ms() - resolve_after_ms();
+  for (const auto& [key, aside] : site_.aside.unresolved(due_ms, options_.try_aside_documents)) {
     auto bytes = outbox_.ledger(aside.ledger_key);
     if (!bytes) return tl::unexpected(bytes.error());
     if (!*bytes) continue;
@@ -61,8 +50,7 @@ Status Applier::resolve(const std::string& row_key, const Aside& aside, const Le
   auto tried = try_parts(**parts, aside, entry);
   if (!tried || !*tried) return tried ? Status() : tl::unexpected(tried.error());
   if ((*tried)->left_out.empty()) {  // it takes everything now
-    const std::lock_guard guard(replica_.impl_->mutex);
-    replica_.impl_->retry_detached.insert(row_key);
+    (void)site_.aside.try_again({row_key});
     return {};
   }
   return commit_resolution(row_key, aside, entry, **row, **tried);
@@ -101,23 +89,18 @@ Result<std::optional<Applier::Resolution>> Applier::try_parts(const MergedParts&
 Status Applier::commit_resolution(const std::string& row_key, const Aside& aside,
                                   const LedgerEntry& entry, const std::string& row,
                                   const Resolution& resolution) {
-  Replica::Impl& impl = *replica_.impl_;
   auto effects = replacing_effects(row, entry.ns, entry.id, resolution.document);
   if (!effects) return tl::unexpected(effects.error());
-  auto dot = impl.next_dot();
-  if (!dot) return tl::unexpected(dot.error());
+  auto begun = site_.writes.begin_record();
+  if (!begun) return tl::unexpected(begun.error());
   Record record;
-  record.origin = dot->origin;
-  record.hlc = dot->hlc;
-  {
-    const std::lock_guard guard(impl.mutex);
-    record.deps = impl.visible;
-  }
-  record.deps.raise(dot->origin, dot->hlc - 1);
+  record.origin = site_.context.self;
+  record.hlc = begun->hlc;
+  record.deps = std::move(begun->deps);
   record.documents.push_back(*effects);
   auto after = row_after_replacing(row, record, *effects, resolution.document);
   if (!after || !*after) {
-    impl.give_up(*dot);
+    site_.writes.give_up(record.hlc);
     return after ? Status() : tl::unexpected(after.error());
   }
   outbox::Batch batch;
@@ -126,22 +109,22 @@ Status Applier::commit_resolution(const std::string& row_key, const Aside& aside
   batch.remove_ledger(aside.ledger_key);
   batch.remove_meta(meta_keys::kDetached + row_key);
   for (const MergedParts::Part& part : resolution.left_out) {
-    for (const LedgerEntry& lost : left_out_entries(part, *dot, entry.reason)) {
+    for (const LedgerEntry& lost : left_out_entries(part, record.dot(), entry.reason)) {
       if (Status noted = note(batch, lost); !noted) {
-        impl.give_up(*dot);
+        site_.writes.give_up(record.hlc);
         return noted;
       }
     }
   }
-  if (Status committed = impl.commit_own(record, std::move(batch)); !committed) return committed;
+  if (Status committed = site_.writes.commit(record, std::move(batch)); !committed)
+    return committed;
   if (options_.warn) {
     options_.warn("resolved " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
                   ": what was written apart cannot stand together here, some of it is left out "
                   "and open in the ledger (" +
                   entry.reason + ")");
   }
-  const std::lock_guard guard(impl.mutex);
-  impl.detached.erase(row_key);
+  site_.aside.remove(row_key);
   return {};
 }
 

@@ -4,7 +4,7 @@
 // may not be read holds the stream: nothing can be merged there, and a record passed over is lost
 // to this site as soon as every other member has applied it.
 #include "replication/apply/applier_work.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
 
 namespace outrigger {
 namespace {
@@ -24,13 +24,10 @@ Error Applier::refused_to_read(const std::string& ns, Error error) {
 }
 
 void Applier::say_forbidden(const std::string& ns, const std::string& why) {
-  replica_.impl_->alarm(about(ns), why + ": what other sites write to " + ns +
-                                       " is set aside, and tried again once it is granted");
+  site_.alarms.raise(about(ns), why + ": what other sites write to " + ns +
+                                    " is set aside, and tried again once it is granted");
 }
 
-void Applier::calm_forbidden(const std::string& ns) {
-  const std::lock_guard guard(replica_.impl_->mutex);
-  replica_.impl_->calm(about(ns));
-}
+void Applier::calm_forbidden(const std::string& ns) { site_.alarms.calm(about(ns)); }
 
 }  // namespace outrigger

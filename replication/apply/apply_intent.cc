@@ -1,7 +1,7 @@
 #include "replication/apply/apply_intent.h"
 
 #include "replication/record/bytes.h"
-#include "replication/site/aside.h"
+#include "replication/site/state/aside.h"
 
 namespace outrigger {
 namespace {

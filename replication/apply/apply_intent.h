@@ -14,7 +14,7 @@
 
 #include "config/result.h"
 #include "replication/causality/version_vector.h"
-#include "replication/site/aside.h"
+#include "replication/site/state/aside.h"
 #include "replication/store/store.h"
 
 namespace outrigger {

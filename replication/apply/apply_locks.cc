@@ -22,13 +22,14 @@ std::vector<LockKey> keys_of(const Record& record) {
 
 ApplyLocks::ApplyLocks(LockTable& table, std::function<void()> granted)
     : table_(table), notice_(std::make_shared<Notice>()) {
+  const MutexLock lock(notice_->mutex);
   notice_->granted = std::move(granted);
 }
 
 ApplyLocks::~ApplyLocks() {
   {
     // The table may be calling this moment.
-    const std::lock_guard lock(notice_->mutex);
+    const MutexLock lock(notice_->mutex);
     notice_->granted = nullptr;
   }
   release();
@@ -88,7 +89,7 @@ bool ApplyLocks::queue(const Record& record, const std::vector<LockKey>& keys) {
   Place place{record.hlc, std::make_unique<LockRequest>()};
   for (const LockKey& key : keys) place.request->add(key.hash, key.mode);
   const bool at_once = table_.acquire(*place.request, [notice = notice_] {
-    const std::lock_guard lock(notice->mutex);
+    const MutexLock lock(notice->mutex);
     if (notice->granted) notice->granted();
   });
   if (at_once) {

@@ -12,12 +12,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <vector>
 
-#include "replication/site/inbox.h"
+#include "config/thread_annotations.h"
 #include "replication/site/lock_table.h"
+#include "replication/site/state/inbox.h"
 
 namespace outrigger {
 
@@ -45,8 +45,8 @@ class ApplyLocks {
     std::unique_ptr<LockRequest> request;
   };
   struct Notice {
-    std::mutex mutex;
-    std::function<void()> granted;  // nothing once the owner is gone
+    Mutex mutex;
+    std::function<void()> granted GUARDED_BY(mutex);  // nothing once the owner is gone
   };
 
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);

@@ -20,7 +20,7 @@
 #include "config/result.h"
 #include "replication/outbox/ledger.h"
 #include "replication/record/record.h"
-#include "replication/site/aside.h"
+#include "replication/site/state/aside.h"
 #include "replication/store/store.h"
 
 namespace outrigger {

@@ -20,7 +20,7 @@ enum class Word : uint8_t {
   kHearsay,  // of another, about a site that has no link to us
 };
 
-// Not thread-safe: lives under the replica's lock.
+// Not thread-safe: lives under the lock of SiteState.
 class Promises {
  public:
   // A link to that run of a site has opened, or is over. There may be two for a moment.

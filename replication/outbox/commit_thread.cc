@@ -1,6 +1,8 @@
 #include "replication/outbox/commit_thread.h"
 
 #include <algorithm>
+#include <future>
+#include <memory>
 #include <utility>
 
 namespace outrigger::outbox {
@@ -15,67 +17,67 @@ void CommitThread::when_durable(Callback callback, std::chrono::microseconds nee
   const TimePoint now = std::chrono::steady_clock::now();
   std::chrono::microseconds put_off(0);
   if (needed_in.count() > 0) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     put_off = std::clamp(needed_in - 2 * sync_time_, put_off, kLateMax);
   }
-  enlist(std::move(callback), needed_, now + put_off);
+  enlist(std::move(callback), &Wishes::needed, now + put_off);
 }
 
 void CommitThread::when_durable_soon(Callback callback) {
-  enlist(std::move(callback), soon_, std::chrono::steady_clock::now() + kSoon);
+  enlist(std::move(callback), &Wishes::soon, std::chrono::steady_clock::now() + kSoon);
 }
 
 void CommitThread::request_sync_soon() {
-  enlist(nullptr, soon_, std::chrono::steady_clock::now() + kSoon);
+  enlist(nullptr, &Wishes::soon, std::chrono::steady_clock::now() + kSoon);
 }
 
-void CommitThread::enlist(Callback callback, std::optional<TimePoint>& wish, TimePoint begin) {
-  std::unique_lock lock(mutex_);
+void CommitThread::enlist(Callback callback, Wish wish, TimePoint begin) {
+  MutexLock lock(mutex_);
   if (stopping_) {
     lock.unlock();
     if (callback) callback(fail(ErrorCode::kClosed, "sync outbox", "", "shutting down"));
     return;
   }
   if (callback) waiting_.push_back(std::move(callback));
-  if (wish && *wish <= begin) return;  // the thread will be there earlier anyway
-  wish = begin;
+  std::optional<TimePoint>& present = wishes_.*wish;
+  if (present && *present <= begin) return;  // the thread will be there earlier anyway
+  present = begin;
   const bool in_time = awake_at_ <= begin;
   lock.unlock();
   if (!in_time) wake_.notify_one();
 }
 
 void CommitThread::run() {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   bool was_busy = false;
   for (;;) {
-    const std::optional<TimePoint> begin = needed_ ? needed_ : soon_;
+    const std::optional<TimePoint> begin = wishes_.needed ? wishes_.needed : wishes_.soon;
     if (stopping_ && !begin) return;
     const TimePoint now = std::chrono::steady_clock::now();
     if (begin && (stopping_ || *begin <= now)) {
-      serve(lock);
+      serve();
       was_busy = true;
     } else if (begin || was_busy) {
       // After a sync there mostly is another: whoever wishes for it need not wake the thread.
       awake_at_ = begin ? *begin : now + kSoon;
       was_busy = begin.has_value();
-      wake_.wait_until(lock, TimePoint(awake_at_));
+      (void)wake_.wait_until(mutex_, TimePoint(awake_at_));
     } else {
       awake_at_ = TimePoint::max();
-      wake_.wait(lock);
+      wake_.wait(mutex_);
     }
     awake_at_ = TimePoint::min();
   }
 }
 
-void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
+void CommitThread::serve() {
   // Who comes from here on wrote after this sync may have begun: the next one is theirs.
   const std::vector<Callback> served = std::exchange(waiting_, {});
-  needed_.reset();
-  soon_.reset();
+  wishes_ = {};
   Status status;
   if (failure_) status = tl::unexpected<Error>(*failure_);
   const bool syncing = status.has_value();
-  lock.unlock();
+  mutex_.unlock();
 
   std::chrono::microseconds took(0);
   if (syncing) {
@@ -86,34 +88,41 @@ void CommitThread::serve(std::unique_lock<std::mutex>& lock) {
     if (status) {
       if (hooks_.synced) hooks_.synced(took.count(), served.size());
     } else {
-      lock.lock();
+      mutex_.lock();
       failure_ = status.error();
-      lock.unlock();
+      mutex_.unlock();
       if (hooks_.failed) hooks_.failed(status.error());
     }
   }
   for (const Callback& callback : served) callback(status);
-  lock.lock();
+  mutex_.lock();
   if (syncing) sync_time_ += (took - sync_time_) / 8;
 }
 
 void CommitThread::resume() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   failure_.reset();
 }
 
 std::optional<Error> CommitThread::failure() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 
 void CommitThread::stop() {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
+}
+
+Status sync_now(CommitThread& commit) {
+  auto synced = std::make_shared<std::promise<Status>>();
+  std::future<Status> result = synced->get_future();
+  commit.when_durable([synced](const Status& status) { synced->set_value(status); });
+  return result.get();
 }
 
 }  // namespace outrigger::outbox

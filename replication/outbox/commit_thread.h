@@ -7,14 +7,13 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include "config/result.h"
+#include "config/thread_annotations.h"
 
 namespace outrigger::outbox {
 
@@ -70,25 +69,34 @@ class CommitThread {
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  void enlist(Callback callback, std::optional<TimePoint>& wish, TimePoint begin);
+  // When the next sync is to begin: for those who need it, else for those who do not hurry.
+  struct Wishes {
+    std::optional<TimePoint> needed;
+    std::optional<TimePoint> soon;
+  };
+  using Wish = std::optional<TimePoint> Wishes::*;
+
+  void enlist(Callback callback, Wish wish, TimePoint begin);
   void run();
-  void serve(std::unique_lock<std::mutex>& lock);
+  void serve() REQUIRES(mutex_);  // lets it go over the sync and the callbacks
 
   LogPort& log_;
   const Hooks hooks_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::vector<Callback> waiting_;  // under mutex_, like all below
-  // When the next sync is to begin: for those who need it, else for those who do not hurry.
-  std::optional<TimePoint> needed_;
-  std::optional<TimePoint> soon_;
-  TimePoint awake_at_ = TimePoint::min();  // when the thread looks again without being woken
-  std::optional<Error> failure_;
-  bool stopping_ = false;
-  std::chrono::microseconds sync_time_{0};  // as of late
+  mutable Mutex mutex_;
+  Condition wake_;
+  std::vector<Callback> waiting_ GUARDED_BY(mutex_);
+  Wishes wishes_ GUARDED_BY(mutex_);
+  // When the thread looks again without being woken.
+  TimePoint awake_at_ GUARDED_BY(mutex_) = TimePoint::min();
+  std::optional<Error> failure_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::chrono::microseconds sync_time_ GUARDED_BY(mutex_){0};  // as of late
 
   std::thread thread_;
 };
+
+// Everything written so far is on disk when this returns. Blocks: never on an event loop.
+[[nodiscard]] Status sync_now(CommitThread& commit);
 
 }  // namespace outrigger::outbox

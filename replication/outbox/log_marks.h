@@ -15,7 +15,7 @@
 
 namespace outrigger {
 
-// Not thread-safe: lives under the replica's lock.
+// Not thread-safe: lives under the lock of SiteState.
 class LogMarks {
  public:
   static constexpr size_t kMarksMax = 1024;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "replication/site/replica_impl.h"
+#include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
 

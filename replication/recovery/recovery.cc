@@ -5,7 +5,8 @@
 #include <set>
 
 #include "replication/record/bytes.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
+#include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
 namespace {
@@ -43,6 +44,7 @@ Result<Timestamp> decode_oplog_time(std::string_view bytes) {
 Recovery::Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
                    Store& store, RecoveryOptions options)
     : replica_(replica),
+      site_(replica.parts()),
       outbox_(outbox),
       commit_(commit),
       store_(store),
@@ -151,14 +153,12 @@ Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
 // The epochs of earlier runs are known to their end now. What this run will cite and report of them
 // must outlive it, power cuts included.
 Status Recovery::close_epochs() {
-  Replica::Impl& impl = *replica_.impl_;
+  const Origin& self = site_.context.self;
   outbox::Batch batch;
-  {
-    const std::lock_guard guard(impl.mutex);
-    for (const auto& [origin, hlc] : impl.durable.entries()) {
-      if (origin.site != impl.self.site || origin == impl.self) continue;
-      batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
-    }
+  const VersionVector applied = site_.state.applied();
+  for (const auto& [origin, hlc] : applied.entries()) {
+    if (origin.site != self.site || origin == self) continue;
+    batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
   }
   if (!batch.empty()) {
     if (Status written = outbox_.write(std::move(batch)); !written) return written;
@@ -192,8 +192,8 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
     if (!settled) return tl::unexpected(settled.error());
     auto retries = retries_of(prepare, *settled);
     if (!retries) return tl::unexpected(retries.error());
-    if (Status written = replica_.impl_->settle_earlier(Dot{prepare.hlc, prepare.origin},
-                                                        prepare.deps, settled->changes, *retries);
+    if (Status written = site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps,
+                                                     settled->changes, *retries);
         !written) {
       return tl::unexpected(written.error());
     }
@@ -219,7 +219,7 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   if (Status forgotten = forget_backends(); !forgotten) return tl::unexpected(forgotten.error());
   if (Status closed = close_epochs(); !closed) return tl::unexpected(closed.error());
   replica_.open_for_writes();
-  replica_.impl_->wake();
+  site_.wakers.wake_for_progress();
   return report;
 }
 
@@ -303,14 +303,8 @@ Status Recovery::note_oplog_time() {
   auto info = store_.info();
   if (!info) return tl::unexpected(info.error());
   if (info->kind == StoreKind::kStandalone) return {};
-  Hlc published = 0;
-  Hlc issued = 0;
-  {
-    const std::lock_guard guard(replica_.impl_->mutex);
-    published = replica_.impl_->published;
-    issued = replica_.impl_->hlc.issued();
-  }
-  if (candidate_ && published >= candidate_stamp_) {
+  const SiteState::Standing before = site_.state.standing();
+  if (candidate_ && before.published >= candidate_stamp_) {
     if (Status noted = write_oplog_time(*candidate_); !noted) return noted;
     candidate_.reset();
   }
@@ -320,10 +314,7 @@ Status Recovery::note_oplog_time() {
   candidate_ = *time;
   // Writes that begin later than this reading of `issued` are sent after it; the oplog was read
   // later still, so what they do may already be before `time`: take the stamps as of now.
-  {
-    const std::lock_guard guard(replica_.impl_->mutex);
-    candidate_stamp_ = std::max(issued, replica_.impl_->hlc.issued());
-  }
+  candidate_stamp_ = site_.state.standing().issued;
   return {};
 }
 

@@ -111,6 +111,7 @@ class Recovery {
   void warn(const std::string& text) const;
 
   Replica& replica_;
+  SiteParts& site_;  // of replica_
   outbox::Outbox& outbox_;
   outbox::CommitThread& commit_;
   Store& store_;

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/outbox/memory/memory_outbox.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/state/meta_keys.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {

@@ -4,7 +4,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <thread>
 
 #include "config/result.h"
@@ -65,7 +64,7 @@ LockTable::Trace& LockTable::trace_in(Shard& shard, uint64_t hash) {
 
 LockTable::Trace LockTable::trace_of(uint64_t hash) const {
   Shard& shard = shard_of(hash);
-  std::lock_guard guard(shard.mutex);
+  const MutexLock guard(shard.mutex);
   return trace_in(shard, hash);
 }
 
@@ -130,7 +129,7 @@ bool LockTable::advance(LockRequest& request) {
     request.next_.store(i, std::memory_order_release);
     const LockKey key = request.keys_[i];
     Shard& shard = shard_of(key.hash);
-    std::lock_guard guard(shard.mutex);
+    const MutexLock guard(shard.mutex);
     Lock& lock = shard.locks[key.hash];
     if (lock.first || !free_for(lock, key.mode)) {
       enqueue(lock, request);
@@ -144,7 +143,7 @@ bool LockTable::advance(LockRequest& request) {
 
 LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release) {
   Shard& shard = shard_of(key.hash);
-  std::lock_guard guard(shard.mutex);
+  const MutexLock guard(shard.mutex);
   if (release.left != Left::kNothing) {
     // Releases of two keys may come here in another order than they were numbered in.
     Trace& trace = trace_in(shard, key.hash);
@@ -209,7 +208,7 @@ bool LockTable::try_acquire(LockRequest& request) {
   for (size_t i = 0; i < request.keys_.size(); ++i) {
     const LockKey key = request.keys_[i];
     Shard& shard = shard_of(key.hash);
-    std::unique_lock guard(shard.mutex);
+    MutexLock guard(shard.mutex);
     const auto found = shard.locks.find(key.hash);
     const bool known = found != shard.locks.end();
     if (known && (found->second.first || !free_for(found->second, key.mode))) {
@@ -226,19 +225,19 @@ bool LockTable::try_acquire(LockRequest& request) {
 
 void LockTable::acquire_blocking(LockRequest& request) {
   struct Signal {
-    std::mutex mutex;
-    std::condition_variable wake;
-    bool granted = false;
+    Mutex mutex;
+    Condition wake;
+    bool granted GUARDED_BY(mutex) = false;
   };
   const auto signal = std::make_shared<Signal>();  // the granting thread may outlast our wait
   const bool at_once = acquire(request, [signal] {
-    std::lock_guard guard(signal->mutex);
+    const MutexLock guard(signal->mutex);
     signal->granted = true;
     signal->wake.notify_one();
   });
   if (at_once) return;
-  std::unique_lock guard(signal->mutex);
-  signal->wake.wait(guard, [&] { return signal->granted; });
+  const MutexLock guard(signal->mutex);
+  while (!signal->granted) signal->wake.wait(signal->mutex);
 }
 
 bool LockTable::cancel(LockRequest& request) {
@@ -247,7 +246,7 @@ bool LockTable::cancel(LockRequest& request) {
     if (at < request.keys_.size()) {
       const LockKey key = request.keys_[at];
       Shard& shard = shard_of(key.hash);
-      std::unique_lock guard(shard.mutex);
+      MutexLock guard(shard.mutex);
       const auto found = shard.locks.find(key.hash);
       if (found != shard.locks.end() && unqueue(found->second, request)) {
         const Granted behind = grant_waiters(found->second);  // whom it alone held up
@@ -280,8 +279,9 @@ bool LockTable::written_since(uint64_t hash, uint64_t then) const {
 size_t LockTable::size() const {
   size_t count = 0;
   for (size_t i = 0; i < kShards; ++i) {
-    std::lock_guard guard(shards_[i].mutex);
-    count += shards_[i].locks.size();
+    const Shard& shard = shards_[i];
+    const MutexLock guard(shard.mutex);
+    count += shard.locks.size();
   }
   return count;
 }

@@ -21,11 +21,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "config/thread_annotations.h"
 #include "replication/bson/bson.h"
 
 namespace outrigger {
@@ -127,9 +127,9 @@ class LockTable {
   };
   static constexpr size_t kTraces = 1024;  // a shard
   struct alignas(64) Shard {
-    mutable std::mutex mutex;
-    std::unordered_map<uint64_t, Lock> locks;  // only keys held or waited for
-    std::array<Trace, kTraces> traces;
+    mutable Mutex mutex;
+    std::unordered_map<uint64_t, Lock> locks GUARDED_BY(mutex);  // only keys held or waited for
+    std::array<Trace, kTraces> traces GUARDED_BY(mutex);
   };
   struct Release {
     Left left = Left::kNothing;
@@ -146,7 +146,7 @@ class LockTable {
 
   Shard& shard_of(uint64_t hash) const;
   [[nodiscard]] Trace trace_of(uint64_t hash) const;
-  static Trace& trace_in(Shard& shard, uint64_t hash);
+  static Trace& trace_in(Shard& shard, uint64_t hash) REQUIRES(shard.mutex);
   static bool free_for(const Lock& lock, LockMode mode);
   static void take(Lock& lock, LockMode mode);
   static void enqueue(Lock& lock, LockRequest& request);

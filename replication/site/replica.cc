@@ -1,263 +1,84 @@
 #include "replication/site/replica.h"
 
-#include <algorithm>
-#include <cstring>
-#include <future>
-#include <random>
-
 #include "replication/merge/merge.h"
-#include "replication/record/bytes.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
+#include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
 
-std::string meta_keys::of_origin(const char* prefix, const Origin& origin) {
-  return prefix + outbox::origin_key(origin);
-}
+Replica::Replica(std::shared_ptr<SiteParts> parts) : parts_(std::move(parts)) {}
 
-std::optional<Origin> meta_keys::origin_in(const char* prefix, std::string_view key) {
-  constexpr size_t kOriginBytes = 24;
-  const size_t prefix_bytes = std::strlen(prefix);
-  if (!key.starts_with(prefix) || key.size() != prefix_bytes + kOriginBytes) return std::nullopt;
-  return outbox::origin_of(key.substr(prefix_bytes));
-}
-
-namespace {
-
-constexpr size_t kRowsPerScan = 10'000;
-
-uint64_t random_epoch() {
-  std::random_device device;
-  uint64_t epoch = kRetired;
-  while (epoch == kRetired) epoch = static_cast<uint64_t>(device()) << 32 | device();
-  return epoch;
-}
-
-Result<SiteId> site_id(outbox::Outbox& outbox) {
-  auto known = outbox.meta(meta_keys::kSiteId);
-  if (!known) return tl::unexpected(known.error());
-  SiteId id{};
-  if (*known) {
-    ByteReader in(**known, "site id");
-    id = in.site();
-    in.end();
-    if (!in.ok()) return in.error();
-    return id;
-  }
-  std::random_device device;
-  for (uint8_t& byte : id) byte = static_cast<uint8_t>(device());
-  outbox::Batch batch;
-  batch.put_meta(meta_keys::kSiteId,
-                 std::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
-  if (Status written = outbox.write(std::move(batch)); !written) {
-    return tl::unexpected(written.error());
-  }
-  return id;
-}
-
-Result<VersionVector> load_vector(const outbox::Outbox& outbox, const char* prefix) {
-  auto pairs = outbox.scan_meta(prefix);
-  if (!pairs) return tl::unexpected(pairs.error());
-  VersionVector vector;
-  for (const auto& [key, bytes] : *pairs) {
-    const auto origin = meta_keys::origin_in(prefix, key);
-    const auto hlc = parse_sortable(bytes);
-    if (!origin || !hlc) return fail(ErrorCode::kCorrupt, "open outbox", prefix, "malformed entry");
-    vector.raise(*origin, *hlc);
-  }
-  return vector;
-}
-
-// Our own entries may be behind what was published (they are written late), never the records.
-Result<VersionVector> load_applied(const outbox::Outbox& outbox, const SiteId& site) {
-  auto vector = load_vector(outbox, meta_keys::kVector);
-  if (!vector) return vector;
-  auto origins = outbox.origins();
-  if (!origins) return tl::unexpected(origins.error());
-  for (const Origin& origin : *origins) {
-    if (origin.site != site) continue;
-    auto last = outbox.last_entry(origin);
-    if (!last) return tl::unexpected(last.error());
-    vector->raise(origin, *last);
-  }
-  return vector;
-}
-
-}  // namespace
-
-std::optional<uint64_t> parse_sortable(std::string_view bytes) {
-  ByteReader in(bytes, "number");
-  const uint64_t number = in.u64_be();
-  in.end();
-  return in.ok() ? std::optional(number) : std::nullopt;
-}
-
-Status sync_now(outbox::CommitThread& commit) {
-  auto synced = std::make_shared<std::promise<Status>>();
-  std::future<Status> result = synced->get_future();
-  commit.when_durable([synced](const Status& status) { synced->set_value(status); });
-  return result.get();
-}
-
-Replica::Impl::Impl(ReplicaOptions options_, outbox::Outbox& outbox_, outbox::CommitThread& commit_,
-                    const Clock& clock_, const Origin& self_, Hlc start_)
-    : options(std::move(options_)),
-      outbox(outbox_),
-      commit(commit_),
-      clock(clock_),
-      self(self_),
-      hlc(clock, start_,
-          [&] {
-            HybridClock::Options clock_options;
-            clock_options.ahead_ms_max = options.max_ahead_ms;
-            return clock_options;
-          }()),
-      start(start_),
-      stability(self, options.members.size(), start_),
-      inbox(options.inbox_bytes_max) {}
-
-Replica::Replica(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-
-Replica::~Replica() {
-  const std::lock_guard lock(impl_->wakers_mutex);
-  impl_->wakers.clear();
-}
+Replica::~Replica() { parts_->wakers.no_more_progress(); }
 
 Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::Outbox& outbox,
                                                outbox::CommitThread& commit, const Clock& clock) {
-  OUTRIGGER_ASSERT(!options.members.empty());
-  auto id = site_id(outbox);
-  if (!id) return tl::unexpected(id.error());
-  const Origin self{*id, random_epoch()};
-  auto bound = outbox.meta(meta_keys::kBound);
-  if (!bound) return tl::unexpected(bound.error());
-  auto applied = load_applied(outbox, *id);
-  if (!applied) return tl::unexpected(applied.error());
-  auto prepares = outbox.scan_prepares();
-  if (!prepares) return tl::unexpected(prepares.error());
-
-  Hlc start =
-      std::max(hlc_from_ms(clock.wall_ms()), *bound ? parse_sortable(**bound).value_or(0) : Hlc{0});
-  for (const auto& [origin, hlc] : applied->entries()) start = std::max(start, hlc);
-  for (const auto& [hlc, bytes] : *prepares) start = std::max(start, hlc);
-  auto impl = std::make_shared<Impl>(std::move(options), outbox, commit, clock, self, start);
-  impl->durable = *applied;
-  impl->visible = *applied;
-  impl->vector_at_open = std::move(*applied);
-  if (Status loaded = impl->load_members(); !loaded) return tl::unexpected(loaded.error());
-  if (Status loaded = impl->load(); !loaded) return tl::unexpected(loaded.error());
-  return std::unique_ptr<Replica>(new Replica(std::move(impl)));
+  auto parts = SiteParts::open(std::move(options), outbox, commit, clock);
+  if (!parts) return tl::unexpected(parts.error());
+  return std::unique_ptr<Replica>(new Replica(std::move(*parts)));
 }
 
-Status Replica::Impl::load() {
-  auto floors = load_vector(outbox, meta_keys::kFloor);
-  if (!floors) return tl::unexpected(floors.error());
-  floor = std::move(*floors);
-  auto set_aside = outbox.scan_meta(meta_keys::kDetached);
-  if (!set_aside) return tl::unexpected(set_aside.error());
-  for (const auto& [key, bytes] : *set_aside) {
-    const std::string row = key.substr(std::strlen(meta_keys::kDetached));
-    auto aside = decode_aside(bytes);
-    if (!aside) return tl::unexpected(aside.error());
-    detached.emplace(row, std::move(*aside));
-    retry_detached.insert(row);
-  }
-  auto records = outbox.scan_meta(meta_keys::kQuarantined);
-  if (!records) return tl::unexpected(records.error());
-  for (const auto& [key, ledger_key] : *records) {
-    quarantined.emplace(key.substr(std::strlen(meta_keys::kQuarantined)), ledger_key);
-  }
-  if (Status ledger = load_ledger(); !ledger) return ledger;
-  rows = static_cast<int64_t>(outbox.cohort_rows());
-  std::string cursor;
-  do {
-    auto next =
-        outbox.scan_rows(cursor, kRowsPerScan,
-                         [&](std::string_view, std::string_view, std::string_view) { ++rows; });
-    if (!next) return tl::unexpected(next.error());
-    cursor = std::move(*next);
-  } while (!cursor.empty());
-  const outbox::Usage usage = outbox.usage();
-  entries_at_open = usage.entries;
-  bytes_at_open = usage.entries_bytes;
-  return renew_bound();
+// ---- local writes
+
+Status Replica::admit() const { return parts_->writes.admit(); }
+
+Unsynced Replica::unsynced(std::string_view ns, std::string_view canonical_id) const {
+  return parts_->writes.unsynced(ns, canonical_id);
 }
 
-Status Replica::Impl::renew_bound() {
-  Hlc needed = 0;
-  {
-    const std::lock_guard lock(mutex);
-    needed = hlc.bound_needed();
-  }
-  if (needed == 0) return {};
-  // Not synced by itself: a stamp beyond the old bound is written behind this in the same log.
-  outbox::Batch batch;
-  batch.put_meta(meta_keys::kBound, outbox::sortable(needed));
-  if (Status written = outbox.write(std::move(batch)); !written) return written;
-  const std::lock_guard lock(mutex);
-  hlc.set_bound(needed);
-  return {};
+Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
+  return parts_->writes.begin(std::move(prepare), staged);
 }
 
-void Replica::Impl::wake() {
-  // Called under its own lock, so that nobody is woken who has just been taken off the list.
-  const std::lock_guard lock(wakers_mutex);
-  for (const auto& waker : wakers) waker();
+Status Replica::settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+                       const std::vector<RetryEntry>& retries, StagedWrites& staged) {
+  return parts_->writes.settle(write, std::move(changes), retries, staged);
 }
 
-bool Replica::Impl::raise_published() {
-  const Hlc through = open.empty() ? hlc.issued() : open.begin()->first - 1;
-  if (through <= published || hlc.issued() == 0) return false;
-  published = through;
-  while (!unpublished.empty() && *unpublished.begin() <= published) {
-    durable.raise(self, *unpublished.begin());
-    unpublished.erase(unpublished.begin());
-  }
-  return true;
+void Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries,
+                   StagedWrites& staged) {
+  parts_->writes.drop(write, retries, staged);
 }
 
-VersionVector Replica::Impl::known() const {
-  VersionVector vector = durable;
-  promises.raise_in(vector);
-  vector.raise(self, published);
-  return vector;
+Status Replica::write(StagedWrites&& staged) { return parts_->writes.write(std::move(staged)); }
+
+Result<LocalWrite> Replica::begin(Prepare prepare) {
+  StagedWrites staged;
+  auto begun = begin(std::move(prepare), staged);
+  if (!begun) return begun;
+  if (Status written = write(std::move(staged)); !written) return tl::unexpected(written.error());
+  return begun;
 }
 
-void Replica::Impl::alarm(const std::string& about, const std::string& text) {
-  constexpr size_t kAlarmsMax = 64;
-  {
-    const std::lock_guard lock(mutex);
-    const auto found = alarms.find(about);
-    if (found == alarms.end() ? alarms.size() >= kAlarmsMax : found->second == text) return;
-    alarms[about] = text;
-  }
-  if (options.alarm) options.alarm(text);
+Status Replica::settle(const LocalWrite& write_, std::vector<DocumentChange> changes,
+                       const std::vector<RetryEntry>& retries) {
+  StagedWrites staged;
+  Status settled = settle(write_, std::move(changes), retries, staged);
+  if (!settled) return settled;
+  return write(std::move(staged));
 }
 
-void Replica::Impl::calm(const std::string& about) { alarms.erase(about); }
-
-VersionVector Replica::Impl::issued() const {
-  VersionVector vector;
-  vector.raise(self, hlc.issued());
-  return vector;
-}
-
-VersionVector Replica::Impl::delivery_vector() const {
-  VersionVector vector = visible;
-  vector.raise(self, durable.at(self));
-  return vector;
+Status Replica::drop(const LocalWrite& write_, const std::vector<RetryEntry>& retries) {
+  StagedWrites staged;
+  drop(write_, retries, staged);
+  return write(std::move(staged));
 }
 
 void Replica::when_durable(std::function<void(const Status&)> done,
                            std::chrono::microseconds needed_in) {
-  impl_->commit.when_durable(std::move(done), needed_in);
+  parts_->context.commit.when_durable(std::move(done), needed_in);
+}
+
+Result<std::optional<std::string>> Replica::retry(const std::string& key) const {
+  auto bytes = parts_->context.outbox.retry(key);
+  if (!bytes || !*bytes) return bytes;
+  return retry_answer(**bytes);
 }
 
 RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canonical_id,
                                     std::span<const Path* const> increments) const {
   RowKnowledge knowledge;
   knowledge.base_is_known.resize(increments.size());
-  auto row = impl_->outbox.row(ns, canonical_id);
+  auto row = parts_->context.outbox.row(ns, canonical_id);
   if (!row || !*row) return knowledge;
   const auto state = merge::load_row(**row);
   if (!state) return knowledge;  // said when the write is settled
@@ -271,32 +92,94 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
 Status Replica::note_backend(const std::string& lsid_id, const std::string& local_address) {
   outbox::Batch batch;
   batch.put_meta(meta_keys::kBackend + lsid_id + local_address, "");
-  return impl_->outbox.write(std::move(batch));
+  return parts_->context.outbox.write(std::move(batch));
 }
 
 void Replica::forget_backend(const std::string& lsid_id) {
-  auto noted = impl_->outbox.scan_meta(meta_keys::kBackend + lsid_id);
+  auto noted = parts_->context.outbox.scan_meta(meta_keys::kBackend + lsid_id);
   if (!noted) return;  // failed or damaged: it stays noted, which only costs a look at restart
   outbox::Batch batch;
   for (const auto& [key, value] : *noted) batch.remove_meta(key);
-  if (!batch.empty()) (void)impl_->outbox.write(std::move(batch));
+  if (!batch.empty()) (void)parts_->context.outbox.write(std::move(batch));
 }
+
+// ---- exchange with peers
+
+SiteHello Replica::hello() const { return parts_->exchange.hello(); }
+
+Report Replica::report() { return std::move(parts_->state.reports().front()); }
+
+std::vector<Report> Replica::reports() { return parts_->state.reports(); }
+
+Result<OutgoingBatch> Replica::read_batch(const VersionVector& has, size_t bytes_max,
+                                          const VersionVector& told, bool relay) const {
+  return parts_->exchange.read_batch(has, bytes_max, told, relay);
+}
+
+Status Replica::offer(std::vector<Segment> segments, const Origin& from) {
+  return parts_->exchange.offer(std::move(segments), from);
+}
+
+void Replica::hear(const Report& report, const Origin& from) {
+  parts_->exchange.hear(report, from);
+}
+
+void Replica::introduce(const SiteHello& peer) { parts_->exchange.introduce(peer); }
+
+void Replica::parted(const SiteHello& peer) { parts_->exchange.parted(peer); }
+
+std::vector<MemberId> Replica::members() const { return parts_->members.list(); }
+
+void Replica::hear_members(const std::vector<MemberId>& members) { parts_->members.hear(members); }
 
 void Replica::on_progress(std::function<void()> wake) {
-  const std::lock_guard lock(impl_->wakers_mutex);
-  impl_->wakers.push_back(std::move(wake));
+  parts_->wakers.on_progress(std::move(wake));
 }
 
-VersionVector Replica::applied() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->durable;
+VersionVector Replica::applied() const { return parts_->state.applied(); }
+
+// ---- operations
+
+ReplicaStatus Replica::status() const {
+  const SiteContext& context = parts_->context;
+  const outbox::Usage usage = context.outbox.usage();
+  ReplicaStatus status;
+  status.site = context.options.site;
+  status.site_id = to_hex(context.self.site);
+  status.epoch = context.self.epoch;
+  status.outbox_failure = context.outbox.failure();
+  status.outbox_records = usage.entries;
+  status.outbox_bytes = usage.entries_bytes;
+  status.ledger_entries = usage.ledger;
+  status.ledger_bytes = usage.ledger_bytes;
+  parts_->ledger.describe(status);
+  status.collected_rows = parts_->collection.collected_rows();
+  status.not_applied = parts_->aside.size();
+  status.quarantined = parts_->quarantine.size();
+  status.held = parts_->alarms.held();
+  parts_->exchange.describe(status);
+  status.alarms = parts_->alarms.texts();
+  return status;
 }
 
-void Replica::attach(LockTable& locks) { impl_->locks = &locks; }
+Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) const {
+  return parts_->ledger.page(limit, from);
+}
 
-void Replica::open_for_writes() {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->accepts_writes = true;
+Result<std::vector<LedgerEntry>> Replica::quarantined(size_t limit) const {
+  return parts_->quarantine.list(limit);
+}
+
+Status Replica::retry_quarantined(const std::string& name) {
+  return parts_->quarantine.retry(name);
+}
+
+void Replica::open_for_writes() { parts_->state.open_for_writes(); }
+
+void Replica::attach(LockTable& locks) { parts_->collection.attach(locks); }
+
+Status Replica::collect_step(size_t documents_max) {
+  return parts_->collection.step(documents_max);
 }
 
 }  // namespace outrigger

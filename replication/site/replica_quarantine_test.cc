@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/limits.h"
 #include "replication/link/message.h"
-#include "replication/site/replica_impl.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -201,7 +201,7 @@ TEST_F(QuarantineTest, BeyondABoundTheStreamIsHeldAndNamed) {
   paris_.insert(1, {{"n", number(0)}});
   auto segments = read_segments(*paris_.replica, {}, 1u << 20);
   Segment& segment = segments->front();
-  for (size_t i = 0; i <= kQuarantinedMax; ++i) {
+  for (size_t i = 0; i <= limits::kQuarantinedMax; ++i) {
     Record bad = segment.records.front();
     bad.hlc = segment.records.back().hlc + 1;
     bad.documents[0].ns = "nodot";
@@ -211,7 +211,7 @@ TEST_F(QuarantineTest, BeyondABoundTheStreamIsHeldAndNamed) {
   const Link link(paris_, oslo_);
   ASSERT_TRUE(oslo_.replica->offer(std::move(*segments), run_of(paris_)).has_value());
   oslo_.apply_all();
-  EXPECT_EQ(oslo_.status().quarantined, kQuarantinedMax);
+  EXPECT_EQ(oslo_.status().quarantined, limits::kQuarantinedMax);
   ASSERT_THAT(oslo_.status().held, SizeIs(1));
   EXPECT_THAT(oslo_.status().held.front(), HasSubstr("set aside"));
 }

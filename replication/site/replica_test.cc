@@ -4,7 +4,7 @@
 
 #include "replication/outbox/memory/memory_outbox.h"
 #include "replication/recovery/first_start.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_parts.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {

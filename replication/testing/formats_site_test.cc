@@ -2,8 +2,8 @@
 #include "replication/apply/apply_intent.h"
 #include "replication/outbox/ledger.h"
 #include "replication/recovery/recovery.h"
-#include "replication/site/aside.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/state/aside.h"
+#include "replication/site/state/meta_keys.h"
 #include "replication/testing/formats_testing.h"
 
 namespace outrigger::formats {

@@ -7,7 +7,6 @@
 #include "replication/bson/number.h"
 #include "replication/outbox/memory/memory_outbox.h"
 #include "replication/record/record_codec.h"
-#include "replication/site/replica_impl.h"
 
 namespace outrigger {
 namespace {

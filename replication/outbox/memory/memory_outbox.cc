@@ -30,7 +30,7 @@ const MemoryOutbox::Table& MemoryOutbox::table(Family family) const {
 }
 
 Status MemoryOutbox::write(Batch&& batch) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (failure_) return tl::unexpected<Error>(*failure_);
   apply(tables_, batch);
   unsynced_.push_back(std::move(batch));
@@ -38,8 +38,8 @@ Status MemoryOutbox::write(Batch&& batch) {
 }
 
 Status MemoryOutbox::sync() {
-  std::unique_lock lock(mutex_);
-  uncorked_.wait(lock, [&] { return !corked_; });
+  const MutexLock lock(mutex_);
+  while (corked_) uncorked_.wait(mutex_);
   if (failure_) return tl::unexpected<Error>(*failure_);
   for (const Batch& batch : unsynced_) apply(synced_, batch);
   unsynced_.clear();
@@ -47,45 +47,45 @@ Status MemoryOutbox::sync() {
 }
 
 Status MemoryOutbox::admit() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (failure_) return tl::unexpected<Error>(*failure_);
   return {};
 }
 
 std::optional<Error> MemoryOutbox::failure() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 
 void MemoryOutbox::lose_unsynced() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   tables_ = synced_;
   unsynced_.clear();
 }
 
 void MemoryOutbox::cork() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   corked_ = true;
 }
 
 void MemoryOutbox::uncork() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   corked_ = false;
   uncorked_.notify_all();
 }
 
 void MemoryOutbox::fail(ErrorCode code) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   failure_ = Error{code, "write outbox", "memory", "made to fail", ""};
 }
 
 size_t MemoryOutbox::size(Family family) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return table(family).size();
 }
 
 MemoryOutbox::Bytes MemoryOutbox::get(Family family, std::string_view key) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = table(family).find(key);
   return found == table(family).end() ? Bytes() : Bytes(found->second);
 }
@@ -108,7 +108,7 @@ Result<Outbox::Bytes> MemoryOutbox::ledger(std::string_view key) const {
 
 Result<Outbox::Entries> MemoryOutbox::read_entries(const Origin& origin, Hlc after, Hlc through,
                                                    size_t bytes_max) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Table& entries = table(Family::kEntries);
   const auto end = entries.upper_bound(entry_key(origin, through));
   Entries result;
@@ -122,7 +122,7 @@ Result<Outbox::Entries> MemoryOutbox::read_entries(const Origin& origin, Hlc aft
 }
 
 Result<std::vector<Origin>> MemoryOutbox::origins() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<Origin> result;
   for (const auto& [key, bytes] : table(Family::kEntries)) {
     if (result.empty() || result.back() != origin_of(key)) result.push_back(origin_of(key));
@@ -141,7 +141,7 @@ Result<Hlc> MemoryOutbox::last_entry(const Origin& origin) const {
 }
 
 Result<Outbox::Entries> MemoryOutbox::scan_prepares() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Entries result;
   for (const auto& [key, bytes] : table(Family::kPrepares)) {
     result.emplace_back(sortable_tail(key), bytes);
@@ -165,7 +165,7 @@ bool take(Outbox::Pairs& taken, size_t& bytes, const std::pair<const std::string
 }  // namespace
 
 Result<Outbox::Pairs> MemoryOutbox::latest_ledger(const LedgerRange& range) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Pairs result;
   const Table& ledger = table(Family::kLedger);
   auto at = range.through == kHlcMax
@@ -179,7 +179,7 @@ Result<Outbox::Pairs> MemoryOutbox::latest_ledger(const LedgerRange& range) cons
 
 Result<Outbox::Pairs> MemoryOutbox::oldest_ledger(std::string_view from, size_t count,
                                                   size_t bytes_max) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Pairs result;
   const Table& ledger = table(Family::kLedger);
   size_t bytes = 0;
@@ -189,13 +189,13 @@ Result<Outbox::Pairs> MemoryOutbox::oldest_ledger(std::string_view from, size_t 
 }
 
 Result<Outbox::Bytes> MemoryOutbox::first_ledger_key(std::string_view from) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto at = table(Family::kLedger).lower_bound(from);
   return at == table(Family::kLedger).end() ? Bytes() : Bytes(at->first);
 }
 
 Result<Outbox::Pairs> MemoryOutbox::scan_meta(std::string_view prefix) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Pairs result;
   const Table& meta = table(Family::kMeta);
   for (auto at = meta.lower_bound(prefix); at != meta.end(); ++at) {
@@ -210,7 +210,7 @@ Result<std::string> MemoryOutbox::scan(Family family, std::string_view cursor, s
   Pairs found;
   bool more = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const Table& all = table(family);
     auto at = all.upper_bound(cursor);
     for (; at != all.end() && found.size() < count; ++at) found.emplace_back(*at);
@@ -236,7 +236,7 @@ Result<std::string> MemoryOutbox::scan_retries(std::string_view cursor, size_t c
 Result<size_t> MemoryOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>&) { return 0; }
 
 Usage MemoryOutbox::usage() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Usage usage;
   for (const auto& [key, bytes] : table(Family::kEntries)) {
     ++usage.entries;

@@ -3,12 +3,11 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "config/thread_annotations.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/outbox.h"
 
@@ -66,15 +65,15 @@ class MemoryOutbox final : public Outbox {
   [[nodiscard]] Bytes get(Family family, std::string_view key) const;
   [[nodiscard]] Result<std::string> scan(Family family, std::string_view cursor, size_t count,
                                          const PairVisitor& visit) const;
-  [[nodiscard]] const Table& table(Family family) const;
+  [[nodiscard]] const Table& table(Family family) const REQUIRES(mutex_);
 
-  std::condition_variable uncorked_;
-  mutable std::mutex mutex_;  // guards all below
-  bool corked_ = false;
-  Tables tables_;
-  Tables synced_;
-  std::vector<Batch> unsynced_;
-  std::optional<Error> failure_;
+  Condition uncorked_;
+  mutable Mutex mutex_;
+  bool corked_ GUARDED_BY(mutex_) = false;
+  Tables tables_ GUARDED_BY(mutex_);
+  Tables synced_ GUARDED_BY(mutex_);
+  std::vector<Batch> unsynced_ GUARDED_BY(mutex_);
+  std::optional<Error> failure_ GUARDED_BY(mutex_);
 };
 
 }  // namespace outrigger::outbox

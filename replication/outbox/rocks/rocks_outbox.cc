@@ -78,6 +78,7 @@ Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
                                                        RocksOutboxOptions options) {
   std::unique_ptr<RocksOutbox> outbox(new RocksOutbox(dir, std::move(options)));
   if (Status made = make_directory(outbox->dir_); !made) return tl::unexpected(made.error());
+  const WriterLock lock(outbox->files_mutex_);
   if (Status opened = outbox->open_files(); !opened) return tl::unexpected(opened.error());
   return outbox;
 }
@@ -195,7 +196,7 @@ void RocksOutbox::close_files() {
 }
 
 Status RocksOutbox::mark_failed(Error error) {
-  std::lock_guard lock(failure_mutex_);
+  const MutexLock lock(failure_mutex_);
   if (!failure_) {
     failure_ = std::move(error);
     has_failed_ = true;
@@ -205,14 +206,14 @@ Status RocksOutbox::mark_failed(Error error) {
 
 std::optional<Error> RocksOutbox::failure() const {
   if (!has_failed_) return std::nullopt;
-  std::lock_guard lock(failure_mutex_);
+  const MutexLock lock(failure_mutex_);
   return failure_;
 }
 
 Status RocksOutbox::write(Batch&& batch) {
   if (auto error = failure()) return tl::unexpected(*error);
   if (batch.empty()) return {};
-  std::shared_lock lock(files_mutex_);
+  const ReaderLock lock(files_mutex_);
   if (!db_) return unusable();
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
   RowChanges rows;
@@ -268,7 +269,7 @@ Totals RocksOutbox::added_to(Family family, const Batch& batch) const {
 
 Status RocksOutbox::sync() {
   if (auto error = failure()) return tl::unexpected(*error);
-  std::shared_lock lock(files_mutex_);
+  const ReaderLock lock(files_mutex_);
   if (!db_) return unusable();
   const auto synced = db_->SyncWAL();
   if (!synced.ok()) return mark_failed(rocks_error(synced, "sync outbox", dir_));
@@ -284,7 +285,7 @@ Status RocksOutbox::admit() const {
 
 Status RocksOutbox::heals() {
   OUTRIGGER_ASSERT(has_failed_);
-  std::unique_lock lock(files_mutex_);
+  const WriterLock lock(files_mutex_);
   if (db_ && free_bytes(dir_) < kReopenFreeBytes) {
     return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");
@@ -301,7 +302,7 @@ Usage RocksOutbox::usage() const {
   usage.entries_bytes = static_cast<uint64_t>(std::max<int64_t>(0, entries_bytes_));
   usage.ledger = static_cast<uint64_t>(std::max<int64_t>(0, ledger_));
   usage.ledger_bytes = static_cast<uint64_t>(std::max<int64_t>(0, ledger_bytes_));
-  std::shared_lock lock(files_mutex_);
+  const ReaderLock lock(files_mutex_);
   if (db_) {
     db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &usage.disk_bytes);
   }

@@ -20,7 +20,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +27,7 @@
 
 #include "config/limits.h"
 #include "config/result.h"
+#include "config/thread_annotations.h"
 #include "replication/causality/stamp.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/cohorts.h"
@@ -125,29 +125,31 @@ class RocksOutbox final : public Outbox {
 
  private:
   RocksOutbox(std::string dir, RocksOutboxOptions options);
-  // Under files_mutex_, exclusively (or before anyone else knows this object).
-  Status open_files();
-  Status check_files();
-  Status check_format();
-  void close_files();
-  Status read_totals();
-  Result<std::optional<Totals>> read_totals(const std::string& key) const;
-  Result<Totals> count_ledger() const;
+  Status open_files() REQUIRES(files_mutex_);
+  Status check_files() REQUIRES(files_mutex_);
+  Status check_format() REQUIRES(files_mutex_);
+  void close_files() REQUIRES(files_mutex_);
+  Status read_totals() REQUIRES(files_mutex_);
+  Result<std::optional<Totals>> read_totals(const std::string& key) const REQUIRES(files_mutex_);
+  Result<Totals> count_ledger() const REQUIRES(files_mutex_);
 
   // ---- rocks_outbox_cohorts.cc
-  Status load_cohorts();
+  Status load_cohorts() REQUIRES(files_mutex_);
   // What a batch does to rows, besides its changes themselves.
   struct RowChanges {
-    bool puts = false;                     // a row by itself
-    std::unique_lock<std::mutex> cohorts;  // held where a document leaves one
+    bool puts = false;                // a row by itself
+    std::unique_lock<Mutex> cohorts;  // held where a document leaves one
   };
-  Status put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows);
-  Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out, RowChanges& rows);
+  Status put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows)
+      REQUIRES_SHARED(files_mutex_);
+  Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out, RowChanges& rows)
+      REQUIRES_SHARED(files_mutex_) REQUIRES(cohorts_mutex_);
   // A document with a row of its own, or without any, is in no cohort.
-  Result<bool> note_left(std::string_view row_key, rocksdb::WriteBatch& out);
+  Result<bool> note_left(std::string_view row_key, rocksdb::WriteBatch& out)
+      REQUIRES_SHARED(files_mutex_) REQUIRES(cohorts_mutex_);
 
   // What the batch adds to what is in one family (negative: removes).
-  Totals added_to(Family family, const Batch& batch) const;
+  Totals added_to(Family family, const Batch& batch) const REQUIRES_SHARED(files_mutex_);
   Status mark_failed(Error error);
   Status unusable() const;  // why there is no db_
 
@@ -167,16 +169,17 @@ class RocksOutbox final : public Outbox {
                            const PairVisitor& visit) const;
   Result<Hlc> edge_entry(const Origin& origin, bool newest) const;
   static Result<Entries> stamped(Result<Pairs>&& pairs);
-  rocksdb::ColumnFamilyHandle* handle(Family family) const {
+  rocksdb::ColumnFamilyHandle* handle(Family family) const REQUIRES_SHARED(files_mutex_) {
     return handles_[static_cast<size_t>(family)];
   }
 
   const std::string dir_;
   const RocksOutboxOptions options_;
 
-  mutable std::shared_mutex files_mutex_;  // shared: uses db_; exclusive: reopen
-  rocksdb::DB* db_ = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
+  mutable SharedMutex files_mutex_;  // shared: uses db_; exclusive: heals
+  rocksdb::DB* db_ GUARDED_BY(files_mutex_) = nullptr;
+  // By Family, then the default one.
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_ GUARDED_BY(files_mutex_);
 
   // Is there any row but those of cohorts? Puts that were begun and those that ended; and how many
   // had begun when the family was seen to be empty, with none under way. Who holds the lock of a
@@ -185,14 +188,14 @@ class RocksOutbox final : public Outbox {
   std::atomic<uint64_t> row_puts_ended_{0};
   mutable std::atomic<uint64_t> row_puts_at_empty_{UINT64_MAX};
 
-  // Under files_mutex_. Held until it is written that documents have left their cohorts, or that
+  // Taken after files_mutex_. Held until it is written that documents left their cohorts, or that
   // cohorts are dropped: what is written later must not be on disk without it.
-  mutable std::mutex cohorts_mutex_;
-  Cohorts cohorts_;  // under cohorts_mutex_
+  mutable Mutex cohorts_mutex_;
+  Cohorts cohorts_ GUARDED_BY(cohorts_mutex_);
 
-  mutable std::mutex failure_mutex_;
+  mutable Mutex failure_mutex_;
   std::atomic<bool> has_failed_{false};
-  std::optional<Error> failure_;  // under failure_mutex_
+  std::optional<Error> failure_ GUARDED_BY(failure_mutex_);
 
   std::atomic<int64_t> entries_{0};
   std::atomic<int64_t> entries_bytes_{0};

@@ -20,13 +20,13 @@ std::string after_prefix(std::string prefix) {
 }  // namespace
 
 Status RocksOutbox::unusable() const {
-  std::lock_guard lock(failure_mutex_);
+  const MutexLock lock(failure_mutex_);
   if (failure_) return tl::unexpected(*failure_);
   return fail(ErrorCode::kClosed, "use outbox", dir_, "not open");
 }
 
 Result<RocksOutbox::Bytes> RocksOutbox::get(Family family, std::string_view key) const {
-  std::shared_lock lock(files_mutex_);
+  const ReaderLock lock(files_mutex_);
   if (!db_) return tl::unexpected(unusable().error());
   std::string bytes;
   const auto status = db_->Get(rocksdb::ReadOptions(), handle(family), slice(key), &bytes);
@@ -38,7 +38,7 @@ Result<RocksOutbox::Bytes> RocksOutbox::get(Family family, std::string_view key)
 Result<RocksOutbox::Bytes> RocksOutbox::row(std::string_view ns,
                                             std::string_view canonical_id) const {
   {
-    const std::lock_guard lock(cohorts_mutex_);
+    const MutexLock lock(cohorts_mutex_);
     if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
   }
   if (row_puts_begun_ == row_puts_at_empty_) return Bytes();
@@ -58,7 +58,7 @@ Result<RocksOutbox::Bytes> RocksOutbox::ledger(std::string_view key) const {
 }
 
 Result<RocksOutbox::Pairs> RocksOutbox::range(Family family, const Range& range) const {
-  std::shared_lock lock(files_mutex_);
+  const ReaderLock lock(files_mutex_);
   if (!db_) return tl::unexpected(unusable().error());
   rocksdb::ReadOptions options;
   options.total_order_seek = true;

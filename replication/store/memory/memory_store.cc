@@ -73,36 +73,36 @@ Status MemoryStore::admit(const std::string& step) {
 }
 
 Status MemoryStore::ping() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return admit("ping store");
 }
 
 Status MemoryStore::wait_available(Duration) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return admit("wait for store");
 }
 
 Result<StoreInfo> MemoryStore::info() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("look at store"); !ok) return tl::unexpected<Error>(ok.error());
   return info_;
 }
 
 Result<std::vector<std::string>> MemoryStore::missing_rights() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("check rights on store"); !ok) return tl::unexpected<Error>(ok.error());
   return missing_rights_;
 }
 
 Result<std::string> MemoryStore::forbidden(const std::string& ns) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("check rights on store"); !ok) return tl::unexpected<Error>(ok.error());
   return forbidden_.contains(ns) ? "find on " + ns + " (role readWrite)" : std::string();
 }
 
 Result<std::vector<std::optional<std::string>>> MemoryStore::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("read documents"); !ok) return tl::unexpected<Error>(ok.error());
   for (const bson::OwnedValue& id : ids) {
     if (bson::why_no_id(id.view()).empty()) continue;
@@ -157,7 +157,7 @@ Status MemoryStore::look(
 
 Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
   const std::string step = "apply to store";
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Applied applied;
   const auto stop = [&](ErrorCode code, const char* reason) {
     applied.stopped = Error{code, step, "memory store", reason, ""};
@@ -188,7 +188,7 @@ Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
 }
 
 std::string MemoryStore::process_id() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return info_.process_id;
 }
 
@@ -243,7 +243,7 @@ WriteOutcome MemoryStore::update(const StoreWrite& write, std::string& document)
 }
 
 Status MemoryStore::wait_journaled() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::string step = "wait for the journal";
   if (auto ok = admit(step); !ok) return ok;
   if (!crash_after_ || (*crash_after_)-- > 0) return {};
@@ -252,14 +252,14 @@ Status MemoryStore::wait_journaled() {
 }
 
 std::vector<std::string> MemoryStore::own_sessions() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (info_.kind == StoreKind::kStandalone || applies_ == 0) return {};
   return {kOwnSession};
 }
 
 Result<std::vector<NamespaceCount>> MemoryStore::replicated_namespaces(
     const NamespaceFilter& filter) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("list collections"); !ok) return tl::unexpected<Error>(ok.error());
   std::map<std::string, int64_t> counted;
   for (const auto& [at, bytes] : documents_) ++counted[at.first];
@@ -271,7 +271,7 @@ Result<std::vector<NamespaceCount>> MemoryStore::replicated_namespaces(
 }
 
 Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("look at collection"); !ok) return tl::unexpected<Error>(ok.error());
   if (const auto it = collections_.find(ns); it != collections_.end()) return it->second;
   const auto first = documents_.lower_bound({ns, ""});
@@ -284,7 +284,7 @@ Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
 
 Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const std::string>,
                           Duration) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("fence store"); !ok) return ok;
   const auto among = [](std::span<const std::string> all, const std::string& one) {
     return !one.empty() && std::find(all.begin(), all.end(), one) != all.end();
@@ -301,7 +301,7 @@ Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const
 }
 
 Status MemoryStore::watch_oplog(Duration) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::string step = "watch oplog";
   if (auto ok = admit(step); !ok) return ok;
   if (info_.kind != StoreKind::kStandalone) return {};
@@ -309,7 +309,7 @@ Status MemoryStore::watch_oplog(Duration) {
 }
 
 Result<Timestamp> MemoryStore::last_oplog_time() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("read oplog time"); !ok) return tl::unexpected<Error>(ok.error());
   if (info_.kind == StoreKind::kStandalone) {
     return fail(ErrorCode::kUnsupported, "read oplog time", "memory store",
@@ -320,7 +320,7 @@ Result<Timestamp> MemoryStore::last_oplog_time() {
 
 Result<std::vector<OplogWrite>> MemoryStore::oplog_since(Timestamp since,
                                                          std::span<const std::string> lsid_ids) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (auto ok = admit("read oplog"); !ok) return tl::unexpected<Error>(ok.error());
   if (info_.kind == StoreKind::kStandalone) {
     return fail(ErrorCode::kUnsupported, "read oplog", "memory store", "a standalone has no oplog");

@@ -6,10 +6,10 @@
 
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "config/thread_annotations.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -101,32 +101,33 @@ class MemoryStore final : public Store {
     bool stubborn = false;
   };
 
-  [[nodiscard]] Status admit(const std::string& step);
-  [[nodiscard]] bool is_view(const std::string& ns) const;
-  [[nodiscard]] WriteOutcome apply_one(const StoreWrite& write);
-  [[nodiscard]] WriteOutcome update(const StoreWrite& write, std::string& document);
+  [[nodiscard]] Status admit(const std::string& step) REQUIRES(mutex_);
+  [[nodiscard]] bool is_view(const std::string& ns) const REQUIRES(mutex_);
+  [[nodiscard]] WriteOutcome apply_one(const StoreWrite& write) REQUIRES(mutex_);
+  [[nodiscard]] WriteOutcome update(const StoreWrite& write, std::string& document)
+      REQUIRES(mutex_);
   static Key key(const std::string& ns, const bson::Value& id);
 
-  mutable std::mutex mutex_;  // guards all below
-  std::map<Key, std::string> documents_;
-  std::map<Key, WriteOutcome> rejected_;
-  std::map<std::string, CollectionInfo> collections_;
-  std::vector<std::string> missing_rights_;
-  std::map<std::string, bool> forbidden_;  // namespace -> may be read
-  std::vector<OplogWrite> oplog_;
-  std::vector<Running> running_;
-  StoreInfo info_;
-  Timestamp oldest_oplog_;
-  size_t failures_left_ = 0;
-  ErrorCode failure_ = ErrorCode::kUnavailable;
-  std::optional<size_t> crash_after_;
-  std::function<void(const StoreWrite&)> seen_;
-  std::function<int32_t(const bson::Document&)> rule_;
-  std::string rule_words_;
-  size_t reads_ = 0;
+  mutable Mutex mutex_;
+  std::map<Key, std::string> documents_ GUARDED_BY(mutex_);
+  std::map<Key, WriteOutcome> rejected_ GUARDED_BY(mutex_);
+  std::map<std::string, CollectionInfo> collections_ GUARDED_BY(mutex_);
+  std::vector<std::string> missing_rights_ GUARDED_BY(mutex_);
+  std::map<std::string, bool> forbidden_ GUARDED_BY(mutex_);  // namespace -> may be read
+  std::vector<OplogWrite> oplog_ GUARDED_BY(mutex_);
+  std::vector<Running> running_ GUARDED_BY(mutex_);
+  StoreInfo info_ GUARDED_BY(mutex_);
+  Timestamp oldest_oplog_ GUARDED_BY(mutex_);
+  size_t failures_left_ GUARDED_BY(mutex_) = 0;
+  ErrorCode failure_ GUARDED_BY(mutex_) = ErrorCode::kUnavailable;
+  std::optional<size_t> crash_after_ GUARDED_BY(mutex_);
+  std::function<void(const StoreWrite&)> seen_ GUARDED_BY(mutex_);
+  std::function<int32_t(const bson::Document&)> rule_ GUARDED_BY(mutex_);
+  std::string rule_words_ GUARDED_BY(mutex_);
+  size_t reads_ GUARDED_BY(mutex_) = 0;
   std::atomic<size_t> shown_bytes_{0};
-  size_t applied_ = 0;
-  size_t applies_ = 0;
+  size_t applied_ GUARDED_BY(mutex_) = 0;
+  size_t applies_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace outrigger

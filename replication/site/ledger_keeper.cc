@@ -1,15 +1,10 @@
-// How much of the ledger is kept, and looking at it.
-//
-// The rule: while it is larger than may be, its oldest closed entries go. What is open (a document
-// or a record set aside, a part left out) is never dropped, however old and however large.
-//
-// Nothing is scanned when an entry is written: the log knows how many bytes there are. A search for
-// the oldest closed entry begins where the last one ended, as everything before that is open;
-// entries that come with an older stamp move the place back.
+#include "replication/site/ledger_keeper.h"
+
 #include <algorithm>
 
 #include "config/limits.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/state/aside.h"
+#include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
 namespace {
@@ -26,24 +21,30 @@ uint64_t kept_after_trimming(uint64_t bytes_max) { return bytes_max - bytes_max 
 
 }  // namespace
 
-Status Replica::Impl::load_ledger() {
-  auto count = outbox.meta(meta_keys::kLedgerDropped);
+Status LedgerKeeper::load() {
+  auto count = context_.outbox.meta(meta_keys::kLedgerDropped);
   if (!count) return tl::unexpected(count.error());
-  ledger_dropped = *count ? parse_sortable(**count).value_or(0) : 0;
+  dropped_ = *count ? parse_sortable(**count).value_or(0) : 0;
   return {};
 }
 
-void Replica::Impl::put_ledger(outbox::Batch& batch, const std::string& key,
-                               const LedgerEntry& entry) {
+void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
+                       uint64_t conflicts) {
   batch.put_ledger(key, encode_ledger(entry));
-  const std::lock_guard lock(mutex);
-  ledger_closed_from = std::min(ledger_closed_from, key);
-  ledger_first = std::min(ledger_first, key);
+  const MutexLock lock(mutex_);
+  closed_from_ = std::min(closed_from_, key);
+  first_ = std::min(first_, key);
+  if (conflicts > 0) conflicts_[entry.kind] += conflicts;
+}
+
+void LedgerKeeper::count(const std::map<std::string, uint64_t>& conflicts) {
+  const MutexLock lock(mutex_);
+  for (const auto& [kind, count] : conflicts) conflicts_[kind] += count;
 }
 
 // Whether something is still to come of it. What the log says counts: it changes in one piece with
 // the entry.
-Result<bool> Replica::Impl::is_open(const std::string& key, const LedgerEntry& entry) const {
+Result<bool> LedgerKeeper::is_open(const std::string& key, const LedgerEntry& entry) const {
   if (entry.open) return true;
   std::string about;
   if (entry.kind == kQuarantinedKind && entry.id.view().type == bson::Type::kString) {
@@ -53,7 +54,7 @@ Result<bool> Replica::Impl::is_open(const std::string& key, const LedgerEntry& e
   } else {
     return false;
   }
-  auto known = outbox.meta(about);
+  auto known = context_.outbox.meta(about);
   if (!known) return tl::unexpected(known.error());
   if (!*known) return false;
   if (entry.kind == kQuarantinedKind) return **known == key;
@@ -63,19 +64,19 @@ Result<bool> Replica::Impl::is_open(const std::string& key, const LedgerEntry& e
 }
 
 // The next entries by age. False: there are no more.
-Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
+Result<bool> LedgerKeeper::trim_piece(uint64_t& bytes, uint64_t& read) {
   std::string from;
   std::string began;
   {
-    const std::lock_guard lock(mutex);
-    began = from = ledger_closed_from;
+    const MutexLock lock(mutex_);
+    began = from = closed_from_;
   }
-  auto oldest = outbox.oldest_ledger(from, kPieceEntries, kPieceBytes);
+  auto oldest = context_.outbox.oldest_ledger(from, kPieceEntries, kPieceBytes);
   if (!oldest) return tl::unexpected(oldest.error());
   outbox::Batch batch;
   uint64_t dropped = 0;
   for (const auto& [key, value] : *oldest) {
-    if (bytes <= kept_after_trimming(options.ledger_bytes_max)) break;
+    if (bytes <= kept_after_trimming(context_.options.ledger_bytes_max)) break;
     from = key + '\0';
     read += value.size();
     const auto entry = decode_ledger(value);
@@ -85,25 +86,26 @@ Result<bool> Replica::Impl::trim_piece(uint64_t& bytes, uint64_t& read) {
     if (*to_come) continue;
     batch.remove_ledger(key);
     bytes -= std::min(bytes, uint64_t{key.size() + value.size()});
-    ledger_dropped_through = std::max(ledger_dropped_through, ledger_stamp(key));
+    dropped_through_ = std::max(dropped_through_, ledger_stamp(key));
     ++dropped;
   }
   if (dropped > 0) {
-    batch.put_meta(meta_keys::kLedgerDropped, outbox::sortable(ledger_dropped + dropped));
-    if (Status written = outbox.write(std::move(batch)); !written) {
+    batch.put_meta(meta_keys::kLedgerDropped, outbox::sortable(dropped_ + dropped));
+    if (Status written = context_.outbox.write(std::move(batch)); !written) {
       return tl::unexpected(written.error());
     }
-    ledger_dropped += dropped;
-    ledger_unsaid += dropped;
+    dropped_ += dropped;
+    unsaid_ += dropped;
   }
-  const std::lock_guard lock(mutex);
-  if (ledger_closed_from == began) ledger_closed_from = std::move(from);  // else one came meanwhile
+  const MutexLock lock(mutex_);
+  if (closed_from_ == began) closed_from_ = std::move(from);  // else one came meanwhile
   return !oldest->empty();
 }
 
-Status Replica::Impl::trim_ledger() {
-  const uint64_t bytes_max = options.ledger_bytes_max;
-  uint64_t bytes = outbox.usage().ledger_bytes;
+Status LedgerKeeper::trim() {
+  const MutexLock one_caller(trimming_);
+  const uint64_t bytes_max = context_.options.ledger_bytes_max;
+  uint64_t bytes = context_.outbox.usage().ledger_bytes;
   bool more = true;
   if (bytes > bytes_max) {
     uint64_t read = 0;
@@ -116,45 +118,44 @@ Status Replica::Impl::trim_ledger() {
   say_trimmed(bytes, bytes > bytes_max && !more);
   std::string from;
   {
-    const std::lock_guard lock(mutex);
-    from = ledger_first;
+    const MutexLock lock(mutex_);
+    from = first_;
   }
-  auto first = outbox.first_ledger_key(from);
+  auto first = context_.outbox.first_ledger_key(from);
   if (!first) return tl::unexpected(first.error());
-  ledger_oldest_ms = *first ? hlc_ms(ledger_stamp(**first)) : 0;
-  const std::lock_guard lock(mutex);
-  if (*first) ledger_first = std::move(**first);
+  oldest_ms_ = *first ? hlc_ms(ledger_stamp(**first)) : 0;
+  const MutexLock lock(mutex_);
+  if (*first) first_ = std::move(**first);
   return {};
 }
 
-void Replica::Impl::say_trimmed(uint64_t bytes, bool only_open) {
+void LedgerKeeper::say_trimmed(uint64_t bytes, bool only_open) {
   if (only_open) {
-    alarm(kAboutOpen,
-          "the ledger is larger than ledger.max_bytes and all of it is open: nothing of that is "
-          "dropped; see what is set aside or left out, or raise ledger.max_bytes");
+    alarms_.raise(
+        kAboutOpen,
+        "the ledger is larger than ledger.max_bytes and all of it is open: nothing of that is "
+        "dropped; see what is set aside or left out, or raise ledger.max_bytes");
   } else {
-    const std::lock_guard lock(mutex);
-    calm(kAboutOpen);
+    alarms_.calm(kAboutOpen);
   }
-  const int64_t now_us = clock.monotonic_us();
-  const bool under_way = bytes > options.ledger_bytes_max && !only_open;
-  const bool too_soon = ledger_said_us != 0 && now_us - ledger_said_us < kSayEveryUs;
-  if (ledger_unsaid == 0 || under_way || too_soon) return;
-  if (options.warn) {
-    options.warn("the ledger is larger than ledger.max_bytes: its " +
-                 std::to_string(ledger_unsaid) +
-                 " oldest closed entries were dropped, those up to " +
-                 to_text(Dot{ledger_dropped_through, {}}) + "; " + std::to_string(bytes) +
-                 " bytes are kept");
+  const int64_t now_us = context_.clock.monotonic_us();
+  const bool under_way = bytes > context_.options.ledger_bytes_max && !only_open;
+  const bool too_soon = said_us_ != 0 && now_us - said_us_ < kSayEveryUs;
+  if (unsaid_ == 0 || under_way || too_soon) return;
+  if (context_.options.warn) {
+    context_.options.warn(
+        "the ledger is larger than ledger.max_bytes: its " + std::to_string(unsaid_) +
+        " oldest closed entries were dropped, those up to " + to_text(Dot{dropped_through_, {}}) +
+        "; " + std::to_string(bytes) + " bytes are kept");
   }
-  ledger_said_us = now_us;
-  ledger_unsaid = 0;
+  said_us_ = now_us;
+  unsaid_ = 0;
 }
 
-Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) const {
+Result<LedgerPage> LedgerKeeper::page(size_t limit, const LedgerPlace& from) const {
   LedgerPage page;
   if (limit == 0) return page;
-  const outbox::Outbox& outbox = impl_->outbox;
+  const outbox::Outbox& outbox = context_.outbox;
   auto pairs = outbox.latest_ledger({from.through, from.skip, limit, limits::kConflictsBytesMax});
   if (!pairs) return tl::unexpected(pairs.error());
   LedgerPlace next = from;
@@ -169,6 +170,14 @@ Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) con
   if (!behind) return tl::unexpected(behind.error());
   if (!page.entries.empty() && !behind->empty()) page.next = next;
   return page;
+}
+
+void LedgerKeeper::describe(ReplicaStatus& status) const {
+  status.ledger_bytes_max = context_.options.ledger_bytes_max;
+  status.ledger_dropped = dropped_;
+  status.ledger_oldest_ms = oldest_ms_;
+  const MutexLock lock(mutex_);
+  status.conflicts = conflicts_;
 }
 
 }  // namespace outrigger

@@ -30,7 +30,7 @@ namespace outrigger {
 // A rough count of the memory a record takes.
 [[nodiscard]] size_t memory_bytes(const Record& record);
 
-// Not thread-safe: lives under the replica's lock.
+// Not thread-safe: lives under the lock of SiteState.
 class Inbox {
  public:
   struct Item {

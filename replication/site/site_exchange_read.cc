@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "replication/record/record_codec.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/site_exchange.h"
 
 namespace outrigger {
 namespace {
@@ -155,44 +155,27 @@ Result<OutgoingBatch> fill_batch(std::vector<LogReader>& readers, size_t bytes_m
 
 }  // namespace
 
-Result<OutgoingBatch> Replica::read_batch(const VersionVector& has, size_t bytes_max,
-                                          const VersionVector& told, bool relay) const {
-  VersionVector ours;
-  VersionVector known;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    ours = impl_->durable;
-    known = impl_->known();
-  }
+Result<OutgoingBatch> SiteExchange::read_batch(const VersionVector& has, size_t bytes_max,
+                                               const VersionVector& told, bool relay) const {
+  const SiteState::Sendable ours = state_.sendable();
   std::vector<Dot> starts;
   std::vector<LogReader> readers;
-  for (const auto& [origin, through] : known.entries()) {
+  for (const auto& [origin, through] : ours.known.entries()) {
     if (origin.epoch == kRetired) continue;
-    const Hlc last = ours.at(origin);
+    const Hlc last = ours.records.at(origin);
     const Hlc after = has.at(origin);
     if (after > last) continue;  // it knows more of this origin than we could tell
     if (after == 0 && last != 0 && has.get(origin) >= last) continue;  // it has retired this epoch
-    const bool promises = (relay || origin == impl_->self) && through > told.at(origin);
+    const bool promises = (relay || origin == context_.self) && through > told.at(origin);
     if (after == last && !promises) continue;
     starts.push_back({after, origin});
-    readers.emplace_back(impl_->outbox, origin, after, last, through);
+    readers.emplace_back(context_.outbox, origin, after, last, through);
   }
-  if (Status held = impl_->still_holds(starts); !held) return tl::unexpected(held.error());
+  if (Status held = state_.still_holds(starts); !held) return tl::unexpected(held.error());
   auto batch = fill_batch(readers, bytes_max, told, relay);
   // What was forgotten meanwhile may be missing in what was read.
-  if (Status held = impl_->still_holds(starts); !held) return tl::unexpected(held.error());
+  if (Status held = state_.still_holds(starts); !held) return tl::unexpected(held.error());
   return batch;
-}
-
-Status Replica::Impl::still_holds(const std::vector<Dot>& starts) {
-  const std::lock_guard lock(mutex);
-  for (const Dot& from : starts) {
-    if (from.hlc >= floor.at(from.origin)) continue;
-    return fail(ErrorCode::kRefused, "read outbox", to_text(from.origin),
-                "the peer lacks records that are no longer held",
-                "give that site an empty data_dir and copy the data to it");
-  }
-  return {};
 }
 
 }  // namespace outrigger

@@ -1,4 +1,4 @@
-#include "replication/site/inbox.h"
+#include "replication/site/state/inbox.h"
 
 #include <algorithm>
 #include <set>

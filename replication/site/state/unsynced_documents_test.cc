@@ -1,4 +1,4 @@
-#include "replication/site/unsynced_documents.h"
+#include "replication/site/state/unsynced_documents.h"
 
 #include <gtest/gtest.h>
 

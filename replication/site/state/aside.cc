@@ -1,4 +1,4 @@
-#include "replication/site/aside.h"
+#include "replication/site/state/aside.h"
 
 #include "replication/record/bytes.h"
 

@@ -1,4 +1,5 @@
-// Changes of documents as records: one, or several where they are too much for one.
+#include "replication/site/local_records.h"
+
 #include <unordered_map>
 
 #include "config/limits.h"
@@ -6,7 +7,7 @@
 #include "replication/merge/merge.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
-#include "replication/site/replica_impl.h"
+#include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
 namespace {
@@ -62,9 +63,8 @@ class RecordWriter {
 
   [[nodiscard]] const std::vector<LedgerEntry>& lost() const { return lost_; }
 
-  // Puts the rows into the batch of a Replica::Impl::Settled and tells of them there.
-  template <typename Settled>
-  void put_rows(Settled& settled) {
+  // Puts the rows into the batch and tells of them beside it.
+  void put_rows(SettlingBatch& settled) {
     Births births;
     for (Row& row : rows_) {
       if (!row.after && !row.is_birth) continue;
@@ -179,35 +179,49 @@ class RecordWriter {
 
 }  // namespace
 
-Result<Dot> Replica::Impl::next_dot() {
+Status LocalRecords::renew_bound() {
+  const Hlc needed = state_.bound_needed();
+  if (needed == 0) return {};
+  outbox::Batch batch;
+  batch.put_meta(meta_keys::kBound, outbox::sortable(needed));
+  if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
+  state_.bound_written(needed);
+  return {};
+}
+
+Result<LocalWrite> LocalRecords::begin(OpenWrite write) {
+  write.since_us = context_.clock.monotonic_us();
   while (true) {
-    {
-      const std::lock_guard lock(mutex);
-      const Hlc stamp = hlc.issue();
-      if (stamp != 0) {
-        open[stamp].since_us = clock.monotonic_us();
-        return Dot{stamp, self};
-      }
-    }
+    auto begun = state_.begin(write);
+    if (begun) return std::move(*begun);
     if (Status renewed = renew_bound(); !renewed) return tl::unexpected(renewed.error());
   }
 }
 
-Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const VersionVector& deps,
-                                                         Hlc closed,
-                                                         std::vector<DocumentChange> changes,
-                                                         const std::vector<RetryEntry>& retries) {
-  Settled settled;
+Result<Dot> LocalRecords::next_dot() {
+  auto begun = begin(OpenWrite());
+  if (!begun) return tl::unexpected(begun.error());
+  return Dot{begun->hlc, context_.self};
+}
+
+Result<SettlingBatch> LocalRecords::make(const Dot& dot, const VersionVector& deps, Hlc closed,
+                                         std::vector<DocumentChange> changes,
+                                         const std::vector<RetryEntry>& retries) {
+  SettlingBatch settled;
   Record record;
   record.origin = dot.origin;
   record.hlc = dot.hlc;
   record.deps = deps;
   record.documents.reserve(changes.size());
+<<<<<<< HEAD:replication/site/replica_record.cc
   RecordWriter writer(outbox, record, {dot, closed, options.policy}, changes.size());
+=======
+  RecordWriter writer(context_.outbox, record, {dot, closed}, changes.size());
+>>>>>>> site-state:replication/site/local_records.cc
   size_t bytes = 0;
   const auto finish_record = [&] {
     std::string entry = encode_record(record);
-    settled.records.emplace_back(record.dot(), entry.size());
+    settled.records.push_back({record.dot(), entry.size()});
     settled.batch.put_fresh_entry(record.origin, record.hlc, std::move(entry));
   };
   for (DocumentChange& change : changes) {
@@ -229,50 +243,18 @@ Result<Replica::Impl::Settled> Replica::Impl::make_batch(const Dot& dot, const V
       return tl::unexpected(added.error());
     }
   }
-  put_retries(settled.batch, retries);
+  put_retries(settled.batch, retries, context_.clock.wall_ms());
   if (!record.documents.empty()) {
     finish_record();
   } else if (settled.records.empty()) {
     return settled;
   } else {
-    settled.records.emplace_back(record.dot(), 0);  // its stamp was taken for nothing
+    settled.records.push_back({record.dot(), 0});  // its stamp was taken for nothing
   }
   writer.put_rows(settled);
-  put_lost(settled.batch, writer.lost());
+  for (const LedgerEntry& entry : writer.lost())
+    ledger_.put(settled.batch, ledger_key(entry), entry, 1);
   return settled;
-}
-
-void Replica::Impl::put_lost(outbox::Batch& batch, const std::vector<LedgerEntry>& lost) {
-  if (lost.empty()) return;
-  for (const LedgerEntry& entry : lost) put_ledger(batch, ledger_key(entry), entry);
-  const std::lock_guard lock(mutex);
-  for (const LedgerEntry& entry : lost) ++conflicts[entry.kind];
-}
-
-void Replica::Impl::give_up(const Dot& dot) {
-  uint64_t append = 0;
-  {
-    const std::lock_guard lock(mutex);
-    append = appends;
-    open[dot.hlc].settled = true;
-  }
-  leave_to_sync({dot.hlc}, append);
-}
-
-Status Replica::Impl::commit_own(const Record& record, outbox::Batch batch) {
-  const std::string entry = encode_record(record);
-  batch.put_fresh_entry(record.origin, record.hlc, entry);
-  if (Status written = outbox.write(std::move(batch)); !written) return written;
-  uint64_t append = 0;
-  {
-    const std::lock_guard lock(mutex);
-    append = ++appends;
-    open[record.hlc].settled = true;
-    open[record.hlc].wrote = true;
-    mark_log(record.origin, record.hlc, entry.size());
-  }
-  leave_to_sync({record.hlc}, append);
-  return {};
 }
 
 }  // namespace outrigger

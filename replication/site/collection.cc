@@ -1,0 +1,170 @@
+#include "replication/site/collection.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "replication/merge/merge.h"
+#include "replication/site/state/meta_keys.h"
+
+namespace outrigger {
+namespace {
+
+constexpr size_t kTruncateRecords = 20'000;       // a step
+constexpr size_t kTruncateBytes = 1u << 20;       // read at once
+constexpr size_t kRowsAtOnce = 64;                // locked together
+constexpr int64_t kRetryLifeMs = 35 * 60 * 1000;  // a server session lives 30 minutes
+constexpr int64_t kRetryCheckMs = 60 * 1000;
+
+struct RowKey {
+  std::string ns;
+  std::string canonical_id;
+};
+
+// What is to become of a row: nothing (unchanged), bytes, or removal (empty bytes).
+Result<std::optional<std::string>> collected(std::string_view bytes, const VersionVector& stable,
+                                             const VersionVector& closed) {
+  auto state = merge::load_row(bytes);
+  if (!state) return tl::unexpected(state.error());
+  if (state->detached) return std::optional<std::string>();  // the only copy of its values
+  std::string after =
+      merge::collect(*state, stable, closed) ? merge::stable_row(*state) : merge::strip(*state);
+  if (after == bytes) return std::optional<std::string>();
+  return std::optional<std::string>(std::move(after));
+}
+
+}  // namespace
+
+Status Collection::step(size_t documents_max) {
+  const MutexLock one_caller(stepping_);
+  if (Status renewed = records_.renew_bound(); !renewed) return renewed;
+  const SiteState::Common common = state_.update_stability();
+  if (common.moved) wakers_.wake_for_progress();
+  if (Status retired = retirement_.retire(); !retired) return retired;
+  if (Status purged = retirement_.purge(); !purged) return purged;
+  if (Status cut = truncate(common.acknowledged); !cut) return cut;
+  if (Status trimmed = ledger_.trim(); !trimmed) return trimmed;
+  if (Status dropped = drop_cohorts(common.stable); !dropped) return dropped;
+  if (Status rows = collect_rows(documents_max); !rows) return rows;
+  return expire_retries(documents_max);
+}
+
+Status Collection::drop_cohorts(const VersionVector& stable) {
+  if (dropped_through_ == stable) return {};
+  auto dropped = context_.outbox.drop_cohorts([&](const Origin& of) { return stable.get(of); });
+  if (!dropped) return tl::unexpected(dropped.error());
+  state_.rows_changed(-static_cast<int64_t>(*dropped));
+  collected_rows_ += *dropped;
+  dropped_through_ = stable;
+  return {};
+}
+
+Status Collection::truncate(const VersionVector& acknowledged) {
+  size_t left = kTruncateRecords;
+  for (const auto& [origin, through] : acknowledged.entries()) {
+    if (origin.epoch == kRetired) continue;
+    auto [after, last] = state_.kept_of(origin);
+    if (last == 0) continue;  // retired
+    while (left > 0 && after < through) {
+      auto entries = context_.outbox.read_entries(origin, after, through, kTruncateBytes);
+      if (!entries) return tl::unexpected(entries.error());
+      if (entries->empty()) break;
+      outbox::Batch batch;
+      for (const auto& [stamp, bytes] : *entries) batch.remove_entry(origin, stamp);
+      after = entries->back().first;
+      batch.put_meta(meta_keys::of_origin(meta_keys::kFloor, origin), outbox::sortable(after));
+      // The entry of this site is otherwise derived from the last record, which may be going.
+      if (origin.site == context_.self.site) {
+        batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(last));
+      }
+      state_.raise_floor(origin, after);
+      if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
+      left -= std::min(left, entries->size());
+    }
+  }
+  return {};
+}
+
+// The namespace too: who has all of it to himself locks no documents.
+static std::unique_ptr<LockRequest> try_lock(LockTable& table, const RowKey& key) {
+  auto request = std::make_unique<LockRequest>();
+  request->add(namespace_lock_key(key.ns), LockMode::kShared);
+  request->add(document_lock_key(key.ns, key.canonical_id), LockMode::kExclusive);
+  return table.try_acquire(*request) ? std::move(request) : nullptr;
+}
+
+Status Collection::collect_rows(size_t documents_max) {
+  LockTable* const table = locks_;
+  if (table == nullptr) return {};
+  const SiteState::Standing standing = state_.standing();
+  const VersionVector& stable = standing.stable;
+  const VersionVector& closed = standing.closed;
+  if (row_cursor_.empty()) {
+    if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed) return {};
+    pass_stable_ = stable;
+    pass_closed_ = closed;
+    pass_under_way_ = false;  // set again when a locked row had to be passed over
+  }
+  std::vector<RowKey> ready;
+  auto next = context_.outbox.scan_rows(
+      row_cursor_, documents_max,
+      [&](std::string_view ns, std::string_view id, std::string_view bytes) {
+        auto after = collected(bytes, stable, closed);
+        if (!after || !*after) return;
+        ready.push_back(RowKey{std::string(ns), std::string(id)});
+      });
+  if (!next) return tl::unexpected(next.error());
+  row_cursor_ = std::move(*next);
+  for (size_t begin = 0; begin < ready.size(); begin += kRowsAtOnce) {
+    std::vector<std::unique_ptr<LockRequest>> held;
+    outbox::Batch batch;
+    int64_t gone = 0;
+    Status result;
+    for (size_t i = begin; i < std::min(begin + kRowsAtOnce, ready.size()) && result; ++i) {
+      const RowKey& key = ready[i];
+      auto request = try_lock(*table, key);
+      if (!request) {
+        pass_under_way_ = true;
+        continue;
+      }
+      held.push_back(std::move(request));
+      auto bytes = context_.outbox.row(key.ns, key.canonical_id);
+      if (!bytes) result = tl::unexpected(bytes.error());
+      if (!bytes || !*bytes) continue;
+      auto after = collected(**bytes, stable, closed);
+      if (!after) result = tl::unexpected(after.error());
+      if (!after || !*after) continue;
+      if ((*after)->empty()) {
+        batch.remove_row(key.ns, key.canonical_id);
+        ++gone;
+      } else {
+        batch.put_row(key.ns, key.canonical_id, **after);
+      }
+    }
+    if (result && !batch.empty()) result = context_.outbox.write(std::move(batch));
+    for (const auto& request : held) table->release(*request, Left::kNothing);
+    if (!result) return result;
+    state_.rows_changed(-gone);
+    collected_rows_ += static_cast<uint64_t>(gone);
+  }
+  return {};
+}
+
+Status Collection::expire_retries(size_t count) {
+  const int64_t now = context_.clock.wall_ms();
+  if (retry_cursor_.empty() && now - retries_checked_ms_ < kRetryCheckMs) return {};
+  retries_checked_ms_ = now;
+  outbox::Batch batch;
+  auto next = context_.outbox.scan_retries(
+      retry_cursor_, count, [&](std::string_view key, std::string_view bytes) {
+        const auto written_ms = parse_sortable(bytes.substr(0, 8));
+        if (!written_ms || static_cast<int64_t>(*written_ms) + kRetryLifeMs < now) {
+          batch.remove_retry(key);
+        }
+      });
+  if (!next) return tl::unexpected(next.error());
+  retry_cursor_ = std::move(*next);
+  return batch.empty() ? Status() : context_.outbox.write(std::move(batch));
+}
+
+}  // namespace outrigger

@@ -1,0 +1,65 @@
+// Forgetting, in bounded steps: rows whose stamps are stable, records every member has, cohorts,
+// entries of the ledger beyond its bound, entries of the retry table gone stale.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "config/result.h"
+#include "config/thread_annotations.h"
+#include "replication/causality/version_vector.h"
+#include "replication/site/ledger_keeper.h"
+#include "replication/site/local_records.h"
+#include "replication/site/lock_table.h"
+#include "replication/site/retirement.h"
+#include "replication/site/state/site_state.h"
+#include "replication/site/state/wakers.h"
+
+namespace outrigger {
+
+// Thread-safe.
+class Collection {
+ public:
+  // Everything is borrowed and outlives this.
+  Collection(const SiteContext& context, SiteState& state, LocalRecords& records,
+             LedgerKeeper& ledger, Retirement& retirement, Wakers& wakers)
+      : context_(context),
+        state_(state),
+        records_(records),
+        ledger_(ledger),
+        retirement_(retirement),
+        wakers_(wakers) {}
+
+  // Rows are collected under their documents' locks, taken from here; before, none are.
+  void attach(LockTable& locks) { locks_ = &locks; }
+  // Replica::collect_step.
+  [[nodiscard]] Status step(size_t documents_max);
+  [[nodiscard]] uint64_t collected_rows() const { return collected_rows_; }
+
+ private:
+  [[nodiscard]] Status truncate(const VersionVector& acknowledged);
+  [[nodiscard]] Status drop_cohorts(const VersionVector& stable) REQUIRES(stepping_);
+  [[nodiscard]] Status collect_rows(size_t documents_max) REQUIRES(stepping_);
+  [[nodiscard]] Status expire_retries(size_t count) REQUIRES(stepping_);
+
+  const SiteContext& context_;
+  SiteState& state_;
+  LocalRecords& records_;
+  LedgerKeeper& ledger_;
+  Retirement& retirement_;
+  Wakers& wakers_;
+  std::atomic<LockTable*> locks_{nullptr};
+  std::atomic<uint64_t> collected_rows_{0};
+
+  Mutex stepping_;  // one caller at a time; held over log and store
+  std::string row_cursor_ GUARDED_BY(stepping_);
+  bool pass_under_way_ GUARDED_BY(stepping_) = false;
+  // When the present or last pass over the rows began.
+  VersionVector pass_stable_ GUARDED_BY(stepping_);
+  VersionVector pass_closed_ GUARDED_BY(stepping_);
+  VersionVector dropped_through_ GUARDED_BY(stepping_);  // stable when cohorts were dropped last
+  std::string retry_cursor_ GUARDED_BY(stepping_);
+  int64_t retries_checked_ms_ GUARDED_BY(stepping_) = 0;
+};
+
+}  // namespace outrigger

@@ -1,0 +1,68 @@
+// How much of the ledger is kept, and looking at it.
+//
+// The rule: while it is larger than may be, its oldest closed entries go. What is open (a document
+// or a record set aside, a part left out) is never dropped, however old and however large.
+//
+// Nothing is scanned when an entry is written: the log knows how many bytes there are. A search for
+// the oldest closed entry begins where the last one ended, as everything before that is open;
+// entries that come with an older stamp move the place back.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "config/result.h"
+#include "config/thread_annotations.h"
+#include "replication/outbox/batch.h"
+#include "replication/outbox/ledger.h"
+#include "replication/site/state/alarms.h"
+#include "replication/site/state/replica_status.h"
+#include "replication/site/state/site_context.h"
+
+namespace outrigger {
+
+// Thread-safe.
+class LedgerKeeper {
+ public:
+  // Everything is borrowed and outlives this.
+  LedgerKeeper(const SiteContext& context, Alarms& alarms) : context_(context), alarms_(alarms) {}
+
+  [[nodiscard]] Status load();
+  // Every entry goes into its batch here. `conflicts`: how many it counts for in the status.
+  void put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
+           uint64_t conflicts);
+  void count(const std::map<std::string, uint64_t>& conflicts);  // by kind
+
+  // Drops the oldest closed entries while there are more bytes than may be; a bounded step. One
+  // caller at a time.
+  [[nodiscard]] Status trim();
+
+  // A page of it, newest first: Replica::conflicts.
+  [[nodiscard]] Result<LedgerPage> page(size_t limit, const LedgerPlace& from) const;
+  void describe(ReplicaStatus& status) const;
+
+ private:
+  [[nodiscard]] Result<bool> is_open(const std::string& key, const LedgerEntry& entry) const;
+  [[nodiscard]] Result<bool> trim_piece(uint64_t& bytes, uint64_t& read) REQUIRES(trimming_);
+  void say_trimmed(uint64_t bytes, bool only_open) REQUIRES(trimming_);
+
+  const SiteContext& context_;
+  Alarms& alarms_;
+
+  mutable Mutex mutex_;
+  std::string closed_from_ GUARDED_BY(mutex_);  // all entries before this key are open
+  std::string first_ GUARDED_BY(mutex_);        // there is no entry before this key
+  std::map<std::string, uint64_t> conflicts_ GUARDED_BY(mutex_);
+
+  std::atomic<uint64_t> dropped_{0};
+  std::atomic<int64_t> oldest_ms_{0};
+
+  Mutex trimming_;                                 // one caller at a time; held over the log
+  uint64_t unsaid_ GUARDED_BY(trimming_) = 0;      // dropped since a line in the log said so
+  Hlc dropped_through_ GUARDED_BY(trimming_) = 0;  // the newest stamp dropped in this run
+  int64_t said_us_ GUARDED_BY(trimming_) = 0;      // monotonic
+};
+
+}  // namespace outrigger

@@ -1,0 +1,126 @@
+#include "replication/site/local_writes.h"
+
+#include <iterator>
+
+#include "replication/bson/bson.h"
+#include "replication/record/record_codec.h"
+#include "replication/site/state/meta_keys.h"
+
+namespace outrigger {
+namespace {
+
+std::vector<Hlc> stamps_of(const std::vector<SettledWrite>& writes, const Origin& self) {
+  std::vector<Hlc> stamps;
+  stamps.reserve(writes.size());
+  for (const SettledWrite& write : writes) {
+    if (write.dot.origin == self) stamps.push_back(write.dot.hlc);
+  }
+  return stamps;
+}
+
+}  // namespace
+
+Status LocalWrites::admit() const {
+  if (Status room = context_.outbox.admit(); !room) return room;
+  return state_.admit();
+}
+
+Unsynced LocalWrites::unsynced(std::string_view ns, std::string_view canonical_id) const {
+  return state_.unsynced(UnsyncedDocuments::slot_of(ns, canonical_id));
+}
+
+Result<LocalWrite> LocalWrites::begin(Prepare prepare, StagedWrites& staged) {
+  if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
+  OpenWrite open;
+  open.by_content = prepare.session.txn_number < 0;
+  open.documents.reserve(prepare.documents.size());
+  for (const PreparedDocument& document : prepare.documents) {
+    open.documents.push_back(
+        UnsyncedDocuments::slot_of(document.ns, bson::canonical_key(document.id.view())));
+  }
+  auto write = records_.begin(std::move(open));
+  if (!write) return write;
+  prepare.hlc = write->hlc;
+  prepare.origin = context_.self;
+  prepare.deps = write->deps;
+  staged.batch_.put_prepare(write->hlc, encode_prepare(prepare));
+  return write;
+}
+
+Status LocalWrites::settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+                           const std::vector<RetryEntry>& retries, StagedWrites& staged) {
+  const Dot dot{write.hlc, context_.self};
+  const Hlc closed = state_.closed_for(write.hlc);
+  auto settled = records_.make(dot, write.deps, closed, std::move(changes), retries);
+  if (!settled) return tl::unexpected(settled.error());
+  staged.batch_.append(std::move(settled->batch));
+  staged.batch_.remove_prepare(write.hlc);
+  if (settled->records.empty()) staged.settled_.push_back({dot, 0});
+  std::move(settled->records.begin(), settled->records.end(), std::back_inserter(staged.settled_));
+  staged.rows_ += settled->rows;
+  std::move(settled->detached.begin(), settled->detached.end(),
+            std::back_inserter(staged.detached_));
+  return {};
+}
+
+void LocalWrites::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries,
+                       StagedWrites& staged) {
+  put_retries(staged.batch_, retries, context_.clock.wall_ms());
+  staged.batch_.remove_prepare(write.hlc);
+  staged.settled_.push_back({Dot{write.hlc, context_.self}, 0});
+}
+
+Status LocalWrites::write(StagedWrites&& staged) {
+  if (Status written = context_.outbox.write(std::move(staged.batch_)); !written) return written;
+  state_.rows_changed(staged.rows_);
+  // Not published before that is on disk, dropped or not: recovery would settle a prepare again.
+  if (!staged.settled_.empty()) {
+    const uint64_t append = state_.settled(staged.settled_);
+    leave_to_sync(stamps_of(staged.settled_, context_.self), append);
+  }
+  if (!staged.detached_.empty() && aside_.try_again(staged.detached_)) wakers_.wake_for_work();
+  return {};
+}
+
+Status LocalWrites::settle_earlier(const Dot& dot, const VersionVector& deps,
+                                   std::vector<DocumentChange> changes,
+                                   const std::vector<RetryEntry>& retries) {
+  // Entries of an earlier epoch are closed for good; a new one is opened.
+  auto settled = records_.make(dot, deps, kHlcMax, std::move(changes), retries);
+  if (!settled) return tl::unexpected(settled.error());
+  settled->batch.remove_prepare(dot.hlc);
+  if (Status written = context_.outbox.write(std::move(settled->batch)); !written) return written;
+  state_.rows_changed(settled->rows);
+  const uint64_t append = state_.settled(settled->records);
+  (void)aside_.try_again(settled->detached);
+  std::vector<Hlc> stamps = stamps_of(settled->records, context_.self);
+  if (!stamps.empty()) leave_to_sync(std::move(stamps), append);
+  return {};
+}
+
+Status LocalWrites::commit(const Record& record, outbox::Batch batch) {
+  std::string entry = encode_record(record);
+  const SettledWrite write{record.dot(), entry.size()};
+  batch.put_fresh_entry(record.origin, record.hlc, std::move(entry));
+  if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
+  const uint64_t append = state_.settled(std::span(&write, 1));
+  leave_to_sync({record.hlc}, append);
+  return {};
+}
+
+void LocalWrites::give_up(Hlc stamp) {
+  const SettledWrite write{Dot{stamp, context_.self}, 0};
+  const uint64_t append = state_.settled(std::span(&write, 1));
+  leave_to_sync({stamp}, append);
+}
+
+void LocalWrites::leave_to_sync(std::vector<Hlc> stamps, uint64_t append) {
+  context_.commit.when_durable_soon(
+      [this, owner = owner_, stamps = std::move(stamps), append](const Status& synced) {
+        const auto alive = owner.lock();
+        if (!alive || !synced) return;  // failed: the stamps go on holding back publication
+        if (state_.settled_durably(stamps, append)) wakers_.wake_for_progress();
+      });
+}
+
+}  // namespace outrigger

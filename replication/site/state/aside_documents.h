@@ -1,0 +1,49 @@
+// The documents that the store would not take (aside.h), and which of them are to be tried again:
+// those that changed since, and now and then some of the others, as what stood in the way may have
+// gone by itself.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/thread_annotations.h"
+#include "replication/site/state/aside.h"
+
+namespace outrigger {
+
+// Thread-safe. Documents go by their row keys.
+class AsideDocuments {
+ public:
+  // From the log; it is to be tried again.
+  void load(const std::string& row_key, Aside aside);
+  // Set aside now: `aside` of `row_keys`, and no others of these.
+  void replace(const std::set<std::string>& row_keys, std::map<std::string, Aside> aside);
+  void remove(const std::string& row_key);
+
+  [[nodiscard]] size_t size() const;
+  [[nodiscard]] std::optional<Aside> find(const std::string& row_key) const;
+  // Those set aside since `since_ms` or longer because of the document itself, in which parts met;
+  // but for those to be tried again anyway.
+  [[nodiscard]] std::map<std::string, Aside> unresolved(int64_t since_ms, size_t count) const;
+
+  // True: one of them is new among those to be tried again.
+  bool try_again(const std::vector<std::string>& row_keys);
+  // The next ones after `cursor`, round and round. Returns the cursor for the next call.
+  [[nodiscard]] std::string try_some_again(std::string cursor, size_t count);
+  // Those to be tried again that are set aside.
+  [[nodiscard]] std::map<std::string, Aside> due();
+  // It is being tried.
+  void taken(const std::string& row_key);
+  // It was taken for nothing.
+  void put_back(const std::string& row_key);
+
+ private:
+  mutable Mutex mutex_;
+  std::map<std::string, Aside> aside_ GUARDED_BY(mutex_);
+  std::set<std::string> retries_ GUARDED_BY(mutex_);
+};
+
+}  // namespace outrigger

@@ -1,0 +1,64 @@
+// What a site tells of itself to whoever looks after it, all as of about one moment.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/causality/version_vector.h"
+
+namespace outrigger {
+
+struct PeerProgress {
+  std::string site;
+  std::string site_id;  // hex; empty: never met
+  VersionVector acked;  // applied there, as last reported
+  uint64_t records_behind = 0;
+  uint64_t bytes_behind = 0;
+  int64_t oldest_behind_ms = 0;  // age of the oldest record it lacks; 0 when none
+  int64_t last_heard_ms = 0;     // wall clock; 0: never in this run
+};
+
+// How far each other member is that has been heard of; and, for all others, one that has nothing.
+struct Progress {
+  std::vector<std::pair<SiteId, PeerProgress>> heard;
+  PeerProgress unheard;
+};
+
+struct ReplicaStatus {
+  std::string site;
+  std::string site_id;
+  uint64_t epoch = 0;
+  VersionVector applied;
+  VersionVector stable;
+  Hlc issued = 0;
+  uint64_t outbox_records = 0;
+  uint64_t outbox_bytes = 0;
+  uint64_t inbox_records = 0;
+  uint64_t inbox_bytes = 0;
+  uint64_t rows = 0;  // documents with metadata (estimate)
+  uint64_t ledger_entries = 0;
+  uint64_t ledger_bytes = 0;
+  uint64_t ledger_bytes_max = 0;
+  uint64_t ledger_dropped = 0;   // closed entries, to stay below it, since the data_dir was made
+  int64_t ledger_oldest_ms = 0;  // of the oldest entry kept; 0: there is none
+  uint64_t not_applied = 0;      // documents set aside
+  uint64_t quarantined = 0;      // records set aside
+  uint64_t open_writes = 0;      // begun, not settled
+  int64_t oldest_open_write_ms = 0;
+  std::optional<Error> outbox_failure;
+  std::vector<std::string>
+      held;  // origins held back and why (clock too far ahead, locked document)
+  std::vector<std::string> alarms;  // what should never happen and needs a person
+  std::vector<PeerProgress> peers;
+  uint64_t applied_records = 0;    // of peers, in this run; like the three below
+  uint64_t duplicate_records = 0;  // offered again
+  uint64_t collected_rows = 0;
+  std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
+};
+
+}  // namespace outrigger
