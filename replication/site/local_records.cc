@@ -213,11 +213,7 @@ Result<SettlingBatch> LocalRecords::make(const Dot& dot, const VersionVector& de
   record.hlc = dot.hlc;
   record.deps = deps;
   record.documents.reserve(changes.size());
-<<<<<<< HEAD:replication/site/replica_record.cc
-  RecordWriter writer(outbox, record, {dot, closed, options.policy}, changes.size());
-=======
-  RecordWriter writer(context_.outbox, record, {dot, closed}, changes.size());
->>>>>>> site-state:replication/site/local_records.cc
+  RecordWriter writer(context_.outbox, record, {dot, closed, context_.options.policy}, changes.size());
   size_t bytes = 0;
   const auto finish_record = [&] {
     std::string entry = encode_record(record);
