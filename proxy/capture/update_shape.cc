@@ -187,15 +187,4 @@ std::vector<PathChange> changes_from_diff(const Document& before, const Document
   return out;
 }
 
-std::optional<Value> value_at(const Document& document, const Path& path) {
-  Document level = document;
-  for (size_t i = 0; i < path.size(); ++i) {
-    const auto value = level.find(path[i]);
-    if (!value || i + 1 == path.size()) return value;
-    if (value->type != Type::kDocument) return std::nullopt;
-    level = value->as_document();
-  }
-  return std::nullopt;
-}
-
 }  // namespace outrigger

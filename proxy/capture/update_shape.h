@@ -54,7 +54,4 @@ struct UpdateShape {
 [[nodiscard]] std::vector<PathChange> changes_from_diff(const bson::Document& before,
                                                         const bson::Document& after);
 
-// The value at a path of names; nothing when it is not there or an array is in the way.
-[[nodiscard]] std::optional<bson::Value> value_at(const bson::Document& document, const Path& path);
-
 }  // namespace outrigger

@@ -213,7 +213,8 @@ Result<SettlingBatch> LocalRecords::make(const Dot& dot, const VersionVector& de
   record.hlc = dot.hlc;
   record.deps = deps;
   record.documents.reserve(changes.size());
-  RecordWriter writer(context_.outbox, record, {dot, closed, context_.options.policy}, changes.size());
+  RecordWriter writer(context_.outbox, record, {dot, closed, context_.options.policy},
+                      changes.size());
   size_t bytes = 0;
   const auto finish_record = [&] {
     std::string entry = encode_record(record);
