@@ -36,6 +36,8 @@ net::Task<RunResult> RunSettler::settle(Run& run, const RunSession& session,
   Effects found = co_await find_effects(run, session, write, answer);
   if (found.result.end == RunResult::End::kBroken) co_return std::move(found.result);
   const bool written = co_await record(write, std::move(found.effects));
+  // Not before: what was asked meanwhile may have been answered earlier.
+  if (written && found.has_documents) context_.facts.made(request_.command.ns);
   if (!written) found.result.end = RunResult::End::kBroken;
   co_return std::move(found.result);
 }
@@ -43,7 +45,7 @@ net::Task<RunResult> RunSettler::settle(Run& run, const RunSession& session,
 net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSession& session,
                                                         const LocalWrite& write,
                                                         RunAnswer& answer) {
-  Effects out{RunResult(request_.command), {}};
+  Effects out{RunResult(request_.command), {}, false};
   RunResult& result = out.result;
   RunEffects& effects = out.effects;
   result.left = run.left();
@@ -78,7 +80,7 @@ net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSessi
   if (!changed) result.left = Left::kNothing;
   if (session.own) effects.retries.clear();
   if (!session.own) append(retry_entries(run, said), effects.retries);
-  if (said.ok && said.n > 0) context_.facts.made(request_.command.ns);
+  out.has_documents = said.ok && said.n > 0;
   const bool matched_nothing = said.ok && said.n == 0 && said.errors.empty();
   result.end = matched_nothing ? RunResult::End::kMatchedNothing : RunResult::End::kDone;
   result.reply.add(run, said, std::move(answer.message));

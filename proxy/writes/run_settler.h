@@ -38,6 +38,7 @@ class RunSettler {
   struct Effects {
     RunResult result;
     RunEffects effects;
+    bool has_documents = false;  // so there is a collection, whoever made it
   };
   // Whoever calls these holds the locks. `run` is the caller's own: what is found out of its items
   // is noted in them. `answer` is used up.

@@ -31,7 +31,8 @@ class EffectMaker {
   }
   // Where the type that merges what was written is chosen.
   void update(const PathChange& change) {
-    OUTRIGGER_ASSERT(change.kind != Operation::kUnknown && !is_birth(change.kind));
+    OUTRIGGER_ASSERT(change.kind == Operation::kAssign || change.kind == Operation::kUnset ||
+                     change.kind == Operation::kIncrement);
     Effect& effect = add(change.kind, change.path);
     switch (type_of(change.kind, rules_.at(change.path))) {
       case MergeType::kRegister:
