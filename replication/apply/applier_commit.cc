@@ -105,11 +105,11 @@ Status Applier::commit_intent(Work& work) {
   batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
-  site_.state.rows_changed(rows);
-  site_.state.rows_durable(done);
   site_.quarantine.change(work.released, std::move(set_aside));
   if (!work.wrong.empty()) (*conflicts)[kQuarantinedKind] += work.wrong.size();
   site_.ledger.count(*conflicts);
+  site_.state.rows_changed(rows);
+  site_.state.rows_durable(done);
   return {};
 }
 

@@ -152,12 +152,14 @@ ReplicaStatus Replica::status() const {
   status.outbox_bytes = usage.entries_bytes;
   status.ledger_entries = usage.ledger;
   status.ledger_bytes = usage.ledger_bytes;
+  // What is applied first: what became of it is known by then, and shown with it.
+  parts_->exchange.describe(status);
   parts_->ledger.describe(status);
   status.collected_rows = parts_->collection.collected_rows();
   status.not_applied = parts_->aside.size();
   status.quarantined = parts_->quarantine.size();
-  status.held = parts_->alarms.held();
-  parts_->exchange.describe(status);
+  const std::vector<std::string> held = parts_->alarms.held();
+  status.held.insert(status.held.begin(), held.begin(), held.end());
   status.alarms = parts_->alarms.texts();
   return status;
 }

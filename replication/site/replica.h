@@ -116,7 +116,8 @@ class Replica {
                                                  bool relay = true) const;
   // Takes into the inbox what `from`, a run of a site, has sent; duplicates are dropped, what
   // belongs to another history raises an alarm. kUnavailable when the inbox is full (ask again
-  // later), kCorrupt/kRefused when a segment cannot be (gap, our origin ahead of us).
+  // later), kCorrupt/kRefused when a segment cannot be (gap, our origin ahead of us). Of one thread
+  // at a time.
   [[nodiscard]] Status offer(std::vector<Segment> segments, const Origin& from);
   // A report that `from` has sent, of itself or relayed. Of a site that has a link to us only what
   // it says itself counts.

@@ -195,6 +195,7 @@ class RocksOutbox final : public Outbox {
 
   mutable Mutex failure_mutex_;
   std::atomic<bool> has_failed_{false};
+  std::atomic<bool> is_shut_{false};  // by heals(), for good
   std::optional<Error> failure_ GUARDED_BY(failure_mutex_);
 
   std::atomic<int64_t> entries_{0};
