@@ -355,9 +355,9 @@ void App::tend(Store& store) {
     if (!noted) store_log_->warn("{}", noted.error().message());
   }
   if (!outbox_->failure()) return;
-  const Status reopened = outbox_->reopen();
-  if (!reopened) {
-    log_->error("the outbox stays failed: {}", reopened.error().message());
+  const Status healed = outbox_->heals();
+  if (!healed) {
+    log_->error("the outbox stays failed: {}", healed.error().message());
     return;
   }
   // What was under way when the error came is known to the files alone: start over from them.

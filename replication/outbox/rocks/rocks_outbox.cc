@@ -282,21 +282,17 @@ Status RocksOutbox::admit() const {
               "bring back the peers that hold it up, or raise outbox.max_bytes");
 }
 
-Status RocksOutbox::reopen() {
+Status RocksOutbox::heals() {
+  OUTRIGGER_ASSERT(has_failed_);
   std::unique_lock lock(files_mutex_);
   if (db_ && free_bytes(dir_) < kReopenFreeBytes) {
-    return fail(ErrorCode::kNoSpace, "reopen outbox", dir_, "the disk is still full",
+    return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");
   }
   close_files();
-  if (Status opened = open_files(); !opened) {
-    (void)mark_failed(opened.error());
-    return opened;
-  }
-  std::lock_guard failure_lock(failure_mutex_);
-  failure_.reset();
-  has_failed_ = false;
-  return {};
+  Status opened = open_files();
+  close_files();
+  return opened;
 }
 
 Usage RocksOutbox::usage() const {

@@ -6,8 +6,10 @@
 //
 // Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
 // (a killed process loses nothing, a power cut at most what no sync covered). After any failed
-// write or sync the log is not trusted: the first error fails all writes until reopen() has read
-// the files anew. Reads go on meanwhile.
+// write or sync the log is not trusted: the first error fails all writes from then on. Reads go on
+// until heals() has found that the files can be used again, and then all fail: what was written but
+// not synced may have come back with them, and whoever tried to write it does not know. Only who
+// opens the outbox anew, and has read all from it, may go on.
 //
 // At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
 #pragma once
@@ -57,7 +59,7 @@ struct RocksOutboxOptions {
   std::function<void(const std::string&)> log;
 };
 
-// Thread-safe but for reopen(), which excludes everyone by itself.
+// Thread-safe; heals() excludes everyone by itself.
 class RocksOutbox final : public Outbox {
  public:
   // Opens or creates `dir` (0700, parents too). Errors: kUnavailable (another process has it),
@@ -74,10 +76,9 @@ class RocksOutbox final : public Outbox {
   // May a new write begin? The first failure, or kNoSpace when the entries kept exceed the quota.
   [[nodiscard]] Status admit() const override;
   [[nodiscard]] std::optional<Error> failure() const override;
-  // Closes, opens again and verifies; on success writes are taken again. What was written but not
-  // synced before the error may or may not be there. On failure it stays failed and reads fail
-  // too; call again. Batches, cursors and keys stay valid.
-  [[nodiscard]] Status reopen();
+  // Of an outbox that has failed: closes the files, opens and verifies them once, and leaves them
+  // closed. On success another may be opened in its place; on failure call again.
+  [[nodiscard]] Status heals();
 
   // ---- reads: an absent key is nullopt, not an error
   [[nodiscard]] Result<Bytes> row(std::string_view ns,
