@@ -4,6 +4,7 @@ Works on brackets and line shapes, relying on clang-format's layout; it is no pa
 """
 
 import re
+from collections import Counter
 
 _SKIPPED = re.compile(
     r'R"(?P<d>[^(\s]*)\((?:.|\n)*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\''
@@ -45,7 +46,25 @@ def closing(text, position):
 
 def functions(text):
     """(line, lines, text of the signature) of every function body, lambdas included."""
-    found = []
+    return [(line, lines, head[:60]) for line, lines, head in _bodies(text)]
+
+
+def lines_of_classes(text):
+    """{class: lines}: its body, where it is not inside another, and its members' definitions."""
+    found = Counter()
+    for match in re.finditer(r"^(?:class|struct) (?:[A-Z_]+\([^)]*\) )?(\w+)[^;{}()]*\{", text,
+                             re.MULTILINE):
+        first, end = line_of(text, match.start()), closing(text, match.end() - 1)
+        found[match.group(1)] += line_of(text, end) - first + 1
+    for _, lines, head in _bodies(text):
+        member = re.match(r"[^(]*?\b([A-Z]\w*)::(?:\w+::)*[~\w]+(?: ?[^\w\s(]+)?\(", head)
+        if member:
+            found[member.group(1)] += lines
+    return found
+
+
+def _bodies(text):
+    """(line, lines, head) of every function body."""
     # Members initialised as member_{value} would look like the end of the statement before.
     text = re.sub(r"(?<=\w)\{[^{}\n]*\}", lambda match: " " * len(match.group(0)), text)
     for match in re.finditer(r"\{[ \t]*\n", text):
@@ -60,8 +79,7 @@ def functions(text):
             continue  # a braced list among arguments
         first = line_of(text, start)
         last = line_of(text, closing(text, match.start()))
-        found.append((first, last - first + 1, " ".join(head.split())[:60]))
-    return found
+        yield first, last - first + 1, " ".join(head.split())
 
 
 def lambdas(text):

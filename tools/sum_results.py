@@ -26,7 +26,7 @@ def count_cases(path):
 def case_files(results, step):
     if step.startswith("unit-"):
         return sorted((results / step.removeprefix("unit-")).glob("*.xml"))
-    return [results / f"{step}-1.xml", results / f"{step}-2.xml"]
+    return [results / f"{step}{part}.xml" for part in ("", "-1", "-2")]
 
 
 def main(results):

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import cpp_text
@@ -12,24 +13,30 @@ ROOT = Path(__file__).resolve().parent.parent
 LINE_COLUMNS_MAX = 100
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
+CLASS_LINES_MAX = 400  # its body and its members, over all files
 TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", "proxy",
              "replication", "tools", "build"}
 
 # What is over the limits for now. Numbers may only go down; tidy says when one can.
 RATCHET_FILE_LINES = {}
 RATCHET_FUNCTION_LINES = {}
+RATCHET_CLASS_LINES = {
+    "App": 493, "Applier": 814, "MemoryStore": 489, "MongoStore": 813, "PeerManager": 401,
+    "RocksOutbox": 639, "Session": 417, "World": 538,
+}
 
 # Folders in the order of who may know whom: a file may include from its own and from those before
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
-REPLICATION = ["bson/", "causality/", "record/", "merge/", "outbox/", "outbox/rocks/",
-               "outbox/memory/", "store/", "store/memory/", "store/mongo/", "site/", "link/",
-               "apply/", "recovery/", "testing/"]
+REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
+               "outbox/rocks/", "outbox/memory/", "store/", "store/memory/", "store/mongo/",
+               "site/state/", "site/", "link/", "apply/", "recovery/", "testing/"]
 PROXY = ["net/", "mongo/wire/", "mongo/", "capture/", "writes/", "session/", "peer/", "admin/",
          "app/"]
 KNOWS_LESS = {
-    "replication/merge/": ["bson/", "causality/", "record/"],
+    "replication/merge/types/": ["bson/", "causality/", "record/"],
+    "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
     "replication/store/": ["bson/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
     "replication/store/mongo/": ["bson/", "record/", "store/"],
@@ -41,6 +48,7 @@ KNOWS_LESS = {
     "proxy/admin/": ["net/", "peer/"],
 }
 FILES_OF_A_FOLDER_MAX = 25  # without tests
+PRODUCT = ["config/", "replication/", "proxy/"]
 
 
 def may_include():
@@ -136,6 +144,21 @@ def check_functions(path, found):
         key = f"{name_of(path)}: {signature}"
         check_size(path, line, lines, RATCHET_FUNCTION_LINES, key, FUNCTION_LINES_MAX,
                    f"function '{signature}'")
+
+
+def check_classes(sources):
+    """Of the product: tests may be as long as what they test."""
+    lines, places = Counter(), {}
+    for path, text in sources.items():
+        if path.stem.endswith("_test") or not starts_with_any(name_of(path), PRODUCT):
+            continue
+        for name, count in cpp_text.lines_of_classes(cpp_text.blanked(text)).items():
+            lines[name] += count
+            if path.suffix == ".h":
+                places[name] = path
+    for name, path in places.items():
+        check_size(path, 1, lines[name], RATCHET_CLASS_LINES, name, CLASS_LINES_MAX,
+                   f"class {name}")
 
 
 def may_know(target, known):
@@ -285,6 +308,7 @@ def main():
         elif path.name == "CMakeLists.txt":
             cmake_texts[path] = text
     check_every_file_is_used(sources, cmake_texts)
+    check_classes(sources)
     check_folders(list(sources))
     check_format(list(sources))
     for error in errors:

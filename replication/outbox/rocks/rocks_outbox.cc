@@ -289,6 +289,7 @@ Status RocksOutbox::heals() {
     return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");
   }
+  is_shut_ = true;
   close_files();
   Status opened = open_files();
   close_files();

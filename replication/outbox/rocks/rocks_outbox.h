@@ -192,7 +192,8 @@ class RocksOutbox final : public Outbox {
 
   mutable std::mutex failure_mutex_;
   std::atomic<bool> has_failed_{false};
-  std::optional<Error> failure_;  // under failure_mutex_
+  std::atomic<bool> is_shut_{false};  // by heals(), for good
+  std::optional<Error> failure_;      // under failure_mutex_
 
   std::atomic<int64_t> entries_{0};
   std::atomic<int64_t> entries_bytes_{0};

@@ -212,6 +212,9 @@ class FullDiskTest : public DamageTest {
 
 TEST_F(FullDiskTest, FailsGoesOnReadingAndLosesNothingOnceThereIsSpace) {
   open();
+  CohortWriter born("born");
+  born.add("born together");
+  ASSERT_TRUE(outbox_->write(std::move(Batch().put_cohort({1, kOurs}, "t.a", born.take()))));
   fill_disk(2 << 20);
   const Hlc acknowledged = write_until_refused();
   ASSERT_GT(acknowledged, 50u);
@@ -231,6 +234,8 @@ TEST_F(FullDiskTest, FailsGoesOnReadingAndLosesNothingOnceThereIsSpace) {
   ASSERT_TRUE(healed) << healed.error().message();
   // What failed may be there now. Nobody who thinks it is not may see it, or write beside it.
   EXPECT_EQ(outbox_->entry(kOurs, acknowledged).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(outbox_->row("t.a", "born together").error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(outbox_->row("t.a", "never").error().code, ErrorCode::kNoSpace);
   EXPECT_FALSE(outbox_->write(std::move(Batch().put_meta("a", "b"))));
   EXPECT_FALSE(outbox_->sync());
   EXPECT_TRUE(outbox_->failure());

@@ -37,6 +37,7 @@ Result<RocksOutbox::Bytes> RocksOutbox::get(Family family, std::string_view key)
 
 Result<RocksOutbox::Bytes> RocksOutbox::row(std::string_view ns,
                                             std::string_view canonical_id) const {
+  if (is_shut_) return tl::unexpected(unusable().error());  // nor of what is in memory
   {
     const std::lock_guard lock(cohorts_mutex_);
     if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
