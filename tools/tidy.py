@@ -21,17 +21,18 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 RATCHET_FILE_LINES = {}
 RATCHET_FUNCTION_LINES = {}
 RATCHET_CLASS_LINES = {
-    "App": 493, "Applier": 814, "MemoryStore": 489, "MongoStore": 813, "PeerManager": 401,
-    "RocksOutbox": 639, "Session": 417, "World": 538,
+    "App": 493, "Applier": 931, "Capture": 1645, "MemoryStore": 488,
+    "MongoStore": 813, "PeerManager": 401, "Replica": 1562, "RocksOutbox": 633,
+    "Session": 417, "World": 538,
 }
 
 # Folders in the order of who may know whom: a file may include from its own and from those before
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
-REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
+REPLICATION = ["bson/", "causality/", "record/", "merge/", "outbox/",
                "outbox/rocks/", "outbox/memory/", "store/", "store/memory/", "store/mongo/",
-               "site/state/", "site/", "link/", "apply/", "recovery/", "testing/"]
+               "site/", "link/", "apply/", "recovery/", "testing/"]
 PROXY = ["net/", "mongo/wire/", "mongo/", "capture/", "writes/", "session/", "peer/", "admin/",
          "app/"]
 KNOWS_LESS = {
