@@ -20,7 +20,7 @@ SECONDS = 6
 MEMORY_FACTOR = 4 if os.environ.get("OUTRIGGER_BUILD") == "asan" else 1
 RSS_BYTES_MAX = MEMORY_FACTOR * (3 * LARGEST_MESSAGE_BYTES + 200 * 2**20)
 SLOWER_MAX = 40
-SLOWEST_S = 2.0
+SLOWEST_S = 1.0
 
 
 def legal_messages():
