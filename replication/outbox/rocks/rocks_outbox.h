@@ -37,6 +37,8 @@
 namespace rocksdb {
 class DB;
 class ColumnFamilyHandle;
+class Env;
+class FileSystem;
 class WriteBatch;
 }  // namespace rocksdb
 
@@ -57,6 +59,8 @@ struct RocksOutboxOptions {
   uint64_t verify_bytes_max = 1ULL << 30;
   // RocksDB's own warnings and errors, one line each; from its threads.
   std::function<void(const std::string&)> log;
+  // Where the files are; null: on this machine's disks. For tests of what no disk does on demand.
+  std::shared_ptr<rocksdb::FileSystem> files;
 };
 
 // Thread-safe; heals() excludes everyone by itself.
@@ -125,7 +129,7 @@ class RocksOutbox final : public Outbox {
 
  private:
   RocksOutbox(std::string dir, RocksOutboxOptions options);
-  // Under files_mutex_, exclusively (or before anyone else knows this object).
+  // Under both mutexes of the files (or before anyone else knows this object).
   Status open_files();
   Status check_files();
   Status check_format();
@@ -146,9 +150,8 @@ class RocksOutbox final : public Outbox {
   // A document with a row of its own, or without any, is in no cohort.
   Result<bool> note_left(std::string_view row_key, rocksdb::WriteBatch& out);
 
-  // What the batch adds to what is in one family (negative: removes).
-  Totals added_to(Family family, const Batch& batch) const;
   Status mark_failed(Error error);
+  void on_log_failed(const Error& error);
   Status unusable() const;  // why there is no db_
 
   // Keys in [from, below) of one family; an empty bound is none.
@@ -173,8 +176,12 @@ class RocksOutbox final : public Outbox {
 
   const std::string dir_;
   const RocksOutboxOptions options_;
+  const std::unique_ptr<rocksdb::Env> env_;  // whose logs tell when they fail
 
-  mutable std::shared_mutex files_mutex_;  // shared: uses db_; exclusive: reopen
+  // To use db_ takes files_mutex_ (shared) or, to sync, sync_mutex_; to open or close it, both.
+  // Recursive: on_log_failed() also takes it, and opening writes.
+  mutable std::shared_mutex files_mutex_;
+  std::recursive_mutex sync_mutex_;
   rocksdb::DB* db_ = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
 
