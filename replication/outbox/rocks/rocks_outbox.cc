@@ -250,7 +250,8 @@ Status RocksOutbox::write(Batch&& batch) {
 }
 
 Status RocksOutbox::sync() {
-  const std::lock_guard lock(sync_mutex_);
+  std::shared_lock lock(files_mutex_);
+  const std::lock_guard sync_lock(sync_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
   if (!db_) return unusable();
   const auto synced = db_->SyncWAL();
@@ -267,7 +268,7 @@ Status RocksOutbox::admit() const {
 
 Status RocksOutbox::heals() {
   OUTRIGGER_ASSERT(has_failed_);
-  const std::scoped_lock lock(files_mutex_, sync_mutex_);
+  std::unique_lock lock(files_mutex_);
   if (db_ && free_bytes(dir_) < kReopenFreeBytes) {
     return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");

@@ -129,7 +129,7 @@ class RocksOutbox final : public Outbox {
 
  private:
   RocksOutbox(std::string dir, RocksOutboxOptions options);
-  // Under both mutexes of the files (or before anyone else knows this object).
+  // Under files_mutex_, exclusively (or before anyone else knows this object).
   Status open_files();
   Status check_files();
   Status check_format();
@@ -178,10 +178,8 @@ class RocksOutbox final : public Outbox {
   const RocksOutboxOptions options_;
   const std::unique_ptr<rocksdb::Env> env_;  // whose logs tell when they fail
 
-  // To use db_ takes files_mutex_ (shared) or, to sync, sync_mutex_; to open or close it, both.
-  // Recursive: on_log_failed() also takes it, and opening writes.
-  mutable std::shared_mutex files_mutex_;
-  std::recursive_mutex sync_mutex_;
+  mutable std::shared_mutex files_mutex_;  // shared: uses db_; exclusive: heals
+  std::mutex sync_mutex_;                  // taken after files_mutex_; who syncs has it
   rocksdb::DB* db_ = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
 
