@@ -7,8 +7,10 @@
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <unordered_map>
 #include <utility>
 
 #include "replication/record/bytes.h"
@@ -71,6 +73,36 @@ std::optional<Totals> decode_totals(std::string_view bytes) {
   totals.bytes = static_cast<int64_t>(in.u64_be());
   in.end();
   return in.ok() ? std::optional(totals) : std::nullopt;
+}
+
+Totals added_to(Family family, const Batch& batch, rocksdb::DB& db,
+                rocksdb::ColumnFamilyHandle* handle) {
+  constexpr int64_t kAbsent = -1;
+  std::unordered_map<std::string_view, int64_t> sizes;  // of what it names, as it goes
+  Totals added;
+  const auto size_of = [&](const std::string& key, size_t value_bytes) {
+    return static_cast<int64_t>(value_bytes + (family == Family::kLedger ? key.size() : 0));
+  };
+  for (const Batch::Change& change : batch.changes()) {
+    if (change.family != family) continue;
+    if (change.fresh) {
+      ++added.entries;
+      added.bytes += size_of(change.key, change.bytes.size());
+      continue;
+    }
+    const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
+    if (is_new) {
+      rocksdb::PinnableSlice kept;
+      const auto found = db.Get(rocksdb::ReadOptions(), handle, change.key, &kept);
+      if (found.ok()) known->second = size_of(change.key, kept.size());
+    }
+    const int64_t before = known->second;
+    const int64_t after = change.remove ? kAbsent : size_of(change.key, change.bytes.size());
+    added.entries += (after != kAbsent) - (before != kAbsent);
+    added.bytes += std::max<int64_t>(0, after) - std::max<int64_t>(0, before);
+    known->second = after;
+  }
+  return added;
 }
 
 rocksdb::DBOptions rocks_options(const RocksOutboxOptions& options) {

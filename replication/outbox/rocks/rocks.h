@@ -44,6 +44,9 @@ struct Totals {
 };
 [[nodiscard]] std::string encode_totals(const Totals& totals);
 [[nodiscard]] std::optional<Totals> decode_totals(std::string_view bytes);
+// What the batch adds to what is in one family, `handle` (negative: removes).
+[[nodiscard]] Totals added_to(Family family, const Batch& batch, rocksdb::DB& db,
+                              rocksdb::ColumnFamilyHandle* handle);
 
 // Of a status that is not ok.
 [[nodiscard]] Error rocks_error(const rocksdb::Status& status, const std::string& step,

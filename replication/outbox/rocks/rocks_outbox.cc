@@ -1,6 +1,7 @@
 #include "replication/outbox/rocks/rocks_outbox.h"
 
 #include <fcntl.h>
+#include <rocksdb/env.h>
 #include <rocksdb/iterator.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
@@ -11,8 +12,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <unordered_map>
 
+#include "replication/outbox/rocks/log_files.h"
 #include "replication/outbox/rocks/rocks.h"
 
 namespace outrigger::outbox {
@@ -70,6 +71,11 @@ std::string without_end_slashes(std::string dir) {
 RocksOutbox::RocksOutbox(std::string dir, RocksOutboxOptions options)
     : dir_(without_end_slashes(std::move(dir))),
       options_(std::move(options)),
+      env_(rocksdb::NewCompositeEnv(
+          watch_logs(options_.files ? options_.files : rocksdb::FileSystem::Default(),
+                     [this](const rocksdb::IOStatus& error) {
+                       on_log_failed(rocks_error(error, "write outbox", dir_));
+                     }))),
       cohorts_(options_.cohort_bytes) {}
 
 RocksOutbox::~RocksOutbox() { close_files(); }
@@ -85,7 +91,8 @@ Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
 
 Status RocksOutbox::open_files() {
   row_puts_at_empty_ = UINT64_MAX;
-  const rocksdb::DBOptions rocks = rocks_options(options_);
+  rocksdb::DBOptions rocks = rocks_options(options_);
+  rocks.env = env_.get();
   std::vector<std::string> present;
   // Fails when there is no outbox yet; a real problem shows again in Open.
   if (rocksdb::DB::ListColumnFamilies(rocks, dir_, &present).ok()) {
@@ -204,6 +211,11 @@ Status RocksOutbox::mark_failed(Error error) {
   return tl::unexpected(*failure_);
 }
 
+void RocksOutbox::on_log_failed(const Error& error) {
+  (void)mark_failed(error);              // no sync begins from here on,
+  const MutexLock no_sync(sync_mutex_);  // and none is under way when RocksDB knows
+}
+
 std::optional<Error> RocksOutbox::failure() const {
   if (!has_failed_) return std::nullopt;
   const MutexLock lock(failure_mutex_);
@@ -211,16 +223,16 @@ std::optional<Error> RocksOutbox::failure() const {
 }
 
 Status RocksOutbox::write(Batch&& batch) {
+  const ReaderLock lock(files_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
   if (batch.empty()) return {};
-  const ReaderLock lock(files_mutex_);
   if (!db_) return unusable();
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
   RowChanges rows;
   if (Status put = put_all(batch, changes, rows); !put) return put;
   rocksdb::Status status;
-  const Totals entries = added_to(Family::kEntries, batch);
-  const Totals ledger = added_to(Family::kLedger, batch);
+  const Totals entries = added_to(Family::kEntries, batch, *db_, handle(Family::kEntries));
+  const Totals ledger = added_to(Family::kLedger, batch, *db_, handle(Family::kLedger));
   for (const auto& [key, added] :
        {std::pair(&kTotalsKey, &entries), {&kLedgerTotalsKey, &ledger}}) {
     if (added->entries == 0 && added->bytes == 0) continue;
@@ -238,38 +250,10 @@ Status RocksOutbox::write(Batch&& batch) {
   return {};
 }
 
-Totals RocksOutbox::added_to(Family family, const Batch& batch) const {
-  constexpr int64_t kAbsent = -1;
-  std::unordered_map<std::string_view, int64_t> sizes;  // of what it names, as it goes
-  Totals added;
-  const auto size_of = [&](const std::string& key, size_t value_bytes) {
-    return static_cast<int64_t>(value_bytes + (family == Family::kLedger ? key.size() : 0));
-  };
-  for (const Batch::Change& change : batch.changes()) {
-    if (change.family != family) continue;
-    if (change.fresh) {
-      ++added.entries;
-      added.bytes += size_of(change.key, change.bytes.size());
-      continue;
-    }
-    const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
-    if (is_new) {
-      rocksdb::PinnableSlice kept;
-      const auto found = db_->Get(rocksdb::ReadOptions(), handle(family), change.key, &kept);
-      if (found.ok()) known->second = size_of(change.key, kept.size());
-    }
-    const int64_t before = known->second;
-    const int64_t after = change.remove ? kAbsent : size_of(change.key, change.bytes.size());
-    added.entries += (after != kAbsent) - (before != kAbsent);
-    added.bytes += std::max<int64_t>(0, after) - std::max<int64_t>(0, before);
-    known->second = after;
-  }
-  return added;
-}
-
 Status RocksOutbox::sync() {
-  if (auto error = failure()) return tl::unexpected(*error);
   const ReaderLock lock(files_mutex_);
+  const MutexLock sync_lock(sync_mutex_);
+  if (auto error = failure()) return tl::unexpected(*error);
   if (!db_) return unusable();
   const auto synced = db_->SyncWAL();
   if (!synced.ok()) return mark_failed(rocks_error(synced, "sync outbox", dir_));

@@ -37,6 +37,8 @@
 namespace rocksdb {
 class DB;
 class ColumnFamilyHandle;
+class Env;
+class FileSystem;
 class WriteBatch;
 }  // namespace rocksdb
 
@@ -57,6 +59,8 @@ struct RocksOutboxOptions {
   uint64_t verify_bytes_max = 1ULL << 30;
   // RocksDB's own warnings and errors, one line each; from its threads.
   std::function<void(const std::string&)> log;
+  // Where the files are; null: on this machine's disks. For tests of what no disk does on demand.
+  std::shared_ptr<rocksdb::FileSystem> files;
 };
 
 // Thread-safe; heals() excludes everyone by itself.
@@ -148,9 +152,8 @@ class RocksOutbox final : public Outbox {
   Result<bool> note_left(std::string_view row_key, rocksdb::WriteBatch& out)
       REQUIRES_SHARED(files_mutex_) REQUIRES(cohorts_mutex_);
 
-  // What the batch adds to what is in one family (negative: removes).
-  Totals added_to(Family family, const Batch& batch) const REQUIRES_SHARED(files_mutex_);
   Status mark_failed(Error error);
+  void on_log_failed(const Error& error);
   Status unusable() const;  // why there is no db_
 
   // Keys in [from, below) of one family; an empty bound is none.
@@ -175,8 +178,10 @@ class RocksOutbox final : public Outbox {
 
   const std::string dir_;
   const RocksOutboxOptions options_;
+  const std::unique_ptr<rocksdb::Env> env_;  // whose logs tell when they fail
 
   mutable SharedMutex files_mutex_;  // shared: uses db_; exclusive: heals
+  Mutex sync_mutex_;                 // taken after files_mutex_; who syncs has it
   rocksdb::DB* db_ GUARDED_BY(files_mutex_) = nullptr;
   // By Family, then the default one.
   std::vector<rocksdb::ColumnFamilyHandle*> handles_ GUARDED_BY(files_mutex_);

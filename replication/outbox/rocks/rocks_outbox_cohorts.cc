@@ -94,8 +94,8 @@ Result<bool> RocksOutbox::note_left(std::string_view row_key, rocksdb::WriteBatc
 }
 
 Result<size_t> RocksOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>& through) {
-  if (auto error = failure()) return tl::unexpected(*error);
   const ReaderLock files(files_mutex_);
+  if (auto error = failure()) return tl::unexpected(*error);
   if (!db_) return tl::unexpected(unusable().error());
   const MutexLock lock(cohorts_mutex_);
   rocksdb::WriteBatch out;
