@@ -25,7 +25,7 @@ bool Applier::has_room(const Work& work) const {
 
 // Nothing of it is done: what was taken for another try is left for another batch.
 void Applier::forget(const Work& work) {
-  locks_.release();
+  work.records.empty() ? locks_.release() : locks_.forget();
   for (const auto& [key, document] : work.documents) site_.aside.put_back(key);
   for (const auto& [name, record] : work.released) site_.quarantine.put_back(name);
 }

@@ -239,6 +239,30 @@ TEST_F(ApplierTest, AStoreThatCannotBeReadLeavesNothingLocked) {
   EXPECT_EQ(step(), StepOutcome::kApplied);
 }
 
+TEST_F(ApplierTest, ARecordThatWaitsKeepsNothingFromOneBeforeItWhenTheStoreComesBack) {
+  const auto key_of = [](int id) { return document_lock_key(kTestNs, number(id).view()); };
+  int other = 2;
+  while (key_of(other) < key_of(1)) ++other;  // the record waits with the first one in hand
+  oslo_.insert(1, {});
+  auto both = oslo_.begin(TestSite::inserting(other, {}));  // one record for two documents
+  ASSERT_TRUE(
+      oslo_.replica->settle(both->write, {both->change, TestSite::setting(1, "a", number(1))}, {}));
+  oslo_.release(*both);
+  oslo_.flush();
+  offer();
+  LockRequest busy;
+  busy.add(key_of(other), LockMode::kExclusive);
+  ASSERT_TRUE(paris_.locks.try_acquire(busy));
+  paris_.mongod.fail_next(1);
+  EXPECT_EQ(step(), StepOutcome::kTrouble);
+  EXPECT_EQ(step(), StepOutcome::kApplied);
+  EXPECT_NE(paris_.show(1), "none");
+  paris_.locks.release(busy);
+  EXPECT_EQ(step(), StepOutcome::kApplied);
+  EXPECT_NE(paris_.show(other), "none");
+  EXPECT_EQ(paris_.number(1, "a"), 1);
+}
+
 TEST_F(ApplierTest, ManyRecordsOfOneDocumentAreOneStoreWrite) {
   oslo_.insert(1, {{"n", number(0)}});
   for (int i = 0; i < 50; ++i) oslo_.inc(1, "n", 1);

@@ -33,7 +33,7 @@ ApplyLocks::~ApplyLocks() {
     notice_->granted = nullptr;
   }
   release();
-  for (auto& [origin, place] : places_) give_up(*place.request);
+  give_up_places();
 }
 
 bool ApplyLocks::take(const Record& record) {
@@ -70,6 +70,16 @@ void ApplyLocks::release() {
   for (const auto& request : held_) table_.release(*request);
   held_.clear();
   held_hashes_.clear();
+}
+
+void ApplyLocks::forget() {
+  release();
+  give_up_places();
+}
+
+void ApplyLocks::give_up_places() {
+  for (auto& [origin, place] : places_) give_up(*place.request);
+  places_.clear();
 }
 
 bool ApplyLocks::try_take(const std::vector<LockKey>& keys) {

@@ -38,6 +38,9 @@ class ApplyLocks {
   void keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front);
   // The batch is done.
   void release();
+  // The batch is not done after all, and its records are to be taken again: their turn is before
+  // that of any record which was in line behind them, and may hold what they need.
+  void forget();
 
  private:
   struct Place {
@@ -49,6 +52,7 @@ class ApplyLocks {
     std::function<void()> granted GUARDED_BY(mutex);  // nothing once the owner is gone
   };
 
+  void give_up_places();
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
   [[nodiscard]] bool queue(const Record& record, const std::vector<LockKey>& keys);
   void hold(std::unique_ptr<LockRequest> request, const std::vector<LockKey>& keys);

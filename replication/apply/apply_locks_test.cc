@@ -99,6 +99,26 @@ TEST_F(ApplyLocksTest, ManyBusyDocumentsAreHadAfterABoundedNumberOfWrites) {
   EXPECT_LE(writes_until_taken(crowd, record_on({0, 1, 2, 3})), 4 * kWriters);
 }
 
+// Of a batch that comes to nothing: the second of two records waits for a busy document, and must
+// not keep from the first what both are about.
+TEST_F(ApplyLocksTest, ARecordThatIsTakenAgainFindsNothingHeldByThoseBehindIt) {
+  for (int id = 2; id < 20; ++id) {            // locks are taken in the order of their hashes
+    const uint8_t site = id % 2 == 0 ? 1 : 2;  // that of the first, or another that builds on it
+    LockRequest busy;
+    busy.add(document_lock_key(kNs, bson::make_int32(id).view()), LockMode::kExclusive);
+    ASSERT_TRUE(table_.try_acquire(busy));
+    EXPECT_TRUE(locks_.take(record_on({1}, 1, 1)));
+    EXPECT_FALSE(locks_.take(record_on({1, id}, 2, site)));
+    locks_.forget();
+    EXPECT_TRUE(locks_.take(record_on({1}, 1, 1)));
+    EXPECT_FALSE(locks_.take(record_on({1, id}, 2, site)));
+    locks_.release();
+    table_.release(busy);
+    EXPECT_TRUE(locks_.take(record_on({1, id}, 2, site)));
+    locks_.release();
+  }
+}
+
 TEST_F(ApplyLocksTest, EveryOriginHasItsPlace) {
   Crowd crowd(table_, std::vector<std::vector<int>>(kWriters, {1}));
   const Record of_oslo = record_on({1}, 1, 1);
