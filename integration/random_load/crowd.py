@@ -48,7 +48,7 @@ class Crowd:
         told = self._told[name] = deque(maxlen=REMEMBERED)
         with self.pause.worker() as goes_on:
             while goes_on():
-                step = send(commands, self.options, site)
+                step = send(commands, self.options, site, outlives_kills=client.may_break)
                 try:
                     told.append((step, client.send(step, self.names)))
                     self.sent += 1
