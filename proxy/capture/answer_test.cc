@@ -3,7 +3,7 @@
 
 #include "proxy/capture/capture_testing.h"
 #include "proxy/capture/reply.h"
-#include "proxy/capture/user_digest.h"
+#include "proxy/mongo/user_digest.h"
 
 namespace outrigger {
 namespace {

@@ -1,4 +1,4 @@
-#include "proxy/capture/user_digest.h"
+#include "proxy/mongo/user_digest.h"
 
 #include <openssl/sha.h>
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "proxy/capture/user_digest.h"
+#include "proxy/mongo/user_digest.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {

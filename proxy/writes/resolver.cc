@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/capture/new_id.h"
 #include "proxy/capture/run_plan.h"
 #include "proxy/mongo/wire/error_reply.h"
 
@@ -266,6 +267,12 @@ net::Task<RunResult> Resolver::try_alone(const Statement& statement, size_t atte
   }
   Run run;
   if (found.ids.empty()) {
+    if (const auto name = dollar_name_in_new_id(statement)) {
+      result.reply.add_error(statement.index, wire::code::kDollarPrefixedFieldName,
+                             "_id fields may not contain '$'-prefixed fields: " + *name +
+                                 " is not valid for storage.");
+      co_return result;
+    }
     run = upsert_as_it_is(request_, statement, context_.clock.wall_ms());
   } else {
     run = narrowed_run(request_, statement, std::move(found.ids[attempt % found.ids.size()]));

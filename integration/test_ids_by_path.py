@@ -1,0 +1,68 @@
+"""An upsert may give its document an `_id` by a path below it: what such an `_id` may be."""
+
+import bson
+import pytest
+from pymongo.errors import PyMongoError
+
+from cluster import Cluster
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """oslo and paris, running, shared by the tests of this file: each takes its own collection."""
+    with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def shop(pair, request):
+    """The test's collection through the sidecar of oslo, and through that of paris."""
+    return pair.collections(request.node.name)
+
+
+NO_ID = {
+    "in the update": ({"a": 1}, {"$setOnInsert": {"_id.k": {"$d": 1}}}),
+    "in a list": ({"a": 1}, {"$set": {"_id.k": ["x", {"z": 5, "$d": 1}]}}),
+    "as a path": ({"a": 1}, {"$set": {"_id.$d": 1}}),
+    "pushed": ({"a": 1}, {"$push": {"_id.k": {"$each": [{"$d": 1}]}}}),
+    "added": ({"a": 1}, {"$addToSet": {"_id.k": {"$d": 1}}}),
+    "counted": ({"a": 1}, {"$inc": {"_id.$n": 1}}),
+    "in the filter": ({"_id.k": {"$eq": {"$d": 1}}}, {"$set": {"a": 1}}),
+    "among conditions": ({"$and": [{"_id.k": [{"$d": 1}]}, {"a": 1}]}, {"$set": {"b": 1}}),
+    "the only one of a list": ({"_id.k": {"$in": [[{"$d": 1}]]}}, {"$set": {"b": 1}}),
+    "renamed": ({"a": {"$eq": {"$d": 1}}}, {"$rename": {"a": "_id.k"}}),
+}
+AN_ID = {
+    "a number": ({"a": 1}, {"$setOnInsert": {"_id.k": 1}}),
+    "by the filter": ({"_id.k": 2}, {"$set": {"a": 1}}),
+    "a document": ({"a": 3}, {"$set": {"_id.k": {"b": [{"c": 1}]}}}),
+    "a reference": ({"a": 4}, {"$setOnInsert": {"_id.k": bson.DBRef("c", 1)}}),
+    "a condition of others": ({"_id.k": {"$gt": 9}, "a": 5}, {"$set": {"b": 1}}),
+}
+
+
+@pytest.mark.parametrize("way", NO_ID)
+def test_an_upsert_whose_id_no_insert_may_have_is_refused(pair, shop, way):
+    """mongod takes it, and then lets nobody replace the document: no other site can be given it."""
+    filter_, update = NO_ID[way]
+    bare = pair.oslo.direct().bare[f"bare {way}"]
+    made = bare.update_one(filter_, update, upsert=True).upserted_id
+    with pytest.raises(PyMongoError) as refused:
+        bare.replace_one({"_id": {"$eq": made}}, {"c": 1})
+    assert refused.value.code == 52
+    for change in (lambda: shop[0].update_one(filter_, update, upsert=True),
+                   lambda: shop[0].update_many(filter_, update, upsert=True),
+                   lambda: shop[0].find_one_and_update(filter_, update, upsert=True)):
+        with pytest.raises(PyMongoError) as refused:
+            change()
+        assert refused.value.code == 52 and "$" in str(refused.value)
+    assert shop[0].update_one(filter_, update).matched_count == 0
+    assert shop[0].find_one() is None
+
+
+@pytest.mark.parametrize("way", AN_ID)
+def test_an_upsert_gives_an_id_by_a_path(pair, shop, way):
+    filter_, update = AN_ID[way]
+    assert shop[0].update_one(filter_, update, upsert=True).upserted_id is not None
+    pair.wait_converged(["shop"])
+    assert shop[1].find_one() == shop[0].find_one()
