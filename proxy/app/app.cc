@@ -5,7 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "proxy/net/socket_names.h"
+#include "proxy/net/uv/socket_names.h"
 #include "replication/recovery/first_start.h"
 #include "replication/store/mongo/mongo_store.h"
 #include "replication/store/mongo/store_address.h"
@@ -77,6 +77,7 @@ Status App::find_store() {
   const Result<StoreAddress> found = store_address(settings_.store.uri);
   if (!found) return tl::unexpected(found.error());
   store_address_ = found->address;
+  store_endpoint_.network = &network_;
   store_endpoint_.address = found->address;
   store_endpoint_.host = found->host;
   if (!found->tls) return {};
@@ -110,7 +111,7 @@ Status App::open() {
   if (store_address_.starts_with("unix:")) {
     Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());
-    store_endpoint_.socket_dir = std::move(*made);
+    network_.name_our_ends_in(std::move(*made));
   }
   outbox::CommitThread::Hooks hooks;
   auto& sync_seconds =
@@ -304,9 +305,10 @@ Status App::open_doors() {
   options.site = settings_.site;
   options.peers = settings_.peers;
   options.policy_lines = policy_.lines();
-  peers_ = std::make_unique<PeerManager>(loop_, *exchange_, clock_, log_, options);
+  peers_ = std::make_unique<PeerManager>(loop_, network_, *exchange_, clock_, log_, options);
   warn_of_few_connections();
-  auto server = Server::listen(*context_, settings_.proxy.listen.text(), descriptors_.connections);
+  auto server =
+      Server::listen(*context_, network_, settings_.proxy.listen.text(), descriptors_.connections);
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
   const Status linked = peers_->start();

@@ -20,6 +20,8 @@
 #include "proxy/app/descriptors.h"
 #include "proxy/app/end_limit.h"
 #include "proxy/mongo/oplog_watch.h"
+#include "proxy/net/uv/signals.h"
+#include "proxy/net/uv/uv_network.h"
 #include "proxy/peer/peer_manager.h"
 #include "proxy/peer/replica_exchange.h"
 #include "proxy/session/server.h"
@@ -74,6 +76,7 @@ class App {
   Policy policy_;
   LockTable locks_;
   net::Loop loop_;
+  net::UvNetwork network_{loop_};
   DescriptorPlan descriptors_;
   net::TaskGroup tasks_;
   std::unique_ptr<outbox::RocksOutbox> outbox_;
