@@ -1,6 +1,6 @@
 // Where connections come from: one dials and listens through this port, and does not know whether
-// what comes is a socket (uv/uv_network.h) or a stream in memory. Made at the top of a program and
-// passed down.
+// what comes is a socket (uv/uv_network.h) or a stream in memory (memory/memory_network.h). Made
+// at the top of a program and passed down.
 #pragma once
 
 #include <cstdint>
