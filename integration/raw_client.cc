@@ -78,9 +78,13 @@ std::string RawClient::receive() {
   return rest.substr(kBodyAt);
 }
 
-std::string RawClient::call(bson::Writer command) {
+std::string RawClient::ask(bson::Writer command) {
   send(std::move(command));
-  std::string reply = receive();
+  return receive();
+}
+
+std::string RawClient::call(bson::Writer command) {
+  std::string reply = ask(std::move(command));
   const auto ok = bson::Document(reply).find("ok");
   if (!ok || !ok->truthy()) {
     std::fprintf(stderr, "mongod says no: %s\n", to_json(bson::Document(reply)).c_str());

@@ -19,7 +19,9 @@ class RawClient {
 
   // Sends the command with the session and, inside a transaction, its fields. Does not read.
   void send(bson::Writer command, bool with_session = true);
-  // send(), then the reply. Aborts the test binary when the server says no.
+  // send(), then the reply, whatever it says.
+  std::string ask(bson::Writer command);
+  // The same; aborts the test binary when the server says no.
   std::string call(bson::Writer command);
   // The next commands belong to a transaction of this number.
   void begin_transaction(int64_t txn_number);

@@ -8,7 +8,7 @@
 #include "config/loader.h"
 #include "config/log.h"
 #include "proxy/app/app.h"
-#include "proxy/net/loop.h"
+#include "proxy/net/uv/signals.h"
 
 namespace {
 

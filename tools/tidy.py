@@ -32,8 +32,8 @@ CONFIG = ["config/"]
 REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
                "outbox/rocks/", "outbox/memory/", "store/", "store/memory/", "store/mongo/",
                "site/state/", "site/", "link/", "apply/", "recovery/", "testing/"]
-PROXY = ["net/", "mongo/wire/", "mongo/", "capture/", "writes/", "session/", "peer/", "admin/",
-         "app/"]
+PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/", "writes/",
+         "session/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
@@ -42,10 +42,15 @@ KNOWS_LESS = {
     "replication/store/mongo/": ["bson/", "record/", "store/"],
     "replication/link/": ["bson/", "causality/", "record/", "site/site_hello.h"],
     "proxy/net/": [],
+    "proxy/net/uv/": ["net/"],
+    "proxy/net/memory/": ["net/"],
     "proxy/mongo/wire/": [],
+    "proxy/mongo/": ["net/", "mongo/wire/"],
     "proxy/capture/": ["mongo/wire/", "mongo/"],
-    "proxy/peer/": ["net/"],
-    "proxy/admin/": ["net/", "peer/"],
+    "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/"],
+    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
+    "proxy/peer/": ["net/", "net/memory/"],
+    "proxy/admin/": ["net/", "net/uv/", "peer/"],
 }
 FILES_OF_A_FOLDER_MAX = 25  # without tests
 PRODUCT = ["config/", "replication/", "proxy/"]
@@ -71,7 +76,7 @@ def may_include():
 INCLUDES = may_include()
 # A header of a library or the system, and the only places that may include it.
 LIBRARIES = {
-    r"<(uv\.h|uv/)": ["proxy/net/", "tools/"],
+    r"<(uv\.h|uv/)": ["proxy/net/uv/", "tools/"],
     r"<(mongoc|bson)/": ["replication/store/mongo/", "integration/", "tools/"],
     r"<rocksdb/": ["replication/outbox/rocks/", "tools/"],
     r"<(sys/socket|netinet/in|arpa/inet|netdb)\.h>": ["proxy/", "integration/", "tools/"],
@@ -179,6 +184,8 @@ def check_includes(path, text):
     known = INCLUDES[area]
     if name.endswith("_test.cc") and name.startswith("replication/"):
         known = [*known, "replication/"]
+    if name.endswith("_test.cc") and name.startswith("proxy/"):
+        known = [*known, "proxy/net/uv/", "proxy/net/memory/"]
     for number, line in enumerate(text.splitlines(), 1):
         match = re.match(r'\s*#\s*include\s*(["<][^">]+[">])', line)
         if not match:

@@ -18,8 +18,8 @@ net::Task<void> all_gone(net::TaskGroup& tasks) { co_await tasks.until_empty(); 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(const Endpoint& endpoint, Routes routes) {
   std::unique_ptr<HttpServer> server(new HttpServer(endpoint, std::move(routes)));
   HttpServer* self = server.get();
-  auto listener = net::Listener::listen(
-      self->loop_, endpoint.text(),
+  auto listener = self->network_.listen(
+      endpoint.text(),
       [self](std::unique_ptr<net::Stream> stream) { self->accept(std::move(stream)); });
   if (!listener) return tl::unexpected<Error>(std::move(listener.error()));
   self->listener_ = std::move(*listener);

@@ -21,8 +21,8 @@
 
 #include "config/result.h"
 #include "proxy/admin/http_request.h"
-#include "proxy/net/listener.h"
 #include "proxy/net/loop.h"
+#include "proxy/net/uv/uv_network.h"
 
 namespace outrigger {
 
@@ -66,6 +66,7 @@ class HttpServer {
   const Routes routes_;
   uint16_t port_ = 0;
   net::Loop loop_;
+  net::UvNetwork network_{loop_};
   net::TaskGroup tasks_;
   std::unique_ptr<net::Listener> listener_;
   std::list<Connection> connections_;  // oldest first

@@ -5,10 +5,11 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "proxy/net/socket_names.h"
+#include "proxy/app/store_start.h"
+#include "proxy/app/store_waits.h"
+#include "proxy/net/uv/socket_names.h"
 #include "replication/recovery/first_start.h"
 #include "replication/store/mongo/mongo_store.h"
-#include "replication/store/mongo/store_address.h"
 
 namespace outrigger {
 namespace {
@@ -19,7 +20,6 @@ constexpr int32_t kWireVersionUuids = 17;  // 6.0
 // process ends, whoever still waits.
 constexpr int64_t kDrainMs = 6'000;
 constexpr auto kEndLimit = std::chrono::milliseconds(9'000);
-constexpr auto kStoreSlice = std::chrono::milliseconds(2'000);
 
 ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
   ReplicaOptions options;
@@ -32,13 +32,6 @@ ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
   options.policy = &policy;
   options.replicates = [&policy](std::string_view ns) { return policy.replicates(ns); };
   return options;
-}
-
-std::string describe_store(const StoreInfo& info, const std::string& address) {
-  if (info.kind == StoreKind::kStandalone) {
-    return fmt::format("standalone {} at {}", info.version, address);
-  }
-  return fmt::format("replica set {} ({}) at {}", info.set_name, info.version, address);
 }
 
 }  // namespace
@@ -74,30 +67,11 @@ App::Exit App::run() {
   return exit_;
 }
 
-Status App::find_store() {
-  const Result<StoreAddress> found = store_address(settings_.store.uri);
-  if (!found) return tl::unexpected(found.error());
-  store_address_ = found->address;
-  store_endpoint_.address = found->address;
-  store_endpoint_.host = found->host;
-  if (!found->tls) return {};
-  net::TlsOptions options;
-  options.certificate_file = found->tls->certificate_key_file;
-  options.key_password = found->tls->key_password;
-  options.ca_file = found->tls->ca_file;
-  options.system_ca = found->tls->ca_file.empty();
-  options.verify_peer = found->tls->verify_certificate;
-  options.verify_name = found->tls->verify_host;
-  options.tls13_only = false;
-  auto context = net::TlsContext::client(options);
-  if (!context) return tl::unexpected(context.error());
-  store_endpoint_.tls = std::move(*context);
-  return {};
-}
-
 Status App::open() {
-  if (Status found = find_store(); !found) return found;
-  store_text_ = "not reached yet at " + store_address_;
+  Result<StoreEndpoint> found = store_endpoint(settings_.store.uri, network_);
+  if (!found) return tl::unexpected(found.error());
+  store_endpoint_ = std::move(*found);
+  store_text_ = "not reached yet at " + store_endpoint_.address;
   const Result<DescriptorPlan> plan = plan_descriptors(raise_descriptor_limit(), settings_);
   if (!plan) return tl::unexpected(plan.error());
   descriptors_ = *plan;
@@ -108,10 +82,10 @@ Status App::open() {
   auto outbox = outbox::RocksOutbox::open(settings_.data_dir, options);
   if (!outbox) return tl::unexpected(outbox.error());
   outbox_ = std::move(*outbox);
-  if (store_address_.starts_with("unix:")) {
+  if (store_endpoint_.address.starts_with("unix:")) {
     Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());
-    store_endpoint_.socket_dir = std::move(*made);
+    network_.name_our_ends_in(std::move(*made));
   }
   outbox::CommitThread::Hooks hooks;
   auto& sync_seconds =
@@ -162,55 +136,15 @@ void App::fail_start(const Error& error) {
   loop_.stop();
 }
 
-Status App::wait_for_store(Store& store) {
-  bool said = false;
-  for (;;) {
-    const Status available = store.wait_available(kStoreSlice);
-    if (available) return {};
-    if (stopping_) return fail(ErrorCode::kClosed, "start", "", "stopped");
-    if (available.error().code != ErrorCode::kTimeout &&
-        available.error().code != ErrorCode::kUnavailable) {
-      return available;
-    }
-    if (!said) store_log_->warn("waiting for the store: {}", available.error().message());
-    said = true;
-  }
-}
-
-Status App::check_store(Store& store) {
-  const Result<StoreInfo> info = store.info();
-  if (!info) return tl::unexpected(info.error());
-  if (info->kind == StoreKind::kMultiMember) {
-    return fail(ErrorCode::kUnsupported, "start", "replica set " + info->set_name,
-                "sets of several members are not built yet",
-                "use a standalone or a single-member replica set");
-  }
-  const auto missing = store.missing_rights();
-  if (!missing) return tl::unexpected(missing.error());
-  if (!missing->empty()) {
-    return fail(ErrorCode::kRefused, "start", "the store user of store.uri",
-                fmt::format("lacks the rights: {}", fmt::join(*missing, "; ")),
-                "grant them, for instance with a role made by createRole");
-  }
-  // Elsewhere it may write: only what other sites write there is set aside.
-  const auto somewhere = store.forbidden("");
-  if (somewhere && !somewhere->empty()) store_log_->warn("{}{}", kLacksRights, *somewhere);
-  const Status journaled = store.wait_journaled();
-  if (!journaled && journaled.error().reason.find("(code 2)") != std::string::npos) {  // BadValue
-    return fail(ErrorCode::kRefused, "start", describe_store(*info, store_address_),
-                "it does not wait for its journal: " + journaled.error().reason,
-                "start mongod with its journal (without --nojournal): what a peer has been told "
-                "must outlive a crash");
-  }
-  store_info_ = *info;
-  store_text_ = describe_store(*info, store_address_);
-  return check_first_start(*outbox_, store,
-                           [this](std::string_view ns) { return policy_.replicates(ns); });
-}
-
 Status App::recover(Store& store) {
-  Status status = wait_for_store(store);
-  if (status) status = check_store(store);
+  Status status = wait_for_store(store, stopping_, store_log_);
+  if (!status) return status;
+  const Result<StoreInfo> info = check_store(store, store_endpoint_.address, store_log_);
+  if (!info) return tl::unexpected(info.error());
+  store_info_ = *info;
+  store_text_ = describe_store(*info, store_endpoint_.address);
+  status = check_first_start(*outbox_, store,
+                             [this](std::string_view ns) { return policy_.replicates(ns); });
   if (!status) return status;
   store_available_ = true;
   ReplicaOptions replica_settings = replica_options(settings_, policy_);
@@ -226,28 +160,8 @@ Status App::recover(Store& store) {
   RecoveryOptions options;
   options.warn = applier_options.warn;
   recovery_ = std::make_unique<Recovery>(*replica_, *outbox_, *commit_, *recovery_store_, options);
-  std::string held_up;
-  for (;;) {
-    const Result<RecoveryReport> report = recovery_->run(*applier_);
-    if (report) {
-      if (report->happened + report->adopted + report->dropped > 0) {
-        log_->warn("recovered: {} writes had happened, {} adopted as found, {} had not happened",
-                   report->happened, report->adopted, report->dropped);
-      }
-      break;
-    }
-    if (stopping_) return tl::unexpected(report.error());
-    const ErrorCode code = report.error().code;
-    // A right may be missing where a write has to be looked at: it may be granted.
-    if (code != ErrorCode::kUnavailable && code != ErrorCode::kTimeout &&
-        code != ErrorCode::kRefused) {
-      return tl::unexpected(report.error());
-    }
-    if (std::exchange(held_up, report.error().message()) != report.error().message()) {
-      store_log_->warn("recovery is held up: {}", held_up);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  }
+  status = settle_last_run(*recovery_, *applier_, stopping_, log_, store_log_);
+  if (!status) return status;
   recovered_ = true;
   return {};
 }
@@ -266,8 +180,8 @@ void App::make_context() {
         return replica->write(std::move(staged));
       });
   durable_waits_ = std::make_unique<DurableWaits>(loop_, std::move(when_durable));
-  if (is_set) oplog_watch_ = make_oplog_watch();
-  journal_waits_ = make_journal_waits();
+  if (is_set) oplog_watch_ = make_oplog_watch(loop_, *oplog_worker_, clock_);
+  journal_waits_ = make_journal_waits(loop_, *journal_worker_, oplog_watch_.get(), metrics_);
   context_ = std::make_unique<ProxyContext>(ProxyContext{
       loop_,
       policy_,
@@ -305,9 +219,10 @@ Status App::open_doors() {
   options.site = settings_.site;
   options.peers = settings_.peers;
   options.policy_lines = policy_.lines();
-  peers_ = std::make_unique<PeerManager>(loop_, *exchange_, clock_, log_, options);
+  peers_ = std::make_unique<PeerManager>(loop_, network_, *exchange_, clock_, log_, options);
   warn_of_few_connections();
-  auto server = Server::listen(*context_, settings_.proxy.listen.text(), descriptors_.connections);
+  auto server =
+      Server::listen(*context_, network_, settings_.proxy.listen.text(), descriptors_.connections);
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
   const Status linked = peers_->start();

@@ -20,6 +20,8 @@
 #include "proxy/app/descriptors.h"
 #include "proxy/app/end_limit.h"
 #include "proxy/mongo/oplog_watch.h"
+#include "proxy/net/uv/signals.h"
+#include "proxy/net/uv/uv_network.h"
 #include "proxy/peer/peer_manager.h"
 #include "proxy/peer/replica_exchange.h"
 #include "proxy/session/server.h"
@@ -45,14 +47,9 @@ class App {
   [[nodiscard]] Exit run();
 
  private:
-  [[nodiscard]] Status find_store();           // as store.uri says
   [[nodiscard]] Status open();                 // what needs no store: data directory, admin port
   net::Task<void> start();                     // waits for the store, recovers, opens the doors
   [[nodiscard]] Status recover(Store& store);  // on the store worker
-  [[nodiscard]] Status wait_for_store(Store& store);
-  [[nodiscard]] Status check_store(Store& store);
-  [[nodiscard]] std::unique_ptr<JournalWaits> make_journal_waits();
-  [[nodiscard]] std::unique_ptr<OplogWatch> make_oplog_watch();
   void make_context();
   [[nodiscard]] Status open_doors();
   net::Task<void> stop();
@@ -74,6 +71,7 @@ class App {
   Policy policy_;
   LockTable locks_;
   net::Loop loop_;
+  net::UvNetwork network_{loop_};
   DescriptorPlan descriptors_;
   net::TaskGroup tasks_;
   std::unique_ptr<outbox::RocksOutbox> outbox_;
@@ -102,7 +100,6 @@ class App {
   std::unique_ptr<net::Timer> timer_;
   std::unique_ptr<net::SignalWatch> signals_;
   StoreInfo store_info_;
-  std::string store_address_;
   StoreEndpoint store_endpoint_;
   std::string store_text_;
   int64_t started_ms_ = 0;

@@ -54,10 +54,11 @@ StatusParts App::status() const {
 Status App::ready() const {
   if (stopping_) return fail(ErrorCode::kClosed, "serve", "", "draining");
   if (!serving_) {
-    return fail(ErrorCode::kUnavailable, "serve", store_address_, "starting or waiting for it");
+    return fail(ErrorCode::kUnavailable, "serve", store_endpoint_.address,
+                "starting or waiting for it");
   }
   if (!store_available_) {
-    return fail(ErrorCode::kUnavailable, "serve", store_address_, "the store is away");
+    return fail(ErrorCode::kUnavailable, "serve", store_endpoint_.address, "the store is away");
   }
   return replica_->admit();
 }

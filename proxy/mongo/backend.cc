@@ -68,7 +68,7 @@ void Backend::can_read(const std::string& ns) {
 net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
                                                           const StoreEndpoint& store, Logger log) {
   Result<std::unique_ptr<net::Stream>> stream =
-      co_await net::connect(loop, store.address, kDialTimeoutMs, store.socket_dir);
+      co_await store.network->connect(store.address, kDialTimeoutMs);
   if (!stream) co_return tl::unexpected(stream.error());
   if (store.tls) {
     Result<std::unique_ptr<net::TlsStream>> secured = co_await net::TlsStream::handshake(

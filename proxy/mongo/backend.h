@@ -11,6 +11,7 @@
 
 #include "config/log.h"
 #include "proxy/mongo/wire/framer.h"
+#include "proxy/net/network.h"
 #include "proxy/net/stream.h"
 #include "proxy/net/tls.h"
 
@@ -19,16 +20,16 @@ namespace outrigger {
 // Where the store is, and how it is spoken to: as store.uri says, for the apps' connections as for
 // the sidecar's own.
 struct StoreEndpoint {
+  net::Network* network = nullptr;       // reaches it; outlives whoever dials
   std::string address;                   // "host:port" or "unix:/path"
-  std::string socket_dir;                // where our ends of Unix sockets are named; empty over TCP
   std::string host;                      // without the port: whose certificate is expected
   std::shared_ptr<net::TlsContext> tls;  // none: in clear
 };
 
 class Backend {
  public:
-  // As net::connect, and with TLS where the store is spoken to so. `store` outlives the task; `log`
-  // is told of answers that no mongod would give.
+  // As Network::connect, and with TLS where the store is spoken to so. `store` outlives the task;
+  // `log` is told of answers that no mongod would give.
   static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop,
                                                           const StoreEndpoint& store, Logger log);
 

@@ -1,5 +1,5 @@
-// The event loop of one thread, its timers, its signals, and the one way into it from other
-// threads (`post`). With stream.cc and listener.cc the only code that knows libuv.
+// The event loop of one thread, its timers, and the one way into it from other threads (`post`).
+// What it waits with is its driver's (loop_driver.h): libuv in life, nothing in virtual time.
 //
 // A Loop must outlive every Stream, Listener, Timer and SignalWatch made on it. These close their
 // handles asynchronously when destroyed, so they may be dropped anywhere on the loop thread, also
@@ -10,7 +10,6 @@
 #include <coroutine>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,19 +17,15 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/net/loop_driver.h"
 #include "proxy/net/task.h"
-
-struct uv_loop_s;
 
 namespace outrigger::net {
 
-// A write to a socket whose other side is gone must be an error, not the end of the process.
-// Call once at start of main.
-void ignore_sigpipe();
-
 class Loop final : public Executor {
  public:
-  Loop();
+  Loop();  // on libuv (uv/uv_loop.cc)
+  explicit Loop(std::unique_ptr<LoopDriver> driver);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
   // Threads that post must have stopped. Functions posted but never run are dropped.
@@ -81,10 +76,17 @@ class Loop final : public Executor {
   };
 
   // Microseconds since an arbitrary moment, read now; never goes back.
-  [[nodiscard]] uint64_t now_us() const;
+  [[nodiscard]] uint64_t now_us() const { return driver_->now_us(); }
 
-  // --- for this folder ---
-  [[nodiscard]] uv_loop_s* uv() const;
+  // --- for proxy/net ---
+  [[nodiscard]] LoopDriver& driver() const { return *driver_; }
+  // The driver was woken: runs what was posted so far.
+  void run_posted();
+  // Resumes coroutines until none is ready, or they have had their share of this turn.
+  void run_ready();
+  [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
+  // Whether others who are ready should run before the loop waits (see Unyielding).
+  [[nodiscard]] bool yields() const { return unyielding_ < kUnyieldingMin; }
   // Every stream of this loop reads into this one buffer, which is why an idle one costs nothing.
   static constexpr size_t kReadBufferBytes = 64 * 1024;
   [[nodiscard]] char* read_buffer() const { return read_buffer_.get(); }
@@ -92,13 +94,8 @@ class Loop final : public Executor {
   [[nodiscard]] bool is_borrowed(std::string_view bytes) const;
 
  private:
-  struct Handles;
-
-  void run_posted();
-  void run_ready();
-
   std::unique_ptr<char[]> read_buffer_;
-  std::unique_ptr<Handles> handles_;
+  std::unique_ptr<LoopDriver> driver_;
   std::vector<std::coroutine_handle<>> ready_;
   std::vector<std::coroutine_handle<>> resuming_;  // keeps its capacity between turns
   size_t unyielding_ = 0;
@@ -124,7 +121,7 @@ class Timer {
     Sleep(Timer& timer, int64_t ms) : timer_(timer), ms_(ms) {}
     Sleep(const Sleep&) = delete;
     Sleep& operator=(const Sleep&) = delete;
-    bool await_ready() const noexcept;
+    bool await_ready() const noexcept { return timer_.is_closed_; }
     void await_suspend(std::coroutine_handle<> waiting);
     bool await_resume() const noexcept { return elapsed_; }
 
@@ -148,28 +145,15 @@ class Timer {
   // Like cancel(), and every later sleep returns false at once: for shutting down.
   void close();
 
- private:
-  struct Handle;
-  void arm(int64_t ms);
+  // --- for drivers ---
+  void fire();  // its time has come; may destroy the timer
 
+ private:
   Loop& loop_;
-  Handle* handle_;  // freed in its close callback
-};
-
-// Calls back on the loop thread when the process gets one of the signals; their default action is
-// off while this lives.
-//   SignalWatch watch(loop, {SIGTERM, SIGINT}, [&](int) { loop.stop(); });
-class SignalWatch {
- public:
-  SignalWatch(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> callback);
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-  ~SignalWatch();
-
- private:
-  struct Handle;
-  std::shared_ptr<std::function<void(int)>> callback_;
-  std::vector<Handle*> handles_;  // each freed in its close callback
+  TimerHandle* handle_;
+  Sleep* sleeper_ = nullptr;
+  std::function<void()> callback_;
+  bool is_closed_ = false;
 };
 
 namespace detail {

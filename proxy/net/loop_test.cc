@@ -2,11 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <thread>
 #include <vector>
 
+#include "proxy/net/memory/virtual_time.h"
 #include "proxy/net/test_support.h"
+#include "proxy/net/uv/uv_loop.h"
 
 namespace outrigger::net {
 namespace {
@@ -17,27 +18,37 @@ Task<void> sleep_into(Timer& timer, int64_t ms, std::vector<bool>& results) {
   results.push_back(co_await timer.sleep_ms(ms));
 }
 
-class LoopTest : public ::testing::Test {
+// What holds on libuv and in virtual time.
+class LoopTest : public ::testing::TestWithParam<bool> {
  protected:
-  Loop loop_;
+  static std::unique_ptr<LoopDriver> make_driver() {
+    if (GetParam()) return std::make_unique<VirtualTime>();
+    return std::make_unique<UvDriver>();
+  }
+
+  Loop loop_{make_driver()};
   TaskGroup tasks_;
 };
 
-TEST_F(LoopTest, RunsWhatAnotherThreadPostsInOrder) {
+INSTANTIATE_TEST_SUITE_P(Drivers, LoopTest, ::testing::Bool(),
+                         [](const auto& made) { return made.param ? "VirtualTime" : "Libuv"; });
+
+TEST(UvLoopTest, RunsWhatAnotherThreadPostsInOrder) {
+  Loop loop;
   std::vector<int> seen;
   std::thread other([&] {
     for (int i = 0; i < 1000; ++i) {
-      loop_.post([&seen, i] { seen.push_back(i); });
+      loop.post([&seen, i] { seen.push_back(i); });
     }
-    loop_.post([this] { loop_.stop(); });
+    loop.post([&] { loop.stop(); });
   });
-  loop_.run();
+  loop.run();
   other.join();
   ASSERT_EQ(seen.size(), 1000u);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(seen[i], i);
 }
 
-TEST_F(LoopTest, AStopBeforeRunIsKeptAndRunWorksAgainAfterIt) {
+TEST_P(LoopTest, AStopBeforeRunIsKeptAndRunWorksAgainAfterIt) {
   loop_.stop();
   loop_.run();
   bool ran = false;
@@ -49,7 +60,7 @@ TEST_F(LoopTest, AStopBeforeRunIsKeptAndRunWorksAgainAfterIt) {
   EXPECT_TRUE(ran);
 }
 
-TEST_F(LoopTest, APostFromAPostedFunctionRuns) {
+TEST_P(LoopTest, APostFromAPostedFunctionRuns) {
   int depth = 0;
   loop_.post([&] {
     ++depth;
@@ -62,7 +73,7 @@ TEST_F(LoopTest, APostFromAPostedFunctionRuns) {
   EXPECT_EQ(depth, 2);
 }
 
-TEST_F(LoopTest, ASleepTakesAtLeastItsTime) {
+TEST_P(LoopTest, ASleepTakesAtLeastItsTime) {
   Timer timer(loop_);
   std::vector<bool> results;
   const uint64_t begin_us = loop_.now_us();
@@ -71,7 +82,7 @@ TEST_F(LoopTest, ASleepTakesAtLeastItsTime) {
   EXPECT_EQ(results, std::vector<bool>{true});
 }
 
-TEST_F(LoopTest, CancelEndsASleepAndTheTimerStaysUsable) {
+TEST_P(LoopTest, CancelEndsASleepAndTheTimerStaysUsable) {
   Timer timer(loop_);
   std::vector<bool> results;
   tasks_.spawn(sleep_into(timer, 60'000, results));
@@ -82,7 +93,7 @@ TEST_F(LoopTest, CancelEndsASleepAndTheTimerStaysUsable) {
   EXPECT_EQ(results, (std::vector<bool>{false, true}));
 }
 
-TEST_F(LoopTest, AClosedTimerDoesNotSleep) {
+TEST_P(LoopTest, AClosedTimerDoesNotSleep) {
   Timer timer(loop_);
   std::vector<bool> results;
   tasks_.spawn(sleep_into(timer, 60'000, results));
@@ -92,7 +103,7 @@ TEST_F(LoopTest, AClosedTimerDoesNotSleep) {
   EXPECT_EQ(results, (std::vector<bool>{false, false}));
 }
 
-TEST_F(LoopTest, ACallbackRunsOnceAndMayDestroyItsTimer) {
+TEST_P(LoopTest, ACallbackRunsOnceAndMayDestroyItsTimer) {
   auto timer = std::make_unique<Timer>(loop_);
   int calls = 0;
   timer->start(1, [&] {
@@ -104,7 +115,7 @@ TEST_F(LoopTest, ACallbackRunsOnceAndMayDestroyItsTimer) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST_F(LoopTest, ACancelledOrDestroyedTimerDropsItsCallback) {
+TEST_P(LoopTest, ACancelledOrDestroyedTimerDropsItsCallback) {
   Timer cancelled(loop_);
   Timer witness(loop_);
   int calls = 0;
@@ -119,21 +130,7 @@ TEST_F(LoopTest, ACancelledOrDestroyedTimerDropsItsCallback) {
   EXPECT_EQ(calls, 0);
 }
 
-TEST_F(LoopTest, ASignalCallsBackOnTheLoop) {
-  int seen = 0;
-  SignalWatch watch(loop_, {SIGTERM, SIGHUP}, [&](int signal) {
-    seen = signal;
-    loop_.stop();
-  });
-  ::raise(SIGTERM);
-  loop_.run();
-  EXPECT_EQ(seen, SIGTERM);
-  ::raise(SIGHUP);
-  loop_.run();
-  EXPECT_EQ(seen, SIGHUP);
-}
-
-TEST_F(LoopTest, ReadyCoroutinesDoNotStarveTimers) {
+TEST_P(LoopTest, ReadyCoroutinesDoNotStarveTimers) {
   Timer timer(loop_);
   std::vector<bool> results;
   tasks_.spawn(turns(loop_, 100'000));
@@ -142,14 +139,15 @@ TEST_F(LoopTest, ReadyCoroutinesDoNotStarveTimers) {
   testing::wait_for(loop_, tasks_);
 }
 
+void outlive(std::unique_ptr<LoopDriver> driver) {
+  auto loop = std::make_unique<Loop>(std::move(driver));
+  Timer timer(*loop);
+  loop.reset();
+}
+
 TEST(LoopDeathTest, ATimerMustNotOutliveItsLoop) {
-  EXPECT_DEATH(
-      {
-        auto loop = std::make_unique<Loop>();
-        Timer timer(*loop);
-        loop.reset();
-      },
-      "outlived its loop");
+  EXPECT_DEATH(outlive(std::make_unique<UvDriver>()), "outlived its loop");
+  EXPECT_DEATH(outlive(std::make_unique<VirtualTime>()), "outlived its loop");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The port every byte passes: a two-way byte stream with back-pressure, over TCP, a Unix socket,
-// TLS (tls.h) or memory (memory_stream.h).
+// TLS (tls.h) or memory (memory/memory_stream.h).
 //
 // The idea: awaiting is a plain object in the awaiting frame, never a heap allocation, so that a
 // relay hop costs no memory; reading goes through one buffer a loop, so that an idle stream costs
@@ -160,7 +160,7 @@ class Stream {
   [[nodiscard]] virtual std::string local_address() const { return {}; }
   // Calls `hook` once, from the top of the loop, when the other side has ended or failed while
   // nobody was reading: the way to learn that a client left while its answer is being made. Dropped
-  // by close(). Only sockets tell.
+  // by close().
   virtual void on_end(std::function<void()> hook) { static_cast<void>(hook); }
   // Bytes taken from the network (or given back) that nobody has read.
   [[nodiscard]] size_t unread_bytes() const { return kept_.size() + stored_bytes(); }
@@ -184,16 +184,5 @@ class Stream {
   std::string kept_;  // given back by unread()
   std::string lent_;  // what the last read_some() took from kept_
 };
-
-// Dials "host:port", "[v6]:port" or "unix:/path". Every address the name has is tried in turn
-// within the one timeout. TCP_NODELAY and keepalive are on. Errors name the address.
-//
-// `socket_dir`: a Unix socket has no address of its own unless it is given one. With this folder it
-// gets a name in it that no other connection ever had, which the other end sees as its peer; the
-// file is gone again once connected.
-Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms,
-                                              std::string socket_dir = {});
-Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string host, uint16_t port,
-                                              int64_t timeout_ms);
 
 }  // namespace outrigger::net

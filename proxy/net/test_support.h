@@ -1,16 +1,14 @@
-// Verbs shared by the tests of this folder: pairs of connected streams, patterns that show where
-// bytes went wrong, and a way to let the loop turn without waiting for time to pass.
+// Verbs shared by the tests of proxy/net: patterns that show where bytes went wrong, and a way to
+// let the loop turn without waiting for time to pass.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <array>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "proxy/net/listener.h"
 #include "proxy/net/stream.h"
 
 namespace outrigger::net::testing {
@@ -31,34 +29,6 @@ class Turn {
 
 inline Task<void> turns(Loop& loop, int count) {
   for (int i = 0; i < count; ++i) co_await Turn(loop);
-}
-
-struct StreamPair {
-  std::unique_ptr<Stream> near;  // dialled
-  std::unique_ptr<Stream> far;   // accepted
-};
-
-inline Task<void> dial_into(Loop& loop, std::string address, std::unique_ptr<Stream>& stream) {
-  auto dialled = co_await connect(loop, std::move(address), kTimeoutMs);
-  if (!dialled) ADD_FAILURE() << dialled.error().message();
-  if (dialled) stream = std::move(*dialled);
-}
-
-// Two ends of one connection through the kernel, on any free port or on the given address.
-inline StreamPair connected_pair(Loop& loop, const std::string& address = "127.0.0.1:0") {
-  StreamPair pair;
-  Event accepted(loop);
-  auto listener = Listener::listen(loop, address, [&](std::unique_ptr<Stream> stream) {
-    pair.far = std::move(stream);
-    accepted.set();
-  });
-  if (!listener) {
-    ADD_FAILURE() << listener.error().message();
-    std::abort();
-  }
-  loop.block_on(dial_into(loop, (*listener)->address(), pair.near));
-  while (!accepted.is_set()) loop.block_on(turns(loop, 1));
-  return pair;
 }
 
 // Byte i of a stream of test data; its period is prime to every buffer size.
@@ -144,8 +114,8 @@ inline Task<std::string> read_string(Stream& from, size_t size) {
   co_return bytes;
 }
 
-inline void wait_for(Loop& loop, TaskGroup& tasks) {
-  while (!tasks.empty()) loop.block_on(turns(loop, 1));
-}
+inline Task<void> all_gone(TaskGroup& tasks) { co_await tasks.until_empty(); }
+
+inline void wait_for(Loop& loop, TaskGroup& tasks) { loop.block_on(all_gone(tasks)); }
 
 }  // namespace outrigger::net::testing

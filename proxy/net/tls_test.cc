@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "proxy/net/memory_stream.h"
+#include "proxy/net/memory/memory_stream.h"
 #include "proxy/net/test_support.h"
 
 namespace outrigger::net {

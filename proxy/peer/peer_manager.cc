@@ -42,14 +42,14 @@ struct PeerManager::Waker {
   bool posted = false;
 };
 
-PeerManager::PeerManager(net::Loop& loop, PeerExchange& exchange, Clock& clock, Logger log,
-                         PeerManagerOptions options, PeerDialer* dialer)
+PeerManager::PeerManager(net::Loop& loop, net::Network& network, PeerExchange& exchange,
+                         Clock& clock, Logger log, PeerManagerOptions options)
     : loop_(loop),
+      network_(network),
       exchange_(exchange),
       log_(log),
       options_(std::move(options)),
       board_(options_.peers.sites, clock, log),
-      dialer_(dialer),
       waker_(std::make_shared<Waker>()),
       random_(options_.seed != 0 ? options_.seed : std::random_device()()) {
   for (const PeerSite& settings : options_.peers.sites) {
@@ -129,9 +129,8 @@ Status PeerManager::check_plain() const {
 
 Status PeerManager::listen() {
   if (!options_.peers.listen) return {};
-  auto listener =
-      net::Listener::listen(loop_, options_.peers.listen->text(),
-                            [this](std::unique_ptr<net::Stream> s) { accept(std::move(s)); });
+  auto listener = network_.listen(options_.peers.listen->text(),
+                                  [this](std::unique_ptr<net::Stream> s) { accept(std::move(s)); });
   if (!listener) return tl::unexpected(listener.error());
   listener_ = std::move(*listener);
   log_->info("listening for peers on {}", listener_->address());
@@ -171,7 +170,8 @@ net::Task<void> PeerManager::keep_dialled(Site& site) {
 // True when the link it made proved that the site can be reached.
 net::Task<bool> PeerManager::dial_once(Site& site) {
   board_.dialling(site.name);
-  Result<std::unique_ptr<net::Stream>> stream = co_await connect(site.address);
+  Result<std::unique_ptr<net::Stream>> stream =
+      co_await network_.connect(site.address, kDialTimeoutMs);
   std::optional<std::vector<std::string>> names;
   if (stream && !stopping_) {
     stream = co_await secure(std::move(*stream), site.name, names);
@@ -187,11 +187,6 @@ net::Task<bool> PeerManager::dial_once(Site& site) {
   PeerEnd end = co_await converse(std::move(*stream), site.name, std::move(names), nullptr);
   const bool proven = end.was_open && end.open_ms >= kProvenMs;
   co_return proven;
-}
-
-net::Task<Result<std::unique_ptr<net::Stream>>> PeerManager::connect(std::string address) {
-  if (dialer_ != nullptr) co_return co_await dialer_->dial(std::move(address));
-  co_return co_await net::connect(loop_, std::move(address), kDialTimeoutMs);
 }
 
 void PeerManager::accept(std::unique_ptr<net::Stream> stream) {

@@ -24,8 +24,8 @@
 #include "config/log.h"
 #include "config/result.h"
 #include "config/settings.h"
-#include "proxy/net/listener.h"
 #include "proxy/net/loop.h"
+#include "proxy/net/network.h"
 #include "proxy/net/task.h"
 #include "proxy/net/tls.h"
 #include "proxy/peer/peer.h"
@@ -33,13 +33,6 @@
 #include "proxy/peer/peer_status.h"
 
 namespace outrigger {
-
-// How connections are made; tests join memory streams instead.
-class PeerDialer {
- public:
-  virtual ~PeerDialer() = default;
-  virtual net::Task<Result<std::unique_ptr<net::Stream>>> dial(std::string address) = 0;
-};
 
 struct PeerManagerOptions {
   std::string site;  // ours
@@ -54,9 +47,9 @@ struct PeerManagerOptions {
 class PeerManager {
  public:
   // All of these outlive the manager; `exchange` may go on calling its progress callback
-  // afterwards. `dialer` null: TCP.
-  PeerManager(net::Loop& loop, PeerExchange& exchange, Clock& clock, Logger log,
-              PeerManagerOptions options, PeerDialer* dialer = nullptr);
+  // afterwards.
+  PeerManager(net::Loop& loop, net::Network& network, PeerExchange& exchange, Clock& clock,
+              Logger log, PeerManagerOptions options);
   PeerManager(const PeerManager&) = delete;
   PeerManager& operator=(const PeerManager&) = delete;
   // Must have been stopped if it was started.
@@ -96,7 +89,6 @@ class PeerManager {
   net::Task<void> keep_dialled(Site& site);
   net::Task<bool> dial_once(Site& site);
   net::Task<void> serve(std::unique_ptr<net::Stream> stream);
-  net::Task<Result<std::unique_ptr<net::Stream>>> connect(std::string address);
   net::Task<Result<std::unique_ptr<net::Stream>>> secure(
       std::unique_ptr<net::Stream> stream, std::string dialled_site,
       std::optional<std::vector<std::string>>& certificate_names);
@@ -118,11 +110,11 @@ class PeerManager {
   void progress();
 
   net::Loop& loop_;
+  net::Network& network_;
   PeerExchange& exchange_;
   Logger log_;
   const PeerManagerOptions options_;
   PeerStatusBoard board_;
-  PeerDialer* dialer_;
 
   std::vector<std::unique_ptr<Site>> sites_;
   std::map<std::string, SiteId> known_sites_;  // met in this run

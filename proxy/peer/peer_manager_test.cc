@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "proxy/net/uv/uv_network.h"
 #include "proxy/peer/peer_testing.h"
 
 namespace outrigger {
@@ -198,8 +199,8 @@ TEST(PeerManagerTest, PlainTcpBeyondLoopbackNeedsToBeAskedFor) {
   World world({"oslo", "paris"});
   world.options("oslo").peers.sites[0].address = Endpoint{"192.0.2.1", 1};
   auto start = [&] {
-    PeerManager manager(world.loop, world.at("oslo"), world.clock, null_logger(),
-                        world.options("oslo"), world.sites.at("oslo").dialer.get());
+    PeerManager manager(world.loop, *world.sites.at("oslo").network, world.at("oslo"), world.clock,
+                        null_logger(), world.options("oslo"));
     Status started = manager.start();
     world.loop.block_on(manager.stop());
     return started;
@@ -219,7 +220,10 @@ class PeerTlsTest : public ::testing::Test {
               ("outrigger_peer_test_" + std::to_string(::getpid()));
     certificates("one", "oslo paris");
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override {
+    for (const std::string name : {"oslo", "paris"}) world_.stop(name);
+    std::filesystem::remove_all(folder_);
+  }
 
   void certificates(const std::string& authority, const std::string& sites) {
     std::string command = std::string(OUTRIGGER_CERTS_TOOL) + " " + (folder_ / authority).string() +
@@ -244,8 +248,8 @@ class PeerTlsTest : public ::testing::Test {
   }
   void run(const std::string& name) {
     testing::FakeSite& site = world_.sites.at(name);
-    site.manager = std::make_unique<PeerManager>(world_.loop, *site.exchange, world_.clock,
-                                                 null_logger(), site.options);
+    site.manager = std::make_unique<PeerManager>(world_.loop, network_, *site.exchange,
+                                                 world_.clock, null_logger(), site.options);
     Status started = site.manager->start();
     ASSERT_TRUE(started.has_value()) << started.error().message();
   }
@@ -257,6 +261,7 @@ class PeerTlsTest : public ::testing::Test {
 
   std::filesystem::path folder_;
   World world_{{"oslo", "paris"}};
+  net::UvNetwork network_{world_.loop};
 };
 
 TEST_F(PeerTlsTest, SitesWithCertificatesOfOneAuthorityExchangeRecords) {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/net/memory_stream.h"
+#include "proxy/net/memory/memory_stream.h"
 #include "proxy/peer/peer_manager.h"
 #include "replication/link/link_testing.h"
 
@@ -162,11 +162,18 @@ class FakeExchange final : public PeerExchange {
 
 class World;
 
-// Dials by the port of the address, over memory.
-class FakeDialer final : public PeerDialer {
+// Dials by the port of the address, over memory; nobody listens, the other site is just handed the
+// connection.
+class FakeNetwork final : public net::Network {
  public:
-  FakeDialer(World& world, std::string from) : world_(world), from_(std::move(from)) {}
-  net::Task<Result<std::unique_ptr<net::Stream>>> dial(std::string address) override;
+  FakeNetwork(World& world, std::string from) : world_(world), from_(std::move(from)) {}
+  net::Task<Result<std::unique_ptr<net::Stream>>> connect(std::string address,
+                                                          int64_t timeout_ms) override;
+  Result<std::unique_ptr<net::Listener>> listen(const std::string& address,
+                                                net::Listener::Handler handler) override {
+    static_cast<void>(handler);
+    return fail(ErrorCode::kUnsupported, "listen on", address, "sites are found by their port");
+  }
 
  private:
   World& world_;
@@ -175,7 +182,7 @@ class FakeDialer final : public PeerDialer {
 
 struct FakeSite {
   std::unique_ptr<FakeExchange> exchange;
-  std::unique_ptr<FakeDialer> dialer;
+  std::unique_ptr<FakeNetwork> network;
   std::unique_ptr<PeerManager> manager;
   PeerManagerOptions options;
 };
@@ -188,7 +195,7 @@ class World {
       FakeSite& site = sites[names_[i]];
       site.exchange =
           std::make_unique<FakeExchange>(names_[i], static_cast<uint8_t>(i + 1), names_);
-      site.dialer = std::make_unique<FakeDialer>(*this, names_[i]);
+      site.network = std::make_unique<FakeNetwork>(*this, names_[i]);
       site.options = default_options(names_[i]);
     }
   }
@@ -211,8 +218,8 @@ class World {
   // A manager that takes connections; it dials once it is started.
   void make(const std::string& name) {
     FakeSite& site = sites.at(name);
-    site.manager = std::make_unique<PeerManager>(loop, *site.exchange, clock, null_logger(),
-                                                 site.options, site.dialer.get());
+    site.manager = std::make_unique<PeerManager>(loop, *site.network, *site.exchange, clock,
+                                                 null_logger(), site.options);
   }
   void start(const std::string& name) {
     if (!sites.at(name).manager) make(name);
@@ -315,7 +322,8 @@ class World {
   std::set<std::pair<std::string, std::string>> cuts_;
 };
 
-inline net::Task<Result<std::unique_ptr<net::Stream>>> FakeDialer::dial(std::string address) {
+inline net::Task<Result<std::unique_ptr<net::Stream>>> FakeNetwork::connect(std::string address,
+                                                                            int64_t) {
   const std::string to = world_.name_of_port(address);
   PeerManager* manager = world_.sites.at(to).manager.get();
   if (world_.is_cut(from_, to) || manager == nullptr) {

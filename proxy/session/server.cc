@@ -16,14 +16,14 @@ Server::Server(ProxyContext& context, uint64_t connections_max)
 
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::listen(ProxyContext& context, const std::string& address,
+Result<std::unique_ptr<Server>> Server::listen(ProxyContext& context, net::Network& network,
+                                               const std::string& address,
                                                uint64_t connections_max) {
   std::unique_ptr<Server> server(new Server(context, connections_max));
   Server* self = server.get();
-  auto listener =
-      net::Listener::listen(context.loop, address, [self](std::unique_ptr<net::Stream> client) {
-        self->tasks_.spawn(self->serve(std::move(client)));
-      });
+  auto listener = network.listen(address, [self](std::unique_ptr<net::Stream> client) {
+    self->tasks_.spawn(self->serve(std::move(client)));
+  });
   if (!listener) return tl::unexpected(listener.error());
   server->listener_ = std::move(*listener);
   server->listener_->set_admission([self] { return self->admit(); });

@@ -7,7 +7,7 @@
 #include <memory>
 #include <unordered_set>
 
-#include "proxy/net/listener.h"
+#include "proxy/net/network.h"
 #include "proxy/session/session.h"
 #include "proxy/session/strangers.h"
 
@@ -16,7 +16,8 @@ namespace outrigger {
 class Server {
  public:
   // `context` outlives the server.
-  static Result<std::unique_ptr<Server>> listen(ProxyContext& context, const std::string& address,
+  static Result<std::unique_ptr<Server>> listen(ProxyContext& context, net::Network& network,
+                                                const std::string& address,
                                                 uint64_t connections_max);
   ~Server();
 

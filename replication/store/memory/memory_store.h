@@ -78,8 +78,9 @@ class MemoryStore final : public Store {
   void set_collection(const std::string& ns, CollectionInfo info);  // overrides what is derived
 
   // ---- what recovery finds
-  void add_oplog(OplogWrite write);  // last_oplog_time() is the newest one's
-  void cut_oplog(Timestamp oldest);  // nothing before it is held any more
+  void add_oplog(OplogWrite write);         // last_oplog_time() is the newest one's
+  void cut_oplog(Timestamp oldest);         // nothing before it is held any more
+  void drop_oplog_after(Timestamp newest);  // as a crash does with what was not journaled
   // An operation left running; fence() removes it when it matches, unless it is stubborn.
   void add_running(const std::string& lsid_id, const std::string& client, bool stubborn = false);
   [[nodiscard]] size_t running() const;

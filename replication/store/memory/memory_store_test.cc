@@ -79,6 +79,17 @@ TEST(MemoryStore, OplogHoldsWhatWasAddedAndNotCut) {
   EXPECT_EQ(store.oplog_since({10, 1}, std::vector{lsid}).error().code, ErrorCode::kNotFound);
 }
 
+TEST(MemoryStore, OplogForgetsWhatACrashLost) {
+  MemoryStore store;
+  OplogWrite write;
+  for (const uint32_t increment : {1u, 2u, 3u}) {
+    write.at = {10, increment};
+    store.add_oplog(write);
+  }
+  store.drop_oplog_after({10, 2});
+  EXPECT_EQ(*store.last_oplog_time(), (Timestamp{10, 2}));
+}
+
 TEST(DottedPath, IsRefusedWhereDotsWouldMeanSomethingElse) {
   EXPECT_TRUE(is_dotted_path({"a", "b1", "x$", "0x"}));
   EXPECT_EQ(dotted({"a", "b"}), "a.b");

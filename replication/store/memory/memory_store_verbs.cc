@@ -106,6 +106,11 @@ void MemoryStore::cut_oplog(Timestamp oldest) {
   std::erase_if(oplog_, [&](const OplogWrite& write) { return write.at < oldest; });
 }
 
+void MemoryStore::drop_oplog_after(Timestamp newest) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(oplog_, [&](const OplogWrite& write) { return write.at > newest; });
+}
+
 void MemoryStore::add_running(const std::string& lsid_id, const std::string& client,
                               bool stubborn) {
   const MutexLock lock(mutex_);

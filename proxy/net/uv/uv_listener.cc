@@ -1,4 +1,4 @@
-#include "proxy/net/listener.h"
+#include "proxy/net/uv/uv_listener.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -12,8 +12,9 @@
 #include <cstring>
 
 #include "proxy/net/address.h"
-#include "proxy/net/socket_names.h"
-#include "proxy/net/uv_stream.h"
+#include "proxy/net/uv/socket_names.h"
+#include "proxy/net/uv/uv_loop.h"
+#include "proxy/net/uv/uv_stream.h"
 
 namespace outrigger::net {
 
@@ -109,15 +110,15 @@ uint16_t bound_port(int fd) {
 
 // Accepting is done here and not by uv_listen, because libuv's own way out of EMFILE drops
 // connections without telling anyone, and spins when its reserve is gone.
-struct Listener::Core {
+struct UvListener::Core {
   Core(Loop& owner, int socket, const Address& bound, Handler on_connection)
       : loop(owner),
         fd(socket),
         where(bound),
         text(bound.text()),
         handler(std::move(on_connection)) {
-    uv_poll_init(loop.uv(), &poll, fd);
-    uv_timer_init(loop.uv(), &pause);
+    uv_poll_init(uv_loop_of(loop), &poll, fd);
+    uv_timer_init(uv_loop_of(loop), &pause);
     poll.data = pause.data = this;
   }
 
@@ -168,7 +169,7 @@ struct Listener::Core {
   void rest() {
     ++pauses;
     uv_poll_stop(&poll);
-    uv_update_time(loop.uv());
+    uv_update_time(pause.loop);
     const auto on_rested = [](uv_timer_t* timer) { static_cast<Core*>(timer->data)->resume(); };
     uv_timer_start(&pause, on_rested, static_cast<uint64_t>(pause_ms), 0);
   }
@@ -185,7 +186,7 @@ struct Listener::Core {
     uv_close(reinterpret_cast<uv_handle_t*>(&pause), on_closed);
   }
 
-  // Two handles and the Listener share the core; the last one frees it.
+  // Two handles and the UvListener share the core; the last one frees it.
   void release() {
     if (--references == 0) delete this;
   }
@@ -208,8 +209,8 @@ struct Listener::Core {
   uv_timer_t pause;
 };
 
-Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const std::string& address,
-                                                   Handler handler) {
+Result<std::unique_ptr<UvListener>> UvListener::listen(Loop& loop, const std::string& address,
+                                                       Handler handler) {
   auto where = parse_address(address);
   if (!where) return tl::unexpected<Error>(std::move(where.error()));
   auto fd = where->is_unix() ? listen_unix(*where) : listen_tcp(*where);
@@ -217,22 +218,22 @@ Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const std::string
   if (!where->is_unix()) where->port = bound_port(*fd);
   auto* core = new Core(loop, *fd, *where, std::move(handler));
   core->resume();
-  return std::unique_ptr<Listener>(new Listener(core));
+  return std::unique_ptr<UvListener>(new UvListener(core));
 }
 
-Listener::~Listener() {
+UvListener::~UvListener() {
   core_->close();
   core_->release();
 }
 
-void Listener::close() { core_->close(); }
-void Listener::set_admission(std::function<bool()> admit) { core_->admit = std::move(admit); }
-uint16_t Listener::port() const { return core_->where.port; }
-const std::string& Listener::address() const { return core_->text; }
-uint64_t Listener::accepted() const { return core_->accepted; }
-uint64_t Listener::refused() const { return core_->refused; }
-uint64_t Listener::shed() const { return core_->shed; }
-uint64_t Listener::pauses() const { return core_->pauses; }
-void Listener::set_pause_ms(int64_t ms) { core_->pause_ms = ms; }
+void UvListener::close() { core_->close(); }
+void UvListener::set_admission(std::function<bool()> admit) { core_->admit = std::move(admit); }
+uint16_t UvListener::port() const { return core_->where.port; }
+const std::string& UvListener::address() const { return core_->text; }
+uint64_t UvListener::accepted() const { return core_->accepted; }
+uint64_t UvListener::refused() const { return core_->refused; }
+uint64_t UvListener::shed() const { return core_->shed; }
+uint64_t UvListener::pauses() const { return core_->pauses; }
+void UvListener::set_pause_ms(int64_t ms) { core_->pause_ms = ms; }
 
 }  // namespace outrigger::net

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "proxy/net/stream.h"
 
@@ -33,7 +34,7 @@ class MemoryWire {
 
  private:
   friend struct MemoryPair;
-  friend struct MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes);
+  friend struct MemoryPair make_memory_pair(Loop&, size_t, struct MemoryNames);
   explicit MemoryWire(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
@@ -44,7 +45,15 @@ struct MemoryPair {
   MemoryWire wire;
 };
 
+// What the ends are called: the peer_address() of an end is the name of the other.
+struct MemoryNames {
+  std::string first;  // empty: the other end shows "memory" as its peer
+  std::string second;
+  bool is_loopback = true;
+};
+
 // Each way holds up to `buffer_bytes` (at least 1); a writer waits for the rest.
-[[nodiscard]] MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes = 64 * 1024);
+[[nodiscard]] MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes = 64 * 1024,
+                                          MemoryNames names = {});
 
 }  // namespace outrigger::net

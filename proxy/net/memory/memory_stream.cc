@@ -1,4 +1,4 @@
-#include "proxy/net/memory_stream.h"
+#include "proxy/net/memory/memory_stream.h"
 
 #include <algorithm>
 #include <array>
@@ -80,7 +80,17 @@ struct MemoryWire::State : std::enable_shared_from_this<MemoryWire::State> {
       self->is_scheduled = false;
       self->move(self->pipes[0]);
       self->move(self->pipes[1]);
+      self->tell_end(0);
+      self->tell_end(1);
     });
+  }
+
+  // The end `side` hears that the other one has ended, when it is not reading.
+  void tell_end(size_t side) {
+    const Pipe& in = pipes[1 - side];
+    if (in.reader != nullptr || !(in.has_ended || is_cut)) return;
+    const std::function<void()> hook = std::exchange(end_hooks[side], nullptr);
+    if (hook) hook();
   }
 
   void move(Pipe& pipe) {
@@ -118,6 +128,7 @@ struct MemoryWire::State : std::enable_shared_from_this<MemoryWire::State> {
 
   Loop& loop;
   std::array<Pipe, 2> pipes;
+  std::array<std::function<void()>, 2> end_hooks;  // of the end that writes into the pipe
   bool is_cut = false;
   bool is_scheduled = false;
 };
@@ -126,8 +137,14 @@ namespace {
 
 class MemoryStream final : public Stream {
  public:
-  MemoryStream(std::shared_ptr<MemoryWire::State> state, size_t side)
-      : Stream(state->loop), state_(std::move(state)), side_(side) {}
+  MemoryStream(std::shared_ptr<MemoryWire::State> state, size_t side, std::string local,
+               std::string peer, bool is_loopback)
+      : Stream(state->loop),
+        state_(std::move(state)),
+        side_(side),
+        local_(std::move(local)),
+        peer_(std::move(peer)),
+        is_loopback_(is_loopback) {}
   ~MemoryStream() override { MemoryStream::close(); }
 
   void close() override {
@@ -139,11 +156,16 @@ class MemoryStream final : public Stream {
     state_->fail_writers(in(), "the other side closed");
     in().reader_is_gone = true;
     out().has_ended = true;
+    state_->end_hooks[side_] = nullptr;
     state_->schedule();
   }
   [[nodiscard]] bool is_open() const override { return !is_closed_; }
-  [[nodiscard]] const std::string& peer_address() const override { return kPeer; }
-  [[nodiscard]] bool is_loopback() const override { return true; }
+  [[nodiscard]] const std::string& peer_address() const override { return peer_; }
+  [[nodiscard]] bool is_loopback() const override { return is_loopback_; }
+  [[nodiscard]] std::string local_address() const override { return local_; }
+  void on_end(std::function<void()> hook) override {
+    if (!is_closed_) state_->end_hooks[side_] = std::move(hook);
+  }
 
  protected:
   bool start_read(ReadAwaiter& reader) override {
@@ -202,6 +224,9 @@ class MemoryStream final : public Stream {
 
   std::shared_ptr<MemoryWire::State> state_;
   const size_t side_;
+  const std::string local_;
+  const std::string peer_;
+  const bool is_loopback_;
   bool is_closed_ = false;
 };
 
@@ -237,6 +262,7 @@ void MemoryWire::cut() {
     state_->fail_reader(pipe, "connection reset");
     state_->fail_writers(pipe, "connection reset");
   }
+  state_->schedule();
 }
 
 size_t MemoryWire::bytes_in_flight(Way way) const {
@@ -247,12 +273,16 @@ size_t MemoryWire::bytes_in_flight_max(Way way) const {
   return state_->pipes[index_of(way)].in_flight_max;
 }
 
-MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes) {
+MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes, MemoryNames names) {
   OUTRIGGER_ASSERT(buffer_bytes > 0);
   auto state = std::make_shared<MemoryWire::State>(loop);
   for (Pipe& pipe : state->pipes) pipe.buffer_bytes_max = buffer_bytes;
-  return MemoryPair{std::make_unique<MemoryStream>(state, 0),
-                    std::make_unique<MemoryStream>(state, 1), MemoryWire(state)};
+  const std::string first = names.first.empty() ? kPeer : names.first;
+  const std::string second = names.second.empty() ? kPeer : names.second;
+  return MemoryPair{
+      std::make_unique<MemoryStream>(state, 0, names.first, second, names.is_loopback),
+      std::make_unique<MemoryStream>(state, 1, names.second, first, names.is_loopback),
+      MemoryWire(state)};
 }
 
 }  // namespace outrigger::net

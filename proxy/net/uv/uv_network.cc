@@ -1,6 +1,8 @@
-// connect(): resolve a name, try its addresses in turn, all within one timeout. Whatever libuv
-// still has in hand when the time is up (a getaddrinfo cannot be interrupted) finishes on shared
-// state that nobody waits for any more.
+// To connect is to resolve a name and try its addresses in turn, all within one timeout. Whatever
+// libuv still has in hand when the time is up (a getaddrinfo cannot be interrupted) finishes on
+// shared state that nobody waits for any more.
+#include "proxy/net/uv/uv_network.h"
+
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -11,8 +13,10 @@
 #include <vector>
 
 #include "proxy/net/address.h"
-#include "proxy/net/socket_names.h"
-#include "proxy/net/uv_stream.h"
+#include "proxy/net/uv/socket_names.h"
+#include "proxy/net/uv/uv_listener.h"
+#include "proxy/net/uv/uv_loop.h"
+#include "proxy/net/uv/uv_stream.h"
 
 namespace outrigger::net {
 
@@ -116,7 +120,7 @@ class Dialer {
     hints.ai_socktype = SOCK_STREAM;
     const std::string port = std::to_string(address_.port);
     hand_to_uv(step, step->request.resolve);
-    int status = uv_getaddrinfo(loop_.uv(), &step->request.resolve, on_resolved,
+    int status = uv_getaddrinfo(uv_loop_of(loop_), &step->request.resolve, on_resolved,
                                 address_.host.c_str(), port.c_str(), &hints);
     if (status < 0) {
       take_from_uv(step->request.resolve.data);
@@ -185,27 +189,22 @@ class Dialer {
   const uint64_t deadline_us_;
 };
 
-Task<Result<std::unique_ptr<Stream>>> dial(Loop& loop, Address address, int64_t timeout_ms,
-                                           std::string socket_dir) {
-  Dialer dialer(loop, address, timeout_ms, socket_dir);
-  co_return co_await dialer.run();
-}
-
 }  // namespace
 
-Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string address, int64_t timeout_ms,
-                                              std::string socket_dir) {
+Task<Result<std::unique_ptr<Stream>>> UvNetwork::connect(std::string address, int64_t timeout_ms) {
   auto parsed = parse_address(address);
   if (!parsed) co_return tl::unexpected<Error>(std::move(parsed.error()));
-  co_return co_await dial(loop, std::move(*parsed), timeout_ms, std::move(socket_dir));
+  const std::string socket_dir = socket_dir_;
+  Dialer dialer(loop_, *parsed, timeout_ms, socket_dir);
+  Result<std::unique_ptr<Stream>> stream = co_await dialer.run();
+  co_return stream;
 }
 
-Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, std::string host, uint16_t port,
-                                              int64_t timeout_ms) {
-  Address address;
-  address.host = std::move(host);
-  address.port = port;
-  return dial(loop, std::move(address), timeout_ms, {});
+Result<std::unique_ptr<Listener>> UvNetwork::listen(const std::string& address,
+                                                    Listener::Handler handler) {
+  auto listener = UvListener::listen(loop_, address, std::move(handler));
+  if (!listener) return tl::unexpected<Error>(std::move(listener.error()));
+  return std::move(*listener);
 }
 
 }  // namespace outrigger::net

@@ -1,4 +1,4 @@
-#include "proxy/net/socket_names.h"
+#include "proxy/net/uv/socket_names.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "proxy/net/listener.h"
+#include "proxy/net/uv/uv_listener.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "proxy/net/test_support.h"
+#include "proxy/net/uv/uv_test_support.h"
 
 namespace outrigger::net {
 namespace {
@@ -46,7 +46,7 @@ class ListenerTest : public ::testing::Test {
   }
 
   void listen_and_echo(const std::string& address = "127.0.0.1:0") {
-    auto listener = Listener::listen(loop_, address, [this](std::unique_ptr<Stream> stream) {
+    auto listener = UvListener::listen(loop_, address, [this](std::unique_ptr<Stream> stream) {
       tasks_.spawn(serve(std::move(stream)));
     });
     ASSERT_TRUE(listener) << listener.error().message();
@@ -83,7 +83,7 @@ class ListenerTest : public ::testing::Test {
 
   Loop loop_;
   TaskGroup tasks_;
-  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<UvListener> listener_;
   std::vector<int> clients_;
 };
 
@@ -98,7 +98,7 @@ TEST_F(ListenerTest, TellsTheRealPort) {
 
 TEST_F(ListenerTest, AnAddressInUseIsAnErrorThatNamesItAndSaysWhatToDo) {
   listen_and_echo();
-  const auto second = Listener::listen(loop_, listener_->address(), [](auto) {});
+  const auto second = UvListener::listen(loop_, listener_->address(), [](auto) {});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
   EXPECT_EQ(second.error().object, listener_->address());
@@ -107,7 +107,7 @@ TEST_F(ListenerTest, AnAddressInUseIsAnErrorThatNamesItAndSaysWhatToDo) {
 }
 
 TEST_F(ListenerTest, AnAddressOfAnotherMachineIsAnError) {
-  const auto listener = Listener::listen(loop_, "192.0.2.1:0", [](auto) {});
+  const auto listener = UvListener::listen(loop_, "192.0.2.1:0", [](auto) {});
   ASSERT_FALSE(listener);
   EXPECT_EQ(listener.error().object, "192.0.2.1:0");
   EXPECT_NE(listener.error().hint.find("does not have"), std::string::npos);
@@ -133,16 +133,15 @@ TEST_F(ListenerTest, CloseStopsAcceptingAndKeepsConnections) {
   listener_->close();
   listener_->close();
   EXPECT_TRUE(echoes(0));
-  EXPECT_FALSE(loop_.block_on(connect(loop_, "127.0.0.1", port, kTimeoutMs)));
+  EXPECT_FALSE(dial_to(loop_, "127.0.0.1:" + std::to_string(port)));
 }
 
 TEST_F(ListenerTest, TheHandlerMayDestroyTheListener) {
-  std::unique_ptr<Listener> listener;
-  auto made = Listener::listen(loop_, "127.0.0.1:0", [&](auto) { listener.reset(); });
+  std::unique_ptr<UvListener> listener;
+  auto made = UvListener::listen(loop_, "127.0.0.1:0", [&](auto) { listener.reset(); });
   listener = std::move(*made);
   const std::string address = listener->address();
-  std::unique_ptr<Stream> stream;
-  loop_.block_on(dial_into(loop_, address, stream));
+  const auto stream = dial_to(loop_, address);
   turn_until([&] { return listener == nullptr; });
 }
 
@@ -200,13 +199,13 @@ TEST_F(UnixListenerTest, SeesTheNameAClientTookWhoseFileIsGoneAtOnce) {
   const std::string dir = path_ + ".names";
   ASSERT_EQ(::mkdir(dir.c_str(), 0700), 0);
   listen_and_echo(address());
-  auto first = loop_.block_on(connect(loop_, address(), kTimeoutMs, dir));
-  auto second = loop_.block_on(connect(loop_, address(), kTimeoutMs, dir));
+  auto first = dial_to(loop_, address(), kTimeoutMs, dir);
+  auto second = dial_to(loop_, address(), kTimeoutMs, dir);
   ASSERT_TRUE(first && second);
   EXPECT_TRUE((*first)->local_address().starts_with(dir + "/")) << (*first)->local_address();
   EXPECT_NE((*first)->local_address(), (*second)->local_address());
   EXPECT_EQ(::rmdir(dir.c_str()), 0) << "a name was left";
-  EXPECT_TRUE(loop_.block_on(connect(loop_, address(), kTimeoutMs, dir))) << "nor remade";
+  EXPECT_TRUE(dial_to(loop_, address(), kTimeoutMs, dir)) << "nor remade";
   EXPECT_EQ(::rmdir(dir.c_str()), 0);
   WriteOutcome written;
   loop_.block_on(write_once(**first, "ping", written));
@@ -215,7 +214,7 @@ TEST_F(UnixListenerTest, SeesTheNameAClientTookWhoseFileIsGoneAtOnce) {
 
 TEST_F(UnixListenerTest, AFolderThatIsNotThereIsNamed) {
   listen_and_echo(address());
-  const auto dialled = loop_.block_on(connect(loop_, address(), kTimeoutMs, "/nowhere/at/all"));
+  const auto dialled = dial_to(loop_, address(), kTimeoutMs, "/nowhere/at/all");
   ASSERT_FALSE(dialled);
   EXPECT_NE(dialled.error().message().find("/nowhere/at/all/"), std::string::npos);
 }
@@ -236,13 +235,13 @@ TEST_F(UnixListenerTest, ReplacesAFileNobodyListensOnAndRefusesOneInUse) {
   ::close(stale);
   ASSERT_TRUE(file_exists());
   listen_and_echo(address());
-  const auto second = Listener::listen(loop_, address(), [](auto) {});
+  const auto second = UvListener::listen(loop_, address(), [](auto) {});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().object, address());
 }
 
 TEST_F(UnixListenerTest, ConnectingToNobodyNamesThePath) {
-  auto stream = loop_.block_on(connect(loop_, address(), kTimeoutMs));
+  auto stream = dial_to(loop_, address());
   ASSERT_FALSE(stream);
   EXPECT_EQ(stream.error().code, ErrorCode::kUnavailable);
   EXPECT_EQ(stream.error().object, address());

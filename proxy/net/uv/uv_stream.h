@@ -1,5 +1,5 @@
-// A Stream on a connected TCP or Unix socket. Private to proxy/net: others get one from connect()
-// or a Listener.
+// A Stream on a connected TCP or Unix socket. Private to proxy/net/uv: others get one from a
+// Network or its Listener.
 //
 // The handle lives apart from the stream (`Core`), since libuv goes on using it until its close
 // callback; that callback frees it. Reading is started once and stays on, because starting and

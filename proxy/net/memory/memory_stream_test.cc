@@ -1,4 +1,4 @@
-#include "proxy/net/memory_stream.h"
+#include "proxy/net/memory/memory_stream.h"
 
 #include <gtest/gtest.h>
 

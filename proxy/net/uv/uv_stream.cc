@@ -1,4 +1,4 @@
-#include "proxy/net/uv_stream.h"
+#include "proxy/net/uv/uv_stream.h"
 
 #include <sys/un.h>
 #include <unistd.h>
@@ -7,6 +7,7 @@
 #include <array>
 
 #include "proxy/net/address.h"
+#include "proxy/net/uv/uv_loop.h"
 
 namespace outrigger::net {
 
@@ -128,8 +129,8 @@ Error uv_error(int status, std::string step, std::string object) {
 }
 
 UvStream::Core::Core(Loop& owner, bool unix_socket) : handle(), loop(owner), is_unix(unix_socket) {
-  const int status = unix_socket ? uv_pipe_init(owner.uv(), &handle.pipe, 0)
-                                 : uv_tcp_init(owner.uv(), &handle.tcp);
+  const int status = unix_socket ? uv_pipe_init(uv_loop_of(owner), &handle.pipe, 0)
+                                 : uv_tcp_init(uv_loop_of(owner), &handle.tcp);
   OUTRIGGER_ASSERT(status == 0);
   handle.any.data = this;
 }

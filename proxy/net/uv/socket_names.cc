@@ -1,4 +1,4 @@
-#include "proxy/net/socket_names.h"
+#include "proxy/net/uv/socket_names.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <random>
 
-#include "proxy/net/uv_stream.h"
+#include "proxy/net/uv/uv_stream.h"
 
 namespace outrigger::net {
 

@@ -1,5 +1,3 @@
-#include "proxy/net/stream.h"
-
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -9,7 +7,9 @@
 
 #include <fstream>
 
-#include "proxy/net/test_support.h"
+#include "proxy/net/stream.h"
+#include "proxy/net/uv/signals.h"
+#include "proxy/net/uv/uv_test_support.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define OUTRIGGER_TEST_ASAN 1
@@ -269,21 +269,21 @@ TEST_F(StreamTest, WritingToAPeerThatIsGoneIsAnErrorAndNoSignal) {
 TEST_F(StreamTest, ConnectNamesTheAddressThatRefuses) {
   uint16_t port = 0;
   {
-    auto listener = Listener::listen(loop_, "127.0.0.1:0", [](auto) {});
+    auto listener = UvListener::listen(loop_, "127.0.0.1:0", [](auto) {});
     port = (*listener)->port();
   }
-  auto stream = loop_.block_on(connect(loop_, "127.0.0.1", port, kTimeoutMs));
+  auto stream = dial_to(loop_, "127.0.0.1:" + std::to_string(port));
   ASSERT_FALSE(stream);
   EXPECT_EQ(stream.error().code, ErrorCode::kUnavailable);
   EXPECT_EQ(stream.error().object, "127.0.0.1:" + std::to_string(port));
 }
 
 TEST_F(StreamTest, ConnectResolvesNames) {
-  auto listener = Listener::listen(loop_, "127.0.0.1:0", [](auto) {});
-  auto stream = loop_.block_on(connect(loop_, "localhost", (*listener)->port(), kTimeoutMs));
+  auto listener = UvListener::listen(loop_, "127.0.0.1:0", [](auto) {});
+  auto stream = dial_to(loop_, "localhost:" + std::to_string((*listener)->port()));
   ASSERT_TRUE(stream) << stream.error().message();
   EXPECT_TRUE((*stream)->is_loopback());
-  auto missing = loop_.block_on(connect(loop_, "no-such-host.invalid:1", kTimeoutMs));
+  auto missing = dial_to(loop_, "no-such-host.invalid:1");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().object, "no-such-host.invalid:1");
 }
@@ -318,7 +318,7 @@ class SilentPort {
 
 TEST_F(StreamTest, ConnectGivesUpWhenItsTimeIsOver) {
   const SilentPort silent;
-  auto stream = loop_.block_on(connect(loop_, "127.0.0.1", silent.port(), 50));
+  auto stream = dial_to(loop_, "127.0.0.1:" + std::to_string(silent.port()), 50);
   ASSERT_FALSE(stream);
   EXPECT_EQ(stream.error().code, ErrorCode::kTimeout);
 }
@@ -337,7 +337,7 @@ TEST_F(StreamTest, AnIdleConnectionCostsLessThanFourKiB) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   std::vector<int> clients;
   for (size_t i = 0; i < kConnections; ++i) clients.push_back(::socket(AF_INET, SOCK_STREAM, 0));
-  auto listener = Listener::listen(loop_, "127.0.0.1:0", [&](std::unique_ptr<Stream> stream) {
+  auto listener = UvListener::listen(loop_, "127.0.0.1:0", [&](std::unique_ptr<Stream> stream) {
     tasks_.spawn(hold_open(std::move(stream)));
   });
   sockaddr_in name{};

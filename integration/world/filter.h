@@ -1,0 +1,23 @@
+// Which documents a filter means, for MemoryMongod: equality, $in and comparisons of numbers and
+// strings, on fields of documents in documents, and $and. Anything else is an error by name, never
+// a wrong answer.
+#pragma once
+
+#include "integration/world/memory_mongod.h"
+
+namespace outrigger::world {
+
+[[nodiscard]] OrError<bool> matches(const bson::Document& filter, const bson::Document& document);
+
+// The _ids a filter leaves to choose from, where it says so ({_id: value}, {_id: {$in: [..]}}, also
+// inside $and); nothing: any.
+[[nodiscard]] std::optional<std::vector<bson::OwnedValue>> ids_of(const bson::Document& filter);
+
+// {_id: 1, "a.b": 1} and {_id: 1, bytes: {$bsonSize: "$$ROOT"}}.
+[[nodiscard]] OrError<std::string> projected(const bson::Document& projection,
+                                             const bson::Document& document);
+
+// Splits "a.b".
+[[nodiscard]] Path path_of(std::string_view dotted);
+
+}  // namespace outrigger::world

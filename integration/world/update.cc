@@ -1,0 +1,139 @@
+#include "integration/world/update.h"
+
+#include <algorithm>
+
+#include "integration/world/filter.h"
+#include "proxy/mongo/wire/error_reply.h"
+#include "replication/bson/fields.h"
+#include "replication/bson/number.h"
+#include "replication/store/memory/memory_document.h"
+
+namespace outrigger::world {
+namespace {
+
+using bson::Document;
+using bson::Element;
+using bson::Type;
+using bson::Value;
+
+struct Step {
+  enum class Kind { kSet, kUnset, kIncrement } kind;
+  Path path;
+  Value value;
+};
+
+OrError<std::vector<Step>> steps_of(const Document& operators, bool inserts) {
+  std::vector<Step> steps;
+  for (const Element& one : operators) {
+    Step::Kind kind = Step::Kind::kSet;
+    if (one.name == "$unset") kind = Step::Kind::kUnset;
+    if (one.name == "$inc") kind = Step::Kind::kIncrement;
+    const bool is_set = one.name == "$set" || one.name == "$setOnInsert";
+    if ((kind == Step::Kind::kSet && !is_set) || one.value.type != Type::kDocument) {
+      return refuse(wire::code::kFailedToParse,
+                    "the mongod in memory does not know " + std::string(one.name));
+    }
+    if (one.name == "$setOnInsert" && !inserts) continue;
+    for (const Element& field : one.value.as_document()) {
+      steps.push_back({kind, path_of(field.name), field.value});
+    }
+  }
+  // mongod goes by the names, not by how they stand in the update.
+  std::stable_sort(steps.begin(), steps.end(),
+                   [](const Step& a, const Step& b) { return a.path < b.path; });
+  return steps;
+}
+
+OrError<std::string> taken(const Step& step, const std::string& document) {
+  if (step.kind == Step::Kind::kUnset) return without_field(Document(document), step.path);
+  bson::OwnedValue value(step.value);
+  if (step.kind == Step::Kind::kIncrement) {
+    if (!step.value.is_number())
+      return refuse(wire::code::kTypeMismatch, "Cannot increment with non-numeric");
+    const Document now(document);
+    bson::PathFinder finder(now);
+    if (const auto there = finder.find(step.path)) {
+      if (!there->is_number())
+        return refuse(wire::code::kTypeMismatch, "Cannot apply $inc to a non-number");
+      value = bson::increment(*there, step.value).value;
+    }
+  }
+  auto next = with_field(Document(document), step.path, value.view());
+  if (!next) return refuse(wire::code::kPathNotViable, "Cannot create field in element");
+  return std::move(*next);
+}
+
+// The fields of the diff of two documents, level by level.
+void write_diff(bson::Writer& out, const Document& before, const Document& after) {
+  bson::Writer gone;
+  bson::Writer changed;
+  bson::Writer fresh;
+  bson::Writer inner;
+  for (const Element& was : before) {
+    const auto is = after.find(was.name);
+    if (!is) {
+      gone.boolean(was.name, false);
+    } else if (*is == was.value) {
+      continue;
+    } else if (is->type == Type::kDocument && was.value.type == Type::kDocument) {
+      inner.open_document("s" + std::string(was.name));
+      write_diff(inner, was.value.as_document(), is->as_document());
+      inner.close();
+    } else {
+      changed.value(was.name, *is);
+    }
+  }
+  for (const Element& is : after) {
+    if (!before.has(is.name)) fresh.element(is);
+  }
+  for (const auto& [name, part] : {std::pair{"d", &gone}, {"u", &changed}, {"i", &fresh}}) {
+    const std::string bytes = part->finish();
+    if (!Document(bytes).empty()) out.document(name, Document(bytes));
+  }
+  const std::string below = inner.finish();
+  out.append_all(Document(below));
+}
+
+}  // namespace
+
+OrError<std::string> updated(const Document& operators, const std::string& document, bool inserts) {
+  const auto steps = steps_of(operators, inserts);
+  if (!steps) return tl::unexpected(steps.error());
+  std::string now = document;
+  for (const Step& step : *steps) {
+    auto next = taken(step, now);
+    if (!next) return next;
+    now = std::move(*next);
+  }
+  return now;
+}
+
+bool has_operators(const Document& update) {
+  const auto first = update.first();
+  return first && first->name.starts_with("$");
+}
+
+std::string seed_of(const Document& filter) {
+  std::string out = bson::Writer().finish();
+  for (const Element& part : filter) {
+    if (part.name.starts_with("$")) continue;
+    std::optional<Value> value = part.value;
+    if (part.value.type == Type::kDocument) {
+      const auto first = part.value.as_document().first();
+      const bool is_operators = first && first->name.starts_with("$");
+      if (is_operators) value = part.value.as_document().find("$eq");
+    }
+    if (!value) continue;
+    if (auto next = with_field(Document(out), path_of(part.name), *value)) out = std::move(*next);
+  }
+  return out;
+}
+
+std::string oplog_diff(const Document& before, const Document& after) {
+  bson::Writer out;
+  out.int32("$v", 2).open_document("diff");
+  write_diff(out, before, after);
+  return out.close().finish();
+}
+
+}  // namespace outrigger::world

@@ -1,0 +1,113 @@
+#include "proxy/app/store_start.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+#include <utility>
+
+#include "replication/store/mongo/store_address.h"
+
+namespace outrigger {
+namespace {
+
+constexpr auto kStoreSlice = std::chrono::milliseconds(2'000);
+constexpr auto kAgain = std::chrono::milliseconds(500);
+
+}  // namespace
+
+Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network) {
+  const Result<StoreAddress> found = store_address(uri);
+  if (!found) return tl::unexpected(found.error());
+  StoreEndpoint endpoint{&network, found->address, found->host, nullptr};
+  if (!found->tls) return endpoint;
+  net::TlsOptions options;
+  options.certificate_file = found->tls->certificate_key_file;
+  options.key_password = found->tls->key_password;
+  options.ca_file = found->tls->ca_file;
+  options.system_ca = found->tls->ca_file.empty();
+  options.verify_peer = found->tls->verify_certificate;
+  options.verify_name = found->tls->verify_host;
+  options.tls13_only = false;
+  auto context = net::TlsContext::client(options);
+  if (!context) return tl::unexpected(context.error());
+  endpoint.tls = std::move(*context);
+  return endpoint;
+}
+
+std::string describe_store(const StoreInfo& info, const std::string& address) {
+  if (info.kind == StoreKind::kStandalone) {
+    return fmt::format("standalone {} at {}", info.version, address);
+  }
+  return fmt::format("replica set {} ({}) at {}", info.set_name, info.version, address);
+}
+
+Status wait_for_store(Store& store, const std::atomic<bool>& stopping, const Logger& log) {
+  bool said = false;
+  for (;;) {
+    const Status available = store.wait_available(kStoreSlice);
+    if (available) return {};
+    if (stopping) return fail(ErrorCode::kClosed, "start", "", "stopped");
+    if (available.error().code != ErrorCode::kTimeout &&
+        available.error().code != ErrorCode::kUnavailable) {
+      return available;
+    }
+    if (!said) log->warn("waiting for the store: {}", available.error().message());
+    said = true;
+  }
+}
+
+Result<StoreInfo> check_store(Store& store, const std::string& address, const Logger& log) {
+  Result<StoreInfo> info = store.info();
+  if (!info) return info;
+  if (info->kind == StoreKind::kMultiMember) {
+    return fail(ErrorCode::kUnsupported, "start", "replica set " + info->set_name,
+                "sets of several members are not built yet",
+                "use a standalone or a single-member replica set");
+  }
+  const auto missing = store.missing_rights();
+  if (!missing) return tl::unexpected(missing.error());
+  if (!missing->empty()) {
+    return fail(ErrorCode::kRefused, "start", "the store user of store.uri",
+                fmt::format("lacks the rights: {}", fmt::join(*missing, "; ")),
+                "grant them, for instance with a role made by createRole");
+  }
+  // Elsewhere it may write: only what other sites write there is set aside.
+  const auto somewhere = store.forbidden("");
+  if (somewhere && !somewhere->empty()) log->warn("{}{}", kLacksRights, *somewhere);
+  const Status journaled = store.wait_journaled();
+  if (!journaled && journaled.error().reason.find("(code 2)") != std::string::npos) {  // BadValue
+    return fail(ErrorCode::kRefused, "start", describe_store(*info, address),
+                "it does not wait for its journal: " + journaled.error().reason,
+                "start mongod with its journal (without --nojournal): what a peer has been told "
+                "must outlive a crash");
+  }
+  return info;
+}
+
+Status settle_last_run(Recovery& recovery, Applier& applier, const std::atomic<bool>& stopping,
+                       const Logger& log, const Logger& store_log) {
+  std::string held_up;
+  for (;;) {
+    const Result<RecoveryReport> report = recovery.run(applier);
+    if (report) {
+      if (report->happened + report->adopted + report->dropped > 0) {
+        log->warn("recovered: {} writes had happened, {} adopted as found, {} had not happened",
+                  report->happened, report->adopted, report->dropped);
+      }
+      return {};
+    }
+    if (stopping) return tl::unexpected(report.error());
+    const ErrorCode code = report.error().code;
+    // A right may be missing where a write has to be looked at: it may be granted.
+    if (code != ErrorCode::kUnavailable && code != ErrorCode::kTimeout &&
+        code != ErrorCode::kRefused) {
+      return tl::unexpected(report.error());
+    }
+    if (std::exchange(held_up, report.error().message()) != report.error().message()) {
+      store_log->warn("recovery is held up: {}", held_up);
+    }
+    std::this_thread::sleep_for(kAgain);
+  }
+}
+
+}  // namespace outrigger

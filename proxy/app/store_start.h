@@ -1,0 +1,37 @@
+// What has to be known of the store before anything is served: where it is, that it is there, that
+// it is of a kind that is served here, that our user may do what it has to, that it waits for its
+// journal; and what became of the writes that the last run left under way.
+//
+// Blocks as long as the store is away, until `stopping`; for a thread that may.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "config/log.h"
+#include "config/result.h"
+#include "proxy/mongo/backend.h"
+#include "replication/recovery/recovery.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+// As `uri` says; reached by `network`. Errors: of the address or the TLS files.
+[[nodiscard]] Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network);
+
+[[nodiscard]] std::string describe_store(const StoreInfo& info, const std::string& address);
+
+// kClosed: `stopping` came first. Other errors are final.
+[[nodiscard]] Status wait_for_store(Store& store, const std::atomic<bool>& stopping,
+                                    const Logger& log);
+
+// Why it cannot be served, with the way out.
+[[nodiscard]] Result<StoreInfo> check_store(Store& store, const std::string& address,
+                                            const Logger& log);
+
+// Tries again while the store is away or a right is missing that may be granted.
+[[nodiscard]] Status settle_last_run(Recovery& recovery, Applier& applier,
+                                     const std::atomic<bool>& stopping, const Logger& log,
+                                     const Logger& store_log);
+
+}  // namespace outrigger

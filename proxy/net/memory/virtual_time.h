@@ -1,0 +1,53 @@
+// A loop's driver without a kernel: time that jumps.
+//
+// The problem: a test that lets real time pass is slow, and never runs the same way twice. The
+// idea: there is nothing to wait for but timers. While anything is ready, time stands; when nothing
+// is, it jumps to the next timer. What is due together fires in the order it was armed. So a run
+// is a function of what the program does, and a day of silence costs as long as its timers take.
+//   Loop loop(std::make_unique<VirtualTime>());
+//
+// All on one thread: nobody posts from another. When nothing is ready and no timer is armed,
+// nothing can ever happen again; the loop was told to run, so that is a hang, and asserted against.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "proxy/net/loop.h"
+
+namespace outrigger::net {
+
+class VirtualTime final : public LoopDriver {
+ public:
+  VirtualTime() = default;
+  VirtualTime(const VirtualTime&) = delete;
+  VirtualTime& operator=(const VirtualTime&) = delete;
+
+  void attach(Loop& loop) override { loop_ = &loop; }
+  void run() override;
+  void run_turn() override;
+  void interrupt() override { is_interrupted_ = true; }
+  void wake() override { is_woken_ = true; }
+  void finish() override;
+  [[nodiscard]] uint64_t now_us() const override { return now_us_; }
+  [[nodiscard]] TimerHandle* make_timer(Timer& timer) override;
+
+ private:
+  class Handle;
+  using Due = std::pair<uint64_t, uint64_t>;  // when, and after how many others were armed
+
+  void turn();
+  void fire_due();
+  void wait();
+
+  Loop* loop_ = nullptr;
+  std::map<Due, Handle*> armed_;
+  uint64_t now_us_ = 1'000'000;  // not 0: many take that for never
+  uint64_t arms_ = 0;
+  size_t timers_ = 0;
+  bool is_interrupted_ = false;
+  bool is_woken_ = false;
+};
+
+}  // namespace outrigger::net
