@@ -13,7 +13,7 @@ using bson::Value;
 
 constexpr std::string_view kBelowId = "_id.";
 
-using Visit = std::function<void(std::string_view path, const Value& value)>;
+using SeeValue = std::function<void(std::string_view path, const Value& value)>;
 
 bool is_below_id(std::string_view path) { return path.starts_with(kBelowId); }
 
@@ -59,48 +59,48 @@ std::optional<std::string> dollar_name_in_path(std::string_view path) {
 
 // What a condition says the value is. A document that begins with an operator says it with $eq, or
 // names one value only.
-void visit_condition(std::string_view path, const Value& condition, const Visit& visit) {
+void see_condition(std::string_view path, const Value& condition, const SeeValue& see) {
   const auto first = condition.type == Type::kDocument ? condition.as_document().first()
                                                        : std::optional<Element>();
   if (!first || !first->name.starts_with('$') || first->name == "$ref") {
-    return visit(path, condition);
+    return see(path, condition);
   }
   for (const Element& element : condition.as_document()) {
-    if (element.name == "$eq") visit(path, element.value);
+    if (element.name == "$eq") see(path, element.value);
     const bool is_list = element.name == "$in" || element.name == "$all";
-    if (const auto one = is_list ? only(element.value) : std::nullopt) visit(path, one->value);
+    if (const auto one = is_list ? only(element.value) : std::nullopt) see(path, one->value);
   }
 }
 
 // What a new document gets from the filter of an upsert.
-void visit_equalities(const Document& filter, const Visit& visit) {
+void see_equalities(const Document& filter, const SeeValue& see) {
   for (const Element& element : filter) {
     const bool is_list = element.value.type == Type::kArray;
     if (is_list && (element.name == "$and" || (element.name == "$or" && only(element.value)))) {
       for (const Element& item : element.value.as_document()) {
-        if (item.value.type == Type::kDocument) visit_equalities(item.value.as_document(), visit);
+        if (item.value.type == Type::kDocument) see_equalities(item.value.as_document(), see);
       }
     } else if (!element.name.starts_with('$')) {
-      visit_condition(element.name, element.value, visit);
+      see_condition(element.name, element.value, see);
     }
   }
 }
 
 // One entry of an operator of the update.
-void visit_entry(std::string_view op, const Element& entry, const Document& filter,
-                 const Visit& visit) {
+void see_entry(std::string_view op, const Element& entry, const Document& filter,
+               const SeeValue& see) {
   const Value& value = entry.value;
   if (op == "$set" || op == "$setOnInsert" || op == "$min" || op == "$max") {
-    visit(entry.name, value);
+    see(entry.name, value);
   } else if (op == "$push" || op == "$addToSet") {
     const bool is_document = value.type == Type::kDocument;
     const auto each = is_document ? value.as_document().find("$each") : std::nullopt;
-    visit(entry.name, each.value_or(value));
+    see(entry.name, each.value_or(value));
   } else if (op == "$inc" || op == "$mul" || op == "$bit" || op == "$currentDate") {
-    visit(entry.name, Value());
+    see(entry.name, Value());
   } else if (op == "$rename" && value.type == Type::kString) {
-    visit_equalities(filter, [&](std::string_view path, const Value& is) {
-      if (path == entry.name) visit(value.as_string(), is);
+    see_equalities(filter, [&](std::string_view path, const Value& is) {
+      if (path == entry.name) see(value.as_string(), is);
     });
   }
 }
@@ -113,16 +113,16 @@ std::optional<std::string> dollar_name_in_new_id(const Statement& statement) {
   const auto first = update.first();
   if (!first || !first->name.starts_with('$')) return std::nullopt;  // mongod refuses a path then
   std::optional<std::string> name;
-  const Visit look = [&name](std::string_view path, const Value& value) {
+  const SeeValue look = [&name](std::string_view path, const Value& value) {
     if (name || !is_below_id(path)) return;
     name = dollar_name_in_path(path);
     if (!name) name = dollar_name_in(value);
   };
-  visit_equalities(statement.filter, look);
+  see_equalities(statement.filter, look);
   for (const Element& op : update) {
     if (op.value.type != Type::kDocument) continue;
     for (const Element& entry : op.value.as_document()) {
-      visit_entry(op.name, entry, statement.filter, look);
+      see_entry(op.name, entry, statement.filter, look);
     }
   }
   return name;
