@@ -19,20 +19,24 @@ class LogFile final : public rocksdb::FSWritableFileOwnerWrapper {
       : FSWritableFileOwnerWrapper(std::move(file)), failed_(failed) {}
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    return told(FSWritableFileOwnerWrapper::Append(data, options, debug));
+    return told(LogStep::kWrite, FSWritableFileOwnerWrapper::Append(data, options, debug));
   }
   IOStatus Append(const Slice& data, const IOOptions& options,
                   const rocksdb::DataVerificationInfo& verification,
                   IODebugContext* debug) override {
-    return told(FSWritableFileOwnerWrapper::Append(data, options, verification, debug));
+    return told(LogStep::kWrite,
+                FSWritableFileOwnerWrapper::Append(data, options, verification, debug));
   }
-  IOStatus Flush(const IOOptions& options, IODebugContext* debug) override {
-    return told(FSWritableFileOwnerWrapper::Flush(options, debug));
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    return told(LogStep::kSync, FSWritableFileOwnerWrapper::Sync(options, debug));
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    return told(LogStep::kSync, FSWritableFileOwnerWrapper::Fsync(options, debug));
   }
 
  private:
-  IOStatus told(IOStatus status) const {
-    if (!status.ok()) failed_(status);
+  IOStatus told(LogStep step, IOStatus status) const {
+    if (!status.ok()) failed_(step, status);
     return status;
   }
 

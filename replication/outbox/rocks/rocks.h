@@ -1,4 +1,4 @@
-// How RocksDB is set up here, and how its errors become ours. Included by rocks_outbox*.cc only.
+// How RocksDB is set up here, and how its errors become ours. Not for who uses the outbox.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -13,7 +13,7 @@
 #include "config/limits.h"
 #include "config/result.h"
 #include "replication/outbox/batch.h"
-#include "replication/outbox/rocks/rocks_outbox.h"
+#include "replication/outbox/rocks/rocks_options.h"
 
 namespace outrigger::outbox {
 

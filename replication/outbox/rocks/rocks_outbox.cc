@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <rocksdb/env.h>
-#include <rocksdb/iterator.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -14,14 +13,10 @@
 #include <filesystem>
 
 #include "replication/outbox/rocks/log_files.h"
-#include "replication/outbox/rocks/rocks.h"
+#include "replication/outbox/rocks/rocks_rows.h"
 
 namespace outrigger::outbox {
 namespace {
-
-const std::string kFormatKey("\0format", 7);
-const std::string kTotalsKey("\0totals", 7);
-const std::string kLedgerTotalsKey("\0ledger_totals", 14);
 
 // Below this, opening again would only fail half way and take the reads with it.
 constexpr uint64_t kReopenFreeBytes = 16u << 20;
@@ -73,12 +68,14 @@ RocksOutbox::RocksOutbox(std::string dir, RocksOutboxOptions options)
       options_(std::move(options)),
       env_(rocksdb::NewCompositeEnv(
           watch_logs(options_.files ? options_.files : rocksdb::FileSystem::Default(),
-                     [this](const rocksdb::IOStatus& error) {
-                       on_log_failed(rocks_error(error, "write outbox", dir_));
+                     [this](LogStep step, const rocksdb::IOStatus& error) {
+                       // From here on no sync begins.
+                       (void)mark_failed(rocks_error(error, "write outbox", dir_));
+                       if (step == LogStep::kWrite) wait_for_syncs();
                      }))),
-      cohorts_(options_.cohort_bytes) {}
+      rows_(std::make_unique<RocksRows>(options_.cohort_bytes)) {}
 
-RocksOutbox::~RocksOutbox() { close_files(); }
+RocksOutbox::~RocksOutbox() = default;
 
 Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
                                                        RocksOutboxOptions options) {
@@ -90,116 +87,15 @@ Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
 }
 
 Status RocksOutbox::open_files() {
-  row_puts_at_empty_ = UINT64_MAX;
-  rocksdb::DBOptions rocks = rocks_options(options_);
-  rocks.env = env_.get();
-  std::vector<std::string> present;
-  // Fails when there is no outbox yet; a real problem shows again in Open.
-  if (rocksdb::DB::ListColumnFamilies(rocks, dir_, &present).ok()) {
-    for (const std::string& name : present) {
-      const bool is_ours = std::find(std::begin(kFamilyNames), std::end(kFamilyNames), name) !=
-                           std::end(kFamilyNames);
-      if (is_ours || name == rocksdb::kDefaultColumnFamilyName) continue;
-      return fail(ErrorCode::kUnsupported, "open outbox", dir_,
-                  "holds '" + name + "', which this version does not know",
-                  "use the version of outrigger that wrote it");
-    }
-  }
-  const auto opened = rocksdb::DB::Open(rocks, dir_, rocks_families(options_), &handles_, &db_);
-  if (!opened.ok()) {
-    db_ = nullptr;
-    handles_.clear();
-    return tl::unexpected(rocks_error(opened, "open outbox", dir_));
-  }
-  Status checked = check_files();
-  if (checked) checked = read_totals();
-  if (checked) checked = load_cohorts();
-  if (!checked) close_files();
-  return checked;
-}
-
-Status RocksOutbox::check_files() {
-  if (Status known = check_format(); !known) return known;
-  uint64_t table_bytes = 0;
-  db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kLiveSstFilesSize, &table_bytes);
-  if (table_bytes > options_.verify_bytes_max) return {};
-  rocksdb::ReadOptions read;
-  read.readahead_size = 2u << 20;
-  const auto verified = db_->VerifyChecksum(read);
-  if (!verified.ok()) return tl::unexpected(rocks_error(verified, "verify outbox", dir_));
+  auto files = RocksFiles::open(dir_, options_, *env_);
+  if (!files) return tl::unexpected(files.error());
+  if (Status loaded = rows_->load(**files); !loaded) return loaded;
+  files_ = std::move(*files);
+  entries_ = files_->entries().entries;
+  entries_bytes_ = files_->entries().bytes;
+  ledger_ = files_->ledger().entries;
+  ledger_bytes_ = files_->ledger().bytes;
   return {};
-}
-
-// Reads the version, and writes and syncs it anew: proof that the files take writes.
-Status RocksOutbox::check_format() {
-  const std::string ours = std::to_string(kFormatVersion);
-  std::string found;
-  auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), kFormatKey, &found);
-  if (status.ok() && found != ours) {
-    return fail(ErrorCode::kUnsupported, "open outbox", dir_,
-                "written in format " + found + ", this version knows format " + ours,
-                "use the version of outrigger that wrote it");
-  }
-  if (status.ok() || status.IsNotFound()) {
-    rocksdb::WriteOptions durable;
-    durable.sync = true;
-    status = db_->Put(durable, handle(Family::kMeta), kFormatKey, ours);
-  }
-  if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
-  return {};
-}
-
-Status RocksOutbox::read_totals() {
-  auto entries = read_totals(kTotalsKey);
-  if (!entries) return tl::unexpected(entries.error());
-  auto ledger = read_totals(kLedgerTotalsKey);
-  if (!ledger) return tl::unexpected(ledger.error());
-  if (!*ledger) {
-    // Written by a version that did not count, or empty.
-    auto counted = count_ledger();
-    if (!counted) return tl::unexpected(counted.error());
-    *ledger = *counted;
-    const auto status = db_->Merge(rocksdb::WriteOptions(), handle(Family::kMeta), kLedgerTotalsKey,
-                                   encode_totals(*counted));
-    if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
-  }
-  const Totals kept = entries->value_or(Totals());
-  entries_ = kept.entries;
-  entries_bytes_ = kept.bytes;
-  ledger_ = (*ledger)->entries;
-  ledger_bytes_ = (*ledger)->bytes;
-  return {};
-}
-
-Result<std::optional<Totals>> RocksOutbox::read_totals(const std::string& key) const {
-  std::string bytes;
-  const auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), key, &bytes);
-  if (status.IsNotFound()) return std::optional<Totals>();
-  if (!status.ok()) return tl::unexpected(rocks_error(status, "open outbox", dir_));
-  auto totals = decode_totals(bytes);
-  if (!totals) return fail(ErrorCode::kCorrupt, "open outbox", dir_, "totals of a wrong length");
-  return totals;
-}
-
-Result<Totals> RocksOutbox::count_ledger() const {
-  Totals totals;
-  rocksdb::ReadOptions read;
-  read.readahead_size = 2u << 20;
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(read, handle(Family::kLedger)));
-  for (at->SeekToFirst(); at->Valid(); at->Next()) {
-    ++totals.entries;
-    totals.bytes += static_cast<int64_t>(at->key().size() + at->value().size());
-  }
-  if (!at->status().ok()) return tl::unexpected(rocks_error(at->status(), "open outbox", dir_));
-  return totals;
-}
-
-void RocksOutbox::close_files() {
-  if (!db_) return;
-  for (rocksdb::ColumnFamilyHandle* each : handles_) db_->DestroyColumnFamilyHandle(each);
-  handles_.clear();
-  delete db_;  // leaves the log as it is: what was written is found again
-  db_ = nullptr;
 }
 
 Status RocksOutbox::mark_failed(Error error) {
@@ -211,10 +107,7 @@ Status RocksOutbox::mark_failed(Error error) {
   return tl::unexpected(*failure_);
 }
 
-void RocksOutbox::on_log_failed(const Error& error) {
-  (void)mark_failed(error);              // no sync begins from here on,
-  const MutexLock no_sync(sync_mutex_);  // and none is under way when RocksDB knows
-}
+void RocksOutbox::wait_for_syncs() { const MutexLock none(sync_mutex_); }
 
 std::optional<Error> RocksOutbox::failure() const {
   if (!has_failed_) return std::nullopt;
@@ -222,31 +115,24 @@ std::optional<Error> RocksOutbox::failure() const {
   return failure_;
 }
 
+// Failures are asked for before the lock, too: heals() holds it for as long as it reads the files.
 Status RocksOutbox::write(Batch&& batch) {
+  if (auto error = failure()) return tl::unexpected(*error);
   const ReaderLock lock(files_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
   if (batch.empty()) return {};
-  if (!db_) return unusable();
+  if (!files_) return unusable();
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
-  RowChanges rows;
-  if (Status put = put_all(batch, changes, rows); !put) return put;
-  rocksdb::Status status;
-  const Totals entries = added_to(Family::kEntries, batch, *db_, handle(Family::kEntries));
-  const Totals ledger = added_to(Family::kLedger, batch, *db_, handle(Family::kLedger));
-  for (const auto& [key, added] :
-       {std::pair(&kTotalsKey, &entries), {&kLedgerTotalsKey, &ledger}}) {
-    if (added->entries == 0 && added->bytes == 0) continue;
-    status = changes.Merge(handle(Family::kMeta), *key, encode_totals(*added));
-    if (!status.ok()) return tl::unexpected(rocks_error(status, "write outbox", dir_));
-  }
-  if (rows.puts) ++row_puts_begun_;
-  status = db_->Write(rocksdb::WriteOptions(), &changes);
-  if (rows.puts) ++row_puts_ended_;
-  if (!status.ok()) return mark_failed(rocks_error(status, "write outbox", dir_));
-  entries_ += entries.entries;
-  entries_bytes_ += entries.bytes;
-  ledger_ += ledger.entries;
-  ledger_bytes_ += ledger.bytes;
+  RocksRows::Writing writing(*rows_);
+  if (Status put = rows_->put_all(batch, *files_, changes, writing); !put) return put;
+  const auto added = files_->add_totals(batch, changes);
+  if (!added) return tl::unexpected(added.error());
+  const auto status = files_->db().Write(rocksdb::WriteOptions(), &changes);
+  if (!status.ok()) return mark_failed(files_->error(status, "write outbox"));
+  entries_ += added->entries.entries;
+  entries_bytes_ += added->entries.bytes;
+  ledger_ += added->ledger.entries;
+  ledger_bytes_ += added->ledger.bytes;
   return {};
 }
 
@@ -254,9 +140,9 @@ Status RocksOutbox::sync() {
   const ReaderLock lock(files_mutex_);
   const MutexLock sync_lock(sync_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
-  if (!db_) return unusable();
-  const auto synced = db_->SyncWAL();
-  if (!synced.ok()) return mark_failed(rocks_error(synced, "sync outbox", dir_));
+  if (!files_) return unusable();
+  const auto synced = files_->db().SyncWAL();
+  if (!synced.ok()) return mark_failed(files_->error(synced, "sync outbox"));
   return {};
 }
 
@@ -270,14 +156,14 @@ Status RocksOutbox::admit() const {
 Status RocksOutbox::heals() {
   OUTRIGGER_ASSERT(has_failed_);
   const WriterLock lock(files_mutex_);
-  if (db_ && free_bytes(dir_) < kReopenFreeBytes) {
+  if (files_ && free_bytes(dir_) < kReopenFreeBytes) {
     return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");
   }
   is_shut_ = true;
-  close_files();
+  files_.reset();
   Status opened = open_files();
-  close_files();
+  files_.reset();
   return opened;
 }
 
@@ -288,10 +174,23 @@ Usage RocksOutbox::usage() const {
   usage.ledger = static_cast<uint64_t>(std::max<int64_t>(0, ledger_));
   usage.ledger_bytes = static_cast<uint64_t>(std::max<int64_t>(0, ledger_bytes_));
   const ReaderLock lock(files_mutex_);
-  if (db_) {
-    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &usage.disk_bytes);
+  if (files_) {
+    files_->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize,
+                                          &usage.disk_bytes);
   }
   return usage;
 }
+
+Result<size_t> RocksOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>& through) {
+  if (auto error = failure()) return tl::unexpected(*error);
+  const ReaderLock lock(files_mutex_);
+  if (auto error = failure()) return tl::unexpected(*error);
+  if (!files_) return tl::unexpected(unusable().error());
+  auto dropped = rows_->drop(*files_, through);
+  if (!dropped) return tl::unexpected(mark_failed(dropped.error()).error());
+  return dropped;
+}
+
+size_t RocksOutbox::cohort_rows() const { return rows_->rows_of_cohorts(); }
 
 }  // namespace outrigger::outbox

@@ -18,50 +18,29 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "config/limits.h"
 #include "config/result.h"
 #include "config/thread_annotations.h"
 #include "replication/causality/stamp.h"
 #include "replication/outbox/batch.h"
-#include "replication/outbox/cohorts.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
+#include "replication/outbox/rocks/rocks_options.h"
 
 namespace rocksdb {
-class DB;
-class ColumnFamilyHandle;
 class Env;
-class FileSystem;
-class WriteBatch;
 }  // namespace rocksdb
 
 namespace outrigger::outbox {
 
-struct Totals;  // rocks.h
-
-inline constexpr int kFormatVersion = 1;
-
-struct RocksOutboxOptions {
-  uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
-  size_t memtable_bytes = 16u << 20;  // of each column family
-  size_t block_cache_bytes = limits::kBlockCacheBytes;
-  size_t cohort_bytes = limits::kCohortsBytes;
-  uint64_t tables_open_max = limits::kTablesOpenMax;  // descriptors are dealt out at start
-  // At open every block of every table is checked when they are no more than this; beyond, blocks
-  // are checked when they are read (a start must not take minutes).
-  uint64_t verify_bytes_max = 1ULL << 30;
-  // RocksDB's own warnings and errors, one line each; from its threads.
-  std::function<void(const std::string&)> log;
-  // Where the files are; null: on this machine's disks. For tests of what no disk does on demand.
-  std::shared_ptr<rocksdb::FileSystem> files;
-};
+class RocksFiles;
+class RocksRows;
+struct Range;  // rocks_files.h
 
 // Thread-safe; heals() excludes everyone by itself.
 class RocksOutbox final : public Outbox {
@@ -130,73 +109,25 @@ class RocksOutbox final : public Outbox {
  private:
   RocksOutbox(std::string dir, RocksOutboxOptions options);
   Status open_files() REQUIRES(files_mutex_);
-  Status check_files() REQUIRES(files_mutex_);
-  Status check_format() REQUIRES(files_mutex_);
-  void close_files() REQUIRES(files_mutex_);
-  Status read_totals() REQUIRES(files_mutex_);
-  Result<std::optional<Totals>> read_totals(const std::string& key) const REQUIRES(files_mutex_);
-  Result<Totals> count_ledger() const REQUIRES(files_mutex_);
-
-  // ---- rocks_outbox_cohorts.cc
-  Status load_cohorts() REQUIRES(files_mutex_);
-  // What a batch does to rows, besides its changes themselves.
-  struct RowChanges {
-    bool puts = false;                // a row by itself
-    std::unique_lock<Mutex> cohorts;  // held where a document leaves one
-  };
-  Status put_all(const Batch& batch, rocksdb::WriteBatch& out, RowChanges& rows)
-      REQUIRES_SHARED(files_mutex_);
-  Status put_cohort(const Batch::Change& change, rocksdb::WriteBatch& out, RowChanges& rows)
-      REQUIRES_SHARED(files_mutex_) REQUIRES(cohorts_mutex_);
-  // A document with a row of its own, or without any, is in no cohort.
-  Result<bool> note_left(std::string_view row_key, rocksdb::WriteBatch& out)
-      REQUIRES_SHARED(files_mutex_) REQUIRES(cohorts_mutex_);
-
   Status mark_failed(Error error);
-  void on_log_failed(const Error& error);
-  Status unusable() const;  // why there is no db_
+  void wait_for_syncs();
+  Status unusable() const;  // why there are no files_
 
-  // Keys in [from, below) of one family; an empty bound is none.
-  struct Range {
-    std::string from;
-    std::string below;
-    size_t skip = 0;
-    size_t count = SIZE_MAX;
-    size_t bytes_max = SIZE_MAX;  // of values; the first comes in any case
-    bool newest_first = false;
-    bool keys_only = false;
-  };
   Result<Pairs> range(Family family, const Range& range) const;
   Result<Bytes> get(Family family, std::string_view key) const;
   Result<std::string> scan(Family family, std::string_view cursor, size_t count,
                            const PairVisitor& visit) const;
   Result<Hlc> edge_entry(const Origin& origin, bool newest) const;
   static Result<Entries> stamped(Result<Pairs>&& pairs);
-  rocksdb::ColumnFamilyHandle* handle(Family family) const REQUIRES_SHARED(files_mutex_) {
-    return handles_[static_cast<size_t>(family)];
-  }
 
   const std::string dir_;
   const RocksOutboxOptions options_;
   const std::unique_ptr<rocksdb::Env> env_;  // whose logs tell when they fail
 
-  mutable SharedMutex files_mutex_;  // shared: uses db_; exclusive: heals
+  mutable SharedMutex files_mutex_;  // shared: uses files_; exclusive: heals
   Mutex sync_mutex_;                 // taken after files_mutex_; who syncs has it
-  rocksdb::DB* db_ GUARDED_BY(files_mutex_) = nullptr;
-  // By Family, then the default one.
-  std::vector<rocksdb::ColumnFamilyHandle*> handles_ GUARDED_BY(files_mutex_);
-
-  // Is there any row but those of cohorts? Puts that were begun and those that ended; and how many
-  // had begun when the family was seen to be empty, with none under way. Who holds the lock of a
-  // document sees every put of its row counted here.
-  std::atomic<uint64_t> row_puts_begun_{0};
-  std::atomic<uint64_t> row_puts_ended_{0};
-  mutable std::atomic<uint64_t> row_puts_at_empty_{UINT64_MAX};
-
-  // Taken after files_mutex_. Held until it is written that documents left their cohorts, or that
-  // cohorts are dropped: what is written later must not be on disk without it.
-  mutable Mutex cohorts_mutex_;
-  Cohorts cohorts_ GUARDED_BY(cohorts_mutex_);
+  std::unique_ptr<RocksFiles> files_ GUARDED_BY(files_mutex_);  // null: closed
+  const std::unique_ptr<RocksRows> rows_;                       // of files_; has its own mutex
 
   mutable Mutex failure_mutex_;
   std::atomic<bool> has_failed_{false};

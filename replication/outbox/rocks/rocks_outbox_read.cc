@@ -1,9 +1,7 @@
-#include <rocksdb/iterator.h>
-
 #include <algorithm>
 
-#include "replication/outbox/rocks/rocks.h"
 #include "replication/outbox/rocks/rocks_outbox.h"
+#include "replication/outbox/rocks/rocks_rows.h"
 
 namespace outrigger::outbox {
 namespace {
@@ -27,22 +25,21 @@ Status RocksOutbox::unusable() const {
 
 Result<RocksOutbox::Bytes> RocksOutbox::get(Family family, std::string_view key) const {
   const ReaderLock lock(files_mutex_);
-  if (!db_) return tl::unexpected(unusable().error());
-  std::string bytes;
-  const auto status = db_->Get(rocksdb::ReadOptions(), handle(family), slice(key), &bytes);
-  if (status.IsNotFound()) return Bytes();
-  if (!status.ok()) return tl::unexpected(rocks_error(status, "read outbox", dir_));
-  return Bytes(std::move(bytes));
+  if (!files_) return tl::unexpected(unusable().error());
+  return files_->get(family, key);
+}
+
+Result<RocksOutbox::Pairs> RocksOutbox::range(Family family, const Range& range) const {
+  const ReaderLock lock(files_mutex_);
+  if (!files_) return tl::unexpected(unusable().error());
+  return files_->range(family, range);
 }
 
 Result<RocksOutbox::Bytes> RocksOutbox::row(std::string_view ns,
                                             std::string_view canonical_id) const {
   if (is_shut_) return tl::unexpected(unusable().error());  // nor of what is in memory
-  {
-    const MutexLock lock(cohorts_mutex_);
-    if (const auto row = cohorts_.row(ns, canonical_id)) return Bytes(*row);
-  }
-  if (row_puts_begun_ == row_puts_at_empty_) return Bytes();
+  if (auto row = rows_->row_of_cohort(ns, canonical_id)) return Bytes(std::move(row));
+  if (rows_->none_by_itself()) return Bytes();
   return get(Family::kVersions, row_key(ns, canonical_id));
 }
 Result<RocksOutbox::Bytes> RocksOutbox::entry(const Origin& origin, Hlc hlc) const {
@@ -56,34 +53,6 @@ Result<RocksOutbox::Bytes> RocksOutbox::meta(std::string_view key) const {
 }
 Result<RocksOutbox::Bytes> RocksOutbox::ledger(std::string_view key) const {
   return get(Family::kLedger, key);
-}
-
-Result<RocksOutbox::Pairs> RocksOutbox::range(Family family, const Range& range) const {
-  const ReaderLock lock(files_mutex_);
-  if (!db_) return tl::unexpected(unusable().error());
-  rocksdb::ReadOptions options;
-  options.total_order_seek = true;
-  const rocksdb::Slice below = slice(range.below);
-  if (!range.below.empty()) options.iterate_upper_bound = &below;
-  const rocksdb::Slice from = slice(range.from);
-  options.iterate_lower_bound = &from;
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, handle(family)));
-  Pairs pairs;
-  size_t bytes = 0;
-  size_t skip = range.skip;
-  for (range.newest_first ? at->SeekToLast() : at->SeekToFirst(); at->Valid();
-       range.newest_first ? at->Prev() : at->Next()) {
-    if (skip > 0) {
-      --skip;
-      continue;
-    }
-    if (pairs.size() == range.count) break;
-    if (!pairs.empty() && bytes + at->value().size() > range.bytes_max) break;
-    bytes += at->value().size();
-    pairs.emplace_back(view(at->key()), range.keys_only ? std::string_view() : view(at->value()));
-  }
-  if (!at->status().ok()) return tl::unexpected(rocks_error(at->status(), "read outbox", dir_));
-  return pairs;
 }
 
 Result<RocksOutbox::Entries> RocksOutbox::read_entries(const Origin& origin, Hlc after, Hlc through,
@@ -195,16 +164,15 @@ Result<std::string> RocksOutbox::scan(Family family, std::string_view cursor, si
 
 Result<std::string> RocksOutbox::scan_rows(std::string_view cursor, size_t count,
                                            const RowVisitor& visit) const {
-  const uint64_t ended = row_puts_ended_;
-  const uint64_t begun = row_puts_begun_;
-  bool is_empty = cursor.empty() && count > 0 && begun == ended;
+  const std::optional<uint64_t> puts = rows_->puts();
+  bool is_empty = cursor.empty() && count > 0 && puts;
   auto next =
       scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
         is_empty = false;
         const size_t end = std::min(key.find('\0'), key.size());
         visit(key.substr(0, end), key.substr(std::min(end + 1, key.size())), bytes);
       });
-  if (next && is_empty) row_puts_at_empty_ = begun;
+  if (next && is_empty) rows_->seen_empty(*puts);
   return next;
 }
 

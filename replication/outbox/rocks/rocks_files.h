@@ -1,0 +1,78 @@
+// The files of an outbox while they are open: one RocksDB of the families of batch.h. It opens and
+// checks them, and reads keys and ranges of keys. Of failures and of threads it knows nothing: who
+// may use it when is for its owner to say (rocks_outbox.h).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/outbox/outbox.h"
+#include "replication/outbox/rocks/rocks.h"
+
+namespace outrigger::outbox {
+
+// Keys in [from, below) of one family; an empty bound is none.
+struct Range {
+  std::string from;
+  std::string below;
+  size_t skip = 0;
+  size_t count = SIZE_MAX;
+  size_t bytes_max = SIZE_MAX;  // of values; the first comes in any case
+  bool newest_first = false;
+  bool keys_only = false;
+};
+
+class RocksFiles {
+ public:
+  // Opens or creates what is in `dir`, which exists. `env` outlives this. Errors: as
+  // RocksOutbox::open.
+  [[nodiscard]] static Result<std::unique_ptr<RocksFiles>> open(const std::string& dir,
+                                                                const RocksOutboxOptions& options,
+                                                                rocksdb::Env& env);
+  ~RocksFiles();
+  RocksFiles(const RocksFiles&) = delete;
+  RocksFiles& operator=(const RocksFiles&) = delete;
+
+  [[nodiscard]] rocksdb::DB& db() const { return *db_; }
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* handle(Family family) const {
+    return handles_[static_cast<size_t>(family)];
+  }
+  [[nodiscard]] const std::string& dir() const { return dir_; }
+  // What was there when they were opened.
+  [[nodiscard]] const Totals& entries() const { return entries_; }
+  [[nodiscard]] const Totals& ledger() const { return ledger_; }
+
+  [[nodiscard]] Result<Outbox::Bytes> get(Family family, std::string_view key) const;
+  [[nodiscard]] Result<Outbox::Pairs> range(Family family, const Range& range) const;
+  // Adds to a write of `batch` what it adds to the totals, which come back.
+  struct Added {
+    Totals entries;
+    Totals ledger;
+  };
+  [[nodiscard]] Result<Added> add_totals(const Batch& batch, rocksdb::WriteBatch& out) const;
+
+  [[nodiscard]] Error error(const rocksdb::Status& status, const std::string& step) const {
+    return rocks_error(status, step, dir_);
+  }
+
+ private:
+  explicit RocksFiles(std::string dir) : dir_(std::move(dir)) {}
+  Status check_known_families(const rocksdb::DBOptions& rocks) const;
+  Status check(const RocksOutboxOptions& options) const;
+  Status check_format() const;
+  Status read_totals();
+  Result<std::optional<Totals>> read_totals(const std::string& key) const;
+  Result<Totals> count_ledger() const;
+
+  const std::string dir_;
+  rocksdb::DB* db_ = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
+  Totals entries_;
+  Totals ledger_;
+};
+
+}  // namespace outrigger::outbox
