@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/site_name.h"
 #include "config/units.h"
 #include "config/validate.h"
 #include "config/yaml_reader.h"

@@ -186,11 +186,6 @@ class Validator {
 
 }  // namespace
 
-bool is_site_name(const std::string& name) {
-  if (name.empty() || name.size() > 32) return false;
-  return name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-}
-
 void validate(const Settings& settings, const Places& places, YamlErrors& errors) {
   Validator(settings, places, errors).run();
 }

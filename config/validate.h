@@ -12,9 +12,6 @@ namespace outrigger {
 // Where each value that can contradict another stands in the file, by key path.
 using Places = std::map<std::string, YamlValue>;
 
-// [a-z0-9-]{1,32}
-[[nodiscard]] bool is_site_name(const std::string& name);
-
 // Reports every contradiction to `errors`.
 void validate(const Settings& settings, const Places& places, YamlErrors& errors);
 

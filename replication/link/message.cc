@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "config/site_name.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::link {
 namespace {
 
 constexpr std::string_view kMagic = "OUTRLINK";
-constexpr size_t kSiteNameBytesMax = 32;
 constexpr size_t kPolicyHashBytesMax = 128;
 constexpr size_t kPolicyLineBytesMax = 4096;
 constexpr size_t kReportBytesMin = 16 + 8 + 1 + 3;  // site, epoch, serial, three empty vectors
@@ -218,12 +218,6 @@ Result<uint64_t> decode_time(std::string_view payload) {
   reader.end();
   if (!reader.ok()) return reader.error();
   return time;
-}
-
-bool is_site_name(std::string_view name) {
-  auto legal = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-  return !name.empty() && name.size() <= kSiteNameBytesMax &&
-         std::all_of(name.begin(), name.end(), legal);
 }
 
 std::string clean_text(std::string_view text) {

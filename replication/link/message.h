@@ -95,8 +95,6 @@ inline constexpr size_t kMembersMax = 256;
 [[nodiscard]] std::string encode_time(uint64_t time);
 [[nodiscard]] Result<uint64_t> decode_time(std::string_view payload);
 
-// A site's name: [a-z0-9-]{1,32}.
-[[nodiscard]] bool is_site_name(std::string_view name);
 // A peer's words, fit for a terminal, a log line and /status: control bytes become spaces (line
 // breaks stay), at most kTextBytesMax.
 [[nodiscard]] std::string clean_text(std::string_view text);
