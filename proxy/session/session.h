@@ -60,8 +60,6 @@ class Session {
   net::Task<Next> answer_refusal(const wire::OpMsg& parsed, std::string body);
   net::Task<Next> answer_error(const wire::MsgHeader& header, const wire::WireError& error);
   net::Task<bool> connect();
-  // Why the command may not pass, or nothing.
-  [[nodiscard]] std::optional<std::string> refusal(const wire::OpMsg& parsed) const;
   // Nobody needs to hear of what is written there.
   [[nodiscard]] bool stays_here(const wire::OpMsg& parsed) const;
   // mongod has not let it in, and asks for a login.

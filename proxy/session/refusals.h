@@ -1,0 +1,20 @@
+// Commands that are not sent on, by what they are: what would write past the capture, what nobody
+// knows. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config/policy.h"
+#include "proxy/mongo/wire/op_msg.h"
+
+namespace outrigger {
+
+// "database.collection" of a command on a collection; else empty.
+[[nodiscard]] std::string ns_of(const wire::OpMsg& parsed);
+
+// The body of the answer that refuses the command, with what it would do; nothing: it may go on.
+[[nodiscard]] std::optional<std::string> refusal_of(const wire::OpMsg& parsed,
+                                                    const Policy& policy);
+
+}  // namespace outrigger
