@@ -12,10 +12,10 @@
 namespace outrigger {
 namespace {
 
-using testing::World;
+using testing::PeerWorld;
 
 TEST(PeerManagerTest, WhenBothDialOneLinkStaysTheOneOfTheSmallerName) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.start_all();
   ASSERT_TRUE(world.comes_true([&] {
     return world.is_open("oslo", "paris") && world.status("oslo", "paris").dialled &&
@@ -30,7 +30,7 @@ TEST(PeerManagerTest, WhenBothDialOneLinkStaysTheOneOfTheSmallerName) {
 }
 
 TEST(PeerManagerTest, WhenOnlyTheLargerNameCanDialItsLinkStays) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.no_address("oslo", "paris");
   world.start_all();
   ASSERT_TRUE(world.comes_true([&] { return world.is_open("oslo", "paris"); }));
@@ -41,7 +41,7 @@ TEST(PeerManagerTest, WhenOnlyTheLargerNameCanDialItsLinkStays) {
 }
 
 TEST(PeerManagerTest, ACutAndHealedLineCatchesUpBothWays) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.start_all();
   ASSERT_TRUE(world.comes_true([&] { return world.is_open("oslo", "paris"); }));
   world.cut("oslo", "paris");
@@ -61,7 +61,7 @@ TEST(PeerManagerTest, ACutAndHealedLineCatchesUpBothWays) {
 }
 
 TEST(PeerManagerTest, RecordsAndReportsTravelThroughAThirdSite) {
-  World world({"oslo", "paris", "rome"});
+  PeerWorld world({"oslo", "paris", "rome"});
   world.cut("oslo", "rome");
   world.start_all();
   world.at("oslo").write("for rome");
@@ -73,7 +73,7 @@ TEST(PeerManagerTest, RecordsAndReportsTravelThroughAThirdSite) {
 }
 
 TEST(PeerManagerTest, RefusalsShowAtBothSitesInTheSameWords) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.at("oslo").self.members = {"oslo", "paris", "rome"};
   world.start_all();
   const std::string words = "oslo lists rome, paris does not";
@@ -89,7 +89,7 @@ TEST(PeerManagerTest, RefusalsShowAtBothSitesInTheSameWords) {
 }
 
 TEST(PeerManagerTest, APolicyThatDiffersIsRefusedWithItsLines) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.at("oslo").self.policy_hash = "other";
   world.options("oslo").policy_lines = {"audit.*: local"};
   world.start_all();
@@ -100,7 +100,7 @@ TEST(PeerManagerTest, APolicyThatDiffersIsRefusedWithItsLines) {
 }
 
 TEST(PeerManagerTest, AnUnlistedSiteIsRefusedAndNamed) {
-  World world({"oslo", "paris", "rome"});
+  PeerWorld world({"oslo", "paris", "rome"});
   world.at("oslo").self.members = {"oslo", "paris"};
   world.options("oslo").peers.sites.resize(1);  // paris only
   world.start("oslo");
@@ -113,7 +113,7 @@ TEST(PeerManagerTest, AnUnlistedSiteIsRefusedAndNamed) {
 }
 
 TEST(PeerManagerTest, ASiteThatComesBackWithAnotherIdIsRefused) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.start_all();
   ASSERT_TRUE(world.comes_true([&] { return world.is_open("oslo", "paris"); }));
   world.stop("paris");
@@ -127,7 +127,7 @@ TEST(PeerManagerTest, ASiteThatComesBackWithAnotherIdIsRefused) {
 }
 
 TEST(PeerManagerTest, StoppingSaysGoodbyeAndARestartLinksAgain) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.start_all();
   ASSERT_TRUE(world.comes_true([&] { return world.is_open("oslo", "paris"); }));
   world.stop("paris");
@@ -141,7 +141,7 @@ TEST(PeerManagerTest, StoppingSaysGoodbyeAndARestartLinksAgain) {
 }
 
 TEST(PeerManagerTest, DialsOfASiteThatIsAwayBecomeRarer) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.start("oslo");
   world.let_pass(500);
   // 2, 4, 8 .. 50 ms, half of it jitter: some 20 dials; 125 or more without a back-off.
@@ -159,7 +159,7 @@ net::Task<void> count_end(net::Stream& stream, size_t& told, size_t& ended) {
 }
 
 TEST(PeerManagerTest, ASiteGetsInPastStrangersThatSayNothing) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.start("oslo");
   std::vector<std::unique_ptr<net::Stream>> strangers;
   net::TaskGroup readers;
@@ -182,7 +182,7 @@ TEST(PeerManagerTest, ASiteGetsInPastStrangersThatSayNothing) {
 }
 
 TEST(PeerManagerTest, StrangersThatSayNothingAreDroppedAfterATime) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.options("oslo").tuning.silence_ms = 300;
   world.start("oslo");
   net::MemoryPair pair = net::make_memory_pair(world.loop);
@@ -196,7 +196,7 @@ TEST(PeerManagerTest, StrangersThatSayNothingAreDroppedAfterATime) {
 }
 
 TEST(PeerManagerTest, PlainTcpBeyondLoopbackNeedsToBeAskedFor) {
-  World world({"oslo", "paris"});
+  PeerWorld world({"oslo", "paris"});
   world.options("oslo").peers.sites[0].address = Endpoint{"192.0.2.1", 1};
   auto start = [&] {
     PeerManager manager(world.loop, *world.sites.at("oslo").network, world.at("oslo"), world.clock,
@@ -260,7 +260,7 @@ class PeerTlsTest : public ::testing::Test {
   bool oslo_is_told(const std::string& text) { return is_told("oslo", "paris", text); }
 
   std::filesystem::path folder_;
-  World world_{{"oslo", "paris"}};
+  PeerWorld world_{{"oslo", "paris"}};
   net::UvNetwork network_{world_.loop};
 };
 

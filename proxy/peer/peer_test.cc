@@ -9,7 +9,7 @@
 namespace outrigger {
 namespace {
 
-using testing::World;
+using testing::PeerWorld;
 
 // oslo and paris, both dialling, unless a test says otherwise.
 class PeerTest : public ::testing::Test {
@@ -28,7 +28,7 @@ class PeerTest : public ::testing::Test {
     return world_.comes_true([&] { return paris_.records() >= records; });
   }
 
-  World world_{{"oslo", "paris"}};
+  PeerWorld world_{{"oslo", "paris"}};
   testing::FakeExchange& oslo_ = world_.at("oslo");
   testing::FakeExchange& paris_ = world_.at("paris");
 };

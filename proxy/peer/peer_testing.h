@@ -160,13 +160,13 @@ class FakeExchange final : public PeerExchange {
   std::function<void()> wake_;
 };
 
-class World;
+class PeerWorld;
 
 // Dials by the port of the address, over memory; nobody listens, the other site is just handed the
 // connection.
 class FakeNetwork final : public net::Network {
  public:
-  FakeNetwork(World& world, std::string from) : world_(world), from_(std::move(from)) {}
+  FakeNetwork(PeerWorld& world, std::string from) : world_(world), from_(std::move(from)) {}
   net::Task<Result<std::unique_ptr<net::Stream>>> connect(std::string address,
                                                           int64_t timeout_ms) override;
   Result<std::unique_ptr<net::Listener>> listen(const std::string& address,
@@ -176,7 +176,7 @@ class FakeNetwork final : public net::Network {
   }
 
  private:
-  World& world_;
+  PeerWorld& world_;
   const std::string from_;
 };
 
@@ -188,9 +188,9 @@ struct FakeSite {
 };
 
 // Sites by name; site i "listens" on port i.
-class World {
+class PeerWorld {
  public:
-  explicit World(std::vector<std::string> names) : names_(std::move(names)) {
+  explicit PeerWorld(std::vector<std::string> names) : names_(std::move(names)) {
     for (size_t i = 0; i < names_.size(); ++i) {
       FakeSite& site = sites[names_[i]];
       site.exchange =
@@ -199,11 +199,11 @@ class World {
       site.options = default_options(names_[i]);
     }
   }
-  ~World() {
+  ~PeerWorld() {
     for (auto& [name, site] : sites) stop(name);
   }
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
+  PeerWorld(const PeerWorld&) = delete;
+  PeerWorld& operator=(const PeerWorld&) = delete;
 
   FakeExchange& at(const std::string& name) { return *sites.at(name).exchange; }
   PeerManager& manager(const std::string& name) { return *sites.at(name).manager; }
@@ -330,7 +330,7 @@ inline net::Task<Result<std::unique_ptr<net::Stream>>> FakeNetwork::connect(std:
     co_return fail(ErrorCode::kUnavailable, "connect to", address, "no route");
   }
   net::MemoryPair pair = net::make_memory_pair(world_.loop, world_.wire_bytes);
-  world_.wires[World::pair(from_, to)].push_back(pair.wire);
+  world_.wires[PeerWorld::pair(from_, to)].push_back(pair.wire);
   manager->accept(std::move(pair.second));
   co_return std::move(pair.first);
 }

@@ -21,8 +21,8 @@ DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
 
 }  // namespace
 
-World::World(uint64_t seed, WorldOptions options)
-    : random_(seed), quiet_(seed + 1), options_(options) {
+MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
+    : random_(seed), quiet_(seed + 1), options_(options), values_(random_, options.add_only) {
   const size_t count = 2 + pick(3);
   const int64_t spread = chance(0.5) ? 60 : 300;
   for (size_t i = 0; i < count; ++i) {
@@ -32,39 +32,39 @@ World::World(uint64_t seed, WorldOptions options)
 }
 
 // {$set: {_id: 1.0}} where it was 1.
-std::optional<AppWrite> World::update_id(const std::string& id, const std::string& document) {
+std::optional<AppWrite> MergeWorld::update_id(const std::string& id, const std::string& document) {
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
   PathChange set;
   set.path = {"_id"};
-  set.value = random_id(id);
+  set.value = values_.id(id);
   write.after = with_path(bson::Document(document), set.path, set.value);
   write.change.changes.push_back(std::move(set));
   return write;
 }
 
-AppWrite World::creation(const std::string& id) {
+AppWrite MergeWorld::creation(const std::string& id) {
   const bool insert = options_.add_only || chance(0.6);
   AppWrite write{
       change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
   std::string document;
   {
     bson::Writer w;
-    w.value("_id", random_id(id));
+    w.value("_id", values_.id(id));
     document = w.finish();
   }
   auto put = [&](const Path& path, const bson::OwnedValue& value) {
     document = with_path(bson::Document(document), path, value);
   };
   if (options_.add_only || chance(0.5)) put({"n"}, bson::make_int32(options_.add_only ? 0 : 5));
-  if (chance(0.5)) put({"a"}, random_value());
+  if (chance(0.5)) put({"a"}, values_.value());
   if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));
-  if (chance(0.5)) put({"c", "x"}, random_value());
+  if (chance(0.5)) put({"c", "x"}, values_.value());
   if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
   if (!insert) {
     PathChange inc;
     inc.kind = Operation::kIncrement;
     inc.path = chance(0.5) ? Path{"n"} : Path{"c", "n"};
-    inc.value = random_delta();
+    inc.value = values_.delta();
     put(inc.path, inc.value);
     write.change.changes.push_back(inc);
   }
@@ -73,8 +73,8 @@ AppWrite World::creation(const std::string& id) {
   return write;
 }
 
-std::optional<AppWrite> World::increment(const WorldSite& site, const std::string& id,
-                                         const std::string& document) {
+std::optional<AppWrite> MergeWorld::increment(const WorldSite& site, const std::string& id,
+                                              const std::string& document) {
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
   PathChange inc;
   inc.kind = Operation::kIncrement;
@@ -82,7 +82,7 @@ std::optional<AppWrite> World::increment(const WorldSite& site, const std::strin
   const Found now = find_path(bson::Document(document), inc.path);
   if (now.what == Found::kBlocked) return std::nullopt;
   if (now.what == Found::kValue && !now.value.is_number()) return std::nullopt;
-  inc.value = random_delta();
+  inc.value = values_.delta();
   const bool image = chance(0.2);  // drawn either way: twin runs must decide alike
   if (image || !base_known(site.load(id), inc.path)) {
     inc.base_known = true;
@@ -95,8 +95,8 @@ std::optional<AppWrite> World::increment(const WorldSite& site, const std::strin
   return write;
 }
 
-std::optional<AppWrite> World::update(const WorldSite& site, const std::string& id,
-                                      const std::string& document) {
+std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::string& id,
+                                           const std::string& document) {
   if (chance(options_.add_only ? 0.8 : 0.45)) return increment(site, id, document);
   if (!options_.add_only && chance(0.05)) return update_id(id, document);
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
@@ -114,12 +114,12 @@ std::optional<AppWrite> World::update(const WorldSite& site, const std::string& 
     set.kind = Operation::kUnset;
   } else if (whole && chance(0.7)) {
     std::string inner = bson::Writer().finish();
-    if (chance(0.6)) inner = with_path(bson::Document(inner), {"x"}, random_value());
-    if (chance(0.4)) inner = with_path(bson::Document(inner), {"n"}, random_delta());
-    if (chance(0.3)) inner = with_path(bson::Document(inner), {"d", "x"}, random_value());
+    if (chance(0.6)) inner = with_path(bson::Document(inner), {"x"}, values_.value());
+    if (chance(0.4)) inner = with_path(bson::Document(inner), {"n"}, values_.delta());
+    if (chance(0.3)) inner = with_path(bson::Document(inner), {"d", "x"}, values_.value());
     value = bson::make_document(inner);
   } else {
-    value = random_value();
+    value = values_.value();
   }
   if (value) set.value = *value;
   write.after = with_path(bson::Document(document), set.path, value);
@@ -127,7 +127,7 @@ std::optional<AppWrite> World::update(const WorldSite& site, const std::string& 
   return write;
 }
 
-std::optional<AppWrite> World::random_write(const WorldSite& site, const std::string& id) {
+std::optional<AppWrite> MergeWorld::random_write(const WorldSite& site, const std::string& id) {
   const auto stored = site.store.find(id);
   if (stored == site.store.end()) {
     // Only the first site makes documents when nothing may be lost.
@@ -145,7 +145,7 @@ std::optional<AppWrite> World::random_write(const WorldSite& site, const std::st
   return write;
 }
 
-void World::write(WorldSite& site) {
+void MergeWorld::write(WorldSite& site) {
   std::vector<AppWrite> writes;
   const size_t wanted = chance(0.25) ? 2 : 1;  // two: one commit, one stamp
   const size_t first = pick(ids_.size());
@@ -168,7 +168,7 @@ void World::write(WorldSite& site) {
   if (at_once) site.settle(site.in_flight() - 1, true);
 }
 
-size_t World::pull(WorldSite& to, WorldSite& from, size_t records_max) {
+size_t MergeWorld::pull(WorldSite& to, WorldSite& from, size_t records_max) {
   for (size_t n = 0; n < records_max; ++n) {
     std::vector<Published> found;
     for (const auto& [origin, published] : from.log) {
@@ -184,7 +184,7 @@ size_t World::pull(WorldSite& to, WorldSite& from, size_t records_max) {
 }
 
 // Own and relayed reports, some of them late.
-void World::tell(WorldSite& to, WorldSite& from, bool everything) {
+void MergeWorld::tell(WorldSite& to, WorldSite& from, bool everything) {
   std::vector<Report> reports = from.stability->latest();
   reports.push_back(from.report());
   bag_.push_back(reports.back());
@@ -196,11 +196,11 @@ void World::tell(WorldSite& to, WorldSite& from, bool everything) {
   }
 }
 
-void World::collect(WorldSite& site) { site.collect(options_.collect); }
+void MergeWorld::collect(WorldSite& site) { site.collect(options_.collect); }
 
 // Killed inside an apply batch: some documents were written, the durable vector did not advance.
 // The batch is replayed before anything else happens.
-void World::crash(WorldSite& site, WorldSite& from) {
+void MergeWorld::crash(WorldSite& site, WorldSite& from) {
   const auto vector = site.vector;
   const auto log = site.log;
   const auto store = site.store;
@@ -233,7 +233,7 @@ void World::crash(WorldSite& site, WorldSite& from) {
 }
 
 // All lines up, nothing in flight for a moment; then some sites (or all) collect.
-void World::lull(bool everyone) {
+void MergeWorld::lull(bool everyone) {
   for (auto& site : sites_) {
     while (site->in_flight() > 0) site->settle(0, options_.add_only || chance(0.8));
     site->publish(true);
@@ -258,7 +258,7 @@ void World::lull(bool everyone) {
   }
 }
 
-void World::step() {
+void MergeWorld::step() {
   for (auto& site : sites_) site->clock.advance_ms(static_cast<int64_t>(pick(10)));
   WorldSite& site = *sites_[pick(sites_.size())];
   WorldSite* other = &site;
@@ -283,7 +283,7 @@ void World::step() {
   if (chance(0.6)) site.publish(chance(0.3));
 }
 
-std::string World::compare() const {
+std::string MergeWorld::compare() const {
   for (const std::string& id : ids_) {
     for (const auto& site : sites_) {
       const auto& first = sites_.front()->store;
@@ -302,7 +302,7 @@ std::string World::compare() const {
 }
 
 // Of what is stable nothing is remembered but which documents are opaque, in one byte each.
-std::string World::rows_at_rest(const WorldSite& site) {
+std::string MergeWorld::rows_at_rest(const WorldSite& site) {
   for (const auto& [id, row] : site.rows) {
     if (row.size() > 1) return "metadata left although all is stable";
     if (!site.store.contains(id)) return "a row without a document";
@@ -314,7 +314,7 @@ std::string World::rows_at_rest(const WorldSite& site) {
   return {};
 }
 
-std::string World::finish() {
+std::string MergeWorld::finish() {
   for (int i = 0; i < 3; ++i) lull(true);
   for (const auto& site : sites_) {
     if (!(site->vector == sites_.front()->vector)) return "vectors differ at rest";
@@ -331,7 +331,7 @@ std::string World::finish() {
   return compare();
 }
 
-std::string World::run() {
+std::string MergeWorld::run() {
   try {
     const size_t steps = 20 + pick(130);
     for (size_t i = 0; i < steps; ++i) step();
@@ -347,15 +347,17 @@ std::string World::run() {
   }
 }
 
-const std::map<std::string, std::string>& World::documents() const { return sites_.front()->store; }
+const std::map<std::string, std::string>& MergeWorld::documents() const {
+  return sites_.front()->store;
+}
 
-uint64_t World::drops() const {
+uint64_t MergeWorld::drops() const {
   uint64_t sum = 0;
   for (const auto& site : sites_) sum += site->drops;
   return sum;
 }
 
-int64_t World::added(const std::string& id) const {
+int64_t MergeWorld::added(const std::string& id) const {
   const auto at = added_.find(id);
   return at == added_.end() ? 0 : at->second;
 }

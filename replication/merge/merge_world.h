@@ -14,6 +14,7 @@
 #include "replication/causality/hybrid_clock.h"
 #include "replication/causality/stability.h"
 #include "replication/merge/merge.h"
+#include "replication/merge/merge_world_values.h"
 
 namespace outrigger::merge {
 
@@ -93,9 +94,9 @@ class WorldSite {
   std::vector<Record> settled_;
 };
 
-class World {
+class MergeWorld {
  public:
-  World(uint64_t seed, WorldOptions options);
+  MergeWorld(uint64_t seed, WorldOptions options);
   // Runs to quiescence, twice; what went wrong, or nothing.
   [[nodiscard]] std::string run();
 
@@ -108,9 +109,6 @@ class World {
  private:
   size_t pick(size_t count) { return random_() % count; }
   bool chance(double p) { return std::uniform_real_distribution<>(0, 1)(random_) < p; }
-  bson::OwnedValue random_value();
-  bson::OwnedValue random_delta();
-  bson::OwnedValue random_id(const std::string& id);
   std::optional<AppWrite> random_write(const WorldSite& site, const std::string& id);
   AppWrite creation(const std::string& id);
   std::optional<AppWrite> update_id(const std::string& id, const std::string& document);
@@ -136,7 +134,7 @@ class World {
   std::vector<std::string> ids_ = {"1", "2"};
   std::vector<Report> bag_;
   std::map<std::string, int64_t> added_;
-  int32_t counter_ = 0;
+  RandomValues values_;
 };
 
 }  // namespace outrigger::merge

@@ -30,7 +30,7 @@ TEST(MergeWorld, SitesAgreeAndStableDocumentsCostNothing) {
   uint64_t drops = 0;
   uint64_t records = 0;
   for_each_seed(3000, [&](uint64_t seed) {
-    World world(seed, {});
+    MergeWorld world(seed, {});
     EXPECT_EQ(world.run(), "");
     drops += world.drops();
     records += world.records;
@@ -40,8 +40,8 @@ TEST(MergeWorld, SitesAgreeAndStableDocumentsCostNothing) {
 
 TEST(MergeWorld, ForgettingChangesNoDocument) {
   for_each_seed(500, [](uint64_t seed) {
-    World forgetting(seed, {});
-    World remembering(seed, {.collect = false});
+    MergeWorld forgetting(seed, {});
+    MergeWorld remembering(seed, {.collect = false});
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     for (const auto& [id, document] : remembering.documents()) {
@@ -57,7 +57,7 @@ TEST(MergeWorld, ForgettingChangesNoDocument) {
 
 TEST(MergeWorld, EveryIncrementCountsOnce) {
   for_each_seed(800, [](uint64_t seed) {
-    World world(seed, {.add_only = true});
+    MergeWorld world(seed, {.add_only = true});
     ASSERT_EQ(world.run(), "");
     for (const auto& [id, document] : world.documents()) {
       const auto n = bson::Document(document).find("n");

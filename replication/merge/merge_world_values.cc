@@ -1,9 +1,8 @@
-// What the app of a small world writes.
-#include "replication/merge/merge_world.h"
+#include "replication/merge/merge_world_values.h"
 
 namespace outrigger::merge {
 
-bson::OwnedValue World::random_value() {
+bson::OwnedValue RandomValues::value() {
   const int32_t fresh = ++counter_;
   switch (pick(9)) {
     case 0:
@@ -20,7 +19,7 @@ bson::OwnedValue World::random_value() {
       return {bson::Type::kArray, w.finish()};
     }
     case 5: {
-      if (options_.add_only) return bson::make_int32(fresh);  // opaque documents do not add up
+      if (add_only_) return bson::make_int32(fresh);  // opaque documents do not add up
       bson::Writer w;
       w.int32("twice", fresh).int32("twice", 1);
       return bson::make_document(w.finish());
@@ -30,9 +29,9 @@ bson::OwnedValue World::random_value() {
   }
 }
 
-bson::OwnedValue World::random_delta() {
+bson::OwnedValue RandomValues::delta() {
   const int32_t delta = static_cast<int32_t>(pick(13)) - 3;
-  if (options_.add_only) return bson::make_int32(delta);
+  if (add_only_) return bson::make_int32(delta);
   switch (pick(10)) {
     case 0:
       return bson::make_double(0.1 * delta);
@@ -44,7 +43,7 @@ bson::OwnedValue World::random_delta() {
 }
 
 // The number in one of the forms that MongoDB holds to be the same _id.
-bson::OwnedValue World::random_id(const std::string& id) {
+bson::OwnedValue RandomValues::id(const std::string& id) {
   const int number = std::stoi(id);
   switch (pick(5)) {
     case 0:

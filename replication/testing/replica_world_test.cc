@@ -22,9 +22,9 @@ constexpr int kDocuments = 4;
 constexpr int kWorlds = 150;  // of each kind of store
 constexpr int kActions = 120;
 
-class World {
+class ReplicaWorld {
  public:
-  World(uint64_t seed, StoreKind kind, bool talk)
+  ReplicaWorld(uint64_t seed, StoreKind kind, bool talk)
       : random_(seed), talk_(talk), certain_(kind != StoreKind::kStandalone) {
     const std::vector<std::string> names{"oslo", "paris", "rome"};
     for (const std::string& name : names) {
@@ -247,7 +247,7 @@ void run_worlds(StoreKind kind) {
   const uint64_t last = chosen != nullptr ? first : worlds;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("replay with OUTRIGGER_SEED=" + std::to_string(seed));
-    World(seed, kind, chosen != nullptr).run();
+    ReplicaWorld(seed, kind, chosen != nullptr).run();
     if (::testing::Test::HasFailure()) return;
   }
 }
