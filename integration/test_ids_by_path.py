@@ -30,6 +30,14 @@ NO_ID = {
     "in the filter": ({"_id.k": {"$eq": {"$d": 1}}}, {"$set": {"a": 1}}),
     "among conditions": ({"$and": [{"_id.k": [{"$d": 1}]}, {"a": 1}]}, {"$set": {"b": 1}}),
     "the only one of a list": ({"_id.k": {"$in": [[{"$d": 1}]]}}, {"$set": {"b": 1}}),
+    "a pipeline that does nothing": ({"_id.k": {"$eq": {"$d": 1}}}, [{"$unset": "nope"}]),
+    "a pipeline that says none": ({"_id.k": {"$eq": {"$d": 1}}}, [{"$replaceWith": {"a": 1}}]),
+    "a pipeline without it": ({"_id.k": {"$eq": {"$d": 1}}}, [{"$project": {"_id": 0}}]),
+    "half a reference": ({"a": 1}, {"$set": {"_id.k": {"$ref": 5, "$id": 1}}}),
+    "a reference further on": ({"a": 1}, {"$set": {"_id.k": {"x": 1, "$ref": "c", "$id": 1}}}),
+    "a reference to no database": ({"a": 1},
+                                   {"$set": {"_id.k": {"$ref": "c", "$id": 1, "$db": 5}}}),
+    "the scope of code": ({"a": 1}, {"$set": {"_id.k": bson.Code("f", {"$d": 1})}}),
     "renamed": ({"a": {"$eq": {"$d": 1}}}, {"$rename": {"a": "_id.k"}}),
 }
 AN_ID = {
@@ -37,6 +45,8 @@ AN_ID = {
     "by the filter": ({"_id.k": 2}, {"$set": {"a": 1}}),
     "a document": ({"a": 3}, {"$set": {"_id.k": {"b": [{"c": 1}]}}}),
     "a reference": ({"a": 4}, {"$setOnInsert": {"_id.k": bson.DBRef("c", 1)}}),
+    "all of one that matches": ({"_id.j": 2, "_id.k": {"$all": [{"$elemMatch": {"a": 1}}]}},
+                                {"$set": {"b": 1}}),
     "a condition of others": ({"_id.k": {"$gt": 9}, "a": 5}, {"$set": {"b": 1}}),
 }
 

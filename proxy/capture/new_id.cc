@@ -1,7 +1,9 @@
 #include "proxy/capture/new_id.h"
 
+#include <cstring>
 #include <functional>
 #include <string_view>
+#include <vector>
 
 namespace outrigger {
 namespace {
@@ -23,27 +25,49 @@ std::optional<Element> only(const Value& array) {
   return first && ++array.as_document().begin() == array.as_document().end() ? first : std::nullopt;
 }
 
-// $ref before $id, and $db behind it.
-bool is_of_reference(std::string_view before, std::string_view name, std::string_view after) {
-  if (name == "$ref") return after == "$id";
-  if (name == "$id") return before == "$ref";
-  return name == "$db" && before == "$id";
+// How many fields at the start are those of a DBRef: {$ref: "..", $id: .., $db: ".."}, in this
+// order, the last one where there is one.
+size_t reference_fields(const Document& document) {
+  std::vector<Element> first;
+  for (const Element& element : document) {
+    first.push_back(element);
+    if (first.size() == 3) break;
+  }
+  const auto is = [&](size_t at, std::string_view name, bool is_text) {
+    return at < first.size() && first[at].name == name &&
+           (!is_text || first[at].value.type == Type::kString);
+  };
+  if (!is(0, "$ref", true) || !is(1, "$id", false)) return 0;
+  return is(2, "$db", true) ? 3 : 2;
+}
+
+std::optional<std::string> dollar_name_in(const Value& value);
+
+std::optional<std::string> dollar_name_among(const Document& document, bool has_names) {
+  const size_t allowed = has_names ? reference_fields(document) : 0;
+  size_t at = 0;
+  for (const Element& element : document) {
+    const bool is_allowed = at++ < allowed;
+    if (has_names && !is_allowed && element.name.starts_with('$')) return std::string(element.name);
+    if (auto inside = dollar_name_in(element.value)) return inside;
+  }
+  return std::nullopt;
+}
+
+// The document behind the code: int32 of all, int32 and bytes of the code, the scope.
+Document scope_of(const Value& code) {
+  constexpr size_t kLengths = 8;
+  int32_t code_bytes = 0;
+  if (code.bytes.size() < kLengths) return {};
+  std::memcpy(&code_bytes, code.bytes.data() + 4, sizeof code_bytes);
+  const size_t at = kLengths + static_cast<size_t>(code_bytes);
+  return at < code.bytes.size() ? Document(code.bytes.substr(at)) : Document();
 }
 
 std::optional<std::string> dollar_name_in(const Value& value) {
+  if (value.type == Type::kCodeWithScope) return dollar_name_among(scope_of(value), true);
   if (!value.is_container()) return std::nullopt;
-  const Document document = value.as_document();
-  std::string_view before;
-  for (auto at = document.begin(); at != document.end();) {
-    const Element element = *at;
-    ++at;
-    const std::string_view after = at != document.end() ? at->name : std::string_view();
-    const bool is_named = value.type == Type::kDocument && element.name.starts_with('$');
-    if (is_named && !is_of_reference(before, element.name, after)) return std::string(element.name);
-    if (auto inside = dollar_name_in(element.value)) return inside;
-    before = element.name;
-  }
-  return std::nullopt;
+  return dollar_name_among(value.as_document(), value.type == Type::kDocument);
 }
 
 // `path` is below the _id. A positional `$`, which no new document has, is mongod's to refuse.
@@ -57,18 +81,21 @@ std::optional<std::string> dollar_name_in_path(std::string_view path) {
   return std::nullopt;
 }
 
-// What a condition says the value is. A document that begins with an operator says it with $eq, or
-// names one value only.
+// A condition in place of a value: {$gt: 1}. A DBRef is a value.
+bool is_operator(const Value& value) {
+  if (value.type != Type::kDocument) return false;
+  const auto first = value.as_document().first();
+  return first && first->name.starts_with('$') && first->name != "$ref";
+}
+
+// What a condition says the value is: itself, or with $eq, or by naming one value only.
 void see_condition(std::string_view path, const Value& condition, const SeeValue& see) {
-  const auto first = condition.type == Type::kDocument ? condition.as_document().first()
-                                                       : std::optional<Element>();
-  if (!first || !first->name.starts_with('$') || first->name == "$ref") {
-    return see(path, condition);
-  }
+  if (!is_operator(condition)) return see(path, condition);
   for (const Element& element : condition.as_document()) {
     if (element.name == "$eq") see(path, element.value);
     const bool is_list = element.name == "$in" || element.name == "$all";
-    if (const auto one = is_list ? only(element.value) : std::nullopt) see(path, one->value);
+    const auto one = is_list ? only(element.value) : std::nullopt;
+    if (one && !is_operator(one->value)) see(path, one->value);
   }
 }
 
@@ -108,10 +135,12 @@ void see_entry(std::string_view op, const Element& entry, const Document& filter
 }  // namespace
 
 std::optional<std::string> dollar_name_in_new_id(const Statement& statement) {
-  if (!statement.update || statement.update->type != Type::kDocument) return std::nullopt;
+  if (!statement.update || !statement.update->is_container()) return std::nullopt;
   const Document update = statement.update->as_document();
+  const bool is_pipeline = statement.update->type == Type::kArray;
   const auto first = update.first();
-  if (!first || !first->name.starts_with('$')) return std::nullopt;  // mongod refuses a path then
+  const bool is_replacement = !is_pipeline && (!first || !first->name.starts_with('$'));
+  if (is_replacement) return std::nullopt;  // mongod refuses a path then
   std::optional<std::string> name;
   const SeeValue look = [&name](std::string_view path, const Value& value) {
     if (name || !is_below_id(path)) return;
@@ -119,6 +148,7 @@ std::optional<std::string> dollar_name_in_new_id(const Statement& statement) {
     if (!name) name = dollar_name_in(value);
   };
   see_equalities(statement.filter, look);
+  if (is_pipeline) return name;  // what it makes of the _id itself is mongod's to refuse
   for (const Element& op : update) {
     if (op.value.type != Type::kDocument) continue;
     for (const Element& entry : op.value.as_document()) {

@@ -63,8 +63,8 @@ TEST(NewId, ANameGivenByTheFilterIsFound) {
   };
   EXPECT_EQ(name_in(in_and, kSet), "$d");
   const Fill in_one = [](Writer& w) {
-    w.open_document("_id.k").open_array("$in").document("0", Document(doc(dollar)));
-    w.close().close();
+    w.open_document("_id.k").open_array("$in").open_array("0");
+    w.document("0", Document(doc(dollar))).close().close().close();
   };
   EXPECT_EQ(name_in(in_one, kSet), "$d");
   const Fill renamed = [](Writer& w) { w.open_document("$rename").string("a", "_id.k").close(); };
@@ -75,7 +75,24 @@ TEST(NewId, ANameGivenByTheFilterIsFound) {
       "$d");
 }
 
+TEST(NewId, APipelineGivesWhatTheFilterSays) {
+  const Fill eq = [](Writer& w) {
+    w.open_document("_id.k").document("$eq", Document(doc(dollar))).close();
+  };
+  const std::string q = doc(eq);
+  const bson::OwnedValue u(bson::Type::kArray, Writer().finish());
+  Statement statement;
+  statement.filter = Document(q);
+  statement.update = u.view();
+  EXPECT_EQ(dollar_name_in_new_id(statement), "$d");
+}
+
 TEST(NewId, WhatMakesNoSuchIdIsNot) {
+  const Fill all_that_match = [](Writer& w) {
+    w.open_document("_id.k").open_array("$all").open_document("0").open_document("$elemMatch");
+    w.int32("a", 1).close().close().close().close();
+  };
+  EXPECT_FALSE(name_in(all_that_match, kSet));
   const Fill range = [](Writer& w) { w.open_document("_id.k").int32("$gt", 1).close(); };
   EXPECT_FALSE(name_in(range, kSet));
   const Fill two = [](Writer& w) {
