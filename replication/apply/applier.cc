@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/apply/applier_work.h"
+#include "replication/apply/apply_notes.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -16,7 +17,8 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
       store_(store),
       options_(std::move(options)),
       documents_max_(options_.batch.documents_max),
-      locks_(locks, [this] { wake(); }) {
+      locks_(locks, [this] { wake(); }),
+      resolver_(site_, outbox, store, locks_, options_) {
   replica_.attach(locks);
   site_.wakers.on_work([this] { wake(); });
 }
@@ -46,6 +48,8 @@ Delivery Applier::take_delivery() {
 void Applier::try_aside_again() {
   aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
 }
+
+Status Applier::resolve_step() { return under_way_ ? Status() : resolver_.step(); }
 
 // Documents set aside whose time has come again. The ledger holds their _id as it was.
 Status Applier::add_retries(Work& work) {
@@ -157,7 +161,7 @@ Status Applier::merge_some(Work& work, const std::string& ns,
   });
   // Where no document can be, none is: what writing them meets is a verdict on these alone.
   const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
-  if (!looked && !none) return tl::unexpected(refused_to_read(ns, looked.error()));
+  if (!looked && !none) return tl::unexpected(refused_to_read(store_, ns, looked.error()));
   for (size_t i = 0; i < there.size(); ++i) {
     if (!there[i]) merge(i, std::nullopt);
   }
@@ -170,7 +174,7 @@ Status Applier::merge_some(Work& work, const std::string& ns,
 // Records, documents and what becomes of them. False: there is nothing to do.
 Result<bool> Applier::gather(Work& work) {
   Delivery delivery = take_delivery();
-  note_held(delivery.refused, delivery.overfull);
+  note_held(site_.alarms, delivery.refused, delivery.overfull);
   work.records = std::move(delivery.records);
   work.intent.after = std::move(delivery.after);
   work.promised = std::move(delivery.promised);
@@ -231,18 +235,6 @@ StepOutcome Applier::trouble(const Error& error) {
   const bool changed = site_.alarms.set_trouble(text);
   if (changed && options_.warn) options_.warn(text);
   return StepOutcome::kTrouble;
-}
-
-void Applier::note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull) {
-  std::vector<std::string> held;
-  for (const Origin& origin : overfull) {
-    held.push_back(to_text(origin) + ": its next record may not be applied, and " +
-                   std::to_string(limits::kQuarantinedMax) + " others are set aside already");
-  }
-  for (const Origin& origin : refused) {
-    held.push_back(to_text(origin) + ": its next record changes a document that is locked here");
-  }
-  site_.alarms.set_held(std::move(held));
 }
 
 // ---- the runner

@@ -35,11 +35,12 @@
 #include <thread>
 #include <vector>
 
-#include "config/limits.h"
 #include "config/thread_annotations.h"
+#include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_locks.h"
+#include "replication/apply/aside_resolver.h"
 #include "replication/outbox/batch.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
@@ -48,28 +49,6 @@
 #include "replication/store/store.h"
 
 namespace outrigger {
-
-struct MergedParts;  // resolution.h
-
-struct ApplierOptions {
-  DeliveryLimits batch;
-  size_t stored_bytes_max = limits::kApplyBytesMax;
-  std::chrono::milliseconds retry_min{50};  // the runner's pause after trouble, doubling
-  std::chrono::milliseconds retry_max{5000};
-  std::chrono::milliseconds collect_every{1000};
-  // A few of the documents set aside are tried again so often.
-  std::chrono::milliseconds try_aside_every{3'000};
-  size_t try_aside_documents = 100;
-  // The first of the members leaves out what its store refuses after this time, the second after
-  // twice that, and so on: one of them is enough.
-  std::chrono::milliseconds resolve_after{2'000};
-  size_t collect_documents = 20'000;
-  std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
-  // Called on the runner's thread now and then: for what else needs this thread's store, such as
-  // Recovery::note_oplog_time.
-  std::function<void()> housekeeping;
-  std::chrono::milliseconds housekeeping_every{30'000};
-};
 
 enum class StepOutcome : uint8_t {
   kIdle,     // nothing can be applied now
@@ -108,7 +87,6 @@ class Applier {
  private:
   struct Work;
   struct Refusal;
-  struct Resolution;
 
   void run();
   void pause(std::chrono::milliseconds time);
@@ -123,9 +101,6 @@ class Applier {
   [[nodiscard]] Status merge_some(Work& work, const std::string& ns,
                                   std::span<ApplyDocument* const> documents,
                                   const std::optional<std::vector<std::string>>& fields);
-  [[nodiscard]] Error refused_to_read(const std::string& ns, Error error);
-  void say_forbidden(const std::string& ns, const std::string& why);
-  void calm_forbidden(const std::string& ns);
   [[nodiscard]] bool too_much(const Work& work) const;
   [[nodiscard]] bool has_room(const Work& work) const;
   void forget(const Work& work);
@@ -144,18 +119,7 @@ class Applier {
                                                        const Refusal& refusal,
                                                        const std::optional<Aside>& before);
   [[nodiscard]] Status note_validators(outbox::Batch& batch);
-  [[nodiscard]] Status note(outbox::Batch& batch, const LedgerEntry& entry);
-  [[nodiscard]] int64_t resolve_after_ms() const;
-  [[nodiscard]] Status resolve(const std::string& row_key, const Aside& aside,
-                               const LedgerEntry& entry);
-  [[nodiscard]] Result<std::optional<Resolution>> try_parts(const MergedParts& parts,
-                                                            const Aside& aside,
-                                                            const LedgerEntry& entry);
-  [[nodiscard]] Status commit_resolution(const std::string& row_key, const Aside& aside,
-                                         const LedgerEntry& entry, const std::string& row,
-                                         const Resolution& resolution);
   [[nodiscard]] StepOutcome trouble(const Error& error);
-  void note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull);
   // What of the batch is set aside or comes back from there, but for what it changes in memory.
   [[nodiscard]] std::map<std::string, std::string> put_quarantine(const Work& work,
                                                                   outbox::Batch& batch);
@@ -179,6 +143,7 @@ class Applier {
   bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 
   ApplyLocks locks_;
+  AsideResolver resolver_;
 };
 
 }  // namespace outrigger

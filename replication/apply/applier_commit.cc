@@ -4,6 +4,7 @@
 #include <map>
 
 #include "replication/apply/applier_work.h"
+#include "replication/apply/apply_notes.h"
 #include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
@@ -230,7 +231,8 @@ Status Applier::complete() {
     }
     if (before && !now) {
       batch.remove_meta(meta_keys::kDetached + key);
-      if (store_error_is_about_rights(before->code)) calm_forbidden(key.substr(0, key.find('\0')));
+      if (store_error_is_about_rights(before->code))
+        calm_forbidden(site_.alarms, key.substr(0, key.find('\0')));
     }
     if (now) aside.emplace(key, std::move(*now));
   }
@@ -259,12 +261,14 @@ Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std:
               : "the store refused it with " + std::to_string(refusal.outcome.code) + ": " +
                     refusal.outcome.message,
       aside.since_ms);
-  if (Status noted = note(batch, entry); !noted) return tl::unexpected(noted.error());
+  if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted)
+    return tl::unexpected(noted.error());
   if (!again && options_.warn) {
     options_.warn("set aside " + refusal.ns + " " + bson::to_json(refusal.id.view(), 100) + ": " +
                   entry.reason);
   }
-  if (store_error_is_about_rights(aside.code)) say_forbidden(refusal.ns, refusal.outcome.message);
+  if (store_error_is_about_rights(aside.code))
+    say_forbidden(site_.alarms, refusal.ns, refusal.outcome.message);
   if (missing) return std::optional<Aside>();
   const std::string canonical = bson::canonical_key(refusal.id.view());
   auto row = outbox_.row(refusal.ns, canonical);
@@ -291,18 +295,9 @@ Status Applier::note_validators(outbox::Batch& batch) {
     }
     const LedgerEntry entry =
         validator_entry(write.ns, write.id, newest, says->second, site_.context.clock.wall_ms());
-    if (Status noted = note(batch, entry); !noted) return noted;
+    if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
     work.validator_says.erase(says);
   }
-  return {};
-}
-
-// Once for each key, however often a batch is done.
-Status Applier::note(outbox::Batch& batch, const LedgerEntry& entry) {
-  const std::string key = ledger_key(entry);
-  auto known = outbox_.ledger(key);
-  if (!known) return tl::unexpected(known.error());
-  site_.ledger.put(batch, key, entry, *known ? 0 : 1);
   return {};
 }
 

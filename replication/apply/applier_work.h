@@ -2,7 +2,6 @@
 #pragma once
 
 #include "replication/apply/applier.h"
-#include "replication/apply/resolution.h"
 
 namespace outrigger {
 
@@ -12,12 +11,6 @@ struct Applier::Refusal {
   bson::OwnedValue id;
   std::optional<std::string> document;  // as merged; nothing: it should be gone
   WriteOutcome outcome;
-};
-
-// A document in which parts met, as this store takes it.
-struct Applier::Resolution {
-  std::string document;
-  std::vector<MergedParts::Part> left_out;
 };
 
 struct Applier::Work {
