@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "replication/apply/applier_work.h"
 #include "replication/apply/apply_notes.h"
+#include "replication/apply/apply_work.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -18,6 +18,7 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
       options_(std::move(options)),
       documents_max_(options_.batch.documents_max),
       locks_(locks, [this] { wake(); }),
+      writer_(store),
       resolver_(site_, outbox, store, locks_, options_) {
   replica_.attach(locks);
   site_.wakers.on_work([this] { wake(); });
@@ -52,7 +53,7 @@ void Applier::try_aside_again() {
 Status Applier::resolve_step() { return under_way_ ? Status() : resolver_.step(); }
 
 // Documents set aside whose time has come again. The ledger holds their _id as it was.
-Status Applier::add_retries(Work& work) {
+Status Applier::add_retries(ApplyWork& work) {
   for (const auto& [key, aside] : site_.aside.due()) {
     if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
     if (!has_room(work)) break;
@@ -73,7 +74,7 @@ Status Applier::add_retries(Work& work) {
 }
 
 // Records set aside that somebody wants to be tried again.
-Status Applier::add_released(Work& work) {
+Status Applier::add_released(ApplyWork& work) {
   for (const auto& [name, ledger_key] : site_.quarantine.due()) {
     if (!has_room(work)) break;
     auto record = site_.quarantine.record(ledger_key);
@@ -88,7 +89,7 @@ Status Applier::add_released(Work& work) {
   return {};
 }
 
-Status Applier::read_rows(Work& work) {
+Status Applier::read_rows(ApplyWork& work) {
   for (auto& [key, document] : work.documents) {
     auto row = outbox_.row(document.ns, document.canonical_id);
     if (!row) return tl::unexpected(row.error());
@@ -100,7 +101,7 @@ Status Applier::read_rows(Work& work) {
 
 // Documents that need the same fields are read together, as long as they are not too many: each is
 // read with the fields of all.
-Status Applier::merge_all(Work& work) {
+Status Applier::merge_all(ApplyWork& work) {
   constexpr size_t kFieldsMax = 64;
   struct Group {
     std::vector<ApplyDocument*> documents;
@@ -134,7 +135,7 @@ Status Applier::merge_all(Work& work) {
   return {};
 }
 
-Status Applier::merge_some(Work& work, const std::string& ns,
+Status Applier::merge_some(ApplyWork& work, const std::string& ns,
                            std::span<ApplyDocument* const> documents,
                            const std::optional<std::vector<std::string>>& fields) {
   std::vector<bson::OwnedValue> ids;
@@ -172,7 +173,7 @@ Status Applier::merge_some(Work& work, const std::string& ns,
 // ---- one step
 
 // Records, documents and what becomes of them. False: there is nothing to do.
-Result<bool> Applier::gather(Work& work) {
+Result<bool> Applier::gather(ApplyWork& work) {
   Delivery delivery = take_delivery();
   note_held(site_.alarms, delivery.refused, delivery.overfull);
   work.records = std::move(delivery.records);
@@ -182,7 +183,7 @@ Result<bool> Applier::gather(Work& work) {
   work.blocked = !delivery.refused.empty();
   if (Status retries = add_retries(work); !retries) return tl::unexpected(retries.error());
   if (Status released = add_released(work); !released) return tl::unexpected(released.error());
-  if (work.documents.empty() && work.intent.after.empty() && work.released.empty()) return false;
+  if (work.empty()) return false;
   // What was set aside is older than what comes now.
   std::vector<std::shared_ptr<const Record>> records;
   for (const auto& [name, record] : work.released) records.push_back(record);
@@ -195,28 +196,28 @@ Result<bool> Applier::gather(Work& work) {
 
 Result<StepOutcome> Applier::step() {
   if (under_way_) return finish();
-  auto work = std::make_unique<Work>();
+  ApplyWork work;
   while (true) {
-    auto gathered = gather(*work);
-    if (!gathered || !*gathered || too_much(*work)) forget(*work);
+    auto gathered = gather(work);
+    if (!gathered || !*gathered || too_much(work)) forget(work);
     if (!gathered) {
       const bool store =
           gathered.error().code != ErrorCode::kCorrupt && gathered.error().code != ErrorCode::kIo;
       if (store) return trouble(gathered.error());
       return tl::unexpected(gathered.error());
     }
-    if (!*gathered && take_promises(work->promised)) return StepOutcome::kApplied;
-    if (!*gathered) return work->blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
-    if (!too_much(*work)) break;
-    documents_max_ = std::max<size_t>(1, std::min(documents_max_, work->documents.size()) / 2);
-    work = std::make_unique<Work>();
+    if (!*gathered && take_promises(work.promised)) return StepOutcome::kApplied;
+    if (!*gathered) return work.blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
+    if (!too_much(work)) break;
+    documents_max_ = std::max<size_t>(1, std::min(documents_max_, work.documents.size()) / 2);
+    work = ApplyWork();
   }
   documents_max_ = std::min(options_.batch.documents_max, documents_max_ * 2);
-  if (Status committed = commit_intent(*work); !committed) {
-    forget(*work);
+  if (Status committed = commit_intent(work); !committed) {
+    forget(work);
     return tl::unexpected(committed.error());
   }
-  under_way_ = std::move(work);
+  under_way_.emplace(std::move(work));
   return finish();
 }
 

@@ -38,8 +38,9 @@
 #include "config/thread_annotations.h"
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
-#include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_locks.h"
+#include "replication/apply/apply_work.h"
+#include "replication/apply/apply_writer.h"
 #include "replication/apply/aside_resolver.h"
 #include "replication/outbox/batch.h"
 #include "replication/site/lock_table.h"
@@ -85,43 +86,36 @@ class Applier {
   void stop();
 
  private:
-  struct Work;
-  struct Refusal;
-
   void run();
   void pause(std::chrono::milliseconds time);
   void wake();
   [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
-  [[nodiscard]] Result<bool> gather(Work& work);
-  [[nodiscard]] Status add_retries(Work& work);
-  [[nodiscard]] Status add_released(Work& work);
-  [[nodiscard]] Status read_rows(Work& work);
-  [[nodiscard]] Status merge_all(Work& work);
-  [[nodiscard]] Status merge_some(Work& work, const std::string& ns,
+  [[nodiscard]] Result<bool> gather(ApplyWork& work);
+  [[nodiscard]] Status add_retries(ApplyWork& work);
+  [[nodiscard]] Status add_released(ApplyWork& work);
+  [[nodiscard]] Status read_rows(ApplyWork& work);
+  [[nodiscard]] Status merge_all(ApplyWork& work);
+  [[nodiscard]] Status merge_some(ApplyWork& work, const std::string& ns,
                                   std::span<ApplyDocument* const> documents,
                                   const std::optional<std::vector<std::string>>& fields);
-  [[nodiscard]] bool too_much(const Work& work) const;
-  [[nodiscard]] bool has_room(const Work& work) const;
-  void forget(const Work& work);
-  [[nodiscard]] int64_t put_rows(Work& work, outbox::Batch& batch);
-  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const Work& work,
+  [[nodiscard]] bool too_much(const ApplyWork& work) const;
+  [[nodiscard]] bool has_room(const ApplyWork& work) const;
+  void forget(const ApplyWork& work);
+  [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
+  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const ApplyWork& work,
                                                                    outbox::Batch& batch);
-  [[nodiscard]] Status commit_intent(Work& work);
+  [[nodiscard]] Status commit_intent(ApplyWork& work);
   [[nodiscard]] Result<StepOutcome> finish();
-  [[nodiscard]] Status write_store();
-  [[nodiscard]] Status write_intent();
-  [[nodiscard]] Status look_again();
-  [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
   [[nodiscard]] Status complete();
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
                                                        const std::string& row_key,
-                                                       const Refusal& refusal,
+                                                       const ApplyRefusal& refusal,
                                                        const std::optional<Aside>& before);
   [[nodiscard]] Status note_validators(outbox::Batch& batch);
   [[nodiscard]] StepOutcome trouble(const Error& error);
   // What of the batch is set aside or comes back from there, but for what it changes in memory.
-  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const Work& work,
+  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
                                                                   outbox::Batch& batch);
 
   Replica& replica_;
@@ -134,7 +128,7 @@ class Applier {
   size_t documents_max_;
   std::string aside_cursor_;  // row key of the last one tried again
   // The batch between (1) and (3), if one is under way.
-  std::unique_ptr<Work> under_way_;
+  std::optional<ApplyWork> under_way_;
 
   std::thread thread_;
   Mutex mutex_;
@@ -143,6 +137,7 @@ class Applier {
   bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 
   ApplyLocks locks_;
+  ApplyWriter writer_;
   AsideResolver resolver_;
 };
 

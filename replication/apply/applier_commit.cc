@@ -3,8 +3,9 @@
 #include <iterator>
 #include <map>
 
-#include "replication/apply/applier_work.h"
+#include "replication/apply/applier.h"
 #include "replication/apply/apply_notes.h"
+#include "replication/apply/apply_work.h"
 #include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
@@ -13,17 +14,10 @@
 #include "replication/store/store_errors.h"
 
 namespace outrigger {
-namespace {
-
-std::string row_key_of(const StoreWrite& write) {
-  return outbox::row_key(write.ns, bson::canonical_key(write.id.view()));
-}
-
-}  // namespace
 
 // What merging made of each document: its row, and what (2) is to do, in order. Returns how many
 // rows more there are than before.
-int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
+int64_t Applier::put_rows(ApplyWork& work, outbox::Batch& batch) {
   int64_t rows = 0;
   std::vector<std::pair<size_t, StoreWrite>> writes;
   // Documents that a record gave birth to, by it and their namespace.
@@ -52,7 +46,7 @@ int64_t Applier::put_rows(Work& work, outbox::Batch& batch) {
 }
 
 // Losses not in the ledger yet, counted by kind.
-Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
+Result<std::map<std::string, uint64_t>> Applier::put_losses(const ApplyWork& work,
                                                             outbox::Batch& batch) {
   std::map<std::string, const LedgerEntry*> lost;
   for (const auto& [row_key, document] : work.documents) {
@@ -69,7 +63,8 @@ Result<std::map<std::string, uint64_t>> Applier::put_losses(const Work& work,
   return conflicts;
 }
 
-std::map<std::string, std::string> Applier::put_quarantine(const Work& work, outbox::Batch& batch) {
+std::map<std::string, std::string> Applier::put_quarantine(const ApplyWork& work,
+                                                           outbox::Batch& batch) {
   std::map<std::string, std::string> set_aside;
   for (const auto& [record, why] : work.wrong) {
     const LedgerEntry entry = quarantined_entry(*record, why, site_.context.clock.wall_ms());
@@ -88,7 +83,7 @@ std::map<std::string, std::string> Applier::put_quarantine(const Work& work, out
 }
 
 // (1) Everything but the store's own data.
-Status Applier::commit_intent(Work& work) {
+Status Applier::commit_intent(ApplyWork& work) {
   outbox::Batch batch;
   SiteState::Batch done{work.intent.after, work.promised, work.records.size(), {}};
   const auto put_entry = [&](const Record& record) {
@@ -115,9 +110,11 @@ Status Applier::commit_intent(Work& work) {
 }
 
 Result<StepOutcome> Applier::finish() {
-  if (Status stored = write_store(); !stored) return trouble(stored.error());
+  ApplyWork& work = *under_way_;
+  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored)
+    return trouble(stored.error());
   if (Status completed = complete(); !completed) return tl::unexpected(completed.error());
-  const std::vector<Inbox::Promised> promised = std::move(under_way_->promised);
+  const std::vector<Inbox::Promised> promised = std::move(work.promised);
   under_way_.reset();
   locks_.release();
   (void)take_promises(promised);
@@ -126,88 +123,9 @@ Result<StepOutcome> Applier::finish() {
   return StepOutcome::kApplied;
 }
 
-// (2) Goes on where it stopped; from the first write on where another mongod answers now, which may
-// have lost some that were not journaled.
-Status Applier::write_store() {
-  Work& work = *under_way_;
-  if (!work.is_stored) {
-    if (Status stored = write_intent(); !stored) return stored;
-    work.is_stored = true;
-  }
-  return look_again();
-}
-
-Status Applier::write_intent() {
-  Work& work = *under_way_;
-  if (work.next > 0) {
-    if (Status alive = store_.ping(); !alive) return alive;
-    if (store_.process_id() != work.process_id) {
-      work.next = 0;
-      work.refused.clear();
-    }
-  }
-  const std::span<const StoreWrite> writes(work.intent.writes);
-  // All of them done, and the wait for the journal was cut short.
-  if (work.next > 0 && work.next == writes.size()) return store_.wait_journaled();
-  Applied applied;
-  if (!writes.empty()) applied = store_.apply_in_order(writes.subspan(work.next));
-  if (!applied.outcomes.empty()) work.process_id = store_.process_id();
-  for (WriteOutcome& outcome : applied.outcomes) {
-    const StoreWrite& write = work.intent.writes[work.next++];
-    const std::string key = row_key_of(write);
-    if (outcome.against_validator) work.validator_says[key] = outcome.message;
-    if (!outcome.ok()) work.refused[key] = std::move(outcome);
-  }
-  if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
-  return {};
-}
-
-// The documents that were not taken as they came: perhaps the write was too special (the document
-// is not as it was read), or what stood in the way has been written since. All of each, now.
-Status Applier::look_again() {
-  Work& work = *under_way_;
-  std::map<std::string, std::vector<const StoreWrite*>> writes;
-  for (const StoreWrite& write : work.intent.writes) {
-    const std::string key = row_key_of(write);
-    if (work.refused.count(key) != 0) writes[key].push_back(&write);
-  }
-  while (!work.refused.empty()) {
-    const auto next = work.refused.begin();
-    auto refusal = try_whole(writes[next->first]);
-    if (!refusal) return tl::unexpected(refusal.error());
-    if (*refusal) work.set_aside[next->first] = std::move(**refusal);
-    work.refused.erase(next);
-  }
-  return {};
-}
-
-Result<std::optional<Applier::Refusal>> Applier::try_whole(
-    const std::vector<const StoreWrite*>& of) {
-  const StoreWrite& last = *of.back();
-  auto stored = store_.read(last.ns, std::span(&last.id, 1));
-  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
-    stored = std::vector<std::optional<std::string>>(1);  // no document can be there
-  }
-  if (!stored) return tl::unexpected(stored.error());
-  Refusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};
-  if (!refusal.document && last.kind == StoreWrite::Kind::kUpdate) {
-    refusal.outcome.kind = WriteOutcome::Kind::kNotMatched;
-    return refusal;
-  }
-  const StoreWrite whole = whole_write(last.ns, last.id, refusal.document);
-  auto outcomes = store_.apply(std::span(&whole, 1));
-  if (!outcomes) return tl::unexpected(outcomes.error());
-  refusal.outcome = std::move(outcomes->front());
-  if (refusal.outcome.against_validator) {
-    under_way_->validator_says[row_key_of(whole)] = refusal.outcome.message;
-  }
-  if (refusal.outcome.ok()) return std::optional<Refusal>();
-  return refusal;
-}
-
 // (3) Not synced: should this be lost, the intent is still there and leads here again.
 Status Applier::complete() {
-  Work& work = *under_way_;
+  ApplyWork& work = *under_way_;
   outbox::Batch batch;
   for (const auto& [origin, hlc] : work.intent.after.entries()) {
     batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
@@ -218,10 +136,10 @@ Status Applier::complete() {
   for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
   std::map<std::string, Aside> aside;
   for (const std::string& key : keys) {
-    const auto refusal = work.set_aside.find(key);
+    const auto refusal = work.progress.outcomes.set_aside.find(key);
     const std::optional<Aside> before = site_.aside.find(key);
     std::optional<Aside> now;
-    if (refusal != work.set_aside.end()) {
+    if (refusal != work.progress.outcomes.set_aside.end()) {
       auto kept = set_aside(batch, key, refusal->second, before);
       if (!kept) return tl::unexpected(kept.error());
       now = std::move(*kept);
@@ -245,7 +163,7 @@ Status Applier::complete() {
 
 // Nothing for what is only told, not tried again. A document refused as `before` keeps its entry.
 Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std::string& row_key,
-                                                const Refusal& refusal,
+                                                const ApplyRefusal& refusal,
                                                 const std::optional<Aside>& before) {
   const bool missing = refusal.outcome.kind == WriteOutcome::Kind::kNotMatched;
   const bool again = before && before->code == refusal.outcome.code;
@@ -284,10 +202,10 @@ Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std:
 
 // What validators would have said of documents that are stored now.
 Status Applier::note_validators(outbox::Batch& batch) {
-  Work& work = *under_way_;
+  ApplyWork& work = *under_way_;
   for (const auto& write : work.intent.writes) {
-    const auto says = work.validator_says.find(row_key_of(write));
-    if (says == work.validator_says.end()) continue;
+    const auto says = work.progress.outcomes.validator_says.find(row_key_of(write));
+    if (says == work.progress.outcomes.validator_says.end()) continue;
     Dot newest;
     const auto document = work.documents.find(says->first);
     if (document != work.documents.end() && !document->second.touches.empty()) {
@@ -296,7 +214,7 @@ Status Applier::note_validators(outbox::Batch& batch) {
     const LedgerEntry entry =
         validator_entry(write.ns, write.id, newest, says->second, site_.context.clock.wall_ms());
     if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
-    work.validator_says.erase(says);
+    work.progress.outcomes.validator_says.erase(says);
   }
   return {};
 }
@@ -308,10 +226,10 @@ Status Applier::replay_interrupted() {
   if (!*bytes) return {};
   auto intent = decode_intent(**bytes);
   if (!intent) return tl::unexpected(intent.error());
-  under_way_ = std::make_unique<Work>();
-  under_way_->intent = std::move(*intent);
-  site_.state.observe(under_way_->intent.after);
-  Status done = write_store();
+  ApplyWork& work = under_way_.emplace();
+  work.intent = std::move(*intent);
+  site_.state.observe(work.intent.after);
+  Status done = writer_.write(work.intent.writes, work.progress);
   if (done) done = complete();
   under_way_.reset();
   return done;
