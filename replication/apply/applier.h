@@ -38,6 +38,7 @@
 #include "config/thread_annotations.h"
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_gatherer.h"
 #include "replication/apply/apply_locks.h"
 #include "replication/apply/apply_work.h"
 #include "replication/apply/apply_writer.h"
@@ -89,19 +90,7 @@ class Applier {
   void run();
   void pause(std::chrono::milliseconds time);
   void wake();
-  [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
-  [[nodiscard]] Result<bool> gather(ApplyWork& work);
-  [[nodiscard]] Status add_retries(ApplyWork& work);
-  [[nodiscard]] Status add_released(ApplyWork& work);
-  [[nodiscard]] Status read_rows(ApplyWork& work);
-  [[nodiscard]] Status merge_all(ApplyWork& work);
-  [[nodiscard]] Status merge_some(ApplyWork& work, const std::string& ns,
-                                  std::span<ApplyDocument* const> documents,
-                                  const std::optional<std::vector<std::string>>& fields);
-  [[nodiscard]] bool too_much(const ApplyWork& work) const;
-  [[nodiscard]] bool has_room(const ApplyWork& work) const;
-  void forget(const ApplyWork& work);
   [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const ApplyWork& work,
                                                                    outbox::Batch& batch);
@@ -122,10 +111,8 @@ class Applier {
   SiteParts& site_;  // of replica_
   outbox::Outbox& outbox_;
   outbox::CommitThread& commit_;
-  Store& store_;
   const ApplierOptions options_;
 
-  size_t documents_max_;
   std::string aside_cursor_;  // row key of the last one tried again
   // The batch between (1) and (3), if one is under way.
   std::optional<ApplyWork> under_way_;
@@ -137,6 +124,7 @@ class Applier {
   bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 
   ApplyLocks locks_;
+  ApplyGatherer gatherer_;
   ApplyWriter writer_;
   AsideResolver resolver_;
 };
