@@ -1,9 +1,8 @@
 #include "replication/apply/applier.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "replication/apply/apply_notes.h"
-#include "replication/apply/apply_work.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -12,11 +11,10 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
                  LockTable& locks, Store& store, ApplierOptions options)
     : replica_(replica),
       site_(replica.parts()),
-      outbox_(outbox),
-      commit_(commit),
       options_(std::move(options)),
       locks_(locks, [this] { wake(); }),
       gatherer_(site_, outbox, store, locks_, options_),
+      committer_(site_, outbox, commit, options_),
       writer_(store),
       resolver_(site_, outbox, store, locks_, options_) {
   replica_.attach(locks);
@@ -43,12 +41,40 @@ Result<StepOutcome> Applier::step() {
     if (take_promises(work->promised)) return StepOutcome::kApplied;
     return work->blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
   }
-  if (Status committed = commit_intent(*work); !committed) {
+  if (Status committed = committer_.commit_intent(*work); !committed) {
     gatherer_.forget(*work);
     return tl::unexpected(committed.error());
   }
   under_way_.emplace(std::move(*work));
   return finish();
+}
+
+Result<StepOutcome> Applier::finish() {
+  ApplyWork& work = *under_way_;
+  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {
+    return trouble(stored.error());
+  }
+  if (Status completed = committer_.complete(work); !completed) {
+    return tl::unexpected(completed.error());
+  }
+  const std::vector<Inbox::Promised> promised = std::move(work.promised);
+  under_way_.reset();
+  locks_.release();
+  (void)take_promises(promised);
+  (void)site_.alarms.set_trouble("");
+  site_.wakers.wake_for_progress();
+  return StepOutcome::kApplied;
+}
+
+Status Applier::replay_interrupted() {
+  OUTRIGGER_ASSERT(!under_way_);
+  auto work = committer_.interrupted();
+  if (!work) return tl::unexpected(work.error());
+  if (!*work) return {};
+  if (Status stored = writer_.write((*work)->intent.writes, (*work)->progress); !stored) {
+    return stored;
+  }
+  return committer_.complete(**work);
 }
 
 // Everything before them has been applied. They need no disk: see stability.h.

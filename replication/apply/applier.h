@@ -20,33 +20,31 @@
 //                    it may not read, nothing can be merged: that is told by its name, and waits
 //   a validator      is bypassed, and the ledger says what it would have said
 //
+// A batch is a value (apply_work.h) that goes from one to the next: the gatherer makes it, the
+// committer does (1) and (3), the writer (2). The applier says when, and what follows an error;
+// between batches the resolver works on what is set aside (aside_resolver.h).
+//
 // Memory is bounded by what a batch reads and writes, and the next batches by what this one met.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <functional>
-#include <map>
-#include <memory>
 #include <optional>
-#include <set>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "config/thread_annotations.h"
 #include "replication/apply/applier_options.h"
-#include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_committer.h"
 #include "replication/apply/apply_gatherer.h"
 #include "replication/apply/apply_locks.h"
 #include "replication/apply/apply_work.h"
 #include "replication/apply/apply_writer.h"
 #include "replication/apply/aside_resolver.h"
-#include "replication/outbox/batch.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/outbox/outbox.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
-#include "replication/site/state/aside.h"
 #include "replication/site/state/inbox.h"
 #include "replication/store/store.h"
 
@@ -91,26 +89,11 @@ class Applier {
   void pause(std::chrono::milliseconds time);
   void wake();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
-  [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
-  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const ApplyWork& work,
-                                                                   outbox::Batch& batch);
-  [[nodiscard]] Status commit_intent(ApplyWork& work);
   [[nodiscard]] Result<StepOutcome> finish();
-  [[nodiscard]] Status complete();
-  [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
-                                                       const std::string& row_key,
-                                                       const ApplyRefusal& refusal,
-                                                       const std::optional<Aside>& before);
-  [[nodiscard]] Status note_validators(outbox::Batch& batch);
   [[nodiscard]] StepOutcome trouble(const Error& error);
-  // What of the batch is set aside or comes back from there, but for what it changes in memory.
-  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
-                                                                  outbox::Batch& batch);
 
   Replica& replica_;
   SiteParts& site_;  // of replica_
-  outbox::Outbox& outbox_;
-  outbox::CommitThread& commit_;
   const ApplierOptions options_;
 
   std::string aside_cursor_;  // row key of the last one tried again
@@ -125,6 +108,7 @@ class Applier {
 
   ApplyLocks locks_;
   ApplyGatherer gatherer_;
+  ApplyCommitter committer_;
   ApplyWriter writer_;
   AsideResolver resolver_;
 };

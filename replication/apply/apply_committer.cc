@@ -1,11 +1,14 @@
-// The three steps of a batch: rows and intent, the store, the durable vector. And their replay.
+#include "replication/apply/apply_committer.h"
+
 #include <algorithm>
 #include <iterator>
-#include <map>
+#include <set>
+#include <utility>
+#include <vector>
 
-#include "replication/apply/applier.h"
+#include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_notes.h"
-#include "replication/apply/apply_work.h"
 #include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
@@ -15,9 +18,57 @@
 
 namespace outrigger {
 
-// What merging made of each document: its row, and what (2) is to do, in order. Returns how many
-// rows more there are than before.
-int64_t Applier::put_rows(ApplyWork& work, outbox::Batch& batch) {
+// ---- before the store is written
+
+Status ApplyCommitter::commit_intent(ApplyWork& work) {
+  outbox::Batch batch;
+  SiteState::Batch done{work.intent.after, work.promised, work.records.size(), {}};
+  const auto put_entry = [&](const Record& record) {
+    const std::string entry = encode_record(record);
+    batch.put_entry(record.origin, record.hlc, entry);
+    done.log.emplace_back(record.dot(), entry.size());
+  };
+  for (const auto& record : work.records) put_entry(*record);
+  // Those behind us in a chain are to judge for themselves.
+  for (const auto& [record, why] : work.wrong) put_entry(*record);
+  std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
+  const int64_t rows = put_rows(work, batch);
+  auto conflicts = put_losses(work, batch);
+  if (!conflicts) return tl::unexpected(conflicts.error());
+  batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
+  if (Status written = outbox_.write(std::move(batch)); !written) return written;
+  if (Status synced = sync_now(commit_); !synced) return synced;
+  site_.quarantine.change(work.released, std::move(set_aside));
+  if (!work.wrong.empty()) (*conflicts)[kQuarantinedKind] += work.wrong.size();
+  site_.ledger.count(*conflicts);
+  site_.state.rows_changed(rows);
+  site_.state.rows_durable(done);
+  return {};
+}
+
+// What records are set aside or come back from there, but for what that changes in memory.
+std::map<std::string, std::string> ApplyCommitter::put_quarantine(const ApplyWork& work,
+                                                                  outbox::Batch& batch) {
+  std::map<std::string, std::string> set_aside;
+  for (const auto& [record, why] : work.wrong) {
+    const LedgerEntry entry = quarantined_entry(*record, why, site_.context.clock.wall_ms());
+    const std::string key = ledger_key(entry);
+    const std::string name = record_name(record->dot());
+    site_.ledger.put(batch, key, entry, 0);
+    batch.put_meta(meta_keys::kQuarantined + name, key);
+    set_aside.emplace(name, key);
+    if (options_.warn) options_.warn("set aside the record " + name + ": " + why);
+  }
+  for (const auto& [name, record] : work.released) {
+    batch.remove_meta(meta_keys::kQuarantined + name);
+    batch.remove_ledger(ledger_key(quarantined_entry(*record, "", 0)));
+  }
+  return set_aside;
+}
+
+// What merging made of each document: its row, and what the store is to do, in order. Returns how
+// many rows more there are than before.
+int64_t ApplyCommitter::put_rows(ApplyWork& work, outbox::Batch& batch) {
   int64_t rows = 0;
   std::vector<std::pair<size_t, StoreWrite>> writes;
   // Documents that a record gave birth to, by it and their namespace.
@@ -46,8 +97,8 @@ int64_t Applier::put_rows(ApplyWork& work, outbox::Batch& batch) {
 }
 
 // Losses not in the ledger yet, counted by kind.
-Result<std::map<std::string, uint64_t>> Applier::put_losses(const ApplyWork& work,
-                                                            outbox::Batch& batch) {
+Result<std::map<std::string, uint64_t>> ApplyCommitter::put_losses(const ApplyWork& work,
+                                                                   outbox::Batch& batch) {
   std::map<std::string, const LedgerEntry*> lost;
   for (const auto& [row_key, document] : work.documents) {
     for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
@@ -63,69 +114,23 @@ Result<std::map<std::string, uint64_t>> Applier::put_losses(const ApplyWork& wor
   return conflicts;
 }
 
-std::map<std::string, std::string> Applier::put_quarantine(const ApplyWork& work,
-                                                           outbox::Batch& batch) {
-  std::map<std::string, std::string> set_aside;
-  for (const auto& [record, why] : work.wrong) {
-    const LedgerEntry entry = quarantined_entry(*record, why, site_.context.clock.wall_ms());
-    const std::string key = ledger_key(entry);
-    const std::string name = record_name(record->dot());
-    site_.ledger.put(batch, key, entry, 0);
-    batch.put_meta(meta_keys::kQuarantined + name, key);
-    set_aside.emplace(name, key);
-    if (options_.warn) options_.warn("set aside the record " + name + ": " + why);
-  }
-  for (const auto& [name, record] : work.released) {
-    batch.remove_meta(meta_keys::kQuarantined + name);
-    batch.remove_ledger(ledger_key(quarantined_entry(*record, "", 0)));
-  }
-  return set_aside;
+// ---- after that
+
+Result<std::optional<ApplyWork>> ApplyCommitter::interrupted() {
+  auto bytes = outbox_.meta(meta_keys::kIntent);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return std::optional<ApplyWork>();
+  auto intent = decode_intent(**bytes);
+  if (!intent) return tl::unexpected(intent.error());
+  site_.state.observe(intent->after);
+  std::optional<ApplyWork> work(std::in_place);
+  work->intent = std::move(*intent);
+  return work;
 }
 
-// (1) Everything but the store's own data.
-Status Applier::commit_intent(ApplyWork& work) {
-  outbox::Batch batch;
-  SiteState::Batch done{work.intent.after, work.promised, work.records.size(), {}};
-  const auto put_entry = [&](const Record& record) {
-    const std::string entry = encode_record(record);
-    batch.put_entry(record.origin, record.hlc, entry);
-    done.log.emplace_back(record.dot(), entry.size());
-  };
-  for (const auto& record : work.records) put_entry(*record);
-  // Those behind us in a chain are to judge for themselves.
-  for (const auto& [record, why] : work.wrong) put_entry(*record);
-  std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
-  const int64_t rows = put_rows(work, batch);
-  auto conflicts = put_losses(work, batch);
-  if (!conflicts) return tl::unexpected(conflicts.error());
-  batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
-  if (Status written = outbox_.write(std::move(batch)); !written) return written;
-  if (Status synced = sync_now(commit_); !synced) return synced;
-  site_.quarantine.change(work.released, std::move(set_aside));
-  if (!work.wrong.empty()) (*conflicts)[kQuarantinedKind] += work.wrong.size();
-  site_.ledger.count(*conflicts);
-  site_.state.rows_changed(rows);
-  site_.state.rows_durable(done);
-  return {};
-}
-
-Result<StepOutcome> Applier::finish() {
-  ApplyWork& work = *under_way_;
-  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored)
-    return trouble(stored.error());
-  if (Status completed = complete(); !completed) return tl::unexpected(completed.error());
-  const std::vector<Inbox::Promised> promised = std::move(work.promised);
-  under_way_.reset();
-  locks_.release();
-  (void)take_promises(promised);
-  (void)site_.alarms.set_trouble("");
-  site_.wakers.wake_for_progress();
-  return StepOutcome::kApplied;
-}
-
-// (3) Not synced: should this be lost, the intent is still there and leads here again.
-Status Applier::complete() {
-  ApplyWork& work = *under_way_;
+// Not synced: should this be lost, the intent is still there and leads here again.
+Status ApplyCommitter::complete(const ApplyWork& work) {
+  const auto& refusals = work.progress.outcomes.set_aside;
   outbox::Batch batch;
   for (const auto& [origin, hlc] : work.intent.after.entries()) {
     batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
@@ -136,11 +141,13 @@ Status Applier::complete() {
   for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
   std::map<std::string, Aside> aside;
   for (const std::string& key : keys) {
-    const auto refusal = work.progress.outcomes.set_aside.find(key);
+    const auto refusal = refusals.find(key);
     const std::optional<Aside> before = site_.aside.find(key);
     std::optional<Aside> now;
-    if (refusal != work.progress.outcomes.set_aside.end()) {
-      auto kept = set_aside(batch, key, refusal->second, before);
+    if (refusal != refusals.end()) {
+      const auto met = work.intent.met.find(key);
+      auto kept = set_aside(batch, key, refusal->second,
+                            met == work.intent.met.end() ? Met() : met->second, before);
       if (!kept) return tl::unexpected(kept.error());
       now = std::move(*kept);
     }
@@ -149,12 +156,13 @@ Status Applier::complete() {
     }
     if (before && !now) {
       batch.remove_meta(meta_keys::kDetached + key);
-      if (store_error_is_about_rights(before->code))
+      if (store_error_is_about_rights(before->code)) {
         calm_forbidden(site_.alarms, key.substr(0, key.find('\0')));
+      }
     }
     if (now) aside.emplace(key, std::move(*now));
   }
-  if (Status noted = note_validators(batch); !noted) return noted;
+  if (Status noted = note_validators(work, batch); !noted) return noted;
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   site_.aside.replace(keys, std::move(aside));
   site_.state.stored(work.intent.after, work.records);
@@ -162,31 +170,33 @@ Status Applier::complete() {
 }
 
 // Nothing for what is only told, not tried again. A document refused as `before` keeps its entry.
-Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std::string& row_key,
-                                                const ApplyRefusal& refusal,
-                                                const std::optional<Aside>& before) {
+Result<std::optional<Aside>> ApplyCommitter::set_aside(outbox::Batch& batch,
+                                                       const std::string& row_key,
+                                                       const ApplyRefusal& refusal, const Met& met,
+                                                       const std::optional<Aside>& before) {
   const bool missing = refusal.outcome.kind == WriteOutcome::Kind::kNotMatched;
   const bool again = before && before->code == refusal.outcome.code;
   Aside aside;
   aside.since_ms = again ? before->since_ms : site_.context.clock.wall_ms();
   aside.code = refusal.outcome.code;
   if (before) aside.met = before->met;
-  const auto met = under_way_->intent.met.find(row_key);
-  if (met != under_way_->intent.met.end()) aside.met.insert(met->second.begin(), met->second.end());
+  aside.met.insert(met.begin(), met.end());
   const LedgerEntry entry = not_applied_entry(
       refusal.ns, refusal.id, refusal.document,
       missing ? "the document to update was removed from the store around the sidecar"
               : "the store refused it with " + std::to_string(refusal.outcome.code) + ": " +
                     refusal.outcome.message,
       aside.since_ms);
-  if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted)
+  if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) {
     return tl::unexpected(noted.error());
+  }
   if (!again && options_.warn) {
     options_.warn("set aside " + refusal.ns + " " + bson::to_json(refusal.id.view(), 100) + ": " +
                   entry.reason);
   }
-  if (store_error_is_about_rights(aside.code))
+  if (store_error_is_about_rights(aside.code)) {
     say_forbidden(site_.alarms, refusal.ns, refusal.outcome.message);
+  }
   if (missing) return std::optional<Aside>();
   const std::string canonical = bson::canonical_key(refusal.id.view());
   auto row = outbox_.row(refusal.ns, canonical);
@@ -201,11 +211,12 @@ Result<std::optional<Aside>> Applier::set_aside(outbox::Batch& batch, const std:
 }
 
 // What validators would have said of documents that are stored now.
-Status Applier::note_validators(outbox::Batch& batch) {
-  ApplyWork& work = *under_way_;
+Status ApplyCommitter::note_validators(const ApplyWork& work, outbox::Batch& batch) {
+  const auto& validator_says = work.progress.outcomes.validator_says;
+  std::set<std::string> noted_keys;
   for (const auto& write : work.intent.writes) {
-    const auto says = work.progress.outcomes.validator_says.find(row_key_of(write));
-    if (says == work.progress.outcomes.validator_says.end()) continue;
+    const auto says = validator_says.find(row_key_of(write));
+    if (says == validator_says.end() || !noted_keys.insert(says->first).second) continue;
     Dot newest;
     const auto document = work.documents.find(says->first);
     if (document != work.documents.end() && !document->second.touches.empty()) {
@@ -214,25 +225,8 @@ Status Applier::note_validators(outbox::Batch& batch) {
     const LedgerEntry entry =
         validator_entry(write.ns, write.id, newest, says->second, site_.context.clock.wall_ms());
     if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
-    work.progress.outcomes.validator_says.erase(says);
   }
   return {};
-}
-
-Status Applier::replay_interrupted() {
-  OUTRIGGER_ASSERT(!under_way_);
-  auto bytes = outbox_.meta(meta_keys::kIntent);
-  if (!bytes) return tl::unexpected(bytes.error());
-  if (!*bytes) return {};
-  auto intent = decode_intent(**bytes);
-  if (!intent) return tl::unexpected(intent.error());
-  ApplyWork& work = under_way_.emplace();
-  work.intent = std::move(*intent);
-  site_.state.observe(work.intent.after);
-  Status done = writer_.write(work.intent.writes, work.progress);
-  if (done) done = complete();
-  under_way_.reset();
-  return done;
 }
 
 }  // namespace outrigger
