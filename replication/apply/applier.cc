@@ -1,8 +1,8 @@
 #include "replication/apply/applier.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "replication/apply/applier_work.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -11,12 +11,12 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
                  LockTable& locks, Store& store, ApplierOptions options)
     : replica_(replica),
       site_(replica.parts()),
-      outbox_(outbox),
-      commit_(commit),
-      store_(store),
       options_(std::move(options)),
-      documents_max_(options_.batch.documents_max),
-      locks_(locks, [this] { wake(); }) {
+      locks_(locks, [this] { wake(); }),
+      gatherer_(site_, outbox, store, locks_, options_),
+      committer_(site_, outbox, commit, options_),
+      writer_(store),
+      resolver_(site_, outbox, store, locks_, options_) {
   replica_.attach(locks);
   site_.wakers.on_work([this] { wake(); });
 }
@@ -26,194 +26,55 @@ Applier::~Applier() {
   site_.wakers.on_work(nullptr);
 }
 
-// ---- gathering a batch
-
-Delivery Applier::take_delivery() {
-  SiteState::Front front = site_.state.front(documents_max_);
-  locks_.keep_places_of(front.queues);
-  if (front.queues.empty()) return {};
-  const int64_t wall_ms_max = site_.context.clock.wall_ms() + site_.context.options.max_ahead_ms;
-  DeliveryLimits batch = options_.batch;
-  batch.documents_max = documents_max_;
-  batch.wrong_max =
-      limits::kQuarantinedMax - std::min(limits::kQuarantinedMax, site_.quarantine.size());
-  return deliver(
-      front.queues, std::move(front.delivered), batch,
-      [&](Hlc stamp) { return hlc_ms(stamp) > wall_ms_max; },
-      [&](const Record& record) { return locks_.take(record); });
-}
-
-void Applier::try_aside_again() {
-  aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
-}
-
-// Documents set aside whose time has come again. The ledger holds their _id as it was.
-Status Applier::add_retries(Work& work) {
-  for (const auto& [key, aside] : site_.aside.due()) {
-    if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
-    if (!has_room(work)) break;
-    auto entry = outbox_.ledger(aside.ledger_key);
-    if (!entry) return tl::unexpected(entry.error());
-    if (!*entry) continue;
-    auto known = decode_ledger(**entry);
-    if (!known) return tl::unexpected(known.error());
-    ApplyDocument document;
-    document.ns = known->ns;
-    document.id = known->id;
-    document.canonical_id = bson::canonical_key(known->id.view());
-    if (!locks_.take(document.ns, document.id.view())) continue;
-    site_.aside.taken(key);
-    work.documents.emplace(key, std::move(document));
-  }
-  return {};
-}
-
-// Records set aside that somebody wants to be tried again.
-Status Applier::add_released(Work& work) {
-  for (const auto& [name, ledger_key] : site_.quarantine.due()) {
-    if (!has_room(work)) break;
-    auto record = site_.quarantine.record(ledger_key);
-    if (!record) return tl::unexpected(record.error());
-    auto too_late = site_.quarantine.too_late_for((*record)->dot());
-    if (!too_late) return tl::unexpected(too_late.error());
-    if (too_late->empty() && !locks_.take(**record)) continue;
-    site_.quarantine.taken(name);
-    if (!too_late->empty()) continue;  // since somebody wanted it
-    work.released.emplace(name, std::move(*record));
-  }
-  return {};
-}
-
-Status Applier::read_rows(Work& work) {
-  for (auto& [key, document] : work.documents) {
-    auto row = outbox_.row(document.ns, document.canonical_id);
-    if (!row) return tl::unexpected(row.error());
-    document.row = std::move(*row);
-    if (document.row) work.bytes += document.row->size();
-  }
-  return {};
-}
-
-// Documents that need the same fields are read together, as long as they are not too many: each is
-// read with the fields of all.
-Status Applier::merge_all(Work& work) {
-  constexpr size_t kFieldsMax = 64;
-  struct Group {
-    std::vector<ApplyDocument*> documents;
-    std::set<std::string> fields;
-  };
-  std::map<std::string, std::vector<ApplyDocument*>> whole;
-  std::map<std::string, std::vector<Group>> in_part;
-  for (auto& [key, document] : work.documents) {
-    auto fields = fields_needed(document);
-    if (!fields) return tl::unexpected(fields.error());
-    if (!*fields) {
-      whole[document.ns].push_back(&document);
-      continue;
-    }
-    std::vector<Group>& groups = in_part[document.ns];
-    if (groups.empty() || groups.back().fields.size() + (*fields)->size() > kFieldsMax) {
-      groups.emplace_back();
-    }
-    groups.back().documents.push_back(&document);
-    groups.back().fields.insert((*fields)->begin(), (*fields)->end());
-  }
-  for (const auto& [ns, groups] : in_part) {
-    for (const Group& group : groups) {
-      const std::vector<std::string> fields(group.fields.begin(), group.fields.end());
-      if (Status merged = merge_some(work, ns, group.documents, fields); !merged) return merged;
-    }
-  }
-  for (const auto& [ns, documents] : whole) {
-    if (Status merged = merge_some(work, ns, documents, std::nullopt); !merged) return merged;
-  }
-  return {};
-}
-
-Status Applier::merge_some(Work& work, const std::string& ns,
-                           std::span<ApplyDocument* const> documents,
-                           const std::optional<std::vector<std::string>>& fields) {
-  std::vector<bson::OwnedValue> ids;
-  for (const ApplyDocument* document : documents) ids.push_back(document->id);
-  std::vector<bool> there(ids.size());
-  std::vector<ApplyDocument*> again;
-  Status result;
-  const auto merge = [&](size_t index, const std::optional<bson::Document>& stored) {
-    if (!result || too_much(work)) return;
-    ApplyDocument& document = *documents[index];
-    // What is not there is known whole.
-    auto merged = merge_document(document, stored, !fields || !stored);
-    if (!merged) {
-      result = tl::unexpected(merged.error());
-    } else if (!*merged) {
-      again.push_back(&document);
-    }
-    if (stored) work.bytes += stored->bytes().size();
-    for (const auto& [position, write] : document.writes) work.bytes += memory_bytes(write);
-  };
-  Status looked = store_.look(ns, ids, fields, [&](size_t index, const bson::Document& stored) {
-    there[index] = true;
-    merge(index, stored);
-  });
-  // Where no document can be, none is: what writing them meets is a verdict on these alone.
-  const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
-  if (!looked && !none) return tl::unexpected(refused_to_read(ns, looked.error()));
-  for (size_t i = 0; i < there.size(); ++i) {
-    if (!there[i]) merge(i, std::nullopt);
-  }
-  if (!result || again.empty()) return result;
-  return merge_some(work, ns, again, std::nullopt);
-}
-
-// ---- one step
-
-// Records, documents and what becomes of them. False: there is nothing to do.
-Result<bool> Applier::gather(Work& work) {
-  Delivery delivery = take_delivery();
-  note_held(delivery.refused, delivery.overfull);
-  work.records = std::move(delivery.records);
-  work.intent.after = std::move(delivery.after);
-  work.promised = std::move(delivery.promised);
-  work.wrong = std::move(delivery.wrong);
-  work.blocked = !delivery.refused.empty();
-  if (Status retries = add_retries(work); !retries) return tl::unexpected(retries.error());
-  if (Status released = add_released(work); !released) return tl::unexpected(released.error());
-  if (work.documents.empty() && work.intent.after.empty() && work.released.empty()) return false;
-  // What was set aside is older than what comes now.
-  std::vector<std::shared_ptr<const Record>> records;
-  for (const auto& [name, record] : work.released) records.push_back(record);
-  records.insert(records.end(), work.records.begin(), work.records.end());
-  add_touches(records, work.documents);
-  if (Status rows = read_rows(work); !rows) return tl::unexpected(rows.error());
-  if (Status merged = merge_all(work); !merged) return tl::unexpected(merged.error());
-  return true;
-}
+// ---- steps
 
 Result<StepOutcome> Applier::step() {
   if (under_way_) return finish();
-  auto work = std::make_unique<Work>();
-  while (true) {
-    auto gathered = gather(*work);
-    if (!gathered || !*gathered || too_much(*work)) forget(*work);
-    if (!gathered) {
-      const bool store =
-          gathered.error().code != ErrorCode::kCorrupt && gathered.error().code != ErrorCode::kIo;
-      if (store) return trouble(gathered.error());
-      return tl::unexpected(gathered.error());
-    }
-    if (!*gathered && take_promises(work->promised)) return StepOutcome::kApplied;
-    if (!*gathered) return work->blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
-    if (!too_much(*work)) break;
-    documents_max_ = std::max<size_t>(1, std::min(documents_max_, work->documents.size()) / 2);
-    work = std::make_unique<Work>();
+  auto work = gatherer_.gather();
+  if (!work) {
+    const bool store =
+        work.error().code != ErrorCode::kCorrupt && work.error().code != ErrorCode::kIo;
+    if (store) return trouble(work.error());
+    return tl::unexpected(work.error());
   }
-  documents_max_ = std::min(options_.batch.documents_max, documents_max_ * 2);
-  if (Status committed = commit_intent(*work); !committed) {
-    forget(*work);
+  if (work->empty()) {
+    if (take_promises(work->promised)) return StepOutcome::kApplied;
+    return work->blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
+  }
+  if (Status committed = committer_.commit_intent(*work); !committed) {
+    gatherer_.forget(*work);
     return tl::unexpected(committed.error());
   }
-  under_way_ = std::move(work);
+  under_way_.emplace(std::move(*work));
   return finish();
+}
+
+Result<StepOutcome> Applier::finish() {
+  ApplyWork& work = *under_way_;
+  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {
+    return trouble(stored.error());
+  }
+  if (Status completed = committer_.complete(work); !completed) {
+    return tl::unexpected(completed.error());
+  }
+  const std::vector<Inbox::Promised> promised = std::move(work.promised);
+  under_way_.reset();
+  locks_.release();
+  (void)take_promises(promised);
+  (void)site_.alarms.set_trouble("");
+  site_.wakers.wake_for_progress();
+  return StepOutcome::kApplied;
+}
+
+Status Applier::replay_interrupted() {
+  OUTRIGGER_ASSERT(!under_way_);
+  auto work = committer_.interrupted();
+  if (!work) return tl::unexpected(work.error());
+  if (!*work) return {};
+  if (Status stored = writer_.write((*work)->intent.writes, (*work)->progress); !stored) {
+    return stored;
+  }
+  return committer_.complete(**work);
 }
 
 // Everything before them has been applied. They need no disk: see stability.h.
@@ -224,6 +85,12 @@ bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
   return true;
 }
 
+void Applier::try_aside_again() {
+  aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
+}
+
+Status Applier::resolve_step() { return under_way_ ? Status() : resolver_.step(); }
+
 // ---- telling
 
 StepOutcome Applier::trouble(const Error& error) {
@@ -231,18 +98,6 @@ StepOutcome Applier::trouble(const Error& error) {
   const bool changed = site_.alarms.set_trouble(text);
   if (changed && options_.warn) options_.warn(text);
   return StepOutcome::kTrouble;
-}
-
-void Applier::note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull) {
-  std::vector<std::string> held;
-  for (const Origin& origin : overfull) {
-    held.push_back(to_text(origin) + ": its next record may not be applied, and " +
-                   std::to_string(limits::kQuarantinedMax) + " others are set aside already");
-  }
-  for (const Origin& origin : refused) {
-    held.push_back(to_text(origin) + ": its next record changes a document that is locked here");
-  }
-  site_.alarms.set_held(std::move(held));
 }
 
 // ---- the runner

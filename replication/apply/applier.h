@@ -20,56 +20,35 @@
 //                    it may not read, nothing can be merged: that is told by its name, and waits
 //   a validator      is bypassed, and the ledger says what it would have said
 //
+// A batch is a value (apply_work.h) that goes from one to the next: the gatherer makes it, the
+// committer does (1) and (3), the writer (2). The applier says when, and what follows an error;
+// between batches the resolver works on what is set aside (aside_resolver.h).
+//
 // Memory is bounded by what a batch reads and writes, and the next batches by what this one met.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <functional>
-#include <map>
-#include <memory>
 #include <optional>
-#include <set>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "config/limits.h"
 #include "config/thread_annotations.h"
-#include "replication/apply/apply_batch.h"
-#include "replication/apply/apply_intent.h"
+#include "replication/apply/applier_options.h"
+#include "replication/apply/apply_committer.h"
+#include "replication/apply/apply_gatherer.h"
 #include "replication/apply/apply_locks.h"
-#include "replication/outbox/batch.h"
+#include "replication/apply/apply_work.h"
+#include "replication/apply/apply_writer.h"
+#include "replication/apply/aside_resolver.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/outbox/outbox.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
-#include "replication/site/state/aside.h"
 #include "replication/site/state/inbox.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
-
-struct MergedParts;  // resolution.h
-
-struct ApplierOptions {
-  DeliveryLimits batch;
-  size_t stored_bytes_max = limits::kApplyBytesMax;
-  std::chrono::milliseconds retry_min{50};  // the runner's pause after trouble, doubling
-  std::chrono::milliseconds retry_max{5000};
-  std::chrono::milliseconds collect_every{1000};
-  // A few of the documents set aside are tried again so often.
-  std::chrono::milliseconds try_aside_every{3'000};
-  size_t try_aside_documents = 100;
-  // The first of the members leaves out what its store refuses after this time, the second after
-  // twice that, and so on: one of them is enough.
-  std::chrono::milliseconds resolve_after{2'000};
-  size_t collect_documents = 20'000;
-  std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
-  // Called on the runner's thread now and then: for what else needs this thread's store, such as
-  // Recovery::note_oplog_time.
-  std::function<void()> housekeeping;
-  std::chrono::milliseconds housekeeping_every{30'000};
-};
 
 enum class StepOutcome : uint8_t {
   kIdle,     // nothing can be applied now
@@ -106,71 +85,20 @@ class Applier {
   void stop();
 
  private:
-  struct Work;
-  struct Refusal;
-  struct Resolution;
-
   void run();
   void pause(std::chrono::milliseconds time);
   void wake();
-  [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
-  [[nodiscard]] Result<bool> gather(Work& work);
-  [[nodiscard]] Status add_retries(Work& work);
-  [[nodiscard]] Status add_released(Work& work);
-  [[nodiscard]] Status read_rows(Work& work);
-  [[nodiscard]] Status merge_all(Work& work);
-  [[nodiscard]] Status merge_some(Work& work, const std::string& ns,
-                                  std::span<ApplyDocument* const> documents,
-                                  const std::optional<std::vector<std::string>>& fields);
-  [[nodiscard]] Error refused_to_read(const std::string& ns, Error error);
-  void say_forbidden(const std::string& ns, const std::string& why);
-  void calm_forbidden(const std::string& ns);
-  [[nodiscard]] bool too_much(const Work& work) const;
-  [[nodiscard]] bool has_room(const Work& work) const;
-  void forget(const Work& work);
-  [[nodiscard]] int64_t put_rows(Work& work, outbox::Batch& batch);
-  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const Work& work,
-                                                                   outbox::Batch& batch);
-  [[nodiscard]] Status commit_intent(Work& work);
   [[nodiscard]] Result<StepOutcome> finish();
-  [[nodiscard]] Status write_store();
-  [[nodiscard]] Status write_intent();
-  [[nodiscard]] Status look_again();
-  [[nodiscard]] Result<std::optional<Refusal>> try_whole(const std::vector<const StoreWrite*>& of);
-  [[nodiscard]] Status complete();
-  [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
-                                                       const std::string& row_key,
-                                                       const Refusal& refusal,
-                                                       const std::optional<Aside>& before);
-  [[nodiscard]] Status note_validators(outbox::Batch& batch);
-  [[nodiscard]] Status note(outbox::Batch& batch, const LedgerEntry& entry);
-  [[nodiscard]] int64_t resolve_after_ms() const;
-  [[nodiscard]] Status resolve(const std::string& row_key, const Aside& aside,
-                               const LedgerEntry& entry);
-  [[nodiscard]] Result<std::optional<Resolution>> try_parts(const MergedParts& parts,
-                                                            const Aside& aside,
-                                                            const LedgerEntry& entry);
-  [[nodiscard]] Status commit_resolution(const std::string& row_key, const Aside& aside,
-                                         const LedgerEntry& entry, const std::string& row,
-                                         const Resolution& resolution);
   [[nodiscard]] StepOutcome trouble(const Error& error);
-  void note_held(const std::vector<Origin>& refused, const std::vector<Origin>& overfull);
-  // What of the batch is set aside or comes back from there, but for what it changes in memory.
-  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const Work& work,
-                                                                  outbox::Batch& batch);
 
   Replica& replica_;
   SiteParts& site_;  // of replica_
-  outbox::Outbox& outbox_;
-  outbox::CommitThread& commit_;
-  Store& store_;
   const ApplierOptions options_;
 
-  size_t documents_max_;
   std::string aside_cursor_;  // row key of the last one tried again
   // The batch between (1) and (3), if one is under way.
-  std::unique_ptr<Work> under_way_;
+  std::optional<ApplyWork> under_way_;
 
   std::thread thread_;
   Mutex mutex_;
@@ -179,6 +107,10 @@ class Applier {
   bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 
   ApplyLocks locks_;
+  ApplyGatherer gatherer_;
+  ApplyCommitter committer_;
+  ApplyWriter writer_;
+  AsideResolver resolver_;
 };
 
 }  // namespace outrigger

@@ -219,6 +219,10 @@ Result<std::string> detached_row(std::string_view row, const std::optional<std::
   return merge::strip(*state);
 }
 
+std::string row_key_of(const StoreWrite& write) {
+  return outbox::row_key(write.ns, bson::canonical_key(write.id.view()));
+}
+
 size_t memory_bytes(const StoreWrite& write) {
   size_t bytes = sizeof write + write.ns.size() + write.id.bytes.size() + write.document.size();
   const auto add = [&](const Path& path) {

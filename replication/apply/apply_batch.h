@@ -69,6 +69,8 @@ void add_touches(std::span<const std::shared_ptr<const Record>> records,
                                                       const bson::OwnedValue& id,
                                                       const std::optional<std::string>& stored,
                                                       const std::optional<std::string>& wanted);
+// The key of the row of the document it writes.
+[[nodiscard]] std::string row_key_of(const StoreWrite& write);
 // A rough count of the memory a write takes.
 [[nodiscard]] size_t memory_bytes(const StoreWrite& write);
 // The write that leads to `wanted` from anywhere.

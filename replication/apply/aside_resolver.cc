@@ -1,8 +1,11 @@
-// Leaving out what a store refuses where parts met; see resolution.h.
-#include <algorithm>
+#include "replication/apply/aside_resolver.h"
 
-#include "replication/apply/applier_work.h"
-#include "replication/apply/resolution.h"
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_notes.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/store/store_errors.h"
@@ -10,7 +13,7 @@
 namespace outrigger {
 
 // How long this site leaves it to others: the first in the list of members begins.
-int64_t Applier::resolve_after_ms() const {
+int64_t AsideResolver::patience_ms() const {
   std::vector<std::string> members = site_.context.options.members;
   std::sort(members.begin(), members.end());
   const auto self =
@@ -18,9 +21,8 @@ int64_t Applier::resolve_after_ms() const {
   return options_.resolve_after.count() * (self + 1);
 }
 
-Status Applier::resolve_step() {
-  if (under_way_) return {};
-  const int64_t due_ms = site_.context.clock.wall_ms() - resolve_after_ms();
+Status AsideResolver::step() {
+  const int64_t due_ms = site_.context.clock.wall_ms() - patience_ms();
   for (const auto& [key, aside] : site_.aside.unresolved(due_ms, options_.try_aside_documents)) {
     auto bytes = outbox_.ledger(aside.ledger_key);
     if (!bytes) return tl::unexpected(bytes.error());
@@ -36,7 +38,8 @@ Status Applier::resolve_step() {
 }
 
 // One document, under its lock.
-Status Applier::resolve(const std::string& row_key, const Aside& aside, const LedgerEntry& entry) {
+Status AsideResolver::resolve(const std::string& row_key, const Aside& aside,
+                              const LedgerEntry& entry) {
   const std::string canonical = bson::canonical_key(entry.id.view());
   auto row = outbox_.row(entry.ns, canonical);
   if (!row) return tl::unexpected(row.error());
@@ -57,9 +60,8 @@ Status Applier::resolve(const std::string& row_key, const Aside& aside, const Le
 }
 
 // Nothing: it must not be resolved, or not now.
-Result<std::optional<Applier::Resolution>> Applier::try_parts(const MergedParts& parts,
-                                                              const Aside& aside,
-                                                              const LedgerEntry& entry) {
+Result<std::optional<AsideResolver::Resolution>> AsideResolver::try_parts(
+    const MergedParts& parts, const Aside& aside, const LedgerEntry& entry) {
   Resolution resolution{parts.base, {}};
   const auto store = [&](const std::string& document) -> Result<WriteOutcome> {
     const StoreWrite write = whole_write(entry.ns, entry.id, document);
@@ -86,9 +88,9 @@ Result<std::optional<Applier::Resolution>> Applier::try_parts(const MergedParts&
   return taken->ok() ? std::optional(std::move(resolution)) : std::nullopt;
 }
 
-Status Applier::commit_resolution(const std::string& row_key, const Aside& aside,
-                                  const LedgerEntry& entry, const std::string& row,
-                                  const Resolution& resolution) {
+Status AsideResolver::commit_resolution(const std::string& row_key, const Aside& aside,
+                                        const LedgerEntry& entry, const std::string& row,
+                                        const Resolution& resolution) {
   auto effects = replacing_effects(row, entry.ns, entry.id, resolution.document);
   if (!effects) return tl::unexpected(effects.error());
   auto begun = site_.writes.begin_record();
@@ -110,7 +112,7 @@ Status Applier::commit_resolution(const std::string& row_key, const Aside& aside
   batch.remove_meta(meta_keys::kDetached + row_key);
   for (const MergedParts::Part& part : resolution.left_out) {
     for (const LedgerEntry& lost : left_out_entries(part, record.dot(), entry.reason)) {
-      if (Status noted = note(batch, lost); !noted) {
+      if (Status noted = put_once(outbox_, site_.ledger, batch, lost); !noted) {
         site_.writes.give_up(record.hlc);
         return noted;
       }

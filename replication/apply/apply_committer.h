@@ -1,0 +1,63 @@
+// What a batch leaves in this site's outbox, in two steps about its writes into the store.
+//
+// Before: records, rows, losses and the intent, in one batch that is synced. Only then may the
+// store change, as only then can what is interrupted be done again. After: the vector moves and the
+// intent goes, with what the store had to say:
+//   a document it would not take is set aside: its row holds every value, the ledger its merged
+//   state, until it is tried again. One that was set aside before and is taken now comes back
+//   what a validator would have refused is in the ledger
+//
+// Either is done again after a crash, and ends in the same: what is told has a key of its own.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "config/result.h"
+#include "replication/apply/applier_options.h"
+#include "replication/apply/apply_work.h"
+#include "replication/outbox/batch.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/outbox/outbox.h"
+#include "replication/site/state/aside.h"
+
+namespace outrigger {
+
+struct SiteParts;
+
+// One thread's: the one that applies. Errors: of the log.
+class ApplyCommitter {
+ public:
+  // Everything is borrowed and outlives this.
+  ApplyCommitter(SiteParts& site, outbox::Outbox& outbox, outbox::CommitThread& commit,
+                 const ApplierOptions& options)
+      : site_(site), outbox_(outbox), commit_(commit), options_(options) {}
+
+  // Everything but the store's own data. What is to be written there moves into the intent.
+  [[nodiscard]] Status commit_intent(ApplyWork& work);
+  // The batch that a crash interrupted after this, if there is one.
+  [[nodiscard]] Result<std::optional<ApplyWork>> interrupted();
+  // Its writes have succeeded. After an error: again.
+  [[nodiscard]] Status complete(const ApplyWork& work);
+
+ private:
+  [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
+                                                                  outbox::Batch& batch);
+  [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
+  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const ApplyWork& work,
+                                                                   outbox::Batch& batch);
+  [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
+                                                       const std::string& row_key,
+                                                       const ApplyRefusal& refusal, const Met& met,
+                                                       const std::optional<Aside>& before);
+  [[nodiscard]] Status note_validators(const ApplyWork& work, outbox::Batch& batch);
+
+  SiteParts& site_;
+  outbox::Outbox& outbox_;
+  outbox::CommitThread& commit_;
+  const ApplierOptions& options_;
+};
+
+}  // namespace outrigger

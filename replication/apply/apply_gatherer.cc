@@ -1,0 +1,210 @@
+#include "replication/apply/apply_gatherer.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "config/limits.h"
+#include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_notes.h"
+#include "replication/site/site_parts.h"
+
+namespace outrigger {
+
+Result<ApplyWork> ApplyGatherer::gather() {
+  ApplyWork work;
+  while (true) {
+    const Status filled = fill(work);
+    if (filled && !work.empty() && !too_much(work)) break;
+    forget(work);
+    if (!filled) return tl::unexpected(filled.error());
+    if (work.empty()) return work;
+    documents_max_ = std::max<size_t>(1, std::min(documents_max_, work.documents.size()) / 2);
+    work = ApplyWork();
+  }
+  documents_max_ = std::min(options_.batch.documents_max, documents_max_ * 2);
+  return work;
+}
+
+// Records, documents and what becomes of them.
+Status ApplyGatherer::fill(ApplyWork& work) {
+  Delivery delivery = take_delivery();
+  note_held(site_.alarms, delivery.refused, delivery.overfull);
+  work.records = std::move(delivery.records);
+  work.intent.after = std::move(delivery.after);
+  work.promised = std::move(delivery.promised);
+  work.wrong = std::move(delivery.wrong);
+  work.blocked = !delivery.refused.empty();
+  if (Status retries = add_retries(work); !retries) return retries;
+  if (Status released = add_released(work); !released) return released;
+  if (work.empty()) return {};
+  // What was set aside is older than what comes now.
+  std::vector<std::shared_ptr<const Record>> records;
+  for (const auto& [name, record] : work.released) records.push_back(record);
+  records.insert(records.end(), work.records.begin(), work.records.end());
+  add_touches(records, work.documents);
+  if (Status rows = read_rows(work); !rows) return rows;
+  return merge_all(work);
+}
+
+Delivery ApplyGatherer::take_delivery() {
+  SiteState::Front front = site_.state.front(documents_max_);
+  locks_.keep_places_of(front.queues);
+  if (front.queues.empty()) return {};
+  const int64_t wall_ms_max = site_.context.clock.wall_ms() + site_.context.options.max_ahead_ms;
+  DeliveryLimits batch = options_.batch;
+  batch.documents_max = documents_max_;
+  batch.wrong_max =
+      limits::kQuarantinedMax - std::min(limits::kQuarantinedMax, site_.quarantine.size());
+  return deliver(
+      front.queues, std::move(front.delivered), batch,
+      [&](Hlc stamp) { return hlc_ms(stamp) > wall_ms_max; },
+      [&](const Record& record) { return locks_.take(record); });
+}
+
+// Documents set aside whose time has come again. The ledger holds their _id as it was.
+Status ApplyGatherer::add_retries(ApplyWork& work) {
+  for (const auto& [key, aside] : site_.aside.due()) {
+    if (work.documents.size() >= std::min(documents_max_, options_.try_aside_documents)) break;
+    if (!has_room(work)) break;
+    auto entry = outbox_.ledger(aside.ledger_key);
+    if (!entry) return tl::unexpected(entry.error());
+    if (!*entry) continue;
+    auto known = decode_ledger(**entry);
+    if (!known) return tl::unexpected(known.error());
+    ApplyDocument document;
+    document.ns = known->ns;
+    document.id = known->id;
+    document.canonical_id = bson::canonical_key(known->id.view());
+    if (!locks_.take(document.ns, document.id.view())) continue;
+    site_.aside.taken(key);
+    work.documents.emplace(key, std::move(document));
+  }
+  return {};
+}
+
+// Records set aside that somebody wants to be tried again.
+Status ApplyGatherer::add_released(ApplyWork& work) {
+  for (const auto& [name, ledger_key] : site_.quarantine.due()) {
+    if (!has_room(work)) break;
+    auto record = site_.quarantine.record(ledger_key);
+    if (!record) return tl::unexpected(record.error());
+    auto too_late = site_.quarantine.too_late_for((*record)->dot());
+    if (!too_late) return tl::unexpected(too_late.error());
+    if (too_late->empty() && !locks_.take(**record)) continue;
+    site_.quarantine.taken(name);
+    if (!too_late->empty()) continue;  // since somebody wanted it
+    work.released.emplace(name, std::move(*record));
+  }
+  return {};
+}
+
+Status ApplyGatherer::read_rows(ApplyWork& work) {
+  for (auto& [key, document] : work.documents) {
+    auto row = outbox_.row(document.ns, document.canonical_id);
+    if (!row) return tl::unexpected(row.error());
+    document.row = std::move(*row);
+    if (document.row) work.bytes += document.row->size();
+  }
+  return {};
+}
+
+// Documents that need the same fields are read together, as long as they are not too many: each is
+// read with the fields of all.
+Status ApplyGatherer::merge_all(ApplyWork& work) {
+  constexpr size_t kFieldsMax = 64;
+  struct Group {
+    std::vector<ApplyDocument*> documents;
+    std::set<std::string> fields;
+  };
+  std::map<std::string, std::vector<ApplyDocument*>> whole;
+  std::map<std::string, std::vector<Group>> in_part;
+  for (auto& [key, document] : work.documents) {
+    auto fields = fields_needed(document);
+    if (!fields) return tl::unexpected(fields.error());
+    if (!*fields) {
+      whole[document.ns].push_back(&document);
+      continue;
+    }
+    std::vector<Group>& groups = in_part[document.ns];
+    if (groups.empty() || groups.back().fields.size() + (*fields)->size() > kFieldsMax) {
+      groups.emplace_back();
+    }
+    groups.back().documents.push_back(&document);
+    groups.back().fields.insert((*fields)->begin(), (*fields)->end());
+  }
+  for (const auto& [ns, groups] : in_part) {
+    for (const Group& group : groups) {
+      const std::vector<std::string> fields(group.fields.begin(), group.fields.end());
+      if (Status merged = merge_some(work, ns, group.documents, fields); !merged) return merged;
+    }
+  }
+  for (const auto& [ns, documents] : whole) {
+    if (Status merged = merge_some(work, ns, documents, std::nullopt); !merged) return merged;
+  }
+  return {};
+}
+
+Status ApplyGatherer::merge_some(ApplyWork& work, const std::string& ns,
+                                 std::span<ApplyDocument* const> documents,
+                                 const std::optional<std::vector<std::string>>& fields) {
+  std::vector<bson::OwnedValue> ids;
+  for (const ApplyDocument* document : documents) ids.push_back(document->id);
+  std::vector<bool> there(ids.size());
+  std::vector<ApplyDocument*> again;
+  Status result;
+  const auto merge = [&](size_t index, const std::optional<bson::Document>& stored) {
+    if (!result || too_much(work)) return;
+    ApplyDocument& document = *documents[index];
+    // What is not there is known whole.
+    auto merged = merge_document(document, stored, !fields || !stored);
+    if (!merged) {
+      result = tl::unexpected(merged.error());
+    } else if (!*merged) {
+      again.push_back(&document);
+    }
+    if (stored) work.bytes += stored->bytes().size();
+    for (const auto& [position, write] : document.writes) work.bytes += memory_bytes(write);
+  };
+  Status looked = store_.look(ns, ids, fields, [&](size_t index, const bson::Document& stored) {
+    there[index] = true;
+    merge(index, stored);
+  });
+  // Where no document can be, none is: what writing them meets is a verdict on these alone.
+  const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
+  if (!looked && !none) return tl::unexpected(refused_to_read(store_, ns, looked.error()));
+  for (size_t i = 0; i < there.size(); ++i) {
+    if (!there[i]) merge(i, std::nullopt);
+  }
+  if (!result || again.empty()) return result;
+  return merge_some(work, ns, again, std::nullopt);
+}
+
+// ---- what of memory a batch may take
+
+// What cannot be less: one document, or those of one record.
+bool ApplyGatherer::too_much(const ApplyWork& work) const {
+  if (work.bytes <= options_.stored_bytes_max || work.documents.size() <= 1) return false;
+  const bool one_record = work.records.size() + work.released.size() == 1;
+  return !one_record || std::any_of(work.documents.begin(), work.documents.end(),
+                                    [](const auto& each) { return each.second.touches.empty(); });
+}
+
+// Where memory was short, what is tried again must fit in beside the records.
+bool ApplyGatherer::has_room(const ApplyWork& work) const {
+  const bool short_of_memory = documents_max_ < options_.batch.documents_max || documents_max_ == 1;
+  size_t documents = work.documents.size();
+  for (const auto& record : work.records) documents += record->documents.size();
+  for (const auto& [name, record] : work.released) documents += record->documents.size();
+  return !short_of_memory || documents < documents_max_;
+}
+
+void ApplyGatherer::forget(const ApplyWork& work) {
+  work.records.empty() ? locks_.release() : locks_.forget();
+  for (const auto& [key, document] : work.documents) site_.aside.put_back(key);
+  for (const auto& [name, record] : work.released) site_.quarantine.put_back(name);
+}
+
+}  // namespace outrigger

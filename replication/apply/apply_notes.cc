@@ -1,0 +1,52 @@
+#include "replication/apply/apply_notes.h"
+
+#include <utility>
+
+#include "config/limits.h"
+
+namespace outrigger {
+namespace {
+
+std::string about(const std::string& ns) { return "rights on " + ns; }
+
+}  // namespace
+
+Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batch& batch,
+                const LedgerEntry& entry) {
+  const std::string key = ledger_key(entry);
+  auto known = outbox.ledger(key);
+  if (!known) return tl::unexpected(known.error());
+  ledger.put(batch, key, entry, *known ? 0 : 1);
+  return {};
+}
+
+void note_held(Alarms& alarms, const std::vector<Origin>& refused,
+               const std::vector<Origin>& overfull) {
+  std::vector<std::string> held;
+  for (const Origin& origin : overfull) {
+    held.push_back(to_text(origin) + ": its next record may not be applied, and " +
+                   std::to_string(limits::kQuarantinedMax) + " others are set aside already");
+  }
+  for (const Origin& origin : refused) {
+    held.push_back(to_text(origin) + ": its next record changes a document that is locked here");
+  }
+  alarms.set_held(std::move(held));
+}
+
+Error refused_to_read(Store& store, const std::string& ns, Error error) {
+  if (error.code != ErrorCode::kRefused) return error;
+  auto forbidden = store.forbidden(ns);
+  if (!forbidden || forbidden->empty()) return error;
+  error.reason = kLacksRights + *forbidden + ": " + error.reason;
+  error.hint = "grant it: until then nothing can be merged there, and what other sites wrote waits";
+  return error;
+}
+
+void say_forbidden(Alarms& alarms, const std::string& ns, const std::string& why) {
+  alarms.raise(about(ns), why + ": what other sites write to " + ns +
+                              " is set aside, and tried again once it is granted");
+}
+
+void calm_forbidden(Alarms& alarms, const std::string& ns) { alarms.calm(about(ns)); }
+
+}  // namespace outrigger

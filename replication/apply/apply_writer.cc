@@ -1,0 +1,81 @@
+#include "replication/apply/apply_writer.h"
+
+#include <utility>
+
+#include "replication/apply/apply_batch.h"
+
+namespace outrigger {
+
+Status ApplyWriter::write(std::span<const StoreWrite> writes, ApplyProgress& progress) {
+  if (!progress.is_stored) {
+    if (Status stored = write_in_order(writes, progress); !stored) return stored;
+    progress.is_stored = true;
+  }
+  return look_again(writes, progress);
+}
+
+Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProgress& progress) {
+  if (progress.next > 0) {
+    if (Status alive = store_.ping(); !alive) return alive;
+    if (store_.process_id() != progress.process_id) {
+      progress.next = 0;
+      progress.refused.clear();
+    }
+  }
+  // All of them done, and the wait for the journal was cut short.
+  if (progress.next > 0 && progress.next == writes.size()) return store_.wait_journaled();
+  Applied applied;
+  if (!writes.empty()) applied = store_.apply_in_order(writes.subspan(progress.next));
+  if (!applied.outcomes.empty()) progress.process_id = store_.process_id();
+  for (WriteOutcome& outcome : applied.outcomes) {
+    const std::string key = row_key_of(writes[progress.next++]);
+    if (outcome.against_validator) progress.outcomes.validator_says[key] = outcome.message;
+    if (!outcome.ok()) progress.refused[key] = std::move(outcome);
+  }
+  if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
+  return {};
+}
+
+// The documents that were not taken as they came: perhaps the write was too special (the document
+// is not as it was read), or what stood in the way has been written since. All of each, now.
+Status ApplyWriter::look_again(std::span<const StoreWrite> writes, ApplyProgress& progress) {
+  std::map<std::string, std::vector<const StoreWrite*>> of;
+  for (const StoreWrite& write : writes) {
+    const std::string key = row_key_of(write);
+    if (progress.refused.count(key) != 0) of[key].push_back(&write);
+  }
+  while (!progress.refused.empty()) {
+    const auto next = progress.refused.begin();
+    auto refusal = try_whole(of[next->first], progress.outcomes);
+    if (!refusal) return tl::unexpected(refusal.error());
+    if (*refusal) progress.outcomes.set_aside[next->first] = std::move(**refusal);
+    progress.refused.erase(next);
+  }
+  return {};
+}
+
+Result<std::optional<ApplyRefusal>> ApplyWriter::try_whole(const std::vector<const StoreWrite*>& of,
+                                                           ApplyOutcomes& outcomes) {
+  const StoreWrite& last = *of.back();
+  auto stored = store_.read(last.ns, std::span(&last.id, 1));
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    stored = std::vector<std::optional<std::string>>(1);  // no document can be there
+  }
+  if (!stored) return tl::unexpected(stored.error());
+  ApplyRefusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};
+  if (!refusal.document && last.kind == StoreWrite::Kind::kUpdate) {
+    refusal.outcome.kind = WriteOutcome::Kind::kNotMatched;
+    return refusal;
+  }
+  const StoreWrite whole = whole_write(last.ns, last.id, refusal.document);
+  auto applied = store_.apply(std::span(&whole, 1));
+  if (!applied) return tl::unexpected(applied.error());
+  refusal.outcome = std::move(applied->front());
+  if (refusal.outcome.against_validator) {
+    outcomes.validator_says[row_key_of(whole)] = refusal.outcome.message;
+  }
+  if (refusal.outcome.ok()) return std::optional<ApplyRefusal>();
+  return refusal;
+}
+
+}  // namespace outrigger
