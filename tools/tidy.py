@@ -21,8 +21,8 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 RATCHET_FILE_LINES = {}
 RATCHET_FUNCTION_LINES = {}
 RATCHET_CLASS_LINES = {
-    "App": 493, "Applier": 814, "MemoryStore": 489, "PeerManager": 401,
-    "RocksOutbox": 626, "Session": 417, "World": 538,
+    "App": 493, "Applier": 814, "PeerManager": 401, "RocksOutbox": 626, "Session": 417,
+    "World": 538,
 }
 
 # Folders in the order of who may know whom: a file may include from its own and from those before
