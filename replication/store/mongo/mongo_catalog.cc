@@ -49,7 +49,8 @@ Result<int64_t> Catalog::count(const std::string& database, const std::string& c
   return seen;
 }
 
-Status Catalog::list_namespaces(const std::string& database, const Store::NamespaceFilter& filter,
+Status Catalog::list_namespaces(const std::string& database,
+                                const StoreCatalog::NamespaceFilter& filter,
                                 std::vector<NamespaceCount>& into) {
   std::vector<std::string> collections;
   auto listed = client_.each(
@@ -70,7 +71,7 @@ Status Catalog::list_namespaces(const std::string& database, const Store::Namesp
 }
 
 Result<std::vector<NamespaceCount>> Catalog::replicated_namespaces(
-    const Store::NamespaceFilter& filter) {
+    const StoreCatalog::NamespaceFilter& filter) {
   bson::Writer list;
   list.int32("listDatabases", 1).boolean("nameOnly", true);
   auto databases = client_.must("admin", list.finish(), "list databases");

@@ -20,7 +20,7 @@ class Catalog {
 
   // As the port has them (store.h).
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
-      const Store::NamespaceFilter& filter);
+      const StoreCatalog::NamespaceFilter& filter);
   [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns);
 
   // What is read and written under this name (nothing of its indexes), as last looked at.
@@ -34,7 +34,7 @@ class Catalog {
  private:
   [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
   [[nodiscard]] Status list_namespaces(const std::string& database,
-                                       const Store::NamespaceFilter& filter,
+                                       const StoreCatalog::NamespaceFilter& filter,
                                        std::vector<NamespaceCount>& into);
   [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
 
