@@ -20,9 +20,7 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 # What is over the limits for now. Numbers may only go down; tidy says when one can.
 RATCHET_FILE_LINES = {}
 RATCHET_FUNCTION_LINES = {}
-RATCHET_CLASS_LINES = {
-    "MemoryStore": 489, "MongoStore": 813,
-}
+RATCHET_CLASS_LINES = {}
 
 # Folders in the order of who may know whom: a file may include from its own and from those before
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know

@@ -12,8 +12,8 @@ Result<bool> is_first_start(const outbox::Outbox& outbox) {
   return !id->has_value();
 }
 
-Status check_first_start(const outbox::Outbox& outbox, Store& store,
-                         const Store::NamespaceFilter& replicated) {
+Status check_first_start(const outbox::Outbox& outbox, StoreCatalog& store,
+                         const StoreCatalog::NamespaceFilter& replicated) {
   constexpr size_t kNamed = 10;
   auto first = is_first_start(outbox);
   if (!first) return tl::unexpected(first.error());

@@ -14,7 +14,7 @@ namespace outrigger {
 
 // Before Replica::open. `replicated` says which namespaces travel. kRefused names the collections,
 // their counts and the way out. Only reads.
-[[nodiscard]] Status check_first_start(const outbox::Outbox& outbox, Store& store,
-                                       const Store::NamespaceFilter& replicated);
+[[nodiscard]] Status check_first_start(const outbox::Outbox& outbox, StoreCatalog& store,
+                                       const StoreCatalog::NamespaceFilter& replicated);
 
 }  // namespace outrigger

@@ -339,7 +339,7 @@ const OplogWrite* entry_of(const Entries& entries, const Prepare& prepare,
   return entries.begin()->second;
 }
 
-Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const OplogWrite* entry,
+Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, const OplogWrite* entry,
                       bool recognisable, bool was_not_there) {
   if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
   auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
@@ -355,7 +355,7 @@ Result<Verdict> judge(Store& store, const PreparedDocument& prepared, const Oplo
 
 }  // namespace
 
-Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
+Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
                                      const std::vector<OplogWrite>* oplog) {
   SettledPrepare settled;
   const bool recognisable = oplog != nullptr && prepare.session.txn_number >= 0;

@@ -51,7 +51,7 @@ struct SettledPrepare {
 
 // Pure but for reading the store. `oplog`: null on a standalone, or where the oplog does not reach
 // back far enough; otherwise all entries of the prepare's session since before it was sent.
-[[nodiscard]] Result<SettledPrepare> judge_prepare(Store& store, const Prepare& prepare,
+[[nodiscard]] Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
                                                    const std::vector<OplogWrite>* oplog);
 
 // How far the oplog need not be read again: what the outbox notes under kOplogTime.

@@ -25,7 +25,7 @@ bool is_plain_field(std::string_view name) {
   return name.find('.') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
-Result<std::vector<WriteOutcome>> Store::apply(std::span<const StoreWrite> writes) {
+Result<std::vector<WriteOutcome>> StoreWriter::apply(std::span<const StoreWrite> writes) {
   Applied applied = apply_in_order(writes);
   if (applied.stopped) return tl::unexpected<Error>(std::move(*applied.stopped));
   return std::move(applied.outcomes);

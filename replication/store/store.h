@@ -3,6 +3,7 @@
 //
 // A port, so that the applier and recovery run against MemoryStore in unit tests and in the
 // simulator, and against MongoStore (libmongoc) in life; one contract test holds both to this text.
+// It is made of smaller ones by subject: who needs one of them asks for no more.
 // Everything blocks. A Store belongs to one thread at a time: each worker has one of its own.
 //
 // Errors of a whole call: kUnavailable (store away, not primary, shutting down, write concern not
@@ -142,18 +143,13 @@ struct OplogWrite {
 // How the reason begins where a right on a namespace is missing: forbidden() is what follows.
 inline constexpr const char* kLacksRights = "the store's user lacks ";
 
-class Store {
+// The server: is it there, what is it, may we?
+class StoreServer {
  public:
-  using NamespaceFilter = std::function<bool(std::string_view ns)>;
-  using Duration = std::chrono::milliseconds;
-
-  virtual ~Store() = default;
-
-  // ---- is it there, what is it, may we
   [[nodiscard]] virtual Status ping() = 0;
   // Tries until the store answers and can write, or `timeout` has passed (kTimeout, with the last
   // reason). What a later attempt cannot cure (a wrong password) fails at once.
-  [[nodiscard]] virtual Status wait_available(Duration timeout) = 0;
+  [[nodiscard]] virtual Status wait_available(std::chrono::milliseconds timeout) = 0;
   [[nodiscard]] virtual Result<StoreInfo> info() = 0;
   // The rights the sidecar needs and its user lacks, in words an operator can grant; empty when
   // none, and when the store runs without authentication.
@@ -161,8 +157,32 @@ class Store {
   // What our user may not do with `ns` (empty: with every database) although it may elsewhere, and
   // how to grant it; empty when it may, and when it may nowhere: that is missing_rights().
   [[nodiscard]] virtual Result<std::string> forbidden(const std::string& ns) = 0;
+  // Which run of mongod answered the last ping() or took the last writes (12 bytes); empty when
+  // that is not known.
+  [[nodiscard]] virtual std::string process_id() const = 0;
 
-  // ---- documents
+ protected:
+  ~StoreServer() = default;
+};
+
+// Its collections.
+class StoreCatalog {
+ public:
+  using NamespaceFilter = std::function<bool(std::string_view ns)>;
+
+  // Every collection of documents `filter` takes that holds at least one; no views, no time series,
+  // no system.*; never admin, local, config.
+  [[nodiscard]] virtual Result<std::vector<NamespaceCount>> replicated_namespaces(
+      const NamespaceFilter& filter) = 0;
+  [[nodiscard]] virtual Result<CollectionInfo> collection(const std::string& ns) = 0;
+
+ protected:
+  ~StoreCatalog() = default;
+};
+
+// Its documents, as they stand.
+class StoreReader {
+ public:
   // The current document of each _id, in the order of `ids` (nothing: not there). _ids compare as
   // MongoDB compares them by simple collation, whatever the collection's: int32 1 finds double 1.0.
   // kInvalidArgument, here and from look(): no document by this name can be there, as what has the
@@ -180,6 +200,14 @@ class Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids,
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit) = 0;
+
+ protected:
+  ~StoreReader() = default;
+};
+
+// The same, as they are to be.
+class StoreWriter {
+ public:
   // Writes one after the other: whoever reads sees none without all before it, except that one
   // that is rejected is passed over. A document may be named more than once. Validators are
   // bypassed: they judge what an app writes, not what replicates. Journaled when all are done (on a
@@ -189,41 +217,61 @@ class Store {
   [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;
   // The same for callers that have no use for a part: an error says nothing of any write.
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(std::span<const StoreWrite> writes);
-  // Which run of mongod answered the last ping() or took the last writes (12 bytes); empty when
-  // that is not known.
-  [[nodiscard]] virtual std::string process_id() const = 0;
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.
   [[nodiscard]] virtual Status wait_journaled() = 0;
-  // Replica sets only. Blocks for `duration` while a cursor waits at the end of the oplog. On a set
-  // of one a write that waits for the journal first waits until its oplog entry is visible, and
-  // mongod puts that off by up to a millisecond while nobody waits for new entries (6.0:
-  // waitForNoOplogHolesIfNeeded, WiredTigerOplogManager::_updateOplogVisibilityLoop).
-  [[nodiscard]] virtual Status watch_oplog(Duration duration) = 0;
   // The lsid.id (16 bytes each) under which apply() has written so far: oplog entries under these
   // are our own. Empty on a standalone.
   [[nodiscard]] virtual std::vector<std::string> own_sessions() const = 0;
 
-  // ---- collections
-  // Every collection of documents `filter` takes that holds at least one; no views, no time series,
-  // no system.*; never admin, local, config.
-  [[nodiscard]] virtual Result<std::vector<NamespaceCount>> replicated_namespaces(
-      const NamespaceFilter& filter) = 0;
-  [[nodiscard]] virtual Result<CollectionInfo> collection(const std::string& ns) = 0;
+ protected:
+  ~StoreWriter() = default;
+};
 
-  // ---- recovery
+// What was written. Replica sets only: kUnsupported from a standalone.
+class StoreOplog {
+ public:
+  // A time with no gap before it: a scan that starts there later misses nothing.
+  [[nodiscard]] virtual Result<Timestamp> last_oplog_time() = 0;
+  // What was written at or after `since` under the given lsid.ids, in oplog order. kNotFound when
+  // the oplog no longer reaches back that far.
+  [[nodiscard]] virtual Result<std::vector<OplogWrite>> oplog_since(
+      Timestamp since, std::span<const std::string> lsid_ids) = 0;
+  // Blocks for `duration` while a cursor waits at the end of the oplog. On a set of one a write
+  // that waits for the journal first waits until its oplog entry is visible, and mongod puts that
+  // off by up to a millisecond while nobody waits for new entries (6.0:
+  // waitForNoOplogHolesIfNeeded, WiredTigerOplogManager::_updateOplogVisibilityLoop).
+  [[nodiscard]] virtual Status watch_oplog(std::chrono::milliseconds duration) = 0;
+
+ protected:
+  ~StoreOplog() = default;
+};
+
+// What a sidecar now gone left running.
+class StoreFence {
+ public:
   // Kills every operation and open transaction that a sidecar now gone left running under a noted
   // lsid.id (16 bytes each), and returns when none is left. A noted client address ("host:port" as
   // mongod sees it) may be a stranger's by now: it is waited for a while, never killed. kTimeout
   // names one that would not die.
   [[nodiscard]] virtual Status fence(std::span<const std::string> lsid_ids,
-                                     std::span<const std::string> clients, Duration timeout) = 0;
-  // Replica sets only. A time with no gap before it: a scan that starts there later misses nothing.
-  [[nodiscard]] virtual Result<Timestamp> last_oplog_time() = 0;
-  // Replica sets only. What was written at or after `since` under the given lsid.ids, in oplog
-  // order. kNotFound when the oplog no longer reaches back that far.
-  [[nodiscard]] virtual Result<std::vector<OplogWrite>> oplog_since(
-      Timestamp since, std::span<const std::string> lsid_ids) = 0;
+                                     std::span<const std::string> clients,
+                                     std::chrono::milliseconds timeout) = 0;
+
+ protected:
+  ~StoreFence() = default;
+};
+
+// All of it.
+class Store : public StoreServer,
+              public StoreCatalog,
+              public StoreReader,
+              public StoreWriter,
+              public StoreOplog,
+              public StoreFence {
+ public:
+  using Duration = std::chrono::milliseconds;
+  virtual ~Store() = default;
 };
 
 // Can a top-level field of this name be asked for by itself?

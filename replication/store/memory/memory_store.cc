@@ -57,19 +57,9 @@ MemoryStore::MemoryStore() {
   info_.session_timeout_minutes = 30;
 }
 
-MemoryStore::Key MemoryStore::key(const std::string& ns, const bson::Value& id) {
-  return {ns, canonical_key(id)};
-}
-
 bool MemoryStore::is_view(const std::string& ns) const {
   const auto info = collections_.find(ns);
   return info != collections_.end() && info->second.type == CollectionInfo::Type::kView;
-}
-
-Status MemoryStore::admit(const std::string& step) {
-  if (failures_left_ == 0) return {};
-  --failures_left_;
-  return fail(failure_, step, "memory store", "told to fail");
 }
 
 Status MemoryStore::ping() {
@@ -97,7 +87,7 @@ Result<std::vector<std::string>> MemoryStore::missing_rights() {
 Result<std::string> MemoryStore::forbidden(const std::string& ns) {
   const MutexLock lock(mutex_);
   if (auto ok = admit("check rights on store"); !ok) return tl::unexpected<Error>(ok.error());
-  return forbidden_.contains(ns) ? "find on " + ns + " (role readWrite)" : std::string();
+  return may_write(ns) ? std::string() : "find on " + ns + " (role readWrite)";
 }
 
 Result<std::vector<std::optional<std::string>>> MemoryStore::read(
@@ -112,13 +102,13 @@ Result<std::vector<std::optional<std::string>>> MemoryStore::read(
     return fail(ErrorCode::kInvalidArgument, "read documents", ns,
                 "what has this name here is no collection");
   }
-  if (const auto rule = forbidden_.find(ns); rule != forbidden_.end() && !rule->second) {
+  if (!may_read(ns)) {
     return fail(ErrorCode::kRefused, "read documents", ns, "not authorized (code 13)");
   }
   reads_ += ids.size();
   std::vector<std::optional<std::string>> found;
   for (const bson::OwnedValue& id : ids) {
-    const auto it = documents_.find(key(ns, id.view()));
+    const auto it = documents_.find(memory_key(ns, id.view()));
     found.push_back(it == documents_.end() ? std::nullopt : std::optional(it->second));
   }
   return found;
@@ -169,19 +159,15 @@ Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
   if (auto ok = admit(step); !ok) return stop(ok.error().code, "told to fail");
   ++applies_;
   for (const StoreWrite& write : writes) {
-    if (crash_after_ && (*crash_after_)-- == 0) {
-      crash_after_.reset();
-      return stop(ErrorCode::kUnavailable, "told to crash");
-    }
-    const auto refused = rejected_.find(key(write.ns, write.id.view()));
-    if (refused != rejected_.end() && store_error_passes(refused->second.code)) {
+    if (crashes_at_next_write()) return stop(ErrorCode::kUnavailable, "told to crash");
+    const auto refused = rejection(memory_key(write.ns, write.id.view()));
+    if (refused && store_error_passes(refused->code)) {
       return stop(ErrorCode::kUnavailable, "not now");
     }
     applied.outcomes.push_back(apply_one(write));
     if (seen_) seen_(write);
   }
-  if (crash_after_ && *crash_after_ == 0 && !writes.empty()) {
-    crash_after_.reset();
+  if (!writes.empty() && crashes_now()) {
     return stop(ErrorCode::kUnavailable, "told to crash before that is journaled");
   }
   return applied;
@@ -193,7 +179,7 @@ std::string MemoryStore::process_id() const {
 }
 
 WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
-  const Key at = key(write.ns, write.id.view());
+  const MemoryKey at = memory_key(write.ns, write.id.view());
   constexpr int32_t kIllegalOperation = 20;
   constexpr int32_t kValidatorSaysNo = 121;
   ++applied_;
@@ -201,12 +187,12 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
     if (info->second.capped) return rejected(kIllegalOperation, "the collection here is capped");
     if (is_view(write.ns)) return rejected(kIllegalOperation, "what has this name here is a view");
   }
-  if (forbidden_.contains(write.ns)) {
+  if (!may_write(write.ns)) {
     return rejected(13, kLacksRights + std::string("insert on ") + write.ns);
   }
-  const auto no = rejected_.find(at);
-  const bool noted = no != rejected_.end() && no->second.code == kValidatorSaysNo;
-  if (no != rejected_.end() && !noted) return no->second;
+  const auto no = rejection(at);
+  const bool noted = no && no->code == kValidatorSaysNo;
+  if (no && !noted) return *no;
   if (write.kind == StoreWrite::Kind::kRemove) {
     documents_.erase(at);
     return {};
@@ -223,11 +209,9 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
     if (auto outcome = update(write, document); !outcome.ok()) return outcome;
   }
   if (document.size() > kDocumentBytesMax) return rejected(10334, "larger than 16 MiB");
-  if (const int32_t code = rule_ ? rule_(bson::Document(document)) : 0; code != 0) {
-    return rejected(code, rule_words_);
-  }
+  if (auto outcome = judge(bson::Document(document)); !outcome.ok()) return outcome;
   documents_[at] = std::move(document);
-  if (noted) return {WriteOutcome::Kind::kOk, 0, no->second.message, true};
+  if (noted) return {WriteOutcome::Kind::kOk, 0, no->message, true};
   return {};
 }
 
@@ -246,8 +230,7 @@ Status MemoryStore::wait_journaled() {
   const MutexLock lock(mutex_);
   const std::string step = "wait for the journal";
   if (auto ok = admit(step); !ok) return ok;
-  if (!crash_after_ || (*crash_after_)-- > 0) return {};
-  crash_after_.reset();
+  if (!crashes_at_next_write()) return {};
   return fail(ErrorCode::kUnavailable, step, "memory store", "told to crash");
 }
 
@@ -286,18 +269,7 @@ Status MemoryStore::fence(std::span<const std::string> lsid_ids, std::span<const
                           Duration) {
   const MutexLock lock(mutex_);
   if (auto ok = admit("fence store"); !ok) return ok;
-  const auto among = [](std::span<const std::string> all, const std::string& one) {
-    return !one.empty() && std::find(all.begin(), all.end(), one) != all.end();
-  };
-  bool left = false;
-  std::erase_if(running_, [&](const Running& op) {
-    if (!among(lsid_ids, op.lsid_id)) return false;
-    left = left || op.stubborn;
-    return !op.stubborn;
-  });
-  if (left)
-    return fail(ErrorCode::kTimeout, "fence store", "memory store", "an operation does not end");
-  return {};
+  return end_running(lsid_ids);
 }
 
 Status MemoryStore::watch_oplog(Duration) {
@@ -315,7 +287,7 @@ Result<Timestamp> MemoryStore::last_oplog_time() {
     return fail(ErrorCode::kUnsupported, "read oplog time", "memory store",
                 "a standalone has no oplog");
   }
-  return oplog_.empty() ? oldest_oplog_ : oplog_.back().at;
+  return newest();
 }
 
 Result<std::vector<OplogWrite>> MemoryStore::oplog_since(Timestamp since,
@@ -325,16 +297,7 @@ Result<std::vector<OplogWrite>> MemoryStore::oplog_since(Timestamp since,
   if (info_.kind == StoreKind::kStandalone) {
     return fail(ErrorCode::kUnsupported, "read oplog", "memory store", "a standalone has no oplog");
   }
-  if (since < oldest_oplog_) {
-    return fail(ErrorCode::kNotFound, "read oplog", "memory store",
-                "it no longer reaches back that far");
-  }
-  std::vector<OplogWrite> found;
-  for (const OplogWrite& write : oplog_) {
-    const bool asked = std::find(lsid_ids.begin(), lsid_ids.end(), write.lsid_id) != lsid_ids.end();
-    if (asked && write.at >= since) found.push_back(write);
-  }
-  return found;
+  return written_since(since, lsid_ids);
 }
 
 }  // namespace outrigger

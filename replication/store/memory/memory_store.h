@@ -1,5 +1,6 @@
 // A Store in memory, for unit tests and for the simulator: documents as BSON bytes, plus verbs to
-// make it refuse, fail, crash half way, or hold what recovery would find.
+// make it refuse, fail, crash half way (memory_trouble.h), or hold what recovery would find
+// (memory_remains.h).
 //
 // Thread-safe, so that a test may look or write (as the app would) while an applier works on it.
 #pragma once
@@ -10,11 +11,13 @@
 #include <vector>
 
 #include "config/thread_annotations.h"
+#include "replication/store/memory/memory_remains.h"
+#include "replication/store/memory/memory_trouble.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
 
-class MemoryStore final : public Store {
+class MemoryStore final : public Store, public MemoryTrouble, public MemoryRemains {
  public:
   MemoryStore();
 
@@ -55,35 +58,10 @@ class MemoryStore final : public Store {
       const std::string& ns) const;   // by canonical key
   [[nodiscard]] size_t size() const;  // documents in all namespaces
 
-  // ---- trouble
-  // Writes to this document are refused, until allow(). As in a real one, a code that passes stops
-  // the call, and 121 only says what a validator thinks of a document that is stored.
-  void reject(const std::string& ns, const bson::OwnedValue& id, int32_t code = 11000,
-              const std::string& message = "E11000 duplicate key error");
-  void allow(const std::string& ns, const bson::OwnedValue& id);
-  // Documents for which `code` gives one are refused with it.
-  void refuse_when(std::function<int32_t(const bson::Document&)> code, std::string words = "no");
-  // The next `calls` calls (not counting own_sessions) fail and do nothing.
-  void fail_next(size_t calls, ErrorCode code = ErrorCode::kUnavailable);
-  // The next calls of apply_in_order() do this many writes together, then one fails with
-  // kUnavailable. For this wait_journaled() is one write.
-  void crash_after(size_t writes);
-
   // ---- what there is
   void set_info(StoreInfo info);  // starts as a writable single-member set
   void set_missing_rights(std::vector<std::string> rights);
-  // Nothing of `ns` may be read (unless `readable`) or written, until permit().
-  void forbid(const std::string& ns, bool readable = false);
-  void permit(const std::string& ns);
   void set_collection(const std::string& ns, CollectionInfo info);  // overrides what is derived
-
-  // ---- what recovery finds
-  void add_oplog(OplogWrite write);         // last_oplog_time() is the newest one's
-  void cut_oplog(Timestamp oldest);         // nothing before it is held any more
-  void drop_oplog_after(Timestamp newest);  // as a crash does with what was not journaled
-  // An operation left running; fence() removes it when it matches, unless it is stubborn.
-  void add_running(const std::string& lsid_id, const std::string& client, bool stubborn = false);
-  [[nodiscard]] size_t running() const;
 
   // ---- what happened
   [[nodiscard]] size_t reads() const;        // documents asked for
@@ -95,36 +73,17 @@ class MemoryStore final : public Store {
       const;  // calls of apply() that did not fail before their first write
 
  private:
-  using Key = std::pair<std::string, std::string>;  // ns, canonical _id
-  struct Running {
-    std::string lsid_id;
-    std::string client;
-    bool stubborn = false;
-  };
-
-  [[nodiscard]] Status admit(const std::string& step) REQUIRES(mutex_);
   [[nodiscard]] bool is_view(const std::string& ns) const REQUIRES(mutex_);
   [[nodiscard]] WriteOutcome apply_one(const StoreWrite& write) REQUIRES(mutex_);
   [[nodiscard]] WriteOutcome update(const StoreWrite& write, std::string& document)
       REQUIRES(mutex_);
-  static Key key(const std::string& ns, const bson::Value& id);
 
   mutable Mutex mutex_;
-  std::map<Key, std::string> documents_ GUARDED_BY(mutex_);
-  std::map<Key, WriteOutcome> rejected_ GUARDED_BY(mutex_);
+  std::map<MemoryKey, std::string> documents_ GUARDED_BY(mutex_);
   std::map<std::string, CollectionInfo> collections_ GUARDED_BY(mutex_);
   std::vector<std::string> missing_rights_ GUARDED_BY(mutex_);
-  std::map<std::string, bool> forbidden_ GUARDED_BY(mutex_);  // namespace -> may be read
-  std::vector<OplogWrite> oplog_ GUARDED_BY(mutex_);
-  std::vector<Running> running_ GUARDED_BY(mutex_);
   StoreInfo info_ GUARDED_BY(mutex_);
-  Timestamp oldest_oplog_ GUARDED_BY(mutex_);
-  size_t failures_left_ GUARDED_BY(mutex_) = 0;
-  ErrorCode failure_ GUARDED_BY(mutex_) = ErrorCode::kUnavailable;
-  std::optional<size_t> crash_after_ GUARDED_BY(mutex_);
   std::function<void(const StoreWrite&)> seen_ GUARDED_BY(mutex_);
-  std::function<int32_t(const bson::Document&)> rule_ GUARDED_BY(mutex_);
-  std::string rule_words_ GUARDED_BY(mutex_);
   size_t reads_ GUARDED_BY(mutex_) = 0;
   std::atomic<size_t> shown_bytes_{0};
   size_t applied_ GUARDED_BY(mutex_) = 0;

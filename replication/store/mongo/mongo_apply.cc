@@ -1,35 +1,20 @@
-// Applying merged documents: raw delete and update commands, one after the other, so that a reader
-// sees no write without those before it.
-//
-// A command takes what follows each other in one collection by one verb. It is ordered and names no
-// document twice, so that it can be sent again when its answer is lost: no document goes back to
-// what it was in the middle. It stops at the first error; what that error means is decided, and the
-// rest goes into another command. Only the last one waits for the journal, which holds all before
-// it then.
-//
-// An update command reports errors by statement but matches only in sum; when the sum is short the
-// _ids are looked up. On a replica set each command is a retryable write of our own session, so its
-// oplog entries carry a name that the auditor knows; on a network error we do not resend (the
-// caller does, values being absolute).
+#include "replication/store/mongo/mongo_apply.h"
+
 #include <map>
 #include <set>
 
-#include "replication/store/mongo/mongo_client.h"
 #include "replication/store/mongo/mongo_read.h"
 #include "replication/store/mongo/mongo_statements.h"
-#include "replication/store/mongo/mongo_store.h"
 #include "replication/store/store_errors.h"
 
-namespace outrigger {
+namespace outrigger::mongo {
 namespace {
 
 constexpr int32_t kBadValue = 2;
-constexpr int32_t kUnauthorized = 13;
 constexpr int32_t kIllegalOperation = 20;
 constexpr int32_t kValidatorSaysNo = 121;
 constexpr int32_t kOtherCollection = 361;  // another one stands there under this name now
 constexpr int32_t kTooLarge = 10334;
-constexpr int32_t kWireVersionNamesCollections = 17;  // 6.0 knows `collectionUUID`
 constexpr int kSwapsMax = 10;  // of collections under our hands, before we wait
 constexpr const char* kStep = "apply to store";
 constexpr const char* kTooLargeText = "larger than the 16 MiB that a document may have";
@@ -66,18 +51,17 @@ std::string key_of(const bson::Document& document) {
   return id ? canonical_key(*id) : std::string();
 }
 
-}  // namespace
-
 // One call of apply_in_order(): holds what its steps share.
-class MongoStore::Application {
+class OrderedBulkWrite {
  public:
-  Application(MongoStore& store, StoreKind kind, std::span<const StoreWrite> writes)
-      : store_(store), client_(*store.client_), kind_(kind), writes_(writes) {}
+  OrderedBulkWrite(const DocumentWriter::Parts& parts, StoreKind kind,
+                   std::span<const StoreWrite> writes)
+      : parts_(parts), client_(parts.client), kind_(kind), writes_(writes) {}
 
   [[nodiscard]] Applied run() {
     Status going;
     while (going && done() < writes_.size()) going = step();
-    if (going && !journaled_ && !writes_.empty()) going = store_.wait_journaled();
+    if (going && !journaled_ && !writes_.empty()) going = parts_.journal.wait();
     if (going && commands_ > 1) going = one_mongod_took_all();
     if (going) note_bypassed();
     if (!going) applied_.stopped = going.error();
@@ -98,7 +82,7 @@ class MongoStore::Application {
 
   [[nodiscard]] Status step() {
     const StoreWrite& first = writes_[done()];
-    auto target = store_.target(first.ns);
+    auto target = parts_.catalog.target(first.ns);
     if (!target && target.error().code == ErrorCode::kRefused) {
       return on_error(kUnauthorized, target.error().reason, 1);
     }
@@ -109,8 +93,7 @@ class MongoStore::Application {
     }
     Command command = gather();
     if (command.statements.empty()) {  // no statement can hold it, or a special one is needed
-      if (first.kind != Kind::kReplaceOrInsert ||
-          first.document.size() > mongo::kDocumentBytesMax) {
+      if (first.kind != Kind::kReplaceOrInsert || first.document.size() > kDocumentBytesMax) {
         reject(kTooLarge, kTooLargeText);
         return {};
       }
@@ -119,7 +102,7 @@ class MongoStore::Application {
       if (literal->empty()) return {};
       command.statements.push_back(std::move(*literal));
     }
-    const mongo::Names names = mongo::split(first.ns);
+    const Names names = split(first.ns);
     ++commands_;
     auto reply = client_.run(names.database, body(names.collection, command, *target));
     if (!reply) return tl::unexpected<Error>(reply.error());
@@ -130,9 +113,9 @@ class MongoStore::Application {
   // libmongoc may have connected anew between two commands: the journal of a mongod that was
   // started since does not hold what the one before it took.
   [[nodiscard]] Status one_mongod_took_all() {
-    const std::string began = mongo::process_of(client_.hello());
-    if (auto alive = store_.ping(); !alive) return alive;
-    if (store_.process_id() == began) return {};
+    const std::string began = process_of(client_.hello());
+    if (auto alive = parts_.topology.ping(); !alive) return alive;
+    if (parts_.topology.process_id() == began) return {};
     client_.drop();
     applied_.outcomes.clear();
     return fail(ErrorCode::kUnavailable, kStep, client_.name(), "mongod was started anew meanwhile",
@@ -145,15 +128,15 @@ class MongoStore::Application {
     Command command;
     command.verb = first.kind == Kind::kRemove ? "delete" : "update";
     std::set<std::string> named;
-    for (size_t i = done(); i < writes_.size() && command.statements.size() < mongo::kBatch; ++i) {
+    for (size_t i = done(); i < writes_.size() && command.statements.size() < kBatch; ++i) {
       const StoreWrite& write = writes_[i];
       if (write.ns != first.ns || (write.kind == Kind::kRemove) != (first.kind == Kind::kRemove)) {
         break;
       }
       std::string statement = statement_of(write);
-      if (statement.empty() || statement.size() > mongo::kStatementBytesMax) break;
+      if (statement.empty() || statement.size() > kStatementBytesMax) break;
       command.bytes += statement.size();
-      if (!command.statements.empty() && command.bytes > mongo::kBatchBytes) break;
+      if (!command.statements.empty() && command.bytes > kBatchBytes) break;
       if (!named.insert(canonical_key(write.id.view())).second) break;
       command.statements.push_back(std::move(statement));
     }
@@ -161,27 +144,27 @@ class MongoStore::Application {
   }
 
   [[nodiscard]] static std::string statement_of(const StoreWrite& write) {
-    if (write.kind == Kind::kRemove) return mongo::removal(write);
-    if (write.kind == Kind::kUpdate) return mongo::modification(write);
-    const bool plain = write.document.size() <= mongo::kDocumentBytesMax &&
-                       !mongo::needs_literal(bson::Document(write.document));
-    return plain ? mongo::replacement(write, mongo::whole_document(write), false) : std::string();
+    if (write.kind == Kind::kRemove) return removal(write);
+    if (write.kind == Kind::kUpdate) return modification(write);
+    const bool plain = write.document.size() <= kDocumentBytesMax &&
+                       !needs_literal(bson::Document(write.document));
+    return plain ? replacement(write, whole_document(write), false) : std::string();
   }
 
   // Empty: it was rejected.
   [[nodiscard]] Result<std::string> literal_replacement(const StoreWrite& write) {
     bool unsafe = false;
-    auto looked = mongo::find_by_id(
-        client_, write.ns, std::span(&write.id, 1), mongo::Projection{},
-        [&](const bson::Document& stored) { unsafe = unsafe || mongo::repeats_a_name(stored); });
+    auto looked = find_by_id(
+        client_, write.ns, std::span(&write.id, 1), Projection{},
+        [&](const bson::Document& stored) { unsafe = unsafe || repeats_a_name(stored); });
     if (!looked) return tl::unexpected<Error>(looked.error());
-    const std::string whole = mongo::whole_document(write);
-    std::string statement = mongo::replacement(write, whole, true);
-    if (unsafe || mongo::repeats_a_name(bson::Document(whole))) {
+    const std::string whole = whole_document(write);
+    std::string statement = replacement(write, whole, true);
+    if (unsafe || repeats_a_name(bson::Document(whole))) {
       reject(kBadValue, "repeated field names beside a '$' name or a zero timestamp");
       return std::string();
     }
-    if (statement.size() <= mongo::kStatementBytesMax) return statement;
+    if (statement.size() <= kStatementBytesMax) return statement;
     reject(kTooLarge, kTooLargeText);
     return std::string();
   }
@@ -195,10 +178,9 @@ class MongoStore::Application {
     }
     w.close().boolean("ordered", true);
     if (bypass_) w.boolean("bypassDocumentValidation", true);
-    const bool can_name =
-        mongo::integer(client_.hello(), "maxWireVersion") >= kWireVersionNamesCollections;
     constexpr uint8_t kUuid = 4;
-    if (can_name && target.exists()) w.binary("collectionUUID", kUuid, target.uuid);
+    const bool named = parts_.catalog.can_name_collections() && target.exists();
+    if (named) w.binary("collectionUUID", kUuid, target.uuid);
     const bool last = done() + command.statements.size() == writes_.size();
     w.open_document("writeConcern");
     if (last && kind_ == StoreKind::kMultiMember) {
@@ -213,27 +195,27 @@ class MongoStore::Application {
 
   [[nodiscard]] Status read_reply(const std::string& ns, const bson::Document& reply,
                                   size_t statements) {
-    if (const bson::Document concern = mongo::sub(reply, "writeConcernError"); !concern.empty()) {
+    if (const bson::Document concern = sub(reply, "writeConcernError"); !concern.empty()) {
       client_.drop();
-      return fail(ErrorCode::kUnavailable, kStep, ns, mongo::text(concern, "errmsg"),
+      return fail(ErrorCode::kUnavailable, kStep, ns, text(concern, "errmsg"),
                   "the store could not confirm durability; it is tried again");
     }
     size_t executed = statements;
     int32_t code = 0;
     std::string message;
-    for (const bson::Element& e : mongo::sub(reply, "writeErrors")) {
+    for (const bson::Element& e : sub(reply, "writeErrors")) {
       if (e.value.type != bson::Type::kDocument) continue;
       const bson::Document error = e.value.as_document();
-      executed = static_cast<size_t>(mongo::integer(error, "index", -1));
-      code = static_cast<int32_t>(mongo::integer(error, "code"));
-      message = mongo::text(error, "errmsg");
+      executed = static_cast<size_t>(integer(error, "index", -1));
+      code = static_cast<int32_t>(integer(error, "code"));
+      message = text(error, "errmsg");
     }
     if (executed > statements) {
       return fail(ErrorCode::kCorrupt, kStep, ns, "an error for a statement never sent");
     }
     const size_t from = done();
     for (size_t i = 0; i < executed; ++i) succeed();
-    const auto matched = static_cast<size_t>(mongo::integer(reply, "n"));
+    const auto matched = static_cast<size_t>(integer(reply, "n"));
     if (matched < executed) {
       if (auto found = find_unmatched(ns, from); !found) return found;
     }
@@ -257,7 +239,7 @@ class MongoStore::Application {
   [[nodiscard]] Status on_error(int32_t code, const std::string& message, size_t statements) {
     const std::string& ns = writes_[done()].ns;
     if (code == kOtherCollection) {
-      store_.targets_.erase(ns);
+      parts_.catalog.forget_target(ns);
       if (++swaps_ < kSwapsMax) return {};
       return fail(ErrorCode::kUnavailable, kStep, ns, message, "it is tried again");
     }
@@ -272,13 +254,13 @@ class MongoStore::Application {
     if (code == kUnauthorized) {
       // A user that may nowhere do what it has to holds the stream; a namespace that it may not
       // write, while it may others, does not.
-      const auto forbidden = store_.forbidden(ns);
+      const auto forbidden = parts_.privileges.forbidden(ns);
       if (!forbidden) return tl::unexpected<Error>(forbidden.error());
       if (!forbidden->empty()) {
         for (size_t i = 0; i < statements; ++i) reject(code, kLacksRights + *forbidden);
         return {};
       }
-      const auto missing = store_.missing_rights();
+      const auto missing = parts_.privileges.missing_rights();
       if (!missing) return tl::unexpected<Error>(missing.error());
       if (!missing->empty()) return tl::unexpected<Error>(client_.refusal(kStep, code, message));
     }
@@ -294,8 +276,8 @@ class MongoStore::Application {
     }
     if (ids.empty()) return {};
     std::set<std::string> there;
-    auto looked = mongo::find_by_id(client_, ns, ids, mongo::Projection{std::vector<std::string>()},
-                                    [&](const bson::Document& d) { there.insert(key_of(d)); });
+    auto looked = find_by_id(client_, ns, ids, Projection{std::vector<std::string>()},
+                             [&](const bson::Document& d) { there.insert(key_of(d)); });
     if (!looked) {
       applied_.outcomes.resize(from);
       return looked;
@@ -319,7 +301,7 @@ class MongoStore::Application {
         by_key[canonical_key(writes_[i].id.view())] = i;
         ids.push_back(writes_[i].id);
       }
-      const auto target = store_.collection(ns);
+      const auto target = parts_.catalog.collection(ns);
       if (!target || target->validator.empty()) continue;
       const auto note = [&](const bson::Document& document) {
         const auto found = by_key.find(key_of(document));
@@ -329,12 +311,12 @@ class MongoStore::Application {
         outcome.message = "Document failed validation";
       };
       const bson::Document validator(target->validator);
-      (void)mongo::find_by_id(client_, ns, ids, {std::vector<std::string>(), &validator}, note);
+      (void)find_by_id(client_, ns, ids, {std::vector<std::string>(), &validator}, note);
     }
   }
 
-  MongoStore& store_;
-  mongo::Client& client_;
+  const DocumentWriter::Parts& parts_;
+  Client& client_;
   const StoreKind kind_;
   const std::span<const StoreWrite> writes_;
   Applied applied_;
@@ -346,40 +328,25 @@ class MongoStore::Application {
   std::map<std::string, std::vector<size_t>> bypassed_;  // written past one without asking it
 };
 
-// As last looked at. On servers whose commands name the collection they mean, a change of it is
-// told by the next command; on others it is looked at every time.
-Result<CollectionInfo> MongoStore::target(const std::string& ns) {
-  constexpr size_t kTargetsMax = 10'000;
-  const auto known = targets_.find(ns);
-  if (known != targets_.end()) return known->second;
-  auto listed = list_collection(ns);
-  if (!listed) return listed;
-  const bool can_name =
-      mongo::integer(client_->hello(), "maxWireVersion") >= kWireVersionNamesCollections;
-  if (targets_.size() >= kTargetsMax) targets_.clear();
-  // Whatever has no such name of its own must be looked at again.
-  const bool collection = listed->type == CollectionInfo::Type::kCollection;
-  if (can_name && collection && !listed->capped) targets_.emplace(ns, *listed);
-  return listed;
-}
+}  // namespace
 
-Applied MongoStore::apply_in_order(std::span<const StoreWrite> writes) {
+Applied DocumentWriter::apply_in_order(std::span<const StoreWrite> writes) {
   Applied none;
   if (auto legal = check_paths(writes); !legal) {
     none.stopped = legal.error();
     return none;
   }
-  auto of_kind = kind();
+  auto of_kind = parts_.topology.kind();
   if (!of_kind) {
     none.stopped = of_kind.error();
     return none;
   }
-  const std::string session = client_->session_id();
+  const std::string session = parts_.client.session_id();
   if (*of_kind != StoreKind::kStandalone &&
       (own_sessions_.empty() || own_sessions_.back() != session)) {
     own_sessions_.push_back(session);
   }
-  return Application(*this, *of_kind, writes).run();
+  return OrderedBulkWrite(parts_, *of_kind, writes).run();
 }
 
-}  // namespace outrigger
+}  // namespace outrigger::mongo

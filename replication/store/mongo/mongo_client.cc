@@ -227,6 +227,10 @@ Names split(std::string_view ns) {
   return {std::string(ns.substr(0, dot)), std::string(ns.substr(dot + 1))};
 }
 
+bool is_own_database(std::string_view name) {
+  return name == "admin" || name == "local" || name == "config";
+}
+
 int64_t integer(const bson::Document& from, std::string_view name, int64_t missing) {
   const auto v = from.find(name);
   return v ? v->to_int64().value_or(missing) : missing;

@@ -97,6 +97,8 @@ struct Names {
   std::string collection;
 };
 [[nodiscard]] Names split(std::string_view ns);
+// Of mongod itself: admin, local, config.
+[[nodiscard]] bool is_own_database(std::string_view name);
 
 // ---- reading replies: what is missing or of another type gives the default
 [[nodiscard]] int64_t integer(const bson::Document& from, std::string_view name,

@@ -1,22 +1,11 @@
-// The fence: a command outlives the client that sent it, and could overwrite what recovery settles.
-// So whatever a sidecar now gone left running is killed, and we wait until none of it is seen.
-//
-// Plain killSessions answers ok and does nothing to another user's session, so the pattern form is
-// used, with the {id, uid} that $currentOp shows.
+#include "replication/store/mongo/mongo_fence.h"
+
 #include <chrono>
 #include <set>
 #include <thread>
 
-#include "replication/store/mongo/mongo_client.h"
-#include "replication/store/mongo/mongo_store.h"
-
-namespace outrigger {
+namespace outrigger::mongo {
 namespace {
-
-using mongo::integer;
-using mongo::sub;
-using mongo::text;
-using mongo::truthy;
 
 constexpr auto kPause = std::chrono::milliseconds(20);
 // A connection of a noted address may still hold a command mongod has not read; mongod reads at
@@ -50,7 +39,7 @@ std::string name_of(const bson::Document& op) {
 void look_at(const bson::Document& op, const Noted& noted, Sighting& found) {
   if (integer(op, "connectionId", -2) == noted.own_connection) return;
   const bson::Document lsid = sub(op, "lsid");
-  const bool by_session = !lsid.empty() && noted.lsid_ids.contains(mongo::binary(lsid, "id"));
+  const bool by_session = !lsid.empty() && noted.lsid_ids.contains(binary(lsid, "id"));
   const bool by_client = noted.clients.contains(text(op, "client"));
   const bool open_transaction = text(op, "type") == "idleSession";
   if (!by_session || (!truthy(op, "active") && !open_transaction)) {
@@ -79,7 +68,7 @@ std::string current_op() {
   return ask.finish();
 }
 
-Status kill(mongo::Client& client, const Sighting& found) {
+Status kill(Client& client, const Sighting& found) {
   if (!found.sessions.empty()) {
     bson::Writer kill_sessions;
     kill_sessions.open_array("killAllSessionsByPattern");
@@ -102,18 +91,18 @@ Status kill(mongo::Client& client, const Sighting& found) {
 
 }  // namespace
 
-Status MongoStore::fence(std::span<const std::string> lsid_ids,
-                         std::span<const std::string> clients, Duration timeout) {
+Status fence(Client& client, std::span<const std::string> lsid_ids,
+             std::span<const std::string> clients, Store::Duration timeout) {
   using Clock = std::chrono::steady_clock;
   const std::string step = "fence store";
   const auto start = Clock::now();
   Noted noted{{lsid_ids.begin(), lsid_ids.end()}, {clients.begin(), clients.end()}, -1};
   while (true) {
-    if (auto connected = client_->connect(); !connected) return connected;
+    if (auto connected = client.connect(); !connected) return connected;
     // A new connection of ours may have been given a noted port.
-    noted.own_connection = integer(client_->hello(), "connectionId", -1);
+    noted.own_connection = integer(client.hello(), "connectionId", -1);
     Sighting found;
-    auto looked = client_->each("admin", current_op(), step, [&](const bson::Document& op) {
+    auto looked = client.each("admin", current_op(), step, [&](const bson::Document& op) {
       look_at(op, noted, found);
       return true;
     });
@@ -121,12 +110,12 @@ Status MongoStore::fence(std::span<const std::string> lsid_ids,
     const auto waited = Clock::now() - start;
     if (!found.busy() && (found.connections == 0 || waited >= kIdleGrace)) return {};
     if (waited >= timeout) {
-      return fail(ErrorCode::kTimeout, step, client_->name(), found.example + " does not end",
+      return fail(ErrorCode::kTimeout, step, client.name(), found.example + " does not end",
                   "end it by hand (db.killOp), or restart mongod");
     }
-    if (auto killed = kill(*client_, found); !killed) return killed;
+    if (auto killed = kill(client, found); !killed) return killed;
     std::this_thread::sleep_for(kPause);
   }
 }
 
-}  // namespace outrigger
+}  // namespace outrigger::mongo

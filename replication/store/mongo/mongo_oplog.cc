@@ -1,23 +1,10 @@
-// Reading the oplog back: which of the writes in doubt happened.
-//
-// Seen on 6.0.5: a retryable statement is one entry with lsid {id, uid}, txnNumber and stmtId; the
-// entries of an update with multi: true carry none of these; a transaction is one applyOps entry
-// with lsid and txnNumber (its inner operations carry neither), or, above 16 MB, a chain of them
-// marked partialTxn whose last one counts the operations of all. Newer servers also put several
-// retryable inserts into one applyOps, each with its stmtId. All these forms are read.
+#include "replication/store/mongo/mongo_oplog.h"
+
 #include <map>
 #include <set>
 
-#include "replication/store/mongo/mongo_client.h"
-#include "replication/store/mongo/mongo_store.h"
-
-namespace outrigger {
+namespace outrigger::mongo {
 namespace {
-
-using mongo::integer;
-using mongo::sub;
-using mongo::text;
-using mongo::truthy;
 
 constexpr size_t kSessionsInFilter = 10'000;  // beyond that, filter here
 
@@ -43,10 +30,10 @@ class OplogReader {
 
   void entry(const bson::Document& e) {
     OplogWrite frame;
-    frame.lsid_id = mongo::binary(sub(e, "lsid"), "id");
+    frame.lsid_id = binary(sub(e, "lsid"), "id");
     if (!wanted_.contains(frame.lsid_id)) return;
-    frame.lsid_uid = mongo::binary(sub(e, "lsid"), "uid");
-    frame.at = mongo::timestamp(e, "ts");
+    frame.lsid_uid = binary(sub(e, "lsid"), "uid");
+    frame.at = timestamp(e, "ts");
     frame.txn_number = integer(e, "txnNumber", -1);
     if (text(e, "op") == "c") {
       command(e, frame);
@@ -128,84 +115,78 @@ std::string scan(Timestamp since, std::span<const std::string> lsid_ids) {
 
 }  // namespace
 
-Status MongoStore::require_replica_set(const std::string& step) {
-  auto of_kind = kind();
-  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
-  if (*of_kind != StoreKind::kStandalone) return {};
-  return fail(ErrorCode::kUnsupported, step, client_->name(), "a standalone has no oplog");
-}
-
-Result<Timestamp> MongoStore::last_oplog_time() {
+Result<Timestamp> Oplog::last_time() {
   const std::string step = "read oplog time";
-  if (auto set = require_replica_set(step); !set) return tl::unexpected<Error>(set.error());
-  auto hello = client_->must("admin", bson::Writer().int32("hello", 1).finish(), step);
+  if (auto set = topology_.require_replica_set(step); !set)
+    return tl::unexpected<Error>(set.error());
+  auto hello = client_.must("admin", bson::Writer().int32("hello", 1).finish(), step);
   if (!hello) return tl::unexpected<Error>(hello.error());
   // Not the newest entry: beside it, slots given out earlier may still be empty. Majority-committed
   // means that everything before it is in place, on a set of one too.
   const bson::Document written = sub(hello->document(), "lastWrite");
-  const Timestamp at = mongo::timestamp(sub(written, "majorityOpTime"), "ts");
+  const Timestamp at = timestamp(sub(written, "majorityOpTime"), "ts");
   if (at == Timestamp{}) {
-    return fail(ErrorCode::kUnavailable, step, client_->name(),
-                "nothing is majority-committed yet");
+    return fail(ErrorCode::kUnavailable, step, client_.name(), "nothing is majority-committed yet");
   }
   return at;
 }
 
-Status MongoStore::watch_oplog(Duration duration) {
+Status Oplog::watch(Store::Duration duration) {
   const std::string step = "watch oplog";
-  auto last = last_oplog_time();
+  auto last = last_time();
   if (!last) return tl::unexpected<Error>(last.error());
   // Shows nothing: it is there to wait.
   bson::Writer find;
   find.string("find", "oplog.rs").open_document("filter").open_document("ts");
   find.timestamp("$gte", last->seconds, last->increment).close().string("op", "none").close();
   find.boolean("tailable", true).boolean("awaitData", true).int32("batchSize", 1);
-  auto found = client_->must("local", find.finish(), step);
+  auto found = client_.must("local", find.finish(), step);
   if (!found) return tl::unexpected<Error>(found.error());
   const int64_t id = integer(sub(found->document(), "cursor"), "id");
-  if (id == 0) return fail(ErrorCode::kUnavailable, step, client_->name(), "no cursor stays open");
+  if (id == 0) return fail(ErrorCode::kUnavailable, step, client_.name(), "no cursor stays open");
   bson::Writer wait;
   wait.int64("getMore", id).string("collection", "oplog.rs");
   wait.int64("maxTimeMS", duration.count());
-  auto waited = client_->run("local", wait.finish());
+  auto waited = client_.run("local", wait.finish());
   if (!waited) return tl::unexpected<Error>(waited.error());
-  client_->kill_cursor("local", "oplog.rs", id);
+  client_.kill_cursor("local", "oplog.rs", id);
   if (waited->ok) return {};
-  return tl::unexpected(client_->refusal(step, waited->code, waited->message));
+  return tl::unexpected(client_.refusal(step, waited->code, waited->message));
 }
 
-Result<Timestamp> MongoStore::oldest_oplog_time() {
+Result<Timestamp> Oplog::oldest_time() {
   bson::Writer find;
   find.string("find", "oplog.rs").open_document("sort").int32("$natural", 1).close();
   find.int32("limit", 1);
   Timestamp oldest;
-  auto done = client_->each("local", find.finish(), "read oplog", [&](const bson::Document& e) {
-    oldest = mongo::timestamp(e, "ts");
+  auto done = client_.each("local", find.finish(), "read oplog", [&](const bson::Document& e) {
+    oldest = timestamp(e, "ts");
     return true;
   });
   if (!done) return tl::unexpected<Error>(done.error());
   return oldest;
 }
 
-Result<std::vector<OplogWrite>> MongoStore::oplog_since(Timestamp since,
-                                                        std::span<const std::string> lsid_ids) {
+Result<std::vector<OplogWrite>> Oplog::since(Timestamp since,
+                                             std::span<const std::string> lsid_ids) {
   const std::string step = "read oplog";
-  if (auto set = require_replica_set(step); !set) return tl::unexpected<Error>(set.error());
+  if (auto set = topology_.require_replica_set(step); !set)
+    return tl::unexpected<Error>(set.error());
   OplogReader reader(lsid_ids);
-  auto scanned = client_->each("local", scan(since, lsid_ids), step, [&](const bson::Document& e) {
+  auto scanned = client_.each("local", scan(since, lsid_ids), step, [&](const bson::Document& e) {
     reader.entry(e);
     return true;
   });
   if (!scanned) return tl::unexpected<Error>(scanned.error());
   // Asked after the scan: entries may be cut off at the old end while it runs.
-  auto oldest = oldest_oplog_time();
+  auto oldest = oldest_time();
   if (!oldest) return tl::unexpected<Error>(oldest.error());
   if (*oldest > since || reader.torn()) {
-    return fail(ErrorCode::kNotFound, step, client_->name(),
+    return fail(ErrorCode::kNotFound, step, client_.name(),
                 "it no longer reaches back to the time asked for",
                 "give mongod a larger oplog; the documents are compared instead");
   }
   return reader.take();
 }
 
-}  // namespace outrigger
+}  // namespace outrigger::mongo

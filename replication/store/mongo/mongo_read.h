@@ -1,4 +1,7 @@
-// Finding documents by _id, shared by reading and by applying.
+// Reading documents: by _id, which applying does too, and by whole `find` commands.
+//
+// What an _id finds must be a document of this namespace and no other, so what stands under the
+// name is looked at first, and _ids compare by simple collation, whatever the collection's own is.
 #pragma once
 
 #include <functional>
@@ -7,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "replication/store/mongo/mongo_catalog.h"
 #include "replication/store/mongo/mongo_client.h"
 
 namespace outrigger::mongo {
@@ -32,5 +36,26 @@ struct Projection {
 [[nodiscard]] Status find_by_id(Client& client, const std::string& ns,
                                 std::span<const bson::OwnedValue> ids, const Projection& projection,
                                 const std::function<void(const bson::Document&)>& visit);
+
+class DocumentReader {
+ public:
+  DocumentReader(Client& client, Catalog& catalog) : client_(client), catalog_(catalog) {}
+
+  // As the port has them (store.h).
+  [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
+      const std::string& ns, std::span<const bson::OwnedValue> ids);
+  [[nodiscard]] Result<StoreFound> find(const std::string& database, const std::string& command);
+  [[nodiscard]] Status look(
+      const std::string& ns, std::span<const bson::OwnedValue> ids,
+      const std::optional<std::vector<std::string>>& fields,
+      const std::function<void(size_t index, const bson::Document& document)>& visit);
+
+ private:
+  // kInvalidArgument where it does not.
+  [[nodiscard]] Status holds_documents(const std::string& ns);
+
+  Client& client_;
+  Catalog& catalog_;
+};
 
 }  // namespace outrigger::mongo

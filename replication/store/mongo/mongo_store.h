@@ -1,10 +1,10 @@
 // The Store in life: libmongoc, with the sidecar's own credentials, over one connection.
 //
 // One MongoStore per thread that uses it; a call blocks until mongod has answered. A lost
-// connection is an error of that call (kUnavailable) and made anew by the next one.
+// connection is an error of that call (kUnavailable) and made anew by the next one. Each call is
+// answered by the part it belongs to; the parts share the connection.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,11 +12,6 @@
 #include "replication/store/store.h"
 
 namespace outrigger {
-
-namespace mongo {
-class Client;
-struct CommandReply;
-}  // namespace mongo
 
 class MongoStore final : public Store {
  public:
@@ -55,34 +50,11 @@ class MongoStore final : public Store {
       Timestamp since, std::span<const std::string> lsid_ids) override;
 
  private:
-  class Application;
-  // Never made.
-  static constexpr const char* kNobodysNamespace = "outrigger.nothing";
+  struct Parts;  // keeps libmongoc's headers out of this one
 
-  explicit MongoStore(std::unique_ptr<mongo::Client> client);
+  explicit MongoStore(std::unique_ptr<Parts> parts);
 
-  // As last looked at; looks the first time after each connect, info() looks every time.
-  [[nodiscard]] Result<StoreKind> kind();
-  [[nodiscard]] Result<StoreKind> look_at_kind(const bson::Document& hello);
-  [[nodiscard]] Result<mongo::CommandReply> delete_nothing(StoreKind of_kind);
-  // A namespace in which our user may delete; kNobodysNamespace when none is known.
-  [[nodiscard]] Result<std::string> somewhere_to_delete();
-  [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
-  [[nodiscard]] Status list_namespaces(const std::string& database, const NamespaceFilter& filter,
-                                       std::vector<NamespaceCount>& into);
-  [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
-  [[nodiscard]] Result<CollectionInfo> target(const std::string& ns);
-  [[nodiscard]] Status holds_documents(const std::string& ns);
-  [[nodiscard]] Status require_replica_set(const std::string& step);
-  [[nodiscard]] Result<Timestamp> oldest_oplog_time();
-
-  std::unique_ptr<mongo::Client> client_;
-  std::string kind_of_session_;  // the session of the connection `kind_` is of
-  StoreKind kind_ = StoreKind::kStandalone;
-  std::string process_id_;
-  std::string nothing_ns_ = kNobodysNamespace;  // where nothing is deleted, to wait for the journal
-  std::vector<std::string> own_sessions_;
-  std::map<std::string, CollectionInfo> targets_;  // what it reads and writes
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace outrigger

@@ -1,0 +1,45 @@
+// What the store holds: its databases, its collections and what kind each of them is.
+//
+// Reading and applying ask for the same few collections again and again, so what was seen is kept,
+// where the server itself tells when it is no longer true.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/store.h"
+
+namespace outrigger::mongo {
+
+class Catalog {
+ public:
+  explicit Catalog(Client& client) : client_(client) {}
+
+  // As the port has them (store.h).
+  [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
+      const StoreCatalog::NamespaceFilter& filter);
+  [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns);
+
+  // What is read and written under this name (nothing of its indexes), as last looked at.
+  [[nodiscard]] Result<CollectionInfo> target(const std::string& ns);
+  // Looks at it anew the next time. False: it would have, anyway.
+  bool forget_target(const std::string& ns) { return targets_.erase(ns) > 0; }
+  // Can a command say which collection it means, so that it fails where another has come in its
+  // place? Of the server last connected to.
+  [[nodiscard]] bool can_name_collections() const;
+
+ private:
+  [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
+  [[nodiscard]] Status list_namespaces(const std::string& database,
+                                       const StoreCatalog::NamespaceFilter& filter,
+                                       std::vector<NamespaceCount>& into);
+  [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
+
+  Client& client_;
+  std::map<std::string, CollectionInfo> targets_;
+};
+
+}  // namespace outrigger::mongo

@@ -1,0 +1,20 @@
+// The fence: a command outlives the client that sent it, and could overwrite what recovery settles.
+// So whatever a sidecar now gone left running is killed, and we wait until none of it is seen.
+//
+// Plain killSessions answers ok and does nothing to another user's session, so the pattern form is
+// used, with the {id, uid} that $currentOp shows.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/store.h"
+
+namespace outrigger::mongo {
+
+// As Store::fence().
+[[nodiscard]] Status fence(Client& client, std::span<const std::string> lsid_ids,
+                           std::span<const std::string> clients, Store::Duration timeout);
+
+}  // namespace outrigger::mongo
