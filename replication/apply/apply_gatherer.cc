@@ -24,7 +24,10 @@ Result<ApplyWork> ApplyGatherer::gather() {
     documents_max_ = std::max<size_t>(1, std::min(documents_max_, work.documents.size()) / 2);
     work = ApplyWork();
   }
-  documents_max_ = std::min(options_.batch.documents_max, documents_max_ * 2);
+  // Not to be too much again next time: who is in line would lose the place with each such batch.
+  if (work.bytes <= options_.stored_bytes_max / 2) {
+    documents_max_ = std::min(options_.batch.documents_max, documents_max_ * 2);
+  }
   return work;
 }
 
@@ -93,7 +96,7 @@ Status ApplyGatherer::add_released(ApplyWork& work) {
     if (!record) return tl::unexpected(record.error());
     auto too_late = site_.quarantine.too_late_for((*record)->dot());
     if (!too_late) return tl::unexpected(too_late.error());
-    if (too_late->empty() && !locks_.take(**record)) continue;
+    if (too_late->empty() && !locks_.take_if_free(**record)) continue;
     site_.quarantine.taken(name);
     if (!too_late->empty()) continue;  // since somebody wanted it
     work.released.emplace(name, std::move(*record));

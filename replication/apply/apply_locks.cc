@@ -40,13 +40,15 @@ bool ApplyLocks::take(const Record& record) {
   const std::vector<LockKey> keys = keys_of(record);
   const auto place = places_.find(record.origin);
   if (place == places_.end()) return try_take(keys) || queue(record, keys);
-  // A record that is tried again may meet the place of one that came after it.
+  // One place an origin.
   if (place->second.stamp != record.hlc) return try_take(keys);
   if (!place->second.request->held()) return false;
   hold(std::move(place->second.request), keys);
   places_.erase(place);
   return true;
 }
+
+bool ApplyLocks::take_if_free(const Record& record) { return try_take(keys_of(record)); }
 
 bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
   std::vector<LockKey> keys;

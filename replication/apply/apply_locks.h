@@ -32,6 +32,8 @@ class ApplyLocks {
   // Those of the record's documents, for the batch. False: not all are free, and it is in line,
   // unless another record of its origin is.
   [[nodiscard]] bool take(const Record& record);
+  // The same without a place in line: of a record that is not in front, which keeps none.
+  [[nodiscard]] bool take_if_free(const Record& record);
   // Those of one document, or false; without a place in line.
   [[nodiscard]] bool take(std::string_view ns, const bson::Value& id);
   // Gives up the places of records that are not in front any more: nobody would take them.

@@ -147,7 +147,7 @@ TEST_F(ApplyLocksTest, ThePlaceOfARecordIsNoOtherRecords) {
     EXPECT_FALSE(locks_.take(first));
     crowd.one_writes();
     EXPECT_EQ(granted_, 1);
-    EXPECT_FALSE(locks_.take(tried_again));
+    EXPECT_FALSE(locks_.take_if_free(tried_again));
     EXPECT_TRUE(locks_.take(first));
   }
   locks_.release();
