@@ -34,7 +34,6 @@ NO_ID = {
     "a pipeline that says none": ({"_id.k": {"$eq": {"$d": 1}}}, [{"$replaceWith": {"a": 1}}]),
     "a pipeline without it": ({"_id.k": {"$eq": {"$d": 1}}}, [{"$project": {"_id": 0}}]),
     "half a reference": ({"a": 1}, {"$set": {"_id.k": {"$ref": 5, "$id": 1}}}),
-    "a reference further on": ({"a": 1}, {"$set": {"_id.k": {"x": 1, "$ref": "c", "$id": 1}}}),
     "a reference to no database": ({"a": 1},
                                    {"$set": {"_id.k": {"$ref": "c", "$id": 1, "$db": 5}}}),
     "the scope of code": ({"a": 1}, {"$set": {"_id.k": bson.Code("f", {"$d": 1})}}),

@@ -75,6 +75,15 @@ TEST(NewId, ANameGivenByTheFilterIsFound) {
       "$d");
 }
 
+TEST(NewId, ADbRefBeginsADocumentAndIsWhole) {
+  const Fill further_on = [](Writer& w) { w.int32("x", 1).string("$ref", "c").int32("$id", 1); };
+  EXPECT_EQ(name_in(kNothing, with("$set", "_id.k", further_on)), "$ref");
+  const Fill of_a_number = [](Writer& w) { w.int32("$ref", 5).int32("$id", 1); };
+  EXPECT_EQ(name_in(kNothing, with("$set", "_id.k", of_a_number)), "$ref");
+  const Fill no_database = [](Writer& w) { w.string("$ref", "c").int32("$id", 1).int32("$db", 5); };
+  EXPECT_EQ(name_in(kNothing, with("$set", "_id.k", no_database)), "$db");
+}
+
 TEST(NewId, APipelineGivesWhatTheFilterSays) {
   const Fill eq = [](Writer& w) {
     w.open_document("_id.k").document("$eq", Document(doc(dollar))).close();
