@@ -17,7 +17,7 @@ class MergeRules {
  public:
   MergeRules() = default;
   explicit MergeRules(const ReplicateRule& rule) : paths_(rule.paths) {}
-  // Of a path, named from the document's root down. No rule tells paths apart yet.
+  // Of a path, named from the document's root down. One rule holds for all paths of a namespace.
   [[nodiscard]] PathType at(const std::vector<std::string>& /*path*/) const { return paths_; }
 
  private:

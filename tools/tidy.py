@@ -17,11 +17,6 @@ CLASS_LINES_MAX = 400  # its body and its members, over all files
 TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", "proxy",
              "replication", "tools", "build"}
 
-# What is over the limits for now. Numbers may only go down; tidy says when one can.
-RATCHET_FILE_LINES = {}
-RATCHET_FUNCTION_LINES = {}
-RATCHET_CLASS_LINES = {}
-
 # Folders in the order of who may know whom: a file may include from its own and from those before
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
@@ -129,23 +124,17 @@ def check_lines(path, text):
             wrong(path, number, "do it now or write down elsewhere that it is missing")
         if re.search(r"(?<![\w.])/(home|root|Users)/\w", line):
             wrong(path, number, "a path of one machine")
-    check_size(path, 1, len(lines), RATCHET_FILE_LINES, name_of(path), FILE_LINES_MAX, "file")
+    check_size(path, 1, len(lines), FILE_LINES_MAX, "file")
 
 
-def check_size(path, line, lines, ratchet, key, limit, what):
-    allowed = ratchet.get(key, limit)
-    if lines > allowed:
-        wrong(path, line, f"{what} of {lines} lines; at most {allowed}: split it")
-    elif key in ratchet and lines < allowed:
-        target = f"lower it to {lines}" if lines > limit else "remove it"
-        wrong(path, line, f"its ratchet in tools/tidy.py says {allowed}: {target}")
+def check_size(path, line, lines, limit, what):
+    if lines > limit:
+        wrong(path, line, f"{what} of {lines} lines; at most {limit}: split it")
 
 
 def check_functions(path, found):
     for line, lines, signature in found:
-        key = f"{name_of(path)}: {signature}"
-        check_size(path, line, lines, RATCHET_FUNCTION_LINES, key, FUNCTION_LINES_MAX,
-                   f"function '{signature}'")
+        check_size(path, line, lines, FUNCTION_LINES_MAX, f"function '{signature}'")
 
 
 def check_classes(sources):
@@ -159,8 +148,7 @@ def check_classes(sources):
             if path.suffix == ".h":
                 places[name] = path
     for name, path in places.items():
-        check_size(path, 1, lines[name], RATCHET_CLASS_LINES, name, CLASS_LINES_MAX,
-                   f"class {name}")
+        check_size(path, 1, lines[name], CLASS_LINES_MAX, f"class {name}")
 
 
 def may_know(target, known):

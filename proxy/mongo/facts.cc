@@ -20,13 +20,8 @@ void Facts::forget(const std::string& ns) {
   ++forgotten_[std::hash<std::string>()(ns) % forgotten_.size()];
 }
 
-void Facts::forget_all() {
-  known_.clear();
-  ++all_forgotten_;
-}
-
 uint64_t Facts::forgotten(const std::string& ns) const {
-  return forgotten_[std::hash<std::string>()(ns) % forgotten_.size()] + all_forgotten_;
+  return forgotten_[std::hash<std::string>()(ns) % forgotten_.size()];
 }
 
 net::Task<Result<CollectionInfo>> Facts::learn(std::string ns) {

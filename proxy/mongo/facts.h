@@ -25,7 +25,6 @@ class Facts {
   void forget(const std::string& ns);
   // A write found or made a collection: if there was none, there is one now.
   void made(const std::string& ns);
-  void forget_all();
   // Grows when what is known of `ns` was forgotten, and now and then without that.
   [[nodiscard]] uint64_t forgotten(const std::string& ns) const;
 
@@ -41,7 +40,6 @@ class Facts {
   Clock& clock_;
   std::unordered_map<std::string, Entry> known_;
   std::array<uint64_t, 256> forgotten_{};  // by hash of the namespace
-  uint64_t all_forgotten_ = 0;
 };
 
 }  // namespace outrigger

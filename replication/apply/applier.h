@@ -15,9 +15,10 @@
 //                    it is written, and it goes on where it stopped
 //   a verdict        (unique key, size, a capped collection): the document is set aside: its row
 //                    holds every value ("detached"), the ledger its merged state, and the stream
-//                    goes on. It is tried again when it next changes, now and then, and at start
-//                    So is what the store's user may not write, while it may write elsewhere. Where
-//                    it may not read, nothing can be merged: that is told by its name, and waits
+//                    goes on. It is tried again when it next changes, now and then, and at start.
+//                    The same holds for what the store's user may not write, while it may write
+//                    elsewhere. What it may not read cannot be merged: its stream waits, and the
+//                    namespace is told
 //   a validator      is bypassed, and the ledger says what it would have said
 //
 // A batch is a value (apply_work.h) that goes from one to the next: the gatherer makes it, the

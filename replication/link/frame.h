@@ -15,7 +15,6 @@
 
 namespace outrigger::link {
 
-inline constexpr size_t kFrameHeaderBytes = 10;
 inline constexpr uint32_t kFrameLengthMax = limits::kFrameBytesMax;
 
 struct Frame {

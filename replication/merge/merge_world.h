@@ -101,7 +101,6 @@ class MergeWorld {
   [[nodiscard]] std::string run();
 
   [[nodiscard]] const std::map<std::string, std::string>& documents() const;
-  [[nodiscard]] std::string id_value(size_t document) const;
   [[nodiscard]] uint64_t drops() const;
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   uint64_t records = 0;

@@ -1,5 +1,5 @@
 // What is written together: a list of changes with typed names, and the keys under which things
-// stand. Knows nothing of RocksDB, so that a log store in memory takes the same batches.
+// stand. Knows nothing of RocksDB, so that an outbox in memory takes the same batches.
 // The families, their keys and values: FORMATS.md, section 2.
 #pragma once
 
@@ -80,7 +80,6 @@ struct Usage {
   uint64_t entries_bytes = 0;  // their encoded size, uncompressed
   uint64_t ledger = 0;         // entries of the ledger
   uint64_t ledger_bytes = 0;   // of their keys and values, uncompressed
-  uint64_t disk_bytes = 0;     // files of tables, all families; without the log
 };
 
 }  // namespace outrigger::outbox

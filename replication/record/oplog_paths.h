@@ -1,8 +1,9 @@
 // Which paths of a document an oplog entry touched. Only names are taken from it, the values come
 // from the document itself: position-based array edits mean nothing elsewhere.
 //
-//   diff  = { u: {field: value}, i: {field: value}, d: {field: false}, s<field>: diff | array diff
-//   } array diff = { a: true, l: length, u<index>: value, s<index>: diff }
+//   diff       = { u: {field: value}, i: {field: value}, d: {field: false},
+//                  s<field>: diff | array diff }
+//   array diff = { a: true, l: length, u<index>: value, s<index>: diff }
 #pragma once
 
 #include <optional>

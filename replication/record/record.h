@@ -1,4 +1,4 @@
-// A record is one local commit: a run of statements, later a transaction. It is immutable, named by
+// A record is one local commit: a run of statements. It is immutable, named by
 // its dot, and applied at a peer only when everything in `deps` has been applied there.
 #pragma once
 

@@ -1,6 +1,5 @@
 // A new data_dir knows nothing of what the store holds: documents without stamps would be taken
-// for ones every member has, and would never travel. Until joining with data is built, that is
-// refused.
+// for ones every member has, and would never travel. So that is refused.
 #pragma once
 
 #include "config/result.h"

@@ -9,8 +9,9 @@
 //                 doubt is settled by adoption: the present values of the paths the prepare names
 //                 are recorded, so that both outcomes of the doubt converge
 // A statement of the app's own session that happened leaves a retry entry, as it would have without
-// the crash: the driver will send it again. Then a new epoch begins. A single write whose backend
-// connection broke is settled the same way while everything else goes on.
+// the crash: the driver will send it again. Then the epochs of earlier runs are closed for good,
+// and local writes are let in. A single write whose backend connection broke is settled the same
+// way while everything else goes on.
 #pragma once
 
 #include <chrono>

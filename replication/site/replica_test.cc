@@ -23,8 +23,8 @@ class ReplicaTest : public ::testing::Test {
 // The same on RocksDB, for what leans on it most.
 class ReplicaOnDiskTest : public ::testing::Test {
  protected:
-  TestSite paris_{"paris", kTwo, rocks_log()};
-  TestSite oslo_{"oslo", kTwo, rocks_log()};
+  TestSite paris_{"paris", kTwo, rocks_outbox()};
+  TestSite oslo_{"oslo", kTwo, rocks_outbox()};
 };
 
 TEST_F(ReplicaTest, AWriteOfOneSiteShowsAtTheOther) {

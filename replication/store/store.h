@@ -1,8 +1,8 @@
 // The sidecar's own access to its site's MongoDB: reading documents to merge into, writing merged
 // ones, and the questions recovery asks (what ran, what is still running, what the oplog says).
 //
-// A port, so that the applier and recovery run against MemoryStore in unit tests and in the
-// simulator, and against MongoStore (libmongoc) in life; one contract test holds both to this text.
+// A port, so that the applier and recovery run against MemoryStore in unit tests and against
+// MongoStore (libmongoc) in life; one contract test holds both to this text.
 // It is made of smaller ones by subject: who needs one of them asks for no more.
 // Everything blocks. A Store belongs to one thread at a time: each worker has one of its own.
 //
@@ -51,7 +51,6 @@ struct StoreInfo {
   std::vector<std::string> hosts;  // "host:port" as the set names its members
   std::string me;                  // our member's own name in the set
   std::string version;             // "6.0.5"
-  int32_t wire_version_min = 0;
   int32_t wire_version_max = 0;
   std::string process_id;  // 12 bytes, new at each start of mongod; empty if it tells none
   bool writable = false;   // a standalone, or the primary

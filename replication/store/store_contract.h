@@ -1,5 +1,5 @@
-// What every Store must do, as tests that run against each of them: the memory fake beside this
-// file, MongoStore on real mongods in integration/. A binary links store_contract, names its stores
+// What every Store must do, as tests that run against each of them: MemoryStore in memory/,
+// MongoStore on real mongods in integration/. A binary links store_contract, names its stores
 // with INSTANTIATE_TEST_SUITE_P(..., StoreContract, ...), and gets all cases.
 #pragma once
 

@@ -75,11 +75,11 @@ PreparedDocument prepared_of(const DocumentChange& change) {
 
 }  // namespace
 
-TestSite::TestSite(std::string name_, std::vector<std::string> members_, LogMaker make_log,
+TestSite::TestSite(std::string name_, std::vector<std::string> members_, OutboxMaker make_outbox,
                    StoreKind kind)
     : name(std::move(name_)),
       members(std::move(members_)),
-      make_log_(std::move(make_log)),
+      make_outbox_(std::move(make_outbox)),
       kind_(kind) {
   StoreInfo info;
   info.kind = kind;
@@ -251,7 +251,7 @@ void TestSite::kill() {
 }
 
 void TestSite::open() {
-  outbox = make_log_();
+  outbox = make_outbox_();
   commit = std::make_unique<outbox::CommitThread>(*outbox);
   auto opened = Replica::open(replica_options, *outbox, *commit, clock);
   ASSERT_TRUE(opened.has_value()) << opened.error().message();
@@ -365,7 +365,7 @@ void settle_down(const std::vector<TestSite*>& sites, int rounds) {
   }
 }
 
-TestSite::LogMaker memory_outbox() {
+TestSite::OutboxMaker memory_outbox() {
   auto outbox = std::make_shared<outbox::MemoryOutbox>();
   return [outbox] { return outbox; };
 }

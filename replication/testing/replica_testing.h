@@ -23,10 +23,10 @@ inline constexpr const char* kTestNs = "shop.things";
 class TestSite {
  public:
   using Fields = std::vector<std::pair<std::string, bson::OwnedValue>>;
-  // Makes the log store; called again after a restart, when it must hold what it held.
-  using LogMaker = std::function<std::shared_ptr<outbox::Outbox>()>;
+  // Makes the outbox; called again after a restart, when it must hold what it held.
+  using OutboxMaker = std::function<std::shared_ptr<outbox::Outbox>()>;
 
-  TestSite(std::string name, std::vector<std::string> members, LogMaker make_log,
+  TestSite(std::string name, std::vector<std::string> members, OutboxMaker make_outbox,
            StoreKind kind = StoreKind::kSingleMember);
   ~TestSite();
 
@@ -100,7 +100,7 @@ class TestSite {
   [[nodiscard]] std::unique_ptr<Pending> begin_numbered(DocumentChange change, int64_t txn_number);
   void run(DocumentChange change);
 
-  const LogMaker make_log_;
+  const OutboxMaker make_outbox_;
   const StoreKind kind_;
   std::array<uint8_t, 16> lsid_{};
   int64_t txn_number_ = 0;
@@ -123,9 +123,9 @@ class Link {
   const SiteHello hello_;
 };
 
-// b hears what a has and a's reports; what b then can apply is applied.
 inline bson::OwnedValue number(int value) { return bson::make_int32(value); }
 
+// `to` hears what `from` has and its reports; what it then can apply is applied.
 void pull(TestSite& from, TestSite& to);
 // What it would send, decoded.
 Result<std::vector<Segment>> read_segments(const Replica& replica, const VersionVector& has,
@@ -135,8 +135,8 @@ void exchange(TestSite& a, TestSite& b);
 // All pairs, again and again, with collection: until every row is gone or `rounds` are over.
 void settle_down(const std::vector<TestSite*>& sites, int rounds = 12);
 
-[[nodiscard]] TestSite::LogMaker memory_outbox();
+[[nodiscard]] TestSite::OutboxMaker memory_outbox();
 // RocksDB in a fresh directory that goes with the maker.
-[[nodiscard]] TestSite::LogMaker rocks_log();
+[[nodiscard]] TestSite::OutboxMaker rocks_outbox();
 
 }  // namespace outrigger

@@ -19,7 +19,7 @@ struct TemporaryDirectory {
 
 }  // namespace
 
-TestSite::LogMaker rocks_log() {
+TestSite::OutboxMaker rocks_outbox() {
   auto directory = std::make_shared<TemporaryDirectory>();
   return [directory]() -> std::shared_ptr<outbox::Outbox> {
     auto outbox = outbox::RocksOutbox::open(directory->path + "/outbox");

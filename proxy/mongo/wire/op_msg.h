@@ -2,11 +2,18 @@
 // document sequences first), then an optional CRC-32C. Parsing yields a view of the message and
 // checks everything that mongod checks, with mongod's codes, so a refused message is answered
 // alike:
-//   223 unknown low flag bit (closes)   288 checksum wrong (closes)    40430 two bodies
-//   40431 sequence named twice          40432 unknown section kind     40433 field in body and
-//   sequence 40587 no body                       233 more than two (closes)     22 document
-//   malformed 15 section lengths that do not fit, or documents nested too deeply 13 kind 2, the
-//   internal security token                             17 no OP_MSG (closes)
+//   13     kind 2, the internal security token
+//   15     section lengths that do not fit, or documents nested too deeply
+//   17     no OP_MSG (closes)
+//   22     document malformed
+//   223    unknown low flag bit (closes)
+//   233    more than two sequences (closes)
+//   288    checksum wrong (closes)
+//   40430  two bodies
+//   40431  sequence named twice
+//   40432  unknown section kind
+//   40433  field in body and sequence
+//   40587  no body
 // (All seen on mongod 6.0.5.)
 #pragma once
 

@@ -22,7 +22,6 @@ struct OpQuery {
   bool wrapped = false;
 
   [[nodiscard]] std::string_view command_name() const;
-  [[nodiscard]] bool exhaust() const { return (flags & 64) != 0; }
 };
 
 // Errors: 17 wrong lengths or opcode (closes), 22 malformed document, 40621 `$db` in the command.

@@ -8,7 +8,6 @@
 
 namespace outrigger::wire {
 
-inline constexpr int32_t kReplyCursorNotFound = 1;
 inline constexpr int32_t kReplyQueryFailure = 2;
 inline constexpr int32_t kReplyAwaitCapable = 8;
 

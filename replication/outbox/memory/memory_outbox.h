@@ -1,4 +1,4 @@
-// A log store in memory, for tests: what was written since the last sync can be lost at will, and
+// An outbox in memory, for tests: what was written since the last sync can be lost at will, and
 // writes can be made to fail. Outlives the replicas that are opened on it one after the other.
 #pragma once
 

@@ -17,6 +17,9 @@
 
 namespace outrigger::outbox {
 
+// Of all families; under the key 0x00 "format" of meta.
+inline constexpr int kFormatVersion = 1;
+
 inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "versions", "ledger",
                                                         "retries",  "meta",    "cohorts"};
 

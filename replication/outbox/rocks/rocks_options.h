@@ -15,8 +15,6 @@ class FileSystem;
 
 namespace outrigger::outbox {
 
-inline constexpr int kFormatVersion = 1;
-
 struct RocksOutboxOptions {
   uint64_t bytes_max = 10ULL << 30;   // of entries kept: admit() says kNoSpace above it
   size_t memtable_bytes = 16u << 20;  // of each column family

@@ -173,11 +173,6 @@ Usage RocksOutbox::usage() const {
   usage.entries_bytes = static_cast<uint64_t>(std::max<int64_t>(0, entries_bytes_));
   usage.ledger = static_cast<uint64_t>(std::max<int64_t>(0, ledger_));
   usage.ledger_bytes = static_cast<uint64_t>(std::max<int64_t>(0, ledger_bytes_));
-  const ReaderLock lock(files_mutex_);
-  if (files_) {
-    files_->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize,
-                                          &usage.disk_bytes);
-  }
   return usage;
 }
 

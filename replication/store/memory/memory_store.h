@@ -1,6 +1,6 @@
-// A Store in memory, for unit tests and for the simulator: documents as BSON bytes, plus verbs to
-// make it refuse, fail, crash half way (memory_trouble.h), or hold what recovery would find
-// (memory_remains.h).
+// A Store in memory, for unit tests and under the mongod in memory of integration/world/:
+// documents as BSON bytes, plus verbs to make it refuse, fail, crash half way (memory_trouble.h),
+// or hold what recovery would find (memory_remains.h).
 //
 // Thread-safe, so that a test may look or write (as the app would) while an applier works on it.
 #pragma once
@@ -69,8 +69,8 @@ class MemoryStore final : public Store, public MemoryTrouble, public MemoryRemai
   [[nodiscard]] size_t applied() const;      // writes done
   // Called under the store's own lock after each write done by apply_in_order().
   void watch(std::function<void(const StoreWrite&)> seen);
-  [[nodiscard]] size_t applies()
-      const;  // calls of apply() that did not fail before their first write
+  // Calls of apply_in_order() that did not fail before their first write.
+  [[nodiscard]] size_t applies() const;
 
  private:
   [[nodiscard]] bool is_view(const std::string& ns) const REQUIRES(mutex_);

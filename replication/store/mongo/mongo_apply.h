@@ -9,7 +9,7 @@
 //
 // An update command reports errors by statement but matches only in sum; when the sum is short the
 // _ids are looked up. On a replica set each command is a retryable write of our own session, so its
-// oplog entries carry a name that the auditor knows; on a network error we do not resend (the
+// oplog entries carry a name that tells them from others'; on a network error we do not resend (the
 // caller does, values being absolute).
 #pragma once
 

@@ -33,7 +33,6 @@ StoreInfo describe(const bson::Document& hello, StoreKind kind) {
     if (e.value.type == bson::Type::kString) info.hosts.emplace_back(e.value.as_string());
   }
   info.me = text(hello, "me");
-  info.wire_version_min = static_cast<int32_t>(integer(hello, "minWireVersion"));
   info.wire_version_max = static_cast<int32_t>(integer(hello, "maxWireVersion"));
   info.process_id = process_of(hello);
   info.writable = is_writable(hello);
