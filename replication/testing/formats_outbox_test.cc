@@ -1,5 +1,6 @@
 // Keys of the outbox and what its families hold by themselves, as FORMATS.md describes them.
 #include "replication/outbox/cohorts.h"
+#include "replication/outbox/rocks/rocks.h"
 #include "replication/outbox/rocks/rocks_outbox_testing.h"
 #include "replication/record/prepare.h"
 #include "replication/testing/formats_testing.h"
