@@ -1,13 +1,13 @@
 import os
 from collections import Counter
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 
 import spare_mongods
 from cluster import Cluster
 from real_mongod import RealMongod
+from waiting import claimed
 
 
 def pytest_configure():
@@ -37,7 +37,7 @@ def pytest_runtestloop(session):
     # The most tests first, so that none is left alone with many at the end.
     session.items.sort(key=lambda item: (-of_file[item.path], item.path))
     for path, items in groupby(session.items, lambda item: item.path):
-        if not claimed(Path(folder) / path.name):
+        if not claimed(path.name):
             continue
         items = list(items)
         for item, following in zip(items, [*items[1:], None]):
@@ -45,14 +45,6 @@ def pytest_runtestloop(session):
             if session.shouldfail or session.shouldstop:
                 raise session.Interrupted(session.shouldfail or session.shouldstop)
     return True
-
-
-def claimed(path):
-    try:
-        path.touch(exist_ok=False)
-        return True
-    except FileExistsError:
-        return False
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 take."""
 
 import contextlib
+import os
 import random
 import socket
 import threading
 import time
+from pathlib import Path
 
 
 def wait_until(condition, what, timeout_s=30, interval_s=0.05):
@@ -24,11 +26,25 @@ def wait_until(condition, what, timeout_s=30, interval_s=0.05):
         time.sleep(interval_s)
 
 
+def claimed(name):
+    """Whether this run is the first to want `name`, of those that share the folder
+    OUTRIGGER_CLAIMS; alone: True."""
+    folder = os.environ.get("OUTRIGGER_CLAIMS")
+    if not folder:
+        return True
+    try:
+        (Path(folder) / name).touch(exist_ok=False)
+        return True
+    except FileExistsError:
+        return False
+
+
 _given = set()
 
 
 def free_port():
-    """A port below the range from which the kernel takes ports for outgoing connections."""
+    """A port below the range from which the kernel takes ports for outgoing connections. Nobody is
+    given it twice: who has it may stop listening for a while."""
     while True:
         port = random.randint(15000, 32000)
         if port in _given:
@@ -39,6 +55,8 @@ def free_port():
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if not claimed(f"port {port}"):
+            continue
         _given.add(port)
         return port
 
