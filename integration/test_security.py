@@ -264,4 +264,6 @@ def test_a_name_with_control_characters_forges_no_line_of_the_log(one_site, log_
     assert not [line for line in log.split(b"\n") if line.startswith(b"2026-01-01")]
     assert b"\x1b" not in log and "\u202e".encode() not in log and "\x9b".encode() not in log
     if log_format == "json":
-        assert any(name[:1] in json.loads(line)["message"] for line in log.splitlines() if line)
+        # As it is loaded, libmongoc may say that a killed process of this number left its counters.
+        ours = [line for line in log.splitlines() if line and b" mongoc: " not in line]
+        assert any(name[:1] in json.loads(line)["message"] for line in ours)
