@@ -75,7 +75,8 @@ RocksOutbox::RocksOutbox(std::string dir, RocksOutboxOptions options)
                      }))),
       rows_(std::make_unique<RocksRows>(options_.cohort_bytes)) {}
 
-RocksOutbox::~RocksOutbox() = default;
+// Closing writes, and what fails then is noted in members that would be gone by then.
+RocksOutbox::~RocksOutbox() { files_.reset(); }
 
 Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
                                                        RocksOutboxOptions options) {
