@@ -98,3 +98,10 @@ def two_sites(make_cluster):
 def one_site(make_cluster):
     """oslo without peers, on a replica set; not started."""
     return make_cluster(("oslo",))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """oslo and paris, running, shared by the tests of a file: each takes its own collection."""
+    with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
+        yield cluster

@@ -4,15 +4,6 @@ import bson
 import pytest
 from pymongo.errors import PyMongoError
 
-from cluster import Cluster
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    """oslo and paris, running, shared by the tests of this file: each takes its own collection."""
-    with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
-        yield cluster
-
 
 @pytest.fixture
 def shop(pair, request):

@@ -11,15 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne
 from pymongo.errors import PyMongoError
 
-from cluster import Cluster
 from waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    """oslo and paris, running, shared by the tests of this file: each takes its own collection."""
-    with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
-        yield cluster
 
 
 @pytest.fixture
