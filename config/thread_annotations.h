@@ -10,8 +10,6 @@
 // predicate.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
 
@@ -103,29 +101,6 @@ class SCOPED_CAPABILITY ReaderLock {
 
  private:
   SharedMutex& mutex_;
-};
-
-// A std::condition_variable for a Mutex.
-class Condition {
- public:
-  void notify_one() { condition_.notify_one(); }
-  void notify_all() { condition_.notify_all(); }
-  // May return for no reason.
-  void wait(Mutex& mutex) REQUIRES(mutex) {
-    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
-    condition_.wait(lock);
-    (void)lock.release();
-  }
-  // The same; false: `until` has come.
-  bool wait_until(Mutex& mutex, std::chrono::steady_clock::time_point until) REQUIRES(mutex) {
-    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
-    const bool in_time = condition_.wait_until(lock, until) == std::cv_status::no_timeout;
-    (void)lock.release();
-    return in_time;
-  }
-
- private:
-  std::condition_variable condition_;
 };
 
 }  // namespace outrigger

@@ -122,8 +122,8 @@ TEST(MongoStoreFence, EndsTheOperationOfAnotherUser) {
   auto mongod = RealMongod::start({true, true, {}}).value();
   ASSERT_TRUE(mongod->command("admin", R"({"createUser": "sidecar", "pwd": "pw", "roles":
                               ["hostManager", "clusterMonitor", "readWriteAnyDatabase"]})"));
-  auto root = MongoStore::open(mongod->uri()).value();
-  auto sidecar = MongoStore::open(mongod->uri("sidecar", "pw")).value();
+  auto root = MongoStore::open(mongod->uri(), system_threads).value();
+  auto sidecar = MongoStore::open(mongod->uri("sidecar", "pw"), system_threads).value();
   const StoreWrite write{StoreWrite::Kind::kReplaceOrInsert, "t.c", make_int32(1),
                          Writer().int32("_id", 1).finish(),  {},    {}};
   ASSERT_TRUE(root->apply(std::vector{write}));

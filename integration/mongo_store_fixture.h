@@ -17,6 +17,8 @@ namespace outrigger {
 
 inline constexpr size_t kDatabaseNameMax = 40;
 
+inline SystemThreads system_threads;
+
 // One mongod of each kind, started when first asked for, ended with the binary.
 inline RealMongod* shared(bool replica_set) {
   static std::unique_ptr<RealMongod> running[2];
@@ -31,7 +33,7 @@ inline RealMongod* shared(bool replica_set) {
 
 inline std::unique_ptr<MongoStore> connect(RealMongod* mongod) {
   if (mongod == nullptr) return nullptr;
-  auto store = MongoStore::open(mongod->uri());
+  auto store = MongoStore::open(mongod->uri(), system_threads);
   EXPECT_TRUE(store.has_value());
   return store ? std::move(*store) : nullptr;
 }

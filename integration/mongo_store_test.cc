@@ -244,7 +244,7 @@ TEST_F(MongoStoreTest, SaysSoWhenTheOplogDoesNotReachBack) {
 
 // ---- stores that come, go and say no
 TEST(MongoStoreAway, IsUnavailableAtOnceAndTimesOutWaiting) {
-  auto store = MongoStore::open("mongodb://127.0.0.1:1/").value();
+  auto store = MongoStore::open("mongodb://127.0.0.1:1/", system_threads).value();
   EXPECT_EQ(store->ping().error().code, ErrorCode::kUnavailable);
   const auto waited = store->wait_available(300ms);
   EXPECT_EQ(waited.error().code, ErrorCode::kTimeout);
@@ -252,7 +252,7 @@ TEST(MongoStoreAway, IsUnavailableAtOnceAndTimesOutWaiting) {
 }
 
 TEST(MongoStoreAway, ABadUriIsRefusedWithoutRepeatingIt) {
-  const auto store = MongoStore::open("mongodb://user:hunter2@:::/");
+  const auto store = MongoStore::open("mongodb://user:hunter2@:::/", system_threads);
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(store.error().message().find("hunter2"), std::string::npos);
@@ -260,7 +260,7 @@ TEST(MongoStoreAway, ABadUriIsRefusedWithoutRepeatingIt) {
 
 TEST(MongoStoreAway, WorksAgainAfterMongodWasKilledAndShowsANewProcess) {
   auto mongod = RealMongod::start({true, false, {}}).value();
-  auto store = MongoStore::open(mongod->uri()).value();
+  auto store = MongoStore::open(mongod->uri(), system_threads).value();
   StoreWrite write{StoreWrite::Kind::kReplaceOrInsert, "t.c", make_int32(1),
                    Writer().int32("_id", 1).finish(),  {},    {}};
   ASSERT_TRUE(store->apply(std::vector{write}));
@@ -279,7 +279,7 @@ TEST(MongoStoreAway, WorksAgainAfterMongodWasKilledAndShowsANewProcess) {
 
 TEST(MongoStoreAway, APingNamesTheMongodThatAnswersItNow) {
   auto mongod = RealMongod::start({true, false, {}}).value();
-  auto store = MongoStore::open(mongod->uri()).value();
+  auto store = MongoStore::open(mongod->uri(), system_threads).value();
   const StoreWrite write{StoreWrite::Kind::kReplaceOrInsert, "t.c", make_int32(1),
                          Writer().int32("_id", 1).finish(),  {},    {}};
   ASSERT_TRUE(store->apply(std::vector{write}));
@@ -307,7 +307,9 @@ class RightsTest : public testing::TestWithParam<bool> {
     ASSERT_TRUE(made) << made.error().message();
   }
   std::vector<std::string> missing(const std::string& name) {
-    auto rights = MongoStore::open(mongod_->uri(name, "pw-of-user")).value()->missing_rights();
+    auto rights = MongoStore::open(mongod_->uri(name, "pw-of-user"), system_threads)
+                      .value()
+                      ->missing_rights();
     EXPECT_TRUE(rights) << rights.error().message();
     return rights.value_or(std::vector<std::string>{"error"});
   }
@@ -328,7 +330,7 @@ TEST_P(RightsTest, NamesEachRightTheUserLacks) {
 }
 
 TEST_P(RightsTest, AWrongPasswordFailsAtOnceAndIsNotShown) {
-  auto store = MongoStore::open(mongod_->uri("root", "hunter2")).value();
+  auto store = MongoStore::open(mongod_->uri("root", "hunter2"), system_threads).value();
   const auto waited = store->wait_available(5s);
   ASSERT_FALSE(waited);
   EXPECT_EQ(waited.error().code, ErrorCode::kRefused);
@@ -337,7 +339,7 @@ TEST_P(RightsTest, AWrongPasswordFailsAtOnceAndIsNotShown) {
 
 TEST(MongoStoreInfo, CountsHiddenMembersAndThenWritesToTheMajority) {
   auto mongod = RealMongod::start({true, false, {}}).value();
-  auto store = MongoStore::open(mongod->uri()).value();
+  auto store = MongoStore::open(mongod->uri(), system_threads).value();
   EXPECT_EQ(store->info()->kind, StoreKind::kSingleMember);
   auto done =
       mongod->command("admin", R"({"replSetReconfig": {"_id": "rs0", "version": 2, "members": [

@@ -70,8 +70,9 @@ HttpServer::Routes routes_of(const AdminView& view) {
 
 }  // namespace
 
-Result<std::unique_ptr<Admin>> Admin::listen(const Endpoint& endpoint, AdminView view, Logger log) {
-  auto server = HttpServer::listen(endpoint, routes_of(view));
+Result<std::unique_ptr<Admin>> Admin::listen(const Endpoint& endpoint, AdminView view, Logger log,
+                                             Threads& threads) {
+  auto server = HttpServer::listen(endpoint, routes_of(view), threads);
   if (!server) {
     Error error = server.error();
     error.hint = "is another process using it? see admin.listen";

@@ -27,8 +27,8 @@ struct AdminView {
 class Admin {
  public:
   // Listens at once; kUnavailable when the port is taken.
-  static Result<std::unique_ptr<Admin>> listen(const Endpoint& endpoint, AdminView view,
-                                               Logger log);
+  static Result<std::unique_ptr<Admin>> listen(const Endpoint& endpoint, AdminView view, Logger log,
+                                               Threads& threads);
 
   [[nodiscard]] int port() const { return server_->port(); }
 

@@ -15,8 +15,9 @@ net::Task<void> all_gone(net::TaskGroup& tasks) { co_await tasks.until_empty(); 
 
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> HttpServer::listen(const Endpoint& endpoint, Routes routes) {
-  std::unique_ptr<HttpServer> server(new HttpServer(endpoint, std::move(routes)));
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(const Endpoint& endpoint, Routes routes,
+                                                       Threads& threads) {
+  std::unique_ptr<HttpServer> server(new HttpServer(endpoint, std::move(routes), threads));
   HttpServer* self = server.get();
   auto listener = self->network_.listen(
       endpoint.text(),
@@ -24,29 +25,29 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(const Endpoint& endpoint,
   if (!listener) return tl::unexpected<Error>(std::move(listener.error()));
   self->listener_ = std::move(*listener);
   self->port_ = self->listener_->port();
-  self->worker_ = std::thread([self] { self->work(); });
-  self->thread_ = std::thread([self] { self->loop_.run(); });
+  self->worker_ = threads.start([self] { self->work(); });
+  self->thread_ = threads.start([self] { self->loop_.run(); });
   return server;
 }
 
 HttpServer::~HttpServer() {
   loop_.stop();
-  if (thread_.joinable()) thread_.join();
+  thread_.reset();
   if (listener_) listener_->close();
   for (Connection& connection : connections_) connection.stream->close();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     is_stopping_ = true;
   }
   wake_.notify_all();
   loop_.block_on(all_gone(tasks_));  // the worker answers what it was asked
-  if (worker_.joinable()) worker_.join();
+  worker_.reset();
 }
 
 void HttpServer::work() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return is_stopping_ || !jobs_.empty(); });
+    while (!is_stopping_ && jobs_.empty()) wake_.wait(mutex_);
     if (jobs_.empty()) return;
     const std::function<void()> job = std::move(jobs_.front());
     jobs_.pop_front();
@@ -144,7 +145,7 @@ net::Task<HttpAnswer> HttpServer::answer(const HttpRequest& request) {
     loop_.post([made, answer] { made->set(std::move(*answer)); });
   };
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     // Who was given up still has its job here.
     if (jobs_.size() >= limits::kAdminConnectionsMax) {
       HttpAnswer busy{503, "text/plain", "too many answers are asked for: try again\n"};

@@ -9,17 +9,15 @@
 // fewer still.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 
 #include "config/result.h"
+#include "config/threads.h"
 #include "proxy/admin/http_request.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/uv/uv_network.h"
@@ -36,9 +34,9 @@ class HttpServer {
   };
   using Routes = std::map<std::string, Route>;  // by path
 
-  // Listens at once; kUnavailable when the port is taken.
+  // Listens at once; kUnavailable when the port is taken. `threads` outlives it.
   [[nodiscard]] static Result<std::unique_ptr<HttpServer>> listen(const Endpoint& endpoint,
-                                                                  Routes routes);
+                                                                  Routes routes, Threads& threads);
   // Ends what is under way.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -52,8 +50,8 @@ class HttpServer {
     bool given_up = false;
   };
 
-  HttpServer(const Endpoint& endpoint, Routes routes)
-      : endpoint_(endpoint), routes_(std::move(routes)) {}
+  HttpServer(const Endpoint& endpoint, Routes routes, Threads& threads)
+      : endpoint_(endpoint), routes_(std::move(routes)), threads_(threads) {}
   void accept(std::unique_ptr<net::Stream> stream);
   net::Task<void> serve(std::unique_ptr<net::Stream> stream);
   net::Task<void> converse(net::Stream& stream, net::Timer& timer);
@@ -72,12 +70,13 @@ class HttpServer {
   std::list<Connection> connections_;  // oldest first
   size_t large_answers_ = 0;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;  // under mutex_
-  bool is_stopping_ = false;                // under mutex_
-  std::thread worker_;
-  std::thread thread_;
+  Threads& threads_;
+  Mutex mutex_;
+  Condition wake_{threads_};
+  std::deque<std::function<void()>> jobs_ GUARDED_BY(mutex_);
+  bool is_stopping_ GUARDED_BY(mutex_) = false;
+  std::unique_ptr<Threads::Thread> worker_;
+  std::unique_ptr<Threads::Thread> thread_;
 };
 
 }  // namespace outrigger

@@ -1,24 +1,31 @@
 #include "proxy/app/end_limit.h"
 
+#include <utility>
+
 namespace outrigger {
 
-EndLimit::EndLimit(std::function<void()> too_late) : too_late_(std::move(too_late)) {}
+EndLimit::EndLimit(Threads& threads, std::function<void()> too_late)
+    : threads_(threads), too_late_(std::move(too_late)) {}
 
 EndLimit::~EndLimit() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     is_over_ = true;
   }
   over_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.reset();
 }
 
 void EndLimit::start(std::chrono::milliseconds limit) {
-  if (thread_.joinable()) return;
-  thread_ = std::thread([this, limit] {
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (!over_.wait_for(lock, limit, [this] { return is_over_; })) too_late_();
-  });
+  if (thread_) return;
+  thread_ = threads_.start([this, limit] { wait(limit); });
+}
+
+void EndLimit::wait(std::chrono::milliseconds limit) {
+  const Threads::TimePoint until = threads_.now() + limit;
+  const MutexLock lock(mutex_);
+  while (!is_over_ && over_.wait_until(mutex_, until)) continue;
+  if (!is_over_) too_late_();
 }
 
 }  // namespace outrigger

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
-#include <thread>
+#include <memory>
+
+#include "config/threads.h"
 
 namespace outrigger {
 
@@ -17,7 +17,7 @@ class EndLimit {
  public:
   // `too_late` runs on a thread of its own if the limit passes while this lives; it should not
   // return.
-  explicit EndLimit(std::function<void()> too_late);
+  EndLimit(Threads& threads, std::function<void()> too_late);
   ~EndLimit();
   EndLimit(const EndLimit&) = delete;
   EndLimit& operator=(const EndLimit&) = delete;
@@ -26,11 +26,14 @@ class EndLimit {
   void start(std::chrono::milliseconds limit);
 
  private:
+  void wait(std::chrono::milliseconds limit);
+
+  Threads& threads_;
   const std::function<void()> too_late_;
-  std::mutex mutex_;
-  std::condition_variable over_;
-  bool is_over_ = false;  // under mutex_
-  std::thread thread_;
+  Mutex mutex_;
+  Condition over_{threads_};
+  bool is_over_ GUARDED_BY(mutex_) = false;
+  std::unique_ptr<Threads::Thread> thread_;
 };
 
 }  // namespace outrigger

@@ -2,10 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <thread>
 #include <utility>
-
-#include "replication/store/mongo/store_address.h"
 
 namespace outrigger {
 namespace {
@@ -14,25 +11,6 @@ constexpr auto kStoreSlice = std::chrono::milliseconds(2'000);
 constexpr auto kAgain = std::chrono::milliseconds(500);
 
 }  // namespace
-
-Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network) {
-  const Result<StoreAddress> found = store_address(uri);
-  if (!found) return tl::unexpected(found.error());
-  StoreEndpoint endpoint{&network, found->address, found->host, nullptr};
-  if (!found->tls) return endpoint;
-  net::TlsOptions options;
-  options.certificate_file = found->tls->certificate_key_file;
-  options.key_password = found->tls->key_password;
-  options.ca_file = found->tls->ca_file;
-  options.system_ca = found->tls->ca_file.empty();
-  options.verify_peer = found->tls->verify_certificate;
-  options.verify_name = found->tls->verify_host;
-  options.tls13_only = false;
-  auto context = net::TlsContext::client(options);
-  if (!context) return tl::unexpected(context.error());
-  endpoint.tls = std::move(*context);
-  return endpoint;
-}
 
 std::string describe_store(const StoreInfo& info, const std::string& address) {
   if (info.kind == StoreKind::kStandalone) {
@@ -84,8 +62,9 @@ Result<StoreInfo> check_store(Store& store, const std::string& address, const Lo
   return info;
 }
 
-Status settle_last_run(Recovery& recovery, Applier& applier, const std::atomic<bool>& stopping,
-                       const Logger& log, const Logger& store_log) {
+Status settle_last_run(Recovery& recovery, Applier& applier, Threads& threads,
+                       const std::atomic<bool>& stopping, const Logger& log,
+                       const Logger& store_log) {
   std::string held_up;
   for (;;) {
     const Result<RecoveryReport> report = recovery.run(applier);
@@ -106,7 +85,7 @@ Status settle_last_run(Recovery& recovery, Applier& applier, const std::atomic<b
     if (std::exchange(held_up, report.error().message()) != report.error().message()) {
       store_log->warn("recovery is held up: {}", held_up);
     }
-    std::this_thread::sleep_for(kAgain);
+    threads.sleep(kAgain);
   }
 }
 

@@ -16,9 +16,6 @@
 
 namespace outrigger {
 
-// As `uri` says; reached by `network`. Errors: of the address or the TLS files.
-[[nodiscard]] Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network);
-
 [[nodiscard]] std::string describe_store(const StoreInfo& info, const std::string& address);
 
 // kClosed: `stopping` came first. Other errors are final.
@@ -30,7 +27,7 @@ namespace outrigger {
                                             const Logger& log);
 
 // Tries again while the store is away or a right is missing that may be granted.
-[[nodiscard]] Status settle_last_run(Recovery& recovery, Applier& applier,
+[[nodiscard]] Status settle_last_run(Recovery& recovery, Applier& applier, Threads& threads,
                                      const std::atomic<bool>& stopping, const Logger& log,
                                      const Logger& store_log);
 

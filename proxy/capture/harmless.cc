@@ -1,7 +1,6 @@
 #include "proxy/capture/harmless.h"
 
 #include <algorithm>
-#include <random>
 
 #include "proxy/capture/run.h"
 #include "proxy/mongo/wire/error_reply.h"
@@ -10,13 +9,6 @@ namespace outrigger {
 namespace {
 
 using bson::Document;
-
-std::string random_uuid() {
-  std::random_device source;
-  std::string out;
-  for (int i = 0; i < 16; ++i) out.push_back(static_cast<char>(source()));
-  return out;
-}
 
 // Fields of a command that explain takes no part of.
 bool is_generic(std::string_view name) {
@@ -30,7 +22,8 @@ bool is_generic(std::string_view name) {
 
 bool knows_guard(CommandKind kind) { return kind != CommandKind::kFindAndModify; }
 
-std::string guarded_command(const wire::OpMsg& parsed, int32_t request_id, Told told) {
+std::string guarded_command(const wire::OpMsg& parsed, const Uuid& nobodys, int32_t request_id,
+                            Told told) {
   bson::Writer out;
   for (const bson::Element& field : parsed.body) {
     if (field.name == kCollectionUuid || field.name == "apiStrict") continue;
@@ -39,7 +32,8 @@ std::string guarded_command(const wire::OpMsg& parsed, int32_t request_id, Told 
     }
     out.element(field);
   }
-  out.binary(kCollectionUuid, kUuidSubtype, random_uuid());
+  out.binary(kCollectionUuid, kUuidSubtype,
+             std::string_view(reinterpret_cast<const char*>(nobodys.data()), nobodys.size()));
   std::vector<wire::SequenceOut> sequences;
   for (const wire::Sequence& sequence : parsed.sequences) {
     sequences.push_back({sequence.identifier, sequence.bytes});

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/random.h"
 #include "proxy/capture/statement.h"
 
 namespace outrigger {
@@ -21,8 +22,9 @@ namespace outrigger {
 enum class Told : uint8_t { kAll, kFirst };
 
 [[nodiscard]] bool knows_guard(CommandKind kind);
-// The command as it came, with the guard.
-[[nodiscard]] std::string guarded_command(const wire::OpMsg& parsed, int32_t request_id, Told told);
+// The command as it came, with the guard: `nobodys`, which is no collection's UUID.
+[[nodiscard]] std::string guarded_command(const wire::OpMsg& parsed, const Uuid& nobodys,
+                                          int32_t request_id, Told told);
 // A command of its kind about a document that is not there; `nothing`: the 12 bytes of its _id.
 [[nodiscard]] std::string command_of_nothing(const WriteCommand& command, std::string_view nothing,
                                              int32_t request_id);

@@ -20,7 +20,7 @@ TEST(Harmless, TheGuardStandsInPlaceOfTheAppsOwn) {
     w.boolean("ordered", false).string("collectionUUID", "mine").boolean("apiStrict", true);
   });
   const auto fields_of = [&](Told told) {
-    const std::string message = guarded_command(sent->parsed, 9, told);
+    const std::string message = guarded_command(sent->parsed, Uuid{}, 9, told);
     const auto parsed = wire::parse_op_msg(message);
     std::string names;
     for (const bson::Element& field : parsed->body) names.append(field.name).append(" ");

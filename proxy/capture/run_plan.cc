@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <random>
 #include <unordered_set>
 
 #include "proxy/capture/id_bytes.h"
@@ -33,25 +32,25 @@ bool says_the_same(const Run& run) {
 }
 
 // Gives the inserted document what mongod would give it: an _id, the time.
-void complete(RunItem& item, int64_t wall_ms) {
+void complete(RunItem& item, const Birth& birth) {
   const Statement& statement = *item.statement;
   bool changed = false;
-  const auto now_s = static_cast<uint32_t>(wall_ms / 1000);
-  std::string document = complete_insert(statement.raw, fresh_object_id(wall_ms), now_s,
+  const auto now_s = static_cast<uint32_t>(birth.wall_ms / 1000);
+  std::string document = complete_insert(statement.raw, birth.id(), now_s,
                                          static_cast<uint32_t>(statement.index) + 1, &changed);
   if (changed) item.document = std::move(document);
 }
 
 // The statement about the document it names; nothing: it names none.
 std::optional<RunItem> direct_item(const WriteRequest& request, const Statement& statement,
-                                   int64_t wall_ms) {
+                                   const Birth& birth) {
   const WriteCommand& command = request.command;
   RunItem item;
   item.statement = &statement;
   // mongod refuses it; without `multi` it would run.
   if (statement.multi && command.session.txn_number) return std::nullopt;
   if (command.kind == CommandKind::kInsert) {
-    if (!is_complete_insert(statement.raw)) complete(item, wall_ms);
+    if (!is_complete_insert(statement.raw)) complete(item, birth);
     const Document document = item.document.empty() ? statement.raw : Document(item.document);
     item.id = bson::OwnedValue(*document.find("_id"));
   } else {
@@ -110,7 +109,7 @@ std::optional<bson::Value> id_to_insert(const bson::Document& filter) {
 }
 
 // Under an _id that is new the statement can only insert.
-RunItem inserting_item(const Statement& statement, int64_t wall_ms) {
+RunItem inserting_item(const Statement& statement, const Birth& birth) {
   RunItem item;
   item.statement = &statement;
   item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
@@ -120,7 +119,7 @@ RunItem inserting_item(const Statement& statement, int64_t wall_ms) {
   } else if (named) {
     item.id = bson::OwnedValue(*named);
   } else {
-    item.id = bson::OwnedValue(bson::Type::kObjectId, fresh_object_id(wall_ms));
+    item.id = bson::OwnedValue(bson::Type::kObjectId, birth.id());
     item.there = false;
   }
   item.key = bson::canonical_key(item.id.view());
@@ -134,28 +133,7 @@ RunItem inserting_item(const Statement& statement, int64_t wall_ms) {
 
 }  // namespace
 
-std::string fresh_object_id(int64_t wall_ms) {
-  // 4 bytes of seconds, 5 random bytes of this thread, 3 bytes counting: as drivers make them.
-  struct Maker {
-    std::array<char, 5> random{};
-    uint32_t counter = 0;
-    Maker() {
-      std::random_device source;
-      for (char& byte : random) byte = static_cast<char>(source());
-      counter = source();
-    }
-  };
-  thread_local Maker maker;
-  const auto seconds = static_cast<uint32_t>(wall_ms / 1000);
-  const uint32_t count = ++maker.counter;
-  std::string out;
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(seconds >> shift));
-  out.append(maker.random.data(), maker.random.size());
-  for (int shift = 16; shift >= 0; shift -= 8) out.push_back(static_cast<char>(count >> shift));
-  return out;
-}
-
-Run gather_run(const WriteRequest& request, size_t first, int64_t wall_ms,
+Run gather_run(const WriteRequest& request, size_t first, const Birth& birth,
                const IsRemembered& is_remembered) {
   const std::vector<Statement>& statements = request.command.statements;
   Run run = new_run(request);
@@ -167,7 +145,7 @@ Run gather_run(const WriteRequest& request, size_t first, int64_t wall_ms,
     const Statement& statement = statements[i];
     if (run.items.size() == kRunStatementsMax || bytes > kRunBytesMax) break;
     if (i > first && is_remembered(statement)) break;
-    std::optional<RunItem> item = direct_item(request, statement, wall_ms);
+    std::optional<RunItem> item = direct_item(request, statement, birth);
     if (!item || (i > first && is_alone(*item)) || keys.count(item->key) > 0) break;
     bytes += statement.raw.bytes().size();
     run.items.push_back(std::move(*item));
@@ -241,21 +219,21 @@ Run gather_found(const WriteRequest& request, const Statement& statement,
   return run;
 }
 
-Run inserting_run(const WriteRequest& request, const Statement& statement, int64_t wall_ms) {
+Run inserting_run(const WriteRequest& request, const Statement& statement, const Birth& birth) {
   Run run = new_run(request);
-  run.items.push_back(inserting_item(statement, wall_ms));
+  run.items.push_back(inserting_item(statement, birth));
   return run;
 }
 
-Run upsert_as_it_is(const WriteRequest& request, const Statement& statement, int64_t wall_ms) {
-  Run run = inserting_run(request, statement, wall_ms);
+Run upsert_as_it_is(const WriteRequest& request, const Statement& statement, const Birth& birth) {
+  Run run = inserting_run(request, statement, birth);
   run.items.front().filter.clear();
   run.items.front().needs_after = false;
   return run;
 }
 
-Run probing_run(const WriteRequest& request, const Statement& statement, int64_t wall_ms) {
-  bson::OwnedValue nothing(bson::Type::kObjectId, fresh_object_id(wall_ms));
+Run probing_run(const WriteRequest& request, const Statement& statement, const Birth& birth) {
+  bson::OwnedValue nothing(bson::Type::kObjectId, birth.id());
   Run run = narrowed_run(request, statement, std::move(nothing));
   RunItem& item = run.items.front();
   item.drops_collation = false;

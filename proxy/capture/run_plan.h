@@ -2,8 +2,8 @@
 //
 // A statement that names its document is planned as it stands. One that does not is planned once
 // its filter has been asked: narrowed to a document that was found, or, where none was and it is
-// an upsert, under an _id that is new, so that it can only insert. Pure; `wall_ms` is the time that
-// goes into an _id made here, and where mongod would fill in its own.
+// an upsert, under an _id that is new, so that it can only insert. Pure; `birth` makes the _ids
+// that are made here, and has the time where mongod would fill in its own.
 #pragma once
 
 #include <functional>
@@ -12,16 +12,14 @@
 
 #include "proxy/capture/run.h"
 #include "proxy/capture/write_request.h"
+#include "proxy/mongo/fresh_ids.h"
 
 namespace outrigger {
-
-// 12 bytes, as drivers make them.
-[[nodiscard]] std::string fresh_object_id(int64_t wall_ms);
 
 using IsRemembered = std::function<bool(const Statement&)>;
 // The run that starts at statement `first`, as many of them as go together. Empty: it does not name
 // its document. What is remembered of an earlier attempt ends it.
-[[nodiscard]] Run gather_run(const WriteRequest& request, size_t first, int64_t wall_ms,
+[[nodiscard]] Run gather_run(const WriteRequest& request, size_t first, const Birth& birth,
                              const IsRemembered& is_remembered);
 
 // The statement for one document that its filter found.
@@ -35,14 +33,14 @@ using IsRemembered = std::function<bool(const Statement&)>;
 
 // What an upsert inserts when nothing matches.
 [[nodiscard]] Run inserting_run(const WriteRequest& request, const Statement& statement,
-                                int64_t wall_ms);
+                                const Birth& birth);
 // The app's own upsert, for when nobody else can write: what it inserts is known from the answer.
 [[nodiscard]] Run upsert_as_it_is(const WriteRequest& request, const Statement& statement,
-                                  int64_t wall_ms);
+                                  const Birth& birth);
 
 // The statement as one that can match nothing: the store gives its own error, or its own "n: 0".
 [[nodiscard]] Run probing_run(const WriteRequest& request, const Statement& statement,
-                              int64_t wall_ms);
+                              const Birth& birth);
 // A statement the store has run before: it gives its answer again.
 [[nodiscard]] Run repeating_run(const WriteRequest& request, const Statement& statement);
 

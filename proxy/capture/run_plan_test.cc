@@ -15,6 +15,10 @@ using bson::Writer;
 
 constexpr int64_t kWallMs = 1'700'000'000'000;
 
+SystemRandom system_random;
+FreshIds fresh_ids(system_random);
+const Birth kBirth{kWallMs, fresh_ids};
+
 const IsRemembered kNothingRemembered = [](const Statement&) { return false; };
 
 std::string by_name(std::string_view name) {
@@ -28,7 +32,7 @@ struct Asked {
       const Fill& extra = [](Writer&) {})
       : sent(send(kind, statements, extra)) {}
   [[nodiscard]] outrigger::Run gather(size_t first = 0) const {
-    return gather_run(request, first, kWallMs, kNothingRemembered);
+    return gather_run(request, first, kBirth, kNothingRemembered);
   }
   [[nodiscard]] const Statement& statement() const { return sent->command.statements.front(); }
 
@@ -70,7 +74,7 @@ TEST(RunPlan, WhatMayInsertIsAlone) {
 TEST(RunPlan, ARunEndsBeforeWhatIsRemembered) {
   const Asked asked(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)});
   const IsRemembered third = [](const Statement& statement) { return statement.index == 2; };
-  EXPECT_EQ(gather_run(asked.request, 0, kWallMs, third).items.size(), 2u);
+  EXPECT_EQ(gather_run(asked.request, 0, kBirth, third).items.size(), 2u);
 }
 
 TEST(RunPlan, AFilterThatNamesNoDocumentMustBeAsked) {
@@ -116,39 +120,39 @@ TEST(RunPlan, FoundDocumentsGoTogetherUnlessTheirImagesAreNeeded) {
 TEST(RunPlan, AnUpsertInsertsUnderAnIdThatIsNew) {
   const Asked asked(CommandKind::kUpdate,
                     {update_statement(by_name("a"), op("$set", "a", 1), true)});
-  const outrigger::Run run = inserting_run(asked.request, asked.statement(), kWallMs);
+  const outrigger::Run run = inserting_run(asked.request, asked.statement(), kBirth);
   const RunItem& item = run.items.front();
   EXPECT_EQ(item.id.view().type, bson::Type::kObjectId);
   EXPECT_EQ(item.there, std::optional<bool>(false));
   EXPECT_TRUE(Document(item.filter).has("_id"));
   EXPECT_TRUE(may_make_collection(run));
-  EXPECT_TRUE(upsert_as_it_is(asked.request, asked.statement(), kWallMs).items[0].filter.empty());
+  EXPECT_TRUE(upsert_as_it_is(asked.request, asked.statement(), kBirth).items[0].filter.empty());
 }
 
 TEST(RunPlan, AnUpsertInsertsTheIdItsFilterOrUpdateNames) {
   const Asked by_filter(CommandKind::kUpdate,
                         {update_statement(by_id(5), op("$set", "a", 1), true)});
-  const outrigger::Run filter = inserting_run(by_filter.request, by_filter.statement(), kWallMs);
+  const outrigger::Run filter = inserting_run(by_filter.request, by_filter.statement(), kBirth);
   EXPECT_EQ(filter.items.front().id, bson::make_int32(5));
   EXPECT_TRUE(filter.items.front().filter.empty());
   const Asked by_update(CommandKind::kUpdate, {update_statement(by_name("a"), by_id(6), true)});
-  const outrigger::Run update = inserting_run(by_update.request, by_update.statement(), kWallMs);
+  const outrigger::Run update = inserting_run(by_update.request, by_update.statement(), kBirth);
   EXPECT_EQ(update.items.front().id, bson::make_int32(6));
 }
 
 TEST(RunPlan, AProbeCanMatchNothingAndStaysTheAppsStatement) {
   const Asked asked(CommandKind::kUpdate,
                     {update_statement(by_name("a"), op("$set", "a", 1), true)});
-  const outrigger::Run run = probing_run(asked.request, asked.statement(), kWallMs);
+  const outrigger::Run run = probing_run(asked.request, asked.statement(), kBirth);
   EXPECT_TRUE(run.probe);
   EXPECT_EQ(run.items.front().id.view().type, bson::Type::kObjectId);
   EXPECT_FALSE(run.items.front().upsert);
 }
 
 TEST(RunPlan, IdsMadeHereBeginWithTheTimeAndAreNeverAlike) {
-  EXPECT_EQ(fresh_object_id(0x65000000LL * 1000).substr(0, 4), std::string("\x65\0\0\0", 4));
+  EXPECT_EQ(fresh_ids.next(0x65000000LL * 1000).substr(0, 4), std::string("\x65\0\0\0", 4));
   std::set<std::string> seen;
-  for (int i = 0; i < 100; ++i) seen.insert(fresh_object_id(kWallMs));
+  for (int i = 0; i < 100; ++i) seen.insert(kBirth.id());
   EXPECT_EQ(seen.size(), 100u);
   EXPECT_EQ(seen.begin()->size(), 12u);
 }

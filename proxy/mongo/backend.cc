@@ -1,7 +1,6 @@
 #include "proxy/mongo/backend.h"
 
 #include <algorithm>
-#include <random>
 
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/mongo/wire/op_reply.h"
@@ -11,15 +10,6 @@ namespace {
 
 constexpr int64_t kDialTimeoutMs = 5'000;
 constexpr size_t kReadableMax = 1'000;  // namespaces remembered for one connection
-
-std::array<uint8_t, 16> random_uuid() {
-  std::random_device source;
-  std::array<uint8_t, 16> out{};
-  for (uint8_t& byte : out) byte = static_cast<uint8_t>(source());
-  out[6] = static_cast<uint8_t>((out[6] & 0x0f) | 0x40);
-  out[8] = static_cast<uint8_t>((out[8] & 0x3f) | 0x80);
-  return out;
-}
 
 tl::unexpected<Error> gone(const std::string& address) {
   return fail(ErrorCode::kClosed, "read from the store", address, "the connection ended",
@@ -42,11 +32,9 @@ std::optional<std::string> flaw_of_reply(const std::string& message) {
 
 }  // namespace
 
-Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log)
-    : stream_(std::move(stream)),
-      opened_us_(opened_us),
-      log_(std::move(log)),
-      lsid_(random_uuid()) {}
+Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, const Uuid& lsid,
+                 Logger log)
+    : stream_(std::move(stream)), opened_us_(opened_us), log_(std::move(log)), lsid_(lsid) {}
 
 tl::unexpected<Error> Backend::no_reply(std::string why) {
   auto error = fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
@@ -66,7 +54,8 @@ void Backend::can_read(const std::string& ns) {
 }
 
 net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
-                                                          const StoreEndpoint& store, Logger log) {
+                                                          const StoreEndpoint& store,
+                                                          Random& random, Logger log) {
   Result<std::unique_ptr<net::Stream>> stream =
       co_await store.network->connect(store.address, kDialTimeoutMs);
   if (!stream) co_return tl::unexpected(stream.error());
@@ -80,7 +69,8 @@ net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
     }
     stream = std::move(*secured);
   }
-  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us(), std::move(log));
+  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us(), random.uuid(),
+                                      std::move(log));
 }
 
 net::Task<Status> Backend::send(std::span<const std::string_view> messages) {

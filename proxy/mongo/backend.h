@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "config/log.h"
+#include "config/random.h"
 #include "proxy/mongo/wire/framer.h"
 #include "proxy/net/network.h"
 #include "proxy/net/stream.h"
@@ -31,10 +32,11 @@ class Backend {
   // As Network::connect, and with TLS where the store is spoken to so. `store` outlives the task;
   // `log` is told of answers that no mongod would give.
   static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop,
-                                                          const StoreEndpoint& store, Logger log);
+                                                          const StoreEndpoint& store,
+                                                          Random& random, Logger log);
 
-  // `opened_us`: a time of the loop's clock at which `stream` was open.
-  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, Logger log);
+  // `lsid`: of its own writes. `opened_us`: a time of the loop's clock at which `stream` was open.
+  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, const Uuid& lsid, Logger log);
 
   [[nodiscard]] net::Stream& stream() { return *stream_; }
   void close() { stream_->close(); }
@@ -56,7 +58,7 @@ class Backend {
 
   [[nodiscard]] int32_t next_request_id() { return ++request_id_; }
   // Ours to name writes by, and how many there were.
-  [[nodiscard]] const std::array<uint8_t, 16>& lsid() const { return lsid_; }
+  [[nodiscard]] const Uuid& lsid() const { return lsid_; }
   [[nodiscard]] std::string lsid_text() const;  // the 16 bytes
   [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
@@ -75,7 +77,7 @@ class Backend {
   uint64_t opened_us_;
   Logger log_;
   wire::Framer framer_;
-  std::array<uint8_t, 16> lsid_{};
+  Uuid lsid_;
   int64_t txn_number_ = 0;
   std::unordered_set<std::string> readable_;
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers

@@ -16,7 +16,7 @@ namespace outrigger {
 
 class Facts {
  public:
-  Facts(StoreWorker& worker, Clock& clock) : worker_(worker), clock_(clock) {}
+  Facts(StoreWorker& worker, const Clock& clock) : worker_(worker), clock_(clock) {}
 
   // The cached facts, or nullptr when the store must be asked (`learn`).
   [[nodiscard]] const CollectionInfo* known(const std::string& ns) const;
@@ -37,7 +37,7 @@ class Facts {
     int64_t learned_us = 0;
   };
   StoreWorker& worker_;
-  Clock& clock_;
+  const Clock& clock_;
   std::unordered_map<std::string, Entry> known_;
   std::array<uint64_t, 256> forgotten_{};  // by hash of the namespace
 };

@@ -2,14 +2,16 @@
 
 namespace outrigger {
 
-StoreWorker::StoreWorker(std::unique_ptr<Store> store, net::Loop& loop)
-    : store_(std::move(store)), loop_(loop), thread_([this] { run(); }) {}
+StoreWorker::StoreWorker(std::unique_ptr<Store> store, net::Loop& loop, Threads& threads)
+    : store_(std::move(store)), loop_(loop), wake_(threads) {
+  thread_ = threads.start([this] { run(); });
+}
 
 StoreWorker::~StoreWorker() { stop(); }
 
 void StoreWorker::post(std::function<void(Store&)> job) {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_) return;
     jobs_.push_back(std::move(job));
   }
@@ -17,29 +19,29 @@ void StoreWorker::post(std::function<void(Store&)> job) {
 }
 
 void StoreWorker::wind_down() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   winding_down_ = true;
 }
 
 void StoreWorker::stop() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     jobs_.clear();
   }
   wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.reset();
 }
 
 bool StoreWorker::stopping() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   return stopping_ || winding_down_;
 }
 
 void StoreWorker::run() {
-  std::unique_lock<std::mutex> lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    while (!stopping_ && jobs_.empty()) wake_.wait(mutex_);
     if (stopping_) return;
     std::function<void(Store&)> job = std::move(jobs_.front());
     jobs_.pop_front();

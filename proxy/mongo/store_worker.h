@@ -3,13 +3,11 @@
 // doubt. Jobs run one at a time, in order.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <thread>
 
+#include "config/threads.h"
 #include "proxy/net/loop.h"
 #include "replication/store/store.h"
 
@@ -17,7 +15,7 @@ namespace outrigger {
 
 class StoreWorker {
  public:
-  StoreWorker(std::unique_ptr<Store> store, net::Loop& loop);
+  StoreWorker(std::unique_ptr<Store> store, net::Loop& loop, Threads& threads);
   ~StoreWorker();
   StoreWorker(const StoreWorker&) = delete;
   StoreWorker& operator=(const StoreWorker&) = delete;
@@ -49,12 +47,12 @@ class StoreWorker {
 
   std::unique_ptr<Store> store_;
   net::Loop& loop_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void(Store&)>> jobs_;  // under mutex_
-  bool winding_down_ = false;                     // under mutex_
-  bool stopping_ = false;                         // under mutex_
-  std::thread thread_;
+  mutable Mutex mutex_;
+  Condition wake_;
+  std::deque<std::function<void(Store&)>> jobs_ GUARDED_BY(mutex_);
+  bool winding_down_ GUARDED_BY(mutex_) = false;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::unique_ptr<Threads::Thread> thread_;
 };
 
 }  // namespace outrigger

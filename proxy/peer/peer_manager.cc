@@ -43,7 +43,7 @@ struct PeerManager::Waker {
 };
 
 PeerManager::PeerManager(net::Loop& loop, net::Network& network, PeerExchange& exchange,
-                         Clock& clock, Logger log, PeerManagerOptions options)
+                         const Clock& clock, Logger log, PeerManagerOptions options)
     : loop_(loop),
       network_(network),
       exchange_(exchange),
@@ -51,7 +51,7 @@ PeerManager::PeerManager(net::Loop& loop, net::Network& network, PeerExchange& e
       options_(std::move(options)),
       board_(options_.peers.sites, clock, log),
       waker_(std::make_shared<Waker>()),
-      random_(options_.seed != 0 ? options_.seed : std::random_device()()) {
+      random_(options_.seed) {
   for (const PeerSite& settings : options_.peers.sites) {
     sites_.push_back(std::make_unique<Site>(loop_, settings));
   }

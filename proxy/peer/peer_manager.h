@@ -41,14 +41,14 @@ struct PeerManagerOptions {
   PeerTuning tuning;
   int64_t backoff_ms_min = 100;
   int64_t backoff_ms_max = 10'000;
-  uint64_t seed = 0;  // of the jitter; 0: a random one
+  uint64_t seed = 0;  // of the jitter; sites cut off together must not share one
 };
 
 class PeerManager {
  public:
   // All of these outlive the manager; `exchange` may go on calling its progress callback
   // afterwards.
-  PeerManager(net::Loop& loop, net::Network& network, PeerExchange& exchange, Clock& clock,
+  PeerManager(net::Loop& loop, net::Network& network, PeerExchange& exchange, const Clock& clock,
               Logger log, PeerManagerOptions options);
   PeerManager(const PeerManager&) = delete;
   PeerManager& operator=(const PeerManager&) = delete;

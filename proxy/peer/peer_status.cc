@@ -25,7 +25,7 @@ const char* to_text(PeerState state) {
   return "unknown";
 }
 
-PeerStatusBoard::PeerStatusBoard(const std::vector<PeerSite>& sites, Clock& clock, Logger log)
+PeerStatusBoard::PeerStatusBoard(const std::vector<PeerSite>& sites, const Clock& clock, Logger log)
     : clock_(clock), log_(std::move(log)) {
   for (const PeerSite& settings : sites) {
     PeerStatus status;

@@ -42,7 +42,7 @@ struct PeerStatus {
 class PeerStatusBoard {
  public:
   // `clock` outlives it.
-  PeerStatusBoard(const std::vector<PeerSite>& sites, Clock& clock, Logger log);
+  PeerStatusBoard(const std::vector<PeerSite>& sites, const Clock& clock, Logger log);
 
   void dialling(const std::string& site);
   void opened(const std::string& site, bool dialled, const std::string& remote);
@@ -60,7 +60,7 @@ class PeerStatusBoard {
   PeerStatus& at(const std::string& site);  // of a site without a place: one that nobody sees
   void set_state(PeerStatus& status, PeerState state);
 
-  Clock& clock_;
+  const Clock& clock_;
   Logger log_;
   mutable std::mutex mutex_;
   std::vector<PeerStatus> sites_;              // under mutex_

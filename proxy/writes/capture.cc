@@ -224,7 +224,7 @@ IsRemembered Capture::is_remembered(const WriteRequest& request) const {
 }
 
 Run Capture::gather(const WriteRequest& request, size_t first) const {
-  return gather_run(request, first, context_.clock.wall_ms(), is_remembered(request));
+  return gather_run(request, first, context_.birth(), is_remembered(request));
 }
 
 }  // namespace outrigger

@@ -9,9 +9,11 @@
 #include "config/log.h"
 #include "config/metrics.h"
 #include "config/policy.h"
+#include "config/random.h"
 #include "config/settings.h"
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/facts.h"
+#include "proxy/mongo/fresh_ids.h"
 #include "proxy/mongo/login_rule.h"
 #include "proxy/mongo/message_room.h"
 #include "proxy/mongo/store_worker.h"
@@ -66,7 +68,9 @@ struct ProxyContext {
   MessageRooms& rooms;
   LoginRule& login_rule;
   StoreWorker& store;
-  Clock& clock;
+  const Clock& clock;
+  Random& random;
+  FreshIds& fresh_ids;
   ProxyMetrics& metrics;
   Logger log;
   std::string advertise;  // "host:port" drivers are told
@@ -82,6 +86,9 @@ struct ProxyContext {
   // prepare): looks, under the locks the caller holds. Blocks, like the above.
   std::function<Result<SettledPrepare>(Store&, const LocalWrite&, const std::vector<size_t>&)>
       look_at;
+
+  // Of a document that is completed now.
+  [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
 };
 
 // Takes the locks, waiting for those who hold them; nothing blocks. The request stays where it is.

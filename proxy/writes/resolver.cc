@@ -196,7 +196,7 @@ net::Task<RunResult> Resolver::write_locked(const Statement& statement,
 // An upsert whose filter found nothing inserts a document, and must know which.
 net::Task<RunResult> Resolver::insert(const Statement& statement, uint64_t asked) {
   const std::string& ns = request_.command.ns;
-  Run run = inserting_run(request_, statement, context_.clock.wall_ms());
+  Run run = inserting_run(request_, statement, context_.birth());
   const uint64_t ns_key = namespace_lock_key(ns);
   LockRequest locks;
   locks.add(ns_key, LockMode::kShared);
@@ -273,7 +273,7 @@ net::Task<RunResult> Resolver::try_alone(const Statement& statement, size_t atte
                                  " is not valid for storage.");
       co_return result;
     }
-    run = upsert_as_it_is(request_, statement, context_.clock.wall_ms());
+    run = upsert_as_it_is(request_, statement, context_.birth());
   } else {
     run = narrowed_run(request_, statement, std::move(found.ids[attempt % found.ids.size()]));
   }

@@ -35,7 +35,8 @@ void add_refusal(const Statement& statement, const RunReply& said, const FilterR
 }  // namespace
 
 net::Task<Answer> StoreRefusals::refuse(wire::WireError ours, const WriteCommand* command) {
-  std::string request = guarded_command(parsed_, backend_.next_request_id(), Told::kAll);
+  std::string request =
+      guarded_command(parsed_, context_.random.uuid(), backend_.next_request_id(), Told::kAll);
   Result<std::string> reply = co_await backend_.call(std::move(request));
   const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
@@ -63,7 +64,8 @@ net::Task<Answer> StoreRefusals::refuse_unguarded(wire::WireError ours,
 }
 
 net::Task<std::optional<Answer>> StoreRefusals::refusal_of_all() {
-  std::string request = guarded_command(parsed_, backend_.next_request_id(), Told::kFirst);
+  std::string request =
+      guarded_command(parsed_, context_.random.uuid(), backend_.next_request_id(), Told::kFirst);
   Result<std::string> reply = co_await backend_.call(std::move(request));
   const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
@@ -74,9 +76,9 @@ net::Task<std::optional<Answer>> StoreRefusals::refusal_of_all() {
 net::Task<std::optional<std::string>> StoreRefusals::refusal_to_write(const WriteCommand& command) {
   for (const bool guarded : {true, false}) {
     if (guarded && !knows_guard(kind_)) continue;
-    std::string request = guarded
-                              ? guarded_command(parsed_, backend_.next_request_id(), Told::kFirst)
-                              : command_of_nothing(command);
+    std::string request = guarded ? guarded_command(parsed_, context_.random.uuid(),
+                                                    backend_.next_request_id(), Told::kFirst)
+                                  : command_of_nothing(command);
     Result<std::string> reply = co_await backend_.call(std::move(request));
     const auto said = answer_in(reply);
     if (!said) co_return std::string();
@@ -97,7 +99,8 @@ net::Task<std::optional<std::string>> StoreRefusals::explain(const WriteCommand&
 
 net::Task<RunResult> StoreRefusals::answer_retry(const WriteCommand& command) {
   RunResult result(command);
-  std::string request = guarded_command(parsed_, backend_.next_request_id(), Told::kAll);
+  std::string request =
+      guarded_command(parsed_, context_.random.uuid(), backend_.next_request_id(), Told::kAll);
   Result<std::string> message = co_await backend_.call(std::move(request));
   const auto said = answer_in(message);
   if (!said) {
@@ -135,7 +138,7 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
 net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Statement& statement,
                                           std::optional<FilterRefusal> refusal) {
   RunResult result(request.command);
-  const Run run = probing_run(request, statement, context_.clock.wall_ms());
+  const Run run = probing_run(request, statement, context_.birth());
   Result<std::string> message = co_await ask(run);
   const auto parsed = answer_in(message);
   if (!parsed) {
@@ -172,8 +175,7 @@ net::Task<Result<std::string>> StoreRefusals::ask(const Run& run) {
 }
 
 std::string StoreRefusals::command_of_nothing(const WriteCommand& command) {
-  return outrigger::command_of_nothing(command, fresh_object_id(context_.clock.wall_ms()),
-                                       backend_.next_request_id());
+  return outrigger::command_of_nothing(command, context_.birth().id(), backend_.next_request_id());
 }
 
 }  // namespace outrigger

@@ -8,9 +8,10 @@
 namespace outrigger {
 
 Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
-                 LockTable& locks, Store& store, ApplierOptions options)
+                 LockTable& locks, Store& store, Threads& threads, ApplierOptions options)
     : replica_(replica),
       site_(replica.parts()),
+      threads_(threads),
       options_(std::move(options)),
       locks_(locks, [this] { wake(); }),
       gatherer_(site_, outbox, store, locks_, options_),
@@ -103,8 +104,8 @@ StepOutcome Applier::trouble(const Error& error) {
 // ---- the runner
 
 void Applier::start() {
-  OUTRIGGER_ASSERT(!thread_.joinable());
-  thread_ = std::thread([this] { run(); });
+  OUTRIGGER_ASSERT(!thread_);
+  thread_ = threads_.start([this] { run(); });
 }
 
 void Applier::stop() {
@@ -113,7 +114,7 @@ void Applier::stop() {
     stopping_ = true;
     wake_.notify_all();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.reset();
 }
 
 // Records arrived, or a record has the locks it waited for.
@@ -124,17 +125,16 @@ void Applier::wake() {
 }
 
 void Applier::pause(std::chrono::milliseconds time) {
-  const auto until = std::chrono::steady_clock::now() + time;
+  const auto until = threads_.now() + time;
   const MutexLock lock(mutex_);
   while (!stopping_ && wake_.wait_until(mutex_, until)) continue;
 }
 
 void Applier::run() {
-  using SteadyClock = std::chrono::steady_clock;
-  auto collect_at = SteadyClock::now();
-  auto housekeeping_at = SteadyClock::now();
-  auto resolve_at = SteadyClock::now();
-  auto aside_at = SteadyClock::now() + options_.try_aside_every;
+  auto collect_at = threads_.now();
+  auto housekeeping_at = threads_.now();
+  auto resolve_at = threads_.now();
+  auto aside_at = threads_.now() + options_.try_aside_every;
   std::chrono::milliseconds back_off = options_.retry_min;
   while (true) {
     {
@@ -143,23 +143,23 @@ void Applier::run() {
       arrived_ = false;
     }
     auto outcome = step();
-    if (SteadyClock::now() >= collect_at) {
+    if (threads_.now() >= collect_at) {
       if (Status collected = replica_.collect_step(options_.collect_documents); !collected) {
         if (options_.warn) options_.warn("collecting: " + collected.error().message());
       }
-      collect_at = SteadyClock::now() + options_.collect_every;
+      collect_at = threads_.now() + options_.collect_every;
     }
-    if (SteadyClock::now() >= resolve_at) {
+    if (threads_.now() >= resolve_at) {
       if (Status resolved = resolve_step(); !resolved) outcome = trouble(resolved.error());
-      resolve_at = SteadyClock::now() + options_.resolve_after / 4;
+      resolve_at = threads_.now() + options_.resolve_after / 4;
     }
-    if (SteadyClock::now() >= aside_at) {
+    if (threads_.now() >= aside_at) {
       try_aside_again();
-      aside_at = SteadyClock::now() + options_.try_aside_every;
+      aside_at = threads_.now() + options_.try_aside_every;
     }
-    if (options_.housekeeping && SteadyClock::now() >= housekeeping_at) {
+    if (options_.housekeeping && threads_.now() >= housekeeping_at) {
       options_.housekeeping();
-      housekeeping_at = SteadyClock::now() + options_.housekeeping_every;
+      housekeeping_at = threads_.now() + options_.housekeeping_every;
     }
     if (!outcome || *outcome == StepOutcome::kTrouble) {
       if (!outcome) (void)trouble(outcome.error());

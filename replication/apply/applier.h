@@ -29,12 +29,13 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "config/thread_annotations.h"
+#include "config/threads.h"
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_committer.h"
 #include "replication/apply/apply_gatherer.h"
@@ -62,7 +63,7 @@ class Applier {
  public:
   // Everything is borrowed and outlives this. The store belongs to the thread that steps.
   Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit, LockTable& locks,
-          Store& store, ApplierOptions options = {});
+          Store& store, Threads& threads, ApplierOptions options = {});
   ~Applier();  // stop(); a batch under way is left to the next start
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
@@ -95,15 +96,16 @@ class Applier {
 
   Replica& replica_;
   SiteParts& site_;  // of replica_
+  Threads& threads_;
   const ApplierOptions options_;
 
   std::string aside_cursor_;  // row key of the last one tried again
   // The batch between (1) and (3), if one is under way.
   std::optional<ApplyWork> under_way_;
 
-  std::thread thread_;
+  std::unique_ptr<Threads::Thread> thread_;
   Mutex mutex_;
-  Condition wake_;
+  Condition wake_{threads_};
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool arrived_ GUARDED_BY(mutex_) = false;  // records, or locks that were waited for
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "replication/testing/lock_table_testing.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -18,7 +19,7 @@ void increment(TestSite& site, int id) {
   LockRequest lock;
   lock.add(namespace_lock_key(change.ns), LockMode::kShared);
   lock.add(document_lock_key(change.ns, change.id.view()), LockMode::kExclusive);
-  site.locks.acquire_blocking(lock);
+  acquire_blocking(site.locks, lock);
   Prepare prepare;
   prepare.documents.push_back({change.ns,
                                change.id,

@@ -1,20 +1,20 @@
 #include "replication/outbox/commit_thread.h"
 
 #include <algorithm>
-#include <future>
 #include <memory>
 #include <utility>
 
 namespace outrigger::outbox {
 
-CommitThread::CommitThread(LogPort& log, Hooks hooks) : log_(log), hooks_(std::move(hooks)) {
-  thread_ = std::thread([this] { run(); });
+CommitThread::CommitThread(LogPort& log, Threads& threads, Hooks hooks)
+    : log_(log), threads_(threads), hooks_(std::move(hooks)) {
+  thread_ = threads_.start([this] { run(); });
 }
 
 CommitThread::~CommitThread() { stop(); }
 
 void CommitThread::when_durable(Callback callback, std::chrono::microseconds needed_in) {
-  const TimePoint now = std::chrono::steady_clock::now();
+  const TimePoint now = threads_.now();
   std::chrono::microseconds put_off(0);
   if (needed_in.count() > 0) {
     const MutexLock lock(mutex_);
@@ -24,12 +24,10 @@ void CommitThread::when_durable(Callback callback, std::chrono::microseconds nee
 }
 
 void CommitThread::when_durable_soon(Callback callback) {
-  enlist(std::move(callback), &Wishes::soon, std::chrono::steady_clock::now() + kSoon);
+  enlist(std::move(callback), &Wishes::soon, threads_.now() + kSoon);
 }
 
-void CommitThread::request_sync_soon() {
-  enlist(nullptr, &Wishes::soon, std::chrono::steady_clock::now() + kSoon);
-}
+void CommitThread::request_sync_soon() { enlist(nullptr, &Wishes::soon, threads_.now() + kSoon); }
 
 void CommitThread::enlist(Callback callback, Wish wish, TimePoint begin) {
   MutexLock lock(mutex_);
@@ -53,7 +51,7 @@ void CommitThread::run() {
   for (;;) {
     const std::optional<TimePoint> begin = wishes_.needed ? wishes_.needed : wishes_.soon;
     if (stopping_ && !begin) return;
-    const TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint now = threads_.now();
     if (begin && (stopping_ || *begin <= now)) {
       serve();
       was_busy = true;
@@ -81,10 +79,9 @@ void CommitThread::serve() {
 
   std::chrono::microseconds took(0);
   if (syncing) {
-    const TimePoint start = std::chrono::steady_clock::now();
+    const TimePoint start = threads_.now();
     status = log_.sync();
-    took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
-                                                                 start);
+    took = std::chrono::duration_cast<std::chrono::microseconds>(threads_.now() - start);
     if (status) {
       if (hooks_.synced) hooks_.synced(took.count(), served.size());
     } else {
@@ -115,14 +112,25 @@ void CommitThread::stop() {
     stopping_ = true;
   }
   wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.reset();
 }
 
 Status sync_now(CommitThread& commit) {
-  auto synced = std::make_shared<std::promise<Status>>();
-  std::future<Status> result = synced->get_future();
-  commit.when_durable([synced](const Status& status) { synced->set_value(status); });
-  return result.get();
+  struct Answer {
+    explicit Answer(Threads& threads) : came(threads) {}
+    Mutex mutex;
+    Condition came;
+    std::optional<Status> status GUARDED_BY(mutex);
+  };
+  const auto answer = std::make_shared<Answer>(commit.threads());
+  commit.when_durable([answer](const Status& status) {
+    const MutexLock lock(answer->mutex);
+    answer->status = status;
+    answer->came.notify_one();
+  });
+  const MutexLock lock(answer->mutex);
+  while (!answer->status) answer->came.wait(answer->mutex);
+  return *answer->status;
 }
 
 }  // namespace outrigger::outbox

@@ -8,12 +8,13 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "config/result.h"
 #include "config/thread_annotations.h"
+#include "config/threads.h"
 
 namespace outrigger::outbox {
 
@@ -39,9 +40,9 @@ class CommitThread {
   // How long any sync may be put off because nobody needs it yet.
   static constexpr std::chrono::microseconds kLateMax{2000};
 
-  // Starts the thread. `log` must outlive it.
-  explicit CommitThread(LogPort& log) : CommitThread(log, Hooks()) {}
-  CommitThread(LogPort& log, Hooks hooks);
+  // Starts the thread. `log` and `threads` must outlive it.
+  CommitThread(LogPort& log, Threads& threads) : CommitThread(log, threads, Hooks()) {}
+  CommitThread(LogPort& log, Threads& threads, Hooks hooks);
   ~CommitThread();  // stop()
   CommitThread(const CommitThread&) = delete;
   CommitThread& operator=(const CommitThread&) = delete;
@@ -65,9 +66,10 @@ class CommitThread {
 
   // Serves everyone who asked before, then ends the thread. Idempotent; not from a callback.
   void stop();
+  [[nodiscard]] Threads& threads() const { return threads_; }
 
  private:
-  using TimePoint = std::chrono::steady_clock::time_point;
+  using TimePoint = Threads::TimePoint;
 
   // When the next sync is to begin: for those who need it, else for those who do not hurry.
   struct Wishes {
@@ -81,10 +83,11 @@ class CommitThread {
   void serve() REQUIRES(mutex_);  // lets it go over the sync and the callbacks
 
   LogPort& log_;
+  Threads& threads_;
   const Hooks hooks_;
 
   mutable Mutex mutex_;
-  Condition wake_;
+  Condition wake_{threads_};
   std::vector<Callback> waiting_ GUARDED_BY(mutex_);
   Wishes wishes_ GUARDED_BY(mutex_);
   // When the thread looks again without being woken.
@@ -93,7 +96,7 @@ class CommitThread {
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::chrono::microseconds sync_time_ GUARDED_BY(mutex_){0};  // as of late
 
-  std::thread thread_;
+  std::unique_ptr<Threads::Thread> thread_;
 };
 
 // Everything written so far is on disk when this returns. Blocks: never on an event loop.

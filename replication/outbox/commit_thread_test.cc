@@ -31,12 +31,14 @@ class CommitThreadTest : public testing::Test {
     return first;
   }
 
+  SystemThreads threads_;
   MemoryLog log_;
   std::vector<size_t> batches_;  // by the hook; read after a callback came
   std::atomic<int> failures_{0};
   std::unique_ptr<CommitThread> commits_ = std::make_unique<CommitThread>(
-      log_, CommitThread::Hooks{[this](int64_t, size_t waiters) { batches_.push_back(waiters); },
-                                [this](const Error&) { ++failures_; }});
+      log_, threads_,
+      CommitThread::Hooks{[this](int64_t, size_t waiters) { batches_.push_back(waiters); },
+                          [this](const Error&) { ++failures_; }});
 
   template <typename Ask>
   Outcome ask(Ask ask) {

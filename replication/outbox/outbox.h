@@ -40,6 +40,7 @@ class Outbox : public LogPort {
   [[nodiscard]] virtual Status write(Batch&& batch) = 0;
   [[nodiscard]] virtual Status admit() const = 0;
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
+  [[nodiscard]] virtual Status heals() = 0;
 
   [[nodiscard]] virtual Result<Bytes> row(std::string_view ns,
                                           std::string_view canonical_id) const = 0;

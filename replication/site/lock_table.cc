@@ -223,23 +223,6 @@ bool LockTable::try_acquire(LockRequest& request) {
   return true;
 }
 
-void LockTable::acquire_blocking(LockRequest& request) {
-  struct Signal {
-    Mutex mutex;
-    Condition wake;
-    bool granted GUARDED_BY(mutex) = false;
-  };
-  const auto signal = std::make_shared<Signal>();  // the granting thread may outlast our wait
-  const bool at_once = acquire(request, [signal] {
-    const MutexLock guard(signal->mutex);
-    signal->granted = true;
-    signal->wake.notify_one();
-  });
-  if (at_once) return;
-  const MutexLock guard(signal->mutex);
-  while (!signal->granted) signal->wake.wait(signal->mutex);
-}
-
 bool LockTable::cancel(LockRequest& request) {
   while (request.state_.load(std::memory_order_acquire) == LockRequest::kWaiting) {
     const size_t at = request.next_.load(std::memory_order_acquire);

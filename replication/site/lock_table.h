@@ -92,8 +92,6 @@ class LockTable {
   [[nodiscard]] bool acquire(LockRequest& request, std::function<void()> granted);
   // All keys or none; never waits, and fails rather than pass a waiter.
   [[nodiscard]] bool try_acquire(LockRequest& request);
-  // For threads that may block; not for event loops.
-  void acquire_blocking(LockRequest& request);
   // Gives up waiting. True: nothing is held any more and `granted` will not be called. False: the
   // request was granted already (its callback has run or is about to).
   [[nodiscard]] bool cancel(LockRequest& request);

@@ -11,6 +11,8 @@
 #include <string>
 #include <thread>
 
+#include "replication/testing/lock_table_testing.h"
+
 namespace outrigger {
 namespace {
 
@@ -270,7 +272,7 @@ class Crowd {
   bool take(LockRequest& request, unsigned how) {
     if (how == 0) return table_.try_acquire(request);
     if (how == 1) {
-      table_.acquire_blocking(request);
+      acquire_blocking(table_, request);
       return true;
     }
     // Wait a little, then give up: the path of an app's transaction.

@@ -11,8 +11,9 @@ Replica::Replica(std::shared_ptr<SiteParts> parts) : parts_(std::move(parts)) {}
 Replica::~Replica() { parts_->wakers.no_more_progress(); }
 
 Result<std::unique_ptr<Replica>> Replica::open(ReplicaOptions options, outbox::Outbox& outbox,
-                                               outbox::CommitThread& commit, const Clock& clock) {
-  auto parts = SiteParts::open(std::move(options), outbox, commit, clock);
+                                               outbox::CommitThread& commit, const Clock& clock,
+                                               Random& random) {
+  auto parts = SiteParts::open(std::move(options), outbox, commit, clock, random);
   if (!parts) return tl::unexpected(parts.error());
   return std::unique_ptr<Replica>(new Replica(std::move(*parts)));
 }

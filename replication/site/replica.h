@@ -27,6 +27,7 @@
 
 #include "config/clock.h"
 #include "config/limits.h"
+#include "config/random.h"
 #include "config/result.h"
 #include "replication/causality/stability.h"
 #include "replication/outbox/batch.h"
@@ -58,12 +59,13 @@ struct RowKnowledge {
 
 class Replica {
  public:
-  // `outbox`, `commit` and `clock` outlive the replica. Reads vectors, epoch and members from the
-  // outbox; takes a new epoch. Local writes are refused until `open_for_writes`.
+  // `outbox`, `commit` and `clock` outlive the replica; `random` names it and this run of it. Reads
+  // vectors, epoch and members from the outbox; takes a new epoch. Local writes are refused until
+  // `open_for_writes`.
   [[nodiscard]] static Result<std::unique_ptr<Replica>> open(ReplicaOptions options,
                                                              outbox::Outbox& outbox,
                                                              outbox::CommitThread& commit,
-                                                             const Clock& clock);
+                                                             const Clock& clock, Random& random);
   ~Replica();
 
   // ---- local writes; the caller holds the documents' locks from before begin until after settle

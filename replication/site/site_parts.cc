@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include "replication/record/bytes.h"
 #include "replication/site/state/meta_keys.h"
@@ -12,14 +11,13 @@ namespace {
 
 constexpr size_t kRowsPerScan = 10'000;
 
-uint64_t random_epoch() {
-  std::random_device device;
+uint64_t random_epoch(Random& random) {
   uint64_t epoch = kRetired;
-  while (epoch == kRetired) epoch = static_cast<uint64_t>(device()) << 32 | device();
+  while (epoch == kRetired) epoch = random.number();
   return epoch;
 }
 
-Result<SiteId> site_id(outbox::Outbox& outbox) {
+Result<SiteId> site_id(outbox::Outbox& outbox, Random& random) {
   auto known = outbox.meta(meta_keys::kSiteId);
   if (!known) return tl::unexpected(known.error());
   SiteId id{};
@@ -30,8 +28,7 @@ Result<SiteId> site_id(outbox::Outbox& outbox) {
     if (!in.ok()) return in.error();
     return id;
   }
-  std::random_device device;
-  for (uint8_t& byte : id) byte = static_cast<uint8_t>(device());
+  random.fill(id);
   outbox::Batch batch;
   batch.put_meta(meta_keys::kSiteId,
                  std::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
@@ -111,10 +108,10 @@ Result<Hlc> first_stamp(const outbox::Outbox& outbox, const Clock& clock,
 }  // namespace
 
 Result<std::shared_ptr<SiteParts>> SiteParts::open(ReplicaOptions options, outbox::Outbox& outbox,
-                                                   outbox::CommitThread& commit,
-                                                   const Clock& clock) {
+                                                   outbox::CommitThread& commit, const Clock& clock,
+                                                   Random& random) {
   OUTRIGGER_ASSERT(!options.members.empty());
-  auto id = site_id(outbox);
+  auto id = site_id(outbox, random);
   if (!id) return tl::unexpected(id.error());
   auto applied = load_applied(outbox, *id);
   if (!applied) return tl::unexpected(applied.error());
@@ -125,7 +122,7 @@ Result<std::shared_ptr<SiteParts>> SiteParts::open(ReplicaOptions options, outbo
   auto rows = count_rows(outbox);
   if (!rows) return tl::unexpected(rows.error());
 
-  const Origin self{*id, random_epoch()};
+  const Origin self{*id, random_epoch(random)};
   auto parts = std::make_shared<SiteParts>(
       SiteContext{std::move(options), outbox, commit, clock, self, *start},
       SiteState::Loaded{std::move(*applied), std::move(*floors), outbox.usage(), *rows});

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "config/random.h"
 #include "config/result.h"
 #include "replication/site/collection.h"
 #include "replication/site/ledger_keeper.h"
@@ -31,7 +32,7 @@ struct SiteParts {
   [[nodiscard]] static Result<std::shared_ptr<SiteParts>> open(ReplicaOptions options,
                                                                outbox::Outbox& outbox,
                                                                outbox::CommitThread& commit,
-                                                               const Clock& clock);
+                                                               const Clock& clock, Random& random);
 
   const SiteContext context;
   SiteState state;

@@ -252,11 +252,12 @@ void TestSite::kill() {
 
 void TestSite::open() {
   outbox = make_outbox_();
-  commit = std::make_unique<outbox::CommitThread>(*outbox);
-  auto opened = Replica::open(replica_options, *outbox, *commit, clock);
+  commit = std::make_unique<outbox::CommitThread>(*outbox, threads);
+  auto opened = Replica::open(replica_options, *outbox, *commit, clock, random);
   ASSERT_TRUE(opened.has_value()) << opened.error().message();
   replica = std::move(*opened);
-  applier = std::make_unique<Applier>(*replica, *outbox, *commit, locks, mongod, applier_options);
+  applier = std::make_unique<Applier>(*replica, *outbox, *commit, locks, mongod, threads,
+                                      applier_options);
   recovery = std::make_unique<Recovery>(*replica, *outbox, *commit, mongod);
 }
 

@@ -86,6 +86,8 @@ class TestSite {
   const std::string name;
   const std::vector<std::string> members;
   ManualClock clock;
+  SystemRandom random;
+  SystemThreads threads;
   MemoryStore mongod;
   LockTable locks;
   ReplicaOptions replica_options;

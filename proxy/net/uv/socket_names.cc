@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <random>
 
+#include "config/random.h"
 #include "proxy/net/uv/uv_stream.h"
 
 namespace outrigger::net {
@@ -73,8 +73,7 @@ Result<std::string> make_socket_dir(const std::string& data_dir) {
 }
 
 Result<std::string> take_name(int fd, const std::string& dir) {
-  std::random_device source;
-  const uint64_t id = static_cast<uint64_t>(source()) << 32 | source();
+  const uint64_t id = SystemRandom().number();
   std::string path = dir + "/" + std::to_string(id);
   const sockaddr_un name = unix_name(path);
   const auto bound = [&] {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/thread_annotations.h"
+#include "config/threads.h"
 #include "replication/outbox/commit_thread.h"
 
 namespace outrigger::outbox {
@@ -66,8 +67,9 @@ class MemoryLog final : public LogPort {
   }
 
  private:
+  SystemThreads threads_;
   mutable Mutex mutex_;
-  Condition changed_;
+  Condition changed_{threads_};
   size_t written_ GUARDED_BY(mutex_) = 0;
   size_t durable_ GUARDED_BY(mutex_) = 0;
   size_t begun_ GUARDED_BY(mutex_) = 0;

@@ -40,10 +40,33 @@ Status MemoryOutbox::write(Batch&& batch) {
 Status MemoryOutbox::sync() {
   const MutexLock lock(mutex_);
   while (corked_) uncorked_.wait(mutex_);
+  return sync_writes(unsynced_.size());
+}
+
+Status MemoryOutbox::sync_first(size_t count) {
+  const MutexLock lock(mutex_);
+  return sync_writes(count);
+}
+
+Status MemoryOutbox::sync_writes(size_t count) {
   if (failure_) return tl::unexpected<Error>(*failure_);
-  for (const Batch& batch : unsynced_) apply(synced_, batch);
-  unsynced_.clear();
+  const auto end = unsynced_.begin() + static_cast<ptrdiff_t>(std::min(count, unsynced_.size()));
+  for (auto batch = unsynced_.begin(); batch != end; ++batch) apply(synced_, *batch);
+  unsynced_.erase(unsynced_.begin(), end);
   return {};
+}
+
+size_t MemoryOutbox::unsynced() const {
+  const MutexLock lock(mutex_);
+  return unsynced_.size();
+}
+
+void MemoryOutbox::take_over(const MemoryOutbox& other) {
+  const MutexLock lock(mutex_);
+  const MutexLock others(other.mutex_);
+  tables_ = other.tables_;
+  synced_ = other.synced_;
+  unsynced_ = other.unsynced_;
 }
 
 Status MemoryOutbox::admit() const {
@@ -57,8 +80,10 @@ std::optional<Error> MemoryOutbox::failure() const {
   return failure_;
 }
 
-void MemoryOutbox::lose_unsynced() {
+void MemoryOutbox::lose_unsynced(size_t kept_max) {
   const MutexLock lock(mutex_);
+  const size_t kept = std::min(kept_max, unsynced_.size());
+  for (size_t i = 0; i < kept; ++i) apply(synced_, unsynced_[i]);
   tables_ = synced_;
   unsynced_.clear();
 }

@@ -8,18 +8,20 @@
 #include <vector>
 
 #include "config/thread_annotations.h"
+#include "config/threads.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/outbox.h"
 
 namespace outrigger::outbox {
 
 // Thread-safe.
-class MemoryOutbox final : public Outbox {
+class MemoryOutbox : public Outbox {
  public:
   [[nodiscard]] Status sync() override;
   [[nodiscard]] Status write(Batch&& batch) override;
   [[nodiscard]] Status admit() const override;
   [[nodiscard]] std::optional<Error> failure() const override;
+  [[nodiscard]] Status heals() override { return admit(); }
 
   [[nodiscard]] Result<Bytes> row(std::string_view ns, std::string_view id) const override;
   [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const override;
@@ -49,7 +51,11 @@ class MemoryOutbox final : public Outbox {
   [[nodiscard]] Usage usage() const override;
 
   // ---- trouble
-  void lose_unsynced();  // a power cut
+  // A power cut; of what was not synced the first `kept_max` writes are there all the same.
+  void lose_unsynced(size_t kept_max = 0);
+  [[nodiscard]] size_t unsynced() const;  // writes
+  // Takes what is in `other`, as one who opens the same files; what is unsynced there is so here.
+  void take_over(const MemoryOutbox& other);
   // Writes and syncs fail from now on.
   void fail(ErrorCode code);
   // No sync ends between the two.
@@ -57,17 +63,23 @@ class MemoryOutbox final : public Outbox {
   void uncork();
   [[nodiscard]] size_t size(Family family) const;
 
+ protected:
+  // The first so many of the writes that were not synced are now.
+  [[nodiscard]] Status sync_first(size_t count);
+
  private:
   using Table = std::map<std::string, std::string, std::less<>>;
   using Tables = std::array<Table, kFamilies>;
 
   static void apply(Tables& tables, const Batch& batch);
+  [[nodiscard]] Status sync_writes(size_t count) REQUIRES(mutex_);
   [[nodiscard]] Bytes get(Family family, std::string_view key) const;
   [[nodiscard]] Result<std::string> scan(Family family, std::string_view cursor, size_t count,
                                          const PairVisitor& visit) const;
   [[nodiscard]] const Table& table(Family family) const REQUIRES(mutex_);
 
-  Condition uncorked_;
+  SystemThreads threads_;
+  Condition uncorked_{threads_};
   mutable Mutex mutex_;
   bool corked_ GUARDED_BY(mutex_) = false;
   Tables tables_ GUARDED_BY(mutex_);

@@ -61,7 +61,7 @@ class RocksOutbox final : public Outbox {
   [[nodiscard]] std::optional<Error> failure() const override;
   // Of an outbox that has failed: closes the files, opens and verifies them once, and leaves them
   // closed. On success another may be opened in its place; on failure call again.
-  [[nodiscard]] Status heals();
+  [[nodiscard]] Status heals() override;
 
   // ---- reads: an absent key is nullopt, not an error
   [[nodiscard]] Result<Bytes> row(std::string_view ns,

@@ -1,4 +1,4 @@
-// A Store in memory, for unit tests and under the mongod in memory of integration/world/:
+// A Store in memory, for unit tests and under the mongod in memory of integration/memory_mongod/:
 // documents as BSON bytes, plus verbs to make it refuse, fail, crash half way (memory_trouble.h),
 // or hold what recovery would find (memory_remains.h).
 //

@@ -25,8 +25,9 @@ std::optional<std::string> MemoryStore::document(const std::string& ns,
 std::vector<std::string> MemoryStore::documents(const std::string& ns) const {
   const MutexLock lock(mutex_);
   std::vector<std::string> all;
-  for (const auto& [at, bytes] : documents_) {
-    if (at.first == ns) all.push_back(bytes);
+  for (auto at = documents_.lower_bound({ns, ""}); at != documents_.end(); ++at) {
+    if (at->first.first != ns) break;
+    all.push_back(at->second);
   }
   return all;
 }

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <set>
-#include <thread>
 
 namespace outrigger::mongo {
 namespace {
@@ -91,11 +90,10 @@ Status kill(Client& client, const Sighting& found) {
 
 }  // namespace
 
-Status fence(Client& client, std::span<const std::string> lsid_ids,
+Status fence(Client& client, Threads& threads, std::span<const std::string> lsid_ids,
              std::span<const std::string> clients, Store::Duration timeout) {
-  using Clock = std::chrono::steady_clock;
   const std::string step = "fence store";
-  const auto start = Clock::now();
+  const auto start = threads.now();
   Noted noted{{lsid_ids.begin(), lsid_ids.end()}, {clients.begin(), clients.end()}, -1};
   while (true) {
     if (auto connected = client.connect(); !connected) return connected;
@@ -107,14 +105,14 @@ Status fence(Client& client, std::span<const std::string> lsid_ids,
       return true;
     });
     if (!looked) return looked;
-    const auto waited = Clock::now() - start;
+    const auto waited = threads.now() - start;
     if (!found.busy() && (found.connections == 0 || waited >= kIdleGrace)) return {};
     if (waited >= timeout) {
       return fail(ErrorCode::kTimeout, step, client.name(), found.example + " does not end",
                   "end it by hand (db.killOp), or restart mongod");
     }
     if (auto killed = kill(client, found); !killed) return killed;
-    std::this_thread::sleep_for(kPause);
+    threads.sleep(kPause);
   }
 }
 

@@ -8,13 +8,14 @@
 #include <span>
 #include <string>
 
+#include "config/threads.h"
 #include "replication/store/mongo/mongo_client.h"
 #include "replication/store/store.h"
 
 namespace outrigger::mongo {
 
 // As Store::fence().
-[[nodiscard]] Status fence(Client& client, std::span<const std::string> lsid_ids,
+[[nodiscard]] Status fence(Client& client, Threads& threads, std::span<const std::string> lsid_ids,
                            std::span<const std::string> clients, Store::Duration timeout);
 
 }  // namespace outrigger::mongo

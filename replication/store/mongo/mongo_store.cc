@@ -14,10 +14,11 @@ namespace outrigger {
 
 // Each refers to some before it.
 struct MongoStore::Parts {
-  explicit Parts(std::unique_ptr<mongo::Client> to) : client(std::move(to)) {}
+  Parts(std::unique_ptr<mongo::Client> to, Threads& time) : threads(time), client(std::move(to)) {}
 
+  Threads& threads;
   std::unique_ptr<mongo::Client> client;
-  mongo::Topology topology{*client};
+  mongo::Topology topology{*client, threads};
   mongo::Privileges privileges{*client, topology};
   mongo::Catalog catalog{*client};
   mongo::Journal journal{*client, topology, privileges};
@@ -26,10 +27,11 @@ struct MongoStore::Parts {
   mongo::Oplog oplog{*client, topology};
 };
 
-Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri) {
+Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri, Threads& threads) {
   auto client = mongo::Client::open(uri);
   if (!client) return tl::unexpected<Error>(client.error());
-  return std::unique_ptr<MongoStore>(new MongoStore(std::make_unique<Parts>(std::move(*client))));
+  return std::unique_ptr<MongoStore>(
+      new MongoStore(std::make_unique<Parts>(std::move(*client), threads)));
 }
 
 MongoStore::MongoStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -90,7 +92,7 @@ Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
 
 Status MongoStore::fence(std::span<const std::string> lsid_ids,
                          std::span<const std::string> clients, Duration timeout) {
-  return mongo::fence(*parts_->client, lsid_ids, clients, timeout);
+  return mongo::fence(*parts_->client, parts_->threads, lsid_ids, clients, timeout);
 }
 
 Result<Timestamp> MongoStore::last_oplog_time() { return parts_->oplog.last_time(); }

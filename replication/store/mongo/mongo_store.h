@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/threads.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -16,7 +17,9 @@ namespace outrigger {
 class MongoStore final : public Store {
  public:
   // Connects nowhere yet: see wait_available(). kInvalidArgument for a URI that cannot be read.
-  [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(const std::string& uri);
+  // `threads` outlives it.
+  [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(const std::string& uri,
+                                                                Threads& threads);
   ~MongoStore() override;
 
   [[nodiscard]] Status ping() override;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 namespace outrigger::mongo {
 namespace {
@@ -53,7 +52,7 @@ Status Topology::ping() {
 }
 
 Status Topology::wait_available(Store::Duration timeout) {
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const auto deadline = threads_.now() + timeout;
   while (true) {
     Error last;
     const std::string ask = bson::Writer().int32("hello", 1).finish();
@@ -71,11 +70,11 @@ Status Topology::wait_available(Store::Duration timeout) {
     } else {
       last = hello.error();
     }
-    if (std::chrono::steady_clock::now() + kRetryPause > deadline) {
+    if (threads_.now() + kRetryPause > deadline) {
       last.code = ErrorCode::kTimeout;
       return tl::unexpected<Error>(last);
     }
-    std::this_thread::sleep_for(kRetryPause);
+    threads_.sleep(kRetryPause);
   }
 }
 

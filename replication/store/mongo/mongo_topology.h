@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "config/threads.h"
 #include "replication/store/mongo/mongo_client.h"
 #include "replication/store/store.h"
 
@@ -14,7 +15,7 @@ namespace outrigger::mongo {
 
 class Topology {
  public:
-  explicit Topology(Client& client) : client_(client) {}
+  Topology(Client& client, Threads& threads) : client_(client), threads_(threads) {}
 
   [[nodiscard]] Status ping();
   [[nodiscard]] Status wait_available(Store::Duration timeout);
@@ -30,6 +31,7 @@ class Topology {
   [[nodiscard]] Result<StoreKind> look_at_kind(const bson::Document& hello);
 
   Client& client_;
+  Threads& threads_;
   std::string kind_of_session_;  // the session of the connection `kind_` is of
   StoreKind kind_ = StoreKind::kStandalone;
   std::string process_id_;

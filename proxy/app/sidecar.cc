@@ -1,0 +1,290 @@
+#include "proxy/app/sidecar.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "proxy/app/store_start.h"
+#include "proxy/app/store_waits.h"
+#include "replication/recovery/first_start.h"
+
+namespace outrigger {
+namespace {
+
+constexpr int64_t kTickMs = 1'000;
+constexpr int32_t kWireVersionUuids = 17;  // 6.0
+
+ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
+  ReplicaOptions options;
+  options.site = settings.site;
+  options.members.push_back(settings.site);
+  for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
+  options.policy_hash = fmt::format("{:016x}", policy.hash());
+  options.ledger_bytes_max = settings.ledger.bytes_max;
+  options.max_ahead_ms = settings.clock.ahead_ms_max;
+  options.policy = &policy;
+  options.replicates = [&policy](std::string_view ns) { return policy.replicates(ns); };
+  return options;
+}
+
+outbox::CommitThread::Hooks commit_hooks(Metrics& metrics, const Logger& log) {
+  auto& sync_seconds =
+      metrics.histogram("fsync_seconds", "sync of the outbox", Metrics::latency_bounds());
+  auto& sync_waiters =
+      metrics.histogram("fsync_batch", "writes served by one sync", Metrics::count_bounds());
+  outbox::CommitThread::Hooks hooks;
+  hooks.synced = [&sync_seconds, &sync_waiters](int64_t us, size_t waiters) {
+    sync_seconds.Observe(static_cast<double>(us) / 1e6);
+    sync_waiters.Observe(static_cast<double>(waiters));
+  };
+  hooks.failed = [log](const Error& error) {
+    log->error("the outbox has failed, writes are refused: {}", error.message());
+  };
+  return hooks;
+}
+
+}  // namespace
+
+Sidecar::Sidecar(const Settings& settings, SidecarPorts ports, SidecarOptions options)
+    : settings_(settings),
+      ports_(std::move(ports)),
+      options_(std::move(options)),
+      log_(ports_.log),
+      store_log_(ports_.store_log),
+      policy_(settings_),
+      fresh_ids_(ports_.random),
+      rooms_(ports_.loop),
+      store_text_("not reached yet at " + ports_.store.address),
+      started_ms_(ports_.clock.wall_ms()) {}
+
+Sidecar::~Sidecar() = default;
+
+Status Sidecar::open() {
+  commit_ = std::make_unique<outbox::CommitThread>(ports_.outbox, ports_.threads,
+                                                   commit_hooks(ports_.metrics, log_));
+  for (auto* store : {&applier_store_, &recovery_store_}) {
+    auto made = ports_.open_store();
+    if (!made) return tl::unexpected(made.error());
+    *store = std::move(*made);
+  }
+  for (auto* worker : {&worker_, &journal_worker_, &oplog_worker_}) {
+    auto made = ports_.open_store();
+    if (!made) return tl::unexpected(made.error());
+    *worker = std::make_unique<StoreWorker>(std::move(*made), ports_.loop, ports_.threads);
+  }
+  timer_ = std::make_unique<net::Timer>(ports_.loop);
+  return {};
+}
+
+void Sidecar::start() { tasks_.spawn(run()); }
+
+net::Task<void> Sidecar::run() {
+  std::function<Status(Store&)> job = [this](Store& store) { return recover(store); };
+  Status recovered = co_await worker_->ask(std::move(job));
+  if (stopping_) co_return;
+  if (recovered) {
+    login_rule_ = std::make_unique<LoginRule>(
+        [this] { return Backend::dial(ports_.loop, ports_.store, ports_.random, log_); });
+    co_await login_rule_->learn();
+    if (stopping_) co_return;
+    recovered = open_doors();
+  }
+  if (!recovered) options_.on_failed(recovered.error());
+}
+
+Status Sidecar::recover(Store& store) {
+  Status status = wait_for_store(store, stopping_, store_log_);
+  if (!status) return status;
+  const Result<StoreInfo> info = check_store(store, ports_.store.address, store_log_);
+  if (!info) return tl::unexpected(info.error());
+  store_info_ = *info;
+  store_text_ = describe_store(*info, ports_.store.address);
+  status = check_first_start(ports_.outbox, store,
+                             [this](std::string_view ns) { return policy_.replicates(ns); });
+  if (!status) return status;
+  store_available_ = true;
+  status = open_replica();
+  if (!status) return status;
+  status = settle_last_run(*recovery_, *applier_, ports_.threads, stopping_, log_, store_log_);
+  if (!status) return status;
+  recovered_ = true;
+  return {};
+}
+
+Status Sidecar::open_replica() {
+  ReplicaOptions options = replica_options(settings_, policy_);
+  options.warn = [log = log_](const std::string& line) { log->warn("{}", line); };
+  options.alarm = [log = log_](const std::string& line) { log->error("{}", line); };
+  auto replica =
+      Replica::open(std::move(options), ports_.outbox, *commit_, ports_.clock, ports_.random);
+  if (!replica) return tl::unexpected(replica.error());
+  replica_ = std::move(*replica);
+  ApplierOptions applier;
+  applier.warn = [log = store_log_](const std::string& line) { log->warn("{}", line); };
+  RecoveryOptions recovery;
+  recovery.warn = applier.warn;
+  applier_ = std::make_unique<Applier>(*replica_, ports_.outbox, *commit_, locks_, *applier_store_,
+                                       ports_.threads, std::move(applier));
+  recovery_ = std::make_unique<Recovery>(*replica_, ports_.outbox, *commit_, *recovery_store_,
+                                         std::move(recovery));
+  return {};
+}
+
+// What all sessions share, and the write path waits at.
+void Sidecar::make_context() {
+  facts_ = std::make_unique<Facts>(*worker_, ports_.clock);
+  proxy_metrics_ = std::make_unique<ProxyMetrics>(ports_.metrics);
+  Recovery* recovery = recovery_.get();
+  const bool is_set = store_info_.kind != StoreKind::kStandalone;
+  DurableWaits::WhenDurable when_durable = [replica = replica_.get()](auto done, auto needed_in) {
+    replica->when_durable(std::move(done), needed_in);
+  };
+  turn_appends_ =
+      std::make_unique<TurnAppends>(ports_.loop, [replica = replica_.get()](StagedWrites&& staged) {
+        return replica->write(std::move(staged));
+      });
+  durable_waits_ = std::make_unique<DurableWaits>(ports_.loop, std::move(when_durable));
+  if (is_set) oplog_watch_ = make_oplog_watch(ports_.loop, *oplog_worker_, ports_.clock);
+  journal_waits_ =
+      make_journal_waits(ports_.loop, *journal_worker_, oplog_watch_.get(), ports_.metrics);
+  context_ = std::make_unique<ProxyContext>(ProxyContext{
+      ports_.loop,
+      policy_,
+      *replica_,
+      *turn_appends_,
+      *durable_waits_,
+      *journal_waits_,
+      locks_,
+      *facts_,
+      rooms_,
+      *login_rule_,
+      *worker_,
+      ports_.clock,
+      ports_.random,
+      fresh_ids_,
+      *proxy_metrics_,
+      log_,
+      settings_.proxy.advertise.text(),
+      ports_.store,
+      is_set,
+      store_info_.wire_version_max >= kWireVersionUuids,
+      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+                 const std::string& address) -> Status {
+        const auto how = recovery->settle_in_doubt(write, lsid, address, store);
+        if (!how) return tl::unexpected(how.error());
+        return {};
+      },
+      [recovery](Store& store, const LocalWrite& write, const std::vector<size_t>& documents) {
+        return recovery->look_at(write, documents, store);
+      }});
+}
+
+Status Sidecar::open_doors() {
+  make_context();
+  exchange_ = std::make_unique<ReplicaExchange>(*replica_);
+  PeerManagerOptions options;
+  options.site = settings_.site;
+  options.peers = settings_.peers;
+  options.policy_lines = policy_.lines();
+  options.tuning = options_.peer_tuning;
+  options.seed = ports_.random.number();
+  peers_ = std::make_unique<PeerManager>(ports_.loop, ports_.network, *exchange_, ports_.clock,
+                                         log_, options);
+  auto server = Server::listen(*context_, ports_.network, settings_.proxy.listen.text(),
+                               options_.connections_max);
+  if (!server) return tl::unexpected(server.error());
+  server_ = std::move(*server);
+  const Status linked = peers_->start();
+  if (!linked) return linked;
+  applier_->start();
+  timer_->start(kTickMs, [this] { tick(); });
+  serving_ = true;
+  log_->info("site {} serves {} on {}", settings_.site, store_text_, settings_.proxy.listen.text());
+  return {};
+}
+
+void Sidecar::tick() {
+  if (!tending_.exchange(true)) {
+    worker_->post([this](Store& store) {
+      tend(store);
+      tending_ = false;
+    });
+  }
+  tasks_.spawn(login_rule_->learn());
+  timer_->start(kTickMs, [this] { tick(); });
+}
+
+void Sidecar::tend(Store& store) {
+  const Status alive = store.ping();
+  if (store_available_.exchange(alive.has_value()) != alive.has_value()) {
+    if (alive) store_log_->info("the store answers again");
+    if (!alive) store_log_->error("the store is away: {}", alive.error().message());
+  }
+  if (alive && store_info_.kind != StoreKind::kStandalone) {
+    const Status noted = recovery_->note_oplog_time();
+    if (!noted) store_log_->warn("{}", noted.error().message());
+  }
+  if (!ports_.outbox.failure()) return;
+  const Status healed = ports_.outbox.heals();
+  if (!healed) {
+    log_->error("the outbox stays failed: {}", healed.error().message());
+    return;
+  }
+  // What was under way when the error came is known to the files alone: start over from them.
+  log_->info("the outbox can be read and written again: starting over from it");
+  ports_.loop.post([this] {
+    if (ask_to_stop()) options_.on_healed();
+  });
+}
+
+net::Task<void> Sidecar::stop(int64_t drain_ms) {
+  stopping_ = true;
+  const bool served = serving_.exchange(false);
+  if (timer_) timer_->close();
+  if (login_rule_) login_rule_->close();
+  if (server_) {
+    StoreWorker* worker = worker_.get();
+    std::function<void()> hurry = [worker] { worker->wind_down(); };
+    co_await server_->drain(drain_ms, std::move(hurry));
+  }
+  if (peers_) co_await peers_->stop();
+  if (applier_) applier_->stop();
+  co_await tasks_.until_empty();  // a start that still waits for the store sees stopping_
+  for (auto* worker : {&worker_, &journal_worker_, &oplog_worker_}) {
+    if (*worker) (*worker)->stop();
+  }
+  if (commit_) commit_->stop();
+  server_.reset();
+  timer_.reset();
+  if (served) log_->info("drained");
+}
+
+StatusParts Sidecar::status() const {
+  StatusParts parts;
+  parts.version = "0.1.0";
+  parts.store_available = store_available_;
+  parts.uptime_ms = ports_.clock.wall_ms() - started_ms_;
+  parts.replica.site = settings_.site;
+  parts.store = "starting";
+  if (!recovered_) return parts;
+  parts.store = store_text_;
+  parts.replica = replica_->status();
+  if (!serving_) return parts;
+  parts.peers = peers_->status();
+  parts.connections = static_cast<uint64_t>(proxy_metrics_->connections.Value());
+  return parts;
+}
+
+Status Sidecar::ready() const {
+  if (stopping_) return fail(ErrorCode::kClosed, "serve", "", "draining");
+  if (!serving_) {
+    return fail(ErrorCode::kUnavailable, "serve", ports_.store.address,
+                "starting or waiting for it");
+  }
+  if (!store_available_) {
+    return fail(ErrorCode::kUnavailable, "serve", ports_.store.address, "the store is away");
+  }
+  return replica_->admit();
+}
+
+}  // namespace outrigger

@@ -1,0 +1,136 @@
+// A site's sidecar, put together: every part that serves the site is made here and handed to those
+// that need it. What it needs of the world comes as ports, so that the same sidecar runs in a
+// process (app.h) and, many at once, in a world made from a seed (integration/world/).
+//
+// Parts are listed in the order they are made; they die in the opposite one.
+//
+// Threads: the loop's (sessions, peers), the commit thread (fsync), the store worker (blocking
+// questions), another for waits for mongod's journal, one that watches the oplog, the applier
+// (peers' records into the store).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/log.h"
+#include "config/metrics.h"
+#include "config/policy.h"
+#include "config/settings.h"
+#include "config/threads.h"
+#include "proxy/admin/status.h"
+#include "proxy/mongo/oplog_watch.h"
+#include "proxy/peer/peer_manager.h"
+#include "proxy/peer/replica_exchange.h"
+#include "proxy/session/server.h"
+#include "proxy/writes/context.h"
+#include "proxy/writes/durable_waits.h"
+#include "replication/apply/applier.h"
+#include "replication/outbox/outbox.h"
+#include "replication/recovery/recovery.h"
+
+namespace outrigger {
+
+// All of it outlives the sidecar.
+struct SidecarPorts {
+  net::Loop& loop;
+  net::Network& network;
+  const Clock& clock;
+  Random& random;
+  Threads& threads;
+  outbox::Outbox& outbox;
+  // A connection of the sidecar's own to the store, for one thread.
+  std::function<Result<std::unique_ptr<Store>>()> open_store;
+  StoreEndpoint store;  // the same for apps
+  Metrics& metrics;
+  Logger log;
+  Logger store_log;
+};
+
+struct SidecarOptions {
+  uint64_t connections_max = 0;
+  PeerTuning peer_tuning;
+  // It cannot start.
+  std::function<void(const Error&)> on_failed;
+  // The outbox had failed and can be used again: build a new sidecar on it. Once, on the loop.
+  std::function<void()> on_healed;
+};
+
+class Sidecar {
+ public:
+  Sidecar(const Settings& settings, SidecarPorts ports, SidecarOptions options);
+  // After stop().
+  ~Sidecar();
+
+  // What needs no store: threads. Once, before start().
+  [[nodiscard]] Status open();
+  // Waits for the store, recovers, opens the doors. Goes on in the background.
+  void start();
+  // Whoever waits for the store should give up; nothing new begins. Any thread. False: it had been
+  // asked to before.
+  bool ask_to_stop() { return !stopping_.exchange(true); }
+  // Apps may finish what is under way for so long; then all waiting is given up. Ends when nothing
+  // runs any more.
+  net::Task<void> stop(int64_t drain_ms);
+
+  // ---- any thread
+  [[nodiscard]] StatusParts status() const;
+  // kUnavailable, kClosed: why apps should not come here now.
+  [[nodiscard]] Status ready() const;
+  // Nothing until it has recovered.
+  [[nodiscard]] Replica* replica() const { return recovered_ ? replica_.get() : nullptr; }
+  [[nodiscard]] bool serving() const { return serving_; }
+  [[nodiscard]] const LockTable& locks() const { return locks_; }
+
+ private:
+  net::Task<void> run();
+  [[nodiscard]] Status recover(Store& store);  // on the store worker
+  [[nodiscard]] Status open_replica();
+  void make_context();
+  [[nodiscard]] Status open_doors();
+  void tick();
+  void tend(Store& store);  // on the store worker, every second or so
+
+  const Settings& settings_;
+  const SidecarPorts ports_;
+  const SidecarOptions options_;
+  Logger log_;
+  Logger store_log_;
+  Policy policy_;
+  LockTable locks_;
+  net::TaskGroup tasks_;
+  std::unique_ptr<outbox::CommitThread> commit_;
+  std::unique_ptr<Store> applier_store_;
+  std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Applier> applier_;
+  std::unique_ptr<StoreWorker> worker_;
+  std::unique_ptr<StoreWorker> journal_worker_;  // waits, and keeps nobody else waiting
+  std::unique_ptr<StoreWorker> oplog_worker_;    // blocks most of the time
+  std::unique_ptr<Store> recovery_store_;
+  std::unique_ptr<Recovery> recovery_;
+  std::unique_ptr<Facts> facts_;
+  FreshIds fresh_ids_;
+  MessageRooms rooms_;
+  std::unique_ptr<LoginRule> login_rule_;
+  std::unique_ptr<ProxyMetrics> proxy_metrics_;
+  std::unique_ptr<TurnAppends> turn_appends_;
+  std::unique_ptr<DurableWaits> durable_waits_;
+  std::unique_ptr<OplogWatch> oplog_watch_;  // none on a standalone
+  std::unique_ptr<JournalWaits> journal_waits_;
+  std::unique_ptr<ProxyContext> context_;
+  std::unique_ptr<ReplicaExchange> exchange_;
+  std::unique_ptr<PeerManager> peers_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<net::Timer> timer_;
+  StoreInfo store_info_;
+  std::string store_text_;
+  int64_t started_ms_ = 0;
+  std::atomic<bool> recovered_{false};  // replica_ and store_info_ may be read by any thread
+  std::atomic<bool> serving_{false};
+  std::atomic<bool> store_available_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> tending_{false};
+};
+
+}  // namespace outrigger

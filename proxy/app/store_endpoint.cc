@@ -1,0 +1,28 @@
+#include "proxy/app/store_endpoint.h"
+
+#include <utility>
+
+#include "replication/store/mongo/store_address.h"
+
+namespace outrigger {
+
+Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network) {
+  const Result<StoreAddress> found = store_address(uri);
+  if (!found) return tl::unexpected(found.error());
+  StoreEndpoint endpoint{&network, found->address, found->host, nullptr};
+  if (!found->tls) return endpoint;
+  net::TlsOptions options;
+  options.certificate_file = found->tls->certificate_key_file;
+  options.key_password = found->tls->key_password;
+  options.ca_file = found->tls->ca_file;
+  options.system_ca = found->tls->ca_file.empty();
+  options.verify_peer = found->tls->verify_certificate;
+  options.verify_name = found->tls->verify_host;
+  options.tls13_only = false;
+  auto context = net::TlsContext::client(options);
+  if (!context) return tl::unexpected(context.error());
+  endpoint.tls = std::move(*context);
+  return endpoint;
+}
+
+}  // namespace outrigger
