@@ -52,8 +52,10 @@ void VirtualTime::run_turn() {
 void VirtualTime::turn() {
   fire_due();
   loop_->run_ready();
+  const bool others_ran = others_ != nullptr && others_->run_ready();
   if (std::exchange(is_woken_, false)) loop_->run_posted();
   loop_->run_ready();
+  if (others_ran) return;
   if (!is_interrupted_ && !loop_->has_ready() && !is_woken_) wait();
 }
 
@@ -72,8 +74,10 @@ void VirtualTime::fire_due() {
 }
 
 void VirtualTime::wait() {
-  OUTRIGGER_ASSERT(!armed_.empty() && "nothing is left that could ever happen");
-  now_us_ = std::max(now_us_, armed_.begin()->first.first);
+  std::optional<uint64_t> next = others_ == nullptr ? std::nullopt : others_->next_us();
+  if (!armed_.empty()) next = std::min(next.value_or(UINT64_MAX), armed_.begin()->first.first);
+  OUTRIGGER_ASSERT(next && "nothing is left that could ever happen");
+  advance_to(*next);
 }
 
 void VirtualTime::finish() {

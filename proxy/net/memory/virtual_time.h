@@ -6,12 +6,15 @@
 // is a function of what the program does, and a day of silence costs as long as its timers take.
 //   Loop loop(std::make_unique<VirtualTime>());
 //
-// All on one thread: nobody posts from another. When nothing is ready and no timer is armed,
-// nothing can ever happen again; the loop was told to run, so that is a hang, and asserted against.
+// One thread runs at a time: the loop's, or one of those that live in the same time (Others), which
+// run when the loop has nothing ready. When nobody is ready and no timer is armed, nothing can ever
+// happen again; the loop was told to run, so that is a hang, and asserted against.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "proxy/net/loop.h"
@@ -20,6 +23,18 @@ namespace outrigger::net {
 
 class VirtualTime final : public LoopDriver {
  public:
+  // Whoever else lives in this time.
+  class Others {
+   public:
+    // Lets those run who can; false: nobody could.
+    virtual bool run_ready() = 0;
+    // When the first of them goes on by itself, if one does.
+    [[nodiscard]] virtual std::optional<uint64_t> next_us() const = 0;
+
+   protected:
+    ~Others() = default;
+  };
+
   VirtualTime() = default;
   VirtualTime(const VirtualTime&) = delete;
   VirtualTime& operator=(const VirtualTime&) = delete;
@@ -33,6 +48,11 @@ class VirtualTime final : public LoopDriver {
   [[nodiscard]] uint64_t now_us() const override { return now_us_; }
   [[nodiscard]] TimerHandle* make_timer(Timer& timer) override;
 
+  // They outlive this, or are taken away (nullptr).
+  void share_with(Others* others) { others_ = others; }
+  // The loop is kept waiting until then; its timers fire late.
+  void advance_to(uint64_t us) { now_us_ = std::max(now_us_, us); }
+
  private:
   class Handle;
   using Due = std::pair<uint64_t, uint64_t>;  // when, and after how many others were armed
@@ -42,6 +62,7 @@ class VirtualTime final : public LoopDriver {
   void wait();
 
   Loop* loop_ = nullptr;
+  Others* others_ = nullptr;
   std::map<Due, Handle*> armed_;
   uint64_t now_us_ = 1'000'000;  // not 0: many take that for never
   uint64_t arms_ = 0;

@@ -1,4 +1,4 @@
-#include "integration/world/memory_mongod_server.h"
+#include "integration/memory_mongod/memory_mongod_server.h"
 
 #include "proxy/mongo/wire/framer.h"
 #include "proxy/mongo/wire/op_msg.h"

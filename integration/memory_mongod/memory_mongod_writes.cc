@@ -1,7 +1,7 @@
-#include "integration/world/memory_mongod_writes.h"
+#include "integration/memory_mongod/memory_mongod_writes.h"
 
-#include "integration/world/filter.h"
-#include "integration/world/update.h"
+#include "integration/memory_mongod/filter.h"
+#include "integration/memory_mongod/update.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger::world {

@@ -1,4 +1,4 @@
-#include "integration/world/filter.h"
+#include "integration/memory_mongod/filter.h"
 
 #include <algorithm>
 

@@ -60,6 +60,7 @@ class MemoryMongod {
 
   // The documents, as the sidecar's own connections see them (memory_mongod_store.h).
   [[nodiscard]] MemoryStore& documents() { return store_; }
+  [[nodiscard]] const MemoryStore& documents() const { return store_; }
 
   // What was written so far is safe.
   void journal() { unjournaled_ = 0; }
@@ -88,6 +89,10 @@ class MemoryMongod {
     std::string lsid_id;
     int64_t txn_number = -1;  // -1: not to be retried
   };
+  struct Numbered {
+    int64_t txn_number = -1;
+    std::map<int32_t, size_t> entries;  // by statement: of oplog_
+  };
   struct Cursor {
     std::string ns;
     std::deque<std::string> documents;
@@ -112,13 +117,15 @@ class MemoryMongod {
   [[nodiscard]] const Entry* executed(const Session& session, int32_t stmt_id) const;
   [[nodiscard]] std::optional<MongodError> refuse_session(const Session& session) const;
   [[nodiscard]] std::string fresh_object_id();
+  void remember(size_t entry);  // of oplog_: its session knows it
 
   const Options options_;
   std::mt19937_64 random_;
   MemoryStore store_;
   std::vector<Entry> oplog_;
-  size_t unjournaled_ = 0;  // the last so many of oplog_
-  Timestamp last_;          // of the oplog's clock; never goes back
+  std::map<std::string, Numbered> sessions_;  // by lsid.id: its last number
+  size_t unjournaled_ = 0;                    // the last so many of oplog_
+  Timestamp last_;                            // of the oplog's clock; never goes back
   std::map<int64_t, Cursor> cursors_;
   int64_t next_cursor_ = 1000;
   uint64_t starts_ = 0;

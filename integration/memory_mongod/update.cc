@@ -1,8 +1,8 @@
-#include "integration/world/update.h"
+#include "integration/memory_mongod/update.h"
 
 #include <algorithm>
 
-#include "integration/world/filter.h"
+#include "integration/memory_mongod/filter.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "replication/bson/fields.h"
 #include "replication/bson/number.h"

@@ -1,6 +1,6 @@
 // Holds MemoryMongod to the truth: the same commands go to it and to a real mongod, and must be
 // answered alike, leave the same documents, and the same oplog for recovery to read.
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 
 #include <bson/bson.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <set>
 
+#include "integration/memory_mongod/memory_mongod_store.h"
 #include "integration/mongo_store_fixture.h"
 #include "integration/raw_client.h"
-#include "integration/world/memory_mongod_store.h"
 #include "replication/store/store_contract.h"
 
 namespace outrigger::world {

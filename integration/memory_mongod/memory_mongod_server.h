@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 #include "proxy/net/network.h"
 
 namespace outrigger::world {

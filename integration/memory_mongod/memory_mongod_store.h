@@ -1,16 +1,25 @@
 // The sidecar's own connection to a MemoryMongod: the Store port on the same documents that apps
-// see. Unavailable while the mongod does not run; what it wrote or waited for is journaled.
+// see. Unavailable while the mongod does not run; what it wrote or waited for is journaled. A call
+// takes the time its line takes, there and back, and between two writes: it can end half way.
 #pragma once
 
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 #include "replication/store/store.h"
 
 namespace outrigger::world {
 
+// The way between the two.
+struct StoreLine {
+  // Takes the time of one way; an error: nothing gets through any more.
+  std::function<Status()> travel = [] { return Status(); };
+  std::function<void(std::chrono::milliseconds)> pass_time = [](auto) {};
+};
+
 class MemoryMongodStore final : public Store {
  public:
   // `mongod` outlives the store.
-  explicit MemoryMongodStore(MemoryMongod& mongod) : mongod_(mongod), store_(mongod.documents()) {}
+  explicit MemoryMongodStore(MemoryMongod& mongod, StoreLine line = {})
+      : mongod_(mongod), store_(mongod.documents()), line_(std::move(line)) {}
 
   [[nodiscard]] Status ping() override;
   [[nodiscard]] Status wait_available(Duration timeout) override;
@@ -44,9 +53,11 @@ class MemoryMongodStore final : public Store {
  private:
   // Why nothing can be asked now, if so.
   [[nodiscard]] Status reach(const char* step) const;
+  [[nodiscard]] Status come_back(const char* step, const std::string& process) const;
 
   MemoryMongod& mongod_;
   MemoryStore& store_;
+  const StoreLine line_;
 };
 
 }  // namespace outrigger::world

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 
 namespace outrigger::world {
 

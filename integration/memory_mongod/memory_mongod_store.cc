@@ -1,10 +1,20 @@
-#include "integration/world/memory_mongod_store.h"
+#include "integration/memory_mongod/memory_mongod_store.h"
 
 namespace outrigger::world {
 
 Status MemoryMongodStore::reach(const char* step) const {
+  if (Status there = line_.travel(); !there) return there;
   if (mongod_.is_running()) return {};
   return fail(ErrorCode::kUnavailable, step, "mongod in memory", "connection refused");
+}
+
+// The answer of that process may be lost with it.
+Status MemoryMongodStore::come_back(const char* step, const std::string& process) const {
+  Status back = reach(step);
+  if (back && store_.process_id() != process) {
+    return fail(ErrorCode::kUnavailable, step, "mongod in memory", "connection closed");
+  }
+  return back;
 }
 
 Status MemoryMongodStore::ping() {
@@ -13,7 +23,8 @@ Status MemoryMongodStore::ping() {
 }
 
 Status MemoryMongodStore::wait_available(Duration timeout) {
-  if (mongod_.is_running()) return store_.wait_available(timeout);
+  if (reach("wait for store")) return store_.wait_available(timeout);
+  line_.pass_time(timeout);
   return fail(ErrorCode::kTimeout, "wait for store", "mongod in memory", "connection refused");
 }
 
@@ -53,22 +64,33 @@ Status MemoryMongodStore::look(
 }
 
 Applied MemoryMongodStore::apply_in_order(std::span<const StoreWrite> writes) {
-  if (const Status there = reach("apply to store"); !there) return {{}, there.error()};
-  Applied applied = store_.apply_in_order(writes);
-  mongod_.journal();
-  return applied;
+  constexpr const char* kStep = "apply to store";
+  Applied all;
+  const std::string process = store_.process_id();
+  for (size_t i = 0; i < writes.size() && !all.stopped; ++i) {
+    if (const Status there = come_back(kStep, process); !there) return {{}, there.error()};
+    Applied one = store_.apply_in_order(writes.subspan(i, 1));
+    mongod_.journal();
+    for (WriteOutcome& outcome : one.outcomes) all.outcomes.push_back(std::move(outcome));
+    all.stopped = std::move(one.stopped);
+  }
+  if (const Status back = come_back(kStep, process); !back) return {{}, back.error()};
+  return all;
 }
 
 Status MemoryMongodStore::wait_journaled() {
-  const Status there = reach("wait for the journal");
-  if (!there) return there;
+  constexpr const char* kStep = "wait for the journal";
+  const std::string process = store_.process_id();
+  if (const Status there = reach(kStep); !there) return there;
   mongod_.journal();
+  if (const Status back = come_back(kStep, process); !back) return back;
   return store_.wait_journaled();
 }
 
 Status MemoryMongodStore::watch_oplog(Duration duration) {
-  const Status there = reach("watch oplog");
-  return there ? store_.watch_oplog(duration) : there;
+  if (const Status there = reach("watch oplog"); !there) return there;
+  line_.pass_time(duration);
+  return store_.watch_oplog(duration);
 }
 
 Result<std::vector<NamespaceCount>> MemoryMongodStore::replicated_namespaces(

@@ -1,10 +1,10 @@
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 
 #include <algorithm>
 
-#include "integration/world/filter.h"
-#include "integration/world/memory_mongod_writes.h"
-#include "integration/world/update.h"
+#include "integration/memory_mongod/filter.h"
+#include "integration/memory_mongod/memory_mongod_writes.h"
+#include "integration/memory_mongod/update.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger::world {
@@ -190,6 +190,8 @@ size_t MemoryMongod::kill(size_t kept_max) {
     if (!entry.before) store_.remove(entry.op.ns, entry.op.id);
     oplog_.pop_back();
   }
+  sessions_.clear();
+  for (size_t i = 0; i < oplog_.size(); ++i) remember(i);
   store_.drop_oplog_after(oplog_.empty() ? Timestamp{} : oplog_.back().op.at);
   unjournaled_ = 0;
   cursors_.clear();
@@ -235,29 +237,34 @@ void MemoryMongod::write(const std::string& ns, const bson::Value& id, Change ch
   entry.before = std::move(change.before);
   entry.after = std::move(change.after);
   oplog_.push_back(std::move(entry));
+  remember(oplog_.size() - 1);
   ++unjournaled_;
+}
+
+void MemoryMongod::remember(size_t entry) {
+  const OplogWrite& op = oplog_[entry].op;
+  if (op.txn_number < 0) return;
+  Numbered& session = sessions_[op.lsid_id];
+  if (session.txn_number != op.txn_number) session = {op.txn_number, {}};
+  session.entries[op.stmt_ids.front()] = entry;
 }
 
 const MemoryMongod::Entry* MemoryMongod::executed(const Session& session, int32_t stmt_id) const {
   if (session.txn_number < 0) return nullptr;
-  for (auto entry = oplog_.rbegin(); entry != oplog_.rend(); ++entry) {
-    const OplogWrite& op = entry->op;
-    if (op.lsid_id == session.lsid_id && op.txn_number == session.txn_number &&
-        op.stmt_ids == std::vector{stmt_id}) {
-      return &*entry;
-    }
-  }
-  return nullptr;
+  const auto known = sessions_.find(session.lsid_id);
+  if (known == sessions_.end() || known->second.txn_number != session.txn_number) return nullptr;
+  const auto entry = known->second.entries.find(stmt_id);
+  return entry == known->second.entries.end() ? nullptr : &oplog_[entry->second];
 }
 
 std::optional<MongodError> MemoryMongod::refuse_session(const Session& session) const {
   if (session.txn_number < 0) return std::nullopt;
-  for (const Entry& entry : oplog_) {
-    if (entry.op.lsid_id != session.lsid_id || entry.op.txn_number <= session.txn_number) continue;
-    return MongodError{wire::code::kTransactionTooOld,
-                       "a newer retryable write has already started on this session"};
+  const auto known = sessions_.find(session.lsid_id);
+  if (known == sessions_.end() || known->second.txn_number <= session.txn_number) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  return MongodError{wire::code::kTransactionTooOld,
+                     "a newer retryable write has already started on this session"};
 }
 
 }  // namespace outrigger::world

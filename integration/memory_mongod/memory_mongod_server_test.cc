@@ -1,5 +1,5 @@
 // A MemoryMongod over the network: messages whole and in pieces, the journal's time, a death.
-#include "integration/world/memory_mongod_server.h"
+#include "integration/memory_mongod/memory_mongod_server.h"
 
 #include <gtest/gtest.h>
 

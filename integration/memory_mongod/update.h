@@ -1,7 +1,7 @@
 // What an update makes of a document, for MemoryMongod, and how its oplog would tell it.
 #pragma once
 
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 
 namespace outrigger::world {
 

@@ -3,7 +3,7 @@
 // a wrong answer.
 #pragma once
 
-#include "integration/world/memory_mongod.h"
+#include "integration/memory_mongod/memory_mongod.h"
 
 namespace outrigger::world {
 

@@ -1,0 +1,160 @@
+#include "integration/world/world.h"
+
+#include <fmt/format.h>
+
+#include "integration/world/nemesis.h"
+#include "replication/site/state/meta_keys.h"
+
+namespace outrigger::world {
+namespace {
+
+constexpr int64_t kAppsPerSite = 3;
+constexpr int64_t kRestMsMax = 30 * 60'000;  // for everybody to have everything, and collect it
+const std::vector<std::string> kNames{"bergen", "oslo", "paris"};
+
+class World {
+ public:
+  explicit World(const WorldOptions& options) : options_(options), parts_(options.seed) {
+    if (options.aloud) parts_.story.tell_aloud();
+    for (const std::string& name : kNames) {
+      sites_.push_back(std::make_unique<WorldSite>(parts_, name, kNames));
+    }
+  }
+
+  WorldReport run() {
+    parts_.loop.block_on(live());
+    WorldReport report;
+    report.violations = book_.violations();
+    report.story = parts_.story.text();
+    report.digest = parts_.story.digest();
+    report.events = parts_.story.events();
+    report.acknowledged = book_.acknowledged();
+    report.unknown = book_.unknown();
+    report.site_hours = static_cast<double>(parts_.time->now_us()) / 3.6e9 * kNames.size();
+    return report;
+  }
+
+ private:
+  net::Task<void> live() {
+    for (const auto& site : sites_) {
+      site->start_mongod();
+      site->start_sidecar();
+    }
+    (void)co_await until(&World::all_serve, "serves");
+    make_apps();
+    Nemesis nemesis(parts_, sites_);
+    net::TaskGroup tasks;
+    for (const auto& app : apps_) tasks.spawn(app->run());
+    if (options_.faults) tasks.spawn(nemesis.run());
+    co_await parts_.sleep_ms(options_.minutes * 60'000);
+    nemesis.end();
+    co_await nemesis.heal();
+    co_await parts_.sleep_ms(parts_.draw(1, 5'000));
+    for (const auto& app : apps_) app->end();
+    co_await tasks.until_empty();
+    apps_.clear();
+    co_await rest();
+    for (const auto& site : sites_) co_await site->stop();
+    co_await parts_.network.stop();
+    co_await parts_.sleep_ms(1);
+  }
+
+  void make_apps() {
+    const int64_t pause_ms = options_.pause_ms_max > 0 ? options_.pause_ms_max
+                             : parts_.chance(80)       ? 300'000
+                                                       : 40'000;
+    for (int64_t i = 0; i < kAppsPerSite * static_cast<int64_t>(sites_.size()); ++i) {
+      WorldSite& site = *sites_[static_cast<size_t>(i) % sites_.size()];
+      apps_.push_back(std::make_unique<WorldApp>(parts_, book_, fmt::format("app{}", i + 1),
+                                                 site.name(), site.proxy_address(), pause_ms));
+    }
+  }
+
+  // False: it did not come to that, and the book says so.
+  net::Task<bool> until(bool (World::*is_so)() const, const char* what) {
+    for (int64_t ms = 0; ms < kRestMsMax; ms += 500) {
+      if ((this->*is_so)()) co_return true;
+      co_await parts_.sleep_ms(500);
+    }
+    book_.say(fmt::format("not every site {} after half an hour", what));
+    tell_states();
+    co_return false;
+  }
+
+  net::Task<void> rest() {
+    const bool serve = co_await until(&World::all_serve, "serves");
+    if (serve) {
+      const bool all = co_await until(&World::all_have_all, "has everything");
+      for (const auto& site : sites_) book_.check(site->name(), site->mongod());
+      for (size_t i = 1; i < sites_.size(); ++i) {
+        book_.compare(sites_[0]->name(), sites_[0]->mongod(), sites_[i]->name(),
+                      sites_[i]->mongod());
+      }
+      if (all) (void)co_await until(&World::nothing_is_left, "has let go of everything");
+    }
+    for (const auto& site : sites_) {
+      for (const std::string& trouble : site->troubles()) book_.say(site->name() + " " + trouble);
+    }
+  }
+
+  [[nodiscard]] bool all_serve() const {
+    for (const auto& site : sites_) {
+      if (!site->sidecar() || !site->sidecar()->ready()) return false;
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool all_have_all() const {
+    const VersionVector first = sites_[0]->sidecar()->replica()->applied();
+    for (const auto& site : sites_) {
+      const ReplicaStatus status = site->sidecar()->status().replica;
+      if (status.inbox_records > 0 || status.open_writes > 0) return false;
+      if (status.applied != first) return false;
+    }
+    return true;
+  }
+
+  // Metadata only of what is not yet stable; no lock, and no note of a connection that is gone.
+  [[nodiscard]] bool nothing_is_left() const {
+    for (const auto& site : sites_) {
+      if (site->sidecar()->locks().size() > 0) return false;
+      if (site->disk().size(outbox::Family::kVersions) > 0) return false;
+      if (site->disk().size(outbox::Family::kPrepares) > 0) return false;
+      if (!site->disk().scan_meta(meta_keys::kBackend)->empty()) return false;
+    }
+    return true;
+  }
+
+  void tell_states() {
+    for (const auto& site : sites_) {
+      if (!site->sidecar()) {
+        parts_.story.tell(site->name(), "does not serve");
+        continue;
+      }
+      const ReplicaStatus status = site->sidecar()->status().replica;
+      std::string text = fmt::format(
+          "inbox {}, open writes {}, rows {}, prepares {}, locks {}, notes {}",
+          status.inbox_records, status.open_writes, site->disk().size(outbox::Family::kVersions),
+          site->disk().size(outbox::Family::kPrepares), site->sidecar()->locks().size(),
+          site->disk().scan_meta(meta_keys::kBackend)->size());
+      for (const std::string& held : status.held) text += "; held: " + held;
+      for (const std::string& alarm : status.alarms) text += "; alarm: " + alarm;
+      parts_.story.tell(site->name(), text);
+    }
+  }
+
+  const WorldOptions options_;
+  WorldParts parts_;
+  WorldBook book_;
+  std::vector<std::unique_ptr<WorldSite>> sites_;
+  std::vector<std::unique_ptr<WorldApp>> apps_;
+};
+
+}  // namespace
+
+WorldReport run_world(const WorldOptions& options) {
+  World world(options);
+  return world.run();
+}
+
+}  // namespace outrigger::world

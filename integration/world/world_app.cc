@@ -1,0 +1,220 @@
+#include "integration/world/world_app.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "proxy/mongo/wire/error_reply.h"
+
+namespace outrigger::world {
+namespace {
+
+using bson::Document;
+using bson::Writer;
+
+constexpr int kSharedDocuments = 4;  // of each kind that everybody writes to
+constexpr int64_t kWithinBurstMs = 300;
+constexpr int kApps = 9;  // whose causes are looked at
+
+// Half of the writes wait for the journal, as without a concern.
+void write_concern(WorldParts& parts, Writer& out) {
+  if (parts.chance(50)) out.open_document("writeConcern").int32("w", 1).close();
+}
+
+std::string insert_command(WorldParts& parts, const char* collection, const std::string& document) {
+  Writer out;
+  out.string("insert", collection).open_array("documents").document("0", Document(document));
+  out.close();
+  write_concern(parts, out);
+  return out.finish();
+}
+
+using Fill = std::function<void(Writer&)>;
+
+std::string update_command(WorldParts& parts, const char* collection, const std::string& id,
+                           const Fill& update, bool upsert = true) {
+  Writer out;
+  out.string("update", collection).open_array("updates").open_document("0");
+  out.open_document("q").string("_id", id).close().open_document("u");
+  update(out);
+  out.close().boolean("upsert", upsert).close().close();
+  write_concern(parts, out);
+  return out.finish();
+}
+
+std::string delete_command(WorldParts& parts, const char* collection, const std::string& id) {
+  Writer out;
+  out.string("delete", collection).open_array("deletes").open_document("0");
+  out.open_document("q").string("_id", id).close().int32("limit", 1).close().close();
+  write_concern(parts, out);
+  return out.finish();
+}
+
+const char* word(WorldDriver::Outcome outcome) {
+  if (outcome == WorldDriver::Outcome::kDone) return "done";
+  return outcome == WorldDriver::Outcome::kRefused ? "refused" : "not known";
+}
+
+}  // namespace
+
+WorldApp::WorldApp(WorldParts& parts, WorldBook& book, const std::string& name,
+                   const std::string& machine, const std::string& address, int64_t pause_ms_max)
+    : parts_(parts),
+      book_(book),
+      name_(name),
+      pause_ms_max_(pause_ms_max),
+      process_(parts.network.start_process(machine)),
+      driver_(parts, *process_, address) {}
+
+void WorldApp::tell(const std::string& what, Outcome outcome) {
+  parts_.story.tell(name_, fmt::format("{}: {}", what, word(outcome)));
+}
+
+net::Task<void> WorldApp::run() {
+  while (!is_over_) {
+    // In bursts.
+    const int64_t pause_ms = parts_.draw(0, parts_.chance(85) ? kWithinBurstMs : pause_ms_max_);
+    co_await parts_.sleep_ms(pause_ms);
+    if (is_over_) break;
+    const int64_t which = parts_.draw(1, 100);
+    if (which <= 15) {
+      co_await insert_kept();
+    } else if (which <= 30) {
+      co_await set_field();
+    } else if (which <= 50) {
+      co_await add();
+    } else if (which <= 58) {
+      co_await raise_cause();
+    } else if (which <= 70) {
+      co_await look_at_cause();
+    } else {
+      co_await be_wild();
+    }
+  }
+  driver_.close();
+}
+
+net::Task<WorldApp::Outcome> WorldApp::send(const std::string& command) {
+  const WorldDriver::Answer answer = co_await driver_.write(command);
+  co_return answer.outcome;
+}
+
+net::Task<void> WorldApp::insert_kept() {
+  const std::string id = fmt::format("{}-{}", name_, ++number_);
+  Writer document;
+  document.string("_id", id).int64("n", number_).string("from", name_);
+  const std::string command = insert_command(parts_, kKept, document.finish());
+  const WorldDriver::Answer answer = co_await driver_.write(command);
+  tell("insert " + id, answer.outcome);
+  book_.inserted(id, answer.outcome);
+  // Nobody else inserts it: only its own first attempt can be there.
+  if (answer.code == wire::code::kDuplicateKey) {
+    book_.say(name_ + ": the insert of " + id + " met itself");
+  }
+}
+
+net::Task<void> WorldApp::set_field() {
+  // Everybody's, and not too large.
+  const std::string id = fmt::format("f{}-{}", ++number_ / 20, parts_.draw(1, kSharedDocuments));
+  const std::string field = fmt::format("{}-{}", name_, number_);
+  const Fill fill = [&](Writer& out) { out.open_document("$set").int32(field, 1).close(); };
+  const std::string command = update_command(parts_, kFields, id, fill);
+  const Outcome outcome = co_await send(command);
+  tell(fmt::format("set {}.{}", id, field), outcome);
+  book_.set_field(id, field, outcome);
+}
+
+net::Task<void> WorldApp::add() {
+  const std::string id = fmt::format("c{}", parts_.draw(1, kSharedDocuments));
+  const int64_t delta = parts_.draw(1, 9);
+  const Fill fill = [&](Writer& out) { out.open_document("$inc").int64("n", delta).close(); };
+  const std::string command = update_command(parts_, kCounters, id, fill);
+  const Outcome outcome = co_await send(command);
+  tell(fmt::format("add {} to {}", delta, id), outcome);
+  book_.added(id, delta, outcome);
+}
+
+// The effect is written only when the cause surely was.
+net::Task<void> WorldApp::raise_cause() {
+  const int64_t next = ++raised_;
+  const Fill fill = [&](Writer& out) { out.open_document("$set").int64("n", next).close(); };
+  for (const char* collection : {kCauses, kEffects}) {
+    const std::string command = update_command(parts_, collection, name_, fill);
+    const Outcome outcome = co_await send(command);
+    tell(fmt::format("raise {} to {}", collection, next), outcome);
+    if (outcome != Outcome::kDone) co_return;
+  }
+}
+
+net::Task<int64_t> WorldApp::read_number(const char* collection, const std::string& id) {
+  Writer find;
+  find.string("find", collection).open_document("filter").string("_id", id).close();
+  const std::string command = find.finish();
+  const WorldDriver::Answer answer = co_await driver_.read(command);
+  if (answer.outcome != Outcome::kDone) co_return -1;
+  const Document cursor = Document(answer.reply).find("cursor")->as_document();
+  const auto first = cursor.find("firstBatch")->as_document().first();
+  if (!first) co_return 0;
+  const auto n = first->value.as_document().find("n");
+  co_return n ? n->to_int64().value_or(0) : 0;
+}
+
+net::Task<void> WorldApp::look_at_cause() {
+  const std::string whose = fmt::format("app{}", parts_.draw(1, kApps));
+  const int64_t effect = co_await read_number(kEffects, whose);
+  const int64_t cause = co_await read_number(kCauses, whose);
+  if (effect < 0 || cause < 0 || cause >= effect) co_return;
+  parts_.story.tell(name_,
+                    fmt::format("sees the effect {} of {} without its cause", effect, whose));
+  book_.say(
+      fmt::format("{} saw effect {} of {} when its cause was {}", name_, effect, whose, cause));
+}
+
+// What exclude each other, what comes back after it was deleted, and all of it at once.
+std::string WorldApp::wild_statement(std::string& what) {
+  const std::string id = fmt::format("w{}", parts_.draw(1, 2 * kSharedDocuments));
+  const std::string field = fmt::format("f{}", parts_.draw(1, 3));
+  const int64_t value = parts_.draw(1, 1'000'000);
+  const int64_t which = parts_.draw(1, 6);
+  what = fmt::format("wild {} on {}.{} {}", which, id, field, value);
+  switch (which) {
+    case 1: {
+      Writer document;
+      document.string("_id", id).int64(field, value);
+      return insert_command(parts_, kWild, document.finish());
+    }
+    case 2:
+      return delete_command(parts_, kWild, id);
+    case 3:
+      return update_command(parts_, kWild, id, [&](Writer& out) { out.int64(field, value); });
+    case 4:
+      return update_command(
+          parts_, kWild, id,
+          [&](Writer& out) {
+            out.open_document("$unset").string(field, "").close();
+            out.open_document("$set").open_document("in").int64(field, value).close().close();
+          },
+          parts_.chance(50));
+    case 5:
+      return update_command(
+          parts_, kWild, id,
+          [&](Writer& out) { out.open_document("$inc").int64(field, value).close(); },
+          parts_.chance(50));
+    default:
+      return update_command(
+          parts_, kWild, id,
+          [&](Writer& out) {
+            out.open_document("$set").int64(field, value).int64("in." + field, value).close();
+          },
+          parts_.chance(50));
+  }
+}
+
+net::Task<void> WorldApp::be_wild() {
+  std::string what;
+  const std::string command = wild_statement(what);
+  const Outcome outcome = co_await send(command);
+  tell(what, outcome);
+}
+
+}  // namespace outrigger::world

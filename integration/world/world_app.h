@@ -1,0 +1,49 @@
+// An app of a world: writes and reads at one site, one after the other, as long as it is told to,
+// and notes in the book what it was told.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "integration/world/world_book.h"
+#include "integration/world/world_driver.h"
+
+namespace outrigger::world {
+
+class WorldApp {
+ public:
+  // All outlive it. `address` is its site's; `pause_ms_max`: between two
+  // bursts of operations.
+  WorldApp(WorldParts& parts, WorldBook& book, const std::string& name, const std::string& machine,
+           const std::string& address, int64_t pause_ms_max);
+
+  // Until end().
+  net::Task<void> run();
+  void end() { is_over_ = true; }
+
+ private:
+  using Outcome = WorldDriver::Outcome;
+
+  net::Task<void> insert_kept();
+  net::Task<void> set_field();
+  net::Task<void> add();
+  net::Task<void> raise_cause();
+  net::Task<void> look_at_cause();
+  net::Task<void> be_wild();
+  net::Task<Outcome> send(const std::string& command);
+  net::Task<int64_t> read_number(const char* collection, const std::string& id);
+  [[nodiscard]] std::string wild_statement(std::string& what);
+  void tell(const std::string& what, Outcome outcome);
+
+  WorldParts& parts_;
+  WorldBook& book_;
+  const std::string name_;
+  const int64_t pause_ms_max_;
+  std::unique_ptr<net::MemoryProcess> process_;
+  WorldDriver driver_;
+  int64_t number_ = 0;
+  int64_t raised_ = 0;
+  bool is_over_ = false;
+};
+
+}  // namespace outrigger::world

@@ -1,0 +1,177 @@
+#include "integration/world/world_site.h"
+
+#include <fmt/format.h>
+
+#include "integration/memory_mongod/memory_mongod_store.h"
+
+namespace outrigger::world {
+namespace {
+
+constexpr uint16_t kMongodPort = 27017;
+constexpr uint16_t kProxyPort = 27117;
+constexpr uint16_t kPeerPort = 7117;
+constexpr int64_t kJournalMs = 30;
+
+MemoryMongod::Options mongod_options(WorldParts& parts, const std::string& name,
+                                     const Clock& clock) {
+  MemoryMongod::Options options;
+  options.address = fmt::format("{}:{}", name, kMongodPort);
+  options.now_seconds = [&clock] { return static_cast<uint32_t>(clock.wall_ms() / 1000); };
+  options.seed = parts.random();
+  return options;
+}
+
+}  // namespace
+
+WorldSite::WorldSite(WorldParts& parts, const std::string& name,
+                     const std::vector<std::string>& sites)
+    : parts_(parts),
+      name_(name),
+      settings_(settings(sites)),
+      clock_(parts.loop),
+      log_(parts.story.logger(name)),
+      mongod_(mongod_options(parts, name, clock_)) {
+  disk_ = std::make_unique<WorldDisk>([] {});
+}
+
+WorldSite::~WorldSite() = default;
+
+Settings WorldSite::settings(const std::vector<std::string>& sites) const {
+  Settings settings;
+  settings.site = name_;
+  settings.proxy.listen = {name_, kProxyPort};
+  settings.proxy.advertise = settings.proxy.listen;
+  settings.peers.listen = Endpoint{name_, kPeerPort};
+  settings.peers.insecure = true;
+  for (const std::string& site : sites) {
+    if (site != name_) settings.peers.sites.push_back({site, Endpoint{site, kPeerPort}});
+  }
+  return settings;
+}
+
+std::string WorldSite::proxy_address() const { return settings_.proxy.listen.text(); }
+
+const Sidecar* WorldSite::sidecar() const {
+  if (!process_ || !process_->sidecar->serving()) return nullptr;
+  return process_->sidecar.get();
+}
+
+// ---- mongod
+
+void WorldSite::start_mongod() {
+  parts_.story.tell(name_, "mongod starts");
+  mongod_.start();
+  mongod_network_ = parts_.network.start_process(name_);
+  auto server = MemoryMongodServer::listen(parts_.loop, *mongod_network_, mongod_,
+                                           fmt::format("{}:{}", name_, kMongodPort), kJournalMs);
+  OUTRIGGER_ASSERT(server.has_value());
+  server_ = std::move(*server);
+}
+
+void WorldSite::kill_mongod() {
+  const auto unjournaled = static_cast<int64_t>(mongod_.unjournaled());
+  const auto kept = static_cast<size_t>(parts_.draw(0, unjournaled));
+  const size_t lost = mongod_.kill(kept);
+  parts_.story.tell(name_, fmt::format("mongod is killed, {} writes are lost", lost));
+  mongod_network_->kill();
+  ending_.spawn(bury(std::move(server_), std::move(mongod_network_)));
+}
+
+net::Task<void> WorldSite::bury(std::unique_ptr<MemoryMongodServer> server,
+                                std::unique_ptr<net::MemoryProcess> process) {
+  co_await server->stop();
+  server.reset();
+  process.reset();
+}
+
+// ---- the sidecar
+
+SidecarPorts WorldSite::ports(Process& process) {
+  StoreLine line;
+  line.travel = [this, &process]() -> Status {
+    parts_.threads.sleep(std::chrono::microseconds(parts_.draw(50, 800)));
+    if (process.is_alive) return {};
+    return fail(ErrorCode::kUnavailable, "reach store", name_, "this process was killed");
+  };
+  line.pass_time = [this](std::chrono::milliseconds time) { parts_.threads.sleep(time); };
+  StoreEndpoint endpoint{process.network.get(), fmt::format("{}:{}", name_, kMongodPort), name_,
+                         nullptr};
+  return {parts_.loop,
+          *process.network,
+          clock_,
+          process.random,
+          parts_.threads,
+          *process.disk,
+          [this, line]() -> Result<std::unique_ptr<Store>> {
+            return std::make_unique<MemoryMongodStore>(mongod_, line);
+          },
+          std::move(endpoint),
+          process.metrics,
+          log_,
+          log_};
+}
+
+void WorldSite::start_sidecar() {
+  parts_.story.tell(name_, "the sidecar starts");
+  process_ = std::make_unique<Process>(parts_.random());
+  process_->network = parts_.network.start_process(name_);
+  process_->disk = std::make_unique<WorldDisk>(
+      [this] { parts_.threads.sleep(std::chrono::microseconds(parts_.draw(200, 6'000))); });
+  process_->disk->take_over(*disk_);
+  SidecarOptions options;
+  options.connections_max = 1'000;
+  options.on_failed = [this, alive = &process_->is_alive](const Error& error) {
+    if (!*alive) return;
+    parts_.story.tell(name_, "cannot start: " + error.message());
+    troubles_.push_back("cannot start: " + error.message());
+  };
+  options.on_healed = [] {};
+  process_->sidecar = std::make_unique<Sidecar>(settings_, ports(*process_), std::move(options));
+  OUTRIGGER_ASSERT(process_->sidecar->open().has_value());
+  process_->sidecar->start();
+}
+
+void WorldSite::kill_sidecar() {
+  parts_.story.tell(name_, "the sidecar is killed");
+  kill(false);
+}
+
+void WorldSite::cut_power() {
+  parts_.story.tell(name_, "the power is cut");
+  if (sidecar_runs()) {
+    kill(true);
+  } else {
+    disk_->lose_unsynced();
+  }
+  if (mongod_runs()) kill_mongod();
+}
+
+void WorldSite::kill(bool power) {
+  process_->is_alive = false;
+  process_->network->kill();
+  disk_ = std::make_unique<WorldDisk>([] {});
+  disk_->take_over(*process_->disk);
+  process_->disk->fail(ErrorCode::kClosed);
+  if (power) {
+    const auto unsynced = static_cast<int64_t>(disk_->unsynced());
+    disk_->lose_unsynced(static_cast<size_t>(parts_.draw(0, unsynced)));
+  }
+  ending_.spawn(bury(std::move(process_)));
+}
+
+net::Task<void> WorldSite::bury(std::unique_ptr<Process> process) {
+  (void)process->sidecar->ask_to_stop();
+  co_await process->sidecar->stop(0);
+  process.reset();
+}
+
+net::Task<void> WorldSite::stop() {
+  if (process_) {
+    std::unique_ptr<Process> process = std::move(process_);
+    co_await bury(std::move(process));
+  }
+  if (mongod_runs()) ending_.spawn(bury(std::move(server_), std::move(mongod_network_)));
+  co_await ending_.until_empty();
+}
+
+}  // namespace outrigger::world
