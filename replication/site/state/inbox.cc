@@ -153,15 +153,17 @@ Result<Inbox::Taken> Inbox::offer(Segment segment, Hlc applied, Word word,
 }
 
 void Inbox::drop_applied(const VersionVector& applied, const std::vector<Promised>& taken) {
-  VersionVector promised;
-  for (const Promised& each : taken) promised.raise(each.origin, each.through);
+  // By whose word: a site's own may have come in place of hearsay that was on its way.
+  std::map<Word, VersionVector> promised;
+  for (const Promised& each : taken) promised[each.word].raise(each.origin, each.through);
   for (auto at = queues_.begin(); at != queues_.end();) {
     std::deque<Item>& queue = at->second;
     const Hlc record_through = applied.get(at->first);
-    const Hlc promise_through = promised.at(at->first);
     while (!queue.empty()) {
       const Item& front = queue.front();
-      if (front.through > (front.record ? record_through : promise_through)) break;
+      if (front.through > (front.record ? record_through : promised[front.word].at(at->first))) {
+        break;
+      }
       if (front.record) --records_;
       bytes_ -= front.bytes;
       queue.pop_front();
