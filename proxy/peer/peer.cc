@@ -8,6 +8,8 @@ namespace {
 
 using link::ByeCode;
 
+Origin run_of(const SiteHello& hello) { return {hello.site_id, hello.epoch}; }
+
 // More than this waiting for the kernel: reading further from the outbox would only pile up.
 constexpr size_t kOutputBytesMax = 512 * 1024;
 
@@ -44,6 +46,7 @@ Peer::Peer(net::Loop& loop, PeerExchange& exchange, Setup setup,
            std::unique_ptr<net::Stream> stream)
     : loop_(loop),
       exchange_(exchange),
+      self_(run_of(exchange.hello())),
       setup_(std::move(setup)),
       stream_(std::move(stream)),
       link_(link_options(), now_ms()),
@@ -192,7 +195,8 @@ void Peer::on(link::Batch& event) {
 void Peer::note_has(const std::vector<Segment>& segments) {
   for (const Segment& segment : segments) {
     if (!segment.records.empty()) has_.raise(segment.origin, segment.records.back().hlc);
-    told_.raise(segment.origin, segment.through);
+    // A promise of ours counts only from us, whoever has relayed it.
+    if (segment.origin != self_) told_.raise(segment.origin, segment.through);
   }
 }
 

@@ -121,6 +121,7 @@ class Peer {
 
   net::Loop& loop_;
   PeerExchange& exchange_;
+  const Origin self_;  // this run of this site
   const Setup setup_;
   std::unique_ptr<net::Stream> stream_;
   link::Link link_;

@@ -54,6 +54,22 @@ TEST_F(PeerTest, ALongBacklogArrivesInManyBatches) {
       [&] { return world_.status("oslo", "paris").counters.records_out == 2000; }));
 }
 
+// It counts only from us: it would never be told again.
+TEST_F(PeerTest, WhatAPeerHasHeardOthersPromiseForUsIsStillTold) {
+  const Origin oslo{oslo_.self.site_id, oslo_.self.epoch};
+  const Origin third{link::testing::site_id(9), 7};
+  oslo_.write("one");
+  connect();
+  ASSERT_TRUE(arrive(1));
+  paris_.hearsay = Segment{oslo, oslo_.applied().at(oslo), 50, {}};
+  paris_.write("two");
+  ASSERT_TRUE(world_.comes_true([&] { return oslo_.records() == 2; }));
+  paris_.hearsay = Segment{third, 0, 60, {}};
+  paris_.write("three");
+  EXPECT_TRUE(world_.comes_true([&] { return oslo_.told_last.at(third) == 60; }));
+  EXPECT_LT(oslo_.told_last.at(oslo), 50u);
+}
+
 TEST_F(PeerTest, ReportsFollowProgressWithoutWaitingForAHeartbeat) {
   world_.options("oslo").tuning.heartbeat_ms = 60'000;
   world_.options("oslo").tuning.silence_ms = 300'000;

@@ -66,9 +66,10 @@ class FakeExchange final : public PeerExchange {
   }
   VersionVector applied() override { return vector_; }
 
-  Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max, const VersionVector&,
-                                   bool) override {
+  Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max,
+                                   const VersionVector& told, bool) override {
     ++reads;
+    told_last = told;
     if (read_error) return tl::unexpected(*read_error);
     OutgoingBatch batch;
     std::vector<Segment> segments;
@@ -92,7 +93,8 @@ class FakeExchange final : public PeerExchange {
       batch.told_through.raise(origin, segment.through);
       segments.push_back(std::move(segment));
     }
-    if (batch.records > 0) batch.bytes = encode_segments(segments);
+    if (hearsay) segments.push_back(*std::exchange(hearsay, std::nullopt));
+    if (!segments.empty()) batch.bytes = encode_segments(segments);
     return batch;
   }
 
@@ -127,6 +129,8 @@ class FakeExchange final : public PeerExchange {
   SiteHello self;
   std::optional<VersionVector> hello_applied;  // instead of what is true
   VersionVector floor;                         // what is no longer held
+  std::optional<Segment> hearsay;  // sent with the next batch
+  VersionVector told_last;         // of the last read_batch()
   std::optional<Error> read_error;
   std::optional<Error> offer_error;
   std::map<SiteId, Report> heard;
