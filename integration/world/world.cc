@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "integration/world/nemesis.h"
+#include "replication/merge/merge.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger::world {
@@ -11,6 +12,15 @@ namespace {
 constexpr int64_t kAppsPerSite = 3;
 constexpr int64_t kRestMsMax = 30 * 60'000;  // for everybody to have everything, and collect it
 const std::vector<std::string> kNames{"bergen", "oslo", "paris"};
+
+std::string shown(const VersionVector& vector) {
+  std::string out;
+  for (const auto& [origin, hlc] : vector.entries()) {
+    out += fmt::format(" {:02x}{:02x}.{:04x}:{:x}", origin.site[0], origin.site[1],
+                       origin.epoch & 0xffff, hlc);
+  }
+  return out;
+}
 
 class World {
  public:
@@ -137,6 +147,15 @@ class World {
           status.inbox_records, status.open_writes, site->disk().size(outbox::Family::kVersions),
           site->disk().size(outbox::Family::kPrepares), site->sidecar()->locks().size(),
           site->disk().scan_meta(meta_keys::kBackend)->size());
+      text += "; stable " + shown(status.stable) + "; applied " + shown(status.applied);
+      (void)site->disk().scan_rows("", 5, [&](std::string_view ns, std::string_view, std::string_view bytes) {
+        const auto row = merge::load_row(bytes);
+        text += fmt::format("; row of {}: {}", ns, row ? shown(merge::stamps(*row)) : "?");
+        if (row && row->detached) text += " detached";
+      });
+      for (const Report& report : site->sidecar()->replica()->reports()) {
+        text += fmt::format("\n      report {:02x}{:02x}.{:04x} no {:x} vector{} issued{} closed{}", report.site[0], report.site[1], report.epoch & 0xffff, report.serial, shown(report.vector), shown(report.issued), shown(report.closed));
+      }
       for (const std::string& held : status.held) text += "; held: " + held;
       for (const std::string& alarm : status.alarms) text += "; alarm: " + alarm;
       parts_.story.tell(site->name(), text);

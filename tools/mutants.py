@@ -1,0 +1,151 @@
+"""Plants one fault at a time in a copy of the product, and lets whole sites in virtual time
+(integration/world) find it. A fault that is not found within the seeds is a hole in what they
+check.
+
+    python3 tools/mutants.py [NAME...] [--jobs N]
+
+The list grows: a fault that the world missed once belongs here. Where the text to be replaced is
+not in the file any more, the mutant is to be written anew; that counts as not caught.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TREE = ROOT / "build" / "mutants"
+SEEDS_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    what: str
+    path: str
+    old: str
+    new: str
+
+
+MUTANTS = [
+    Mutant("a_sync_dropped", "the outbox says it has synced, and has not",
+           "replication/outbox/commit_thread.cc",
+           "status = log_.sync();", "status = Status();"),
+    Mutant("reported_before_durable", "a site reports what it has not yet stored",
+           "replication/apply/applier.cc",
+           "  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {\n"
+           "    return trouble(stored.error());\n  }\n"
+           "  if (Status completed = committer_.complete(work); !completed) {\n"
+           "    return tl::unexpected(completed.error());\n  }\n",
+           "  if (Status completed = committer_.complete(work); !completed) {\n"
+           "    return tl::unexpected(completed.error());\n  }\n"
+           "  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {\n"
+           "    return trouble(stored.error());\n  }\n"),
+    Mutant("an_ack_skipped", "records go before the last member has acknowledged them",
+           "replication/site/state/peer_news.cc",
+           "  for (const Report& report : latest) common = "
+           "VersionVector::minimum(common, report.vector);\n",
+           "  for (size_t i = 1; i < latest.size(); ++i) {\n"
+           "    common = VersionVector::minimum(common, latest[i].vector);\n  }\n"),
+    Mutant("stamps_swapped", "of two writes the later one has the earlier stamp",
+           "replication/causality/hybrid_clock.cc",
+           "  hlc_ = issued_ = next;\n  return next;\n",
+           "  hlc_ = issued_ = next + 1;\n"
+           "  return (next & 1) != 0 ? next + 1 : next - 1;\n"),
+    Mutant("a_baseline_forgotten", "an assignment does not say which increments it has seen",
+           "replication/merge/local_effects.cc",
+           "        effect.baselines = seen_below(change.path);\n", ""),
+    Mutant("applied_before_a_cause", "a record does not wait for those it depends on",
+           "replication/site/state/inbox.cc",
+           " || depends_only_on(*item.record, vector);", " || true;"),
+    Mutant("a_lock_lost", "two hold the lock of one document",
+           "replication/site/lock_table.cc",
+           "  return !lock.exclusive && (mode == LockMode::kShared || lock.shared == 0);\n",
+           "  static_cast<void>(lock);\n  static_cast<void>(mode);\n  return true;\n"),
+    Mutant("a_retry_forgotten", "a write that is sent again is not known",
+           "proxy/writes/run_settler.cc",
+           "append(retry_entries(run, said), effects.retries);", ";"),
+    Mutant("a_promise_never_told", "another's word about a site passes for the site's own",
+           "proxy/peer/peer.cc",
+           "if (segment.origin != self_) told_.raise", "told_.raise"),
+    Mutant("an_interrupted_batch_forgotten", "what a crash interrupted is not finished",
+           "replication/apply/applier.cc",
+           "  if (!*work) return {};\n", "  if (!*work || **work) return {};\n"),
+    Mutant("prepared_too_late", "a write is not noted before it is sent",
+           "replication/site/local_writes.cc",
+           "  staged.batch_.put_prepare(write->hlc, encode_prepare(prepare));\n", ""),
+]
+
+
+def sh(*command, **options):
+    return subprocess.run(command, cwd=TREE, check=False, text=True, **options)
+
+
+def copy_tree():
+    """The product as it stands; what the last run built stays."""
+    TREE.mkdir(parents=True, exist_ok=True)
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True)
+    for name in listed.stdout.decode().split("\0"):
+        source, target = ROOT / name, TREE / name
+        if not name or not source.is_file():
+            continue
+        if target.exists() and target.read_bytes() == source.read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+
+
+def build():
+    done = sh("tools/build", "release", "outrigger_world", stdout=subprocess.PIPE,
+              stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        sys.exit(f"mutants: the product does not build:\n{done.stdout[-4000:]}")
+
+
+def hunt(mutant):
+    """How it was caught; nothing: it was not."""
+    done = sh("build/release/outrigger_world", "--seed", "1", "--count", str(SEEDS_MAX),
+              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode == 0:
+        return None
+    found = re.search(r"^seed (\d+) is not as it must be:\n(.*)$", done.stdout, re.MULTILINE)
+    if found:
+        return f"seed {found[1]}: {found[2].strip()[:120]}"
+    return "the process asserted: " + (done.stdout.strip().splitlines() or ["?"])[-1][:120]
+
+
+def try_one(mutant):
+    target = TREE / mutant.path
+    sound = (ROOT / mutant.path).read_text()
+    if not mutant.old or sound.count(mutant.old) != 1:
+        print(f"{mutant.name}: NOT PLANTED, its text is not once in {mutant.path}", flush=True)
+        return False
+    target.write_text(sound.replace(mutant.old, mutant.new))
+    try:
+        build()
+        caught = hunt(mutant)
+    finally:
+        target.write_text(sound)
+    print(f"{mutant.name} ({mutant.what}): "
+          f"{'caught, ' + caught if caught else 'NOT CAUGHT'}", flush=True)
+    return caught is not None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    chosen = [m for m in MUTANTS if not arguments.names or m.name in arguments.names]
+    if len(chosen) < len(arguments.names):
+        sys.exit("mutants: no such name; there are " + ", ".join(m.name for m in MUTANTS))
+    copy_tree()
+    missed = [mutant.name for mutant in chosen if not try_one(mutant)]
+    print(f"mutants: {len(chosen) - len(missed)} of {len(chosen)} caught")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
