@@ -148,13 +148,16 @@ class World {
           site->disk().size(outbox::Family::kPrepares), site->sidecar()->locks().size(),
           site->disk().scan_meta(meta_keys::kBackend)->size());
       text += "; stable " + shown(status.stable) + "; applied " + shown(status.applied);
-      (void)site->disk().scan_rows("", 5, [&](std::string_view ns, std::string_view, std::string_view bytes) {
-        const auto row = merge::load_row(bytes);
-        text += fmt::format("; row of {}: {}", ns, row ? shown(merge::stamps(*row)) : "?");
-        if (row && row->detached) text += " detached";
-      });
+      (void)site->disk().scan_rows(
+          "", 5, [&](std::string_view ns, std::string_view, std::string_view bytes) {
+            const auto row = merge::load_row(bytes);
+            text += fmt::format("; row of {}: {}", ns, row ? shown(merge::stamps(*row)) : "?");
+            if (row && row->detached) text += " detached";
+          });
       for (const Report& report : site->sidecar()->replica()->reports()) {
-        text += fmt::format("\n      report {:02x}{:02x}.{:04x} no {:x} vector{} issued{} closed{}", report.site[0], report.site[1], report.epoch & 0xffff, report.serial, shown(report.vector), shown(report.issued), shown(report.closed));
+        text += fmt::format("\n      report {:02x}{:02x}.{:04x} no {:x} vector{} issued{} closed{}",
+                            report.site[0], report.site[1], report.epoch & 0xffff, report.serial,
+                            shown(report.vector), shown(report.issued), shown(report.closed));
       }
       for (const std::string& held : status.held) text += "; held: " + held;
       for (const std::string& alarm : status.alarms) text += "; alarm: " + alarm;

@@ -168,7 +168,7 @@ void Sidecar::make_context() {
       ports_.store,
       is_set,
       store_info_.wire_version_max >= kWireVersionUuids,
-      [recovery](Store& store, const LocalWrite& write, const std::string& lsid,
+      [recovery](Store& store, UndecidedWrite& write, const std::string& lsid,
                  const std::string& address) -> Status {
         const auto how = recovery->settle_in_doubt(write, lsid, address, store);
         if (!how) return tl::unexpected(how.error());

@@ -15,6 +15,7 @@
 #include "proxy/net/network.h"
 #include "proxy/net/stream.h"
 #include "proxy/net/tls.h"
+#include "replication/outbox/backend_note.h"
 
 namespace outrigger {
 
@@ -63,8 +64,7 @@ class Backend {
   [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
   std::optional<uint64_t> user;
-  bool noted = false;     // the replica knows of lsid() and our address
-  bool in_doubt = false;  // what became of a write is not known
+  outbox::BackendNote note;  // of lsid() and our address, once something is written
   // Whether mongod has let this connection read a namespace: if so, it will most likely again.
   [[nodiscard]] bool may_read(const std::string& ns) const { return readable_.count(ns) > 0; }
   void can_read(const std::string& ns);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/limits.h"
 #include "proxy/net/loop_driver.h"
 #include "proxy/net/task.h"
 
@@ -88,7 +89,7 @@ class Loop final : public Executor {
   // Whether others who are ready should run before the loop waits (see Unyielding).
   [[nodiscard]] bool yields() const { return unyielding_ < kUnyieldingMin; }
   // Every stream of this loop reads into this one buffer, which is why an idle one costs nothing.
-  static constexpr size_t kReadBufferBytes = 64 * 1024;
+  static constexpr size_t kReadBufferBytes = limits::kUnreadBytesMax;
   [[nodiscard]] char* read_buffer() const { return read_buffer_.get(); }
   // Whether these bytes lie in the read buffer, that is, will not survive a suspension.
   [[nodiscard]] bool is_borrowed(std::string_view bytes) const;

@@ -124,7 +124,7 @@ class Stream {
 
   // `Result<std::string_view> bytes = co_await stream.read_some();` Borrowed bytes (see above);
   // empty is the orderly end, and stays so. One reader at a time. While nobody reads, at most
-  // 64 KiB are taken from the network and kept.
+  // limits::kUnreadBytesMax are taken from the network and kept.
   ReadAwaiter read_some() { return ReadAwaiter(*this); }
   // Gives the last bytes read back: the next read_some() starts with them (copied).
   void unread(std::string_view bytes);

@@ -83,7 +83,6 @@ net::Task<void> Server::serve(std::unique_ptr<net::Stream> client) {
   sessions_.insert(key);
   strangers_.add(key, context_.loop.now_us());
   co_await session->run();
-  if (const auto ended = session->forgettable_lsid()) context_.replica.forget_backend(*ended);
   strangers_.remove(key);
   sessions_.erase(key);
   leaving_.erase(key);

@@ -29,11 +29,6 @@ Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
 
 Session::~Session() { context_.metrics.connections.Decrement(); }
 
-std::optional<std::string> Session::forgettable_lsid() const {
-  if (!backend_ || !backend_->noted || backend_->in_doubt) return std::nullopt;
-  return backend_->lsid_text();
-}
-
 // While the store works on a read for a client that has left, there is nobody to answer.
 void Session::client_gone() {
   if (serving_ && !writing_ && backend_) backend_->close();
@@ -242,9 +237,9 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
 // The lock waits for mongod and for nobody else.
 net::Task<Session::Next> Session::create(std::string_view message, const wire::OpMsg& parsed,
                                          std::string ns) {
-  LockRequest locks;
-  locks.add(namespace_lock_key(ns), LockMode::kExclusive);
-  co_await wait_for_locks(context_, locks);
+  LockRequest request;
+  request.add(namespace_lock_key(ns), LockMode::kExclusive);
+  HeldLocks locks = co_await wait_for_locks(context_, request);
   writing_ = true;
   Status sent = co_await backend_->stream().write(message);
   Result<std::string> reply = tl::unexpected(Error{});
@@ -252,7 +247,7 @@ net::Task<Session::Next> Session::create(std::string_view message, const wire::O
   if (sent && parsed.more_to_come()) reply = co_await backend_->ping();  // it is done before
   writing_ = false;
   context_.facts.forget(ns);
-  context_.locks.release(locks);
+  locks.release();
   if (!reply) co_return Next::kEnd;
   if (parsed.more_to_come()) co_return Next::kGoOn;
   Status answered = co_await client_->write(*reply);

@@ -39,8 +39,6 @@ class Session {
   // Since when its message is being gathered or served, by the loop's clock; 0 between messages.
   [[nodiscard]] uint64_t busy_since_us() const { return busy_since_us_; }
   [[nodiscard]] bool is_serving() const { return serving_; }
-  // What the replica noted of its connection to the store and may forget, now that it has ended.
-  [[nodiscard]] std::optional<std::string> forgettable_lsid() const;
 
  private:
   enum class Next { kGoOn, kEnd };

@@ -35,33 +35,39 @@ ProxyMetrics::ProxyMetrics(Metrics& metrics)
       refused_unavailable(refused(metrics, "unavailable")),
       refused_transaction(refused(metrics, "transaction")) {}
 
-net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks) {
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request) {
   auto granted = std::make_shared<net::Event>(context.loop);
   net::Loop& loop = context.loop;
   std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
-  if (!context.locks.acquire(locks, std::move(hand_over))) co_await granted->wait();
+  const bool at_once = context.locks.acquire(request, std::move(hand_over));
+  HeldLocks locks(context.locks, request);
+  if (!at_once) co_await granted->wait();
+  co_return locks;
 }
 
-net::Task<bool> wait_for_locks(ProxyContext& context, LockRequest& locks,
-                               std::optional<int64_t> deadline_us) {
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
+                                    std::optional<int64_t> deadline_us) {
+  HeldLocks locks;
   if (!deadline_us) {
-    co_await wait_for_locks(context, locks);
-    co_return true;
+    locks = co_await wait_for_locks(context, request);
+    co_return locks;
   }
   auto granted = std::make_shared<net::OneShot<bool>>(context.loop);
   net::Loop& loop = context.loop;
   std::function<void()> hand_over = [granted, &loop] {
     loop.post([granted] { granted->set(true); });
   };
-  if (context.locks.acquire(locks, std::move(hand_over))) co_return true;
+  const bool at_once = context.locks.acquire(request, std::move(hand_over));
+  locks = HeldLocks(context.locks, request);
+  if (at_once) co_return locks;
   net::Timer limit(context.loop);
   const int64_t left_us = *deadline_us - context.clock.monotonic_us();
-  limit.start(std::max<int64_t>(0, left_us / 1000), [granted, &context, &locks] {
-    if (context.locks.cancel(locks)) granted->set(false);
+  limit.start(std::max<int64_t>(0, left_us / 1000), [granted, &context, &request] {
+    if (context.locks.cancel(request)) granted->set(false);
   });
-  const bool held = co_await granted->wait();
+  co_await granted->wait();
   limit.close();
-  co_return held;
+  co_return locks;
 }
 
 }  // namespace outrigger

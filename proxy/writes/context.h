@@ -79,7 +79,7 @@ struct ProxyContext {
   bool knows_uuids = false;  // a write can name the collection it is meant for (6.0)
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.
-  std::function<Status(Store&, const LocalWrite&, const std::string& lsid,
+  std::function<Status(Store&, UndecidedWrite&, const std::string& lsid,
                        const std::string& address)>
       settle_in_doubt;
   // The store has answered a write, but not what became of some of its documents (indices of the
@@ -91,10 +91,11 @@ struct ProxyContext {
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
 };
 
-// Takes the locks, waiting for those who hold them; nothing blocks. The request stays where it is.
-net::Task<void> wait_for_locks(ProxyContext& context, LockRequest& locks);
-// The same until `deadline_us` of the monotonic clock, if there is one; false: they are not held.
-net::Task<bool> wait_for_locks(ProxyContext& context, LockRequest& locks,
-                               std::optional<int64_t> deadline_us);
+// Takes the locks, waiting for those who hold them; nothing blocks. The request outlives what this
+// gives.
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request);
+// The same until `deadline_us` of the monotonic clock, if there is one; then they may not be held.
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
+                                    std::optional<int64_t> deadline_us);
 
 }  // namespace outrigger

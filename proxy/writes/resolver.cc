@@ -86,22 +86,24 @@ net::Task<RunResult> Resolver::write_one(const Statement& statement) {
 // Runs the statement on one of the documents: the first that nobody holds.
 net::Task<RunResult> Resolver::write_found(const Statement& statement, Found found) {
   const std::string& ns = request_.command.ns;
-  LockRequest locks;
+  LockRequest request;
   const auto name = [&](const bson::OwnedValue& id) {
-    locks.clear();
-    locks.add(namespace_lock_key(ns), LockMode::kShared);
-    locks.add(document_lock_key(ns, id.view()), LockMode::kExclusive);
+    request.clear();
+    request.add(namespace_lock_key(ns), LockMode::kShared);
+    request.add(document_lock_key(ns, id.view()), LockMode::kExclusive);
   };
+  HeldLocks locks;
   size_t at = 0;
   for (; at < found.ids.size(); ++at) {
     name(found.ids[at]);
-    if (context_.locks.try_acquire(locks)) break;
+    locks = HeldLocks::try_take(context_.locks, request);
+    if (locks) break;
   }
-  if (at == found.ids.size()) {
+  if (!locks) {
     at = 0;
     name(found.ids[at]);
-    const bool locked = co_await wait_for_locks(context_, locks, request_.deadline_us);
-    if (!locked) co_return out_of_time();
+    locks = co_await wait_for_locks(context_, request, request_.deadline_us);
+    if (!locks) co_return out_of_time();
   }
   bson::OwnedValue& id = found.ids[at];
   std::optional<bool> stands = true;
@@ -112,7 +114,7 @@ net::Task<RunResult> Resolver::write_found(const Statement& statement, Found fou
     Run run = narrowed_run(request_, statement, std::move(id));
     result = co_await executor_.execute_locked(std::move(run));
   }
-  context_.locks.release(locks, result.left);
+  locks.leave(result.left);
   co_return result;
 }
 
@@ -158,13 +160,13 @@ net::Task<RunResult> Resolver::write_each(const Statement& statement, const Foun
 
 net::Task<RunResult> Resolver::write_chunk(const Statement& statement, Found chunk) {
   const std::string& ns = request_.command.ns;
-  LockRequest locks;
-  locks.add(namespace_lock_key(ns), LockMode::kShared);
+  LockRequest request;
+  request.add(namespace_lock_key(ns), LockMode::kShared);
   for (const bson::OwnedValue& id : chunk.ids) {
-    locks.add(document_lock_key(ns, id.view()), LockMode::kExclusive);
+    request.add(document_lock_key(ns, id.view()), LockMode::kExclusive);
   }
-  const bool locked = co_await wait_for_locks(context_, locks, request_.deadline_us);
-  if (!locked) co_return out_of_time();
+  HeldLocks locks = co_await wait_for_locks(context_, request, request_.deadline_us);
+  if (!locks) co_return out_of_time();
   RunResult result(request_.command);
   Found stand = co_await reads_.those_that_stand(statement, std::move(chunk));
   if (stand.broken) result.end = End::kBroken;
@@ -173,7 +175,7 @@ net::Task<RunResult> Resolver::write_chunk(const Statement& statement, Found chu
     result.reply.add_error(statement.index, stand.refusal->code, stand.refusal->reason);
   }
   if (stand.is_known()) result = co_await write_locked(statement, stand.ids);
-  context_.locks.release(locks, result.left);
+  locks.leave(result.left);
   co_return result;
 }
 
@@ -198,30 +200,29 @@ net::Task<RunResult> Resolver::insert(const Statement& statement, uint64_t asked
   const std::string& ns = request_.command.ns;
   Run run = inserting_run(request_, statement, context_.birth());
   const uint64_t ns_key = namespace_lock_key(ns);
-  LockRequest locks;
-  locks.add(ns_key, LockMode::kShared);
-  locks.add(filter_lock_key(request_.command, statement), LockMode::kExclusive);
-  locks.add(document_lock_key(ns, std::string_view(run.items.front().key)), LockMode::kExclusive);
-  const bool locked = co_await wait_for_locks(context_, locks, request_.deadline_us);
-  if (!locked) co_return out_of_time();
+  LockRequest request;
+  request.add(ns_key, LockMode::kShared);
+  request.add(filter_lock_key(request_.command, statement), LockMode::kExclusive);
+  request.add(document_lock_key(ns, std::string_view(run.items.front().key)), LockMode::kExclusive);
+  HeldLocks locks = co_await wait_for_locks(context_, request, request_.deadline_us);
+  if (!locks) co_return out_of_time();
+  locks.leave(Left::kNothing);  // so far
   RunResult result(request_.command);
   int asks = 0;
   while (context_.locks.written_since(ns_key, asked) && ++asks <= kAsksMax) {
     const Found found = co_await reads_.find(statement, 1);
     if (!finds_nothing(found)) {
-      context_.locks.release(locks, Left::kNothing);
       result.end = found.broken ? End::kBroken : End::kMatchedNothing;
       co_return result;
     }
     asked = found.asked;
   }
   if (asks > kAsksMax) {
-    context_.locks.release(locks, Left::kNothing);
     result.end = End::kNeedsAll;
     co_return result;
   }
   result = co_await executor_.execute_locked(std::move(run));
-  context_.locks.release(locks, result.left);
+  locks.leave(result.left);
   // Another writer was first, and the filter will find its document; or the statement says or asks
   // something of _id, which mongod gives a new document last.
   if (result.end == End::kDone && result.reply.is_refused_surely()) result.end = End::kNeedsAll;
@@ -230,10 +231,10 @@ net::Task<RunResult> Resolver::insert(const Statement& statement, uint64_t asked
 
 // With the collection to itself. Others that are first now write around the sidecar.
 net::Task<RunResult> Resolver::write_alone(const Statement& statement) {
-  LockRequest locks;
-  locks.add(namespace_lock_key(request_.command.ns), LockMode::kExclusive);
-  const bool locked = co_await wait_for_locks(context_, locks, request_.deadline_us);
-  if (!locked) co_return out_of_time();
+  LockRequest request;
+  request.add(namespace_lock_key(request_.command.ns), LockMode::kExclusive);
+  HeldLocks locks = co_await wait_for_locks(context_, request, request_.deadline_us);
+  if (!locks) co_return out_of_time();
   RunResult result(request_.command);
   result.end = End::kMatchedNothing;
   Left left = Left::kNothing;
@@ -242,7 +243,7 @@ net::Task<RunResult> Resolver::write_alone(const Statement& statement) {
     left = std::max(left, result.left);
     if (result.end != End::kMatchedNothing) break;
   }
-  context_.locks.release(locks, left);
+  locks.leave(left);
   if (result.end == End::kMatchedNothing) {
     result = RunResult(request_.command);
     result.reply.add_error(statement.index, wire::code::kWriteConflict,

@@ -9,19 +9,19 @@ namespace outrigger {
 
 net::Task<RunResult> RunExecutor::execute(Run run) {
   const std::string& ns = request_.command.ns;
-  LockRequest locks;
-  locks.add(namespace_lock_key(ns), LockMode::kShared);
+  LockRequest request;
+  request.add(namespace_lock_key(ns), LockMode::kShared);
   for (const RunItem& item : run.items) {
-    locks.add(document_lock_key(ns, std::string_view(item.key)), LockMode::kExclusive);
+    request.add(document_lock_key(ns, std::string_view(item.key)), LockMode::kExclusive);
   }
   RunResult result(request_.command);
-  const bool locked = co_await wait_for_locks(context_, locks, request_.deadline_us);
-  if (!locked) {
+  HeldLocks locks = co_await wait_for_locks(context_, request, request_.deadline_us);
+  if (!locks) {
     result.reply.fail(out_of_time_body());
     co_return result;
   }
   result = co_await execute_locked(std::move(run));
-  context_.locks.release(locks, result.left);
+  locks.leave(result.left);
   co_return result;
 }
 
@@ -62,6 +62,8 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
   unyielding.reset();  // what follows may take as long as mongod is away
   if (result.end == RunResult::End::kBroken) {
     co_await settler_.settle_in_doubt(begun->write, session);
+  } else {
+    backend_.note.set_in_doubt(false);
   }
   const int64_t took_us = context_.clock.monotonic_us() - started_us;
   context_.metrics.capture_seconds.Observe(static_cast<double>(took_us) / 1e6);
@@ -171,18 +173,21 @@ net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
 
 net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run, const RunSession& session,
                                                          JournalWaits::Write& journal) {
-  if (!backend_.noted) {
-    const Status noted =
+  if (!backend_.note) {
+    Result<outbox::BackendNote> noted =
         context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
     if (!noted) co_return tl::unexpected(noted.error());
-    backend_.noted = true;
+    backend_.note = std::move(*noted);
   }
-  Result<LocalWrite> write =
+  Result<UndecidedWrite> write =
       context_.replica.begin(build_prepare(run, session), context_.appends.staged());
   if (!write) co_return tl::unexpected(write.error());
   TurnAppends::Appended appended = context_.appends.appended();
   const Status written = co_await appended;
-  if (!written) co_return tl::unexpected(written.error());
+  if (!written) {
+    write->leave_to_recovery();
+    co_return tl::unexpected(written.error());
+  }
   Begun out;
   out.write = std::move(*write);
   // Should the power fail now, the write before this one must not be taken for what this one does.
@@ -192,8 +197,12 @@ net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run, const R
     journal.leave_turn();
     const DurableWaits::Shot durable = std::move(out.durable);
     const Status synced = co_await durable->wait();
-    if (!synced) co_return tl::unexpected(synced.error());
+    if (!synced) {
+      out.write.leave_to_recovery();
+      co_return tl::unexpected(synced.error());
+    }
   }
+  backend_.note.set_in_doubt(true);
   co_return out;
 }
 

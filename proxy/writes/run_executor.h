@@ -44,7 +44,7 @@ class RunExecutor {
   };
   // A write that may be sent now.
   struct Begun {
-    LocalWrite write;
+    UndecidedWrite write;
     DurableWaits::Shot durable;  // none: it is on disk already
   };
   // The steps. `run` is the caller's own: what is found out of its items is noted in them.

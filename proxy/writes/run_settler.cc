@@ -31,9 +31,9 @@ std::optional<std::string> remembered(const ProxyContext& context, const WriteRe
   return std::move(*found);
 }
 
-net::Task<RunResult> RunSettler::settle(Run& run, const RunSession& session,
-                                        const LocalWrite& write, RunAnswer& answer) {
-  Effects found = co_await find_effects(run, session, write, answer);
+net::Task<RunResult> RunSettler::settle(Run& run, const RunSession& session, UndecidedWrite& write,
+                                        RunAnswer& answer) {
+  Effects found = co_await find_effects(run, session, write.name(), answer);
   if (found.result.end == RunResult::End::kBroken) co_return std::move(found.result);
   const bool written = co_await record(write, std::move(found.effects));
   // Not before: what was asked meanwhile may have been answered earlier.
@@ -111,7 +111,7 @@ net::Task<bool> RunSettler::read_what_is_missing(const Run& run, const RunReply&
   co_return true;
 }
 
-net::Task<bool> RunSettler::record(const LocalWrite& write, RunEffects effects) {
+net::Task<bool> RunSettler::record(UndecidedWrite& write, RunEffects effects) {
   StagedWrites& staged = context_.appends.staged();
   Status done;
   if (effects.changes.empty()) {
@@ -202,27 +202,27 @@ void RunSettler::note_retried(Run& run, const RunReply& said) const {
   }
 }
 
-net::Task<void> RunSettler::settle_in_doubt(LocalWrite write, RunSession session) {
+net::Task<void> RunSettler::settle_in_doubt(UndecidedWrite& write, RunSession session) {
   context_.metrics.writes_in_doubt.Increment();
   const std::string address = backend_.stream().local_address();
-  backend_.in_doubt = true;
   backend_.close();
   const std::string lsid(reinterpret_cast<const char*>(session.lsid.data()), session.lsid.size());
   net::Timer pause(context_.loop);
   while (!context_.store.stopping()) {
     auto settle = context_.settle_in_doubt;
-    std::function<Status(Store&)> job = [settle, write, lsid, address](Store& store) {
+    std::function<Status(Store&)> job = [settle, &write, lsid, address](Store& store) {
       return settle(store, write, lsid, address);
     };
     const Status settled = co_await context_.store.ask(std::move(job));
     if (settled) {
-      backend_.in_doubt = false;
+      backend_.note.set_in_doubt(false);
       break;
     }
     context_.log->warn("a write in {} is in doubt, its documents stay locked: {}",
                        request_.command.ns, settled.error().message());
     co_await pause.sleep_ms(kLookAgainMs);
   }
+  write.leave_to_recovery();
   context_.metrics.writes_in_doubt.Decrement();
 }
 

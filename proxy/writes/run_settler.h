@@ -42,14 +42,14 @@ class RunSettler {
   };
   // Whoever calls these holds the locks. `run` is the caller's own: what is found out of its items
   // is noted in them. `answer` is used up.
-  net::Task<RunResult> settle(Run& run, const RunSession& session, const LocalWrite& write,
+  net::Task<RunResult> settle(Run& run, const RunSession& session, UndecidedWrite& write,
                               RunAnswer& answer);
   net::Task<Effects> find_effects(Run& run, const RunSession& session, const LocalWrite& write,
                                   RunAnswer& answer);
   // Into the outbox, with all writes of this turn.
-  net::Task<bool> record(const LocalWrite& write, RunEffects effects);
-  // The answer will never come.
-  net::Task<void> settle_in_doubt(LocalWrite write, RunSession session);
+  net::Task<bool> record(UndecidedWrite& write, RunEffects effects);
+  // The answer will never come. Left to recovery when the process ends before it is known.
+  net::Task<void> settle_in_doubt(UndecidedWrite& write, RunSession session);
 
  private:
   net::Task<bool> read_what_is_missing(const Run& run, const RunReply& said, RunAnswer& answer);

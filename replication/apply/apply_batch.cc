@@ -33,8 +33,8 @@ class Difference {
 
  private:
   bool says(const bson::Document& from, const bson::Document& to) {
-    if (path_.size() > kDiffDepthMax || bson::has_repeated_names(from) ||
-        bson::has_repeated_names(to)) {
+    if (path_.size() > kDiffDepthMax || bson::repeats_names(from, bson::Levels::kTop) ||
+        bson::repeats_names(to, bson::Levels::kTop)) {
       return false;
     }
     bson::FieldFinder before(from);

@@ -27,13 +27,9 @@ ApplyLocks::ApplyLocks(LockTable& table, std::function<void()> granted)
 }
 
 ApplyLocks::~ApplyLocks() {
-  {
-    // The table may be calling this moment.
-    const MutexLock lock(notice_->mutex);
-    notice_->granted = nullptr;
-  }
-  release();
-  give_up_places();
+  // The table may be calling this moment.
+  const MutexLock lock(notice_->mutex);
+  notice_->granted = nullptr;
 }
 
 bool ApplyLocks::take(const Record& record) {
@@ -42,8 +38,8 @@ bool ApplyLocks::take(const Record& record) {
   if (place == places_.end()) return try_take(keys) || queue(record, keys);
   // One place an origin.
   if (place->second.stamp != record.hlc) return try_take(keys);
-  if (!place->second.request->held()) return false;
-  hold(std::move(place->second.request), keys);
+  if (!place->second.locks) return false;
+  hold(std::move(place->second.locks), keys);
   places_.erase(place);
   return true;
 }
@@ -63,24 +59,17 @@ void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>
     const bool waits = queue != front.end() &&
                        std::any_of(queue->second.begin(), queue->second.end(),
                                    [&](const auto& item) { return item.through == stamp; });
-    if (!waits) give_up(*at->second.request);
     at = waits ? std::next(at) : places_.erase(at);
   }
 }
 
 void ApplyLocks::release() {
-  for (const auto& request : held_) table_.release(*request);
   held_.clear();
   held_hashes_.clear();
 }
 
 void ApplyLocks::forget() {
   release();
-  give_up_places();
-}
-
-void ApplyLocks::give_up_places() {
-  for (auto& [origin, place] : places_) give_up(*place.request);
   places_.clear();
 }
 
@@ -90,35 +79,33 @@ bool ApplyLocks::try_take(const std::vector<LockKey>& keys) {
     if (held_hashes_.count(key.hash) == 0) request->add(key.hash, key.mode);
   }
   if (request->empty()) return true;
-  if (!table_.try_acquire(*request)) return false;
-  hold(std::move(request), keys);
+  HeldLocks locks = HeldLocks::try_take(table_, std::move(request));
+  if (!locks) return false;
+  hold(std::move(locks), keys);
   return true;
 }
 
 // Of the record's keys none is left out, though the batch may hold some: it lets them go before it
 // comes to this record. True: they are free by now, and the batch held none of them.
 bool ApplyLocks::queue(const Record& record, const std::vector<LockKey>& keys) {
-  Place place{record.hlc, std::make_unique<LockRequest>()};
-  for (const LockKey& key : keys) place.request->add(key.hash, key.mode);
-  const bool at_once = table_.acquire(*place.request, [notice = notice_] {
+  auto request = std::make_unique<LockRequest>();
+  for (const LockKey& key : keys) request->add(key.hash, key.mode);
+  const bool at_once = table_.acquire(*request, [notice = notice_] {
     const MutexLock lock(notice->mutex);
     if (notice->granted) notice->granted();
   });
+  HeldLocks locks(table_, std::move(request));
   if (at_once) {
-    hold(std::move(place.request), keys);
+    hold(std::move(locks), keys);
   } else {
-    places_.emplace(record.origin, std::move(place));
+    places_.emplace(record.origin, Place{record.hlc, std::move(locks)});
   }
   return at_once;
 }
 
-void ApplyLocks::hold(std::unique_ptr<LockRequest> request, const std::vector<LockKey>& keys) {
-  held_.push_back(std::move(request));
+void ApplyLocks::hold(HeldLocks locks, const std::vector<LockKey>& keys) {
+  held_.push_back(std::move(locks));
   for (const LockKey& key : keys) held_hashes_.insert(key.hash);
-}
-
-void ApplyLocks::give_up(LockRequest& request) {
-  if (!table_.cancel(request)) table_.release(request);
 }
 
 }  // namespace outrigger

@@ -47,22 +47,20 @@ class ApplyLocks {
  private:
   struct Place {
     Hlc stamp = 0;
-    std::unique_ptr<LockRequest> request;
+    HeldLocks locks;  // so far: waited for
   };
   struct Notice {
     Mutex mutex;
     std::function<void()> granted GUARDED_BY(mutex);  // nothing once the owner is gone
   };
 
-  void give_up_places();
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
   [[nodiscard]] bool queue(const Record& record, const std::vector<LockKey>& keys);
-  void hold(std::unique_ptr<LockRequest> request, const std::vector<LockKey>& keys);
-  void give_up(LockRequest& request);
+  void hold(HeldLocks locks, const std::vector<LockKey>& keys);
 
   LockTable& table_;
   std::shared_ptr<Notice> notice_;
-  std::vector<std::unique_ptr<LockRequest>> held_;
+  std::vector<HeldLocks> held_;
   std::set<uint64_t> held_hashes_;
   std::map<Origin, Place> places_;
 };

@@ -97,14 +97,11 @@ Status AsideResolver::commit_resolution(const std::string& row_key, const Aside&
   if (!begun) return tl::unexpected(begun.error());
   Record record;
   record.origin = site_.context.self;
-  record.hlc = begun->hlc;
-  record.deps = std::move(begun->deps);
+  record.hlc = begun->name().hlc;
+  record.deps = begun->name().deps;
   record.documents.push_back(*effects);
   auto after = row_after_replacing(row, record, *effects, resolution.document);
-  if (!after || !*after) {
-    site_.writes.give_up(record.hlc);
-    return after ? Status() : tl::unexpected(after.error());
-  }
+  if (!after || !*after) return after ? Status() : tl::unexpected(after.error());
   outbox::Batch batch;
   const std::string canonical = bson::canonical_key(entry.id.view());
   batch.put_row(entry.ns, canonical, **after);
@@ -112,14 +109,10 @@ Status AsideResolver::commit_resolution(const std::string& row_key, const Aside&
   batch.remove_meta(meta_keys::kDetached + row_key);
   for (const MergedParts::Part& part : resolution.left_out) {
     for (const LedgerEntry& lost : left_out_entries(part, record.dot(), entry.reason)) {
-      if (Status noted = put_once(outbox_, site_.ledger, batch, lost); !noted) {
-        site_.writes.give_up(record.hlc);
-        return noted;
-      }
+      if (Status noted = put_once(outbox_, site_.ledger, batch, lost); !noted) return noted;
     }
   }
-  if (Status committed = site_.writes.commit(record, std::move(batch)); !committed)
-    return committed;
+  if (Status committed = begun->commit(record, std::move(batch)); !committed) return committed;
   if (options_.warn) {
     options_.warn("resolved " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
                   ": what was written apart cannot stand together here, some of it is left out "

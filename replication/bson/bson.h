@@ -44,8 +44,9 @@ enum class Type : uint8_t {
   kMaxKey = 0x7f,
 };
 
-inline constexpr size_t kDocumentBytesMax =
-    16 * 1024 * 1024 + 16 * 1024;  // mongod's internal limit
+// What mongod lets a client store, and what it takes in a message, its own documents included.
+inline constexpr size_t kStoredBytesMax = 16 * 1024 * 1024;
+inline constexpr size_t kDocumentBytesMax = kStoredBytesMax + 16 * 1024;
 // Levels of nesting below the root that mongod reads (it stores 180, and answers for that itself).
 inline constexpr int kDepthMax = 200;
 

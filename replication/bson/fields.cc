@@ -10,13 +10,13 @@ constexpr size_t kWalksMax = 4;      // from the front, before the names are sor
 
 bool before(const Element& a, const Element& b) { return a.name < b.name; }
 
-// Also tells whether any field is a document.
+// Also tells whether any field has a level of its own.
 bool repeats_here(const Document& document, bool& nests) {
   std::string_view few[kPairwiseMax];
   size_t count = 0;
   auto at = document.begin();
   for (; at != document.end() && count < kPairwiseMax; ++at) {
-    nests = nests || at->value.type == Type::kDocument;
+    nests = nests || at->value.is_container();
     for (size_t i = 0; i < count; ++i) {
       if (few[i] == at->name) return true;
     }
@@ -30,25 +30,23 @@ bool repeats_here(const Document& document, bool& nests) {
   return std::adjacent_find(names.begin(), names.end()) != names.end();
 }
 
-bool repeats_within(const Document& document, int depth) {
+bool repeats_within(const Document& document, Levels levels, int depth) {
   bool nests = false;
   if (repeats_here(document, nests)) return true;
-  if (!nests || depth > kDepthMax) return false;
+  if (!nests || levels == Levels::kTop || depth > kDepthMax) return false;
   for (const Element& element : document) {
-    if (element.value.type != Type::kDocument) continue;
-    if (repeats_within(element.value.as_document(), depth + 1)) return true;
+    const bool is_looked_at = levels == Levels::kAll ? element.value.is_container()
+                                                     : element.value.type == Type::kDocument;
+    if (is_looked_at && repeats_within(element.value.as_document(), levels, depth + 1)) return true;
   }
   return false;
 }
 
 }  // namespace
 
-bool has_repeated_names(const Document& document) {
-  bool nests = false;
-  return repeats_here(document, nests);
+bool repeats_names(const Document& document, Levels levels) {
+  return repeats_within(document, levels, 0);
 }
-
-bool repeats_names(const Document& document) { return repeats_within(document, 0); }
 
 std::optional<Value> FieldFinder::find(std::string_view name) {
   if (!sorted_ && next_ != document_.end()) {

@@ -6,6 +6,7 @@
 // Sorted, not hashed: names come from outside, and may be chosen to collide.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -14,10 +15,14 @@
 
 namespace outrigger::bson {
 
-// Is a name used twice at this level?
-[[nodiscard]] bool has_repeated_names(const Document& document);
-// Is a name used twice at any level that a path of names reaches? (Arrays are not looked into.)
-[[nodiscard]] bool repeats_names(const Document& document);
+// Which levels of a document are looked at.
+enum class Levels : uint8_t {
+  kTop,    // that of its own fields alone
+  kPaths,  // and what a path of names reaches: documents in it, but nothing in arrays
+  kAll,    // and arrays, and what is in them
+};
+// Is a name used twice at one of these levels?
+[[nodiscard]] bool repeats_names(const Document& document, Levels levels = Levels::kPaths);
 [[nodiscard]] inline bool repeats_names(const Value& value) {
   return value.type == Type::kDocument && repeats_names(value.as_document());
 }

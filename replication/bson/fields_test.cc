@@ -23,13 +23,13 @@ std::vector<int> up_to(int count) {
 TEST(RepeatedNames, AreFoundAtAnyDistance) {
   for (const int count : {2, 12, 16, 17, 18, 500}) {
     std::vector<int> names = up_to(count);
-    EXPECT_FALSE(has_repeated_names(Document(numbered(names)))) << count;
+    EXPECT_FALSE(repeats_names(Document(numbered(names)), Levels::kTop)) << count;
     names.back() = 0;
-    EXPECT_TRUE(has_repeated_names(Document(numbered(names)))) << count;
+    EXPECT_TRUE(repeats_names(Document(numbered(names)), Levels::kTop)) << count;
   }
 }
 
-TEST(RepeatedNames, AreFoundBelowButNotInArrays) {
+TEST(RepeatedNames, AreFoundAtTheLevelsAskedFor) {
   Writer inner;
   inner.int32("a", 1).int32("a", 2);
   const std::string twice = inner.finish();
@@ -37,10 +37,15 @@ TEST(RepeatedNames, AreFoundBelowButNotInArrays) {
   EXPECT_TRUE(repeats_names(Document(twice)));
   Writer below;
   below.open_document("x").document("y", Document(twice)).close();
-  EXPECT_TRUE(repeats_names(Document(below.finish())));
+  const std::string in_documents = below.finish();
+  EXPECT_FALSE(repeats_names(Document(in_documents), Levels::kTop));
+  EXPECT_TRUE(repeats_names(Document(in_documents)));
+  EXPECT_TRUE(repeats_names(Document(in_documents), Levels::kAll));
   Writer array;
   array.open_array("x").document("0", Document(twice)).close();
-  EXPECT_FALSE(repeats_names(Document(array.finish())));
+  const std::string in_array = array.finish();
+  EXPECT_FALSE(repeats_names(Document(in_array)));
+  EXPECT_TRUE(repeats_names(Document(in_array), Levels::kAll));
 }
 
 TEST(FieldFinder, FindsWhatASearchFindsInAnyOrder) {

@@ -275,11 +275,11 @@ Result<SettledPrepare> Recovery::look_at(const LocalWrite& write,
   return judge(asked, store, lsids);
 }
 
-Result<SettledPrepare::How> Recovery::settle_in_doubt(const LocalWrite& write,
+Result<SettledPrepare::How> Recovery::settle_in_doubt(UndecidedWrite& write,
                                                       const std::string& lsid_id,
                                                       const std::string& local_address,
                                                       Store& store) {
-  auto prepare = open_prepare(write);
+  auto prepare = open_prepare(write.name());
   if (!prepare) return tl::unexpected(prepare.error());
   std::set<std::string> lsids{lsid_id};
   if (has_session(*prepare)) lsids.insert(lsid_of(*prepare));

@@ -74,8 +74,8 @@ class Recovery {
   // A backend connection broke while `write` was on its way. The caller still holds its locks and
   // must not use that session or connection again. Kills what is left of it in the store, then
   // settles or drops the write; the caller has only to release the locks. `store` is the calling
-  // thread's own. Errors: try again, with the locks held.
-  [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(const LocalWrite& write,
+  // thread's own. Errors: the write is undecided still; try again, with the locks held.
+  [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(UndecidedWrite& write,
                                                             const std::string& lsid_id,
                                                             const std::string& local_address,
                                                             Store& store);

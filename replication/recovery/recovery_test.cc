@@ -33,6 +33,12 @@ class RecoveryTest : public ::testing::Test {
     paris_.apply_all();
     return report.value_or(RecoveryReport());
   }
+  // A connection over which a write is on its way when the process dies.
+  void note_in_doubt(const std::string& lsid) {
+    auto note = paris_.replica->note_backend(lsid, "127.0.0.1:5000");
+    ASSERT_TRUE(note.has_value());
+    note->set_in_doubt(true);
+  }
   void expect_equal(int id) {
     exchange(paris_, oslo_);
     EXPECT_EQ(paris_.show(id), oslo_.show(id));
@@ -107,9 +113,8 @@ TEST_F(RecoveryTest, ACrashAfterSettleLosesNothing) {
 
 TEST_F(RecoveryTest, WhatTheDeadProcessLeftRunningIsKilledFirst) {
   const std::string lsid(16, 'x');
-  ASSERT_TRUE(paris_.replica->note_backend(lsid, "127.0.0.1:5000").has_value());
+  note_in_doubt(lsid);
   ASSERT_TRUE(paris_.replica->note_backend(std::string(16, 'y'), "127.0.0.1:5001").has_value());
-  paris_.replica->forget_backend(std::string(16, 'y'));
   paris_.mongod.add_running(lsid, "elsewhere");
   paris_.mongod.add_running("", "127.0.0.1:5000");  // who has that address now
   paris_.mongod.add_running(std::string(16, 'y'), "127.0.0.1:5001");
@@ -119,7 +124,7 @@ TEST_F(RecoveryTest, WhatTheDeadProcessLeftRunningIsKilledFirst) {
 
 TEST_F(RecoveryTest, NothingOpensWhileAnOperationWillNotDie) {
   const std::string lsid(16, 'x');
-  ASSERT_TRUE(paris_.replica->note_backend(lsid, "127.0.0.1:5000").has_value());
+  note_in_doubt(lsid);
   paris_.mongod.add_running(lsid, "127.0.0.1:5000", true);
   paris_.kill();
   paris_.open();
@@ -240,7 +245,7 @@ TEST_F(RecoveryTest, ARetryThatCrashesAgainIsNotRecordedTwice) {
 TEST_F(RecoveryTest, NoRetryEntriesForSessionsOfOurOwn) {
   auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
   const std::string key = paris_.retry_key_of(*pending);
-  ASSERT_TRUE(paris_.replica->note_backend(key.substr(0, 16), "127.0.0.1:5000").has_value());
+  note_in_doubt(key.substr(0, 16));
   paris_.store(*pending);
   paris_.kill();
   paris_.release(*pending);

@@ -86,11 +86,13 @@ Status Collection::truncate(const VersionVector& acknowledged) {
 }
 
 // The namespace too: who has all of it to himself locks no documents.
-static std::unique_ptr<LockRequest> try_lock(LockTable& table, const RowKey& key) {
+static HeldLocks try_lock(LockTable& table, const RowKey& key) {
   auto request = std::make_unique<LockRequest>();
   request->add(namespace_lock_key(key.ns), LockMode::kShared);
   request->add(document_lock_key(key.ns, key.canonical_id), LockMode::kExclusive);
-  return table.try_acquire(*request) ? std::move(request) : nullptr;
+  HeldLocks locks = HeldLocks::try_take(table, std::move(request));
+  locks.leave(Left::kNothing);
+  return locks;
 }
 
 Status Collection::collect_rows(size_t documents_max) {
@@ -116,18 +118,18 @@ Status Collection::collect_rows(size_t documents_max) {
   if (!next) return tl::unexpected(next.error());
   row_cursor_ = std::move(*next);
   for (size_t begin = 0; begin < ready.size(); begin += kRowsAtOnce) {
-    std::vector<std::unique_ptr<LockRequest>> held;
+    std::vector<HeldLocks> held;
     outbox::Batch batch;
     int64_t gone = 0;
     Status result;
     for (size_t i = begin; i < std::min(begin + kRowsAtOnce, ready.size()) && result; ++i) {
       const RowKey& key = ready[i];
-      auto request = try_lock(*table, key);
-      if (!request) {
+      HeldLocks locks = try_lock(*table, key);
+      if (!locks) {
         pass_under_way_ = true;
         continue;
       }
-      held.push_back(std::move(request));
+      held.push_back(std::move(locks));
       auto bytes = context_.outbox.row(key.ns, key.canonical_id);
       if (!bytes) result = tl::unexpected(bytes.error());
       if (!bytes || !*bytes) continue;
@@ -142,7 +144,7 @@ Status Collection::collect_rows(size_t documents_max) {
       }
     }
     if (result && !batch.empty()) result = context_.outbox.write(std::move(batch));
-    for (const auto& request : held) table->release(*request, Left::kNothing);
+    held.clear();
     if (!result) return result;
     state_.rows_changed(-gone);
     collected_rows_ += static_cast<uint64_t>(gone);

@@ -29,7 +29,7 @@ Unsynced LocalWrites::unsynced(std::string_view ns, std::string_view canonical_i
   return state_.unsynced(UnsyncedDocuments::slot_of(ns, canonical_id));
 }
 
-Result<LocalWrite> LocalWrites::begin(Prepare prepare, StagedWrites& staged) {
+Result<UndecidedWrite> LocalWrites::begin(Prepare prepare, StagedWrites& staged) {
   if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
   OpenWrite open;
   open.by_content = prepare.session.txn_number < 0;
@@ -39,35 +39,39 @@ Result<LocalWrite> LocalWrites::begin(Prepare prepare, StagedWrites& staged) {
         UnsyncedDocuments::slot_of(document.ns, bson::canonical_key(document.id.view())));
   }
   auto write = records_.begin(std::move(open));
-  if (!write) return write;
+  if (!write) return tl::unexpected(write.error());
   prepare.hlc = write->hlc;
   prepare.origin = context_.self;
   prepare.deps = write->deps;
   staged.batch_.put_prepare(write->hlc, encode_prepare(prepare));
-  return write;
+  return UndecidedWrite(std::move(*write));
 }
 
-Status LocalWrites::settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> changes,
                            const std::vector<RetryEntry>& retries, StagedWrites& staged) {
-  const Dot dot{write.hlc, context_.self};
-  const Hlc closed = state_.closed_for(write.hlc);
-  auto settled = records_.make(dot, write.deps, closed, std::move(changes), retries);
+  const LocalWrite& name = write.name();
+  const Dot dot{name.hlc, context_.self};
+  const Hlc closed = state_.closed_for(name.hlc);
+  auto settled = records_.make(dot, name.deps, closed, std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   staged.batch_.append(std::move(settled->batch));
-  staged.batch_.remove_prepare(write.hlc);
+  staged.batch_.remove_prepare(name.hlc);
   if (settled->records.empty()) staged.settled_.push_back({dot, 0});
   std::move(settled->records.begin(), settled->records.end(), std::back_inserter(staged.settled_));
   staged.rows_ += settled->rows;
   std::move(settled->detached.begin(), settled->detached.end(),
             std::back_inserter(staged.detached_));
+  write.decided();
   return {};
 }
 
-void LocalWrites::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries,
+void LocalWrites::drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries,
                        StagedWrites& staged) {
   put_retries(staged.batch_, retries, context_.clock.wall_ms());
-  staged.batch_.remove_prepare(write.hlc);
-  staged.settled_.push_back({Dot{write.hlc, context_.self}, 0});
+  const Hlc stamp = write.name().hlc;
+  staged.batch_.remove_prepare(stamp);
+  staged.settled_.push_back({Dot{stamp, context_.self}, 0});
+  write.decided();
 }
 
 Status LocalWrites::write(StagedWrites&& staged) {
@@ -96,6 +100,20 @@ Status LocalWrites::settle_earlier(const Dot& dot, const VersionVector& deps,
   std::vector<Hlc> stamps = stamps_of(settled->records, context_.self);
   if (!stamps.empty()) leave_to_sync(std::move(stamps), append);
   return {};
+}
+
+BegunRecord::~BegunRecord() {
+  if (writes_ != nullptr) writes_->give_up(name_.hlc);
+}
+
+Status BegunRecord::commit(const Record& record, outbox::Batch batch) {
+  return std::exchange(writes_, nullptr)->commit(record, std::move(batch));
+}
+
+Result<BegunRecord> LocalWrites::begin_record() {
+  auto name = records_.begin(OpenWrite());
+  if (!name) return tl::unexpected(name.error());
+  return BegunRecord(*this, std::move(*name));
 }
 
 Status LocalWrites::commit(const Record& record, outbox::Batch batch) {

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/result.h"
@@ -16,10 +17,33 @@
 #include "replication/site/local_records.h"
 #include "replication/site/staged_writes.h"
 #include "replication/site/state/aside_documents.h"
+#include "replication/site/state/open_writes.h"
 #include "replication/site/state/site_state.h"
 #include "replication/site/state/wakers.h"
 
 namespace outrigger {
+
+class LocalWrites;
+
+// The stamp and dependencies of a record that no app wrote. It holds back publication until it is
+// committed; one that ends without is given up, and no record carries the stamp.
+class BegunRecord {
+ public:
+  // `writes` outlives this.
+  BegunRecord(LocalWrites& writes, LocalWrite name) : writes_(&writes), name_(std::move(name)) {}
+  BegunRecord(BegunRecord&& other) noexcept
+      : writes_(std::exchange(other.writes_, nullptr)), name_(std::move(other.name_)) {}
+  BegunRecord& operator=(BegunRecord&&) = delete;
+  ~BegunRecord();
+
+  [[nodiscard]] const LocalWrite& name() const { return name_; }
+  // LocalWrites::commit. After an error the log alone knows whether it is there.
+  [[nodiscard]] Status commit(const Record& record, outbox::Batch batch);
+
+ private:
+  LocalWrites* writes_;  // none: it is committed, or was moved from
+  LocalWrite name_;
+};
 
 // Thread-safe. Verbs without a word here: Replica's of the same name.
 class LocalWrites {
@@ -33,10 +57,10 @@ class LocalWrites {
 
   [[nodiscard]] Status admit() const;
   [[nodiscard]] Unsynced unsynced(std::string_view ns, std::string_view canonical_id) const;
-  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare, StagedWrites& staged);
-  [[nodiscard]] Status settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+  [[nodiscard]] Result<UndecidedWrite> begin(Prepare prepare, StagedWrites& staged);
+  [[nodiscard]] Status settle(UndecidedWrite& write, std::vector<DocumentChange> changes,
                               const std::vector<RetryEntry>& retries, StagedWrites& staged);
-  void drop(const LocalWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
+  void drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
   [[nodiscard]] Status write(StagedWrites&& staged);
 
   // A write of an earlier run, under its stamp of then. Not yet synced.
@@ -45,13 +69,13 @@ class LocalWrites {
                                       const std::vector<RetryEntry>& retries);
 
   // ---- records that no app wrote, under the locks of their documents
-  // The record's stamp and dependencies. It holds back publication until one of the next two.
-  [[nodiscard]] Result<LocalWrite> begin_record() { return records_.begin(OpenWrite()); }
+  [[nodiscard]] Result<BegunRecord> begin_record();
   // Goes into the log with all that `batch` holds.
   [[nodiscard]] Status commit(const Record& record, outbox::Batch batch);
-  void give_up(Hlc stamp);  // no record carries it
 
  private:
+  friend class BegunRecord;
+  void give_up(Hlc stamp);  // no record carries it
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
 
   const SiteContext& context_;

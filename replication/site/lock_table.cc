@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "config/result.h"
 
@@ -267,6 +268,38 @@ size_t LockTable::size() const {
     count += shard.locks.size();
   }
   return count;
+}
+
+HeldLocks::HeldLocks(HeldLocks&& other) noexcept
+    : table_(other.table_),
+      request_(std::exchange(other.request_, nullptr)),
+      owned_(std::move(other.owned_)),
+      left_(other.left_) {}
+
+HeldLocks& HeldLocks::operator=(HeldLocks&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  table_ = other.table_;
+  request_ = std::exchange(other.request_, nullptr);
+  owned_ = std::move(other.owned_);
+  left_ = other.left_;
+  return *this;
+}
+
+HeldLocks HeldLocks::try_take(LockTable& table, LockRequest& request) {
+  return table.try_acquire(request) ? HeldLocks(table, request) : HeldLocks();
+}
+
+HeldLocks HeldLocks::try_take(LockTable& table, std::unique_ptr<LockRequest> request) {
+  return table.try_acquire(*request) ? HeldLocks(table, std::move(request)) : HeldLocks();
+}
+
+void HeldLocks::release() {
+  LockRequest* const request = std::exchange(request_, nullptr);
+  if (request == nullptr) return;
+  // One that waited may have been granted just before; one that was cancelled has nothing.
+  if (!table_->cancel(*request) && request->held()) table_->release(*request, left_);
+  owned_.reset();
 }
 
 }  // namespace outrigger

@@ -95,7 +95,8 @@ class LockTable {
   // Gives up waiting. True: nothing is held any more and `granted` will not be called. False: the
   // request was granted already (its callback has run or is about to).
   [[nodiscard]] bool cancel(LockRequest& request);
-  // Of a held request; it may then be used again. Calls back those who waited for it.
+  // Of a held request; it may then be used again. Calls back those who waited for it. HeldLocks
+  // does so by itself.
   void release(LockRequest& request, Left left = Left::kWritten);
 
   // A point in time, for the two below. Taken before the question is sent to the store.
@@ -157,6 +158,41 @@ class LockTable {
 
   std::unique_ptr<Shard[]> shards_;
   std::atomic<uint64_t> releases_{0};
+};
+
+// Locks as something one has: what holds them, or stands in line for them, gives them back when it
+// ends. So no way out of a function forgets them, be it an error's or one added later. Used by one
+// thread at a time.
+class HeldLocks {
+ public:
+  HeldLocks() = default;  // of nothing
+  // What `request` has in `table`, held or waited for. Both outlive this.
+  HeldLocks(LockTable& table, LockRequest& request) : table_(&table), request_(&request) {}
+  // The same; the request goes with it.
+  HeldLocks(LockTable& table, std::unique_ptr<LockRequest> request)
+      : table_(&table), request_(request.get()), owned_(std::move(request)) {}
+  HeldLocks(HeldLocks&& other) noexcept;
+  HeldLocks& operator=(HeldLocks&& other) noexcept;
+  HeldLocks(const HeldLocks&) = delete;
+  HeldLocks& operator=(const HeldLocks&) = delete;
+  ~HeldLocks() { release(); }
+
+  // All of them now, or it is of nothing (LockTable::try_acquire).
+  [[nodiscard]] static HeldLocks try_take(LockTable& table, LockRequest& request);
+  [[nodiscard]] static HeldLocks try_take(LockTable& table, std::unique_ptr<LockRequest> request);
+
+  // Whether they are held.
+  explicit operator bool() const { return request_ != nullptr && request_->held(); }
+  // What was done under them. Unsaid it is kWritten: others then ask again, perhaps for nothing.
+  void leave(Left left) { left_ = left; }
+  // Gives them back, or the place in line for them, before this ends.
+  void release();
+
+ private:
+  LockTable* table_ = nullptr;
+  LockRequest* request_ = nullptr;
+  std::unique_ptr<LockRequest> owned_;  // request_, or none: it is somebody else's
+  Left left_ = Left::kWritten;
 };
 
 }  // namespace outrigger

@@ -26,31 +26,33 @@ Unsynced Replica::unsynced(std::string_view ns, std::string_view canonical_id) c
   return parts_->writes.unsynced(ns, canonical_id);
 }
 
-Result<LocalWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
+Result<UndecidedWrite> Replica::begin(Prepare prepare, StagedWrites& staged) {
   return parts_->writes.begin(std::move(prepare), staged);
 }
 
-Status Replica::settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+Status Replica::settle(UndecidedWrite& write, std::vector<DocumentChange> changes,
                        const std::vector<RetryEntry>& retries, StagedWrites& staged) {
   return parts_->writes.settle(write, std::move(changes), retries, staged);
 }
 
-void Replica::drop(const LocalWrite& write, const std::vector<RetryEntry>& retries,
+void Replica::drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries,
                    StagedWrites& staged) {
   parts_->writes.drop(write, retries, staged);
 }
 
 Status Replica::write(StagedWrites&& staged) { return parts_->writes.write(std::move(staged)); }
 
-Result<LocalWrite> Replica::begin(Prepare prepare) {
+Result<UndecidedWrite> Replica::begin(Prepare prepare) {
   StagedWrites staged;
   auto begun = begin(std::move(prepare), staged);
   if (!begun) return begun;
-  if (Status written = write(std::move(staged)); !written) return tl::unexpected(written.error());
-  return begun;
+  const Status written = write(std::move(staged));
+  if (written) return begun;
+  begun->leave_to_recovery();
+  return tl::unexpected(written.error());
 }
 
-Status Replica::settle(const LocalWrite& write_, std::vector<DocumentChange> changes,
+Status Replica::settle(UndecidedWrite& write_, std::vector<DocumentChange> changes,
                        const std::vector<RetryEntry>& retries) {
   StagedWrites staged;
   Status settled = settle(write_, std::move(changes), retries, staged);
@@ -58,7 +60,7 @@ Status Replica::settle(const LocalWrite& write_, std::vector<DocumentChange> cha
   return write(std::move(staged));
 }
 
-Status Replica::drop(const LocalWrite& write_, const std::vector<RetryEntry>& retries) {
+Status Replica::drop(UndecidedWrite& write_, const std::vector<RetryEntry>& retries) {
   StagedWrites staged;
   drop(write_, retries, staged);
   return write(std::move(staged));
@@ -90,18 +92,10 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
   return knowledge;
 }
 
-Status Replica::note_backend(const std::string& lsid_id, const std::string& local_address) {
-  outbox::Batch batch;
-  batch.put_meta(meta_keys::kBackend + lsid_id + local_address, "");
-  return parts_->context.outbox.write(std::move(batch));
-}
-
-void Replica::forget_backend(const std::string& lsid_id) {
-  auto noted = parts_->context.outbox.scan_meta(meta_keys::kBackend + lsid_id);
-  if (!noted) return;  // failed or damaged: it stays noted, which only costs a look at restart
-  outbox::Batch batch;
-  for (const auto& [key, value] : *noted) batch.remove_meta(key);
-  if (!batch.empty()) (void)parts_->context.outbox.write(std::move(batch));
+Result<outbox::BackendNote> Replica::note_backend(const std::string& lsid_id,
+                                                  const std::string& local_address) {
+  return outbox::BackendNote::write(parts_->context.outbox,
+                                    meta_keys::kBackend + lsid_id + local_address);
 }
 
 // ---- exchange with peers

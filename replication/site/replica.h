@@ -30,6 +30,7 @@
 #include "config/random.h"
 #include "config/result.h"
 #include "replication/causality/stability.h"
+#include "replication/outbox/backend_note.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
@@ -76,22 +77,22 @@ class Replica {
   // must wait until everything written so far is durable (see unsynced_documents.h).
   [[nodiscard]] Unsynced unsynced(std::string_view ns, std::string_view canonical_id) const;
   // Fills hlc and deps of `prepare`, stages it. Errors: as admit; nothing was staged then.
-  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare, StagedWrites& staged);
+  [[nodiscard]] Result<UndecidedWrite> begin(Prepare prepare, StagedWrites& staged);
   // The write happened. Makes effects from the rows, stages record + rows + retry entries and the
-  // removal of the prepare. An error means the outbox cannot be read: the caller must not
-  // acknowledge; recovery settles the prepare.
-  [[nodiscard]] Status settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+  // removal of the prepare. An error means the outbox cannot be read, and the write is as undecided
+  // as it was: the caller must not acknowledge it.
+  [[nodiscard]] Status settle(UndecidedWrite& write, std::vector<DocumentChange> changes,
                               const std::vector<RetryEntry>& retries, StagedWrites& staged);
   // Nothing happened (an error, or nothing matched); retries may still remember the answer.
-  void drop(const LocalWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
+  void drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries, StagedWrites& staged);
   // Into the page cache, as one batch: all of it or nothing. An error means the outbox has failed:
   // what was begun must not be sent, what was settled must not be acknowledged.
   [[nodiscard]] Status write(StagedWrites&& staged);
   // The same, one write by itself.
-  [[nodiscard]] Result<LocalWrite> begin(Prepare prepare);
-  [[nodiscard]] Status settle(const LocalWrite& write, std::vector<DocumentChange> changes,
+  [[nodiscard]] Result<UndecidedWrite> begin(Prepare prepare);
+  [[nodiscard]] Status settle(UndecidedWrite& write, std::vector<DocumentChange> changes,
                               const std::vector<RetryEntry>& retries);
-  [[nodiscard]] Status drop(const LocalWrite& write, const std::vector<RetryEntry>& retries = {});
+  [[nodiscard]] Status drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries = {});
   // Calls `done` once everything written before this call is on disk (or the outbox has failed).
   // `needed_in`: see CommitThread.
   void when_durable(std::function<void(const Status&)> done,
@@ -101,8 +102,9 @@ class Replica {
                                            std::span<const Path* const> increments) const;
   [[nodiscard]] Result<std::optional<std::string>> retry(const std::string& key) const;
   // The lsid and local port of a backend connection, noted before its first write, for the fence.
-  [[nodiscard]] Status note_backend(const std::string& lsid_id, const std::string& local_address);
-  void forget_backend(const std::string& lsid_id);
+  // The replica outlives the note.
+  [[nodiscard]] Result<outbox::BackendNote> note_backend(const std::string& lsid_id,
+                                                         const std::string& local_address);
 
   // ---- exchange with peers
   [[nodiscard]] SiteHello hello() const;

@@ -67,7 +67,9 @@ TEST_F(LargeCommitTest, TravelsAsSeveralRecords) {
 }
 
 TEST_F(LargeCommitTest, TravelsAsSeveralRecordsAfterACrash) {
-  ASSERT_TRUE(oslo_.replica->begin(prepare_).has_value());
+  auto write = oslo_.replica->begin(prepare_);
+  ASSERT_TRUE(write.has_value());
+  write->leave_to_recovery();
   store();
   oslo_.restart();
   oslo_.flush();

@@ -332,8 +332,8 @@ TEST_F(ReplicaTest, StagedStepsAreWrittenTogether) {
   TestSite site("paris", kTwo, [outbox] { return outbox; });
   Replica& replica = *site.replica;
   StagedWrites begun;
-  const auto first = replica.begin(Prepare(), begun);
-  const auto second = replica.begin(Prepare(), begun);
+  auto first = replica.begin(Prepare(), begun);
+  auto second = replica.begin(Prepare(), begun);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(outbox->size(outbox::Family::kPrepares), 0u);
   ASSERT_TRUE(replica.write(std::move(begun)));

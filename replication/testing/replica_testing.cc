@@ -216,7 +216,10 @@ void TestSite::drop(std::unique_ptr<Pending> pending) {
   release(*pending);
 }
 
-void TestSite::release(Pending& pending) { locks.release(*pending.lock); }
+void TestSite::release(Pending& pending) {
+  pending.write.leave_to_recovery();
+  locks.release(*pending.lock);
+}
 
 void TestSite::run(DocumentChange change) {
   auto pending = begin(std::move(change));

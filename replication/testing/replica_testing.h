@@ -41,7 +41,7 @@ class TestSite {
 
   // ---- the same in its steps
   struct Pending {
-    LocalWrite write;
+    UndecidedWrite write;
     DocumentChange change;
     std::unique_ptr<LockRequest> lock;
     bool stored = false;
@@ -55,6 +55,7 @@ class TestSite {
   void store(Pending& pending);  // what mongod does
   void settle(std::unique_ptr<Pending> pending);
   void drop(std::unique_ptr<Pending> pending);
+  // The lock; what is undecided is left to recovery.
   void release(Pending& pending);
   [[nodiscard]] static DocumentChange inserting(int id, Fields fields);
   [[nodiscard]] static DocumentChange replacing(int id, Fields fields);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "config/limits.h"
+
 namespace outrigger::net {
 
 namespace {
 
-constexpr size_t kBufferBytes = 64 * 1024;
+constexpr size_t kBufferBytes = limits::kUnreadBytesMax;
 constexpr int64_t kRetryMs = 100;  // of a first packet that did not get through
 
 tl::unexpected<Error> dead(const char* step, const std::string& address) {

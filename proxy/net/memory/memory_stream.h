@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "config/limits.h"
 #include "proxy/net/stream.h"
 
 namespace outrigger::net {
@@ -53,7 +54,7 @@ struct MemoryNames {
 };
 
 // Each way holds up to `buffer_bytes` (at least 1); a writer waits for the rest.
-[[nodiscard]] MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes = 64 * 1024,
+[[nodiscard]] MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes = limits::kUnreadBytesMax,
                                           MemoryNames names = {});
 
 }  // namespace outrigger::net

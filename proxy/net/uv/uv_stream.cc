@@ -22,7 +22,7 @@ Core& core_of(uv_handle_t* handle) { return *static_cast<Core*>(handle->data); }
 void allocate(uv_handle_t* handle, size_t, uv_buf_t* buffer) {
   Core& core = core_of(handle);
   const size_t size =
-      core.reader ? Loop::kReadBufferBytes : UvStream::kUnreadBytesMax - core.unread.size();
+      core.reader ? Loop::kReadBufferBytes : limits::kUnreadBytesMax - core.unread.size();
   *buffer = uv_buf_init(core.loop.read_buffer(), static_cast<unsigned>(size));
 }
 
@@ -62,7 +62,7 @@ void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
     return;
   }
   core.unread.append(bytes);
-  if (core.unread.size() >= UvStream::kUnreadBytesMax) stop_reading(core);
+  if (core.unread.size() >= limits::kUnreadBytesMax) stop_reading(core);
 }
 
 // One write the kernel did not take at once.

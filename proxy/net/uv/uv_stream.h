@@ -4,7 +4,7 @@
 // The handle lives apart from the stream (`Core`), since libuv goes on using it until its close
 // callback; that callback frees it. Reading is started once and stays on, because starting and
 // stopping it around every await costs two epoll_ctl a read; it is stopped only when nobody has
-// taken 64 KiB.
+// taken limits::kUnreadBytesMax.
 #pragma once
 
 #include <uv.h>
@@ -22,8 +22,6 @@ namespace outrigger::net {
 
 class UvStream final : public Stream {
  public:
-  static constexpr size_t kUnreadBytesMax = Loop::kReadBufferBytes;
-
   struct Core {
     explicit Core(Loop& owner, bool is_unix);
     void close();  // frees the core, later

@@ -19,7 +19,7 @@ size_t names_below(const bson::Document& document, size_t depth) {
 bool is_container(const bson::Value& value, const Path& path) {
   if (value.type != bson::Type::kDocument || path.size() >= kPathDepthMax) return false;
   if (path.size() == 1 && path.front() == "_id") return false;
-  return !bson::has_repeated_names(value.as_document());
+  return !bson::repeats_names(value.as_document(), bson::Levels::kTop);
 }
 
 size_t names_in_paths(const bson::Document& document) { return names_below(document, 1); }

@@ -1,15 +1,12 @@
 // The sidecar's durable state: one RocksDB, one write-ahead log, so that a record, its version
 // change, its ledger entries and the end of its prepare are one atomic write.
 //
-// Families, keys and values: FORMATS.md. Keys of meta that begin with 0x00 are the outbox's own:
-// the version of all this, and how much is in entries and in the ledger.
+// What its methods promise says the port, outbox.h. Keys of meta that begin with 0x00 are the
+// outbox's own: the version of all this, and how much is in entries and in the ledger.
 //
-// Writes go to the page cache and are on disk after the next sync(), which the commit thread calls
-// (a killed process loses nothing, a power cut at most what no sync covered). After any failed
-// write or sync the log is not trusted: the first error fails all writes from then on. Reads go on
-// until heals() has found that the files can be used again, and then all fail: what was written but
-// not synced may have come back with them, and whoever tried to write it does not know. Only who
-// opens the outbox anew, and has read all from it, may go on.
+// Writes go to the page cache. Once it has failed, reads go on until heals() has found that the
+// files can be used again, and then all fail: what was written but not synced may have come back
+// with them, and whoever tried to write it does not know.
 //
 // At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
 #pragma once
@@ -52,58 +49,40 @@ class RocksOutbox final : public Outbox {
                                                                  RocksOutboxOptions options = {});
   ~RocksOutbox() override;
 
-  // Into the page cache, atomically; visible to reads at once. Not synced.
   [[nodiscard]] Status write(Batch&& batch) override;
-  // Everything written before is on disk when this returns. For the commit thread.
   [[nodiscard]] Status sync() override;
-  // May a new write begin? The first failure, or kNoSpace when the entries kept exceed the quota.
   [[nodiscard]] Status admit() const override;
   [[nodiscard]] std::optional<Error> failure() const override;
   // Of an outbox that has failed: closes the files, opens and verifies them once, and leaves them
   // closed. On success another may be opened in its place; on failure call again.
   [[nodiscard]] Status heals() override;
 
-  // ---- reads: an absent key is nullopt, not an error
   [[nodiscard]] Result<Bytes> row(std::string_view ns,
                                   std::string_view canonical_id) const override;
   [[nodiscard]] Result<Bytes> entry(const Origin& origin, Hlc hlc) const override;
   [[nodiscard]] Result<Bytes> retry(std::string_view key) const override;
   [[nodiscard]] Result<Bytes> meta(std::string_view key) const override;
   [[nodiscard]] Result<Bytes> ledger(std::string_view key) const override;
-
-  // Records of `origin` in (after, through], ascending, until their bytes reach bytes_max; at least
-  // one if there is one.
   [[nodiscard]] Result<Entries> read_entries(const Origin& origin, Hlc after, Hlc through,
                                              size_t bytes_max) const override;
-  // Origins of which at least one record is kept, ascending.
   [[nodiscard]] Result<std::vector<Origin>> origins() const override;
-  [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const override;  // 0: none kept
-  [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const override;   // 0: none kept
-  // All prepares, in stamp order.
+  [[nodiscard]] Result<Hlc> first_entry(const Origin& origin) const override;
+  [[nodiscard]] Result<Hlc> last_entry(const Origin& origin) const override;
   [[nodiscard]] Result<Entries> scan_prepares() const override;
-  // Of the ledger, newest first: key, bytes.
   [[nodiscard]] Result<Pairs> latest_ledger(const LedgerRange& range) const override;
-  // The same from the key `from` on, oldest first, until their bytes reach bytes_max; at least one
-  // if there is one.
   [[nodiscard]] Result<Pairs> oldest_ledger(std::string_view from, size_t count,
                                             size_t bytes_max) const override;
   [[nodiscard]] Result<Bytes> first_ledger_key(std::string_view from) const override;
   [[nodiscard]] Result<Pairs> scan_meta(std::string_view prefix) const override;
-
-  // Scans that stop and go on: `cursor` empty starts; the result is the cursor for the next call,
-  // empty at the end. At most `count` items a call. Rows written in between may or may not be seen.
-  // `visit` may use the outbox.
   [[nodiscard]] Result<std::string> scan_rows(std::string_view cursor, size_t count,
                                               const RowVisitor& visit) const override;
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                  const PairVisitor& visit) const override;
-
   [[nodiscard]] Result<size_t> drop_cohorts(
       const std::function<Hlc(const Origin&)>& through) override;
   [[nodiscard]] size_t cohort_rows() const override;
-
-  // Exact, also across crashes, without ever scanning a backlog.
   [[nodiscard]] Usage usage() const override;
+
   [[nodiscard]] const std::string& dir() const { return dir_; }
 
  private:

@@ -11,19 +11,54 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "config/result.h"
 #include "replication/causality/stamp.h"
 #include "replication/causality/version_vector.h"
 #include "replication/site/state/unsynced_documents.h"
 
 namespace outrigger {
 
-// The ticket of a local write between begin and settle. Move only by convention: exactly one settle
-// or drop per begin.
+// The name of a local write, and what it depends on.
 struct LocalWrite {
   Hlc hlc = 0;
   VersionVector deps;
+};
+
+// A local write whose end is still owed. Were it forgotten between begin and settle or drop,
+// nothing of this site would be published any more, and nothing would say why. So it ends in one of
+// three ways, and to go without is an error of this program (asserted): it is settled; it is
+// dropped; or it is left to recovery, with its prepare in the log and publication held back until
+// the next start settles it. That is for who cannot do better: the outbox has failed, or the
+// process is ending while the store answers nobody.
+class UndecidedWrite {
+ public:
+  UndecidedWrite() = default;  // owes nothing
+  explicit UndecidedWrite(LocalWrite name) : name_(std::move(name)), is_owed_(true) {}
+  UndecidedWrite(UndecidedWrite&& other) noexcept
+      : name_(std::move(other.name_)), is_owed_(std::exchange(other.is_owed_, false)) {}
+  UndecidedWrite& operator=(UndecidedWrite&& other) noexcept {
+    OUTRIGGER_ASSERT(!is_owed_);
+    name_ = std::move(other.name_);
+    is_owed_ = std::exchange(other.is_owed_, false);
+    return *this;
+  }
+  UndecidedWrite(const UndecidedWrite&) = delete;
+  UndecidedWrite& operator=(const UndecidedWrite&) = delete;
+  ~UndecidedWrite() { OUTRIGGER_ASSERT(!is_owed_); }
+
+  [[nodiscard]] const LocalWrite& name() const { return name_; }
+  // Of one that is decided nothing changes.
+  void leave_to_recovery() { is_owed_ = false; }
+
+ private:
+  friend class LocalWrites;
+  void decided() { is_owed_ = false; }  // its end is staged
+
+  LocalWrite name_;
+  bool is_owed_ = false;
 };
 
 // Whether a document has a local write that is settled, but not on disk yet as settled, and how a

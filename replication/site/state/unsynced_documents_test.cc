@@ -49,7 +49,7 @@ TEST(UnsyncedDocuments, AReplicaKnowsThemUntilTheDiskHasThem) {
     prepare.documents.push_back(
         {kTestNs, bson::make_int32(1), PreparedDocument::What::kUpdate, {}, false, ""});
     outbox->cork();
-    const auto begun = site.replica->begin(std::move(prepare));
+    auto begun = site.replica->begin(std::move(prepare));
     EXPECT_TRUE(site.replica->settle(*begun, {TestSite::inserting(1, {})}, {}));
   };
   EXPECT_EQ(unsynced(), Unsynced::kNone);

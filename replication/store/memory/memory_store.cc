@@ -9,7 +9,6 @@
 namespace outrigger {
 namespace {
 
-constexpr size_t kDocumentBytesMax = 16 * 1024 * 1024;
 const std::string kOwnSession = "memory-store-own";  // 16 bytes
 
 WriteOutcome rejected(int32_t code, std::string message) {
@@ -208,7 +207,7 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
     document = there->second;
     if (auto outcome = update(write, document); !outcome.ok()) return outcome;
   }
-  if (document.size() > kDocumentBytesMax) return rejected(10334, "larger than 16 MiB");
+  if (document.size() > bson::kStoredBytesMax) return rejected(10334, "larger than 16 MiB");
   if (auto outcome = judge(bson::Document(document)); !outcome.ok()) return outcome;
   documents_[at] = std::move(document);
   if (noted) return {WriteOutcome::Kind::kOk, 0, no->message, true};

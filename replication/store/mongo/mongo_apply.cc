@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "replication/bson/fields.h"
 #include "replication/store/mongo/mongo_read.h"
 #include "replication/store/mongo/mongo_statements.h"
 #include "replication/store/store_errors.h"
@@ -93,7 +94,7 @@ class OrderedBulkWrite {
     }
     Command command = gather();
     if (command.statements.empty()) {  // no statement can hold it, or a special one is needed
-      if (first.kind != Kind::kReplaceOrInsert || first.document.size() > kDocumentBytesMax) {
+      if (first.kind != Kind::kReplaceOrInsert || first.document.size() > bson::kStoredBytesMax) {
         reject(kTooLarge, kTooLargeText);
         return {};
       }
@@ -146,7 +147,7 @@ class OrderedBulkWrite {
   [[nodiscard]] static std::string statement_of(const StoreWrite& write) {
     if (write.kind == Kind::kRemove) return removal(write);
     if (write.kind == Kind::kUpdate) return modification(write);
-    const bool plain = write.document.size() <= kDocumentBytesMax &&
+    const bool plain = write.document.size() <= bson::kStoredBytesMax &&
                        !needs_literal(bson::Document(write.document));
     return plain ? replacement(write, whole_document(write), false) : std::string();
   }
@@ -154,13 +155,14 @@ class OrderedBulkWrite {
   // Empty: it was rejected.
   [[nodiscard]] Result<std::string> literal_replacement(const StoreWrite& write) {
     bool unsafe = false;
-    auto looked = find_by_id(
-        client_, write.ns, std::span(&write.id, 1), Projection{},
-        [&](const bson::Document& stored) { unsafe = unsafe || repeats_a_name(stored); });
+    auto looked = find_by_id(client_, write.ns, std::span(&write.id, 1), Projection{},
+                             [&](const bson::Document& stored) {
+                               unsafe = unsafe || bson::repeats_names(stored, bson::Levels::kAll);
+                             });
     if (!looked) return tl::unexpected<Error>(looked.error());
     const std::string whole = whole_document(write);
     std::string statement = replacement(write, whole, true);
-    if (unsafe || repeats_a_name(bson::Document(whole))) {
+    if (unsafe || bson::repeats_names(bson::Document(whole), bson::Levels::kAll)) {
       reject(kBadValue, "repeated field names beside a '$' name or a zero timestamp");
       return std::string();
     }

@@ -1,7 +1,5 @@
 #include "replication/store/mongo/mongo_statements.h"
 
-#include <set>
-
 #include "replication/store/mongo/mongo_read.h"
 
 namespace outrigger::mongo {
@@ -12,15 +10,6 @@ bool needs_literal(const bson::Document& document) {
     if (e.name.starts_with('$')) return true;
     const bool is_time = e.value.type == bson::Type::kTimestamp && e.name != "_id";
     if (is_time && e.value.bytes == kZeroTimestamp) return true;  // mongod would fill it in
-  }
-  return false;
-}
-
-bool repeats_a_name(const bson::Document& document) {
-  std::set<std::string_view> seen;
-  for (const bson::Element& e : document) {
-    if (!seen.insert(e.name).second) return true;
-    if (e.value.is_container() && repeats_a_name(e.value.as_document())) return true;
   }
   return false;
 }

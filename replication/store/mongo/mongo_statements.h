@@ -12,12 +12,10 @@
 
 namespace outrigger::mongo {
 
-inline constexpr size_t kDocumentBytesMax = 16 * 1024 * 1024;  // what mongod lets a client store
-// Of a statement: leaves room for the command around it.
-inline constexpr size_t kStatementBytesMax = kDocumentBytesMax + 12 * 1024;
+// Leaves room for the command around it.
+inline constexpr size_t kStatementBytesMax = bson::kStoredBytesMax + 12 * 1024;
 
 [[nodiscard]] bool needs_literal(const bson::Document& document);
-[[nodiscard]] bool repeats_a_name(const bson::Document& document);
 
 // The document of a kReplaceOrInsert, its _id in front.
 [[nodiscard]] std::string whole_document(const StoreWrite& write);
