@@ -2,7 +2,7 @@
 (integration/world) find it. A fault that is not found within the seeds is a hole in what they
 check.
 
-    python3 tools/mutants.py [NAME...] [--jobs N]
+    python3 tools/mutants.py [NAME...]
 
 The list grows: a fault that the world missed once belongs here. Where the text to be replaced is
 not in the file any more, the mutant is to be written anew; that counts as not caught.
@@ -87,7 +87,8 @@ def sh(*command, **options):
 def copy_tree():
     """The product as it stands; what the last run built stays."""
     TREE.mkdir(parents=True, exist_ok=True)
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True)
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT,
+                            check=True, capture_output=True)
     for name in listed.stdout.decode().split("\0"):
         source, target = ROOT / name, TREE / name
         if not name or not source.is_file():

@@ -1,4 +1,4 @@
-// Worlds as such: that a seed replays, that time and threads behave, that a disk loses what it must.
+// Worlds as such: a seed replays, time and threads behave, a disk loses what it must.
 #include "integration/world/world.h"
 
 #include <gtest/gtest.h>

@@ -129,8 +129,8 @@ class FakeExchange final : public PeerExchange {
   SiteHello self;
   std::optional<VersionVector> hello_applied;  // instead of what is true
   VersionVector floor;                         // what is no longer held
-  std::optional<Segment> hearsay;  // sent with the next batch
-  VersionVector told_last;         // of the last read_batch()
+  std::optional<Segment> hearsay;              // sent with the next batch
+  VersionVector told_last;                     // of the last read_batch()
   std::optional<Error> read_error;
   std::optional<Error> offer_error;
   std::map<SiteId, Report> heard;
