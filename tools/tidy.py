@@ -46,6 +46,11 @@ KNOWS_LESS = {
 }
 FILES_OF_A_FOLDER_MAX = 25  # without tests
 PRODUCT = ["config/", "replication/", "proxy/"]
+PORTS = ["config/clock.cc", "config/random.cc", "config/threads.cc", "config/threads.h",
+         "replication/store/store_contract.cc"]  # the last one: tests that run as a library
+BEHIND_PORTS = (r"std::(jthread|thread|async|future|promise|condition_variable)\b"
+                r"|sleep_(for|until)\b|random_device"
+                r"|(system|steady|high_resolution)_clock::now|\bgetentropy\b")
 
 
 def may_include():
@@ -231,8 +236,20 @@ def check_coroutines(path, code):
                               "twice; name it first, then std::move it in")
 
 
+def check_ports(path, code):
+    """Of the product: threads, waits, time and chance come from ports."""
+    name = name_of(path)
+    is_test = name.endswith("_test.cc") or "test" in path.stem or "/testing/" in name
+    if is_test or name in PORTS or not starts_with_any(name, PRODUCT):
+        return
+    for match in re.finditer(BEHIND_PORTS, code):
+        wrong(path, cpp_text.line_of(code, match.start()),
+              f"'{match.group(0)}': stands behind a port (config/threads.h, clock.h, random.h)")
+
+
 def check_cpp(path, text):
     code = cpp_text.blanked(text)
+    check_ports(path, code)
     check_includes(path, text)
     check_functions(path, cpp_text.functions(code))
     check_coroutines(path, code)

@@ -79,9 +79,11 @@ OrError<std::string> MemoryMongod::dispatch(const wire::OpMsg& message, bool& wh
 std::string MemoryMongod::hello() const {
   bson::Writer out;
   out.boolean("helloOk", true).boolean("isWritablePrimary", true).boolean("secondary", false);
-  out.string("setName", "rs0").int32("setVersion", 1).string("primary", options_.address);
-  out.string("me", options_.address).open_array("hosts").string("0", options_.address).close();
-  out.object_id("electionId", std::string_view("\x7f\xff\xff\xff\0\0\0\0\0\0\0\1", 12));
+  if (!options_.standalone) {
+    out.string("setName", "rs0").int32("setVersion", 1).string("primary", options_.address);
+    out.string("me", options_.address).open_array("hosts").string("0", options_.address).close();
+    out.object_id("electionId", std::string_view("\x7f\xff\xff\xff\0\0\0\0\0\0\0\1", 12));
+  }
   out.int32("maxBsonObjectSize", 16 << 20).int32("maxMessageSizeBytes", 48'000'000);
   out.int32("maxWriteBatchSize", 100'000).int32("logicalSessionTimeoutMinutes", 30);
   out.int32("minWireVersion", 0).int32("maxWireVersion", 17).boolean("readOnly", false);
@@ -162,6 +164,7 @@ std::string MemoryMongod::batch(int64_t id, Cursor cursor, size_t size, const ch
 }
 
 std::string MemoryMongod::with_times(const std::string& body) const {
+  if (options_.standalone) return body;
   bson::Writer out;
   out.append_all(Document(body));
   out.open_document("$clusterTime").timestamp("clusterTime", last_.seconds, last_.increment);
@@ -201,8 +204,15 @@ size_t MemoryMongod::kill(size_t kept_max) {
 
 void MemoryMongod::start() {
   StoreInfo info = *store_.info();
-  info.hosts = {options_.address};
-  info.me = options_.address;
+  if (options_.standalone) {
+    info.kind = StoreKind::kStandalone;
+    info.set_name.clear();
+    info.hosts.clear();
+    info.me.clear();
+  } else {
+    info.hosts = {options_.address};
+    info.me = options_.address;
+  }
   info.process_id = "process-0000";
   const std::string number = std::to_string(++starts_);
   info.process_id.replace(info.process_id.size() - number.size(), number.size(), number);
@@ -259,6 +269,10 @@ const MemoryMongod::Entry* MemoryMongod::executed(const Session& session, int32_
 
 std::optional<MongodError> MemoryMongod::refuse_session(const Session& session) const {
   if (session.txn_number < 0) return std::nullopt;
+  if (options_.standalone) {
+    return MongodError{wire::code::kIllegalOperation,
+                       "Transaction numbers are only allowed on a replica set member or mongos"};
+  }
   const auto known = sessions_.find(session.lsid_id);
   if (known == sessions_.end() || known->second.txn_number <= session.txn_number) {
     return std::nullopt;

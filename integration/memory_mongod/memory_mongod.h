@@ -6,11 +6,12 @@
 // and never twice: it crashed after it had answered but before its journal was written, a retry
 // meets a write that had happened after all. The idea: one map of documents with two faces, this
 // one for wire messages and MemoryStore for the sidecar's own questions; each write remembers how
-// to be undone until it is journaled. It is a replica set of one, as a 6.0.
+// to be undone until it is journaled. It is a replica set of one, or a standalone, as a 6.0.
 //
 // It knows what the tests of the sidecar need, and refuses by name (code 9) what it does not: most
-// query operators, update operators but $set, $unset, $inc and $setOnInsert, paths through arrays,
-// collations. That it answers as a real one does is for memory_mongod_test.cc to hold.
+// query operators, update operators but $set, $unset, $inc and $setOnInsert, paths through arrays.
+// Collations and hints it takes for none. That it answers as a real one does is for
+// memory_mongod_test.cc to hold, of the replica set; of a standalone nothing holds it.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,8 @@ class MemoryMongod {
   struct Options {
     std::string address = "memory:27017";   // as hello tells it
     std::function<uint32_t()> now_seconds;  // since the epoch
-    uint64_t seed = 1;                      // of the _ids it makes up, and of what a crash keeps
+    bool standalone = false;
+    uint64_t seed = 1;  // of the _ids it makes up, and of what a crash keeps
   };
   explicit MemoryMongod(Options options);
   MemoryMongod(const MemoryMongod&) = delete;
@@ -71,6 +73,7 @@ class MemoryMongod {
   // Again, as another process. It begins as started.
   void start();
   [[nodiscard]] bool is_running() const { return is_running_; }
+  [[nodiscard]] bool is_standalone() const { return options_.standalone; }
 
  private:
   friend class WriteRun;

@@ -66,10 +66,11 @@ std::optional<MongodError> WriteRun::refusal() const {
 // Without a concern a set of one waits for the majority, whose members journal by default.
 bool WriteRun::waits_for_journal() const {
   const auto concern = body_.find("writeConcern");
-  if (!concern || concern->type != Type::kDocument) return true;
-  const Document says = concern->as_document();
+  const bool none = !concern || concern->type != Type::kDocument;
+  const Document says = none ? Document() : concern->as_document();
+  if (truthy(says, "j") || mongod_.is_standalone()) return truthy(says, "j");
   const auto w = says.find("w");
-  return truthy(says, "j") || !w || w->type == Type::kString;
+  return none || !w || w->type == Type::kString;
 }
 
 std::vector<Document> WriteRun::statements() const {
@@ -130,6 +131,7 @@ OrError<std::string> WriteRun::run_many() {
 }
 
 void WriteRun::optime(bson::Writer& out) const {
+  if (mongod_.is_standalone()) return;
   const Timestamp at = mongod_.last_;
   out.object_id("electionId", std::string_view("\x7f\xff\xff\xff\0\0\0\0\0\0\0\1", 12));
   out.open_document("opTime").timestamp("ts", at.seconds, at.increment).int64("t", 1).close();

@@ -27,7 +27,7 @@ class World {
   explicit World(const WorldOptions& options) : options_(options), parts_(options.seed) {
     if (options.aloud) parts_.story.tell_aloud();
     for (const std::string& name : kNames) {
-      sites_.push_back(std::make_unique<WorldSite>(parts_, name, kNames));
+      sites_.push_back(std::make_unique<WorldSite>(parts_, name, kNames, parts_.chance(30)));
     }
   }
 
@@ -75,8 +75,8 @@ class World {
                                                        : 40'000;
     for (int64_t i = 0; i < kAppsPerSite * static_cast<int64_t>(sites_.size()); ++i) {
       WorldSite& site = *sites_[static_cast<size_t>(i) % sites_.size()];
-      apps_.push_back(std::make_unique<WorldApp>(parts_, book_, fmt::format("app{}", i + 1),
-                                                 site.name(), site.proxy_address(), pause_ms));
+      apps_.push_back(
+          std::make_unique<WorldApp>(parts_, book_, fmt::format("app{}", i + 1), site, pause_ms));
     }
   }
 

@@ -58,13 +58,13 @@ const char* word(WorldDriver::Outcome outcome) {
 }  // namespace
 
 WorldApp::WorldApp(WorldParts& parts, WorldBook& book, const std::string& name,
-                   const std::string& machine, const std::string& address, int64_t pause_ms_max)
+                   const WorldSite& site, int64_t pause_ms_max)
     : parts_(parts),
       book_(book),
       name_(name),
       pause_ms_max_(pause_ms_max),
-      process_(parts.network.start_process(machine)),
-      driver_(parts, *process_, address) {}
+      process_(parts.network.start_process(site.name())),
+      driver_(parts, *process_, site.proxy_address(), !site.is_standalone()) {}
 
 void WorldApp::tell(const std::string& what, Outcome outcome) {
   parts_.story.tell(name_, fmt::format("{}: {}", what, word(outcome)));

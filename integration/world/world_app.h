@@ -7,15 +7,15 @@
 
 #include "integration/world/world_book.h"
 #include "integration/world/world_driver.h"
+#include "integration/world/world_site.h"
 
 namespace outrigger::world {
 
 class WorldApp {
  public:
-  // All outlive it. `address` is its site's; `pause_ms_max`: between two
-  // bursts of operations.
-  WorldApp(WorldParts& parts, WorldBook& book, const std::string& name, const std::string& machine,
-           const std::string& address, int64_t pause_ms_max);
+  // All outlive it; it runs beside `site`. `pause_ms_max`: between two bursts of operations.
+  WorldApp(WorldParts& parts, WorldBook& book, const std::string& name, const WorldSite& site,
+           int64_t pause_ms_max);
 
   // Until end().
   net::Task<void> run();

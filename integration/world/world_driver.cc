@@ -43,10 +43,12 @@ bool is_ok(const Document& reply) {
 
 }  // namespace
 
-WorldDriver::WorldDriver(WorldParts& parts, net::Network& network, std::string address)
+WorldDriver::WorldDriver(WorldParts& parts, net::Network& network, std::string address,
+                         bool retries)
     : parts_(parts),
       network_(network),
       address_(std::move(address)),
+      retries_(retries),
       lsid_(random_bytes(parts, 16)) {}
 
 void WorldDriver::close() {
@@ -56,10 +58,11 @@ void WorldDriver::close() {
 net::Task<WorldDriver::Answer> WorldDriver::write(const std::string& command) {
   bson::Writer body;
   body.append_all(Document(command)).open_document("lsid").binary("id", kUuidSubtype, lsid_);
-  body.close().int64("txnNumber", ++txn_number_).string("$db", "shop");
+  body.close().string("$db", "shop");
+  if (retries_) body.int64("txnNumber", ++txn_number_);
   const std::string bytes = body.finish();
   Answer first = co_await attempt(bytes);
-  if (first.outcome != Outcome::kUnknown) co_return first;
+  if (first.outcome != Outcome::kUnknown || !retries_) co_return first;
   Answer second = co_await attempt(bytes);
   // Not this time; nobody knows of the first.
   if (second.outcome == Outcome::kRefused) second.outcome = Outcome::kUnknown;

@@ -1,5 +1,6 @@
 // An app's connection to its site, with a driver's manners: it dials when it must, numbers its
-// writes, and sends a write whose answer it did not get once again under the same number.
+// writes, and sends a write whose answer it did not get once again under the same number. With a
+// standalone it does neither.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace outrigger::world {
 class WorldDriver {
  public:
   // `parts` and `network` outlive it.
-  WorldDriver(WorldParts& parts, net::Network& network, std::string address);
+  // `retries`: it numbers its writes and sends them again, as drivers do with replica sets.
+  WorldDriver(WorldParts& parts, net::Network& network, std::string address, bool retries);
 
   enum class Outcome : uint8_t {
     kDone,     // `reply` says it happened
@@ -41,6 +43,7 @@ class WorldDriver {
   WorldParts& parts_;
   net::Network& network_;
   const std::string address_;
+  const bool retries_;
   const std::string lsid_;  // 16 bytes
   std::unique_ptr<net::Stream> stream_;
   wire::Framer framer_;

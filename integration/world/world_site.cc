@@ -12,11 +12,12 @@ constexpr uint16_t kProxyPort = 27117;
 constexpr uint16_t kPeerPort = 7117;
 constexpr int64_t kJournalMs = 30;
 
-MemoryMongod::Options mongod_options(WorldParts& parts, const std::string& name,
-                                     const Clock& clock) {
+MemoryMongod::Options mongod_options(WorldParts& parts, const std::string& name, const Clock& clock,
+                                     bool standalone) {
   MemoryMongod::Options options;
   options.address = fmt::format("{}:{}", name, kMongodPort);
   options.now_seconds = [&clock] { return static_cast<uint32_t>(clock.wall_ms() / 1000); };
+  options.standalone = standalone;
   options.seed = parts.random();
   return options;
 }
@@ -24,13 +25,13 @@ MemoryMongod::Options mongod_options(WorldParts& parts, const std::string& name,
 }  // namespace
 
 WorldSite::WorldSite(WorldParts& parts, const std::string& name,
-                     const std::vector<std::string>& sites)
+                     const std::vector<std::string>& sites, bool standalone)
     : parts_(parts),
       name_(name),
       settings_(settings(sites)),
       clock_(parts.loop),
       log_(parts.story.logger(name)),
-      mongod_(mongod_options(parts, name, clock_)) {
+      mongod_(mongod_options(parts, name, clock_, standalone)) {
   disk_ = std::make_unique<WorldDisk>([] {});
 }
 
@@ -59,7 +60,7 @@ const Sidecar* WorldSite::sidecar() const {
 // ---- mongod
 
 void WorldSite::start_mongod() {
-  parts_.story.tell(name_, "mongod starts");
+  parts_.story.tell(name_, is_standalone() ? "mongod starts, a standalone" : "mongod starts");
   mongod_.start();
   mongod_network_ = parts_.network.start_process(name_);
   auto server = MemoryMongodServer::listen(parts_.loop, *mongod_network_, mongod_,

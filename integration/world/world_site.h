@@ -22,7 +22,8 @@ namespace outrigger::world {
 class WorldSite {
  public:
   // `parts` outlives it. `sites`: all names, this one included.
-  WorldSite(WorldParts& parts, const std::string& name, const std::vector<std::string>& sites);
+  WorldSite(WorldParts& parts, const std::string& name, const std::vector<std::string>& sites,
+            bool standalone);
   ~WorldSite();
   WorldSite(const WorldSite&) = delete;
   WorldSite& operator=(const WorldSite&) = delete;
@@ -40,6 +41,7 @@ class WorldSite {
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::string proxy_address() const;
+  [[nodiscard]] bool is_standalone() const { return mongod_.is_standalone(); }
   [[nodiscard]] WorldClock& clock() { return clock_; }
   [[nodiscard]] MemoryMongod& mongod() { return mongod_; }
   // Nothing while it does not serve.
