@@ -28,7 +28,7 @@ void SystemRandom::fill(std::span<uint8_t> bytes) {
   constexpr size_t kAtOnceMax = 256;  // getentropy(3)
   while (!bytes.empty()) {
     const size_t count = std::min(bytes.size(), kAtOnceMax);
-    OUTRIGGER_ASSERT(::getentropy(bytes.data(), count) == 0);  // fails for bad pointers only
+    OUTRIGGER_ASSERT(::getentropy(bytes.data(), count) == 0);
     bytes = bytes.subspan(count);
   }
 }

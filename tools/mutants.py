@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "build" / "mutants"
 SEEDS_MAX = 1000
+SOUND_SEEDS = 100  # of the product as it stands: nothing may be found
+HUNT_SECONDS_MAX = 1500
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ MUTANTS = [
     Mutant("a_promise_never_told", "another's word about a site passes for the site's own",
            "proxy/peer/peer.cc",
            "if (segment.origin != self_) told_.raise", "told_.raise"),
+    Mutant("a_fence_skipped", "what a dead sidecar has left running in the store is not ended",
+           "replication/recovery/recovery.cc",
+           "  return store_.fence(lsid_list, client_list, options_.fence_timeout);\n",
+           "  return {};\n"),
     Mutant("an_interrupted_batch_forgotten", "what a crash interrupted is not finished",
            "replication/apply/applier.cc",
            "  if (!*work) return {};\n", "  if (!*work || **work) return {};\n"),
@@ -106,16 +112,22 @@ def build():
         sys.exit(f"mutants: the product does not build:\n{done.stdout[-4000:]}")
 
 
-def hunt(mutant):
-    """How it was caught; nothing: it was not."""
-    done = sh("build/release/outrigger_world", "--seed", "1", "--count", str(SEEDS_MAX),
-              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def hunt(seeds):
+    """How something was found within the first so many seeds; nothing: it was not."""
+    try:
+        done = sh("build/release/outrigger_world", "--seed", "1", "--count", str(seeds),
+                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HUNT_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return None
     if done.returncode == 0:
         return None
     found = re.search(r"^seed (\d+) is not as it must be:\n(.*)$", done.stdout, re.MULTILINE)
     if found:
         return f"seed {found[1]}: {found[2].strip()[:120]}"
-    return "the process asserted: " + (done.stdout.strip().splitlines() or ["?"])[-1][:120]
+    asserted = re.search(r"invariant[^\n]*", done.stdout)
+    if asserted:
+        return "the process asserted: " + asserted[0][:120]
+    sys.exit("mutants: a world ended strangely:\n" + done.stdout[-2000:])
 
 
 def try_one(mutant):
@@ -127,7 +139,7 @@ def try_one(mutant):
     target.write_text(sound.replace(mutant.old, mutant.new))
     try:
         build()
-        caught = hunt(mutant)
+        caught = hunt(SEEDS_MAX)
     finally:
         target.write_text(sound)
     print(f"{mutant.name} ({mutant.what}): "
@@ -143,6 +155,10 @@ def main():
     if len(chosen) < len(arguments.names):
         sys.exit("mutants: no such name; there are " + ", ".join(m.name for m in MUTANTS))
     copy_tree()
+    build()
+    found = hunt(SOUND_SEEDS)
+    if found:
+        sys.exit(f"mutants: the product itself is not sound: {found}")
     missed = [mutant.name for mutant in chosen if not try_one(mutant)]
     print(f"mutants: {len(chosen) - len(missed)} of {len(chosen)} caught")
     sys.exit(1 if missed else 0)

@@ -184,6 +184,31 @@ std::optional<std::string> MemoryMongod::document(const std::string& ns,
   return store_.document(ns, bson::OwnedValue(id));
 }
 
+MemoryMongod::Operation MemoryMongod::begin(const wire::OpMsg& message, const std::string& client) {
+  Waiting waiting{"", client};
+  const auto lsid = message.body.find("lsid");
+  const auto id = lsid && lsid->is_container() ? lsid->as_document().find("id") : std::nullopt;
+  if (id && id->type == Type::kBinary && id->bytes.size() > 5)
+    waiting.lsid_id = id->bytes.substr(5);
+  operations_.emplace(++last_operation_, std::move(waiting));
+  return last_operation_;
+}
+
+bool MemoryMongod::end(Operation operation) { return operations_.erase(operation) > 0; }
+
+void MemoryMongod::kill_operations(std::span<const std::string> lsid_ids) {
+  std::erase_if(operations_, [&](const auto& entry) {
+    const std::string& lsid = entry.second.lsid_id;
+    return std::find(lsid_ids.begin(), lsid_ids.end(), lsid) != lsid_ids.end();
+  });
+}
+
+bool MemoryMongod::has_operation(std::span<const std::string> clients) const {
+  return std::any_of(operations_.begin(), operations_.end(), [&](const auto& entry) {
+    return std::find(clients.begin(), clients.end(), entry.second.client) != clients.end();
+  });
+}
+
 size_t MemoryMongod::kill(size_t kept_max) {
   const size_t kept = std::min(kept_max, unjournaled_);
   const size_t lost = unjournaled_ - kept;
@@ -198,6 +223,7 @@ size_t MemoryMongod::kill(size_t kept_max) {
   store_.drop_oplog_after(oplog_.empty() ? Timestamp{} : oplog_.back().op.at);
   unjournaled_ = 0;
   cursors_.clear();
+  operations_.clear();
   is_running_ = false;
   return lost;
 }

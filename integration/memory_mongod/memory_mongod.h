@@ -20,6 +20,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ class MemoryMongod {
     std::string address = "memory:27017";   // as hello tells it
     std::function<uint32_t()> now_seconds;  // since the epoch
     bool standalone = false;
+    // How long it is busy with others before it runs a command, whoever waits for that.
+    std::function<int64_t()> busy_ms = [] { return 0; };
     uint64_t seed = 1;  // of the _ids it makes up, and of what a crash keeps
   };
   explicit MemoryMongod(Options options);
@@ -59,6 +62,14 @@ class MemoryMongod {
 
   // Runs one command, as far as it can be run.
   [[nodiscard]] MongodReply run(const wire::OpMsg& message);
+
+  // ---- what it has been sent and not run yet
+  [[nodiscard]] int64_t busy_ms() const { return options_.busy_ms(); }
+  using Operation = uint64_t;
+  [[nodiscard]] Operation begin(const wire::OpMsg& message, const std::string& client);
+  [[nodiscard]] bool end(Operation operation);  // false: it was killed
+  void kill_operations(std::span<const std::string> lsid_ids);
+  [[nodiscard]] bool has_operation(std::span<const std::string> clients) const;
 
   // The documents, as the sidecar's own connections see them (memory_mongod_store.h).
   [[nodiscard]] MemoryStore& documents() { return store_; }
@@ -96,6 +107,10 @@ class MemoryMongod {
     int64_t txn_number = -1;
     std::map<int32_t, size_t> entries;  // by statement: of oplog_
   };
+  struct Waiting {
+    std::string lsid_id;
+    std::string client;
+  };
   struct Cursor {
     std::string ns;
     std::deque<std::string> documents;
@@ -129,6 +144,8 @@ class MemoryMongod {
   std::map<std::string, Numbered> sessions_;  // by lsid.id: its last number
   size_t unjournaled_ = 0;                    // the last so many of oplog_
   Timestamp last_;                            // of the oplog's clock; never goes back
+  std::map<Operation, Waiting> operations_;
+  Operation last_operation_ = 0;
   std::map<int64_t, Cursor> cursors_;
   int64_t next_cursor_ = 1000;
   uint64_t starts_ = 0;

@@ -28,7 +28,7 @@ net::Task<void> MemoryMongodServer::stop() {
 }
 
 net::Task<void> MemoryMongodServer::serve(std::unique_ptr<net::Stream> stream) {
-  streams_.insert(stream.get());
+  streams_.push_back(stream.get());
   wire::Framer framer;
   bool goes_on = true;
   while (goes_on) {
@@ -42,12 +42,19 @@ net::Task<void> MemoryMongodServer::serve(std::unique_ptr<net::Stream> stream) {
     if (!rest.empty()) stream->unread(rest);
     goes_on = co_await answer(*stream, std::move(message));
   }
-  streams_.erase(stream.get());
+  streams_.remove(stream.get());
 }
 
 net::Task<bool> MemoryMongodServer::answer(net::Stream& stream, std::string message) {
   const auto parsed = wire::parse_op_msg(message);
   if (!parsed) co_return false;
+  if (const int64_t busy_ms = mongod_.busy_ms(); busy_ms > 0) {
+    const MemoryMongod::Operation operation = mongod_.begin(*parsed, stream.peer_address());
+    net::Timer timer(loop_);
+    co_await timer.sleep_ms(busy_ms);
+    if (is_stopped_) co_return false;
+    if (!mongod_.end(operation)) co_return false;  // it was killed
+  }
   const MongodReply reply = mongod_.run(*parsed);
   if (reply.when_journaled) {
     net::Timer timer(loop_);

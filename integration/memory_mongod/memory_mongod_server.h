@@ -1,8 +1,8 @@
 // A MemoryMongod on a network: reads messages, has them run, answers; as long as its process lives.
 #pragma once
 
+#include <list>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "integration/memory_mongod/memory_mongod.h"
@@ -32,7 +32,7 @@ class MemoryMongodServer {
   MemoryMongod& mongod_;
   const int64_t journal_ms_;
   std::unique_ptr<net::Listener> listener_;
-  std::set<net::Stream*> streams_;
+  std::list<net::Stream*> streams_;  // oldest first
   int32_t request_id_ = 0;
   bool is_stopped_ = false;
   net::TaskGroup tasks_;

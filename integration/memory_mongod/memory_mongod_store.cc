@@ -108,8 +108,16 @@ Result<CollectionInfo> MemoryMongodStore::collection(const std::string& ns) {
 
 Status MemoryMongodStore::fence(std::span<const std::string> lsid_ids,
                                 std::span<const std::string> clients, Duration timeout) {
-  const Status there = reach("fence store");
-  return there ? store_.fence(lsid_ids, clients, timeout) : there;
+  constexpr auto kPause = Duration(20);
+  for (Duration waited(0);; waited += kPause) {
+    if (const Status there = reach("fence store"); !there) return there;
+    mongod_.kill_operations(lsid_ids);
+    if (!mongod_.has_operation(clients)) return store_.fence(lsid_ids, clients, timeout);
+    if (waited >= timeout) {
+      return fail(ErrorCode::kTimeout, "fence store", "mongod in memory", "it does not end");
+    }
+    line_.pass_time(kPause);
+  }
 }
 
 Result<Timestamp> MemoryMongodStore::last_oplog_time() {

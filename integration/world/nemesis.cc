@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kPauseMsMax = 60'000;
 // A clock further ahead than what peers take (60 s) holds its site's records back for so long.
+// Two sites can be twice this apart.
 constexpr int64_t kClockMsMax = 25'000;
 
 }  // namespace
@@ -36,14 +37,16 @@ void Nemesis::strike() {
     cut_line();
   } else if (which <= 35) {
     slow_line();
-  } else if (which <= 45) {
+  } else if (which <= 50) {
     reset_line();
-  } else if (which <= 68) {
+  } else if (which <= 70) {
     kill_sidecar();
   } else if (which <= 80) {
     kill_mongod();
   } else if (which <= 93) {
     cut_power();
+  } else if (which <= 96) {
+    fail_disk();
   } else {
     change_clock();
   }
@@ -56,15 +59,17 @@ void Nemesis::cut_line() {
   parts_.story.tell("network",
                     fmt::format("{} {} {} is cut for {} ms", from, both ? "and" : "to", to, ms));
   parts_.network.cut(from, to);
+  ++cuts_[{from, to}];
   tasks_.spawn(heal_later(from, to, ms));
   if (!both) return;
   parts_.network.cut(to, from);
+  ++cuts_[{to, from}];
   tasks_.spawn(heal_later(to, from, ms));
 }
 
 net::Task<void> Nemesis::heal_later(std::string from, std::string to, int64_t ms) {
   co_await parts_.sleep_ms(ms);
-  parts_.network.heal(from, to);
+  if (--cuts_[{from, to}] == 0) parts_.network.heal(from, to);
 }
 
 void Nemesis::slow_line() {
@@ -74,8 +79,10 @@ void Nemesis::slow_line() {
   parts_.network.set_delay(from, to, {most / 3, most});
 }
 
+// Of two sites, or of an app, its sidecar and its mongod.
 void Nemesis::reset_line() {
-  const auto [from, to] = any_line();
+  auto [from, to] = any_line();
+  if (parts_.chance(50)) to = from;
   parts_.story.tell("network", fmt::format("connections of {} and {} are reset", from, to));
   parts_.network.reset(from, to);
 }
@@ -107,8 +114,15 @@ void Nemesis::change_clock() {
   site.clock().set_off_ms(ms);
 }
 
+void Nemesis::fail_disk() {
+  WorldSite& site = any_site();
+  if (site.sidecar_runs()) site.fail_disk(some_ms());
+}
+
 net::Task<void> Nemesis::bring_back(WorldSite& site, int64_t ms) {
+  ++down_[&site];
   co_await parts_.sleep_ms(ms);
+  if (--down_[&site] > 0) co_return;  // the last of them brings it back
   // In either order: a sidecar waits for its store.
   const bool store_first = parts_.chance(50);
   if (store_first && !site.mongod_runs()) site.start_mongod();

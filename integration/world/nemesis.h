@@ -2,6 +2,7 @@
 // or both, slow, or reset; sidecars are killed, MongoDBs crash, power fails, clocks are wrong.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ class Nemesis {
   void kill_mongod();
   void cut_power();
   void change_clock();
+  void fail_disk();
   net::Task<void> heal_later(std::string from, std::string to, int64_t ms);
   net::Task<void> bring_back(WorldSite& site, int64_t ms);
   [[nodiscard]] WorldSite& any_site() { return *parts_.pick(sites_); }
@@ -41,6 +43,8 @@ class Nemesis {
 
   WorldParts& parts_;
   Sites& sites_;
+  std::map<std::pair<std::string, std::string>, int> cuts_;  // of lines, those under way
+  std::map<const WorldSite*, int> down_;                     // faults that keep it down
   bool is_over_ = false;
   net::TaskGroup tasks_;
 };

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "integration/world/nemesis.h"
-#include "replication/merge/merge.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger::world {
@@ -11,6 +10,7 @@ namespace {
 
 constexpr int64_t kAppsPerSite = 3;
 constexpr int64_t kRestMsMax = 30 * 60'000;  // for everybody to have everything, and collect it
+constexpr int64_t kLastWriteMs = 5'000;      // for what was acknowledged last to be published
 const std::vector<std::string> kNames{"bergen", "oslo", "paris"};
 
 std::string shown(const VersionVector& vector) {
@@ -27,6 +27,10 @@ class World {
   explicit World(const WorldOptions& options) : options_(options), parts_(options.seed) {
     if (options.aloud) parts_.story.tell_aloud();
     for (const std::string& name : kNames) {
+      for (const std::string& to : kNames) {
+        const int64_t most = name == to ? 1 : parts_.draw(0, 40);
+        parts_.network.set_delay(name, to, {0, most});
+      }
       sites_.push_back(std::make_unique<WorldSite>(parts_, name, kNames, parts_.chance(30)));
     }
   }
@@ -62,7 +66,6 @@ class World {
     co_await parts_.sleep_ms(parts_.draw(1, 5'000));
     for (const auto& app : apps_) app->end();
     co_await tasks.until_empty();
-    apps_.clear();
     co_await rest();
     for (const auto& site : sites_) co_await site->stop();
     co_await parts_.network.stop();
@@ -94,6 +97,9 @@ class World {
   net::Task<void> rest() {
     const bool serve = co_await until(&World::all_serve, "serves");
     if (serve) {
+      for (const auto& app : apps_) co_await app->write_last();
+      apps_.clear();
+      co_await parts_.sleep_ms(kLastWriteMs);
       const bool all = co_await until(&World::all_have_all, "has everything");
       for (const auto& site : sites_) book_.check(site->name(), site->mongod());
       for (size_t i = 1; i < sites_.size(); ++i) {
@@ -103,8 +109,18 @@ class World {
       if (all) (void)co_await until(&World::nothing_is_left, "has let go of everything");
     }
     for (const auto& site : sites_) {
+      tell_of_trouble(*site);
       for (const std::string& trouble : site->troubles()) book_.say(site->name() + " " + trouble);
     }
+  }
+
+  void tell_of_trouble(const WorldSite& site) {
+    if (!site.sidecar()) return;
+    const ReplicaStatus status = site.sidecar()->status().replica;
+    for (const std::string& alarm : status.alarms) book_.say(site.name() + " is alarmed: " + alarm);
+    if (status.quarantined > 0) book_.say(site.name() + " has quarantined a record");
+    if (status.not_applied > 0) book_.say(site.name() + " has set a document aside");
+    if (status.outbox_failure) book_.say(site.name() + " has a failed outbox");
   }
 
   [[nodiscard]] bool all_serve() const {
@@ -118,18 +134,20 @@ class World {
     const VersionVector first = sites_[0]->sidecar()->replica()->applied();
     for (const auto& site : sites_) {
       const ReplicaStatus status = site->sidecar()->status().replica;
-      if (status.inbox_records > 0 || status.open_writes > 0) return false;
+      if (status.inbox_records > 0 || status.open_writes > 0 || !status.held.empty()) return false;
       if (status.applied != first) return false;
     }
     return true;
   }
 
-  // Metadata only of what is not yet stable; no lock, and no note of a connection that is gone.
+  // Records and metadata only of what is not yet stable; no lock, and no note of a connection that
+  // is gone.
   [[nodiscard]] bool nothing_is_left() const {
     for (const auto& site : sites_) {
       if (site->sidecar()->locks().size() > 0) return false;
       if (site->disk().size(outbox::Family::kVersions) > 0) return false;
       if (site->disk().size(outbox::Family::kPrepares) > 0) return false;
+      if (site->disk().size(outbox::Family::kEntries) > 0) return false;
       if (!site->disk().scan_meta(meta_keys::kBackend)->empty()) return false;
     }
     return true;
@@ -143,22 +161,11 @@ class World {
       }
       const ReplicaStatus status = site->sidecar()->status().replica;
       std::string text = fmt::format(
-          "inbox {}, open writes {}, rows {}, prepares {}, locks {}, notes {}",
+          "inbox {}, open writes {}, rows {}, records {}, prepares {}, locks {}, notes {}",
           status.inbox_records, status.open_writes, site->disk().size(outbox::Family::kVersions),
-          site->disk().size(outbox::Family::kPrepares), site->sidecar()->locks().size(),
-          site->disk().scan_meta(meta_keys::kBackend)->size());
-      text += "; stable " + shown(status.stable) + "; applied " + shown(status.applied);
-      (void)site->disk().scan_rows(
-          "", 5, [&](std::string_view ns, std::string_view, std::string_view bytes) {
-            const auto row = merge::load_row(bytes);
-            text += fmt::format("; row of {}: {}", ns, row ? shown(merge::stamps(*row)) : "?");
-            if (row && row->detached) text += " detached";
-          });
-      for (const Report& report : site->sidecar()->replica()->reports()) {
-        text += fmt::format("\n      report {:02x}{:02x}.{:04x} no {:x} vector{} issued{} closed{}",
-                            report.site[0], report.site[1], report.epoch & 0xffff, report.serial,
-                            shown(report.vector), shown(report.issued), shown(report.closed));
-      }
+          site->disk().size(outbox::Family::kEntries), site->disk().size(outbox::Family::kPrepares),
+          site->sidecar()->locks().size(), site->disk().scan_meta(meta_keys::kBackend)->size());
+      text += "; stable" + shown(status.stable) + "; applied" + shown(status.applied);
       for (const std::string& held : status.held) text += "; held: " + held;
       for (const std::string& alarm : status.alarms) text += "; alarm: " + alarm;
       parts_.story.tell(site->name(), text);

@@ -77,21 +77,22 @@ net::Task<void> WorldApp::run() {
     co_await parts_.sleep_ms(pause_ms);
     if (is_over_) break;
     const int64_t which = parts_.draw(1, 100);
-    if (which <= 15) {
-      co_await insert_kept();
-    } else if (which <= 30) {
+    if (which <= 12) {
+      (void)co_await insert_kept();
+    } else if (which <= 24) {
       co_await set_field();
-    } else if (which <= 50) {
+    } else if (which <= 40) {
       co_await add();
-    } else if (which <= 58) {
+    } else if (which <= 62) {
+      co_await write_own();
+    } else if (which <= 68) {
       co_await raise_cause();
-    } else if (which <= 70) {
+    } else if (which <= 76) {
       co_await look_at_cause();
     } else {
       co_await be_wild();
     }
   }
-  driver_.close();
 }
 
 net::Task<WorldApp::Outcome> WorldApp::send(const std::string& command) {
@@ -99,7 +100,7 @@ net::Task<WorldApp::Outcome> WorldApp::send(const std::string& command) {
   co_return answer.outcome;
 }
 
-net::Task<void> WorldApp::insert_kept() {
+net::Task<WorldApp::Outcome> WorldApp::insert_kept() {
   const std::string id = fmt::format("{}-{}", name_, ++number_);
   Writer document;
   document.string("_id", id).int64("n", number_).string("from", name_);
@@ -111,6 +112,7 @@ net::Task<void> WorldApp::insert_kept() {
   if (answer.code == wire::code::kDuplicateKey) {
     book_.say(name_ + ": the insert of " + id + " met itself");
   }
+  co_return answer.outcome;
 }
 
 net::Task<void> WorldApp::set_field() {
@@ -125,13 +127,46 @@ net::Task<void> WorldApp::set_field() {
 }
 
 net::Task<void> WorldApp::add() {
-  const std::string id = fmt::format("c{}", parts_.draw(1, kSharedDocuments));
+  const std::string id = fmt::format("c{}-{}", ++number_ / 20, parts_.draw(1, kSharedDocuments));
+  const std::string marker = fmt::format("{}-{}", name_, number_);
   const int64_t delta = parts_.draw(1, 9);
-  const Fill fill = [&](Writer& out) { out.open_document("$inc").int64("n", delta).close(); };
+  const Fill fill = [&](Writer& out) {
+    out.open_document("$inc").int64("n", delta).close();
+    out.open_document("$set").int32("by." + marker, 1).close();
+  };
   const std::string command = update_command(parts_, kCounters, id, fill);
   const Outcome outcome = co_await send(command);
   tell(fmt::format("add {} to {}", delta, id), outcome);
-  book_.added(id, delta, outcome);
+  book_.added(id, marker, delta, outcome);
+}
+
+// Nobody else writes to it, so that it is known what must come of it; until it is not.
+net::Task<void> WorldApp::write_own() {
+  const std::string id = fmt::format("{}-{}", name_, own_documents_);
+  const int64_t value = parts_.draw(1, 100);
+  const int64_t which = parts_.draw(1, 10);
+  std::optional<int64_t> after = which <= 6 ? own_n_.value_or(0) + value : value;
+  if (which == 10) after.reset();
+  const Fill fill = [&](Writer& out) {
+    out.open_document(which <= 6 ? "$inc" : which == 10 ? "$unset" : "$set");
+    out.int64("n", value).close();
+  };
+  const std::string command = update_command(parts_, kOwn, id, fill);
+  const Outcome outcome = co_await send(command);
+  tell(fmt::format("{} {} of own {}",
+                   which <= 6    ? "add"
+                   : which == 10 ? "unset"
+                                 : "set",
+                   value, id),
+       outcome);
+  if (outcome == Outcome::kDone) {
+    own_n_ = after;
+    book_.is_now(kOwn, id, after);
+  } else if (outcome == Outcome::kUnknown) {
+    book_.is_not_known(kOwn, id);
+    ++own_documents_;
+    own_n_.reset();
+  }
 }
 
 // The effect is written only when the cause surely was.
@@ -142,8 +177,20 @@ net::Task<void> WorldApp::raise_cause() {
     const std::string command = update_command(parts_, collection, name_, fill);
     const Outcome outcome = co_await send(command);
     tell(fmt::format("raise {} to {}", collection, next), outcome);
+    if (outcome == Outcome::kDone) book_.is_now(collection, name_, next);
+    if (outcome == Outcome::kUnknown) book_.is_not_known(collection, name_);
     if (outcome != Outcome::kDone) co_return;
   }
+}
+
+// The connection it has may have died since it was used last.
+net::Task<void> WorldApp::write_last() {
+  constexpr int kTries = 3;
+  for (int i = 0; i < kTries; ++i) {
+    const Outcome outcome = co_await insert_kept();
+    if (outcome == Outcome::kDone) co_return;
+  }
+  book_.say(name_ + " cannot write although everything is healed");
 }
 
 net::Task<int64_t> WorldApp::read_number(const char* collection, const std::string& id) {

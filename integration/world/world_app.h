@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "integration/world/world_book.h"
@@ -20,13 +21,16 @@ class WorldApp {
   // Until end().
   net::Task<void> run();
   void end() { is_over_ = true; }
+  // Everything is healed: a write must succeed now.
+  net::Task<void> write_last();
 
  private:
   using Outcome = WorldDriver::Outcome;
 
-  net::Task<void> insert_kept();
+  net::Task<Outcome> insert_kept();
   net::Task<void> set_field();
   net::Task<void> add();
+  net::Task<void> write_own();
   net::Task<void> raise_cause();
   net::Task<void> look_at_cause();
   net::Task<void> be_wild();
@@ -43,6 +47,8 @@ class WorldApp {
   WorldDriver driver_;
   int64_t number_ = 0;
   int64_t raised_ = 0;
+  int64_t own_documents_ = 0;
+  std::optional<int64_t> own_n_;  // of the last of them
   bool is_over_ = false;
 };
 

@@ -42,10 +42,16 @@ const std::string* find(const std::map<std::string, std::string>& documents,
   return found == documents.end() ? nullptr : &found->second;
 }
 
+std::optional<int64_t> number_in(const std::string* bytes) {
+  const auto n = bytes == nullptr ? std::nullopt : Document(*bytes).find("n");
+  return n ? n->to_int64() : std::nullopt;
+}
+
 }  // namespace
 
 const std::vector<std::string>& collections() {
-  static const std::vector<std::string> kAll{kKept, kFields, kCounters, kCauses, kEffects, kWild};
+  static const std::vector<std::string> kAll{kKept,    kFields, kCounters, kCauses,
+                                             kEffects, kOwn,    kWild};
   return kAll;
 }
 
@@ -64,42 +70,74 @@ void WorldBook::set_field(const std::string& id, const std::string& field, Outco
   fields_[id][field] = outcome;
 }
 
-void WorldBook::added(const std::string& id, int64_t delta, Outcome outcome) {
+void WorldBook::added(const std::string& id, const std::string& marker, int64_t delta,
+                      Outcome outcome) {
   count(outcome);
-  Sum& sum = counters_[id];
-  if (outcome == Outcome::kDone) sum.sure += delta;
-  if (outcome == Outcome::kUnknown) sum.possible += delta;
+  counters_[id][marker] = {delta, outcome};
+}
+
+void WorldBook::is_now(const char* collection, const std::string& id, std::optional<int64_t> n) {
+  known_[{collection, id}] = n;
+}
+
+void WorldBook::is_not_known(const char* collection, const std::string& id) {
+  known_.erase({collection, id});
 }
 
 void WorldBook::say(std::string violation) { violations_.push_back(std::move(violation)); }
 
 void WorldBook::check(const std::string& site, const MemoryMongod& mongod) {
-  const auto kept = by_id(mongod, kKept);
+  check_kept(site, by_id(mongod, kKept));
+  check_fields(site, by_id(mongod, kFields));
+  check_counters(site, by_id(mongod, kCounters));
+  for (const auto& [where, n] : known_) {
+    const auto& [collection, id] = where;
+    const Documents documents = by_id(mongod, collection);
+    const std::optional<int64_t> there = number_in(find(documents, id));
+    if (there == n) continue;
+    const auto text = [](const auto& value) { return value ? std::to_string(*value) : "nothing"; };
+    say(fmt::format("{}: {}.{} is {}, its only writer made it {}", site, collection, id,
+                    text(there), text(n)));
+  }
+}
+
+void WorldBook::check_mark(const std::string& where, bool is_there, Outcome outcome) {
+  if (outcome == Outcome::kDone && !is_there) say(where + " is lost");
+  if (outcome == Outcome::kRefused && is_there) say(where + " is there, and was refused");
+}
+
+void WorldBook::check_kept(const std::string& site, const Documents& documents) {
   for (const auto& [id, outcome] : kept_) {
-    const bool there = find(kept, id) != nullptr;
-    if (outcome == Outcome::kDone && !there) say(site + ": lost the insert of " + id);
-    if (outcome == Outcome::kRefused && there) say(site + ": has " + id + ", which was refused");
+    check_mark(fmt::format("{}: {}", site, id), find(documents, id) != nullptr, outcome);
   }
-  const auto fields = by_id(mongod, kFields);
+  for (const auto& [key, bytes] : documents) {
+    const std::string id(Document(bytes).find("_id")->as_string());
+    if (kept_.count(id) == 0) say(fmt::format("{}: nobody inserted {}", site, id));
+  }
+}
+
+void WorldBook::check_fields(const std::string& site, const Documents& documents) {
   for (const auto& [id, written] : fields_) {
-    const std::string* bytes = find(fields, id);
+    const std::string* bytes = find(documents, id);
     for (const auto& [field, outcome] : written) {
-      const bool there = bytes != nullptr && Document(*bytes).has(field);
-      if (outcome == Outcome::kDone && !there) say(fmt::format("{}: lost {}.{}", site, id, field));
-      if (outcome == Outcome::kRefused && there) {
-        say(fmt::format("{}: has {}.{}, which was refused", site, id, field));
-      }
+      const bool is_there = bytes != nullptr && Document(*bytes).has(field);
+      check_mark(fmt::format("{}: {}.{}", site, id, field), is_there, outcome);
     }
   }
-  const auto counters = by_id(mongod, kCounters);
-  for (const auto& [id, sum] : counters_) {
-    const std::string* bytes = find(counters, id);
-    const auto value = bytes == nullptr ? std::nullopt : Document(*bytes).find("n");
-    const int64_t n = value ? value->to_int64().value_or(-1) : 0;
-    if (n < sum.sure || n > sum.sure + sum.possible) {
-      say(fmt::format("{}: {} is {}, not {} (up to {} more may have been added)", site, id, n,
-                      sum.sure, sum.possible));
+}
+
+void WorldBook::check_counters(const std::string& site, const Documents& documents) {
+  for (const auto& [id, adds] : counters_) {
+    const std::string* bytes = find(documents, id);
+    const auto marks = bytes == nullptr ? std::nullopt : Document(*bytes).find("by");
+    int64_t sum = 0;
+    for (const auto& [marker, add] : adds) {
+      const bool is_there = marks && marks->as_document().has(marker);
+      check_mark(fmt::format("{}: {} of {}", site, marker, id), is_there, add.outcome);
+      if (is_there) sum += add.delta;
     }
+    const int64_t n = number_in(bytes).value_or(0);
+    if (n != sum) say(fmt::format("{}: {} is {}, what was added is {}", site, id, n, sum));
   }
 }
 

@@ -4,13 +4,16 @@
 // Some documents are written so that the book can say what must stand in them, whatever the order:
 //   kept      inserted once, never touched again: must be there
 //   fields    each write sets a field of its own: must have it
-//   counter   each write adds: the sum of what was acknowledged, and at most of what may have been
-//   pairs     a writer raises `cause`, then `effect`: nobody sees an effect without its cause
+//   counters  each write adds to `n` and says so in a field of its own: the sum of these is `n`
+//   own       only one app writes to it, one write after the other: what comes of them in that order
+//   causes, effects   a writer raises the one, then the other: nobody sees an effect without its
+//             cause, and at the end both are as last raised
 // All others are only required to be the same everywhere.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +27,7 @@ inline constexpr const char* kFields = "fields";
 inline constexpr const char* kCounters = "counters";
 inline constexpr const char* kCauses = "causes";
 inline constexpr const char* kEffects = "effects";
+inline constexpr const char* kOwn = "own";
 inline constexpr const char* kWild = "wild";
 [[nodiscard]] const std::vector<std::string>& collections();
 
@@ -33,7 +37,10 @@ class WorldBook {
 
   void inserted(const std::string& id, Outcome outcome);
   void set_field(const std::string& id, const std::string& field, Outcome outcome);
-  void added(const std::string& id, int64_t delta, Outcome outcome);
+  void added(const std::string& id, const std::string& marker, int64_t delta, Outcome outcome);
+  // Of a document with one writer: `n` is surely so, until it is said anew or is not known.
+  void is_now(const char* collection, const std::string& id, std::optional<int64_t> n);
+  void is_not_known(const char* collection, const std::string& id);
   void say(std::string violation);  // something seen on the way that must not be
 
   // Compares with the documents of a site when everything has come to rest.
@@ -44,18 +51,25 @@ class WorldBook {
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
   [[nodiscard]] uint64_t acknowledged() const { return acknowledged_; }
   [[nodiscard]] uint64_t unknown() const { return unknown_; }
-  [[nodiscard]] bool is_kept(const std::string& id) const { return kept_.count(id) > 0; }
 
  private:
-  struct Sum {
-    int64_t sure = 0;
-    int64_t possible = 0;
+  struct Add {
+    int64_t delta = 0;
+    Outcome outcome = Outcome::kUnknown;
   };
+  using Documents = std::map<std::string, std::string>;  // by canonical _id
+
   void count(Outcome outcome);
+  void check_kept(const std::string& site, const Documents& documents);
+  void check_fields(const std::string& site, const Documents& documents);
+  void check_counters(const std::string& site, const Documents& documents);
+  // A field of a document that one write alone has set.
+  void check_mark(const std::string& where, bool is_there, Outcome outcome);
 
   std::map<std::string, Outcome> kept_;
   std::map<std::string, std::map<std::string, Outcome>> fields_;
-  std::map<std::string, Sum> counters_;
+  std::map<std::string, std::map<std::string, Add>> counters_;
+  std::map<std::pair<std::string, std::string>, std::optional<int64_t>> known_;
   std::vector<std::string> violations_;
   uint64_t acknowledged_ = 0;
   uint64_t unknown_ = 0;

@@ -33,9 +33,9 @@ class WorldDriver {
   // `command` without lsid, txnNumber and $db.
   net::Task<Answer> write(const std::string& command);
   net::Task<Answer> read(const std::string& command);
-  void close();
 
  private:
+  void close();
   net::Task<Result<std::string>> call(const std::string& body);
   net::Task<Result<std::string>> exchange(const std::string& message);
   net::Task<Answer> attempt(const std::string& body);

@@ -5,7 +5,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <ctime>
 
@@ -16,15 +17,25 @@ namespace {
 using outrigger::world::WorldOptions;
 using outrigger::world::WorldReport;
 
+// Told when an invariant breaks: the process ends where it stands.
+std::atomic<uint64_t> current_seed{0};
+void tell_seed(int signal) {
+  std::fprintf(stderr, "in the world of seed %llu\n",
+               static_cast<unsigned long long>(current_seed.load()));
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 void explain(const WorldOptions& options, const WorldReport& report) {
   std::printf("%s", report.story.c_str());
   std::printf("\nseed %llu is not as it must be:\n", static_cast<unsigned long long>(options.seed));
   for (const std::string& violation : report.violations) std::printf("  %s\n", violation.c_str());
-  std::printf("again: tools/world --seed %llu --count 1 --minutes %lld\n",
+  std::printf("again: tools/world --aloud --seed %llu --count 1 --minutes %lld --pause-ms %lld\n",
               static_cast<unsigned long long>(options.seed),
-              static_cast<long long>(options.minutes));
+              static_cast<long long>(options.minutes),
+              static_cast<long long>(options.pause_ms_max));
 }
 
 }  // namespace
@@ -47,10 +58,13 @@ int main(int argc, char** argv) {
   cli.add_flag("--aloud", options.aloud, "tell everything as it happens");
   CLI11_PARSE(cli, argc, argv);
 
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, tell_seed);
   std::printf("first seed %llu\n", static_cast<unsigned long long>(options.seed));
   double hours = 0;
   uint64_t acknowledged = 0;
   for (uint64_t done = 0;; ++options.seed) {
+    current_seed = options.seed;
     const WorldReport report = outrigger::world::run_world(options);
     if (!report.violations.empty()) {
       explain(options, report);

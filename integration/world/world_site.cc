@@ -18,6 +18,7 @@ MemoryMongod::Options mongod_options(WorldParts& parts, const std::string& name,
   options.address = fmt::format("{}:{}", name, kMongodPort);
   options.now_seconds = [&clock] { return static_cast<uint32_t>(clock.wall_ms() / 1000); };
   options.standalone = standalone;
+  options.busy_ms = [&parts] { return parts.chance(4) ? parts.draw(1, 1'500) : 0; };
   options.seed = parts.random();
   return options;
 }
@@ -30,9 +31,8 @@ WorldSite::WorldSite(WorldParts& parts, const std::string& name,
       name_(name),
       settings_(settings(sites)),
       clock_(parts.loop),
-      log_(parts.story.logger(name)),
       mongod_(mongod_options(parts, name, clock_, standalone)) {
-  disk_ = std::make_unique<WorldDisk>([] {});
+  disk_ = std::make_unique<WorldDisk>();
 }
 
 WorldSite::~WorldSite() = default;
@@ -94,7 +94,9 @@ SidecarPorts WorldSite::ports(Process& process) {
     if (process.is_alive) return {};
     return fail(ErrorCode::kUnavailable, "reach store", name_, "this process was killed");
   };
-  line.pass_time = [this](std::chrono::milliseconds time) { parts_.threads.sleep(time); };
+  line.pass_time = [this, &process](std::chrono::milliseconds time) {
+    if (process.is_alive) parts_.threads.sleep(time);
+  };
   StoreEndpoint endpoint{process.network.get(), fmt::format("{}:{}", name_, kMongodPort), name_,
                          nullptr};
   return {parts_.loop,
@@ -108,16 +110,17 @@ SidecarPorts WorldSite::ports(Process& process) {
           },
           std::move(endpoint),
           process.metrics,
-          log_,
-          log_};
+          process.log,
+          process.log};
 }
 
 void WorldSite::start_sidecar() {
   parts_.story.tell(name_, "the sidecar starts");
-  process_ = std::make_unique<Process>(parts_.random());
+  process_ = std::make_unique<Process>(parts_.random(), parts_.story.logger(name_));
   process_->network = parts_.network.start_process(name_);
   process_->disk = std::make_unique<WorldDisk>(
-      [this] { parts_.threads.sleep(std::chrono::microseconds(parts_.draw(200, 6'000))); });
+      [this] { parts_.threads.sleep(std::chrono::microseconds(parts_.draw(200, 6'000))); },
+      [this] { return parts_.threads.now(); });
   process_->disk->take_over(*disk_);
   SidecarOptions options;
   options.connections_max = 1'000;
@@ -126,7 +129,9 @@ void WorldSite::start_sidecar() {
     parts_.story.tell(name_, "cannot start: " + error.message());
     troubles_.push_back("cannot start: " + error.message());
   };
-  options.on_healed = [] {};
+  options.on_healed = [this, alive = &process_->is_alive] {
+    if (*alive) start_over();
+  };
   process_->sidecar = std::make_unique<Sidecar>(settings_, ports(*process_), std::move(options));
   OUTRIGGER_ASSERT(process_->sidecar->open().has_value());
   process_->sidecar->start();
@@ -142,7 +147,7 @@ void WorldSite::cut_power() {
   if (sidecar_runs()) {
     kill(true);
   } else {
-    disk_->lose_unsynced();
+    lose_unsynced();
   }
   if (mongod_runs()) kill_mongod();
 }
@@ -150,14 +155,28 @@ void WorldSite::cut_power() {
 void WorldSite::kill(bool power) {
   process_->is_alive = false;
   process_->network->kill();
-  disk_ = std::make_unique<WorldDisk>([] {});
+  disk_ = std::make_unique<WorldDisk>();
   disk_->take_over(*process_->disk);
   process_->disk->fail(ErrorCode::kClosed);
-  if (power) {
-    const auto unsynced = static_cast<int64_t>(disk_->unsynced());
-    disk_->lose_unsynced(static_cast<size_t>(parts_.draw(0, unsynced)));
-  }
+  process_->log->set_level(spdlog::level::off);  // nobody hears it any more
+  if (power) lose_unsynced();
   ending_.spawn(bury(std::move(process_)));
+}
+
+void WorldSite::lose_unsynced() {
+  const auto unsynced = static_cast<int64_t>(disk_->unsynced());
+  disk_->lose_unsynced(static_cast<size_t>(parts_.draw(0, unsynced)));
+}
+
+void WorldSite::fail_disk(int64_t ms) {
+  parts_.story.tell(name_, fmt::format("its disk fails for {} ms", ms));
+  process_->disk->fail_until(parts_.threads.now() + std::chrono::milliseconds(ms));
+}
+
+void WorldSite::start_over() {
+  parts_.story.tell(name_, "the sidecar starts over from its disk");
+  kill(true);
+  start_sidecar();
 }
 
 net::Task<void> WorldSite::bury(std::unique_ptr<Process> process) {

@@ -33,7 +33,9 @@ class WorldSite {
   void kill_mongod();  // a part of what its journal did not hold is lost
   void start_sidecar();
   void kill_sidecar();  // its writes are in the page cache
-  void cut_power();     // both, and what no sync covered is lost
+  void cut_power();     // both, and of what no sync covered a part is lost
+  // Writes and syncs fail for so long; then the sidecar finds the disk whole and starts over.
+  void fail_disk(int64_t ms);
   [[nodiscard]] bool mongod_runs() const { return server_ != nullptr; }
   [[nodiscard]] bool sidecar_runs() const { return process_ != nullptr; }
   // All that is up ends in order. Then the site may go.
@@ -52,9 +54,10 @@ class WorldSite {
 
  private:
   struct Process {
-    explicit Process(uint64_t seed) : random(seed) {}
+    Process(uint64_t seed, Logger to) : random(seed), log(std::move(to)) {}
     bool is_alive = true;
     SeededRandom random;
+    Logger log;
     Metrics metrics;
     std::unique_ptr<net::MemoryProcess> network;
     std::unique_ptr<WorldDisk> disk;
@@ -64,6 +67,8 @@ class WorldSite {
   [[nodiscard]] Settings settings(const std::vector<std::string>& sites) const;
   [[nodiscard]] SidecarPorts ports(Process& process);
   void kill(bool power);
+  void start_over();
+  void lose_unsynced();
   net::Task<void> bury(std::unique_ptr<Process> process);
   net::Task<void> bury(std::unique_ptr<MemoryMongodServer> server,
                        std::unique_ptr<net::MemoryProcess> process);
@@ -72,7 +77,6 @@ class WorldSite {
   const std::string name_;
   const Settings settings_;
   WorldClock clock_;
-  Logger log_;
   MemoryMongod mongod_;
   std::unique_ptr<net::MemoryProcess> mongod_network_;
   std::unique_ptr<MemoryMongodServer> server_;

@@ -3,7 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <cstdio>
+#include <random>
 
 namespace outrigger::world {
 namespace {
@@ -16,7 +17,10 @@ TEST(World, NothingIsLostDoubledDifferentOrStuck) {
   options.seed = std::random_device()() % 1'000'000;
   options.minutes = 10;
   for (int i = 0; i < 4; ++i, ++options.seed) {
+    std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
+    std::fflush(stdout);
     const WorldReport report = run_world(options);
+    EXPECT_GT(report.acknowledged, 10u);
     EXPECT_EQ(report.violations, std::vector<std::string>{}) << report.story << options.seed;
   }
 }
@@ -99,12 +103,12 @@ TEST(WorldDisk, APowerCutTakesWhatWasWrittenWhileASyncWasUnderWay) {
     ASSERT_TRUE(disk.write(std::move(batch)).has_value());
   };
   WorldDisk* writes_to = nullptr;
-  WorldDisk disk([&] { put(*writes_to, "during"); });
+  WorldDisk disk([&] { put(*writes_to, "during"); }, [] { return Threads::TimePoint(); });
   writes_to = &disk;
   put(disk, "before");
   ASSERT_TRUE(disk.sync().has_value());
   EXPECT_EQ(disk.unsynced(), 1u);
-  WorldDisk after([] {});
+  WorldDisk after;
   after.take_over(disk);
   EXPECT_TRUE(after.meta("during")->has_value()) << "a killed process loses nothing";
   after.lose_unsynced();

@@ -15,6 +15,7 @@ namespace outrigger::world {
 namespace {
 
 constexpr size_t kStackBytes = 512 << 10;  // of memory that is only taken when it is used
+constexpr size_t kGuardBytes = 4 << 10;    // below it: who runs over his stack is told
 
 // AddressSanitizer follows stacks; it is told when another one goes on (common_interface_defs.h).
 void leaving([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* bottom,
@@ -37,9 +38,11 @@ class WorldThreads::Actor final : public Threads::Thread {
  public:
   Actor(WorldThreads& threads, std::function<void()> run)
       : threads_(threads), run_(std::move(run)) {
-    stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    OUTRIGGER_ASSERT(stack != MAP_FAILED);
+    mapping_ = ::mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    OUTRIGGER_ASSERT(mapping_ != MAP_FAILED);
+    OUTRIGGER_ASSERT(::mprotect(mapping_, kGuardBytes, PROT_NONE) == 0);
+    stack = static_cast<char*>(mapping_) + kGuardBytes;
     ::getcontext(&context);
     context.uc_stack.ss_sp = stack;
     context.uc_stack.ss_size = kStackBytes;
@@ -52,7 +55,7 @@ class WorldThreads::Actor final : public Threads::Thread {
   Actor& operator=(const Actor&) = delete;
   ~Actor() override {
     join();
-    ::munmap(stack, kStackBytes);
+    ::munmap(mapping_, kGuardBytes + kStackBytes);
     --threads_.alive_;
   }
 
@@ -83,6 +86,7 @@ class WorldThreads::Actor final : public Threads::Thread {
 
   WorldThreads& threads_;
   const std::function<void()> run_;
+  void* mapping_ = nullptr;
   bool has_ended_ = false;
   Actor* joiner_ = nullptr;
 };

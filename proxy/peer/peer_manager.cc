@@ -265,9 +265,9 @@ net::Task<PeerEnd> PeerManager::converse(std::unique_ptr<net::Stream> stream,
   Peer::Setup with = setup(std::move(dialled_site), std::move(certificate_names));
   Peer peer(loop_, exchange_, std::move(with), std::move(stream));
   if (newcomer != nullptr) newcomer->peer = &peer;
-  peers_.insert(&peer);
+  peers_.push_back(&peer);
   co_await peer.run();
-  peers_.erase(&peer);
+  std::erase(peers_, &peer);
   ended(peer);
   co_return peer.end();
 }

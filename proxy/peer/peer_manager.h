@@ -118,7 +118,7 @@ class PeerManager {
 
   std::vector<std::unique_ptr<Site>> sites_;
   std::map<std::string, SiteId> known_sites_;  // met in this run
-  std::set<Peer*> peers_;                      // alive, open or not
+  std::vector<Peer*> peers_;                   // alive, open or not; oldest first
   std::list<Newcomer> newcomers_;              // oldest first
   std::shared_ptr<net::TlsContext> server_tls_;
   std::shared_ptr<net::TlsContext> client_tls_;

@@ -80,26 +80,27 @@ net::Task<void> Server::serve(std::unique_ptr<net::Stream> client) {
   };
   auto session = std::make_unique<Session>(context_, std::move(client), std::move(on_news));
   Session* key = session.get();
-  sessions_.insert(key);
+  const uint64_t number = ++last_number_;
+  sessions_.emplace(number, key);
   strangers_.add(key, context_.loop.now_us());
   co_await session->run();
   strangers_.remove(key);
-  sessions_.erase(key);
+  sessions_.erase(number);
   leaving_.erase(key);
 }
 
 net::Task<void> Server::drain(int64_t timeout_ms, std::function<void()> give_up) {
   listener_->close();
   timer_.close();
-  std::unordered_set<Session*> now = sessions_;
-  for (Session* session : now) session->drain();
+  const std::map<uint64_t, Session*> now = sessions_;
+  for (const auto& [number, session] : now) session->drain();
   net::Timer limit(context_.loop);
   limit.start(timeout_ms, [this, give_up] {
     give_up();
     if (sessions_.empty()) return;
     context_.log->warn("closing {} client connections that did not end in time", sessions_.size());
-    const std::unordered_set<Session*> left = sessions_;
-    for (Session* session : left) static_cast<void>(session->abort());
+    const std::map<uint64_t, Session*> left = sessions_;
+    for (const auto& [number, session] : left) static_cast<void>(session->abort());
   });
   co_await tasks_.until_empty();
   limit.close();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <unordered_set>
 
@@ -42,7 +43,8 @@ class Server {
   ProxyContext& context_;
   const uint64_t connections_max_;
   std::unique_ptr<net::Listener> listener_;
-  std::unordered_set<Session*> sessions_;
+  std::map<uint64_t, Session*> sessions_;  // by number, in the order they came
+  uint64_t last_number_ = 0;
   std::unordered_set<Session*> leaving_;  // of these, those that were given up
   Strangers<Session*> strangers_;
   net::Timer timer_;

@@ -32,10 +32,10 @@ MemoryFlow::MemoryFlow(Loop& loop, MemoryLine& line, std::mt19937_64& random, St
       timer_(loop),
       news_(loop),
       room_(loop) {
-  line_.flows.insert(this);
+  line_.flows.push_back(this);
 }
 
-MemoryFlow::~MemoryFlow() { line_.flows.erase(this); }
+MemoryFlow::~MemoryFlow() { line_.flows.remove(this); }
 
 Task<void> MemoryFlow::run() {
   tasks_.spawn(take());

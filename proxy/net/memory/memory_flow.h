@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <random>
-#include <set>
 #include <string>
 
 #include "proxy/net/loop.h"
@@ -29,7 +29,7 @@ struct MemoryLine {
 
   MemoryDelay delay;
   bool is_cut = false;
-  std::set<MemoryFlow*> flows;
+  std::list<MemoryFlow*> flows;  // oldest first
 };
 
 class MemoryFlow {
