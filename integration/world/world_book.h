@@ -6,8 +6,8 @@
 //   fields    each write sets a field of its own: must have it
 //   counters  each write adds to `n` and says so in a field of its own: the sum of these is `n`
 //   own       only one app writes to it, one write after the other: what comes of them in that order
-//   causes, effects   a writer raises the one, then the other: nobody sees an effect without its
-//             cause, and at the end both are as last raised
+//   causes, effects   a writer raises the one, then the other: nobody sees an effect without
+//             its cause, and at the end both are as last raised
 // All others are only required to be the same everywhere.
 #pragma once
 

@@ -127,7 +127,9 @@ void WorldSite::start_sidecar() {
   options.on_failed = [this, alive = &process_->is_alive](const Error& error) {
     if (!*alive) return;
     parts_.story.tell(name_, "cannot start: " + error.message());
-    troubles_.push_back("cannot start: " + error.message());
+    const bool by_disk = process_->disk->failure().has_value();
+    if (!by_disk) troubles_.push_back("cannot start: " + error.message());
+    if (by_disk) ending_.spawn(try_again(*process_));
   };
   options.on_healed = [this, alive = &process_->is_alive] {
     if (*alive) start_over();
@@ -171,6 +173,13 @@ void WorldSite::lose_unsynced() {
 void WorldSite::fail_disk(int64_t ms) {
   parts_.story.tell(name_, fmt::format("its disk fails for {} ms", ms));
   process_->disk->fail_until(parts_.threads.now() + std::chrono::milliseconds(ms));
+}
+
+// Whoever looks after it starts it again.
+net::Task<void> WorldSite::try_again(const Process& ended) {
+  const Process* process = &ended;
+  co_await parts_.sleep_ms(3'000);
+  if (process_.get() == process) start_over();
 }
 
 void WorldSite::start_over() {

@@ -68,6 +68,7 @@ class WorldSite {
   [[nodiscard]] SidecarPorts ports(Process& process);
   void kill(bool power);
   void start_over();
+  net::Task<void> try_again(const Process& ended);
   void lose_unsynced();
   net::Task<void> bury(std::unique_ptr<Process> process);
   net::Task<void> bury(std::unique_ptr<MemoryMongodServer> server,
