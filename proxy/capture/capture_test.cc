@@ -234,8 +234,7 @@ TEST(Runs, TheCommandCarriesTheSessionItIsPreparedUnder) {
   const auto parsed = wire::parse_op_msg(message);
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->body.find("txnNumber")->as_int64(), 3);
-  EXPECT_EQ(build_prepare(run, session).session.txn_number, 3);
-  EXPECT_EQ(build_prepare(run, session).session.lsid, session.lsid);
+  EXPECT_EQ(build_prepare(run, session).session, session_token({session.lsid, 0, 3, {0}}));
 }
 
 TEST(Runs, UnacknowledgedWritesAreSentAcknowledged) {

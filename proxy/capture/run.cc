@@ -273,16 +273,19 @@ bool shows_what_it_did(const Run& run) {
 
 Prepare build_prepare(const Run& run, const RunSession& session) {
   Prepare out;
-  out.session.lsid = session.lsid;
-  if (!session.own) out.session.user = run.command->session.user;
-  out.session.txn_number = session.txn_number.value_or(-1);
+  SessionKey key;
+  key.lsid = session.lsid;
+  if (!session.own) key.user = run.command->session.user;
+  key.txn_number = session.txn_number.value_or(-1);
+  key.stmt_ids.reserve(run.items.size());
   out.documents.reserve(run.items.size());
   for (size_t i = 0; i < run.items.size(); ++i) {
     const RunItem& item = run.items[i];
     out.documents.push_back(prepare_item(*run.command, item));
     // Under our own number the store counts statements from zero.
-    out.session.stmt_ids.push_back(session.own ? static_cast<int32_t>(i) : item.statement->stmt_id);
+    key.stmt_ids.push_back(session.own ? static_cast<int32_t>(i) : item.statement->stmt_id);
   }
+  out.session = session_token(key);
   return out;
 }
 

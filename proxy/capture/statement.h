@@ -12,7 +12,7 @@
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/mongo/wire/op_msg.h"
-#include "replication/record/prepare.h"
+#include "replication/store/session_token.h"
 
 namespace outrigger {
 

@@ -1,4 +1,4 @@
-// The note in the outbox that this process writes over a connection to the store: by its lsid and
+// The note in the outbox that this process writes over a connection to the store: by session and
 // local address the recovery of the next start finds what the process left running there.
 //
 // The note goes with this, unless a write over the connection is in doubt: then only recovery, or

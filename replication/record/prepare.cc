@@ -4,7 +4,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 
 #include "replication/record/bytes.h"
@@ -15,6 +14,7 @@ namespace {
 constexpr uint8_t kVersion = 3;
 constexpr uint8_t kVersionWithInserts = 2;
 constexpr size_t kCountMax = 1u << 22;
+constexpr size_t kSessionFixedBytes = 32;
 constexpr size_t kDecodedBytesMax = size_t{1} << 30;
 
 // What may be promised of a path, in the order of the codes, which begin at 1.
@@ -88,19 +88,22 @@ PreparedDocument read_document(ByteReader& in, uint8_t version) {
   return document;
 }
 
-void read_session(ByteReader& in, SessionKey& session) {
-  const std::string_view lsid = in.raw(session.lsid.size());
-  if (lsid.size() == session.lsid.size()) {
-    std::memcpy(session.lsid.data(), lsid.data(), lsid.size());
+// What is in it is the store's; here it only has to end.
+std::string_view read_session(ByteReader& in) {
+  const size_t start = in.read().size();
+  in.raw(kSessionFixedBytes);
+  const size_t numbers = in.count(kCountMax, 1);
+  for (size_t i = 0; i < numbers && in.ok(); ++i) {
+    if (in.varint() > UINT32_MAX) in.fail("number of a session beyond 32 bits");
   }
-  session.user = in.u64();
-  session.txn_number = static_cast<int64_t>(in.u64());
-  const size_t count = in.count(kCountMax, 1);
-  for (size_t i = 0; i < count && in.ok(); ++i) {
-    const int64_t stmt_id = unzigzag(in.varint());
-    if (stmt_id < INT32_MIN || stmt_id > INT32_MAX) in.fail("statement id beyond 32 bits");
-    session.stmt_ids.push_back(static_cast<int32_t>(stmt_id));
-  }
+  return in.read().substr(start);
+}
+
+bool is_session(std::string_view bytes) {
+  ByteReader in(bytes, "session");
+  read_session(in);
+  in.end();
+  return in.ok();
 }
 
 }  // namespace
@@ -138,12 +141,8 @@ std::string encode_prepare(const Prepare& prepare) {
   out.u64(prepare.hlc);
   out.origin(prepare.origin);
   out.vector(prepare.deps);
-  out.raw(
-      {reinterpret_cast<const char*>(prepare.session.lsid.data()), prepare.session.lsid.size()});
-  out.u64(prepare.session.user);
-  out.u64(static_cast<uint64_t>(prepare.session.txn_number));
-  out.varint(prepare.session.stmt_ids.size());
-  for (const int32_t stmt_id : prepare.session.stmt_ids) out.varint(zigzag(stmt_id));
+  OUTRIGGER_ASSERT(is_session(prepare.session));  // or nothing behind it could be read again
+  out.raw(prepare.session);
   out.varint(prepare.documents.size());
   for (const PreparedDocument& document : prepare.documents) put_document(out, document);
   return out.take();
@@ -163,7 +162,7 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
     if (hlc == 0) in.fail("dependency without a stamp");
     prepare.deps.raise(origin, hlc);
   }
-  read_session(in, prepare.session);
+  prepare.session = read_session(in);
   const size_t documents = in.count(kCountMax, 7);
   for (size_t i = 0; i < documents && in.ok(); ++i) {
     in.spend(sizeof(PreparedDocument));
@@ -172,30 +171,6 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
   in.end();
   if (!in.ok()) return in.error();
   return prepare;
-}
-
-uint64_t user_in_digest(std::string_view uid) {
-  return uid.size() == 32 ? ByteReader(uid, "uid").u64_be() : 0;
-}
-
-std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
-                      int64_t txn_number, int32_t stmt_id) {
-  ByteWriter key;
-  key.reserve(lsid_id.size() + 20 + ns.size());
-  key.raw(lsid_id);
-  key.u64_be(static_cast<uint64_t>(txn_number));
-  key.u32_be(static_cast<uint32_t>(stmt_id));
-  key.u64_be(user);
-  key.raw(ns);
-  return key.take();
-}
-
-std::string retry_key(const Prepare& prepare, size_t document) {
-  const SessionKey& session = prepare.session;
-  const std::string_view lsid(reinterpret_cast<const char*>(session.lsid.data()),
-                              session.lsid.size());
-  return retry_key(prepare.documents[document].ns, lsid, session.user, session.txn_number,
-                   session.stmt_ids[document]);
 }
 
 }  // namespace outrigger

@@ -1,7 +1,7 @@
 // A prepare is the promise kept before a write is sent to the store: which stamp it has, what it
-// depends on, how mongod would know it again, and what it is about to do to which documents. After
-// a crash it is all recovery has, so it must be enough to settle the write either way: by finding
-// it in the oplog (session), or by adopting the current values of the paths it names.
+// depends on, how the store would know it again, and what it is about to do to which documents.
+// After a crash it is all recovery has, so it must be enough to settle the write either way: by
+// finding it in the oplog (session), or by adopting the current values of the paths it names.
 //
 // It is written before MongoDB has seen the command, so it holds whatever an app may ask, also what
 // MongoDB will refuse: an _id that is an array, a path of a thousand names, a namespace that is
@@ -11,7 +11,6 @@
 // The bytes: FORMATS.md, section 4.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,16 +21,9 @@
 
 namespace outrigger {
 
-// How mongod names one retryable statement: the oplog carries all three.
-struct SessionKey {
-  std::array<uint8_t, 16> lsid{};  // lsid.id, a UUID; all zero: none
-  // Whose session it is: two users may give theirs the same id. The first eight bytes of lsid.uid,
-  // mongod's digest of the user, big-endian. 0: it is ours.
-  uint64_t user = 0;
-  int64_t txn_number = -1;        // -1: none
-  std::vector<int32_t> stmt_ids;  // of the prepare's statements, in their order
-  friend bool operator==(const SessionKey&, const SessionKey&) = default;
-};
+// A session that names nothing.
+inline constexpr std::string_view kNoSession{
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0", 33};
 
 struct PreparedPath {
   Operation kind = Operation::kUnknown;  // or kAssign, kUnset, kIncrement
@@ -58,7 +50,9 @@ struct Prepare {
   Hlc hlc = 0;
   Origin origin;  // whose stamp it is: recovery runs under a newer epoch
   VersionVector deps;
-  SessionKey session;
+  // By which the store would know the write again: the store's own token (store/session_token.h),
+  // nothing but bytes to everybody else.
+  std::string session{kNoSession};
   std::vector<PreparedDocument> documents;
   friend bool operator==(const Prepare&, const Prepare&) = default;
 };
@@ -68,20 +62,10 @@ struct Prepare {
 
 [[nodiscard]] std::string encode_prepare(const Prepare& prepare);
 
-// SessionKey::user of lsid.uid, 32 bytes; 0 for anything else.
-[[nodiscard]] uint64_t user_in_digest(std::string_view uid);
-
-// The key of a retryable statement in the retry table (FORMATS.md, section 7). What another user or
-// another collection gives the same numbers is another statement.
-[[nodiscard]] std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
-                                    int64_t txn_number, int32_t stmt_id);
-// Of one of the prepare's documents.
-[[nodiscard]] std::string retry_key(const Prepare& prepare, size_t document);
-
 // What makes one retryable statement one record. The value is what is needed to answer again: a
 // BSON document, opaque to the replica.
 struct RetryEntry {
-  std::string key;  // retry_key
+  std::string key;  // the store's own (store/session_token.h)
   std::string value;
 };
 

@@ -37,6 +37,16 @@ RC_GTEST_PROP(PrepareCodec, WhatAFlippedByteLeavesReadableIsAValidPrepare, (uint
   }
 }
 
+TEST(Prepare, NumbersOfASessionHaveAtMost32Bits) {
+  Prepare prepare;
+  prepare.session.back() = 1;
+  prepare.session.append("\xff\xff\xff\xff\x0f");
+  std::string bytes = encode_prepare(prepare);
+  EXPECT_TRUE(decode_prepare(bytes));
+  bytes.replace(bytes.find('\x0f'), 1, 1, '\x10');
+  EXPECT_FALSE(decode_prepare(bytes));
+}
+
 TEST(Prepare, ADigestIsOfAllButTheId) {
   const auto digest = [](const bson::Writer& writer) {
     return document_digest(bson::Document(bson::Writer(writer).finish()));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "replication/record/bytes.h"
 #include "replication/record/prepare.h"
 #include "replication/record/record.h"
 
@@ -156,12 +157,12 @@ class RecordMaker {
 
   Prepare prepare() {
     Prepare prepare{hlc(), origin(), vector(), {}, {}};
-    for (uint8_t& byte : prepare.session.lsid) byte = static_cast<uint8_t>(random_());
-    prepare.session.user = random_();
-    prepare.session.txn_number = chance(2) ? -1 : static_cast<int64_t>(below(1000));
-    for (size_t i = below(4); i > 0; --i) {
-      prepare.session.stmt_ids.push_back(chance(4) ? -1 : static_cast<int32_t>(random_()));
-    }
+    ByteWriter session;
+    for (int i = 0; i < 32; ++i) session.u8(static_cast<uint8_t>(random_()));
+    const size_t numbers = below(4);
+    session.varint(numbers);
+    for (size_t i = 0; i < numbers; ++i) session.varint(random_() >> below(32));
+    prepare.session = session.take();
     for (size_t i = below(4); i > 0; --i) prepare.documents.push_back(prepared_document());
     return prepare;
   }

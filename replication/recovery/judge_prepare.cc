@@ -11,6 +11,7 @@
 #include "replication/record/oplog_paths.h"
 #include "replication/record/record_checks.h"
 #include "replication/recovery/recovery.h"
+#include "replication/store/session_token.h"
 
 namespace outrigger {
 namespace {
@@ -164,31 +165,15 @@ Verdict happened(const PreparedDocument& prepared, const OplogWrite& entry,
   return {};
 }
 
-// Of the statements of this prepare, whichever document it is about.
-bool is_of(const OplogWrite& entry, const Prepare& prepare) {
-  const std::string_view lsid(reinterpret_cast<const char*>(prepare.session.lsid.data()),
-                              prepare.session.lsid.size());
-  if (entry.lsid_id != lsid || entry.txn_number != prepare.session.txn_number) return false;
-  if (prepare.session.user != 0 && user_in_digest(entry.lsid_uid) != prepare.session.user) {
-    return false;
-  }
-  const auto& ours = prepare.session.stmt_ids;
-  return entry.stmt_ids.empty() || ours.empty() ||
-         std::any_of(entry.stmt_ids.begin(), entry.stmt_ids.end(), [&](int32_t stmt) {
-           return std::find(ours.begin(), ours.end(), stmt) != ours.end();
-         });
-}
-
 // What mongod answered: it will answer a retry of the statement so, too.
-RetryEntry retry_of(const Prepare& prepare, size_t document, const OplogWrite& entry) {
-  const PreparedDocument& prepared = prepare.documents[document];
-  const bool update = prepared.what != What::kInsert && prepared.what != What::kRemove;
+std::string answer_of(What what, const OplogWrite& entry) {
+  const bool update = what != What::kInsert && what != What::kRemove;
   const bool inserted = entry.kind == OplogWrite::Kind::kInsert;
   bson::Writer answer;
   answer.int64("n", 1);
   if (update) answer.int64("nModified", inserted ? 0 : 1);
   if (update && inserted) answer.open_array("upserted").value("0", entry.id).close();
-  return {retry_key(prepare, document), answer.finish()};
+  return answer.finish();
 }
 
 // ---- only the store shows
@@ -319,9 +304,8 @@ using Entries = std::unordered_map<std::string, const OplogWrite*>;
 
 Entries entries_of(const Prepare& prepare, const std::vector<OplogWrite>& oplog) {
   Entries entries;
-  for (const OplogWrite& write : oplog) {
-    if (!is_of(write, prepare)) continue;
-    entries.emplace(outbox::row_key(write.ns, bson::canonical_key(write.id.view())), &write);
+  for (const OplogWrite* write : writes_of(prepare.session, oplog)) {
+    entries.emplace(outbox::row_key(write->ns, bson::canonical_key(write->id.view())), write);
   }
   return entries;
 }
@@ -358,18 +342,18 @@ Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, cons
 Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
                                      const std::vector<OplogWrite>* oplog) {
   SettledPrepare settled;
-  const bool recognisable = oplog != nullptr && prepare.session.txn_number >= 0;
   // Whoever knows no oplog looks before it upserts (and numbers nothing).
-  const bool looked = prepare.session.txn_number < 0;
+  const bool looked = !is_numbered(prepare.session);
+  const bool recognisable = oplog != nullptr && !looked;
+  const std::vector<std::string> keys = retry_keys(prepare);
   const Entries entries = recognisable ? entries_of(prepare, *oplog) : Entries();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     PreparedDocument prepared = prepare.documents[i];
     const OplogWrite* entry = entry_of(entries, prepare, prepared);
     auto verdict = judge(store, prepared, entry, recognisable, looked);
     if (!verdict) return tl::unexpected(verdict.error());
-    if (entry != nullptr && verdict->change &&
-        prepare.session.stmt_ids.size() == prepare.documents.size()) {
-      settled.retries.push_back(retry_of(prepare, i, *entry));
+    if (entry != nullptr && verdict->change && !keys.empty()) {
+      settled.retries.push_back({keys[i], answer_of(prepared.what, *entry)});
     }
     if (!verdict->change) continue;
     if (verdict->how == How::kAdopted || settled.how == How::kDropped) settled.how = verdict->how;

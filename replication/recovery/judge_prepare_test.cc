@@ -4,6 +4,7 @@
 
 #include "replication/record/oplog_paths.h"
 #include "replication/recovery/recovery.h"
+#include "replication/store/session_token.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -17,11 +18,16 @@ class JudgePrepare : public ::testing::Test {
     bson::Writer writer;
     writer.int32("_id", 1).int32("a", 1).open_array("list").int32("0", 4).close();
     store_.put(kTestNs, writer.finish());
-    prepare_.session.txn_number = 7;
-    prepare_.session.lsid.fill('s');
-    prepare_.session.stmt_ids = {0};
+    prepare_.session = numbered(7);
     prepare_.documents.push_back(
         {kTestNs, number(1), PreparedDocument::What::kUpdate, {}, true, ""});
+  }
+  static std::string numbered(int64_t txn_number) {
+    SessionKey key;
+    key.lsid.fill('s');
+    key.txn_number = txn_number;
+    key.stmt_ids = {0};
+    return session_token(key);
   }
   OplogWrite update(const std::function<void(bson::Writer&)>& diff) {
     OplogWrite entry;
@@ -72,7 +78,7 @@ TEST_F(JudgePrepare, EntriesOfOtherStatementsAreNotIts) {
 }
 
 TEST_F(JudgePrepare, AWriteWithoutATransactionNumberIsInDoubtOnAReplicaSetToo) {
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   const std::vector<OplogWrite> oplog;
   auto settled = judge_prepare(store_, prepare_, &oplog);
   EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
@@ -80,7 +86,7 @@ TEST_F(JudgePrepare, AWriteWithoutATransactionNumberIsInDoubtOnAReplicaSetToo) {
 }
 
 TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   PreparedDocument& document = prepare_.documents[0];
   document.whole = false;
   const auto judged = [&] { return judge_prepare(store_, prepare_, nullptr)->how; };
@@ -99,7 +105,7 @@ TEST_F(JudgePrepare, AnAssignmentHappenedIfItsDocumentShowsItAndOnlyThen) {
 TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
   bson::Writer writer;
   store_.put(kTestNs, writer.int32("_id", 1).int32("a", 1).open_document("b").close().finish());
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   prepare_.documents[0].whole = false;
   prepare_.documents[0].paths = {{Operation::kUnknown, {"none", "x"}, {}},
                                  {Operation::kUnknown, {"none", "0", "0"}, {}},
@@ -113,7 +119,7 @@ TEST_F(JudgePrepare, APathWhoseContainerIsNotThereWasNotTouched) {
 }
 
 TEST_F(JudgePrepare, ADocumentAsItWasBeforeTellsWhatWasDone) {
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   PreparedDocument& document = prepare_.documents[0];
   const auto was = [](int a, bool has_b) {
     bson::Writer writer;
@@ -139,7 +145,7 @@ TEST_F(JudgePrepare, AnIdIsOneValue) {
   bson::Writer writer;
   const std::string stored = writer.open_document("_id").int32("k", 1).close().finish();
   store_.put(kTestNs, stored);
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   prepare_.documents[0].id = bson::OwnedValue(*bson::Document(stored).find("_id"));
   prepare_.documents[0].whole = false;
   prepare_.documents[0].paths = {{Operation::kUnknown, {"_id", "k"}, {}}};
@@ -150,7 +156,7 @@ TEST_F(JudgePrepare, AnIdIsOneValue) {
 }
 
 TEST_F(JudgePrepare, WhatCannotBeIsNotEvenAskedFor) {
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   PreparedDocument& document = prepare_.documents[0];
   const auto expect_dropped = [&] {
     const auto settled = judge_prepare(store_, prepare_, nullptr);
@@ -175,7 +181,7 @@ TEST_F(JudgePrepare, NothingWasWrittenIntoAView) {
   CollectionInfo view;
   view.type = CollectionInfo::Type::kView;
   store_.set_collection(kTestNs, view);
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   for (const auto what : {PreparedDocument::What::kUpdate, PreparedDocument::What::kRemove}) {
     prepare_.documents[0].what = what;
     const auto settled = judge_prepare(store_, prepare_, nullptr);
@@ -185,7 +191,7 @@ TEST_F(JudgePrepare, NothingWasWrittenIntoAView) {
 }
 
 TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
-  prepare_.session.txn_number = -1;
+  prepare_.session = numbered(-1);
   bson::Writer elements;  // named as a driver never would, and the store would not keep
   elements.int32("x", 4);
   prepare_.documents[0].whole = false;
@@ -207,7 +213,7 @@ TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
 }
 
 TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
-  prepare_.session.txn_number = -1;  // a standalone: it was looked for before
+  prepare_.session = numbered(-1);  // a standalone: it was looked for before
   PreparedDocument& document = prepare_.documents[0];
   document.what = PreparedDocument::What::kUpsert;
   document.paths = {{Operation::kIncrement, {"a"}, number(1)}};

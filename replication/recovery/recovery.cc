@@ -7,19 +7,14 @@
 #include "replication/record/bytes.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
+#include "replication/store/session_token.h"
 
 namespace outrigger {
 namespace {
 
-constexpr size_t kLsidBytes = 16;
-
-std::string lsid_of(const Prepare& prepare) {
-  return {prepare.session.lsid.begin(), prepare.session.lsid.end()};
-}
-
-bool has_session(const Prepare& prepare) {
-  return std::any_of(prepare.session.lsid.begin(), prepare.session.lsid.end(),
-                     [](uint8_t byte) { return byte != 0; });
+void add_session(const Prepare& prepare, std::set<std::string>& sessions) {
+  std::string id = session_id(prepare.session);
+  if (!id.empty()) sessions.insert(std::move(id));
 }
 
 }  // namespace
@@ -69,46 +64,43 @@ Result<std::vector<Prepare>> Recovery::open_prepares() const {
 Status Recovery::fence(const std::vector<Prepare>& prepares) {
   auto noted = outbox_.scan_meta(meta_keys::kBackend);
   if (!noted) return tl::unexpected(noted.error());
-  std::set<std::string> lsids;
+  std::set<std::string> sessions;
   std::set<std::string> clients;
   for (const auto& [key, value] : *noted) {
     const std::string_view rest = std::string_view(key).substr(std::strlen(meta_keys::kBackend));
-    if (rest.size() < kLsidBytes) continue;
-    lsids.emplace(rest.substr(0, kLsidBytes));
-    if (rest.size() > kLsidBytes) clients.emplace(rest.substr(kLsidBytes));
+    if (rest.size() < kSessionIdBytes) continue;
+    sessions.emplace(rest.substr(0, kSessionIdBytes));
+    if (rest.size() > kSessionIdBytes) clients.emplace(rest.substr(kSessionIdBytes));
   }
-  for (const Prepare& prepare : prepares) {
-    if (has_session(prepare)) lsids.insert(lsid_of(prepare));
-  }
-  if (lsids.empty() && clients.empty()) return {};
-  const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
+  for (const Prepare& prepare : prepares) add_session(prepare, sessions);
+  if (sessions.empty() && clients.empty()) return {};
+  const std::vector<std::string> session_list(sessions.begin(), sessions.end());
   const std::vector<std::string> client_list(clients.begin(), clients.end());
-  return store_.fence(lsid_list, client_list, options_.fence_timeout);
+  return store_.fence(session_list, client_list, options_.fence_timeout);
 }
 
 Result<Prepare> Recovery::without_recorded(const Prepare& prepare) const {
+  const std::vector<std::string> keys = retry_keys(prepare);
+  if (keys.empty()) return prepare;
   Prepare left = prepare;
-  if (prepare.session.txn_number < 0 ||
-      prepare.session.stmt_ids.size() != prepare.documents.size()) {
-    return left;
-  }
   left.documents.clear();
-  left.session.stmt_ids.clear();
-  for (size_t i = 0; i < prepare.documents.size(); ++i) {
-    const int32_t stmt_id = prepare.session.stmt_ids[i];
-    auto entry = outbox_.retry(retry_key(prepare, i));
+  std::vector<size_t> statements;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    auto entry = outbox_.retry(keys[i]);
     if (!entry) return tl::unexpected(entry.error());
     if (*entry) continue;
     left.documents.push_back(prepare.documents[i]);
-    left.session.stmt_ids.push_back(stmt_id);
+    statements.push_back(i);
   }
+  left.session = token_of(prepare.session, statements);
   return left;
 }
 
 Result<std::vector<RetryEntry>> Recovery::retries_of(const Prepare& prepare,
                                                      const SettledPrepare& settled) const {
-  if (settled.retries.empty()) return std::vector<RetryEntry>();
-  auto ours = outbox_.scan_meta(meta_keys::kBackend + lsid_of(prepare));
+  const std::string session = session_id(prepare.session);
+  if (settled.retries.empty() || session.empty()) return settled.retries;
+  auto ours = outbox_.scan_meta(meta_keys::kBackend + session);
   if (!ours) return tl::unexpected(ours.error());
   return ours->empty() ? settled.retries : std::vector<RetryEntry>();
 }
@@ -134,14 +126,14 @@ Status Recovery::write_oplog_time(Timestamp time) {
 }
 
 Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
-    Store& store, const std::vector<std::string>& lsid_ids) {
+    Store& store, const std::vector<std::string>& session_ids) {
   using Found = std::optional<std::vector<OplogWrite>>;
   auto info = store.info();
   if (!info) return tl::unexpected(info.error());
-  if (info->kind == StoreKind::kStandalone || lsid_ids.empty()) return Found();
+  if (info->kind == StoreKind::kStandalone || session_ids.empty()) return Found();
   auto since = noted_oplog_time();
   if (!since) return tl::unexpected(since.error());
-  auto entries = store.oplog_since(*since, lsid_ids);
+  auto entries = store.oplog_since(*since, session_ids);
   if (entries) return Found(std::move(*entries));
   if (entries.error().code != ErrorCode::kNotFound) return tl::unexpected(entries.error());
   warn(
@@ -174,16 +166,14 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   if (Status replayed = applier.replay_interrupted(); !replayed) {
     return tl::unexpected(replayed.error());
   }
-  std::set<std::string> lsids;
-  for (const Prepare& prepare : *prepares) {
-    if (has_session(prepare)) lsids.insert(lsid_of(prepare));
-  }
+  std::set<std::string> sessions;
+  for (const Prepare& prepare : *prepares) add_session(prepare, sessions);
   // A record of what a crash of mongod takes back would be a lie.
   if (!prepares->empty()) {
     Status journaled = store_.wait_journaled();
     if (!journaled) return tl::unexpected(journaled.error());
   }
-  auto entries = oplog(store_, std::vector<std::string>(lsids.begin(), lsids.end()));
+  auto entries = oplog(store_, std::vector<std::string>(sessions.begin(), sessions.end()));
   if (!entries) return tl::unexpected(entries.error());
   for (const Prepare& prepare : *prepares) {  // in stamp order
     auto left = without_recorded(prepare);
@@ -237,11 +227,11 @@ Result<Prepare> Recovery::open_prepare(const LocalWrite& write) const {
 
 // A record of what a crash of mongod takes back would be a lie.
 Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
-                                       const std::vector<std::string>& lsid_ids) {
+                                       const std::vector<std::string>& session_ids) {
   if (Status journaled = store.wait_journaled(); !journaled) {
     return tl::unexpected(journaled.error());
   }
-  auto entries = oplog(store, lsid_ids);
+  auto entries = oplog(store, session_ids);
   if (!entries) return tl::unexpected(entries.error());
   auto left = without_recorded(prepare);
   if (!left) return tl::unexpected(left.error());
@@ -259,38 +249,35 @@ Result<SettledPrepare> Recovery::look_at(const LocalWrite& write,
   if (!prepare) return tl::unexpected(prepare.error());
   Prepare asked = *prepare;
   asked.documents.clear();
-  asked.session.stmt_ids.clear();
+  asked.session = token_of(prepare->session, documents);
   for (const size_t at : documents) {
     if (at >= prepare->documents.size()) {
       return fail(ErrorCode::kCorrupt, "look at a write in doubt", "",
                   "its prepare holds fewer documents than it began with");
     }
     asked.documents.push_back(prepare->documents[at]);
-    if (at < prepare->session.stmt_ids.size()) {
-      asked.session.stmt_ids.push_back(prepare->session.stmt_ids[at]);
-    }
   }
-  std::vector<std::string> lsids;
-  if (has_session(asked)) lsids.push_back(lsid_of(asked));
-  return judge(asked, store, lsids);
+  std::set<std::string> sessions;
+  add_session(asked, sessions);
+  return judge(asked, store, {sessions.begin(), sessions.end()});
 }
 
 Result<SettledPrepare::How> Recovery::settle_in_doubt(UndecidedWrite& write,
-                                                      const std::string& lsid_id,
+                                                      const std::string& session_id,
                                                       const std::string& local_address,
                                                       Store& store) {
   auto prepare = open_prepare(write.name());
   if (!prepare) return tl::unexpected(prepare.error());
-  std::set<std::string> lsids{lsid_id};
-  if (has_session(*prepare)) lsids.insert(lsid_of(*prepare));
-  lsids.erase("");
-  const std::vector<std::string> lsid_list(lsids.begin(), lsids.end());
+  std::set<std::string> sessions{session_id};
+  add_session(*prepare, sessions);
+  sessions.erase("");
+  const std::vector<std::string> session_list(sessions.begin(), sessions.end());
   std::vector<std::string> clients;
   if (!local_address.empty()) clients.push_back(local_address);
-  if (Status fenced = store.fence(lsid_list, clients, options_.fence_timeout); !fenced) {
+  if (Status fenced = store.fence(session_list, clients, options_.fence_timeout); !fenced) {
     return tl::unexpected(fenced.error());
   }
-  auto settled = judge(*prepare, store, lsid_list);
+  auto settled = judge(*prepare, store, session_list);
   if (!settled) return tl::unexpected(settled.error());
   const Status done = settled->changes.empty()
                           ? replica_.drop(write)

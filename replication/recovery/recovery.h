@@ -76,7 +76,7 @@ class Recovery {
   // settles or drops the write; the caller has only to release the locks. `store` is the calling
   // thread's own. Errors: the write is undecided still; try again, with the locks held.
   [[nodiscard]] Result<SettledPrepare::How> settle_in_doubt(UndecidedWrite& write,
-                                                            const std::string& lsid_id,
+                                                            const std::string& session_id,
                                                             const std::string& local_address,
                                                             Store& store);
 
@@ -95,7 +95,7 @@ class Recovery {
   [[nodiscard]] Result<std::vector<Prepare>> open_prepares() const;
   [[nodiscard]] Result<Prepare> open_prepare(const LocalWrite& write) const;
   [[nodiscard]] Result<SettledPrepare> judge(const Prepare& prepare, Store& store,
-                                             const std::vector<std::string>& lsid_ids);
+                                             const std::vector<std::string>& session_ids);
   // A prepare as it has to be judged: without the statements that have a record already. Such a
   // prepare is of a driver's retry, which mongod did not run again.
   [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;
@@ -108,7 +108,7 @@ class Recovery {
   [[nodiscard]] Result<Timestamp> noted_oplog_time() const;
   // Entries since the noted time; nothing on a standalone or when the oplog was cut.
   [[nodiscard]] Result<std::optional<std::vector<OplogWrite>>> oplog(
-      Store& store, const std::vector<std::string>& lsid_ids);
+      Store& store, const std::vector<std::string>& session_ids);
   void warn(const std::string& text) const;
 
   Replica& replica_;

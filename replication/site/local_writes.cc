@@ -5,6 +5,7 @@
 #include "replication/bson/bson.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
+#include "replication/store/session_token.h"
 
 namespace outrigger {
 namespace {
@@ -32,7 +33,7 @@ Unsynced LocalWrites::unsynced(std::string_view ns, std::string_view canonical_i
 Result<UndecidedWrite> LocalWrites::begin(Prepare prepare, StagedWrites& staged) {
   if (Status admitted = admit(); !admitted) return tl::unexpected(admitted.error());
   OpenWrite open;
-  open.by_content = prepare.session.txn_number < 0;
+  open.by_content = !is_numbered(prepare.session);
   open.documents.reserve(prepare.documents.size());
   for (const PreparedDocument& document : prepare.documents) {
     open.documents.push_back(

@@ -92,10 +92,10 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
   return knowledge;
 }
 
-Result<outbox::BackendNote> Replica::note_backend(const std::string& lsid_id,
+Result<outbox::BackendNote> Replica::note_backend(const std::string& session_id,
                                                   const std::string& local_address) {
   return outbox::BackendNote::write(parts_->context.outbox,
-                                    meta_keys::kBackend + lsid_id + local_address);
+                                    meta_keys::kBackend + session_id + local_address);
 }
 
 // ---- exchange with peers

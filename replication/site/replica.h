@@ -101,9 +101,10 @@ class Replica {
   [[nodiscard]] RowKnowledge row_knowledge(std::string_view ns, std::string_view canonical_id,
                                            std::span<const Path* const> increments) const;
   [[nodiscard]] Result<std::optional<std::string>> retry(const std::string& key) const;
-  // The lsid and local port of a backend connection, noted before its first write, for the fence.
+  // The session and local port of a backend connection, noted before its first write, for the
+  // fence.
   // The replica outlives the note.
-  [[nodiscard]] Result<outbox::BackendNote> note_backend(const std::string& lsid_id,
+  [[nodiscard]] Result<outbox::BackendNote> note_backend(const std::string& session_id,
                                                          const std::string& local_address);
 
   // ---- exchange with peers

@@ -2,7 +2,7 @@
 #include "replication/outbox/cohorts.h"
 #include "replication/outbox/rocks/rocks.h"
 #include "replication/outbox/rocks/rocks_outbox_testing.h"
-#include "replication/record/prepare.h"
+#include "replication/store/session_token.h"
 #include "replication/testing/formats_testing.h"
 
 namespace outrigger::formats {
@@ -151,13 +151,15 @@ Example note_example() {
 Example retry_key_example() {
   return {"key-retry", [] { return Parts{retry_key("t.a", std::string(16, '\xcc'), 1, 3, 2)}; },
           [](const Parts& parts) {
+            SessionKey key;
+            key.lsid.fill(0xcc);
+            key.user = 1;
+            key.txn_number = 3;
+            key.stmt_ids = {2};
             Prepare prepare;
-            prepare.session.lsid.fill(0xcc);
-            prepare.session.user = 1;
-            prepare.session.txn_number = 3;
-            prepare.session.stmt_ids = {2};
+            prepare.session = session_token(key);
             prepare.documents.emplace_back().ns = "t.a";
-            EXPECT_EQ(retry_key(prepare, 0), parts.at(0));
+            EXPECT_EQ(retry_keys(prepare), parts);
           }};
 }
 

@@ -1,6 +1,7 @@
 // Records, stretches of logs and prepares, as FORMATS.md describes them.
 #include "replication/record/prepare.h"
 #include "replication/record/record_codec.h"
+#include "replication/store/session_token.h"
 #include "replication/testing/formats_testing.h"
 
 namespace outrigger::formats {
@@ -81,10 +82,12 @@ Prepare prepare_of(PreparedDocument document) {
   prepare.hlc = 5;
   prepare.origin = kOslo;
   prepare.deps.raise(kOslo, 4);
-  prepare.session.lsid.fill(0xcc);
-  prepare.session.user = 1;
-  prepare.session.txn_number = 3;
-  prepare.session.stmt_ids = {0};
+  SessionKey key;
+  key.lsid.fill(0xcc);
+  key.user = 1;
+  key.txn_number = 3;
+  key.stmt_ids = {0};
+  prepare.session = session_token(key);
   prepare.documents.push_back(std::move(document));
   return prepare;
 }

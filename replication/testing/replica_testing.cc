@@ -7,6 +7,7 @@
 #include "replication/bson/number.h"
 #include "replication/outbox/memory/memory_outbox.h"
 #include "replication/record/record_codec.h"
+#include "replication/store/session_token.h"
 
 namespace outrigger {
 namespace {
@@ -147,9 +148,8 @@ std::unique_ptr<TestSite::Pending> TestSite::begin_numbered(DocumentChange chang
   if (!locks.try_acquire(*pending->lock)) return nullptr;
   Prepare prepare;
   if (kind_ != StoreKind::kStandalone) {
-    prepare.session.lsid = lsid_;
-    prepare.session.txn_number = pending->txn_number = txn_number;
-    prepare.session.stmt_ids = {0};
+    pending->txn_number = txn_number;
+    prepare.session = session_token({lsid_, 0, txn_number, {0}});
   }
   prepare.documents.push_back(prepared_of(change));
   auto write = replica->begin(std::move(prepare));

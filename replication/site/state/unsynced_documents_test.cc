@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/outbox/memory/memory_outbox.h"
+#include "replication/store/session_token.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -44,8 +45,10 @@ TEST(UnsyncedDocuments, AReplicaKnowsThemUntilTheDiskHasThem) {
   const std::string key = bson::canonical_key(bson::make_int32(1).view());
   const auto unsynced = [&] { return site.replica->unsynced(kTestNs, key); };
   const auto write = [&](int64_t txn_number) {
+    SessionKey session;
+    session.txn_number = txn_number;
     Prepare prepare;
-    prepare.session.txn_number = txn_number;
+    prepare.session = session_token(session);
     prepare.documents.push_back(
         {kTestNs, bson::make_int32(1), PreparedDocument::What::kUpdate, {}, false, ""});
     outbox->cork();
