@@ -5,7 +5,7 @@
 //   kept      inserted once, never touched again: must be there
 //   fields    each write sets a field of its own: must have it
 //   counters  each write adds to `n` and says so in a field of its own: the sum of these is `n`
-//   own       only one app writes to it, one write after the other: what comes of them in that order
+//   own       only one app writes to it, one write after the other: what comes of that
 //   causes, effects   a writer raises the one, then the other: nobody sees an effect without
 //             its cause, and at the end both are as last raised
 // All others are only required to be the same everywhere.
