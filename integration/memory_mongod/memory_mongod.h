@@ -54,7 +54,8 @@ class MemoryMongod {
     bool standalone = false;
     // How long it is busy with others before it runs a command, whoever waits for that.
     std::function<int64_t()> busy_ms = [] { return 0; };
-    uint64_t seed = 1;  // of the _ids it makes up, and of what a crash keeps
+    std::function<void()> on_journal = [] {};  // what was written so far is about to be safe
+    uint64_t seed = 1;                         // of the _ids it makes up, and of what a crash keeps
   };
   explicit MemoryMongod(Options options);
   MemoryMongod(const MemoryMongod&) = delete;
@@ -76,7 +77,10 @@ class MemoryMongod {
   [[nodiscard]] const MemoryStore& documents() const { return store_; }
 
   // What was written so far is safe.
-  void journal() { unjournaled_ = 0; }
+  void journal() {
+    options_.on_journal();
+    unjournaled_ = 0;
+  }
   [[nodiscard]] size_t unjournaled() const { return unjournaled_; }
   // It is killed: of what was not journaled the first so many writes (at most all of them) will
   // still be there, the others never happened. Gives how many were lost.

@@ -12,17 +12,6 @@ constexpr uint16_t kProxyPort = 27117;
 constexpr uint16_t kPeerPort = 7117;
 constexpr int64_t kJournalMs = 30;
 
-MemoryMongod::Options mongod_options(WorldParts& parts, const std::string& name, const Clock& clock,
-                                     bool standalone) {
-  MemoryMongod::Options options;
-  options.address = fmt::format("{}:{}", name, kMongodPort);
-  options.now_seconds = [&clock] { return static_cast<uint32_t>(clock.wall_ms() / 1000); };
-  options.standalone = standalone;
-  options.busy_ms = [&parts] { return parts.chance(4) ? parts.draw(1, 1'500) : 0; };
-  options.seed = parts.random();
-  return options;
-}
-
 }  // namespace
 
 WorldSite::WorldSite(WorldParts& parts, const std::string& name,
@@ -31,7 +20,7 @@ WorldSite::WorldSite(WorldParts& parts, const std::string& name,
       name_(name),
       settings_(settings(sites)),
       clock_(parts.loop),
-      mongod_(mongod_options(parts, name, clock_, standalone)) {
+      mongod_(mongod_options(standalone)) {
   disk_ = std::make_unique<WorldDisk>();
 }
 
@@ -59,6 +48,19 @@ const Sidecar* WorldSite::sidecar() const {
 
 // ---- mongod
 
+MemoryMongod::Options WorldSite::mongod_options(bool standalone) {
+  MemoryMongod::Options options;
+  options.address = fmt::format("{}:{}", name_, kMongodPort);
+  options.now_seconds = [this] { return static_cast<uint32_t>(clock_.wall_ms() / 1000); };
+  options.standalone = standalone;
+  options.on_journal = [this] {
+    if (process_) process_->disk->hold();
+  };
+  options.busy_ms = [this] { return parts_.chance(4) ? parts_.draw(1, 1'500) : 0; };
+  options.seed = parts_.random();
+  return options;
+}
+
 void WorldSite::start_mongod() {
   parts_.story.tell(name_, is_standalone() ? "mongod starts, a standalone" : "mongod starts");
   mongod_.start();
@@ -71,7 +73,10 @@ void WorldSite::start_mongod() {
 
 void WorldSite::kill_mongod() {
   const auto unjournaled = static_cast<int64_t>(mongod_.unjournaled());
-  const auto kept = static_cast<size_t>(parts_.draw(0, unjournaled));
+  kill_mongod(static_cast<size_t>(parts_.draw(0, unjournaled)));
+}
+
+void WorldSite::kill_mongod(size_t kept) {
   const size_t lost = mongod_.kill(kept);
   parts_.story.tell(name_, fmt::format("mongod is killed, {} writes are lost", lost));
   mongod_network_->kill();
@@ -151,7 +156,7 @@ void WorldSite::cut_power() {
   } else {
     lose_unsynced();
   }
-  if (mongod_runs()) kill_mongod();
+  if (mongod_runs()) kill_mongod(0);
 }
 
 void WorldSite::kill(bool power) {
@@ -167,7 +172,8 @@ void WorldSite::kill(bool power) {
 
 void WorldSite::lose_unsynced() {
   const auto unsynced = static_cast<int64_t>(disk_->unsynced());
-  disk_->lose_unsynced(static_cast<size_t>(parts_.draw(0, unsynced)));
+  const auto held = static_cast<int64_t>(disk_->held());
+  disk_->lose_unsynced(static_cast<size_t>(parts_.draw(held, unsynced)));
 }
 
 void WorldSite::fail_disk(int64_t ms) {

@@ -66,6 +66,8 @@ class WorldSite {
 
   [[nodiscard]] Settings settings(const std::vector<std::string>& sites) const;
   [[nodiscard]] SidecarPorts ports(Process& process);
+  [[nodiscard]] MemoryMongod::Options mongod_options(bool standalone);
+  void kill_mongod(size_t kept);  // so many of the writes not journaled
   void kill(bool power);
   void start_over();
   net::Task<void> try_again(const Process& ended);
