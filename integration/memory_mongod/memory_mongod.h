@@ -51,11 +51,11 @@ class MemoryMongod {
   struct Options {
     std::string address = "memory:27017";   // as hello tells it
     std::function<uint32_t()> now_seconds;  // since the epoch
+    uint64_t seed = 1;                      // of the _ids it makes up, and of what a crash keeps
     bool standalone = false;
     // How long it is busy with others before it runs a command, whoever waits for that.
     std::function<int64_t()> busy_ms = [] { return 0; };
     std::function<void()> on_journal = [] {};  // what was written so far is about to be safe
-    uint64_t seed = 1;                         // of the _ids it makes up, and of what a crash keeps
   };
   explicit MemoryMongod(Options options);
   MemoryMongod(const MemoryMongod&) = delete;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "integration/memory_mongod/memory_mongod_store.h"
 #include "proxy/mongo/wire/framer.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/net/memory/memory_network.h"
@@ -15,6 +16,7 @@ using bson::Document;
 using bson::Writer;
 
 constexpr int64_t kJournalMs = 10;
+const std::string kLsid(16, 'l');
 
 struct Told {
   std::string body;  // empty: the connection ended
@@ -54,21 +56,31 @@ class MemoryMongodServerTest : public ::testing::Test {
     loop_.block_on(sleep(loop_, 1));
   }
 
+  MemoryMongod::Options options() {
+    MemoryMongod::Options options;
+    options.address = "db:27017";
+    options.now_seconds = [this] { return uint32_t(loop_.now_us() / 1'000'000); };
+    options.busy_ms = [this] { return busy_ms_; };
+    return options;
+  }
+
   static std::string insert(int32_t id, bool journaled) {
     Writer command;
-    command.string("insert", "c").open_array("documents");
+    command.string("insert", "c").open_document("lsid").binary("id", 4, kLsid).close();
+    command.open_array("documents");
     command.open_document("0").int32("_id", id).close().close();
     command.open_document("writeConcern").int32("w", 1).boolean("j", journaled).close();
     const std::string body = command.string("$db", "t").finish();
     return wire::build_op_msg(1, 0, 0, Document(body));
   }
 
+  int64_t busy_ms_ = 0;
   net::Loop loop_{std::make_unique<net::VirtualTime>()};
   net::TaskGroup tasks_;
   net::MemoryNetwork network_{loop_, 1};
   std::unique_ptr<net::MemoryProcess> process_ = network_.start_process("db");
   std::unique_ptr<net::MemoryProcess> client_ = network_.start_process("app");
-  MemoryMongod mongod_{{"db:27017", [this] { return uint32_t(loop_.now_us() / 1'000'000); }, 1}};
+  MemoryMongod mongod_{options()};
   std::unique_ptr<MemoryMongodServer> server_;
   std::unique_ptr<net::Stream> stream_;
 };
@@ -96,6 +108,26 @@ TEST_F(MemoryMongodServerTest, ADeathWhileTheJournalIsWaitedForAnswersNobody) {
   EXPECT_TRUE(told.is_done);
   EXPECT_EQ(told.body, "");
   EXPECT_EQ(mongod_.documents().size(), 0u);
+}
+
+TEST_F(MemoryMongodServerTest, ACommandOutlivesWhoSentItUntilTheFenceEndsIt) {
+  busy_ms_ = 100;
+  MemoryMongodStore store(mongod_);
+  Told told;
+  tasks_.spawn(ask(*stream_, insert(1, false), told));
+  loop_.block_on(sleep(loop_, 10));
+  client_->kill();
+  ASSERT_TRUE(store.fence(std::vector{std::string(16, 'x')}, {}, std::chrono::milliseconds(10)));
+  loop_.block_on(sleep(loop_, 200));
+  EXPECT_EQ(mongod_.documents().size(), 1u) << "nobody ended it";
+
+  const auto again = network_.start_process("app");
+  auto stream = *loop_.block_on(again->connect("db:27017", 1'000));
+  tasks_.spawn(ask(*stream, insert(2, false), told));
+  loop_.block_on(sleep(loop_, 10));
+  ASSERT_TRUE(store.fence(std::vector{kLsid}, {}, std::chrono::milliseconds(10)));
+  loop_.block_on(sleep(loop_, 200));
+  EXPECT_EQ(mongod_.documents().size(), 1u);
 }
 
 }  // namespace

@@ -336,7 +336,7 @@ INSTANTIATE_TEST_SUITE_P(MemoryMongod, StoreContract,
                          testing::Values(StoreMaker{
                              "Memory",
                              [] {
-                               static MemoryMongod mongod({"memory:27017", [] { return 1u; }, 1});
+                               static MemoryMongod mongod({"memory:27017", [] { return 1u; }});
                                return std::make_unique<MemoryMongodStore>(mongod);
                              }}),
                          store_name);

@@ -60,10 +60,11 @@ struct SidecarOptions {
 class Sidecar {
  public:
   Sidecar(const Settings& settings, SidecarPorts ports, SidecarOptions options);
-  // After stop().
+  // After stop(), or when open() failed.
   ~Sidecar();
 
-  // What needs no store: threads. Once, before start().
+  // What needs no store to answer: threads, and clients of it (whose address may be wrong). Once,
+  // before start().
   [[nodiscard]] Status open();
   // Waits for the store, recovers, opens the doors. Goes on in the background.
   void start();
