@@ -11,6 +11,7 @@ not in the file any more, the mutant is to be written anew; that counts as not c
 import argparse
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -127,6 +128,8 @@ def hunt(seeds):
     asserted = re.search(r"invariant[^\n]*", done.stdout)
     if asserted:
         return "the process asserted: " + asserted[0][:120]
+    if done.returncode < 0:
+        return "the process died, " + signal.strsignal(-done.returncode)
     sys.exit("mutants: a world ended strangely:\n" + done.stdout[-2000:])
 
 

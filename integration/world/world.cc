@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "integration/world/nemesis.h"
+#include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger::world {
@@ -10,7 +11,8 @@ namespace {
 
 constexpr int64_t kAppsPerSite = 3;
 constexpr int64_t kRestMsMax = 30 * 60'000;  // for everybody to have everything, and collect it
-constexpr int64_t kLastWriteMs = 5'000;      // for what was acknowledged last to be published
+constexpr int64_t kLookMsMax = 10'000;
+constexpr int64_t kLastWriteMs = 5'000;  // for what was acknowledged last to be published
 const std::vector<std::string> kNames{"bergen", "oslo", "paris"};
 
 std::string shown(const VersionVector& vector) {
@@ -60,7 +62,12 @@ class World {
     net::TaskGroup tasks;
     for (const auto& app : apps_) tasks.spawn(app->run());
     if (options_.faults) tasks.spawn(nemesis.run());
-    co_await parts_.sleep_ms(options_.minutes * 60'000);
+    for (int64_t ms = 0; ms < options_.minutes * 60'000;) {
+      const int64_t pause_ms = parts_.draw(1, kLookMsMax);
+      co_await parts_.sleep_ms(pause_ms);
+      ms += pause_ms;
+      for (const auto& site : sites_) look_at_vector(*site);
+    }
     nemesis.end();
     co_await nemesis.heal();
     co_await parts_.sleep_ms(parts_.draw(1, 5'000));
@@ -121,6 +128,31 @@ class World {
     if (status.quarantined > 0) book_.say(site.name() + " has quarantined a record");
     if (status.not_applied > 0) book_.say(site.name() + " has set a document aside");
     if (status.outbox_failure) book_.say(site.name() + " has a failed outbox");
+  }
+
+  // Whatever a site says it has of another is in its store, as far as that cannot be gone again.
+  void look_at_vector(const WorldSite& site) {
+    if (!site.sidecar()) return;
+    const VersionVector applied = site.sidecar()->replica()->applied();
+    for (const auto& author : sites_) {
+      if (author->name() == site.name() || !author->sidecar()) continue;
+      const SiteHello hello = author->sidecar()->replica()->hello();
+      const Origin origin{hello.site_id, hello.epoch};
+      const Hlc through = applied.at(origin);
+      const auto entries = author->disk().read_entries(origin, 0, through, SIZE_MAX);
+      for (const auto& [stamp, bytes] : *entries) {
+        const auto record = decode_record(bytes);
+        if (!record) continue;
+        for (const DocumentEffects& document : record->documents) look_for(site, document);
+      }
+    }
+  }
+
+  void look_for(const WorldSite& site, const DocumentEffects& written) {
+    const std::string kept = std::string("shop.") + kKept;
+    if (written.ns != kept || site.documents().document(kept, written.id)) return;
+    book_.say(fmt::format("{} says it has {}, and has not", site.name(),
+                          bson::to_json(written.id.view())));
   }
 
   [[nodiscard]] bool all_serve() const {

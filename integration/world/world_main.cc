@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(cli, argc, argv);
 
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, tell_seed);
+  for (const int signal : {SIGABRT, SIGSEGV, SIGFPE}) std::signal(signal, tell_seed);
   std::printf("first seed %llu\n", static_cast<unsigned long long>(options.seed));
   double hours = 0;
   uint64_t acknowledged = 0;

@@ -46,6 +46,7 @@ class WorldSite {
   [[nodiscard]] bool is_standalone() const { return mongod_.is_standalone(); }
   [[nodiscard]] WorldClock& clock() { return clock_; }
   [[nodiscard]] MemoryMongod& mongod() { return mongod_; }
+  [[nodiscard]] const MemoryStore& documents() const { return mongod_.documents(); }
   // Nothing while it does not serve.
   [[nodiscard]] const Sidecar* sidecar() const;
   [[nodiscard]] const outbox::MemoryOutbox& disk() const { return *process_->disk; }
