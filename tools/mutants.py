@@ -38,15 +38,8 @@ MUTANTS = [
            "replication/outbox/commit_thread.cc",
            "status = log_.sync();", "status = Status();"),
     Mutant("reported_before_durable", "a site reports what it has not yet stored",
-           "replication/apply/applier.cc",
-           "  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {\n"
-           "    return trouble(stored.error());\n  }\n"
-           "  if (Status completed = committer_.complete(work); !completed) {\n"
-           "    return tl::unexpected(completed.error());\n  }\n",
-           "  if (Status completed = committer_.complete(work); !completed) {\n"
-           "    return tl::unexpected(completed.error());\n  }\n"
-           "  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {\n"
-           "    return trouble(stored.error());\n  }\n"),
+           "replication/site/state/site_vectors.h",
+           "durable() const { return durable_; }", "durable() const { return visible_; }"),
     Mutant("an_ack_skipped", "records go before the last member has acknowledged them",
            "replication/site/state/peer_news.cc",
            "  for (const Report& report : latest) common = "

@@ -86,7 +86,7 @@ class World {
     for (int64_t i = 0; i < kAppsPerSite * static_cast<int64_t>(sites_.size()); ++i) {
       WorldSite& site = *sites_[static_cast<size_t>(i) % sites_.size()];
       apps_.push_back(
-          std::make_unique<WorldApp>(parts_, book_, fmt::format("app{}", i + 1), site, pause_ms));
+          std::make_unique<WorldApp>(parts_, book_, static_cast<int>(i) + 1, site, pause_ms));
     }
   }
 

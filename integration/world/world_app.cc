@@ -14,6 +14,7 @@ using bson::Writer;
 
 constexpr int kSharedDocuments = 4;  // of each kind that everybody writes to
 constexpr int64_t kWithinBurstMs = 300;
+constexpr int kTallyOwners = 3;
 constexpr int kApps = 9;  // whose causes are looked at
 
 // Half of the writes wait for the journal, as without a concern.
@@ -57,11 +58,12 @@ const char* word(WorldDriver::Outcome outcome) {
 
 }  // namespace
 
-WorldApp::WorldApp(WorldParts& parts, WorldBook& book, const std::string& name,
-                   const WorldSite& site, int64_t pause_ms_max)
+WorldApp::WorldApp(WorldParts& parts, WorldBook& book, int number, const WorldSite& site,
+                   int64_t pause_ms_max)
     : parts_(parts),
       book_(book),
-      name_(name),
+      which_(number),
+      name_(fmt::format("app{}", number)),
       pause_ms_max_(pause_ms_max),
       process_(parts.network.start_process(site.name())),
       driver_(parts, *process_, site.proxy_address(), !site.is_standalone()) {}
@@ -85,9 +87,13 @@ net::Task<void> WorldApp::run() {
       co_await add();
     } else if (which <= 62) {
       co_await write_own();
-    } else if (which <= 68) {
+    } else if (which <= 67) {
       co_await raise_cause();
-    } else if (which <= 76) {
+    } else if (which <= 74) {
+      co_await count();
+    } else if (which <= 78 && which_ <= kTallyOwners) {
+      co_await assign();
+    } else if (which <= 84) {
       co_await look_at_cause();
     } else {
       co_await be_wild();
@@ -167,6 +173,36 @@ net::Task<void> WorldApp::write_own() {
     ++own_documents_;
     own_n_.reset();
   }
+}
+
+net::Task<void> WorldApp::count() {
+  const std::string id = book_.tally_of(static_cast<int>(parts_.draw(1, kTallyOwners)));
+  const int64_t delta = parts_.draw(1, 9);
+  const Fill fill = [&](Writer& out) {
+    out.open_document("$inc").int64("n", delta).int64("by-" + name_, delta).close();
+  };
+  const std::string command = update_command(parts_, kTallies, id, fill, false);
+  const Outcome outcome = co_await send(command);
+  tell(fmt::format("count {} in {}", delta, id), outcome);
+}
+
+// Its owner alone makes the document: of two that are born at once, the values of one stand.
+net::Task<void> WorldApp::assign() {
+  const std::string id = book_.tally_of(which_);
+  const int64_t value = 1000 * parts_.draw(1, 9);
+  Writer out;
+  out.string("findAndModify", kTallies).open_document("query").string("_id", id).close();
+  out.open_document("update").open_document("$set").int64("n", value).close().close();
+  out.boolean("upsert", true);
+  write_concern(parts_, out);
+  const std::string command = out.finish();
+  const WorldDriver::Answer answer = co_await driver_.write(command);
+  tell(fmt::format("assign {} to {}", value, id), answer.outcome);
+  if (answer.outcome == Outcome::kUnknown) book_.assigned_perhaps(which_);
+  if (answer.outcome != Outcome::kDone) co_return;
+  const auto before = Document(answer.reply).find("value");
+  const bool was_there = before && before->type == bson::Type::kDocument;
+  book_.assigned(id, value, was_there ? std::string(before->as_document().bytes()) : "");
 }
 
 // The effect is written only when the cause surely was.

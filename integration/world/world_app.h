@@ -15,7 +15,7 @@ namespace outrigger::world {
 class WorldApp {
  public:
   // All outlive it; it runs beside `site`. `pause_ms_max`: between two bursts of operations.
-  WorldApp(WorldParts& parts, WorldBook& book, const std::string& name, const WorldSite& site,
+  WorldApp(WorldParts& parts, WorldBook& book, int number, const WorldSite& site,
            int64_t pause_ms_max);
 
   // Until end().
@@ -31,6 +31,8 @@ class WorldApp {
   net::Task<void> set_field();
   net::Task<void> add();
   net::Task<void> write_own();
+  net::Task<void> count();
+  net::Task<void> assign();
   net::Task<void> raise_cause();
   net::Task<void> look_at_cause();
   net::Task<void> be_wild();
@@ -41,6 +43,7 @@ class WorldApp {
 
   WorldParts& parts_;
   WorldBook& book_;
+  const int which_;
   const std::string name_;
   const int64_t pause_ms_max_;
   std::unique_ptr<net::MemoryProcess> process_;

@@ -47,11 +47,21 @@ std::optional<int64_t> number_in(const std::string* bytes) {
   return n ? n->to_int64() : std::nullopt;
 }
 
+std::map<std::string, int64_t> counts_in(const std::string& bytes) {
+  std::map<std::string, int64_t> counts;
+  for (const bson::Element& field : Document(bytes)) {
+    if (field.name.starts_with("by-")) {
+      counts[std::string(field.name)] = field.value.to_int64().value_or(0);
+    }
+  }
+  return counts;
+}
+
 }  // namespace
 
 const std::vector<std::string>& collections() {
-  static const std::vector<std::string> kAll{kKept,    kFields, kCounters, kCauses,
-                                             kEffects, kOwn,    kWild};
+  static const std::vector<std::string> kAll{kKept,    kFields,  kCounters, kCauses,
+                                             kEffects, kTallies, kOwn,      kWild};
   return kAll;
 }
 
@@ -84,12 +94,42 @@ void WorldBook::is_not_known(const char* collection, const std::string& id) {
   known_.erase({collection, id});
 }
 
+std::string WorldBook::tally_of(int owner) const {
+  const auto generation = generations_.find(owner);
+  return fmt::format("t{}-{}", owner, generation == generations_.end() ? 0 : generation->second);
+}
+
+void WorldBook::assigned(const std::string& id, int64_t n, const std::string& before) {
+  tallies_[id] = {n, before.empty() ? std::map<std::string, int64_t>() : counts_in(before)};
+}
+
+void WorldBook::assigned_perhaps(int owner) {
+  given_up_.insert(tally_of(owner));
+  ++generations_[owner];
+}
+
+void WorldBook::check_tallies(const std::string& site, const Documents& documents) {
+  for (const auto& [key, bytes] : documents) {
+    const std::string id(Document(bytes).find("_id")->as_string());
+    if (given_up_.count(id) > 0) continue;
+    const Tally& tally = tallies_[id];
+    int64_t n = tally.n;
+    for (const auto& [field, count] : counts_in(bytes)) {
+      const auto then = tally.counts.find(field);
+      n += count - (then == tally.counts.end() ? 0 : then->second);
+    }
+    const int64_t there = number_in(&bytes).value_or(0);
+    if (there != n) say(fmt::format("{}: {} is {}, by its counts it is {}", site, id, there, n));
+  }
+}
+
 void WorldBook::say(std::string violation) { violations_.push_back(std::move(violation)); }
 
 void WorldBook::check(const std::string& site, const MemoryMongod& mongod) {
   check_kept(site, by_id(mongod, kKept));
   check_fields(site, by_id(mongod, kFields));
   check_counters(site, by_id(mongod, kCounters));
+  check_tallies(site, by_id(mongod, kTallies));
   for (const auto& [where, n] : known_) {
     const auto& [collection, id] = where;
     const Documents documents = by_id(mongod, collection);

@@ -6,6 +6,8 @@
 //   fields    each write sets a field of its own: must have it
 //   counters  each write adds to `n` and says so in a field of its own: the sum of these is `n`
 //   own       only one app writes to it, one write after the other: what comes of that
+//   tallies   each write adds to `n` and to a count of its author's own; one app alone assigns `n`,
+//             and is told what all counts were: `n` is that and what was counted since, or elsewhere
 //   causes, effects   a writer raises the one, then the other: nobody sees an effect without
 //             its cause, and at the end both are as last raised
 // All others are only required to be the same everywhere.
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,7 @@ inline constexpr const char* kFields = "fields";
 inline constexpr const char* kCounters = "counters";
 inline constexpr const char* kCauses = "causes";
 inline constexpr const char* kEffects = "effects";
+inline constexpr const char* kTallies = "tallies";
 inline constexpr const char* kOwn = "own";
 inline constexpr const char* kWild = "wild";
 [[nodiscard]] const std::vector<std::string>& collections();
@@ -40,6 +44,11 @@ class WorldBook {
   void added(const std::string& id, const std::string& marker, int64_t delta, Outcome outcome);
   // Of a document with one writer: `n` is surely so, until it is said anew or is not known.
   void is_now(const char* collection, const std::string& id, std::optional<int64_t> n);
+  // A tally's owner has assigned `n`, when the document was `before` (empty: none).
+  void assigned(const std::string& id, int64_t n, const std::string& before);
+  // Perhaps: nothing can be said of it any more, and another takes its place.
+  void assigned_perhaps(int owner);
+  [[nodiscard]] std::string tally_of(int owner) const;
   void is_not_known(const char* collection, const std::string& id);
   void say(std::string violation);  // something seen on the way that must not be
 
@@ -57,12 +66,17 @@ class WorldBook {
     int64_t delta = 0;
     Outcome outcome = Outcome::kUnknown;
   };
+  struct Tally {
+    int64_t n = 0;
+    std::map<std::string, int64_t> counts;  // by field, when n was assigned
+  };
   using Documents = std::map<std::string, std::string>;  // by canonical _id
 
   void count(Outcome outcome);
   void check_kept(const std::string& site, const Documents& documents);
   void check_fields(const std::string& site, const Documents& documents);
   void check_counters(const std::string& site, const Documents& documents);
+  void check_tallies(const std::string& site, const Documents& documents);
   // A field of a document that one write alone has set.
   void check_mark(const std::string& where, bool is_there, Outcome outcome);
 
@@ -70,6 +84,9 @@ class WorldBook {
   std::map<std::string, std::map<std::string, Outcome>> fields_;
   std::map<std::string, std::map<std::string, Add>> counters_;
   std::map<std::pair<std::string, std::string>, std::optional<int64_t>> known_;
+  std::map<std::string, Tally> tallies_;
+  std::map<int, int> generations_;  // by owner
+  std::set<std::string> given_up_;
   std::vector<std::string> violations_;
   uint64_t acknowledged_ = 0;
   uint64_t unknown_ = 0;
