@@ -6,8 +6,8 @@
 //   fields    each write sets a field of its own: must have it
 //   counters  each write adds to `n` and says so in a field of its own: the sum of these is `n`
 //   own       only one app writes to it, one write after the other: what comes of that
-//   tallies   each write adds to `n` and to a count of its author's own; one app alone assigns `n`,
-//             and is told what all counts were: `n` is that and what was counted since, or elsewhere
+//   tallies   each write adds to `n` and to a count of its author's own; one app alone assigns
+//             `n`, and is told what the counts were: `n` is that and what is counted beyond them
 //   causes, effects   a writer raises the one, then the other: nobody sees an effect without
 //             its cause, and at the end both are as last raised
 // All others are only required to be the same everywhere.
