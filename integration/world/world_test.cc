@@ -4,17 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <random>
 
 namespace outrigger::world {
 namespace {
 
 using std::chrono::milliseconds;
 
-// A few seeds in each run of the tests; tools/test runs many more of them without a sanitizer.
+// A few seeds; tools/test runs many more of them without a sanitizer, tools/world new ones.
 TEST(World, NothingIsLostDoubledDifferentOrStuck) {
   WorldOptions options;
-  options.seed = std::random_device()() % 1'000'000;
+  options.seed = 100;
   options.minutes = 10;
   for (int i = 0; i < 3; ++i, ++options.seed) {
     std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
