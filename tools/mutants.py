@@ -157,7 +157,9 @@ def main():
     if found:
         sys.exit(f"mutants: the product itself is not sound: {found}")
     missed = [mutant.name for mutant in chosen if not try_one(mutant)]
-    print(f"mutants: {len(chosen) - len(missed)} of {len(chosen)} caught")
+    if missed:
+        print("not caught: " + ", ".join(missed))
+    print(f"{len(chosen) - len(missed)} passed, {len(missed)} failed")
     sys.exit(1 if missed else 0)
 
 
