@@ -34,7 +34,7 @@ class WorldDisk final : public outbox::MemoryOutbox {
   }
   // Mongod's journal is written now.
   void hold() { held_ = unsynced(); }
-  [[nodiscard]] size_t held() const { return held_; }  // writes, of those unsynced
+  [[nodiscard]] size_t held() const { return std::min(held_, unsynced()); }  // of the unsynced
   void take_over(const WorldDisk& other) {
     MemoryOutbox::take_over(other);
     held_ = other.held_;

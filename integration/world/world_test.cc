@@ -109,7 +109,10 @@ TEST(WorldDisk, APowerCutTakesWhatWasWrittenWhileASyncWasUnderWay) {
   WorldDisk after;
   after.take_over(disk);
   EXPECT_TRUE(after.meta("during")->has_value()) << "a killed process loses nothing";
+  after.hold();
+  EXPECT_EQ(after.held(), 1u);
   after.lose_unsynced();
+  EXPECT_EQ(after.held(), 0u) << "nothing is left to be held";
   EXPECT_TRUE(after.meta("before")->has_value());
   EXPECT_FALSE(after.meta("during")->has_value());
 }
