@@ -13,6 +13,9 @@ using bson::Document;
 constexpr int64_t kDialMs = 2'000;
 constexpr int64_t kAnswerMs = 20'000;
 constexpr uint8_t kUuidSubtype = 4;
+// So often it does not wait for the answer, whatever became of the write.
+constexpr int kImpatientPercent = 2;
+constexpr int64_t kPatienceMsMax = 60;
 
 std::string random_bytes(WorldParts& parts, size_t count) {
   std::string out;
@@ -114,6 +117,11 @@ net::Task<Result<std::string>> WorldDriver::call(const std::string& body) {
 net::Task<Result<std::string>> WorldDriver::exchange(const std::string& message) {
   const Status sent = co_await stream_->write(message);
   if (!sent) co_return tl::unexpected(sent.error());
+  if (parts_.chance(kImpatientPercent)) {
+    co_await parts_.sleep_ms(parts_.draw(0, kPatienceMsMax));
+    close();
+    co_return fail(ErrorCode::kTimeout, "read answer", address_, "it takes too long");
+  }
   for (;;) {
     const Result<std::string_view> bytes = co_await stream_->read_some();
     if (!bytes) co_return tl::unexpected(bytes.error());
