@@ -98,7 +98,7 @@ def copy_tree():
         if target.exists() and target.read_bytes() == source.read_bytes():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+        shutil.copy(source, target)  # newer than what was built of it
 
 
 def build():
