@@ -73,9 +73,6 @@ MUTANTS = [
     Mutant("an_interrupted_batch_forgotten", "what a crash interrupted is not finished",
            "replication/apply/applier.cc",
            "  if (!*work) return {};\n", "  if (!*work || work->has_value()) return {};\n"),
-    Mutant("prepared_too_late", "a write is not noted before it is sent",
-           "replication/site/local_writes.cc",
-           "  staged.batch_.put_prepare(write->hlc, encode_prepare(prepare));\n", ""),
 ]
 
 
