@@ -96,10 +96,10 @@ def copy_tree():
 
 
 def build():
+    """What the compiler says; nothing: it is built."""
     done = sh("tools/build", "release", "outrigger_world", stdout=subprocess.PIPE,
               stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        sys.exit(f"mutants: the product does not build:\n{done.stdout[-4000:]}")
+    return done.stdout[-4000:] if done.returncode != 0 else None
 
 
 def hunt(seeds):
@@ -130,10 +130,13 @@ def try_one(mutant):
         return False
     target.write_text(sound.replace(mutant.old, mutant.new))
     try:
-        build()
-        caught = hunt(SEEDS_MAX)
+        trouble = build()
+        caught = None if trouble else hunt(SEEDS_MAX)
     finally:
         target.write_text(sound)
+    if trouble:
+        print(f"{mutant.name}: NOT PLANTED, it does not build:\n{trouble}", flush=True)
+        return False
     print(f"{mutant.name} ({mutant.what}): "
           f"{'caught, ' + caught if caught else 'NOT CAUGHT'}", flush=True)
     return caught is not None
@@ -147,10 +150,9 @@ def main():
     if len(chosen) < len(arguments.names):
         sys.exit("mutants: no such name; there are " + ", ".join(m.name for m in MUTANTS))
     copy_tree()
-    build()
-    found = hunt(SOUND_SEEDS)
-    if found:
-        sys.exit(f"mutants: the product itself is not sound: {found}")
+    trouble = build() or hunt(SOUND_SEEDS)
+    if trouble:
+        sys.exit(f"mutants: the product itself is not sound: {trouble}")
     missed = [mutant.name for mutant in chosen if not try_one(mutant)]
     if missed:
         print("not caught: " + ", ".join(missed))

@@ -9,7 +9,6 @@
 namespace outrigger::world {
 namespace {
 
-constexpr int64_t kAppsPerSite = 3;
 constexpr int64_t kRestMsMax = 30 * 60'000;  // for everybody to have everything, and collect it
 constexpr int64_t kLookMsMax = 10'000;
 constexpr int64_t kLastWriteMs = 5'000;  // for what was acknowledged last to be published
@@ -45,7 +44,6 @@ class World {
     report.digest = parts_.story.digest();
     report.events = parts_.story.events();
     report.acknowledged = book_.acknowledged();
-    report.unknown = book_.unknown();
     report.site_hours = static_cast<double>(parts_.time->now_us()) / 3.6e9 * kNames.size();
     return report;
   }
@@ -61,7 +59,7 @@ class World {
     Nemesis nemesis(parts_, sites_);
     net::TaskGroup tasks;
     for (const auto& app : apps_) tasks.spawn(app->run());
-    if (options_.faults) tasks.spawn(nemesis.run());
+    tasks.spawn(nemesis.run());
     for (int64_t ms = 0; ms < options_.minutes * 60'000;) {
       const int64_t pause_ms = parts_.draw(1, kLookMsMax);
       co_await parts_.sleep_ms(pause_ms);
@@ -83,10 +81,9 @@ class World {
     const int64_t pause_ms = options_.pause_ms_max > 0 ? options_.pause_ms_max
                              : parts_.chance(80)       ? 300'000
                                                        : 40'000;
-    for (int64_t i = 0; i < kAppsPerSite * static_cast<int64_t>(sites_.size()); ++i) {
-      WorldSite& site = *sites_[static_cast<size_t>(i) % sites_.size()];
-      apps_.push_back(
-          std::make_unique<WorldApp>(parts_, book_, static_cast<int>(i) + 1, site, pause_ms));
+    for (int number = 1; number <= kApps; ++number) {
+      const WorldSite& site = *sites_[static_cast<size_t>(number - 1) % sites_.size()];
+      apps_.push_back(std::make_unique<WorldApp>(parts_, book_, number, site, pause_ms));
     }
   }
 
@@ -136,8 +133,7 @@ class World {
     const VersionVector applied = site.sidecar()->replica()->applied();
     for (const auto& author : sites_) {
       if (author->name() == site.name() || !author->sidecar()) continue;
-      const SiteHello hello = author->sidecar()->replica()->hello();
-      const Origin origin{hello.site_id, hello.epoch};
+      const Origin origin = author->sidecar()->replica()->hello().run();
       const Hlc through = applied.at(origin);
       const auto entries = author->disk().read_entries(origin, 0, through, SIZE_MAX);
       for (const auto& [stamp, bytes] : *entries) {

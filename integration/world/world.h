@@ -24,8 +24,7 @@ struct WorldOptions {
   uint64_t seed = 1;
   int64_t minutes = 20;      // of load and faults
   int64_t pause_ms_max = 0;  // between an app's operations; 0: as the seed says
-  bool faults = true;
-  bool aloud = false;  // the story to stderr as it happens
+  bool aloud = false;        // the story to stderr as it happens
 };
 
 struct WorldReport {
@@ -34,7 +33,6 @@ struct WorldReport {
   uint64_t digest = 0;                  // of all events
   uint64_t events = 0;
   uint64_t acknowledged = 0;
-  uint64_t unknown = 0;
   double site_hours = 0;  // of virtual time, all sites together
 };
 

@@ -15,7 +15,6 @@ using bson::Writer;
 constexpr int kSharedDocuments = 4;  // of each kind that everybody writes to
 constexpr int64_t kWithinBurstMs = 300;
 constexpr int kTallyOwners = 3;
-constexpr int kApps = 9;  // whose causes are looked at
 
 // Half of the writes wait for the journal, as without a concern.
 void write_concern(WorldParts& parts, Writer& out) {
@@ -62,13 +61,14 @@ WorldApp::WorldApp(WorldParts& parts, WorldBook& book, int number, const WorldSi
                    int64_t pause_ms_max)
     : parts_(parts),
       book_(book),
-      which_(number),
+      number_(number),
       name_(fmt::format("app{}", number)),
       pause_ms_max_(pause_ms_max),
       process_(parts.network.start_process(site.name())),
       driver_(parts, *process_, site.proxy_address(), !site.is_standalone()) {}
 
 void WorldApp::tell(const std::string& what, Outcome outcome) {
+  if (outcome == Outcome::kDone) book_.acknowledge();
   parts_.story.tell(name_, fmt::format("{}: {}", what, word(outcome)));
 }
 
@@ -91,7 +91,7 @@ net::Task<void> WorldApp::run() {
       co_await raise_cause();
     } else if (which <= 74) {
       co_await count();
-    } else if (which <= 78 && which_ <= kTallyOwners) {
+    } else if (which <= 78 && number_ <= kTallyOwners) {
       co_await assign();
     } else if (which <= 84) {
       co_await look_at_cause();
@@ -107,9 +107,9 @@ net::Task<WorldApp::Outcome> WorldApp::send(const std::string& command) {
 }
 
 net::Task<WorldApp::Outcome> WorldApp::insert_kept() {
-  const std::string id = fmt::format("{}-{}", name_, ++number_);
+  const std::string id = fmt::format("{}-{}", name_, ++writes_);
   Writer document;
-  document.string("_id", id).int64("n", number_).string("from", name_);
+  document.string("_id", id).int64("n", writes_).string("from", name_);
   const std::string command = insert_command(parts_, kKept, document.finish());
   const WorldDriver::Answer answer = co_await driver_.write(command);
   tell("insert " + id, answer.outcome);
@@ -123,8 +123,8 @@ net::Task<WorldApp::Outcome> WorldApp::insert_kept() {
 
 net::Task<void> WorldApp::set_field() {
   // Everybody's, and not too large.
-  const std::string id = fmt::format("f{}-{}", ++number_ / 20, parts_.draw(1, kSharedDocuments));
-  const std::string field = fmt::format("{}-{}", name_, number_);
+  const std::string id = fmt::format("f{}-{}", ++writes_ / 20, parts_.draw(1, kSharedDocuments));
+  const std::string field = fmt::format("{}-{}", name_, writes_);
   const Fill fill = [&](Writer& out) { out.open_document("$set").int32(field, 1).close(); };
   const std::string command = update_command(parts_, kFields, id, fill);
   const Outcome outcome = co_await send(command);
@@ -133,8 +133,8 @@ net::Task<void> WorldApp::set_field() {
 }
 
 net::Task<void> WorldApp::add() {
-  const std::string id = fmt::format("c{}-{}", ++number_ / 20, parts_.draw(1, kSharedDocuments));
-  const std::string marker = fmt::format("{}-{}", name_, number_);
+  const std::string id = fmt::format("c{}-{}", ++writes_ / 20, parts_.draw(1, kSharedDocuments));
+  const std::string marker = fmt::format("{}-{}", name_, writes_);
   const int64_t delta = parts_.draw(1, 9);
   const Fill fill = [&](Writer& out) {
     out.open_document("$inc").int64("n", delta).close();
@@ -151,20 +151,13 @@ net::Task<void> WorldApp::write_own() {
   const std::string id = fmt::format("{}-{}", name_, own_documents_);
   const int64_t value = parts_.draw(1, 100);
   const int64_t which = parts_.draw(1, 10);
+  const char* const does = which <= 6 ? "$inc" : which <= 9 ? "$set" : "$unset";
   std::optional<int64_t> after = which <= 6 ? own_n_.value_or(0) + value : value;
   if (which == 10) after.reset();
-  const Fill fill = [&](Writer& out) {
-    out.open_document(which <= 6 ? "$inc" : which == 10 ? "$unset" : "$set");
-    out.int64("n", value).close();
-  };
+  const Fill fill = [&](Writer& out) { out.open_document(does).int64("n", value).close(); };
   const std::string command = update_command(parts_, kOwn, id, fill);
   const Outcome outcome = co_await send(command);
-  tell(fmt::format("{} {} of own {}",
-                   which <= 6    ? "add"
-                   : which == 10 ? "unset"
-                                 : "set",
-                   value, id),
-       outcome);
+  tell(fmt::format("{} {} of own {}", does, value, id), outcome);
   if (outcome == Outcome::kDone) {
     own_n_ = after;
     book_.is_now(kOwn, id, after);
@@ -188,7 +181,7 @@ net::Task<void> WorldApp::count() {
 
 // Its owner alone makes the document: of two that are born at once, the values of one stand.
 net::Task<void> WorldApp::assign() {
-  const std::string id = book_.tally_of(which_);
+  const std::string id = book_.tally_of(number_);
   const int64_t value = 1000 * parts_.draw(1, 9);
   Writer out;
   out.string("findAndModify", kTallies).open_document("query").string("_id", id).close();
@@ -198,7 +191,7 @@ net::Task<void> WorldApp::assign() {
   const std::string command = out.finish();
   const WorldDriver::Answer answer = co_await driver_.write(command);
   tell(fmt::format("assign {} to {}", value, id), answer.outcome);
-  if (answer.outcome == Outcome::kUnknown) book_.assigned_perhaps(which_);
+  if (answer.outcome == Outcome::kUnknown) book_.assigned_perhaps(number_);
   if (answer.outcome != Outcome::kDone) co_return;
   const auto before = Document(answer.reply).find("value");
   const bool was_there = before && before->type == bson::Type::kDocument;

@@ -12,6 +12,8 @@
 
 namespace outrigger::world {
 
+inline constexpr int kApps = 9;  // of all sites
+
 class WorldApp {
  public:
   // All outlive it; it runs beside `site`. `pause_ms_max`: between two bursts of operations.
@@ -43,12 +45,12 @@ class WorldApp {
 
   WorldParts& parts_;
   WorldBook& book_;
-  const int which_;
+  const int number_;  // from 1 on
   const std::string name_;
   const int64_t pause_ms_max_;
   std::unique_ptr<net::MemoryProcess> process_;
   WorldDriver driver_;
-  int64_t number_ = 0;
+  int64_t writes_ = 0;
   int64_t raised_ = 0;
   int64_t own_documents_ = 0;
   std::optional<int64_t> own_n_;  // of the last of them

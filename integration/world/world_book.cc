@@ -9,6 +9,9 @@ namespace {
 
 using bson::Document;
 
+constexpr const char* kCollections[] = {kKept,    kFields,  kCounters, kCauses,
+                                        kEffects, kTallies, kOwn,      kWild};
+
 // A document's fields by name, for sites may hold them in different orders.
 std::string in_order(const Document& document) {
   std::map<std::string, std::string> fields;
@@ -59,30 +62,14 @@ std::map<std::string, int64_t> counts_in(const std::string& bytes) {
 
 }  // namespace
 
-const std::vector<std::string>& collections() {
-  static const std::vector<std::string> kAll{kKept,    kFields,  kCounters, kCauses,
-                                             kEffects, kTallies, kOwn,      kWild};
-  return kAll;
-}
-
-void WorldBook::count(Outcome outcome) {
-  if (outcome == Outcome::kDone) ++acknowledged_;
-  if (outcome == Outcome::kUnknown) ++unknown_;
-}
-
-void WorldBook::inserted(const std::string& id, Outcome outcome) {
-  count(outcome);
-  kept_[id] = outcome;
-}
+void WorldBook::inserted(const std::string& id, Outcome outcome) { kept_[id] = outcome; }
 
 void WorldBook::set_field(const std::string& id, const std::string& field, Outcome outcome) {
-  count(outcome);
   fields_[id][field] = outcome;
 }
 
 void WorldBook::added(const std::string& id, const std::string& marker, int64_t delta,
                       Outcome outcome) {
-  count(outcome);
   counters_[id][marker] = {delta, outcome};
 }
 
@@ -130,13 +117,19 @@ void WorldBook::check(const std::string& site, const MemoryMongod& mongod) {
   check_fields(site, by_id(mongod, kFields));
   check_counters(site, by_id(mongod, kCounters));
   check_tallies(site, by_id(mongod, kTallies));
+  for (const char* collection : {kCauses, kEffects, kOwn}) {
+    check_known(site, collection, by_id(mongod, collection));
+  }
+}
+
+void WorldBook::check_known(const std::string& site, const std::string& collection,
+                            const Documents& documents) {
+  const auto text = [](const auto& value) { return value ? std::to_string(*value) : "nothing"; };
   for (const auto& [where, n] : known_) {
-    const auto& [collection, id] = where;
-    const Documents documents = by_id(mongod, collection);
-    const std::optional<int64_t> there = number_in(find(documents, id));
+    if (where.first != collection) continue;
+    const std::optional<int64_t> there = number_in(find(documents, where.second));
     if (there == n) continue;
-    const auto text = [](const auto& value) { return value ? std::to_string(*value) : "nothing"; };
-    say(fmt::format("{}: {}.{} is {}, its only writer made it {}", site, collection, id,
+    say(fmt::format("{}: {}.{} is {}, its only writer made it {}", site, collection, where.second,
                     text(there), text(n)));
   }
 }
@@ -183,7 +176,7 @@ void WorldBook::check_counters(const std::string& site, const Documents& documen
 
 void WorldBook::compare(const std::string& site, const MemoryMongod& mongod,
                         const std::string& other, const MemoryMongod& others) {
-  for (const std::string& name : collections()) {
+  for (const std::string name : kCollections) {
     const auto here = by_id(mongod, name);
     const auto there = by_id(others, name);
     auto all = here;

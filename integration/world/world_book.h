@@ -33,12 +33,12 @@ inline constexpr const char* kEffects = "effects";
 inline constexpr const char* kTallies = "tallies";
 inline constexpr const char* kOwn = "own";
 inline constexpr const char* kWild = "wild";
-[[nodiscard]] const std::vector<std::string>& collections();
 
 class WorldBook {
  public:
   using Outcome = WorldDriver::Outcome;
 
+  void acknowledge() { ++acknowledged_; }
   void inserted(const std::string& id, Outcome outcome);
   void set_field(const std::string& id, const std::string& field, Outcome outcome);
   void added(const std::string& id, const std::string& marker, int64_t delta, Outcome outcome);
@@ -59,7 +59,6 @@ class WorldBook {
                const MemoryMongod& others);
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
   [[nodiscard]] uint64_t acknowledged() const { return acknowledged_; }
-  [[nodiscard]] uint64_t unknown() const { return unknown_; }
 
  private:
   struct Add {
@@ -72,10 +71,11 @@ class WorldBook {
   };
   using Documents = std::map<std::string, std::string>;  // by canonical _id
 
-  void count(Outcome outcome);
   void check_kept(const std::string& site, const Documents& documents);
   void check_fields(const std::string& site, const Documents& documents);
   void check_counters(const std::string& site, const Documents& documents);
+  void check_known(const std::string& site, const std::string& collection,
+                   const Documents& documents);
   void check_tallies(const std::string& site, const Documents& documents);
   // A field of a document that one write alone has set.
   void check_mark(const std::string& where, bool is_there, Outcome outcome);
@@ -89,7 +89,6 @@ class WorldBook {
   std::set<std::string> given_up_;
   std::vector<std::string> violations_;
   uint64_t acknowledged_ = 0;
-  uint64_t unknown_ = 0;
 };
 
 }  // namespace outrigger::world

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "config/random.h"
 #include "proxy/mongo/wire/op_msg.h"
 
 namespace outrigger::world {
@@ -17,10 +18,9 @@ constexpr uint8_t kUuidSubtype = 4;
 constexpr int kImpatientPercent = 2;
 constexpr int64_t kPatienceMsMax = 60;
 
-std::string random_bytes(WorldParts& parts, size_t count) {
-  std::string out;
-  while (out.size() < count) out.push_back(static_cast<char>(parts.random()));
-  return out;
+std::string fresh_session(uint64_t seed) {
+  const Uuid uuid = SeededRandom(seed).uuid();
+  return {uuid.begin(), uuid.end()};
 }
 
 // Errors a driver sends the write again for (the retryable writes specification).
@@ -52,7 +52,7 @@ WorldDriver::WorldDriver(WorldParts& parts, net::Network& network, std::string a
       network_(network),
       address_(std::move(address)),
       retries_(retries),
-      lsid_(random_bytes(parts, 16)) {}
+      lsid_(fresh_session(parts.random())) {}
 
 void WorldDriver::close() {
   if (stream_) stream_->close();

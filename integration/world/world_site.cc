@@ -39,6 +39,8 @@ Settings WorldSite::settings(const std::vector<std::string>& sites) const {
   return settings;
 }
 
+std::string WorldSite::mongod_address() const { return fmt::format("{}:{}", name_, kMongodPort); }
+
 std::string WorldSite::proxy_address() const { return settings_.proxy.listen.text(); }
 
 const Sidecar* WorldSite::sidecar() const {
@@ -50,7 +52,7 @@ const Sidecar* WorldSite::sidecar() const {
 
 MemoryMongod::Options WorldSite::mongod_options(bool standalone) {
   MemoryMongod::Options options;
-  options.address = fmt::format("{}:{}", name_, kMongodPort);
+  options.address = mongod_address();
   options.now_seconds = [this] { return static_cast<uint32_t>(clock_.wall_ms() / 1000); };
   options.standalone = standalone;
   options.on_journal = [this] {
@@ -65,8 +67,8 @@ void WorldSite::start_mongod() {
   parts_.story.tell(name_, is_standalone() ? "mongod starts, a standalone" : "mongod starts");
   mongod_.start();
   mongod_network_ = parts_.network.start_process(name_);
-  auto server = MemoryMongodServer::listen(parts_.loop, *mongod_network_, mongod_,
-                                           fmt::format("{}:{}", name_, kMongodPort), kJournalMs);
+  auto server = MemoryMongodServer::listen(parts_.loop, *mongod_network_, mongod_, mongod_address(),
+                                           kJournalMs);
   OUTRIGGER_ASSERT(server.has_value());
   server_ = std::move(*server);
 }
@@ -102,8 +104,7 @@ SidecarPorts WorldSite::ports(Process& process) {
   line.pass_time = [this, &process](std::chrono::milliseconds time) {
     if (process.is_alive) parts_.threads.sleep(time);
   };
-  StoreEndpoint endpoint{process.network.get(), fmt::format("{}:{}", name_, kMongodPort), name_,
-                         nullptr};
+  StoreEndpoint endpoint{process.network.get(), mongod_address(), name_, nullptr};
   return {parts_.loop,
           *process.network,
           clock_,

@@ -67,6 +67,7 @@ class WorldSite {
 
   [[nodiscard]] Settings settings(const std::vector<std::string>& sites) const;
   [[nodiscard]] SidecarPorts ports(Process& process);
+  [[nodiscard]] std::string mongod_address() const;
   [[nodiscard]] MemoryMongod::Options mongod_options(bool standalone);
   void kill_mongod(size_t kept);  // so many of the writes not journaled
   void kill(bool power);

@@ -186,7 +186,6 @@ Status Sidecar::open_doors() {
   options.site = settings_.site;
   options.peers = settings_.peers;
   options.policy_lines = policy_.lines();
-  options.tuning = options_.peer_tuning;
   options.seed = ports_.random.number();
   peers_ = std::make_unique<PeerManager>(ports_.loop, ports_.network, *exchange_, ports_.clock,
                                          log_, options);

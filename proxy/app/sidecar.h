@@ -50,7 +50,6 @@ struct SidecarPorts {
 
 struct SidecarOptions {
   uint64_t connections_max = 0;
-  PeerTuning peer_tuning;
   // It cannot start.
   std::function<void(const Error&)> on_failed;
   // The outbox had failed and can be used again: build a new sidecar on it. Once, on the loop.

@@ -8,8 +8,6 @@ namespace {
 
 using link::ByeCode;
 
-Origin run_of(const SiteHello& hello) { return {hello.site_id, hello.epoch}; }
-
 // More than this waiting for the kernel: reading further from the outbox would only pile up.
 constexpr size_t kOutputBytesMax = 512 * 1024;
 
@@ -46,7 +44,7 @@ Peer::Peer(net::Loop& loop, PeerExchange& exchange, Setup setup,
            std::unique_ptr<net::Stream> stream)
     : loop_(loop),
       exchange_(exchange),
-      self_(run_of(exchange.hello())),
+      self_(exchange.hello().run()),
       setup_(std::move(setup)),
       stream_(std::move(stream)),
       link_(link_options(), now_ms()),
@@ -203,7 +201,7 @@ void Peer::note_has(const std::vector<Segment>& segments) {
 void Peer::on(const link::ReportsHeard& event) {
   for (const Report& report : event.reports) {
     raise_by(report);
-    exchange_.hear(report, run_of_peer());
+    exchange_.hear(report, hello().run());
   }
 }
 
@@ -251,7 +249,7 @@ void Peer::progress() {
 
 void Peer::take_held() {
   while (!held_.empty() && !link_.ended()) {
-    Status taken = exchange_.offer(held_.front().segments, run_of_peer());
+    Status taken = exchange_.offer(held_.front().segments, hello().run());
     if (!taken && taken.error().code == ErrorCode::kUnavailable) return;
     if (!taken) return close(ByeCode::kRefusedData, taken.error().message());
     size_t bytes = held_.front().bytes;

@@ -90,7 +90,6 @@ class Peer {
   // Whom we dialled, else who it says it is; empty before that is known.
   [[nodiscard]] const std::string& site() const;
   [[nodiscard]] const SiteHello& hello() const { return link_.peer(); }
-  [[nodiscard]] Origin run_of_peer() const { return {hello().site_id, hello().epoch}; }
   [[nodiscard]] const std::string& address() const { return stream_->peer_address(); }
   [[nodiscard]] PeerCounters counters() const;
   // Meaningful once run() has returned.

@@ -67,12 +67,10 @@ void SiteExchange::hear(const Report& report, const Origin& from) {
 
 void SiteExchange::introduce(const SiteHello& peer) {
   members_.introduce(peer);
-  state_.linked(Origin{peer.site_id, peer.epoch});
+  state_.linked(peer.run());
 }
 
-void SiteExchange::parted(const SiteHello& peer) {
-  state_.parted(Origin{peer.site_id, peer.epoch});
-}
+void SiteExchange::parted(const SiteHello& peer) { state_.parted(peer.run()); }
 
 void SiteExchange::describe(ReplicaStatus& status) const {
   status.peers = members_.name(state_.describe(status));

@@ -26,6 +26,8 @@ struct SiteHello {
   VersionVector applied;             // durable
   VersionVector stable;
   VersionVector floor;  // per origin: records at or below it are no longer held
+
+  [[nodiscard]] Origin run() const { return {site_id, epoch}; }
 };
 
 }  // namespace outrigger
