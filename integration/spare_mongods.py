@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import bson.errors
 import pymongo
 import pymongo.errors
 
@@ -67,7 +68,7 @@ def _emptied(spare, replica_set):
                 if name not in SYSTEM_DATABASES:
                     client.drop_database(name)
             return _is_as_new(client, replica_set)
-    except pymongo.errors.PyMongoError:
+    except (pymongo.errors.PyMongoError, bson.errors.BSONError):  # also names that are not UTF-8
         return False
 
 

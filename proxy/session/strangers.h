@@ -21,10 +21,10 @@ namespace outrigger {
 template <typename Key>
 class Strangers {
  public:
-  void add(Key key, uint64_t now_us) { place(key, {false, now_us}); }
+  void add(Key key, uint64_t now_us) { place(key, {.has_spoken = false, .since_us = now_us}); }
   // It has sent a whole message. Nothing when it is no stranger any more.
   void spoke(Key key, uint64_t now_us) {
-    if (places_.count(key) > 0) place(key, {true, now_us});
+    if (places_.count(key) > 0) place(key, {.has_spoken = true, .since_us = now_us});
   }
   // It was let in, or is gone.
   void remove(Key key) {
@@ -60,14 +60,17 @@ class Strangers {
   struct Place {
     bool has_spoken = false;
     uint64_t since_us = 0;
+    uint64_t turn = 0;  // never twice
     auto operator<=>(const Place&) const = default;
   };
   void place(Key key, Place place) {
     remove(key);
+    place.turn = ++turns_;
     places_.emplace(key, place);
     order_.emplace(place, key);
   }
 
+  uint64_t turns_ = 0;
   std::map<Key, Place> places_;
   std::set<std::pair<Place, Key>> order_;
 };

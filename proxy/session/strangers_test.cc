@@ -21,6 +21,13 @@ TEST(Strangers, TheOneThatNeverSpokeGoesFirstThenTheOneQuietForLongest) {
   EXPECT_EQ(order, std::vector<int>({3, 4, 2, 1}));
 }
 
+TEST(Strangers, OfTwoOfOneTimeTheOlderGoesWhateverItsKey) {
+  Strangers<int> strangers;
+  strangers.add(2, 5);
+  strangers.add(1, 5);
+  EXPECT_EQ(strangers.first_to_go(), 2);
+}
+
 TEST(Strangers, WhoIsLetInKeepsItsPlace) {
   Strangers<int> strangers;
   strangers.add(1, 0);
