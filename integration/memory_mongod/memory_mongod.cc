@@ -87,6 +87,8 @@ std::string MemoryMongod::hello() const {
   out.int32("maxBsonObjectSize", 16 << 20).int32("maxMessageSizeBytes", 48'000'000);
   out.int32("maxWriteBatchSize", 100'000).int32("logicalSessionTimeoutMinutes", 30);
   out.int32("minWireVersion", 0).int32("maxWireVersion", 17).boolean("readOnly", false);
+  out.open_document("topologyVersion").object_id("processId", store_.process_id());
+  out.int64("counter", 0).close();
   return out.real("ok", 1).finish();
 }
 

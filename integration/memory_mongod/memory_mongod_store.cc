@@ -4,18 +4,19 @@ namespace outrigger::world {
 
 Status MemoryMongodStore::reach(const char* step) const {
   if (Status there = line_.travel(); !there) return there;
-  if (mongod_.is_running()) return {};
-  return fail(ErrorCode::kUnavailable, step, "mongod in memory", "connection refused");
+  if (!mongod_.is_running()) {
+    connected_to_.clear();
+    return fail(ErrorCode::kUnavailable, step, "mongod in memory", "connection refused");
+  }
+  const std::string process = store_.process_id();
+  if (connected_to_.empty()) connected_to_ = process;
+  if (connected_to_ == process) return {};
+  connected_to_.clear();
+  return fail(ErrorCode::kUnavailable, step, "mongod in memory", "connection closed");
 }
 
 // The answer of that process may be lost with it.
-Status MemoryMongodStore::come_back(const char* step, const std::string& process) const {
-  Status back = reach(step);
-  if (back && store_.process_id() != process) {
-    return fail(ErrorCode::kUnavailable, step, "mongod in memory", "connection closed");
-  }
-  return back;
-}
+Status MemoryMongodStore::come_back(const char* step) const { return reach(step); }
 
 Status MemoryMongodStore::ping() {
   const Status there = reach("ping store");
@@ -66,24 +67,22 @@ Status MemoryMongodStore::look(
 Applied MemoryMongodStore::apply_in_order(std::span<const StoreWrite> writes) {
   constexpr const char* kStep = "apply to store";
   Applied all;
-  const std::string process = store_.process_id();
   for (size_t i = 0; i < writes.size() && !all.stopped; ++i) {
-    if (const Status there = come_back(kStep, process); !there) return {{}, there.error()};
+    if (const Status there = come_back(kStep); !there) return {{}, there.error()};
     Applied one = store_.apply_in_order(writes.subspan(i, 1));
     mongod_.journal();
     for (WriteOutcome& outcome : one.outcomes) all.outcomes.push_back(std::move(outcome));
     all.stopped = std::move(one.stopped);
   }
-  if (const Status back = come_back(kStep, process); !back) return {{}, back.error()};
+  if (const Status back = come_back(kStep); !back) return {{}, back.error()};
   return all;
 }
 
 Status MemoryMongodStore::wait_journaled() {
   constexpr const char* kStep = "wait for the journal";
-  const std::string process = store_.process_id();
   if (const Status there = reach(kStep); !there) return there;
   mongod_.journal();
-  if (const Status back = come_back(kStep, process); !back) return back;
+  if (const Status back = come_back(kStep); !back) return back;
   return store_.wait_journaled();
 }
 

@@ -35,7 +35,7 @@ class MemoryMongodStore final : public Store {
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit) override;
   [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes) override;
-  [[nodiscard]] std::string process_id() const override { return store_.process_id(); }
+  [[nodiscard]] std::string process_id() const override { return connected_to_; }
   [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override {
@@ -51,13 +51,14 @@ class MemoryMongodStore final : public Store {
       Timestamp since, std::span<const std::string> lsid_ids) override;
 
  private:
-  // Why nothing can be asked now, if so.
+  // Why nothing can be asked now, if so. A connection to a run that is gone fails once.
   [[nodiscard]] Status reach(const char* step) const;
-  [[nodiscard]] Status come_back(const char* step, const std::string& process) const;
+  [[nodiscard]] Status come_back(const char* step) const;
 
   MemoryMongod& mongod_;
   MemoryStore& store_;
   const StoreLine line_;
+  mutable std::string connected_to_;  // the run its connection is to; empty: it has none
 };
 
 }  // namespace outrigger::world

@@ -9,6 +9,8 @@ constexpr int64_t kPauseMsMax = 60'000;
 // A clock further ahead than what peers take (60 s) holds its site's records back for so long.
 // Two sites can be twice this apart.
 constexpr int64_t kClockMsMax = 25'000;
+constexpr int64_t kWritingMsMax = 20'000;
+constexpr int64_t kLookMs = 10;
 
 }  // namespace
 
@@ -39,10 +41,12 @@ void Nemesis::strike() {
     slow_line();
   } else if (which <= 50) {
     reset_line();
-  } else if (which <= 70) {
+  } else if (which <= 65) {
     kill_sidecar();
-  } else if (which <= 80) {
+  } else if (which <= 78) {
     kill_mongod();
+  } else if (which <= 85) {
+    kill_both();
   } else if (which <= 93) {
     cut_power();
   } else if (which <= 96) {
@@ -96,15 +100,32 @@ void Nemesis::kill_sidecar() {
 
 void Nemesis::kill_mongod() {
   WorldSite& site = any_site();
+  if (parts_.chance(50)) return tasks_.spawn(kill_while_writing(site, &WorldSite::kill_mongod));
   if (!site.mongod_runs()) return;
   site.kill_mongod();
   tasks_.spawn(bring_back(site, some_ms()));
 }
 
+void Nemesis::kill_both() { tasks_.spawn(kill_while_writing(any_site(), &WorldSite::kill_both)); }
+
 void Nemesis::cut_power() {
   WorldSite& site = any_site();
+  if (parts_.chance(50)) return tasks_.spawn(kill_while_writing(site, &WorldSite::cut_power));
   site.cut_power();
   tasks_.spawn(bring_back(site, some_ms()));
+}
+
+// Mongod has answered what its journal does not hold, which is so for a moment now and then.
+net::Task<void> Nemesis::kill_while_writing(WorldSite& site, void (WorldSite::*kill)()) {
+  for (int64_t waited_ms = 0; waited_ms < kWritingMsMax; waited_ms += kLookMs) {
+    const bool both_run = site.mongod_runs() && site.sidecar_runs();
+    if (both_run && site.mongod().unjournaled() > 0) break;
+    co_await parts_.sleep_ms(kLookMs);
+  }
+  co_await parts_.sleep_ms(parts_.draw(0, kLookMs));
+  if (!site.mongod_runs() || !site.sidecar_runs()) co_return;
+  (site.*kill)();
+  co_await bring_back(site, some_ms());
 }
 
 void Nemesis::change_clock() {

@@ -30,6 +30,8 @@ class Nemesis {
   void reset_line();
   void kill_sidecar();
   void kill_mongod();
+  void kill_both();
+  net::Task<void> kill_while_writing(WorldSite& site, void (WorldSite::*kill)());
   void cut_power();
   void change_clock();
   void fail_disk();

@@ -10,7 +10,7 @@ namespace {
 constexpr uint16_t kMongodPort = 27017;
 constexpr uint16_t kProxyPort = 27117;
 constexpr uint16_t kPeerPort = 7117;
-constexpr int64_t kJournalMs = 30;
+constexpr int64_t kJournalMs = 100;
 
 }  // namespace
 
@@ -148,6 +148,11 @@ void WorldSite::start_sidecar() {
 void WorldSite::kill_sidecar() {
   parts_.story.tell(name_, "the sidecar is killed");
   kill(false);
+}
+
+void WorldSite::kill_both() {
+  kill_sidecar();
+  kill_mongod();
 }
 
 void WorldSite::cut_power() {

@@ -33,7 +33,8 @@ class WorldSite {
   void kill_mongod();  // a part of what its journal did not hold is lost
   void start_sidecar();
   void kill_sidecar();  // its writes are in the page cache
-  void cut_power();     // both, and of what no sync covered a part is lost
+  void kill_both();
+  void cut_power();  // both, and of what no sync covered a part is lost
   // Writes and syncs fail for so long; then the sidecar finds the disk whole and starts over.
   void fail_disk(int64_t ms);
   [[nodiscard]] bool mongod_runs() const { return server_ != nullptr; }

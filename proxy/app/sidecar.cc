@@ -121,6 +121,10 @@ Status Sidecar::open_replica() {
   replica_ = std::move(*replica);
   ApplierOptions applier;
   applier.warn = [log = store_log_](const std::string& line) { log->warn("{}", line); };
+  // Not asked before recovery is there.
+  applier.admits = [this](const std::string& process) {
+    return recovery_->served().admits(process);
+  };
   RecoveryOptions recovery;
   recovery.warn = applier.warn;
   applier_ = std::make_unique<Applier>(*replica_, ports_.outbox, *commit_, locks_, *applier_store_,
@@ -139,26 +143,31 @@ void Sidecar::make_context() {
   DurableWaits::WhenDurable when_durable = [replica = replica_.get()](auto done, auto needed_in) {
     replica->when_durable(std::move(done), needed_in);
   };
-  turn_appends_ =
-      std::make_unique<TurnAppends>(ports_.loop, [replica = replica_.get()](StagedWrites&& staged) {
-        return replica->write(std::move(staged));
-      });
+  turn_appends_ = std::make_unique<TurnAppends>(ports_.loop, [this](StagedWrites&& staged) {
+    journal_keeper_->touch();
+    return replica_->write(std::move(staged));
+  });
   durable_waits_ = std::make_unique<DurableWaits>(ports_.loop, std::move(when_durable));
   if (is_set) oplog_watch_ = make_oplog_watch(ports_.loop, *oplog_worker_, ports_.clock);
-  journal_waits_ =
-      make_journal_waits(ports_.loop, *journal_worker_, oplog_watch_.get(), ports_.metrics);
+  journal_keeper_ =
+      make_journal_keeper(ports_.loop, *journal_worker_, *replica_, recovery->served());
+  gate_ = std::make_unique<StoreGate>(
+      ports_.loop, *worker_, recovery->served(),
+      [recovery](Store& store) { return recovery->put_back_step(store); },
+      [this] { facts_->forget_all(); }, store_log_);
   context_ = std::make_unique<ProxyContext>(ProxyContext{
       ports_.loop,
       policy_,
       *replica_,
       *turn_appends_,
       *durable_waits_,
-      *journal_waits_,
       locks_,
       *facts_,
       rooms_,
       *login_rule_,
       *worker_,
+      oplog_watch_.get(),
+      *gate_,
       ports_.clock,
       ports_.random,
       fresh_ids_,
@@ -209,6 +218,7 @@ void Sidecar::tick() {
       tending_ = false;
     });
   }
+  journal_keeper_->touch();  // records of peers are kept for the store, too
   tasks_.spawn(login_rule_->learn());
   timer_->start(kTickMs, [this] { tick(); });
 }
@@ -241,6 +251,7 @@ net::Task<void> Sidecar::stop(int64_t drain_ms) {
   const bool served = serving_.exchange(false);
   if (timer_) timer_->close();
   if (login_rule_) login_rule_->close();
+  if (gate_) co_await gate_->close();
   if (server_) {
     StoreWorker* worker = worker_.get();
     std::function<void()> hurry = [worker] { worker->wind_down(); };

@@ -20,7 +20,9 @@
 #include "config/settings.h"
 #include "config/threads.h"
 #include "proxy/admin/status.h"
+#include "proxy/mongo/journal_keeper.h"
 #include "proxy/mongo/oplog_watch.h"
+#include "proxy/mongo/store_gate.h"
 #include "proxy/peer/peer_manager.h"
 #include "proxy/peer/replica_exchange.h"
 #include "proxy/session/server.h"
@@ -117,7 +119,8 @@ class Sidecar {
   std::unique_ptr<TurnAppends> turn_appends_;
   std::unique_ptr<DurableWaits> durable_waits_;
   std::unique_ptr<OplogWatch> oplog_watch_;  // none on a standalone
-  std::unique_ptr<JournalWaits> journal_waits_;
+  std::unique_ptr<JournalKeeper> journal_keeper_;
+  std::unique_ptr<StoreGate> gate_;
   std::unique_ptr<ProxyContext> context_;
   std::unique_ptr<ReplicaExchange> exchange_;
   std::unique_ptr<PeerManager> peers_;

@@ -17,22 +17,16 @@ void ask_twice(StoreWorker& worker, std::function<Status(Store&)> ask,
 
 }  // namespace
 
-std::unique_ptr<JournalWaits> make_journal_waits(net::Loop& loop, StoreWorker& worker,
-                                                 OplogWatch* watch, Metrics& metrics) {
-  JournalWaits::WhenJournaled when_journaled = [&worker](auto done) {
-    ask_twice(
-        worker, [](Store& store) { return store.wait_journaled(); }, std::move(done));
-  };
-  auto& batch = metrics.histogram("journal_batch", "writes served by one wait for mongod's journal",
-                                  Metrics::count_bounds());
-  JournalWaits::Served served = [&batch](size_t writes) {
-    batch.Observe(static_cast<double>(writes));
-  };
-  JournalWaits::Sent sent = [watch](bool alone) {
-    if (watch) watch->write(alone);
-  };
-  return std::make_unique<JournalWaits>(loop, std::move(when_journaled), std::move(served),
-                                        std::move(sent));
+std::unique_ptr<JournalKeeper> make_journal_keeper(net::Loop& loop, StoreWorker& worker,
+                                                   Replica& replica, const ServedProcess& served) {
+  JournalKeeper::Site site;
+  site.answered = [&replica] { return replica.answered(); };
+  site.journaled = [&replica] { return replica.journaled(); };
+  site.tell = [&replica](const VersionVector& answered) { replica.journaled(answered); };
+  return std::make_unique<JournalKeeper>(loop, std::move(site), [&worker, &served](auto done) {
+    const auto wait = [&served](Store& store) { return wait_journaled(store, served); };
+    ask_twice(worker, wait, std::move(done));
+  });
 }
 
 std::unique_ptr<OplogWatch> make_oplog_watch(net::Loop& loop, StoreWorker& worker,

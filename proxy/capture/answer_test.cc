@@ -135,45 +135,29 @@ TEST(Runs, OneThatLeadsWaitsForAllAndThoseThatFollowAreAnsweredAtOnce) {
     const std::string message = build_run_message(run, {}, 1);
     return bson::to_json(wire::parse_op_msg(message)->body.find("writeConcern")->as_document());
   };
-  EXPECT_EQ(concern(RunConcern::kFollower), R"({"w": 1})");
-  EXPECT_EQ(concern(RunConcern::kLeader), R"({"w": "majority", "j": true})");
-  EXPECT_EQ(concern(RunConcern::kOwn), R"({"w": "majority", "j": true})");
+  EXPECT_EQ(concern(RunConcern::kAsAsked), R"({"w": "majority", "j": false})");
+  EXPECT_EQ(concern(RunConcern::kJournaled), R"({"w": "majority", "j": true})");
 }
 
-TEST(Runs, AWaitIsSharedUnlessTheConcernSaysMore) {
-  const auto may_share = [](const testing::Fill& extra) {
-    return may_share_wait(send(CommandKind::kInsert, {by_id(1)}, extra)->command);
-  };
-  const auto concern = [&](const testing::Fill& fill) {
-    return may_share([&](Writer& w) {
+TEST(Runs, OnASetTheJournalIsWaitedForUnlessTheAppCountsMembers) {
+  const auto concern = [](const testing::Fill& fill, bool is_set = true) {
+    const auto sent = send(CommandKind::kInsert, {by_id(1)}, [&](Writer& w) {
       w.open_document("writeConcern");
       fill(w);
       w.close();
     });
+    return concern_of(sent->command, is_set);
   };
-  EXPECT_TRUE(may_share([](Writer&) {}));
-  EXPECT_TRUE(concern([](Writer&) {}));
-  EXPECT_TRUE(concern([](Writer& w) { w.int32("w", 0); }));
-  EXPECT_TRUE(concern([](Writer& w) { w.int64("w", 1).boolean("j", true); }));
-  EXPECT_TRUE(concern([](Writer& w) { w.string("w", "majority"); }));
-  EXPECT_FALSE(may_share([](Writer& w) { w.int32("maxTimeMS", 10); }));
-  EXPECT_FALSE(concern([](Writer& w) { w.boolean("w", true); }));  // mongod refuses it
-  EXPECT_FALSE(concern([](Writer& w) { w.string("j", "yes"); }));  // this too
-  EXPECT_FALSE(concern([](Writer& w) { w.int32("w", 2); }));
-  EXPECT_FALSE(concern([](Writer& w) { w.string("w", "two sites"); }));
-  EXPECT_FALSE(concern([](Writer& w) { w.string("w", "majority").int32("wtimeout", 10); }));
-}
-
-TEST(Runs, AFindAndModifyNamesNoOptimeAndSharesNothing) {
-  const std::string body = doc([](Writer& w) {
-    w.string("findAndModify", "items").document("query", Document(by_id(1)));
-    w.document("update", Document(op("$set", "a", 1))).string("$db", "shop");
-  });
-  const std::string message = wire::build_op_msg(1, 0, 0, Document(body));
-  const auto parsed = wire::parse_op_msg(message);
-  const auto command = parse_write(*parsed, CommandKind::kFindAndModify);
-  ASSERT_TRUE(command);
-  EXPECT_FALSE(may_share_wait(*command));
+  const auto none = send(CommandKind::kInsert, {by_id(1)});
+  EXPECT_EQ(concern_of(none->command, true), RunConcern::kJournaled);
+  EXPECT_EQ(concern_of(none->command, false), RunConcern::kAsAsked);
+  const auto majority = [](Writer& w) { w.string("w", "majority"); };
+  EXPECT_EQ(concern(majority), RunConcern::kJournaled);
+  EXPECT_EQ(concern(majority, false), RunConcern::kAsAsked);
+  EXPECT_EQ(concern([](Writer&) {}), RunConcern::kJournaled);
+  EXPECT_EQ(concern([](Writer& w) { w.int64("w", 1); }), RunConcern::kAsAsked);
+  EXPECT_EQ(concern([](Writer& w) { w.int32("w", 0); }), RunConcern::kAsAsked);
+  EXPECT_EQ(concern([](Writer& w) { w.int64("w", 1).boolean("j", true); }), RunConcern::kJournaled);
 }
 
 // The store's message as it is, or what is put together?

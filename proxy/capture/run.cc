@@ -46,23 +46,22 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
   if (session.txn_number) out.int64("txnNumber", *session.txn_number);
 }
 
-// An unacknowledged write is sent as an acknowledged one: what it did must be known. And a write
-// that mongod answers before it is journaled can be lost by mongod's crash after its record has
-// reached the peers: it is made to wait for the journal. Always by its own words: what mongod does
-// without them depends on defaults that anybody may change at any time. `w` is left to the default
-// where the app leaves it.
+// Does the command itself say that it be answered only once it is journaled?
+bool waits_for_journal(const WriteCommand& command) {
+  const auto concern = command.body.find("writeConcern");
+  if (!concern || concern->type != Type::kDocument) return false;
+  const auto j = concern->as_document().find("j");
+  const auto fsync = concern->as_document().find("fsync");  // does as much; both are refused
+  return (j && j->truthy()) || (fsync && fsync->truthy());
+}
+
+// An unacknowledged write is sent as an acknowledged one: what it did must be known. `w` is left to
+// the default where the app leaves it.
 void write_concern(bson::Writer& out, const Run& run) {
-  if (run.concern == RunConcern::kFollower) {
-    out.open_document("writeConcern").int32("w", 1).close();
-    return;
-  }
-  if (run.concern == RunConcern::kLeader) {
-    out.open_document("writeConcern").string("w", "majority").boolean("j", true).close();
-    return;
-  }
   const auto concern = run.command->body.find("writeConcern");
-  if (waits_for_journal(*run.command)) {
-    out.value("writeConcern", *concern);
+  const bool says_enough = run.concern == RunConcern::kAsAsked || waits_for_journal(*run.command);
+  if (says_enough && !run.command->unacknowledged) {
+    if (concern) out.value("writeConcern", *concern);
     return;
   }
   out.open_document("writeConcern");
@@ -73,7 +72,8 @@ void write_concern(bson::Writer& out, const Run& run) {
       if (field.name != "j") out.element(field);
     }
   }
-  out.boolean("j", true).close();
+  if (run.concern == RunConcern::kJournaled) out.boolean("j", true);
+  out.close();
 }
 
 // The hint was for finding the document; that is done, and another index than that of _id would be
@@ -174,28 +174,18 @@ std::optional<RunSession> session_of_app(const WriteCommand& command) {
   return session;
 }
 
-bool waits_for_journal(const WriteCommand& command) {
+RunConcern concern_of(const WriteCommand& command, bool is_set) {
+  if (!is_set || command.unacknowledged) return RunConcern::kAsAsked;
+  if (waits_for_journal(command)) return RunConcern::kJournaled;
   const auto concern = command.body.find("writeConcern");
-  if (!concern || concern->type != Type::kDocument) return false;
-  const auto j = concern->as_document().find("j");
-  const auto fsync = concern->as_document().find("fsync");  // does as much; both are refused
-  return (j && j->truthy()) || (fsync && fsync->truthy());
+  if (!concern || concern->type != Type::kDocument) return RunConcern::kJournaled;
+  const auto w = concern->as_document().find("w");
+  return w && w->is_number() ? RunConcern::kAsAsked : RunConcern::kJournaled;
 }
 
-bool may_share_wait(const WriteCommand& command) {
-  if (command.kind == CommandKind::kFindAndModify || command.body.has("maxTimeMS")) return false;
-  const auto concern = command.body.find("writeConcern");
-  if (!concern) return true;
-  if (concern->type != Type::kDocument) return false;
-  for (const Element& field : concern->as_document()) {
-    const Value& value = field.value;
-    if (field.name == "j" && value.type == Type::kBool) continue;
-    if (field.name != "w") return false;
-    if (value.type == Type::kString && value.as_string() == "majority") continue;
-    const bool number = value.type == Type::kInt32 || value.type == Type::kInt64;
-    if (!number || (value.to_int64() != 0 && value.to_int64() != 1)) return false;
-  }
-  return true;
+bool goes_as_it_came(const Run& run) {
+  if (!run.verbatim || run.max_time_ms || run.command->unacknowledged) return false;
+  return run.concern == RunConcern::kAsAsked || waits_for_journal(*run.command);
 }
 
 std::string build_run_message(const Run& run, const RunSession& session, int32_t request_id) {

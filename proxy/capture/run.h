@@ -63,17 +63,16 @@ struct RunSession {
 // The app's own session and number, where it gave both.
 [[nodiscard]] std::optional<RunSession> session_of_app(const WriteCommand& command);
 
-// What the run asks of mongod: when to answer. All are journaled before the app hears of it.
+// When mongod is to answer.
 enum class RunConcern : uint8_t {
-  kOwn,       // as the app asks, and no earlier than it is journaled
-  kFollower,  // w: 1; somebody else waits for the journal
-  kLeader,    // majority and journaled, so that others need not wait
+  kAsAsked,    // as the app says
+  kJournaled,  // so, and no earlier than it is journaled
 };
 
 struct Run {
   const WriteCommand* command = nullptr;
   std::vector<RunItem> items;
-  RunConcern concern = RunConcern::kOwn;
+  RunConcern concern = RunConcern::kAsAsked;
   bool verbatim = false;  // the app's message says exactly this run
   std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name
   bool probe = false;     // cannot match: sent for what the store says of it, flags as the app's
@@ -91,14 +90,15 @@ struct Run {
   }
 };
 
-// Does the command itself say that it be answered only once it is journaled? What it does not say
-// is up to defaults (setDefaultRWConcern, writeConcernMajorityJournalDefault), which may change.
-[[nodiscard]] bool waits_for_journal(const WriteCommand& command);
+// When an answer to the command should come. Of a set the journal is waited for wherever the app does
+// not say that fewer members' memory does: it costs mongod nothing more than the majority does, and
+// what is journaled is found again in the oplog. What a command does not say is up to defaults
+// (setDefaultRWConcern, writeConcernMajorityJournalDefault), which may change at any time; so it is
+// said.
+[[nodiscard]] RunConcern concern_of(const WriteCommand& command, bool is_set);
 
-// May the wait for the journal be another write's, or another's this one's? Not when the
-// command sets a limit to its wait, asks for what only mongod can say, or is answered without an
-// optime.
-[[nodiscard]] bool may_share_wait(const WriteCommand& command);
+// The app's own bytes say it all, the session aside.
+[[nodiscard]] bool goes_as_it_came(const Run& run);
 
 // The run as an OP_MSG. `request_id` becomes the message's id.
 [[nodiscard]] std::string build_run_message(const Run& run, const RunSession& session,
@@ -141,12 +141,6 @@ struct RunReply {
   std::optional<bson::Document> concern_error;
 };
 
-// The optime an insert, update or delete was answered with on a replica set: of its last write, or,
-// if it wrote nothing, of the last one before it. Zero: the reply names none. operationTime does
-// not do: of a command that wrote nothing it is of later writes too, which it did not wait for.
-[[nodiscard]] Timestamp optime_of(const bson::Document& reply);
-// Whether a reply without any error shows that its concern was met.
-[[nodiscard]] bool met_its_concern(const bson::Document& reply);
 [[nodiscard]] RunReply read_run_reply(CommandKind kind, const bson::Document& body);
 
 // Documents by canonical _id.

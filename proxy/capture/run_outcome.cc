@@ -234,17 +234,6 @@ RunReply read_run_reply(CommandKind kind, const Document& body) {
   return out;
 }
 
-Timestamp optime_of(const Document& reply) {
-  const auto optime = reply.find("opTime");
-  if (!optime || optime->type != Type::kDocument) return {};
-  return timestamp_of(optime->as_document().find("ts"));
-}
-
-bool met_its_concern(const Document& reply) {
-  const auto ok = reply.find("ok");
-  return ok && ok->truthy() && !reply.has("writeErrors") && !reply.has("writeConcernError");
-}
-
 bool needs_unplanned_after_images(const Run& run, const RunReply& reply) {
   if (!reply.ok) return false;
   if (!reply.retried.empty()) return true;

@@ -166,23 +166,5 @@ TEST(InDoubt, OnlyAssignmentsShowWhetherTheyHappened) {
   EXPECT_FALSE(shows(CommandKind::kInsert, {by_id(1)}));
 }
 
-TEST(Replies, NameTheOptimeOfWhatTheyWaitedFor) {
-  const std::string body = doc([](Writer& w) {
-    w.int32("n", 1).open_document("opTime").timestamp("ts", 7, 3).int64("t", 1).close();
-    w.real("ok", 1).timestamp("operationTime", 9, 9);
-  });
-  EXPECT_EQ(optime_of(Document(body)), (Timestamp{7, 3}));
-  EXPECT_EQ(optime_of(Document(doc())), Timestamp{});
-  EXPECT_EQ(optime_of(Document(doc([](Writer& w) { w.int32("opTime", 1); }))), Timestamp{});
-}
-
-TEST(Replies, WithAnErrorDoNotShowThatTheConcernWasMet) {
-  const auto met = [](const testing::Fill& fill) { return met_its_concern(Document(doc(fill))); };
-  EXPECT_TRUE(met([](Writer& w) { w.int32("n", 0).real("ok", 1); }));
-  EXPECT_FALSE(met([](Writer& w) { w.real("ok", 0); }));
-  EXPECT_FALSE(met([](Writer& w) { w.open_array("writeErrors").close().real("ok", 1); }));
-  EXPECT_FALSE(met([](Writer& w) { w.open_document("writeConcernError").close().real("ok", 1); }));
-}
-
 }  // namespace
 }  // namespace outrigger::testing

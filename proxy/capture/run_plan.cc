@@ -21,10 +21,7 @@ Run new_run(const WriteRequest& request) {
 // The run says what the app's own message says: it can go out as it came.
 bool says_the_same(const Run& run) {
   const WriteCommand& command = *run.command;
-  if (run.items.size() != command.statements.size() || command.unacknowledged ||
-      !waits_for_journal(command)) {
-    return false;
-  }
+  if (run.items.size() != command.statements.size() || command.unacknowledged) return false;
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
            !item.collates_simply && !item.drops_collation && !item.statement->multi;

@@ -52,9 +52,12 @@ TEST(RunPlan, StatementsThatNameTheirDocumentsGoTogetherAsTheyCame) {
   EXPECT_TRUE(run.verbatim);
 }
 
-TEST(RunPlan, WithoutItsOwnWaitForTheJournalACommandIsBuiltAnew) {
+TEST(RunPlan, WhereTheJournalIsWaitedForUnaskedACommandIsBuiltAnew) {
   const Asked asked(CommandKind::kInsert, {by_id(1)});
-  EXPECT_FALSE(asked.gather().verbatim);
+  outrigger::Run run = asked.gather();
+  EXPECT_TRUE(goes_as_it_came(run));
+  run.concern = RunConcern::kJournaled;
+  EXPECT_FALSE(goes_as_it_came(run));
 }
 
 TEST(RunPlan, NoDocumentIsInARunTwice) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/mongo/hello.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/mongo/wire/op_reply.h"
 
@@ -109,6 +110,18 @@ net::Task<Result<std::string>> Backend::ping() {
       wire::build_op_msg(next_request_id(), 0, 0, bson::Document(command.finish()));
   Result<std::string> reply = co_await call(std::move(request));
   co_return reply;
+}
+
+net::Task<Status> Backend::learn_process() {
+  bson::Writer command;
+  command.int32("hello", 1).string("$db", "admin");
+  std::string request =
+      wire::build_op_msg(next_request_id(), 0, 0, bson::Document(command.finish()));
+  Result<std::string> reply = co_await call(std::move(request));
+  if (!reply) co_return tl::unexpected(reply.error());
+  const auto said = wire::parse_op_msg_trusted(*reply);
+  process = said ? process_in_hello(said->body) : std::string();
+  co_return Status();
 }
 
 net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {

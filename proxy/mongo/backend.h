@@ -62,6 +62,12 @@ class Backend {
   [[nodiscard]] const Uuid& lsid() const { return lsid_; }
   [[nodiscard]] std::string lsid_text() const;  // the 16 bytes
   [[nodiscard]] int64_t next_txn_number() { return ++txn_number_; }
+  // It is the run of mongod that is served (store_gate.h).
+  bool is_admitted = false;
+  // Which run answers, once a hello has been answered; empty: it does not say.
+  std::optional<std::string> process;
+  // Asks for that.
+  net::Task<Status> learn_process();
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
   std::optional<uint64_t> user;
   outbox::BackendNote note;  // of lsid() and our address, once something is written

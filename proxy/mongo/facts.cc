@@ -20,6 +20,11 @@ void Facts::forget(const std::string& ns) {
   ++forgotten_[std::hash<std::string>()(ns) % forgotten_.size()];
 }
 
+void Facts::forget_all() {
+  known_.clear();
+  for (uint64_t& each : forgotten_) ++each;
+}
+
 uint64_t Facts::forgotten(const std::string& ns) const {
   return forgotten_[std::hash<std::string>()(ns) % forgotten_.size()];
 }

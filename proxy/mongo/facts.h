@@ -23,6 +23,7 @@ class Facts {
   // Asks the store. The result is kept.
   net::Task<Result<CollectionInfo>> learn(std::string ns);
   void forget(const std::string& ns);
+  void forget_all();
   // A write found or made a collection: if there was none, there is one now.
   void made(const std::string& ns);
   // Grows when what is known of `ns` was forgotten, and now and then without that.

@@ -4,7 +4,8 @@
 
 namespace outrigger {
 
-void OplogWatch::write(bool alone) {
+void OplogWatch::began(bool waits_for_journal) {
+  const bool alone = ++under_way_ == 1 && waits_for_journal;
   const int64_t now_us = clock_.monotonic_us();
   const bool often = alone && wrote_lately(now_us);
   last_us_ = alone ? std::optional(now_us) : std::nullopt;

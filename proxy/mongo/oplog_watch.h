@@ -37,8 +37,21 @@ class OplogWatch {
   OplogWatch(const OplogWatch&) = delete;
   OplogWatch& operator=(const OplogWatch&) = delete;
 
-  // A write is sent that will wait for mongod's journal; `alone`: no other is under way.
-  void write(bool alone);
+  // A write from before it is sent until it is answered. `watch` may be null.
+  class Write {
+   public:
+    Write(OplogWatch* watch, bool waits_for_journal) : watch_(watch) {
+      if (watch_ != nullptr) watch_->began(waits_for_journal);
+    }
+    ~Write() {
+      if (watch_ != nullptr) --watch_->under_way_;
+    }
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+
+   private:
+    OplogWatch* watch_;
+  };
 
  private:
   // What a thread that answers late may find gone.
@@ -47,6 +60,7 @@ class OplogWatch {
     int64_t begun_us;
   };
 
+  void began(bool waits_for_journal);
   [[nodiscard]] bool wrote_lately(int64_t now_us) const;
   void begin();
   void ended(const Status& status);
@@ -54,7 +68,8 @@ class OplogWatch {
   net::Loop& loop_;
   const Clock& clock_;
   const Watch watch_;
-  std::optional<int64_t> last_us_;  // the last write, if it was alone
+  size_t under_way_ = 0;            // writes
+  std::optional<int64_t> last_us_;  // the last write, if it was alone and waited for the journal
   int64_t pause_until_us_ = 0;
   std::shared_ptr<Watching> watching_;  // now
 };

@@ -16,10 +16,11 @@ net::Task<void> pass(net::Loop& loop) {
 
 class OplogWatchTest : public testing::Test {
  protected:
+  void write() { const OplogWatch::Write one(watch_.get(), true); }
   void write_often() {
-    watch_->write(true);
+    write();
     clock_.advance_ms(kOftenMs);
-    watch_->write(true);
+    write();
   }
   void end_watch(const Status& status = {}, int64_t after_ms = OplogWatch::kWatch.count()) {
     for (int64_t ms = 0; ms < after_ms && still_writing_; ms += kOftenMs) write_often();
@@ -37,21 +38,26 @@ class OplogWatchTest : public testing::Test {
 };
 
 TEST_F(OplogWatchTest, OneWriteIsNotWatchedFor) {
-  watch_->write(true);
+  write();
   EXPECT_EQ(watches_.size(), 0u);
 }
 
 TEST_F(OplogWatchTest, WritesFarApartAreNotWatchedFor) {
-  watch_->write(true);
+  write();
   clock_.advance_ms(kOftenMs + 1);
-  watch_->write(true);
+  write();
   EXPECT_EQ(watches_.size(), 0u);
 }
 
 TEST_F(OplogWatchTest, WritesInCompanyAreNotWatchedFor) {
-  watch_->write(true);
-  watch_->write(false);
-  watch_->write(true);
+  const OplogWatch::Write other(watch_.get(), true);
+  clock_.advance_ms(kOftenMs + 1);
+  write_often();
+  EXPECT_EQ(watches_.size(), 0u);
+}
+
+TEST_F(OplogWatchTest, WritesThatDoNotWaitForTheJournalAreNotWatchedFor) {
+  for (int i = 0; i < 3; ++i) const OplogWatch::Write one(watch_.get(), false);
   EXPECT_EQ(watches_.size(), 0u);
 }
 
@@ -78,7 +84,8 @@ TEST_F(OplogWatchTest, EndsWhenTheyHaveGotCompany) {
   write_often();
   clock_.advance_ms(OplogWatch::kWatch.count());
   write_often();
-  watch_->write(false);
+  const OplogWatch::Write one(watch_.get(), true);
+  write();
   end_watch({}, 0);
   EXPECT_EQ(watches_.size(), 1u);
 }

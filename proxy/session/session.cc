@@ -10,6 +10,14 @@ namespace {
 
 using bson::Document;
 
+// What a driver sends before anything that could see or change a document.
+bool is_handshake(std::string_view message) {
+  const auto parsed = wire::parse_op_msg(message);
+  if (!parsed) return true;  // it is refused
+  const CommandKind kind = command_info(parsed->command_name()).kind;
+  return kind == CommandKind::kHello || kind == CommandKind::kLogin;
+}
+
 }  // namespace
 
 Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
@@ -97,10 +105,25 @@ net::Task<bool> Session::connect() {
   co_return true;
 }
 
+net::Task<bool> Session::pass_gate() {
+  if (backend_->is_admitted) co_return true;
+  if (!backend_->process) {
+    const Status learned = co_await backend_->learn_process();
+    if (!learned) co_return false;
+  }
+  std::string process = *backend_->process;
+  const bool passed = co_await context_.gate.pass(std::move(process));
+  if (!passed) {
+    context_.log->debug("{}: what mongod forgot is not put back yet", client_->peer_address());
+  }
+  backend_->is_admitted = passed;
+  co_return passed;
+}
+
 net::Task<Session::Next> Session::serve(std::string_view borrowed) {
   const auto header = wire::read_header(borrowed);
   // A command that passes is sent on from the read buffer; whatever waits for more first copies.
-  const bool connected = backend_ && backend_->is_open();
+  const bool connected = backend_ && backend_->is_open() && backend_->is_admitted;
   if (header->op_code == wire::OpCode::kMsg) {
     if (connected) {
       const Next next = co_await serve_msg(borrowed);
@@ -109,6 +132,10 @@ net::Task<Session::Next> Session::serve(std::string_view borrowed) {
     const std::string message(borrowed);
     const bool dialled = co_await connect();
     if (!dialled) co_return Next::kEnd;
+    if (!is_handshake(message)) {
+      const bool passed = co_await pass_gate();
+      if (!passed) co_return Next::kEnd;
+    }
     const Next next = co_await serve_msg(message);
     co_return next;
   }
@@ -224,34 +251,55 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
                        parsed.command_name(), ns);
   }
   context_.facts.forget(ns);
+  Result<std::string> reply = tl::unexpected(Error{});
   if (parsed.command_name() == "create") {
-    next = co_await create(message, parsed, ns);
+    reply = co_await create(message, parsed, ns);
   } else {
-    next = co_await pass(message, parsed.more_to_come());
+    reply = co_await run_ddl(message, parsed);
   }
   context_.facts.forget(ns);
-  co_return next;
-}
-
-// No write of ours may be on its way to a collection that becomes one of another nature under it.
-// The lock waits for mongod and for nobody else.
-net::Task<Session::Next> Session::create(std::string_view message, const wire::OpMsg& parsed,
-                                         std::string ns) {
-  LockRequest request;
-  request.add(namespace_lock_key(ns), LockMode::kExclusive);
-  HeldLocks locks = co_await wait_for_locks(context_, request);
-  writing_ = true;
-  Status sent = co_await backend_->stream().write(message);
-  Result<std::string> reply = tl::unexpected(Error{});
-  if (sent && !parsed.more_to_come()) reply = co_await backend_->receive();
-  if (sent && parsed.more_to_come()) reply = co_await backend_->ping();  // it is done before
-  writing_ = false;
-  context_.facts.forget(ns);
-  locks.release();
+  if (reply && travels) {
+    const bool held = co_await is_journaled();
+    if (!held) co_return Next::kEnd;
+  }
   if (!reply) co_return Next::kEnd;
   if (parsed.more_to_come()) co_return Next::kGoOn;
   Status answered = co_await client_->write(*reply);
   co_return answered ? Next::kGoOn : Next::kEnd;
+}
+
+net::Task<Result<std::string>> Session::run_ddl(std::string_view message,
+                                                const wire::OpMsg& parsed) {
+  Status sent = co_await backend_->stream().write(message);
+  if (!sent) co_return tl::unexpected(sent.error());
+  Result<std::string> reply = tl::unexpected(Error{});
+  if (!parsed.more_to_come()) reply = co_await backend_->receive();
+  if (parsed.more_to_come()) reply = co_await backend_->ping();  // it is done before
+  co_return reply;
+}
+
+// No write of ours may be on its way to a collection that becomes one of another nature under it.
+// The lock waits for mongod and for nobody else.
+net::Task<Result<std::string>> Session::create(std::string_view message, const wire::OpMsg& parsed,
+                                               std::string ns) {
+  LockRequest request;
+  request.add(namespace_lock_key(ns), LockMode::kExclusive);
+  HeldLocks locks = co_await wait_for_locks(context_, request);
+  writing_ = true;
+  Result<std::string> reply = co_await run_ddl(message, parsed);
+  writing_ = false;
+  context_.facts.forget(ns);
+  locks.release();
+  co_return reply;
+}
+
+// The outbox does not know it yet, so nobody could put it back after a crash of mongod.
+net::Task<bool> Session::is_journaled() {
+  std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
+  const Status journaled = co_await context_.store.ask(std::move(job));
+  if (!journaled) co_return false;
+  const Result<std::string> same = co_await backend_->ping();  // the mongod that did it
+  co_return same.has_value();
 }
 
 net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {

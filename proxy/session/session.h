@@ -51,13 +51,18 @@ class Session {
   net::Task<Next> hello(const wire::OpMsg& parsed);
   net::Task<Next> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
-  net::Task<Next> create(std::string_view message, const wire::OpMsg& parsed, std::string ns);
+  net::Task<Result<std::string>> run_ddl(std::string_view message, const wire::OpMsg& parsed);
+  net::Task<Result<std::string>> create(std::string_view message, const wire::OpMsg& parsed,
+                                        std::string ns);
+  net::Task<bool> is_journaled();
   net::Task<Next> pass(std::string_view message, bool more_to_come);
   net::Task<Next> log_in(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Next> answer(const wire::OpMsg& parsed, std::string body);
   net::Task<Next> answer_refusal(const wire::OpMsg& parsed, std::string body);
   net::Task<Next> answer_error(const wire::MsgHeader& header, const wire::WireError& error);
   net::Task<bool> connect();
+  // Whether this connection may be used: it is to the run of mongod that is served.
+  net::Task<bool> pass_gate();
   // Nobody needs to hear of what is written there.
   [[nodiscard]] bool stays_here(const wire::OpMsg& parsed) const;
   // mongod has not let it in, and asks for a login.

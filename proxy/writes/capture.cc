@@ -168,9 +168,8 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
                                             std::optional<Run> planned, RunResult all) {
   const std::vector<Statement>& statements = request.command.statements;
   StoreReads reads(context_, backend_, request, refusals);
-  JournaledAnswers journaled(context_, backend_);
-  RunSettler settler(context_, backend_, request, reads, journaled);
-  RunExecutor executor(context_, backend_, request, reads, journaled, settler);
+  RunSettler settler(context_, backend_, request, reads);
+  RunExecutor executor(context_, backend_, request, reads, settler);
   Resolver resolver(context_, request, reads, refusals, executor);
   RunResult result(request.command);
   int anew = 0;

@@ -16,10 +16,11 @@
 #include "proxy/mongo/fresh_ids.h"
 #include "proxy/mongo/login_rule.h"
 #include "proxy/mongo/message_room.h"
+#include "proxy/mongo/oplog_watch.h"
+#include "proxy/mongo/store_gate.h"
 #include "proxy/mongo/store_worker.h"
 #include "proxy/net/loop.h"
 #include "proxy/writes/durable_waits.h"
-#include "proxy/writes/journal_waits.h"
 #include "proxy/writes/turn_appends.h"
 #include "replication/recovery/recovery.h"
 #include "replication/site/lock_table.h"
@@ -62,12 +63,13 @@ struct ProxyContext {
   Replica& replica;
   TurnAppends& appends;
   DurableWaits& durable_waits;
-  JournalWaits& journal_waits;
   LockTable& locks;
   Facts& facts;
   MessageRooms& rooms;
   LoginRule& login_rule;
   StoreWorker& store;
+  OplogWatch* oplog_watch;  // none on a standalone
+  StoreGate& gate;
   const Clock& clock;
   Random& random;
   FreshIds& fresh_ids;

@@ -41,18 +41,16 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
     co_return result;
   }
   const RunSession session = session_for(run);
-  // Only a set's replies name the optimes this goes by.
-  JournalWaits::Write journal(context_.journal_waits,
-                              context_.retryable && may_share_wait(request_.command));
-  Result<Begun> begun = co_await begin(run, session, journal);
+  run.concern = concern_of(request_.command, context_.retryable);
+  const OplogWatch::Write watched(context_.oplog_watch, run.concern == RunConcern::kJournaled);
+  Result<Begun> begun = co_await begin(run, session);
   if (!begun) {
     context_.metrics.refused_unavailable.Increment();
     result.reply.fail(wire::overloaded_body(begun.error().message()));
     co_return result;
   }
   const int64_t sent_us = context_.clock.monotonic_us();
-  RunAnswer answer = co_await send(run, session, journal, std::move(seen));
-  journal.end();
+  RunAnswer answer = co_await send(run, session, std::move(seen));
   if (answer.broken) {
     result.end = RunResult::End::kBroken;
   } else {
@@ -68,7 +66,12 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
   const int64_t took_us = context_.clock.monotonic_us() - started_us;
   context_.metrics.capture_seconds.Observe(static_cast<double>(took_us) / 1e6);
   result.items = run.items.size();
+  // What is found in the oplog again needs its prepare on disk, anything else its record.
   result.durable = std::move(begun->durable);
+  const bool is_recorded = result.left != Left::kNothing && result.end != RunResult::End::kBroken;
+  if (is_recorded && (!result.durable || result.missed_concern)) {
+    result.durable = context_.durable_waits.join(true);
+  }
   co_return result;
 }
 
@@ -171,8 +174,8 @@ net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
   co_return out;
 }
 
-net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run, const RunSession& session,
-                                                         JournalWaits::Write& journal) {
+net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run,
+                                                         const RunSession& session) {
   if (!backend_.note) {
     Result<outbox::BackendNote> noted =
         context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
@@ -192,27 +195,22 @@ net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run, const R
   out.write = std::move(*write);
   // Should the power fail now, the write before this one must not be taken for what this one does.
   const bool at_once = unsynced(run) == Unsynced::kRecoverableByContent;
-  out.durable = context_.durable_waits.join(at_once);
   if (at_once) {
-    journal.leave_turn();
-    const DurableWaits::Shot durable = std::move(out.durable);
+    const DurableWaits::Shot durable = context_.durable_waits.join(true);
     const Status synced = co_await durable->wait();
     if (!synced) {
       out.write.leave_to_recovery();
       co_return tl::unexpected(synced.error());
     }
   }
+  if (run.concern == RunConcern::kJournaled) out.durable = context_.durable_waits.join();
   backend_.note.set_in_doubt(true);
   co_return out;
 }
 
-net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session,
-                                       JournalWaits::Write& journal, SeenBefore seen) {
+net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session, SeenBefore seen) {
   RunAnswer out;
   out.before = std::move(seen.images);
-  const JournalWaits::Role role = journal.send();
-  if (role == JournalWaits::Role::kFollows) run.concern = RunConcern::kFollower;
-  if (role == JournalWaits::Role::kLeads) run.concern = RunConcern::kLeader;
   std::vector<const RunItem*> before;
   if (!seen.is_all) before = items_needing(run, Taken::kBefore);
   Result<std::string> message = co_await send_and_receive(run, session, before, out.before);
@@ -222,17 +220,12 @@ net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session,
   }
   out.message = std::move(*message);
   const auto parsed = wire::parse_op_msg_trusted(out.message);
-  JournalWaits::Shot journaled;
-  if (parsed) journaled = journaled_.share(run.concern, parsed->body, journal);
   const bool is_refused = !parsed || !read_run_reply(request_.command.kind, parsed->body).ok;
   std::vector<const RunItem*> after = items_needing(run, Taken::kAfter);
   if (!after.empty() && !is_refused) {
     const StoreRead read = co_await reads_.read_images(std::move(after), Taken::kAfter, out.after);
     out.broken = !read.done();
   }
-  if (!journaled || out.broken) co_return out;
-  const bool held = co_await journaled_.wait_shared(std::move(journaled));
-  out.broken = !held;
   co_return out;
 }
 
@@ -243,8 +236,7 @@ net::Task<Result<std::string>> RunExecutor::send_and_receive(
   run.max_time_ms = request_.time_left_ms(context_.clock.monotonic_us());
   // The bytes that came can go on as they are when mongod can count their statements by itself and
   // they carry the session they are prepared under.
-  const bool as_it_came = run.verbatim && run.concern == RunConcern::kOwn && !run.max_time_ms &&
-                          (!session.own || session.as_it_came);
+  const bool as_it_came = goes_as_it_came(run) && (!session.own || session.as_it_came);
   std::string first;
   std::string command;
   std::optional<Guarded> guarded;

@@ -22,13 +22,8 @@ class RunExecutor {
  public:
   // All outlive it.
   RunExecutor(ProxyContext& context, Backend& backend, const WriteRequest& request,
-              StoreReads& reads, JournaledAnswers& journaled, RunSettler& settler)
-      : context_(context),
-        backend_(backend),
-        request_(request),
-        reads_(reads),
-        journaled_(journaled),
-        settler_(settler) {}
+              StoreReads& reads, RunSettler& settler)
+      : context_(context), backend_(backend), request_(request), reads_(reads), settler_(settler) {}
 
   // All of it. Items of the run whose images do not fit beside those of the first are left out:
   // RunResult::items.
@@ -45,15 +40,13 @@ class RunExecutor {
   // A write that may be sent now.
   struct Begun {
     UndecidedWrite write;
-    DurableWaits::Shot durable;  // none: it is on disk already
+    DurableWaits::Shot durable;  // its prepare; none: nobody need wait for that
   };
   // The steps. `run` is the caller's own: what is found out of its items is noted in them.
   net::Task<SeenBefore> see_before(Run& run);
   [[nodiscard]] RunSession session_for(const Run& run);
-  net::Task<Result<Begun>> begin(const Run& run, const RunSession& session,
-                                 JournalWaits::Write& journal);
-  net::Task<RunAnswer> send(Run& run, const RunSession& session, JournalWaits::Write& journal,
-                            SeenBefore seen);
+  net::Task<Result<Begun>> begin(const Run& run, const RunSession& session);
+  net::Task<RunAnswer> send(Run& run, const RunSession& session, SeenBefore seen);
 
  private:
   net::Task<StoreRead> fit_images(Run& run);
@@ -68,7 +61,6 @@ class RunExecutor {
   Backend& backend_;
   const WriteRequest& request_;
   StoreReads& reads_;
-  JournaledAnswers& journaled_;
   RunSettler& settler_;
 };
 

@@ -53,10 +53,12 @@ struct RunResult {
   }
 
   End end = End::kDone;
-  ReplyBuilder reply;          // what it adds to the app's answer
-  size_t items = 0;            // of a run, from its first; the others are left for another run
-  Left left = Left::kNothing;  // for whoever waits for its locks
-  DurableWaits::Shot durable;  // its prepare is on disk; none: there is nothing to wait for
+  ReplyBuilder reply;           // what it adds to the app's answer
+  size_t items = 0;             // of a run, from its first; the others are left for another run
+  Left left = Left::kNothing;   // for whoever waits for its locks
+  bool missed_concern = false;  // the store executed it, and answered before that was met
+  // The app is answered once this is on disk; none: there is nothing to wait for.
+  DurableWaits::Shot durable;
 };
 
 }  // namespace outrigger

@@ -58,10 +58,7 @@ net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSessi
     result.end = RunResult::End::kAnotherCollection;
     co_return out;
   }
-  if (said.concern_error) {
-    const bool held = co_await journaled_.wait_alone();
-    if (!held) co_return out;
-  }
+  result.missed_concern = said.concern_error.has_value();
   if (!session.own) note_retried(run, said);
   if (!said.upserted.empty() || needs_unplanned_after_images(run, said)) {
     const bool seen = co_await read_what_is_missing(run, said, answer);
@@ -157,11 +154,7 @@ net::Task<bool> RunSettler::look(const Run& run, const LocalWrite& write,
     std::optional<std::string> key = retry_key(request_.command, *item.statement);
     if (key) effects.retries.push_back({std::move(*key), remembered_as_written()});
   }
-  if (unseen.empty()) {
-    // What was seen must outlive mongod's crash before it is recorded.
-    const bool held = co_await journaled_.wait_alone();
-    co_return held;
-  }
+  if (unseen.empty()) co_return true;
   const bool told = co_await ask_the_store(write, std::move(unseen), effects);
   co_return told;
 }

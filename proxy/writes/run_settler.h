@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/writes/journaled_answers.h"
+#include "proxy/writes/context.h"
 #include "proxy/writes/run_result.h"
 #include "proxy/writes/store_reads.h"
 
@@ -28,12 +28,8 @@ class RunSettler {
  public:
   // All outlive it.
   RunSettler(ProxyContext& context, Backend& backend, const WriteRequest& request,
-             StoreReads& reads, JournaledAnswers& journaled)
-      : context_(context),
-        backend_(backend),
-        request_(request),
-        reads_(reads),
-        journaled_(journaled) {}
+             StoreReads& reads)
+      : context_(context), backend_(backend), request_(request), reads_(reads) {}
 
   struct Effects {
     RunResult result;
@@ -63,7 +59,6 @@ class RunSettler {
   Backend& backend_;
   const WriteRequest& request_;
   StoreReads& reads_;
-  JournaledAnswers& journaled_;
 };
 
 }  // namespace outrigger

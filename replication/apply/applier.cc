@@ -11,6 +11,7 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
                  LockTable& locks, Store& store, Threads& threads, ApplierOptions options)
     : replica_(replica),
       site_(replica.parts()),
+      store_(store),
       threads_(threads),
       options_(std::move(options)),
       locks_(locks, [this] { wake(); }),
@@ -30,7 +31,13 @@ Applier::~Applier() {
 // ---- steps
 
 Result<StepOutcome> Applier::step() {
-  if (under_way_) return finish();
+  if (under_way_) {
+    // What it wrote into a run that has forgotten it is written again once that is put back.
+    if (Status admitted = is_admitted(store_, options_); !admitted) {
+      return trouble(admitted.error());
+    }
+    return finish();
+  }
   auto work = gatherer_.gather();
   if (!work) {
     const bool store =
@@ -55,6 +62,10 @@ Result<StepOutcome> Applier::finish() {
   if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {
     return trouble(stored.error());
   }
+  if (!options_.admits(store_.process_id())) {
+    work.progress = ApplyProgress();
+    return trouble({ErrorCode::kUnavailable, "apply to store", "", "it was started anew", ""});
+  }
   if (Status completed = committer_.complete(work); !completed) {
     return tl::unexpected(completed.error());
   }
@@ -69,7 +80,7 @@ Result<StepOutcome> Applier::finish() {
 
 Status Applier::replay_interrupted() {
   OUTRIGGER_ASSERT(!under_way_);
-  auto work = committer_.interrupted();
+  auto work = committer_.interrupted(meta_keys::kIntent);
   if (!work) return tl::unexpected(work.error());
   if (!*work) return {};
   if (Status stored = writer_.write((*work)->intent.writes, (*work)->progress); !stored) {
@@ -90,7 +101,11 @@ void Applier::try_aside_again() {
   aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
 }
 
-Status Applier::resolve_step() { return under_way_ ? Status() : resolver_.step(); }
+Status Applier::resolve_step() {
+  if (under_way_) return {};
+  if (Status admitted = is_admitted(store_, options_); !admitted) return admitted;
+  return resolver_.step();
+}
 
 // ---- telling
 

@@ -96,6 +96,7 @@ class Applier {
 
   Replica& replica_;
   SiteParts& site_;  // of replica_
+  Store& store_;
   Threads& threads_;
   const ApplierOptions options_;
 

@@ -25,6 +25,8 @@ struct ApplierOptions {
   std::chrono::milliseconds resolve_after{2'000};
   size_t collect_documents = 20'000;
   std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
+  // May a store be used that this run of mongod answers for (store/served_process.h)?
+  std::function<bool(const std::string& process)> admits = [](const std::string&) { return true; };
   // Called on the runner's thread now and then: for what else needs this thread's store, such as
   // Recovery::note_oplog_time.
   std::function<void()> housekeeping;

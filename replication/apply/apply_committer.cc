@@ -35,7 +35,7 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   const int64_t rows = put_rows(work, batch);
   auto conflicts = put_losses(work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
-  batch.put_meta(meta_keys::kIntent, encode_intent(work.intent));
+  batch.put_meta(work.intent_key, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
   site_.quarantine.change(work.released, std::move(set_aside));
@@ -116,14 +116,15 @@ Result<std::map<std::string, uint64_t>> ApplyCommitter::put_losses(const ApplyWo
 
 // ---- after that
 
-Result<std::optional<ApplyWork>> ApplyCommitter::interrupted() {
-  auto bytes = outbox_.meta(meta_keys::kIntent);
+Result<std::optional<ApplyWork>> ApplyCommitter::interrupted(const char* intent_key) {
+  auto bytes = outbox_.meta(intent_key);
   if (!bytes) return tl::unexpected(bytes.error());
   if (!*bytes) return std::optional<ApplyWork>();
   auto intent = decode_intent(**bytes);
   if (!intent) return tl::unexpected(intent.error());
   site_.state.observe(intent->after);
   std::optional<ApplyWork> work(std::in_place);
+  work->intent_key = intent_key;
   work->intent = std::move(*intent);
   return work;
 }
@@ -135,7 +136,7 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
   for (const auto& [origin, hlc] : work.intent.after.entries()) {
     batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(hlc));
   }
-  batch.remove_meta(meta_keys::kIntent);
+  batch.remove_meta(work.intent_key);
   std::set<std::string> keys;
   for (const auto& [key, document] : work.documents) keys.insert(key);
   for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));

@@ -37,8 +37,8 @@ class ApplyCommitter {
 
   // Everything but the store's own data. What is to be written there moves into the intent.
   [[nodiscard]] Status commit_intent(ApplyWork& work);
-  // The batch that a crash interrupted after this, if there is one.
-  [[nodiscard]] Result<std::optional<ApplyWork>> interrupted();
+  // What a crash interrupted after this, if there is any noted under `intent_key`.
+  [[nodiscard]] Result<std::optional<ApplyWork>> interrupted(const char* intent_key);
   // Its writes have succeeded. After an error: again.
   [[nodiscard]] Status complete(const ApplyWork& work);
 

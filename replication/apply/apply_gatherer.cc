@@ -13,6 +13,13 @@
 
 namespace outrigger {
 
+Status is_admitted(Store& store, const ApplierOptions& options) {
+  if (Status alive = store.ping(); !alive) return alive;
+  if (options.admits(store.process_id())) return {};
+  return fail(ErrorCode::kUnavailable, "use the store", "",
+              "it was started anew, and what it forgot is being put back", "it is tried again");
+}
+
 Result<ApplyWork> ApplyGatherer::gather() {
   ApplyWork work;
   while (true) {
@@ -43,6 +50,7 @@ Status ApplyGatherer::fill(ApplyWork& work) {
   if (Status retries = add_retries(work); !retries) return retries;
   if (Status released = add_released(work); !released) return released;
   if (work.empty()) return {};
+  if (Status admitted = is_admitted(store_, options_); !admitted) return admitted;
   // What was set aside is older than what comes now.
   std::vector<std::shared_ptr<const Record>> records;
   for (const auto& [name, record] : work.released) records.push_back(record);

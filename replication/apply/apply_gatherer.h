@@ -26,6 +26,9 @@ namespace outrigger {
 
 struct SiteParts;
 
+// kUnavailable: another run of mongod answers than the one that is served.
+[[nodiscard]] Status is_admitted(Store& store, const ApplierOptions& options);
+
 // One thread's: the one that applies.
 class ApplyGatherer {
  public:

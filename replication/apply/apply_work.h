@@ -15,12 +15,14 @@
 #include "replication/apply/apply_writer.h"
 #include "replication/record/record.h"
 #include "replication/site/state/inbox.h"
+#include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
 
 struct ApplyWork {
   std::vector<std::shared_ptr<const Record>> records;
   ApplyIntent intent;
+  const char* intent_key = meta_keys::kIntent;  // where the log keeps it
   std::vector<Inbox::Promised> promised;
   // Records that may not be applied, and why; records set aside that may now, by name.
   std::vector<std::pair<std::shared_ptr<const Record>, std::string>> wrong;

@@ -22,7 +22,8 @@ using How = SettledPrepare::How;
 struct Verdict {
   How how = How::kDropped;
   std::optional<DocumentChange> change;
-  bool anew = false;  // `change` is a birth, and what was there before is removed by it
+  bool anew = false;    // `change` is a birth, and what was there before is removed by it
+  bool certain = true;  // also of a store that has forgotten earlier writes
 };
 
 // The document of a prepare as the store holds it now, asked for many paths.
@@ -202,6 +203,11 @@ bool only_assigns(const PreparedDocument& prepared) {
          });
 }
 
+Verdict uncertain(Verdict verdict) {
+  verdict.certain = false;
+  return verdict;
+}
+
 // What became of a document since the prepare was written.
 Verdict difference(const PreparedDocument& prepared, const std::string& document) {
   const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
@@ -223,22 +229,24 @@ Verdict difference(const PreparedDocument& prepared, const std::string& document
   return {How::kHappened, std::move(change)};
 }
 
-Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& document) {
-  if (!prepared.document.empty()) return difference(prepared, document);
+Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& document,
+                        bool put_back) {
+  if (!prepared.document.empty()) return uncertain(difference(prepared, document));
   if (!prepared.whole && prepared.paths.empty()) return {};  // it could change nothing
   Stored stored(document);
-  const bool literal = only_assigns(prepared);
+  // Where it was written over in part, what it assigned no longer shows all of it.
+  const bool literal = only_assigns(prepared) && !put_back;
   if (literal && !std::all_of(prepared.paths.begin(), prepared.paths.end(),
                               [&](const PreparedPath& path) { return shows(stored, path); })) {
     return {};
   }
+  const How how = literal ? How::kHappened : How::kAdopted;
   if (prepared.whole || stored.is_opaque()) {
-    return {literal ? How::kHappened : How::kAdopted,
-            whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+    return {how, whole_change(prepared, DocumentChange::Kind::kReplace, document), false, literal};
   }
   DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
   add_present_values(change, stored, paths_of(prepared));
-  return {literal ? How::kHappened : How::kAdopted, std::move(change)};
+  return {how, std::move(change), false, literal};
 }
 
 // The content of a document: a replacement usually does not name its _id.
@@ -261,9 +269,10 @@ bool has_empty_timestamp(const std::string& document) {
   return false;
 }
 
-// `was_not_there`: the document of an upsert, when the prepare was written.
+// `was_not_there`: the document of an upsert, when the prepare was written. `put_back`: the store had
+// forgotten earlier writes, and they were written over whatever there was of this one.
 Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored,
-                 bool was_not_there) {
+                 bool was_not_there, bool put_back) {
   const auto same = [&] {
     const std::string wanted = without_id(prepared.document);
     return stored &&
@@ -277,20 +286,25 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
       if (stored) return {};
       return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
     case What::kReplace:
-      if (stored && !same() && !has_empty_timestamp(prepared.document)) return {};
-      break;
+      if (stored && same()) break;
+      if (stored && !put_back && !has_empty_timestamp(prepared.document)) return {};
+      if (!stored) break;
+      return uncertain({put_back ? How::kAdopted : How::kHappened,
+                        whole_change(prepared, DocumentChange::Kind::kReplace, *stored)});
     case What::kUpsert:
       if (!stored) return {};
-      if (was_not_there) return {How::kHappened, born(prepared, *stored)};
+      if (was_not_there) return uncertain({How::kHappened, born(prepared, *stored)});
       // Whether this made it or found it cannot be told. A birth beside the one that peers know
       // would be no outcome of either.
-      return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kInsert, *stored), true};
+      return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kInsert, *stored), true,
+              false};
     case What::kUpdate:
-      if (stored) return update_in_doubt(prepared, *stored);
+      if (stored) return update_in_doubt(prepared, *stored, put_back);
       if (only_assigns(prepared)) return {};  // there was nothing to assign to
       break;
   }
-  if (!stored) return {How::kAdopted, change_of(prepared, DocumentChange::Kind::kRemove)};
+  if (!stored)
+    return uncertain({How::kAdopted, change_of(prepared, DocumentChange::Kind::kRemove)});
   return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, *stored)};
 }
 
@@ -324,7 +338,7 @@ const OplogWrite* entry_of(const Entries& entries, const Prepare& prepare,
 }
 
 Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, const OplogWrite* entry,
-                      bool recognisable, bool was_not_there) {
+                      bool recognisable, bool was_not_there, bool put_back) {
   if (cannot_be(prepared) || (recognisable && entry == nullptr)) return Verdict{};
   auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
   if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
@@ -334,13 +348,13 @@ Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, cons
   }
   if (!stored) return tl::unexpected(stored.error());
   return entry != nullptr ? happened(prepared, *entry, stored->front())
-                          : in_doubt(prepared, stored->front(), was_not_there);
+                          : in_doubt(prepared, stored->front(), was_not_there, put_back);
 }
 
 }  // namespace
 
 Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
-                                     const std::vector<OplogWrite>* oplog) {
+                                     const std::vector<OplogWrite>* oplog, bool put_back) {
   SettledPrepare settled;
   // Whoever knows no oplog looks before it upserts (and numbers nothing).
   const bool looked = !is_numbered(prepare.session);
@@ -350,8 +364,9 @@ Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     PreparedDocument prepared = prepare.documents[i];
     const OplogWrite* entry = entry_of(entries, prepare, prepared);
-    auto verdict = judge(store, prepared, entry, recognisable, looked);
+    auto verdict = judge(store, prepared, entry, recognisable, looked, put_back);
     if (!verdict) return tl::unexpected(verdict.error());
+    settled.certain = settled.certain && verdict->certain;
     if (entry != nullptr && verdict->change && !keys.empty()) {
       settled.retries.push_back({keys[i], answer_of(prepared.what, *entry)});
     }

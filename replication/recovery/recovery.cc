@@ -17,6 +17,18 @@ void add_session(const Prepare& prepare, std::set<std::string>& sessions) {
   if (!id.empty()) sessions.insert(std::move(id));
 }
 
+void add_documents(const Prepare& prepare, std::set<std::string>& row_keys) {
+  for (const PreparedDocument& document : prepare.documents) {
+    row_keys.insert(outbox::row_key(document.ns, bson::canonical_key(document.id.view())));
+  }
+}
+
+ApplierOptions options_of_redo(const RecoveryOptions& options) {
+  ApplierOptions out;
+  out.warn = options.warn;
+  return out;
+}
+
 }  // namespace
 
 std::string encode_oplog_time(const Timestamp& time) {
@@ -43,7 +55,8 @@ Recovery::Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThrea
       outbox_(outbox),
       commit_(commit),
       store_(store),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      redo_(site_, outbox, commit, served_, options_of_redo(options_)) {}
 
 void Recovery::warn(const std::string& text) const {
   if (options_.warn) options_.warn(text);
@@ -158,46 +171,66 @@ Status Recovery::close_epochs() {
   return sync_now(commit_);
 }
 
+Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<OplogWrite>* oplog,
+                                      bool put_back, RecoveryReport& report) {
+  auto left = without_recorded(prepare);
+  if (!left) return tl::unexpected(left.error());
+  auto settled = judge_prepare(store_, *left, oplog, put_back);
+  if (!settled) return tl::unexpected(settled.error());
+  if (redo_.is_due() && !put_back && !settled->certain) return false;
+  auto retries = retries_of(prepare, *settled);
+  if (!retries) return tl::unexpected(retries.error());
+  if (Status written = site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps,
+                                                   settled->changes, *retries);
+      !written) {
+    return tl::unexpected(written.error());
+  }
+  switch (settled->how) {
+    case SettledPrepare::How::kHappened:
+      ++report.happened;
+      break;
+    case SettledPrepare::How::kAdopted:
+      ++report.adopted;
+      break;
+    case SettledPrepare::How::kDropped:
+      ++report.dropped;
+      break;
+  }
+  return true;
+}
+
 Result<RecoveryReport> Recovery::run(Applier& applier) {
   RecoveryReport report;
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
   if (Status fenced = fence(*prepares); !fenced) return tl::unexpected(fenced.error());
+  if (Status looked = redo_.look(store_); !looked) return tl::unexpected(looked.error());
+  std::set<std::string> sessions;
+  for (const Prepare& prepare : *prepares) add_session(prepare, sessions);
+  auto entries = oplog(store_, std::vector<std::string>(sessions.begin(), sessions.end()));
+  if (!entries) return tl::unexpected(entries.error());
+  const std::vector<OplogWrite>* known = *entries ? &**entries : nullptr;
+  std::vector<const Prepare*> uncertain;
+  for (const Prepare& prepare : *prepares) {  // in stamp order
+    auto settled = settle_earlier(prepare, known, false, report);
+    if (!settled) return tl::unexpected(settled.error());
+    if (!*settled) uncertain.push_back(&prepare);
+  }
+  const bool was_due = redo_.is_due();
+  if (was_due) {
+    if (Status put = redo_.put_back(store_, [](const std::string&) { return true; }); !put) {
+      return tl::unexpected(put.error());
+    }
+  }
   if (Status replayed = applier.replay_interrupted(); !replayed) {
     return tl::unexpected(replayed.error());
   }
-  std::set<std::string> sessions;
-  for (const Prepare& prepare : *prepares) add_session(prepare, sessions);
-  // A record of what a crash of mongod takes back would be a lie.
-  if (!prepares->empty()) {
-    Status journaled = store_.wait_journaled();
-    if (!journaled) return tl::unexpected(journaled.error());
-  }
-  auto entries = oplog(store_, std::vector<std::string>(sessions.begin(), sessions.end()));
-  if (!entries) return tl::unexpected(entries.error());
-  for (const Prepare& prepare : *prepares) {  // in stamp order
-    auto left = without_recorded(prepare);
-    if (!left) return tl::unexpected(left.error());
-    auto settled = judge_prepare(store_, *left, *entries ? &**entries : nullptr);
+  for (const Prepare* prepare : uncertain) {
+    auto settled = settle_earlier(*prepare, known, true, report);
     if (!settled) return tl::unexpected(settled.error());
-    auto retries = retries_of(prepare, *settled);
-    if (!retries) return tl::unexpected(retries.error());
-    if (Status written = site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps,
-                                                     settled->changes, *retries);
-        !written) {
-      return tl::unexpected(written.error());
-    }
-    switch (settled->how) {
-      case SettledPrepare::How::kHappened:
-        ++report.happened;
-        break;
-      case SettledPrepare::How::kAdopted:
-        ++report.adopted;
-        break;
-      case SettledPrepare::How::kDropped:
-        ++report.dropped;
-        break;
-    }
+  }
+  if (was_due) {
+    if (Status finished = finish_redo(); !finished) return tl::unexpected(finished.error());
   }
   auto info = store_.info();
   if (!info) return tl::unexpected(info.error());
@@ -213,6 +246,27 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   return report;
 }
 
+Status Recovery::finish_redo() {
+  if (Status finished = redo_.finish(); !finished) return finished;
+  warn("the store was started anew: " + std::to_string(redo_.documents_put_back()) +
+       " documents were put back that it had forgotten");
+  return {};
+}
+
+Result<bool> Recovery::put_back_step(Store& store) {
+  if (Status looked = redo_.look(store); !looked) return tl::unexpected(looked.error());
+  if (!redo_.is_due()) return true;
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  std::set<std::string> under_way;
+  for (const Prepare& prepare : *prepares) add_documents(prepare, under_way);
+  const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
+  if (Status put = redo_.put_back(store, is_free); !put) return tl::unexpected(put.error());
+  if (redo_.has_documents()) return false;
+  if (Status finished = finish_redo(); !finished) return tl::unexpected(finished.error());
+  return true;
+}
+
 Result<Prepare> Recovery::open_prepare(const LocalWrite& write) const {
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
@@ -225,17 +279,22 @@ Result<Prepare> Recovery::open_prepare(const LocalWrite& write) const {
   return std::move(*found);
 }
 
-// A record of what a crash of mongod takes back would be a lie.
 Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
                                        const std::vector<std::string>& session_ids) {
-  if (Status journaled = store.wait_journaled(); !journaled) {
-    return tl::unexpected(journaled.error());
-  }
+  if (Status looked = redo_.look(store); !looked) return tl::unexpected(looked.error());
   auto entries = oplog(store, session_ids);
   if (!entries) return tl::unexpected(entries.error());
+  const std::vector<OplogWrite>* known = *entries ? &**entries : nullptr;
   auto left = without_recorded(prepare);
   if (!left) return tl::unexpected(left.error());
-  auto settled = judge_prepare(store, *left, *entries ? &**entries : nullptr);
+  auto settled = judge_prepare(store, *left, known);
+  if (settled && redo_.is_due() && !settled->certain) {
+    std::set<std::string> documents;
+    add_documents(prepare, documents);
+    const auto is_one = [&](const std::string& key) { return documents.count(key) > 0; };
+    if (Status put = redo_.put_back(store, is_one); !put) return tl::unexpected(put.error());
+    settled = judge_prepare(store, *left, known, true);
+  }
   if (!settled) return settled;
   auto retries = retries_of(prepare, *settled);
   if (!retries) return tl::unexpected(retries.error());

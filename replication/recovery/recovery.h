@@ -1,17 +1,19 @@
 // After a crash: what was under way when the sidecar died, and how it ended.
 //
 // A command outlives the client that sent it, so first everything the dead process might still have
-// running in the store is killed (the fence). Then the interrupted apply batch is replayed, and
-// each prepare without a record is settled under its own stamp and dependencies, in stamp order:
+// running in the store is killed (the fence). Then each prepare without a record is settled under
+// its own stamp and dependencies, in stamp order:
 //   replica set   the oplog says exactly which statements of the prepare happened; the values are
 //                 the store's present ones, since a write in doubt is the last on its document
 //   standalone    a literal assignment happened if the store shows its values; whatever else is in
 //                 doubt is settled by adoption: the present values of the paths the prepare names
 //                 are recorded, so that both outcomes of the doubt converge
 // A statement of the app's own session that happened leaves a retry entry, as it would have without
-// the crash: the driver will send it again. Then the epochs of earlier runs are closed for good,
-// and local writes are let in. A single write whose backend connection broke is settled the same
-// way while everything else goes on.
+// the crash: the driver will send it again. Where mongod has died too, what it forgot is put back
+// (redo.h) in between: after what is certain of a prepare has been recorded, before what only the
+// present values can tell. Then the interrupted apply batch is replayed, the epochs of earlier runs
+// are closed for good, and local writes are let in. A single write whose backend connection broke
+// is settled the same way while everything else goes on.
 #pragma once
 
 #include <chrono>
@@ -23,6 +25,7 @@
 #include "replication/apply/applier.h"
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
+#include "replication/recovery/redo.h"
 #include "replication/site/replica.h"
 #include "replication/store/store.h"
 
@@ -48,12 +51,17 @@ struct SettledPrepare {
   // Of the statements that certainly happened: {n, nModified, upserted}, what mongod answered. (A
   // findAndModify's document is not in it: that only mongod can give again.)
   std::vector<RetryEntry> retries;
+  // The same would be said of a store that has forgotten earlier writes. Else it is to be asked
+  // again once those are put back.
+  bool certain = true;
 };
 
 // Pure but for reading the store. `oplog`: null on a standalone, or where the oplog does not reach
 // back far enough; otherwise all entries of the prepare's session since before it was sent.
+// `put_back`: what the store had forgotten has been written, perhaps over a part of this.
 [[nodiscard]] Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
-                                                   const std::vector<OplogWrite>* oplog);
+                                                   const std::vector<OplogWrite>* oplog,
+                                                   bool put_back = false);
 
 // How far the oplog need not be read again: what the outbox notes under kOplogTime.
 [[nodiscard]] std::string encode_oplog_time(const Timestamp& time);
@@ -66,7 +74,8 @@ class Recovery {
   Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit, Store& store,
            RecoveryOptions options = {});
 
-  // At start, before the port opens and before any link: fence, replay, settle, open for writes.
+  // At start, before the port opens and before any link: fence, settle, put back, replay, open for
+  // writes.
   // After an error nothing is open and it may be called again (the store was away, an operation
   // would not die).
   [[nodiscard]] Result<RecoveryReport> run(Applier& applier);
@@ -86,6 +95,14 @@ class Recovery {
   [[nodiscard]] Result<SettledPrepare> look_at(const LocalWrite& write,
                                                const std::vector<size_t>& documents, Store& store);
 
+  // Which run of mongod holds all that was acknowledged; nobody else may be asked anything.
+  [[nodiscard]] ServedProcess& served() { return served_; }
+  // Another run may answer than the one that is served: puts back what it has forgotten, but for
+  // the documents of writes whose end is still to be told. True: it is all there, and that run is
+  // served. Call it again until then.
+  [[nodiscard]] Result<bool> put_back_step(Store& store);
+  [[nodiscard]] uint64_t documents_put_back() const { return redo_.documents_put_back(); }
+
   // Replica sets: remembers from where a later recovery must read the oplog. Call now and then
   // (every half minute) from the thread of `store`; does nothing while older writes are open.
   [[nodiscard]] Status note_oplog_time();
@@ -96,12 +113,17 @@ class Recovery {
   [[nodiscard]] Result<Prepare> open_prepare(const LocalWrite& write) const;
   [[nodiscard]] Result<SettledPrepare> judge(const Prepare& prepare, Store& store,
                                              const std::vector<std::string>& session_ids);
+  // Prepares of earlier runs. False: nothing is certain of it before what the store forgot is back.
+  [[nodiscard]] Result<bool> settle_earlier(const Prepare& prepare,
+                                            const std::vector<OplogWrite>* oplog, bool put_back,
+                                            RecoveryReport& report);
   // A prepare as it has to be judged: without the statements that have a record already. Such a
   // prepare is of a driver's retry, which mongod did not run again.
   [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;
   // The retry entries `settled` should leave: none for a session of our own, nobody retries those.
   [[nodiscard]] Result<std::vector<RetryEntry>> retries_of(const Prepare& prepare,
                                                            const SettledPrepare& settled) const;
+  [[nodiscard]] Status finish_redo();
   [[nodiscard]] Status forget_backends();
   [[nodiscard]] Status close_epochs();
   [[nodiscard]] Status write_oplog_time(Timestamp time);
@@ -117,6 +139,8 @@ class Recovery {
   outbox::CommitThread& commit_;
   Store& store_;
   const RecoveryOptions options_;
+  ServedProcess served_;
+  Redo redo_;
   // note_oplog_time: a time read earlier, good once every stamp up to `candidate_stamp_` is
   // settled.
   std::optional<Timestamp> candidate_;

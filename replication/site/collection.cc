@@ -42,11 +42,27 @@ Status Collection::step(size_t documents_max) {
   if (common.moved) wakers_.wake_for_progress();
   if (Status retired = retirement_.retire(); !retired) return retired;
   if (Status purged = retirement_.purge(); !purged) return purged;
-  if (Status cut = truncate(common.acknowledged); !cut) return cut;
+  const VersionVector journaled = state_.journaled();
+  if (Status noted = note_journaled(journaled); !noted) return noted;
+  if (Status cut = truncate(common.acknowledged, journaled); !cut) return cut;
   if (Status trimmed = ledger_.trim(); !trimmed) return trimmed;
-  if (Status dropped = drop_cohorts(common.stable); !dropped) return dropped;
-  if (Status rows = collect_rows(documents_max); !rows) return rows;
+  const VersionVector stable = VersionVector::minimum(common.stable, journaled);
+  if (Status dropped = drop_cohorts(stable); !dropped) return dropped;
+  if (Status rows = collect_rows(documents_max, stable); !rows) return rows;
   return expire_retries(documents_max);
+}
+
+// Not synced: what is forgotten because of it comes later in the same log.
+Status Collection::note_journaled(const VersionVector& journaled) {
+  outbox::Batch batch;
+  for (const auto& [origin, hlc] : journaled.entries()) {
+    if (origin.site != context_.self.site || noted_journaled_.at(origin) == hlc) continue;
+    batch.put_meta(meta_keys::of_origin(meta_keys::kJournaled, origin), outbox::sortable(hlc));
+  }
+  if (batch.empty()) return {};
+  if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
+  noted_journaled_ = journaled;
+  return {};
 }
 
 Status Collection::drop_cohorts(const VersionVector& stable) {
@@ -59,10 +75,12 @@ Status Collection::drop_cohorts(const VersionVector& stable) {
   return {};
 }
 
-Status Collection::truncate(const VersionVector& acknowledged) {
+Status Collection::truncate(const VersionVector& acknowledged, const VersionVector& journaled) {
   size_t left = kTruncateRecords;
-  for (const auto& [origin, through] : acknowledged.entries()) {
+  for (const auto& [origin, by_all] : acknowledged.entries()) {
     if (origin.epoch == kRetired) continue;
+    const bool is_own = origin.site == context_.self.site;
+    const Hlc through = is_own ? std::min(by_all, journaled.get(origin)) : by_all;
     auto [after, last] = state_.kept_of(origin);
     if (last == 0) continue;  // retired
     while (left > 0 && after < through) {
@@ -74,7 +92,7 @@ Status Collection::truncate(const VersionVector& acknowledged) {
       after = entries->back().first;
       batch.put_meta(meta_keys::of_origin(meta_keys::kFloor, origin), outbox::sortable(after));
       // The entry of this site is otherwise derived from the last record, which may be going.
-      if (origin.site == context_.self.site) {
+      if (is_own) {
         batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(last));
       }
       state_.raise_floor(origin, after);
@@ -95,12 +113,10 @@ static HeldLocks try_lock(LockTable& table, const RowKey& key) {
   return locks;
 }
 
-Status Collection::collect_rows(size_t documents_max) {
+Status Collection::collect_rows(size_t documents_max, const VersionVector& stable) {
   LockTable* const table = locks_;
   if (table == nullptr) return {};
-  const SiteState::Standing standing = state_.standing();
-  const VersionVector& stable = standing.stable;
-  const VersionVector& closed = standing.closed;
+  const VersionVector closed = state_.standing().closed;
   if (row_cursor_.empty()) {
     if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed) return {};
     pass_stable_ = stable;

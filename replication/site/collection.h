@@ -1,5 +1,9 @@
 // Forgetting, in bounded steps: rows whose stamps are stable, records every member has, cohorts,
 // entries of the ledger beyond its bound, entries of the retry table gone stale.
+//
+// Rows and own records stay until the store's journal holds what they are about as well, however
+// many peers have it: a crash of the store takes the rest back, and they are what it is put back
+// from. How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 
 #include <atomic>
@@ -37,9 +41,11 @@ class Collection {
   [[nodiscard]] uint64_t collected_rows() const { return collected_rows_; }
 
  private:
-  [[nodiscard]] Status truncate(const VersionVector& acknowledged);
+  [[nodiscard]] Status note_journaled(const VersionVector& journaled) REQUIRES(stepping_);
+  [[nodiscard]] Status truncate(const VersionVector& acknowledged, const VersionVector& journaled);
   [[nodiscard]] Status drop_cohorts(const VersionVector& stable) REQUIRES(stepping_);
-  [[nodiscard]] Status collect_rows(size_t documents_max) REQUIRES(stepping_);
+  [[nodiscard]] Status collect_rows(size_t documents_max, const VersionVector& stable)
+      REQUIRES(stepping_);
   [[nodiscard]] Status expire_retries(size_t count) REQUIRES(stepping_);
 
   const SiteContext& context_;
@@ -52,6 +58,7 @@ class Collection {
   std::atomic<uint64_t> collected_rows_{0};
 
   Mutex stepping_;  // one caller at a time; held over log and store
+  VersionVector noted_journaled_ GUARDED_BY(stepping_);  // in the log
   std::string row_cursor_ GUARDED_BY(stepping_);
   bool pass_under_way_ GUARDED_BY(stepping_) = false;
   // When the present or last pass over the rows began.

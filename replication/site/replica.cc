@@ -131,6 +131,9 @@ void Replica::on_progress(std::function<void()> wake) {
   parts_->wakers.on_progress(std::move(wake));
 }
 
+VersionVector Replica::answered() const { return parts_->state.answered(); }
+VersionVector Replica::journaled() const { return parts_->state.journaled(); }
+void Replica::journaled(const VersionVector& answered) { parts_->state.journaled(answered); }
 VersionVector Replica::applied() const { return parts_->state.applied(); }
 
 // ---- operations

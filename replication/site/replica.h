@@ -139,6 +139,11 @@ class Replica {
   // Called after our vector moved, a record was published or a report changed; coalesced by the
   // receiver. Add before traffic starts.
   void on_progress(std::function<void()> wake);
+  // What a crash of the store cannot take back. answered(): read it, then see the store journal
+  // something; journaled(): then tell what was read (recovery/redo.h).
+  [[nodiscard]] VersionVector answered() const;
+  [[nodiscard]] VersionVector journaled() const;
+  void journaled(const VersionVector& answered);
   // Vector of what is applied and durable here: what we acknowledge.
   [[nodiscard]] VersionVector applied() const;
 

@@ -41,7 +41,7 @@ Status Retirement::purge() {
     }
   }
   outbox::Batch batch;
-  for (const char* prefix : {meta_keys::kVector, meta_keys::kFloor}) {
+  for (const char* prefix : {meta_keys::kVector, meta_keys::kFloor, meta_keys::kJournaled}) {
     auto pairs = outbox.scan_meta(prefix);
     if (!pairs) return tl::unexpected(pairs.error());
     for (const auto& [key, bytes] : *pairs) {

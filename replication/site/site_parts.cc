@@ -119,13 +119,16 @@ Result<std::shared_ptr<SiteParts>> SiteParts::open(ReplicaOptions options, outbo
   if (!start) return tl::unexpected(start.error());
   auto floors = load_vector(outbox, meta_keys::kFloor);
   if (!floors) return tl::unexpected(floors.error());
+  auto journaled = load_vector(outbox, meta_keys::kJournaled);
+  if (!journaled) return tl::unexpected(journaled.error());
   auto rows = count_rows(outbox);
   if (!rows) return tl::unexpected(rows.error());
 
   const Origin self{*id, random_epoch(random)};
   auto parts = std::make_shared<SiteParts>(
       SiteContext{std::move(options), outbox, commit, clock, self, *start},
-      SiteState::Loaded{std::move(*applied), std::move(*floors), outbox.usage(), *rows});
+      SiteState::Loaded{std::move(*applied), std::move(*floors), std::move(*journaled),
+                        outbox.usage(), *rows});
   parts->writes.owned_by(parts);
   if (Status loaded = parts->members.load(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = load_aside(outbox, parts->aside); !loaded) {

@@ -22,9 +22,12 @@ inline constexpr const char* kBound = "clock_bound";
 inline constexpr const char* kIntent = "apply_intent";
 inline constexpr const char* kLedgerDropped = "ledger_dropped";
 inline constexpr const char* kOplogTime = "oplog_time";
+inline constexpr const char* kStoreProcess = "store_process";
+inline constexpr const char* kRedoIntent = "redo_intent";
 // What others begin with.
 inline constexpr const char* kVector = "vector/";
 inline constexpr const char* kFloor = "floor/";
+inline constexpr const char* kJournaled = "journaled/";  // epochs of this site alone
 inline constexpr const char* kBackend = "backend/";
 inline constexpr const char* kDetached = "detached/";
 inline constexpr const char* kMember = "member/";

@@ -29,6 +29,13 @@ OpenWrites::Published OpenWrites::raise_published(Hlc issued) {
   return published;
 }
 
+Hlc OpenWrites::answered(Hlc issued) const {
+  for (const auto& [stamp, write] : open_) {
+    if (!write.settled) return stamp - 1;
+  }
+  return issued;
+}
+
 Unsynced OpenWrites::unsynced(UnsyncedDocuments::Slot slot) const {
   if (unsynced_.has_recoverable_by_content(slot)) return Unsynced::kRecoverableByContent;
   return unsynced_.has_any(slot) ? Unsynced::kRecoverableFromOplog : Unsynced::kNone;

@@ -16,7 +16,7 @@ HybridClock::Options clock_options(int64_t ahead_ms_max) {
 SiteState::SiteState(const SiteContext& context, Loaded loaded)
     : context_(context),
       clock_(context.clock, context.start, clock_options(context.options.max_ahead_ms)),
-      vectors_(context.self, loaded.applied, std::move(loaded.floor)),
+      vectors_(context.self, loaded.applied, std::move(loaded.floor), std::move(loaded.journaled)),
       news_(context),
       backlog_(loaded.usage, std::move(loaded.applied)),
       rows_(loaded.rows) {}
@@ -82,9 +82,18 @@ bool SiteState::settled_durably(std::span<const Hlc> stamps, uint64_t append) {
   return published.moved;
 }
 
+VersionVector SiteState::answered() const {
+  const MutexLock lock(mutex_);
+  VersionVector answered = vectors_.durable();
+  answered.raise(context_.self, writes_.answered(clock_.issued()));
+  return answered;
+}
+
 std::optional<Record> SiteState::begin_retiring() {
   const MutexLock lock(mutex_);
   if (!accepts_writes_) return std::nullopt;
+  // Their records go, and the store may need them yet.
+  if (!vectors_.journaled().includes(vectors_.old_epochs())) return std::nullopt;
   VersionVector old = retiring_.ready(vectors_, news_, context_.start);
   if (old.empty()) return std::nullopt;
   Record record;

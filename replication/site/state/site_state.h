@@ -34,6 +34,7 @@ class SiteState {
   struct Loaded {
     VersionVector applied;
     VersionVector floor;
+    VersionVector journaled;
     outbox::Usage usage;
     int64_t rows = 0;
   };
@@ -70,6 +71,19 @@ class SiteState {
     const MutexLock lock(mutex_);
     return writes_.unsynced(slot);
   }
+  // ---- what a crash of the store cannot take back (recovery/redo.h)
+  // All that the store has answered, or taken from peers: once it has then been seen to journal
+  // something, it holds that.
+  [[nodiscard]] VersionVector answered() const;
+  void journaled(const VersionVector& through) {
+    const MutexLock lock(mutex_);
+    vectors_.journaled(through);
+  }
+  [[nodiscard]] VersionVector journaled() const {
+    const MutexLock lock(mutex_);
+    return vectors_.journaled();
+  }
+
   // The record that retires old epochs (retiring.h), under a stamp that is open from here on.
   // Nothing: not now. Of stamp 0: the clock's bound is used up; renew it and ask again.
   [[nodiscard]] std::optional<Record> begin_retiring();

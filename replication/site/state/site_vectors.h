@@ -3,7 +3,8 @@
 // `visible`: what local writes name as seen; it moves as soon as an apply batch's rows are durable,
 // before its values are in the store (the documents are locked until then). `durable`: what is also
 // in the store; the only one ever reported. Its entry of this run is the last record published.
-// `floor`: up to where the log has been forgotten: no peer below it can catch up.
+// `floor`: up to where the log has been forgotten: no peer below it can catch up. `journaled`: of all
+// that, what the store's journal is known to hold: a crash of the store takes nothing of it.
 //
 // Whatever they say is on disk as well: peers may forget what we say we have, and take us for a
 // restored backup should we ever say less.
@@ -19,12 +20,18 @@ namespace outrigger {
 // Not thread-safe: lives under the lock of SiteState.
 class SiteVectors {
  public:
-  SiteVectors(const Origin& self, VersionVector applied, VersionVector floor)
-      : self_(self), visible_(applied), durable_(std::move(applied)), floor_(std::move(floor)) {}
+  SiteVectors(const Origin& self, VersionVector applied, VersionVector floor,
+              VersionVector journaled)
+      : self_(self),
+        visible_(applied),
+        durable_(std::move(applied)),
+        floor_(std::move(floor)),
+        journaled_(std::move(journaled)) {}
 
   [[nodiscard]] const VersionVector& visible() const { return visible_; }
   [[nodiscard]] const VersionVector& durable() const { return durable_; }
   [[nodiscard]] const VersionVector& floor() const { return floor_; }
+  [[nodiscard]] const VersionVector& journaled() const { return journaled_; }
   // What a commit of this run under `stamp` depends on.
   [[nodiscard]] VersionVector deps_of(Hlc stamp) const;
   // What dependencies of peers' records are checked with.
@@ -36,6 +43,7 @@ class SiteVectors {
   void rows_durable(const VersionVector& after) { visible_.raise(after); }
   void stored(const VersionVector& after);
   void raise_floor(const Origin& origin, Hlc through) { floor_.raise(origin, through); }
+  void journaled(const VersionVector& through) { journaled_.raise(through); }
 
   // ---- old epochs (retirement.h)
   [[nodiscard]] VersionVector old_epochs() const;  // of this site
@@ -50,6 +58,7 @@ class SiteVectors {
   VersionVector visible_;  // never our present origin
   VersionVector durable_;
   VersionVector floor_;
+  VersionVector journaled_;
 };
 
 }  // namespace outrigger

@@ -1,0 +1,68 @@
+// The one gate that everybody who talks to the store passes after it was started anew.
+//
+// The problem: a mongod that was killed has forgotten what its journal did not hold. An app that
+// read from it now would see what it was told go back in time, and would write on top of that. So
+// each new connection first says which run of mongod answers it. Met for the first time, that run
+// is not served before what it forgot has been put back (recovery/redo.h): connections wait here,
+// and whoever has one to a run that is gone ends it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/log.h"
+#include "proxy/mongo/store_worker.h"
+#include "proxy/net/loop.h"
+#include "replication/store/served_process.h"
+
+namespace outrigger {
+
+// Of the loop's thread, but for what is said otherwise.
+class StoreGate {
+ public:
+  // Recovery::put_back_step, on the worker's thread.
+  using Step = std::function<Result<bool>(Store&)>;
+  // A connection waits so long; then whoever it is for hears that the store is not ready.
+  static constexpr int64_t kHeldMsMax = 10'000;
+
+  // Everything is borrowed and outlives this; `worker` until close() has ended. `on_open`: called
+  // when another run is served.
+  StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served, Step step,
+            std::function<void()> on_open, Logger log);
+  ~StoreGate();
+  StoreGate(const StoreGate&) = delete;
+  StoreGate& operator=(const StoreGate&) = delete;
+
+  // A connection is answered by this run. Waits until that one is served. False: it is not, or not
+  // soon enough.
+  net::Task<bool> pass(std::string process);
+  // Nobody waits any longer. Ends when nothing runs any more.
+  net::Task<void> close();
+
+ private:
+  using Shot = std::shared_ptr<net::OneShot<bool>>;
+  // What a thread that tells late may find gone.
+  struct Self {
+    StoreGate* gate;
+  };
+
+  void shut();
+  net::Task<void> put_back();
+  void wake(bool served);
+
+  net::Loop& loop_;
+  StoreWorker& worker_;
+  ServedProcess& served_;
+  const Step step_;
+  const std::function<void()> on_open_;
+  const Logger log_;
+  std::vector<Shot> waiting_;
+  bool is_shut_ = false;  // what was forgotten is being put back
+  bool is_closed_ = false;
+  net::TaskGroup putting_back_;
+  std::shared_ptr<Self> self_;
+};
+
+}  // namespace outrigger

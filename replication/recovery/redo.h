@@ -1,0 +1,102 @@
+// The outbox is the store's redo log: what a mongod forgot in a crash is put back from it.
+//
+// The problem: a mongod that is killed forgets what its journal did not hold, up to some 50 ms of
+// answered writes, always the last of them; peers have those by then, and apps were told. Waiting
+// for the journal at each write would cost more than the write. But the outbox holds every
+// acknowledged write durably. So writes are answered as soon as that is so, and when another run of
+// mongod answers than the one that is served, every document with own records beyond what the
+// journal is known to hold (SiteVectors) gets the values its row and those records say
+// (redo_document.h). Until then nobody else may use the store (store/served_process.h).
+//
+// Documents of writes whose end nobody knows yet are left to whoever settles those: what the oplog
+// or the document says of such a write is asked before anything is put over it; what only a look at
+// the present values can settle, after that (judge_prepare).
+//
+// Writing is absolute, so a store that dies meanwhile is put back again, from the start.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/apply/applier_options.h"
+#include "replication/apply/apply_committer.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/outbox/outbox.h"
+#include "replication/record/record.h"
+#include "replication/recovery/redo_document.h"
+#include "replication/site/site_parts.h"
+#include "replication/store/served_process.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+// One thread's at a time: the one recovery works on.
+class Redo {
+ public:
+  using RowKeys = std::function<bool(const std::string& row_key)>;
+
+  // Everything is borrowed and outlives this.
+  Redo(SiteParts& site, outbox::Outbox& outbox, outbox::CommitThread& commit, ServedProcess& served,
+       ApplierOptions options)
+      : site_(site),
+        outbox_(outbox),
+        commit_(commit),
+        served_(served),
+        options_(std::move(options)),
+        committer_(site, outbox, commit, options_) {}
+
+  // Asks the store which run of it answers, and notes what of the outbox that run may have
+  // forgotten if it is another one. Errors: of the store, of the log.
+  [[nodiscard]] Status look(Store& store);
+  // The run that answered last is not served yet.
+  [[nodiscard]] bool is_due() const { return is_due_; }
+  // Some documents are not put back yet.
+  [[nodiscard]] bool has_documents() const { return !due_.empty(); }
+  // Puts back those of the documents that are due which `which` takes. Errors: as look(); some may
+  // be done by then.
+  [[nodiscard]] Status put_back(Store& store, const RowKeys& which);
+  // All is done: this run is served from here on, and it is on disk that it is.
+  [[nodiscard]] Status finish();
+  // Documents put back since this process began.
+  [[nodiscard]] uint64_t documents_put_back() const { return put_back_; }
+
+ private:
+  struct Window {
+    std::string ns;
+    bson::OwnedValue id;
+    std::vector<Forgotten> forgotten;
+  };
+
+  [[nodiscard]] Status learn_served(const std::string& process);
+  [[nodiscard]] Status note_records();
+  [[nodiscard]] Status note_prepared();
+  Window& note(const std::string& ns, const bson::OwnedValue& id);
+  [[nodiscard]] Status put_some(Store& store, const std::vector<std::string>& keys);
+  [[nodiscard]] Status write(Store& store, const std::vector<StoreWrite>& writes,
+                             const std::vector<std::optional<std::string>>& documents);
+  [[nodiscard]] Status write_whole(Store& store, std::vector<StoreWrite> writes);
+  [[nodiscard]] Status finish_interrupted(Store& store);
+
+  SiteParts& site_;
+  outbox::Outbox& outbox_;
+  outbox::CommitThread& commit_;
+  ServedProcess& served_;
+  const ApplierOptions options_;
+  ApplyCommitter committer_;
+  std::string process_;  // that answered last
+  bool is_due_ = false;
+  bool may_be_interrupted_ = true;                      // in the middle of write_whole()
+  std::map<std::string, Window> documents_;             // that it may have forgotten, by row key
+  std::set<std::string> due_;                           // of them, those not put back
+  std::set<Dot> noted_;                                 // records in documents_
+  std::vector<std::unique_ptr<const Record>> records_;  // that documents_ borrows from
+  std::atomic<uint64_t> put_back_{0};
+};
+
+}  // namespace outrigger

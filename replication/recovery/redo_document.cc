@@ -1,0 +1,101 @@
+#include "replication/recovery/redo_document.h"
+
+#include <algorithm>
+
+#include "replication/apply/apply_batch.h"
+#include "replication/bson/fields.h"
+#include "replication/merge/merge.h"
+
+namespace outrigger {
+namespace {
+
+using merge::Content;
+
+bool was_born_by(const merge::Incarnation& incarnation, const Dot& dot) {
+  return std::find(incarnation.births.begin(), incarnation.births.end(), dot) !=
+         incarnation.births.end();
+}
+
+// The document that one of the records made, where what stands now began with it.
+const Effect* birth_of(const merge::Incarnation& incarnation,
+                       std::span<const Forgotten> forgotten) {
+  for (const Forgotten& each : forgotten) {
+    if (!was_born_by(incarnation, each.dot)) continue;
+    for (const Effect& effect : each.effects->effects) {
+      if (effect.is_birth()) return &effect;
+    }
+  }
+  return nullptr;
+}
+
+// Values that the records gave, where they still stand and the row leaves them to the store.
+void say_assigned(merge::Body& body, std::span<const Forgotten> forgotten) {
+  for (const Forgotten& each : forgotten) {
+    for (const Effect& effect : each.effects->effects) {
+      if (effect.kind != Operation::kAssign) continue;
+      const auto reg = body.registers.find(effect.path);
+      if (reg == body.registers.end() || reg->second.stamp != each.dot ||
+          reg->second.content != Content::kShown) {
+        continue;
+      }
+      const auto within = merge::SharedBytes::of(effect.value.bytes);
+      const bson::Value value{effect.value.type, within.bytes};
+      merge::hold(reg->second, effect.path, value, within);
+    }
+  }
+}
+
+// The others are the store's, also where the document is made anew from its birth.
+void say_stored(merge::Body& body, const std::string& stored) {
+  const auto within = merge::SharedBytes::of(stored);
+  bson::PathFinder finder(within.document());
+  for (auto& [path, reg] : body.registers) {
+    if (reg.content != Content::kShown) continue;
+    const auto value = finder.find(path);
+    if (value) merge::hold(reg, path, *value, within);
+  }
+}
+
+std::string with_id(const std::string& document, const bson::OwnedValue& id) {
+  if (bson::Document(document).has("_id")) return document;
+  bson::Writer writer;
+  writer.value("_id", id);
+  return writer.append_all(bson::Document(document)).finish();
+}
+
+PutBack between(const DocumentEffects& of, const std::optional<std::string>& stored,
+                std::optional<std::string> wanted) {
+  PutBack out;
+  out.write = write_between(of.ns, of.id, stored, wanted);
+  out.document = std::move(wanted);
+  return out;
+}
+
+}  // namespace
+
+Result<std::optional<PutBack>> put_back(std::string_view row, std::span<const Forgotten> forgotten,
+                                        const std::optional<std::string>& stored) {
+  const DocumentEffects& of = *forgotten.back().effects;
+  auto state = merge::load_row(row);
+  if (!state) return tl::unexpected(state.error());
+  if (state->detached) return std::optional<PutBack>();
+  if (state->incarnations.empty()) return between(of, stored, std::nullopt);
+  std::optional<std::string> base = stored;
+  if (state->is_alone()) {
+    merge::Incarnation& incarnation = state->incarnations.front();
+    say_assigned(incarnation.body, forgotten);
+    const Effect* birth = birth_of(incarnation, forgotten);
+    const auto root = incarnation.body.registers.find(Path());
+    const bool is_said =
+        root != incarnation.body.registers.end() && root->second.content != Content::kShown;
+    if (!stored && birth == nullptr && !is_said) return std::optional<PutBack>();
+    if (stored) say_stored(incarnation.body, *stored);
+    if (birth != nullptr) base = std::string(birth->value.view().as_document().bytes());
+  }
+  merge::fill(*state, base ? std::optional(bson::Document(*base)) : std::nullopt);
+  std::optional<std::string> wanted = merge::document_of(*state);
+  if (wanted) wanted = with_id(*wanted, of.id);
+  return between(of, stored, std::move(wanted));
+}
+
+}  // namespace outrigger

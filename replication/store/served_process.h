@@ -1,0 +1,48 @@
+// Which run of mongod is served: the one whose documents hold all that this site has acknowledged.
+//
+// The problem: a mongod that is killed comes back without what its journal did not hold. Whoever
+// talks to that new run before this has been put back (recovery/redo.h) would see it go back in
+// time, and write on top of that. So whoever makes a connection asks first whose it is.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "config/thread_annotations.h"
+
+namespace outrigger {
+
+// Thread-safe. Processes are named as StoreServer::process_id() names them; of one that has no name
+// nothing can be told, and it is taken for the one that is served.
+class ServedProcess {
+ public:
+  // Called on the asking thread when it was another one. Set before anybody asks.
+  void on_another(std::function<void()> tell) { tell_ = std::move(tell); }
+
+  [[nodiscard]] bool admits(std::string_view process) const {
+    if (is(process)) return true;
+    if (tell_) tell_();
+    return false;
+  }
+  [[nodiscard]] bool is(std::string_view process) const {
+    const MutexLock lock(mutex_);
+    return process.empty() || process == process_;
+  }
+  [[nodiscard]] std::string process() const {
+    const MutexLock lock(mutex_);
+    return process_;
+  }
+  void serve(std::string_view process) {
+    const MutexLock lock(mutex_);
+    process_ = process;
+  }
+
+ private:
+  std::function<void()> tell_;
+  mutable Mutex mutex_;
+  std::string process_ GUARDED_BY(mutex_);
+};
+
+}  // namespace outrigger
