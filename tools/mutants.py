@@ -73,6 +73,28 @@ MUTANTS = [
     Mutant("an_interrupted_batch_forgotten", "what a crash interrupted is not finished",
            "replication/apply/applier.cc",
            "  if (!*work) return {};\n", "  if (!*work || work->has_value()) return {};\n"),
+    Mutant("nothing_put_back", "what a killed mongod forgot stays forgotten",
+           "replication/recovery/redo.cc",
+           "  return write(store, writes, documents);\n", "  return {};\n"),
+    Mutant("answered_before_recorded", "a write is answered before its record is on disk",
+           "proxy/writes/run_executor.cc",
+           "result.durable = context_.durable_waits.join(true);",
+           "result.durable = nullptr;"),
+    Mutant("journaled_too_early", "the journal is taken to hold what it does not",
+           "proxy/mongo/journal_keeper.cc",
+           "  if (Status journaled = store.wait_journaled(); !journaled) return journaled;\n", ""),
+    Mutant("served_too_early", "apps are let in before what mongod forgot is put back",
+           "proxy/mongo/store_gate.cc",
+           "  const bool woken = co_await shot->wait();\n",
+           "  wake(true);\n  const bool woken = co_await shot->wait();\n"
+           "  if (woken) co_return true;\n"),
+    Mutant("forgotten_too_early", "rows go before mongod's journal holds what they say",
+           "replication/site/collection.cc",
+           "VersionVector::minimum(common.stable, journaled)", "common.stable"),
+    Mutant("judged_too_late", "what certainly happened is asked after it was written over",
+           "replication/recovery/recovery.cc",
+           "if (redo_.is_due() && !put_back && !settled->certain) return false;",
+           "if (redo_.is_due() && !put_back) return false;"),
 ]
 
 

@@ -151,18 +151,6 @@ TEST_F(RecoveryTest, RecoveryGoesOnWhereAnUnreachableStoreStoppedIt) {
   EXPECT_EQ(oslo_.number(1, "a"), 2);
 }
 
-TEST_F(RecoveryTest, NothingIsBelievedThatTheStoreHasNotJournaled) {
-  auto pending = paris_.begin(TestSite::setting(1, "a", number(2)));
-  paris_.store(*pending);
-  paris_.kill();
-  paris_.release(*pending);
-  paris_.open();
-  paris_.mongod.crash_after(0);  // the next write that would wait for the journal fails
-  EXPECT_FALSE(paris_.recover().has_value());
-  EXPECT_TRUE(paris_.recover().has_value());
-  expect_equal(1);
-}
-
 TEST_F(RecoveryTest, AnOplogThatWasCutMeansAdoption) {
   auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
   paris_.store(*pending);

@@ -28,11 +28,12 @@ const Effect* birth_of(const merge::Incarnation& incarnation,
   return nullptr;
 }
 
-// Values that the records gave, where they still stand and the row leaves them to the store.
+// Values that the records gave, where they still stand and the row leaves them to the store. A birth
+// gives the whole document one.
 void say_assigned(merge::Body& body, std::span<const Forgotten> forgotten) {
   for (const Forgotten& each : forgotten) {
     for (const Effect& effect : each.effects->effects) {
-      if (effect.kind != Operation::kAssign) continue;
+      if (effect.kind != Operation::kAssign && !effect.is_birth()) continue;
       const auto reg = body.registers.find(effect.path);
       if (reg == body.registers.end() || reg->second.stamp != each.dot ||
           reg->second.content != Content::kShown) {

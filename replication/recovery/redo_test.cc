@@ -1,0 +1,323 @@
+// A mongod comes back having forgotten the last of what it answered: what is put back, from where,
+// and what is left alone.
+#include "replication/recovery/redo.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "replication/outbox/memory/memory_outbox.h"
+#include "replication/testing/replica_testing.h"
+
+namespace outrigger {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+bson::OwnedValue text(const std::string& value) { return bson::make_string(value); }
+
+class RedoTest : public ::testing::Test {
+ protected:
+  explicit RedoTest(StoreKind kind = StoreKind::kStandalone)
+      : paris_("paris", {"oslo", "paris"}, memory_outbox(), kind),
+        oslo_("oslo", {"oslo", "paris"}, memory_outbox(), kind) {
+    paris_.insert(1, {{"a", number(1)}, {"n", number(10)}});
+    exchange(paris_, oslo_);
+  }
+
+  using Documents = std::map<int, std::string>;
+  static constexpr int kIdsMax = 6;
+
+  // What mongod's journal holds, to be gone back to.
+  [[nodiscard]] Documents documents() const {
+    Documents all;
+    for (int id = 1; id <= kIdsMax; ++id) {
+      if (auto document = paris_.document(id)) all.emplace(id, std::move(*document));
+    }
+    return all;
+  }
+  // Mongod dies, and another run of it holds just this.
+  void come_back_with(const Documents& journaled) {
+    for (int id = 1; id <= kIdsMax; ++id) paris_.mongod.remove(kTestNs, bson::make_int32(id));
+    for (const auto& [id, document] : journaled) paris_.mongod.put(kTestNs, document);
+    StoreInfo info = *paris_.mongod.info();
+    info.process_id = "process-" + std::to_string(1000 + ++starts_);
+    paris_.mongod.set_info(info);
+  }
+  void put_back() {
+    auto done = paris_.recovery->put_back_step(paris_.mongod);
+    ASSERT_TRUE(done.has_value()) << done.error().message();
+    EXPECT_TRUE(*done);
+  }
+  void expect(const Documents& wanted) {
+    const Documents found = documents();
+    for (int id = 1; id <= kIdsMax; ++id) {
+      ASSERT_EQ(found.count(id), wanted.count(id)) << id;
+      if (wanted.count(id) == 0) continue;
+      EXPECT_TRUE(
+          bson::equal_unordered(bson::Document(found.at(id)), bson::Document(wanted.at(id))))
+          << bson::to_json(bson::Document(found.at(id))) << " in place of "
+          << bson::to_json(bson::Document(wanted.at(id)));
+    }
+  }
+  // `writes` are answered, and forgotten; then they are there again, here as at the peer.
+  void expect_put_back(const std::function<void()>& writes) {
+    const Documents journaled = documents();
+    writes();
+    const Documents answered = documents();
+    come_back_with(journaled);
+    put_back();
+    expect(answered);
+    settle_down({&paris_, &oslo_});
+    expect(answered);
+    for (int id = 1; id <= kIdsMax; ++id) EXPECT_EQ(paris_.show(id), oslo_.show(id));
+  }
+
+  TestSite paris_;
+  TestSite oslo_;
+  int starts_ = 0;
+};
+
+TEST_F(RedoTest, AnAssignmentIsPutBack) {
+  expect_put_back([&] { paris_.set(1, "a", 2); });
+}
+
+TEST_F(RedoTest, AnIncrementIsCountedOnce) {
+  expect_put_back([&] {
+    paris_.inc(1, "n", 5);
+    paris_.inc(1, "n", 7);
+    paris_.inc(1, "fresh", 3);
+  });
+}
+
+TEST_F(RedoTest, AnInsertIsMadeAgainWithWhatWasDoneToItSince) {
+  expect_put_back([&] {
+    paris_.insert(2, {{"a", number(1)}, {"b", text("x")}});
+    paris_.set(2, "a", 5);
+    paris_.inc(2, "n", 4);
+    paris_.unset(2, "b");
+  });
+}
+
+TEST_F(RedoTest, ARemoveIsDoneAgain) {
+  expect_put_back([&] { paris_.remove(1); });
+}
+
+TEST_F(RedoTest, AnotherDocumentUnderTheSameIdIsNotTheOldOne) {
+  expect_put_back([&] {
+    paris_.remove(1);
+    paris_.insert(1, {{"b", number(9)}});
+  });
+}
+
+TEST_F(RedoTest, AReplacementIsPutBackWhole) {
+  expect_put_back([&] {
+    paris_.replace(1, {{"b", number(9)}, {"n", number(1)}});
+    paris_.inc(1, "n", 2);
+  });
+}
+
+TEST_F(RedoTest, ADocumentThatRepeatsNamesIsPutBackWhole) {
+  expect_put_back([&] { paris_.replace(1, {{"b", number(1)}, {"b", text("x")}}); });
+}
+
+TEST_F(RedoTest, WhatAPeerWroteMeanwhileStays) {
+  const Documents journaled = documents();
+  paris_.set(1, "a", 2);
+  oslo_.set(1, "b", 7);
+  oslo_.inc(1, "n", 100);
+  exchange(paris_, oslo_);  // applied with the journal waited for
+  const Documents applied = documents();
+  paris_.inc(1, "n", 1);
+  const Documents answered = documents();
+  come_back_with(applied);
+  put_back();
+  expect(answered);
+  EXPECT_NE(journaled, applied);
+}
+
+TEST_F(RedoTest, WhatTheJournalIsKnownToHoldIsNotTouched) {
+  paris_.set(1, "a", 2);
+  paris_.replica->journaled(paris_.replica->answered());
+  Documents around = documents();
+  around[1] = bson::Writer().int32("_id", 1).int32("a", 77).finish();  // by somebody else
+  come_back_with(around);
+  put_back();
+  expect(around);
+}
+
+TEST_F(RedoTest, TheSameRunOfMongodIsLeftAlone) {
+  Documents before = documents();
+  paris_.set(1, "a", 2);
+  paris_.mongod.put(kTestNs, before.at(1));  // by somebody else
+  put_back();
+  expect(before);
+}
+
+TEST_F(RedoTest, RowsAndRecordsStayUntilTheJournalHoldsThem) {
+  paris_.set(1, "a", 2);
+  exchange(paris_, oslo_);
+  for (int i = 0; i < 3; ++i) {
+    exchange(paris_, oslo_);
+    EXPECT_TRUE(paris_.replica->collect_step(1000).has_value());
+    paris_.flush();
+  }
+  EXPECT_GT(paris_.status().rows, 0u);
+  EXPECT_TRUE(*paris_.outbox->last_entry(run_of(paris_)));
+  settle_down({&paris_, &oslo_});
+  EXPECT_EQ(paris_.status().rows, 0u);
+}
+
+TEST_F(RedoTest, AfterARestartTheOutboxStillKnowsWhatMongodForgot) {
+  const Documents journaled = documents();
+  paris_.set(1, "a", 2);
+  paris_.insert(3, {{"a", number(3)}});
+  const Documents answered = documents();
+  paris_.kill();
+  come_back_with(journaled);
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  expect(answered);
+}
+
+TEST_F(RedoTest, AStoreThatDiesMeanwhileIsPutBackFromTheStart) {
+  const Documents journaled = documents();
+  for (int id = 2; id <= kIdsMax; ++id) paris_.insert(id, {{"a", number(id)}});
+  const Documents answered = documents();
+  come_back_with(journaled);
+  paris_.mongod.crash_after(2);
+  EXPECT_FALSE(paris_.recovery->put_back_step(paris_.mongod).has_value());
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoTest, ADocumentOfAWriteUnderWayWaitsForItsEnd) {
+  const Documents journaled = documents();
+  paris_.set(1, "a", 2);
+  paris_.insert(2, {{"a", number(2)}});
+  auto pending = paris_.begin(TestSite::setting(1, "b", number(3)));
+  paris_.store(*pending);
+  const Documents answered = documents();
+  come_back_with(journaled);
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod));
+  EXPECT_EQ(paris_.number(1, "a"), 1);
+  EXPECT_EQ(paris_.number(2, "a"), 2);
+  paris_.settle(std::move(pending));  // its answer had come
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoTest, AWriteInDoubtThatAddsIsJudgedByWhatIsPutBack) {
+  const Documents journaled = documents();
+  paris_.inc(1, "n", 5);
+  auto pending = paris_.begin(TestSite::incrementing(1, "n", 100));  // nobody knows
+  come_back_with(journaled);
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod));
+  auto how = paris_.recovery->settle_in_doubt(pending->write, "", "", paris_.mongod);
+  ASSERT_TRUE(how.has_value()) << how.error().message();
+  paris_.release(*pending);
+  put_back();
+  EXPECT_EQ(paris_.number(1, "n"), 15);
+  exchange(paris_, oslo_);
+  EXPECT_EQ(oslo_.number(1, "n"), 15);
+}
+
+TEST_F(RedoTest, AWriteInDoubtThatTheStoreShowsIsNotWrittenOver) {
+  paris_.set(1, "a", 2);
+  auto pending = paris_.begin(TestSite::setting(1, "a", number(3)));
+  paris_.store(*pending);
+  come_back_with(documents());  // it had reached the journal, so all before it had
+  auto how = paris_.recovery->settle_in_doubt(pending->write, "", "", paris_.mongod);
+  ASSERT_TRUE(how.has_value());
+  EXPECT_EQ(*how, SettledPrepare::How::kHappened);
+  paris_.release(*pending);
+  put_back();
+  EXPECT_EQ(paris_.number(1, "a"), 3);
+}
+
+class SetRedoTest : public RedoTest {
+ protected:
+  SetRedoTest() : RedoTest(StoreKind::kSingleMember) {}
+};
+
+TEST_F(SetRedoTest, WhatTheOplogShowsIsRecordedBeforeAnythingIsPutBack) {
+  const Documents journaled = documents();
+  paris_.set(1, "a", 2);
+  paris_.kill();
+  come_back_with(journaled);
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  auto pending = paris_.begin(TestSite::incrementing(1, "n", 5));
+  paris_.store(*pending);
+  const Documents answered = documents();
+  paris_.kill();
+  paris_.release(*pending);
+  come_back_with(answered);
+  paris_.open();
+  auto report = paris_.recover();
+  ASSERT_TRUE(report.has_value());
+  EXPECT_EQ(report->happened, 1u);
+  expect(answered);
+}
+
+// Any writes, any prefix of them journaled, records of a peer in between.
+TEST_F(RedoTest, WhateverWasForgottenIsPutBack) {
+  const char* named = std::getenv("OUTRIGGER_SEED");
+  const uint64_t seed = named != nullptr ? std::stoull(named) : std::random_device()();
+  std::printf("OUTRIGGER_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::mt19937_64 chance(seed);
+  const auto draw = [&](int most) {
+    return static_cast<int>(chance() % static_cast<uint64_t>(most));
+  };
+  const std::array<std::string, 3> fields = {"a", "b", "n"};
+  const auto write = [&](TestSite& site) {
+    const int id = 1 + draw(kIdsMax);
+    const std::string& field = fields.at(static_cast<size_t>(draw(3)));
+    if (!site.document(id)) return site.insert(id, {{field, number(draw(50))}});
+    switch (draw(8)) {
+      case 0:
+        return site.remove(id);
+      case 1:
+        return site.replace(id, {{field, number(draw(50))}, {"c", text("x")}});
+      case 2:
+        return site.unset(id, field);
+      case 3:
+      case 4:
+        return site.set(id, field, draw(50));
+      default:
+        return site.inc(id, "n" + std::to_string(draw(2)), 1 + draw(9));
+    }
+  };
+  for (int round = 0; round < 150; ++round) {
+    std::vector<Documents> prefixes = {documents()};
+    for (int step = draw(10); step >= 0; --step) {
+      if (draw(4) == 0) {
+        write(oslo_);
+        if (draw(2) == 0) exchange(paris_, oslo_);
+        prefixes = {documents()};  // applied with the journal waited for
+      } else {
+        write(paris_);
+        prefixes.push_back(documents());
+      }
+    }
+    const Documents answered = prefixes.back();
+    const bool with_sidecar = draw(4) == 0;
+    if (with_sidecar) paris_.kill();
+    come_back_with(prefixes.at(static_cast<size_t>(draw(static_cast<int>(prefixes.size())))));
+    if (with_sidecar) {
+      paris_.open();
+      ASSERT_TRUE(paris_.recover().has_value());
+    } else {
+      put_back();
+    }
+    expect(answered);
+    if (draw(3) == 0) settle_down({&paris_, &oslo_});
+    if (HasFailure()) FAIL() << "round " << round;
+  }
+}
+
+}  // namespace
+}  // namespace outrigger
