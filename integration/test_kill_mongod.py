@@ -52,12 +52,6 @@ def test_acknowledged_writes_outlive_a_mongod_killed_with_its_sidecar(make_clust
     run_kills(make_cluster, replica_set, 2, with_sidecar=True)
 
 
-def test_writes_that_shared_one_wait_for_the_journal_outlive_a_killed_mongod(make_cluster):
-    cluster = run_kills(make_cluster, True, 3, with_sidecar=False, threads=8)
-    waits = cluster.oslo.sidecar.metric("journal_batch_count")
-    assert cluster.oslo.sidecar.metric("journal_batch_sum") > waits > 10
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("with_sidecar", [True, False], ids=["both", "mongod"])
 @FORMS

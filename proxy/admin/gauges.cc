@@ -54,6 +54,8 @@ void Gauges::update(const StatusParts& parts) {
   metrics_.gauge("store_available", "1 while the store answers").Set(parts.store_available ? 1 : 0);
   metrics_.gauge("outbox_failed", "1 while the outbox is not trusted")
       .Set(replica.outbox_failure ? 1 : 0);
+  count_to("documents_put_back_total", "documents that mongod had forgotten", {},
+           replica.documents_put_back);
   count_to("applied_total", "records of peers applied", {}, replica.applied_records);
   count_to("duplicates_total", "records of peers offered again", {}, replica.duplicate_records);
   for (const auto& [kind, total] : replica.conflicts) {

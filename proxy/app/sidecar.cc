@@ -279,6 +279,7 @@ StatusParts Sidecar::status() const {
   if (!recovered_) return parts;
   parts.store = store_text_;
   parts.replica = replica_->status();
+  parts.replica.documents_put_back = recovery_->documents_put_back();
   if (!serving_) return parts;
   parts.peers = peers_->status();
   parts.connections = static_cast<uint64_t>(proxy_metrics_->connections.Value());

@@ -245,10 +245,12 @@ TEST(Runs, UnacknowledgedWritesAreSentAcknowledged) {
   EXPECT_EQ(parsed->body.find("writeConcern")->as_document().find("w")->as_int32(), 1);
 }
 
-TEST(Runs, WritesSayThemselvesThatTheyWaitForTheJournal) {
+TEST(Runs, ThatAreToBeJournaledSayItThemselves) {
   const auto concern_of = [](const testing::Fill& concern) {
     const auto sent = send(CommandKind::kInsert, {by_id(1)}, concern);
-    const std::string message = build_run_message(run_of(sent->command), {}, 1);
+    auto run = run_of(sent->command);
+    run.concern = RunConcern::kJournaled;
+    const std::string message = build_run_message(run, {}, 1);
     const auto parsed = wire::parse_op_msg(message);
     const auto found = parsed->body.find("writeConcern");
     return found ? bson::to_json(found->as_document()) : std::string("none");

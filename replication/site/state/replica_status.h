@@ -55,8 +55,9 @@ struct ReplicaStatus {
       held;  // origins held back and why (clock too far ahead, locked document)
   std::vector<std::string> alarms;  // what should never happen and needs a person
   std::vector<PeerProgress> peers;
-  uint64_t applied_records = 0;    // of peers, in this run; like the three below
-  uint64_t duplicate_records = 0;  // offered again
+  uint64_t documents_put_back = 0;  // that the store had forgotten (recovery/redo.h)
+  uint64_t applied_records = 0;     // of peers, in this run; like the three below
+  uint64_t duplicate_records = 0;   // offered again
   uint64_t collected_rows = 0;
   std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
 };
