@@ -55,7 +55,10 @@ class Oracle:
         print(f"seed {self.seed}")
         for site in self.cluster:
             for number in range(self.threads):
-                worker = threading.Thread(target=self._work, args=(site, f"{site.name}{number}"))
+                # What MongoDB alone forgets when it is killed is not to be forgotten either.
+                concern = {} if number % 2 == 0 else {"w": 1}
+                worker = threading.Thread(target=self._work,
+                                          args=(site, f"{site.name}{number}", concern))
                 worker.start()
                 self._workers.append(worker)
         return self
@@ -76,8 +79,8 @@ class Oracle:
     def __exit__(self, *_):
         self.stop()
 
-    def _work(self, site, name):
-        writer = Writer(self, site, name, random.Random(f"{self.seed} {name}"))
+    def _work(self, site, name, concern):
+        writer = Writer(self, site, name, random.Random(f"{self.seed} {name}"), concern)
         with self.pause.worker() as goes_on:
             while goes_on():
                 writer.step()
@@ -123,12 +126,12 @@ class Oracle:
 class Writer:
     """One thread of the app: one client, one call after the other."""
 
-    def __init__(self, oracle, site, name, chance):
+    def __init__(self, oracle, site, name, chance, concern):
         self.oracle = oracle
         self.site = site
         self.name = name
         self.chance = chance
-        self.db = site.client(**oracle.client_options)[DATABASE]
+        self.db = site.client(**concern, **oracle.client_options)[DATABASE]
         self.serial = itertools.count()
         self.inserted = []  # acknowledged, not deleted yet
         self.doings = [self.insert, self.insert_many, self.increment, self.increment, self.set,
