@@ -90,11 +90,10 @@ struct Run {
   }
 };
 
-// When an answer to the command should come. Of a set the journal is waited for wherever the app does
-// not say that fewer members' memory does: it costs mongod nothing more than the majority does, and
-// what is journaled is found again in the oplog. What a command does not say is up to defaults
-// (setDefaultRWConcern, writeConcernMajorityJournalDefault), which may change at any time; so it is
-// said.
+// When mongod is to answer the command. A set waits for its journal unless the app says that the
+// memory of so many members will do: what is journaled is found in the oplog again. What a command
+// does not say is up to defaults (setDefaultRWConcern, writeConcernMajorityJournalDefault), which
+// may change at any time; so it is said.
 [[nodiscard]] RunConcern concern_of(const WriteCommand& command, bool is_set);
 
 // The app's own bytes say it all, the session aside.

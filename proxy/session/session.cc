@@ -2,6 +2,7 @@
 
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/session/ddl.h"
 #include "proxy/session/refusals.h"
 #include "proxy/writes/capture.h"
 
@@ -236,8 +237,7 @@ net::Task<Session::Next> Session::write(std::string_view message, const wire::Op
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
-// Catalogue changes: facts are learned anew behind them. Builds and drops of indexes take as long
-// as they take, and writes go on meanwhile, as with mongod alone.
+// Facts are learned anew behind a change of the catalogue.
 net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMsg& parsed) {
   const std::string ns = ns_of(parsed);
   Next next = Next::kEnd;
@@ -253,53 +253,19 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
   context_.facts.forget(ns);
   Result<std::string> reply = tl::unexpected(Error{});
   if (parsed.command_name() == "create") {
-    reply = co_await create(message, parsed, ns);
+    reply = co_await run_create(context_, *backend_, message, parsed, ns, writing_);
   } else {
-    reply = co_await run_ddl(message, parsed);
+    reply = co_await run_ddl(*backend_, message, parsed);
   }
   context_.facts.forget(ns);
   if (reply && travels) {
-    const bool held = co_await is_journaled();
+    const bool held = co_await is_journaled(context_, *backend_);
     if (!held) co_return Next::kEnd;
   }
   if (!reply) co_return Next::kEnd;
   if (parsed.more_to_come()) co_return Next::kGoOn;
   Status answered = co_await client_->write(*reply);
   co_return answered ? Next::kGoOn : Next::kEnd;
-}
-
-net::Task<Result<std::string>> Session::run_ddl(std::string_view message,
-                                                const wire::OpMsg& parsed) {
-  Status sent = co_await backend_->stream().write(message);
-  if (!sent) co_return tl::unexpected(sent.error());
-  Result<std::string> reply = tl::unexpected(Error{});
-  if (!parsed.more_to_come()) reply = co_await backend_->receive();
-  if (parsed.more_to_come()) reply = co_await backend_->ping();  // it is done before
-  co_return reply;
-}
-
-// No write of ours may be on its way to a collection that becomes one of another nature under it.
-// The lock waits for mongod and for nobody else.
-net::Task<Result<std::string>> Session::create(std::string_view message, const wire::OpMsg& parsed,
-                                               std::string ns) {
-  LockRequest request;
-  request.add(namespace_lock_key(ns), LockMode::kExclusive);
-  HeldLocks locks = co_await wait_for_locks(context_, request);
-  writing_ = true;
-  Result<std::string> reply = co_await run_ddl(message, parsed);
-  writing_ = false;
-  context_.facts.forget(ns);
-  locks.release();
-  co_return reply;
-}
-
-// The outbox does not know it yet, so nobody could put it back after a crash of mongod.
-net::Task<bool> Session::is_journaled() {
-  std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
-  const Status journaled = co_await context_.store.ask(std::move(job));
-  if (!journaled) co_return false;
-  const Result<std::string> same = co_await backend_->ping();  // the mongod that did it
-  co_return same.has_value();
 }
 
 net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {

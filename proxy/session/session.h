@@ -51,10 +51,6 @@ class Session {
   net::Task<Next> hello(const wire::OpMsg& parsed);
   net::Task<Next> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
-  net::Task<Result<std::string>> run_ddl(std::string_view message, const wire::OpMsg& parsed);
-  net::Task<Result<std::string>> create(std::string_view message, const wire::OpMsg& parsed,
-                                        std::string ns);
-  net::Task<bool> is_journaled();
   net::Task<Next> pass(std::string_view message, bool more_to_come);
   net::Task<Next> log_in(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Next> answer(const wire::OpMsg& parsed, std::string body);

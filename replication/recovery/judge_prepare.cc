@@ -269,8 +269,8 @@ bool has_empty_timestamp(const std::string& document) {
   return false;
 }
 
-// `was_not_there`: the document of an upsert, when the prepare was written. `put_back`: the store had
-// forgotten earlier writes, and they were written over whatever there was of this one.
+// `was_not_there`: the document of an upsert, when the prepare was written. `put_back`: the store
+// had forgotten earlier writes, and they were written over whatever there was of this one.
 Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::string>& stored,
                  bool was_not_there, bool put_back) {
   const auto same = [&] {

@@ -28,8 +28,8 @@ const Effect* birth_of(const merge::Incarnation& incarnation,
   return nullptr;
 }
 
-// Values that the records gave, where they still stand and the row leaves them to the store. A birth
-// gives the whole document one.
+// Values that the records gave, where they still stand and the row leaves them to the store. A
+// birth gives the whole document one.
 void say_assigned(merge::Body& body, std::span<const Forgotten> forgotten) {
   for (const Forgotten& each : forgotten) {
     for (const Effect& effect : each.effects->effects) {

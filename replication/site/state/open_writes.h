@@ -101,8 +101,8 @@ class OpenWrites {
   // `issued`: the last stamp of this run.
   [[nodiscard]] Published raise_published(Hlc issued);
   [[nodiscard]] Hlc published() const { return published_; }
-  // Every write up to here is settled, on disk or not: the store has answered it. `issued`: the last
-  // stamp of this run.
+  // Every write up to here is settled, on disk or not: the store has answered it. `issued`: the
+  // last stamp of this run.
   [[nodiscard]] Hlc answered(Hlc issued) const;
 
   [[nodiscard]] Unsynced unsynced(UnsyncedDocuments::Slot slot) const;

@@ -3,8 +3,8 @@
 // `visible`: what local writes name as seen; it moves as soon as an apply batch's rows are durable,
 // before its values are in the store (the documents are locked until then). `durable`: what is also
 // in the store; the only one ever reported. Its entry of this run is the last record published.
-// `floor`: up to where the log has been forgotten: no peer below it can catch up. `journaled`: of all
-// that, what the store's journal is known to hold: a crash of the store takes nothing of it.
+// `floor`: up to where the log has been forgotten: no peer below it can catch up. `journaled`: what
+// of all that the store's journal is known to hold, so that no crash of the store takes it back.
 //
 // Whatever they say is on disk as well: peers may forget what we say we have, and take us for a
 // restored backup should we ever say less.
