@@ -264,8 +264,8 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
   }
   if (!reply) co_return Next::kEnd;
   if (parsed.more_to_come()) co_return Next::kGoOn;
-  Status answered = co_await client_->write(*reply);
-  co_return answered ? Next::kGoOn : Next::kEnd;
+  Status sent = co_await client_->write(*reply);
+  co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
 net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {

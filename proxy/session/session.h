@@ -65,6 +65,7 @@ class Session {
   [[nodiscard]] bool is_stranger() const;
   [[nodiscard]] size_t message_bytes_max() const;
   void let_in();
+  void note_process(const bson::Document& hello);
   void client_gone();
 
   ProxyContext& context_;

@@ -61,6 +61,12 @@ net::Task<Session::Next> Session::log_in(std::string_view message, const wire::O
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
+// An error says nothing of it: then it is asked for before anything else is sent.
+void Session::note_process(const Document& hello) {
+  std::string process = process_in_hello(hello);
+  if (!process.empty()) backend_->process = std::move(process);
+}
+
 net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
   const wire::MsgHeader header = parsed.header;
   const std::string command = mask_hello_request(parsed.body);
@@ -69,7 +75,7 @@ net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
   if (!reply) co_return Next::kEnd;
   const auto answer = wire::parse_op_msg_trusted(*reply);
   if (!answer) co_return Next::kEnd;
-  backend_->process = process_in_hello(answer->body);
+  note_process(answer->body);
   if (logs_in_with_hello(answer->body)) let_in();
   const std::string body = mask_hello_reply(answer->body, context_.advertise);
   const std::string out =
@@ -107,7 +113,7 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
     context_.metrics.hellos.Increment();
     const auto parsed = wire::parse_op_reply(out);
     if (!parsed) co_return Next::kEnd;
-    backend_->process = process_in_hello(parsed->documents.front());
+    note_process(parsed->documents.front());
     const std::string body = mask_hello_reply(parsed->documents.front(), context_.advertise);
     if (logs_in_with_hello(parsed->documents.front())) let_in();
     out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));

@@ -148,7 +148,11 @@ net::Task<Answer> Capture::write_all(WriteRequest& request, StoreRefusals& refus
   if (std::all_of(statements.begin(), statements.end(), has_record)) {
     all = co_await refusals.answer_retry(request.command);
     if (all.end == End::kBroken) co_return Answer::close();
-    if (all.reply.is_answered()) co_return all.reply.answer();
+    if (all.reply.is_answered()) {
+      DurableWaits::Shot durable = context_.durable_waits.join(true);
+      Answer answered = co_await once_durable(std::move(durable), std::move(all));
+      co_return answered;
+    }
   }
   std::optional<Run> planned;
   if (statements.size() > 1) {
@@ -179,9 +183,11 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
     const std::optional<std::string> known = remembered(context_, request, statement);
     if (known && all.reply.add_remembered(Document(*known), statement.index)) {
       result = RunResult(request.command);
+      result.durable = context_.durable_waits.join(true);  // its record may not be yet
     } else if (known) {
       // After a crash nobody but mongod knows the document a findAndModify gave.
       result = co_await refusals.repeat(request, statement);
+      result.durable = context_.durable_waits.join(true);
     } else {
       Run run = planned ? std::move(*planned) : gather(request, next);
       const bool is_direct = !run.items.empty();
@@ -206,12 +212,17 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
     next += done;
     if (all.reply.failed() || (request.command.ordered && all.reply.has_errors())) break;
   }
-  if (all.durable) {
-    const Status synced = co_await all.durable->wait();
-    if (!synced) {
-      context_.log->error("a write is not acknowledged: {}", synced.error().message());
-      co_return Answer::close();
-    }
+  if (!all.durable) co_return all.reply.answer();
+  DurableWaits::Shot durable = std::move(all.durable);
+  Answer done = co_await once_durable(std::move(durable), std::move(all));
+  co_return done;
+}
+
+net::Task<Answer> Capture::once_durable(DurableWaits::Shot durable, RunResult all) {
+  const Status synced = co_await durable->wait();
+  if (!synced) {
+    context_.log->error("a write is not acknowledged: {}", synced.error().message());
+    co_return Answer::close();
   }
   co_return all.reply.answer();
 }

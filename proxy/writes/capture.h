@@ -47,6 +47,8 @@ class Capture {
   // `planned`: the run of all statements, where one can hold them. `all`: what is answered already.
   net::Task<Answer> write_statements(WriteRequest& request, StoreRefusals& refusals,
                                      std::optional<Run> planned, RunResult all);
+  // What is answered once `durable` is so.
+  net::Task<Answer> once_durable(DurableWaits::Shot durable, RunResult all);
   [[nodiscard]] IsRemembered is_remembered(const WriteRequest& request) const;
   [[nodiscard]] Run gather(const WriteRequest& request, size_t first) const;
 

@@ -1,5 +1,7 @@
 #include "proxy/writes/durable_waits.h"
 
+#include "replication/outbox/commit_thread.h"
+
 namespace outrigger {
 
 DurableWaits::Shot DurableWaits::join(bool at_once) {
@@ -8,6 +10,10 @@ DurableWaits::Shot DurableWaits::join(bool at_once) {
   joined_.push_back(shot);
   if (joined_.size() == 1) asking_.spawn(ask());
   return shot;
+}
+
+void DurableWaits::before_long() {
+  when_durable_([](const Status&) {}, outbox::CommitThread::kLateMax * 4);
 }
 
 void DurableWaits::learn(int64_t answer_us) {

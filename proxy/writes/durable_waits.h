@@ -33,6 +33,9 @@ class DurableWaits {
   // Set once everything written before this call is on disk, or with the error that means it may
   // not be. `at_once`: the caller does not wait for the store meanwhile.
   [[nodiscard]] Shot join(bool at_once = false);
+  // Nobody waits for what was written before this call, but a power cut should not find it missing
+  // after a long command that mongod's journal holds in part.
+  void before_long();
   // How long the store took to answer a write.
   void learn(int64_t answer_us);
 

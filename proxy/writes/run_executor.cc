@@ -204,6 +204,7 @@ net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run,
     }
   }
   if (run.concern == RunConcern::kJournaled) out.durable = context_.durable_waits.join();
+  if (run.concern == RunConcern::kAsAsked) context_.durable_waits.before_long();
   backend_.note.set_in_doubt(true);
   co_return out;
 }

@@ -154,7 +154,13 @@ net::Task<bool> RunSettler::look(const Run& run, const LocalWrite& write,
     std::optional<std::string> key = retry_key(request_.command, *item.statement);
     if (key) effects.retries.push_back({std::move(*key), remembered_as_written()});
   }
-  if (unseen.empty()) co_return true;
+  if (unseen.empty() && effects.retries.empty()) co_return true;
+  if (unseen.empty()) {
+    // Sent again it is answered by the store, which must not forget that it ran.
+    std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
+    const Status held = co_await context_.store.ask(std::move(job));
+    co_return held.has_value();
+  }
   const bool told = co_await ask_the_store(write, std::move(unseen), effects);
   co_return told;
 }

@@ -57,7 +57,8 @@ Status ApplyGatherer::fill(ApplyWork& work) {
   records.insert(records.end(), work.records.begin(), work.records.end());
   add_touches(records, work.documents);
   if (Status rows = read_rows(work); !rows) return rows;
-  return merge_all(work);
+  if (Status merged = merge_all(work); !merged) return merged;
+  return is_admitted(store_, options_);  // it was all of one run
 }
 
 Delivery ApplyGatherer::take_delivery() {

@@ -242,11 +242,16 @@ Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& doc
   }
   const How how = literal ? How::kHappened : How::kAdopted;
   if (prepared.whole || stored.is_opaque()) {
-    return {how, whole_change(prepared, DocumentChange::Kind::kReplace, document), false, literal};
+    return uncertain({how, whole_change(prepared, DocumentChange::Kind::kReplace, document)});
   }
   DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
   add_present_values(change, stored, paths_of(prepared));
-  return {how, std::move(change), false, literal};
+  // Not where more is recorded than was assigned: an array in the way is recorded whole.
+  const bool exact = std::all_of(change.changes.begin(), change.changes.end(), [&](const auto& at) {
+    return std::any_of(prepared.paths.begin(), prepared.paths.end(),
+                       [&](const PreparedPath& path) { return path.path == at.path; });
+  });
+  return {how, std::move(change), false, literal && exact};
 }
 
 // The content of a document: a replacement usually does not name its _id.

@@ -171,13 +171,20 @@ Status Recovery::close_epochs() {
   return sync_now(commit_);
 }
 
+// Whoever sends such a statement again is answered by the store, which must not forget that it ran.
+Status Recovery::hold(const SettledPrepare& settled, Store& store) const {
+  return settled.retries.empty() ? Status() : store.wait_journaled();
+}
+
 Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<OplogWrite>* oplog,
                                       bool put_back, RecoveryReport& report) {
   auto left = without_recorded(prepare);
   if (!left) return tl::unexpected(left.error());
   auto settled = judge_prepare(store_, *left, oplog, put_back);
   if (!settled) return tl::unexpected(settled.error());
+  if (Status same = redo_.still(store_); !same) return tl::unexpected(same.error());
   if (redo_.is_due() && !put_back && !settled->certain) return false;
+  if (Status held = hold(*settled, store_); !held) return tl::unexpected(held.error());
   auto retries = retries_of(prepare, *settled);
   if (!retries) return tl::unexpected(retries.error());
   if (Status written = site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps,
@@ -218,7 +225,9 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   }
   const bool was_due = redo_.is_due();
   if (was_due) {
-    if (Status put = redo_.put_back(store_, [](const std::string&) { return true; }); !put) {
+    if (Status put = redo_.put_back(
+            store_, [](const std::string&) { return true; }, true);
+        !put) {
       return tl::unexpected(put.error());
     }
   }
@@ -292,10 +301,12 @@ Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
     std::set<std::string> documents;
     add_documents(prepare, documents);
     const auto is_one = [&](const std::string& key) { return documents.count(key) > 0; };
-    if (Status put = redo_.put_back(store, is_one); !put) return tl::unexpected(put.error());
+    if (Status put = redo_.put_back(store, is_one, true); !put) return tl::unexpected(put.error());
     settled = judge_prepare(store, *left, known, true);
   }
   if (!settled) return settled;
+  if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
+  if (Status held = hold(*settled, store); !held) return tl::unexpected(held.error());
   auto retries = retries_of(prepare, *settled);
   if (!retries) return tl::unexpected(retries.error());
   settled->retries = std::move(*retries);

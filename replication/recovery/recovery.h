@@ -113,6 +113,7 @@ class Recovery {
   [[nodiscard]] Result<Prepare> open_prepare(const LocalWrite& write) const;
   [[nodiscard]] Result<SettledPrepare> judge(const Prepare& prepare, Store& store,
                                              const std::vector<std::string>& session_ids);
+  [[nodiscard]] Status hold(const SettledPrepare& settled, Store& store) const;
   // Prepares of earlier runs. False: nothing is certain of it before what the store forgot is back.
   [[nodiscard]] Result<bool> settle_earlier(const Prepare& prepare,
                                             const std::vector<OplogWrite>* oplog, bool put_back,

@@ -26,6 +26,7 @@ Status Redo::look(Store& store) {
     if (Status learned = learn_served(process); !learned) return learned;
   }
   if (served_.is(process)) {
+    process_ = process;
     is_due_ = false;
     return {};
   }
@@ -41,7 +42,15 @@ Status Redo::look(Store& store) {
   return {};
 }
 
-// What an earlier run of this program served. Nothing: there is nothing of its own to put back.
+Status Redo::still(Store& store) const {
+  if (Status alive = store.ping(); !alive) return alive;
+  if (store.process_id() == process_) return {};
+  return fail(ErrorCode::kUnavailable, "ask the store", "", "it was started anew meanwhile",
+              "it is tried again");
+}
+
+// What an earlier run of this program served. Nothing: it is new, or of a version that waited for
+// the journal at each write.
 Status Redo::learn_served(const std::string& process) {
   auto noted = outbox_.meta(meta_keys::kStoreProcess);
   if (!noted) return tl::unexpected(noted.error());
@@ -49,6 +58,10 @@ Status Redo::learn_served(const std::string& process) {
     served_.serve(**noted);
     return {};
   }
+  outbox::Batch batch;
+  put_journaled(batch, site_.state.applied());
+  if (Status written = outbox_.write(std::move(batch)); !written) return written;
+  site_.state.journaled(site_.state.applied());
   process_ = process;
   return finish();
 }
@@ -62,13 +75,12 @@ Redo::Window& Redo::note(const std::string& ns, const bson::OwnedValue& id) {
   return window;
 }
 
-// Records of this site beyond what the journal holds that are not noted yet.
+// Records beyond what the journal holds that are not noted yet.
 Status Redo::note_records() {
   auto origins = outbox_.origins();
   if (!origins) return tl::unexpected(origins.error());
   const VersionVector journaled = site_.state.journaled();
   for (const Origin& origin : *origins) {
-    if (origin.site != site_.context.self.site) continue;
     Hlc after = journaled.get(origin);
     while (true) {
       auto entries = outbox_.read_entries(origin, after, kHlcMax, kReadBytes);
@@ -79,6 +91,7 @@ Status Redo::note_records() {
         if (!noted_.insert(Dot{stamp, origin}).second) continue;
         auto record = decode_record(bytes);
         if (!record) return tl::unexpected(record.error());
+        if (site_.quarantine.holds(record->dot())) continue;
         records_.push_back(std::make_unique<const Record>(std::move(*record)));
         for (const DocumentEffects& effects : records_.back()->documents) {
           note(effects.ns, effects.id).forgotten.push_back({records_.back()->dot(), &effects});
@@ -102,28 +115,48 @@ Status Redo::note_prepared() {
 
 // ---- doing it
 
-Status Redo::put_back(Store& store, const RowKeys& which) {
+Status Redo::put_back(Store& store, const RowKeys& which, bool all) {
   if (Status finished = finish_interrupted(store); !finished) return finished;
   if (Status noted = note_records(); !noted) return noted;
-  std::map<std::string, std::vector<std::string>> by_namespace;
+  std::vector<std::string> keys;
   for (const std::string& key : due_) {
-    if (which(key)) by_namespace[documents_.at(key).ns].push_back(key);
+    if (which(key)) keys.push_back(key);
   }
-  for (const auto& [ns, keys] : by_namespace) {
-    for (size_t at = 0; at < keys.size(); at += kDocumentsAtOnce) {
-      const std::vector<std::string> some(
-          keys.begin() + static_cast<std::ptrdiff_t>(at),
-          keys.begin() + static_cast<std::ptrdiff_t>(std::min(at + kDocumentsAtOnce, keys.size())));
-      if (Status put = put_some(store, some); !put) return put;
-      for (const std::string& key : some) due_.erase(key);
-    }
-  }
+  auto met = put_all(store, keys);
+  // What stood in the way may have been written since.
+  if (met && !met->empty()) met = put_all(store, *met);
+  if (!met) return tl::unexpected(met.error());
+  if (met->empty() || (!all && met->size() < due_.size())) return {};
+  if (Status whole = write_whole(store, *met); !whole) return whole;
+  for (const std::string& key : *met) due_.erase(key);
   return {};
 }
 
-// Documents of one namespace.
-Status Redo::put_some(Store& store, const std::vector<std::string>& keys) {
+// Row keys begin with the namespace, so those of one stand together.
+Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<std::string>& keys) {
+  std::vector<std::string> met;
+  for (size_t begin = 0, end = 0; begin < keys.size(); begin = end) {
+    const std::string& ns = documents_.at(keys[begin]).ns;
+    while (end < keys.size() && end - begin < kDocumentsAtOnce &&
+           documents_.at(keys[end]).ns == ns) {
+      ++end;
+    }
+    auto some = put_some(store, std::span(keys).subspan(begin, end - begin));
+    if (!some) return some;
+    for (size_t i = begin; i < end; ++i) {
+      const bool waits = std::find(some->begin(), some->end(), keys[i]) != some->end();
+      if (!waits) due_.erase(keys[i]);
+    }
+    std::move(some->begin(), some->end(), std::back_inserter(met));
+  }
+  return met;
+}
+
+// Of documents of one namespace, those that are not as they are to be.
+Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std::string> keys) {
+  std::vector<Wanted> all;
   std::vector<Window*> windows;
+  std::vector<const std::string*> names;
   std::vector<bson::OwnedValue> ids;
   for (const std::string& key : keys) {
     Window& window = documents_.at(key);
@@ -131,15 +164,14 @@ Status Redo::put_some(Store& store, const std::vector<std::string>& keys) {
     std::sort(window.forgotten.begin(), window.forgotten.end(),
               [](const Forgotten& a, const Forgotten& b) { return a.dot < b.dot; });
     windows.push_back(&window);
+    names.push_back(&key);
     ids.push_back(window.id);
   }
-  if (windows.empty()) return {};
+  if (windows.empty()) return all;
   auto stored = store.read(windows.front()->ns, ids);
   if (!stored && stored.error().code == ErrorCode::kInvalidArgument)
-    return {};  // none can be there
+    return all;  // none can be there
   if (!stored) return tl::unexpected(stored.error());
-  std::vector<StoreWrite> writes;
-  std::vector<std::optional<std::string>> documents;
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = *windows[i];
     auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
@@ -148,45 +180,49 @@ Status Redo::put_some(Store& store, const std::vector<std::string>& keys) {
                                     window.forgotten, (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
     if (!*back || !(*back)->write) continue;
-    writes.push_back(std::move(*(*back)->write));
-    documents.push_back(std::move((*back)->document));
+    all.push_back({*names[i], std::move(*(*back)->write), std::move((*back)->document)});
   }
-  return write(store, writes, documents);
+  return all;
 }
 
-Status Redo::write(Store& store, const std::vector<StoreWrite>& writes,
-                   const std::vector<std::optional<std::string>>& documents) {
-  if (writes.empty()) return {};
+Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {
+  std::vector<std::string> met;
+  auto all = wanted(store, keys);
+  if (!all) return tl::unexpected(all.error());
+  if (all->empty()) return met;
+  std::vector<StoreWrite> writes;
+  for (Wanted& each : *all) writes.push_back(std::move(each.write));
   auto outcomes = store.apply(writes);
   if (!outcomes) return tl::unexpected(outcomes.error());
-  if (store.process_id() != process_) {
-    return fail(ErrorCode::kUnavailable, "put back what the store forgot", "",
-                "it came back once more", "it is tried again");
-  }
-  put_back_ += writes.size();
-  // Values under a unique index may have moved from one document to another. Those go first, then
-  // they are made as they are to be.
-  std::vector<StoreWrite> gone;
-  std::vector<StoreWrite> made;
+  if (Status same = still(store); !same) return tl::unexpected(same.error());
+  std::vector<std::string> refused;
   for (size_t i = 0; i < writes.size(); ++i) {
     const WriteOutcome& outcome = (*outcomes)[i];
-    if (outcome.ok()) continue;
-    if (outcome.code == kDuplicateKey) {
-      gone.push_back(whole_write(writes[i].ns, writes[i].id, std::nullopt));
-    }
-    made.push_back(whole_write(writes[i].ns, writes[i].id, documents[i]));
+    if (outcome.ok()) ++put_back_;
+    if (!outcome.ok()) (outcome.code == kDuplicateKey ? met : refused).push_back((*all)[i].key);
   }
-  if (made.empty()) return {};
-  std::move(made.begin(), made.end(), std::back_inserter(gone));
-  return write_whole(store, std::move(gone));
+  if (refused.empty()) return met;
+  if (Status whole = write_whole(store, refused); !whole) return tl::unexpected(whole.error());
+  return met;
 }
 
-// What is taken away is on disk before. What the store refuses in the end is set aside, as of a
-// peer's record.
-Status Redo::write_whole(Store& store, std::vector<StoreWrite> writes) {
+// Documents that stand in each other's way go first, then they are made as they are to be. What is
+// taken away is on disk before. What the store refuses in the end is set aside, as of a peer's
+// record.
+Status Redo::write_whole(Store& store, const std::vector<std::string>& keys) {
   ApplyWork work;
   work.intent_key = meta_keys::kRedoIntent;
-  work.intent.writes = std::move(writes);
+  std::vector<StoreWrite> made;
+  for (const std::string& key : keys) {
+    auto all = wanted(store, std::span(&key, 1));
+    if (!all) return tl::unexpected(all.error());
+    for (Wanted& each : *all) {
+      work.intent.writes.push_back(whole_write(each.write.ns, each.write.id, std::nullopt));
+      made.push_back(whole_write(each.write.ns, each.write.id, each.document));
+    }
+  }
+  put_back_ += made.size();
+  std::move(made.begin(), made.end(), std::back_inserter(work.intent.writes));
   if (Status noted = committer_.commit_intent(work); !noted) return noted;
   may_be_interrupted_ = true;
   return finish_interrupted(store);

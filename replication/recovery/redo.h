@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,13 +55,16 @@ class Redo {
   // Asks the store which run of it answers, and notes what of the outbox that run may have
   // forgotten if it is another one. Errors: of the store, of the log.
   [[nodiscard]] Status look(Store& store);
+  // kUnavailable: another run answers now than at the last look().
+  [[nodiscard]] Status still(Store& store) const;
   // The run that answered last is not served yet.
   [[nodiscard]] bool is_due() const { return is_due_; }
   // Some documents are not put back yet.
   [[nodiscard]] bool has_documents() const { return !due_.empty(); }
-  // Puts back those of the documents that are due which `which` takes. Errors: as look(); some may
-  // be done by then.
-  [[nodiscard]] Status put_back(Store& store, const RowKeys& which);
+  // Puts back those of the documents that are due which `which` takes. Where values of a unique
+  // index moved between documents, one may have to wait for another that is due; with `all` it does
+  // not. Errors: as look(); some may be done by then.
+  [[nodiscard]] Status put_back(Store& store, const RowKeys& which, bool all = false);
   // All is done: this run is served from here on, and it is on disk that it is.
   [[nodiscard]] Status finish();
   // Documents put back since this process began.
@@ -77,10 +81,19 @@ class Redo {
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
-  [[nodiscard]] Status put_some(Store& store, const std::vector<std::string>& keys);
-  [[nodiscard]] Status write(Store& store, const std::vector<StoreWrite>& writes,
-                             const std::vector<std::optional<std::string>>& documents);
-  [[nodiscard]] Status write_whole(Store& store, std::vector<StoreWrite> writes);
+  // What is to be written of one document.
+  struct Wanted {
+    std::string key;
+    StoreWrite write;
+    std::optional<std::string> document;  // as it is to be, whole
+  };
+  [[nodiscard]] Result<std::vector<Wanted>> wanted(Store& store, std::span<const std::string> keys);
+  // Gives those that met a unique value of another document.
+  [[nodiscard]] Result<std::vector<std::string>> put_some(Store& store,
+                                                          std::span<const std::string> keys);
+  [[nodiscard]] Result<std::vector<std::string>> put_all(Store& store,
+                                                         const std::vector<std::string>& keys);
+  [[nodiscard]] Status write_whole(Store& store, const std::vector<std::string>& keys);
   [[nodiscard]] Status finish_interrupted(Store& store);
 
   SiteParts& site_;

@@ -16,6 +16,16 @@ bool was_born_by(const merge::Incarnation& incarnation, const Dot& dot) {
          incarnation.births.end();
 }
 
+// Without a row a document is gone, or nothing of it is remembered any more: nobody who forgot it
+// would have kept a record of its end.
+bool removes(std::span<const Forgotten> forgotten) {
+  return std::any_of(forgotten.begin(), forgotten.end(), [](const Forgotten& each) {
+    const auto& effects = each.effects->effects;
+    return std::any_of(effects.begin(), effects.end(),
+                       [](const Effect& effect) { return effect.kind == Operation::kRemove; });
+  });
+}
+
 // The document that one of the records made, where what stands now began with it.
 const Effect* birth_of(const merge::Incarnation& incarnation,
                        std::span<const Forgotten> forgotten) {
@@ -80,7 +90,10 @@ Result<std::optional<PutBack>> put_back(std::string_view row, std::span<const Fo
   auto state = merge::load_row(row);
   if (!state) return tl::unexpected(state.error());
   if (state->detached) return std::optional<PutBack>();
-  if (state->incarnations.empty()) return between(of, stored, std::nullopt);
+  if (state->incarnations.empty()) {
+    if (!removes(forgotten)) return std::optional<PutBack>();
+    return between(of, stored, std::nullopt);
+  }
   std::optional<std::string> base = stored;
   if (state->is_alone()) {
     merge::Incarnation& incarnation = state->incarnations.front();

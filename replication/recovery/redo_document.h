@@ -1,11 +1,10 @@
 // What a store that has forgotten is to hold of one document: pure.
 //
-// A row says which commit gave each path its value, the records of this site what those commits
-// wrote. So everything of the document that this site's journaled records do not cover is said
-// again, absolutely: assigned values and births as the records have them, counters as base and
-// sums. What a peer's record put there needs no saying: it was applied with the journal waited for,
-// and the store holds it, with all that it had answered before. Values older than any stamp are the
-// store's own for the same reason.
+// A row says which commit gave each path its value, the records what those commits wrote. So
+// everything of the document that the store's journal is not known to hold is said again,
+// absolutely: assigned values and births as the records have them, counters as base and sums. So it
+// is of peers' records too: what one of them assigned may have been there already, by a write that
+// is forgotten now. Values older than all of these the store still holds.
 #pragma once
 
 #include <optional>
@@ -20,7 +19,7 @@
 
 namespace outrigger {
 
-// One record of this site that the store may have forgotten, and what it did to the document.
+// One record that the store may have forgotten, and what it did to the document.
 struct Forgotten {
   Dot dot;
   const DocumentEffects* effects = nullptr;  // borrowed

@@ -138,6 +138,21 @@ TEST_F(RedoTest, WhatAPeerWroteMeanwhileStays) {
   EXPECT_NE(journaled, applied);
 }
 
+TEST_F(RedoTest, AValueThatAPeerGaveAsWellIsPutBackToo) {
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.set(1, "a", 5);
+  oslo_.set(1, "a", 5);
+  oslo_.clock.advance_ms(5);
+  oslo_.set(1, "a", 5);
+  exchange(paris_, oslo_);  // there is nothing to be written
+  const Documents answered = documents();
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+}
+
 TEST_F(RedoTest, WhatTheJournalIsKnownToHoldIsNotTouched) {
   paris_.set(1, "a", 2);
   paris_.replica->journaled(paris_.replica->answered());

@@ -44,7 +44,8 @@ Status Collection::step(size_t documents_max) {
   if (Status purged = retirement_.purge(); !purged) return purged;
   const VersionVector journaled = state_.journaled();
   if (Status noted = note_journaled(journaled); !noted) return noted;
-  if (Status cut = truncate(common.acknowledged, journaled); !cut) return cut;
+  if (Status cut = truncate(VersionVector::minimum(common.acknowledged, journaled)); !cut)
+    return cut;
   if (Status trimmed = ledger_.trim(); !trimmed) return trimmed;
   const VersionVector stable = VersionVector::minimum(common.stable, journaled);
   if (Status dropped = drop_cohorts(stable); !dropped) return dropped;
@@ -56,8 +57,7 @@ Status Collection::step(size_t documents_max) {
 Status Collection::note_journaled(const VersionVector& journaled) {
   outbox::Batch batch;
   for (const auto& [origin, hlc] : journaled.entries()) {
-    if (origin.site != context_.self.site || noted_journaled_.at(origin) == hlc) continue;
-    batch.put_meta(meta_keys::of_origin(meta_keys::kJournaled, origin), outbox::sortable(hlc));
+    if (noted_journaled_.at(origin) != hlc) put_journaled(batch, origin, hlc);
   }
   if (batch.empty()) return {};
   if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
@@ -75,12 +75,10 @@ Status Collection::drop_cohorts(const VersionVector& stable) {
   return {};
 }
 
-Status Collection::truncate(const VersionVector& acknowledged, const VersionVector& journaled) {
+Status Collection::truncate(const VersionVector& through_all) {
   size_t left = kTruncateRecords;
-  for (const auto& [origin, by_all] : acknowledged.entries()) {
+  for (const auto& [origin, through] : through_all.entries()) {
     if (origin.epoch == kRetired) continue;
-    const bool is_own = origin.site == context_.self.site;
-    const Hlc through = is_own ? std::min(by_all, journaled.get(origin)) : by_all;
     auto [after, last] = state_.kept_of(origin);
     if (last == 0) continue;  // retired
     while (left > 0 && after < through) {
@@ -92,7 +90,7 @@ Status Collection::truncate(const VersionVector& acknowledged, const VersionVect
       after = entries->back().first;
       batch.put_meta(meta_keys::of_origin(meta_keys::kFloor, origin), outbox::sortable(after));
       // The entry of this site is otherwise derived from the last record, which may be going.
-      if (is_own) {
+      if (origin.site == context_.self.site) {
         batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(last));
       }
       state_.raise_floor(origin, after);

@@ -1,9 +1,9 @@
 // Forgetting, in bounded steps: rows whose stamps are stable, records every member has, cohorts,
 // entries of the ledger beyond its bound, entries of the retry table gone stale.
 //
-// Rows and own records stay until the store's journal holds what they are about as well, however
-// many peers have it: a crash of the store takes the rest back, and they are what it is put back
-// from. How far the journal goes is in the log before anything is forgotten because of it.
+// Rows and records stay until the store's journal holds what they are about as well, however many
+// members have it: a crash of the store takes the rest back, and they are what it is put back from.
+// How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 
 #include <atomic>
@@ -42,7 +42,7 @@ class Collection {
 
  private:
   [[nodiscard]] Status note_journaled(const VersionVector& journaled) REQUIRES(stepping_);
-  [[nodiscard]] Status truncate(const VersionVector& acknowledged, const VersionVector& journaled);
+  [[nodiscard]] Status truncate(const VersionVector& through_all);
   [[nodiscard]] Status drop_cohorts(const VersionVector& stable) REQUIRES(stepping_);
   [[nodiscard]] Status collect_rows(size_t documents_max, const VersionVector& stable)
       REQUIRES(stepping_);

@@ -18,6 +18,11 @@ Status Quarantine::load() {
   return {};
 }
 
+bool Quarantine::holds(const Dot& dot) const {
+  const MutexLock lock(mutex_);
+  return !records_.empty() && records_.count(record_name(dot)) > 0;
+}
+
 size_t Quarantine::size() const {
   const MutexLock lock(mutex_);
   return records_.size();

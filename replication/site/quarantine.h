@@ -28,6 +28,7 @@ class Quarantine {
 
   [[nodiscard]] Status load();
   [[nodiscard]] size_t size() const;
+  [[nodiscard]] bool holds(const Dot& dot) const;
   // Oldest first: Replica::quarantined.
   [[nodiscard]] Result<std::vector<LedgerEntry>> list(size_t limit) const;
   [[nodiscard]] Result<std::shared_ptr<const Record>> record(const std::string& ledger_key) const;

@@ -17,6 +17,14 @@ std::optional<Origin> meta_keys::origin_in(const char* prefix, std::string_view 
   return outbox::origin_of(key.substr(prefix_bytes));
 }
 
+void put_journaled(outbox::Batch& batch, const Origin& origin, Hlc hlc) {
+  batch.put_meta(meta_keys::of_origin(meta_keys::kJournaled, origin), outbox::sortable(hlc));
+}
+
+void put_journaled(outbox::Batch& batch, const VersionVector& journaled) {
+  for (const auto& [origin, hlc] : journaled.entries()) put_journaled(batch, origin, hlc);
+}
+
 std::optional<uint64_t> parse_sortable(std::string_view bytes) {
   ByteReader in(bytes, "number");
   const uint64_t number = in.u64_be();

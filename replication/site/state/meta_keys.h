@@ -27,7 +27,7 @@ inline constexpr const char* kRedoIntent = "redo_intent";
 // What others begin with.
 inline constexpr const char* kVector = "vector/";
 inline constexpr const char* kFloor = "floor/";
-inline constexpr const char* kJournaled = "journaled/";  // epochs of this site alone
+inline constexpr const char* kJournaled = "journaled/";
 inline constexpr const char* kBackend = "backend/";
 inline constexpr const char* kDetached = "detached/";
 inline constexpr const char* kMember = "member/";
@@ -36,6 +36,9 @@ inline constexpr const char* kQuarantined = "quarantined/";
 // Nothing when the key is none of of_origin().
 [[nodiscard]] std::optional<Origin> origin_in(const char* prefix, std::string_view key);
 }  // namespace meta_keys
+
+void put_journaled(outbox::Batch& batch, const Origin& origin, Hlc hlc);
+void put_journaled(outbox::Batch& batch, const VersionVector& journaled);
 
 [[nodiscard]] std::optional<uint64_t> parse_sortable(std::string_view bytes);
 

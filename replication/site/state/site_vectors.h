@@ -1,4 +1,4 @@
-// What this site has of everybody's records, in three vectors.
+// What this site has of everybody's records, in four vectors.
 //
 // `visible`: what local writes name as seen; it moves as soon as an apply batch's rows are durable,
 // before its values are in the store (the documents are locked until then). `durable`: what is also

@@ -48,6 +48,11 @@ Status Topology::ping() {
   auto reply = client_.must("admin", bson::Writer().int32("hello", 1).finish(), "ping store");
   if (!reply) return tl::unexpected<Error>(reply.error());
   process_id_ = process_of(reply->document());
+  // libmongoc connects anew by itself; what this client knows is then of a run that is gone.
+  if (process_id_ == process_of(client_.hello())) return {};
+  client_.drop();
+  if (auto connected = client_.connect(); !connected) return connected;
+  process_id_ = process_of(client_.hello());
   return {};
 }
 

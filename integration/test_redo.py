@@ -1,0 +1,120 @@
+"""A mongod that is killed forgets what its journal did not hold. Before any app is let in again it
+is all there, by the outbox."""
+
+import pymongo
+import pytest
+
+FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
+
+
+@pytest.fixture
+def sites(make_cluster, replica_set):
+    return make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1},
+                        settings={"log": {"level": "info"}}).start()
+
+
+def documents(client, names):
+    return {name: sorted(client.shop[name].find(), key=lambda d: str(d["_id"])) for name in names}
+
+
+class Forgetful:
+    """Within it the journal of a site's mongod stands still; then that is killed, and forgets."""
+
+    def __init__(self, site, with_sidecar=False):
+        self.site = site
+        self.with_sidecar = with_sidecar
+
+    def __enter__(self):
+        self.site.client().shop.things.find_one()
+        admin = self.site.mongod.client().admin
+        # The sidecar's own question of how far the journal goes would have it written.
+        admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data={
+            "failCommands": ["delete"], "appName": "outrigger", "errorCode": 91})
+        admin.command("configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="alwaysOn")
+        return self.site.client(w=1, retryWrites=False)
+
+    def __exit__(self, *error):
+        if self.with_sidecar:
+            self.site.sidecar.kill()
+        self.site.mongod.kill()
+        self.site.mongod.start()
+        if self.with_sidecar:
+            self.site.sidecar.start()
+        self.site.sidecar.wait_ready()
+
+
+def fill(client):
+    client.shop.things.insert_many([{"_id": i, "n": i, "tags": [i]} for i in range(50)])
+    client.shop.fresh.insert_one({"_id": "first"})  # to make a collection writes the journal
+    client.shop.emails.create_index("email", unique=True)
+    client.shop.emails.insert_many([{"_id": i, "email": i} for i in range(40)])
+
+
+def write_all_kinds(app):
+    things = app.shop.things
+    things.insert_one({"_id": "new", "a": 1})
+    things.update_one({"_id": "new"}, {"$set": {"a": 2}, "$inc": {"n": 5}})
+    things.update_many({"n": {"$lt": 10}}, {"$inc": {"n": 100}})
+    things.update_one({"_id": 11}, {"$push": {"tags": "x"}})
+    things.replace_one({"_id": 12}, {"other": True})
+    things.delete_one({"_id": 13})
+    things.delete_one({"_id": 14})
+    things.insert_one({"_id": 14, "again": 1})
+    things.find_one_and_update({"_id": 15}, [{"$set": {"n": {"$multiply": ["$n", 2]}}}])
+    things.update_one({"_id": "up"}, {"$inc": {"n": 3}}, upsert=True)
+    app.shop.fresh.insert_many([{"_id": i} for i in range(20)])
+
+
+def turn_round(emails):
+    """Each document takes the unique value of the one before it, round in a circle."""
+    last = 39
+    emails.update_one({"_id": 0}, {"$set": {"email": "free"}})
+    for i in range(1, last + 1):
+        emails.update_one({"_id": i}, {"$set": {"email": i - 1}})
+    emails.update_one({"_id": 0}, {"$set": {"email": last}})
+
+
+@pytest.mark.parametrize("with_sidecar", [False, True], ids=["mongod", "both"])
+@FORMS
+def test_what_a_killed_mongod_forgot_is_put_back(sites, with_sidecar):
+    names = ["things", "emails", "fresh"]
+    fill(sites.oslo.client())
+    sites.wait_converged(["shop"])
+    with Forgetful(sites.oslo, with_sidecar) as app:
+        write_all_kinds(app)
+        turn_round(app.shop.emails)
+        answered = documents(app, names)
+    assert documents(sites.oslo.client(), names) == answered
+    assert sites.oslo.sidecar.metric("documents_put_back_total") > 50
+    sites.wait_converged(["shop"])
+    assert documents(sites.paris.client(), names) == answered
+    assert sites.oslo.status()["not_applied"] == 0
+
+
+@FORMS
+def test_no_app_sees_the_store_before_it_is_whole_again(sites):
+    things = sites.oslo.client().shop.things
+    things.insert_one({"_id": 1, "n": 0})
+    seen = []
+    with Forgetful(sites.oslo) as app:
+        for n in range(1, 50):
+            app.shop.things.update_one({"_id": 1}, {"$set": {"n": n}})
+        sites.oslo.mongod.kill()
+        sites.oslo.mongod.start()
+        with sites.oslo.client() as reader:
+            seen.append(reader.shop.things.find_one({"_id": 1})["n"])
+    assert seen == [49]
+
+
+@FORMS
+def test_a_second_crash_meanwhile_is_put_back_as_well(sites):
+    fill(sites.oslo.client())
+    with Forgetful(sites.oslo) as app:
+        write_all_kinds(app)
+        answered = documents(app, ["things", "fresh"])
+        for _ in range(3):
+            sites.oslo.mongod.kill()
+            sites.oslo.mongod.start()
+    assert documents(sites.oslo.client(), ["things", "fresh"]) == answered
+    with pytest.raises(pymongo.errors.DuplicateKeyError):
+        sites.oslo.client().shop.fresh.insert_one({"_id": 1})
