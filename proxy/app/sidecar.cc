@@ -84,7 +84,7 @@ net::Task<void> Sidecar::run() {
   if (stopping_) co_return;
   if (recovered) {
     login_rule_ = std::make_unique<LoginRule>(
-        [this] { return Backend::dial(ports_.loop, ports_.store, ports_.random, log_); });
+        [this] { return Backend::dial(ports_.store, ports_.random, log_); });
     co_await login_rule_->learn();
     if (stopping_) co_return;
     recovered = open_doors();

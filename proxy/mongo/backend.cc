@@ -33,9 +33,8 @@ std::optional<std::string> flaw_of_reply(const std::string& message) {
 
 }  // namespace
 
-Backend::Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, const Uuid& lsid,
-                 Logger log)
-    : stream_(std::move(stream)), opened_us_(opened_us), log_(std::move(log)), lsid_(lsid) {}
+Backend::Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log)
+    : stream_(std::move(stream)), log_(std::move(log)), lsid_(lsid) {}
 
 tl::unexpected<Error> Backend::no_reply(std::string why) {
   auto error = fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
@@ -54,8 +53,7 @@ void Backend::can_read(const std::string& ns) {
   readable_.insert(ns);
 }
 
-net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
-                                                          const StoreEndpoint& store,
+net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(const StoreEndpoint& store,
                                                           Random& random, Logger log) {
   Result<std::unique_ptr<net::Stream>> stream =
       co_await store.network->connect(store.address, kDialTimeoutMs);
@@ -70,8 +68,7 @@ net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(net::Loop& loop,
     }
     stream = std::move(*secured);
   }
-  co_return std::make_unique<Backend>(std::move(*stream), loop.now_us(), random.uuid(),
-                                      std::move(log));
+  co_return std::make_unique<Backend>(std::move(*stream), random.uuid(), std::move(log));
 }
 
 net::Task<Status> Backend::send(std::span<const std::string_view> messages) {

@@ -32,16 +32,14 @@ class Backend {
  public:
   // As Network::connect, and with TLS where the store is spoken to so. `store` outlives the task;
   // `log` is told of answers that no mongod would give.
-  static net::Task<Result<std::unique_ptr<Backend>>> dial(net::Loop& loop,
-                                                          const StoreEndpoint& store,
+  static net::Task<Result<std::unique_ptr<Backend>>> dial(const StoreEndpoint& store,
                                                           Random& random, Logger log);
 
-  // `lsid`: of its own writes. `opened_us`: a time of the loop's clock at which `stream` was open.
-  Backend(std::unique_ptr<net::Stream> stream, uint64_t opened_us, const Uuid& lsid, Logger log);
+  // `lsid`: of its own writes.
+  Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log);
 
   [[nodiscard]] net::Stream& stream() { return *stream_; }
   void close() { stream_->close(); }
-  [[nodiscard]] uint64_t opened_us() const { return opened_us_; }
   [[nodiscard]] bool is_open() const { return stream_->is_open(); }
 
   // Sends whole messages, one after the other.
@@ -80,7 +78,6 @@ class Backend {
   tl::unexpected<Error> no_reply(std::string why);
 
   std::unique_ptr<net::Stream> stream_;
-  uint64_t opened_us_;
   Logger log_;
   wire::Framer framer_;
   Uuid lsid_;

@@ -29,7 +29,7 @@ StoreGate::StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served
 StoreGate::~StoreGate() { served_.on_another(nullptr); }
 
 net::Task<bool> StoreGate::pass(std::string process) {
-  if (served_.is(process)) co_return true;
+  if (!is_shut_ && served_.is(process)) co_return true;
   if (is_closed_) co_return false;
   shut();
   auto shot = std::make_shared<net::OneShot<bool>>(loop_);
@@ -38,6 +38,7 @@ net::Task<bool> StoreGate::pass(std::string process) {
   limit.start(kHeldMsMax, [shot] { shot->set(false); });
   const bool woken = co_await shot->wait();
   limit.close();
+  std::erase(waiting_, shot);
   co_return woken&& served_.is(process);
 }
 

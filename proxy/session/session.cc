@@ -97,7 +97,7 @@ net::Task<bool> Session::connect() {
   if (backend_ && backend_->is_open()) co_return true;
   if (backend_) co_return false;  // what the client authenticated died with it
   Result<std::unique_ptr<Backend>> backend =
-      co_await Backend::dial(context_.loop, context_.store_endpoint, context_.random, context_.log);
+      co_await Backend::dial(context_.store_endpoint, context_.random, context_.log);
   if (!backend) {
     context_.log->warn("{}", backend.error().message());
     co_return false;

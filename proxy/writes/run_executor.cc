@@ -42,7 +42,8 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
   }
   const RunSession session = session_for(run);
   run.concern = concern_of(request_.command, context_.retryable);
-  const OplogWatch::Write watched(context_.oplog_watch, run.concern == RunConcern::kJournaled);
+  std::optional<OplogWatch::Write> watched(std::in_place, context_.oplog_watch,
+                                           run.concern == RunConcern::kJournaled);
   Result<Begun> begun = co_await begin(run, session);
   if (!begun) {
     context_.metrics.refused_unavailable.Increment();
@@ -51,6 +52,7 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
   }
   const int64_t sent_us = context_.clock.monotonic_us();
   RunAnswer answer = co_await send(run, session, std::move(seen));
+  watched.reset();
   if (answer.broken) {
     result.end = RunResult::End::kBroken;
   } else {

@@ -1,7 +1,7 @@
-// What an apply batch is about to do to the store, kept from the moment its rows are written until
-// the store has everything: after a crash in between it is done again, from the first write on.
-// Values are absolute, so doing it again ends in the same. It is as large as what changes, not as
-// the documents are.
+// What an apply batch, or the redo, is about to do to the store, kept from the moment its rows are
+// written until the store has everything: after a crash in between it is done again, from the first
+// write on. Values are absolute, so doing it again ends in the same. It is as large as what
+// changes, not as the documents are.
 //
 // The bytes: FORMATS.md, section 9.1.
 #pragma once

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <set>
 
-#include "replication/record/bytes.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/store/session_token.h"
@@ -30,23 +29,6 @@ ApplierOptions options_of_redo(const RecoveryOptions& options) {
 }
 
 }  // namespace
-
-std::string encode_oplog_time(const Timestamp& time) {
-  ByteWriter out;
-  out.u32_be(time.seconds);
-  out.u32_be(time.increment);
-  return out.take();
-}
-
-Result<Timestamp> decode_oplog_time(std::string_view bytes) {
-  ByteReader in(bytes, "oplog time");
-  Timestamp time;
-  time.seconds = in.u32_be();
-  time.increment = in.u32_be();
-  in.end();
-  if (!in.ok()) return in.error();
-  return time;
-}
 
 Recovery::Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
                    Store& store, RecoveryOptions options)
@@ -171,6 +153,35 @@ Status Recovery::close_epochs() {
   return sync_now(commit_);
 }
 
+// The documents of a write in doubt, and those that hold what these are to have under a unique
+// index. Others whose own write is in doubt are left to that, unless they are in each other's way.
+Status Recovery::put_back_for(const Prepare& prepare, Store& store) {
+  auto prepares = open_prepares();
+  if (!prepares) return tl::unexpected(prepares.error());
+  std::set<std::string> own;
+  std::set<std::string> under_way;
+  add_documents(prepare, own);
+  for (const Prepare& each : *prepares) {
+    if (each.hlc != prepare.hlc) add_documents(each, under_way);
+  }
+  const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
+  if (Status put = redo_.put_back(store, is_free); !put) return put;
+  const auto waits = [&] { return redo_.is_any_due(own); };
+  if (!waits()) return {};
+  const auto any = [](const std::string&) { return true; };
+  if (Status put = redo_.put_back(store, any, true); !put) return put;
+  OUTRIGGER_ASSERT(!waits());
+  return {};
+}
+
+// What the store would not take back is not gone: its row holds it.
+void Recovery::keep_set_aside(SettledPrepare& settled) const {
+  std::erase_if(settled.changes, [&](const DocumentChange& change) {
+    const std::string key = outbox::row_key(change.ns, bson::canonical_key(change.id.view()));
+    return change.kind == DocumentChange::Kind::kRemove && site_.aside.find(key);
+  });
+}
+
 // Whoever sends such a statement again is answered by the store, which must not forget that it ran.
 Status Recovery::hold(const SettledPrepare& settled, Store& store) const {
   return settled.retries.empty() ? Status() : store.wait_journaled();
@@ -182,9 +193,10 @@ Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<
   if (!left) return tl::unexpected(left.error());
   auto settled = judge_prepare(store_, *left, oplog, put_back);
   if (!settled) return tl::unexpected(settled.error());
-  if (Status same = redo_.still(store_); !same) return tl::unexpected(same.error());
+  if (put_back) keep_set_aside(*settled);
   if (redo_.is_due() && !put_back && !settled->certain) return false;
   if (Status held = hold(*settled, store_); !held) return tl::unexpected(held.error());
+  if (Status same = redo_.still(store_); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);
   if (!retries) return tl::unexpected(retries.error());
   if (Status written = site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps,
@@ -298,15 +310,13 @@ Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
   if (!left) return tl::unexpected(left.error());
   auto settled = judge_prepare(store, *left, known);
   if (settled && redo_.is_due() && !settled->certain) {
-    std::set<std::string> documents;
-    add_documents(prepare, documents);
-    const auto is_one = [&](const std::string& key) { return documents.count(key) > 0; };
-    if (Status put = redo_.put_back(store, is_one, true); !put) return tl::unexpected(put.error());
+    if (Status put = put_back_for(prepare, store); !put) return tl::unexpected(put.error());
     settled = judge_prepare(store, *left, known, true);
+    if (settled) keep_set_aside(*settled);
   }
   if (!settled) return settled;
-  if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
   if (Status held = hold(*settled, store); !held) return tl::unexpected(held.error());
+  if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);
   if (!retries) return tl::unexpected(retries.error());
   settled->retries = std::move(*retries);

@@ -25,6 +25,7 @@
 #include "replication/apply/applier.h"
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
+#include "replication/recovery/oplog_time.h"
 #include "replication/recovery/redo.h"
 #include "replication/site/replica.h"
 #include "replication/store/store.h"
@@ -62,11 +63,6 @@ struct SettledPrepare {
 [[nodiscard]] Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
                                                    const std::vector<OplogWrite>* oplog,
                                                    bool put_back = false);
-
-// How far the oplog need not be read again: what the outbox notes under kOplogTime.
-[[nodiscard]] std::string encode_oplog_time(const Timestamp& time);
-// Errors: kCorrupt.
-[[nodiscard]] Result<Timestamp> decode_oplog_time(std::string_view bytes);
 
 class Recovery {
  public:
@@ -113,6 +109,8 @@ class Recovery {
   [[nodiscard]] Result<Prepare> open_prepare(const LocalWrite& write) const;
   [[nodiscard]] Result<SettledPrepare> judge(const Prepare& prepare, Store& store,
                                              const std::vector<std::string>& session_ids);
+  [[nodiscard]] Status put_back_for(const Prepare& prepare, Store& store);
+  void keep_set_aside(SettledPrepare& settled) const;
   [[nodiscard]] Status hold(const SettledPrepare& settled, Store& store) const;
   // Prepares of earlier runs. False: nothing is certain of it before what the store forgot is back.
   [[nodiscard]] Result<bool> settle_earlier(const Prepare& prepare,

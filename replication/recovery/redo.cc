@@ -42,6 +42,11 @@ Status Redo::look(Store& store) {
   return {};
 }
 
+bool Redo::is_any_due(const std::set<std::string>& row_keys) const {
+  return std::any_of(row_keys.begin(), row_keys.end(),
+                     [&](const std::string& key) { return due_.count(key) > 0; });
+}
+
 Status Redo::still(Store& store) const {
   if (Status alive = store.ping(); !alive) return alive;
   if (store.process_id() == process_) return {};
@@ -88,9 +93,11 @@ Status Redo::note_records() {
       if (entries->empty()) break;
       after = entries->back().first;
       for (const auto& [stamp, bytes] : *entries) {
-        if (!noted_.insert(Dot{stamp, origin}).second) continue;
+        const Dot dot{stamp, origin};
+        if (noted_.count(dot) > 0) continue;
         auto record = decode_record(bytes);
         if (!record) return tl::unexpected(record.error());
+        noted_.insert(dot);
         if (site_.quarantine.holds(record->dot())) continue;
         records_.push_back(std::make_unique<const Record>(std::move(*record)));
         for (const DocumentEffects& effects : records_.back()->documents) {
@@ -176,8 +183,8 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     const Window& window = *windows[i];
     auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
     if (!row) return tl::unexpected(row.error());
-    auto back = outrigger::put_back(*row ? std::string_view(**row) : std::string_view(),
-                                    window.forgotten, (*stored)[i]);
+    auto back = after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten,
+                            (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
     if (!*back || !(*back)->write) continue;
     all.push_back({*names[i], std::move(*(*back)->write), std::move((*back)->document)});

@@ -4,8 +4,8 @@
 // answered writes, always the last of them; peers have those by then, and apps were told. Waiting
 // for the journal at each write would cost more than the write. But the outbox holds every
 // acknowledged write durably. So writes are answered as soon as that is so, and when another run of
-// mongod answers than the one that is served, every document with own records beyond what the
-// journal is known to hold (SiteVectors) gets the values its row and those records say
+// mongod answers than the one that is served, every document with records beyond what the journal
+// is known to hold (SiteVectors) gets the values its row and those records say
 // (redo_document.h). Until then nobody else may use the store (store/served_process.h).
 //
 // Documents of writes whose end nobody knows yet are left to whoever settles those: what the oplog
@@ -59,8 +59,9 @@ class Redo {
   [[nodiscard]] Status still(Store& store) const;
   // The run that answered last is not served yet.
   [[nodiscard]] bool is_due() const { return is_due_; }
-  // Some documents are not put back yet.
+  // Some documents, or of these some, are not put back yet.
   [[nodiscard]] bool has_documents() const { return !due_.empty(); }
+  [[nodiscard]] bool is_any_due(const std::set<std::string>& row_keys) const;
   // Puts back those of the documents that are due which `which` takes. Where values of a unique
   // index moved between documents, one may have to wait for another that is due; with `all` it does
   // not. Errors: as look(); some may be done by then.

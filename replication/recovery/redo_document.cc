@@ -74,9 +74,9 @@ std::string with_id(const std::string& document, const bson::OwnedValue& id) {
   return writer.append_all(bson::Document(document)).finish();
 }
 
-PutBack between(const DocumentEffects& of, const std::optional<std::string>& stored,
-                std::optional<std::string> wanted) {
-  PutBack out;
+AfterCrash between(const DocumentEffects& of, const std::optional<std::string>& stored,
+                   std::optional<std::string> wanted) {
+  AfterCrash out;
   out.write = write_between(of.ns, of.id, stored, wanted);
   out.document = std::move(wanted);
   return out;
@@ -84,14 +84,15 @@ PutBack between(const DocumentEffects& of, const std::optional<std::string>& sto
 
 }  // namespace
 
-Result<std::optional<PutBack>> put_back(std::string_view row, std::span<const Forgotten> forgotten,
-                                        const std::optional<std::string>& stored) {
+Result<std::optional<AfterCrash>> after_crash(std::string_view row,
+                                              std::span<const Forgotten> forgotten,
+                                              const std::optional<std::string>& stored) {
   const DocumentEffects& of = *forgotten.back().effects;
   auto state = merge::load_row(row);
   if (!state) return tl::unexpected(state.error());
-  if (state->detached) return std::optional<PutBack>();
+  if (state->detached) return std::optional<AfterCrash>();
   if (state->incarnations.empty()) {
-    if (!removes(forgotten)) return std::optional<PutBack>();
+    if (!removes(forgotten)) return std::optional<AfterCrash>();
     return between(of, stored, std::nullopt);
   }
   std::optional<std::string> base = stored;
@@ -102,7 +103,7 @@ Result<std::optional<PutBack>> put_back(std::string_view row, std::span<const Fo
     const auto root = incarnation.body.registers.find(Path());
     const bool is_said =
         root != incarnation.body.registers.end() && root->second.content != Content::kShown;
-    if (!stored && birth == nullptr && !is_said) return std::optional<PutBack>();
+    if (!stored && birth == nullptr && !is_said) return std::optional<AfterCrash>();
     if (stored) say_stored(incarnation.body, *stored);
     if (birth != nullptr) base = std::string(birth->value.view().as_document().bytes());
   }

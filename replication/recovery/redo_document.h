@@ -25,17 +25,17 @@ struct Forgotten {
   const DocumentEffects* effects = nullptr;  // borrowed
 };
 
-struct PutBack {
+struct AfterCrash {
   std::optional<StoreWrite> write;      // nothing: the store holds what it should
   std::optional<std::string> document;  // what it is to hold, whole; nothing: no document
 };
 
 // `forgotten`: in the order of their stamps, at least one. `row`: empty where there is none.
 // `stored`: as the store holds the document now. Nothing when nothing is to be done: the document
-// is set aside, and its row holds all of it; or somebody took away one that was settled. Errors:
+// is set aside, and its row holds all of it; or somebody took it away around the sidecar. Errors:
 // kCorrupt (the row).
-[[nodiscard]] Result<std::optional<PutBack>> put_back(std::string_view row,
-                                                      std::span<const Forgotten> forgotten,
-                                                      const std::optional<std::string>& stored);
+[[nodiscard]] Result<std::optional<AfterCrash>> after_crash(
+    std::string_view row, std::span<const Forgotten> forgotten,
+    const std::optional<std::string>& stored);
 
 }  // namespace outrigger

@@ -240,6 +240,48 @@ TEST_F(RedoTest, AWriteInDoubtThatAddsIsJudgedByWhatIsPutBack) {
   EXPECT_EQ(oslo_.number(1, "n"), 15);
 }
 
+TEST_F(RedoTest, AWriteInDoubtWaitsForWhoHoldsItsUniqueValue) {
+  paris_.insert(2, {{"u", number(1)}});
+  exchange(paris_, oslo_);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.set(2, "u", 2);
+  paris_.set(1, "u", 1);
+  auto pending = paris_.begin(TestSite::incrementing(1, "n", 100));
+  come_back_with(journaled);
+  std::atomic<bool> is_held = true;  // the value 1, by document 2
+  paris_.mongod.refuse_when([&](const bson::Document& document) {
+    return is_held && document.find("_id")->as_int32() == 1 && document.has("u") ? 11000 : 0;
+  });
+  paris_.mongod.watch([&](const StoreWrite& write) {
+    if (write.id.view().as_int32() == 2) is_held = false;
+  });
+  auto how = paris_.recovery->settle_in_doubt(pending->write, "", "", paris_.mongod);
+  ASSERT_TRUE(how.has_value()) << how.error().message();
+  paris_.release(*pending);
+  put_back();
+  EXPECT_EQ(paris_.number(1, "u"), 1);
+  EXPECT_EQ(paris_.number(1, "n"), 10);
+  EXPECT_EQ(paris_.status().not_applied, 0u);
+  exchange(paris_, oslo_);
+  EXPECT_EQ(oslo_.show(1), paris_.show(1));
+}
+
+// An own write is open; a later one is answered, and what a peer did upon that is applied.
+TEST_F(RedoTest, NothingIsTakenForJournaledWithoutWhatItStandsOn) {
+  auto open = paris_.begin(TestSite::setting(1, "a", number(9)));
+  paris_.insert(2, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  paris_.remove(2);
+  exchange(paris_, oslo_);
+  oslo_.insert(2, {{"b", number(2)}});
+  exchange(paris_, oslo_);
+  const VersionVector answered = paris_.replica->answered();
+  EXPECT_LT(answered.at(run_of(oslo_)), paris_.replica->applied().at(run_of(oslo_)));
+  paris_.drop(std::move(open));
+  EXPECT_TRUE(paris_.replica->answered().includes(paris_.replica->applied()));
+}
+
 TEST_F(RedoTest, AWriteInDoubtThatTheStoreShowsIsNotWrittenOver) {
   paris_.set(1, "a", 2);
   auto pending = paris_.begin(TestSite::setting(1, "a", number(3)));

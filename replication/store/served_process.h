@@ -18,7 +18,8 @@ namespace outrigger {
 // nothing can be told, and it is taken for the one that is served.
 class ServedProcess {
  public:
-  // Called on the asking thread when it was another one. Set before anybody asks.
+  // Called on the asking thread when it was another one. Set before other threads ask, and after
+  // they have ended.
   void on_another(std::function<void()> tell) { tell_ = std::move(tell); }
 
   [[nodiscard]] bool admits(std::string_view process) const {

@@ -29,11 +29,11 @@ OpenWrites::Published OpenWrites::raise_published(Hlc issued) {
   return published;
 }
 
-Hlc OpenWrites::answered(Hlc issued) const {
-  for (const auto& [stamp, write] : open_) {
-    if (!write.settled) return stamp - 1;
+const std::pair<const Hlc, OpenWrite>* OpenWrites::first_unanswered() const {
+  for (const auto& each : open_) {
+    if (!each.second.settled) return &each;
   }
-  return issued;
+  return nullptr;
 }
 
 Unsynced OpenWrites::unsynced(UnsyncedDocuments::Slot slot) const {

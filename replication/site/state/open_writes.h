@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -70,6 +71,8 @@ struct OpenWrite {
   bool settled = false;     // its batch is written; it waits for the sync
   bool by_content = false;  // the store does not know it by a number
   bool wrote = false;       // a record
+  // What was applied here when it began; none for a write that no store takes part in.
+  std::shared_ptr<const VersionVector> seen;
   std::vector<UnsyncedDocuments::Slot> documents;
 };
 
@@ -101,9 +104,8 @@ class OpenWrites {
   // `issued`: the last stamp of this run.
   [[nodiscard]] Published raise_published(Hlc issued);
   [[nodiscard]] Hlc published() const { return published_; }
-  // Every write up to here is settled, on disk or not: the store has answered it. `issued`: the
-  // last stamp of this run.
-  [[nodiscard]] Hlc answered(Hlc issued) const;
+  // The first whose answer the store still owes; null: there is none.
+  [[nodiscard]] const std::pair<const Hlc, OpenWrite>* first_unanswered() const;
 
   [[nodiscard]] Unsynced unsynced(UnsyncedDocuments::Slot slot) const;
   struct Waiting {

@@ -44,6 +44,7 @@ std::optional<LocalWrite> SiteState::begin(OpenWrite& write) {
   const MutexLock lock(mutex_);
   const Hlc stamp = clock_.issue();
   if (stamp == 0) return std::nullopt;
+  write.seen = vectors_.seen();
   writes_.begin(stamp, std::move(write));
   return LocalWrite{stamp, vectors_.deps_of(stamp)};
 }
@@ -84,8 +85,15 @@ bool SiteState::settled_durably(std::span<const Hlc> stamps, uint64_t append) {
 
 VersionVector SiteState::answered() const {
   const MutexLock lock(mutex_);
+  const auto* owed = writes_.first_unanswered();
   VersionVector answered = vectors_.durable();
-  answered.raise(context_.self, writes_.answered(clock_.issued()));
+  // What came to be applied since that write began may stand on later ones of ours that are not in
+  // this: a cut has no effect without what it was done upon.
+  if (owed != nullptr && owed->second.seen) {
+    answered = VersionVector::minimum(answered, *owed->second.seen);
+  }
+  answered.erase(context_.self);
+  answered.raise(context_.self, owed != nullptr ? owed->first - 1 : clock_.issued());
   return answered;
 }
 

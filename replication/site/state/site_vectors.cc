@@ -2,6 +2,11 @@
 
 namespace outrigger {
 
+std::shared_ptr<const VersionVector> SiteVectors::seen() const {
+  if (!seen_) seen_ = std::make_shared<const VersionVector>(visible_);
+  return seen_;
+}
+
 VersionVector SiteVectors::deps_of(Hlc stamp) const {
   VersionVector deps = visible_;
   deps.raise(self_, stamp - 1);
@@ -17,11 +22,13 @@ VersionVector SiteVectors::delivered() const {
 void SiteVectors::recovered(const Dot& dot) {
   durable_.raise(dot.origin, dot.hlc);
   visible_.raise(dot.origin, dot.hlc);
+  seen_.reset();
 }
 
 void SiteVectors::stored(const VersionVector& after) {
   durable_.raise(after);
   visible_.raise(after);
+  seen_.reset();
 }
 
 VersionVector SiteVectors::old_epochs() const {
@@ -37,6 +44,7 @@ VersionVector SiteVectors::old_epochs() const {
 void SiteVectors::retired(const VersionVector& epochs, Hlc watermark) {
   const Origin mark = VersionVector::retired_of(epochs.entries().front().first.site);
   visible_.raise(mark, watermark);
+  seen_.reset();
   durable_.raise(mark, watermark);
   for (const auto& [origin, last] : epochs.entries()) floor_.erase(origin);
 }

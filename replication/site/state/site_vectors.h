@@ -10,6 +10,7 @@
 // restored backup should we ever say less.
 #pragma once
 
+#include <memory>
 #include <utility>
 
 #include "replication/causality/version_vector.h"
@@ -29,6 +30,8 @@ class SiteVectors {
         journaled_(std::move(journaled)) {}
 
   [[nodiscard]] const VersionVector& visible() const { return visible_; }
+  // The same, to be kept as it is now.
+  [[nodiscard]] std::shared_ptr<const VersionVector> seen() const;
   [[nodiscard]] const VersionVector& durable() const { return durable_; }
   [[nodiscard]] const VersionVector& floor() const { return floor_; }
   [[nodiscard]] const VersionVector& journaled() const { return journaled_; }
@@ -40,7 +43,10 @@ class SiteVectors {
   void published(Hlc record) { durable_.raise(self_, record); }
   // A record of an earlier run was found or made.
   void recovered(const Dot& dot);
-  void rows_durable(const VersionVector& after) { visible_.raise(after); }
+  void rows_durable(const VersionVector& after) {
+    visible_.raise(after);
+    seen_.reset();
+  }
   void stored(const VersionVector& after);
   void raise_floor(const Origin& origin, Hlc through) { floor_.raise(origin, through); }
   void journaled(const VersionVector& through) { journaled_.raise(through); }
@@ -55,7 +61,8 @@ class SiteVectors {
 
  private:
   const Origin self_;
-  VersionVector visible_;  // never our present origin
+  VersionVector visible_;                              // never our present origin
+  mutable std::shared_ptr<const VersionVector> seen_;  // a copy of it, once asked for
   VersionVector durable_;
   VersionVector floor_;
   VersionVector journaled_;
