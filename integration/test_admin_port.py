@@ -58,7 +58,10 @@ def ask(sidecar, head):
 def assert_answers_fast(sidecar):
     for path in ("/healthz", "/readyz", "/status", "/metrics"):
         started = time.monotonic()
-        assert sidecar.get(path)[0] == 200, path
+        status, said = sidecar.get(path)
+        while status == 503 and "try again" in said and time.monotonic() - started < 2:
+            status, said = sidecar.get(path)  # others have asked for much just now
+        assert status == 200, f"{path}: {said}"
         assert time.monotonic() - started < 2, path
 
 
