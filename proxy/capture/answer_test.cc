@@ -124,7 +124,7 @@ TEST(Runs, TheDocumentsOfOneStatementStopAtTheFirstError) {
   EXPECT_FALSE(read->body.has("ordered"));
 }
 
-TEST(Runs, OneThatLeadsWaitsForAllAndThoseThatFollowAreAnsweredAtOnce) {
+TEST(Runs, AreAnsweredAsAskedOrOnceJournaled) {
   const auto sent =
       send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))}, [](Writer& w) {
         w.open_document("writeConcern").string("w", "majority").boolean("j", false).close();

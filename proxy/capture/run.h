@@ -16,7 +16,6 @@
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
 #include "replication/site/lock_table.h"
-#include "replication/store/store.h"
 
 namespace outrigger {
 

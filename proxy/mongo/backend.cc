@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "proxy/mongo/hello.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/mongo/wire/op_reply.h"
+#include "replication/store/store.h"
 
 namespace outrigger {
 namespace {
@@ -117,7 +117,7 @@ net::Task<Status> Backend::learn_process() {
   Result<std::string> reply = co_await call(std::move(request));
   if (!reply) co_return tl::unexpected(reply.error());
   const auto said = wire::parse_op_msg_trusted(*reply);
-  process = said ? process_in_hello(said->body) : std::string();
+  process = said ? process_of(said->body) : std::string();
   co_return Status();
 }
 

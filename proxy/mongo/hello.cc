@@ -64,14 +64,6 @@ std::string mask_hello_reply(const bson::Document& reply, const std::string& adv
   return out.finish();
 }
 
-std::string process_in_hello(const bson::Document& reply) {
-  const auto version = reply.find("topologyVersion");
-  if (!version || version->type != bson::Type::kDocument) return {};
-  const auto process = version->as_document().find("processId");
-  if (!process || process->type != bson::Type::kObjectId) return {};
-  return std::string(process->bytes);
-}
-
 bool is_by_certificate(const bson::Document& login) {
   const auto mechanism = login.find("mechanism");
   return mechanism && mechanism->type == bson::Type::kString &&

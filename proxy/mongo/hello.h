@@ -25,10 +25,6 @@ inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 [[nodiscard]] std::string mask_hello_reply(const bson::Document& reply,
                                            const std::string& advertise);
 
-// Which run of mongod gave this reply, as StoreServer::process_id() names it; empty when it says
-// nothing of that.
-[[nodiscard]] std::string process_in_hello(const bson::Document& reply);
-
 // Whether this command, or what a hello says of a login, would log in by the certificate of the
 // connection: to mongod that is the sidecar's, and no client's.
 [[nodiscard]] bool is_by_certificate(const bson::Document& login);

@@ -39,7 +39,8 @@ net::Task<bool> StoreGate::pass(std::string process) {
   const bool woken = co_await shot->wait();
   limit.close();
   std::erase(waiting_, shot);
-  co_return woken&& served_.is(process);
+  if (!woken) co_return false;
+  co_return served_.is(process);
 }
 
 net::Task<void> StoreGate::close() {

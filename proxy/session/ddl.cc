@@ -28,12 +28,4 @@ net::Task<Result<std::string>> run_create(ProxyContext& context, Backend& backen
   co_return reply;
 }
 
-net::Task<bool> is_journaled(ProxyContext& context, Backend& backend) {
-  std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
-  const Status journaled = co_await context.store.ask(std::move(job));
-  if (!journaled) co_return false;
-  const Result<std::string> same = co_await backend.ping();  // the mongod that did it
-  co_return same.has_value();
-}
-
 }  // namespace outrigger

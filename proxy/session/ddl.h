@@ -22,7 +22,4 @@ namespace outrigger {
                                                         std::string_view message,
                                                         const wire::OpMsg& parsed, std::string ns,
                                                         bool& writing);
-// A crash of mongod takes back nothing that `backend` has been answered. False: it may.
-[[nodiscard]] net::Task<bool> is_journaled(ProxyContext& context, Backend& backend);
-
 }  // namespace outrigger

@@ -12,11 +12,14 @@ namespace {
 using bson::Document;
 
 // What a driver sends before anything that could see or change a document.
-bool is_handshake(std::string_view message) {
-  const auto parsed = wire::parse_op_msg(message);
-  if (!parsed) return true;  // it is refused
-  const CommandKind kind = command_info(parsed->command_name()).kind;
+bool is_handshake(CommandKind kind) {
   return kind == CommandKind::kHello || kind == CommandKind::kLogin;
+}
+
+// What is no command is refused.
+bool needs_gate(std::string_view message) {
+  const auto parsed = wire::parse_op_msg(message);
+  return parsed && !is_handshake(command_info(parsed->command_name()).kind);
 }
 
 }  // namespace
@@ -133,7 +136,7 @@ net::Task<Session::Next> Session::serve(std::string_view borrowed) {
     const std::string message(borrowed);
     const bool dialled = co_await connect();
     if (!dialled) co_return Next::kEnd;
-    if (!is_handshake(message)) {
+    if (needs_gate(message)) {
       const bool passed = co_await pass_gate();
       if (!passed) co_return Next::kEnd;
     }
@@ -163,9 +166,9 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   const bool is_write = info.kind == CommandKind::kInsert || info.kind == CommandKind::kUpdate ||
                         info.kind == CommandKind::kDelete ||
                         info.kind == CommandKind::kFindAndModify;
-  const bool is_handshake = info.kind == CommandKind::kHello || info.kind == CommandKind::kLogin;
-  if (is_handshake || parsed->command_name() == "logout") backend_->user.reset();
-  if (!is_let_in_ && !is_handshake && !context_.login_rule.asks_login()) let_in();
+  const bool shakes_hands = is_handshake(info.kind);
+  if (shakes_hands || parsed->command_name() == "logout") backend_->user.reset();
+  if (!is_let_in_ && !shakes_hands && !context_.login_rule.asks_login()) let_in();
   if (info.kind == CommandKind::kRead || (is_write && stays_here(*parsed))) {
     context_.metrics.reads.Increment();
     const Next next = co_await pass(borrowed, parsed->more_to_come());

@@ -63,7 +63,7 @@ net::Task<Session::Next> Session::log_in(std::string_view message, const wire::O
 
 // An error says nothing of it: then it is asked for before anything else is sent.
 void Session::note_process(const Document& hello) {
-  std::string process = process_in_hello(hello);
+  std::string process = process_of(hello);
   if (!process.empty()) backend_->process = std::move(process);
 }
 

@@ -35,6 +35,14 @@ ProxyMetrics::ProxyMetrics(Metrics& metrics)
       refused_unavailable(refused(metrics, "unavailable")),
       refused_transaction(refused(metrics, "transaction")) {}
 
+net::Task<bool> is_journaled(ProxyContext& context, Backend& backend) {
+  std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
+  const Status journaled = co_await context.store.ask(std::move(job));
+  if (!journaled) co_return false;
+  const Result<std::string> same = co_await backend.ping();  // the mongod that did it
+  co_return same.has_value();
+}
+
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request) {
   auto granted = std::make_shared<net::Event>(context.loop);
   net::Loop& loop = context.loop;

@@ -93,6 +93,8 @@ struct ProxyContext {
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
 };
 
+// A crash of mongod takes back nothing that `backend` has been answered. False: it may.
+net::Task<bool> is_journaled(ProxyContext& context, Backend& backend);
 // Takes the locks, waiting for those who hold them; nothing blocks. The request outlives what this
 // gives.
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request);

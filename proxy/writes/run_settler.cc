@@ -157,11 +157,8 @@ net::Task<bool> RunSettler::look(const Run& run, const LocalWrite& write,
   if (unseen.empty() && effects.retries.empty()) co_return true;
   if (unseen.empty()) {
     // Sent again it is answered by the store, which must not forget that it ran.
-    std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
-    const Status held = co_await context_.store.ask(std::move(job));
-    if (!held) co_return false;
-    const Result<std::string> same = co_await backend_.ping();  // the mongod that ran it
-    co_return same.has_value();
+    const bool held = co_await is_journaled(context_, backend_);
+    co_return held;
   }
   const bool told = co_await ask_the_store(write, std::move(unseen), effects);
   co_return told;

@@ -176,9 +176,10 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
   }
   if (windows.empty()) return all;
   auto stored = store.read(windows.front()->ns, ids);
-  if (!stored && stored.error().code == ErrorCode::kInvalidArgument)
-    return all;  // none can be there
-  if (!stored) return tl::unexpected(stored.error());
+  if (!stored) {
+    if (stored.error().code == ErrorCode::kInvalidArgument) return all;  // none can be there
+    return tl::unexpected(stored.error());
+  }
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = *windows[i];
     auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));

@@ -20,6 +20,14 @@ Timestamp timestamp_of(const std::optional<bson::Value>& value) {
           bson::internal::load<uint32_t>(value->bytes.data())};
 }
 
+std::string process_of(const bson::Document& hello) {
+  const auto version = hello.find("topologyVersion");
+  if (!version || version->type != bson::Type::kDocument) return {};
+  const auto process = version->as_document().find("processId");
+  if (!process || process->type != bson::Type::kObjectId) return {};
+  return std::string(process->bytes);
+}
+
 bool is_plain_field(std::string_view name) {
   if (name.empty() || name.front() == '$') return false;
   return name.find('.') == std::string_view::npos && name.find('\0') == std::string_view::npos;

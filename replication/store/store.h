@@ -39,6 +39,10 @@ struct Timestamp {
 // Of a value that is one; else zero.
 [[nodiscard]] Timestamp timestamp_of(const std::optional<bson::Value>& value);
 
+// Which run of mongod gave this reply to hello, as StoreServer::process_id() names it; empty when
+// it does not say.
+[[nodiscard]] std::string process_of(const bson::Document& hello);
+
 enum class StoreKind : uint8_t {
   kStandalone,
   kSingleMember,  // a replica set of one

@@ -262,10 +262,4 @@ std::string binary(const bson::Document& from, std::string_view name) {
   return std::string(v->bytes.substr(kHeader));
 }
 
-std::string process_of(const bson::Document& hello) {
-  const auto process = sub(hello, "topologyVersion").find("processId");
-  const bool told = process && process->type == bson::Type::kObjectId;
-  return told ? std::string(process->bytes) : std::string();
-}
-
 }  // namespace outrigger::mongo

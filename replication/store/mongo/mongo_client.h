@@ -110,7 +110,5 @@ struct Names {
 [[nodiscard]] Timestamp timestamp(const bson::Document& from, std::string_view name);
 // The data of a binary field.
 [[nodiscard]] std::string binary(const bson::Document& from, std::string_view name);
-// Which run of mongod gave this reply to `hello` (12 bytes); empty when it does not say.
-[[nodiscard]] std::string process_of(const bson::Document& hello);
 
 }  // namespace outrigger::mongo
