@@ -55,13 +55,13 @@ std::string row_key(std::string_view ns, std::string_view canonical_id) {
 
 Batch& Batch::put(Family family, std::string key, std::string bytes) {
   bytes_ += key.size() + bytes.size();
-  changes_.push_back({family, false, std::move(key), std::move(bytes), false});
+  changes_.push_back({family, false, std::move(key), std::move(bytes)});
   return *this;
 }
 
 Batch& Batch::remove(Family family, std::string key) {
   bytes_ += key.size();
-  changes_.push_back({family, true, std::move(key), {}, false});
+  changes_.push_back({family, true, std::move(key), {}});
   return *this;
 }
 
@@ -80,6 +80,12 @@ Batch& Batch::put_fresh_entry(const Origin& origin, Hlc hlc, std::string bytes) 
 }
 Batch& Batch::remove_entry(const Origin& origin, Hlc hlc) {
   return remove(Family::kEntries, entry_key(origin, hlc));
+}
+
+Batch& Batch::remove_read_entry(const Origin& origin, Hlc hlc, size_t bytes) {
+  remove_entry(origin, hlc);
+  changes_.back().removed_bytes = bytes;
+  return *this;
 }
 
 Batch& Batch::put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes) {

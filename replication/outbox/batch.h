@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ class Batch {
     std::string key;
     std::string bytes;   // empty when removing
     bool fresh = false;  // nothing stood under this key before
+    // Of what it removes, by one who has just read it: it is there.
+    std::optional<size_t> removed_bytes = std::nullopt;
   };
 
   Batch& put_prepare(Hlc hlc, std::string bytes);
@@ -44,6 +47,9 @@ class Batch {
   // The same for a stamp just issued: the store need not look whether it replaces something.
   Batch& put_fresh_entry(const Origin& origin, Hlc hlc, std::string bytes);
   Batch& remove_entry(const Origin& origin, Hlc hlc);
+  // The same of one that is there, of `bytes`, that nobody else removes and this batch does not name
+  // otherwise: the store need not look.
+  Batch& remove_read_entry(const Origin& origin, Hlc hlc, size_t bytes);
   Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
   Batch& remove_row(std::string_view ns, std::string_view canonical_id);
   // Rows of documents that have none yet, born by the record `dot`: as CohortWriter made it.

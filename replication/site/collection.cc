@@ -13,12 +13,19 @@ namespace {
 constexpr size_t kTruncateRecords = 20'000;       // a step
 constexpr size_t kTruncateBytes = 1u << 20;       // read at once
 constexpr size_t kRowsAtOnce = 64;                // locked together
+constexpr size_t kRowBytesKept = 128;             // of a row that is looked at twice
 constexpr int64_t kRetryLifeMs = 35 * 60 * 1000;  // a server session lives 30 minutes
 constexpr int64_t kRetryCheckMs = 60 * 1000;
 
 struct RowKey {
   std::string ns;
   std::string canonical_id;
+};
+
+// A row that is to become less.
+struct ReadyRow {
+  RowKey key;
+  std::string to_go;  // its bytes when it was read, if with these nothing of it stays
 };
 
 // What is to become of a row: nothing (unchanged), bytes, or removal (empty bytes).
@@ -86,7 +93,9 @@ Status Collection::truncate(const VersionVector& through_all) {
       if (!entries) return tl::unexpected(entries.error());
       if (entries->empty()) break;
       outbox::Batch batch;
-      for (const auto& [stamp, bytes] : *entries) batch.remove_entry(origin, stamp);
+      for (const auto& [stamp, bytes] : *entries) {
+        batch.remove_read_entry(origin, stamp, bytes.size());
+      }
       after = entries->back().first;
       batch.put_meta(meta_keys::of_origin(meta_keys::kFloor, origin), outbox::sortable(after));
       // The entry of this site is otherwise derived from the last record, which may be going.
@@ -121,13 +130,14 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
     pass_closed_ = closed;
     pass_under_way_ = false;  // set again when a locked row had to be passed over
   }
-  std::vector<RowKey> ready;
+  std::vector<ReadyRow> ready;
   auto next = context_.outbox.scan_rows(
       row_cursor_, documents_max,
       [&](std::string_view ns, std::string_view id, std::string_view bytes) {
         auto after = collected(bytes, stable, closed);
         if (!after || !*after) return;
-        ready.push_back(RowKey{std::string(ns), std::string(id)});
+        const bool goes = (*after)->empty() && bytes.size() <= kRowBytesKept;
+        ready.push_back({{std::string(ns), std::string(id)}, std::string(goes ? bytes : "")});
       });
   if (!next) return tl::unexpected(next.error());
   row_cursor_ = std::move(*next);
@@ -137,7 +147,7 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
     int64_t gone = 0;
     Status result;
     for (size_t i = begin; i < std::min(begin + kRowsAtOnce, ready.size()) && result; ++i) {
-      const RowKey& key = ready[i];
+      const RowKey& key = ready[i].key;
       HeldLocks locks = try_lock(*table, key);
       if (!locks) {
         pass_under_way_ = true;
@@ -147,6 +157,11 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
       auto bytes = context_.outbox.row(key.ns, key.canonical_id);
       if (!bytes) result = tl::unexpected(bytes.error());
       if (!bytes || !*bytes) continue;
+      if (**bytes == ready[i].to_go) {
+        batch.remove_row(key.ns, key.canonical_id);
+        ++gone;
+        continue;
+      }
       auto after = collected(**bytes, stable, closed);
       if (!after) result = tl::unexpected(after.error());
       if (!after || !*after) continue;

@@ -36,7 +36,9 @@ Status Retirement::purge() {
       if (!entries) return tl::unexpected(entries.error());
       if (entries->empty()) break;
       outbox::Batch batch;
-      for (const auto& [stamp, bytes] : *entries) batch.remove_entry(origin, stamp);
+      for (const auto& [stamp, bytes] : *entries) {
+        batch.remove_read_entry(origin, stamp, bytes.size());
+      }
       if (Status written = outbox.write(std::move(batch)); !written) return written;
     }
   }

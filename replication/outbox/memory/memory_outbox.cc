@@ -17,7 +17,10 @@ void MemoryOutbox::apply(Tables& tables, const Batch& batch) {
       };
       OUTRIGGER_ASSERT(for_each_of_cohort(change.bytes, put));
     } else if (change.remove) {
-      table.erase(change.key);
+      const auto found = table.find(change.key);
+      OUTRIGGER_ASSERT(!change.removed_bytes ||
+                       (found != table.end() && found->second.size() == *change.removed_bytes));
+      if (found != table.end()) table.erase(found);
     } else {
       OUTRIGGER_ASSERT(!change.fresh || table.count(change.key) == 0);
       table[change.key] = change.bytes;

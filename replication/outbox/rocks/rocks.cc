@@ -90,6 +90,11 @@ Totals added_to(Family family, const Batch& batch, rocksdb::DB& db,
       added.bytes += size_of(change.key, change.bytes.size());
       continue;
     }
+    if (change.removed_bytes) {
+      --added.entries;
+      added.bytes -= size_of(change.key, *change.removed_bytes);
+      continue;
+    }
     const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
     if (is_new) {
       rocksdb::PinnableSlice kept;

@@ -171,7 +171,8 @@ TEST_F(RocksOutboxTest, AScanOfRowsStopsAndGoesOn) {
 TEST_F(RocksOutboxTest, CountsWhatItKeepsAlsoAfterAReopen) {
   put_entries(kOurs, 1, 100);
   Batch removal;
-  for (Hlc hlc = 1; hlc <= 40; ++hlc) removal.remove_entry(kOurs, hlc);
+  for (Hlc hlc = 1; hlc <= 20; ++hlc) removal.remove_entry(kOurs, hlc);
+  for (Hlc hlc = 21; hlc <= 40; ++hlc) removal.remove_read_entry(kOurs, hlc, 5);
   removal.remove_entry(kOurs, 4000);  // not there
   write(std::move(removal));
   write(std::move(Batch().put_entry(kOurs, 50, "1234567").put_entry(kOurs, 50, "abcde")));
