@@ -16,8 +16,10 @@
 // What the process holds beside its connections: kInboxBytesMax and one batch of each link (at most
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
 // being applied; of the outbox kMemtablesBytes, kCohortsBytes and kBlockCacheBytes; of the admin
-// port kAdminAnswersMax answers. A record is at most kRecordBytesMax and one document; it passes
-// kBatchBytesMax whole, and is sent in frames of kFrameBytesMax.
+// port kAdminAnswersMax answers; of each event loop kUnreadBytesMax, and what its writes append in
+// one turn, 1 MiB and one run's (the rooms are shared by all loops). A record is at most
+// kRecordBytesMax and one document; it passes kBatchBytesMax whole, and is sent in frames of
+// kFrameBytesMax.
 #pragma once
 
 #include <cstddef>
@@ -115,6 +117,15 @@ inline constexpr uint64_t kOwnDescriptors = 96;
 // Of each client connection: its own, and one to the store.
 inline constexpr uint64_t kConnectionDescriptors = 2;
 inline constexpr uint64_t kConnectionsMin = 4;  // fewer are no service
+// Of each event loop beside the first: what it waits with, and what wakes it.
+inline constexpr uint64_t kLoopDescriptors = 4;
+
+// ---- event loops that serve apps
+
+inline constexpr uint32_t kWorkersMax = 64;
+// Connections that wait while a stranger of another loop is asked to make room for them: as many as
+// are accepted in a turn.
+inline constexpr size_t kNewcomersMax = 64;
 
 // ---- the peers' port
 

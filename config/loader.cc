@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/limits.h"
 #include "config/site_name.h"
 #include "config/units.h"
 #include "config/validate.h"
@@ -92,7 +93,7 @@ class Loader {
     settings_.proxy.advertise = settings_.proxy.listen;
     load_endpoint(map, "advertise", &settings_.proxy.advertise);
     if (const auto workers = map.take("workers")) {
-      if (read_number(errors_, *workers, 1, 1024).value_or(1) != 1) not_built(*workers, "1");
+      settings_.proxy.workers = read_number(errors_, *workers, 1, limits::kWorkersMax);
     }
     if (const auto tls = map.take("tls")) not_built(*tls, "no such key");
     if (const auto limits = map.take("limits")) {

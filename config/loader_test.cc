@@ -5,6 +5,8 @@
 
 #include <fstream>
 
+#include "config/limits.h"
+
 namespace outrigger {
 namespace {
 
@@ -156,8 +158,6 @@ INSTANTIATE_TEST_SUITE_P(Values, BadSettings, testing::ValuesIn(kValues));
 const BadCase kNotBuilt[] = {
     {"retain_for", "outbox: {retain_for: 30d}\n", "f.yaml:4: outbox.retain_for",
      "known, but not yet built: expected no such key"},
-    {"workers", "proxy: {workers: 2}\n", "f.yaml:4: proxy.workers",
-     "known, but not yet built: expected 1"},
     {"proxy_tls", "proxy:\n  tls: {certificate: a, key: b, ca: c}\n", "f.yaml:5: proxy.tls",
      "known, but not yet built: expected no such key"},
     {"update_wins", "replicate:\n  - namespace: a.b\n    deletes: update_wins\n",
@@ -262,7 +262,7 @@ store:
 proxy:
   listen: 127.0.0.1:27117
   advertise: db.paris.example:27117
-  workers: 1
+  workers: 3
   limits: {connections: 500}
 peers:
   listen: 127.0.0.1:7117
@@ -281,12 +281,23 @@ replicate:
     deletes: delete_wins
 )";
 
+TEST(Loader, WithoutANumberOfWorkersOneCoreIsLeftToOthers) {
+  ProxySettings proxy;
+  EXPECT_EQ(proxy.workers_on(1), 1u);
+  EXPECT_EQ(proxy.workers_on(2), 1u);
+  EXPECT_EQ(proxy.workers_on(8), 7u);
+  EXPECT_EQ(proxy.workers_on(1'000), limits::kWorkersMax);
+  proxy.workers = 5;
+  EXPECT_EQ(proxy.workers_on(2), 5u);
+}
+
 TEST(Loader, EverySettingIsTakenOver) {
   const auto loaded = parse_settings(kFull, "f.yaml");
   ASSERT_TRUE(loaded.has_value()) << describe(loaded.error());
   EXPECT_EQ(loaded->store.uri, "mongodb://sidecar:secret@127.0.0.1:27017/?replicaSet=rs0");
   EXPECT_EQ(loaded->proxy.advertise.text(), "db.paris.example:27117");
   EXPECT_EQ(loaded->proxy.connections_max, 500u);
+  EXPECT_EQ(loaded->proxy.workers, 3u);
   EXPECT_EQ(loaded->peers.listen->text(), "127.0.0.1:7117");
   ASSERT_EQ(loaded->peers.sites.size(), 2u);
   EXPECT_EQ(loaded->peers.sites[0].address->port, 7217);

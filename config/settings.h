@@ -38,6 +38,10 @@ struct ProxySettings {
   Endpoint listen{"127.0.0.1", 27117};
   Endpoint advertise{"127.0.0.1", 27117};  // what hello tells drivers; defaults to listen
   uint32_t connections_max = 10'000;
+  std::optional<uint32_t> workers;  // event loops that serve apps; absent: by the machine
+
+  // Where `cores` may be used: all but one, which is left to MongoDB, the disk and the applier.
+  [[nodiscard]] uint32_t workers_on(uint32_t cores) const;
 };
 
 struct PeerSite {

@@ -1,5 +1,7 @@
 #include "config/threads.h"
 
+#include <sched.h>
+
 #include <condition_variable>
 #include <thread>
 #include <utility>
@@ -42,6 +44,14 @@ std::unique_ptr<Threads::Signal> SystemThreads::signal() {
 }
 
 void SystemThreads::sleep(std::chrono::microseconds time) { std::this_thread::sleep_for(time); }
+
+uint32_t usable_cores() {
+  cpu_set_t usable;
+  if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
+    return static_cast<uint32_t>(CPU_COUNT(&usable));
+  }
+  return std::thread::hardware_concurrency();  // more than a cpu_set_t can name
+}
 
 Threads::TimePoint SystemThreads::now() const { return std::chrono::steady_clock::now(); }
 

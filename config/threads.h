@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -53,6 +54,9 @@ class SystemThreads final : public Threads {
   void sleep(std::chrono::microseconds time) override;
   [[nodiscard]] TimePoint now() const override;
 };
+
+// CPUs that this process may run on.
+[[nodiscard]] uint32_t usable_cores();
 
 // A condition variable for a Mutex.
 class Condition {

@@ -1,8 +1,11 @@
 #include "config/units.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <string>
+
+#include "config/limits.h"
 
 namespace outrigger {
 namespace {
@@ -65,6 +68,11 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
   }
   if (host.find_first_of(" /@[]") != std::string_view::npos) return std::nullopt;
   return Endpoint{std::string(host), static_cast<uint16_t>(*port)};
+}
+
+uint32_t ProxySettings::workers_on(uint32_t cores) const {
+  if (workers) return *workers;
+  return std::clamp(cores, uint32_t{2}, limits::kWorkersMax + 1) - 1;
 }
 
 std::string Endpoint::text() const {

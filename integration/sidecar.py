@@ -5,6 +5,7 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,16 @@ def program(name="outrigger"):
     path = ROOT / "build" / os.environ.get("OUTRIGGER_BUILD", "release") / name
     assert path.exists(), f"{path} is not there: run tools/build"
     return path
+
+
+def workers_of(site):
+    """How many event loops serve apps: OUTRIGGER_WORKERS; else in a scenario one to three, for each
+    of its sites always the same; else what the sidecar takes by itself, which is None."""
+    chosen = os.environ.get("OUTRIGGER_WORKERS")
+    if chosen:
+        return int(chosen)
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
+    return 1 + zlib.crc32(f"{test}/{site}".encode()) % 3 if test else None
 
 
 def merged(base, changes):
@@ -54,7 +65,8 @@ class Sidecar:
             "peers": {"listen": f"127.0.0.1:{self.peer_port}"},
             "admin": {"listen": f"127.0.0.1:{self.admin_port}"},
             "log": {"level": "debug"},
-        }, settings or {})
+        }, {"proxy": {"workers": workers_of(site)}})
+        self.settings = merged(self.settings, settings or {})
         self._store_uri = store_uri
         self.data_dir = Path(self.settings["data_dir"])
         self.process = Process([program(), "--config", self.config_path],

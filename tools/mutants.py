@@ -87,7 +87,7 @@ MUTANTS = [
     Mutant("served_too_early", "apps are let in before what mongod forgot is put back",
            "proxy/mongo/store_gate.cc",
            "  const bool woken = co_await shot->wait();\n",
-           "  wake(true);\n  const bool woken = co_await shot->wait();\n"
+           "  shot->set(true);\n  const bool woken = co_await shot->wait();\n"
            "  if (woken) co_return true;\n"),
     Mutant("forgotten_too_early", "rows go before mongod's journal holds what they say",
            "replication/site/collection.cc",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "integration/memory_mongod/memory_mongod_store.h"
+#include "proxy/net/memory/virtual_thread.h"
 
 namespace outrigger::world {
 namespace {
@@ -20,6 +21,7 @@ WorldSite::WorldSite(WorldParts& parts, const std::string& name,
       name_(name),
       settings_(settings(sites)),
       clock_(parts.loop),
+      workers_(static_cast<size_t>(parts.draw(1, 3))),
       mongod_(mongod_options(standalone)) {
   disk_ = std::make_unique<WorldDisk>();
 }
@@ -115,13 +117,21 @@ SidecarPorts WorldSite::ports(Process& process) {
             return std::make_unique<MemoryMongodStore>(mongod_, line);
           },
           std::move(endpoint),
+          [this, &process] { return open_loop(process); },
           process.metrics,
           process.log,
           process.log};
 }
 
+std::unique_ptr<net::LoopThread> WorldSite::open_loop(Process& process) {
+  auto loop = std::make_unique<net::Loop>(
+      std::make_unique<net::VirtualThread>(*parts_.time, parts_.threads));
+  auto network = process.network->on(*loop);
+  return std::make_unique<net::LoopThread>(std::move(loop), std::move(network));
+}
+
 void WorldSite::start_sidecar() {
-  parts_.story.tell(name_, "the sidecar starts");
+  parts_.story.tell(name_, fmt::format("the sidecar starts, {} loops", workers_));
   process_ = std::make_unique<Process>(parts_.random(), parts_.story.logger(name_));
   process_->network = parts_.network.start_process(name_);
   process_->disk = std::make_unique<WorldDisk>(
@@ -130,6 +140,7 @@ void WorldSite::start_sidecar() {
   process_->disk->take_over(*disk_);
   SidecarOptions options;
   options.connections_max = 1'000;
+  options.workers = workers_;
   options.on_failed = [this, alive = &process_->is_alive](const Error& error) {
     if (!*alive) return;
     parts_.story.tell(name_, "cannot start: " + error.message());

@@ -68,6 +68,7 @@ class WorldSite {
 
   [[nodiscard]] Settings settings(const std::vector<std::string>& sites) const;
   [[nodiscard]] SidecarPorts ports(Process& process);
+  [[nodiscard]] std::unique_ptr<net::LoopThread> open_loop(Process& process);
   [[nodiscard]] std::string mongod_address() const;
   [[nodiscard]] MemoryMongod::Options mongod_options(bool standalone);
   void kill_mongod(size_t kept);  // so many of the writes not journaled
@@ -83,6 +84,7 @@ class WorldSite {
   const std::string name_;
   const Settings settings_;
   WorldClock clock_;
+  const size_t workers_;  // loops that serve its apps
   MemoryMongod mongod_;
   std::unique_ptr<net::MemoryProcess> mongod_network_;
   std::unique_ptr<MemoryMongodServer> server_;

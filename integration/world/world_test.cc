@@ -5,6 +5,9 @@
 
 #include <cstdio>
 
+#include "proxy/net/loop_thread.h"
+#include "proxy/net/memory/virtual_thread.h"
+
 namespace outrigger::world {
 namespace {
 
@@ -92,6 +95,97 @@ TEST_F(WorldThreadsTest, WhoeverJoinsFromTheLoopLetsTheOthersGoOn) {
   thread.reset();
   EXPECT_EQ(order_, "done");
   EXPECT_GE(parts_.time->now_us(), 500'000u);
+}
+
+// A loop on a thread of its own, as a sidecar has for apps, in the process "oslo".
+class WorldLoopTest : public WorldThreadsTest {
+ protected:
+  WorldLoopTest() {
+    auto loop =
+        std::make_unique<net::Loop>(std::make_unique<net::VirtualThread>(*parts_.time, threads_));
+    auto network = oslo_->on(*loop);
+    beside_ = std::make_unique<net::LoopThread>(std::move(loop), std::move(network));
+    parts_.network.set_delay("oslo", "paris", {5, 5});
+    beside_->start(threads_);
+  }
+  ~WorldLoopTest() override {
+    parts_.loop.block_on(parts_.network.stop());
+    pass(1);
+    beside_->end();
+  }
+  static net::Task<void> echo(std::unique_ptr<net::Stream> stream) {
+    for (;;) {
+      const Result<std::string_view> bytes = co_await stream->read_some();
+      if (!bytes || bytes->empty()) co_return;
+      const Status sent = co_await stream->write(*bytes);
+      if (!sent) co_return;
+    }
+  }
+  static net::Task<void> talk(WorldLoopTest& test, net::Network& network, std::string address) {
+    Result<std::unique_ptr<net::Stream>> stream = co_await network.connect(address, 1'000);
+    if (!stream) {
+      test.order_ += "none ";
+      co_return;
+    }
+    const std::string word(200'000, 'x');  // more than any buffer between them
+    net::TaskGroup writing;
+    writing.spawn(write(**stream, word));
+    size_t back = 0;
+    while (back < word.size()) {
+      const Result<std::string_view> bytes = co_await (*stream)->read_some();
+      if (!bytes || bytes->empty()) break;
+      back += bytes->size();
+    }
+    co_await writing.until_empty();
+    test.order_ += back == word.size() ? "all " : "part ";
+    const Result<std::string_view> end = co_await (*stream)->read_some();
+    test.order_ += !end || end->empty() ? "end " : "more ";
+  }
+  static net::Task<void> write(net::Stream& to, const std::string& word) {
+    const Status sent = co_await to.write(word);
+    EXPECT_TRUE(sent);
+  }
+
+  std::unique_ptr<net::MemoryProcess> oslo_ = parts_.network.start_process("oslo");
+  std::unique_ptr<net::MemoryProcess> paris_ = parts_.network.start_process("paris");
+  std::unique_ptr<net::LoopThread> beside_;
+  net::TaskGroup here_;
+  net::TaskGroup there_;  // on the loop beside
+};
+
+TEST_F(WorldLoopTest, DialsAndHearsOfTheEnd) {
+  const auto listener = *paris_->listen("paris:1", [this](std::unique_ptr<net::Stream> stream) {
+    here_.spawn(echo(std::move(stream)));
+  });
+  beside_->loop().post([this] { there_.spawn(talk(*this, beside_->network(), "paris:1")); });
+  pass(500);
+  EXPECT_EQ(order_, "all ");
+  paris_->kill();
+  pass(500);
+  EXPECT_EQ(order_, "all end ");
+  EXPECT_TRUE(there_.empty());
+}
+
+TEST_F(WorldLoopTest, DialsWhereNobodyListens) {
+  beside_->loop().post([this] { there_.spawn(talk(*this, beside_->network(), "paris:1")); });
+  pass(500);
+  EXPECT_EQ(order_, "none ");
+}
+
+TEST_F(WorldLoopTest, ServesWhatCameToTheFirst) {
+  const auto listener =
+      *oslo_->listen_for_arrivals("oslo:1", [this](std::unique_ptr<net::Arrival> arrival) {
+        const auto carried = std::make_shared<std::unique_ptr<net::Arrival>>(std::move(arrival));
+        beside_->loop().post(
+            [this, carried] { there_.spawn(echo(std::move(*(*carried)->open(beside_->loop())))); });
+      });
+  here_.spawn(talk(*this, *paris_, "oslo:1"));
+  pass(500);
+  EXPECT_EQ(order_, "all ");
+  oslo_->kill();
+  pass(500);
+  EXPECT_EQ(order_, "all end ");
+  EXPECT_TRUE(there_.empty());
 }
 
 TEST(WorldDisk, APowerCutTakesWhatWasWrittenWhileASyncWasUnderWay) {

@@ -29,6 +29,7 @@ App::App(Settings settings, Log& log)
                    log->flush();
                    std::_Exit(0);
                  }),
+      workers_(settings_.proxy.workers_on(usable_cores())),
       store_log_(log.module("store")) {}
 
 App::~App() = default;
@@ -50,7 +51,8 @@ App::Exit App::run() {
 Status App::open() {
   Result<StoreEndpoint> endpoint = store_endpoint(settings_.store.uri, network_);
   if (!endpoint) return tl::unexpected(endpoint.error());
-  const Result<DescriptorPlan> plan = plan_descriptors(raise_descriptor_limit(), settings_);
+  const Result<DescriptorPlan> plan =
+      plan_descriptors(raise_descriptor_limit(), settings_, workers_);
   if (!plan) return tl::unexpected(plan.error());
   descriptors_ = *plan;
   warn_of_few_connections();
@@ -58,7 +60,8 @@ Status App::open() {
   if (endpoint->address.starts_with("unix:")) {
     Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());
-    network_.name_our_ends_in(std::move(*made));
+    socket_dir_ = std::move(*made);
+    network_.name_our_ends_in(socket_dir_);
   }
   if (const Status made = make_sidecar(std::move(*endpoint)); !made) return made;
   {
@@ -93,11 +96,13 @@ Status App::make_sidecar(StoreEndpoint endpoint) {
                        return MongoStore::open(settings_.store.uri, threads_);
                      },
                      std::move(endpoint),
+                     [this] { return open_loop(); },
                      metrics_,
                      log_,
                      store_log_};
   SidecarOptions options;
   options.connections_max = descriptors_.connections;
+  options.workers = workers_;
   options.on_failed = [this](const Error& error) {
     log_->error("{}", error.message());
     end_as(Exit::kFailed);
@@ -105,6 +110,13 @@ Status App::make_sidecar(StoreEndpoint endpoint) {
   options.on_healed = [this] { end_as(Exit::kRestart); };
   sidecar_ = std::make_unique<Sidecar>(settings_, std::move(ports), std::move(options));
   return sidecar_->open();
+}
+
+std::unique_ptr<net::LoopThread> App::open_loop() const {
+  auto loop = std::make_unique<net::Loop>();
+  auto network = std::make_unique<net::UvNetwork>(*loop);
+  if (!socket_dir_.empty()) network->name_our_ends_in(socket_dir_);
+  return std::make_unique<net::LoopThread>(std::move(loop), std::move(network));
 }
 
 void App::end_as(Exit exit) {

@@ -39,6 +39,7 @@ class App {
   [[nodiscard]] Status open();
   [[nodiscard]] Status open_outbox();
   [[nodiscard]] Status make_sidecar(StoreEndpoint endpoint);
+  [[nodiscard]] std::unique_ptr<net::LoopThread> open_loop() const;
   net::Task<void> stop();
   void on_signal(int signal);
   void end_as(Exit exit);
@@ -54,6 +55,8 @@ class App {
   Metrics metrics_;
   net::Loop loop_;
   net::UvNetwork network_{loop_};
+  const uint32_t workers_;
+  std::string socket_dir_;  // empty: the store is reached by TCP
   DescriptorPlan descriptors_;
   std::unique_ptr<outbox::RocksOutbox> outbox_;
   Logger store_log_;

@@ -25,14 +25,18 @@ uint64_t raise_descriptor_limit() {
   return limit.rlim_cur == RLIM_INFINITY ? kUnlimited : static_cast<uint64_t>(limit.rlim_cur);
 }
 
-Result<DescriptorPlan> plan_descriptors(uint64_t descriptors, const Settings& settings) {
+Result<DescriptorPlan> plan_descriptors(uint64_t descriptors, const Settings& settings,
+                                        uint32_t workers) {
   DescriptorPlan plan;
   plan.descriptors = descriptors;
   plan.tables = std::clamp(descriptors / 8, kTablesMin, limits::kTablesOpenMax);
   // A link dialled and one accepted for each site, and strangers at the peers' port.
   const uint64_t peers =
       2 * settings.peers.sites.size() + (settings.peers.listen ? limits::kUnopenedPeersMax : 0);
-  const uint64_t own = limits::kOwnDescriptors + limits::kAdminConnectionsMax + plan.tables + peers;
+  const uint64_t beside = (workers - 1) * limits::kLoopDescriptors;
+  const uint64_t loops = workers == 1 ? 0 : beside + limits::kNewcomersMax;
+  const uint64_t own =
+      limits::kOwnDescriptors + limits::kAdminConnectionsMax + plan.tables + peers + loops;
   const uint64_t least = own + limits::kConnectionsMin * limits::kConnectionDescriptors;
   if (descriptors < least) {
     return fail(ErrorCode::kRefused, "start with", std::to_string(descriptors) + " descriptors",

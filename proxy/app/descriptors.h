@@ -21,6 +21,6 @@ struct DescriptorPlan {
 
 // kRefused when there are too few for any service; the error says how many it takes.
 [[nodiscard]] Result<DescriptorPlan> plan_descriptors(uint64_t descriptors,
-                                                      const Settings& settings);
+                                                      const Settings& settings, uint32_t workers);
 
 }  // namespace outrigger

@@ -52,8 +52,7 @@ Sidecar::Sidecar(const Settings& settings, SidecarPorts ports, SidecarOptions op
       log_(ports_.log),
       store_log_(ports_.store_log),
       policy_(settings_),
-      fresh_ids_(ports_.random),
-      rooms_(ports_.loop),
+      places_(options_.connections_max, options_.workers),
       store_text_("not reached yet at " + ports_.store.address),
       started_ms_(ports_.clock.wall_ms()) {}
 
@@ -70,8 +69,9 @@ Status Sidecar::open() {
   for (auto* worker : {&worker_, &journal_worker_, &oplog_worker_}) {
     auto made = ports_.open_store();
     if (!made) return tl::unexpected(made.error());
-    *worker = std::make_unique<StoreWorker>(std::move(*made), ports_.loop, ports_.threads);
+    *worker = std::make_unique<StoreWorker>(std::move(*made), ports_.threads);
   }
+  while (loops_.size() + 1 < options_.workers) loops_.push_back(ports_.open_loop());
   timer_ = std::make_unique<net::Timer>(ports_.loop);
   return {};
 }
@@ -80,7 +80,7 @@ void Sidecar::start() { tasks_.spawn(run()); }
 
 net::Task<void> Sidecar::run() {
   std::function<Status(Store&)> job = [this](Store& store) { return recover(store); };
-  Status recovered = co_await worker_->ask(std::move(job));
+  Status recovered = co_await worker_->ask(ports_.loop, std::move(job));
   if (stopping_) co_return;
   if (recovered) {
     login_rule_ = std::make_unique<LoginRule>(
@@ -134,62 +134,73 @@ Status Sidecar::open_replica() {
   return {};
 }
 
-// What all sessions share, and the write path waits at.
-void Sidecar::make_context() {
-  facts_ = std::make_unique<Facts>(*worker_, ports_.clock);
+// What the sessions of all loops share, and the write path waits at.
+void Sidecar::make_shared() {
   proxy_metrics_ = std::make_unique<ProxyMetrics>(ports_.metrics);
   Recovery* recovery = recovery_.get();
-  const bool is_set = store_info_.kind != StoreKind::kStandalone;
-  DurableWaits::WhenDurable when_durable = [replica = replica_.get()](auto done, auto needed_in) {
-    replica->when_durable(std::move(done), needed_in);
-  };
-  turn_appends_ = std::make_unique<TurnAppends>(ports_.loop, [this](StagedWrites&& staged) {
-    journal_keeper_->touch();
-    return replica_->write(std::move(staged));
-  });
-  durable_waits_ = std::make_unique<DurableWaits>(ports_.loop, std::move(when_durable));
-  if (is_set) oplog_watch_ = make_oplog_watch(ports_.loop, *oplog_worker_, ports_.clock);
+  if (store_info_.kind != StoreKind::kStandalone) {
+    oplog_watch_ = make_oplog_watch(ports_.loop, *oplog_worker_, ports_.clock);
+  }
   journal_keeper_ =
       make_journal_keeper(ports_.loop, *journal_worker_, *replica_, recovery->served());
   gate_ = std::make_unique<StoreGate>(
       ports_.loop, *worker_, recovery->served(),
       [recovery](Store& store) { return recovery->put_back_step(store); },
-      [this] { facts_->forget_all(); }, store_log_);
-  context_ = std::make_unique<ProxyContext>(ProxyContext{
-      ports_.loop,
-      policy_,
-      *replica_,
-      *turn_appends_,
-      *durable_waits_,
-      locks_,
-      *facts_,
-      rooms_,
-      *login_rule_,
-      *worker_,
-      oplog_watch_.get(),
-      *gate_,
-      ports_.clock,
-      ports_.random,
-      fresh_ids_,
-      *proxy_metrics_,
-      log_,
-      settings_.proxy.advertise.text(),
-      ports_.store,
-      is_set,
-      store_info_.wire_version_max >= kWireVersionUuids,
-      [recovery](Store& store, UndecidedWrite& write, const std::string& lsid,
-                 const std::string& address) -> Status {
-        const auto how = recovery->settle_in_doubt(write, lsid, address, store);
-        if (!how) return tl::unexpected(how.error());
-        return {};
-      },
-      [recovery](Store& store, const LocalWrite& write, const std::vector<size_t>& documents) {
-        return recovery->look_at(write, documents, store);
-      }});
+      [this] { changes_.forget_all(); }, store_log_);
+}
+
+void Sidecar::make_workers() {
+  const Worker::Site site{
+      changes_,     room_budgets_, *worker_, *replica_,
+      ports_.clock, ports_.random, places_,  [this] { journal_keeper_->touch(); }};
+  const auto context = [this](Worker& worker) { return context_of(worker); };
+  workers_.push_back(std::make_unique<Worker>(ports_.loop, ports_.store, site, 0, context));
+  for (const auto& loop : loops_) {
+    StoreEndpoint store = ports_.store;
+    store.network = &loop->network();
+    workers_.push_back(
+        std::make_unique<Worker>(loop->loop(), std::move(store), site, workers_.size(), context));
+  }
+  for (const auto& loop : loops_) loop->start(ports_.threads);
+}
+
+ProxyContext Sidecar::context_of(Worker& worker) {
+  Recovery* recovery = recovery_.get();
+  return {worker.loop,
+          worker.appends,
+          worker.durable_waits,
+          worker.facts,
+          worker.rooms,
+          worker.fresh_ids,
+          worker.store,
+          worker.store_endpoint,
+          policy_,
+          *replica_,
+          locks_,
+          *login_rule_,
+          oplog_watch_.get(),
+          *gate_,
+          ports_.clock,
+          ports_.random,
+          *proxy_metrics_,
+          log_,
+          settings_.proxy.advertise.text(),
+          store_info_.kind != StoreKind::kStandalone,
+          store_info_.wire_version_max >= kWireVersionUuids,
+          [recovery](Store& store, UndecidedWrite& write, const std::string& lsid,
+                     const std::string& address) -> Status {
+            const auto how = recovery->settle_in_doubt(write, lsid, address, store);
+            if (!how) return tl::unexpected(how.error());
+            return {};
+          },
+          [recovery](Store& store, const LocalWrite& write, const std::vector<size_t>& documents) {
+            return recovery->look_at(write, documents, store);
+          }};
 }
 
 Status Sidecar::open_doors() {
-  make_context();
+  make_shared();
+  make_workers();
   exchange_ = std::make_unique<ReplicaExchange>(*replica_);
   PeerManagerOptions options;
   options.site = settings_.site;
@@ -198,8 +209,10 @@ Status Sidecar::open_doors() {
   options.seed = ports_.random.number();
   peers_ = std::make_unique<PeerManager>(ports_.loop, ports_.network, *exchange_, ports_.clock,
                                          log_, options);
-  auto server = Server::listen(*context_, ports_.network, settings_.proxy.listen.text(),
-                               options_.connections_max);
+  std::vector<Sessions*> sessions;
+  for (const auto& worker : workers_) sessions.push_back(&worker->sessions);
+  auto server =
+      Server::listen(ports_.network, settings_.proxy.listen.text(), places_, std::move(sessions));
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
   const Status linked = peers_->start();
@@ -207,7 +220,8 @@ Status Sidecar::open_doors() {
   applier_->start();
   timer_->start(kTickMs, [this] { tick(); });
   serving_ = true;
-  log_->info("site {} serves {} on {}", settings_.site, store_text_, settings_.proxy.listen.text());
+  log_->info("site {} serves {} on {}, with {} event loop{}", settings_.site, store_text_,
+             settings_.proxy.listen.text(), workers_.size(), workers_.size() == 1 ? "" : "s");
   return {};
 }
 
@@ -257,6 +271,7 @@ net::Task<void> Sidecar::stop(int64_t drain_ms) {
     std::function<void()> hurry = [worker] { worker->wind_down(); };
     co_await server_->drain(drain_ms, std::move(hurry));
   }
+  for (const auto& loop : loops_) loop->end();
   if (peers_) co_await peers_->stop();
   if (applier_) applier_->stop();
   co_await tasks_.until_empty();  // a start that still waits for the store sees stopping_

@@ -4,15 +4,16 @@
 //
 // Parts are listed in the order they are made; they die in the opposite one.
 //
-// Threads: the loop's (sessions, peers), the commit thread (fsync), the store worker (blocking
-// questions), another for waits for mongod's journal, one that watches the oplog, the applier
-// (peers' records into the store).
+// Threads: the loop's (sessions, peers), those of further loops that serve sessions (worker.h), the
+// commit thread (fsync), the store worker (blocking questions), another for waits for mongod's
+// journal, one that watches the oplog, the applier (peers' records into the store).
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/log.h"
 #include "config/metrics.h"
@@ -20,14 +21,16 @@
 #include "config/settings.h"
 #include "config/threads.h"
 #include "proxy/admin/status.h"
+#include "proxy/app/worker.h"
 #include "proxy/mongo/journal_keeper.h"
 #include "proxy/mongo/oplog_watch.h"
 #include "proxy/mongo/store_gate.h"
+#include "proxy/net/loop_thread.h"
 #include "proxy/peer/peer_manager.h"
 #include "proxy/peer/replica_exchange.h"
+#include "proxy/session/places.h"
 #include "proxy/session/server.h"
 #include "proxy/writes/context.h"
-#include "proxy/writes/durable_waits.h"
 #include "replication/apply/applier.h"
 #include "replication/outbox/outbox.h"
 #include "replication/recovery/recovery.h"
@@ -45,6 +48,8 @@ struct SidecarPorts {
   // A connection of the sidecar's own to the store, for one thread.
   std::function<Result<std::unique_ptr<Store>>()> open_store;
   StoreEndpoint store;  // the same for apps
+  // A loop beside `loop`, for a thread that has not been started.
+  std::function<std::unique_ptr<net::LoopThread>()> open_loop;
   Metrics& metrics;
   Logger log;
   Logger store_log;
@@ -52,6 +57,7 @@ struct SidecarPorts {
 
 struct SidecarOptions {
   uint64_t connections_max = 0;
+  size_t workers = 1;  // loops that serve connections; the first is the sidecar's own
   // It cannot start.
   std::function<void(const Error&)> on_failed;
   // The outbox had failed and can be used again: build a new sidecar on it. Once, on the loop.
@@ -89,7 +95,9 @@ class Sidecar {
   net::Task<void> run();
   [[nodiscard]] Status recover(Store& store);  // on the store worker
   [[nodiscard]] Status open_replica();
-  void make_context();
+  void make_shared();
+  void make_workers();
+  [[nodiscard]] ProxyContext context_of(Worker& worker);
   [[nodiscard]] Status open_doors();
   void tick();
   void tend(Store& store);  // on the store worker, every second or so
@@ -102,6 +110,7 @@ class Sidecar {
   Policy policy_;
   LockTable locks_;
   net::TaskGroup tasks_;
+  std::vector<std::unique_ptr<net::LoopThread>> loops_;  // of the workers but the first
   std::unique_ptr<outbox::CommitThread> commit_;
   std::unique_ptr<Store> applier_store_;
   std::unique_ptr<Replica> replica_;
@@ -111,17 +120,15 @@ class Sidecar {
   std::unique_ptr<StoreWorker> oplog_worker_;    // blocks most of the time
   std::unique_ptr<Store> recovery_store_;
   std::unique_ptr<Recovery> recovery_;
-  std::unique_ptr<Facts> facts_;
-  FreshIds fresh_ids_;
-  MessageRooms rooms_;
+  CatalogueChanges changes_;
+  const RoomBudgets room_budgets_;
+  Places places_;
   std::unique_ptr<LoginRule> login_rule_;
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
-  std::unique_ptr<TurnAppends> turn_appends_;
-  std::unique_ptr<DurableWaits> durable_waits_;
   std::unique_ptr<OplogWatch> oplog_watch_;  // none on a standalone
   std::unique_ptr<JournalKeeper> journal_keeper_;
   std::unique_ptr<StoreGate> gate_;
-  std::unique_ptr<ProxyContext> context_;
+  std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<ReplicaExchange> exchange_;
   std::unique_ptr<PeerManager> peers_;
   std::unique_ptr<Server> server_;

@@ -2,9 +2,14 @@
 // capped, does it compare strings by a collation of its own. Asked of the store once and kept for a
 // while; commands that change the catalogue through the proxy make it forget at once. Somebody may
 // change it behind the proxy: a collection made anew has another uuid, which writes are sent with.
+//
+// Each loop keeps facts of its own, which need no lock; that they do not hold any more is one thing
+// for all loops: a count that grows, and that whatever was learned before it grew is not taken for
+// known.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
@@ -14,20 +19,49 @@
 
 namespace outrigger {
 
+// What became of the catalogue, as counts by hash of the namespace: a change is never missed, and
+// now and then one is seen where there was none. Thread-safe.
+class CatalogueChanges {
+ public:
+  struct Seen {
+    uint64_t forgotten = 0;
+    uint64_t made = 0;
+  };
+  void forget(const std::string& ns) { ++counts_[place_of(ns)].forgotten; }
+  void forget_all();
+  void made(const std::string& ns) { ++counts_[place_of(ns)].made; }
+  [[nodiscard]] Seen seen(const std::string& ns) const;
+
+ private:
+  struct Counts {
+    std::atomic<uint64_t> forgotten{0};
+    std::atomic<uint64_t> made{0};
+  };
+  static constexpr size_t kPlaces = 256;
+  static size_t place_of(const std::string& ns) { return std::hash<std::string>()(ns) % kPlaces; }
+
+  std::array<Counts, kPlaces> counts_;
+};
+
+// Of the loop's thread.
 class Facts {
  public:
-  Facts(StoreWorker& worker, const Clock& clock) : worker_(worker), clock_(clock) {}
+  // All of it outlives this.
+  Facts(CatalogueChanges& changes, StoreAsker store, const Clock& clock)
+      : changes_(changes), store_(store), clock_(clock) {}
 
   // The cached facts, or nullptr when the store must be asked (`learn`).
   [[nodiscard]] const CollectionInfo* known(const std::string& ns) const;
   // Asks the store. The result is kept.
   net::Task<Result<CollectionInfo>> learn(std::string ns);
-  void forget(const std::string& ns);
-  void forget_all();
+  // On every loop, before this returns.
+  void forget(const std::string& ns) { changes_.forget(ns); }
   // A write found or made a collection: if there was none, there is one now.
   void made(const std::string& ns);
   // Grows when what is known of `ns` was forgotten, and now and then without that.
-  [[nodiscard]] uint64_t forgotten(const std::string& ns) const;
+  [[nodiscard]] uint64_t forgotten(const std::string& ns) const {
+    return changes_.seen(ns).forgotten;
+  }
 
  private:
   static constexpr int64_t kKeepUs = 30'000'000;
@@ -36,11 +70,12 @@ class Facts {
   struct Entry {
     CollectionInfo info;
     int64_t learned_us = 0;
+    CatalogueChanges::Seen before;  // the store was asked
   };
-  StoreWorker& worker_;
+  CatalogueChanges& changes_;
+  const StoreAsker store_;
   const Clock& clock_;
   std::unordered_map<std::string, Entry> known_;
-  std::array<uint64_t, 256> forgotten_{};  // by hash of the namespace
 };
 
 }  // namespace outrigger

@@ -16,19 +16,26 @@ Status wait_journaled(Store& store, const ServedProcess& served) {
 }
 
 JournalKeeper::JournalKeeper(net::Loop& loop, Site site, Ask ask)
-    : loop_(loop), site_(std::move(site)), ask_(std::move(ask)), timer_(loop) {}
+    : loop_(loop),
+      site_(std::move(site)),
+      ask_(std::move(ask)),
+      timer_(loop),
+      self_(std::make_shared<Self>(Self{this})) {}
 
 void JournalKeeper::touch() {
-  if (asking_ || std::exchange(is_due_, true)) return;
-  timer_.start(kEveryMs, [this] {
-    is_due_ = false;
-    ask();
+  if (is_busy_ || is_busy_.exchange(true)) return;
+  loop_.post([self = std::weak_ptr(self_)] {
+    if (const auto still = self.lock()) still->keeper->wait();
   });
+}
+
+void JournalKeeper::wait() {
+  timer_.start(kEveryMs, [this] { ask(); });
 }
 
 void JournalKeeper::ask() {
   VersionVector answered = site_.answered();
-  if (site_.journaled().includes(answered)) return;
+  if (site_.journaled().includes(answered)) return rest(answered);
   asking_ = std::make_shared<Asking>(Asking{this, std::move(answered)});
   ask_([asking = std::weak_ptr(asking_), &loop = loop_](const Status& status) {
     loop.post([asking, status] {
@@ -37,12 +44,21 @@ void JournalKeeper::ask() {
   });
 }
 
+// Who touched it meanwhile was not heard.
+void JournalKeeper::rest(const VersionVector& seen) {
+  is_busy_ = false;
+  if (!seen.includes(site_.answered())) touch();
+}
+
 // After an error the next write asks anew.
 void JournalKeeper::heard(const Status& journaled) {
   const std::shared_ptr<Asking> asked = std::exchange(asking_, nullptr);
-  if (!journaled) return;
+  if (!journaled) {
+    is_busy_ = false;
+    return;
+  }
   site_.tell(asked->answered);
-  if (!asked->answered.includes(site_.answered())) touch();
+  rest(asked->answered);
 }
 
 }  // namespace outrigger

@@ -6,6 +6,7 @@
 // there then, if it is the run of mongod that answered those that also answers this.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -19,7 +20,7 @@ namespace outrigger {
 // Sees the journal of the run that is served hold everything. kUnavailable: another one answers.
 [[nodiscard]] Status wait_journaled(Store& store, const ServedProcess& served);
 
-// Of the loop's thread. Asks while something is answered, and once after that.
+// Of the loop's thread, but for touch(). Asks while something is answered, and once after that.
 class JournalKeeper {
  public:
   static constexpr int64_t kEveryMs = 100;
@@ -36,7 +37,7 @@ class JournalKeeper {
   // `loop` outlives this.
   JournalKeeper(net::Loop& loop, Site site, Ask ask);
 
-  // The store has answered something, or may have.
+  // The store has answered something, or may have. Any thread.
   void touch();
 
  private:
@@ -45,16 +46,22 @@ class JournalKeeper {
     JournalKeeper* owner;
     VersionVector answered;
   };
+  struct Self {
+    JournalKeeper* keeper;
+  };
 
+  void wait();
   void ask();
+  void rest(const VersionVector& seen);
   void heard(const Status& journaled);
 
   net::Loop& loop_;
   const Site site_;
   const Ask ask_;
-  bool is_due_ = false;
+  std::atomic<bool> is_busy_{false};  // it will ask, or has asked
   std::shared_ptr<Asking> asking_;
   net::Timer timer_;
+  std::shared_ptr<Self> self_;
 };
 
 }  // namespace outrigger

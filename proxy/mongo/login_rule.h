@@ -6,6 +6,7 @@
 // anew with the other rule.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,7 +21,7 @@ class LoginRule {
   using Dial = std::function<net::Task<Result<std::unique_ptr<Backend>>>()>;
   explicit LoginRule(Dial dial) : dial_(std::move(dial)) {}
 
-  // Until mongod has told, it is taken to ask.
+  // Until mongod has told, it is taken to ask. Any thread.
   [[nodiscard]] bool asks_login() const { return asks_login_; }
   // Asks mongod; nothing when it is being asked already, or does not say.
   net::Task<void> learn();
@@ -30,7 +31,7 @@ class LoginRule {
  private:
   const Dial dial_;
   std::unique_ptr<Backend> backend_;
-  bool asks_login_ = true;
+  std::atomic<bool> asks_login_{true};
   bool asking_ = false;
   bool is_closed_ = false;
 };

@@ -7,7 +7,8 @@
 // more, so all of them end, or stop. Those that stop are found when others wait: a message that
 // has not come at a certain rate by then is pushed out, its connection closed. While there is room
 // for all, nobody is hurried. Room is held until the message has been served, so that what becomes
-// of messages is bounded with them.
+// of messages is bounded with them. Where several loops serve connections, each has its own doors
+// to a room (MessageRoom) and they share what it holds (RoomBudget).
 #pragma once
 
 #include <cstddef>
@@ -16,14 +17,85 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <vector>
 
+#include "config/thread_annotations.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/task.h"
 
 namespace outrigger {
 
+class MessageRoom;
+
+// The bytes of one room, shared by the loops of a process: what it may hold is one number however
+// many loops serve connections, and those who wait for a part of it are served in the order asked,
+// on whichever loop they are. Thread-safe.
+class RoomBudget {
+ public:
+  // A message that waits for its bytes. `on_granted` and `on_pushed_out` are called on its loop,
+  // one of them at most, unless cancel() said true before.
+  class Ticket {
+   public:
+    Ticket(net::Loop& loop, size_t bytes, std::function<void()> on_granted,
+           std::function<void()> on_pushed_out)
+        : loop_(loop),
+          bytes_(bytes),
+          on_granted_(std::move(on_granted)),
+          on_pushed_out_(std::move(on_pushed_out)) {}
+
+   private:
+    friend class RoomBudget;
+    net::Loop& loop_;
+    const size_t bytes_;
+    const std::function<void()> on_granted_;
+    const std::function<void()> on_pushed_out_;
+    bool is_waiting_ = false;  // under the budget's mutex
+    bool is_granted_ = false;  // the same
+  };
+  using TicketPointer = std::shared_ptr<Ticket>;
+
+  explicit RoomBudget(size_t bytes) : bytes_(bytes) {}
+
+  [[nodiscard]] size_t bytes() const { return bytes_; }
+  [[nodiscard]] size_t held_bytes() const;
+  [[nodiscard]] size_t waiting() const;
+
+  // True: the bytes are taken, at once. False: there are none, or others wait for them.
+  [[nodiscard]] bool take(size_t bytes);
+  // The same; false: the ticket waits its turn. When too many do, the one that has waited for
+  // longest is pushed out.
+  [[nodiscard]] bool take(const TicketPointer& ticket);
+  // Nobody wants it any more. False: it was granted, and whoever hears of that gives it back.
+  [[nodiscard]] bool cancel(const TicketPointer& ticket);
+  void give_back(size_t bytes);
+
+  // Called, on any thread, whenever the first one has begun to wait. For as long as `room` lives:
+  // forget() ends it.
+  void on_wait(const MessageRoom* room, std::function<void()> tell);
+  void forget(const MessageRoom* room);
+
+ private:
+  struct Room {
+    const MessageRoom* room;
+    std::function<void()> tell;
+  };
+  [[nodiscard]] bool fits(size_t bytes) const REQUIRES(mutex_) {
+    return held_bytes_ + bytes <= bytes_;
+  }
+  [[nodiscard]] std::vector<TicketPointer> grant() REQUIRES(mutex_);
+  static void tell(const std::vector<TicketPointer>& granted);
+
+  const size_t bytes_;
+  mutable Mutex mutex_;
+  size_t held_bytes_ GUARDED_BY(mutex_) = 0;
+  std::deque<TicketPointer> waiting_ GUARDED_BY(mutex_);  // who has waited for longest first
+  std::vector<Room> rooms_ GUARDED_BY(mutex_);
+};
+
 // Of the loop's thread. Outlives its holds.
 class MessageRoom {
+  struct Wait;
+
  public:
   // One connection's part. Released when it dies; nobody may wait on it then.
   class Hold {
@@ -52,33 +124,43 @@ class MessageRoom {
     size_t bytes_ = 0;
     uint64_t since_us_ = 0;  // when the bytes were taken
     bool is_complete_ = false;
-    std::shared_ptr<net::OneShot<bool>> waiting_;
+    std::shared_ptr<Wait> waiting_;
   };
 
-  MessageRoom(net::Loop& loop, size_t bytes) : loop_(loop), bytes_(bytes), timer_(loop) {}
+  // `loop` outlives the budget.
+  MessageRoom(net::Loop& loop, std::shared_ptr<RoomBudget> budget);
   ~MessageRoom();
   MessageRoom(const MessageRoom&) = delete;
   MessageRoom& operator=(const MessageRoom&) = delete;
 
-  [[nodiscard]] size_t held_bytes() const { return held_bytes_; }
-  [[nodiscard]] size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] uint64_t pushed_out() const { return pushed_out_; }
 
  private:
-  [[nodiscard]] bool fits(size_t bytes) const { return held_bytes_ + bytes <= bytes_; }
-  void grant(Hold& hold);
-  void grant_waiting();
+  // A Hold that waits; what comes back from the budget may find it gone.
+  struct Wait {
+    Wait(net::Loop& loop, Hold* waiting) : hold(waiting), granted(loop) {}
+    Hold* hold;
+    net::OneShot<bool> granted;
+    RoomBudget::TicketPointer ticket;
+  };
+  struct Self {
+    MessageRoom* room;
+  };
+
+  void hold(Hold& hold);
+  [[nodiscard]] std::shared_ptr<Wait> wait(Hold& hold);
+  void push_out(Hold& hold);
   void watch();
   void push_out_the_slow();
 
   net::Loop& loop_;
-  const size_t bytes_;
-  size_t held_bytes_ = 0;
+  const std::shared_ptr<RoomBudget> budget_;
   uint64_t pushed_out_ = 0;
   std::set<Hold*> holders_;
-  std::deque<Hold*> waiting_;
-  net::Timer timer_;  // runs while somebody waits
+  size_t waiting_ = 0;
+  net::Timer timer_;  // runs while somebody waits, here or on another loop
   bool watching_ = false;
+  std::shared_ptr<Self> self_;
 };
 
 }  // namespace outrigger

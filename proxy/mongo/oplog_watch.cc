@@ -8,13 +8,14 @@ void OplogWatch::began(bool waits_for_journal) {
   const bool alone = ++under_way_ == 1 && waits_for_journal;
   const int64_t now_us = clock_.monotonic_us();
   const bool often = alone && wrote_lately(now_us);
-  last_us_ = alone ? std::optional(now_us) : std::nullopt;
-  if (often && !watching_ && now_us >= pause_until_us_) begin();
+  last_us_ = alone ? now_us : kNever;
+  if (!often || now_us < pause_until_us_ || is_watching_.exchange(true)) return;
+  loop_.post([self = std::weak_ptr(self_)] {
+    if (const auto still = self.lock()) still->watch->begin();
+  });
 }
 
-bool OplogWatch::wrote_lately(int64_t now_us) const {
-  return last_us_ && now_us - *last_us_ <= kOftenUs;
-}
+bool OplogWatch::wrote_lately(int64_t now_us) const { return now_us - last_us_ <= kOftenUs; }
 
 void OplogWatch::begin() {
   watching_ = std::make_shared<Watching>(Watching{this, clock_.monotonic_us()});
@@ -31,8 +32,11 @@ void OplogWatch::ended(const Status& status) {
   watching_.reset();
   if (!status || took_us < std::chrono::microseconds(kWatch).count() / 2) {
     pause_until_us_ = now_us + kPauseUs;
+    is_watching_ = false;
   } else if (wrote_lately(now_us)) {
     begin();
+  } else {
+    is_watching_ = false;
   }
 }
 

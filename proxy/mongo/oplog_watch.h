@@ -8,10 +8,10 @@
 // there is one only while one writes, and often (and for as long as it was to wait).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "config/clock.h"
 #include "config/result.h"
@@ -19,7 +19,7 @@
 
 namespace outrigger {
 
-// Of the loop's thread.
+// Of the loop's thread, but for the writes, which may be on any.
 class OplogWatch {
  public:
   // Store::watch_oplog on another thread; calls back on any thread.
@@ -33,7 +33,10 @@ class OplogWatch {
 
   // `loop` and `clock` outlive this; `watch` is called on the loop's thread.
   OplogWatch(net::Loop& loop, const Clock& clock, Watch watch)
-      : loop_(loop), clock_(clock), watch_(std::move(watch)) {}
+      : loop_(loop),
+        clock_(clock),
+        watch_(std::move(watch)),
+        self_(std::make_shared<Self>(Self{this})) {}
   OplogWatch(const OplogWatch&) = delete;
   OplogWatch& operator=(const OplogWatch&) = delete;
 
@@ -54,11 +57,15 @@ class OplogWatch {
   };
 
  private:
-  // What a thread that answers late may find gone.
+  // What a thread that answers late, or a turn that comes late, may find gone.
   struct Watching {
     OplogWatch* owner;
     int64_t begun_us;
   };
+  struct Self {
+    OplogWatch* watch;
+  };
+  static constexpr int64_t kNever = INT64_MIN / 2;
 
   void began(bool waits_for_journal);
   [[nodiscard]] bool wrote_lately(int64_t now_us) const;
@@ -68,10 +75,13 @@ class OplogWatch {
   net::Loop& loop_;
   const Clock& clock_;
   const Watch watch_;
-  size_t under_way_ = 0;            // writes
-  std::optional<int64_t> last_us_;  // the last write, if it was alone and waited for the journal
-  int64_t pause_until_us_ = 0;
-  std::shared_ptr<Watching> watching_;  // now
+  std::atomic<size_t> under_way_{0};  // writes
+  // Of the last write, if it was alone and waited for the journal.
+  std::atomic<int64_t> last_us_{kNever};
+  std::atomic<int64_t> pause_until_us_{0};
+  std::atomic<bool> is_watching_{false};  // or about to
+  std::shared_ptr<Watching> watching_;
+  std::shared_ptr<Self> self_;
 };
 
 }  // namespace outrigger

@@ -21,6 +21,7 @@ class OplogWatchTest : public testing::Test {
     write();
     clock_.advance_ms(kOftenMs);
     write();
+    loop_.block_on(pass(loop_));
   }
   void end_watch(const Status& status = {}, int64_t after_ms = OplogWatch::kWatch.count()) {
     for (int64_t ms = 0; ms < after_ms && still_writing_; ms += kOftenMs) write_often();

@@ -28,19 +28,36 @@ StoreGate::StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served
 
 StoreGate::~StoreGate() { served_.on_another(nullptr); }
 
-net::Task<bool> StoreGate::pass(std::string process) {
-  if (!is_shut_ && served_.is(process)) co_return true;
+net::Task<bool> StoreGate::pass(net::Loop& loop, std::string process) {
+  if (is_open_for(process)) co_return true;
   if (is_closed_) co_return false;
-  shut();
-  auto shot = std::make_shared<net::OneShot<bool>>(loop_);
-  waiting_.push_back(shot);
-  net::Timer limit(loop_);
+  auto shot = std::make_shared<net::OneShot<bool>>(loop);
+  net::Timer limit(loop);
   limit.start(kHeldMsMax, [shot] { shot->set(false); });
+  const std::weak_ptr<Self> self = self_;
+  loop_.post([self, waiter = Waiter{&loop, process, shot}] {
+    if (const auto still = self.lock()) still->gate->wait(waiter);
+  });
   const bool woken = co_await shot->wait();
   limit.close();
-  std::erase(waiting_, shot);
-  if (!woken) co_return false;
-  co_return served_.is(process);
+  if (woken && served_.is(process)) co_return true;
+  loop_.post([self, shot] {
+    const auto is_its = [&shot](const Waiter& waiter) { return waiter.shot == shot; };
+    if (const auto still = self.lock()) std::erase_if(still->gate->waiting_, is_its);
+  });
+  co_return false;
+}
+
+void StoreGate::Waiter::tell(bool served) const {
+  loop->post([shot = shot, served] { shot->set(served); });
+}
+
+// It may have been opened, or closed, on the waiter's way here.
+void StoreGate::wait(Waiter waiter) {
+  if (is_open_for(waiter.process)) return waiter.tell(true);
+  if (is_closed_) return waiter.tell(false);
+  shut();
+  waiting_.push_back(std::move(waiter));
 }
 
 net::Task<void> StoreGate::close() {
@@ -50,11 +67,11 @@ net::Task<void> StoreGate::close() {
 }
 
 void StoreGate::wake(bool served) {
-  for (const Shot& shot : std::exchange(waiting_, {})) shot->set(served);
+  for (const Waiter& waiter : std::exchange(waiting_, {})) waiter.tell(served);
 }
 
 void StoreGate::shut() {
-  if (is_closed_ || std::exchange(is_shut_, true)) return;
+  if (is_closed_ || is_shut_.exchange(true)) return;
   putting_back_.spawn(put_back());
 }
 
@@ -63,7 +80,7 @@ net::Task<void> StoreGate::put_back() {
   net::Timer pause(loop_);
   while (!is_closed_) {
     Step job = step_;
-    const Result<bool> done = co_await worker_.ask(std::move(job));
+    const Result<bool> done = co_await worker_.ask(loop_, std::move(job));
     if (done && *done) break;
     if (!done && std::exchange(said, done.error().message()) != done.error().message()) {
       log_->warn("the store was started anew, apps wait until what it forgot is put back: {}",
@@ -71,10 +88,9 @@ net::Task<void> StoreGate::put_back() {
     }
     co_await pause.sleep_ms(done ? kAgainMs : kAfterErrorMs);
   }
+  if (!is_closed_) on_open_();  // before anybody passes, here or on another loop
   is_shut_ = false;
-  if (is_closed_) co_return;
-  on_open_();
-  wake(true);
+  if (!is_closed_) wake(true);
 }
 
 }  // namespace outrigger

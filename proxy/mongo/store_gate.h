@@ -7,6 +7,7 @@
 // and whoever has one to a run that is gone ends it.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,7 +20,7 @@
 
 namespace outrigger {
 
-// Of the loop's thread, but for what is said otherwise.
+// One for all loops; of its own loop's thread, but for what is said otherwise.
 class StoreGate {
  public:
   // Recovery::put_back_step, on the worker's thread.
@@ -36,18 +37,29 @@ class StoreGate {
   StoreGate& operator=(const StoreGate&) = delete;
 
   // A connection is answered by this run. Waits until that one is served. False: it is not, or not
-  // soon enough.
-  net::Task<bool> pass(std::string process);
+  // soon enough. On the thread of `loop`, which outlives this.
+  net::Task<bool> pass(net::Loop& loop, std::string process);
   // Nobody waits any longer. Ends when nothing runs any more.
   net::Task<void> close();
 
  private:
   using Shot = std::shared_ptr<net::OneShot<bool>>;
+  // Whoever waits, on whichever loop.
+  struct Waiter {
+    net::Loop* loop;
+    std::string process;
+    Shot shot;  // set on that loop
+    void tell(bool served) const;
+  };
   // What a thread that tells late may find gone.
   struct Self {
     StoreGate* gate;
   };
 
+  [[nodiscard]] bool is_open_for(const std::string& process) const {
+    return !is_shut_ && served_.is(process);
+  }
+  void wait(Waiter waiter);
   void shut();
   net::Task<void> put_back();
   void wake(bool served);
@@ -58,9 +70,9 @@ class StoreGate {
   const Step step_;
   const std::function<void()> on_open_;
   const Logger log_;
-  std::vector<Shot> waiting_;
-  bool is_shut_ = false;  // what was forgotten is being put back
-  bool is_closed_ = false;
+  std::vector<Waiter> waiting_;
+  std::atomic<bool> is_shut_{false};  // what was forgotten is being put back
+  std::atomic<bool> is_closed_{false};
   net::TaskGroup putting_back_;
   std::shared_ptr<Self> self_;
 };

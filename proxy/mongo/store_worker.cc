@@ -2,8 +2,8 @@
 
 namespace outrigger {
 
-StoreWorker::StoreWorker(std::unique_ptr<Store> store, net::Loop& loop, Threads& threads)
-    : store_(std::move(store)), loop_(loop), wake_(threads) {
+StoreWorker::StoreWorker(std::unique_ptr<Store> store, Threads& threads)
+    : store_(std::move(store)), wake_(threads) {
   thread_ = threads.start([this] { run(); });
 }
 

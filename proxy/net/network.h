@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "config/result.h"
 #include "proxy/net/listener.h"
@@ -24,8 +25,15 @@ class Network {
                                                         int64_t timeout_ms) = 0;
   // Listens from now on, on "host:port" (port 0: any free one) or "unix:/path". An address in use
   // is an error that names it.
-  [[nodiscard]] virtual Result<std::unique_ptr<Listener>> listen(const std::string& address,
-                                                                 Listener::Handler handler) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Listener>> listen_for_arrivals(
+      const std::string& address, Listener::ArrivalHandler handler) = 0;
+  // The same for connections that live on this network's loop.
+  [[nodiscard]] Result<std::unique_ptr<Listener>> listen(const std::string& address,
+                                                         Listener::Handler handler) {
+    return listen_for_arrivals(address, opening_on(loop(), std::move(handler)));
+  }
+  // Where what is dialled lives. Everything of a network is of this loop's thread.
+  [[nodiscard]] virtual Loop& loop() const = 0;
 };
 
 }  // namespace outrigger::net

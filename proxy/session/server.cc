@@ -1,109 +1,88 @@
 #include "proxy/session/server.h"
 
-#include <vector>
+#include <algorithm>
+#include <utility>
 
 #include "config/limits.h"
 
 namespace outrigger {
 namespace {
 
-constexpr int64_t kSweepMs = 1'000;
+// Runs `job` on `to`, whose thread `from` may be; then at once.
+void run_on(net::Loop& to, const net::Loop& from, std::function<void()> job) {
+  if (&to == &from) return job();
+  to.post(std::move(job));
+}
 
 }  // namespace
 
-Server::Server(ProxyContext& context, uint64_t connections_max)
-    : context_(context), connections_max_(connections_max), timer_(context.loop) {}
+Server::Server(net::Loop& loop, Places& places, std::vector<Sessions*> sessions)
+    : loop_(loop), places_(places), sessions_(std::move(sessions)) {}
 
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::listen(ProxyContext& context, net::Network& network,
-                                               const std::string& address,
-                                               uint64_t connections_max) {
-  std::unique_ptr<Server> server(new Server(context, connections_max));
+Result<std::unique_ptr<Server>> Server::listen(net::Network& network, const std::string& address,
+                                               Places& places, std::vector<Sessions*> sessions) {
+  std::unique_ptr<Server> server(new Server(network.loop(), places, std::move(sessions)));
   Server* self = server.get();
-  auto listener = network.listen(address, [self](std::unique_ptr<net::Stream> client) {
-    self->tasks_.spawn(self->serve(std::move(client)));
-  });
+  auto listener = network.listen_for_arrivals(
+      address,
+      [self](std::unique_ptr<net::Arrival> arrival) { self->arrived(std::move(arrival)); });
   if (!listener) return tl::unexpected(listener.error());
   server->listener_ = std::move(*listener);
-  server->listener_->set_admission([self] { return self->admit(); });
-  server->watch();
   return server;
 }
 
-bool Server::admit() {
-  if (sessions_.size() - leaving_.size() < connections_max_) return true;
-  while (const auto first = strangers_.first_to_go()) {
-    if (give_up(*first)) return true;
+void Server::arrived(std::unique_ptr<net::Arrival> arrival) {
+  if (places_.take()) return seat(std::move(arrival));
+  if (newcomers_.size() < limits::kNewcomersMax) newcomers_.spawn(make_room(std::move(arrival)));
+}
+
+net::Task<void> Server::make_room(std::unique_ptr<net::Arrival> arrival) {
+  while (const std::optional<Guest> first = places_.take_first_to_go()) {
+    const bool is_gone = co_await ask_to_go(*first);
+    if (!is_gone || !places_.take()) continue;  // or another newcomer was faster
+    seat(std::move(arrival));
+    co_return;
   }
-  return false;
 }
 
-// True when its descriptors are free now; its task ends soon.
-bool Server::give_up(Session* session) {
-  strangers_.remove(session);
-  if (!session->abort()) return false;
-  context_.metrics.strangers_closed.Increment();
-  leaving_.insert(session);
-  return true;
-}
-
-void Server::heard(Session& session, Session::News news) {
-  if (news == Session::News::kLetIn) return strangers_.remove(&session);
-  strangers_.spoke(&session, context_.loop.now_us());
-}
-
-void Server::sweep() {
-  const uint64_t now_us = context_.loop.now_us();
-  for (Session* session : strangers_.overdue(now_us)) static_cast<void>(give_up(session));
-  std::vector<Session*> stuck;
-  for (Session* session : strangers_.all()) {
-    const uint64_t since_us = session->busy_since_us();
-    if (since_us == 0) continue;
-    const int64_t limit_ms =
-        session->is_serving() ? limits::kStrangerServedMs : limits::kStrangerSilentMs;
-    if (now_us - since_us >= static_cast<uint64_t>(limit_ms) * 1000) stuck.push_back(session);
-  }
-  for (Session* session : stuck) static_cast<void>(give_up(session));
-}
-
-void Server::watch() {
-  timer_.start(kSweepMs, [this] {
-    sweep();
-    watch();
+net::Task<bool> Server::ask_to_go(Guest guest) {
+  Sessions& sessions = *sessions_[guest.loop];
+  const auto asked = std::make_shared<Asked>(loop_);
+  run_on(sessions.loop(), loop_, [&sessions, guest, asked, &loop = loop_] {
+    const bool is_gone = sessions.give_up(guest.number);
+    run_on(loop, sessions.loop(), [asked, is_gone] { asked->set(is_gone); });
   });
+  const bool is_gone = co_await asked->wait();
+  co_return is_gone;
 }
 
-net::Task<void> Server::serve(std::unique_ptr<net::Stream> client) {
-  std::function<void(Session&, Session::News)> on_news = [this](Session& from, Session::News news) {
-    heard(from, news);
+void Server::seat(std::unique_ptr<net::Arrival> arrival) {
+  const auto has_fewer = [](const Sessions* one, const Sessions* other) {
+    return one->count() < other->count();
   };
-  auto session = std::make_unique<Session>(context_, std::move(client), std::move(on_news));
-  Session* key = session.get();
-  const uint64_t number = ++last_number_;
-  sessions_.emplace(number, key);
-  strangers_.add(key, context_.loop.now_us());
-  co_await session->run();
-  strangers_.remove(key);
-  sessions_.erase(number);
-  leaving_.erase(key);
+  Sessions& sessions = **std::min_element(sessions_.begin(), sessions_.end(), has_fewer);
+  sessions.expect();
+  if (&sessions.loop() == &loop_) return sessions.welcome(std::move(arrival));
+  const auto carried = std::make_shared<std::unique_ptr<net::Arrival>>(std::move(arrival));
+  sessions.loop().post([&sessions, carried] { sessions.welcome(std::move(*carried)); });
 }
 
-net::Task<void> Server::drain(int64_t timeout_ms, std::function<void()> give_up) {
+net::Task<void> Server::drain(int64_t timeout_ms, std::function<void()> hurry) {
   listener_->close();
-  timer_.close();
-  const std::map<uint64_t, Session*> now = sessions_;
-  for (const auto& [number, session] : now) session->drain();
-  net::Timer limit(context_.loop);
-  limit.start(timeout_ms, [this, give_up] {
-    give_up();
-    if (sessions_.empty()) return;
-    context_.log->warn("closing {} client connections that did not end in time", sessions_.size());
-    const std::map<uint64_t, Session*> left = sessions_;
-    for (const auto& [number, session] : left) static_cast<void>(session->abort());
-  });
-  co_await tasks_.until_empty();
-  limit.close();
+  co_await newcomers_.until_empty();
+  std::vector<std::shared_ptr<Asked>> drained;
+  for (Sessions* sessions : sessions_) {
+    const auto done = std::make_shared<Asked>(loop_);
+    drained.push_back(done);
+    run_on(sessions->loop(), loop_, [sessions, timeout_ms, hurry, done, &loop = loop_] {
+      sessions->drain(timeout_ms, hurry, [sessions, done, &loop] {
+        run_on(loop, sessions->loop(), [done] { done->set(true); });
+      });
+    });
+  }
+  for (const auto& each : drained) (void)co_await each->wait();
 }
 
 }  // namespace outrigger

@@ -1,54 +1,52 @@
-// The door for apps: accepts connections up to a limit, runs a session for each, drains them. When
-// all places are taken a newcomer gets that of a stranger (strangers.h), and is refused when there
-// is none.
+// The door for apps: takes connections up to a limit and gives each to the loop that serves the
+// fewest. When all places are taken a newcomer gets that of a stranger (strangers.h), and is
+// refused when there is none.
+//
+// A connection becomes a stream only where it is served, so the door hands on no more than a
+// socket. A stranger of another loop is asked to go, which takes a moment; the newcomer waits.
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <unordered_set>
+#include <string>
+#include <vector>
 
 #include "proxy/net/network.h"
-#include "proxy/session/session.h"
-#include "proxy/session/strangers.h"
+#include "proxy/session/places.h"
+#include "proxy/session/sessions.h"
 
 namespace outrigger {
 
+// Of its network's loop.
 class Server {
  public:
-  // `context` outlives the server.
-  static Result<std::unique_ptr<Server>> listen(ProxyContext& context, net::Network& network,
-                                                const std::string& address,
-                                                uint64_t connections_max);
+  // Everything is borrowed and outlives the server. `sessions`: by the number of the loop.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(net::Network& network,
+                                                              const std::string& address,
+                                                              Places& places,
+                                                              std::vector<Sessions*> sessions);
   ~Server();
 
   // Takes no new connections, lets commands under way be answered, and returns when all sessions
-  // have ended. After `timeout_ms` what is left is closed and `give_up` is called once: writes are
-  // finished in any case, but those in doubt may be left to recovery.
-  net::Task<void> drain(int64_t timeout_ms, std::function<void()> give_up);
+  // have ended. See Sessions::drain; `hurry` is called on each loop, once.
+  net::Task<void> drain(int64_t timeout_ms, std::function<void()> hurry);
 
-  [[nodiscard]] size_t connections() const { return sessions_.size(); }
   [[nodiscard]] uint16_t port() const { return listener_->port(); }
 
  private:
-  Server(ProxyContext& context, uint64_t connections_max);
-  net::Task<void> serve(std::unique_ptr<net::Stream> client);
-  [[nodiscard]] bool admit();
-  bool give_up(Session* session);
-  void heard(Session& session, Session::News news);
-  // Strangers that are silent, or that cannot be done with, have had their time.
-  void sweep();
-  void watch();
+  using Asked = net::OneShot<bool>;
 
-  ProxyContext& context_;
-  const uint64_t connections_max_;
+  Server(net::Loop& loop, Places& places, std::vector<Sessions*> sessions);
+  void arrived(std::unique_ptr<net::Arrival> arrival);
+  net::Task<void> make_room(std::unique_ptr<net::Arrival> arrival);
+  net::Task<bool> ask_to_go(Guest guest);
+  void seat(std::unique_ptr<net::Arrival> arrival);
+
+  net::Loop& loop_;
+  Places& places_;
+  const std::vector<Sessions*> sessions_;
   std::unique_ptr<net::Listener> listener_;
-  std::map<uint64_t, Session*> sessions_;  // by number, in the order they came
-  uint64_t last_number_ = 0;
-  std::unordered_set<Session*> leaving_;  // of these, those that were given up
-  Strangers<Session*> strangers_;
-  net::Timer timer_;
-  net::TaskGroup tasks_;
+  net::TaskGroup newcomers_;
 };
 
 }  // namespace outrigger

@@ -25,7 +25,7 @@ bool needs_gate(std::string_view message) {
 }  // namespace
 
 Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
-                 std::function<void(Session&, News)> on_news)
+                 std::function<void(News)> on_news)
     : context_(context),
       client_(std::move(client)),
       on_news_(std::move(on_news)),
@@ -84,7 +84,7 @@ net::Task<void> Session::run() {
       break;
     }
     room_.complete();
-    if (!is_let_in_) on_news_(*this, News::kSpoke);
+    if (!is_let_in_) on_news_(News::kSpoke);
     serving_ = true;
     const Next next = co_await serve(step.message);
     serving_ = false;
@@ -116,7 +116,7 @@ net::Task<bool> Session::pass_gate() {
     if (!learned) co_return false;
   }
   std::string process = *backend_->process;
-  const bool passed = co_await context_.gate.pass(std::move(process));
+  const bool passed = co_await context_.gate.pass(context_.loop, std::move(process));
   if (!passed) {
     context_.log->debug("{}: what mongod forgot is not put back yet", client_->peer_address());
   }

@@ -27,7 +27,7 @@ class Session {
   // `context` outlives the session. `on_news` is told of each whole message of a stranger, and that
   // it is none any more.
   Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
-          std::function<void(Session&, News)> on_news);
+          std::function<void(News)> on_news);
   ~Session();
 
   // Serves until either side ends. A write under way is finished first, whatever the client does.
@@ -72,7 +72,7 @@ class Session {
   std::unique_ptr<net::Stream> client_;
   std::unique_ptr<Backend> backend_;
   wire::Framer framer_;
-  const std::function<void(Session&, News)> on_news_;
+  const std::function<void(News)> on_news_;
   MessageRoom::Hold room_;
   uint64_t busy_since_us_ = 0;
   bool is_let_in_ = false;

@@ -39,7 +39,7 @@ net::Task<bool> Session::make_room(const wire::Framer::Step& step) {
 
 void Session::let_in() {
   if (std::exchange(is_let_in_, true)) return;
-  on_news_(*this, News::kLetIn);
+  on_news_(News::kLetIn);
 }
 
 net::Task<Session::Next> Session::log_in(std::string_view message, const wire::OpMsg& parsed) {

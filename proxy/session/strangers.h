@@ -40,6 +40,14 @@ class Strangers {
     if (order_.empty()) return std::nullopt;
     return order_.begin()->second;
   }
+  // Whether the first to go goes before that of `others`.
+  [[nodiscard]] bool goes_before(const Strangers& others) const {
+    if (order_.empty() || others.order_.empty()) return !order_.empty();
+    const Place& ours = order_.begin()->first;
+    const Place& theirs = others.order_.begin()->first;
+    return std::pair(ours.has_spoken, ours.since_us) <
+           std::pair(theirs.has_spoken, theirs.since_us);
+  }
   [[nodiscard]] std::vector<Key> all() const {
     std::vector<Key> out;
     for (const auto& [place, key] : order_) out.push_back(key);

@@ -1,8 +1,10 @@
-// What every session of the proxy shares. Built by the app, which owns all of it; everything here
-// outlives every session and belongs to the loop thread unless it says otherwise.
+// What the sessions of one loop share, with each other and with those of other loops. Built by the
+// app, which owns all of it; everything here outlives every session. What is the loop's belongs to
+// its thread; what is the site's is thread-safe.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "config/limits.h"
@@ -29,12 +31,19 @@
 
 namespace outrigger {
 
-// Where messages that come in pieces are gathered (message_room.h).
+// How much of messages that come in pieces all loops together may gather (message_room.h).
+struct RoomBudgets {
+  std::shared_ptr<RoomBudget> strangers = std::make_shared<RoomBudget>(limits::kStrangerRoomBytes);
+  std::shared_ptr<RoomBudget> small = std::make_shared<RoomBudget>(limits::kSmallRoomBytes);
+  std::shared_ptr<RoomBudget> large = std::make_shared<RoomBudget>(limits::kLargeRoomBytes);
+};
+
+// Where one loop gathers them.
 struct MessageRooms {
-  explicit MessageRooms(net::Loop& loop)
-      : strangers(loop, limits::kStrangerRoomBytes),
-        small(loop, limits::kSmallRoomBytes),
-        large(loop, limits::kLargeRoomBytes) {}
+  MessageRooms(net::Loop& loop, const RoomBudgets& budgets)
+      : strangers(loop, budgets.strangers),
+        small(loop, budgets.small),
+        large(loop, budgets.large) {}
   MessageRoom strangers;
   MessageRoom small;
   MessageRoom large;
@@ -58,25 +67,28 @@ struct ProxyMetrics {
 };
 
 struct ProxyContext {
+  // ---- the loop's
   net::Loop& loop;
-  const Policy& policy;
-  Replica& replica;
   TurnAppends& appends;
   DurableWaits& durable_waits;
-  LockTable& locks;
   Facts& facts;
   MessageRooms& rooms;
+  FreshIds& fresh_ids;
+  StoreAsker store;
+  const StoreEndpoint& store_endpoint;
+
+  // ---- the site's
+  const Policy& policy;
+  Replica& replica;
+  LockTable& locks;
   LoginRule& login_rule;
-  StoreWorker& store;
   OplogWatch* oplog_watch;  // none on a standalone
   StoreGate& gate;
   const Clock& clock;
   Random& random;
-  FreshIds& fresh_ids;
   ProxyMetrics& metrics;
   Logger log;
-  std::string advertise;  // "host:port" drivers are told
-  const StoreEndpoint& store_endpoint;
+  std::string advertise;     // "host:port" drivers are told
   bool retryable = false;    // the store is a replica set: sessions may number their writes
   bool knows_uuids = false;  // a write can name the collection it is meant for (6.0)
   // Finds out what became of a write whose answer never came and settles it: kills what still runs

@@ -19,7 +19,7 @@ tl::unexpected<Error> dead(const char* step, const std::string& address) {
 
 class MemoryNetwork::Port final : public Listener {
  public:
-  Port(MemoryNetwork& network, MemoryProcess& process, uint16_t port, Handler handler)
+  Port(MemoryNetwork& network, MemoryProcess& process, uint16_t port, ArrivalHandler handler)
       : network_(network),
         process_(process),
         key_(process.machine(), port),
@@ -32,16 +32,14 @@ class MemoryNetwork::Port final : public Listener {
   void close() override {
     if (std::exchange(is_open_, false)) network_.ports_.erase(key_);
   }
-  void set_admission(std::function<bool()> admit) override { admit_ = std::move(admit); }
   [[nodiscard]] uint16_t port() const override { return key_.second; }
   [[nodiscard]] const std::string& address() const override { return text_; }
 
   [[nodiscard]] MemoryProcess& process() { return process_; }
   // May close this, or destroy it.
-  void accept(std::unique_ptr<Stream> stream) {
-    if (admit_ && !admit_()) return;
-    const Handler handler = handler_;
-    handler(std::move(stream));
+  void accept(std::unique_ptr<Arrival> arrival) {
+    const ArrivalHandler handler = handler_;
+    handler(std::move(arrival));
   }
 
  private:
@@ -49,8 +47,7 @@ class MemoryNetwork::Port final : public Listener {
   MemoryProcess& process_;
   const Key key_;
   const std::string text_;
-  const Handler handler_;
-  std::function<bool()> admit_;
+  const ArrivalHandler handler_;
   bool is_open_ = true;
 };
 
@@ -124,7 +121,7 @@ Task<void> MemoryNetwork::stop() {
 
 Result<std::unique_ptr<Listener>> MemoryNetwork::listen(MemoryProcess& process,
                                                         const std::string& address,
-                                                        Listener::Handler handler) {
+                                                        Listener::ArrivalHandler handler) {
   if (!process.is_alive()) return dead("listen on", address);
   const auto where = parse_address(address);
   if (!where) return tl::unexpected<Error>(where.error());
@@ -150,9 +147,8 @@ Task<bool> MemoryNetwork::travel(std::string from, std::string to, uint64_t dead
   co_return !line(from, to).is_cut && loop_.now_us() <= deadline_us;
 }
 
-Task<Result<std::unique_ptr<Stream>>> MemoryNetwork::connect(MemoryProcess& from,
-                                                             std::string address,
-                                                             int64_t timeout_ms) {
+Task<Result<std::unique_ptr<Arrival>>> MemoryNetwork::dial(MemoryProcess& from, std::string address,
+                                                           int64_t timeout_ms) {
   const auto where = parse_address(address);
   if (!where) co_return tl::unexpected<Error>(where.error());
   if (where->is_unix()) {
@@ -162,29 +158,29 @@ Task<Result<std::unique_ptr<Stream>>> MemoryNetwork::connect(MemoryProcess& from
   const uint64_t deadline_us = loop_.now_us() + static_cast<uint64_t>(timeout_ms) * 1000;
   const bool arrived = co_await travel(from.machine(), to, deadline_us);
   if (!from.is_alive()) co_return dead("connect", address);
-  std::unique_ptr<Stream> stream;
+  std::unique_ptr<Arrival> ours;
   const auto port = ports_.find({to, where->port});
-  if (arrived && port != ports_.end()) stream = join(from, *port->second);
+  if (arrived && port != ports_.end()) ours = join(from, *port->second);
   bool answered = false;
   if (arrived) answered = co_await travel(to, from.machine(), deadline_us);
   if (!answered) co_return fail(ErrorCode::kTimeout, "connect", address, "connection timed out");
   if (!from.is_alive()) co_return dead("connect", address);
-  if (!stream) {
+  if (!ours) {
     co_return fail(ErrorCode::kUnavailable, "connect", address, "connection refused",
                    "is it running there?");
   }
-  co_return stream;
+  co_return ours;
 }
 
 // Gives the dialler's end; the port's handler has got the other.
-std::unique_ptr<Stream> MemoryNetwork::join(MemoryProcess& from, Port& port) {
+std::unique_ptr<Arrival> MemoryNetwork::join(MemoryProcess& from, Port& port) {
   const std::string& to = port.process().machine();
   const std::string dialler = from.machine() + ":" + std::to_string(next_port_++);
   const bool is_local = from.machine() == to;
-  MemoryPair near = make_memory_pair(loop_, kBufferBytes, {dialler, port.address(), is_local});
-  MemoryPair far = make_memory_pair(loop_, kBufferBytes, {dialler, port.address(), is_local});
+  MemoryHalf near = make_memory_half(loop_, kBufferBytes, {port.address(), dialler, is_local});
+  MemoryHalf far = make_memory_half(loop_, kBufferBytes, {dialler, port.address(), is_local});
   const auto made = connections_.insert(
-      connections_.end(), Connection{{&from, from.machine(), std::move(near.second), near.wire},
+      connections_.end(), Connection{{&from, from.machine(), std::move(near.first), near.wire},
                                      {&port.process(), to, std::move(far.first), far.wire},
                                      nullptr,
                                      nullptr});
@@ -194,7 +190,7 @@ std::unique_ptr<Stream> MemoryNetwork::join(MemoryProcess& from, Port& port) {
                                             *made->accepted.ours, *made->dialled.ours, near.wire);
   tasks_.spawn(carry(made));
   port.accept(std::move(far.second));
-  return std::move(near.first);
+  return std::move(near.second);
 }
 
 Task<void> MemoryNetwork::carry(std::list<Connection>::iterator connection) {
@@ -203,6 +199,56 @@ Task<void> MemoryNetwork::carry(std::list<Connection>::iterator connection) {
   both.spawn(connection->back->run());
   co_await both.until_empty();
   connections_.erase(connection);
+}
+
+Task<Result<std::unique_ptr<Stream>>> MemoryProcess::connect(std::string address,
+                                                             int64_t timeout_ms) {
+  Result<std::unique_ptr<Arrival>> dialled =
+      co_await network_.dial(*this, std::move(address), timeout_ms);
+  if (!dialled) co_return tl::unexpected<Error>(dialled.error());
+  Result<std::unique_ptr<Stream>> stream = (*dialled)->open(network_.loop_);
+  co_return stream;
+}
+
+// Dialling happens on the network's loop, what comes of it is opened on this one.
+class MemoryProcess::OnLoop final : public Network {
+ public:
+  OnLoop(MemoryProcess& process, Loop& loop) : process_(process), loop_(loop) {}
+
+  Task<Result<std::unique_ptr<Stream>>> connect(std::string address, int64_t timeout_ms) override {
+    const auto shot = std::make_shared<Shot>(loop_);
+    std::function<void()> dial = [&process = process_, &loop = loop_, shot, address, timeout_ms] {
+      process.network_.tasks_.spawn(tell(process, address, timeout_ms, loop, shot));
+    };
+    process_.network_.loop_.post(std::move(dial));
+    const std::shared_ptr<Dialled> dialled = co_await shot->wait();
+    if (!*dialled) co_return tl::unexpected<Error>(dialled->error());
+    Result<std::unique_ptr<Stream>> stream = (**dialled)->open(loop_);
+    co_return stream;
+  }
+  [[nodiscard]] Result<std::unique_ptr<Listener>> listen_for_arrivals(
+      const std::string& address, Listener::ArrivalHandler) override {
+    return fail(ErrorCode::kInvalidArgument, "listen on", address, "not on this loop");
+  }
+  [[nodiscard]] Loop& loop() const override { return loop_; }
+
+ private:
+  using Dialled = Result<std::unique_ptr<Arrival>>;
+  using Shot = OneShot<std::shared_ptr<Dialled>>;
+
+  static Task<void> tell(MemoryProcess& process, std::string address, int64_t timeout_ms,
+                         Loop& loop, std::shared_ptr<Shot> shot) {
+    Dialled dialled = co_await process.network_.dial(process, std::move(address), timeout_ms);
+    const auto told = std::make_shared<Dialled>(std::move(dialled));
+    loop.post([shot, told] { shot->set(told); });
+  }
+
+  MemoryProcess& process_;
+  Loop& loop_;
+};
+
+std::unique_ptr<Network> MemoryProcess::on(Loop& loop) {
+  return std::make_unique<OnLoop>(*this, loop);
 }
 
 }  // namespace outrigger::net

@@ -60,14 +60,14 @@ class MemoryNetwork {
   using Key = std::pair<std::string, uint16_t>;  // machine, port
 
   [[nodiscard]] MemoryLine& line(const std::string& from, const std::string& to);
-  Task<Result<std::unique_ptr<Stream>>> connect(MemoryProcess& from, std::string address,
-                                                int64_t timeout_ms);
+  Task<Result<std::unique_ptr<Arrival>>> dial(MemoryProcess& from, std::string address,
+                                              int64_t timeout_ms);
   [[nodiscard]] Result<std::unique_ptr<Listener>> listen(MemoryProcess& process,
                                                          const std::string& address,
-                                                         Listener::Handler handler);
+                                                         Listener::ArrivalHandler handler);
   // The way of a first packet; false: it has not come through before `deadline_us`.
   Task<bool> travel(std::string from, std::string to, uint64_t deadline_us);
-  [[nodiscard]] std::unique_ptr<Stream> join(MemoryProcess& from, Port& port);
+  [[nodiscard]] std::unique_ptr<Arrival> join(MemoryProcess& from, Port& port);
   Task<void> carry(std::list<Connection>::iterator connection);
   void process_died(MemoryProcess& process);
 
@@ -89,13 +89,15 @@ class MemoryProcess final : public Network {
   MemoryProcess& operator=(const MemoryProcess&) = delete;
   ~MemoryProcess() override { kill(); }
 
-  Task<Result<std::unique_ptr<Stream>>> connect(std::string address, int64_t timeout_ms) override {
-    return network_.connect(*this, std::move(address), timeout_ms);
-  }
-  [[nodiscard]] Result<std::unique_ptr<Listener>> listen(const std::string& address,
-                                                         Listener::Handler handler) override {
+  Task<Result<std::unique_ptr<Stream>>> connect(std::string address, int64_t timeout_ms) override;
+  [[nodiscard]] Result<std::unique_ptr<Listener>> listen_for_arrivals(
+      const std::string& address, Listener::ArrivalHandler handler) override {
     return network_.listen(*this, address, std::move(handler));
   }
+  [[nodiscard]] Loop& loop() const override { return network_.loop_; }
+  // What it dials with on another loop of its own, which takes turns with the network's. This must
+  // outlive that, and `loop` too. It does not listen.
+  [[nodiscard]] std::unique_ptr<Network> on(Loop& loop);
 
   // It is gone, as after kill -9: nobody listens, those it was connected to see a reset when word
   // of it reaches them, and whatever code of it still runs gets nothing through any more.
@@ -106,6 +108,8 @@ class MemoryProcess final : public Network {
   [[nodiscard]] const std::string& machine() const { return machine_; }
 
  private:
+  class OnLoop;
+
   MemoryNetwork& network_;
   const std::string machine_;
   bool is_alive_ = true;

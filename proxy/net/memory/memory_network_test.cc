@@ -180,8 +180,9 @@ TEST_F(MemoryNetworkTest, AnAddressInUseAndOneThatIsNoneAreErrors) {
   EXPECT_FALSE(paris_->listen("unix:/tmp/x", [](auto) {}));
 }
 
-TEST_F(MemoryNetworkTest, AdmissionClosesAtOnce) {
-  listener_->set_admission([] { return false; });
+TEST_F(MemoryNetworkTest, WhatIsNotOpenedIsClosed) {
+  listener_ = nullptr;
+  listener_ = *paris_->listen_for_arrivals("0.0.0.0:7117", [](auto) {});
   dial();
   ASSERT_TRUE(dialled_);
   loop_.block_on(read_once(near(), read_));

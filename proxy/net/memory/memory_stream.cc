@@ -70,19 +70,51 @@ size_t index_of(MemoryWire::Way way) { return way == MemoryWire::Way::kFirstToSe
 
 }  // namespace
 
+// An end is a side: 0 writes into pipes[0] and reads from pipes[1]. Side 1 may be on another loop,
+// which may be gone once that end has closed; then all that is left is of side 0's.
 struct MemoryWire::State : std::enable_shared_from_this<MemoryWire::State> {
-  explicit State(Loop& owner) : loop(owner) {}
+  explicit State(Loop& owner) : loops{&owner, &owner} {}
+
+  [[nodiscard]] bool is_on_one_loop() const { return loops[0] == loops[1]; }
 
   // Everything waiting is moved on from the top of the loop, like a socket's events.
   void schedule() {
-    if (std::exchange(is_scheduled, true)) return;
-    loop.post([self = shared_from_this()] {
-      self->is_scheduled = false;
+    if (is_on_one_loop()) return schedule(0);
+    schedule(0);
+    schedule(1);
+  }
+
+  void schedule(size_t side) {
+    if (std::exchange(is_scheduled[side], true)) return;
+    loops[side]->post([self = shared_from_this(), side] {
+      self->is_scheduled[side] = false;
+      if (!self->is_on_one_loop()) return self->move_side(side);
+      if (side == 1) return self->schedule(0);  // its end has closed meanwhile
       self->move(self->pipes[0]);
       self->move(self->pipes[1]);
       self->tell_end(0);
       self->tell_end(1);
     });
+  }
+
+  // What one end waits for; what the other does is done on that one's loop.
+  void move_side(size_t side) {
+    Pipe& out = pipes[side];
+    const size_t before = out.buffer.size();
+    const bool had_ended = out.has_ended;
+    move_writers(out, side);
+    if (out.buffer.size() != before || out.has_ended != had_ended) schedule(1 - side);
+    Pipe& in = pipes[1 - side];
+    if (in.reader != nullptr && in.give(*in.reader)) {
+      schedule(1 - side);
+      std::exchange(in.reader, nullptr)->resume_now();
+    }
+    tell_end(side);
+  }
+
+  void resume(auto& awaiter, size_t side) {
+    if (is_on_one_loop()) return awaiter.resume_soon(*loops[side]);
+    loops[side]->post([waiting = &awaiter] { waiting->resume_now(); });
   }
 
   // The end `side` hears that the other one has ended, when it is not reading.
@@ -93,17 +125,22 @@ struct MemoryWire::State : std::enable_shared_from_this<MemoryWire::State> {
     if (hook) hook();
   }
 
-  void move(Pipe& pipe) {
+  [[nodiscard]] size_t writer_of(const Pipe& pipe) const { return &pipe == &pipes[0] ? 0 : 1; }
+
+  void move_writers(Pipe& pipe, size_t side) {
     while (!pipe.writers.empty() && pipe.fill_from(pipe.writers.front())) {
-      pipe.writers.front().writer->resume_soon(loop);
+      resume(*pipe.writers.front().writer, side);
       pipe.writers.pop_front();
     }
-    if (pipe.writers.empty()) {
-      for (auto* waiter : std::exchange(pipe.shutdowns, {})) {
-        pipe.has_ended = true;
-        waiter->resume_soon(loop);
-      }
+    if (!pipe.writers.empty()) return;
+    for (auto* waiter : std::exchange(pipe.shutdowns, {})) {
+      pipe.has_ended = true;
+      resume(*waiter, side);
     }
+  }
+
+  void move(Pipe& pipe) {
+    move_writers(pipe, writer_of(pipe));
     if (pipe.reader == nullptr || !pipe.give(*pipe.reader)) return;
     if (!pipe.writers.empty()) schedule();
     std::exchange(pipe.reader, nullptr)->resume_now();
@@ -112,25 +149,25 @@ struct MemoryWire::State : std::enable_shared_from_this<MemoryWire::State> {
   void fail_reader(Pipe& pipe, const std::string& reason) {
     if (pipe.reader == nullptr) return;
     pipe.reader->set(tl::unexpected<Error>(memory_error("read", reason)));
-    std::exchange(pipe.reader, nullptr)->resume_soon(loop);
+    resume(*std::exchange(pipe.reader, nullptr), 1 - writer_of(pipe));
   }
 
   void fail_writers(Pipe& pipe, const std::string& reason) {
     for (const auto& waiting : std::exchange(pipe.writers, {})) {
       waiting.writer->set(tl::unexpected<Error>(memory_error("write", reason)));
-      waiting.writer->resume_soon(loop);
+      resume(*waiting.writer, writer_of(pipe));
     }
     for (auto* waiter : std::exchange(pipe.shutdowns, {})) {
       waiter->set(tl::unexpected<Error>(memory_error("shutdown", reason)));
-      waiter->resume_soon(loop);
+      resume(*waiter, writer_of(pipe));
     }
   }
 
-  Loop& loop;
+  std::array<Loop*, 2> loops;
   std::array<Pipe, 2> pipes;
   std::array<std::function<void()>, 2> end_hooks;  // of the end that writes into the pipe
   bool is_cut = false;
-  bool is_scheduled = false;
+  std::array<bool, 2> is_scheduled{};
 };
 
 namespace {
@@ -139,7 +176,7 @@ class MemoryStream final : public Stream {
  public:
   MemoryStream(std::shared_ptr<MemoryWire::State> state, size_t side, std::string local,
                std::string peer, bool is_loopback)
-      : Stream(state->loop),
+      : Stream(*state->loops[side]),
         state_(std::move(state)),
         side_(side),
         local_(std::move(local)),
@@ -157,6 +194,7 @@ class MemoryStream final : public Stream {
     in().reader_is_gone = true;
     out().has_ended = true;
     state_->end_hooks[side_] = nullptr;
+    if (side_ == 1) state_->loops[1] = state_->loops[0];
     state_->schedule();
   }
   [[nodiscard]] bool is_open() const override { return !is_closed_; }
@@ -230,6 +268,34 @@ class MemoryStream final : public Stream {
   bool is_closed_ = false;
 };
 
+class MemoryArrival final : public Arrival {
+ public:
+  MemoryArrival(std::shared_ptr<MemoryWire::State> state, size_t side, std::string local,
+                std::string peer, bool is_loopback)
+      : state_(std::move(state)),
+        side_(side),
+        local_(std::move(local)),
+        peer_(std::move(peer)),
+        is_loopback_(is_loopback) {}
+  ~MemoryArrival() override {
+    if (state_) (void)open(*state_->loops[side_]);
+  }
+
+  Result<std::unique_ptr<Stream>> open(Loop& loop) override {
+    state_->loops[side_] = &loop;
+    state_->schedule();  // what was on its way may have to go on elsewhere
+    return std::make_unique<MemoryStream>(std::move(state_), side_, std::move(local_),
+                                          std::move(peer_), is_loopback_);
+  }
+
+ private:
+  std::shared_ptr<MemoryWire::State> state_;  // none: it was opened
+  const size_t side_;
+  std::string local_;
+  std::string peer_;
+  const bool is_loopback_;
+};
+
 }  // namespace
 
 void MemoryWire::cork(Way way) { state_->pipes[index_of(way)].is_corked = true; }
@@ -274,14 +340,20 @@ size_t MemoryWire::bytes_in_flight_max(Way way) const {
 }
 
 MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes, MemoryNames names) {
+  MemoryHalf half = make_memory_half(loop, buffer_bytes, std::move(names));
+  return MemoryPair{std::move(half.first), std::move(*half.second->open(loop)),
+                    std::move(half.wire)};
+}
+
+MemoryHalf make_memory_half(Loop& loop, size_t buffer_bytes, MemoryNames names) {
   OUTRIGGER_ASSERT(buffer_bytes > 0);
   auto state = std::make_shared<MemoryWire::State>(loop);
   for (Pipe& pipe : state->pipes) pipe.buffer_bytes_max = buffer_bytes;
   const std::string first = names.first.empty() ? kPeer : names.first;
   const std::string second = names.second.empty() ? kPeer : names.second;
-  return MemoryPair{
+  return MemoryHalf{
       std::make_unique<MemoryStream>(state, 0, names.first, second, names.is_loopback),
-      std::make_unique<MemoryStream>(state, 1, names.second, first, names.is_loopback),
+      std::make_unique<MemoryArrival>(state, 1, names.second, first, names.is_loopback),
       MemoryWire(state)};
 }
 

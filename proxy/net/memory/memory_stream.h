@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/limits.h"
+#include "proxy/net/listener.h"
 #include "proxy/net/stream.h"
 
 namespace outrigger::net {
@@ -34,8 +35,7 @@ class MemoryWire {
   struct State;
 
  private:
-  friend struct MemoryPair;
-  friend struct MemoryPair make_memory_pair(Loop&, size_t, struct MemoryNames);
+  friend struct MemoryHalf make_memory_half(Loop&, size_t, struct MemoryNames);
   explicit MemoryWire(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
@@ -43,6 +43,13 @@ class MemoryWire {
 struct MemoryPair {
   std::unique_ptr<Stream> first;
   std::unique_ptr<Stream> second;
+  MemoryWire wire;
+};
+
+// The same where nobody knows yet on which loop the second end will live.
+struct MemoryHalf {
+  std::unique_ptr<Stream> first;
+  std::unique_ptr<Arrival> second;
   MemoryWire wire;
 };
 
@@ -56,5 +63,7 @@ struct MemoryNames {
 // Each way holds up to `buffer_bytes` (at least 1); a writer waits for the rest.
 [[nodiscard]] MemoryPair make_memory_pair(Loop& loop, size_t buffer_bytes = limits::kUnreadBytesMax,
                                           MemoryNames names = {});
+// `loop`: the first end's. Loops of both ends take turns, never run at once.
+[[nodiscard]] MemoryHalf make_memory_half(Loop& loop, size_t buffer_bytes, MemoryNames names = {});
 
 }  // namespace outrigger::net

@@ -7,17 +7,17 @@
 //   Loop loop(std::make_unique<VirtualTime>());
 //
 // One thread runs at a time: the loop's, or one of those that live in the same time (Others), which
-// run when the loop has nothing ready. When nobody is ready and no timer is armed, nothing can ever
+// run when the loop has nothing ready. A loop on such a thread has a driver of its own
+// (virtual_thread.h). When nobody is ready and no timer is armed, nothing can ever
 // happen again; the loop was told to run, so that is a hang, and asserted against.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <utility>
 
 #include "proxy/net/loop.h"
+#include "proxy/net/memory/armed_timers.h"
 
 namespace outrigger::net {
 
@@ -46,27 +46,23 @@ class VirtualTime final : public LoopDriver {
   void wake() override { is_woken_ = true; }
   void finish() override;
   [[nodiscard]] uint64_t now_us() const override { return now_us_; }
-  [[nodiscard]] TimerHandle* make_timer(Timer& timer) override;
+  [[nodiscard]] TimerHandle* make_timer(Timer& timer) override { return timers_.make(timer); }
 
+  // now_us(), to be read at any time.
+  [[nodiscard]] const uint64_t& clock_us() const { return now_us_; }
   // They outlive this, or are taken away (nullptr).
   void share_with(Others* others) { others_ = others; }
   // The loop is kept waiting until then; its timers fire late.
   void advance_to(uint64_t us) { now_us_ = std::max(now_us_, us); }
 
  private:
-  class Handle;
-  using Due = std::pair<uint64_t, uint64_t>;  // when, and after how many others were armed
-
   void turn();
-  void fire_due();
   void wait();
 
   Loop* loop_ = nullptr;
   Others* others_ = nullptr;
-  std::map<Due, Handle*> armed_;
   uint64_t now_us_ = 1'000'000;  // not 0: many take that for never
-  uint64_t arms_ = 0;
-  size_t timers_ = 0;
+  ArmedTimers timers_{now_us_};
   bool is_interrupted_ = false;
   bool is_woken_ = false;
 };

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "proxy/net/address.h"
 #include "proxy/net/uv/socket_names.h"
@@ -106,12 +107,30 @@ uint16_t bound_port(int fd) {
   return 0;
 }
 
+class UvArrival final : public Arrival {
+ public:
+  UvArrival(int fd, bool is_unix, std::string peer)
+      : fd_(fd), is_unix_(is_unix), peer_(std::move(peer)) {}
+  ~UvArrival() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  Result<std::unique_ptr<Stream>> open(Loop& loop) override {
+    return UvStream::adopt(loop, std::exchange(fd_, -1), is_unix_, std::move(peer_));
+  }
+
+ private:
+  int fd_;  // -1: it was opened
+  const bool is_unix_;
+  std::string peer_;
+};
+
 }  // namespace
 
 // Accepting is done here and not by uv_listen, because libuv's own way out of EMFILE drops
 // connections without telling anyone, and spins when its reserve is gone.
 struct UvListener::Core {
-  Core(Loop& owner, int socket, const Address& bound, Handler on_connection)
+  Core(Loop& owner, int socket, const Address& bound, ArrivalHandler on_connection)
       : loop(owner),
         fd(socket),
         where(bound),
@@ -144,15 +163,9 @@ struct UvListener::Core {
   }
 
   void take(int socket) {
-    if (admit && !admit()) {
-      ++refused;
-      ::close(socket);
-      return;
-    }
-    auto stream = UvStream::adopt(loop, socket, where.is_unix(), text);
-    if (!stream) return;
     ++accepted;
-    handler(std::move(*stream));  // may close this listener, even destroy its owner
+    // May close this listener, even destroy its owner.
+    handler(std::make_unique<UvArrival>(socket, where.is_unix(), text));
   }
 
   void shed_waiting() {
@@ -196,11 +209,9 @@ struct UvListener::Core {
   int reserve_fd = open_reserve();
   const Address where;
   const std::string text;
-  const Handler handler;
-  std::function<bool()> admit;
+  const ArrivalHandler handler;
   int64_t pause_ms = kPauseMs;
   uint64_t accepted = 0;
-  uint64_t refused = 0;
   uint64_t shed = 0;
   uint64_t pauses = 0;
   bool is_closed = false;
@@ -211,6 +222,12 @@ struct UvListener::Core {
 
 Result<std::unique_ptr<UvListener>> UvListener::listen(Loop& loop, const std::string& address,
                                                        Handler handler) {
+  return listen_for_arrivals(loop, address, opening_on(loop, std::move(handler)));
+}
+
+Result<std::unique_ptr<UvListener>> UvListener::listen_for_arrivals(Loop& loop,
+                                                                    const std::string& address,
+                                                                    ArrivalHandler handler) {
   auto where = parse_address(address);
   if (!where) return tl::unexpected<Error>(std::move(where.error()));
   auto fd = where->is_unix() ? listen_unix(*where) : listen_tcp(*where);
@@ -227,11 +244,9 @@ UvListener::~UvListener() {
 }
 
 void UvListener::close() { core_->close(); }
-void UvListener::set_admission(std::function<bool()> admit) { core_->admit = std::move(admit); }
 uint16_t UvListener::port() const { return core_->where.port; }
 const std::string& UvListener::address() const { return core_->text; }
 uint64_t UvListener::accepted() const { return core_->accepted; }
-uint64_t UvListener::refused() const { return core_->refused; }
 uint64_t UvListener::shed() const { return core_->shed; }
 uint64_t UvListener::pauses() const { return core_->pauses; }
 void UvListener::set_pause_ms(int64_t ms) { core_->pause_ms = ms; }

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,15 +23,15 @@ class UvListener final : public Listener {
   [[nodiscard]] static Result<std::unique_ptr<UvListener>> listen(Loop& loop,
                                                                   const std::string& address,
                                                                   Handler handler);
+  [[nodiscard]] static Result<std::unique_ptr<UvListener>> listen_for_arrivals(
+      Loop& loop, const std::string& address, ArrivalHandler handler);
   ~UvListener() override;
 
   void close() override;
-  void set_admission(std::function<bool()> admit) override;
   [[nodiscard]] uint16_t port() const override;
   [[nodiscard]] const std::string& address() const override;
 
   [[nodiscard]] uint64_t accepted() const;  // handed to the handler
-  [[nodiscard]] uint64_t refused() const;   // by admission
   [[nodiscard]] uint64_t shed() const;      // closed for want of descriptors
   [[nodiscard]] uint64_t pauses() const;    // times accepting was paused
   // How long accepting rests after an error, e.g. out of descriptors; default 100 ms.

@@ -113,13 +113,16 @@ TEST_F(ListenerTest, AnAddressOfAnotherMachineIsAnError) {
   EXPECT_NE(listener.error().hint.find("does not have"), std::string::npos);
 }
 
-TEST_F(ListenerTest, AdmissionRefusesWithoutTroublingTheOthers) {
-  listen_and_echo();
-  listener_->set_admission([this] { return tasks_.size() < 2; });
+TEST_F(ListenerTest, WhatIsNotOpenedIsClosedWithoutTroublingTheOthers) {
+  auto listener = UvListener::listen_for_arrivals(
+      loop_, "127.0.0.1:0", [this](std::unique_ptr<Arrival> arrival) {
+        if (tasks_.size() < 2) tasks_.spawn(serve(std::move(*arrival->open(loop_))));
+      });
+  ASSERT_TRUE(listener) << listener.error().message();
+  listener_ = std::move(*listener);
   prepare_clients(3);
   for (int i = 0; i < 3; ++i) dial(i);
-  turn_until([this] { return listener_->refused() == 1; });
-  EXPECT_EQ(listener_->accepted(), 2u);
+  turn_until([this] { return listener_->accepted() == 3; });
   EXPECT_TRUE(is_dropped(2));
   EXPECT_TRUE(echoes(0));
 }

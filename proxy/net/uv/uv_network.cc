@@ -200,9 +200,9 @@ Task<Result<std::unique_ptr<Stream>>> UvNetwork::connect(std::string address, in
   co_return stream;
 }
 
-Result<std::unique_ptr<Listener>> UvNetwork::listen(const std::string& address,
-                                                    Listener::Handler handler) {
-  auto listener = UvListener::listen(loop_, address, std::move(handler));
+Result<std::unique_ptr<Listener>> UvNetwork::listen_for_arrivals(const std::string& address,
+                                                                 Listener::ArrivalHandler handler) {
+  auto listener = UvListener::listen_for_arrivals(loop_, address, std::move(handler));
   if (!listener) return tl::unexpected<Error>(std::move(listener.error()));
   return std::move(*listener);
 }

@@ -22,8 +22,9 @@ class UvNetwork final : public Network {
   // Every address the name has is tried in turn within the one timeout. TCP_NODELAY and keepalive
   // are on.
   Task<Result<std::unique_ptr<Stream>>> connect(std::string address, int64_t timeout_ms) override;
-  [[nodiscard]] Result<std::unique_ptr<Listener>> listen(const std::string& address,
-                                                         Listener::Handler handler) override;
+  [[nodiscard]] Result<std::unique_ptr<Listener>> listen_for_arrivals(
+      const std::string& address, Listener::ArrivalHandler handler) override;
+  [[nodiscard]] Loop& loop() const override { return loop_; }
 
  private:
   Loop& loop_;

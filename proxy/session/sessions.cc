@@ -1,0 +1,107 @@
+#include "proxy/session/sessions.h"
+
+#include <vector>
+
+#include "config/limits.h"
+
+namespace outrigger {
+namespace {
+
+constexpr int64_t kSweepMs = 1'000;
+
+}  // namespace
+
+Sessions::Sessions(ProxyContext& context, Places& places, size_t number)
+    : context_(context), places_(places), number_(number), timer_(context.loop) {
+  watch();
+}
+
+Sessions::~Sessions() = default;
+
+void Sessions::welcome(std::unique_ptr<net::Arrival> arrival) {
+  auto client = arrival->open(context_.loop);
+  if (client) return tasks_.spawn(serve(std::move(*client)));
+  places_.give_back();
+  --count_;
+}
+
+bool Sessions::give_up(uint64_t number) {
+  const auto found = sessions_.find(number);
+  if (found == sessions_.end() || leaving_.count(number) > 0) return true;
+  places_.remove({number_, number});
+  if (!found->second->abort()) return false;
+  context_.metrics.strangers_closed.Increment();
+  leaving_.insert(number);
+  places_.give_back();
+  return true;
+}
+
+void Sessions::heard(uint64_t number, Session::News news) {
+  const Guest guest{number_, number};
+  if (news == Session::News::kLetIn) return places_.remove(guest);
+  places_.spoke(guest, context_.loop.now_us());
+}
+
+void Sessions::sweep() {
+  const uint64_t now_us = context_.loop.now_us();
+  for (const uint64_t number : places_.overdue(number_, now_us)) {
+    static_cast<void>(give_up(number));
+  }
+  for (const uint64_t number : places_.strangers_of(number_)) {
+    const auto found = sessions_.find(number);
+    if (found == sessions_.end()) continue;
+    const uint64_t since_us = found->second->busy_since_us();
+    if (since_us == 0) continue;
+    const int64_t limit_ms =
+        found->second->is_serving() ? limits::kStrangerServedMs : limits::kStrangerSilentMs;
+    const bool is_stuck = now_us - since_us >= static_cast<uint64_t>(limit_ms) * 1000;
+    if (is_stuck) static_cast<void>(give_up(number));
+  }
+}
+
+void Sessions::watch() {
+  timer_.start(kSweepMs, [this] {
+    sweep();
+    watch();
+  });
+}
+
+net::Task<void> Sessions::serve(std::unique_ptr<net::Stream> client) {
+  const uint64_t number = ++last_number_;
+  std::function<void(Session::News)> on_news = [this, number](Session::News news) {
+    heard(number, news);
+  };
+  auto session = std::make_unique<Session>(context_, std::move(client), std::move(on_news));
+  sessions_.emplace(number, session.get());
+  places_.add({number_, number}, context_.loop.now_us());
+  co_await session->run();
+  places_.remove({number_, number});
+  sessions_.erase(number);
+  session.reset();
+  if (leaving_.erase(number) == 0) places_.give_back();
+  --count_;
+}
+
+void Sessions::drain(int64_t timeout_ms, std::function<void()> hurry, std::function<void()> done) {
+  drains_.spawn(draining(timeout_ms, std::move(hurry), std::move(done)));
+}
+
+net::Task<void> Sessions::draining(int64_t timeout_ms, std::function<void()> hurry,
+                                   std::function<void()> done) {
+  timer_.close();
+  const std::map<uint64_t, Session*> now = sessions_;
+  for (const auto& [number, session] : now) session->drain();
+  net::Timer limit(context_.loop);
+  limit.start(timeout_ms, [this, hurry] {
+    hurry();
+    if (sessions_.empty()) return;
+    context_.log->warn("closing {} client connections that did not end in time", sessions_.size());
+    const std::map<uint64_t, Session*> left = sessions_;
+    for (const auto& [number, session] : left) static_cast<void>(session->abort());
+  });
+  co_await tasks_.until_empty();
+  limit.close();
+  done();
+}
+
+}  // namespace outrigger
