@@ -1,7 +1,6 @@
 """What the table measures, and the blocks it is measured in."""
 
 import random
-import sys
 from dataclasses import dataclass, field
 
 import machine
@@ -114,8 +113,7 @@ class Bench:
                     orders[case].reverse()
                 for name in orders[case]:
                     self.results[case.key][name].append(self.run_answered(case, name))
-            print(f"bench: {self.store}block {block + 1} of {self.options.blocks} done",
-                  file=sys.stderr, flush=True)
+            machine.say(f"{self.store}block {block + 1} of {self.options.blocks} done")
 
     def run_answered(self, case, name):
         """A block in which nothing is answered has no rate. It is run again, and told of."""

@@ -22,6 +22,14 @@ AWAY = set(CORES[1:]) or set(CORES)  # its peers
 APPEND = b"r" * 400
 
 
+_started = time.monotonic()
+
+
+def say(text):
+    """How far it is, for who waits."""
+    print(f"bench: {time.monotonic() - _started:4.0f} s: {text}", file=sys.stderr, flush=True)
+
+
 def apart():
     return len(CORES) > 1
 

@@ -9,15 +9,18 @@ import time
 from pathlib import Path
 
 import bars
+import conflicts
 import driver
 import machine
 import open_loop
+import replication
 import report
+import size
 from arms import Arms
 from cases import OPERATIONS, Bench
 
 DOCUMENTS = 10_000
-PARTS = ("table", "standalone")
+PARTS = ("table", "standalone", "replication", "size")
 
 
 class Outcome:
@@ -61,6 +64,13 @@ def run_table(options, directory, outcome, replica_set=True):
 def run_part(part, options, directory, outcome):
     if part in ("table", "standalone"):
         run_table(options, directory, outcome, replica_set=part == "table")
+    elif part == "replication":
+        lines, of_bars = replication.run(directory, options)
+        outcome.add(["", *lines], of_bars)
+    elif part == "size":
+        for kind in (size, conflicts):
+            lines, of_bars = kind.run(directory / kind.__name__, options)
+            outcome.add(lines, of_bars)
 
 
 def read_options():
@@ -79,6 +89,7 @@ def read_options():
                         help="of the table: these only, of each operation's own")
     parser.add_argument("--blocks", type=int, help="7 (quick: 3)")
     parser.add_argument("--seconds", type=float, help="measured a block: 0.5 (quick: 0.3)")
+    parser.add_argument("--long", action="store_true", help="sizes as large as promised")
     parser.add_argument("--baseline", metavar="FILE",
                         help="another outrigger program, as one more arm: before and after")
     parser.add_argument("--seed", type=int, default=1, help="of the order of things")
