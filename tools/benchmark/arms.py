@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from machine import AWAY, HERE, cpu_s, on, run_pinned
+from machine import AWAY, HERE, Void, cpu_s, on, run_pinned
 from sites import DATABASE, Site, contents, wait_caught_up, wait_quiet
 
 from process import Process
@@ -54,16 +54,17 @@ class Arm:
     def settle(self):
         """Waits until nothing is left to do of what was written."""
 
-    def run(self, arguments, collection, keep_state=False):
+    def run(self, arguments, collection, keep_state=False, documents=None):
         command = [program("bench_load"), "--target", self.address, "--namespace",
-                   f"{DATABASE}.{collection}", "--documents", self.documents, *arguments]
+                   f"{DATABASE}.{collection}", "--documents", documents or self.documents,
+                   *arguments]
         if keep_state:
             command += ["--state", self.state_path]
         hop_before = cpu_s(self.process.pid) if self.process else 0
         mongod_before = cpu_s(self.mongod.process.pid)
         said = run_pinned(command)
         if said is None:
-            raise SystemExit(f"bench: void: errors in {self.name}: {' '.join(map(str, command))}")
+            raise Void(f"errors in {self.name}: {' '.join(map(str, command))}")
         seen = json.loads(said)
         mongod = cpu_s(self.mongod.process.pid) - mongod_before
         self.settle()
@@ -79,7 +80,7 @@ class Arm:
     def check_inserted(self, collection, count):
         found = self.database()[collection].count_documents({})
         if found != count:
-            raise SystemExit(f"bench: void: {self.name}: {found} documents of {count} acknowledged")
+            raise Void(f"{self.name}: {found} documents of {count} acknowledged")
 
     def wrong(self):
         """What the collection lacks of what was acknowledged; nothing when all is there."""
@@ -114,14 +115,13 @@ class SidecarArm(Arm):
 
     def settle(self):
         try:
-            wait_caught_up(self.near.sidecar)
+            wait_caught_up([self.near, self.far])
         except (AssertionError, TimeoutError) as error:
-            raise SystemExit(f"bench: void: {self.name}: {error}") from None
+            raise Void(f"{self.name}: {error}") from None
 
     def drop(self, collection):
         """Around the sidecars, which remember nothing of it any more."""
-        wait_quiet(self.near.sidecar)
-        wait_quiet(self.far.sidecar)
+        wait_quiet([self.near, self.far])
         super().drop(collection)
         self.far.collection(collection).drop()
 
@@ -129,13 +129,13 @@ class SidecarArm(Arm):
         super().check_inserted(collection, count)
         found = self.far.collection(collection).count_documents({})
         if found != count:
-            raise SystemExit(f"bench: void: {self.name}: {found} documents of {count} at the peer")
+            raise Void(f"{self.name}: {found} documents of {count} at the peer")
 
     def wrong(self):
         """As of any arm; and the peer holds the same, and nothing of it is kept any more."""
         try:
+            wait_quiet([self.near, self.far])
             for site in (self.near, self.far):
-                wait_quiet(site.sidecar, 60)
                 status = site.status()
                 if "outbox_failed" in status or status["alarms"] or status["not_applied"]:
                     return f"{self.name}: not well: {status}"
@@ -154,18 +154,20 @@ class SidecarArm(Arm):
 
 
 class Arms:
-    """direct, null and outrigger on one mongod; unix: outrigger that reaches it by a Unix socket;
-    baseline: another binary of outrigger. On a standalone: direct and outrigger."""
+    """direct and outrigger on one mongod, and of `forms`: null; unix, which is outrigger that
+    reaches it by a Unix socket. baseline: another binary of outrigger."""
 
-    def __init__(self, directory, documents, baseline=None, replica_set=True):
+    def __init__(self, directory, documents, baseline=None, replica_set=True,
+                 forms=("null", "unix")):
         self.directory = Path(directory)
         self.documents = documents
         self.replica_set = replica_set
         self.mongod = RealMongod(self.directory / "mongod", unix_socket=True,
                                  replica_set=replica_set)
+        self.forms = forms
         self.null = None
         self.binaries = {"outrigger": program()}
-        if replica_set:
+        if "unix" in forms:
             self.binaries["unix"] = program()
         if baseline:
             self.binaries["baseline"] = Path(baseline).resolve()
@@ -185,7 +187,7 @@ class Arms:
             self.mongod.start()
         arms = [Arm("direct", self.mongod.address, None, self.mongod, self.directory,
                     self.documents)]
-        if self.replica_set:
+        if "null" in self.forms:
             arms.append(self._null())
         for name, binary in self.binaries.items():
             arm = SidecarArm(name, self._site(name, "near", binary, HERE),

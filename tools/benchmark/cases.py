@@ -122,8 +122,7 @@ class Bench:
             if block.acknowledged > 0 and block.ops_per_s > 0:
                 return block
             self.silent.append(f"{name}, {case.operation} at {case.connections}")
-        raise SystemExit(f"bench: void: nothing is answered in {self.options.seconds:g} s: "
-                         f"{self.silent[-1]}")
+        raise machine.Void(f"nothing is answered in {self.options.seconds:g} s: {self.silent[-1]}")
 
     def run_one(self, case, name, rate=0):
         """`rate`: commands a second, open loop; 0: as many as it takes."""

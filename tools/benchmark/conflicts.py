@@ -4,7 +4,7 @@ ones, and then exchange that."""
 import statistics
 
 from bars import Bar
-from machine import say
+from machine import Void, say
 from report import over
 from sites import Clock, Sites, contents, load, wait_caught_up
 
@@ -27,7 +27,7 @@ class Conflicts:
                 sites, "same", "same", 3 * block)) for block in range(1, self.blocks + 1)]
             lost = sites.near.sidecar.metric("conflicts_total")
         if lost == 0:
-            raise SystemExit("bench: void: no conflict where all should be")
+            raise Void("no conflict where all should be")
         cost = over([same[0] / plain[0] for plain, same in seen])
         pace = over([plain[1] / same[1] for plain, same in seen])
         return [f"- Conflicts: {2 * self.count:,} updates of two sites to {DOCUMENTS:,} documents "
@@ -50,11 +50,11 @@ class Conflicts:
         sites.heal()
         healed = clock.seconds()
         for site in sites.all:
-            wait_caught_up(site.sidecar)
+            wait_caught_up([site, *sites.all])
         took = clock.seconds() - healed
         cpu = clock.cpu("near") + clock.cpu("far")
         if contents(sites.near.collection(here)) != contents(sites.far.collection(here)):
-            raise SystemExit("bench: void: the sites differ after an exchange")
+            raise Void("the sites differ after an exchange")
         sites.wait_quiet()
         return cpu / (2 * self.count) * 1e6, took
 

@@ -6,7 +6,7 @@ import time
 
 import pymongo
 
-from machine import HERE, on
+from machine import HERE, Void, on
 
 COLLECTION = "driver"
 ARMS = ("direct", "outrigger")
@@ -33,7 +33,7 @@ def rate(documents, operation, seconds):
     started = time.perf_counter()
     while (took := time.perf_counter() - started) < seconds:
         if not operation(documents, done % 100):
-            raise SystemExit(f"bench: void: {operation.__name__} through PyMongo did nothing")
+            raise Void(f"{operation.__name__} through PyMongo did nothing")
         done += 1
     return done / took
 

@@ -13,8 +13,8 @@ import time
 
 import bson
 
-from machine import HERE, on
-from sites import DATABASE, wait_caught_up
+from machine import HERE, Void, on
+from sites import DATABASE
 
 from sidecar import program
 
@@ -37,7 +37,7 @@ class Raw:
         rest = self.socket.recv(struct.unpack("<i", head[:4])[0] - 16, socket.MSG_WAITALL)
         reply = bson.decode(rest[5:])
         if reply["ok"] != 1 or "writeErrors" in reply:
-            raise SystemExit(f"bench: void: marker: {reply}")
+            raise Void(f"marker: {reply}")
         return reply
 
     def close(self):
@@ -61,7 +61,7 @@ def one(near, far, number, first=False):
     acknowledged = time.monotonic()
     while not shows(far, number):
         if time.monotonic() - acknowledged > GIVE_UP_S:
-            raise SystemExit(f"bench: void: a marker did not show in {GIVE_UP_S} s")
+            raise Void(f"a marker did not show in {GIVE_UP_S} s")
         time.sleep(PAUSE_S)
     return time.monotonic() - acknowledged
 
@@ -85,11 +85,11 @@ def measure(sites, rate, seconds, documents):
             samples.append(one(near, far, number + len(samples) + 1))
             time.sleep(chance.uniform(0.002, 0.01))  # not in step with any timer of the sidecars
         if load.returncode != 0:
-            raise SystemExit("bench: void: errors in the load beside the markers")
+            raise Void("errors in the load beside the markers")
     finally:
         load.kill()
         load.wait()
         near.close()
         far.close()
-    wait_caught_up(sites.near.sidecar)
+    sites.wait_caught_up()
     return sorted(samples)

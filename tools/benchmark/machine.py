@@ -22,6 +22,10 @@ AWAY = set(CORES[1:]) or set(CORES)  # its peers
 APPEND = b"r" * 400
 
 
+class Void(Exception):
+    """What was measured means nothing, and why."""
+
+
 _started = time.monotonic()
 
 
@@ -60,7 +64,7 @@ def cpu_s(pid):
     try:
         return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid() gives
     except OSError:
-        raise SystemExit(f"bench: void: process {pid} has ended") from None
+        raise Void(f"process {pid} has ended") from None
 
 
 def memory_bytes(pid, field="VmRSS"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import bars
 import conflicts
 import driver
+import growth
 import machine
 import open_loop
 import replication
@@ -19,8 +20,12 @@ import size
 from arms import Arms
 from cases import OPERATIONS, Bench
 
+from pymongo.errors import PyMongoError
+
 DOCUMENTS = 10_000
-PARTS = ("table", "standalone", "replication", "size")
+PLOTS = "tools/benchmark/plots"
+README = machine.ROOT / "README.md"
+PARTS = ("table", "standalone", "replication", "size", "plot")
 
 
 class Outcome:
@@ -29,8 +34,11 @@ class Outcome:
     def __init__(self):
         self.lines = []
         self.bars = []
-        self.void = []   # why numbers mean nothing
-        self.wrong = []  # what was acknowledged and is not there: worse
+        self.void = []   # why ratios mean nothing
+        self.wrong = []  # what broke, or was acknowledged and is not there
+
+    def head(self, text):
+        self.lines += ["", f"**{text}**", ""]
 
     def add(self, lines, of_bars):
         self.lines += lines
@@ -38,7 +46,8 @@ class Outcome:
 
 
 def run_table(options, directory, outcome, replica_set=True):
-    with Arms(directory, DOCUMENTS, options.baseline, replica_set) as arms:
+    forms = ("null", "unix") if replica_set else ()
+    with Arms(directory, DOCUMENTS, options.baseline, replica_set, forms) as arms:
         bench = Bench(options, arms, "" if replica_set else "standalone: ")
         if not bench.cases:
             return
@@ -50,7 +59,7 @@ def run_table(options, directory, outcome, replica_set=True):
     typical, noise_line = report.noise(bench.results)
     if typical > report.NOISE_MAX:
         outcome.void.append(noise_line)
-    outcome.add(["", *report.table(bench.results)], [*report.Bars(bench).all(), *latency_bars])
+    outcome.add(report.table(bench.results), [*report.Bars(bench).all(), *latency_bars])
     if replica_set:
         outcome.add(["", f"Medians of {options.blocks} interleaved blocks of {options.seconds:g} "
                      "s, with the range over blocks; one raw-socket client, 12 fields a document; "
@@ -63,14 +72,28 @@ def run_table(options, directory, outcome, replica_set=True):
 
 def run_part(part, options, directory, outcome):
     if part in ("table", "standalone"):
+        outcome.head("One site on a " + ("replica set" if part == "table" else "standalone"))
         run_table(options, directory, outcome, replica_set=part == "table")
     elif part == "replication":
-        lines, of_bars = replication.run(directory, options)
-        outcome.add(["", *lines], of_bars)
+        outcome.head("Replication")
+        outcome.add(*replication.run(directory, options))
     elif part == "size":
+        outcome.head("Size and conflicts")
         for kind in (size, conflicts):
-            lines, of_bars = kind.run(directory / kind.__name__, options)
-            outcome.add(lines, of_bars)
+            outcome.add(*kind.run(directory / kind.__name__, options))
+    elif part == "plot":
+        outcome.head("Growth")
+        outcome.add(growth.run(directory, options), [])
+
+
+def run_or_tell(part, options, directory, outcome):
+    """What breaks in one part is told, and the others are measured all the same."""
+    begun = time.monotonic()
+    try:
+        run_part(part, options, directory / part, outcome)
+    except (machine.Void, AssertionError, TimeoutError, OSError, PyMongoError) as error:
+        outcome.wrong.append(f"{part}: {error or repr(error)}")
+    machine.say(f"{part} took {time.monotonic() - begun:.0f} s")
 
 
 def read_options():
@@ -82,7 +105,10 @@ def read_options():
     parser.add_argument("--readme", action="store_true",
                         help="write tables and bars into README.md, with all parts")
     parser.add_argument("--parts", type=lambda text: text.split(","),
-                        help=f"of {','.join(PARTS)}")
+                        help=f"of {','.join(PARTS)}; all but plot unless --plot or --readme")
+    parser.add_argument("--plot", action="store_true", help="draw growth, too")
+    parser.add_argument("--plots", metavar="FOLDER", default=PLOTS,
+                        help="where plots go: %(default)s")
     parser.add_argument("--operations", type=lambda text: text.split(","),
                         default=list(OPERATIONS), help="of the table: " + ",".join(OPERATIONS))
     parser.add_argument("--connections", type=lambda text: [int(n) for n in text.split(",")],
@@ -98,7 +124,8 @@ def read_options():
         unknown = set(given) - set(known)
         if unknown:
             parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
-    options.parts = options.parts or list(PARTS)
+    every = options.plot or options.readme
+    options.parts = options.parts or [part for part in PARTS if part != "plot" or every]
     options.blocks = options.blocks or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.3 if options.quick else 0.5)
     options.warmup = 0.1 if options.quick else 0.15
@@ -119,7 +146,8 @@ def end_on_signals():
 
 def show(outcome, options):
     """Prints all of it; returns how many bars are missed."""
-    lines = [*outcome.lines, "", *bars.rows(outcome.bars), "", f"Machine: {machine.describe()}."]
+    outcome.head("What is wanted")
+    lines = [*outcome.lines, *bars.rows(outcome.bars), "", f"Machine: {machine.describe()}."]
     print("\n".join(lines))
     for line in outcome.void:
         print(f"bench: VOID: {line}", file=sys.stderr)
@@ -133,21 +161,21 @@ def show(outcome, options):
     if options.readme and (outcome.void or outcome.wrong):
         print("bench: README.md is left as it is: the run is void", file=sys.stderr)
     elif options.readme:
-        report.write_readme(machine.ROOT / "README.md", lines)
+        report.write_readme(README, lines)
     return missed
 
 
 def main():
     options = read_options()
+    if options.readme:
+        report.readme_parts(README)
     end_on_signals()
     started = time.monotonic()
     os.sched_setaffinity(0, machine.AWAY)
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="outrigger-bench-") as directory:
         for part in options.parts:
-            begun = time.monotonic()
-            run_part(part, options, Path(directory) / part, outcome)
-            print(f"bench: {part}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+            run_or_tell(part, options, Path(directory), outcome)
     missed = show(outcome, options)
     print(f"bench: {time.monotonic() - started:.0f} s in all", file=sys.stderr)
     return 1 if outcome.wrong or (options.check and (outcome.void or missed)) else 0

@@ -7,9 +7,9 @@ from bson.raw_bson import RawBSONDocument
 
 import lag
 from bars import Bar
-from machine import cpu_s, forget_peak, memory_bytes, say
+from machine import Void, cpu_s, forget_peak, memory_bytes, say
 from report import over
-from sites import DATABASE, Clock, Sites, behind, contents, load, wait_caught_up
+from sites import DATABASE, Clock, Sites, behind, contents, load
 
 from waiting import wait_until
 
@@ -88,7 +88,7 @@ class Replication:
         forget_peak(near.pid)
         sites.wait_linked()
         opened = clock.seconds()
-        wait_caught_up(near.sidecar)
+        sites.wait_caught_up()
         took = clock.seconds() - opened
         result = {"per_s": self.count / took, "near_mib": memory_bytes(near.pid, "VmHWM") / 2**20,
                   "far_mib": memory_bytes(far_pid, "VmHWM") / 2**20,
@@ -97,7 +97,7 @@ class Replication:
                   "wire": (near.sidecar.metric("peer_sent_bytes_total") - sent_before) / self.count}
         sites.wait_quiet()
         if inserts and far.collection(collection).estimated_document_count() != self.count:
-            raise SystemExit(f"bench: void: {collection} is not whole at the peer")
+            raise Void(f"{collection} is not whole at the peer")
         copier = "insertMany" if inserts else "updateMany"
         copied = load(far.mongod.address, copier, f"copied_{collection}" if inserts else "copied",
                       "--journaled", "--commands", self.count // BATCH, "--documents", DOCUMENTS)
@@ -114,7 +114,7 @@ class Replication:
         found = [entry.raw for entry in entries.find(
             {"op": "u", "ns": f"{DATABASE}.copied"}).sort("$natural", -1).limit(10_000)]
         if not found:  # what came as a batch may be one entry
-            raise SystemExit("bench: void: no updates in the oplog of the peer's mongod")
+            raise Void("no updates in the oplog of the peer's mongod")
         raw = sum(map(len, found)) / len(found)
         wire = statistics.median(one["wire"] for one in updates)
         self.bars.append(Bar(f"T11 {wire:.1f} B on the wire a small update / {raw:.0f} B of oplog",
@@ -134,7 +134,7 @@ class Replication:
         seen = sites.load("updateById", "documents", "--connections", 64, "--seconds", seconds,
                           "--warmup", 0, "--documents", DOCUMENTS, "--seed", 71)
         late = behind(sites.near.sidecar)
-        wait_caught_up(sites.near.sidecar)
+        sites.wait_caught_up()
         count = seen["acknowledged"]
         applied = count / clock.seconds()
         self.bars.append(Bar("T8 steady updates, w:1, 64 connections: rate until the peer has all "
@@ -164,7 +164,7 @@ class Replication:
         sites.load("load", "live", "--documents", DOCUMENTS)
         sites.wait_quiet()
         before = live(81, 2)
-        wait_caught_up(near.sidecar)
+        sites.wait_caught_up()
         far.sidecar.stop()
         sites.load("updateById", "documents", "--connections", 16, "--commands", count,
                    "--documents", DOCUMENTS, "--seed", 82)
@@ -180,7 +180,7 @@ class Replication:
                 "1,000/s", count / took / 1000, 10, True, "x"),
             Bar("T12 live writes meanwhile / with nothing to catch up", meanwhile / before, 0.9,
                 True, "x")]
-        wait_caught_up(near.sidecar)
+        sites.wait_caught_up()
 
     def lag(self, sites, rate, rtt_ms):
         say(f"lag, RTT {rtt_ms} ms")
@@ -202,7 +202,7 @@ class Replication:
                 seconds, rate = (3, 1000) if self.quick else (6, 1500)
                 seen = sites.load("updateById", "documents", "--connections", 16, "--rate", rate,
                                   "--seconds", seconds, "--warmup", 0, "--documents", DOCUMENTS)
-                wait_caught_up(sites.near.sidecar)
+                sites.wait_caught_up()
                 cpu[count] = (cpu_s(sites.near.pid) - before) / seen["acknowledged"] * 1e6
                 self.check(sites)
         for count in cpu.keys() - {1}:
@@ -215,7 +215,7 @@ class Replication:
         here = contents(sites.near.collection("documents"))
         for peer in sites.peers:
             if contents(peer.collection("documents")) != here:
-                raise SystemExit(f"bench: void: {peer.name} holds other documents")
+                raise Void(f"{peer.name} holds other documents")
 
 
 def reached(site, goal):

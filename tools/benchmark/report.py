@@ -174,9 +174,15 @@ class Bars:
         return self.bars
 
 
-def write_readme(path, lines):
+def readme_parts(path):
+    """(what stands before the tables, what after)"""
     text = path.read_text()
     start, end = (text.find(mark) for mark in MARKS)
     if start < 0 or end < start:
         raise SystemExit(f"bench: {path.name} has no lines {MARKS[0]} and {MARKS[1]}")
-    path.write_text(text[:start + len(MARKS[0])] + "\n" + "\n".join(lines) + "\n" + text[end:])
+    return text[:start + len(MARKS[0])], text[end:]
+
+
+def write_readme(path, lines):
+    before, after = readme_parts(path)
+    path.write_text("\n".join([before, *lines, after]))

@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from machine import AWAY, HERE, cpu_s, on, run_pinned
+from machine import AWAY, HERE, Void, cpu_s, on, run_pinned
 
 # From integration/, which machine.py makes known.
 from documents import canonical
@@ -46,11 +46,14 @@ class Site:
                 self.mongod.start()
             self.sidecar.start(wait_ready=wait_ready)
 
+    def check_running(self):
+        for what, process in (("sidecar", self.sidecar.process), ("mongod", self.mongod.process)):
+            if not process.is_running():
+                raise Void(f"the {what} of {self.name} has ended\n{process.log_tail(12)}")
+
     @property
     def pid(self):
-        if not self.sidecar.process.is_running():
-            raise SystemExit(f"bench: void: the sidecar of {self.name} has ended\n" +
-                             self.sidecar.process.log_tail(12))
+        self.check_running()
         return self.sidecar.process.pid
 
     def status(self):
@@ -137,10 +140,12 @@ class Sites:
                    and self.far.peer("near")["state"] == "open", "near and its peer linked", 60,
                    0.01)
 
+    def wait_caught_up(self):
+        return wait_caught_up(self.all)
+
     def wait_quiet(self):
         """All have all, and nobody remembers anything of it."""
-        for site in self.all:
-            wait_quiet(site.sidecar)
+        wait_quiet(self.all)
 
     def load(self, *arguments, **options):
         """bench_load through the near sidecar."""
@@ -153,7 +158,7 @@ def load(address, operation, collection, *arguments, cores=None):
                "--namespace", f"{DATABASE}.{collection}", *arguments]
     said = run_pinned(command, cores)
     if said is None:
-        raise SystemExit("bench: void: errors in " + " ".join(map(str, command)))
+        raise Void("errors in " + " ".join(map(str, command)))
     return json.loads(said)
 
 
@@ -163,23 +168,35 @@ def behind(sidecar):
     return status["open_writes"] + sum(peer["records_behind"] for peer in status["peers"])
 
 
-def wait_caught_up(sidecar, timeout_s=CAUGHT_UP_S, interval_s=0.02):
-    """Returns once every peer has applied what was written here so far."""
-    wait_until(lambda: behind(sidecar) == 0, "caught up: every peer of " + sidecar.site,
-               timeout_s, interval_s)
+def wait_caught_up(sites):
+    """Returns once all have applied what the first of `sites` has written so far: how many seconds
+    that took. All must be running."""
+    started = time.monotonic()
+
+    def caught_up():
+        for site in sites:
+            site.check_running()
+        return behind(sites[0].sidecar) == 0
+
+    wait_until(caught_up, f"everything of {sites[0].name} applied by its peers", CAUGHT_UP_S, 0.02)
+    return time.monotonic() - started
 
 
-def wait_quiet(sidecar, timeout_s=CAUGHT_UP_S):
+def wait_quiet(sites):
+    """Returns once none of them keeps a row or a record, nor has one to apply."""
     seen = {}
 
     def quiet():
-        status = sidecar.status()
-        seen.update(rows=status["rows"], records=status["outbox"]["records"],
-                    open=status["open_writes"], inbox=status["inbox"]["records"])
-        return not any(seen.values())
+        for site in sites:
+            site.check_running()
+            status = site.status()
+            seen[site.name] = (status["rows"], status["outbox"]["records"], status["open_writes"],
+                               status["inbox"]["records"])
+            if any(seen[site.name]):
+                return False
+        return True
 
-    wait_until(quiet, lambda: f"no rows and records kept at {sidecar.site}: {seen}", timeout_s,
-               0.02)
+    wait_until(quiet, lambda: f"no rows, records, open writes and inbox: {seen}", CAUGHT_UP_S, 0.02)
 
 
 def contents(collection):

@@ -10,7 +10,7 @@ from pymongo import UpdateOne
 
 from bars import Bar
 from lag import Raw
-from machine import forget_peak, memory_bytes, run_pinned, say
+from machine import Void, forget_peak, memory_bytes, run_pinned, say
 from sites import DATABASE, Sites, load
 
 from sidecar import program
@@ -61,7 +61,7 @@ class Size:
         site.sidecar.stop()
         said = run_pinned([program("bench_outbox"), site.sidecar.data_dir])
         if said is None:
-            raise SystemExit("bench: void: the outbox cannot be read")
+            raise Void("the outbox cannot be read")
         site.start()
         return json.loads(said)
 
@@ -88,7 +88,7 @@ class Size:
         for name in ROWS:
             of = kept.get(f"versions {DATABASE}.{name}", {"keys": 0})
             if of["keys"] != SMALL:
-                raise SystemExit(f"bench: void: {of['keys']} rows of {SMALL} documents of {name}")
+                raise Void(f"{of['keys']} rows of {SMALL} documents of {name}")
             each[name] = of["value_bytes"] / SMALL
             key = of["key_bytes"] / SMALL
         self.bars += [
