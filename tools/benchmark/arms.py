@@ -2,15 +2,16 @@
 busy at a time.
 
 Every arm with a sidecar has a live peer: a sidecar with a mongod of its own, on another core, that
-applies everything. An arm's run is over for the others when its peer has applied all of it, so
-that no catch-up runs beside another arm's block. The sidecar's CPU is counted until then."""
+applies everything. An arm's run is over for the others when its peer has applied all of it and
+neither keeps a row or a record of it any more, so that nothing of it runs beside another arm's
+block. The sidecar's CPU is counted until then: to forget is part of what a write costs."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from machine import AWAY, HERE, Void, cpu_s, on, run_pinned
-from sites import DATABASE, Site, contents, wait_caught_up, wait_quiet
+from sites import DATABASE, Site, contents, wait_quiet
 
 from process import Process
 from real_mongod import RealMongod
@@ -115,13 +116,12 @@ class SidecarArm(Arm):
 
     def settle(self):
         try:
-            wait_caught_up([self.near, self.far])
+            wait_quiet([self.near, self.far], interval_s=0.1)  # to ask costs, too
         except (AssertionError, TimeoutError) as error:
             raise Void(f"{self.name}: {error}") from None
 
     def drop(self, collection):
         """Around the sidecars, which remember nothing of it any more."""
-        wait_quiet([self.near, self.far])
         super().drop(collection)
         self.far.collection(collection).drop()
 

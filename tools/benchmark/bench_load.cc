@@ -313,7 +313,7 @@ int Load::run() {
   measuring_ = true;
   const double cpu_before = cpu_us();
   const Clock::time_point begin = Clock::now();
-  wait(begin + seconds(is_counted() ? 600 : options_.seconds));
+  wait(begin + seconds(is_counted() ? 3600 : options_.seconds));
   const std::chrono::duration<double> took = Clock::now() - begin;
   const double cpu = cpu_us() - cpu_before;
   measuring_ = false;

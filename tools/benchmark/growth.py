@@ -19,7 +19,7 @@ class Growth:
     def __init__(self, directory, options):
         self.directory = Path(directory)
         self.quick = options.quick
-        self.blocks = 1 if options.quick else 3
+        self.blocks = 1 if options.quick else 2
         self.seconds = 0.3 if options.quick else 0.5
         self.plots = Path(options.plots)
         self.random = random.Random(options.seed)
@@ -78,7 +78,7 @@ class Growth:
 
     def connections(self, arms):
         say("growth: connections")
-        counts = (1, 16, 256) if self.quick else (1, 2, 4, 8, 16, 32, 64, 128, 256)
+        counts = (1, 16, 256) if self.quick else (1, 4, 16, 64, 128, 256)
         steps = {}
         for label, operation, *more in (("find", "find"), ("update w:1", "updateById"),
                                         ("update majority", "updateById", "--majority")):
@@ -103,7 +103,7 @@ class Growth:
     def fields(self, arms):
         say("growth: fields")
         steps = {}
-        counts = (5, 500) if self.quick else (5, 15, 50, 150, 500)
+        counts = (5, 500) if self.quick else (5, 50, 150, 500)
         for fields in counts:
             shape = ("--fields", fields)
             count = self.load(arms, f"fields{fields}", 2_000, shape)

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "integration"))
 
 CORES = sorted(os.sched_getaffinity(0))
-HERE = {CORES[0]}                  # the measured site
-AWAY = set(CORES[1:]) or set(CORES)  # its peers
+HERE = {CORES[0]}               # the measured site
+AWAY = set(CORES[1:] or CORES)  # its peers
 APPEND = b"r" * 400
 
 
@@ -34,16 +34,24 @@ def say(text):
     print(f"bench: {time.monotonic() - _started:4.0f} s: {text}", file=sys.stderr, flush=True)
 
 
+def give_site(cores):
+    """The measured site has so many cores, from the first on."""
+    HERE.clear()
+    HERE.update(CORES[:cores])
+    AWAY.clear()
+    AWAY.update(CORES[cores:] or CORES)
+
+
 def apart():
-    return len(CORES) > 1
+    return not HERE & AWAY
 
 
 def describe():
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
-    parted = ("load, relay, sidecar and mongod of the measured site share one of them, its live "
-              "peers have the other" + ("s" if len(CORES) > 2 else "")
-              if apart() else "ONE CORE: the peers share it with the measured site")
+    parted = (f"load, relay, sidecar and mongod of the measured site share {len(HERE)} of them, "
+              f"its live peers and the harness have {len(AWAY)}"
+              if apart() else "NOT APART: the peers share them with the measured site")
     return (f"{len(CORES)} cores ({model.group(1) if model else 'unknown CPU'}), "
             f"{int(memory.group(1)) / 2**20:.0f} GiB of memory; {parted}")
 
@@ -78,11 +86,15 @@ def forget_peak(pid):
 
 
 def sync_us(directory, times=50):
-    """Median of appending 400 bytes and fdatasync, alone, on the core of the measured site."""
+    """Median of writing 400 bytes behind the last ones and fdatasync, alone, on the core of the
+    measured site, into a file that need not grow: the cheapest way to log anything."""
     path = Path(directory) / "appended"
     took = []
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
+        os.write(file, bytes(times * len(APPEND)))
+        os.fsync(file)
+        os.lseek(file, 0, os.SEEK_SET)
         with on(HERE):
             for _ in range(times):
                 started = time.perf_counter()

@@ -16,6 +16,7 @@ import machine
 import open_loop
 import replication
 import report
+import sites
 import size
 from arms import Arms
 from cases import OPERATIONS, Bench
@@ -23,7 +24,7 @@ from cases import OPERATIONS, Bench
 from pymongo.errors import PyMongoError
 
 DOCUMENTS = 10_000
-PLOTS = "tools/benchmark/plots"
+PLOTS = machine.ROOT / "tools" / "benchmark" / "plots"
 README = machine.ROOT / "README.md"
 PARTS = ("table", "standalone", "replication", "size", "plot")
 
@@ -63,9 +64,9 @@ def run_table(options, directory, outcome, replica_set=True):
     if replica_set:
         outcome.add(["", f"Medians of {options.blocks} interleaved blocks of {options.seconds:g} "
                      "s, with the range over blocks; one raw-socket client, 12 fields a document; "
-                     "one hop more each for null and outrigger. The peer applies everything, and "
-                     "has done so before the next arm's block; CPU of the sidecar until then.", "",
-                     noise_line, *latencies, *through_driver], [])
+                     "one hop more each for null and outrigger. Before the next arm's block the "
+                     "peer has applied everything and nothing of it is kept any more; CPU of the "
+                     "sidecar until then.", "", noise_line, *latencies, *through_driver], [])
     for each in bench.silent:
         print(f"bench: a block was run again, nothing was answered in it: {each}", file=sys.stderr)
 
@@ -108,7 +109,7 @@ def read_options():
                         help=f"of {','.join(PARTS)}; all but plot unless --plot or --readme")
     parser.add_argument("--plot", action="store_true", help="draw growth, too")
     parser.add_argument("--plots", metavar="FOLDER", default=PLOTS,
-                        help="where plots go: %(default)s")
+                        help="where plots go: tools/benchmark/plots")
     parser.add_argument("--operations", type=lambda text: text.split(","),
                         default=list(OPERATIONS), help="of the table: " + ",".join(OPERATIONS))
     parser.add_argument("--connections", type=lambda text: [int(n) for n in text.split(",")],
@@ -118,6 +119,9 @@ def read_options():
     parser.add_argument("--long", action="store_true", help="sizes as large as promised")
     parser.add_argument("--baseline", metavar="FILE",
                         help="another outrigger program, as one more arm: before and after")
+    parser.add_argument("--site-cores", type=int, default=1, metavar="N",
+                        help="of the measured site; its peers have the others")
+    parser.add_argument("--workers", type=int, metavar="N", help="event loops of each sidecar")
     parser.add_argument("--seed", type=int, default=1, help="of the order of things")
     options = parser.parse_args()
     for given, known in ((options.operations, OPERATIONS), (options.parts or [], PARTS)):
@@ -129,8 +133,8 @@ def read_options():
     options.blocks = options.blocks or (3 if options.quick else 7)
     options.seconds = options.seconds or (0.3 if options.quick else 0.5)
     options.warmup = 0.1 if options.quick else 0.15
-    options.driver_blocks = 2 if options.quick else 5
-    options.open_blocks = 2 if options.quick else 5
+    options.driver_blocks = 2 if options.quick else 4
+    options.open_blocks = 2 if options.quick else 4
     return options
 
 
@@ -171,7 +175,10 @@ def main():
         report.readme_parts(README)
     end_on_signals()
     started = time.monotonic()
+    machine.give_site(options.site_cores)
     os.sched_setaffinity(0, machine.AWAY)
+    if options.workers:
+        sites.WORKERS.append(options.workers)
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="outrigger-bench-") as directory:
         for part in options.parts:
