@@ -1,5 +1,6 @@
 """How fast writes reach other sites, what that takes on the wire, and what each peer costs."""
 
+import contextlib
 import ctypes
 import statistics
 
@@ -34,8 +35,8 @@ class Replication:
             inserts = self.catch_up(sites, "insertOne", "single inserts")
             self.catch_up(sites, "insertMany", "inserts of 1,000")
             updates = self.catch_up(sites, "updateById", "small updates")
-            self.wire(sites, updates)
-            steady = self.steady(sites)
+            steady, wire = self.steady(sites)
+            self.wire(sites, updates, wire)
             self.away(sites, min(updates, key=lambda seen: seen["per_s"]))
             half = 0.5 * min(steady, *(statistics.median(seen["per_s"] for seen in of)
                                        for of in (inserts, updates)))
@@ -108,28 +109,31 @@ class Replication:
         return result
 
     # Beside the oplog of the same updates, made without a sidecar.
-    def wire(self, sites, updates):
+    def wire(self, sites, updates, steady):
         entries = sites.far.mongod.client(document_class=RawBSONDocument).local["oplog.rs"]
         found = [entry.raw for entry in entries.find(
             {"op": "u", "ns": f"{DATABASE}.copied"}).sort("$natural", -1).limit(10_000)]
         if not found:  # what came as a batch may be one entry
             raise Void("no updates in the oplog of the peer's mongod")
         raw = sum(map(len, found)) / len(found)
-        wire = statistics.median(one["wire"] for one in updates)
-        self.bars.append(Bar(f"T11 {wire:.1f} B on the wire a small update / {raw:.0f} B of oplog",
-                             wire / raw, 0.06, False, "x"))
+        late = statistics.median(one["wire"] for one in updates)
+        for wire, when in ((late, "caught up"), (steady, "steady")):
+            self.bars.append(Bar(f"T11 bytes on the wire a small update, {when} ({wire:.1f} B) / "
+                                 f"of oplog ({raw:.0f} B)", wire / raw, 0.06, False, "x"))
         packed = compressed(b"".join(reversed(found)))
         if packed:
             self.lines.append(
-                f"- Small updates: {wire:.1f} B an operation on the wire, reports and heartbeats "
-                f"among them; {raw:.0f} B in the oplog of a mongod that took them by 1,000, "
-                f"{packed / len(found):.0f} B of that in blocks of LZ4.")
+                f"- Small updates: {late:.1f} B an operation on the wire when caught up, "
+                f"{steady:.1f} steady, reports and heartbeats among them; {raw:.0f} B in the oplog "
+                f"of a mongod that took them by 1,000, {packed / len(found):.0f} B of that in "
+                "blocks of LZ4.")
 
     # Whether the peer keeps pace with what one core takes.
     def steady(self, sites):
         say("steady updates")
         seconds = 2 if self.quick else 5
         clock = Clock(near=sites.near.pid, far=sites.far.pid)
+        sent_before = sites.near.sidecar.metric("peer_sent_bytes_total")
         seen = sites.load("updateById", "documents", "--connections", 64, "--seconds", seconds,
                           "--warmup", 0, "--documents", DOCUMENTS, "--seed", 71)
         late = behind(sites.near.sidecar)
@@ -143,7 +147,8 @@ class Replication:
             f"accepted, {late:,} records behind at the end; CPU an operation "
             f"{clock.cpu('near') / count * 1e6:.0f} us here, {clock.cpu('far') / count * 1e6:.0f} "
             "us at the peer.")
-        return min(applied, seen["ops_per_s"])
+        wire = (sites.near.sidecar.metric("peer_sent_bytes_total") - sent_before) / count
+        return min(applied, seen["ops_per_s"]), wire
 
     # A minute away at 1,000 a second stands for an hour: 60 times the bytes.
     def away(self, sites, alone):
@@ -191,24 +196,39 @@ class Replication:
         self.bars += [Bar(f"{what}, p50", p50, 3 + rtt_ms / 2, False, " ms"),
                       Bar(f"{what}, p99", p99, 20 + rtt_ms / 2, False, " ms")]
 
+    # All there at once, one busy at a time: CPU an operation depends on how many wait for one sync,
+    # and that on what else the machine does.
     def peers(self):
-        cpu = {}
-        for count in (1, 2) if self.quick else (1, 2, 4):
-            say(f"with {count} peers")
-            with Sites(self.directory / f"peers{count}", peers=count) as sites:
+        counts = (1, 2) if self.quick else (1, 2, 4)
+        cpu = {count: [] for count in counts}
+        with contextlib.ExitStack() as stack:
+            say(f"{counts[-1]} peers, and fewer")
+            groups = {count: stack.enter_context(Sites(
+                self.directory / f"peers{count}", peers=count)) for count in counts}
+            for sites in groups.values():
                 sites.load("load", "documents", "--documents", DOCUMENTS)
-                sites.wait_quiet()
-                before = cpu_s(sites.near.pid)
-                seconds, rate = (3, 1000) if self.quick else (6, 1500)
-                seen = sites.load("updateById", "documents", "--connections", 16, "--rate", rate,
-                                  "--seconds", seconds, "--warmup", 0, "--documents", DOCUMENTS)
-                sites.wait_caught_up()
-                cpu[count] = (cpu_s(sites.near.pid) - before) / seen["acknowledged"] * 1e6
+            for block in range(self.blocks + 1):
+                for count in counts if block % 2 == 0 else reversed(counts):
+                    cpu[count].append(self.sent_cpu_us(groups[count], block))
+            for sites in groups.values():
                 self.check(sites, "documents")
-        for count in cpu.keys() - {1}:
+        one = statistics.median(cpu[1])
+        for count in counts[1:]:
+            more = over([many / few for many, few in zip(cpu[count], cpu[1])])
             self.bars.append(Bar(
-                f"T9 sender's CPU an operation with {count} peers ({cpu[count]:.0f} us) / with "
-                f"one ({cpu[1]:.0f} us)", cpu[count] / cpu[1], 1 + 0.05 * (count - 1), False, "x"))
+                f"T9 sender's CPU an operation with {count} peers "
+                f"({statistics.median(cpu[count]):.0f} us) / with one ({one:.0f} us)",
+                more.median, 1 + 0.05 * (count - 1), False, "x", more.low, more.high))
+
+    def sent_cpu_us(self, sites, block):
+        """CPU an operation, at the same rate for all, until everybody has everything."""
+        sites.wait_quiet()
+        before = cpu_s(sites.near.pid)
+        seen = sites.load("updateById", "documents", "--connections", 16, "--rate", 1500,
+                          "--seconds", 2 if self.quick else 3, "--warmup", 0, "--documents",
+                          DOCUMENTS, "--seed", 100 + block)
+        sites.wait_caught_up(0.25)
+        return (cpu_s(sites.near.pid) - before) / seen["acknowledged"] * 1e6
 
     @staticmethod
     def check(sites, *names):

@@ -101,11 +101,12 @@ class Size:
                               in ROWS.items()) + ".")
 
     # Loaded around the sidecar, which would keep 1,000 of them as one item; then each updated once,
-    # on average, while the peer is away.
+    # on average, while the peer is away. Small ones: mongod's cache is small, too.
     def many(self, sites):
         near = sites.near
         say(f"{self.documents:,} documents updated while the peer is away")
-        load(near.mongod.address, "load", "many", "--documents", self.documents)
+        load(near.mongod.address, "load", "many", "--documents", self.documents, "--fields", 4,
+             "--document-bytes", 60)
         forget_peak(near.pid)
         small = min(self.documents, 100_000 if self.quick else 1_000_000)
         after = {}
