@@ -13,12 +13,21 @@
 
 namespace outrigger::bench {
 
-enum class Operation { kFind, kInsertOne, kInsertMany, kUpdateById, kUpdateByField, kLoad };
+enum class Operation {
+  kFind,
+  kInsertOne,
+  kInsertMany,     // 1,000 documents
+  kUpdateById,     // $set of one field
+  kUpdateMany,     // 1,000 such statements
+  kUpdateByField,  // the same, found by an indexed field
+  kFindAndModify,  // the same and an $inc, by _id, giving back the document before
+  kReplaceById,    // needs the document before
+  kPipelineById,   // needs it before and after
+  kLoad            // inserts the documents there are to be, then ends
+};
 
 // "find", "insertOne", ...; nothing for an unknown name.
 [[nodiscard]] std::optional<Operation> parse_operation(std::string_view name);
-// Statements of one message: 1,000 for insertMany and load, else 1.
-[[nodiscard]] size_t statements_of(Operation operation);
 [[nodiscard]] bool inserts(Operation operation);
 [[nodiscard]] bool updates(Operation operation);
 
@@ -27,12 +36,19 @@ struct Shape {
   std::string database;
   std::string collection;
   bool majority = false;   // {w: "majority"}; else {w: 1}
+  bool journaled = false;  // and j: true
   bool retryable = false;  // with a txnNumber, as drivers send writes by default
   uint64_t session = 0;    // makes the lsid, one a connection
+  int fields = 12;         // of a document, `_id` among them; at least 3
+  int document_bytes = 0;  // about so many; 0: what 12 fields of an ordinary app come to
 };
 
+// Statements of one message: of those that are made of many, 1,000, or what makes 8 MiB.
+[[nodiscard]] size_t statements_of(const Shape& shape);
+
 // One message, reused. Documents have 12 fields in about 300 bytes: `_id` (int64), `sku` (int64,
-// `_id` + kSkuOffset, indexed for updateByField), `value` (int64, what updates set), and filling.
+// `_id` + kSkuOffset, indexed for updateByField), `value` (int64, what updates set), and filling;
+// or as many fields and bytes as the shape says.
 class Message {
  public:
   static constexpr int64_t kSkuOffset = 1'000'000'000'000;
@@ -42,12 +58,15 @@ class Message {
   // Which document the next sending is about: its number and, for updates, the value to set;
   // inserts take statements_of() numbers from `id` on.
   void aim(int64_t id, int64_t value);
+  // Of the statement `index` alone.
+  void aim_statement(size_t index, int64_t id);
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
 
  private:
   void put(size_t at, int64_t number);
   [[nodiscard]] std::vector<size_t> find(int64_t marker) const;
 
+  const size_t statements_;
   std::string bytes_;
   std::vector<size_t> ids_, skus_, values_, txn_numbers_;
   int64_t txn_number_ = 0;
@@ -55,6 +74,6 @@ class Message {
 
 // Why the reply is not a plain success (the command failed, write errors, a document that was not
 // there), or nothing.
-[[nodiscard]] std::optional<std::string> complaint(std::string_view reply, Operation operation);
+[[nodiscard]] std::optional<std::string> complaint(std::string_view reply, size_t statements);
 
 }  // namespace outrigger::bench

@@ -29,7 +29,7 @@
 #include <memory>
 #include <random>
 
-#include "tools/bench_message.h"
+#include "tools/benchmark/bench_message.h"
 
 namespace outrigger::bench {
 namespace {
@@ -46,8 +46,12 @@ struct Options {
   double warmup = 0.3;
   double rate = 0;  // commands a second; 0: closed loop
   int64_t documents = 10'000;
+  int64_t commands = 0;  // then it ends; 0: by time
   uint32_t seed = 1;
+  int fields = Shape().fields;
+  int document_bytes = 0;
   bool majority = false;
+  bool journaled = false;
   bool retryable = false;
 };
 
@@ -104,6 +108,7 @@ class Load {
   int run();
 
  private:
+  [[nodiscard]] int64_t any_document(const Connection& connection);
   void start(Connection& connection, Clock::time_point from);
   void start_due();
   void flush(Connection& connection);
@@ -111,12 +116,16 @@ class Load {
   void answered(Connection& connection);
   void wait(Clock::time_point until);
   [[nodiscard]] bool more_to_send() const;
+  [[nodiscard]] bool is_counted() const {
+    return operation_ == Operation::kLoad || options_.commands > 0;
+  }
   [[nodiscard]] bool is_open_loop() const { return options_.rate > 0; }
   [[nodiscard]] Clock::duration until_due_or(Clock::time_point end) const;
   void print(double seconds, double cpu) const;
 
   const Options options_;
   const Operation operation_;
+  size_t statements_ = 1;  // of a message
   const int epoll_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> idle_;  // open loop only
@@ -127,6 +136,7 @@ class Load {
   std::array<char, 256 * 1024> buffer_{};
   int64_t next_insert_ = 0;
   int64_t next_value_ = 0;
+  int64_t begun_ = 0;  // commands
   uint64_t busy_ = 0;
   uint64_t acknowledged_ = 0;  // commands, warm-up included
   uint64_t errors_ = 0;
@@ -145,8 +155,16 @@ Load::Load(Options options)
   next_insert_ = operation_ == Operation::kLoad ? 0 : next_value_;
   latencies_us_.reserve(1 << 20);
   const size_t dot = options_.ns.find('.');
-  Shape shape{operation_,        options_.ns.substr(0, dot), options_.ns.substr(dot + 1),
-              options_.majority, options_.retryable,         0};
+  Shape shape;
+  shape.operation = operation_;
+  shape.database = options_.ns.substr(0, dot);
+  shape.collection = options_.ns.substr(dot + 1);
+  shape.majority = options_.majority;
+  shape.journaled = options_.journaled;
+  shape.retryable = options_.retryable;
+  shape.fields = options_.fields;
+  shape.document_bytes = options_.document_bytes;
+  statements_ = statements_of(shape);
   for (int i = 0; i < options_.connections; ++i) {
     shape.session = (static_cast<uint64_t>(options_.seed) << 32) + static_cast<uint64_t>(i);
     const int fd = dial(options_.target);
@@ -162,20 +180,29 @@ Load::Load(Options options)
 }
 
 bool Load::more_to_send() const {
-  return !stopping_ && (operation_ != Operation::kLoad || next_insert_ < options_.documents);
+  if (stopping_) return false;
+  if (operation_ == Operation::kLoad) return next_insert_ < options_.documents;
+  return options_.commands == 0 || begun_ < options_.commands;
+}
+
+int64_t Load::any_document(const Connection& connection) {
+  const auto share = static_cast<uint64_t>(options_.documents / options_.connections);
+  return static_cast<int64_t>(random_() % share) * options_.connections + connection.number;
 }
 
 void Load::start(Connection& connection, Clock::time_point from) {
   if (inserts(operation_)) {
     connection.document = next_insert_;
-    next_insert_ += static_cast<int64_t>(statements_of(operation_));
+    next_insert_ += static_cast<int64_t>(statements_);
   } else {
-    const auto share = static_cast<uint64_t>(options_.documents / options_.connections);
-    connection.document =
-        static_cast<int64_t>(random_() % share) * options_.connections + connection.number;
+    connection.document = any_document(connection);
   }
   connection.value = ++next_value_;
+  ++begun_;
   connection.message.aim(connection.document, connection.value);
+  for (size_t i = 1; operation_ == Operation::kUpdateMany && i < statements_; ++i) {
+    connection.message.aim_statement(i, any_document(connection));
+  }
   connection.sent_bytes = 0;
   connection.busy = true;
   ++busy_;
@@ -231,7 +258,7 @@ void Load::receive(Connection& connection) {
 
 void Load::answered(Connection& connection) {
   const auto took = Clock::now() - connection.started;
-  if (auto why = complaint(connection.reply, operation_)) {
+  if (auto why = complaint(connection.reply, statements_)) {
     if (errors_++ < 3) std::fprintf(stderr, "bench_load: %s\n", why->c_str());
   } else {
     ++acknowledged_;
@@ -282,12 +309,11 @@ int Load::run() {
       start(*connection, Clock::now());
     }
   }
-  const bool load = operation_ == Operation::kLoad;
-  wait(Clock::now() + seconds(load ? 0 : options_.warmup));
+  wait(Clock::now() + seconds(is_counted() ? 0 : options_.warmup));
   measuring_ = true;
   const double cpu_before = cpu_us();
   const Clock::time_point begin = Clock::now();
-  wait(begin + seconds(load ? 600 : options_.seconds));
+  wait(begin + seconds(is_counted() ? 3600 : options_.seconds));
   const std::chrono::duration<double> took = Clock::now() - begin;
   const double cpu = cpu_us() - cpu_before;
   measuring_ = false;
@@ -325,18 +351,24 @@ Options read_options(int argc, char** argv) {
   CLI::App app{"Load on a MongoDB, over raw sockets."};
   app.add_option("--target", options.target, "IPv4 host:port")->required();
   app.add_option("--operation", options.operation,
-                 "find, insertOne, insertMany, updateById, updateByField, or load: insert "
-                 "--documents of them and end");
+                 "find, insertOne, insertMany, updateById, updateMany, updateByField, "
+                 "findAndModify, replaceById, pipelineById, or load: insert --documents of them "
+                 "and end");
   app.add_option("--namespace", options.ns, "database.collection");
   app.add_option("--connections", options.connections)->check(CLI::Range(1, 10'000));
   app.add_option("--seconds", options.seconds, "measured");
   app.add_option("--warmup", options.warmup, "seconds before that");
   app.add_option("--rate", options.rate, "commands a second, open loop")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--commands", options.commands, "so many and no more, however long that takes");
+  app.add_option("--fields", options.fields, "of a document")->check(CLI::Range(3, 100'000));
+  app.add_option("--document-bytes", options.document_bytes, "about; 0: of 12 ordinary fields")
+      ->check(CLI::Range(0, 16'000'000));
   app.add_option("--documents", options.documents, "in the collection, for reads and updates");
   app.add_option("--seed", options.seed, "inserts of another seed never collide");
   app.add_option("--state", options.state_path, "keeps the last acknowledged value by document");
   app.add_flag("--majority", options.majority, "write concern majority instead of w:1");
+  app.add_flag("--journaled", options.journaled, "j: true, and batches are unordered");
   app.add_flag("--retryable", options.retryable, "writes carry a txnNumber");
   try {
     app.parse(argc, argv);

@@ -6,6 +6,8 @@ import time
 
 import pymongo
 
+from machine import HERE, Void, on
+
 COLLECTION = "driver"
 ARMS = ("direct", "outrigger")
 
@@ -27,14 +29,13 @@ OPERATIONS = {"find_one": find_one, "update_one": update_one, "insert_one": inse
 
 
 def rate(documents, operation, seconds):
-    """(operations a second, how many there were)"""
     done = 0
     started = time.perf_counter()
     while (took := time.perf_counter() - started) < seconds:
         if not operation(documents, done % 100):
-            raise SystemExit(f"bench: void: {operation.__name__} through PyMongo did nothing")
+            raise Void(f"{operation.__name__} through PyMongo did nothing")
         done += 1
-    return done / took, done
+    return done / took
 
 
 def run(arms, blocks, seconds):
@@ -46,15 +47,13 @@ def run(arms, blocks, seconds):
         documents[name] = client["bench"][f"{COLLECTION}_{name}"]
         for number in range(100):
             documents[name].insert_one({"_id": number, "value": 0.0})
-        arm.write_commands += 100
     seen = {(operation, name): [] for operation in OPERATIONS for name in ARMS}
     for block in range(blocks):
         for operation, function in OPERATIONS.items():
             for name in ARMS if block % 2 == 0 else reversed(ARMS):
-                per_s, done = rate(documents[name], function, seconds)
-                seen[operation, name].append(per_s)
-                if operation != "find_one":
-                    arms.all[name].write_commands += done
+                with on(HERE):
+                    seen[operation, name].append(rate(documents[name], function, seconds))
+                arms.all[name].settle()
     parts = []
     for operation in OPERATIONS:
         direct, outrigger = (seen[operation, name] for name in ARMS)

@@ -1,6 +1,9 @@
 // bench_null LISTEN_PORT BACKEND_PORT: the least a relay on libuv can do, as the yardstick of what
 // a hop costs: one connection to the backend per client, every message framed by its length and
 // passed on, nothing else. One loop, one read buffer, TCP_NODELAY, try_write first.
+//
+// With a third argument, DELAY_MS, it is a line between sites: whatever the bytes are, each way
+// takes them so long. A line that is to be cut is stopped by SIGSTOP, and continued to be healed.
 #include <uv.h>
 
 #include <algorithm>
@@ -9,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <string>
 
 namespace {
@@ -19,8 +23,15 @@ constexpr int kBacklog = 1024;
 char read_buffer[kReadBufferBytes];
 sockaddr_in backend_address;
 uint64_t framed_messages = 0;
+bool is_line = false;
+uint64_t delay_ms = 0;
 
 struct Pair;
+
+struct Late {
+  uint64_t due_ms;
+  std::string bytes;
+};
 
 // One direction's source: bytes read here go to `other`.
 struct Side {
@@ -31,23 +42,27 @@ struct Side {
   char head[4];     // of a message whose length is not whole yet
   size_t head_bytes = 0;
   std::string waiting;  // until the backend is connected
+  uv_timer_t timer;     // of a line only, like what it is for: what is under way to this side
+  std::deque<Late> late;
 };
 
 struct Pair {
   Side client, backend;
   uv_connect_t connecting;
   bool connected = false;
-  int open = 2;
+  int open = 4;
 };
 
 void close_pair(Pair* pair) {
   for (Side* side : {&pair->client, &pair->backend}) {
-    auto* handle = reinterpret_cast<uv_handle_t*>(&side->tcp);
-    if (uv_is_closing(handle)) continue;
-    uv_close(handle, [](uv_handle_t* closed) {
-      Pair* owner = static_cast<Side*>(closed->data)->pair;
-      if (--owner->open == 0) delete owner;
-    });
+    for (auto* handle : {reinterpret_cast<uv_handle_t*>(&side->tcp),
+                         reinterpret_cast<uv_handle_t*>(&side->timer)}) {
+      if (uv_is_closing(handle)) continue;
+      uv_close(handle, [](uv_handle_t* closed) {
+        Pair* owner = static_cast<Side*>(closed->data)->pair;
+        if (--owner->open == 0) delete owner;
+      });
+    }
   }
 }
 
@@ -100,6 +115,31 @@ void pass_on(Side& to, const char* bytes, size_t count) {
   }
 }
 
+void deliver(uv_timer_t* timer) {
+  Side& to = *static_cast<Side*>(timer->data);
+  const uint64_t now = uv_now(timer->loop);
+  while (!to.late.empty() && to.late.front().due_ms <= now) {
+    const std::string bytes = std::move(to.late.front().bytes);
+    to.late.pop_front();
+    pass_on(to, bytes.data(), bytes.size());
+    if (uv_is_closing(reinterpret_cast<uv_handle_t*>(timer)) != 0) return;
+  }
+  if (!to.late.empty()) uv_timer_start(timer, deliver, to.late.front().due_ms - now, 0);
+}
+
+void pass_on_late(Side& to, const char* bytes, size_t count) {
+  to.late.push_back({uv_now(to.timer.loop) + delay_ms, std::string(bytes, count)});
+  if (to.late.size() == 1) uv_timer_start(&to.timer, deliver, delay_ms, 0);
+}
+
+void pass(Side& to, const char* bytes, size_t count) {
+  if (delay_ms > 0) {
+    pass_on_late(to, bytes, count);
+  } else {
+    pass_on(to, bytes, count);
+  }
+}
+
 void allocate(uv_handle_t*, size_t, uv_buf_t* buffer) {
   *buffer = uv_buf_init(read_buffer, sizeof read_buffer);
 }
@@ -108,11 +148,12 @@ void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
   Side& side = *static_cast<Side*>(stream->data);
   if (count == 0) return;
   const auto size = static_cast<size_t>(std::max<ssize_t>(count, 0));
-  if (count < 0 || !frame(side, buffer->base, size)) return close_pair(side.pair);
+  if (count < 0) return close_pair(side.pair);
+  if (!is_line && !frame(side, buffer->base, size)) return close_pair(side.pair);
   if (!side.pair->connected) {
     side.waiting.append(buffer->base, size);
   } else {
-    pass_on(*side.other, buffer->base, size);
+    pass(*side.other, buffer->base, size);
   }
 }
 
@@ -123,7 +164,7 @@ void on_connected(uv_connect_t* request, int status) {
   uv_tcp_nodelay(&pair->backend.tcp, 1);
   uv_read_start(reinterpret_cast<uv_stream_t*>(&pair->backend.tcp), allocate, on_read);
   if (!pair->client.waiting.empty()) {
-    pass_on(pair->backend, pair->client.waiting.data(), pair->client.waiting.size());
+    pass(pair->backend, pair->client.waiting.data(), pair->client.waiting.size());
   }
 }
 
@@ -133,6 +174,8 @@ void on_connection(uv_stream_t* listener, int status) {
   for (Side* side : {&pair->client, &pair->backend}) {
     uv_tcp_init(listener->loop, &side->tcp);
     side->tcp.data = side;
+    uv_timer_init(listener->loop, &side->timer);
+    side->timer.data = side;
     side->pair = pair;
     side->other = side == &pair->client ? &pair->backend : &pair->client;
   }
@@ -148,9 +191,13 @@ void on_connection(uv_stream_t* listener, int status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: bench_null LISTEN_PORT BACKEND_PORT\n");
+  if (argc != 3 && argc != 4) {
+    std::fprintf(stderr, "usage: bench_null LISTEN_PORT BACKEND_PORT [DELAY_MS]\n");
     return 2;
+  }
+  if (argc == 4) {
+    is_line = true;
+    delay_ms = static_cast<uint64_t>(std::atoi(argv[3]));
   }
   std::signal(SIGPIPE, SIG_IGN);
   uv_loop_t* loop = uv_default_loop();
