@@ -23,8 +23,7 @@ class Conflicts:
             for name in ("same", "near", "far"):
                 sites.load("load", name, "--documents", DOCUMENTS)
             sites.wait_quiet()
-            seen = [(self.meet(sites, "near", "far", 3 * block), self.meet(
-                sites, "same", "same", 3 * block)) for block in range(1, self.blocks + 1)]
+            seen = [self.pair(sites, block) for block in range(1, self.blocks + 1)]
             lost = sites.near.sidecar.metric("conflicts_total")
         if lost == 0:
             raise Void("no conflict where all should be")
@@ -37,6 +36,13 @@ class Conflicts:
                 "do not", cost.median, 1.5, False, "x", cost.low, cost.high),
             Bar("T16 the same: rate of all that conflict / of none", pace.median, 0.6, True, "x",
                 pace.low, pace.high)]
+
+    def pair(self, sites, block):
+        """(of plain updates, of those that conflict), by turns the one first and the other."""
+        forms = [("near", "far"), ("same", "same")]
+        found = {form: self.meet(sites, *form, 3 * block)
+                 for form in (forms if block % 2 else reversed(forms))}
+        return found[forms[0]], found[forms[1]]
 
     def meet(self, sites, here, there, seed):
         """(CPU of both sidecars us an operation, seconds) from when they talk again."""
