@@ -87,7 +87,7 @@ static_assert(kBatchBytesMax >= kRecordBytesMax + 2 * (size_t{16} << 20));
 
 inline constexpr size_t kInboxBytesMax = 64 << 20;
 // Of one batch, unless it is one record: as it came, and with all that is read and written for it.
-inline constexpr size_t kDeliveryDocumentsMax = 1'000;
+inline constexpr size_t kDeliveryDocumentsMax = 4'000;
 inline constexpr size_t kDeliveryBytesMax = 8 << 20;
 inline constexpr size_t kApplyBytesMax = 64 << 20;
 // Records set aside; beyond, the stream of the next one is held. Their bytes are on disk.

@@ -59,12 +59,11 @@ Result<StepOutcome> Applier::step() {
 
 Result<StepOutcome> Applier::finish() {
   ApplyWork& work = *under_way_;
-  if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) {
+  if (Status stored = write_all(work, true); !stored) {
+    const ErrorCode code = stored.error().code;
+    if (code == ErrorCode::kCorrupt || code == ErrorCode::kIo)
+      return tl::unexpected(stored.error());
     return trouble(stored.error());
-  }
-  if (!options_.admits(store_.process_id())) {
-    work.progress = ApplyProgress();
-    return trouble({ErrorCode::kUnavailable, "apply to store", "", "it was started anew", ""});
   }
   if (Status completed = committer_.complete(work); !completed) {
     return tl::unexpected(completed.error());
@@ -83,10 +82,23 @@ Status Applier::replay_interrupted() {
   auto work = committer_.interrupted(meta_keys::kIntent);
   if (!work) return tl::unexpected(work.error());
   if (!*work) return {};
-  if (Status stored = writer_.write((*work)->intent.writes, (*work)->progress); !stored) {
-    return stored;
-  }
+  // What the store forgot has just been put back, and this is part of that.
+  if (Status stored = write_all(**work, false); !stored) return stored;
   return committer_.complete(**work);
+}
+
+// Strangers become writes of the batch, which are done then. What a store shows that has forgotten
+// is none, and what was written into it is written again.
+Status Applier::write_all(ApplyWork& work, bool must_be_served) {
+  while (true) {
+    if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) return stored;
+    if (must_be_served && !options_.admits(store_.process_id())) {
+      work.progress = ApplyProgress();
+      return fail(ErrorCode::kUnavailable, "apply to store", "", "it was started anew");
+    }
+    if (work.progress.outcomes.strangers.empty()) return {};
+    if (Status joined = committer_.join_strangers(work); !joined) return joined;
+  }
 }
 
 // Everything before them has been applied. They need no disk: see stability.h.

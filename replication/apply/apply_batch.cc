@@ -1,6 +1,7 @@
 #include "replication/apply/apply_batch.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "replication/bson/fields.h"
@@ -82,7 +83,10 @@ std::string with_id(const std::string& document, const bson::OwnedValue& id) {
 }  // namespace
 
 void add_touches(std::span<const std::shared_ptr<const Record>> records,
-                 std::map<std::string, ApplyDocument>& documents) {
+                 ApplyDocuments& documents) {
+  size_t touches = 0;
+  for (const auto& record : records) touches += record->documents.size();
+  documents.reserve(documents.size() + touches);
   size_t position = 0;
   ApplyDocument* last = nullptr;
   for (const auto& record : records) {
@@ -332,8 +336,10 @@ Change change_of(const StoreWrite& write) {
 std::optional<std::string> written(std::optional<std::string> stored,
                                    std::span<const StoreWrite* const> writes) {
   for (const StoreWrite* write : writes) {
-    if (write->kind == StoreWrite::Kind::kRemove) stored.reset();
-    if (write->kind == StoreWrite::Kind::kReplaceOrInsert) stored = write->document;
+    if (write->kind != StoreWrite::Kind::kUpdate) {
+      stored =
+          write->kind == StoreWrite::Kind::kRemove ? std::nullopt : std::optional(write->document);
+    }
     if (write->kind != StoreWrite::Kind::kUpdate || !stored) continue;
     bson::Writer out;
     change_into(bson::Document(*stored), change_of(*write), out);

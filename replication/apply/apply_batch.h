@@ -6,12 +6,12 @@
 // other one gets may build on it. Touches of one document in a row are one write.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,9 +44,11 @@ struct ApplyDocument {
   Met met;
 };
 
-// What records do to each document, by row key; `documents` may hold some to be tried again.
-void add_touches(std::span<const std::shared_ptr<const Record>> records,
-                 std::map<std::string, ApplyDocument>& documents);
+// By row key. They stay where they are.
+using ApplyDocuments = std::unordered_map<std::string, ApplyDocument>;
+
+// What records do to each document; `documents` may hold some to be tried again.
+void add_touches(std::span<const std::shared_ptr<const Record>> records, ApplyDocuments& documents);
 
 // The top-level fields of the stored document that merging asks for, besides _id; nothing: all of
 // it. What did not change since everybody had it, and does not change now, need not be read.

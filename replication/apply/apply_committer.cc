@@ -9,6 +9,7 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_notes.h"
+#include "replication/apply/apply_unread.h"
 #include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
@@ -17,6 +18,53 @@
 #include "replication/store/store_errors.h"
 
 namespace outrigger {
+namespace {
+
+// The next write is this one.
+void add_birth(ApplyIntent& intent, const ApplyDocument::Touch& birth) {
+  const auto index = static_cast<uint32_t>(birth.effects - birth.record->documents.data());
+  if (!intent.births.empty()) {
+    ApplyIntent::Births& last = intent.births.back();
+    if (last.record == birth.record->dot() && last.first + last.count == index &&
+        last.at + last.count == intent.writes.size()) {
+      ++last.count;
+      return;
+    }
+  }
+  intent.births.push_back({intent.writes.size(), birth.record->dot(), index, 1});
+}
+
+// A record that must be in the log.
+Result<Record> logged_record(const outbox::Outbox& outbox, const Dot& dot) {
+  auto bytes = outbox.entry(dot.origin, dot.hlc);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (*bytes) return decode_record(**bytes);
+  return fail(ErrorCode::kCorrupt, "read outbox", to_text(dot),
+              "a record that is needed is missing");
+}
+
+// The birth and the stranger, as if the one had come to the other.
+Status join(const DocumentEffects& effects, const Record& record, const std::string& key,
+            const std::string& stranger, ApplyWork& work, ApplyWork& joined) {
+  ApplyDocument& document = joined.documents[key];
+  document.ns = effects.ns;
+  document.id = effects.id;
+  document.canonical_id = bson::canonical_key(effects.id.view());
+  document.touches.push_back({&record, &effects, 1, true});
+  auto merged = merge_document(document, bson::Document(stranger), true);
+  if (!merged) return tl::unexpected(merged.error());
+  std::vector<const StoreWrite*> writes;
+  for (const auto& [position, write] : document.writes) writes.push_back(&write);
+  // Whole: should the store forget some of this batch, all of it is written again, and the birth
+  // may come first then.
+  const auto whole = written(stranger, writes);
+  work.intent.writes.push_back(whole_write(effects.ns, effects.id, whole));
+  if (!document.met.empty()) work.intent.met.emplace(key, document.met);
+  document.touches.clear();  // they do not outlive the record
+  return {};
+}
+
+}  // namespace
 
 // ---- before the store is written
 
@@ -24,9 +72,9 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   outbox::Batch batch;
   SiteState::Batch done{work.intent.after, work.promised, work.records.size(), {}};
   const auto put_entry = [&](const Record& record) {
-    const std::string entry = encode_record(record);
-    batch.put_entry(record.origin, record.hlc, entry);
+    std::string entry = encode_record(record);
     done.log.emplace_back(record.dot(), entry.size());
+    batch.put_entry(record.origin, record.hlc, std::move(entry));
   };
   for (const auto& record : work.records) put_entry(*record);
   // Those behind us in a chain are to judge for themselves.
@@ -70,14 +118,24 @@ std::map<std::string, std::string> ApplyCommitter::put_quarantine(const ApplyWor
 // many rows more there are than before.
 int64_t ApplyCommitter::put_rows(ApplyWork& work, outbox::Batch& batch) {
   int64_t rows = 0;
-  std::vector<std::pair<size_t, StoreWrite>> writes;
+  struct Placed {
+    size_t position;
+    StoreWrite* write;
+    const ApplyDocument::Touch* birth;  // of a kInsert
+  };
+  std::vector<Placed> writes;
+  writes.reserve(work.documents.size());
   // Documents that a record gave birth to, by it and their namespace.
   std::map<std::pair<Dot, std::string_view>, outbox::CohortWriter> cohorts;
+  auto last = cohorts.end();
   for (auto& [key, document] : work.documents) {
     const auto birth = document.row ? std::nullopt : merge::birth_in_row(document.row_after);
     if (birth) {
-      cohorts.try_emplace({*birth, document.ns}, document.row_after)
-          .first->second.add(document.canonical_id);
+      if (last == cohorts.end() || last->first.first != *birth ||
+          last->first.second != document.ns) {
+        last = cohorts.try_emplace({*birth, document.ns}, document.row_after).first;
+      }
+      last->second.add(document.canonical_id);
     } else if (!document.row_after.empty()) {
       batch.put_row(document.ns, document.canonical_id, document.row_after);
     } else if (document.row) {
@@ -85,15 +143,44 @@ int64_t ApplyCommitter::put_rows(ApplyWork& work, outbox::Batch& batch) {
     }
     rows += static_cast<int64_t>(!document.row_after.empty()) -
             static_cast<int64_t>(document.row.has_value());
-    std::move(document.writes.begin(), document.writes.end(), std::back_inserter(writes));
-    document.writes.clear();
+    for (auto& [position, write] : document.writes) {
+      const bool is_birth = write.kind == StoreWrite::Kind::kInsert;
+      writes.push_back({position, &write, is_birth ? &document.touches.front() : nullptr});
+    }
     if (!document.met.empty()) work.intent.met.emplace(key, std::move(document.met));
   }
   for (auto& [of, cohort] : cohorts) batch.put_cohort(of.first, of.second, cohort.take());
   std::stable_sort(writes.begin(), writes.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (auto& [position, write] : writes) work.intent.writes.push_back(std::move(write));
+                   [](const auto& a, const auto& b) { return a.position < b.position; });
+  work.intent.writes.reserve(writes.size());
+  for (const Placed& placed : writes) {
+    if (placed.birth != nullptr) add_birth(work.intent, *placed.birth);
+    work.intent.writes.push_back(std::move(*placed.write));
+  }
+  for (auto& [key, document] : work.documents) document.writes.clear();
   return rows;
+}
+
+// The row of the birth is there already.
+Status ApplyCommitter::commit_joined(const ApplyWork& work, const ApplyWork& joined) {
+  outbox::Batch batch;
+  int64_t rows = 0;
+  for (const auto& [key, document] : joined.documents) {
+    if (document.row_after.empty()) {
+      batch.remove_row(document.ns, document.canonical_id);
+      --rows;
+    } else {
+      batch.put_row(document.ns, document.canonical_id, document.row_after);
+    }
+  }
+  auto conflicts = put_losses(joined, batch);
+  if (!conflicts) return tl::unexpected(conflicts.error());
+  batch.put_meta(work.intent_key, encode_intent(work.intent));
+  if (Status written = outbox_.write(std::move(batch)); !written) return written;
+  if (Status synced = sync_now(commit_); !synced) return synced;
+  site_.ledger.count(*conflicts);
+  site_.state.rows_changed(rows);
+  return {};
 }
 
 // Losses not in the ledger yet, counted by kind.
@@ -114,6 +201,36 @@ Result<std::map<std::string, uint64_t>> ApplyCommitter::put_losses(const ApplyWo
   return conflicts;
 }
 
+Status ApplyCommitter::join_strangers(ApplyWork& work) {
+  ApplyWork joined;
+  const size_t writes = work.intent.writes.size();
+  Status done;
+  for (const ApplyIntent::Births& births : work.intent.births) {
+    std::vector<std::pair<std::string, uint32_t>> met;
+    for (uint32_t i = 0; i < births.count; ++i) {
+      std::string key = row_key_of(work.intent.writes[births.at + i]);
+      if (work.progress.outcomes.strangers.count(key) > 0) met.emplace_back(std::move(key), i);
+    }
+    if (met.empty()) continue;
+    auto record = logged_record(outbox_, births.record);
+    if (!record) done = tl::unexpected(record.error());
+    for (const auto& [key, i] : met) {
+      if (!done) break;
+      done = join(record->documents[births.first + i], *record, key,
+                  work.progress.outcomes.strangers.at(key), work, joined);
+    }
+    if (!done) break;
+  }
+  if (done) done = commit_joined(work, joined);
+  if (!done) {
+    work.intent.writes.resize(writes);
+    return done;
+  }
+  work.progress.outcomes.strangers.clear();
+  work.progress.is_stored = false;
+  return {};
+}
+
 // ---- after that
 
 Result<std::optional<ApplyWork>> ApplyCommitter::interrupted(const char* intent_key) {
@@ -126,7 +243,25 @@ Result<std::optional<ApplyWork>> ApplyCommitter::interrupted(const char* intent_
   std::optional<ApplyWork> work(std::in_place);
   work->intent_key = intent_key;
   work->intent = std::move(*intent);
+  if (Status read = read_births(work->intent); !read) return tl::unexpected(read.error());
   return work;
+}
+
+Status ApplyCommitter::read_births(ApplyIntent& intent) const {
+  for (const ApplyIntent::Births& births : intent.births) {
+    auto record = logged_record(outbox_, births.record);
+    if (!record) return tl::unexpected(record.error());
+    for (uint32_t i = 0; i < births.count; ++i) {
+      const size_t index = size_t{births.first} + i;
+      const auto& documents = record->documents;
+      if (index >= documents.size() || documents[index].effects.size() != 1) {
+        return fail(ErrorCode::kCorrupt, "read apply intent", to_text(births.record),
+                    "the record bears no such document");
+      }
+      intent.writes[births.at + i] = birth_write(documents[index]);
+    }
+  }
+  return {};
 }
 
 // Not synced: should this be lost, the intent is still there and leads here again.
@@ -138,8 +273,10 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
   }
   batch.remove_meta(work.intent_key);
   std::set<std::string> keys;
-  for (const auto& [key, document] : work.documents) keys.insert(key);
-  for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
+  if (site_.aside.size() > 0 || !refusals.empty()) {
+    for (const auto& [key, document] : work.documents) keys.insert(key);
+    for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
+  }
   std::map<std::string, Aside> aside;
   for (const std::string& key : keys) {
     const auto refusal = refusals.find(key);
@@ -214,6 +351,7 @@ Result<std::optional<Aside>> ApplyCommitter::set_aside(outbox::Batch& batch,
 // What validators would have said of documents that are stored now.
 Status ApplyCommitter::note_validators(const ApplyWork& work, outbox::Batch& batch) {
   const auto& validator_says = work.progress.outcomes.validator_says;
+  if (validator_says.empty()) return {};
   std::set<std::string> noted_keys;
   for (const auto& write : work.intent.writes) {
     const auto says = validator_says.find(row_key_of(write));

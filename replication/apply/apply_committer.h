@@ -7,6 +7,12 @@
 //   state, until it is tried again. One that was set aside before and is taken now comes back
 //   what a validator would have refused is in the ledger
 //
+// Between them, seldom: a document of which nothing is remembered is inserted without being looked
+// for, and another one stood there (put around the sidecars, or there at this site alone when they
+// were joined). It is a stranger, and merged with as one that everybody had: its row, which said
+// that nothing stood there, is written anew with the ledger's entries of what is lost, and only
+// then the store is.
+//
 // Either is done again after a crash, and ends in the same: what is told has a key of its own.
 #pragma once
 
@@ -37,6 +43,9 @@ class ApplyCommitter {
 
   // Everything but the store's own data. What is to be written there moves into the intent.
   [[nodiscard]] Status commit_intent(ApplyWork& work);
+  // Strangers that the writer met become further writes of `work`, durable then and to be done.
+  // After an error: again.
+  [[nodiscard]] Status join_strangers(ApplyWork& work);
   // What a crash interrupted after this, if there is any noted under `intent_key`.
   [[nodiscard]] Result<std::optional<ApplyWork>> interrupted(const char* intent_key);
   // Its writes have succeeded. After an error: again.
@@ -46,6 +55,8 @@ class ApplyCommitter {
   [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
                                                                   outbox::Batch& batch);
   [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
+  [[nodiscard]] Status commit_joined(const ApplyWork& work, const ApplyWork& joined);
+  [[nodiscard]] Status read_births(ApplyIntent& intent) const;
   [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const ApplyWork& work,
                                                                    outbox::Batch& batch);
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,

@@ -9,6 +9,7 @@
 #include "config/limits.h"
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_notes.h"
+#include "replication/apply/apply_unread.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -123,17 +124,32 @@ Status ApplyGatherer::read_rows(ApplyWork& work) {
   return {};
 }
 
-// Documents that need the same fields are read together, as long as they are not too many: each is
-// read with the fields of all.
+// Nothing is read that need not be (apply_unread.h). Those that need the same fields are read
+// together, as long as they are not too many: each is read with the fields of all.
 Status ApplyGatherer::merge_all(ApplyWork& work) {
   constexpr size_t kFieldsMax = 64;
   struct Group {
     std::vector<ApplyDocument*> documents;
     std::set<std::string> fields;
   };
+  std::map<std::string, std::vector<ApplyDocument*>> born;
+  std::map<std::string, std::vector<ApplyDocument*>> over;
   std::map<std::string, std::vector<ApplyDocument*>> whole;
   std::map<std::string, std::vector<Group>> in_part;
+  // A record that was set aside may be in the log no more, where the intent says births are.
+  const bool may_bear = work.released.empty();
   for (auto& [key, document] : work.documents) {
+    if (may_bear && is_only_born(document)) {
+      born[document.ns].push_back(&document);
+      continue;
+    }
+    auto overwritten = overwrite(document);
+    if (!overwritten) return tl::unexpected(overwritten.error());
+    if (*overwritten) {
+      over[document.ns].push_back(&document);
+      for (const auto& [position, write] : document.writes) work.bytes += memory_bytes(write);
+      continue;
+    }
     auto fields = fields_needed(document);
     if (!fields) return tl::unexpected(fields.error());
     if (!*fields) {
@@ -147,6 +163,13 @@ Status ApplyGatherer::merge_all(ApplyWork& work) {
     groups.back().documents.push_back(&document);
     groups.back().fields.insert((*fields)->begin(), (*fields)->end());
   }
+  for (const auto& [ns, documents] : born) {
+    if (Status borne = bear_all(work, ns, documents); !borne) return borne;
+  }
+  for (const auto& [ns, documents] : over) {
+    auto sample = is_there(ns, *documents.front());
+    if (!sample) return tl::unexpected(sample.error());
+  }
   for (const auto& [ns, groups] : in_part) {
     for (const Group& group : groups) {
       const std::vector<std::string> fields(group.fields.begin(), group.fields.end());
@@ -155,6 +178,30 @@ Status ApplyGatherer::merge_all(ApplyWork& work) {
   }
   for (const auto& [ns, documents] : whole) {
     if (Status merged = merge_some(work, ns, documents, std::nullopt); !merged) return merged;
+  }
+  return {};
+}
+
+// One of many that are not read is looked for all the same: nothing is written where nothing may be
+// read.
+Result<bool> ApplyGatherer::is_there(const std::string& ns, const ApplyDocument& document) {
+  bool there = false;
+  Status looked = store_.look(ns, std::span(&document.id, 1), std::vector<std::string>(),
+                              [&](size_t, const bson::Document&) { there = true; });
+  const bool none = !looked && looked.error().code == ErrorCode::kInvalidArgument;
+  if (!looked && !none) return tl::unexpected(refused_to_read(store_, ns, looked.error()));
+  return there;
+}
+
+// Where one is there, others may be.
+Status ApplyGatherer::bear_all(ApplyWork& work, const std::string& ns,
+                               std::span<ApplyDocument* const> documents) {
+  auto sample = is_there(ns, *documents.front());
+  if (!sample) return tl::unexpected(sample.error());
+  if (*sample) return merge_some(work, ns, documents, std::nullopt);
+  for (ApplyDocument* document : documents) {
+    bear(*document);
+    work.bytes += memory_bytes(document->writes.front().second);
   }
   return {};
 }

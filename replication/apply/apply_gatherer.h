@@ -55,6 +55,9 @@ class ApplyGatherer {
   [[nodiscard]] Status add_released(ApplyWork& work);
   [[nodiscard]] Status read_rows(ApplyWork& work);
   [[nodiscard]] Status merge_all(ApplyWork& work);
+  [[nodiscard]] Result<bool> is_there(const std::string& ns, const ApplyDocument& document);
+  [[nodiscard]] Status bear_all(ApplyWork& work, const std::string& ns,
+                                std::span<ApplyDocument* const> documents);
   [[nodiscard]] Status merge_some(ApplyWork& work, const std::string& ns,
                                   std::span<ApplyDocument* const> documents,
                                   const std::optional<std::vector<std::string>>& fields);

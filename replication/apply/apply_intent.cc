@@ -6,11 +6,13 @@
 namespace outrigger {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersionWithoutBirths = 2;
 
 // Smallest encodings, so that a count can be refused before anything is read for it.
 constexpr size_t kVectorEntryBytes = 32;
 constexpr size_t kWriteBytes = 10;
+constexpr uint32_t kBirthsMax = 1u << 22;  // of one record
 constexpr size_t kSetBytes = 9;
 constexpr size_t kPathBytes = 4;
 constexpr size_t kNameBytes = 4;
@@ -24,7 +26,16 @@ void put_path(ByteWriter& out, const Path& path) {
   for (const std::string& name : path) out.bytes32(name);
 }
 
+void put_births(ByteWriter& out, const ApplyIntent::Births& births) {
+  out.u8(static_cast<uint8_t>(StoreWrite::Kind::kInsert));
+  out.origin(births.record.origin);
+  out.u64(births.record.hlc);
+  out.u32(births.first);
+  out.u32(births.count);
+}
+
 void put_write(ByteWriter& out, const StoreWrite& write) {
+  OUTRIGGER_ASSERT(write.kind != StoreWrite::Kind::kInsert);  // it is of some births
   out.u8(static_cast<uint8_t>(write.kind));
   out.bytes32(write.ns);
   out.value32(write.id);
@@ -45,10 +56,23 @@ Path read_path(ByteReader& in) {
   return path;
 }
 
-StoreWrite read_write(ByteReader& in) {
+void read_births(ByteReader& in, ApplyIntent& intent) {
+  ApplyIntent::Births births;
+  births.at = intent.writes.size();
+  births.record.origin = in.origin();
+  births.record.hlc = in.u64();
+  births.first = in.u32();
+  births.count = in.u32();
+  if (births.count == 0 || births.count > kBirthsMax) return in.fail("no number of births");
+  StoreWrite insert;
+  insert.kind = StoreWrite::Kind::kInsert;
+  intent.writes.resize(intent.writes.size() + births.count, insert);
+  intent.births.push_back(births);
+}
+
+StoreWrite read_write(ByteReader& in, StoreWrite::Kind kind) {
   StoreWrite write;
-  write.kind = static_cast<StoreWrite::Kind>(in.u8());
-  if (write.kind > StoreWrite::Kind::kRemove) in.fail("unknown kind of write");
+  write.kind = kind;
   write.ns = in.bytes32();
   write.id = in.value32();
   if (write.kind == StoreWrite::Kind::kReplaceOrInsert) write.document = in.bytes32();
@@ -73,8 +97,18 @@ std::string encode_intent(const ApplyIntent& intent) {
     out.origin(origin);
     out.u64(hlc);
   }
-  put_count(out, intent.writes.size());
-  for (const StoreWrite& write : intent.writes) put_write(out, write);
+  size_t born = 0;
+  for (const ApplyIntent::Births& births : intent.births) born += births.count;
+  put_count(out, intent.writes.size() - born + intent.births.size());
+  auto births = intent.births.begin();
+  for (size_t i = 0; i < intent.writes.size();) {
+    if (births != intent.births.end() && births->at == i) {
+      put_births(out, *births);
+      i += births++->count;
+    } else {
+      put_write(out, intent.writes[i++]);
+    }
+  }
   put_count(out, intent.met.size());
   for (const auto& [key, met] : intent.met) {
     out.bytes32(key);
@@ -89,14 +123,22 @@ std::string encode_intent(const ApplyIntent& intent) {
 
 Result<ApplyIntent> decode_intent(std::string_view bytes) {
   ByteReader in(bytes, "apply intent");
-  if (in.u8() != kVersion) in.fail("unknown format version");
+  const uint8_t version = in.u8();
+  if (version != kVersion && version != kVersionWithoutBirths) in.fail("unknown format version");
   ApplyIntent intent;
   for (size_t n = in.count32(kVectorEntryBytes); n > 0 && in.ok(); --n) {
     const Origin origin = in.origin();
     intent.after.raise(origin, in.u64());
   }
   for (size_t n = in.count32(kWriteBytes); n > 0 && in.ok(); --n) {
-    intent.writes.push_back(read_write(in));
+    const auto kind = static_cast<StoreWrite::Kind>(in.u8());
+    if (kind == StoreWrite::Kind::kInsert && version == kVersion) {
+      read_births(in, intent);
+    } else if (kind > StoreWrite::Kind::kRemove) {
+      in.fail("unknown kind of write");
+    } else {
+      intent.writes.push_back(read_write(in, kind));
+    }
   }
   for (size_t n = in.count32(kMetBytes); n > 0 && in.ok(); --n) {
     Met& met = intent.met[std::string(in.bytes32())];

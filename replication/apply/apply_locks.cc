@@ -5,15 +5,16 @@
 namespace outrigger {
 namespace {
 
-void add_keys(std::string_view ns, const bson::Value& id, std::vector<LockKey>& keys) {
-  keys.push_back({namespace_lock_key(ns), LockMode::kShared});
-  keys.push_back({document_lock_key(ns, id), LockMode::kExclusive});
-}
-
 std::vector<LockKey> keys_of(const Record& record) {
   std::vector<LockKey> keys;
+  keys.reserve(record.documents.size() + 1);
+  const std::string* ns = nullptr;
   for (const DocumentEffects& document : record.documents) {
-    add_keys(document.ns, document.id.view(), keys);
+    if (ns == nullptr || *ns != document.ns) {
+      ns = &document.ns;
+      keys.push_back({namespace_lock_key(*ns), LockMode::kShared});
+    }
+    keys.push_back({document_lock_key(*ns, document.id.view()), LockMode::kExclusive});
   }
   return keys;
 }
@@ -47,9 +48,8 @@ bool ApplyLocks::take(const Record& record) {
 bool ApplyLocks::take_if_free(const Record& record) { return try_take(keys_of(record)); }
 
 bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
-  std::vector<LockKey> keys;
-  add_keys(ns, id, keys);
-  return try_take(keys);
+  return try_take({{namespace_lock_key(ns), LockMode::kShared},
+                   {document_lock_key(ns, id), LockMode::kExclusive}});
 }
 
 void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front) {

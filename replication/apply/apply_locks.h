@@ -12,7 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <unordered_set>
 #include <vector>
 
 #include "config/thread_annotations.h"
@@ -61,7 +61,7 @@ class ApplyLocks {
   LockTable& table_;
   std::shared_ptr<Notice> notice_;
   std::vector<HeldLocks> held_;
-  std::set<uint64_t> held_hashes_;
+  std::unordered_set<uint64_t> held_hashes_;
   std::map<Origin, Place> places_;
 };
 

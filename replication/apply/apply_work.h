@@ -27,9 +27,9 @@ struct ApplyWork {
   // Records that may not be applied, and why; records set aside that may now, by name.
   std::vector<std::pair<std::shared_ptr<const Record>, std::string>> wrong;
   std::map<std::string, std::shared_ptr<const Record>> released;
-  std::map<std::string, ApplyDocument> documents;  // by row key; none when a batch is replayed
-  size_t bytes = 0;                                // of what was read and is to be written
-  bool blocked = false;                            // some records were left because of a lock
+  ApplyDocuments documents;  // none when a batch is replayed
+  size_t bytes = 0;          // of what was read and is to be written
+  bool blocked = false;      // some records were left because of a lock
   ApplyProgress progress;
 
   // Nothing is to be written: neither to the log nor to the store.

@@ -28,7 +28,9 @@ Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProg
   if (!writes.empty()) applied = store_.apply_in_order(writes.subspan(progress.next));
   if (!applied.outcomes.empty()) progress.process_id = store_.process_id();
   for (WriteOutcome& outcome : applied.outcomes) {
-    const std::string key = row_key_of(writes[progress.next++]);
+    const StoreWrite& write = writes[progress.next++];
+    if (outcome.ok() && !outcome.against_validator) continue;
+    const std::string key = row_key_of(write);
     if (outcome.against_validator) progress.outcomes.validator_says[key] = outcome.message;
     if (!outcome.ok()) progress.refused[key] = std::move(outcome);
   }
@@ -40,6 +42,7 @@ Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProg
 // is not as it was read), or what stood in the way has been written since. All of each, now.
 Status ApplyWriter::look_again(std::span<const StoreWrite> writes, ApplyProgress& progress) {
   std::map<std::string, std::vector<const StoreWrite*>> of;
+  if (progress.refused.empty()) return {};
   for (const StoreWrite& write : writes) {
     const std::string key = row_key_of(write);
     if (progress.refused.count(key) != 0) of[key].push_back(&write);
@@ -62,6 +65,14 @@ Result<std::optional<ApplyRefusal>> ApplyWriter::try_whole(const std::vector<con
     stored = std::vector<std::optional<std::string>>(1);  // no document can be there
   }
   if (!stored) return tl::unexpected(stored.error());
+  if (of.size() == 1 && last.kind == StoreWrite::Kind::kInsert && stored->front()) {
+    // It may be this very one, written before a crash or an answer that was lost.
+    const std::string& there = *stored->front();
+    if (!bson::equal_unordered(bson::Document(there), bson::Document(last.document))) {
+      outcomes.strangers.emplace(row_key_of(last), there);
+    }
+    return std::optional<ApplyRefusal>();
+  }
   ApplyRefusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};
   if (!refusal.document && last.kind == StoreWrite::Kind::kUpdate) {
     refusal.outcome.kind = WriteOutcome::Kind::kNotMatched;

@@ -33,6 +33,9 @@ struct ApplyRefusal {
 struct ApplyOutcomes {
   std::map<std::string, std::string> validator_says;  // of what it would have refused
   std::map<std::string, ApplyRefusal> set_aside;      // what is refused in the end
+  // Where a document was to be born that nobody knew of, another one stood: this. Nothing is done
+  // about it yet (apply_committer.h).
+  std::map<std::string, std::string> strangers;
 };
 
 struct ApplyProgress {

@@ -133,10 +133,12 @@ Result<DocumentState> load_row(std::string_view bytes) {
 }
 
 std::optional<Dot> birth_in_row(std::string_view row) {
-  if (row.empty() || static_cast<uint8_t>(row.front()) != kInserted) return std::nullopt;
-  const auto state = load_row(row);
-  if (!state || state->incarnations.size() != 1) return std::nullopt;
-  return state->incarnations.front().births.front();
+  ByteReader in(row, "row");
+  if (in.u8() != kInserted) return std::nullopt;
+  const Origin origin = in.origin();
+  const Dot birth{in.u64(), origin};
+  in.end();
+  return in.ok() && !birth.is_zero() ? std::optional(birth) : std::nullopt;
 }
 
 }  // namespace outrigger::merge

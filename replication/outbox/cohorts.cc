@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "replication/outbox/batch.h"
@@ -99,6 +100,35 @@ void Cohorts::make_room(size_t more) {
   }
 }
 
+// Each slot is somewhere else in memory: they are asked for well before they are needed.
+template <typename Visit>
+void Cohorts::for_each_hash(std::string_view bytes, uint64_t seed, const Visit& visit) const {
+  struct Member {
+    uint32_t hash;
+    uint32_t id_at;
+    std::string_view id;
+  };
+  constexpr size_t kAhead = 32;
+  std::array<Member, kAhead> ahead;
+  size_t read = 0;
+  size_t visited = 0;
+  ByteReader in(bytes, "cohort");
+  in.bytes32();
+  const size_t mask = slots_.size() - 1;
+  while (in.left() > 0 || visited < read) {
+    if (in.left() > 0 && read - visited < kAhead) {
+      const auto id_at = static_cast<uint32_t>(in.read().size());
+      const std::string_view id = in.bytes32();
+      const uint32_t hash = hash_of(id, seed);
+      __builtin_prefetch(&slots_[hash & mask], 1);
+      ahead[read++ % kAhead] = {hash, id_at, id};
+      continue;
+    }
+    const Member& member = ahead[visited++ % kAhead];
+    visit(member.hash, member.id_at, member.id);
+  }
+}
+
 bool Cohorts::add(std::string_view key, std::string bytes) {
   size_t count = 0;
   const bool is_sound =
@@ -118,18 +148,14 @@ bool Cohorts::add(std::string_view key, std::string bytes) {
   cohort.ns = namespace_of_cohort(at->first);
   const uint64_t seed = seed_of(cohort.ns);
   make_room(count);
-  ByteReader in(cohort.bytes, "cohort");
-  cohort.row = in.bytes32();
-  while (in.left() > 0) {
-    const auto id_at = static_cast<uint32_t>(in.read().size());
-    const std::string_view id = in.bytes32();
-    const uint32_t hash = hash_of(id, seed);
+  cohort.row = ByteReader(cohort.bytes, "cohort").bytes32();
+  for_each_hash(cohort.bytes, seed, [&](uint32_t hash, uint32_t id_at, std::string_view id) {
     Slot& slot = slots_[find(hash, cohort.ns, id)];
-    if (slot.cohort != kFree) continue;
+    if (slot.cohort != kFree) return;
     slot = {hash, cohort.number, id_at};
     ++cohort.members;
     ++count_;
-  }
+  });
   bytes_ += footprint(*at);
   return true;
 }
@@ -169,9 +195,16 @@ void Cohorts::remove(All::iterator at) {
   const Cohort& cohort = at->second;
   bytes_ -= footprint(*at);
   const uint64_t seed = seed_of(cohort.ns);
-  for_each_of_cohort(cohort.bytes, [&](std::string_view id, std::string_view) {
-    const size_t found = find(hash_of(id, seed), cohort.ns, id);
-    if (slots_[found].cohort == cohort.number) erase(found);
+  // A slot says where in its cohort the _id stands, so no bytes need be compared. A document that
+  // has left has none.
+  for_each_hash(cohort.bytes, seed, [&](uint32_t hash, uint32_t id_at, std::string_view) {
+    const size_t mask = slots_.size() - 1;
+    size_t found = hash & mask;
+    while (slots_[found].cohort != kFree &&
+           (slots_[found].cohort != cohort.number || slots_[found].id_at != id_at)) {
+      found = (found + 1) & mask;
+    }
+    if (slots_[found].cohort != kFree) erase(found);
   });
   numbered_[cohort.number] = nullptr;
   free_numbers_.push_back(cohort.number);

@@ -95,6 +95,9 @@ class Cohorts {
   // Where it stands, or the free slot where its place would be.
   [[nodiscard]] size_t find(uint32_t hash, std::string_view ns, std::string_view id) const;
   void erase(size_t at);
+  // Calls visit(hash, id_at, id) for each document of a cohort that is well formed.
+  template <typename Visit>
+  void for_each_hash(std::string_view bytes, uint64_t seed, const Visit& visit) const;
   void make_room(size_t more);
   void remove(All::iterator cohort);
 

@@ -61,12 +61,14 @@ struct StoreInfo {
   std::optional<int32_t> session_timeout_minutes;  // nothing: the store knows no sessions
 };
 
-// One document's new truth. Values are absolute, so applying twice is applying once.
+// One document's new truth. Values are absolute, so applying twice is applying once; a kInsert that
+// is done already is rejected, and what stands there says so.
 struct StoreWrite {
   enum class Kind : uint8_t {
     kReplaceOrInsert,  // the document becomes `document`, whether it was there or not
     kUpdate,           // `set` and `unset`; never makes a document
     kRemove,
+    kInsert,  // `document`; rejected with 11000 where one of this _id is there
   };
   struct Set {
     Path path;
@@ -77,7 +79,8 @@ struct StoreWrite {
   Kind kind = Kind::kUpdate;
   std::string ns;  // "db.collection"
   bson::OwnedValue id;
-  std::string document;     // kReplaceOrInsert: BSON with this _id (added in front when missing)
+  // kReplaceOrInsert, kInsert: BSON with this _id (added in front when missing)
+  std::string document;
   std::vector<Set> set;     // kUpdate
   std::vector<Path> unset;  // kUpdate
   friend bool operator==(const StoreWrite&, const StoreWrite&) = default;
@@ -223,8 +226,8 @@ class StoreWriter {
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.
   [[nodiscard]] virtual Status wait_journaled() = 0;
-  // The lsid.id (16 bytes each) under which apply() has written so far: oplog entries under these
-  // are our own. Empty on a standalone.
+  // The lsid.id (16 bytes each) of the sessions under which apply() has written so far. Empty on a
+  // standalone.
   [[nodiscard]] virtual std::vector<std::string> own_sessions() const = 0;
 
  protected:

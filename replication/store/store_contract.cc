@@ -46,6 +46,12 @@ StoreWrite StoreContract::replace(const std::string& document) const {
   return write;
 }
 
+StoreWrite StoreContract::insert(const std::string& document) const {
+  StoreWrite write = replace(document);
+  write.kind = StoreWrite::Kind::kInsert;
+  return write;
+}
+
 StoreWrite StoreContract::update(OwnedValue id, std::vector<StoreWrite::Set> set,
                                  std::vector<Path> unset) const {
   return {StoreWrite::Kind::kUpdate, ns_, std::move(id), "", std::move(set), std::move(unset)};
@@ -113,6 +119,34 @@ TEST_P(StoreContract, ReadsAndWritesMoreThanOneBatch) {
   const auto found = store_->read(ns_, ids);
   ASSERT_TRUE(found);
   for (int32_t i = 0; i < 2500; ++i) ASSERT_EQ((*found)[static_cast<size_t>(i)], doc(i, i));
+}
+
+TEST_P(StoreContract, InsertsWhatIsNotThereAndLeavesWhatIs) {
+  constexpr int32_t kMany = 2500;
+  for (const int32_t id : {0, 999, 1000, 2499}) given(doc(id, -1));
+  std::vector<StoreWrite> writes;
+  for (int32_t i = 0; i < kMany; ++i) writes.push_back(insert(doc(i, i)));
+  writes.push_back(update(make_int32(7), {{{"n"}, make_int32(70)}}));
+  writes.push_back(insert(doc(7, 7)));
+  const std::vector<WriteOutcome> outcomes = write(writes);
+  for (int32_t i = 0; i < kMany; ++i) {
+    const bool was_there = i == 0 || i == 999 || i == 1000 || i == 2499;
+    const WriteOutcome& outcome = outcomes[static_cast<size_t>(i)];
+    ASSERT_EQ(outcome.kind, was_there ? Kind::kRejected : Kind::kOk) << i << outcome.message;
+    ASSERT_EQ(outcome.code, was_there ? 11000 : 0);
+  }
+  EXPECT_EQ(outcomes.back().code, 11000);
+  EXPECT_EQ(stored(make_int32(999)), bson::to_json(bson::Document(doc(999, -1))));
+  EXPECT_EQ(stored(make_int32(1001)), bson::to_json(bson::Document(doc(1001, 1001))));
+  EXPECT_EQ(stored(make_int32(7)), bson::to_json(bson::Document(doc(7, 70))));
+}
+
+TEST_P(StoreContract, InsertsDocumentsOfAnyFieldNameOnce) {
+  const std::string odd = Writer().int32("_id", 1).int32("$n", 1).timestamp("t", 0, 0).finish();
+  const std::string other = Writer().int32("_id", 1).int32("$n", 2).timestamp("t", 0, 0).finish();
+  EXPECT_TRUE(write({insert(odd)}).front().ok());
+  EXPECT_EQ(write({insert(other)}).front().code, 11000);
+  EXPECT_EQ(store_->read(ns_, std::vector{make_int32(1)})->front(), odd);
 }
 
 TEST_P(StoreContract, FindsAnIdOfAnyNumberType) {

@@ -28,6 +28,7 @@ class StoreContract : public testing::TestWithParam<StoreMaker> {
   void given(const std::string& document);
   [[nodiscard]] std::vector<WriteOutcome> write(const std::vector<StoreWrite>& writes);
   [[nodiscard]] StoreWrite replace(const std::string& document) const;
+  [[nodiscard]] StoreWrite insert(const std::string& document) const;
   [[nodiscard]] StoreWrite update(bson::OwnedValue id, std::vector<StoreWrite::Set> set,
                                   std::vector<Path> unset = {}) const;
   [[nodiscard]] StoreWrite remove(bson::OwnedValue id) const;

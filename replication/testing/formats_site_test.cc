@@ -29,7 +29,10 @@ ApplyIntent intent() {
   remove.kind = StoreWrite::Kind::kRemove;
   remove.ns = "t.a";
   remove.id = bson::make_int32(3);
-  intent.writes = {replace, update, remove};
+  StoreWrite insert;  // as it is read back
+  insert.kind = StoreWrite::Kind::kInsert;
+  intent.writes = {replace, update, remove, insert, insert};
+  intent.births = {{3, Dot{3, kRome}, 1, 2}};
   intent.met.emplace(outbox::row_key("t.a", bson::canonical_key(replace.id.view())), met());
   return intent;
 }

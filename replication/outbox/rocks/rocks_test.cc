@@ -9,8 +9,29 @@
 
 #include "replication/outbox/rocks/rocks_outbox_testing.h"
 
+// Nobody but the linker knows these: RocksDB's own, and what is called in its place.
+uint32_t rocksdb_crc32c(uint32_t crc, const char* data,
+                        size_t bytes) asm("__real__ZN7rocksdb6crc32c6ExtendEjPKcm");
+uint32_t called_crc32c(uint32_t crc, const char* data,
+                       size_t bytes) asm("_ZN7rocksdb6crc32c6ExtendEjPKcm");
+uint32_t our_crc32c(uint32_t crc, const char* data,
+                    size_t bytes) asm("__wrap__ZN7rocksdb6crc32c6ExtendEjPKcm");
+
 namespace outrigger::outbox {
 namespace {
+
+TEST(RocksCrc32c, IsOurs) { EXPECT_EQ(&called_crc32c, &our_crc32c); }
+
+TEST(RocksCrc32c, GivesTheSumsOfRocksDb) {
+  std::mt19937 random(5);
+  for (int i = 0; i < 2000; ++i) {
+    std::string bytes(random() % 300, 0);
+    for (char& each : bytes) each = static_cast<char>(random());
+    const uint32_t before = i % 2 == 0 ? 0 : static_cast<uint32_t>(random());
+    EXPECT_EQ(called_crc32c(before, bytes.data(), bytes.size()),
+              rocksdb_crc32c(before, bytes.data(), bytes.size()));
+  }
+}
 
 class RocksMemoryTest : public testing::Test {
  protected:

@@ -200,8 +200,11 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   if (write.kind == StoreWrite::Kind::kUpdate && there == documents_.end()) {
     return {WriteOutcome::Kind::kNotMatched, 0, {}, false};
   }
+  if (write.kind == StoreWrite::Kind::kInsert && there != documents_.end()) {
+    return rejected(11000, "E11000 duplicate key error, _id");
+  }
   std::string document;
-  if (write.kind == StoreWrite::Kind::kReplaceOrInsert) {
+  if (write.kind != StoreWrite::Kind::kUpdate) {
     document = with_id(write);
   } else {
     document = there->second;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <unordered_set>
 
 #include "replication/bson/fields.h"
 #include "replication/store/mongo/mongo_read.h"
@@ -16,6 +17,7 @@ constexpr int32_t kIllegalOperation = 20;
 constexpr int32_t kValidatorSaysNo = 121;
 constexpr int32_t kOtherCollection = 361;  // another one stands there under this name now
 constexpr int32_t kTooLarge = 10334;
+constexpr int32_t kDuplicateKey = 11000;
 constexpr int kSwapsMax = 10;  // of collections under our hands, before we wait
 constexpr const char* kStep = "apply to store";
 constexpr const char* kTooLargeText = "larger than the 16 MiB that a document may have";
@@ -52,6 +54,20 @@ std::string key_of(const bson::Document& document) {
   return id ? canonical_key(*id) : std::string();
 }
 
+// Writes of one verb follow each other in one command.
+struct Verb {
+  const char* command;
+  const char* statements;
+};
+
+Verb verb_of(Kind kind) {
+  if (kind == Kind::kRemove) return {"delete", "deletes"};
+  if (kind == Kind::kInsert) return {"insert", "documents"};
+  return {"update", "updates"};
+}
+
+bool is_whole(Kind kind) { return kind == Kind::kReplaceOrInsert || kind == Kind::kInsert; }
+
 // One call of apply_in_order(): holds what its steps share.
 class OrderedBulkWrite {
  public:
@@ -71,7 +87,7 @@ class OrderedBulkWrite {
 
  private:
   struct Command {
-    std::string verb;
+    Verb verb;
     std::vector<std::string> statements;
     size_t bytes = 0;
   };
@@ -94,13 +110,14 @@ class OrderedBulkWrite {
     }
     Command command = gather();
     if (command.statements.empty()) {  // no statement can hold it, or a special one is needed
-      if (first.kind != Kind::kReplaceOrInsert || first.document.size() > bson::kStoredBytesMax) {
+      if (!is_whole(first.kind) || first.document.size() > bson::kStoredBytesMax) {
         reject(kTooLarge, kTooLargeText);
         return {};
       }
       auto literal = literal_replacement(first);
       if (!literal) return tl::unexpected<Error>(literal.error());
       if (literal->empty()) return {};
+      command.verb = verb_of(Kind::kReplaceOrInsert);
       command.statements.push_back(std::move(*literal));
     }
     const Names names = split(first.ns);
@@ -127,18 +144,19 @@ class OrderedBulkWrite {
   [[nodiscard]] Command gather() const {
     const StoreWrite& first = writes_[done()];
     Command command;
-    command.verb = first.kind == Kind::kRemove ? "delete" : "update";
-    std::set<std::string> named;
+    command.verb = verb_of(first.kind);
+    std::unordered_set<std::string> named;
     for (size_t i = done(); i < writes_.size() && command.statements.size() < kBatch; ++i) {
       const StoreWrite& write = writes_[i];
-      if (write.ns != first.ns || (write.kind == Kind::kRemove) != (first.kind == Kind::kRemove)) {
-        break;
-      }
+      if (write.ns != first.ns || verb_of(write.kind).command != command.verb.command) break;
       std::string statement = statement_of(write);
       if (statement.empty() || statement.size() > kStatementBytesMax) break;
       command.bytes += statement.size();
       if (!command.statements.empty() && command.bytes > kBatchBytes) break;
-      if (!named.insert(canonical_key(write.id.view())).second) break;
+      // A birth done twice is refused, and takes nothing back.
+      if (write.kind != Kind::kInsert && !named.insert(canonical_key(write.id.view())).second) {
+        break;
+      }
       command.statements.push_back(std::move(statement));
     }
     return command;
@@ -149,17 +167,25 @@ class OrderedBulkWrite {
     if (write.kind == Kind::kUpdate) return modification(write);
     const bool plain = write.document.size() <= bson::kStoredBytesMax &&
                        !needs_literal(bson::Document(write.document));
-    return plain ? replacement(write, whole_document(write), false) : std::string();
+    if (!plain) return {};
+    if (write.kind == Kind::kInsert) return whole_document(write);
+    return replacement(write, whole_document(write), false);
   }
 
   // Empty: it was rejected.
   [[nodiscard]] Result<std::string> literal_replacement(const StoreWrite& write) {
     bool unsafe = false;
+    bool is_there = false;
     auto looked = find_by_id(client_, write.ns, std::span(&write.id, 1), Projection{},
                              [&](const bson::Document& stored) {
+                               is_there = true;
                                unsafe = unsafe || bson::repeats_names(stored, bson::Levels::kAll);
                              });
     if (!looked) return tl::unexpected<Error>(looked.error());
+    if (is_there && write.kind == Kind::kInsert) {
+      reject(kDuplicateKey, "a document with this _id is there");
+      return std::string();
+    }
     const std::string whole = whole_document(write);
     std::string statement = replacement(write, whole, true);
     if (unsafe || bson::repeats_names(bson::Document(whole), bson::Levels::kAll)) {
@@ -174,7 +200,7 @@ class OrderedBulkWrite {
   [[nodiscard]] std::string body(const std::string& collection, const Command& command,
                                  const CollectionInfo& target) {
     bson::Writer w;
-    w.string(command.verb, collection).open_array(command.verb + "s");
+    w.string(command.verb.command, collection).open_array(command.verb.statements);
     for (size_t i = 0; i < command.statements.size(); ++i) {
       w.document(bson::index_name(i), bson::Document(command.statements[i]));
     }
@@ -191,7 +217,6 @@ class OrderedBulkWrite {
       w.int32("w", 1);
     }
     w.boolean("j", last).close();
-    if (kind_ != StoreKind::kStandalone) w.int64("txnNumber", client_.next_txn_number());
     return w.finish();
   }
 

@@ -1,5 +1,5 @@
-// Applying merged documents: raw delete and update commands, one after the other, so that a reader
-// sees no write without those before it.
+// Applying merged documents: raw insert, delete and update commands, one after the other, so that a
+// reader sees no write without those before it.
 //
 // A command takes what follows each other in one collection by one verb. It is ordered and names no
 // document twice, so that it can be sent again when its answer is lost: no document goes back to
@@ -8,9 +8,8 @@
 // it then.
 //
 // An update command reports errors by statement but matches only in sum; when the sum is short the
-// _ids are looked up. On a replica set each command is a retryable write of our own session, so its
-// oplog entries carry a name that tells them from others'; on a network error we do not resend (the
-// caller does, values being absolute).
+// _ids are looked up. On a network error we do not resend (the caller does, values being absolute);
+// nor do commands have the number of a retryable write, which costs mongod a third more.
 #pragma once
 
 #include <span>

@@ -17,7 +17,7 @@ inline constexpr size_t kStatementBytesMax = bson::kStoredBytesMax + 12 * 1024;
 
 [[nodiscard]] bool needs_literal(const bson::Document& document);
 
-// The document of a kReplaceOrInsert, its _id in front.
+// The document of a kReplaceOrInsert or kInsert, its _id in front.
 [[nodiscard]] std::string whole_document(const StoreWrite& write);
 // Statements of `delete` and `update`.
 [[nodiscard]] std::string removal(const StoreWrite& write);
