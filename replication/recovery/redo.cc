@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_writer.h"
 #include "replication/record/record_codec.h"
+#include "replication/recovery/redo_found.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
@@ -101,7 +103,7 @@ Status Redo::note_records() {
         if (site_.quarantine.holds(record->dot())) continue;
         records_.push_back(std::make_unique<const Record>(std::move(*record)));
         for (const DocumentEffects& effects : records_.back()->documents) {
-          note(effects.ns, effects.id).forgotten.push_back({records_.back()->dot(), &effects});
+          note(effects.ns, effects.id).forgotten.push_back({records_.back().get(), &effects});
         }
       }
     }
@@ -169,7 +171,7 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     Window& window = documents_.at(key);
     if (window.forgotten.empty()) continue;
     std::sort(window.forgotten.begin(), window.forgotten.end(),
-              [](const Forgotten& a, const Forgotten& b) { return a.dot < b.dot; });
+              [](const Forgotten& a, const Forgotten& b) { return a.dot() < b.dot(); });
     windows.push_back(&window);
     names.push_back(&key);
     ids.push_back(window.id);
@@ -180,6 +182,7 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     if (stored.error().code == ErrorCode::kInvalidArgument) return all;  // none can be there
     return tl::unexpected(stored.error());
   }
+  outbox::Batch lost;
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = *windows[i];
     auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
@@ -188,9 +191,30 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
                             (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
     if (!*back || !(*back)->write) continue;
+    if (Status noted = note_lost(window, *(*back)->write, (*stored)[i], lost); !noted) {
+      return tl::unexpected(noted.error());
+    }
     all.push_back({*names[i], std::move(*(*back)->write), std::move((*back)->document)});
   }
+  if (lost.empty()) return all;
+  if (Status written = outbox_.write(std::move(lost)); !written) {
+    return tl::unexpected(written.error());
+  }
+  if (Status synced = sync_now(commit_); !synced) return tl::unexpected(synced.error());
   return all;
+}
+
+Status Redo::note_lost(const Window& window, const StoreWrite& write,
+                       const std::optional<std::string>& stored, outbox::Batch& batch) {
+  for (const LedgerEntry& entry :
+       unexplained(site_.context.self.site, window.forgotten, write, stored)) {
+    if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
+    if (options_.warn) {
+      options_.warn("found in " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
+                    " what no record gave; the ledger has it");
+    }
+  }
+  return {};
 }
 
 Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {

@@ -12,7 +12,8 @@
 // or the document says of such a write is asked before anything is put over it; what only a look at
 // the present values can settle, after that (judge_prepare).
 //
-// Writing is absolute, so a store that dies meanwhile is put back again, from the start.
+// Writing is absolute, so a store that dies meanwhile is put back again, from the start. A value
+// that is overwritten although no record explains it goes to the ledger first (redo_found.h).
 #pragma once
 
 #include <atomic>
@@ -82,12 +83,16 @@ class Redo {
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
+  // What nobody's record explains goes into the batch, for the ledger.
+  [[nodiscard]] Status note_lost(const Window& window, const StoreWrite& write,
+                                 const std::optional<std::string>& stored, outbox::Batch& batch);
   // What is to be written of one document.
   struct Wanted {
     std::string key;
     StoreWrite write;
     std::optional<std::string> document;  // as it is to be, whole
   };
+  // What that overwrites and nobody's record explains is in the ledger then, on disk.
   [[nodiscard]] Result<std::vector<Wanted>> wanted(Store& store, std::span<const std::string> keys);
   // Gives those that met a unique value of another document.
   [[nodiscard]] Result<std::vector<std::string>> put_some(Store& store,

@@ -21,8 +21,9 @@ namespace outrigger {
 
 // One record that the store may have forgotten, and what it did to the document.
 struct Forgotten {
-  Dot dot;
-  const DocumentEffects* effects = nullptr;  // borrowed
+  const Record* record = nullptr;            // borrowed
+  const DocumentEffects* effects = nullptr;  // of it
+  [[nodiscard]] Dot dot() const { return record->dot(); }
 };
 
 struct AfterCrash {
