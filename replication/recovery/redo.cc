@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_writer.h"
 #include "replication/record/record_codec.h"
@@ -185,11 +186,13 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
   outbox::Batch lost;
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = *windows[i];
-    auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
-    if (!row) return tl::unexpected(row.error());
-    auto back = after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten,
-                            (*stored)[i]);
+    auto back = after_crash_of(window, (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
+    if (*back && (*back)->is_taken_away) {
+      if (Status adopted = adopt_removal(store, window); !adopted) {
+        return tl::unexpected(adopted.error());
+      }
+    }
     if (!*back || !(*back)->write) continue;
     if (Status noted = note_lost(window, *(*back)->write, (*stored)[i], lost); !noted) {
       return tl::unexpected(noted.error());
@@ -215,6 +218,49 @@ Status Redo::note_lost(const Window& window, const StoreWrite& write,
     }
   }
   return {};
+}
+
+Result<std::optional<AfterCrash>> Redo::after_crash_of(
+    const Window& window, const std::optional<std::string>& stored) const {
+  auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
+  if (!row) return tl::unexpected(row.error());
+  return after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten, stored);
+}
+
+Result<bool> Redo::is_being_applied(const std::string& row_key) const {
+  auto bytes = outbox_.meta(meta_keys::kIntent);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return false;
+  auto intent = decode_intent(**bytes);
+  if (!intent) return tl::unexpected(intent.error());
+  return std::any_of(intent->writes.begin(), intent->writes.end(),
+                     [&](const StoreWrite& write) { return row_key_of(write) == row_key; });
+}
+
+// Where the whole collection is not there, more has happened than that.
+Status Redo::adopt_removal(Store& store, const Window& window) {
+  const std::string canonical = bson::canonical_key(window.id.view());
+  const HeldLocks locks = site_.collection.try_lock(window.ns, canonical);
+  if (!locks) return {};
+  auto applied = is_being_applied(outbox::row_key(window.ns, canonical));
+  if (!applied) return tl::unexpected(applied.error());
+  auto info = store.collection(window.ns);
+  if (!info) return tl::unexpected(info.error());
+  if (*applied || !info->exists()) return {};
+  auto stored = store.read(window.ns, std::span(&window.id, 1));
+  if (!stored) return tl::unexpected(stored.error());
+  auto back = after_crash_of(window, stored->front());
+  if (!back) return tl::unexpected(back.error());
+  if (!*back || !(*back)->is_taken_away) return {};
+  DocumentChange removal;
+  removal.kind = DocumentChange::Kind::kRemove;
+  removal.ns = window.ns;
+  removal.id = window.id;
+  if (options_.warn) {
+    options_.warn("the store lacks " + window.ns + " " + bson::to_json(window.id.view(), 100) +
+                  ", which its journal held: taken for deleted around the sidecar");
+  }
+  return site_.writes.record({std::move(removal)});
 }
 
 Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {

@@ -13,7 +13,9 @@
 // the present values can settle, after that (judge_prepare).
 //
 // Writing is absolute, so a store that dies meanwhile is put back again, from the start. A value
-// that is overwritten although no record explains it goes to the ledger first (redo_found.h).
+// that is overwritten although no record explains it goes to the ledger first (redo_found.h). A
+// document that is missing although the journal held its birth was deleted by somebody around the
+// sidecar: this site deletes it, so that all sites do.
 #pragma once
 
 #include <atomic>
@@ -83,6 +85,11 @@ class Redo {
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
+  // Somebody took it away. Left as it is where others work on it: they will find out.
+  [[nodiscard]] Status adopt_removal(Store& store, const Window& window);
+  [[nodiscard]] Result<std::optional<AfterCrash>> after_crash_of(
+      const Window& window, const std::optional<std::string>& stored) const;
+  [[nodiscard]] Result<bool> is_being_applied(const std::string& row_key) const;
   // What nobody's record explains goes into the batch, for the ledger.
   [[nodiscard]] Status note_lost(const Window& window, const StoreWrite& write,
                                  const std::optional<std::string>& stored, outbox::Batch& batch);

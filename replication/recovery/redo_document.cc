@@ -103,7 +103,11 @@ Result<std::optional<AfterCrash>> after_crash(std::string_view row,
     const auto root = incarnation.body.registers.find(Path());
     const bool is_said =
         root != incarnation.body.registers.end() && root->second.content != Content::kShown;
-    if (!stored && birth == nullptr && !is_said) return std::optional<AfterCrash>();
+    if (!stored && birth == nullptr && !is_said) {
+      AfterCrash gone;
+      gone.is_taken_away = true;
+      return gone;
+    }
     if (stored) say_stored(incarnation.body, *stored);
     if (birth != nullptr) base = std::string(birth->value.view().as_document().bytes());
   }
