@@ -87,7 +87,9 @@ class Sidecar {
 
  private:
   net::Task<void> run();
-  [[nodiscard]] Status recover(Store& store);  // on the store worker
+  // On the store worker.
+  [[nodiscard]] Status look_at_store(Store& store);
+  [[nodiscard]] Status recover(Store& store);
   [[nodiscard]] Status open_replica();
   void make_context();
   [[nodiscard]] Status open_doors();

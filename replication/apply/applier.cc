@@ -36,6 +36,8 @@ Result<StepOutcome> Applier::step() {
     if (Status admitted = is_admitted(store_, options_); !admitted) {
       return trouble(admitted.error());
     }
+    ApplyProgress& progress = under_way_->progress;
+    if (store_.process_id() != progress.process_id) progress.begin_again();
     return finish();
   }
   auto work = gatherer_.gather();
@@ -54,6 +56,7 @@ Result<StepOutcome> Applier::step() {
     return tl::unexpected(committed.error());
   }
   under_way_.emplace(std::move(*work));
+  under_way_->progress.process_id = store_.process_id();
   return finish();
 }
 
@@ -63,7 +66,7 @@ Result<StepOutcome> Applier::finish() {
     return trouble(stored.error());
   }
   if (!options_.admits(store_.process_id())) {
-    work.progress = ApplyProgress();
+    work.progress.begin_again();
     return trouble({ErrorCode::kUnavailable, "apply to store", "", "it was started anew", ""});
   }
   if (Status completed = committer_.complete(work); !completed) {

@@ -146,6 +146,9 @@ Status Redo::put_back(Store& store, const RowKeys& which, bool all) {
 Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<std::string>& keys) {
   std::vector<std::string> met;
   for (size_t begin = 0, end = 0; begin < keys.size(); begin = end) {
+    if (is_stopping_()) {
+      return fail(ErrorCode::kClosed, "put back what the store forgot", "", "stopped");
+    }
     const std::string& ns = documents_.at(keys[begin]).ns;
     while (end < keys.size() && end - begin < kDocumentsAtOnce &&
            documents_.at(keys[end]).ns == ns) {

@@ -12,6 +12,10 @@
 // or the document says of such a write is asked before anything is put over it; what only a look at
 // the present values can settle, after that (judge_prepare).
 //
+// Memory: the records of that window, decoded, all at once; as many bytes as were answered and
+// applied since the journal last answered the sidecar (every 100 ms while there are writes), and no
+// bound beyond that.
+//
 // Writing is absolute, so a store that dies meanwhile is put back again, from the start. A value
 // that is overwritten although no record explains it goes to the ledger first (redo_found.h). A
 // document that is missing although the journal held its birth was deleted by somebody around the
@@ -44,15 +48,17 @@ namespace outrigger {
 class Redo {
  public:
   using RowKeys = std::function<bool(const std::string& row_key)>;
+  using IsStopping = std::function<bool()>;
 
   // Everything is borrowed and outlives this.
   Redo(SiteParts& site, outbox::Outbox& outbox, outbox::CommitThread& commit, ServedProcess& served,
-       ApplierOptions options)
+       ApplierOptions options, IsStopping is_stopping)
       : site_(site),
         outbox_(outbox),
         commit_(commit),
         served_(served),
         options_(std::move(options)),
+        is_stopping_(std::move(is_stopping)),
         committer_(site, outbox, commit, options_) {}
 
   // Asks the store which run of it answers, and notes what of the outbox that run may have
@@ -67,7 +73,7 @@ class Redo {
   [[nodiscard]] bool is_any_due(const std::set<std::string>& row_keys) const;
   // Puts back those of the documents that are due which `which` takes. Where values of a unique
   // index moved between documents, one may have to wait for another that is due; with `all` it does
-  // not. Errors: as look(); some may be done by then.
+  // not. Errors: as look(); kClosed: it is to stop; some may be done by then.
   [[nodiscard]] Status put_back(Store& store, const RowKeys& which, bool all = false);
   // All is done: this run is served from here on, and it is on disk that it is.
   [[nodiscard]] Status finish();
@@ -114,6 +120,7 @@ class Redo {
   outbox::CommitThread& commit_;
   ServedProcess& served_;
   const ApplierOptions options_;
+  const IsStopping is_stopping_;
   ApplyCommitter committer_;
   std::string process_;  // that answered last
   bool is_due_ = false;

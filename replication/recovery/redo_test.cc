@@ -124,6 +124,52 @@ TEST_F(RedoTest, AStoreThatDiesMeanwhileIsPutBackFromTheStart) {
   expect(answered);
 }
 
+// How many of a batch's writes are done when mongod dies.
+class BatchRedoTest : public RedoTest, public ::testing::WithParamInterface<size_t> {};
+INSTANTIATE_TEST_SUITE_P(After, BatchRedoTest, ::testing::Range<size_t>(0, 9));
+
+TEST_P(BatchRedoTest, WhatABatchShowedDoesNotGoBackWhenItIsDoneAgain) {
+  oslo_.insert(2, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  const Documents journaled = documents();
+  for (int value = 2; value <= 5; ++value) {
+    oslo_.set(1, "a", value);
+    oslo_.set(2, "a", value);
+  }
+  paris_.mongod.crash_after(GetParam());
+  pull(oslo_, paris_);
+  come_back_with(journaled);
+  put_back();
+  EXPECT_EQ(paris_.number(1, "a"), 5);
+  EXPECT_EQ(paris_.number(2, "a"), 5);
+  int64_t least = 5;
+  paris_.mongod.watch([&](const StoreWrite& write) {
+    for (const StoreWrite::Set& set : write.set) {
+      least = std::min(least, *set.value.view().to_int64());
+    }
+  });
+  paris_.apply_all();
+  EXPECT_EQ(least, 5);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  EXPECT_EQ(paris_.replica->applied(), oslo_.replica->applied());
+}
+
+TEST_F(RedoTest, WhoIsToStopLeavesTheRestToTheNextStart) {
+  const Documents journaled = documents();
+  for (int id = 2; id <= kIdsMax; ++id) paris_.insert(id, {{"a", number(id)}});
+  const Documents answered = documents();
+  come_back_with(journaled);
+  RecoveryOptions options;
+  options.is_stopping = [] { return true; };
+  Recovery stopped(*paris_.replica, *paris_.outbox, *paris_.commit, paris_.mongod, options);
+  const auto done = stopped.put_back_step(paris_.mongod);
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().code, ErrorCode::kClosed);
+  expect(journaled);
+  put_back();
+  expect(answered);
+}
+
 TEST_F(RedoTest, ADocumentOfAWriteUnderWayWaitsForItsEnd) {
   const Documents journaled = documents();
   paris_.set(1, "a", 2);
