@@ -89,7 +89,7 @@ def turn_round(emails):
 
 @pytest.mark.parametrize("with_sidecar", [False, True], ids=["mongod", "both"])
 @FORMS
-def test_what_a_killed_mongod_forgot_is_put_back(sites, with_sidecar):
+def test_what_a_killed_mongod_forgot_is_put_back(sites, replica_set, with_sidecar):
     names = ["things", "emails", "fresh"]
     fill(sites.oslo.client())
     sites.wait_converged(["shop"])
@@ -98,7 +98,8 @@ def test_what_a_killed_mongod_forgot_is_put_back(sites, with_sidecar):
         turn_round(app.shop.emails)
         answered = documents(app, names)
     assert documents(sites.oslo.client(), names) == answered
-    assert sites.oslo.sidecar.metric("documents_put_back_total") > 0
+    # A standalone forgets no more than 50 ms, which on a busy machine may be nothing.
+    assert not replica_set or sites.oslo.sidecar.metric("documents_put_back_total") > 0
     sites.wait_converged(["shop"])
     assert documents(sites.paris.client(), names) == answered
     assert sites.oslo.status()["not_applied"] == 0
