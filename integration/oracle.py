@@ -79,8 +79,11 @@ class Oracle:
     def __exit__(self, *_):
         self.stop()
 
+    def make_writer(self, *arguments):
+        return Writer(self, *arguments)
+
     def _work(self, site, name, concern):
-        writer = Writer(self, site, name, random.Random(f"{self.seed} {name}"), concern)
+        writer = self.make_writer(site, name, random.Random(f"{self.seed} {name}"), concern)
         with self.pause.worker() as goes_on:
             while goes_on():
                 writer.step()

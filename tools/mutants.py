@@ -89,6 +89,9 @@ MUTANTS = [
            "  const bool woken = co_await shot->wait();\n",
            "  shot->set(true);\n  const bool woken = co_await shot->wait();\n"
            "  if (woken) co_return true;\n"),
+    Mutant("a_batch_shown_twice", "what a batch wrote is written again from its first write on",
+           "replication/apply/apply_writer.h",
+           "    is_put_back = true;\n", ""),
     Mutant("forgotten_too_early", "rows go before mongod's journal holds what they say",
            "replication/site/collection.cc",
            "VersionVector::minimum(common.stable, journaled)", "common.stable"),

@@ -12,6 +12,7 @@ namespace outrigger {
 namespace {
 
 constexpr int64_t kTickMs = 1'000;
+constexpr auto kStoreAgain = std::chrono::milliseconds(500);
 constexpr int32_t kWireVersionUuids = 17;  // 6.0
 
 ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
@@ -92,16 +93,29 @@ net::Task<void> Sidecar::run() {
   if (!recovered) options_.on_failed(recovered.error());
 }
 
+// The store may go away in the middle of it: then it is waited for again.
+Status Sidecar::look_at_store(Store& store) {
+  for (;;) {
+    Status status = wait_for_store(store, stopping_, store_log_);
+    if (!status) return status;
+    Result<StoreInfo> info = check_store(store, ports_.store.address, store_log_);
+    if (info) {
+      status = check_first_start(ports_.outbox, store,
+                                 [this](std::string_view ns) { return policy_.replicates(ns); });
+    } else {
+      status = tl::unexpected(info.error());
+    }
+    if (status) store_info_ = *info;
+    if (status || stopping_ || !is_away(status.error())) return status;
+    store_log_->warn("waiting for the store again: {}", status.error().message());
+    ports_.threads.sleep(kStoreAgain);
+  }
+}
+
 Status Sidecar::recover(Store& store) {
-  Status status = wait_for_store(store, stopping_, store_log_);
+  Status status = look_at_store(store);
   if (!status) return status;
-  const Result<StoreInfo> info = check_store(store, ports_.store.address, store_log_);
-  if (!info) return tl::unexpected(info.error());
-  store_info_ = *info;
-  store_text_ = describe_store(*info, ports_.store.address);
-  status = check_first_start(ports_.outbox, store,
-                             [this](std::string_view ns) { return policy_.replicates(ns); });
-  if (!status) return status;
+  store_text_ = describe_store(store_info_, ports_.store.address);
   store_available_ = true;
   status = open_replica();
   if (!status) return status;
@@ -127,6 +141,7 @@ Status Sidecar::open_replica() {
   };
   RecoveryOptions recovery;
   recovery.warn = applier.warn;
+  recovery.is_stopping = [this] { return stopping_.load(); };
   applier_ = std::make_unique<Applier>(*replica_, ports_.outbox, *commit_, locks_, *applier_store_,
                                        ports_.threads, std::move(applier));
   recovery_ = std::make_unique<Recovery>(*replica_, ports_.outbox, *commit_, *recovery_store_,

@@ -93,7 +93,9 @@ class Sidecar {
 
  private:
   net::Task<void> run();
-  [[nodiscard]] Status recover(Store& store);  // on the store worker
+  // On the store worker.
+  [[nodiscard]] Status look_at_store(Store& store);
+  [[nodiscard]] Status recover(Store& store);
   [[nodiscard]] Status open_replica();
   void make_shared();
   void make_workers();

@@ -12,6 +12,10 @@ constexpr auto kAgain = std::chrono::milliseconds(500);
 
 }  // namespace
 
+bool is_away(const Error& error) {
+  return error.code == ErrorCode::kTimeout || error.code == ErrorCode::kUnavailable;
+}
+
 std::string describe_store(const StoreInfo& info, const std::string& address) {
   if (info.kind == StoreKind::kStandalone) {
     return fmt::format("standalone {} at {}", info.version, address);
@@ -25,10 +29,7 @@ Status wait_for_store(Store& store, const std::atomic<bool>& stopping, const Log
     const Status available = store.wait_available(kStoreSlice);
     if (available) return {};
     if (stopping) return fail(ErrorCode::kClosed, "start", "", "stopped");
-    if (available.error().code != ErrorCode::kTimeout &&
-        available.error().code != ErrorCode::kUnavailable) {
-      return available;
-    }
+    if (!is_away(available.error())) return available;
     if (!said) log->warn("waiting for the store: {}", available.error().message());
     said = true;
   }
@@ -76,10 +77,8 @@ Status settle_last_run(Recovery& recovery, Applier& applier, Threads& threads,
       return {};
     }
     if (stopping) return tl::unexpected(report.error());
-    const ErrorCode code = report.error().code;
     // A right may be missing where a write has to be looked at: it may be granted.
-    if (code != ErrorCode::kUnavailable && code != ErrorCode::kTimeout &&
-        code != ErrorCode::kRefused) {
+    if (!is_away(report.error()) && report.error().code != ErrorCode::kRefused) {
       return tl::unexpected(report.error());
     }
     if (std::exchange(held_up, report.error().message()) != report.error().message()) {

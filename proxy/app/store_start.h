@@ -16,6 +16,9 @@
 
 namespace outrigger {
 
+// Nothing is wrong but that it does not answer now.
+[[nodiscard]] bool is_away(const Error& error);
+
 [[nodiscard]] std::string describe_store(const StoreInfo& info, const std::string& address);
 
 // kClosed: `stopping` came first. Other errors are final.

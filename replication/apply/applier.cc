@@ -6,6 +6,14 @@
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
+namespace {
+
+// Not of the store.
+bool is_of_the_log(const Error& error) {
+  return error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kIo;
+}
+
+}  // namespace
 
 Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread& commit,
                  LockTable& locks, Store& store, Threads& threads, ApplierOptions options)
@@ -36,14 +44,14 @@ Result<StepOutcome> Applier::step() {
     if (Status admitted = is_admitted(store_, options_); !admitted) {
       return trouble(admitted.error());
     }
+    ApplyProgress& progress = under_way_->progress;
+    if (store_.process_id() != progress.process_id) progress.begin_again();
     return finish();
   }
   auto work = gatherer_.gather();
   if (!work) {
-    const bool store =
-        work.error().code != ErrorCode::kCorrupt && work.error().code != ErrorCode::kIo;
-    if (store) return trouble(work.error());
-    return tl::unexpected(work.error());
+    if (is_of_the_log(work.error())) return tl::unexpected(work.error());
+    return trouble(work.error());
   }
   if (work->empty()) {
     if (take_promises(work->promised)) return StepOutcome::kApplied;
@@ -54,15 +62,14 @@ Result<StepOutcome> Applier::step() {
     return tl::unexpected(committed.error());
   }
   under_way_.emplace(std::move(*work));
+  under_way_->progress.process_id = store_.process_id();
   return finish();
 }
 
 Result<StepOutcome> Applier::finish() {
   ApplyWork& work = *under_way_;
   if (Status stored = write_all(work, true); !stored) {
-    const ErrorCode code = stored.error().code;
-    if (code == ErrorCode::kCorrupt || code == ErrorCode::kIo)
-      return tl::unexpected(stored.error());
+    if (is_of_the_log(stored.error())) return tl::unexpected(stored.error());
     return trouble(stored.error());
   }
   if (Status completed = committer_.complete(work); !completed) {
@@ -93,7 +100,7 @@ Status Applier::write_all(ApplyWork& work, bool must_be_served) {
   while (true) {
     if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) return stored;
     if (must_be_served && !options_.admits(store_.process_id())) {
-      work.progress = ApplyProgress();
+      work.progress.begin_again();
       return fail(ErrorCode::kUnavailable, "apply to store", "", "it was started anew");
     }
     if (work.progress.outcomes.strangers.empty()) return {};

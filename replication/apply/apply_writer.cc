@@ -17,25 +17,62 @@ Status ApplyWriter::write(std::span<const StoreWrite> writes, ApplyProgress& pro
 Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProgress& progress) {
   if (progress.next > 0) {
     if (Status alive = store_.ping(); !alive) return alive;
-    if (store_.process_id() != progress.process_id) {
-      progress.next = 0;
-      progress.refused.clear();
-    }
+    if (store_.process_id() != progress.process_id) progress.begin_again();
   }
+  if (progress.is_put_back) return write_what_is_missing(writes, progress);
   // All of them done, and the wait for the journal was cut short.
   if (progress.next > 0 && progress.next == writes.size()) return store_.wait_journaled();
   Applied applied;
   if (!writes.empty()) applied = store_.apply_in_order(writes.subspan(progress.next));
   if (!applied.outcomes.empty()) progress.process_id = store_.process_id();
-  for (WriteOutcome& outcome : applied.outcomes) {
-    const StoreWrite& write = writes[progress.next++];
+  const size_t begin = progress.next;
+  progress.next += applied.outcomes.size();
+  return note(std::move(applied), writes.subspan(begin), progress);
+}
+
+Status ApplyWriter::note(Applied&& applied, std::span<const StoreWrite> writes,
+                         ApplyProgress& progress) {
+  for (size_t i = 0; i < applied.outcomes.size(); ++i) {
+    WriteOutcome& outcome = applied.outcomes[i];
     if (outcome.ok() && !outcome.against_validator) continue;
-    const std::string key = row_key_of(write);
+    const std::string key = row_key_of(writes[i]);
     if (outcome.against_validator) progress.outcomes.validator_says[key] = outcome.message;
     if (!outcome.ok()) progress.refused[key] = std::move(outcome);
   }
   if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
   return {};
+}
+
+// Each document where the batch is done with it.
+Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
+                                          ApplyProgress& progress) {
+  std::map<std::string, std::vector<const StoreWrite*>> of;
+  for (const StoreWrite& write : writes) of[row_key_of(write)].push_back(&write);
+  std::vector<StoreWrite> missing;
+  for (const StoreWrite& write : writes) {
+    const std::string key = row_key_of(write);
+    const auto& all = of.at(key);
+    if (all.back() != &write) continue;
+    auto stored = store_.read(write.ns, std::span(&write.id, 1));
+    if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+      stored = std::vector<std::optional<std::string>>(1);  // no document can be there
+    }
+    if (!stored) return tl::unexpected(stored.error());
+    if (all.size() == 1 && write.kind == StoreWrite::Kind::kInsert && stored->front()) {
+      progress.refused[key].kind = WriteOutcome::Kind::kRejected;  // a stranger, perhaps
+      continue;
+    }
+    const auto wanted = written(stored->front(), all);
+    auto rest = write_between(write.ns, write.id, stored->front(), wanted);
+    if (rest) {
+      missing.push_back(std::move(*rest));
+    } else if (!wanted && write.kind == StoreWrite::Kind::kUpdate) {
+      progress.refused[key].kind = WriteOutcome::Kind::kNotMatched;
+    }
+  }
+  // What it has got already may not be in its journal.
+  if (missing.empty()) return store_.wait_journaled();
+  return note(store_.apply_in_order(missing), missing, progress);
 }
 
 // The documents that were not taken as they came: perhaps the write was too special (the document

@@ -5,6 +5,8 @@
 // as it was read), or what stood in its way was written later in the batch. So the documents it
 // happens to are looked at again, each as a whole, once all others are done.
 //
+// Readers see no document go back: where the batch is written again, they have seen its end.
+//
 // The store may fail anywhere in between. How far a batch has come is a value that belongs to it,
 // and the next call goes on from there.
 #pragma once
@@ -40,11 +42,23 @@ struct ApplyOutcomes {
 
 struct ApplyProgress {
   size_t next = 0;         // of the batch's writes
-  std::string process_id;  // of the mongod that did those before it
+  std::string process_id;  // of the mongod that did those before it, or that was read from
   bool is_stored = false;  // all are done and journaled
   // What one of a document's writes met, by row key: looked at once all others are done.
   std::map<std::string, WriteOutcome> refused;
   ApplyOutcomes outcomes;  // complete once write() has succeeded
+  // Another mongod answers than the one that was written to. Before anybody reads from it, all of
+  // the batch is there again (recovery/redo.h): written from the first write on, it would go back.
+  bool is_put_back = false;
+
+  void begin_again() {
+    next = 0;
+    is_stored = false;
+    is_put_back = true;
+    refused.clear();
+    outcomes.set_aside.clear();
+    outcomes.strangers.clear();
+  }
 };
 
 // One thread's: the one that applies.
@@ -53,12 +67,17 @@ class ApplyWriter {
   // The store is borrowed and outlives this.
   explicit ApplyWriter(Store& store) : store_(store) {}
 
-  // Goes on where it stopped; from the first write on where another mongod answers now, which may
-  // have lost some that were not journaled. Errors: of the store; call it again later.
+  // Goes on where it stopped. Where another mongod answers now, which may have lost some that were
+  // not journaled: whatever of each document, as it is in the end, is not there. Errors: of the
+  // store; call it again later.
   [[nodiscard]] Status write(std::span<const StoreWrite> writes, ApplyProgress& progress);
 
  private:
   [[nodiscard]] Status write_in_order(std::span<const StoreWrite> writes, ApplyProgress& progress);
+  [[nodiscard]] Status write_what_is_missing(std::span<const StoreWrite> writes,
+                                             ApplyProgress& progress);
+  [[nodiscard]] Status note(Applied&& applied, std::span<const StoreWrite> writes,
+                            ApplyProgress& progress);
   [[nodiscard]] Status look_again(std::span<const StoreWrite> writes, ApplyProgress& progress);
   [[nodiscard]] Result<std::optional<ApplyRefusal>> try_whole(
       const std::vector<const StoreWrite*>& of, ApplyOutcomes& outcomes);

@@ -24,7 +24,7 @@ struct LedgerEntry {
   std::string ns;
   bson::OwnedValue id;
   Path path;  // empty: the whole document
-  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind
+  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind, kUnrecorded
   std::string kind;
   Shape shape = Shape::kValue;
   bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
@@ -55,6 +55,7 @@ inline constexpr const char* kNotApplied = "not_applied";
 inline constexpr const char* kQuarantinedKind = "quarantined";
 inline constexpr const char* kValidatorBypassed = "validator_bypassed";
 inline constexpr const char* kLeftOut = "left_out";
+inline constexpr const char* kUnrecorded = "unrecorded";  // see recovery/redo_found.h
 
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);

@@ -38,7 +38,7 @@ Recovery::Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThrea
       commit_(commit),
       store_(store),
       options_(std::move(options)),
-      redo_(site_, outbox, commit, served_, options_of_redo(options_)) {}
+      redo_(site_, outbox, commit, served_, options_of_redo(options_), options_.is_stopping) {}
 
 void Recovery::warn(const std::string& text) const {
   if (options_.warn) options_.warn(text);

@@ -35,6 +35,8 @@ namespace outrigger {
 struct RecoveryOptions {
   std::chrono::milliseconds fence_timeout{30'000};
   std::function<void(const std::string&)> warn;  // one line for the log
+  // Any thread: whoever puts back should end, and leave the rest to the next start.
+  std::function<bool()> is_stopping = [] { return false; };
 };
 
 // How prepares were settled; for the log and for tests.

@@ -4,8 +4,11 @@
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_intent.h"
+#include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_writer.h"
 #include "replication/record/record_codec.h"
+#include "replication/recovery/redo_found.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
@@ -101,7 +104,7 @@ Status Redo::note_records() {
         if (site_.quarantine.holds(record->dot())) continue;
         records_.push_back(std::make_unique<const Record>(std::move(*record)));
         for (const DocumentEffects& effects : records_.back()->documents) {
-          note(effects.ns, effects.id).forgotten.push_back({records_.back()->dot(), &effects});
+          note(effects.ns, effects.id).forgotten.push_back({records_.back().get(), &effects});
         }
       }
     }
@@ -143,6 +146,9 @@ Status Redo::put_back(Store& store, const RowKeys& which, bool all) {
 Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<std::string>& keys) {
   std::vector<std::string> met;
   for (size_t begin = 0, end = 0; begin < keys.size(); begin = end) {
+    if (is_stopping_()) {
+      return fail(ErrorCode::kClosed, "put back what the store forgot", "", "stopped");
+    }
     const std::string& ns = documents_.at(keys[begin]).ns;
     while (end < keys.size() && end - begin < kDocumentsAtOnce &&
            documents_.at(keys[end]).ns == ns) {
@@ -169,7 +175,7 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     Window& window = documents_.at(key);
     if (window.forgotten.empty()) continue;
     std::sort(window.forgotten.begin(), window.forgotten.end(),
-              [](const Forgotten& a, const Forgotten& b) { return a.dot < b.dot; });
+              [](const Forgotten& a, const Forgotten& b) { return a.dot() < b.dot(); });
     windows.push_back(&window);
     names.push_back(&key);
     ids.push_back(window.id);
@@ -180,17 +186,84 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     if (stored.error().code == ErrorCode::kInvalidArgument) return all;  // none can be there
     return tl::unexpected(stored.error());
   }
+  outbox::Batch lost;
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = *windows[i];
-    auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
-    if (!row) return tl::unexpected(row.error());
-    auto back = after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten,
-                            (*stored)[i]);
+    auto back = after_crash_of(window, (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
+    if (*back && (*back)->is_taken_away) {
+      if (Status adopted = adopt_removal(store, window); !adopted) {
+        return tl::unexpected(adopted.error());
+      }
+    }
     if (!*back || !(*back)->write) continue;
+    if (Status noted = note_lost(window, *(*back)->write, (*stored)[i], lost); !noted) {
+      return tl::unexpected(noted.error());
+    }
     all.push_back({*names[i], std::move(*(*back)->write), std::move((*back)->document)});
   }
+  if (lost.empty()) return all;
+  if (Status written = outbox_.write(std::move(lost)); !written) {
+    return tl::unexpected(written.error());
+  }
+  if (Status synced = sync_now(commit_); !synced) return tl::unexpected(synced.error());
   return all;
+}
+
+Status Redo::note_lost(const Window& window, const StoreWrite& write,
+                       const std::optional<std::string>& stored, outbox::Batch& batch) {
+  for (const LedgerEntry& entry :
+       unexplained(site_.context.self.site, window.forgotten, write, stored)) {
+    if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
+    if (options_.warn) {
+      options_.warn("found in " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
+                    " what no record gave; the ledger has it");
+    }
+  }
+  return {};
+}
+
+Result<std::optional<AfterCrash>> Redo::after_crash_of(
+    const Window& window, const std::optional<std::string>& stored) const {
+  auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
+  if (!row) return tl::unexpected(row.error());
+  return after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten, stored);
+}
+
+Result<bool> Redo::is_being_applied(const std::string& row_key) const {
+  auto bytes = outbox_.meta(meta_keys::kIntent);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return false;
+  auto intent = decode_intent(**bytes);
+  if (!intent) return tl::unexpected(intent.error());
+  return std::any_of(intent->writes.begin(), intent->writes.end(),
+                     [&](const StoreWrite& write) { return row_key_of(write) == row_key; });
+}
+
+// Where the whole collection is not there, more has happened than that.
+Status Redo::adopt_removal(Store& store, const Window& window) {
+  const std::string canonical = bson::canonical_key(window.id.view());
+  const HeldLocks locks = site_.collection.try_lock(window.ns, canonical);
+  if (!locks) return {};
+  auto applied = is_being_applied(outbox::row_key(window.ns, canonical));
+  if (!applied) return tl::unexpected(applied.error());
+  auto info = store.collection(window.ns);
+  if (!info) return tl::unexpected(info.error());
+  if (*applied || !info->exists()) return {};
+  auto stored = store.read(window.ns, std::span(&window.id, 1));
+  if (!stored) return tl::unexpected(stored.error());
+  auto back = after_crash_of(window, stored->front());
+  if (!back) return tl::unexpected(back.error());
+  if (!*back || !(*back)->is_taken_away) return {};
+  DocumentChange removal;
+  removal.kind = DocumentChange::Kind::kRemove;
+  removal.ns = window.ns;
+  removal.id = window.id;
+  if (options_.warn) {
+    options_.warn("the store lacks " + window.ns + " " + bson::to_json(window.id.view(), 100) +
+                  ", which its journal held: taken for deleted around the sidecar");
+  }
+  return site_.writes.record({std::move(removal)});
 }
 
 Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {

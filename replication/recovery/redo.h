@@ -12,7 +12,14 @@
 // or the document says of such a write is asked before anything is put over it; what only a look at
 // the present values can settle, after that (judge_prepare).
 //
-// Writing is absolute, so a store that dies meanwhile is put back again, from the start.
+// Memory: the records of that window, decoded, all at once; as many bytes as were answered and
+// applied since the journal last answered the sidecar (every 100 ms while there are writes), and no
+// bound beyond that.
+//
+// Writing is absolute, so a store that dies meanwhile is put back again, from the start. A value
+// that is overwritten although no record explains it goes to the ledger first (redo_found.h). A
+// document that is missing although the journal held its birth was deleted by somebody around the
+// sidecar: this site deletes it, so that all sites do.
 #pragma once
 
 #include <atomic>
@@ -41,15 +48,17 @@ namespace outrigger {
 class Redo {
  public:
   using RowKeys = std::function<bool(const std::string& row_key)>;
+  using IsStopping = std::function<bool()>;
 
   // Everything is borrowed and outlives this.
   Redo(SiteParts& site, outbox::Outbox& outbox, outbox::CommitThread& commit, ServedProcess& served,
-       ApplierOptions options)
+       ApplierOptions options, IsStopping is_stopping)
       : site_(site),
         outbox_(outbox),
         commit_(commit),
         served_(served),
         options_(std::move(options)),
+        is_stopping_(std::move(is_stopping)),
         committer_(site, outbox, commit, options_) {}
 
   // Asks the store which run of it answers, and notes what of the outbox that run may have
@@ -64,7 +73,7 @@ class Redo {
   [[nodiscard]] bool is_any_due(const std::set<std::string>& row_keys) const;
   // Puts back those of the documents that are due which `which` takes. Where values of a unique
   // index moved between documents, one may have to wait for another that is due; with `all` it does
-  // not. Errors: as look(); some may be done by then.
+  // not. Errors: as look(); kClosed: it is to stop; some may be done by then.
   [[nodiscard]] Status put_back(Store& store, const RowKeys& which, bool all = false);
   // All is done: this run is served from here on, and it is on disk that it is.
   [[nodiscard]] Status finish();
@@ -82,12 +91,21 @@ class Redo {
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
+  // Somebody took it away. Left as it is where others work on it: they will find out.
+  [[nodiscard]] Status adopt_removal(Store& store, const Window& window);
+  [[nodiscard]] Result<std::optional<AfterCrash>> after_crash_of(
+      const Window& window, const std::optional<std::string>& stored) const;
+  [[nodiscard]] Result<bool> is_being_applied(const std::string& row_key) const;
+  // What nobody's record explains goes into the batch, for the ledger.
+  [[nodiscard]] Status note_lost(const Window& window, const StoreWrite& write,
+                                 const std::optional<std::string>& stored, outbox::Batch& batch);
   // What is to be written of one document.
   struct Wanted {
     std::string key;
     StoreWrite write;
     std::optional<std::string> document;  // as it is to be, whole
   };
+  // What that overwrites and nobody's record explains is in the ledger then, on disk.
   [[nodiscard]] Result<std::vector<Wanted>> wanted(Store& store, std::span<const std::string> keys);
   // Gives those that met a unique value of another document.
   [[nodiscard]] Result<std::vector<std::string>> put_some(Store& store,
@@ -102,6 +120,7 @@ class Redo {
   outbox::CommitThread& commit_;
   ServedProcess& served_;
   const ApplierOptions options_;
+  const IsStopping is_stopping_;
   ApplyCommitter committer_;
   std::string process_;  // that answered last
   bool is_due_ = false;

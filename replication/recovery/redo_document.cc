@@ -30,7 +30,7 @@ bool removes(std::span<const Forgotten> forgotten) {
 const Effect* birth_of(const merge::Incarnation& incarnation,
                        std::span<const Forgotten> forgotten) {
   for (const Forgotten& each : forgotten) {
-    if (!was_born_by(incarnation, each.dot)) continue;
+    if (!was_born_by(incarnation, each.dot())) continue;
     for (const Effect& effect : each.effects->effects) {
       if (effect.is_birth()) return &effect;
     }
@@ -45,7 +45,7 @@ void say_assigned(merge::Body& body, std::span<const Forgotten> forgotten) {
     for (const Effect& effect : each.effects->effects) {
       if (effect.kind != Operation::kAssign && !effect.is_birth()) continue;
       const auto reg = body.registers.find(effect.path);
-      if (reg == body.registers.end() || reg->second.stamp != each.dot ||
+      if (reg == body.registers.end() || reg->second.stamp != each.dot() ||
           reg->second.content != Content::kShown) {
         continue;
       }
@@ -103,7 +103,11 @@ Result<std::optional<AfterCrash>> after_crash(std::string_view row,
     const auto root = incarnation.body.registers.find(Path());
     const bool is_said =
         root != incarnation.body.registers.end() && root->second.content != Content::kShown;
-    if (!stored && birth == nullptr && !is_said) return std::optional<AfterCrash>();
+    if (!stored && birth == nullptr && !is_said) {
+      AfterCrash gone;
+      gone.is_taken_away = true;
+      return gone;
+    }
     if (stored) say_stored(incarnation.body, *stored);
     if (birth != nullptr) base = std::string(birth->value.view().as_document().bytes());
   }

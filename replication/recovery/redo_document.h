@@ -21,19 +21,22 @@ namespace outrigger {
 
 // One record that the store may have forgotten, and what it did to the document.
 struct Forgotten {
-  Dot dot;
-  const DocumentEffects* effects = nullptr;  // borrowed
+  const Record* record = nullptr;            // borrowed
+  const DocumentEffects* effects = nullptr;  // of it
+  [[nodiscard]] Dot dot() const { return record->dot(); }
 };
 
 struct AfterCrash {
   std::optional<StoreWrite> write;      // nothing: the store holds what it should
   std::optional<std::string> document;  // what it is to hold, whole; nothing: no document
+  // It should be there and is not, though the store's journal held its birth: somebody took it away
+  // around the sidecar.
+  bool is_taken_away = false;
 };
 
 // `forgotten`: in the order of their stamps, at least one. `row`: empty where there is none.
 // `stored`: as the store holds the document now. Nothing when nothing is to be done: the document
-// is set aside, and its row holds all of it; or somebody took it away around the sidecar. Errors:
-// kCorrupt (the row).
+// is set aside, and its row holds all of it. Errors: kCorrupt (the row).
 [[nodiscard]] Result<std::optional<AfterCrash>> after_crash(
     std::string_view row, std::span<const Forgotten> forgotten,
     const std::optional<std::string>& stored);

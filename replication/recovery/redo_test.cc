@@ -2,83 +2,16 @@
 // and what is left alone.
 #include "replication/recovery/redo.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "replication/outbox/memory/memory_outbox.h"
-#include "replication/testing/replica_testing.h"
+#include "replication/testing/redo_testing.h"
 
 namespace outrigger {
 namespace {
 
-using ::testing::IsEmpty;
-using ::testing::Not;
-
 bson::OwnedValue text(const std::string& value) { return bson::make_string(value); }
-
-class RedoTest : public ::testing::Test {
- protected:
-  explicit RedoTest(StoreKind kind = StoreKind::kStandalone)
-      : paris_("paris", {"oslo", "paris"}, memory_outbox(), kind),
-        oslo_("oslo", {"oslo", "paris"}, memory_outbox(), kind) {
-    paris_.insert(1, {{"a", number(1)}, {"n", number(10)}});
-    exchange(paris_, oslo_);
-  }
-
-  using Documents = std::map<int, std::string>;
-  static constexpr int kIdsMax = 6;
-
-  // What mongod's journal holds, to be gone back to.
-  [[nodiscard]] Documents documents() const {
-    Documents all;
-    for (int id = 1; id <= kIdsMax; ++id) {
-      if (auto document = paris_.document(id)) all.emplace(id, std::move(*document));
-    }
-    return all;
-  }
-  // Mongod dies, and another run of it holds just this.
-  void come_back_with(const Documents& journaled) {
-    for (int id = 1; id <= kIdsMax; ++id) paris_.mongod.remove(kTestNs, bson::make_int32(id));
-    for (const auto& [id, document] : journaled) paris_.mongod.put(kTestNs, document);
-    StoreInfo info = *paris_.mongod.info();
-    info.process_id = "process-" + std::to_string(1000 + ++starts_);
-    paris_.mongod.set_info(info);
-  }
-  void put_back() {
-    auto done = paris_.recovery->put_back_step(paris_.mongod);
-    ASSERT_TRUE(done.has_value()) << done.error().message();
-    EXPECT_TRUE(*done);
-  }
-  void expect(const Documents& wanted) {
-    const Documents found = documents();
-    for (int id = 1; id <= kIdsMax; ++id) {
-      ASSERT_EQ(found.count(id), wanted.count(id)) << id;
-      if (wanted.count(id) == 0) continue;
-      EXPECT_TRUE(
-          bson::equal_unordered(bson::Document(found.at(id)), bson::Document(wanted.at(id))))
-          << bson::to_json(bson::Document(found.at(id))) << " in place of "
-          << bson::to_json(bson::Document(wanted.at(id)));
-    }
-  }
-  // `writes` are answered, and forgotten; then they are there again, here as at the peer.
-  void expect_put_back(const std::function<void()>& writes) {
-    const Documents journaled = documents();
-    writes();
-    const Documents answered = documents();
-    come_back_with(journaled);
-    put_back();
-    expect(answered);
-    settle_down({&paris_, &oslo_});
-    expect(answered);
-    for (int id = 1; id <= kIdsMax; ++id) EXPECT_EQ(paris_.show(id), oslo_.show(id));
-  }
-
-  TestSite paris_;
-  TestSite oslo_;
-  int starts_ = 0;
-};
 
 TEST_F(RedoTest, AnAssignmentIsPutBack) {
   expect_put_back([&] { paris_.set(1, "a", 2); });
@@ -153,24 +86,6 @@ TEST_F(RedoTest, AValueThatAPeerGaveAsWellIsPutBackToo) {
   EXPECT_EQ(paris_.show(1), oslo_.show(1));
 }
 
-TEST_F(RedoTest, WhatTheJournalIsKnownToHoldIsNotTouched) {
-  paris_.set(1, "a", 2);
-  paris_.replica->journaled(paris_.replica->answered());
-  Documents around = documents();
-  around[1] = bson::Writer().int32("_id", 1).int32("a", 77).finish();  // by somebody else
-  come_back_with(around);
-  put_back();
-  expect(around);
-}
-
-TEST_F(RedoTest, TheSameRunOfMongodIsLeftAlone) {
-  Documents before = documents();
-  paris_.set(1, "a", 2);
-  paris_.mongod.put(kTestNs, before.at(1));  // by somebody else
-  put_back();
-  expect(before);
-}
-
 TEST_F(RedoTest, RowsAndRecordsStayUntilTheJournalHoldsThem) {
   paris_.set(1, "a", 2);
   exchange(paris_, oslo_);
@@ -205,6 +120,52 @@ TEST_F(RedoTest, AStoreThatDiesMeanwhileIsPutBackFromTheStart) {
   paris_.mongod.crash_after(2);
   EXPECT_FALSE(paris_.recovery->put_back_step(paris_.mongod).has_value());
   come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
+// How many of a batch's writes are done when mongod dies.
+class BatchRedoTest : public RedoTest, public ::testing::WithParamInterface<size_t> {};
+INSTANTIATE_TEST_SUITE_P(After, BatchRedoTest, ::testing::Range<size_t>(0, 9));
+
+TEST_P(BatchRedoTest, WhatABatchShowedDoesNotGoBackWhenItIsDoneAgain) {
+  oslo_.insert(2, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  const Documents journaled = documents();
+  for (int value = 2; value <= 5; ++value) {
+    oslo_.set(1, "a", value);
+    oslo_.set(2, "a", value);
+  }
+  paris_.mongod.crash_after(GetParam());
+  pull(oslo_, paris_);
+  come_back_with(journaled);
+  put_back();
+  EXPECT_EQ(paris_.number(1, "a"), 5);
+  EXPECT_EQ(paris_.number(2, "a"), 5);
+  int64_t least = 5;
+  paris_.mongod.watch([&](const StoreWrite& write) {
+    for (const StoreWrite::Set& set : write.set) {
+      least = std::min(least, *set.value.view().to_int64());
+    }
+  });
+  paris_.apply_all();
+  EXPECT_EQ(least, 5);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  EXPECT_EQ(paris_.replica->applied(), oslo_.replica->applied());
+}
+
+TEST_F(RedoTest, WhoIsToStopLeavesTheRestToTheNextStart) {
+  const Documents journaled = documents();
+  for (int id = 2; id <= kIdsMax; ++id) paris_.insert(id, {{"a", number(id)}});
+  const Documents answered = documents();
+  come_back_with(journaled);
+  RecoveryOptions options;
+  options.is_stopping = [] { return true; };
+  Recovery stopped(*paris_.replica, *paris_.outbox, *paris_.commit, paris_.mongod, options);
+  const auto done = stopped.put_back_step(paris_.mongod);
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().code, ErrorCode::kClosed);
+  expect(journaled);
   put_back();
   expect(answered);
 }
@@ -371,6 +332,8 @@ TEST_F(RedoTest, WhateverWasForgottenIsPutBack) {
       put_back();
     }
     expect(answered);
+    // That mongod has forgotten is nobody's loss.
+    for (const LedgerEntry& entry : paris_.ledger()) EXPECT_NE(entry.kind, kUnrecorded);
     if (draw(3) == 0) settle_down({&paris_, &oslo_});
     if (HasFailure()) FAIL() << "round " << round;
   }
