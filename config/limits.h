@@ -17,8 +17,8 @@
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
 // being applied; of the outbox kMemtablesBytes, kCohortsBytes and kBlockCacheBytes; of the admin
 // port kAdminAnswersMax answers; of each event loop kUnreadBytesMax, and what its writes append in
-// one turn, 1 MiB and one run's (the rooms are shared by all loops). A record is at most
-// kRecordBytesMax and one document; it passes kBatchBytesMax whole, and is sent in frames of
+// one turn, in pieces of 1 MiB and one record (the rooms are shared by all loops). A record is at
+// most kRecordBytesMax and one document; it passes kBatchBytesMax whole, and is sent in frames of
 // kFrameBytesMax.
 #pragma once
 
@@ -118,7 +118,7 @@ inline constexpr uint64_t kOwnDescriptors = 96;
 inline constexpr uint64_t kConnectionDescriptors = 2;
 inline constexpr uint64_t kConnectionsMin = 4;  // fewer are no service
 // Of each event loop beside the first: what it waits with, and what wakes it.
-inline constexpr uint64_t kLoopDescriptors = 4;
+inline constexpr uint64_t kLoopDescriptors = 6;
 
 // ---- event loops that serve apps
 

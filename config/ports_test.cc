@@ -59,5 +59,15 @@ TEST(SystemThreads, AWaitEndsWhenItIsToldOrItsTimeHasCome) {
   thread.reset();
 }
 
+TEST(Cores, AContainersQuotaBoundsThem) {
+  EXPECT_EQ(cores_of_quota("200000 100000"), 2u);
+  EXPECT_EQ(cores_of_quota("150000 100000"), 2u);
+  EXPECT_EQ(cores_of_quota("1000 100000"), 1u);
+  for (const char* none : {"max 100000", "", "7", "1 0", "0 1"}) {
+    EXPECT_EQ(cores_of_quota(none), UINT32_MAX) << none;
+  }
+  EXPECT_GE(usable_cores(), 1u);
+}
+
 }  // namespace
 }  // namespace outrigger

@@ -2,7 +2,10 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <fstream>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -33,6 +36,13 @@ class SystemSignal final : public Threads::Signal {
   std::condition_variable condition_;
 };
 
+std::string first_line(const char* path) {
+  std::string line;
+  std::ifstream file(path);
+  std::getline(file, line);
+  return line;
+}
+
 }  // namespace
 
 std::unique_ptr<Threads::Thread> SystemThreads::start(std::function<void()> run) {
@@ -45,12 +55,21 @@ std::unique_ptr<Threads::Signal> SystemThreads::signal() {
 
 void SystemThreads::sleep(std::chrono::microseconds time) { std::this_thread::sleep_for(time); }
 
+uint32_t cores_of_quota(const std::string& cpu_max) {
+  std::istringstream words(cpu_max);
+  uint64_t quota_us = 0;
+  uint64_t period_us = 0;
+  if (!(words >> quota_us >> period_us) || quota_us == 0 || period_us == 0) return UINT32_MAX;
+  return static_cast<uint32_t>(std::min<uint64_t>(UINT32_MAX, (quota_us - 1) / period_us + 1));
+}
+
 uint32_t usable_cores() {
+  uint32_t cores = std::thread::hardware_concurrency();  // more than a cpu_set_t can name
   cpu_set_t usable;
   if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
-    return static_cast<uint32_t>(CPU_COUNT(&usable));
+    cores = static_cast<uint32_t>(CPU_COUNT(&usable));
   }
-  return std::thread::hardware_concurrency();  // more than a cpu_set_t can name
+  return std::min(cores, cores_of_quota(first_line("/sys/fs/cgroup/cpu.max")));
 }
 
 Threads::TimePoint SystemThreads::now() const { return std::chrono::steady_clock::now(); }

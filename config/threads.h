@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "config/thread_annotations.h"
 
@@ -55,8 +56,12 @@ class SystemThreads final : public Threads {
   [[nodiscard]] TimePoint now() const override;
 };
 
-// CPUs that this process may run on.
+// CPUs that this process may run on, or, in a container with a quota of their time, as many as that
+// makes.
 [[nodiscard]] uint32_t usable_cores();
+// What the line of a cgroup's cpu.max ("200000 100000", microseconds) allows; UINT32_MAX: it says
+// no bound.
+[[nodiscard]] uint32_t cores_of_quota(const std::string& cpu_max);
 
 // A condition variable for a Mutex.
 class Condition {

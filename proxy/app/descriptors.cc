@@ -42,7 +42,8 @@ Result<DescriptorPlan> plan_descriptors(uint64_t descriptors, const Settings& se
     return fail(ErrorCode::kRefused, "start with", std::to_string(descriptors) + " descriptors",
                 "this site's own files and links take " + std::to_string(own),
                 "raise the limit of open files (ulimit -n, LimitNOFILE) to " +
-                    std::to_string(least) + " or more; two for each connection of an app");
+                    std::to_string(least) + " or more; two for each connection of an app" +
+                    (workers > 1 ? ", or lower proxy.workers" : ""));
   }
   plan.connections = std::min<uint64_t>(settings.proxy.connections_max,
                                         (descriptors - own) / limits::kConnectionDescriptors);

@@ -39,6 +39,7 @@ bool RoomBudget::take(size_t bytes) {
 
 bool RoomBudget::take(const TicketPointer& ticket) {
   TicketPointer longest;
+  std::vector<TicketPointer> granted;
   std::vector<Room> to_tell;
   {
     const MutexLock lock(mutex_);
@@ -53,8 +54,10 @@ bool RoomBudget::take(const TicketPointer& ticket) {
       longest = waiting_.front();
       longest->is_waiting_ = false;
       waiting_.pop_front();
+      granted = grant();  // those behind it may fit
     }
   }
+  tell(granted);
   for (const Room& room : to_tell) room.tell();
   if (longest) longest->loop_.post([longest] { longest->on_pushed_out_(); });
   return false;

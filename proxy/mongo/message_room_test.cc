@@ -119,5 +119,23 @@ TEST_F(MessageRoomTest, TooManyWhoWaitLoseTheLongestWaiting) {
   turn();
 }
 
+TEST_F(MessageRoomTest, WhenTheFrontOfALineThatIsTooLongGoesThoseBehindItAreServed) {
+  Client holder, front;
+  ask(holder, 60);
+  holder.hold->complete();
+  ask(front, 100);
+  std::vector<std::unique_ptr<Client>> waiting;
+  for (size_t i = 0; i < 1'024; ++i) {
+    waiting.push_back(std::make_unique<Client>());
+    ask(*waiting.back(), 1);
+  }
+  turn();
+  EXPECT_TRUE(front.pushed_out);
+  EXPECT_EQ(waiting.front()->answers, std::vector<bool>({true}));
+  EXPECT_EQ(budget_->held_bytes(), 100u);
+  for (const auto& client : waiting) client->hold->release();
+  turn();
+}
+
 }  // namespace
 }  // namespace outrigger

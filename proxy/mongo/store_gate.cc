@@ -88,9 +88,10 @@ net::Task<void> StoreGate::put_back() {
     }
     co_await pause.sleep_ms(done ? kAgainMs : kAfterErrorMs);
   }
-  if (!is_closed_) on_open_();  // before anybody passes, here or on another loop
+  if (is_closed_) co_return;
+  on_open_();  // before anybody passes, here or on another loop
   is_shut_ = false;
-  if (!is_closed_) wake(true);
+  wake(true);
 }
 
 }  // namespace outrigger

@@ -57,7 +57,8 @@ class StoreGate {
   };
 
   [[nodiscard]] bool is_open_for(const std::string& process) const {
-    return !is_shut_ && served_.is(process);
+    // In this order: another run is served only while the gate is shut.
+    return served_.is(process) && !is_shut_;
   }
   void wait(Waiter waiter);
   void shut();

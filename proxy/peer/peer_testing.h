@@ -173,11 +173,12 @@ class FakeNetwork final : public net::Network {
   FakeNetwork(PeerWorld& world, std::string from) : world_(world), from_(std::move(from)) {}
   net::Task<Result<std::unique_ptr<net::Stream>>> connect(std::string address,
                                                           int64_t timeout_ms) override;
-  Result<std::unique_ptr<net::Listener>> listen(const std::string& address,
-                                                net::Listener::Handler handler) override {
+  Result<std::unique_ptr<net::Listener>> listen_for_arrivals(
+      const std::string& address, net::Listener::ArrivalHandler handler) override {
     static_cast<void>(handler);
     return fail(ErrorCode::kUnsupported, "listen on", address, "sites are found by their port");
   }
+  [[nodiscard]] net::Loop& loop() const override;
 
  private:
   PeerWorld& world_;
@@ -325,6 +326,8 @@ class PeerWorld {
   const std::vector<std::string> names_;
   std::set<std::pair<std::string, std::string>> cuts_;
 };
+
+inline net::Loop& FakeNetwork::loop() const { return world_.loop; }
 
 inline net::Task<Result<std::unique_ptr<net::Stream>>> FakeNetwork::connect(std::string address,
                                                                             int64_t) {

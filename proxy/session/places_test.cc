@@ -30,7 +30,6 @@ TEST(Places, WhoWasLetInIsNoStranger) {
   Places places(10, 2);
   places.add({1, 7}, 10);
   places.remove({1, 7});
-  places.spoke({1, 7}, 11);
   EXPECT_FALSE(places.take_first_to_go());
 }
 

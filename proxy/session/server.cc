@@ -63,10 +63,11 @@ void Server::seat(std::unique_ptr<net::Arrival> arrival) {
     return one->count() < other->count();
   };
   Sessions& sessions = **std::min_element(sessions_.begin(), sessions_.end(), has_fewer);
-  sessions.expect();
-  if (&sessions.loop() == &loop_) return sessions.welcome(std::move(arrival));
+  const uint64_t number = sessions.expect(loop_.now_us());
+  if (&sessions.loop() == &loop_) return sessions.welcome(number, std::move(arrival));
   const auto carried = std::make_shared<std::unique_ptr<net::Arrival>>(std::move(arrival));
-  sessions.loop().post([&sessions, carried] { sessions.welcome(std::move(*carried)); });
+  sessions.loop().post(
+      [&sessions, number, carried] { sessions.welcome(number, std::move(*carried)); });
 }
 
 net::Task<void> Server::drain(int64_t timeout_ms, std::function<void()> hurry) {

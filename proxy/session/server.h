@@ -1,6 +1,7 @@
 // The door for apps: takes connections up to a limit and gives each to the loop that serves the
 // fewest. When all places are taken a newcomer gets that of a stranger (strangers.h), and is
-// refused when there is none.
+// refused when there is none, or when
+// kNewcomersMax wait for such a place.
 //
 // A connection becomes a stream only where it is served, so the door hands on no more than a
 // socket. A stranger of another loop is asked to go, which takes a moment; the newcomer waits.

@@ -39,6 +39,7 @@ class Session {
   // Since when its message is being gathered or served, by the loop's clock; 0 between messages.
   [[nodiscard]] uint64_t busy_since_us() const { return busy_since_us_; }
   [[nodiscard]] bool is_serving() const { return serving_; }
+  [[nodiscard]] bool is_let_in() const { return is_let_in_; }
 
  private:
   enum class Next { kGoOn, kEnd };

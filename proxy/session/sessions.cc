@@ -18,9 +18,17 @@ Sessions::Sessions(ProxyContext& context, Places& places, size_t number)
 
 Sessions::~Sessions() = default;
 
-void Sessions::welcome(std::unique_ptr<net::Arrival> arrival) {
+uint64_t Sessions::expect(uint64_t now_us) {
+  const uint64_t number = ++last_number_;
+  ++count_;
+  places_.add({number_, number}, now_us);
+  return number;
+}
+
+void Sessions::welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival) {
   auto client = arrival->open(context_.loop);
-  if (client) return tasks_.spawn(serve(std::move(*client)));
+  if (client) return tasks_.spawn(serve(number, std::move(*client)));
+  places_.remove({number_, number});
   places_.give_back();
   --count_;
 }
@@ -28,6 +36,7 @@ void Sessions::welcome(std::unique_ptr<net::Arrival> arrival) {
 bool Sessions::give_up(uint64_t number) {
   const auto found = sessions_.find(number);
   if (found == sessions_.end() || leaving_.count(number) > 0) return true;
+  if (found->second->is_let_in()) return false;  // since it was chosen
   places_.remove({number_, number});
   if (!found->second->abort()) return false;
   context_.metrics.strangers_closed.Increment();
@@ -66,14 +75,12 @@ void Sessions::watch() {
   });
 }
 
-net::Task<void> Sessions::serve(std::unique_ptr<net::Stream> client) {
-  const uint64_t number = ++last_number_;
+net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> client) {
   std::function<void(Session::News)> on_news = [this, number](Session::News news) {
     heard(number, news);
   };
   auto session = std::make_unique<Session>(context_, std::move(client), std::move(on_news));
   sessions_.emplace(number, session.get());
-  places_.add({number_, number}, context_.loop.now_us());
   co_await session->run();
   places_.remove({number_, number});
   sessions_.erase(number);

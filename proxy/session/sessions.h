@@ -28,13 +28,14 @@ class Sessions {
   [[nodiscard]] net::Loop& loop() const { return context_.loop; }
   // Those that are here or on their way.
   [[nodiscard]] size_t count() const { return count_; }
-  // One is on its way, and has a place.
-  void expect() { ++count_; }
+  // One is on its way, a stranger, and has a place: its number.
+  [[nodiscard]] uint64_t expect(uint64_t now_us);
 
   // ---- the loop's thread
-  // The one that was expected.
-  void welcome(std::unique_ptr<net::Arrival> arrival);
+  // The one that was expected under this number.
+  void welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival);
   // The connection is to go. True: its descriptors and its place are free now, or have been before.
+  // False: it has been let in, or a write of its is under way.
   bool give_up(uint64_t number);
   // Lets commands under way be answered; `done` is called when all have ended. After `timeout_ms`
   // what is left is closed and `hurry` is called once: writes are finished in any case, but those
@@ -42,7 +43,7 @@ class Sessions {
   void drain(int64_t timeout_ms, std::function<void()> hurry, std::function<void()> done);
 
  private:
-  net::Task<void> serve(std::unique_ptr<net::Stream> client);
+  net::Task<void> serve(uint64_t number, std::unique_ptr<net::Stream> client);
   net::Task<void> draining(int64_t timeout_ms, std::function<void()> hurry,
                            std::function<void()> done);
   void heard(uint64_t number, Session::News news);
@@ -55,7 +56,7 @@ class Sessions {
   const size_t number_;
   std::atomic<size_t> count_{0};
   std::map<uint64_t, Session*> sessions_;  // by number, in the order they came
-  uint64_t last_number_ = 0;
+  std::atomic<uint64_t> last_number_{0};
   std::unordered_set<uint64_t> leaving_;  // of these, those that were given up, without a place
   net::Timer timer_;
   net::TaskGroup tasks_;

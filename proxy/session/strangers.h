@@ -22,10 +22,8 @@ template <typename Key>
 class Strangers {
  public:
   void add(Key key, uint64_t now_us) { place(key, {.has_spoken = false, .since_us = now_us}); }
-  // It has sent a whole message. Nothing when it is no stranger any more.
-  void spoke(Key key, uint64_t now_us) {
-    if (places_.count(key) > 0) place(key, {.has_spoken = true, .since_us = now_us});
-  }
+  // It has sent a whole message. One that was to go and could not is a stranger again.
+  void spoke(Key key, uint64_t now_us) { place(key, {.has_spoken = true, .since_us = now_us}); }
   // It was let in, or is gone.
   void remove(Key key) {
     const auto found = places_.find(key);

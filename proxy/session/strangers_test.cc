@@ -32,9 +32,16 @@ TEST(Strangers, WhoIsLetInKeepsItsPlace) {
   Strangers<int> strangers;
   strangers.add(1, 0);
   strangers.remove(1);
-  strangers.spoke(1, 1);
   EXPECT_EQ(strangers.first_to_go(), std::nullopt);
   EXPECT_EQ(strangers.size(), 0u);
+}
+
+TEST(Strangers, WhoCouldNotGoWhenItWasChosenIsOneAgainOnceItSpeaks) {
+  Strangers<int> strangers;
+  strangers.add(1, 0);
+  strangers.remove(1);
+  strangers.spoke(1, 1);
+  EXPECT_EQ(strangers.first_to_go(), 1);
 }
 
 TEST(Strangers, SilenceIsOverdueSoonerThanARestBetweenTwoHellos) {

@@ -105,6 +105,21 @@ TEST_F(StrangersTest, AStrangerMetAgainAndAgainIsMergedWithOnce) {
   expect_merged("after many troubles");
 }
 
+TEST_F(StrangersTest, AStrangerIsMergedWithWhereAnotherMongodAnswersHalfWay) {
+  paris_.mongod.put(kTestNs, stranger());
+  bear();
+  look_first();
+  offer();
+  paris_.mongod.crash_after(1);
+  EXPECT_EQ(step(), StepOutcome::kTrouble);
+  StoreInfo other = *paris_.mongod.info();
+  other.process_id = std::string(12, 'q');
+  paris_.mongod.set_info(other);
+  paris_.mongod.remove(kTestNs, make_int32(0));  // it was not journaled
+  EXPECT_EQ(step(), StepOutcome::kApplied);
+  expect_merged("by another mongod");
+}
+
 TEST_F(StrangersTest, WhatABatchWroteBeforeItWasCutShortIsNoStranger) {
   bear();
   offer();

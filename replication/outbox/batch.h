@@ -47,8 +47,8 @@ class Batch {
   // The same for a stamp just issued: the store need not look whether it replaces something.
   Batch& put_fresh_entry(const Origin& origin, Hlc hlc, std::string bytes);
   Batch& remove_entry(const Origin& origin, Hlc hlc);
-  // The same of one that is there, of `bytes`, that nobody else removes and this batch does not name
-  // otherwise: the store need not look.
+  // The same of one that is there, of `bytes`, that nobody else removes and this batch does not
+  // name otherwise: the store need not look.
   Batch& remove_read_entry(const Origin& origin, Hlc hlc, size_t bytes);
   Batch& put_row(std::string_view ns, std::string_view canonical_id, std::string_view bytes);
   Batch& remove_row(std::string_view ns, std::string_view canonical_id);
