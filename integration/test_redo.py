@@ -1,9 +1,13 @@
 """A mongod that is killed forgets what its journal did not hold. Before any app is let in again it
 is all there, by the outbox."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pymongo
 import pytest
 
+from line import CHUNK_BYTES, Line
 from waiting import wait_until
 
 FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
@@ -146,3 +150,63 @@ def test_a_journal_that_was_asked_for_but_has_not_answered_is_not_relied_on(site
         forgetful.wait_asked()
     assert documents(sites.oslo.client(), ["things", "fresh"]) == answered
     sites.wait_converged(["shop"])
+
+
+class MuteLine(Line):
+    """Carries bytes until it goes mute: the connections it has then say nothing more, not even that
+    they are over; new ones are as before."""
+
+    def __init__(self, target_port):
+        self._mute = set()
+        self._over = threading.Event()
+        super().__init__(target_port)
+
+    def go_mute(self):
+        with self._lock:
+            self._mute = set(self._sockets)
+
+    def close(self):
+        self._over.set()
+        super().close()
+
+    def _pump(self, source, sink, is_forward):
+        try:
+            while data := source.recv(CHUNK_BYTES):
+                if source not in self._mute:
+                    sink.sendall(data)
+        except OSError:
+            pass
+        if source in self._mute:
+            self._over.wait()
+        self._reset(source)
+        self._reset(sink)
+
+
+def test_a_connection_that_no_longer_says_anything_keeps_nobody_waiting(make_cluster):
+    cluster = make_cluster(settings={"log": {"level": "info"}})
+    site = cluster.oslo
+    for each in cluster:
+        each.mongod.start()
+    line = MuteLine(site.mongod.port)
+    site.sidecar.write_settings({"store": {
+        "uri": site.mongod.store_uri().replace(site.mongod.address, f"127.0.0.1:{line.port}")}})
+    try:
+        for each in cluster:
+            each.sidecar.start(wait_ready=False)
+        site.sidecar.wait_ready()
+        app = site.client(retryWrites=False)
+        app.shop.things.insert_one({"_id": 1, "n": 0})
+        line.go_mute()
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(app.shop.things.update_one, {"_id": 1}, {"$set": {"n": 1}})
+            wait_until(lambda: site.status()["open_writes"] > 0, "the write is under way")
+            site.mongod.kill()
+            site.mongod.start()
+            with pytest.raises(pymongo.errors.AutoReconnect):
+                asked.result(60)
+        other = site.client()
+        other.shop.things.update_one({"_id": 1}, {"$set": {"n": 10}})
+        assert other.shop.things.find_one() == {"_id": 1, "n": 10}
+        wait_until(lambda: site.status()["open_writes"] == 0, "every write is settled")
+    finally:
+        line.close()

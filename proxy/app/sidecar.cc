@@ -161,7 +161,21 @@ void Sidecar::make_shared() {
   gate_ = std::make_unique<StoreGate>(
       ports_.loop, *worker_, recovery->served(),
       [recovery](Store& store) { return recovery->put_back_step(store); },
-      [this] { changes_.forget_all(); }, store_log_);
+      StoreGate::Hooks{[this](const std::string& process) { end_connections_to(process); },
+                       [this] { changes_.forget_all(); }},
+      store_log_);
+}
+
+// A run of mongod that is gone. On the site's own loop.
+void Sidecar::end_connections_to(const std::string& process) {
+  for (const auto& worker : workers_) {
+    Sessions* sessions = &worker->sessions;
+    if (&worker->loop == &ports_.loop) {
+      sessions->store_gone(process);
+    } else {
+      worker->loop.post([sessions, process] { sessions->store_gone(process); });
+    }
+  }
 }
 
 void Sidecar::make_workers() {

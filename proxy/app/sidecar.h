@@ -98,6 +98,7 @@ class Sidecar {
   [[nodiscard]] Status recover(Store& store);
   [[nodiscard]] Status open_replica();
   void make_shared();
+  void end_connections_to(const std::string& process);
   void make_workers();
   [[nodiscard]] ProxyContext context_of(Worker& worker);
   [[nodiscard]] Status open_doors();

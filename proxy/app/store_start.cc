@@ -54,6 +54,7 @@ Result<StoreInfo> check_store(Store& store, const std::string& address, const Lo
   const auto somewhere = store.forbidden("");
   if (somewhere && !somewhere->empty()) log->warn("{}{}", kLacksRights, *somewhere);
   const Status journaled = store.wait_journaled();
+  if (!journaled && is_away(journaled.error())) return tl::unexpected(journaled.error());
   if (!journaled && journaled.error().reason.find("(code 2)") != std::string::npos) {  // BadValue
     return fail(ErrorCode::kRefused, "start", describe_store(*info, address),
                 "it does not wait for its journal: " + journaled.error().reason,

@@ -72,7 +72,9 @@ class StoreGateTest : public LoopsTest {
           served_.serve("two");
           return true;
         },
-        [this] { passed_before_open_ = passed_.load(); }, silent());
+        StoreGate::Hooks{[this](const std::string& process) { gone_.push_back(process); },
+                         [this] { passed_before_open_ = passed_.load(); }},
+        silent());
   }
   static net::Task<void> pass(StoreGateTest& test, net::Loop& loop, std::string process) {
     const bool passed = co_await test.gate_->pass(loop, std::move(process));
@@ -96,6 +98,7 @@ class StoreGateTest : public LoopsTest {
   std::atomic<int> passed_{0};
   std::atomic<int> refused_{0};
   int passed_before_open_ = -1;
+  std::vector<std::string> gone_;
   std::array<net::TaskGroup, 3> tasks_;  // each of its loop
 };
 
@@ -108,6 +111,7 @@ TEST_F(StoreGateTest, WhoWaitsOnAnyLoopPassesOnceItIsPutBack) {
   is_put_back_ = true;
   until([this] { return passed_ == 600; });
   EXPECT_EQ(passed_before_open_, 300) << "facts are forgotten before anybody passes";
+  EXPECT_EQ(gone_, std::vector<std::string>({"one"}));
   pass("one");  // a connection to the run that is gone
   until([this] { return refused_ == 3; });
   loop_.block_on(gate_->close());

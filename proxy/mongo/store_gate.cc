@@ -11,12 +11,12 @@ constexpr int64_t kAfterErrorMs = 200;
 }  // namespace
 
 StoreGate::StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served, Step step,
-                     std::function<void()> on_open, Logger log)
+                     Hooks hooks, Logger log)
     : loop_(loop),
       worker_(worker),
       served_(served),
       step_(std::move(step)),
-      on_open_(std::move(on_open)),
+      hooks_(std::move(hooks)),
       log_(std::move(log)),
       self_(std::make_shared<Self>(Self{this})) {
   served_.on_another([self = std::weak_ptr(self_), &loop = loop_] {
@@ -78,7 +78,16 @@ void StoreGate::shut() {
 net::Task<void> StoreGate::put_back() {
   std::string said;
   net::Timer pause(loop_);
+  const std::string was = served_.process();
+  bool is_gone = false;
   while (!is_closed_) {
+    if (!is_gone) {
+      std::function<bool(Store&)> look = [&served = served_](Store& store) {
+        return store.ping().has_value() && !served.is(store.process_id());
+      };
+      is_gone = co_await worker_.ask(loop_, std::move(look));
+      if (is_gone) hooks_.on_gone(was);
+    }
     Step job = step_;
     const Result<bool> done = co_await worker_.ask(loop_, std::move(job));
     if (done && *done) break;
@@ -89,7 +98,7 @@ net::Task<void> StoreGate::put_back() {
     co_await pause.sleep_ms(done ? kAgainMs : kAfterErrorMs);
   }
   if (is_closed_) co_return;
-  on_open_();  // before anybody passes, here or on another loop
+  hooks_.on_open();  // before anybody passes, here or on another loop
   is_shut_ = false;
   wake(true);
 }

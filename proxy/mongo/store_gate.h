@@ -3,8 +3,9 @@
 // The problem: a mongod that was killed has forgotten what its journal did not hold. An app that
 // read from it now would see what it was told go back in time, and would write on top of that. So
 // each new connection first says which run of mongod answers it. Met for the first time, that run
-// is not served before what it forgot has been put back (recovery/redo.h): connections wait here,
-// and whoever has one to a run that is gone ends it.
+// is not served before what it forgot has been put back (recovery/redo.h): connections wait here.
+// Those to the run that is gone are ended: a host that vanished says nothing, and a write that
+// waits for it would keep everybody waiting here.
 #pragma once
 
 #include <atomic>
@@ -28,10 +29,15 @@ class StoreGate {
   // A connection waits so long; then whoever it is for hears that the store is not ready.
   static constexpr int64_t kHeldMsMax = 10'000;
 
-  // Everything is borrowed and outlives this; `worker` until close() has ended. `on_open`: called
-  // when another run is served.
-  StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served, Step step,
-            std::function<void()> on_open, Logger log);
+  struct Hooks {
+    // The run of this name is gone: another one answers.
+    std::function<void(const std::string& process)> on_gone;
+    // Another one is served, from when this returns.
+    std::function<void()> on_open;
+  };
+  // Everything is borrowed and outlives this; `worker` until close() has ended.
+  StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served, Step step, Hooks hooks,
+            Logger log);
   ~StoreGate();
   StoreGate(const StoreGate&) = delete;
   StoreGate& operator=(const StoreGate&) = delete;
@@ -69,7 +75,7 @@ class StoreGate {
   StoreWorker& worker_;
   ServedProcess& served_;
   const Step step_;
-  const std::function<void()> on_open_;
+  const Hooks hooks_;
   const Logger log_;
   std::vector<Waiter> waiting_;
   std::atomic<bool> is_shut_{false};  // what was forgotten is being put back

@@ -36,6 +36,10 @@ class Session {
   void drain();
   // Ends it now, unless a write is under way. True: its connections are closed.
   bool abort();
+  // This run of mongod is gone: a connection to it ends, also one that does not say so.
+  void store_gone(const std::string& process) {
+    if (backend_ && backend_->is_admitted && backend_->process == process) backend_->close();
+  }
   // Since when its message is being gathered or served, by the loop's clock; 0 between messages.
   [[nodiscard]] uint64_t busy_since_us() const { return busy_since_us_; }
   [[nodiscard]] bool is_serving() const { return serving_; }

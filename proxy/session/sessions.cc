@@ -45,6 +45,11 @@ bool Sessions::give_up(uint64_t number) {
   return true;
 }
 
+void Sessions::store_gone(const std::string& process) {
+  const std::map<uint64_t, Session*> now = sessions_;
+  for (const auto& [number, session] : now) session->store_gone(process);
+}
+
 void Sessions::heard(uint64_t number, Session::News news) {
   const Guest guest{number_, number};
   if (news == Session::News::kLetIn) return places_.remove(guest);

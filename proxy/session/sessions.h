@@ -37,6 +37,8 @@ class Sessions {
   // The connection is to go. True: its descriptors and its place are free now, or have been before.
   // False: it has been let in, or a write of its is under way.
   bool give_up(uint64_t number);
+  // See Session::store_gone.
+  void store_gone(const std::string& process);
   // Lets commands under way be answered; `done` is called when all have ended. After `timeout_ms`
   // what is left is closed and `hurry` is called once: writes are finished in any case, but those
   // in doubt may be left to recovery. Once, when nobody else is on the way here.

@@ -89,7 +89,9 @@ Status Applier::replay_interrupted() {
   auto work = committer_.interrupted(meta_keys::kIntent);
   if (!work) return tl::unexpected(work.error());
   if (!*work) return {};
-  // What the store forgot has just been put back, and this is part of that.
+  // What the store forgot has just been put back, and this is part of that. Births that are there
+  // would be refused one by one.
+  (*work)->progress.is_put_back = !(*work)->intent.births.empty();
   if (Status stored = write_all(**work, false); !stored) return stored;
   return committer_.complete(**work);
 }

@@ -12,8 +12,6 @@ namespace outrigger {
 namespace {
 
 constexpr size_t kDiffDepthMax = 100;
-// MongoDB takes an update of n paths in about n squared; a whole document costs its bytes.
-constexpr size_t kDiffPathsMax = 256;
 
 // What turns one document into another, by paths. Both are walked once.
 class Difference {

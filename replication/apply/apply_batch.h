@@ -23,6 +23,9 @@
 
 namespace outrigger {
 
+// MongoDB takes an update of n paths in about n squared; a whole document costs its bytes.
+inline constexpr size_t kDiffPathsMax = 256;
+
 struct ApplyDocument {
   struct Touch {
     const Record* record = nullptr;  // borrowed

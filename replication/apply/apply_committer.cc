@@ -248,9 +248,13 @@ Result<std::optional<ApplyWork>> ApplyCommitter::interrupted(const char* intent_
 }
 
 Status ApplyCommitter::read_births(ApplyIntent& intent) const {
+  std::optional<Record> record;  // the last one: births of one often are several stretches
   for (const ApplyIntent::Births& births : intent.births) {
-    auto record = logged_record(outbox_, births.record);
-    if (!record) return tl::unexpected(record.error());
+    if (!record || record->dot() != births.record) {
+      auto read = logged_record(outbox_, births.record);
+      if (!read) return tl::unexpected(read.error());
+      record = std::move(*read);
+    }
     for (uint32_t i = 0; i < births.count; ++i) {
       const size_t index = size_t{births.first} + i;
       const auto& documents = record->documents;

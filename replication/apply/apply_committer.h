@@ -11,7 +11,7 @@
 // for, and another one stood there (put around the sidecars, or there at this site alone when they
 // were joined). It is a stranger, and merged with as one that everybody had: its row, which said
 // that nothing stood there, is written anew with the ledger's entries of what is lost, and only
-// then the store is.
+// then the store is. Readers see it after the rest of the batch, as they do what was refused.
 //
 // Either is done again after a crash, and ends in the same: what is told has a key of its own.
 #pragma once

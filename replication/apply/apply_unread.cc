@@ -109,6 +109,7 @@ Result<bool> overwrite(ApplyDocument& document) {
     context.dot = touch.record->dot();
     merge::apply_local(*state, change_of(*touch.effects), *touch.effects, context);
     for (const Effect& effect : touch.effects->effects) add(effect, write);
+    if (write.set.size() + write.unset.size() > kDiffPathsMax) return false;
     if (!touch.shown) continue;
     write.kind = StoreWrite::Kind::kUpdate;
     write.ns = document.ns;

@@ -164,5 +164,42 @@ TEST(Overwrite, IsWhatReadingFirstWouldHaveMade) {
   EXPECT_GT(read, 500u);
 }
 
+// MongoDB's time for an update grows with the square of its paths.
+TEST(Overwrite, AWriteOfVeryManyPathsIsLeftToReading) {
+  constexpr size_t kFields = 64;  // of one record
+  const std::string stored = bson::Writer().int32("_id", 1).finish();
+  for (const size_t records : {kDiffPathsMax / kFields, kDiffPathsMax / kFields + 1}) {
+    std::vector<Record> all(1 + records);
+    for (size_t i = 0; i < all.size(); ++i) {
+      all[i].origin = Origin{{1}, 7};
+      all[i].hlc = 10 + i;
+      all[i].deps.raise(all[i].origin, all[i].hlc - 1);
+      DocumentEffects& effects = all[i].documents.emplace_back();
+      effects.ns = "a.b";
+      effects.id = make_int32(1);
+      for (size_t field = 0; field < kFields; ++field) {
+        effects.effects.push_back({Operation::kAssign,
+                                   {"f" + std::to_string(i * kFields + field)},
+                                   make_int32(1),
+                                   {},
+                                   {}});
+      }
+    }
+    ApplyDocument first;
+    first.ns = "a.b";
+    first.id = make_int32(1);
+    first.touches.push_back({&all[0], &all[0].documents[0], 1, true});
+    ASSERT_TRUE(merge_document(first, bson::Document(stored), true).value());
+    ApplyDocument rest;
+    rest.ns = first.ns;
+    rest.id = first.id;
+    rest.row = first.row_after;
+    for (size_t i = 1; i < all.size(); ++i) {
+      rest.touches.push_back({&all[i], &all[i].documents[0], i, i == records});
+    }
+    EXPECT_EQ(overwrite(rest).value(), records * kFields <= kDiffPathsMax);
+  }
+}
+
 }  // namespace
 }  // namespace outrigger

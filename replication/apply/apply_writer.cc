@@ -5,6 +5,16 @@
 #include "replication/apply/apply_batch.h"
 
 namespace outrigger {
+namespace {
+
+constexpr size_t kReadAtOnce = 16;  // documents may be large
+
+// It is the document of this birth.
+bool is_born(const StoreWrite& birth, const std::string& there) {
+  return bson::equal_unordered(bson::Document(there), bson::Document(birth.document));
+}
+
+}  // namespace
 
 Status ApplyWriter::write(std::span<const StoreWrite> writes, ApplyProgress& progress) {
   if (!progress.is_stored) {
@@ -20,6 +30,12 @@ Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProg
     if (store_.process_id() != progress.process_id) progress.begin_again();
   }
   if (progress.is_put_back) return write_what_is_missing(writes, progress);
+  if (std::exchange(progress.is_cut_short, false)) {
+    if (Status passed = pass_over_births(writes, progress); !passed) {
+      progress.is_cut_short = true;
+      return passed;
+    }
+  }
   // All of them done, and the wait for the journal was cut short.
   if (progress.next > 0 && progress.next == writes.size()) return store_.wait_journaled();
   Applied applied;
@@ -39,7 +55,49 @@ Status ApplyWriter::note(Applied&& applied, std::span<const StoreWrite> writes,
     if (outcome.against_validator) progress.outcomes.validator_says[key] = outcome.message;
     if (!outcome.ok()) progress.refused[key] = std::move(outcome);
   }
+  progress.is_cut_short = applied.stopped.has_value();
   if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
+  return {};
+}
+
+// Of one namespace, as many of the first as are read together.
+Result<std::vector<std::optional<std::string>>> ApplyWriter::read_some(
+    std::span<const StoreWrite* const> of) {
+  std::vector<bson::OwnedValue> ids;
+  for (const StoreWrite* write : of) {
+    if (ids.size() == kReadAtOnce || write->ns != of.front()->ns) break;
+    ids.push_back(write->id);
+  }
+  auto stored = store_.read(of.front()->ns, ids);
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument && ids.size() > 1) {
+    ids.resize(1);  // one of them is
+    stored = store_.read(of.front()->ns, ids);
+  }
+  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
+    stored = std::vector<std::optional<std::string>>(1);  // no document can be there
+  }
+  return stored;
+}
+
+// Births whose answer was lost would be refused one by one, and the rest sent again each time.
+Status ApplyWriter::pass_over_births(std::span<const StoreWrite> writes, ApplyProgress& progress) {
+  while (progress.next < writes.size()) {
+    std::vector<const StoreWrite*> births;
+    for (const StoreWrite& write : writes.subspan(progress.next)) {
+      if (births.size() == kReadAtOnce || write.kind != StoreWrite::Kind::kInsert) break;
+      births.push_back(&write);
+    }
+    if (births.empty()) return {};
+    const auto stored = read_some(births);
+    if (!stored) return tl::unexpected(stored.error());
+    for (size_t i = 0; i < stored->size(); ++i) {
+      if (!(*stored)[i]) return {};
+      if (!is_born(*births[i], *(*stored)[i])) {
+        progress.refused[row_key_of(*births[i])].kind = WriteOutcome::Kind::kRejected;
+      }
+      ++progress.next;
+    }
+  }
   return {};
 }
 
@@ -48,26 +106,29 @@ Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
                                           ApplyProgress& progress) {
   std::map<std::string, std::vector<const StoreWrite*>> of;
   for (const StoreWrite& write : writes) of[row_key_of(write)].push_back(&write);
-  std::vector<StoreWrite> missing;
+  std::vector<const StoreWrite*> last;
   for (const StoreWrite& write : writes) {
-    const std::string key = row_key_of(write);
-    const auto& all = of.at(key);
-    if (all.back() != &write) continue;
-    auto stored = store_.read(write.ns, std::span(&write.id, 1));
-    if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
-      stored = std::vector<std::optional<std::string>>(1);  // no document can be there
-    }
+    if (of.at(row_key_of(write)).back() == &write) last.push_back(&write);
+  }
+  std::vector<StoreWrite> missing;
+  for (size_t begin = 0; begin < last.size();) {
+    auto stored = read_some(std::span(last).subspan(begin));
     if (!stored) return tl::unexpected(stored.error());
-    if (all.size() == 1 && write.kind == StoreWrite::Kind::kInsert && stored->front()) {
-      progress.refused[key].kind = WriteOutcome::Kind::kRejected;  // a stranger, perhaps
-      continue;
-    }
-    const auto wanted = written(stored->front(), all);
-    auto rest = write_between(write.ns, write.id, stored->front(), wanted);
-    if (rest) {
-      missing.push_back(std::move(*rest));
-    } else if (!wanted && write.kind == StoreWrite::Kind::kUpdate) {
-      progress.refused[key].kind = WriteOutcome::Kind::kNotMatched;
+    for (std::optional<std::string>& there : *stored) {
+      const StoreWrite& write = *last[begin++];
+      const std::string key = row_key_of(write);
+      const auto& all = of.at(key);
+      if (all.size() == 1 && write.kind == StoreWrite::Kind::kInsert && there) {
+        if (!is_born(write, *there)) progress.refused[key].kind = WriteOutcome::Kind::kRejected;
+        continue;
+      }
+      const auto wanted = written(there, all);
+      auto rest = write_between(write.ns, write.id, there, wanted);
+      if (rest) {
+        missing.push_back(std::move(*rest));
+      } else if (!wanted && write.kind == StoreWrite::Kind::kUpdate) {
+        progress.refused[key].kind = WriteOutcome::Kind::kNotMatched;
+      }
     }
   }
   // What it has got already may not be in its journal.
@@ -105,9 +166,7 @@ Result<std::optional<ApplyRefusal>> ApplyWriter::try_whole(const std::vector<con
   if (of.size() == 1 && last.kind == StoreWrite::Kind::kInsert && stored->front()) {
     // It may be this very one, written before a crash or an answer that was lost.
     const std::string& there = *stored->front();
-    if (!bson::equal_unordered(bson::Document(there), bson::Document(last.document))) {
-      outcomes.strangers.emplace(row_key_of(last), there);
-    }
+    if (!is_born(last, there)) outcomes.strangers.emplace(row_key_of(last), there);
     return std::optional<ApplyRefusal>();
   }
   ApplyRefusal refusal{last.ns, last.id, written(std::move(stored->front()), of), {}};

@@ -50,6 +50,7 @@ struct ApplyProgress {
   // Another mongod answers than the one that was written to. Before anybody reads from it, all of
   // the batch is there again (recovery/redo.h): written from the first write on, it would go back.
   bool is_put_back = false;
+  bool is_cut_short = false;  // more of it may be there than `next` says
 
   void begin_again() {
     next = 0;
@@ -74,6 +75,10 @@ class ApplyWriter {
 
  private:
   [[nodiscard]] Status write_in_order(std::span<const StoreWrite> writes, ApplyProgress& progress);
+  [[nodiscard]] Status pass_over_births(std::span<const StoreWrite> writes,
+                                        ApplyProgress& progress);
+  [[nodiscard]] Result<std::vector<std::optional<std::string>>> read_some(
+      std::span<const StoreWrite* const> of);
   [[nodiscard]] Status write_what_is_missing(std::span<const StoreWrite> writes,
                                              ApplyProgress& progress);
   [[nodiscard]] Status note(Applied&& applied, std::span<const StoreWrite> writes,

@@ -165,11 +165,11 @@ Status Recovery::put_back_for(const Prepare& prepare, Store& store) {
     if (each.hlc != prepare.hlc) add_documents(each, under_way);
   }
   const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
-  if (Status put = redo_.put_back(store, is_free); !put) return put;
+  if (Status put = redo_.put_back(store, is_free, {}); !put) return put;
   const auto waits = [&] { return redo_.is_any_due(own); };
   if (!waits()) return {};
   const auto any = [](const std::string&) { return true; };
-  if (Status put = redo_.put_back(store, any, true); !put) return put;
+  if (Status put = redo_.put_back(store, any, {.all = true}); !put) return put;
   OUTRIGGER_ASSERT(!waits());
   return {};
 }
@@ -237,11 +237,9 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   }
   const bool was_due = redo_.is_due();
   if (was_due) {
-    if (Status put = redo_.put_back(
-            store_, [](const std::string&) { return true; }, true);
-        !put) {
-      return tl::unexpected(put.error());
-    }
+    const auto any = [](const std::string&) { return true; };
+    const Status put = redo_.put_back(store_, any, {.all = true, .may_stop = true});
+    if (!put) return tl::unexpected(put.error());
   }
   if (Status replayed = applier.replay_interrupted(); !replayed) {
     return tl::unexpected(replayed.error());
@@ -282,7 +280,8 @@ Result<bool> Recovery::put_back_step(Store& store) {
   std::set<std::string> under_way;
   for (const Prepare& prepare : *prepares) add_documents(prepare, under_way);
   const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
-  if (Status put = redo_.put_back(store, is_free); !put) return tl::unexpected(put.error());
+  if (Status put = redo_.put_back(store, is_free, {.may_stop = true}); !put)
+    return tl::unexpected(put.error());
   if (redo_.has_documents()) return false;
   if (Status finished = finish_redo(); !finished) return tl::unexpected(finished.error());
   return true;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
-#include "replication/apply/apply_intent.h"
 #include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_writer.h"
 #include "replication/record/record_codec.h"
@@ -125,28 +124,29 @@ Status Redo::note_prepared() {
 
 // ---- doing it
 
-Status Redo::put_back(Store& store, const RowKeys& which, bool all) {
+Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (Status finished = finish_interrupted(store); !finished) return finished;
   if (Status noted = note_records(); !noted) return noted;
   std::vector<std::string> keys;
   for (const std::string& key : due_) {
     if (which(key)) keys.push_back(key);
   }
-  auto met = put_all(store, keys);
+  auto met = put_all(store, keys, extent.may_stop);
   // What stood in the way may have been written since.
-  if (met && !met->empty()) met = put_all(store, *met);
+  if (met && !met->empty()) met = put_all(store, *met, extent.may_stop);
   if (!met) return tl::unexpected(met.error());
-  if (met->empty() || (!all && met->size() < due_.size())) return {};
+  if (met->empty() || (!extent.all && met->size() < due_.size())) return {};
   if (Status whole = write_whole(store, *met); !whole) return whole;
   for (const std::string& key : *met) due_.erase(key);
   return {};
 }
 
 // Row keys begin with the namespace, so those of one stand together.
-Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<std::string>& keys) {
+Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<std::string>& keys,
+                                               bool may_stop) {
   std::vector<std::string> met;
   for (size_t begin = 0, end = 0; begin < keys.size(); begin = end) {
-    if (is_stopping_()) {
+    if (may_stop && is_stopping_()) {
       return fail(ErrorCode::kClosed, "put back what the store forgot", "", "stopped");
     }
     const std::string& ns = documents_.at(keys[begin]).ns;
@@ -189,12 +189,14 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
   outbox::Batch lost;
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = *windows[i];
-    auto back = after_crash_of(window, (*stored)[i]);
+    auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
+    if (!row) return tl::unexpected(row.error());
+    auto back = after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten,
+                            (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
-    if (*back && (*back)->is_taken_away) {
-      if (Status adopted = adopt_removal(store, window); !adopted) {
-        return tl::unexpected(adopted.error());
-      }
+    if (*back && (*back)->is_taken_away && options_.warn) {
+      options_.warn("the store lacks " + window.ns + " " + bson::to_json(window.id.view(), 100) +
+                    ", which its journal held: left so, as somebody may have deleted it");
     }
     if (!*back || !(*back)->write) continue;
     if (Status noted = note_lost(window, *(*back)->write, (*stored)[i], lost); !noted) {
@@ -221,49 +223,6 @@ Status Redo::note_lost(const Window& window, const StoreWrite& write,
     }
   }
   return {};
-}
-
-Result<std::optional<AfterCrash>> Redo::after_crash_of(
-    const Window& window, const std::optional<std::string>& stored) const {
-  auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
-  if (!row) return tl::unexpected(row.error());
-  return after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten, stored);
-}
-
-Result<bool> Redo::is_being_applied(const std::string& row_key) const {
-  auto bytes = outbox_.meta(meta_keys::kIntent);
-  if (!bytes) return tl::unexpected(bytes.error());
-  if (!*bytes) return false;
-  auto intent = decode_intent(**bytes);
-  if (!intent) return tl::unexpected(intent.error());
-  return std::any_of(intent->writes.begin(), intent->writes.end(),
-                     [&](const StoreWrite& write) { return row_key_of(write) == row_key; });
-}
-
-// Where the whole collection is not there, more has happened than that.
-Status Redo::adopt_removal(Store& store, const Window& window) {
-  const std::string canonical = bson::canonical_key(window.id.view());
-  const HeldLocks locks = site_.collection.try_lock(window.ns, canonical);
-  if (!locks) return {};
-  auto applied = is_being_applied(outbox::row_key(window.ns, canonical));
-  if (!applied) return tl::unexpected(applied.error());
-  auto info = store.collection(window.ns);
-  if (!info) return tl::unexpected(info.error());
-  if (*applied || !info->exists()) return {};
-  auto stored = store.read(window.ns, std::span(&window.id, 1));
-  if (!stored) return tl::unexpected(stored.error());
-  auto back = after_crash_of(window, stored->front());
-  if (!back) return tl::unexpected(back.error());
-  if (!*back || !(*back)->is_taken_away) return {};
-  DocumentChange removal;
-  removal.kind = DocumentChange::Kind::kRemove;
-  removal.ns = window.ns;
-  removal.id = window.id;
-  if (options_.warn) {
-    options_.warn("the store lacks " + window.ns + " " + bson::to_json(window.id.view(), 100) +
-                  ", which its journal held: taken for deleted around the sidecar");
-  }
-  return site_.writes.record({std::move(removal)});
 }
 
 Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {

@@ -17,9 +17,7 @@
 // bound beyond that.
 //
 // Writing is absolute, so a store that dies meanwhile is put back again, from the start. A value
-// that is overwritten although no record explains it goes to the ledger first (redo_found.h). A
-// document that is missing although the journal held its birth was deleted by somebody around the
-// sidecar: this site deletes it, so that all sites do.
+// that is overwritten although no record explains it goes to the ledger first (redo_found.h).
 #pragma once
 
 #include <atomic>
@@ -71,10 +69,14 @@ class Redo {
   // Some documents, or of these some, are not put back yet.
   [[nodiscard]] bool has_documents() const { return !due_.empty(); }
   [[nodiscard]] bool is_any_due(const std::set<std::string>& row_keys) const;
+  struct Extent {
+    bool all = false;       // whatever waits for another document is put back with it
+    bool may_stop = false;  // when the sidecar is asked to; a write in doubt cannot
+  };
   // Puts back those of the documents that are due which `which` takes. Where values of a unique
-  // index moved between documents, one may have to wait for another that is due; with `all` it does
-  // not. Errors: as look(); kClosed: it is to stop; some may be done by then.
-  [[nodiscard]] Status put_back(Store& store, const RowKeys& which, bool all = false);
+  // index moved between documents, one may have to wait for another that is due. Errors: as look();
+  // kClosed: it is to stop; some may be done by then.
+  [[nodiscard]] Status put_back(Store& store, const RowKeys& which, Extent extent);
   // All is done: this run is served from here on, and it is on disk that it is.
   [[nodiscard]] Status finish();
   // Documents put back since this process began.
@@ -91,11 +93,6 @@ class Redo {
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
-  // Somebody took it away. Left as it is where others work on it: they will find out.
-  [[nodiscard]] Status adopt_removal(Store& store, const Window& window);
-  [[nodiscard]] Result<std::optional<AfterCrash>> after_crash_of(
-      const Window& window, const std::optional<std::string>& stored) const;
-  [[nodiscard]] Result<bool> is_being_applied(const std::string& row_key) const;
   // What nobody's record explains goes into the batch, for the ledger.
   [[nodiscard]] Status note_lost(const Window& window, const StoreWrite& write,
                                  const std::optional<std::string>& stored, outbox::Batch& batch);
@@ -111,7 +108,8 @@ class Redo {
   [[nodiscard]] Result<std::vector<std::string>> put_some(Store& store,
                                                           std::span<const std::string> keys);
   [[nodiscard]] Result<std::vector<std::string>> put_all(Store& store,
-                                                         const std::vector<std::string>& keys);
+                                                         const std::vector<std::string>& keys,
+                                                         bool may_stop);
   [[nodiscard]] Status write_whole(Store& store, const std::vector<std::string>& keys);
   [[nodiscard]] Status finish_interrupted(Store& store);
 

@@ -7,71 +7,7 @@
 namespace outrigger {
 namespace {
 
-class RedoAroundTest : public RedoTest {
- protected:
-  RedoAroundTest() {
-    paris_.insert(2, {{"a", number(1)}});
-    exchange(paris_, oslo_);
-    paris_.replica->journaled(paris_.replica->answered());
-    EXPECT_TRUE(paris_.replica->collect_step(1000).has_value());  // that is on disk now
-  }
-  // Somebody deletes it, and mongod is started anew.
-  void come_back_without_1() { come_back_with({{2, *paris_.document(2)}}); }
-  void expect_gone_everywhere() {
-    settle_down({&paris_, &oslo_});
-    EXPECT_EQ(paris_.show(1), "none");
-    EXPECT_EQ(oslo_.show(1), "none");
-    EXPECT_EQ(paris_.status().rows, 0u);
-  }
-};
-
-TEST_F(RedoAroundTest, ADocumentThatTheJournalHeldAndThatIsMissingIsDeletedEverywhere) {
-  paris_.set(1, "a", 2);
-  come_back_without_1();
-  put_back();
-  expect_gone_everywhere();
-}
-
-TEST_F(RedoAroundTest, TheSameWhereTheSidecarWasAway) {
-  paris_.set(1, "a", 2);
-  paris_.kill();
-  come_back_without_1();
-  paris_.open();
-  ASSERT_TRUE(paris_.recover().has_value());
-  expect_gone_everywhere();
-}
-
-TEST_F(RedoAroundTest, AMissingDocumentOnWhichSomebodyWorksIsLeftToHim) {
-  paris_.set(1, "a", 2);
-  LockRequest other;
-  other.add(document_lock_key(kTestNs, bson::make_int32(1).view()), LockMode::kExclusive);
-  ASSERT_TRUE(paris_.locks.acquire(other, [] {}));
-  come_back_without_1();
-  put_back();
-  paris_.locks.release(other);
-  exchange(paris_, oslo_);
-  EXPECT_EQ(oslo_.number(1, "a"), 2);
-}
-
-TEST_F(RedoAroundTest, AMissingDocumentThatABatchIsAboutToWriteIsLeftToThat) {
-  oslo_.set(1, "a", 2);
-  paris_.mongod.crash_after(0);
-  pull(oslo_, paris_);
-  paris_.kill();
-  come_back_without_1();
-  paris_.open();
-  ASSERT_TRUE(paris_.recover().has_value());
-  exchange(paris_, oslo_);
-  EXPECT_EQ(oslo_.number(1, "a"), 2);
-}
-
-TEST_F(RedoAroundTest, WhereTheWholeCollectionIsGoneNothingIsDeleted) {
-  paris_.set(1, "a", 2);
-  come_back_with({});
-  put_back();
-  exchange(paris_, oslo_);
-  EXPECT_EQ(oslo_.number(1, "a"), 2);
-}
+using RedoAroundTest = RedoTest;
 
 TEST_F(RedoAroundTest, TheSameRunOfMongodIsLeftAlone) {
   Documents before = documents();
@@ -92,14 +28,14 @@ TEST_F(RedoAroundTest, WhatTheJournalIsKnownToHoldIsNotTouched) {
 }
 
 TEST_F(RedoAroundTest, AValueThatNoRecordGaveGoesToTheLedgerBeforeItIsOverwritten) {
-  paris_.insert(3, {{"a", number(1)}, {"b", number(1)}});
+  paris_.insert(2, {{"a", number(1)}, {"b", number(1)}});
   Documents found = documents();
-  paris_.set(3, "a", 2);
-  paris_.inc(3, "n", 3);
-  paris_.inc(3, "n", 3);
+  paris_.set(2, "a", 2);
+  paris_.inc(2, "n", 3);
+  paris_.inc(2, "n", 3);
   const Documents answered = documents();
-  found[3] = bson::Writer()
-                 .int32("_id", 3)
+  found[2] = bson::Writer()
+                 .int32("_id", 2)
                  .int32("a", 77)
                  .int32("b", 1)
                  .int32("n", 3)
@@ -122,6 +58,19 @@ TEST_F(RedoAroundTest, AValueThatNoRecordGaveGoesToTheLedgerBeforeItIsOverwritte
               (std::map<std::string, bson::OwnedValue>{{"a", number(77)}, {"other", number(5)}}));
     EXPECT_EQ(paris_.ledger().size(), 2u);
   }
+}
+
+TEST_F(RedoAroundTest, WhatStoodWhereAPeersDocumentIsBornGoesToTheLedger) {
+  oslo_.insert(2, {{"a", number(1)}});
+  Documents found = documents();
+  exchange(oslo_, paris_);
+  const Documents answered = documents();
+  found[2] = bson::Writer().int32("_id", 2).int32("old", 7).finish();
+  come_back_with(found);
+  put_back();
+  expect(answered);
+  ASSERT_EQ(paris_.ledger().size(), 1u);
+  EXPECT_EQ(paris_.ledger().front().kind, kUnrecorded);
 }
 
 }  // namespace

@@ -29,14 +29,14 @@ struct Forgotten {
 struct AfterCrash {
   std::optional<StoreWrite> write;      // nothing: the store holds what it should
   std::optional<std::string> document;  // what it is to hold, whole; nothing: no document
-  // It should be there and is not, though the store's journal held its birth: somebody took it away
-  // around the sidecar.
+  // The store lacks it, though its journal held it: taken away around the sidecar, or the store is
+  // older than it says. Nothing is written: neither may make others lose it.
   bool is_taken_away = false;
 };
 
 // `forgotten`: in the order of their stamps, at least one. `row`: empty where there is none.
-// `stored`: as the store holds the document now. Nothing when nothing is to be done: the document
-// is set aside, and its row holds all of it. Errors: kCorrupt (the row).
+// `stored`: as the store holds the document now. Nothing when the document is set aside, and its
+// row holds all of it. Errors: kCorrupt (the row).
 [[nodiscard]] Result<std::optional<AfterCrash>> after_crash(
     std::string_view row, std::span<const Forgotten> forgotten,
     const std::optional<std::string>& stored);

@@ -9,9 +9,11 @@
 namespace outrigger {
 namespace {
 
-bool is_made_by_us(const SiteId& self, std::span<const Forgotten> forgotten) {
+// Of one that a peer's record bore, and no other touched, that much is known, too.
+bool is_made_here(const SiteId& self, std::span<const Forgotten> forgotten) {
   const auto& first = forgotten.front().effects->effects;
-  return !first.empty() && first.front().is_birth() &&
+  if (first.empty() || !first.front().is_birth()) return false;
+  return forgotten.size() == 1 ||
          std::all_of(forgotten.begin(), forgotten.end(),
                      [&](const Forgotten& each) { return each.dot().origin.site == self; });
 }
@@ -75,7 +77,7 @@ std::vector<LedgerEntry> unexplained(const SiteId& self, std::span<const Forgott
                                      const StoreWrite& write,
                                      const std::optional<std::string>& stored) {
   std::vector<LedgerEntry> entries;
-  if (!stored || !is_made_by_us(self, forgotten)) return entries;
+  if (!stored || !is_made_here(self, forgotten)) return entries;
   std::vector<Found> all = found_in(write, bson::Document(*stored));
   merge::DocumentState state;
   merge::fill(state, std::nullopt);

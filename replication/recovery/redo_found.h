@@ -4,11 +4,11 @@
 // happened. What the records say is written over it; so that it is not silent, it goes to the
 // ledger before.
 //
-// The rule. Of a document that was made by one of the records, all of them this site's, every state
-// is known that it can have been in: not there, or as each of the records left it. A value that
-// stands where another is to be written, and stood there in none of these states, is explained by
-// nobody. Of any other document nothing is said: what was there before the first of the records is
-// known to the store alone, and nearly always that is what is found.
+// The rule. Of a document that was made by one of the records, all of them this site's or that one
+// alone, every state is known that it can have been in: not there, or as each of the records left
+// it. A value that stands where another is to be written, and stood there in none of these states,
+// is explained by nobody. Of any other document nothing is said: what was there before the first of
+// the records is known to the store alone, and nearly always that is what is found.
 #pragma once
 
 #include <optional>

@@ -111,19 +111,18 @@ Status Collection::truncate(const VersionVector& through_all) {
 }
 
 // The namespace too: who has all of it to himself locks no documents.
-HeldLocks Collection::try_lock(const std::string& ns, const std::string& canonical_id) const {
-  LockTable* const table = locks_;
-  if (table == nullptr) return {};
+static HeldLocks try_lock(LockTable& table, const RowKey& key) {
   auto request = std::make_unique<LockRequest>();
-  request->add(namespace_lock_key(ns), LockMode::kShared);
-  request->add(document_lock_key(ns, canonical_id), LockMode::kExclusive);
-  HeldLocks locks = HeldLocks::try_take(*table, std::move(request));
+  request->add(namespace_lock_key(key.ns), LockMode::kShared);
+  request->add(document_lock_key(key.ns, key.canonical_id), LockMode::kExclusive);
+  HeldLocks locks = HeldLocks::try_take(table, std::move(request));
   locks.leave(Left::kNothing);
   return locks;
 }
 
 Status Collection::collect_rows(size_t documents_max, const VersionVector& stable) {
-  if (locks_ == nullptr) return {};
+  LockTable* const table = locks_;
+  if (table == nullptr) return {};
   const VersionVector closed = state_.standing().closed;
   if (row_cursor_.empty()) {
     if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed) return {};
@@ -149,7 +148,7 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
     Status result;
     for (size_t i = begin; i < std::min(begin + kRowsAtOnce, ready.size()) && result; ++i) {
       const RowKey& key = ready[i].key;
-      HeldLocks locks = try_lock(key.ns, key.canonical_id);
+      HeldLocks locks = try_lock(*table, key);
       if (!locks) {
         pass_under_way_ = true;
         continue;

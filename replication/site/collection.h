@@ -36,8 +36,6 @@ class Collection {
 
   // Rows are collected under their documents' locks, taken from here; before, none are.
   void attach(LockTable& locks) { locks_ = &locks; }
-  // The lock of a document, for who settles something about it; of nothing where it is not free.
-  [[nodiscard]] HeldLocks try_lock(const std::string& ns, const std::string& canonical_id) const;
   // Replica::collect_step.
   [[nodiscard]] Status step(size_t documents_max);
   [[nodiscard]] uint64_t collected_rows() const { return collected_rows_; }

@@ -111,33 +111,10 @@ Status BegunRecord::commit(const Record& record, outbox::Batch batch) {
   return std::exchange(writes_, nullptr)->commit(record, std::move(batch));
 }
 
-Status BegunRecord::commit(SettlingBatch settled) {
-  return std::exchange(writes_, nullptr)->commit(std::move(settled));
-}
-
 Result<BegunRecord> LocalWrites::begin_record() {
   auto name = records_.begin(OpenWrite());
   if (!name) return tl::unexpected(name.error());
   return BegunRecord(*this, std::move(*name));
-}
-
-Status LocalWrites::record(std::vector<DocumentChange> changes) {
-  auto begun = begin_record();
-  if (!begun) return tl::unexpected(begun.error());
-  const LocalWrite name = begun->name();
-  auto settled = records_.make(Dot{name.hlc, context_.self}, name.deps, state_.closed_for(name.hlc),
-                               std::move(changes), {});
-  if (!settled) return tl::unexpected(settled.error());
-  if (settled->records.empty()) return {};  // nothing is remembered that it could change
-  return begun->commit(std::move(*settled));
-}
-
-Status LocalWrites::commit(SettlingBatch settled) {
-  if (Status written = context_.outbox.write(std::move(settled.batch)); !written) return written;
-  state_.rows_changed(settled.rows);
-  const uint64_t append = state_.settled(settled.records);
-  leave_to_sync(stamps_of(settled.records, context_.self), append);
-  return {};
 }
 
 Status LocalWrites::commit(const Record& record, outbox::Batch batch) {

@@ -39,8 +39,6 @@ class BegunRecord {
   [[nodiscard]] const LocalWrite& name() const { return name_; }
   // LocalWrites::commit. After an error the log alone knows whether it is there.
   [[nodiscard]] Status commit(const Record& record, outbox::Batch batch);
-  // The same of records that were made under its stamp, the last perhaps under another.
-  [[nodiscard]] Status commit(SettlingBatch settled);
 
  private:
   LocalWrites* writes_;  // none: it is committed, or was moved from
@@ -72,14 +70,11 @@ class LocalWrites {
 
   // ---- records that no app wrote, under the locks of their documents
   [[nodiscard]] Result<BegunRecord> begin_record();
-  // What was found to have happened to documents: under a stamp of its own.
-  [[nodiscard]] Status record(std::vector<DocumentChange> changes);
   // Goes into the log with all that `batch` holds.
   [[nodiscard]] Status commit(const Record& record, outbox::Batch batch);
 
  private:
   friend class BegunRecord;
-  [[nodiscard]] Status commit(SettlingBatch settled);
   void give_up(Hlc stamp);  // no record carries it
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
 
