@@ -334,11 +334,15 @@ Change change_of(const StoreWrite& write) {
 std::optional<std::string> written(std::optional<std::string> stored,
                                    std::span<const StoreWrite* const> writes) {
   for (const StoreWrite* write : writes) {
-    if (write->kind != StoreWrite::Kind::kUpdate) {
-      stored =
-          write->kind == StoreWrite::Kind::kRemove ? std::nullopt : std::optional(write->document);
+    if (write->kind == StoreWrite::Kind::kRemove) {
+      stored.reset();
+      continue;
     }
-    if (write->kind != StoreWrite::Kind::kUpdate || !stored) continue;
+    if (write->kind != StoreWrite::Kind::kUpdate) {
+      stored = write->document;
+      continue;
+    }
+    if (!stored) continue;
     bson::Writer out;
     change_into(bson::Document(*stored), change_of(*write), out);
     stored = out.finish();

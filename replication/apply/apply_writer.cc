@@ -30,11 +30,9 @@ Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProg
     if (store_.process_id() != progress.process_id) progress.begin_again();
   }
   if (progress.is_put_back) return write_what_is_missing(writes, progress);
-  if (std::exchange(progress.is_cut_short, false)) {
-    if (Status passed = pass_over_births(writes, progress); !passed) {
-      progress.is_cut_short = true;
-      return passed;
-    }
+  if (progress.is_cut_short) {
+    if (Status passed = pass_over_births(writes, progress); !passed) return passed;
+    progress.is_cut_short = false;
   }
   // All of them done, and the wait for the journal was cut short.
   if (progress.next > 0 && progress.next == writes.size()) return store_.wait_journaled();
@@ -158,10 +156,7 @@ Status ApplyWriter::look_again(std::span<const StoreWrite> writes, ApplyProgress
 Result<std::optional<ApplyRefusal>> ApplyWriter::try_whole(const std::vector<const StoreWrite*>& of,
                                                            ApplyOutcomes& outcomes) {
   const StoreWrite& last = *of.back();
-  auto stored = store_.read(last.ns, std::span(&last.id, 1));
-  if (!stored && stored.error().code == ErrorCode::kInvalidArgument) {
-    stored = std::vector<std::optional<std::string>>(1);  // no document can be there
-  }
+  auto stored = read_some(std::span(of).last(1));
   if (!stored) return tl::unexpected(stored.error());
   if (of.size() == 1 && last.kind == StoreWrite::Kind::kInsert && stored->front()) {
     // It may be this very one, written before a crash or an answer that was lost.

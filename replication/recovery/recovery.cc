@@ -280,8 +280,9 @@ Result<bool> Recovery::put_back_step(Store& store) {
   std::set<std::string> under_way;
   for (const Prepare& prepare : *prepares) add_documents(prepare, under_way);
   const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
-  if (Status put = redo_.put_back(store, is_free, {.may_stop = true}); !put)
+  if (Status put = redo_.put_back(store, is_free, {.may_stop = true}); !put) {
     return tl::unexpected(put.error());
+  }
   if (redo_.has_documents()) return false;
   if (Status finished = finish_redo(); !finished) return tl::unexpected(finished.error());
   return true;
