@@ -22,8 +22,9 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
 REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
-               "outbox/rocks/", "outbox/memory/", "store/", "store/memory/", "store/mongo/",
-               "site/state/", "site/", "link/", "apply/", "recovery/", "testing/"]
+               "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
+               "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
+               "recovery/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/", "writes/",
          "session/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
@@ -31,7 +32,8 @@ KNOWS_LESS = {
     "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
     "replication/store/": ["bson/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
-    "replication/store/mongo/": ["bson/", "record/", "store/"],
+    "replication/store/mongo/connection/": ["bson/", "record/", "store/"],
+    "replication/store/mongo/": ["bson/", "record/", "store/", "store/mongo/connection/"],
     "replication/link/": ["bson/", "causality/", "record/", "site/site_hello.h"],
     "proxy/net/": [],
     "proxy/net/uv/": ["net/"],

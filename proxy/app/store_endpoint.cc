@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "replication/store/mongo/store_address.h"
+#include "replication/store/mongo/connection/store_address.h"
 
 namespace outrigger {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/record/catalog.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -104,6 +105,11 @@ Status Applier::write_all(ApplyWork& work, bool must_be_served) {
     if (must_be_served && !options_.admits(store_.process_id())) {
       work.progress.begin_again();
       return fail(ErrorCode::kUnavailable, "apply to store", "", "it was started anew");
+    }
+    for (const StoreWrite& write : work.intent.writes) {
+      if (write.ns == kCatalogNs && write.id.type == bson::Type::kString) {
+        options_.catalog_changed(std::string(write.id.view().as_string()));
+      }
     }
     if (work.progress.outcomes.strangers.empty()) return {};
     if (Status joined = committer_.join_strangers(work); !joined) return joined;

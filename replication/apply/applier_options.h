@@ -24,6 +24,8 @@ struct ApplierOptions {
   // twice that, and so on: one of them is enough.
   std::chrono::milliseconds resolve_after{2'000};
   size_t collect_documents = 20'000;
+  // What this collection is has changed, under its lock; from the runner's thread.
+  std::function<void(const std::string& ns)> catalog_changed = [](const std::string&) {};
   std::function<void(const std::string&)> warn;  // one line for the log; from the runner's thread
   // May a store be used that this run of mongod answers for (store/served_process.h)?
   std::function<bool(const std::string& process)> admits = [](const std::string&) { return true; };

@@ -2,8 +2,21 @@
 
 #include <algorithm>
 
+#include "replication/record/catalog.h"
+
 namespace outrigger {
 namespace {
+
+// What a collection is changes while nobody writes to it; indexes alone, while anybody does.
+void add_collection(const DocumentEffects& document, std::vector<LockKey>& keys) {
+  if (document.id.type != bson::Type::kString) return;
+  const bool is_index =
+      std::all_of(document.effects.begin(), document.effects.end(), [](const Effect& effect) {
+        return effect.path.size() == 2 && effect.path.front() == "indexes";
+      });
+  keys.push_back({namespace_lock_key(document.id.view().as_string()),
+                  is_index ? LockMode::kShared : LockMode::kExclusive});
+}
 
 std::vector<LockKey> keys_of(const Record& record) {
   std::vector<LockKey> keys;
@@ -15,6 +28,7 @@ std::vector<LockKey> keys_of(const Record& record) {
       keys.push_back({namespace_lock_key(*ns), LockMode::kShared});
     }
     keys.push_back({document_lock_key(*ns, document.id.view()), LockMode::kExclusive});
+    if (*ns == kCatalogNs) add_collection(document, keys);
   }
   return keys;
 }
@@ -48,8 +62,12 @@ bool ApplyLocks::take(const Record& record) {
 bool ApplyLocks::take_if_free(const Record& record) { return try_take(keys_of(record)); }
 
 bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
-  return try_take({{namespace_lock_key(ns), LockMode::kShared},
-                   {document_lock_key(ns, id), LockMode::kExclusive}});
+  std::vector<LockKey> keys = {{namespace_lock_key(ns), LockMode::kShared},
+                               {document_lock_key(ns, id), LockMode::kExclusive}};
+  if (ns == kCatalogNs && id.type == bson::Type::kString) {
+    keys.push_back({namespace_lock_key(id.as_string()), LockMode::kExclusive});
+  }
+  return try_take(keys);
 }
 
 void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front) {

@@ -6,6 +6,7 @@
 
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_notes.h"
+#include "replication/record/catalog.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/store/store_errors.h"
@@ -29,6 +30,8 @@ Status AsideResolver::step() {
     if (!*bytes) continue;
     auto entry = decode_ledger(**bytes);
     if (!entry) return tl::unexpected(entry.error());
+    // What one store cannot make of a collection is no reason for others to be without it.
+    if (entry->ns == kCatalogNs) continue;
     if (!locks_.take(entry->ns, entry->id.view())) continue;
     const Status resolved = resolve(key, aside, *entry);
     locks_.release();

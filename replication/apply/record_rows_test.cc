@@ -7,6 +7,7 @@
 
 #include "replication/apply/apply_batch.h"
 #include "replication/merge/merge.h"
+#include "replication/record/catalog.h"
 #include "replication/record/record_checks.h"
 #include "replication/record/record_codec.h"
 
@@ -205,6 +206,30 @@ TEST(RecordRows, ABaselineIsInOrderAndNamesEachOnce) {
   CounterEntry of_no_epoch = first;
   of_no_epoch.first.origin.epoch = kRetired;
   EXPECT_NE(with({{{"a"}, {of_no_epoch}}}), "");
+}
+
+TEST(RecordRows, ACollectionIsWhatAMemberMayMakeOfIt) {
+  const auto with = [](bson::OwnedValue id, Operation kind, Path path) {
+    Record record = assigning({bson::Type::kArray, bson::Writer().int32("0", 1).finish()});
+    record.documents[0].ns = kCatalogNs;
+    record.documents[0].id = std::move(id);
+    record.documents[0].effects[0].kind = kind;
+    record.documents[0].effects[0].path = std::move(path);
+    RecordRules rules = all_members();
+    rules.replicates = [](std::string_view ns) { return ns.starts_with("shop."); };
+    return wrong_with(record, rules);
+  };
+  const bson::OwnedValue things = bson::make_string("shop.things");
+  const Path path = {"options", "x"};
+  EXPECT_EQ(with(things, Operation::kAssign, path), "");
+  EXPECT_EQ(with(things, Operation::kUnset, {"options"}), "");
+  for (const char* other : {"admin.system.users", "outrigger.catalog", "shop", "shop.", ""}) {
+    EXPECT_NE(with(bson::make_string(other), Operation::kAssign, path), "") << other;
+  }
+  EXPECT_NE(with(bson::make_int32(1), Operation::kAssign, path), "");
+  EXPECT_NE(with(things, Operation::kRemove, {}), "");
+  EXPECT_NE(with(things, Operation::kAssign, {}), "");
+  EXPECT_NE(with(things, Operation::kIncrement, path), "");
 }
 
 }  // namespace

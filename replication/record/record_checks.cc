@@ -4,6 +4,7 @@
 #include <set>
 
 #include "replication/bson/id.h"
+#include "replication/record/catalog.h"
 
 namespace outrigger {
 namespace {
@@ -79,8 +80,12 @@ class Checker {
   std::string document(const DocumentEffects& document) {
     if (document.ns != checked_ns_) {
       if (std::string wrong = wrong_with_namespace(document.ns); !wrong.empty()) return wrong;
-      if (!rules_.replicates(document.ns)) return "its namespace does not replicate";
+      const bool is_catalog = document.ns == kCatalogNs;
+      if (!is_catalog && !rules_.replicates(document.ns)) return "its namespace does not replicate";
       checked_ns_ = document.ns;
+    }
+    if (document.ns == kCatalogNs) {
+      if (std::string wrong = catalog(document); !wrong.empty()) return wrong;
     }
     if (std::string wrong = wrong_with_id(document.id.view()); !wrong.empty()) return wrong;
     if (std::string wrong = wrong_with_value(document.id.view(), 1); !wrong.empty()) return wrong;
@@ -92,6 +97,18 @@ class Checker {
       if (!wrong.empty()) return wrong;
     }
     return {};
+  }
+
+  // Whoever may tell what a collection is may do so of those that replicate.
+  std::string catalog(const DocumentEffects& document) {
+    if (document.id.type != bson::Type::kString) return "it is of no collection";
+    const std::string_view ns = document.id.view().as_string();
+    if (std::string wrong = wrong_with_namespace(ns); !wrong.empty()) return wrong;
+    for (const Effect& effect : document.effects) {
+      const bool is_said = effect.kind == Operation::kAssign || effect.kind == Operation::kUnset;
+      if (!is_said || effect.path.empty()) return "it does to a collection what nobody can";
+    }
+    return rules_.replicates(ns) ? "" : "its collection does not replicate";
   }
 
   static bool has_other_id(const Effect& effect, const bson::OwnedValue& id) {

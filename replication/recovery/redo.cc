@@ -6,6 +6,7 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_writer.h"
+#include "replication/record/catalog.h"
 #include "replication/record/record_codec.h"
 #include "replication/recovery/redo_found.h"
 #include "replication/site/state/meta_keys.h"
@@ -257,7 +258,9 @@ Status Redo::write_whole(Store& store, const std::vector<std::string>& keys) {
     auto all = wanted(store, std::span(&key, 1));
     if (!all) return tl::unexpected(all.error());
     for (Wanted& each : *all) {
-      work.intent.writes.push_back(whole_write(each.write.ns, each.write.id, std::nullopt));
+      if (each.write.ns != kCatalogNs) {
+        work.intent.writes.push_back(whole_write(each.write.ns, each.write.id, std::nullopt));
+      }
       made.push_back(whole_write(each.write.ns, each.write.id, each.document));
     }
   }

@@ -3,6 +3,7 @@
 //
 // A port, so that the applier and recovery run against MemoryStore in unit tests and against
 // MongoStore (libmongoc) in life; one contract test holds both to this text.
+// What collections are it shows, and takes, as documents of one namespace (record/catalog.h).
 // It is made of smaller ones by subject: who needs one of them asks for no more.
 // Everything blocks. A Store belongs to one thread at a time: each worker has one of its own.
 //

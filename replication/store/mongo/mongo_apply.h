@@ -16,11 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "replication/store/mongo/connection/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_privileges.h"
+#include "replication/store/mongo/connection/mongo_topology.h"
 #include "replication/store/mongo/mongo_catalog.h"
-#include "replication/store/mongo/mongo_client.h"
 #include "replication/store/mongo/mongo_journal.h"
-#include "replication/store/mongo/mongo_privileges.h"
-#include "replication/store/mongo/mongo_topology.h"
 #include "replication/store/store.h"
 
 namespace outrigger::mongo {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_client.h"
 #include "replication/store/store.h"
 
 namespace outrigger::mongo {

@@ -6,9 +6,9 @@
 
 #include <string>
 
-#include "replication/store/mongo/mongo_client.h"
-#include "replication/store/mongo/mongo_privileges.h"
-#include "replication/store/mongo/mongo_topology.h"
+#include "replication/store/mongo/connection/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_privileges.h"
+#include "replication/store/mongo/connection/mongo_topology.h"
 
 namespace outrigger::mongo {
 

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "replication/store/mongo/mongo_client.h"
-#include "replication/store/mongo/mongo_topology.h"
+#include "replication/store/mongo/connection/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_topology.h"
 #include "replication/store/store.h"
 
 namespace outrigger::mongo {

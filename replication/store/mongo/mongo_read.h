@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "replication/store/mongo/connection/mongo_client.h"
 #include "replication/store/mongo/mongo_catalog.h"
-#include "replication/store/mongo/mongo_client.h"
 
 namespace outrigger::mongo {
 

@@ -1,20 +1,26 @@
 #include "replication/store/mongo/mongo_store.h"
 
+#include <algorithm>
+#include <iterator>
+
+#include "replication/store/mongo/connection/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_privileges.h"
+#include "replication/store/mongo/connection/mongo_topology.h"
 #include "replication/store/mongo/mongo_apply.h"
 #include "replication/store/mongo/mongo_catalog.h"
-#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/mongo/mongo_catalog_entries.h"
 #include "replication/store/mongo/mongo_fence.h"
+#include "replication/store/mongo/mongo_index_builds.h"
 #include "replication/store/mongo/mongo_journal.h"
 #include "replication/store/mongo/mongo_oplog.h"
-#include "replication/store/mongo/mongo_privileges.h"
 #include "replication/store/mongo/mongo_read.h"
-#include "replication/store/mongo/mongo_topology.h"
 
 namespace outrigger {
 
 // Each refers to some before it.
 struct MongoStore::Parts {
-  Parts(std::unique_ptr<mongo::Client> to, Threads& time) : threads(time), client(std::move(to)) {}
+  Parts(std::unique_ptr<mongo::Client> to, const std::string& uri, Threads& time)
+      : threads(time), client(std::move(to)), builds(uri, time) {}
 
   Threads& threads;
   std::unique_ptr<mongo::Client> client;
@@ -22,6 +28,8 @@ struct MongoStore::Parts {
   mongo::Privileges privileges{*client, topology};
   mongo::Catalog catalog{*client};
   mongo::Journal journal{*client, topology, privileges};
+  mongo::IndexBuilds builds;
+  mongo::CatalogEntries entries{*client, catalog, builds};
   mongo::DocumentReader reader{*client, catalog};
   mongo::DocumentWriter writer{{*client, topology, catalog, privileges, journal}};
   mongo::Oplog oplog{*client, topology};
@@ -31,7 +39,7 @@ Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri, Thr
   auto client = mongo::Client::open(uri);
   if (!client) return tl::unexpected<Error>(client.error());
   return std::unique_ptr<MongoStore>(
-      new MongoStore(std::make_unique<Parts>(std::move(*client), threads)));
+      new MongoStore(std::make_unique<Parts>(std::move(*client), uri, threads)));
 }
 
 MongoStore::MongoStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -55,6 +63,7 @@ Result<std::string> MongoStore::forbidden(const std::string& ns) {
 
 Result<std::vector<std::optional<std::string>>> MongoStore::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
+  if (ns == kCatalogNs) return parts_->entries.read(ids);
   return parts_->reader.read(ns, ids);
 }
 
@@ -66,11 +75,38 @@ Status MongoStore::look(
     const std::string& ns, std::span<const bson::OwnedValue> ids,
     const std::optional<std::vector<std::string>>& fields,
     const std::function<void(size_t index, const bson::Document& document)>& visit) {
-  return parts_->reader.look(ns, ids, fields, visit);
+  if (ns != kCatalogNs) return parts_->reader.look(ns, ids, fields, visit);
+  auto entries = parts_->entries.read(ids);
+  if (!entries) return tl::unexpected<Error>(entries.error());
+  for (size_t i = 0; i < entries->size(); ++i) visit(i, bson::Document(*(*entries)[i]));
+  return {};
 }
 
+// Documents between two changes of the catalogue are written together.
 Applied MongoStore::apply_in_order(std::span<const StoreWrite> writes) {
-  return parts_->writer.apply_in_order(writes);
+  const auto is_entry = [](const StoreWrite& write) { return write.ns == kCatalogNs; };
+  if (std::none_of(writes.begin(), writes.end(), is_entry)) {
+    return parts_->writer.apply_in_order(writes);
+  }
+  Applied all;
+  while (all.outcomes.size() < writes.size() && !all.stopped) {
+    const auto rest = writes.subspan(all.outcomes.size());
+    const auto next = std::find_if(rest.begin(), rest.end(), is_entry);
+    if (next != rest.begin()) {
+      const auto some = static_cast<size_t>(next - rest.begin());
+      Applied done = parts_->writer.apply_in_order(rest.first(some));
+      std::move(done.outcomes.begin(), done.outcomes.end(), std::back_inserter(all.outcomes));
+      all.stopped = std::move(done.stopped);
+      continue;
+    }
+    auto changed = parts_->entries.write(*next);
+    if (!changed) all.stopped = changed.error();
+    if (changed) all.outcomes.push_back(std::move(*changed));
+  }
+  if (!all.stopped) {
+    if (Status journaled = parts_->journal.wait(); !journaled) all.stopped = journaled.error();
+  }
+  return all;
 }
 
 std::string MongoStore::process_id() const { return parts_->topology.process_id(); }

@@ -1,4 +1,4 @@
-#include "replication/store/mongo/store_address.h"
+#include "replication/store/mongo/connection/store_address.h"
 
 #include <mongoc/mongoc.h>
 

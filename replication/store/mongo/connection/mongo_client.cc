@@ -1,4 +1,4 @@
-#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_client.h"
 
 #include <mutex>
 #include <vector>

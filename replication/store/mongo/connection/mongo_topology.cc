@@ -1,4 +1,4 @@
-#include "replication/store/mongo/mongo_topology.h"
+#include "replication/store/mongo/connection/mongo_topology.h"
 
 #include <algorithm>
 #include <chrono>

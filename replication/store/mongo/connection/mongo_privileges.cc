@@ -1,4 +1,4 @@
-#include "replication/store/mongo/mongo_privileges.h"
+#include "replication/store/mongo/connection/mongo_privileges.h"
 
 namespace outrigger::mongo {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "config/threads.h"
-#include "replication/store/mongo/mongo_client.h"
+#include "replication/store/mongo/connection/mongo_client.h"
 #include "replication/store/store.h"
 
 namespace outrigger::mongo {

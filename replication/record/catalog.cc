@@ -1,0 +1,272 @@
+#include "replication/record/catalog.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::OwnedValue;
+using bson::Type;
+using bson::Value;
+using Values = std::map<std::string, OwnedValue, std::less<>>;
+
+constexpr const char* kOptions = "options";
+constexpr const char* kIndexes = "indexes";
+
+tl::unexpected<Error> corrupt(std::string_view ns, const char* what) {
+  return fail(ErrorCode::kCorrupt, "read what a collection is", std::string(ns), what);
+}
+
+// A field's name that a path can hold (is_dotted_path in store/store.h).
+std::string escaped(std::string_view name) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  const bool is_number =
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  std::string out;
+  for (const char c : name) {
+    const bool first = out.empty();
+    if (c == '.' || c == '%' || (first && (c == '$' || is_number))) {
+      const auto byte = static_cast<uint8_t>(c);
+      out.append(1, '%').append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
+    } else {
+      out.append(1, c);
+    }
+  }
+  return out;
+}
+
+std::optional<std::string> unescaped(std::string_view field) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  std::string out;
+  for (size_t i = 0; i < field.size(); ++i) {
+    if (field[i] != '%') {
+      out.append(1, field[i]);
+      continue;
+    }
+    if (i + 2 >= field.size()) return std::nullopt;
+    const int high = digit(field[i + 1]);
+    const int low = digit(field[i + 2]);
+    if (high < 0 || low < 0 || high + low == 0) return std::nullopt;
+    out.append(1, static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return out;
+}
+
+OwnedValue array_of_one(const OwnedValue& value) {
+  bson::Writer out;
+  out.value("0", value);
+  return {Type::kArray, out.finish()};
+}
+
+std::optional<Value> only_element(const Value& array) {
+  if (array.type != Type::kArray) return std::nullopt;
+  const auto first = array.as_document().first();
+  if (!first) return std::nullopt;
+  return first->value;
+}
+
+void write_options(const Values& options, bson::Writer& out) {
+  for (const auto& [name, value] : options) out.value(escaped(name), array_of_one(value));
+}
+
+OwnedValue options_value(const Values& options) {
+  bson::Writer out;
+  write_options(options, out);
+  return bson::make_document(out.finish());
+}
+
+Status read_options(const OwnedValue& from, CatalogEntry& entry) {
+  if (from.type != Type::kDocument) return corrupt(entry.ns, "its options are no document");
+  entry.options.clear();
+  for (const bson::Element& each : from.view().as_document()) {
+    const auto name = unescaped(each.name);
+    const auto value = only_element(each.value);
+    if (!name || !value) return corrupt(entry.ns, "an option that is none");
+    entry.options[*name] = OwnedValue(*value);
+  }
+  entry.exists = true;
+  return {};
+}
+
+Status read_index(std::string_view field, const OwnedValue& value, CatalogEntry& entry) {
+  const auto name = unescaped(field);
+  if (!name || name->empty()) return corrupt(entry.ns, "an index without a name");
+  if (auto spec = index_spec(*name, value); !spec) return tl::unexpected(spec.error());
+  entry.indexes[*name] = value;
+  return {};
+}
+
+Status read_indexes(const OwnedValue& from, CatalogEntry& entry) {
+  if (from.type != Type::kDocument) return corrupt(entry.ns, "its indexes are no document");
+  entry.indexes.clear();
+  for (const bson::Element& each : from.view().as_document()) {
+    if (Status read = read_index(each.name, OwnedValue(each.value), entry); !read) return read;
+  }
+  return {};
+}
+
+bool are_equal(const OwnedValue& a, const OwnedValue& b) {
+  if (!a.view().is_container() || a.type != b.type) return a == b;
+  return bson::equal_unordered(a.view().as_document(), b.view().as_document());
+}
+
+void differ(const Values& before, const Values& after, const char* where,
+            const std::function<OwnedValue(const OwnedValue&)>& as_field,
+            const std::set<std::string, std::less<>>& asserted, std::vector<PathChange>& changes) {
+  for (const auto& [name, value] : after) {
+    const auto was = before.find(name);
+    const bool is_same = was != before.end() && are_equal(was->second, value);
+    if (is_same && !asserted.contains(name)) continue;
+    PathChange& change = changes.emplace_back();
+    change.path = {where, escaped(name)};
+    change.value = as_field(value);
+  }
+  for (const auto& [name, value] : before) {
+    if (after.contains(name)) continue;
+    PathChange& change = changes.emplace_back();
+    change.kind = Operation::kUnset;
+    change.path = {where, escaped(name)};
+  }
+}
+
+}  // namespace
+
+std::string catalog_document(const CatalogEntry& entry) {
+  bson::Writer out;
+  out.string("_id", entry.ns);
+  if (entry.exists) {
+    out.open_document(kOptions);
+    write_options(entry.options, out);
+    out.close();
+  }
+  out.open_document(kIndexes);
+  for (const auto& [name, index] : entry.indexes) out.value(escaped(name), index);
+  return out.close().finish();
+}
+
+Result<CatalogEntry> catalog_entry(const Document& document) {
+  CatalogEntry entry;
+  const auto id = document.find("_id");
+  if (!id || id->type != Type::kString) return corrupt("", "its _id is no namespace");
+  entry.ns = id->as_string();
+  for (const char* field : {kOptions, kIndexes}) {
+    const auto value = document.find(field);
+    if (!value) continue;
+    if (Status set = set_in_catalog(entry, {field}, OwnedValue(*value)); !set) {
+      return tl::unexpected(set.error());
+    }
+  }
+  return entry;
+}
+
+OwnedValue catalog_index(const Document& spec) {
+  bson::Writer out;
+  out.open_array("0");
+  if (const auto key = spec.find("key"); key && key->type == Type::kDocument) {
+    size_t at = 0;
+    for (const bson::Element& each : key->as_document()) {
+      out.open_array(bson::index_name(at++)).string("0", each.name).value("1", each.value).close();
+    }
+  }
+  out.close().open_document("1");
+  for (const bson::Element& each : spec) {
+    const bool is_said = each.name == "key" || each.name == "name" || each.name == "ns" ||
+                         each.name == "background" || each.name == "buildUUID";
+    if (!is_said) out.element(each);
+  }
+  return {Type::kArray, out.close().finish()};
+}
+
+Result<std::string> index_spec(std::string_view name, const OwnedValue& index) {
+  if (index.type != Type::kArray) return corrupt(name, "an index that is no array");
+  const Document parts = index.view().as_document();
+  const auto keys = parts.find("0");
+  const auto rest = parts.find("1");
+  if (!keys || keys->type != Type::kArray || !rest || rest->type != Type::kDocument) {
+    return corrupt(name, "an index without keys");
+  }
+  bson::Writer out;
+  out.open_document("key");
+  for (const bson::Element& each : keys->as_document()) {
+    if (each.value.type != Type::kArray) return corrupt(name, "a key that is no pair");
+    const auto field = each.value.as_document().find("0");
+    const auto kind = each.value.as_document().find("1");
+    const bool is_pair = field && field->type == Type::kString && kind;
+    if (!is_pair || field->as_string().find('\0') != std::string_view::npos) {
+      return corrupt(name, "a key that is no pair");
+    }
+    out.value(field->as_string(), *kind);
+  }
+  out.close().string("name", name);
+  for (const bson::Element& each : rest->as_document()) {
+    if (each.name != "key" && each.name != "name") out.element(each);
+  }
+  return out.finish();
+}
+
+std::vector<PathChange> catalog_changes(const CatalogEntry& before, const CatalogEntry& after,
+                                        const std::set<std::string, std::less<>>& asserted) {
+  std::vector<PathChange> changes;
+  if (before.exists && after.exists) {
+    differ(before.options, after.options, kOptions, array_of_one, {}, changes);
+  } else if (before.exists || after.exists) {
+    PathChange& change = changes.emplace_back();
+    change.kind = after.exists ? Operation::kAssign : Operation::kUnset;
+    change.path = {kOptions};
+    if (after.exists) change.value = options_value(after.options);
+  }
+  const auto as_it_is = [](const OwnedValue& value) { return value; };
+  differ(before.indexes, after.indexes, kIndexes, as_it_is, asserted, changes);
+  return changes;
+}
+
+Status set_in_catalog(CatalogEntry& entry, const Path& path, const OwnedValue& value) {
+  const bool of_options = !path.empty() && path.front() == kOptions;
+  const bool of_indexes = !path.empty() && path.front() == kIndexes;
+  if (path.size() == 1 && of_options) return read_options(value, entry);
+  if (path.size() == 1 && of_indexes) return read_indexes(value, entry);
+  if (path.size() == 2 && of_indexes) return read_index(path.back(), value, entry);
+  if (path.size() != 2 || !of_options) return corrupt(entry.ns, "a field that no collection has");
+  const auto name = unescaped(path.back());
+  const auto option = only_element(value.view());
+  if (!name || !option) return corrupt(entry.ns, "an option that is none");
+  entry.options[*name] = OwnedValue(*option);
+  entry.exists = true;
+  return {};
+}
+
+Status unset_in_catalog(CatalogEntry& entry, const Path& path) {
+  const bool of_options = !path.empty() && path.front() == kOptions;
+  const bool of_indexes = !path.empty() && path.front() == kIndexes;
+  if (path.size() == 1 && of_options) {
+    entry.options.clear();
+    entry.exists = false;
+    return {};
+  }
+  if (path.size() == 1 && of_indexes) {
+    entry.indexes.clear();
+    return {};
+  }
+  const auto name = path.size() == 2 ? unescaped(path.back()) : std::nullopt;
+  if (!name || !(of_options || of_indexes)) {
+    return corrupt(entry.ns, "a field that no collection has");
+  }
+  (of_options ? entry.options : entry.indexes).erase(*name);
+  return {};
+}
+
+DocumentChange catalog_change(const std::string& ns, std::vector<PathChange> changes) {
+  DocumentChange change;
+  change.ns = kCatalogNs;
+  change.id = bson::make_string(ns);
+  change.changes = std::move(changes);
+  return change;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,67 @@
+// The catalogue as documents: what a collection is (its options, its indexes) travels as a document
+// of its own, in a namespace that no store has.
+//
+// The problem: a change of the catalogue must reach every site in causal order with the data, be
+// put back after a crash of the store, and where two sites change the same thing end the same
+// everywhere, with what lost to be seen. The idea: all of that documents do already. So each
+// collection is one,
+//
+//   {_id: "db.collection", options: {NAME: [value], ...}, indexes: {NAME: [keys, rest], ...}}
+//
+// which the store shows (store/store.h) from what it holds, and makes true when it is written. It
+// is always there: one of no collection has no `options`. An option, and an index, is one value to
+// a merge (arrays are), so that it never mixes two sites' validators. Keys stand in order:
+// [["a", 1], ["b", -1]]; `rest` is the index as listIndexes gives it without key and name. The
+// names of indexes are escaped: they may hold what no path can.
+//
+// A drop takes away `options` and the indexes its author saw. A collection is wanted while it has
+// either, and stays while it holds documents.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/bson/bson.h"
+#include "replication/record/change.h"
+
+namespace outrigger {
+
+inline constexpr std::string_view kCatalogNs = "outrigger.catalog";
+
+struct CatalogEntry {
+  std::string ns;
+  bool exists = false;                                           // it has `options`
+  std::map<std::string, bson::OwnedValue, std::less<>> options;  // as mongod has them
+  std::map<std::string, bson::OwnedValue, std::less<>> indexes;  // by name: arrays [keys, rest]
+  friend bool operator==(const CatalogEntry&, const CatalogEntry&) = default;
+};
+
+[[nodiscard]] std::string catalog_document(const CatalogEntry& entry);
+// Errors: kCorrupt, when that is no document of this form; peers may send anything.
+[[nodiscard]] Result<CatalogEntry> catalog_entry(const bson::Document& document);
+
+// What `spec`, of listIndexes, is in an entry, and back. Errors: kCorrupt.
+[[nodiscard]] bson::OwnedValue catalog_index(const bson::Document& spec);
+[[nodiscard]] Result<std::string> index_spec(std::string_view name, const bson::OwnedValue& index);
+
+// What leads from one to the other, of one collection; each index of `asserted` that `after` has is
+// said again, also where it is as it was: somebody wanted it.
+[[nodiscard]] std::vector<PathChange> catalog_changes(
+    const CatalogEntry& before, const CatalogEntry& after,
+    const std::set<std::string, std::less<>>& asserted = {});
+
+// One write of a path of the document, as merging makes them (store/store.h). Errors: kCorrupt.
+[[nodiscard]] Status set_in_catalog(CatalogEntry& entry, const Path& path,
+                                    const bson::OwnedValue& value);
+[[nodiscard]] Status unset_in_catalog(CatalogEntry& entry, const Path& path);
+
+// The change that is recorded of it.
+[[nodiscard]] DocumentChange catalog_change(const std::string& ns, std::vector<PathChange> changes);
+
+}  // namespace outrigger

@@ -1,0 +1,112 @@
+#include "replication/store/mongo/mongo_index_builds.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "replication/store/mongo/mongo_fence.h"
+#include "replication/store/store_errors.h"
+
+namespace outrigger::mongo {
+namespace {
+
+constexpr auto kGiveUpTimeout = std::chrono::milliseconds(1000);
+constexpr auto kLookAgain = std::chrono::milliseconds(50);
+constexpr int32_t kInProgress = 117;  // ConflictingOperationInProgress
+
+WriteOutcome being_built() {
+  return {WriteOutcome::Kind::kRejected, kInProgress, "its index is being built", false};
+}
+
+}  // namespace
+
+// A thread that waits for mongod cannot be told; mongod can.
+IndexBuilds::~IndexBuilds() {
+  if (thread_ == nullptr) return;
+  std::unique_ptr<Client> client;
+  if (auto opened = Client::open(uri_)) client = std::move(*opened);
+  while (true) {
+    std::string session;
+    {
+      const MutexLock lock(mutex_);
+      stopping_ = true;
+      waiting_.clear();
+      wake_.notify_all();
+      if (!is_building_) break;
+      session = session_id_;
+    }
+    if (client != nullptr && !session.empty()) {
+      (void)fence(*client, threads_, std::span(&session, 1), {}, kGiveUpTimeout);
+    }
+    threads_.sleep(kLookAgain);
+  }
+  thread_.reset();
+}
+
+WriteOutcome IndexBuilds::build(const std::string& ns, const std::string& name,
+                                const std::string& command) {
+  const MutexLock lock(mutex_);
+  if (builds_.size() >= kBuildsMax) {
+    std::erase_if(builds_, [](const auto& each) { return each.second.is_over; });
+  }
+  const std::string key = ns + '\0' + name;
+  Build& build = builds_[key];
+  const bool is_new = build.command != command;
+  if (!is_new && !build.is_over) return being_built();
+  // One that was built and is not there any more is built again.
+  const bool has_failed = !is_new && !build.outcome.ok();
+  if (has_failed && threads_.now() < build.not_before) return build.outcome;
+  if (is_new) build.pause = std::chrono::seconds(0);
+  build.command = command;
+  build.is_over = false;
+  waiting_.push_back(key);
+  if (thread_ == nullptr) thread_ = threads_.start([this] { run(); });
+  wake_.notify_all();
+  return has_failed ? build.outcome : being_built();
+}
+
+void IndexBuilds::run() {
+  std::unique_ptr<Client> client;
+  if (auto opened = Client::open(uri_)) client = std::move(*opened);
+  while (true) {
+    std::string key;
+    std::string command;
+    {
+      const MutexLock lock(mutex_);
+      is_building_ = false;
+      while (waiting_.empty() && !stopping_) wake_.wait(mutex_);
+      if (stopping_) return;
+      key = std::move(waiting_.front());
+      waiting_.pop_front();
+      command = builds_[key].command;
+      is_building_ = true;
+    }
+    WriteOutcome outcome;
+    if (client != nullptr) outcome = build_one(*client, key.substr(0, key.find('\0')), command);
+    const MutexLock lock(mutex_);
+    Build& build = builds_[key];
+    if (build.command != command) continue;  // another one is wanted by now, and in line
+    build.is_over = true;
+    build.outcome = std::move(outcome);
+    build.pause = std::clamp<std::chrono::seconds>(build.pause * 2, kPauseMin, kPauseMax);
+    build.not_before = threads_.now() + build.pause;
+  }
+}
+
+WriteOutcome IndexBuilds::build_one(Client& client, const std::string& ns,
+                                    const std::string& command) {
+  const auto later = [](std::string why) {
+    return WriteOutcome{WriteOutcome::Kind::kRejected, kInProgress, std::move(why), false};
+  };
+  if (auto connected = client.connect(); !connected) return later(connected.error().message());
+  {
+    const MutexLock lock(mutex_);
+    session_id_ = client.session_id();
+    if (stopping_) return later("the sidecar ends");
+  }
+  auto reply = client.run(split(ns).database, command);
+  if (!reply) return later(reply.error().message());
+  if (reply->ok) return {};
+  return {WriteOutcome::Kind::kRejected, reply->code, reply->message, false};
+}
+
+}  // namespace outrigger::mongo
