@@ -151,6 +151,12 @@ CASES += [
     Case("catalogue: create", create(), create(), {"listCollections": 1, "filter": {"name": C}},
          **ONLY),
     Case("catalogue: create with a wrong field", create(wrong=1), **ONLY),
+    Case("catalogue: drop", {"drop": C}, insert({"_id": 1}, {"_id": 2}), index("a"), {"drop": C},
+         {"drop": C}, {"find": C}, {"listIndexes": C}, insert({"_id": 2}), {"find": C}, **ONLY),
+    Case("catalogue: drop of what has no such name", {"drop": ""}, {"drop": 1}, {"drop": "a$b"},
+         {"drop": ".x"}, {"drop": C, "wrong": 1}, {"drop": C, "writeConcern": {"w": "no"}}, **ONLY),
+    Case("catalogue: drop of a view", {"drop": C}, {"drop": C}, {"find": C},
+         prepare=[create(viewOn="things", pipeline=[])], **ONLY),
     Case("catalogue: indexes", insert({"_id": 1, "a": 1}, {"_id": 2, "a": 1}), index("b"),
          index("b"), index("a", unique=True), {"listIndexes": C},
          {"dropIndexes": C, "index": "b"}, {"dropIndexes": C, "index": "b"},
@@ -168,8 +174,6 @@ CASES += [
 
 UNDER = {"lsid": C, "txnNumber": Int64(1), "startTransaction": True, "autocommit": False}
 REFUSED = [
-    ("drop", {"drop": C}),
-    ("dropDatabase", {"dropDatabase": 1, "$db": "unused"}),
     ("renameCollection", {"renameCollection": "shop.a", "to": "shop.b", "$db": "admin"}),
     ("convertToCapped", {"convertToCapped": C, "size": 4096}),
     ("cloneCollectionAsCapped", {"cloneCollectionAsCapped": C, "toCollection": "capped",

@@ -135,6 +135,7 @@ Status Sidecar::open_replica() {
   replica_ = std::move(*replica);
   ApplierOptions applier;
   applier.warn = [log = store_log_](const std::string& line) { log->warn("{}", line); };
+  applier.catalog_changed = [this](const std::string& ns) { changes_.forget(ns); };
   // Not asked before recovery is there.
   applier.admits = [this](const std::string& process) {
     return recovery_->served().admits(process);

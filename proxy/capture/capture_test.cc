@@ -51,8 +51,8 @@ TEST(Commands, WritesAreCapturedUnderEverySpelling) {
 }
 
 TEST(Commands, WhatMayWriteUncapturedIsRefusedWithAReason) {
-  for (const char* name : {"drop", "dropDatabase", "renameCollection", "bulkWrite", "applyOps",
-                           "convertToCapped", "cloneCollectionAsCapped"}) {
+  for (const char* name : {"renameCollection", "bulkWrite", "applyOps", "convertToCapped",
+                           "cloneCollectionAsCapped"}) {
     EXPECT_EQ(command_info(name).kind, CommandKind::kRefused) << name;
     EXPECT_FALSE(command_info(name).why.empty()) << name;
   }

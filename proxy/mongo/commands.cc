@@ -15,8 +15,6 @@ struct Row {
 
 using K = CommandKind;
 
-constexpr std::string_view kDrops =
-    "dropping documents at one site would leave them at the others; delete them instead";
 constexpr std::string_view kRenames =
     "a renamed collection would be another one at the other sites";
 constexpr std::string_view kCapped =
@@ -63,11 +61,11 @@ constexpr auto kTable = std::to_array<Row>({
     {"deleteIndexes", K::kDdl},
     {"distinct", K::kRead},
     {"driverOIDTest", K::kRead},
-    {"drop", K::kRefused, kDrops},
+    {"drop", K::kDdl},
     {"dropAllRolesFromDatabase", K::kLocal},
     {"dropAllUsersFromDatabase", K::kLocal},
     {"dropConnections", K::kLocal},
-    {"dropDatabase", K::kRefused, kDrops},
+    {"dropDatabase", K::kDdl},
     {"dropIndexes", K::kDdl},
     {"dropRole", K::kLocal},
     {"dropUser", K::kLocal},

@@ -17,7 +17,7 @@ enum class CommandKind {
   kFindAndModify,
   kAggregate,  // a read, unless a stage is $out or $merge
   kMapReduce,  // a read, when out is {inline: 1}
-  kDdl,        // changes the catalogue: passes, with a warning that it does not travel yet
+  kDdl,        // changes the catalogue: captured
   kRefused,    // may write replicated data and is not captured: 115
   kLocal,      // changes this server only (users, sessions, replica set, parameters): passes
   kUnknown,    // not in the table: 59

@@ -75,10 +75,15 @@ std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& p
       // On databases that never travel these harm nobody.
       const bool local_only = is_admin_database(parsed.database()) && name != "applyOps" &&
                               name != "renameCollection" && name != "bulkWrite";
-      const std::string ns = ns_of(parsed);
-      const bool of_mongod = policy.stays_here(ns) || ns.ends_with(".system.profile");
-      if (local_only || (name == "drop" && of_mongod)) return std::nullopt;
+      if (local_only) return std::nullopt;
       return refuse(fmt::format("the command {}", name), info.why);
+    }
+    case CommandKind::kDdl: {
+      const std::string ns = ns_of(parsed);
+      const bool is_somebodys = policy.replicates(ns) || policy.stays_here(ns);
+      if (name != "drop" || is_somebodys || ns.ends_with(".system.profile")) return std::nullopt;
+      return refuse("the command drop of " + ns,
+                    "collections of the system mean another thing at every site");
     }
     case CommandKind::kAggregate: {
       const auto target = output_of(parsed);

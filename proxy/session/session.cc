@@ -2,9 +2,10 @@
 
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
-#include "proxy/session/ddl.h"
 #include "proxy/session/refusals.h"
 #include "proxy/writes/capture.h"
+#include "proxy/writes/catalog_write.h"
+#include "proxy/writes/database_drop.h"
 
 namespace outrigger {
 namespace {
@@ -224,51 +225,50 @@ net::Task<Session::Next> Session::write(std::string_view message, const wire::Op
   Capture capture(context_, *backend_);
   Answer done = co_await capture.run(message, parsed, kind, is_stranger());
   writing_ = false;
+  const Next next = co_await finish(message, parsed, std::move(done));
+  co_return next;
+}
+
+net::Task<Session::Next> Session::finish(std::string_view message, const wire::OpMsg& parsed,
+                                         Answer done) {
   Next next = Next::kEnd;
   if (done.kind == Answer::Kind::kPass) {
     next = co_await pass(message, parsed.more_to_come());
-    co_return next;
-  }
-  if (done.kind == Answer::Kind::kClose) co_return Next::kEnd;
-  if (done.kind == Answer::Kind::kBody) {
+  } else if (done.kind == Answer::Kind::kBody) {
     next = co_await answer(parsed, std::move(done.bytes));
-    co_return next;
+  } else if (done.kind == Answer::Kind::kMessage && parsed.more_to_come()) {
+    next = Next::kGoOn;
+  } else if (done.kind == Answer::Kind::kMessage) {
+    wire::patch_response_to(done.bytes, parsed.header.request_id);
+    Status sent = co_await client_->write(done.bytes);
+    next = sent ? Next::kGoOn : Next::kEnd;
   }
-  if (parsed.more_to_come()) co_return Next::kGoOn;
-  wire::patch_response_to(done.bytes, parsed.header.request_id);
-  Status sent = co_await client_->write(done.bytes);
-  co_return sent ? Next::kGoOn : Next::kEnd;
+  co_return next;
 }
 
-// Facts are learned anew behind a change of the catalogue.
 net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMsg& parsed) {
   const std::string ns = ns_of(parsed);
+  const bool is_database = parsed.command_name() == "dropDatabase";
+  const bool travels = is_database
+                           ? !context_.policy.stays_here(std::string(parsed.database()) + ".")
+                           : !ns.empty() && context_.policy.replicates(ns);
   Next next = Next::kEnd;
-  if (is_stranger()) {  // mongod refuses it, and nobody waits for that
+  if (!travels || is_stranger()) {  // mongod refuses a stranger's, and nobody waits for that
+    context_.facts.forget(ns);
     next = co_await pass(message, parsed.more_to_come());
+    context_.facts.forget(ns);
     co_return next;
   }
-  const bool travels = !ns.empty() && context_.policy.replicates(ns);
-  if (travels) {
-    context_.log->warn("{} on {} runs at this site only: it does not travel yet",
-                       parsed.command_name(), ns);
-  }
-  context_.facts.forget(ns);
-  Result<std::string> reply = tl::unexpected(Error{});
-  if (parsed.command_name() == "create") {
-    reply = co_await run_create(context_, *backend_, message, parsed, ns, writing_);
+  Answer done;
+  if (is_database) {
+    DatabaseDrop drop(context_, *backend_, writing_);
+    done = co_await drop.run(parsed);
   } else {
-    reply = co_await run_ddl(*backend_, message, parsed);
+    CatalogWrite change(context_, *backend_, writing_);
+    done = co_await change.run(message, parsed, ns);
   }
-  context_.facts.forget(ns);
-  if (reply && travels) {
-    const bool held = co_await is_journaled(context_, *backend_);
-    if (!held) co_return Next::kEnd;
-  }
-  if (!reply) co_return Next::kEnd;
-  if (parsed.more_to_come()) co_return Next::kGoOn;
-  Status sent = co_await client_->write(*reply);
-  co_return sent ? Next::kGoOn : Next::kEnd;
+  next = co_await finish(message, parsed, std::move(done));
+  co_return next;
 }
 
 net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string body) {

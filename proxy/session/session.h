@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "proxy/capture/reply.h"
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/message_room.h"
@@ -55,6 +56,7 @@ class Session {
   net::Task<Next> serve_query(std::string_view message);
   net::Task<Next> hello(const wire::OpMsg& parsed);
   net::Task<Next> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
+  net::Task<Next> finish(std::string_view message, const wire::OpMsg& parsed, Answer done);
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Next> pass(std::string_view message, bool more_to_come);
   net::Task<Next> log_in(std::string_view message, const wire::OpMsg& parsed);

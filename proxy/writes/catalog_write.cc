@@ -1,0 +1,354 @@
+#include "proxy/writes/catalog_write.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "config/limits.h"
+#include "proxy/capture/statement.h"
+#include "proxy/mongo/wire/error_reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Writer;
+
+// A drop names each document it removes, here and at each peer.
+constexpr int64_t kDroppedMax = 5'000'000;
+constexpr int64_t kAskAgainMs = 500;
+
+bool is_ok(const std::string& message) {
+  const auto parsed = wire::parse_op_msg_trusted(message);
+  if (!parsed) return false;
+  const auto ok = parsed->body.find("ok");
+  return ok && ok->truthy();
+}
+
+void add_name(const bson::Value& spec, std::set<std::string, std::less<>>& names) {
+  if (spec.type != bson::Type::kDocument) return;
+  const auto name = spec.as_document().find("name");
+  if (name && name->type == bson::Type::kString) names.emplace(name->as_string());
+}
+
+std::set<std::string, std::less<>> indexes_asked_for(const wire::OpMsg& parsed) {
+  std::set<std::string, std::less<>> names;
+  const auto indexes = parsed.body.find("indexes");
+  if (indexes && indexes->type == bson::Type::kArray) {
+    for (const bson::Element& each : indexes->as_document()) add_name(each.value, names);
+  }
+  if (const wire::Sequence* sequence = parsed.sequence("indexes")) {
+    for (const Document& each : sequence->documents) {
+      add_name({bson::Type::kDocument, each.bytes()}, names);
+    }
+  }
+  return names;
+}
+
+// By which a later run finds what is left of the command (StoreFence): the session of the app, or
+// ours.
+std::string session_of(const wire::OpMsg& parsed, const Uuid& ours) {
+  SessionKey key;
+  key.lsid = ours;
+  const std::string apps = read_session(parsed.body).lsid_id;
+  if (apps.size() == key.lsid.size()) std::copy(apps.begin(), apps.end(), key.lsid.begin());
+  return session_token(key);
+}
+
+// The command under our session, where it came without one.
+std::optional<std::string> with_session(const wire::OpMsg& parsed, const Backend& backend) {
+  if (parsed.body.has("lsid") || !parsed.sequences.empty()) return std::nullopt;
+  constexpr uint8_t kUuid = 4;
+  Writer out;
+  out.append_all(parsed.body).open_document("lsid").binary("id", kUuid, backend.lsid_text());
+  const std::string body = out.close().finish();
+  return wire::build_op_msg(parsed.header.request_id, 0, parsed.flags & wire::kMoreToCome,
+                            Document(body));
+}
+
+// All _ids of the collection, by its index where it has one.
+std::string find_ids(std::string_view collection, bool is_clustered) {
+  Writer out;
+  out.string("find", collection).open_document("projection").int32("_id", 1).close();
+  if (!is_clustered) out.open_document("hint").int32("_id", 1).close();
+  return out.int64("limit", kDroppedMax + 1).finish();
+}
+
+std::string too_many(const std::string& ns) {
+  return wire::error_body(
+      wire::code::kExceededMemoryLimit,
+      fmt::format(
+          "{} holds more than {} documents, which are too many to be dropped at once at all "
+          "sites; delete a part of them first",
+          ns, kDroppedMax));
+}
+
+}  // namespace
+
+net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
+                                    std::string ns) {
+  if (read_session(parsed.body).in_transaction) {
+    context_.metrics.refused_transaction.Increment();
+    co_return Answer::body(wire::error_body(
+        wire::code::kCommandNotSupported,
+        fmt::format("{} in a transaction is not replicated by Outrigger yet: send it by itself",
+                    parsed.command_name())));
+  }
+  const Status admitted = context_.replica.admit();
+  if (!admitted) {
+    context_.metrics.refused_unavailable.Increment();
+    co_return Answer::body(wire::overloaded_body(admitted.error().message()));
+  }
+  const std::string_view name = parsed.command_name();
+  How how = How::kWhole;
+  if (name == "drop") how = How::kDrop;
+  if (name == "createIndexes") how = How::kBuild;
+  if (name == "dropIndexes" || name == "deleteIndexes") how = How::kIndexes;
+  const bool writes_go_on = how == How::kBuild || how == How::kIndexes;
+  LockRequest request;
+  request.add(namespace_lock_key(ns), writes_go_on ? LockMode::kShared : LockMode::kExclusive);
+  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
+  const bson::OwnedValue id = bson::make_string(ns);
+  request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
+  HeldLocks locks = co_await wait_for_locks(context_, request);
+  context_.facts.forget(ns);
+  writing_ = how != How::kBuild;
+  const Command command{message, parsed, ns, how};
+  Answer answer = co_await run_locked(command);
+  writing_ = false;
+  context_.facts.forget(ns);
+  locks.release();
+  co_return answer;
+}
+
+net::Task<Answer> CatalogWrite::run_locked(const Command& command) {
+  Seen before = co_await look(command.ns, command.how == How::kDrop);
+  if (before.refused) co_return std::move(*before.refused);
+  Parts parts;
+  if (before.entry && command.how != How::kBuild) {
+    Result<Parts> begun = co_await begin(command, before);
+    if (!begun) co_return Answer::body(wire::overloaded_body(begun.error().message()));
+    parts = std::move(*begun);
+  }
+  Result<std::string> reply = co_await send(command.message, command.parsed);
+  Seen after;
+  if (reply) after = co_await look(command.ns, false);
+  if (!reply || after.refused) {
+    co_await settle_in_doubt(parts);
+    co_return Answer::close();
+  }
+  const bool is_done_there = !command.parsed.more_to_come() && is_ok(*reply);
+  const bool is_ours = before.entry && after.entry;
+  if (!is_ours && is_done_there) {
+    context_.log->warn("{} on {} runs at this site only: what has this name does not replicate",
+                       command.parsed.command_name(), command.ns);
+  }
+  std::vector<PathChange> changes;
+  if (is_ours) changes = changes_of(command, *before.entry, std::move(*after.entry), is_done_there);
+  if (command.how == How::kBuild && !changes.empty()) {
+    Seen nothing;
+    nothing.entry = before.entry;
+    Result<Parts> begun = co_await begin(command, nothing);
+    if (!begun) {
+      context_.log->error("{} on {} is done and not recorded: {}", command.parsed.command_name(),
+                          command.ns, begun.error().message());
+      co_return Answer::close();
+    }
+    parts = std::move(*begun);
+  }
+  const bool is_done = !changes.empty();
+  DocumentChange change = catalog_change(command.ns, std::move(changes));
+  bool stands = co_await settle(parts, std::move(change));
+  if (stands && (is_done || is_done_there)) stands = co_await is_durable();
+  if (!stands) co_return Answer::close();
+  co_return Answer::message(std::move(*reply));
+}
+
+// A collection that was dropped may be there again, by somebody who writes around the sidecar.
+std::vector<PathChange> CatalogWrite::changes_of(const Command& command, const CatalogEntry& before,
+                                                 CatalogEntry after, bool is_ok) {
+  if (command.how == How::kDrop) {
+    if (!is_ok && after.exists) return {};
+    after = CatalogEntry();
+    after.ns = command.ns;
+  }
+  std::set<std::string, std::less<>> asserted;
+  if (command.how == How::kBuild && is_ok) asserted = indexes_asked_for(command.parsed);
+  return catalog_changes(before, after, asserted);
+}
+
+net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool with_ids) {
+  std::function<Result<Seen>(Store&)> job = [ns, with_ids](Store& store) -> Result<Seen> {
+    Seen seen;
+    const bson::OwnedValue id = bson::make_string(ns);
+    auto read = store.read(std::string(kCatalogNs), std::span(&id, 1));
+    if (!read && read.error().code == ErrorCode::kInvalidArgument) return seen;
+    if (!read) return tl::unexpected(read.error());
+    if (!read->front()) return seen;
+    auto entry = catalog_entry(Document(*read->front()));
+    if (!entry) return tl::unexpected(entry.error());
+    seen.entry = std::move(*entry);
+    if (!with_ids || !seen.entry->exists) return seen;
+    const size_t dot = ns.find('.');
+    const bool is_clustered = seen.entry->options.contains("clusteredIndex");
+    auto found = store.find(ns.substr(0, dot), find_ids(ns.substr(dot + 1), is_clustered));
+    if (!found) return tl::unexpected(found.error());
+    if (!found->refusal.empty()) {
+      return fail(ErrorCode::kUnavailable, "look at the documents of", ns,
+                  bson::to_json(Document(found->refusal), 300));
+    }
+    for (const std::string& document : found->documents) {
+      if (const auto each = Document(document).find("_id")) seen.ids.emplace_back(*each);
+    }
+    return seen;
+  };
+  Result<Seen> seen = co_await context_.store.ask(std::move(job));
+  Seen out;
+  if (!seen) {
+    out.refused = Answer::body(wire::overloaded_body(seen.error().message()));
+    co_return out;
+  }
+  out = std::move(*seen);
+  if (out.ids.size() > static_cast<size_t>(kDroppedMax)) out.refused = Answer::body(too_many(ns));
+  co_return out;
+}
+
+// On disk before the command is sent: after a crash it is told by what the store shows.
+net::Task<Result<CatalogWrite::Parts>> CatalogWrite::begin(const Command& command,
+                                                           const Seen& before) {
+  if (!backend_.note) {
+    Result<outbox::BackendNote> noted =
+        context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
+    if (!noted) co_return tl::unexpected(noted.error());
+    backend_.note = std::move(*noted);
+  }
+  Parts parts;
+  StagedWrites& staged = context_.appends.staged();
+  Status begun;
+  for (size_t at = 0; begun;) {
+    Part part;
+    Prepare prepare;
+    prepare.session = session_of(command.parsed, backend_.lsid());
+    const size_t end = std::min(before.ids.size(), at + limits::kRunStatementsMax);
+    for (; at < end; ++at) {
+      PreparedDocument& document = prepare.documents.emplace_back();
+      document.ns = command.ns;
+      document.id = before.ids[at];
+      document.what = PreparedDocument::What::kRemove;
+      DocumentChange& change = part.changes.emplace_back();
+      change.kind = DocumentChange::Kind::kRemove;
+      change.ns = command.ns;
+      change.id = before.ids[at];
+    }
+    const bool is_last = at == before.ids.size();
+    if (is_last) {
+      PreparedDocument& document = prepare.documents.emplace_back();
+      document.ns = kCatalogNs;
+      document.id = bson::make_string(command.ns);
+      document.whole = true;
+      document.document = catalog_document(*before.entry);
+    }
+    Result<UndecidedWrite> write = context_.replica.begin(std::move(prepare), staged);
+    if (!write) begun = tl::unexpected(write.error());
+    if (!write) break;
+    part.write = std::move(*write);
+    parts.push_back(std::move(part));
+    if (is_last) break;
+  }
+  if (!begun) {
+    for (Part& part : parts) context_.replica.drop(part.write, {}, staged);
+  }
+  TurnAppends::Appended appended = context_.appends.appended();
+  Status written = co_await appended;
+  if (written && begun) {
+    const DurableWaits::Shot durable = context_.durable_waits.join(true);
+    written = co_await durable->wait();
+  }
+  if (!written) {
+    for (Part& part : parts) part.write.leave_to_recovery();
+    co_return tl::unexpected(written.error());
+  }
+  if (!begun) co_return tl::unexpected(begun.error());
+  backend_.note.set_in_doubt(true);
+  co_return parts;
+}
+
+net::Task<Result<std::string>> CatalogWrite::send(std::string_view message,
+                                                  const wire::OpMsg& parsed) {
+  const std::optional<std::string> ours = with_session(parsed, backend_);
+  Status sent = co_await backend_.stream().write(ours ? std::string_view(*ours) : message);
+  if (!sent) co_return tl::unexpected(sent.error());
+  if (parsed.more_to_come()) {
+    Result<std::string> done = co_await backend_.ping();  // it is done before
+    co_return done;
+  }
+  Result<std::string> reply = co_await backend_.receive();
+  co_return reply;
+}
+
+// False: what became of it cannot be written down, and is left to recovery.
+net::Task<bool> CatalogWrite::settle(Parts& parts, DocumentChange change) {
+  if (parts.empty()) co_return true;
+  const bool is_done = !change.changes.empty();
+  StagedWrites& staged = context_.appends.staged();
+  Status done;
+  for (Part& part : parts) {
+    if (is_done && &part == &parts.back()) part.changes.push_back(std::move(change));
+    if (!is_done) {
+      context_.replica.drop(part.write, {}, staged);
+      continue;
+    }
+    const Status settled = context_.replica.settle(part.write, std::move(part.changes), {}, staged);
+    if (settled) continue;
+    part.write.leave_to_recovery();
+    done = settled;
+  }
+  TurnAppends::Appended appended = context_.appends.appended();
+  const Status written = co_await appended;
+  if (done) done = written;
+  if (done) backend_.note.set_in_doubt(false);
+  if (!done) {
+    context_.log->error("a change of the catalogue is not recorded: {}", done.error().message());
+  }
+  co_return done.has_value();
+}
+
+net::Task<void> CatalogWrite::settle_in_doubt(Parts& parts) {
+  if (parts.empty()) co_return;
+  context_.metrics.writes_in_doubt.Increment();
+  const std::string address = backend_.stream().local_address();
+  const std::string lsid = backend_.lsid_text();
+  backend_.close();
+  net::Timer pause(context_.loop);
+  for (Part& part : parts) {
+    UndecidedWrite* write = &part.write;
+    while (!context_.store.stopping()) {
+      auto settle = context_.settle_in_doubt;
+      std::function<Status(Store&)> job = [settle, write, lsid, address](Store& store) {
+        return settle(store, *write, lsid, address);
+      };
+      const Status settled = co_await context_.store.ask(std::move(job));
+      if (settled) break;
+      context_.log->warn("a change of the catalogue is in doubt: {}", settled.error().message());
+      co_await pause.sleep_ms(kAskAgainMs);
+    }
+    part.write.leave_to_recovery();
+  }
+  if (!context_.store.stopping()) backend_.note.set_in_doubt(false);
+  context_.metrics.writes_in_doubt.Decrement();
+}
+
+net::Task<bool> CatalogWrite::is_durable() {
+  const DurableWaits::Shot durable = context_.durable_waits.join(true);
+  const Status synced = co_await durable->wait();
+  if (!synced) {
+    context_.log->error("a change of the catalogue is not acknowledged: {}",
+                        synced.error().message());
+    co_return false;
+  }
+  const bool journaled = co_await is_journaled(context_, backend_);
+  co_return journaled;
+}
+
+}  // namespace outrigger

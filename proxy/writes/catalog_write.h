@@ -1,0 +1,78 @@
+// Changes of the catalogue that travel: create, collMod, createIndexes, dropIndexes, drop.
+//
+// What a collection is travels as a document (record/catalog.h), so a change of it is a write:
+// lock, see what is there, begin, send, see again, settle, as of any write whose answer does not
+// tell what it did (run_executor.h). What differs:
+//
+//   locks    of a collection that comes, goes or becomes another, its namespace: nobody writes to
+//            it meanwhile. Of its indexes, the document of the catalogue alone: writes go on
+//   a build  may take hours, and whatever is begun holds back what peers are told. It is begun
+//            once it is done. A crash in between leaves an index that peers have not heard of,
+//            until somebody asks for it again: an index asked for is said, also one that is there
+//   a drop   removes the documents it finds. What another site inserted without having seen it
+//            stays; peers drop the collection when it holds nothing
+//   answers  wait until mongod's journal holds the change, and the outbox its record
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/capture/reply.h"
+#include "proxy/mongo/backend.h"
+#include "proxy/mongo/wire/op_msg.h"
+#include "proxy/writes/context.h"
+#include "replication/record/catalog.h"
+
+namespace outrigger {
+
+class CatalogWrite {
+ public:
+  // Both outlive it. `writing` is set while the store's answer must be awaited.
+  CatalogWrite(ProxyContext& context, Backend& backend, bool& writing)
+      : context_(context), backend_(backend), writing_(writing) {}
+
+  // `message` is the whole OP_MSG and `parsed` its view; both live until the task is done. `ns`
+  // replicates. Of a command without an answer the bytes are empty.
+  net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed, std::string ns);
+
+ private:
+  enum class How : uint8_t { kWhole, kIndexes, kBuild, kDrop };
+  // What is there under the name of a collection.
+  struct Seen {
+    std::optional<CatalogEntry> entry;  // none: it is no collection that replicates
+    std::vector<bson::OwnedValue> ids;  // of its documents, where asked for
+    std::optional<Answer> refused;      // why that is not known
+  };
+  // A part of the change that is one record; the last one holds what becomes of the collection.
+  struct Part {
+    UndecidedWrite write;
+    std::vector<DocumentChange> changes;  // removals
+  };
+  using Parts = std::vector<Part>;
+
+  struct Command {
+    std::string_view message;
+    const wire::OpMsg& parsed;
+    const std::string& ns;
+    How how;
+  };
+
+  net::Task<Answer> run_locked(const Command& command);
+  [[nodiscard]] static std::vector<PathChange> changes_of(const Command& command,
+                                                          const CatalogEntry& before,
+                                                          CatalogEntry after, bool is_ok);
+  net::Task<Seen> look(const std::string& ns, bool with_ids);
+  net::Task<Result<Parts>> begin(const Command& command, const Seen& before);
+  net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);
+  net::Task<bool> settle(Parts& parts, DocumentChange change);
+  net::Task<void> settle_in_doubt(Parts& parts);
+  net::Task<bool> is_durable();
+
+  ProxyContext& context_;
+  Backend& backend_;
+  bool& writing_;
+};
+
+}  // namespace outrigger
