@@ -194,9 +194,9 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     auto back = after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten,
                             (*stored)[i]);
     if (!back) return tl::unexpected(back.error());
-    if (*back && (*back)->is_taken_away && options_.warn) {
-      options_.warn("the store lacks " + window.ns + " " + bson::to_json(window.id.view(), 100) +
-                    ", which its journal held: left so, as somebody may have deleted it");
+    if (*back && (*back)->is_taken_away) {
+      const Status noted = note_once(missing(window.forgotten), lost);
+      if (!noted) return tl::unexpected(noted.error());
     }
     if (!*back || !(*back)->write) continue;
     if (Status noted = note_lost(window, *(*back)->write, (*stored)[i], lost); !noted) {
@@ -216,13 +216,21 @@ Status Redo::note_lost(const Window& window, const StoreWrite& write,
                        const std::optional<std::string>& stored, outbox::Batch& batch) {
   for (const LedgerEntry& entry :
        unexplained(site_.context.self.site, window.forgotten, write, stored)) {
-    if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
-    if (options_.warn) {
-      options_.warn("found in " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
-                    " what no record gave; the ledger has it");
-    }
+    if (Status noted = note_once(entry, batch); !noted) return noted;
   }
   return {};
+}
+
+// Also in the log, however often it is found.
+Status Redo::note_once(const LedgerEntry& entry, outbox::Batch& batch) {
+  auto known = outbox_.ledger(ledger_key(entry));
+  if (!known) return tl::unexpected(known.error());
+  if (*known) return {};
+  if (options_.warn) {
+    options_.warn("of " + entry.ns + " " + bson::to_json(entry.id.view(), 100) + " " +
+                  entry.reason + " (" + entry.kind + " in the ledger)");
+  }
+  return put_once(outbox_, site_.ledger, batch, entry);
 }
 
 Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {

@@ -93,9 +93,10 @@ class Redo {
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
-  // What nobody's record explains goes into the batch, for the ledger.
+  // What nobody's record explains goes into the batch, for the ledger; and is said in the log.
   [[nodiscard]] Status note_lost(const Window& window, const StoreWrite& write,
                                  const std::optional<std::string>& stored, outbox::Batch& batch);
+  [[nodiscard]] Status note_once(const LedgerEntry& entry, outbox::Batch& batch);
   // What is to be written of one document.
   struct Wanted {
     std::string key;

@@ -1,6 +1,9 @@
 // Somebody else wrote to the store while it was not looked at: what redo makes of that.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "replication/recovery/redo.h"
 #include "replication/testing/redo_testing.h"
 
@@ -58,6 +61,41 @@ TEST_F(RedoAroundTest, AValueThatNoRecordGaveGoesToTheLedgerBeforeItIsOverwritte
               (std::map<std::string, bson::OwnedValue>{{"a", number(77)}, {"other", number(5)}}));
     EXPECT_EQ(paris_.ledger().size(), 2u);
   }
+}
+
+TEST_F(RedoAroundTest, EveryValueThatNoRecordGaveGoesToTheLedger) {
+  paris_.insert(2, {{"a", number(1)}});
+  Documents found = documents();
+  paris_.set(2, "a", 2);
+  const Documents answered = documents();
+  for (const int value : {77, 78, 77}) {
+    found[2] = bson::Writer().int32("_id", 2).int32("a", value).finish();
+    come_back_with(found);
+    put_back();
+    expect(answered);
+  }
+  std::vector<int> lost;
+  for (const LedgerEntry& entry : paris_.ledger()) lost.push_back(entry.value.view().as_int32());
+  std::sort(lost.begin(), lost.end());
+  EXPECT_EQ(lost, (std::vector<int>{77, 78}));
+  EXPECT_EQ(paris_.status().conflicts[kUnrecorded], 2u);
+}
+
+TEST_F(RedoAroundTest, ADocumentThatItsJournalHeldAndThatIsMissingIsLeftSoAndTold) {
+  paris_.replica->journaled(paris_.replica->answered());
+  paris_.set(1, "a", 2);
+  Documents without = documents();
+  without.erase(1);
+  for (int times = 0; times < 2; ++times) {
+    come_back_with(without);
+    put_back();
+    expect(without);
+    ASSERT_EQ(paris_.ledger().size(), 1u);
+    EXPECT_EQ(paris_.ledger().front().kind, kMissing);
+    EXPECT_EQ(paris_.ledger().front().id, number(1));
+  }
+  exchange(paris_, oslo_);
+  EXPECT_EQ(oslo_.number(1, "a"), 2);
 }
 
 TEST_F(RedoAroundTest, WhatStoodWhereAPeersDocumentIsBornGoesToTheLedger) {
