@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "replication/recovery/redo.h"
@@ -79,6 +80,49 @@ TEST_F(RedoAroundTest, EveryValueThatNoRecordGaveGoesToTheLedger) {
   std::sort(lost.begin(), lost.end());
   EXPECT_EQ(lost, (std::vector<int>{77, 78}));
   EXPECT_EQ(paris_.status().conflicts[kUnrecorded], 2u);
+}
+
+// The store will not take what oslo wrote there.
+TEST_F(RedoAroundTest, OfADocumentSetAsideWhatItsAppsWroteComesBackAndNothingElse) {
+  std::atomic<bool> refuses = true;
+  paris_.mongod.refuse_when(
+      [&](const bson::Document& document) { return refuses && document.has("b") ? 11000 : 0; });
+  oslo_.set(1, "b", 7);
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.status().not_applied, 1u);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.set(1, "a", 5);
+  paris_.unset(1, "n");
+  const Documents answered = documents();
+  for (int times = 0; times < 2; ++times) {
+    come_back_with(journaled);
+    put_back();
+    expect(answered);
+    EXPECT_EQ(paris_.status().not_applied, 1u);
+  }
+  refuses = false;
+  paris_.applier->try_aside_again();
+  settle_down({&paris_, &oslo_});
+  EXPECT_EQ(paris_.number(1, "a"), 5);
+  EXPECT_EQ(paris_.number(1, "b"), 7);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+}
+
+TEST_F(RedoAroundTest, WhereOneAddedToADocumentSetAsideTheStoresNumberStays) {
+  paris_.mongod.refuse_when(
+      [](const bson::Document& document) { return document.has("b") ? 11000 : 0; });
+  oslo_.set(1, "b", 7);
+  exchange(paris_, oslo_);
+  paris_.replica->journaled(paris_.replica->answered());
+  paris_.set(1, "n", 20);
+  paris_.inc(1, "n", 1);
+  const Documents held = documents();
+  paris_.set(1, "a", 5);
+  const Documents answered = documents();
+  come_back_with(held);
+  put_back();
+  expect(answered);
 }
 
 TEST_F(RedoAroundTest, ADocumentThatItsJournalHeldAndThatIsMissingIsLeftSoAndTold) {
