@@ -15,11 +15,11 @@
 //
 // What the process holds beside its connections: kInboxBytesMax and one batch of each link (at most
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
-// being applied; of the outbox kMemtablesBytes, kCohortsBytes and kBlockCacheBytes; of the admin
-// port kAdminAnswersMax answers; of each event loop kUnreadBytesMax, and what its writes append in
-// one turn, in pieces of 1 MiB and one record (the rooms are shared by all loops). A record is at
-// most kRecordBytesMax and one document; it passes kBatchBytesMax whole, and is sent in frames of
-// kFrameBytesMax.
+// being applied; of the outbox kMemtablesBytes, kCohortsBytes, kBlockCacheBytes, and
+// kUnsyncedBytesMax and one batch; of the admin port kAdminAnswersMax answers; of each event loop
+// kUnreadBytesMax, and what its writes append in one turn, in pieces of 1 MiB and one record (the
+// rooms are shared by all loops). A record is at most kRecordBytesMax and one document; it passes
+// kBatchBytesMax whole, and is sent in frames of kFrameBytesMax.
 #pragma once
 
 #include <cstddef>
@@ -106,6 +106,8 @@ static_assert(kOriginsMax * 32 * 3 < kFrameBytesMax);
 inline constexpr uint64_t kMemtablesBytes = 32u << 20;  // all families together
 inline constexpr size_t kBlockCacheBytes = 32u << 20;
 inline constexpr size_t kCohortsBytes = 8u << 20;  // births beyond it get rows
+// What no sync has covered yet. Mostly a few KiB: what is written in the time of a sync.
+inline constexpr size_t kUnsyncedBytesMax = 64u << 20;
 
 // ---- descriptors
 

@@ -56,6 +56,12 @@ TEST_F(MongoStoreTest, BypassesAValidatorAndSaysWhatItWouldHaveSaid) {
     EXPECT_NE((*outcomes)[i].message.find("failed validation"), std::string::npos);
   }
   for (const size_t i : {1u, 3u}) EXPECT_FALSE((*outcomes)[i].against_validator);
+  // Written once more they are as they were, and nothing is said of them.
+  EXPECT_FALSE(write(replace(2, 500)).against_validator);
+  const std::vector<bson::OwnedValue> ids = {make_int32(1), make_int32(2), make_int32(3),
+                                             make_int32(4), make_int32(5)};
+  EXPECT_EQ(store_->against_validator(db_ + ".c", ids).value(), (std::vector<size_t>{1, 3}));
+  EXPECT_TRUE(store_->against_validator(db_ + ".none", ids)->empty());
   EXPECT_NE(stored(make_int32(4)), std::nullopt);
 }
 

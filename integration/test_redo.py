@@ -1,6 +1,7 @@
 """A mongod that is killed forgets what its journal did not hold. Before any app is let in again it
 is all there, by the outbox."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -136,6 +137,25 @@ def test_a_second_crash_meanwhile_is_put_back_as_well(sites):
     assert documents(sites.oslo.client(), ["things", "fresh"]) == answered
     with pytest.raises(pymongo.errors.DuplicateKeyError):
         sites.oslo.client().shop.fresh.insert_one({"_id": 1})
+
+
+@pytest.mark.parametrize("replica_set", [True])
+def test_who_waits_in_vain_for_a_new_run_of_mongod_is_told(sites):
+    oslo = sites.oslo
+    oslo.client().shop.things.insert_one({"_id": 1, "n": 0})
+    hold = json.dumps({"mode": "alwaysOn", "data": {
+        "failCommands": ["find"], "appName": "outrigger", "blockConnection": True,
+        "blockTimeMS": 600000}})
+    with Forgetful(oslo) as app:
+        app.shop.things.update_one({"_id": 1}, {"$set": {"n": 1}})
+        oslo.mongod.kill()
+        oslo.mongod.process.arguments += ["--setParameter", f"failpoint.failCommand={hold}"]
+        oslo.mongod.start()
+        reader = oslo.client(retryReads=False)
+        with pytest.raises(pymongo.errors.NotPrimaryError, match="what it had forgotten"):
+            reader.shop.things.find_one({"_id": 1})
+        del oslo.mongod.process.arguments[-2:]
+    assert oslo.client().shop.things.find_one({"_id": 1}) == {"_id": 1, "n": 1}
 
 
 @pytest.mark.parametrize("with_sidecar", [False, True], ids=["mongod", "both"])

@@ -78,6 +78,14 @@ Applied MemoryMongodStore::apply_in_order(std::span<const StoreWrite> writes) {
   return all;
 }
 
+Result<std::vector<size_t>> MemoryMongodStore::against_validator(
+    const std::string& ns, std::span<const bson::OwnedValue> ids) {
+  if (const Status there = reach("ask the validator"); !there) {
+    return tl::unexpected(there.error());
+  }
+  return store_.against_validator(ns, ids);
+}
+
 Status MemoryMongodStore::wait_journaled() {
   constexpr const char* kStep = "wait for the journal";
   if (const Status there = reach(kStep); !there) return there;

@@ -35,6 +35,8 @@ class MemoryMongodStore final : public Store {
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit) override;
   [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes) override;
+  [[nodiscard]] Result<std::vector<size_t>> against_validator(
+      const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] std::string process_id() const override { return connected_to_; }
   [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;

@@ -50,7 +50,7 @@ void Nemesis::strike() {
   } else if (which <= 93) {
     cut_power();
   } else if (which <= 96) {
-    fail_disk();
+    tasks_.spawn(fail_disk(any_site()));
   } else {
     change_clock();
   }
@@ -135,8 +135,15 @@ void Nemesis::change_clock() {
   site.clock().set_off_ms(ms);
 }
 
-void Nemesis::fail_disk() {
-  WorldSite& site = any_site();
+// Mostly while a write of an app waits for a sync, which then is what fails.
+net::Task<void> Nemesis::fail_disk(WorldSite& site) {
+  for (int64_t waited_ms = 0; waited_ms < kWritingMsMax; ++waited_ms) {
+    const Sidecar* sidecar = site.sidecar();
+    const bool is_writing = sidecar != nullptr && site.disk().unsynced() > 0 &&
+                            sidecar->replica()->status().open_writes > 0;
+    if (is_writing) break;
+    co_await parts_.sleep_ms(1);
+  }
   if (site.sidecar_runs()) site.fail_disk(some_ms());
 }
 

@@ -34,7 +34,7 @@ class Nemesis {
   net::Task<void> kill_while_writing(WorldSite& site, void (WorldSite::*kill)());
   void cut_power();
   void change_clock();
-  void fail_disk();
+  net::Task<void> fail_disk(WorldSite& site);
   net::Task<void> heal_later(std::string from, std::string to, int64_t ms);
   net::Task<void> bring_back(WorldSite& site, int64_t ms);
   [[nodiscard]] WorldSite& any_site() { return *parts_.pick(sites_); }

@@ -136,7 +136,10 @@ void WorldSite::start_sidecar() {
   process_->network = parts_.network.start_process(name_);
   process_->disk = std::make_unique<WorldDisk>(
       [this] { parts_.threads.sleep(std::chrono::microseconds(parts_.draw(200, 6'000))); },
-      [this] { return parts_.threads.now(); });
+      [this] { return parts_.threads.now(); },
+      [this](size_t writes) {
+        return static_cast<size_t>(parts_.draw(0, static_cast<int64_t>(writes)));
+      });
   process_->disk->take_over(*disk_);
   SidecarOptions options;
   options.connections_max = 1'000;

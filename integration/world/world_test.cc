@@ -195,7 +195,8 @@ TEST(WorldDisk, APowerCutTakesWhatWasWrittenWhileASyncWasUnderWay) {
     ASSERT_TRUE(disk.write(std::move(batch)).has_value());
   };
   WorldDisk* writes_to = nullptr;
-  WorldDisk disk([&] { put(*writes_to, "during"); }, [] { return Threads::TimePoint(); });
+  WorldDisk disk([&] { put(*writes_to, "during"); }, [] { return Threads::TimePoint(); },
+                 [](size_t writes) { return writes; });
   writes_to = &disk;
   put(disk, "before");
   ASSERT_TRUE(disk.sync().has_value());

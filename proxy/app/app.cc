@@ -141,8 +141,17 @@ void App::on_signal(int signal) {
 
 net::Task<void> App::stop() {
   co_await sidecar_->stop(exit_ == Exit::kDrained ? kDrainMs : 0);
+  if (exit_ != Exit::kRestart) save_unsynced();
   admin_.reset();
   signals_.reset();
+}
+
+// Of a failed outbox the last that was written is in memory alone.
+void App::save_unsynced() {
+  if (!outbox_->failure()) return;
+  if (const Status healed = outbox_->heals(); !healed) {
+    log_->error("what was written last may be lost: {}", healed.error().message());
+  }
 }
 
 // What the admin port shows of the whole.

@@ -41,6 +41,7 @@ class App {
   [[nodiscard]] Status make_sidecar(StoreEndpoint endpoint);
   [[nodiscard]] std::unique_ptr<net::LoopThread> open_loop() const;
   net::Task<void> stop();
+  void save_unsynced();
   void on_signal(int signal);
   void end_as(Exit exit);
   [[nodiscard]] AdminView admin_view();

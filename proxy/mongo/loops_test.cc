@@ -69,7 +69,7 @@ class StoreGateTest : public LoopsTest {
         [this](Store&) -> Result<bool> {
           ++steps_;
           if (!is_put_back_) return false;
-          served_.serve("two");
+          served_.serve(answers_);
           return true;
         },
         StoreGate::Hooks{[this](const std::string& process) { gone_.push_back(process); },
@@ -90,6 +90,7 @@ class StoreGateTest : public LoopsTest {
     }
   }
 
+  const char* answers_ = "two";  // when it is put back
   ServedProcess served_;
   StoreWorker worker_{std::make_unique<MemoryStore>(), threads_};
   std::unique_ptr<StoreGate> gate_;
@@ -114,6 +115,19 @@ TEST_F(StoreGateTest, WhoWaitsOnAnyLoopPassesOnceItIsPutBack) {
   EXPECT_EQ(gone_, std::vector<std::string>({"one"}));
   pass("one");  // a connection to the run that is gone
   until([this] { return refused_ == 3; });
+  loop_.block_on(gate_->close());
+  end();
+}
+
+TEST_F(StoreGateTest, WhoWaitsForARunThatIsGoneAsWellIsRefusedOnceAnotherIsServed) {
+  start();
+  answers_ = "three";
+  pass("two", 50);
+  until([this] { return steps_ > 1; });
+  is_put_back_ = true;
+  until([this] { return refused_ == 150; });
+  pass("three");
+  until([this] { return passed_ == 3; });
   loop_.block_on(gate_->close());
   end();
 }

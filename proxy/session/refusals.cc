@@ -100,4 +100,11 @@ std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& p
   }
 }
 
+std::string not_served_body() {
+  return wire::error_body(
+      wire::code::kShutdownInProgress,
+      "mongod was started anew, and what it had forgotten is not put back yet; nothing was done",
+      {"RetryableWriteError"});
+}
+
 }  // namespace outrigger

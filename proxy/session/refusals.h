@@ -17,4 +17,8 @@ namespace outrigger {
 [[nodiscard]] std::optional<std::string> refusal_of(const wire::OpMsg& parsed,
                                                     const Policy& policy);
 
+// The body of the answer to who has waited in vain for a new run of mongod (store_gate.h). Drivers
+// take it as of a server that shuts down, and ask again.
+[[nodiscard]] std::string not_served_body();
+
 }  // namespace outrigger

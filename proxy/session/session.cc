@@ -110,19 +110,19 @@ net::Task<bool> Session::connect() {
   co_return true;
 }
 
-net::Task<bool> Session::pass_gate() {
+net::Task<bool> Session::pass_gate(std::string_view message) {
   if (backend_->is_admitted) co_return true;
   if (!backend_->process) {
     const Status learned = co_await backend_->learn_process();
     if (!learned) co_return false;
   }
   std::string process = *backend_->process;
-  const bool passed = co_await context_.gate.pass(context_.loop, std::move(process));
-  if (!passed) {
-    context_.log->debug("{}: what mongod forgot is not put back yet", client_->peer_address());
-  }
-  backend_->is_admitted = passed;
-  co_return passed;
+  backend_->is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
+  if (backend_->is_admitted) co_return true;
+  const auto parsed = wire::parse_op_msg(message);  // as needs_gate() did
+  std::string body = not_served_body();
+  [[maybe_unused]] const Next next = co_await answer(*parsed, std::move(body));
+  co_return false;
 }
 
 net::Task<Session::Next> Session::serve(std::string_view borrowed) {
@@ -138,7 +138,7 @@ net::Task<Session::Next> Session::serve(std::string_view borrowed) {
     const bool dialled = co_await connect();
     if (!dialled) co_return Next::kEnd;
     if (needs_gate(message)) {
-      const bool passed = co_await pass_gate();
+      const bool passed = co_await pass_gate(message);
       if (!passed) co_return Next::kEnd;
     }
     const Next next = co_await serve_msg(message);

@@ -65,7 +65,7 @@ class Session {
   net::Task<Next> answer_error(const wire::MsgHeader& header, const wire::WireError& error);
   net::Task<bool> connect();
   // Whether this connection may be used: it is to the run of mongod that is served.
-  net::Task<bool> pass_gate();
+  net::Task<bool> pass_gate(std::string_view message);
   // Nobody needs to hear of what is written there.
   [[nodiscard]] bool stays_here(const wire::OpMsg& parsed) const;
   // mongod has not let it in, and asks for a login.

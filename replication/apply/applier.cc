@@ -93,6 +93,7 @@ Status Applier::replay_interrupted() {
   // What the store forgot has just been put back, and this is part of that. Births that are there
   // would be refused one by one.
   (*work)->progress.is_put_back = !(*work)->intent.births.empty();
+  (*work)->progress.is_unheard = true;
   if (Status stored = write_all(**work, false); !stored) return stored;
   return committer_.complete(**work);
 }

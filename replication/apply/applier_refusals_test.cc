@@ -130,6 +130,23 @@ TEST_F(ApplierTest, AValidatorIsBypassedAndItsWordsAreKept) {
   EXPECT_EQ(paris_.status().conflicts[kValidatorBypassed], 1u);
 }
 
+TEST_F(ApplierTest, WhatAValidatorMakesOfADocumentIsToldAlsoWhereACrashTookItsWords) {
+  paris_.mongod.reject(kTestNs, number(1), 121, kFailedValidation);
+  oslo_.insert(1, {{"a", number(1)}});
+  oslo_.insert(2, {{"a", number(1)}});
+  offer();
+  paris_.mongod.crash_after(2);
+  EXPECT_EQ(step(), StepOutcome::kTrouble);
+  EXPECT_EQ(paris_.show(2), oslo_.show(2));
+  paris_.kill();
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+  ASSERT_EQ(paris_.ledger().size(), 1u);
+  EXPECT_EQ(paris_.ledger().front().kind, kValidatorBypassed);
+  EXPECT_EQ(paris_.ledger().front().id, number(1));
+}
+
 TEST_F(ApplierTest, ACappedCollectionTakesNothingAndShowsIt) {
   CollectionInfo capped;
   capped.type = CollectionInfo::Type::kCollection;

@@ -14,6 +14,11 @@ bool is_born(const StoreWrite& birth, const std::string& there) {
   return bson::equal_unordered(bson::Document(there), bson::Document(birth.document));
 }
 
+// It is a note for people alone: where it cannot be had nothing waits for it.
+bool may_never_be_asked(const Error& error) {
+  return error.code == ErrorCode::kRefused || error.code == ErrorCode::kInvalidArgument;
+}
+
 }  // namespace
 
 Status ApplyWriter::write(std::span<const StoreWrite> writes, ApplyProgress& progress) {
@@ -21,7 +26,8 @@ Status ApplyWriter::write(std::span<const StoreWrite> writes, ApplyProgress& pro
     if (Status stored = write_in_order(writes, progress); !stored) return stored;
     progress.is_stored = true;
   }
-  return look_again(writes, progress);
+  if (Status looked = look_again(writes, progress); !looked) return looked;
+  return progress.is_unheard ? ask_validators(writes, progress) : Status();
 }
 
 Status ApplyWriter::write_in_order(std::span<const StoreWrite> writes, ApplyProgress& progress) {
@@ -54,6 +60,7 @@ Status ApplyWriter::note(Applied&& applied, std::span<const StoreWrite> writes,
     if (!outcome.ok()) progress.refused[key] = std::move(outcome);
   }
   progress.is_cut_short = applied.stopped.has_value();
+  progress.is_unheard = progress.is_unheard || progress.is_cut_short;
   if (applied.stopped) return tl::unexpected(std::move(*applied.stopped));
   return {};
 }
@@ -150,6 +157,33 @@ Status ApplyWriter::look_again(std::span<const StoreWrite> writes, ApplyProgress
     if (*refusal) progress.outcomes.set_aside[next->first] = std::move(**refusal);
     progress.refused.erase(next);
   }
+  return {};
+}
+
+// Of a document that was as it is to be the store has said nothing.
+Status ApplyWriter::ask_validators(std::span<const StoreWrite> writes, ApplyProgress& progress) {
+  ApplyOutcomes& outcomes = progress.outcomes;
+  std::map<std::string, std::map<std::string, const StoreWrite*>> of;  // by namespace and row key
+  for (const StoreWrite& write : writes) {
+    const std::string key = row_key_of(write);
+    const bool is_known = outcomes.validator_says.count(key) + outcomes.set_aside.count(key) +
+                              outcomes.strangers.count(key) >
+                          0;
+    if (!is_known && write.kind != StoreWrite::Kind::kRemove) of[write.ns][key] = &write;
+  }
+  for (const auto& [ns, documents] : of) {
+    std::vector<bson::OwnedValue> ids;
+    std::vector<const std::string*> keys;
+    for (const auto& [key, write] : documents) {
+      ids.push_back(write->id);
+      keys.push_back(&key);
+    }
+    const auto against = store_.against_validator(ns, ids);
+    if (!against && !may_never_be_asked(against.error())) return tl::unexpected(against.error());
+    if (!against) continue;
+    for (const size_t at : *against) outcomes.validator_says[*keys[at]] = kFailedValidation;
+  }
+  progress.is_unheard = false;
   return {};
 }
 

@@ -51,11 +51,14 @@ struct ApplyProgress {
   // the batch is there again (recovery/redo.h): written from the first write on, it would go back.
   bool is_put_back = false;
   bool is_cut_short = false;  // more of it may be there than `next` says
+  // Some of it may be there although no answer told so, nor what a validator makes of it.
+  bool is_unheard = false;
 
   void begin_again() {
     next = 0;
     is_stored = false;
     is_put_back = true;
+    is_unheard = true;
     refused.clear();
     outcomes.set_aside.clear();
     outcomes.strangers.clear();
@@ -84,6 +87,7 @@ class ApplyWriter {
   [[nodiscard]] Status note(Applied&& applied, std::span<const StoreWrite> writes,
                             ApplyProgress& progress);
   [[nodiscard]] Status look_again(std::span<const StoreWrite> writes, ApplyProgress& progress);
+  [[nodiscard]] Status ask_validators(std::span<const StoreWrite> writes, ApplyProgress& progress);
   [[nodiscard]] Result<std::optional<ApplyRefusal>> try_whole(
       const std::vector<const StoreWrite*>& of, ApplyOutcomes& outcomes);
 

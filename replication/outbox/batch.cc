@@ -121,6 +121,14 @@ Batch& Batch::put_meta(std::string_view key, std::string_view bytes) {
 }
 Batch& Batch::remove_meta(std::string_view key) { return remove(Family::kMeta, meta_key(key)); }
 
+Batch& Batch::doubt() {
+  for (Change& change : changes_) {
+    change.fresh = false;
+    change.removed_bytes.reset();
+  }
+  return *this;
+}
+
 Batch& Batch::append(Batch&& other) {
   bytes_ += std::exchange(other.bytes_, 0);
   if (changes_.empty()) {

@@ -64,6 +64,8 @@ class Batch {
   Batch& put_meta(std::string_view key, std::string_view bytes);
   Batch& remove_meta(std::string_view key);
 
+  // It may have been written before: nothing is taken for granted of what is there.
+  Batch& doubt();
   // Everything of `other` after what is here.
   Batch& append(Batch&& other);
 

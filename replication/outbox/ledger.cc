@@ -1,5 +1,8 @@
 #include "replication/outbox/ledger.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -15,6 +18,11 @@ std::string dot_bytes(const Dot& dot) {
   ByteWriter out;
   out.dot_be(dot);
   return out.take();
+}
+
+std::string hash_of(const bson::OwnedValue& value) {
+  const auto type = static_cast<uint64_t>(value.type);
+  return outbox::sortable(XXH3_64bits_withSeed(value.bytes.data(), value.bytes.size(), type));
 }
 
 std::optional<Dot> parse_dot(std::string_view bytes) {
@@ -148,6 +156,8 @@ std::string ledger_key(const LedgerEntry& entry) {
   key += dot_bytes(entry.loser);
   key += dot_bytes(entry.winner);
   key += entry.kind;
+  // No stamp names what nobody recorded: it is told from another one by itself.
+  if (entry.kind == kUnrecorded) key += hash_of(entry.value);
   return key;
 }
 

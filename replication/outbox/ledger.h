@@ -3,7 +3,8 @@
 //
 // A loss is found anew whenever a batch is replayed, so an entry's key is made of nothing but what
 // lost where to whom (and sorts by the later of the two stamps): writing it twice is writing it
-// once. Entries are BSON, so that tools can read them without this code: FORMATS.md, section 8.
+// once. (What no stamp names, kUnrecorded, is named by its value.) Entries are BSON, so that tools
+// can read them without this code: FORMATS.md, section 8.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ struct LedgerEntry {
   std::string ns;
   bson::OwnedValue id;
   Path path;  // empty: the whole document
-  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind, kUnrecorded
+  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind, kUnrecorded,
+  // kMissing
   std::string kind;
   Shape shape = Shape::kValue;
   bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
@@ -56,6 +58,7 @@ inline constexpr const char* kQuarantinedKind = "quarantined";
 inline constexpr const char* kValidatorBypassed = "validator_bypassed";
 inline constexpr const char* kLeftOut = "left_out";
 inline constexpr const char* kUnrecorded = "unrecorded";  // see recovery/redo_found.h
+inline constexpr const char* kMissing = "missing";        // likewise
 
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);

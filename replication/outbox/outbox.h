@@ -5,8 +5,8 @@
 // Families, keys and values: FORMATS.md. A batch is written whole or not at all. Writes are kept
 // when the process is killed, and on disk after the next sync(), which the commit thread calls (a
 // power cut takes at most what no sync covered). After any failed write or sync the log is not
-// trusted: the first error fails all writes from then on; reads go on. Only who opens the outbox
-// anew, and has read all from it, may go on writing.
+// trusted: the first error fails all writes from then on; reads go on. heals() writes again what no
+// sync had covered; only who then opens the outbox anew, and has read all from it, may go on.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +49,8 @@ class Outbox : public LogPort {
   // May a new write begin? The first failure, or kNoSpace when the entries kept exceed the quota.
   [[nodiscard]] virtual Status admit() const = 0;
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
+  // Of one that has failed: can it be opened anew? Everything written is synced then, also a write
+  // that was told of an error.
   [[nodiscard]] virtual Status heals() = 0;
 
   // ---- reads: an absent key is nullopt, not an error

@@ -14,8 +14,9 @@
 namespace outrigger {
 namespace {
 
-constexpr size_t kReadBytes = 1u << 20;  // of records at once
-constexpr size_t kDocumentsAtOnce = 16;  // each may be large
+constexpr size_t kReadBytes = 1u << 20;    // of records at once
+constexpr size_t kDocumentsAtOnce = 16;    // each may be large
+constexpr size_t kBytesAtOnce = 8u << 20;  // of the records about them
 constexpr int32_t kDuplicateKey = 11000;
 
 }  // namespace
@@ -98,13 +99,13 @@ Status Redo::note_records() {
       for (const auto& [stamp, bytes] : *entries) {
         const Dot dot{stamp, origin};
         if (noted_.count(dot) > 0) continue;
-        auto record = decode_record(bytes);
+        if (site_.quarantine.holds(dot)) continue;
+        auto record = records_.take(dot, bytes);
         if (!record) return tl::unexpected(record.error());
         noted_.insert(dot);
-        if (site_.quarantine.holds(record->dot())) continue;
-        records_.push_back(std::make_unique<const Record>(std::move(*record)));
-        for (const DocumentEffects& effects : records_.back()->documents) {
-          note(effects.ns, effects.id).forgotten.push_back({records_.back().get(), &effects});
+        for (size_t i = 0; i < (*record)->documents.size(); ++i) {
+          const DocumentEffects& effects = (*record)->documents[i];
+          note(effects.ns, effects.id).places.push_back({dot, i, bytes.size()});
         }
       }
     }
@@ -142,19 +143,23 @@ Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   return {};
 }
 
-// Row keys begin with the namespace, so those of one stand together.
-Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<std::string>& keys,
+// By namespace, and in the order of their first records, so that what one record bore is looked at
+// together.
+Result<std::vector<std::string>> Redo::put_all(Store& store, std::vector<std::string> keys,
                                                bool may_stop) {
+  const auto place = [this](const std::string& key) {
+    const Window& window = documents_.at(key);
+    return std::pair(std::string_view(window.ns),
+                     window.places.empty() ? Dot() : window.places.front().dot);
+  };
+  std::stable_sort(keys.begin(), keys.end(),
+                   [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
   std::vector<std::string> met;
   for (size_t begin = 0, end = 0; begin < keys.size(); begin = end) {
     if (may_stop && is_stopping_()) {
       return fail(ErrorCode::kClosed, "put back what the store forgot", "", "stopped");
     }
-    const std::string& ns = documents_.at(keys[begin]).ns;
-    while (end < keys.size() && end - begin < kDocumentsAtOnce &&
-           documents_.at(keys[end]).ns == ns) {
-      ++end;
-    }
+    end = end_of_some(keys, begin);
     auto some = put_some(store, std::span(keys).subspan(begin, end - begin));
     if (!some) return some;
     for (size_t i = begin; i < end; ++i) {
@@ -166,45 +171,79 @@ Result<std::vector<std::string>> Redo::put_all(Store& store, const std::vector<s
   return met;
 }
 
-// Of documents of one namespace, those that are not as they are to be.
+size_t Redo::end_of_some(const std::vector<std::string>& keys, size_t begin) const {
+  const std::string& ns = documents_.at(keys[begin]).ns;
+  std::set<Dot> records;
+  size_t bytes = 0;
+  size_t end = begin;
+  for (; end < keys.size() && end - begin < kDocumentsAtOnce; ++end) {
+    const Window& window = documents_.at(keys[end]);
+    if (window.ns != ns) break;
+    for (const RedoRecords::Place& place : window.places) {
+      if (records.insert(place.dot).second) bytes += place.bytes;
+    }
+    if (end > begin && bytes > kBytesAtOnce) break;
+  }
+  return end;
+}
+
+Result<std::optional<Redo::Wanted>> Redo::wanted(const std::string& key,
+                                                 const std::optional<std::string>& stored,
+                                                 outbox::Batch& lost) {
+  const Window& window = documents_.at(key);
+  auto document = records_.document(window.places);
+  if (!document) return tl::unexpected(document.error());
+  if (document->forgotten.empty()) return std::optional<Wanted>();
+  auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
+  if (!row) return tl::unexpected(row.error());
+  auto back = after_crash(site_.context.self.site, *row ? std::string_view(**row) : "",
+                          document->forgotten, stored);
+  if (!back) return tl::unexpected(back.error());
+  if (!*back) return std::optional<Wanted>();
+  if (Status noted = note_lost(document->forgotten, **back, stored, lost); !noted) {
+    return tl::unexpected(noted.error());
+  }
+  if (!(*back)->write) return std::optional<Wanted>();
+  return std::optional(
+      Wanted{key, std::move(*(*back)->write), std::move((*back)->document), (*back)->is_set_aside});
+}
+
+// Of documents of one namespace, those that are not as they are to be. Each is shown by itself, as
+// they may be large.
 Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std::string> keys) {
   std::vector<Wanted> all;
-  std::vector<Window*> windows;
   std::vector<const std::string*> names;
   std::vector<bson::OwnedValue> ids;
   for (const std::string& key : keys) {
-    Window& window = documents_.at(key);
-    if (window.forgotten.empty()) continue;
-    std::sort(window.forgotten.begin(), window.forgotten.end(),
-              [](const Forgotten& a, const Forgotten& b) { return a.dot() < b.dot(); });
-    windows.push_back(&window);
+    const Window& window = documents_.at(key);
+    if (window.places.empty()) continue;
     names.push_back(&key);
     ids.push_back(window.id);
   }
-  if (windows.empty()) return all;
-  auto stored = store.read(windows.front()->ns, ids);
-  if (!stored) {
-    if (stored.error().code == ErrorCode::kInvalidArgument) return all;  // none can be there
-    return tl::unexpected(stored.error());
-  }
+  if (names.empty()) return all;
   outbox::Batch lost;
-  for (size_t i = 0; i < windows.size(); ++i) {
-    const Window& window = *windows[i];
-    auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
-    if (!row) return tl::unexpected(row.error());
-    auto back = after_crash(*row ? std::string_view(**row) : std::string_view(), window.forgotten,
-                            (*stored)[i]);
-    if (!back) return tl::unexpected(back.error());
-    if (*back && (*back)->is_taken_away && options_.warn) {
-      options_.warn("the store lacks " + window.ns + " " + bson::to_json(window.id.view(), 100) +
-                    ", which its journal held: left so, as somebody may have deleted it");
-    }
-    if (!*back || !(*back)->write) continue;
-    if (Status noted = note_lost(window, *(*back)->write, (*stored)[i], lost); !noted) {
-      return tl::unexpected(noted.error());
-    }
-    all.push_back({*names[i], std::move(*(*back)->write), std::move((*back)->document)});
+  Status judged;
+  std::vector<bool> is_seen(names.size());
+  std::vector<std::optional<Wanted>> found(names.size());
+  const auto judge = [&](size_t i, const std::optional<std::string>& stored) {
+    is_seen[i] = true;
+    if (!judged) return;
+    auto one = wanted(*names[i], stored, lost);
+    if (one) found[i] = std::move(*one);
+    if (!one) judged = tl::unexpected(one.error());
+  };
+  const Status looked = store.look(
+      documents_.at(*names.front()).ns, ids, std::nullopt,
+      [&](size_t i, const bson::Document& document) { judge(i, std::string(document.bytes())); });
+  if (!looked) {
+    if (looked.error().code == ErrorCode::kInvalidArgument) return all;  // none can be there
+    return tl::unexpected(looked.error());
   }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!is_seen[i]) judge(i, std::nullopt);
+    if (found[i]) all.push_back(std::move(*found[i]));
+  }
+  if (!judged) return tl::unexpected(judged.error());
   if (lost.empty()) return all;
   if (Status written = outbox_.write(std::move(lost)); !written) {
     return tl::unexpected(written.error());
@@ -213,17 +252,27 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
   return all;
 }
 
-Status Redo::note_lost(const Window& window, const StoreWrite& write,
+Status Redo::note_lost(std::span<const Forgotten> forgotten, const AfterCrash& back,
                        const std::optional<std::string>& stored, outbox::Batch& batch) {
+  if (back.is_taken_away) return note_once(missing(forgotten), batch);
+  if (!back.write) return {};
   for (const LedgerEntry& entry :
-       unexplained(site_.context.self.site, window.forgotten, write, stored)) {
-    if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
-    if (options_.warn) {
-      options_.warn("found in " + entry.ns + " " + bson::to_json(entry.id.view(), 100) +
-                    " what no record gave; the ledger has it");
-    }
+       unexplained(site_.context.self.site, forgotten, *back.write, stored)) {
+    if (Status noted = note_once(entry, batch); !noted) return noted;
   }
   return {};
+}
+
+// Also in the log, however often it is found.
+Status Redo::note_once(const LedgerEntry& entry, outbox::Batch& batch) {
+  auto known = outbox_.ledger(ledger_key(entry));
+  if (!known) return tl::unexpected(known.error());
+  if (*known) return {};
+  if (options_.warn) {
+    options_.warn("of " + entry.ns + " " + bson::to_json(entry.id.view(), 100) + " " +
+                  entry.reason + " (" + entry.kind + " in the ledger)");
+  }
+  return put_once(outbox_, site_.ledger, batch, entry);
 }
 
 Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const std::string> keys) {
@@ -240,7 +289,8 @@ Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const st
   for (size_t i = 0; i < writes.size(); ++i) {
     const WriteOutcome& outcome = (*outcomes)[i];
     if (outcome.ok()) ++put_back_;
-    if (!outcome.ok()) (outcome.code == kDuplicateKey ? met : refused).push_back((*all)[i].key);
+    if (outcome.ok() || (*all)[i].is_set_aside) continue;
+    (outcome.code == kDuplicateKey ? met : refused).push_back((*all)[i].key);
   }
   if (refused.empty()) return met;
   if (Status whole = write_whole(store, refused); !whole) return tl::unexpected(whole.error());
@@ -258,6 +308,7 @@ Status Redo::write_whole(Store& store, const std::vector<std::string>& keys) {
     auto all = wanted(store, std::span(&key, 1));
     if (!all) return tl::unexpected(all.error());
     for (Wanted& each : *all) {
+      if (each.is_set_aside) continue;  // so it stays
       if (each.write.ns != kCatalogNs) {
         work.intent.writes.push_back(whole_write(each.write.ns, each.write.id, std::nullopt));
       }

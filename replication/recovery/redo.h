@@ -12,9 +12,9 @@
 // or the document says of such a write is asked before anything is put over it; what only a look at
 // the present values can settle, after that (judge_prepare).
 //
-// Memory: the records of that window, decoded, all at once; as many bytes as were answered and
-// applied since the journal last answered the sidecar (every 100 ms while there are writes), and no
-// bound beyond that.
+// Memory: of that window the names of documents and records, and as many of the records as fit
+// (redo_records.h); what some documents need at once is bounded in bytes, unless it is one
+// document. Only documents that stand in each other's way are in memory together, whole.
 //
 // Writing is absolute, so a store that dies meanwhile is put back again, from the start. A value
 // that is overwritten although no record explains it goes to the ledger first (redo_found.h).
@@ -36,6 +36,7 @@
 #include "replication/outbox/outbox.h"
 #include "replication/record/record.h"
 #include "replication/recovery/redo_document.h"
+#include "replication/recovery/redo_records.h"
 #include "replication/site/site_parts.h"
 #include "replication/store/served_process.h"
 #include "replication/store/store.h"
@@ -57,7 +58,8 @@ class Redo {
         served_(served),
         options_(std::move(options)),
         is_stopping_(std::move(is_stopping)),
-        committer_(site, outbox, commit, options_) {}
+        committer_(site, outbox, commit, options_),
+        records_(outbox) {}
 
   // Asks the store which run of it answers, and notes what of the outbox that run may have
   // forgotten if it is another one. Errors: of the store, of the log.
@@ -86,29 +88,36 @@ class Redo {
   struct Window {
     std::string ns;
     bson::OwnedValue id;
-    std::vector<Forgotten> forgotten;
+    std::vector<RedoRecords::Place> places;
   };
 
   [[nodiscard]] Status learn_served(const std::string& process);
   [[nodiscard]] Status note_records();
   [[nodiscard]] Status note_prepared();
   Window& note(const std::string& ns, const bson::OwnedValue& id);
-  // What nobody's record explains goes into the batch, for the ledger.
-  [[nodiscard]] Status note_lost(const Window& window, const StoreWrite& write,
+  // What nobody's record explains goes into the batch, for the ledger; and is said in the log.
+  [[nodiscard]] Status note_lost(std::span<const Forgotten> forgotten, const AfterCrash& back,
                                  const std::optional<std::string>& stored, outbox::Batch& batch);
+  [[nodiscard]] Status note_once(const LedgerEntry& entry, outbox::Batch& batch);
   // What is to be written of one document.
   struct Wanted {
     std::string key;
     StoreWrite write;
     std::optional<std::string> document;  // as it is to be, whole
+    bool is_set_aside = false;
   };
+  [[nodiscard]] Result<std::optional<Wanted>> wanted(const std::string& key,
+                                                     const std::optional<std::string>& stored,
+                                                     outbox::Batch& lost);
   // What that overwrites and nobody's record explains is in the ledger then, on disk.
   [[nodiscard]] Result<std::vector<Wanted>> wanted(Store& store, std::span<const std::string> keys);
+  // Of those from `begin` on, as many as are looked at together: to where.
+  [[nodiscard]] size_t end_of_some(const std::vector<std::string>& keys, size_t begin) const;
   // Gives those that met a unique value of another document.
   [[nodiscard]] Result<std::vector<std::string>> put_some(Store& store,
                                                           std::span<const std::string> keys);
   [[nodiscard]] Result<std::vector<std::string>> put_all(Store& store,
-                                                         const std::vector<std::string>& keys,
+                                                         std::vector<std::string> keys,
                                                          bool may_stop);
   [[nodiscard]] Status write_whole(Store& store, const std::vector<std::string>& keys);
   [[nodiscard]] Status finish_interrupted(Store& store);
@@ -122,11 +131,11 @@ class Redo {
   ApplyCommitter committer_;
   std::string process_;  // that answered last
   bool is_due_ = false;
-  bool may_be_interrupted_ = true;                      // in the middle of write_whole()
-  std::map<std::string, Window> documents_;             // that it may have forgotten, by row key
-  std::set<std::string> due_;                           // of them, those not put back
-  std::set<Dot> noted_;                                 // records in documents_
-  std::vector<std::unique_ptr<const Record>> records_;  // that documents_ borrows from
+  bool may_be_interrupted_ = true;           // in the middle of write_whole()
+  std::map<std::string, Window> documents_;  // that it may have forgotten, by row key
+  std::set<std::string> due_;                // of them, those not put back
+  std::set<Dot> noted_;                      // records in documents_
+  RedoRecords records_;
   std::atomic<uint64_t> put_back_{0};
 };
 

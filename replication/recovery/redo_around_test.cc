@@ -1,6 +1,10 @@
 // Somebody else wrote to the store while it was not looked at: what redo makes of that.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
 #include "replication/recovery/redo.h"
 #include "replication/testing/redo_testing.h"
 
@@ -58,6 +62,84 @@ TEST_F(RedoAroundTest, AValueThatNoRecordGaveGoesToTheLedgerBeforeItIsOverwritte
               (std::map<std::string, bson::OwnedValue>{{"a", number(77)}, {"other", number(5)}}));
     EXPECT_EQ(paris_.ledger().size(), 2u);
   }
+}
+
+TEST_F(RedoAroundTest, EveryValueThatNoRecordGaveGoesToTheLedger) {
+  paris_.insert(2, {{"a", number(1)}});
+  Documents found = documents();
+  paris_.set(2, "a", 2);
+  const Documents answered = documents();
+  for (const int value : {77, 78, 77}) {
+    found[2] = bson::Writer().int32("_id", 2).int32("a", value).finish();
+    come_back_with(found);
+    put_back();
+    expect(answered);
+  }
+  std::vector<int> lost;
+  for (const LedgerEntry& entry : paris_.ledger()) lost.push_back(entry.value.view().as_int32());
+  std::sort(lost.begin(), lost.end());
+  EXPECT_EQ(lost, (std::vector<int>{77, 78}));
+  EXPECT_EQ(paris_.status().conflicts[kUnrecorded], 2u);
+}
+
+// The store will not take what oslo wrote there.
+TEST_F(RedoAroundTest, OfADocumentSetAsideWhatItsAppsWroteComesBackAndNothingElse) {
+  std::atomic<bool> refuses = true;
+  paris_.mongod.refuse_when(
+      [&](const bson::Document& document) { return refuses && document.has("b") ? 11000 : 0; });
+  oslo_.set(1, "b", 7);
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.status().not_applied, 1u);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.set(1, "a", 5);
+  paris_.unset(1, "n");
+  const Documents answered = documents();
+  for (int times = 0; times < 2; ++times) {
+    come_back_with(journaled);
+    put_back();
+    expect(answered);
+    EXPECT_EQ(paris_.status().not_applied, 1u);
+  }
+  refuses = false;
+  paris_.applier->try_aside_again();
+  settle_down({&paris_, &oslo_});
+  EXPECT_EQ(paris_.number(1, "a"), 5);
+  EXPECT_EQ(paris_.number(1, "b"), 7);
+  EXPECT_EQ(paris_.show(1), oslo_.show(1));
+}
+
+TEST_F(RedoAroundTest, WhereOneAddedToADocumentSetAsideTheStoresNumberStays) {
+  paris_.mongod.refuse_when(
+      [](const bson::Document& document) { return document.has("b") ? 11000 : 0; });
+  oslo_.set(1, "b", 7);
+  exchange(paris_, oslo_);
+  paris_.replica->journaled(paris_.replica->answered());
+  paris_.set(1, "n", 20);
+  paris_.inc(1, "n", 1);
+  const Documents held = documents();
+  paris_.set(1, "a", 5);
+  const Documents answered = documents();
+  come_back_with(held);
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoAroundTest, ADocumentThatItsJournalHeldAndThatIsMissingIsLeftSoAndTold) {
+  paris_.replica->journaled(paris_.replica->answered());
+  paris_.set(1, "a", 2);
+  Documents without = documents();
+  without.erase(1);
+  for (int times = 0; times < 2; ++times) {
+    come_back_with(without);
+    put_back();
+    expect(without);
+    ASSERT_EQ(paris_.ledger().size(), 1u);
+    EXPECT_EQ(paris_.ledger().front().kind, kMissing);
+    EXPECT_EQ(paris_.ledger().front().id, number(1));
+  }
+  exchange(paris_, oslo_);
+  EXPECT_EQ(oslo_.number(1, "a"), 2);
 }
 
 TEST_F(RedoAroundTest, WhatStoodWhereAPeersDocumentIsBornGoesToTheLedger) {

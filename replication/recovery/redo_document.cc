@@ -82,15 +82,53 @@ AfterCrash between(const DocumentEffects& of, const std::optional<std::string>& 
   return out;
 }
 
+// Where one is added to, what the store shows is nearer than what was there before.
+void leave_as_stored(const Path& path, const std::optional<std::string>& stored,
+                     StoreWrite& update) {
+  const std::optional<bson::Value> value =
+      stored ? bson::PathFinder(bson::Document(*stored)).find(path) : std::nullopt;
+  if (value) update.set.push_back({path, bson::OwnedValue(*value)});
+}
+
+// What an app's writes left there, of all that the row says.
+std::optional<std::string> with_own(const SiteId& self, std::span<const Forgotten> forgotten,
+                                    const std::optional<std::string>& stored) {
+  std::optional<std::string> document = stored;
+  for (const Forgotten& each : forgotten) {
+    if (each.dot().origin.site != self) continue;
+    for (const Effect& effect : each.effects->effects) {
+      const bool is_whole = effect.path.empty() && effect.kind == Operation::kAssign;
+      if (effect.is_birth() || is_whole) {
+        document =
+            with_id(std::string(effect.value.view().as_document().bytes()), each.effects->id);
+      }
+      if (effect.kind == Operation::kRemove) document.reset();
+      StoreWrite update;
+      if (effect.kind == Operation::kAssign && !is_whole) {
+        update.set.push_back({effect.path, effect.value});
+      }
+      if (effect.kind == Operation::kUnset) update.unset.push_back(effect.path);
+      if (effect.kind == Operation::kIncrement) leave_as_stored(effect.path, stored, update);
+      if (update.set.empty() && update.unset.empty()) continue;
+      document = written(std::move(document), std::vector<const StoreWrite*>{&update});
+    }
+  }
+  return document;
+}
+
 }  // namespace
 
-Result<std::optional<AfterCrash>> after_crash(std::string_view row,
+Result<std::optional<AfterCrash>> after_crash(const SiteId& self, std::string_view row,
                                               std::span<const Forgotten> forgotten,
                                               const std::optional<std::string>& stored) {
   const DocumentEffects& of = *forgotten.back().effects;
   auto state = merge::load_row(row);
   if (!state) return tl::unexpected(state.error());
-  if (state->detached) return std::optional<AfterCrash>();
+  if (state->detached) {
+    AfterCrash own = between(of, stored, with_own(self, forgotten, stored));
+    own.is_set_aside = true;
+    return own;
+  }
   if (state->incarnations.empty()) {
     if (!removes(forgotten)) return std::optional<AfterCrash>();
     return between(of, stored, std::nullopt);

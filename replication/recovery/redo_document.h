@@ -32,13 +32,15 @@ struct AfterCrash {
   // The store lacks it, though its journal held it: taken away around the sidecar, or the store is
   // older than it says. Nothing is written: neither may make others lose it.
   bool is_taken_away = false;
+  bool is_set_aside = false;
 };
 
 // `forgotten`: in the order of their stamps, at least one. `row`: empty where there is none.
-// `stored`: as the store holds the document now. Nothing when the document is set aside, and its
-// row holds all of it. Errors: kCorrupt (the row).
+// `stored`: as the store holds the document now. Of a document set aside the row holds all, and the
+// store what its apps wrote: that alone comes back (but increments, of which the store may hold any
+// number). Errors: kCorrupt (the row).
 [[nodiscard]] Result<std::optional<AfterCrash>> after_crash(
-    std::string_view row, std::span<const Forgotten> forgotten,
+    const SiteId& self, std::string_view row, std::span<const Forgotten> forgotten,
     const std::optional<std::string>& stored);
 
 }  // namespace outrigger

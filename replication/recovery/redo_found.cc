@@ -93,4 +93,19 @@ std::vector<LedgerEntry> unexplained(const SiteId& self, std::span<const Forgott
   return entries;
 }
 
+LedgerEntry missing(std::span<const Forgotten> forgotten) {
+  LedgerEntry entry;
+  entry.winner = forgotten.back().dot();
+  entry.time_ms = hlc_ms(entry.winner.hlc);
+  entry.ns = forgotten.back().effects->ns;
+  entry.id = forgotten.back().effects->id;
+  entry.kind = kMissing;
+  entry.shape = Shape::kAbsent;
+  entry.reason =
+      "the store lacked this document after a crash, though its journal had held it: somebody "
+      "deleted it around the sidecar, or the store is an old copy; it is left so, at this site "
+      "alone";
+  return entry;
+}
+
 }  // namespace outrigger

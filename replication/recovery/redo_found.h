@@ -1,4 +1,5 @@
-// What a store that came back shows although no record gave it: pure.
+// What a store that came back shows although no record gave it, or lacks although none took it:
+// pure.
 //
 // Somebody wrote it around the sidecar, or it was never answered and was judged not to have
 // happened. What the records say is written over it; so that it is not silent, it goes to the
@@ -27,5 +28,8 @@ namespace outrigger {
                                                    std::span<const Forgotten> forgotten,
                                                    const StoreWrite& write,
                                                    const std::optional<std::string>& stored);
+
+// The store lacks the document, though its journal held it (AfterCrash::is_taken_away).
+[[nodiscard]] LedgerEntry missing(std::span<const Forgotten> forgotten);
 
 }  // namespace outrigger

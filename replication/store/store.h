@@ -147,6 +147,9 @@ struct OplogWrite {
   bool transaction = false;       // part of a committed multi-document transaction
 };
 
+// What mongod says of a document that a validator refuses, and we say where nobody asked it.
+inline constexpr const char* kFailedValidation = "Document failed validation";
+
 // How the reason begins where a right on a namespace is missing: forbidden() is what follows.
 inline constexpr const char* kLacksRights = "the store's user lacks ";
 
@@ -227,6 +230,11 @@ class StoreWriter {
   // Returns when the journal holds everything the store had answered before this call; on a set it
   // is majority-committed then.
   [[nodiscard]] virtual Status wait_journaled() = 0;
+  // What apply_in_order() says of validators, of documents as they stand: those of `ids`, by their
+  // places, that the validator of their collection would refuse. For who did not hear it: of a
+  // document that is as it is to be already, no validator is asked.
+  [[nodiscard]] virtual Result<std::vector<size_t>> against_validator(
+      const std::string& ns, std::span<const bson::OwnedValue> ids) = 0;
   // The lsid.id (16 bytes each) of the sessions under which apply() has written so far. Empty on a
   // standalone.
   [[nodiscard]] virtual std::vector<std::string> own_sessions() const = 0;

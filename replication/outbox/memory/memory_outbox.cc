@@ -67,9 +67,10 @@ size_t MemoryOutbox::unsynced() const {
 void MemoryOutbox::take_over(const MemoryOutbox& other) {
   const MutexLock lock(mutex_);
   const MutexLock others(other.mutex_);
-  tables_ = other.tables_;
   synced_ = other.synced_;
   unsynced_ = other.unsynced_;
+  tables_ = synced_;
+  for (const Batch& batch : unsynced_) apply(tables_, batch);  // also one written in vain
 }
 
 Status MemoryOutbox::admit() const {
@@ -89,6 +90,20 @@ void MemoryOutbox::lose_unsynced(size_t kept_max) {
   for (size_t i = 0; i < kept; ++i) apply(synced_, unsynced_[i]);
   tables_ = synced_;
   unsynced_.clear();
+}
+
+void MemoryOutbox::write_again(size_t kept_max) {
+  const MutexLock lock(mutex_);
+  const size_t kept = std::min(kept_max, unsynced_.size());
+  for (size_t i = 0; i < kept; ++i) apply(synced_, unsynced_[i]);
+  for (Batch& batch : unsynced_) apply(synced_, batch.doubt());
+  tables_ = synced_;
+  unsynced_.clear();
+}
+
+void MemoryOutbox::write_in_vain(Batch&& batch) {
+  const MutexLock lock(mutex_);
+  unsynced_.push_back(std::move(batch));
 }
 
 void MemoryOutbox::cork() {

@@ -58,12 +58,17 @@ class MemoryOutbox : public Outbox {
   void take_over(const MemoryOutbox& other);
   // Writes and syncs fail from now on.
   void fail(ErrorCode code);
+  // After that, as heals() says: of what was not synced the first `kept_max` writes are there, then
+  // all are written again.
+  void write_again(size_t kept_max);
   // No sync ends between the two.
   void cork();
   void uncork();
   [[nodiscard]] size_t size(Family family) const;
 
  protected:
+  // A write of which an error is told, and which may be there.
+  void write_in_vain(Batch&& batch);
   // The first so many of the writes that were not synced are now.
   [[nodiscard]] Status sync_first(size_t count);
 

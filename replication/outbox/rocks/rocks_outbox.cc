@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "config/limits.h"
 #include "replication/outbox/rocks/log_files.h"
 #include "replication/outbox/rocks/rocks_rows.h"
 
@@ -116,20 +117,32 @@ std::optional<Error> RocksOutbox::failure() const {
   return failure_;
 }
 
-// Failures are asked for before the lock, too: heals() holds it for as long as it reads the files.
+// Nobody waits for the disk here, unless it is so slow that what waits for it fills the memory.
 Status RocksOutbox::write(Batch&& batch) {
+  if (Status written = write_unsynced(std::move(batch)); !written) return written;
+  return unsynced_.bytes() <= limits::kUnsyncedBytesMax ? Status() : sync();
+}
+
+// Failures are asked for before the lock, too: heals() holds it for as long as it reads the files.
+Status RocksOutbox::write_unsynced(Batch&& batch) {
   if (auto error = failure()) return tl::unexpected(*error);
   const ReaderLock lock(files_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
   if (batch.empty()) return {};
   if (!files_) return unusable();
+  Status written = put(batch);
+  unsynced_.add(std::move(batch));  // what has failed may be there
+  return written ? written : mark_failed(std::move(written.error()));
+}
+
+Status RocksOutbox::put(const Batch& batch) {
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size() + 64);
   RocksRows::Writing writing(*rows_);
   if (Status put = rows_->put_all(batch, *files_, changes, writing); !put) return put;
   const auto added = files_->add_totals(batch, changes);
   if (!added) return tl::unexpected(added.error());
   const auto status = files_->db().Write(rocksdb::WriteOptions(), &changes);
-  if (!status.ok()) return mark_failed(files_->error(status, "write outbox"));
+  if (!status.ok()) return tl::unexpected(files_->error(status, "write outbox"));
   entries_ += added->entries.entries;
   entries_bytes_ += added->entries.bytes;
   ledger_ += added->ledger.entries;
@@ -142,8 +155,10 @@ Status RocksOutbox::sync() {
   const MutexLock sync_lock(sync_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
   if (!files_) return unusable();
+  const uint64_t covered = unsynced_.added();
   const auto synced = files_->db().SyncWAL();
   if (!synced.ok()) return mark_failed(files_->error(synced, "sync outbox"));
+  unsynced_.synced(covered);
   return {};
 }
 
@@ -164,8 +179,20 @@ Status RocksOutbox::heals() {
   is_shut_ = true;
   files_.reset();
   Status opened = open_files();
+  if (opened) opened = write_again();
   files_.reset();
   return opened;
+}
+
+// The store has done what these say, and the files may have lost it.
+Status RocksOutbox::write_again() {
+  const uint64_t all = unsynced_.added();
+  const auto again = [this](const Batch& batch) REQUIRES(files_mutex_) { return put(batch); };
+  if (Status written = unsynced_.for_each_again(again); !written) return written;
+  const auto synced = files_->db().SyncWAL();
+  if (!synced.ok()) return tl::unexpected(files_->error(synced, "sync outbox"));
+  unsynced_.synced(all);
+  return {};
 }
 
 Usage RocksOutbox::usage() const {

@@ -5,8 +5,8 @@
 // outbox's own: the version of all this, and how much is in entries and in the ledger.
 //
 // Writes go to the page cache. Once it has failed, reads go on until heals() has found that the
-// files can be used again, and then all fail: what was written but not synced may have come back
-// with them, and whoever tried to write it does not know.
+// files can be used again, and then all fail. What was written but not synced, and what could not
+// be written, is there then (unsynced_batches.h), although whoever wrote it was told of an error.
 //
 // At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
 #pragma once
@@ -28,6 +28,7 @@
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/outbox/rocks/rocks_options.h"
+#include "replication/outbox/unsynced_batches.h"
 
 namespace rocksdb {
 class Env;
@@ -53,8 +54,9 @@ class RocksOutbox final : public Outbox {
   [[nodiscard]] Status sync() override;
   [[nodiscard]] Status admit() const override;
   [[nodiscard]] std::optional<Error> failure() const override;
-  // Of an outbox that has failed: closes the files, opens and verifies them once, and leaves them
-  // closed. On success another may be opened in its place; on failure call again.
+  // Of an outbox that has failed: closes the files, opens and verifies them once, writes again what
+  // no sync had covered, and leaves them closed. On success another may be opened in its place; on
+  // failure call again.
   [[nodiscard]] Status heals() override;
 
   [[nodiscard]] Result<Bytes> row(std::string_view ns,
@@ -84,10 +86,15 @@ class RocksOutbox final : public Outbox {
   [[nodiscard]] Usage usage() const override;
 
   [[nodiscard]] const std::string& dir() const { return dir_; }
+  // Memory of what is kept until a sync has covered it.
+  [[nodiscard]] size_t unsynced_bytes() const { return unsynced_.bytes(); }
 
  private:
   RocksOutbox(std::string dir, RocksOutboxOptions options);
   Status open_files() REQUIRES(files_mutex_);
+  Status write_unsynced(Batch&& batch);
+  Status put(const Batch& batch) REQUIRES_SHARED(files_mutex_);
+  Status write_again() REQUIRES(files_mutex_);
   Status mark_failed(Error error);
   void wait_for_syncs();
   Status unusable() const;  // why there are no files_
@@ -107,6 +114,7 @@ class RocksOutbox final : public Outbox {
   Mutex sync_mutex_;                 // taken after files_mutex_; who syncs has it
   std::unique_ptr<RocksFiles> files_ GUARDED_BY(files_mutex_);  // null: closed
   const std::unique_ptr<RocksRows> rows_;                       // of files_; has its own mutex
+  UnsyncedBatches unsynced_;
 
   mutable Mutex failure_mutex_;
   std::atomic<bool> has_failed_{false};

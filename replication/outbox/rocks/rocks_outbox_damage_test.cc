@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
-#include <rocksdb/file_system.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -272,84 +271,6 @@ TEST_F(FullDiskTest, ADiskThatFillsUpBetweenWritesAndSyncsEndsNobody) {
     close();
     std::filesystem::remove_all(dir_);
   }
-}
-
-// A disk whose syncs of the log fail from some moment on, which no real one does on demand.
-class SyncFails final : public rocksdb::FileSystemWrapper {
- public:
-  SyncFails() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
-  const char* Name() const override { return "sync fails"; }
-  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                    rocksdb::IODebugContext* debug) override {
-    const auto status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
-    const bool is_log = name.size() > 4 && name.compare(name.size() - 4, 4, ".log") == 0;
-    if (status.ok() && is_log) *file = std::make_unique<File>(std::move(*file), *this);
-    return status;
-  }
-  std::atomic<bool> fails{false};
-
- private:
-  struct File final : rocksdb::FSWritableFileOwnerWrapper {
-    File(std::unique_ptr<rocksdb::FSWritableFile>&& file, const SyncFails& disk)
-        : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk) {}
-    rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
-                           rocksdb::IODebugContext* debug) override {
-      if (disk_.fails) return rocksdb::IOStatus::IOError("the disk says no");
-      return FSWritableFileOwnerWrapper::Sync(options, debug);
-    }
-    const SyncFails& disk_;
-  };
-};
-
-class SyncFailsTest : public DamageTest {
- protected:
-  SyncFailsTest() { options_.files = disk_; }
-  const std::shared_ptr<SyncFails> disk_ = std::make_shared<SyncFails>();
-};
-
-TEST_F(SyncFailsTest, NothingIsSaidToBeOnDiskAndWritesEndWithTheReason) {
-  open();
-  write_entries(10);
-  disk_->fails = true;
-  ASSERT_TRUE(outbox_->write(std::move(Batch().put_entry(kOurs, 11, "b"))));
-  const Status synced = outbox_->sync();
-  ASSERT_FALSE(synced);
-  EXPECT_NE(synced.error().reason.find("the disk says no"), std::string::npos);
-  EXPECT_FALSE(outbox_->sync());
-  EXPECT_FALSE(outbox_->write(std::move(Batch().put_entry(kOurs, 12, "b"))));
-  EXPECT_TRUE(outbox_->entry(kOurs, 10).value());
-  EXPECT_FALSE(outbox_->heals()) << "the disk still says no";
-  disk_->fails = false;
-  ASSERT_TRUE(outbox_->heals());
-  close_and_open();
-  EXPECT_GE(outbox_->last_entry(kOurs).value(), 10u);
-}
-
-TEST_F(SyncFailsTest, ASyncThatFailsBetweenWritesEndsNobody) {
-  for (int round = 0; round < 8; ++round) {
-    dir_ = home_ / ("sync" + std::to_string(round));
-    disk_->fails = false;
-    open();
-    std::thread writes([&] {
-      Hlc hlc = 0;
-      while (outbox_->write(std::move(Batch().put_entry(kOurs, ++hlc, "b")))) {
-      }
-    });
-    EXPECT_TRUE(outbox_->sync());
-    disk_->fails = true;
-    while (outbox_->sync()) {
-    }
-    writes.join();
-    close();
-  }
-}
-
-TEST_F(SyncFailsTest, AnOutboxIsNotOpenedOnADiskThatDoesNotSync) {
-  disk_->fails = true;
-  const auto opened = try_open();
-  ASSERT_FALSE(opened);
-  EXPECT_NE(opened.error().reason.find("the disk says no"), std::string::npos);
 }
 
 }  // namespace

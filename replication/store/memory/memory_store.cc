@@ -10,6 +10,7 @@ namespace outrigger {
 namespace {
 
 const std::string kOwnSession = "memory-store-own";  // 16 bytes
+constexpr int32_t kValidatorSaysNo = 121;
 
 WriteOutcome rejected(int32_t code, std::string message) {
   return {WriteOutcome::Kind::kRejected, code, std::move(message), false};
@@ -172,6 +173,21 @@ Applied MemoryStore::apply_in_order(std::span<const StoreWrite> writes) {
   return applied;
 }
 
+Result<std::vector<size_t>> MemoryStore::against_validator(const std::string& ns,
+                                                           std::span<const bson::OwnedValue> ids) {
+  if (Status admitted = admit("ask the validator"); !admitted) {
+    return tl::unexpected(admitted.error());
+  }
+  const MutexLock lock(mutex_);
+  std::vector<size_t> refused;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const MemoryKey at = memory_key(ns, ids[i].view());
+    const auto no = rejection(at);
+    if (no && no->code == kValidatorSaysNo && documents_.count(at) > 0) refused.push_back(i);
+  }
+  return refused;
+}
+
 std::string MemoryStore::process_id() const {
   const MutexLock lock(mutex_);
   return info_.process_id;
@@ -180,7 +196,6 @@ std::string MemoryStore::process_id() const {
 WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   const MemoryKey at = memory_key(write.ns, write.id.view());
   constexpr int32_t kIllegalOperation = 20;
-  constexpr int32_t kValidatorSaysNo = 121;
   ++applied_;
   if (const auto info = collections_.find(write.ns); info != collections_.end()) {
     if (info->second.capped) return rejected(kIllegalOperation, "the collection here is capped");

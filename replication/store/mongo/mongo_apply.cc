@@ -68,6 +68,28 @@ Verb verb_of(Kind kind) {
 
 bool is_whole(Kind kind) { return kind == Kind::kReplaceOrInsert || kind == Kind::kInsert; }
 
+// Of a document named twice its last place.
+Result<std::vector<size_t>> refused_by_validator(const DocumentWriter::Parts& parts,
+                                                 const std::string& ns,
+                                                 std::span<const bson::OwnedValue> ids) {
+  std::vector<size_t> refused;
+  const auto target = parts.catalog.collection(ns);
+  if (!target) return tl::unexpected<Error>(target.error());
+  if (target->validator.empty()) return refused;
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < ids.size(); ++i) places[canonical_key(ids[i].view())] = i;
+  const auto note = [&](const bson::Document& document) {
+    const auto found = places.find(key_of(document));
+    if (found != places.end()) refused.push_back(found->second);
+  };
+  const bson::Document validator(target->validator);
+  const Projection wanted{std::vector<std::string>(), &validator};
+  if (Status found = find_by_id(parts.client, ns, ids, wanted, note); !found) {
+    return tl::unexpected<Error>(found.error());
+  }
+  return refused;
+}
+
 // One call of apply_in_order(): holds what its steps share.
 class OrderedBulkWrite {
  public:
@@ -321,24 +343,15 @@ class OrderedBulkWrite {
   // the documents as they stand.
   void note_bypassed() {
     for (const auto& [ns, written] : bypassed_) {
-      std::map<std::string, size_t> by_key;
       std::vector<bson::OwnedValue> ids;
-      for (const size_t i : written) {
-        if (writes_[i].kind == Kind::kRemove) continue;
-        by_key[canonical_key(writes_[i].id.view())] = i;
-        ids.push_back(writes_[i].id);
-      }
-      const auto target = parts_.catalog.collection(ns);
-      if (!target || target->validator.empty()) continue;
-      const auto note = [&](const bson::Document& document) {
-        const auto found = by_key.find(key_of(document));
-        if (found == by_key.end()) return;
-        WriteOutcome& outcome = applied_.outcomes[found->second];
+      for (const size_t i : written) ids.push_back(writes_[i].id);
+      const auto against = refused_by_validator(parts_, ns, ids);
+      if (!against) continue;
+      for (const size_t at : *against) {
+        WriteOutcome& outcome = applied_.outcomes[written[at]];
         outcome.against_validator = true;
-        outcome.message = "Document failed validation";
-      };
-      const bson::Document validator(target->validator);
-      (void)find_by_id(client_, ns, ids, {std::vector<std::string>(), &validator}, note);
+        outcome.message = kFailedValidation;
+      }
     }
   }
 
@@ -374,6 +387,11 @@ Applied DocumentWriter::apply_in_order(std::span<const StoreWrite> writes) {
     own_sessions_.push_back(session);
   }
   return OrderedBulkWrite(parts_, *of_kind, writes).run();
+}
+
+Result<std::vector<size_t>> DocumentWriter::against_validator(
+    const std::string& ns, std::span<const bson::OwnedValue> ids) {
+  return refused_by_validator(parts_, ns, ids);
 }
 
 }  // namespace outrigger::mongo

@@ -38,6 +38,8 @@ class DocumentWriter {
 
   // As the port has them (store.h).
   [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes);
+  [[nodiscard]] Result<std::vector<size_t>> against_validator(
+      const std::string& ns, std::span<const bson::OwnedValue> ids);
   [[nodiscard]] const std::vector<std::string>& own_sessions() const { return own_sessions_; }
 
  private:

@@ -109,6 +109,11 @@ Applied MongoStore::apply_in_order(std::span<const StoreWrite> writes) {
   return all;
 }
 
+Result<std::vector<size_t>> MongoStore::against_validator(const std::string& ns,
+                                                          std::span<const bson::OwnedValue> ids) {
+  return parts_->writer.against_validator(ns, ids);
+}
+
 std::string MongoStore::process_id() const { return parts_->topology.process_id(); }
 
 Status MongoStore::wait_journaled() { return parts_->journal.wait(); }

@@ -37,6 +37,8 @@ class MongoStore final : public Store {
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit) override;
   [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes) override;
+  [[nodiscard]] Result<std::vector<size_t>> against_validator(
+      const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] std::string process_id() const override;
   [[nodiscard]] Status wait_journaled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;

@@ -1,0 +1,65 @@
+// A disk whose syncs of the log fail from some moment on, which no real one does on demand. What
+// such a sync was to cover it may lose.
+#pragma once
+
+#include <rocksdb/file_system.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace outrigger::outbox {
+
+class SyncFails final : public rocksdb::FileSystemWrapper {
+ public:
+  SyncFails() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "sync fails"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    const auto status = FileSystemWrapper::NewWritableFile(name, options, file, debug);
+    const bool is_log = name.size() > 4 && name.compare(name.size() - 4, 4, ".log") == 0;
+    if (status.ok() && is_log) *file = std::make_unique<File>(std::move(*file), name, *this);
+    return status;
+  }
+  std::atomic<bool> fails{false};
+  // Of what no sync has covered, so many parts of a thousand are gone once the log is closed.
+  std::atomic<uint64_t> loses{0};
+
+ private:
+  class File final : public rocksdb::FSWritableFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSWritableFile>&& file, std::string name, const SyncFails& disk)
+        : FSWritableFileOwnerWrapper(std::move(file)), name_(std::move(name)), disk_(disk) {}
+    ~File() override { lose(); }
+    rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+      if (disk_.fails) return rocksdb::IOStatus::IOError("the disk says no");
+      const uint64_t bytes = std::filesystem::file_size(name_);
+      const auto status = FSWritableFileOwnerWrapper::Sync(options, debug);
+      if (status.ok()) synced_ = bytes;
+      return status;
+    }
+    rocksdb::IOStatus Close(const rocksdb::IOOptions& options,
+                            rocksdb::IODebugContext* debug) override {
+      const auto status = FSWritableFileOwnerWrapper::Close(options, debug);
+      lose();
+      return status;
+    }
+
+   private:
+    void lose() const {
+      std::error_code gone;
+      const uint64_t bytes = std::filesystem::file_size(name_, gone);
+      if (gone || bytes <= synced_ || disk_.loses == 0) return;
+      std::filesystem::resize_file(name_, bytes - (bytes - synced_) * disk_.loses / 1000);
+    }
+    const std::string name_;
+    const SyncFails& disk_;
+    std::atomic<uint64_t> synced_{0};
+  };
+};
+
+}  // namespace outrigger::outbox
