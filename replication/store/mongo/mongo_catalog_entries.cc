@@ -191,11 +191,12 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
     return make_indexes(is, wanted);
   }
   if (!stays) {
-    auto dropped = drop_indexes(is, wanted);
-    if (!dropped || *dropped) return dropped;
-    return drop(is.ns);
+    auto empty = is_empty(is.ns);
+    if (!empty) return tl::unexpected<Error>(empty.error());
+    const std::string drop = Writer().string("drop", split(is.ns).collection).finish();
+    if (*empty) return run(is.ns, drop, kNamespaceNotFound);
   }
-  auto changed = wanted.exists ? change_options(is, wanted) : Result<Refusal>(Refusal());
+  auto changed = change_options(is, wanted);
   if (!changed || *changed) return changed;
   auto dropped = drop_indexes(is, wanted);
   if (!dropped || *dropped) return dropped;
@@ -211,8 +212,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::make(const CatalogEntry& wanted)
   return run(wanted.ns, out.finish(), kNamespaceExists);
 }
 
-// A document anywhere in it keeps it.
-Result<CatalogEntries::Refusal> CatalogEntries::drop(const std::string& ns) {
+Result<bool> CatalogEntries::is_empty(const std::string& ns) {
   const Names names = split(ns);
   bool is_empty = true;
   auto looked = client_.each(names.database,
@@ -222,10 +222,10 @@ Result<CatalogEntries::Refusal> CatalogEntries::drop(const std::string& ns) {
                                return true;
                              });
   if (!looked) return tl::unexpected<Error>(looked.error());
-  if (!is_empty) return Refusal();
-  return run(ns, Writer().string("drop", names.collection).finish(), kNamespaceNotFound);
+  return is_empty;
 }
 
+// One that was dropped and holds documents all the same is as if those had made it.
 Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntry& is,
                                                                const CatalogEntry& wanted) {
   Writer out;
@@ -237,6 +237,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntr
     if (now == is.options.end() && then == wanted.options.end()) continue;
     const bool is_said = then != wanted.options.end();
     if (is_said && now != is.options.end() && are_equal(now->second, then->second)) continue;
+    if (option.unset.empty() && !wanted.exists) continue;
     if (option.unset.empty()) {
       return Refusal(rejected(kCannotChange, "the collection here has another " +
                                                  std::string(option.name) +

@@ -42,13 +42,13 @@ class CatalogEntries {
   };
   [[nodiscard]] Result<Found> find(const std::string& ns);
   [[nodiscard]] Status list_indexes(CatalogEntry& entry);
+  [[nodiscard]] Result<bool> is_empty(const std::string& ns);
   [[nodiscard]] Result<bool> is_large(const std::string& ns);
 
   // Nothing: done.
   using Refusal = std::optional<WriteOutcome>;
   [[nodiscard]] Result<Refusal> make_true(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> make(const CatalogEntry& wanted);
-  [[nodiscard]] Result<Refusal> drop(const std::string& ns);
   [[nodiscard]] Result<Refusal> change_options(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> drop_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> make_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
