@@ -90,6 +90,19 @@ std::string build_images_message(const WriteCommand& command,
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
 }
 
+std::optional<Taken> image_in_answer(const WriteCommand& command) {
+  if (command.kind != CommandKind::kFindAndModify || command.body.has("fields")) {
+    return std::nullopt;
+  }
+  const auto is_new = command.body.find("new");
+  return is_new && is_new->truthy() ? Taken::kAfter : Taken::kBefore;
+}
+
+void take_answered_image(const Document& reply, Images& images) {
+  const auto value = reply.find("value");
+  if (value && value->type == bson::Type::kDocument) take_image(value->as_document(), images);
+}
+
 std::string build_ids_find(const WriteCommand& command, const Statement& statement, size_t limit,
                            const std::vector<bson::OwnedValue>* among) {
   bson::Writer out;

@@ -49,6 +49,7 @@ struct RunItem {
   bool opaque =
       false;  // the document repeats names: what was done to it is the document afterwards
   bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
+  bool was_found = false;        // by that filter, and nobody has written to it since
 };
 
 // The session the run goes out under.
@@ -112,8 +113,9 @@ struct Guarded {
                                                    const wire::OpMsg& parsed,
                                                    std::string_view uuid);
 
-// Would the documents show whether the run happened? So they do when it names them by `_id` alone
-// and only assigns values: found there, they are what the run wanted; else it did not happen.
+// Would the documents show whether the run happened? So they do when it is sure to match them and
+// assigns values, or a whole document: found there, they are what the run wanted; else it did not
+// happen. And when a findAndModify removes one: it is gone.
 [[nodiscard]] bool shows_what_it_did(const Run& run);
 
 // What the intent of a run looks like before it is sent.

@@ -66,7 +66,6 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
     const bool literal = item.shape->form == UpdateShape::Form::kLiteral;
     item.needs_after = !literal || item.upsert;
     item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
-    if (command.kind == CommandKind::kFindAndModify) item.needs_after = true;
     // mongod refuses such an update; without `multi` it would run.
     if (statement.multi && item.shape->form == UpdateShape::Form::kReplacement) return std::nullopt;
   }
@@ -166,11 +165,11 @@ RunItem narrowed_item(const WriteRequest& request, const Statement& statement,
   item.id = std::move(id);
   item.key = bson::canonical_key(item.id.view());
   item.upsert_changed = statement.upsert;
+  item.was_found = true;
   if (!statement.remove && statement.update) {
     item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
     item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
-    item.needs_after = item.shape->form != UpdateShape::Form::kLiteral ||
-                       command.kind == CommandKind::kFindAndModify;
+    item.needs_after = item.shape->form != UpdateShape::Form::kLiteral;
   }
   const std::string lasting = lasting_part(statement.filter, command.let);
   item.narrows_further = !Document(lasting).empty();
@@ -234,6 +233,7 @@ Run probing_run(const WriteRequest& request, const Statement& statement, const B
   Run run = narrowed_run(request, statement, std::move(nothing));
   RunItem& item = run.items.front();
   item.drops_collation = false;
+  item.was_found = false;
   item.filter = narrow_filter(statement.filter, item.id.view());
   run.probe = true;
   return run;
