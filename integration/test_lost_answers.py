@@ -4,8 +4,13 @@ What they did is found out afterwards: in the oplog, or by a look at the documen
 site and its peer hold one thing, the documents are free again, and nothing was done twice.
 """
 
+import uuid
+from datetime import datetime
+
+import bson
 import pymongo
 import pytest
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect
 
 from cluster import Cluster
@@ -174,3 +179,26 @@ def test_what_is_found_and_modified_is_at_the_peer(sites):
                          if not projects or key in ("_id", "n")}, name
     assert_settled(sites, {name: written(name, changed)
                            for name, (_, changed, _, _) in names.items()})
+
+
+IDS = [5, 5.5, bson.Int64(6), "text", bson.ObjectId(), uuid.UUID(int=7), {"a": 1}, True,
+       datetime(2020, 1, 1)]
+# By which _id a document is asked for, and what it is replaced by: of numbers another type is one.
+REPLACED = [(i, i, {"b": 2}) for i in IDS] + [(i, i, {"b": 2, "_id": i}) for i in IDS] + [
+    (5, 5.0, {"b": 2}), (5, 5.0, {"_id": bson.Int64(5), "b": 2}), (5, 5, {"_id": 5.0, "b": 2}),
+    (5, 5, {"t": bson.Timestamp(0, 0)}), (5, 5, {"_id": 5, "t": bson.Timestamp(0, 0)}),
+    (5, 5, {"_id": 5, "a": [1, {"_id": 2, "t": bson.Timestamp(0, 0)}]})]
+
+
+def test_a_replaced_document_has_the_same_bytes_everywhere(sites):
+    things = sites.oslo.client(w=1, uuidRepresentation="standard").shop.things
+    for stored, asked, replacement in REPLACED:
+        things.delete_many({})
+        things.insert_one({"_id": stored, "a": 1})
+        assert things.replace_one({"_id": asked}, replacement).modified_count == 1
+        sites.wait_converged(["shop"])
+        here, there = (site.direct().shop.things.with_options(
+            codec_options=bson.CodecOptions(document_class=RawBSONDocument)).find_one()
+            for site in sites)
+        assert here.raw == there.raw, (stored, asked, replacement)
+    sites.wait_quiet()

@@ -36,6 +36,12 @@ std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const R
 void find_items(bson::Writer& out, const WriteCommand& command,
                 const std::vector<const RunItem*>& items) {
   out.string("find", command.collection);
+  if (items.size() == 1 && bson::why_no_id(items.front()->id.view()).empty()) {
+    // Of one alone mongod needs no plan.
+    out.open_document("filter").open_document("_id").value("$eq", items.front()->id);
+    out.close().close();
+    return;
+  }
   out.open_document("filter").open_document("_id").open_array("$in");
   size_t count = 0;
   for (const RunItem* item : items) {

@@ -327,4 +327,22 @@ std::string complete_insert(const Document& document, bson::Bytes fresh_id, uint
   return out.finish();
 }
 
+std::string complete_replacement(const Document& replacement, const std::optional<Value>& id) {
+  const auto own = replacement.find("_id");
+  if (!own && !id) return {};
+  bson::Writer out;
+  out.value("_id", own ? *own : *id);
+  size_t ids = 0;
+  for (const Element& field : replacement) {
+    if (field.name == "_id") {
+      if (++ids > 1) return {};
+    } else if (is_empty_time(field.value)) {
+      return {};
+    } else {
+      out.element(field);
+    }
+  }
+  return out.finish();
+}
+
 }  // namespace outrigger

@@ -40,6 +40,7 @@ struct RunItem {
   bool upsert = false;           // may insert
   bool upsert_changed = false;   // `upsert` differs from what the statement says
   std::optional<bool> there;     // upsert: before the run; nothing: nobody looked
+  std::string becomes;           // replacement: the document afterwards; empty: mongod knows it
   std::string was;               // the document before, where only that will tell what was done
   bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool collates_simply = false;  // whatever the collection's own collation turns out to be
@@ -162,5 +163,10 @@ using Images = std::map<std::string, std::string>;
 // gives 12 bytes), empty top-level timestamps filled.
 [[nodiscard]] std::string complete_insert(const bson::Document& document, bson::Bytes fresh_id,
                                           uint32_t now_seconds, uint32_t increment, bool* changed);
+
+// The replacement as mongod will store it. `id`: of the document, byte for byte; nothing: of that
+// only its value is known. Empty: mongod alone knows what it will store.
+[[nodiscard]] std::string complete_replacement(const bson::Document& replacement,
+                                               const std::optional<bson::Value>& id);
 
 }  // namespace outrigger
