@@ -1,8 +1,6 @@
 """A store that freezes, and one that answers what no mongod answers."""
 
-import socket
 import struct
-import threading
 import time
 
 import bson
@@ -11,7 +9,8 @@ import pytest
 from bson import SON
 
 from differential.raw import OP_MSG, OP_REPLY, RawClient, body_section
-from waiting import free_port, wait_until
+from impostor import Impostor
+from waiting import wait_until
 
 
 def test_a_frozen_store_does_not_keep_the_sidecar_from_ending(two_sites):
@@ -44,61 +43,6 @@ def test_a_frozen_store_does_not_keep_the_sidecar_from_ending(two_sites):
     two_sites.wait_converged(["shop"])
     paris.app().shop.items.update_one({"_id": 1}, {"$inc": {"n": 10}})
     two_sites.wait_converged(["shop"])
-
-
-class Impostor:
-    """In front of a mongod: passes everything, but for answers that `lie` replaces."""
-
-    def __init__(self, mongod_port):
-        self.port = free_port()
-        self.mongod_port = mongod_port
-        self.lie = None  # lie(request, is_own): bytes, or None for the truth
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self.mongod_port))
-            threading.Thread(target=self._serve, args=(near, far), daemon=True).start()
-
-    def _serve(self, near, far):
-        is_own = None  # of the sidecar's own user: its driver says its name first
-        try:
-            while True:
-                request = self._message(near)
-                if is_own is None:
-                    is_own = b"mongoc" in request
-                far.sendall(request)
-                reply = self._message(far)
-                lie = self.lie(request, is_own) if self.lie else None
-                near.sendall(reply if lie is None else lie)
-        except (OSError, ConnectionError):
-            pass
-        finally:
-            near.close()
-            far.close()
-
-    @staticmethod
-    def _message(stream):
-        head = Impostor._read(stream, 16)
-        return head + Impostor._read(stream, struct.unpack("<i", head[:4])[0] - 16)
-
-    @staticmethod
-    def _read(stream, count):
-        data = b""
-        while len(data) < count:
-            piece = stream.recv(count - len(data))
-            if not piece:
-                raise ConnectionError
-            data += piece
-        return data
 
 
 def message(payload, op_code=OP_MSG, length=None):

@@ -66,6 +66,20 @@ inline std::unique_ptr<Sent> send(
   return sent;
 }
 
+// {findAndModify: "items", ...}
+inline std::unique_ptr<Sent> find_and_modify(const Fill& fill) {
+  const std::string body = doc([&](bson::Writer& w) {
+    w.string("findAndModify", "items");
+    fill(w);
+    w.string("$db", "shop");
+  });
+  auto sent = std::make_unique<Sent>();
+  sent->message = wire::build_op_msg(7, 0, 0, bson::Document(body));
+  sent->parsed = *wire::parse_op_msg(sent->message);
+  sent->command = *parse_write(sent->parsed, CommandKind::kFindAndModify);
+  return sent;
+}
+
 inline std::string update_statement(const std::string& q, const std::string& u,
                                     bool upsert = false) {
   return doc([&](bson::Writer& w) {

@@ -98,17 +98,10 @@ TEST(Doubt, WhatDidNotMatchHasNoImageAndNoDoubt) {
 }
 
 std::unique_ptr<testing::Sent> modify(bool projects) {
-  const std::string body = doc([&](Writer& w) {
-    w.string("findAndModify", "items").document("query", Document(by_id(1)));
-    w.document("update", Document(op("$inc", "n", 1)));
+  return testing::find_and_modify([&](Writer& w) {
+    w.document("query", Document(by_id(1))).document("update", Document(op("$inc", "n", 1)));
     if (projects) w.open_document("fields").int32("docs.$", 1).close();
-    w.string("$db", "shop");
   });
-  auto sent = std::make_unique<testing::Sent>();
-  sent->message = wire::build_op_msg(7, 0, 0, Document(body));
-  sent->parsed = *wire::parse_op_msg(sent->message);
-  sent->command = *parse_write(sent->parsed, CommandKind::kFindAndModify);
-  return sent;
 }
 
 TEST(Doubt, AProjectionFailsBehindTheWrite) {

@@ -36,6 +36,12 @@ std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const R
 void find_items(bson::Writer& out, const WriteCommand& command,
                 const std::vector<const RunItem*>& items) {
   out.string("find", command.collection);
+  if (items.size() == 1 && bson::why_no_id(items.front()->id.view()).empty()) {
+    // Of one alone mongod needs no plan.
+    out.open_document("filter").open_document("_id").value("$eq", items.front()->id);
+    out.close().close();
+    return;
+  }
   out.open_document("filter").open_document("_id").open_array("$in");
   size_t count = 0;
   for (const RunItem* item : items) {
@@ -88,6 +94,19 @@ std::string build_images_message(const WriteCommand& command,
   out.open_document("readConcern").string("level", "local").close();
   out.string("$db", command.database);
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
+}
+
+std::optional<Taken> image_in_answer(const WriteCommand& command) {
+  if (command.kind != CommandKind::kFindAndModify || command.body.has("fields")) {
+    return std::nullopt;
+  }
+  const auto is_new = command.body.find("new");
+  return is_new && is_new->truthy() ? Taken::kAfter : Taken::kBefore;
+}
+
+void take_answered_image(const Document& reply, Images& images) {
+  const auto value = reply.find("value");
+  if (value && value->type == bson::Type::kDocument) take_image(value->as_document(), images);
 }
 
 std::string build_ids_find(const WriteCommand& command, const Statement& statement, size_t limit,

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ enum class Taken : uint8_t { kBefore, kAfter };  // an image, of the run
 [[nodiscard]] std::string build_images_message(const WriteCommand& command,
                                                const std::vector<const RunItem*>& items,
                                                Taken taken, int32_t request_id);
+// Which image of its document the answer itself holds: a findAndModify that projects nothing gives
+// it. Nothing: none.
+[[nodiscard]] std::optional<Taken> image_in_answer(const WriteCommand& command);
+// Adds that image, where the answer has one.
+void take_answered_image(const bson::Document& reply, Images& images);
 // The same documents' sizes, {_id, bytes} each.
 [[nodiscard]] std::string build_sizes_find(const WriteCommand& command,
                                            const std::vector<const RunItem*>& items);

@@ -69,6 +69,28 @@ TEST(Reads, AnErrorGivesNoImages) {
   EXPECT_EQ(images, (Images{{key_of(1), by_id(1)}}));
 }
 
+TEST(Reads, AFindAndModifyThatProjectsNothingAnswersWithAnImage) {
+  const auto shown = [](const Fill& fill) {
+    const auto sent = find_and_modify([&](Writer& w) {
+      w.document("query", Document(by_id(1))).document("update", Document(op("$inc", "n", 1)));
+      fill(w);
+    });
+    return image_in_answer(sent->command);
+  };
+  EXPECT_EQ(shown([](Writer&) {}), Taken::kBefore);
+  EXPECT_EQ(shown([](Writer& w) { w.boolean("new", true); }), Taken::kAfter);
+  const auto projects = [](Writer& w) { w.open_document("fields").int32("n", 1).close(); };
+  EXPECT_EQ(shown(projects), std::nullopt);
+  const auto update = send(CommandKind::kUpdate, {update_statement(by_id(1), by_id(1))});
+  EXPECT_EQ(image_in_answer(update->command), std::nullopt);
+  Images images;
+  take_answered_image(Document(doc([](Writer& w) { w.null("value"); })), images);
+  EXPECT_TRUE(images.empty());
+  take_answered_image(Document(doc([](Writer& w) { w.document("value", Document(by_id(1))); })),
+                      images);
+  EXPECT_EQ(images, (Images{{key_of(1), by_id(1)}}));
+}
+
 TEST(Reads, ImagesThatDoNotFitAreLeftForTheNextRunButNeverTheFirst) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$push", "a", 1)),
                                                 update_statement(by_id(2), op("$push", "a", 1)),

@@ -122,6 +122,20 @@ bool is_empty_time(const Value& value) {
   return value.type == Type::kTimestamp && value.bytes == std::string_view("\0\0\0\0\0\0\0\0", 8);
 }
 
+// Does a document show that such an update made it what it is?
+bool shows(const UpdateShape& shape, const Statement& statement) {
+  if (shape.form == UpdateShape::Form::kReplacement) {
+    for (const Element& field : statement.update->as_document()) {
+      if (is_empty_time(field.value)) return false;
+    }
+    return true;
+  }
+  const auto& operations = shape.operations;
+  return shape.form == UpdateShape::Form::kLiteral && !operations.empty() &&
+         std::all_of(operations.begin(), operations.end(),
+                     [](const auto& operation) { return operation.kind == Operation::kAssign; });
+}
+
 PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) {
   using What = PreparedDocument::What;
   PreparedDocument out;
@@ -249,15 +263,11 @@ std::optional<Guarded> guard_message(std::string_view message, const wire::OpMsg
 }
 
 bool shows_what_it_did(const Run& run) {
-  if (run.command->kind != CommandKind::kUpdate) return false;
+  const CommandKind kind = run.command->kind;
+  if (kind != CommandKind::kUpdate && kind != CommandKind::kFindAndModify) return false;
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
-    // A filter that says more may not have matched.
-    if (item.upsert || item.narrows_further || item.opaque || !item.shape) return false;
-    if (item.shape->form != UpdateShape::Form::kLiteral) return false;
-    const auto& operations = item.shape->operations;
-    return !operations.empty() &&
-           std::all_of(operations.begin(), operations.end(),
-                       [](const auto& operation) { return operation.kind == Operation::kAssign; });
+    if (item.upsert || item.opaque || (item.narrows_further && !item.was_found)) return false;
+    return item.statement->remove || (item.shape && shows(*item.shape, *item.statement));
   });
 }
 
@@ -310,6 +320,24 @@ std::string complete_insert(const Document& document, bson::Bytes fresh_id, uint
     if (is_empty_time(field.value)) {
       out.timestamp(field.name, now_seconds, increment);
       *changed = true;
+    } else {
+      out.element(field);
+    }
+  }
+  return out.finish();
+}
+
+std::string complete_replacement(const Document& replacement, const std::optional<Value>& id) {
+  const auto own = replacement.find("_id");
+  if (!own && !id) return {};
+  bson::Writer out;
+  out.value("_id", own ? *own : *id);
+  size_t ids = 0;
+  for (const Element& field : replacement) {
+    if (field.name == "_id") {
+      if (++ids > 1) return {};
+    } else if (is_empty_time(field.value)) {
+      return {};
     } else {
       out.element(field);
     }

@@ -40,6 +40,7 @@ struct RunItem {
   bool upsert = false;           // may insert
   bool upsert_changed = false;   // `upsert` differs from what the statement says
   std::optional<bool> there;     // upsert: before the run; nothing: nobody looked
+  std::string becomes;           // replacement: the document afterwards; empty: mongod knows it
   std::string was;               // the document before, where only that will tell what was done
   bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool collates_simply = false;  // whatever the collection's own collation turns out to be
@@ -49,6 +50,7 @@ struct RunItem {
   bool opaque =
       false;  // the document repeats names: what was done to it is the document afterwards
   bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
+  bool was_found = false;        // by that filter, and nobody has written to it since
 };
 
 // The session the run goes out under.
@@ -112,8 +114,9 @@ struct Guarded {
                                                    const wire::OpMsg& parsed,
                                                    std::string_view uuid);
 
-// Would the documents show whether the run happened? So they do when it names them by `_id` alone
-// and only assigns values: found there, they are what the run wanted; else it did not happen.
+// Would the documents show whether the run happened? So they do when it is sure to match them and
+// assigns values, or a whole document: found there, they are what the run wanted; else it did not
+// happen. And when a findAndModify removes one: it is gone.
 [[nodiscard]] bool shows_what_it_did(const Run& run);
 
 // What the intent of a run looks like before it is sent.
@@ -160,5 +163,10 @@ using Images = std::map<std::string, std::string>;
 // gives 12 bytes), empty top-level timestamps filled.
 [[nodiscard]] std::string complete_insert(const bson::Document& document, bson::Bytes fresh_id,
                                           uint32_t now_seconds, uint32_t increment, bool* changed);
+
+// The replacement as mongod will store it. `id`: of the document, byte for byte; nothing: of that
+// only its value is known. Empty: mongod alone knows what it will store.
+[[nodiscard]] std::string complete_replacement(const bson::Document& replacement,
+                                               const std::optional<bson::Value>& id);
 
 }  // namespace outrigger

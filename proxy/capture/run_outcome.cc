@@ -118,6 +118,12 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
   }
   DocumentChange change = change_for(run, item, DocumentChange::Kind::kUpdate);
   const auto image = after.find(item.key);
+  if (shape.form == UpdateShape::Form::kReplacement && image == after.end()) {
+    if (adopt || item.becomes.empty()) return std::nullopt;
+    change.kind = DocumentChange::Kind::kReplace;
+    change.document = item.becomes;
+    return change;
+  }
   const bool reads_image = shape.form != UpdateShape::Form::kLiteral || adopt || item.opaque;
   if (reads_image && image == after.end()) return std::nullopt;
   if (shape.form == UpdateShape::Form::kReplacement ||

@@ -148,22 +148,54 @@ TEST(Retries, OnlyWhatChangedSomethingIsRemembered) {
   EXPECT_TRUE(entries(inserted(0)).empty());
 }
 
-TEST(InDoubt, OnlyAssignmentsShowWhetherTheyHappened) {
+TEST(InDoubt, AssignmentsAndWholeDocumentsShowWhetherTheyHappened) {
   const auto shows = [](CommandKind kind, const std::vector<std::string>& statements) {
     const auto sent = send(kind, statements);
     return shows_what_it_did(run_of(sent->command));
   };
+  const auto replaced_by = [&](const Fill& fill) {
+    return shows(CommandKind::kUpdate, {update_statement(by_id(1), doc(fill))});
+  };
   const std::string set = update_statement(by_id(1), op("$set", "n", 5));
   EXPECT_TRUE(shows(CommandKind::kUpdate, {set, update_statement(by_id(2), op("$set", "m", 1))}));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$unset", "n", 1))}));
-  EXPECT_FALSE(
-      shows(CommandKind::kUpdate,
-            {update_statement(by_id(1), doc([](Writer& w) { w.open_document("$set").close(); }))}));
+  EXPECT_FALSE(replaced_by([](Writer& w) { w.open_document("$set").close(); }));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {set, update_statement(by_id(2), op("$inc", "n", 5))}));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$push", "n", 5))}));
   EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "n", 5), true)}));
-  EXPECT_FALSE(shows(CommandKind::kUpdate, {update_statement(by_id(1), by_id(1))}));
   EXPECT_FALSE(shows(CommandKind::kInsert, {by_id(1)}));
+  EXPECT_TRUE(replaced_by([](Writer& w) { w.int32("n", 5); }));
+  // mongod stores another time than this.
+  EXPECT_FALSE(replaced_by([](Writer& w) { w.timestamp("t", 0, 0); }));
+}
+
+TEST(InDoubt, AFilterThatSaysMoreShowsNothingUnlessItWasSeenToMatch) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "n", 5))});
+  outrigger::Run run = run_of(sent->command);
+  run.items.front().narrows_further = true;
+  EXPECT_FALSE(shows_what_it_did(run));
+  run.items.front().was_found = true;
+  EXPECT_TRUE(shows_what_it_did(run));
+  run.items.front().opaque = true;
+  EXPECT_FALSE(shows_what_it_did(run));
+}
+
+TEST(InDoubt, AFindAndModifyShowsWhatItAssignedAndWhatItRemoved) {
+  const auto shows = [](const Fill& fill, bool upsert = false) {
+    const auto sent = find_and_modify([&](Writer& w) {
+      w.document("query", bson::Document(by_id(1)));
+      fill(w);
+      if (upsert) w.boolean("upsert", true);
+    });
+    return shows_what_it_did(run_of(sent->command));
+  };
+  const auto updates_by = [](std::string update) {
+    return [update](Writer& w) { w.document("update", bson::Document(update)); };
+  };
+  EXPECT_TRUE(shows(updates_by(op("$set", "n", 5))));
+  EXPECT_FALSE(shows(updates_by(op("$set", "n", 5)), true));
+  EXPECT_FALSE(shows(updates_by(op("$inc", "n", 5))));
+  EXPECT_TRUE(shows([](Writer& w) { w.boolean("remove", true); }));
 }
 
 }  // namespace

@@ -38,6 +38,33 @@ void complete(RunItem& item, const Birth& birth) {
   if (changed) item.document = std::move(document);
 }
 
+// No other _id is equal to it: what is stored has these bytes. (A number may be of another type.)
+bool is_told_by_bytes(const WriteRequest& request, const Statement& statement,
+                      const bson::Value& id) {
+  switch (id.type) {
+    case bson::Type::kObjectId:
+    case bson::Type::kBinary:
+    case bson::Type::kDate:
+    case bson::Type::kBool:
+      return true;
+    case bson::Type::kString:
+      return request.compares_simply(statement);
+    default:
+      return false;
+  }
+}
+
+// Which images of its document an update needs. `id`: as complete_replacement() takes it.
+void note_needs(RunItem& item, const std::optional<bson::Value>& id) {
+  using Form = UpdateShape::Form;
+  const Form form = item.shape->form;
+  item.needs_before = form == Form::kDiff;
+  if (form == Form::kReplacement && !item.upsert) {
+    item.becomes = complete_replacement(item.statement->update->as_document(), id);
+  }
+  item.needs_after = item.upsert || (form != Form::kLiteral && item.becomes.empty());
+}
+
 // The statement about the document it names; nothing: it names none.
 std::optional<RunItem> direct_item(const WriteRequest& request, const Statement& statement,
                                    const Birth& birth) {
@@ -63,10 +90,8 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   item.upsert = statement.upsert;
   if (!statement.remove && statement.update) {
     item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
-    const bool literal = item.shape->form == UpdateShape::Form::kLiteral;
-    item.needs_after = !literal || item.upsert;
-    item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
-    if (command.kind == CommandKind::kFindAndModify) item.needs_after = true;
+    const bool is_exact = is_told_by_bytes(request, statement, item.id.view());
+    note_needs(item, is_exact ? std::optional(item.id.view()) : std::nullopt);
     // mongod refuses such an update; without `multi` it would run.
     if (statement.multi && item.shape->form == UpdateShape::Form::kReplacement) return std::nullopt;
   }
@@ -166,11 +191,10 @@ RunItem narrowed_item(const WriteRequest& request, const Statement& statement,
   item.id = std::move(id);
   item.key = bson::canonical_key(item.id.view());
   item.upsert_changed = statement.upsert;
+  item.was_found = true;
   if (!statement.remove && statement.update) {
     item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
-    item.needs_before = item.shape->form == UpdateShape::Form::kDiff;
-    item.needs_after = item.shape->form != UpdateShape::Form::kLiteral ||
-                       command.kind == CommandKind::kFindAndModify;
+    note_needs(item, item.id.view());
   }
   const std::string lasting = lasting_part(statement.filter, command.let);
   item.narrows_further = !Document(lasting).empty();
@@ -234,6 +258,7 @@ Run probing_run(const WriteRequest& request, const Statement& statement, const B
   Run run = narrowed_run(request, statement, std::move(nothing));
   RunItem& item = run.items.front();
   item.drops_collation = false;
+  item.was_found = false;
   item.filter = narrow_filter(statement.filter, item.id.view());
   run.probe = true;
   return run;

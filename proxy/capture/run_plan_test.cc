@@ -171,5 +171,25 @@ TEST(WriteRequests, MongodIsNeverGivenNoTimeWhichWouldBeAllOfIt) {
   EXPECT_TRUE(asked.request.is_out_of_time(10'000));
 }
 
+TEST(RunPlan, WhatAReplacementMakesOfItsDocumentNeedsNoImageWhereItsIdIsKnown) {
+  const auto plan = [](const Fill& id, const std::string& replacement, bool upsert = false) {
+    const Asked asked(CommandKind::kUpdate, {update_statement(doc(id), replacement, upsert)});
+    const outrigger::Run run = asked.gather();
+    const RunItem& item = run.items.front();
+    EXPECT_EQ(item.needs_after, item.becomes.empty());
+    return item.becomes.empty() ? std::string() : bson::to_json(Document(item.becomes));
+  };
+  const Fill number = [](Writer& w) { w.int32("_id", 5); };
+  const Fill name = [](Writer& w) { w.object_id("_id", std::string(12, 'i')); };
+  const std::string plain = doc([](Writer& w) { w.int32("n", 1); });
+  const std::string named = doc([](Writer& w) { w.int32("n", 1).int32("_id", 5); });
+  const std::string timed = doc([](Writer& w) { w.int32("_id", 5).timestamp("t", 0, 0); });
+  EXPECT_EQ(plan(number, plain), "");  // stored it may be 5.0
+  EXPECT_EQ(plan(number, named), R"({"_id": 5, "n": 1})");
+  EXPECT_EQ(plan(number, named, true), "");
+  EXPECT_EQ(plan(number, timed), "");
+  EXPECT_NE(plan(name, plain), "");
+}
+
 }  // namespace
 }  // namespace outrigger::testing

@@ -211,45 +211,63 @@ net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run,
   co_return out;
 }
 
+// What is asked for around the run in the same breath, of what it needs: not what its own answer
+// shows, and afterwards no more than surely fits into one answer.
+RunExecutor::Around RunExecutor::around(const Run& run, bool before_is_known) const {
+  Around out;
+  const std::optional<Taken> shown = image_in_answer(request_.command);
+  if (!before_is_known && shown != Taken::kBefore) out.before = items_needing(run, Taken::kBefore);
+  if (shown != Taken::kAfter && backend_.may_read(request_.command.ns)) {
+    out.after = items_needing(run, Taken::kAfter);
+    if (out.after.size() > kUnaskedImagesMax) out.after.clear();
+  }
+  return out;
+}
+
 net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session, SeenBefore seen) {
   RunAnswer out;
   out.before = std::move(seen.images);
-  std::vector<const RunItem*> before;
-  if (!seen.is_all) before = items_needing(run, Taken::kBefore);
-  Result<std::string> message = co_await send_and_receive(run, session, before, out.before);
-  if (!message) {
+  const Around asked = around(run, seen.is_all);
+  const Status answered = co_await send_and_receive(run, session, asked, out);
+  if (!answered) {
     out.broken = true;
     co_return out;
   }
-  out.message = std::move(*message);
   const auto parsed = wire::parse_op_msg_trusted(out.message);
-  const bool is_refused = !parsed || !read_run_reply(request_.command.kind, parsed->body).ok;
+  if (!parsed) co_return out;
+  const RunReply said = read_run_reply(request_.command.kind, parsed->body);
+  const std::optional<Taken> shown = image_in_answer(request_.command);
+  if (shown) take_answered_image(said.body, shown == Taken::kAfter ? out.after : out.before);
   std::vector<const RunItem*> after = items_needing(run, Taken::kAfter);
-  if (!after.empty() && !is_refused) {
+  const auto is_seen = [&](const RunItem* item) { return out.after.count(item->key) > 0; };
+  const bool is_needed = said.ok && !std::all_of(after.begin(), after.end(), is_seen);
+  // Of what matched nothing there is no image; it was looked for then.
+  const bool is_sure = !asked.after.empty() && said.n == 0;
+  if (is_needed && !is_sure) {
     const StoreRead read = co_await reads_.read_images(std::move(after), Taken::kAfter, out.after);
     out.broken = !read.done();
   }
   co_return out;
 }
 
-// Sends the run, with the question for the images before it in front.
-net::Task<Result<std::string>> RunExecutor::send_and_receive(
-    Run& run, const RunSession& session, const std::vector<const RunItem*>& before,
-    Images& images) {
+// Sends the run, with the questions for images in front of it and behind it.
+net::Task<Status> RunExecutor::send_and_receive(Run& run, const RunSession& session,
+                                                const Around& asked, RunAnswer& answer) {
   run.max_time_ms = request_.time_left_ms(context_.clock.monotonic_us());
   // The bytes that came can go on as they are when mongod can count their statements by itself and
   // they carry the session they are prepared under.
   const bool as_it_came = goes_as_it_came(run) && (!session.own || session.as_it_came);
   std::string first;
   std::string command;
+  std::string last;
   std::optional<Guarded> guarded;
   if (as_it_came && !run.uuid.empty()) {
     guarded = guard_message(request_.message, request_.parsed, run.uuid);
   }
   std::vector<std::string_view> pieces;
-  if (!before.empty()) {
-    first =
-        build_images_message(request_.command, before, Taken::kBefore, backend_.next_request_id());
+  if (!asked.before.empty()) {
+    first = build_images_message(request_.command, asked.before, Taken::kBefore,
+                                 backend_.next_request_id());
     pieces.push_back(first);
   }
   if (guarded) {
@@ -261,16 +279,33 @@ net::Task<Result<std::string>> RunExecutor::send_and_receive(
     command = build_run_message(run, session, backend_.next_request_id());
     pieces.push_back(command);
   }
+  if (!asked.after.empty()) {
+    last = build_images_message(request_.command, asked.after, Taken::kAfter,
+                                backend_.next_request_id());
+    pieces.push_back(last);
+  }
   Status sent = co_await backend_.send(pieces);
-  if (!sent) co_return tl::unexpected(sent.error());
-  if (!before.empty()) {
-    Result<std::string> found = co_await backend_.receive();
-    if (!found) co_return found;
-    // What is not in it is looked at afterwards.
-    if (!take_images(*found, images)) backend_.must_ask_to_read(request_.command.ns);
+  if (!sent) co_return sent;
+  if (!asked.before.empty()) {
+    const bool found = co_await receive_images(answer.before);
+    if (!found) co_return fail(ErrorCode::kUnavailable, "read images", "", "no answer");
   }
   Result<std::string> reply = co_await backend_.receive();
-  co_return reply;
+  if (!reply) co_return tl::unexpected(reply.error());
+  answer.message = std::move(*reply);
+  if (!asked.after.empty()) {
+    const bool found = co_await receive_images(answer.after);
+    if (!found) co_return fail(ErrorCode::kUnavailable, "read images", "", "no answer");
+  }
+  co_return Status();
+}
+
+// What is not in them is looked at afterwards. False: the connection is gone.
+net::Task<bool> RunExecutor::receive_images(Images& images) {
+  Result<std::string> found = co_await backend_.receive();
+  if (!found) co_return false;
+  if (!take_images(*found, images)) backend_.must_ask_to_read(request_.command.ns);
+  co_return true;
 }
 
 }  // namespace outrigger

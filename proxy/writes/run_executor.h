@@ -50,9 +50,16 @@ class RunExecutor {
 
  private:
   net::Task<StoreRead> fit_images(Run& run);
-  net::Task<Result<std::string>> send_and_receive(Run& run, const RunSession& session,
-                                                  const std::vector<const RunItem*>& before,
-                                                  Images& images);
+  // Items whose images are asked for in the breath of the run.
+  struct Around {
+    std::vector<const RunItem*> before;
+    std::vector<const RunItem*> after;
+  };
+  [[nodiscard]] Around around(const Run& run, bool before_is_known) const;
+  // Fills in the answer; an error: there is none.
+  net::Task<Status> send_and_receive(Run& run, const RunSession& session, const Around& asked,
+                                     RunAnswer& answer);
+  net::Task<bool> receive_images(Images& images);
   [[nodiscard]] bool may_have_been_made(const Run& run) const;
   [[nodiscard]] Unsynced unsynced(const Run& run) const;
   void look_at_row(RunItem& item) const;

@@ -291,9 +291,9 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
       if (stored) return {};
       return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
     case What::kReplace:
-      if (stored && same()) break;
-      if (stored && !put_back && !has_empty_timestamp(prepared.document)) return {};
-      if (!stored) break;
+      if (!stored) return {};  // there was nothing to replace
+      if (same()) break;
+      if (!put_back && !has_empty_timestamp(prepared.document)) return {};
       return uncertain({put_back ? How::kAdopted : How::kHappened,
                         whole_change(prepared, DocumentChange::Kind::kReplace, *stored)});
     case What::kUpsert:

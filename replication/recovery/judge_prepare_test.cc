@@ -210,6 +210,11 @@ TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
   prepare_.documents[0].document = writer.timestamp("at", 0, 0).finish();  // mongod fills it in
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->changes.size(), 1u);
+  // Nothing is there to be replaced: nobody is told that it is removed.
+  prepare_.documents[0].id = number(2);
+  const auto nothing = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(nothing->how, SettledPrepare::How::kDropped);
+  EXPECT_TRUE(nothing->certain);
 }
 
 TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
