@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -65,6 +66,28 @@ void append_unset(const Option& option, Writer& out) {
 bool are_equal(const OwnedValue& a, const OwnedValue& b) {
   if (!a.view().is_container() || a.type != b.type) return a == b;
   return bson::equal_unordered(a.view().as_document(), b.view().as_document());
+}
+
+// What makes two indexes the same to mongod, whatever they are called (5.0 and later).
+std::string signature_of(const OwnedValue& index) {
+  std::string out;
+  const Document parts = index.view().as_document();
+  if (const auto keys = parts.find("0")) out = bson::canonical_key(*keys);
+  const Document rest = sub(parts, "1");
+  for (const char* flag : {"unique", "sparse"}) out += truthy(rest, flag) ? '1' : '0';
+  for (const char* part : {"collation", "partialFilterExpression"}) {
+    const auto value = rest.find(part);
+    out += value ? bson::canonical_key(*value) : std::string("-");
+  }
+  return out;
+}
+
+// Of indexes that sites made alike under different names mongod takes one: the first by name.
+void leave_out_twins(CatalogEntry& entry) {
+  std::set<std::string> signatures;
+  std::erase_if(entry.indexes, [&](const auto& each) {
+    return !signatures.insert(signature_of(each.second)).second;
+  });
 }
 
 WriteOutcome rejected(int32_t code, std::string message) {
@@ -174,6 +197,7 @@ Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
   if (!found->other.empty()) return rejected(kCannotChange, found->other);
   auto wanted = after(found->entry, write);
   if (!wanted) return rejected(kNoCollection, wanted.error().message());
+  leave_out_twins(*wanted);
   if (wanted->ns != ns) return rejected(kNoCollection, "it is another collection's");
   auto refusal = make_true(found->entry, *wanted);
   catalog_.forget_target(ns);
