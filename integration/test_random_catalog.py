@@ -77,7 +77,7 @@ def act(rng, site, count):
 
 
 def remembered(site):
-    """Without collections that hold nothing and say nothing: to be there or not is no difference."""
+    """Without collections that hold nothing and say nothing: those are as good as none."""
     client = site.direct()
     return {name: each for name, each in catalogue(client).items()
             if each[1] or len(each[2]) > 1 or client.shop[name].find_one()}

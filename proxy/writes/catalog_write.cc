@@ -8,6 +8,7 @@
 #include "config/limits.h"
 #include "proxy/capture/statement.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/writes/catalog_command.h"
 
 namespace outrigger {
 namespace {
@@ -16,35 +17,8 @@ using bson::Document;
 using bson::Writer;
 
 // A drop names each document it removes, here and at each peer.
-constexpr int64_t kDroppedMax = 5'000'000;
+constexpr int64_t kDroppedMax = 1'000'000;
 constexpr int64_t kAskAgainMs = 500;
-
-bool is_ok(const std::string& message) {
-  const auto parsed = wire::parse_op_msg_trusted(message);
-  if (!parsed) return false;
-  const auto ok = parsed->body.find("ok");
-  return ok && ok->truthy();
-}
-
-void add_name(const bson::Value& spec, std::set<std::string, std::less<>>& names) {
-  if (spec.type != bson::Type::kDocument) return;
-  const auto name = spec.as_document().find("name");
-  if (name && name->type == bson::Type::kString) names.emplace(name->as_string());
-}
-
-std::set<std::string, std::less<>> indexes_asked_for(const wire::OpMsg& parsed) {
-  std::set<std::string, std::less<>> names;
-  const auto indexes = parsed.body.find("indexes");
-  if (indexes && indexes->type == bson::Type::kArray) {
-    for (const bson::Element& each : indexes->as_document()) add_name(each.value, names);
-  }
-  if (const wire::Sequence* sequence = parsed.sequence("indexes")) {
-    for (const Document& each : sequence->documents) {
-      add_name({bson::Type::kDocument, each.bytes()}, names);
-    }
-  }
-  return names;
-}
 
 // By which a later run finds what is left of the command (StoreFence): the session of the app, or
 // ours.
@@ -105,77 +79,126 @@ net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg&
   if (name == "drop") how = How::kDrop;
   if (name == "createIndexes") how = How::kBuild;
   if (name == "dropIndexes" || name == "deleteIndexes") how = How::kIndexes;
-  const bool writes_go_on = how == How::kBuild || how == How::kIndexes;
-  LockRequest request;
-  request.add(namespace_lock_key(ns), writes_go_on ? LockMode::kShared : LockMode::kExclusive);
-  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
-  const bson::OwnedValue id = bson::make_string(ns);
-  request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
-  HeldLocks locks = co_await wait_for_locks(context_, request);
-  context_.facts.forget(ns);
-  writing_ = how != How::kBuild;
   const Command command{message, parsed, ns, how};
-  Answer answer = co_await run_locked(command);
-  writing_ = false;
   context_.facts.forget(ns);
-  locks.release();
+  Answer answer;
+  if (how == How::kBuild) {
+    answer = co_await build(command);
+  } else {
+    answer = co_await change(command);
+  }
+  context_.facts.forget(ns);
   co_return answer;
 }
 
-net::Task<Answer> CatalogWrite::run_locked(const Command& command) {
+net::Task<Answer> CatalogWrite::change(const Command& command) {
+  LockRequest request;
+  const bool is_of_indexes = command.how == How::kIndexes;
+  add_locks(request, command.ns, is_of_indexes ? LockMode::kShared : LockMode::kExclusive);
+  HeldLocks locks = co_await wait_for_locks(context_, request);
   Seen before = co_await look(command.ns, command.how == How::kDrop);
   if (before.refused) co_return std::move(*before.refused);
   Parts parts;
-  if (before.entry && command.how != How::kBuild) {
+  if (before.entry) {
     Result<Parts> begun = co_await begin(command, before);
     if (!begun) co_return Answer::body(wire::overloaded_body(begun.error().message()));
     parts = std::move(*begun);
   }
+  writing_ = true;
   Result<std::string> reply = co_await send(command.message, command.parsed);
+  writing_ = false;
+  context_.facts.forget(command.ns);
   Seen after;
   if (reply) after = co_await look(command.ns, false);
   if (!reply || after.refused) {
     co_await settle_in_doubt(parts);
     co_return Answer::close();
   }
-  const bool is_done_there = !command.parsed.more_to_come() && is_ok(*reply);
-  const bool is_ours = before.entry && after.entry;
-  if (!is_ours && is_done_there) {
-    context_.log->warn("{} on {} runs at this site only: what has this name does not replicate",
-                       command.parsed.command_name(), command.ns);
-  }
+  const bool is_done_there = !command.parsed.more_to_come() && is_done(*reply);
   std::vector<PathChange> changes;
-  if (is_ours) changes = changes_of(command, *before.entry, std::move(*after.entry), is_done_there);
-  if (command.how == How::kBuild && !changes.empty()) {
-    Seen nothing;
-    nothing.entry = before.entry;
-    Result<Parts> begun = co_await begin(command, nothing);
-    if (!begun) {
-      context_.log->error("{} on {} is done and not recorded: {}", command.parsed.command_name(),
-                          command.ns, begun.error().message());
-      co_return Answer::close();
-    }
-    parts = std::move(*begun);
+  if (before.entry && after.entry) {
+    changes = changes_of(command, std::move(*before.entry), std::move(*after.entry), is_done_there);
+  } else if (is_done_there) {
+    warn_of_other(command);
   }
   const bool is_done = !changes.empty();
-  DocumentChange change = catalog_change(command.ns, std::move(changes));
-  bool stands = co_await settle(parts, std::move(change));
+  DocumentChange recorded = catalog_change(command.ns, std::move(changes));
+  bool stands = co_await settle(parts, std::move(recorded));
   if (stands && (is_done || is_done_there)) stands = co_await is_durable();
   if (!stands) co_return Answer::close();
   co_return Answer::message(std::move(*reply));
 }
 
-// A collection that was dropped may be there again, by somebody who writes around the sidecar.
-std::vector<PathChange> CatalogWrite::changes_of(const Command& command, const CatalogEntry& before,
-                                                 CatalogEntry after, bool is_ok) {
+// Nobody waits for mongod's work but who has asked for it.
+net::Task<Answer> CatalogWrite::build(const Command& command) {
+  Result<std::string> reply = co_await send(command.message, command.parsed);
+  if (!reply) co_return Answer::close();
+  const bool has_answer = !command.parsed.more_to_come();
+  if (has_answer && !is_done(*reply)) co_return Answer::message(std::move(*reply));
+  LockRequest request;
+  add_locks(request, command.ns, LockMode::kShared);
+  HeldLocks locks = co_await wait_for_locks(context_, request);
+  Seen after = co_await look(command.ns, false);
+  if (after.refused) co_return Answer::close();
+  if (!after.entry) {
+    warn_of_other(command);
+    co_return Answer::message(std::move(*reply));
+  }
+  CatalogEntry before = *after.entry;
+  for (const std::string& name : indexes_asked_for(command.parsed)) before.indexes.erase(name);
+  if (has_answer && made_collection(*reply)) {
+    before.exists = false;
+    before.options.clear();
+  }
+  std::vector<PathChange> changes = changes_of(command, before, *after.entry, true);
+  Seen nothing;
+  nothing.entry = std::move(before);
+  Result<Parts> begun = co_await begin(command, nothing);
+  if (!begun) {
+    context_.log->error("{} on {} is done and not recorded: {}", command.parsed.command_name(),
+                        command.ns, begun.error().message());
+    co_return Answer::close();
+  }
+  DocumentChange recorded = catalog_change(command.ns, std::move(changes));
+  bool stands = co_await settle(*begun, std::move(recorded));
+  if (stands) stands = co_await is_durable();
+  if (!stands) co_return Answer::close();
+  co_return Answer::message(std::move(*reply));
+}
+
+void CatalogWrite::add_locks(LockRequest& request, const std::string& ns, LockMode mode) {
+  request.add(namespace_lock_key(ns), mode);
+  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
+  const bson::OwnedValue id = bson::make_string(ns);
+  request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
+}
+
+void CatalogWrite::warn_of_other(const Command& command) const {
+  context_.log->warn("{} on {} runs at this site only: what has this name does not replicate",
+                     command.parsed.command_name(), command.ns);
+}
+
+// A collection that was dropped may be there again, by somebody who writes around the sidecar. One
+// that documents have made since it was dropped is not known to others as one that is wanted: it is
+// told in full with the next change.
+std::vector<PathChange> CatalogWrite::changes_of(const Command& command, CatalogEntry before,
+                                                 CatalogEntry after, bool is_ok) const {
   if (command.how == How::kDrop) {
     if (!is_ok && after.exists) return {};
     after = CatalogEntry();
     after.ns = command.ns;
+    return catalog_changes(before, after);
   }
-  std::set<std::string, std::less<>> asserted;
-  if (command.how == How::kBuild && is_ok) asserted = indexes_asked_for(command.parsed);
-  return catalog_changes(before, after, asserted);
+  std::vector<PathChange> changes = catalog_changes(before, after);
+  if (changes.empty() || !after.exists) return changes;
+  const Path options = {"options"};
+  const Path* const path = &options;
+  const std::string id = bson::canonical_key(bson::make_string(command.ns).view());
+  const RowKnowledge known = context_.replica.row_knowledge(kCatalogNs, id, std::span(&path, 1));
+  if (!known.base_is_known.front()) return changes;
+  before.exists = false;
+  before.options.clear();
+  return catalog_changes(before, after);
 }
 
 net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool with_ids) {
@@ -183,11 +206,11 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     Seen seen;
     const bson::OwnedValue id = bson::make_string(ns);
     auto read = store.read(std::string(kCatalogNs), std::span(&id, 1));
-    if (!read && read.error().code == ErrorCode::kInvalidArgument) return seen;
     if (!read) return tl::unexpected(read.error());
     if (!read->front()) return seen;
     auto entry = catalog_entry(Document(*read->front()));
     if (!entry) return tl::unexpected(entry.error());
+    if (!entry->other.empty()) return seen;
     seen.entry = std::move(*entry);
     if (!with_ids || !seen.entry->exists) return seen;
     const size_t dot = ns.find('.');

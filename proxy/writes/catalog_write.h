@@ -6,9 +6,9 @@
 //
 //   locks    of a collection that comes, goes or becomes another, its namespace: nobody writes to
 //            it meanwhile. Of its indexes, the document of the catalogue alone: writes go on
-//   a build  may take hours, and whatever is begun holds back what peers are told. It is begun
-//            once it is done. A crash in between leaves an index that peers have not heard of,
-//            until somebody asks for it again: an index asked for is said, also one that is there
+//   a build  may take hours, and whatever is begun or locked holds others up. So it is recorded
+//            once it is done, and a crash in between leaves an index that peers have not heard of
+//            until somebody asks for it again: one asked for is said, also where it is there
 //   a drop   removes the documents it finds. What another site inserted without having seen it
 //            stays; peers drop the collection when it holds nothing
 //   answers  wait until mongod's journal holds the change, and the outbox its record
@@ -59,10 +59,12 @@ class CatalogWrite {
     How how;
   };
 
-  net::Task<Answer> run_locked(const Command& command);
-  [[nodiscard]] static std::vector<PathChange> changes_of(const Command& command,
-                                                          const CatalogEntry& before,
-                                                          CatalogEntry after, bool is_ok);
+  net::Task<Answer> change(const Command& command);
+  net::Task<Answer> build(const Command& command);
+  static void add_locks(LockRequest& request, const std::string& ns, LockMode mode);
+  void warn_of_other(const Command& command) const;
+  [[nodiscard]] std::vector<PathChange> changes_of(const Command& command, CatalogEntry before,
+                                                   CatalogEntry after, bool is_ok) const;
   net::Task<Seen> look(const std::string& ns, bool with_ids);
   net::Task<Result<Parts>> begin(const Command& command, const Seen& before);
   net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);

@@ -7,15 +7,18 @@
 namespace outrigger {
 namespace {
 
-// What a collection is changes while nobody writes to it; indexes alone, while anybody does.
+// What a collection is changes while nobody writes to it. That it gets an index can take nothing
+// away from anybody.
 void add_collection(const DocumentEffects& document, std::vector<LockKey>& keys) {
   if (document.id.type != bson::Type::kString) return;
-  const bool is_index =
-      std::all_of(document.effects.begin(), document.effects.end(), [](const Effect& effect) {
-        return effect.path.size() == 2 && effect.path.front() == "indexes";
-      });
+  const auto makes_index = [](const Effect& effect) {
+    return effect.kind == Operation::kAssign && effect.path.size() == 2 &&
+           effect.path.front() == "indexes";
+  };
+  const bool is_harmless =
+      std::all_of(document.effects.begin(), document.effects.end(), makes_index);
   keys.push_back({namespace_lock_key(document.id.view().as_string()),
-                  is_index ? LockMode::kShared : LockMode::kExclusive});
+                  is_harmless ? LockMode::kShared : LockMode::kExclusive});
 }
 
 std::vector<LockKey> keys_of(const Record& record) {
@@ -83,7 +86,7 @@ void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>
 
 void ApplyLocks::release() {
   held_.clear();
-  held_hashes_.clear();
+  held_keys_.clear();
 }
 
 void ApplyLocks::forget() {
@@ -94,7 +97,13 @@ void ApplyLocks::forget() {
 bool ApplyLocks::try_take(const std::vector<LockKey>& keys) {
   auto request = std::make_unique<LockRequest>();
   for (const LockKey& key : keys) {
-    if (held_hashes_.count(key.hash) == 0) request->add(key.hash, key.mode);
+    const auto held = held_keys_.find(key.hash);
+    // What is held shared cannot become exclusive in the middle of a batch.
+    if (held != held_keys_.end() && held->second == LockMode::kShared &&
+        key.mode == LockMode::kExclusive) {
+      return false;
+    }
+    if (held == held_keys_.end()) request->add(key.hash, key.mode);
   }
   if (request->empty()) return true;
   HeldLocks locks = HeldLocks::try_take(table_, std::move(request));
@@ -123,7 +132,10 @@ bool ApplyLocks::queue(const Record& record, const std::vector<LockKey>& keys) {
 
 void ApplyLocks::hold(HeldLocks locks, const std::vector<LockKey>& keys) {
   held_.push_back(std::move(locks));
-  for (const LockKey& key : keys) held_hashes_.insert(key.hash);
+  for (const LockKey& key : keys) {
+    LockMode& mode = held_keys_.try_emplace(key.hash, key.mode).first->second;
+    if (key.mode == LockMode::kExclusive) mode = key.mode;
+  }
 }
 
 }  // namespace outrigger

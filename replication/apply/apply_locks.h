@@ -12,7 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "config/thread_annotations.h"
@@ -61,7 +61,7 @@ class ApplyLocks {
   LockTable& table_;
   std::shared_ptr<Notice> notice_;
   std::vector<HeldLocks> held_;
-  std::unordered_set<uint64_t> held_hashes_;
+  std::unordered_map<uint64_t, LockMode> held_keys_;
   std::map<Origin, Place> places_;
 };
 

@@ -5,6 +5,8 @@
 
 #include <deque>
 
+#include "replication/record/catalog.h"
+
 namespace outrigger {
 namespace {
 
@@ -164,6 +166,48 @@ TEST_F(ApplyLocksTest, ThePlaceOfARecordThatIsGoneIsGivenUp) {
   }
   locks_.keep_places_of({{record.origin, {{2, nullptr, 0, Word::kNone, {}}}}});
   EXPECT_EQ(table_.size(), 0u);
+}
+
+Record dropping(std::string_view ns) {
+  Record record;
+  record.origin.site.fill(1);
+  record.hlc = 9;
+  DocumentEffects& document = record.documents.emplace_back();
+  document.ns = kCatalogNs;
+  document.id = bson::make_string(ns);
+  Effect& effect = document.effects.emplace_back();
+  effect.kind = Operation::kUnset;
+  effect.path = {"options"};
+  return record;
+}
+
+TEST(ApplyLocks, ACollectionIsDroppedInABatchThatDoesNotWriteToIt) {
+  LockTable table;
+  ApplyLocks locks(table, [] {});
+  ASSERT_TRUE(locks.take(record_on({1})));
+  EXPECT_FALSE(locks.take(dropping(kNs)));
+  EXPECT_FALSE(locks.take(kCatalogNs, bson::make_string(kNs).view()));
+  locks.release();
+  ASSERT_TRUE(locks.take(dropping(kNs)));
+  LockRequest writer;
+  writer.add(namespace_lock_key(kNs), LockMode::kShared);
+  EXPECT_FALSE(table.try_acquire(writer));
+  EXPECT_TRUE(locks.take_if_free(record_on({2})));
+  locks.release();
+}
+
+TEST(ApplyLocks, AnIndexIsMadeWhileOthersWrite) {
+  LockTable table;
+  ApplyLocks locks(table, [] {});
+  Record record = dropping(kNs);
+  record.documents[0].effects[0].kind = Operation::kAssign;
+  record.documents[0].effects[0].path = {"indexes", "a_1"};
+  ASSERT_TRUE(locks.take(record));
+  LockRequest writer;
+  writer.add(namespace_lock_key(kNs), LockMode::kShared);
+  ASSERT_TRUE(table.try_acquire(writer));
+  table.release(writer);
+  locks.release();
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ using Values = std::map<std::string, OwnedValue, std::less<>>;
 
 constexpr const char* kOptions = "options";
 constexpr const char* kIndexes = "indexes";
+constexpr const char* kOther = "other";
 
 tl::unexpected<Error> corrupt(std::string_view ns, const char* what) {
   return fail(ErrorCode::kCorrupt, "read what a collection is", std::string(ns), what);
@@ -118,11 +119,11 @@ bool are_equal(const OwnedValue& a, const OwnedValue& b) {
 
 void differ(const Values& before, const Values& after, const char* where,
             const std::function<OwnedValue(const OwnedValue&)>& as_field,
-            const std::set<std::string, std::less<>>& asserted, std::vector<PathChange>& changes) {
+            std::vector<PathChange>& changes) {
   for (const auto& [name, value] : after) {
     const auto was = before.find(name);
     const bool is_same = was != before.end() && are_equal(was->second, value);
-    if (is_same && !asserted.contains(name)) continue;
+    if (is_same) continue;
     PathChange& change = changes.emplace_back();
     change.path = {where, escaped(name)};
     change.value = as_field(value);
@@ -147,7 +148,9 @@ std::string catalog_document(const CatalogEntry& entry) {
   }
   out.open_document(kIndexes);
   for (const auto& [name, index] : entry.indexes) out.value(escaped(name), index);
-  return out.close().finish();
+  out.close();
+  if (!entry.other.empty()) out.string(kOther, entry.other);
+  return out.finish();
 }
 
 Result<CatalogEntry> catalog_entry(const Document& document) {
@@ -162,6 +165,8 @@ Result<CatalogEntry> catalog_entry(const Document& document) {
       return tl::unexpected(set.error());
     }
   }
+  const auto other = document.find(kOther);
+  if (other && other->type == Type::kString) entry.other = other->as_string();
   return entry;
 }
 
@@ -210,11 +215,10 @@ Result<std::string> index_spec(std::string_view name, const OwnedValue& index) {
   return out.finish();
 }
 
-std::vector<PathChange> catalog_changes(const CatalogEntry& before, const CatalogEntry& after,
-                                        const std::set<std::string, std::less<>>& asserted) {
+std::vector<PathChange> catalog_changes(const CatalogEntry& before, const CatalogEntry& after) {
   std::vector<PathChange> changes;
   if (before.exists && after.exists) {
-    differ(before.options, after.options, kOptions, array_of_one, {}, changes);
+    differ(before.options, after.options, kOptions, array_of_one, changes);
   } else if (before.exists || after.exists) {
     PathChange& change = changes.emplace_back();
     change.kind = after.exists ? Operation::kAssign : Operation::kUnset;
@@ -222,7 +226,7 @@ std::vector<PathChange> catalog_changes(const CatalogEntry& before, const Catalo
     if (after.exists) change.value = options_value(after.options);
   }
   const auto as_it_is = [](const OwnedValue& value) { return value; };
-  differ(before.indexes, after.indexes, kIndexes, as_it_is, asserted, changes);
+  differ(before.indexes, after.indexes, kIndexes, as_it_is, changes);
   return changes;
 }
 

@@ -39,6 +39,7 @@ struct CatalogEntry {
   bool exists = false;                                           // it has `options`
   std::map<std::string, bson::OwnedValue, std::less<>> options;  // as mongod has them
   std::map<std::string, bson::OwnedValue, std::less<>> indexes;  // by name: arrays [keys, rest]
+  std::string other;  // not empty: no collection that replicates has this name, but a view or such
   friend bool operator==(const CatalogEntry&, const CatalogEntry&) = default;
 };
 
@@ -50,11 +51,9 @@ struct CatalogEntry {
 [[nodiscard]] bson::OwnedValue catalog_index(const bson::Document& spec);
 [[nodiscard]] Result<std::string> index_spec(std::string_view name, const bson::OwnedValue& index);
 
-// What leads from one to the other, of one collection; each index of `asserted` that `after` has is
-// said again, also where it is as it was: somebody wanted it.
-[[nodiscard]] std::vector<PathChange> catalog_changes(
-    const CatalogEntry& before, const CatalogEntry& after,
-    const std::set<std::string, std::less<>>& asserted = {});
+// What leads from one to the other, of one collection.
+[[nodiscard]] std::vector<PathChange> catalog_changes(const CatalogEntry& before,
+                                                      const CatalogEntry& after);
 
 // One write of a path of the document, as merging makes them (store/store.h). Errors: kCorrupt.
 [[nodiscard]] Status set_in_catalog(CatalogEntry& entry, const Path& path,

@@ -80,15 +80,6 @@ TEST(CatalogDocument, ChangesLeadFromOneToTheOther) {
   }
 }
 
-TEST(CatalogDocument, AnIndexThatWasAskedForIsSaidAgain) {
-  CatalogEntry entry = collection();
-  add_index(entry, "a_1", "a");
-  add_index(entry, "b_1", "b");
-  const auto changes = catalog_changes(entry, entry, {"b_1", "gone_1"});
-  ASSERT_EQ(changes.size(), 1u);
-  EXPECT_EQ(changes[0].path, (Path{"indexes", "b_1"}));
-}
-
 TEST(CatalogDocument, KeysOfAnIndexHaveAnOrder) {
   const std::string ab = Writer().open_document("key").int32("a", 1).int32("b", 1).close().finish();
   const std::string ba = Writer().open_document("key").int32("b", 1).int32("a", 1).close().finish();

@@ -130,9 +130,14 @@ Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (Status finished = finish_interrupted(store); !finished) return finished;
   if (Status noted = note_records(); !noted) return noted;
   std::vector<std::string> keys;
+  std::vector<std::string> collections;
   for (const std::string& key : due_) {
-    if (which(key)) keys.push_back(key);
+    if (!which(key)) continue;
+    (documents_.at(key).ns == kCatalogNs ? collections : keys).push_back(key);
   }
+  // A collection is made before what it holds, as what it is; it goes, if it does, after that.
+  keys.insert(keys.begin(), collections.begin(), collections.end());
+  keys.insert(keys.end(), collections.begin(), collections.end());
   auto met = put_all(store, keys, extent.may_stop);
   // What stood in the way may have been written since.
   if (met && !met->empty()) met = put_all(store, *met, extent.may_stop);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "replication/record/record_checks.h"
+#include "replication/store/mongo/mongo_index_specs.h"
 #include "replication/store/store_errors.h"
 
 namespace outrigger::mongo {
@@ -22,6 +24,8 @@ constexpr int32_t kNamespaceNotFound = 26;
 constexpr int32_t kIndexNotFound = 27;
 constexpr int32_t kNamespaceExists = 48;
 constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
+constexpr int32_t kBuiltAtOnceMs = 5'000;   // unless mongod has it wait for other builds
+constexpr int32_t kMaxTimeExpired = 50;
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
 
@@ -68,30 +72,29 @@ bool are_equal(const OwnedValue& a, const OwnedValue& b) {
   return bson::equal_unordered(a.view().as_document(), b.view().as_document());
 }
 
-// What makes two indexes the same to mongod, whatever they are called (5.0 and later).
-std::string signature_of(const OwnedValue& index) {
-  std::string out;
-  const Document parts = index.view().as_document();
-  if (const auto keys = parts.find("0")) out = bson::canonical_key(*keys);
-  const Document rest = sub(parts, "1");
-  for (const char* flag : {"unique", "sparse"}) out += truthy(rest, flag) ? '1' : '0';
-  for (const char* part : {"collation", "partialFilterExpression"}) {
-    const auto value = rest.find(part);
-    out += value ? bson::canonical_key(*value) : std::string("-");
-  }
-  return out;
+bool is_name(const OwnedValue& id) {
+  return id.type == bson::Type::kString && wrong_with_namespace(id.view().as_string()).empty();
 }
 
-// Of indexes that sites made alike under different names mongod takes one: the first by name.
-void leave_out_twins(CatalogEntry& entry) {
-  std::set<std::string> signatures;
-  std::erase_if(entry.indexes, [&](const auto& each) {
-    return !signatures.insert(signature_of(each.second)).second;
-  });
+std::string command_within(const std::string& command, int32_t time_ms) {
+  return Writer().append_all(Document(command)).int32("maxTimeMS", time_ms).finish();
 }
 
 WriteOutcome rejected(int32_t code, std::string message) {
   return {WriteOutcome::Kind::kRejected, code, std::move(message), false};
+}
+
+// In what no collection can change.
+bool is_made_otherwise(const CatalogEntry& is, const CatalogEntry& wanted) {
+  return std::any_of(kOptionsKnown.begin(), kOptionsKnown.end(), [&](const Option& option) {
+    if (!option.unset.empty()) return false;
+    const auto now = is.options.find(option.name);
+    const auto then = wanted.options.find(option.name);
+    if (now == is.options.end() || then == wanted.options.end()) {
+      return (now == is.options.end()) != (then == wanted.options.end());
+    }
+    return !are_equal(now->second, then->second);
+  });
 }
 
 // What is so after the write.
@@ -117,10 +120,10 @@ Result<CatalogEntry> after(CatalogEntry entry, const StoreWrite& write) {
 
 // ---- looking
 
-Result<CatalogEntries::Found> CatalogEntries::find(const std::string& ns) {
+Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
   const Names names = split(ns);
-  Found found;
-  found.entry.ns = ns;
+  CatalogEntry found;
+  found.ns = ns;
   Writer list;
   list.int32("listCollections", 1).open_document("filter").string("name", names.collection).close();
   auto listed = client_.each(names.database, list.finish(), kLook, [&](const Document& each) {
@@ -129,27 +132,30 @@ Result<CatalogEntries::Found> CatalogEntries::find(const std::string& ns) {
     if (type == "view") found.other = "what has this name here is a view";
     if (type == "timeseries") found.other = "the collection here is a time series";
     if (truthy(options, "capped")) found.other = "the collection here is capped";
-    found.entry.exists = true;
+    found.exists = true;
     for (const bson::Element& option : options) {
       const Option* known = known_option(option.name);
       if (known == nullptr || is_default(*known, option.value)) continue;
-      found.entry.options[std::string(option.name)] = OwnedValue(option.value);
+      found.options[std::string(option.name)] = OwnedValue(option.value);
     }
     return true;
   });
   if (!listed) return tl::unexpected<Error>(listed.error());
-  if (!found.entry.exists || !found.other.empty()) return found;
-  if (Status indexes = list_indexes(found.entry); !indexes) {
+  if (!found.other.empty()) {
+    found.exists = false;
+    found.options.clear();
+  }
+  if (!found.exists) return found;
+  if (Status indexes = list_indexes(found); !indexes) {
     return tl::unexpected<Error>(indexes.error());
   }
   return found;
 }
 
+// mongod lists those that it is still building, too.
 Status CatalogEntries::list_indexes(CatalogEntry& entry) {
   const Names names = split(entry.ns);
-  // Those that are still being built are told apart.
-  const std::string ask =
-      Writer().string("listIndexes", names.collection).boolean("includeBuildUUIDs", true).finish();
+  const std::string ask = Writer().string("listIndexes", names.collection).finish();
   // Dropped between the two questions? Then it is not there.
   auto probe = client_.run(names.database, ask);
   if (probe && !probe->ok && probe->code == kNamespaceNotFound) {
@@ -157,30 +163,31 @@ Status CatalogEntries::list_indexes(CatalogEntry& entry) {
     entry.options.clear();
     return {};
   }
-  return client_.each(names.database, ask, kLook, [&](const Document& spec) {
+  auto listed = client_.each(names.database, ask, kLook, [&](const Document& spec) {
     const std::string name = text(spec, "name");
-    const bool is_built = !spec.has("buildUUID");
-    if (is_built && name != "_id_" && !truthy(spec, "clustered"))
-      entry.indexes[name] = catalog_index(spec);
+    if (name != "_id_" && !truthy(spec, "clustered")) entry.indexes[name] = catalog_index(spec);
     return true;
   });
+  if (!listed || entry.indexes.empty()) return listed;
+  const std::string stats = Writer().string("collStats", names.collection).finish();
+  auto said = client_.must(names.database, stats, kLook);
+  if (!said) return tl::unexpected<Error>(said.error());
+  for (const bson::Element& each : sub(said->document(), "indexBuilds")) {
+    if (each.value.type != bson::Type::kString) continue;
+    entry.indexes.erase(std::string(each.value.as_string()));
+  }
+  return {};
 }
 
 Result<std::vector<std::optional<std::string>>> CatalogEntries::read(
     std::span<const OwnedValue> ids) {
   std::vector<std::optional<std::string>> documents;
   for (const OwnedValue& id : ids) {
-    const bool is_name =
-        id.type == bson::Type::kString && wrong_with_namespace(id.view().as_string()).empty();
-    if (!is_name) {
-      return fail(ErrorCode::kInvalidArgument, kLook, bson::to_json(id.view(), 100),
-                  "it is no name of a collection");
-    }
-    const std::string ns(id.view().as_string());
-    auto found = find(ns);
-    if (!found) return tl::unexpected<Error>(found.error());
-    if (!found->other.empty()) return fail(ErrorCode::kInvalidArgument, kLook, ns, found->other);
-    documents.emplace_back(catalog_document(found->entry));
+    documents.emplace_back();
+    if (!is_name(id)) continue;
+    auto entry = find(std::string(id.view().as_string()));
+    if (!entry) return tl::unexpected<Error>(entry.error());
+    documents.back() = catalog_document(*entry);
   }
   return documents;
 }
@@ -188,18 +195,17 @@ Result<std::vector<std::optional<std::string>>> CatalogEntries::read(
 // ---- making true
 
 Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
-  const bool is_name = write.id.type == bson::Type::kString &&
-                       wrong_with_namespace(write.id.view().as_string()).empty();
-  if (!is_name) return rejected(kNoCollection, "it is no name of a collection");
+  if (!is_name(write.id)) return rejected(kNoCollection, "it is no name of a collection");
   const std::string ns(write.id.view().as_string());
   auto found = find(ns);
   if (!found) return tl::unexpected<Error>(found.error());
   if (!found->other.empty()) return rejected(kCannotChange, found->other);
-  auto wanted = after(found->entry, write);
+  auto wanted = after(*found, write);
   if (!wanted) return rejected(kNoCollection, wanted.error().message());
-  leave_out_twins(*wanted);
+  leave_out_twins(wanted->indexes);
   if (wanted->ns != ns) return rejected(kNoCollection, "it is another collection's");
-  auto refusal = make_true(found->entry, *wanted);
+  builds_.keep_only(ns, wanted->indexes);
+  auto refusal = make_true(*found, *wanted);
   catalog_.forget_target(ns);
   if (!refusal) return tl::unexpected<Error>(refusal.error());
   return *refusal ? std::move(**refusal) : WriteOutcome();
@@ -214,17 +220,26 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
     if (!made || *made) return made;
     return make_indexes(is, wanted);
   }
-  if (!stays) {
+  if (!stays || is_made_otherwise(is, wanted)) {
     auto empty = is_empty(is.ns);
     if (!empty) return tl::unexpected<Error>(empty.error());
-    const std::string drop = Writer().string("drop", split(is.ns).collection).finish();
-    if (*empty) return run(is.ns, drop, kNamespaceNotFound);
+    if (*empty) {
+      const std::string drop = Writer().string("drop", split(is.ns).collection).finish();
+      auto dropped = run(is.ns, drop, kNamespaceNotFound);
+      if (!dropped || *dropped || !stays) return dropped;
+      CatalogEntry none;
+      none.ns = is.ns;
+      return make_true(none, wanted);
+    }
   }
   auto changed = change_options(is, wanted);
   if (!changed || *changed) return changed;
-  auto dropped = drop_indexes(is, wanted);
+  CatalogEntry now = is;
+  changed = change_indexes(now, wanted);
+  if (!changed || *changed) return changed;
+  auto dropped = drop_indexes(now, wanted);
   if (!dropped || *dropped) return dropped;
-  return make_indexes(is, wanted);
+  return make_indexes(now, wanted);
 }
 
 Result<CatalogEntries::Refusal> CatalogEntries::make(const CatalogEntry& wanted) {
@@ -261,7 +276,6 @@ Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntr
     if (now == is.options.end() && then == wanted.options.end()) continue;
     const bool is_said = then != wanted.options.end();
     if (is_said && now != is.options.end() && are_equal(now->second, then->second)) continue;
-    if (option.unset.empty() && !wanted.exists) continue;
     if (option.unset.empty()) {
       return Refusal(rejected(kCannotChange, "the collection here has another " +
                                                  std::string(option.name) +
@@ -273,6 +287,28 @@ Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntr
   }
   if (!any) return Refusal();
   return run(is.ns, out.finish());
+}
+
+// What an index is for but not what it holds: changed in place, so that a unique one stays.
+Result<CatalogEntries::Refusal> CatalogEntries::change_indexes(CatalogEntry& is,
+                                                               const CatalogEntry& wanted) {
+  for (auto& [name, index] : is.indexes) {
+    const auto then = wanted.indexes.find(name);
+    if (then == wanted.indexes.end() || are_equal(then->second, index)) continue;
+    if (fixed_part(then->second) != fixed_part(index)) continue;
+    const Document rest = sub(then->second.view().as_document(), "1");
+    Writer out;
+    out.string("collMod", split(is.ns).collection).open_document("index").string("name", name);
+    const bool is_hidden = truthy(rest, "hidden");
+    if (is_hidden != truthy(sub(index.view().as_document(), "1"), "hidden")) {
+      out.boolean("hidden", is_hidden);
+    }
+    if (const auto after = rest.find("expireAfterSeconds")) out.value("expireAfterSeconds", *after);
+    auto changed = run(is.ns, out.close().finish());
+    if (!changed || *changed) return changed;
+    index = then->second;
+  }
+  return Refusal();
 }
 
 Result<CatalogEntries::Refusal> CatalogEntries::drop_indexes(const CatalogEntry& is,
@@ -307,9 +343,13 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
       refusal = builds_.build(is.ns, name, command);
       continue;
     }
-    auto made = run(is.ns, command);
+    auto made = run(is.ns, command_within(command, kBuiltAtOnceMs));
     if (!made) return made;
-    if (*made) refusal = std::move(*made);
+    if (*made && (*made)->code == kMaxTimeExpired) {
+      refusal = builds_.build(is.ns, name, command);
+    } else if (*made) {
+      refusal = std::move(*made);
+    }
   }
   return refusal;
 }

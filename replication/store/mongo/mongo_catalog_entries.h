@@ -28,7 +28,6 @@ class CatalogEntries {
       : client_(client), catalog_(catalog), builds_(builds) {}
 
   // As StoreReader::read(): of each collection a document, whether there is one or not.
-  // kInvalidArgument where something of another kind has the name.
   [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
       std::span<const bson::OwnedValue> ids);
   // One write, not journaled. Errors: as StoreWriter's; it may be done in part then.
@@ -36,11 +35,7 @@ class CatalogEntries {
 
  private:
   // What is there under this name.
-  struct Found {
-    CatalogEntry entry;
-    std::string other;  // not empty: it is none of ours, and what it is
-  };
-  [[nodiscard]] Result<Found> find(const std::string& ns);
+  [[nodiscard]] Result<CatalogEntry> find(const std::string& ns);
   [[nodiscard]] Status list_indexes(CatalogEntry& entry);
   [[nodiscard]] Result<bool> is_empty(const std::string& ns);
   [[nodiscard]] Result<bool> is_large(const std::string& ns);
@@ -50,6 +45,7 @@ class CatalogEntries {
   [[nodiscard]] Result<Refusal> make_true(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> make(const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> change_options(const CatalogEntry& is, const CatalogEntry& wanted);
+  [[nodiscard]] Result<Refusal> change_indexes(CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> drop_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> make_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
   // `unless`: this error of mongod's says that it is so already.

@@ -49,7 +49,9 @@ WriteOutcome IndexBuilds::build(const std::string& ns, const std::string& name,
     std::erase_if(builds_, [](const auto& each) { return each.second.is_over; });
   }
   const std::string key = ns + '\0' + name;
+  if (builds_.size() >= kBuildsMax && builds_.count(key) == 0) return being_built();
   Build& build = builds_[key];
+  build.is_wanted = true;
   const bool is_new = build.command != command;
   if (!is_new && !build.is_over) return being_built();
   // One that was built and is not there any more is built again.
@@ -81,7 +83,8 @@ void IndexBuilds::run() {
       is_building_ = true;
     }
     WriteOutcome outcome;
-    if (client != nullptr) outcome = build_one(*client, key.substr(0, key.find('\0')), command);
+    if (client != nullptr) outcome = build_one(*client, key, command);
+    if (client != nullptr && outcome.ok() && !is_wanted(key)) take_back(*client, key);
     const MutexLock lock(mutex_);
     Build& build = builds_[key];
     if (build.command != command) continue;  // another one is wanted by now, and in line
@@ -92,8 +95,32 @@ void IndexBuilds::run() {
   }
 }
 
-WriteOutcome IndexBuilds::build_one(Client& client, const std::string& ns,
+void IndexBuilds::keep_only(const std::string& ns,
+                            const std::map<std::string, bson::OwnedValue, std::less<>>& wanted) {
+  const MutexLock lock(mutex_);
+  const std::string first = ns + '\0';
+  for (auto at = builds_.lower_bound(first); at != builds_.end(); ++at) {
+    if (!at->first.starts_with(first)) break;
+    at->second.is_wanted = wanted.contains(std::string_view(at->first).substr(first.size()));
+  }
+}
+
+bool IndexBuilds::is_wanted(const std::string& key) {
+  const MutexLock lock(mutex_);
+  return builds_[key].is_wanted;
+}
+
+void IndexBuilds::take_back(Client& client, const std::string& key) {
+  const Names names = split(std::string_view(key).substr(0, key.find('\0')));
+  bson::Writer drop;
+  drop.string("dropIndexes", names.collection).string("index", key.substr(key.find('\0') + 1));
+  (void)client.run(names.database, drop.finish());
+}
+
+// createIndexes makes the collection where there is none: it may have been dropped meanwhile.
+WriteOutcome IndexBuilds::build_one(Client& client, const std::string& key,
                                     const std::string& command) {
+  const Names names = split(std::string_view(key).substr(0, key.find('\0')));
   const auto later = [](std::string why) {
     return WriteOutcome{WriteOutcome::Kind::kRejected, kInProgress, std::move(why), false};
   };
@@ -103,7 +130,17 @@ WriteOutcome IndexBuilds::build_one(Client& client, const std::string& ns,
     session_id_ = client.session_id();
     if (stopping_) return later("the sidecar ends");
   }
-  auto reply = client.run(split(ns).database, command);
+  if (!is_wanted(key)) return later("it is not wanted any more");
+  bson::Writer list;
+  list.int32("listCollections", 1).open_document("filter").string("name", names.collection).close();
+  bool is_there = false;
+  const auto see = [&](const bson::Document&) { return is_there = true; };
+  if (auto listed = client.each(names.database, list.finish(), "look at collection", see);
+      !listed) {
+    return later(listed.error().message());
+  }
+  if (!is_there) return later("there is no such collection any more");
+  auto reply = client.run(names.database, command);
   if (!reply) return later(reply.error().message());
   if (reply->ok) return {};
   return {WriteOutcome::Kind::kRejected, reply->code, reply->message, false};

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "config/threads.h"
 #include "replication/store/mongo/connection/mongo_client.h"
@@ -34,6 +35,10 @@ class IndexBuilds {
   // rejected, as it is being built, or with mongod's own words when it could not be.
   [[nodiscard]] WriteOutcome build(const std::string& ns, const std::string& name,
                                    const std::string& command);
+  // Of the collection no others are wanted now: those are not begun, and one that is under way is
+  // taken back once it is done.
+  void keep_only(const std::string& ns,
+                 const std::map<std::string, bson::OwnedValue, std::less<>>& wanted);
 
  private:
   static constexpr auto kPauseMin = std::chrono::seconds(30);
@@ -42,6 +47,7 @@ class IndexBuilds {
 
   struct Build {
     std::string command;
+    bool is_wanted = true;
     bool is_over = false;
     WriteOutcome outcome;  // once it is
     Threads::TimePoint not_before;
@@ -49,8 +55,10 @@ class IndexBuilds {
   };
 
   void run();
-  [[nodiscard]] WriteOutcome build_one(Client& client, const std::string& ns,
+  [[nodiscard]] WriteOutcome build_one(Client& client, const std::string& key,
                                        const std::string& command);
+  [[nodiscard]] bool is_wanted(const std::string& key);
+  void take_back(Client& client, const std::string& key);
 
   const std::string uri_;
   Threads& threads_;

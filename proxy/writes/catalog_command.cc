@@ -1,0 +1,42 @@
+#include "proxy/writes/catalog_command.h"
+
+namespace outrigger {
+namespace {
+
+void add_name(const bson::Value& spec, std::set<std::string, std::less<>>& names) {
+  if (spec.type != bson::Type::kDocument) return;
+  const auto name = spec.as_document().find("name");
+  if (name && name->type == bson::Type::kString) names.emplace(name->as_string());
+}
+
+}  // namespace
+
+bool is_done(const std::string& message) {
+  const auto parsed = wire::parse_op_msg_trusted(message);
+  if (!parsed) return false;
+  const auto ok = parsed->body.find("ok");
+  return ok && ok->truthy();
+}
+
+bool made_collection(const std::string& message) {
+  const auto parsed = wire::parse_op_msg_trusted(message);
+  if (!parsed) return false;
+  const auto made = parsed->body.find("createdCollectionAutomatically");
+  return made && made->truthy();
+}
+
+std::set<std::string, std::less<>> indexes_asked_for(const wire::OpMsg& parsed) {
+  std::set<std::string, std::less<>> names;
+  const auto indexes = parsed.body.find("indexes");
+  if (indexes && indexes->type == bson::Type::kArray) {
+    for (const bson::Element& each : indexes->as_document()) add_name(each.value, names);
+  }
+  if (const wire::Sequence* sequence = parsed.sequence("indexes")) {
+    for (const bson::Document& each : sequence->documents) {
+      add_name({bson::Type::kDocument, each.bytes()}, names);
+    }
+  }
+  return names;
+}
+
+}  // namespace outrigger
