@@ -9,6 +9,7 @@ import threading
 import time
 from multiprocessing.pool import ThreadPool
 
+import pymongo
 import pytest
 from bson import Code
 from pymongo.collation import Collation
@@ -147,6 +148,20 @@ def test_documents_that_nobody_else_held_are_looked_for_once(pair):
     profiled.command("profile", 0)
 
 
+def test_a_hinted_index_that_lacks_the_document_hides_it(pair):
+    oslo, paris = pair.collections("sparse", "profiled")
+    oslo.create_index("s", sparse=True)
+    oslo.insert_many([{"_id": 1, "s": 1}, {"_id": 2}, {"_id": 3, "s": 3}, {"_id": 4}])
+    updated = oslo.bulk_write([pymongo.UpdateOne({"_id": i}, {"$set": {"a": 1}}, hint="s_1")
+                               for i in (1, 2, 3, 4)])
+    assert updated.matched_count == 2
+    deleted = oslo.bulk_write([pymongo.DeleteOne({"_id": i}, hint="s_1") for i in (1, 2, 3, 4)])
+    assert deleted.deleted_count == 2
+    assert oslo.find_one_and_delete({"_id": 2}, hint="s_1") is None
+    pair.wait_converged(["profiled"])
+    assert list(paris.find()) == [{"_id": 2}, {"_id": 4}]
+
+
 def test_an_index_that_is_hinted_is_walked_once(pair):
     oslo, _ = pair.collections("hinted", "profiled")
     oslo.insert_many([{"_id": i, "kind": "job"} for i in range(200)])
@@ -220,8 +235,8 @@ def test_each_job_is_claimed_once(pair, where, around):
         # What is written around the sidecar of one site does not come to the other.
         database, name = "around" if around else "shop", f"{form} {where}"
         oslo, paris = pair.collections(name, database)
-        for collection in (oslo, paris):
-            collection.database.create_collection(name, **own)
+        oslo.database.create_collection(name, **own)
+        wait_until(lambda: name in paris.database.list_collection_names(), "it is at paris")
         oslo.insert_many([{"_id": job, "state": "new", "n": n}
                           for n, job in enumerate(job_ids(where))])
         direct = pair.oslo.direct()[database][name]

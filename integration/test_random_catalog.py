@@ -77,10 +77,16 @@ def act(rng, site, count):
 
 
 def remembered(site):
-    """Without collections that hold nothing and say nothing: those are as good as none."""
+    """Without collections that hold nothing and say nothing: those are as good as none. Indexes by
+    what they are: one that two sites called differently has the name it has at each, and the
+    ledger says so."""
     client = site.direct()
-    return {name: each for name, each in catalogue(client).items()
-            if each[1] or len(each[2]) > 1 or client.shop[name].find_one()}
+    found = {}
+    for name, (_, options, indexes) in catalogue(client).items():
+        specs = {str({**spec, "name": ""}) for spec in indexes.values()}
+        if options or len(specs) > 1 or client.shop[name].find_one():
+            found[name] = options, specs
+    return found
 
 
 @pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])

@@ -265,8 +265,12 @@ std::optional<Guarded> guard_message(std::string_view message, const wire::OpMsg
 bool shows_what_it_did(const Run& run) {
   const CommandKind kind = run.command->kind;
   if (kind != CommandKind::kUpdate && kind != CommandKind::kFindAndModify) return false;
+  // An error of these may have come before the write or after it.
+  const bool is_modify = kind == CommandKind::kFindAndModify;
+  if (is_modify && (run.command->body.has("fields") || run.command->body.has("hint"))) return false;
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
-    if (item.upsert || item.opaque || (item.narrows_further && !item.was_found)) return false;
+    if (item.upsert || item.opaque || item.set_aside || (item.narrows_further && !item.was_found))
+      return false;
     return item.statement->remove || (item.shape && shows(*item.shape, *item.statement));
   });
 }

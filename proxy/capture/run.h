@@ -49,6 +49,7 @@ struct RunItem {
   bool recorded = false;  // mongod ran it for an earlier attempt, and that has a record
   bool opaque =
       false;  // the document repeats names: what was done to it is the document afterwards
+  bool set_aside = false;        // the store lacks it, or holds an older one
   bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
   bool was_found = false;        // by that filter, and nobody has written to it since
 };

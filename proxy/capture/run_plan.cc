@@ -38,17 +38,15 @@ void complete(RunItem& item, const Birth& birth) {
   if (changed) item.document = std::move(document);
 }
 
-// No other _id is equal to it: what is stored has these bytes. (A number may be of another type.)
-bool is_told_by_bytes(const WriteRequest& request, const Statement& statement,
-                      const bson::Value& id) {
+// No other _id is equal to it: what is stored has these bytes. (A number may be of another type, a
+// string be a symbol.)
+bool is_told_by_bytes(const bson::Value& id) {
   switch (id.type) {
     case bson::Type::kObjectId:
     case bson::Type::kBinary:
     case bson::Type::kDate:
     case bson::Type::kBool:
       return true;
-    case bson::Type::kString:
-      return request.compares_simply(statement);
     default:
       return false;
   }
@@ -84,13 +82,15 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
     // Nothing makes sure that the collection still compares as we were told: this does.
     item.collates_simply =
         request.collection.uuid.empty() && !statement.has_collation && is_collated(*id);
-    item.narrows_further = ++statement.filter.begin() != statement.filter.end();
+    // An index that a hint names may not hold the document.
+    item.narrows_further =
+        ++statement.filter.begin() != statement.filter.end() || statement.hint.has_value();
   }
   item.key = bson::canonical_key(item.id.view());
   item.upsert = statement.upsert;
   if (!statement.remove && statement.update) {
     item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
-    const bool is_exact = is_told_by_bytes(request, statement, item.id.view());
+    const bool is_exact = is_told_by_bytes(item.id.view());
     note_needs(item, is_exact ? std::optional(item.id.view()) : std::nullopt);
     // mongod refuses such an update; without `multi` it would run.
     if (statement.multi && item.shape->form == UpdateShape::Form::kReplacement) return std::nullopt;

@@ -107,11 +107,17 @@ net::Task<RunResult> Resolver::write_found(const Statement& statement, Found fou
   }
   bson::OwnedValue& id = found.ids[at];
   std::optional<bool> stands = true;
-  if (reads_.was_touched(id, found.asked)) stands = co_await reads_.is_still_chosen(statement, id);
+  const bool was_touched = reads_.was_touched(id, found.asked);
+  if (was_touched) stands = co_await reads_.is_still_chosen(statement, id);
   RunResult result(request_.command);
   result.end = stands ? End::kMatchedNothing : End::kBroken;
   if (stands && *stands) {
     Run run = narrowed_run(request_, statement, std::move(id));
+    RunItem& item = run.items.front();
+    if (was_touched && !item.becomes.empty()) {  // an equal _id may have other bytes by now
+      item.becomes.clear();
+      item.needs_after = true;
+    }
     result = co_await executor_.execute_locked(std::move(run));
   }
   locks.leave(result.left);

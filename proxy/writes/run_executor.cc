@@ -112,13 +112,18 @@ Unsynced RunExecutor::unsynced(const Run& run) const {
 
 // Which images the update of a document needs is for its row to say.
 void RunExecutor::look_at_row(RunItem& item) const {
-  if (!item.shape) return;
+  const bool modifies = request_.command.kind == CommandKind::kFindAndModify;
+  if (!item.shape && !modifies) return;
   std::vector<const Path*> increments;
-  for (const UpdateShape::Operation& op : item.shape->operations) {
-    if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
+  if (item.shape) {
+    for (const UpdateShape::Operation& op : item.shape->operations) {
+      if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
+    }
   }
   const RowKnowledge known =
       context_.replica.row_knowledge(request_.command.ns, item.key, increments);
+  item.set_aside = known.set_aside;
+  if (!item.shape) return;
   item.opaque = known.opaque;
   item.needs_after = item.needs_after || known.opaque;
   const auto& bases = known.base_is_known;

@@ -86,6 +86,7 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
   const auto state = merge::load_row(**row);
   if (!state) return knowledge;  // said when the write is settled
   knowledge.opaque = state->opaque;
+  knowledge.set_aside = state->detached;
   for (size_t i = 0; i < increments.size(); ++i) {
     knowledge.base_is_known[i] = merge::base_known(*state, *increments[i]);
   }

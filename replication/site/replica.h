@@ -54,7 +54,8 @@ struct SiteParts;    // site_parts.h
 
 // What the row of a document tells the capture of an update.
 struct RowKnowledge {
-  bool opaque = false;  // names may be repeated: its updates travel as the whole document
+  bool opaque = false;     // names may be repeated: its updates travel as the whole document
+  bool set_aside = false;  // the store would not take it as it was merged
   std::vector<bool> base_is_known;  // by increment: it can be recorded from the request alone
 };
 

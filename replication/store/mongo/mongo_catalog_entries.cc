@@ -202,7 +202,6 @@ Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
   if (!found->other.empty()) return rejected(kCannotChange, found->other);
   auto wanted = after(*found, write);
   if (!wanted) return rejected(kNoCollection, wanted.error().message());
-  leave_out_twins(wanted->indexes);
   if (wanted->ns != ns) return rejected(kNoCollection, "it is another collection's");
   builds_.keep_only(ns, wanted->indexes);
   auto refusal = make_true(*found, *wanted);
