@@ -26,7 +26,7 @@ class WorldDisk final : public outbox::MemoryOutbox {
   WorldDisk(std::function<void()> take_time, Now now, std::function<size_t(size_t)> survive)
       : take_time_(std::move(take_time)), now_(std::move(now)), survive_(std::move(survive)) {}
 
-  // The first that fails may be there all the same; after it nobody tries.
+  // The first that fails may be there all the same; after it, or a sync that failed, nobody tries.
   [[nodiscard]] Status write(outbox::Batch&& batch) override {
     if (!failure()) return MemoryOutbox::write(std::move(batch));
     if (!std::exchange(has_tried_, true)) write_in_vain(std::move(batch));
@@ -38,7 +38,9 @@ class WorldDisk final : public outbox::MemoryOutbox {
     const size_t covers = unsynced();
     take_time_();
     held_ -= std::min(held_, covers);
-    return sync_first(covers);
+    const Status synced = sync_first(covers);
+    if (!synced) has_tried_ = true;  // as it is known to have failed
+    return synced;
   }
   // Mongod's journal is written now.
   void hold() { held_ = unsynced(); }
