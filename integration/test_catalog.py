@@ -213,12 +213,18 @@ class HungBuild:
         self.admin.command("configureFailPoint", "hangAfterStartingIndexBuildUnlocked", mode=mode)
 
 
+def filled(make_cluster, replica_set, count):
+    """Sites whose mongods can be stopped, and a collection of so many documents at each."""
+    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
+    collections = sites.collections("things")
+    collections[0].insert_many([{"_id": i, "a": i} for i in range(count)])
+    wait_alike(sites)
+    return sites, *collections
+
+
 @FORMS
 def test_a_peers_index_is_built_beside_everything_else(make_cluster, replica_set):
-    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
-    oslo, paris = sites.collections("things")
-    oslo.insert_many([{"_id": i, "a": i} for i in range(6000)])
-    wait_alike(sites)
+    sites, oslo, paris = filled(make_cluster, replica_set, 6000)
     with HungBuild(sites.paris) as build:
         oslo.create_index("a", unique=True)
         build.wait_begun()
@@ -240,10 +246,7 @@ def test_a_peers_index_is_built_beside_everything_else(make_cluster, replica_set
 
 @FORMS
 def test_a_build_that_has_to_wait_holds_nothing_up(make_cluster, replica_set):
-    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
-    oslo, paris = sites.collections("few")
-    oslo.insert_many([{"_id": i, "a": i} for i in range(10)])
-    wait_alike(sites)
+    sites, oslo, paris = filled(make_cluster, replica_set, 10)
     own = sites.paris.mongod.client()
     own.admin.command("setParameter", 1, maxNumActiveUserIndexBuilds=1)
     own.alone.many.insert_one({"_id": 1})
@@ -256,15 +259,12 @@ def test_a_build_that_has_to_wait_holds_nothing_up(make_cluster, replica_set):
         wait_until(lambda: paris.find_one({"_id": "after"}), "what came after")
     builder.join()
     wait_alike(sites)
-    assert "a_1" in catalogue(sites.paris.direct())["few"][2]
+    assert "a_1" in catalogue(sites.paris.direct())["things"][2]
 
 
 @FORMS
 def test_a_drop_takes_an_index_with_it_that_is_not_there_yet(make_cluster, replica_set):
-    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
-    oslo, paris = sites.collections("things")
-    oslo.insert_many([{"_id": i, "a": i} for i in range(6000)])
-    wait_alike(sites)
+    sites, oslo, paris = filled(make_cluster, replica_set, 6000)
     with HungBuild(sites.paris) as build:
         oslo.create_index("a")
         build.wait_begun()
@@ -277,10 +277,7 @@ def test_a_drop_takes_an_index_with_it_that_is_not_there_yet(make_cluster, repli
 
 @FORMS
 def test_an_index_that_is_dropped_while_a_peer_builds_it_is_taken_back(make_cluster, replica_set):
-    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
-    oslo, paris = sites.collections("things")
-    oslo.insert_many([{"_id": i, "a": i} for i in range(6000)])
-    wait_alike(sites)
+    sites, oslo, paris = filled(make_cluster, replica_set, 6000)
     with HungBuild(sites.paris) as build:
         oslo.create_index("a")
         build.wait_begun()
