@@ -117,10 +117,12 @@ std::optional<Error> RocksOutbox::failure() const {
   return failure_;
 }
 
-// Nobody waits for the disk here, unless it is so slow that what waits for it fills the memory.
+// Nobody waits for the disk here, unless it is so slow that what waits for it fills the memory. If
+// that fails it is written all the same, and whoever waits for it to be on disk is told.
 Status RocksOutbox::write(Batch&& batch) {
   if (Status written = write_unsynced(std::move(batch)); !written) return written;
-  return unsynced_.bytes() <= limits::kUnsyncedBytesMax ? Status() : sync();
+  if (unsynced_.bytes() > limits::kUnsyncedBytesMax) (void)sync();
+  return {};
 }
 
 // Failures are asked for before the lock, too: heals() holds it for as long as it reads the files.
@@ -131,7 +133,9 @@ Status RocksOutbox::write_unsynced(Batch&& batch) {
   if (batch.empty()) return {};
   if (!files_) return unusable();
   Status written = put(batch);
-  unsynced_.add(std::move(batch));  // what has failed may be there
+  // What has failed may be there; whoever prepares a write does not do it then.
+  if (!written) batch.withdraw_prepares();
+  unsynced_.add(std::move(batch));
   return written ? written : mark_failed(std::move(written.error()));
 }
 

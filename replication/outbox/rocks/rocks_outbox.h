@@ -6,7 +6,8 @@
 //
 // Writes go to the page cache. Once it has failed, reads go on until heals() has found that the
 // files can be used again, and then all fail. What was written but not synced, and what could not
-// be written, is there then (unsynced_batches.h), although whoever wrote it was told of an error.
+// be written, is there then (unsynced_batches.h), although whoever wrote it was told of an error;
+// but no prepare that could not be written, as its write was never sent.
 //
 // At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
 #pragma once

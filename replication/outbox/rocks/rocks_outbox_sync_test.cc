@@ -115,6 +115,24 @@ TEST_F(SyncFailsTest, WhatTheDiskLostIsKeptUntilTheDiskTakesIt) {
   EXPECT_EQ(outbox_->meta("a").value(), "b");
 }
 
+// Whoever prepared a write was told of an error, and has not sent it to the store.
+TEST_F(SyncFailsTest, OfAWriteThatFailedAllIsWrittenAgainButWhatItPrepared) {
+  open();
+  put(Batch().put_prepare(1, "sent"));
+  put(Batch().put_prepare(2, "sent"));
+  disk_->writes_fail = true;
+  Batch turn;
+  turn.put_prepare(3, "never sent").put_entry(kOurs, 1, "record").remove_prepare(1);
+  ASSERT_FALSE(outbox_->write(std::move(turn)));
+  disk_->writes_fail = false;
+  const Status healed = outbox_->heals();
+  ASSERT_TRUE(healed) << healed.error().message();
+  close_and_open();
+  EXPECT_EQ(outbox_->scan_prepares().value(), (RocksOutbox::Entries{{2, "sent"}}));
+  EXPECT_EQ(outbox_->entry(kOurs, 1).value(), "record");
+  EXPECT_EQ(outbox_->usage().entries, 1u);
+}
+
 // Nothing is kept of what a sync has covered.
 TEST_F(SyncFailsTest, WhatIsOnDiskIsNotWrittenOverByWhatWasThereBefore) {
   open();

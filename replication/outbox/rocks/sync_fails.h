@@ -1,5 +1,5 @@
-// A disk whose syncs of the log fail from some moment on, which no real one does on demand. What
-// such a sync was to cover it may lose.
+// A disk whose syncs of the log fail from some moment on, or its writes, which no real one does on
+// demand. What such a sync was to cover it may lose; what such a write was to write is there.
 #pragma once
 
 #include <rocksdb/file_system.h>
@@ -25,6 +25,7 @@ class SyncFails final : public rocksdb::FileSystemWrapper {
     return status;
   }
   std::atomic<bool> fails{false};
+  std::atomic<bool> writes_fail{false};
   // Of what no sync has covered, so many parts of a thousand are gone once the log is closed.
   std::atomic<uint64_t> loses{0};
 
@@ -34,6 +35,15 @@ class SyncFails final : public rocksdb::FileSystemWrapper {
     File(std::unique_ptr<rocksdb::FSWritableFile>&& file, std::string name, const SyncFails& disk)
         : FSWritableFileOwnerWrapper(std::move(file)), name_(std::move(name)), disk_(disk) {}
     ~File() override { lose(); }
+    rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                             rocksdb::IODebugContext* debug) override {
+      return said(data, FSWritableFileOwnerWrapper::Append(data, options, debug));
+    }
+    rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                             const rocksdb::DataVerificationInfo& verification,
+                             rocksdb::IODebugContext* debug) override {
+      return said(data, FSWritableFileOwnerWrapper::Append(data, options, verification, debug));
+    }
     rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* debug) override {
       if (disk_.fails) return rocksdb::IOStatus::IOError("the disk says no");
@@ -50,6 +60,12 @@ class SyncFails final : public rocksdb::FileSystemWrapper {
     }
 
    private:
+    // Not of a record's header, after which RocksDB would not write the record.
+    rocksdb::IOStatus said(const rocksdb::Slice& data, rocksdb::IOStatus status) const {
+      constexpr size_t kHeaderBytesMax = 11;
+      if (!disk_.writes_fail || data.size() <= kHeaderBytesMax) return status;
+      return rocksdb::IOStatus::IOError("the disk says no");
+    }
     void lose() const {
       std::error_code gone;
       const uint64_t bytes = std::filesystem::file_size(name_, gone);
