@@ -88,11 +88,12 @@ Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
   return outbox;
 }
 
-Status RocksOutbox::open_files() {
-  auto files = RocksFiles::open(dir_, options_, *env_);
+Status RocksOutbox::open_files(std::optional<uint64_t> held) {
+  auto files = RocksFiles::open(dir_, options_, *env_, held);
   if (!files) return tl::unexpected(files.error());
   if (Status loaded = rows_->load(**files); !loaded) return loaded;
   files_ = std::move(*files);
+  held_ = files_->last_write();  // what was found in the log is in tables now
   entries_ = files_->entries().entries;
   entries_bytes_ = files_->entries().bytes;
   ledger_ = files_->ledger().entries;
@@ -160,8 +161,10 @@ Status RocksOutbox::sync() {
   if (auto error = failure()) return tl::unexpected(*error);
   if (!files_) return unusable();
   const uint64_t covered = unsynced_.added();
+  const uint64_t last = files_->last_write();
   const auto synced = files_->db().SyncWAL();
   if (!synced.ok()) return mark_failed(files_->error(synced, "sync outbox"));
+  held_ = last;
   unsynced_.synced(covered);
   return {};
 }
@@ -182,7 +185,7 @@ Status RocksOutbox::heals() {
   }
   is_shut_ = true;
   files_.reset();
-  Status opened = open_files();
+  Status opened = open_files(held_);
   if (opened) opened = write_again();
   files_.reset();
   return opened;

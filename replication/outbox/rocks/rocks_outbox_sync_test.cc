@@ -38,6 +38,7 @@ class SyncFailsTest : public testing::Test, protected OutboxFixture {
     const Status healed = outbox_->heals();
     ASSERT_TRUE(healed) << healed.error().message();
     disk_->loses = 0;
+    disk_->blanks = false;
     close_and_open();
   }
   const std::shared_ptr<SyncFails> disk_ = std::make_shared<SyncFails>();
@@ -133,6 +134,51 @@ TEST_F(SyncFailsTest, OfAWriteThatFailedAllIsWrittenAgainButWhatItPrepared) {
   EXPECT_EQ(outbox_->usage().entries, 1u);
 }
 
+// The kernel writes pages in any order, and forgets those that it could not write.
+TEST_F(SyncFailsTest, WhatTheDiskLostInTheMiddleIsWrittenAgain) {
+  open();
+  write_entries(10);
+  for (Hlc hlc = 11; hlc <= 300; ++hlc) {
+    put(Batch().put_entry(kOurs, hlc, std::string(300 + hlc, static_cast<char>('a' + hlc % 26))));
+  }
+  const auto all = outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value();
+  disk_->blanks = true;
+  disk_->fails = true;
+  ASSERT_FALSE(outbox_->sync());
+  EXPECT_FALSE(outbox_->heals());
+  disk_->blanks = false;
+  EXPECT_FALSE(outbox_->heals());
+  disk_->fails = false;
+  const Status healed = outbox_->heals();
+  ASSERT_TRUE(healed) << healed.error().message();
+  close_and_open();
+  EXPECT_EQ(outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value(), all);
+  EXPECT_EQ(outbox_->usage().entries, 300u);
+}
+
+TEST_F(SyncFailsTest, WhatWasOnDiskAndIsDamagedIsNeverCutOff) {
+  open();
+  for (Hlc hlc = 1; hlc <= 300; ++hlc) {
+    put(Batch().put_entry(kOurs, hlc, std::string(300 + hlc, static_cast<char>('a' + hlc % 26))));
+  }
+  ASSERT_TRUE(outbox_->sync());
+  put(Batch().put_meta("a", "b"));
+  disk_->fails = true;
+  disk_->blanks_synced = true;
+  ASSERT_FALSE(outbox_->sync());
+  disk_->fails = false;
+  for (int times = 0; times < 2; ++times) {
+    const Status healed = outbox_->heals();
+    ASSERT_FALSE(healed);
+    EXPECT_EQ(healed.error().code, ErrorCode::kCorrupt);
+    disk_->blanks_synced = false;
+  }
+  close();
+  const auto opened = try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+}
+
 // Nothing is kept of what a sync has covered.
 TEST_F(SyncFailsTest, WhatIsOnDiskIsNotWrittenOverByWhatWasThereBefore) {
   open();
@@ -173,7 +219,7 @@ class RandomSyncFailsTest : public SyncFailsTest {
 
   void change_something(Batch& batch) {
     const std::string id = some_id();
-    const std::string bytes = sortable(chance_());
+    const std::string bytes = sortable(chance_()) + std::string(draw(1000), 'b');
     const Hlc hlc = 1 + draw(20);
     const std::function<void()> all[] = {
         [&] { batch.put_row("t.a", id, bytes); },    [&] { batch.remove_row("t.a", id); },
@@ -226,6 +272,7 @@ TEST_F(RandomSyncFailsTest, HoweverMuchTheDiskLostAllIsThereAgain) {
   open();
   for (int round = 0; round < 60; ++round) {
     for (uint64_t batches = draw(30); batches > 0; --batches) write_some();
+    disk_->blanks = draw(2) == 0;
     fail_and_heal(draw(3) == 0 ? 1000 : draw(1001));
     expect_all();
     if (HasFailure()) FAIL() << "round " << round;

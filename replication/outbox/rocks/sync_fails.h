@@ -1,11 +1,13 @@
 // A disk whose syncs of the log fail from some moment on, or its writes, which no real one does on
-// demand. What such a sync was to cover it may lose; what such a write was to write is there.
+// demand. What such a sync was to cover it may lose, from some place on or in the middle; what such
+// a write was to write is there.
 #pragma once
 
 #include <rocksdb/file_system.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,6 +30,10 @@ class SyncFails final : public rocksdb::FileSystemWrapper {
   std::atomic<bool> writes_fail{false};
   // Of what no sync has covered, so many parts of a thousand are gone once the log is closed.
   std::atomic<uint64_t> loses{0};
+  // ...and one page in the middle of it is blank.
+  std::atomic<bool> blanks{false};
+  // A page that a sync had covered is, too.
+  std::atomic<bool> blanks_synced{false};
 
  private:
   class File final : public rocksdb::FSWritableFileOwnerWrapper {
@@ -69,8 +75,19 @@ class SyncFails final : public rocksdb::FileSystemWrapper {
     void lose() const {
       std::error_code gone;
       const uint64_t bytes = std::filesystem::file_size(name_, gone);
-      if (gone || bytes <= synced_ || disk_.loses == 0) return;
+      if (gone) return;
+      if (disk_.blanks) blank((synced_ + bytes) / 2, bytes);
+      if (disk_.blanks_synced) blank(synced_ / 2, bytes);
+      if (bytes <= synced_ || disk_.loses == 0) return;
       std::filesystem::resize_file(name_, bytes - (bytes - synced_) * disk_.loses / 1000);
+    }
+    void blank(uint64_t at, uint64_t bytes) const {
+      constexpr uint64_t kPage = 4096;
+      const uint64_t page = (at + kPage - 1) / kPage * kPage;
+      if (page + kPage > bytes) return;
+      std::fstream file(name_, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(page));
+      file << std::string(kPage, '\0');
     }
     const std::string name_;
     const SyncFails& disk_;
