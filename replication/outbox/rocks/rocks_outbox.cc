@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +19,8 @@
 namespace outrigger::outbox {
 namespace {
 
-// Below this, opening again would only fail half way and take the reads with it.
+// Below this, and what is written again, opening again would only fail half way and take the reads
+// with it.
 constexpr uint64_t kReopenFreeBytes = 16u << 20;
 
 Status sync_directory(const std::string& dir) {
@@ -51,10 +52,10 @@ Status make_directory(const std::string& dir) {
   return sync_directory(above);
 }
 
-uint64_t free_bytes(const std::string& dir) {
-  struct statvfs disk;
-  if (::statvfs(dir.c_str(), &disk) != 0) return UINT64_MAX;
-  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+uint64_t free_bytes(const std::string& dir, const rocksdb::Env& env) {
+  uint64_t bytes = 0;
+  const auto asked = env.GetFileSystem()->GetFreeSpace(dir, {}, &bytes, nullptr);
+  return asked.ok() ? bytes : UINT64_MAX;
 }
 
 std::string without_end_slashes(std::string dir) {
@@ -179,7 +180,9 @@ Status RocksOutbox::admit() const {
 Status RocksOutbox::heals() {
   OUTRIGGER_ASSERT(has_failed_);
   const WriterLock lock(files_mutex_);
-  if (files_ && free_bytes(dir_) < kReopenFreeBytes) {
+  // In the log, and in a table.
+  const uint64_t needed = kReopenFreeBytes + 2 * unsynced_.bytes();
+  if (free_bytes(dir_, *env_) < needed) {
     return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");
   }

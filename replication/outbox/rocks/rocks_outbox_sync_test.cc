@@ -179,6 +179,32 @@ TEST_F(SyncFailsTest, WhatWasOnDiskAndIsDamagedIsNeverCutOff) {
   EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
 }
 
+TEST_F(SyncFailsTest, ReadsGoOnUntilThereIsRoomForAllThatIsWrittenAgain) {
+  open();
+  write_entries(1);
+  put(Batch().put_meta("a", std::string(20u << 20, 'b')));
+  disk_->fails = true;
+  ASSERT_FALSE(outbox_->sync());
+  for (const uint64_t mib : {10, 30, 50}) {
+    disk_->free_bytes = mib << 20;
+    const Status healed = outbox_->heals();
+    ASSERT_FALSE(healed);
+    EXPECT_EQ(healed.error().code, ErrorCode::kNoSpace) << mib;
+    EXPECT_TRUE(outbox_->entry(kOurs, 1).value_or(std::nullopt)) << mib;
+  }
+  disk_->free_bytes = 100u << 20;
+  const Status healed = outbox_->heals();
+  ASSERT_FALSE(healed);
+  EXPECT_EQ(healed.error().code, ErrorCode::kIo);
+  disk_->fails = false;
+  disk_->free_bytes = 50u << 20;
+  EXPECT_FALSE(outbox_->heals()) << "nothing is opened in vain";
+  disk_->free_bytes = 100u << 20;
+  ASSERT_TRUE(outbox_->heals());
+  close_and_open();
+  EXPECT_TRUE(outbox_->meta("a").value());
+}
+
 // Nothing is kept of what a sync has covered.
 TEST_F(SyncFailsTest, WhatIsOnDiskIsNotWrittenOverByWhatWasThereBefore) {
   open();

@@ -5,7 +5,9 @@
 
 #include <rocksdb/file_system.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -26,6 +28,13 @@ class SyncFails final : public rocksdb::FileSystemWrapper {
     if (status.ok() && is_log) *file = std::make_unique<File>(std::move(*file), name, *this);
     return status;
   }
+  rocksdb::IOStatus GetFreeSpace(const std::string& path, const rocksdb::IOOptions& options,
+                                 uint64_t* free, rocksdb::IODebugContext* debug) override {
+    const auto status = FileSystemWrapper::GetFreeSpace(path, options, free, debug);
+    if (status.ok()) *free = std::min(*free, free_bytes.load());
+    return status;
+  }
+  std::atomic<uint64_t> free_bytes{UINT64_MAX};
   std::atomic<bool> fails{false};
   std::atomic<bool> writes_fail{false};
   // Of what no sync has covered, so many parts of a thousand are gone once the log is closed.
