@@ -232,6 +232,41 @@ TEST_F(RedoSetAsideTest, ADocumentBornHereComesBackWithoutWhatThePeerCouldNotWri
   expect(answered);
 }
 
+TEST_F(RedoSetAsideTest, WhatMetAUniqueValueThatIsGoneAMomentLaterComesBack) {
+  paris_.insert(2, {{"u", number(1)}});
+  exchange(paris_, oslo_);
+  set_aside(1);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.set(1, "a", 5);
+  paris_.set(2, "u", 2);
+  paris_.set(1, "u", 1);
+  const Documents answered = documents();
+  come_back_with(journaled);
+  std::atomic<bool> is_held = true;  // the value 1, by document 2
+  paris_.mongod.refuse_when([&](const bson::Document& document) {
+    const bool meets = is_held && document.find("_id")->as_int32() == 1 && document.has("u");
+    return meets || document.has("refused") ? 11000 : 0;
+  });
+  paris_.mongod.watch([&](const StoreWrite& write) {
+    if (write.id.view().as_int32() == 2) is_held = false;
+  });
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoSetAsideTest, WhatMeetsAUniqueValueForGoodIsLeft) {
+  set_aside(1);
+  const Documents journaled = documents();
+  paris_.set(1, "u", 1);
+  come_back_with(journaled);
+  paris_.mongod.refuse_when([](const bson::Document& document) {
+    return document.has("u") || document.has("refused") ? 11000 : 0;
+  });
+  put_back();
+  expect(journaled);
+}
+
 TEST_F(RedoAroundTest, ADocumentThatItsJournalHeldAndThatIsMissingIsLeftSoAndTold) {
   paris_.replica->journaled(paris_.replica->answered());
   paris_.set(1, "a", 2);
