@@ -232,6 +232,24 @@ TEST_F(RedoSetAsideTest, ADocumentBornHereComesBackWithoutWhatThePeerCouldNotWri
   expect(answered);
 }
 
+TEST_F(RedoSetAsideTest, ADocumentBornAnewHereComesBackWhateverThePeerTookAwayLater) {
+  paris_.insert(2, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.remove(2);
+  paris_.insert(2, {{"b", number(3)}, {"c", number(4)}});
+  const Documents answered = documents();
+  pull(paris_, oslo_);
+  set_aside(2);
+  later([&] { oslo_.unset(2, "c"); });
+  pull(oslo_, paris_);
+  expect(answered);
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
 TEST_F(RedoSetAsideTest, WhatMetAUniqueValueThatIsGoneAMomentLaterComesBack) {
   paris_.insert(2, {{"u", number(1)}});
   exchange(paris_, oslo_);

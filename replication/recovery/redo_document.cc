@@ -125,7 +125,7 @@ bool is_below_a_peers(const SiteId& self, const Effect& own, std::span<const For
                       const std::optional<std::string>& stored) {
   const auto is_there = [&](const Effect& peers) {
     if (peers.kind == Operation::kRemove) return !stored;
-    if (!stored || peers.kind == Operation::kIncrement) return false;
+    if (!stored || own.is_birth() || peers.kind == Operation::kIncrement) return false;
     const bool meets = has_prefix(own.path, peers.path) || has_prefix(peers.path, own.path);
     return meets && shows(bson::Document(*stored), peers, own);
   };
