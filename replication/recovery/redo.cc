@@ -144,6 +144,10 @@ Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (!met) return tl::unexpected(met.error());
   if (met->empty() || (!extent.all && met->size() < due_.size())) return {};
   if (Status whole = write_whole(store, *met); !whole) return whole;
+  // For those that are set aside, whom that may have made room for.
+  if (auto again = put_all(store, *met, extent.may_stop); !again) {
+    return tl::unexpected(again.error());
+  }
   for (const std::string& key : *met) due_.erase(key);
   return {};
 }
@@ -294,8 +298,10 @@ Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const st
   for (size_t i = 0; i < writes.size(); ++i) {
     const WriteOutcome& outcome = (*outcomes)[i];
     if (outcome.ok()) ++put_back_;
-    if (outcome.ok() || (*all)[i].is_set_aside) continue;
-    (outcome.code == kDuplicateKey ? met : refused).push_back((*all)[i].key);
+    if (outcome.ok()) continue;
+    const bool has_met = outcome.code == kDuplicateKey;
+    if (!has_met && (*all)[i].is_set_aside) continue;
+    (has_met ? met : refused).push_back((*all)[i].key);
   }
   if (refused.empty()) return met;
   if (Status whole = write_whole(store, refused); !whole) return tl::unexpected(whole.error());
@@ -320,6 +326,7 @@ Status Redo::write_whole(Store& store, const std::vector<std::string>& keys) {
       made.push_back(whole_write(each.write.ns, each.write.id, each.document));
     }
   }
+  if (made.empty()) return {};
   put_back_ += made.size();
   std::move(made.begin(), made.end(), std::back_inserter(work.intent.writes));
   if (Status noted = committer_.commit_intent(work); !noted) return noted;
