@@ -129,11 +129,10 @@ Status Redo::note_prepared() {
 Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (Status finished = finish_interrupted(store); !finished) return finished;
   if (Status noted = note_records(); !noted) return noted;
-  std::vector<std::string> keys;
-  std::vector<std::string> collections;
+  std::vector<std::string> keys, collections;
   for (const std::string& key : due_) {
-    if (!which(key)) continue;
-    (documents_.at(key).ns == kCatalogNs ? collections : keys).push_back(key);
+    auto& kind = documents_.at(key).ns == kCatalogNs ? collections : keys;
+    if (which(key)) kind.push_back(key);
   }
   // A collection is made before what it holds, as what it is; it goes, if it does, after that.
   keys.insert(keys.begin(), collections.begin(), collections.end());
@@ -145,9 +144,8 @@ Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (met->empty() || (!extent.all && met->size() < due_.size())) return {};
   if (Status whole = write_whole(store, *met); !whole) return whole;
   // For those that are set aside, whom that may have made room for.
-  if (auto again = put_all(store, *met, extent.may_stop); !again) {
-    return tl::unexpected(again.error());
-  }
+  auto again = put_all(store, *met, extent.may_stop);
+  if (!again) return tl::unexpected(again.error());
   for (const std::string& key : *met) due_.erase(key);
   return {};
 }
