@@ -238,6 +238,22 @@ def test_a_peers_index_is_built_beside_everything_else(make_cluster, replica_set
                             if entry["open"]], "nothing is left open")
 
 
+@FORMS
+def test_an_index_that_is_dropped_while_a_peer_builds_it_is_taken_back(make_cluster, replica_set):
+    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
+    oslo, paris = sites.collections("things")
+    oslo.insert_many([{"_id": i, "a": i} for i in range(6000)])
+    wait_alike(sites)
+    with HungBuild(sites.paris) as build:
+        oslo.create_index("a")
+        build.wait_begun()
+        oslo.drop_index("a_1")
+        oslo.insert_one({"_id": "after"})
+        wait_until(lambda: paris.find_one({"_id": "after"}), "what came after")
+    wait_alike(sites)
+    assert list(catalogue(sites.paris.direct())["things"][2]) == ["_id_"]
+
+
 def test_a_drop_whose_answer_is_lost_is_told_by_what_is_left(make_cluster):
     sites = make_cluster(parameters={"enableTestCommands": 1}).start()
     oslo, paris = sites.collections("things")

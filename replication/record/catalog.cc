@@ -98,6 +98,10 @@ Status read_options(const OwnedValue& from, CatalogEntry& entry) {
 Status read_index(std::string_view field, const OwnedValue& value, CatalogEntry& entry) {
   const auto name = unescaped(field);
   if (!name || name->empty()) return corrupt(entry.ns, "an index without a name");
+  if (value.type == Type::kArray && value.view().as_document().empty()) {
+    entry.building.insert(*name);
+    return {};
+  }
   if (auto spec = index_spec(*name, value); !spec) return tl::unexpected(spec.error());
   entry.indexes[*name] = value;
   return {};
@@ -148,6 +152,7 @@ std::string catalog_document(const CatalogEntry& entry) {
   }
   out.open_document(kIndexes);
   for (const auto& [name, index] : entry.indexes) out.value(escaped(name), index);
+  for (const std::string& name : entry.building) out.open_array(escaped(name)).close();
   out.close();
   if (!entry.other.empty()) out.string(kOther, entry.other);
   return out.finish();
@@ -262,6 +267,7 @@ Status unset_in_catalog(CatalogEntry& entry, const Path& path) {
     return corrupt(entry.ns, "a field that no collection has");
   }
   (of_options ? entry.options : entry.indexes).erase(*name);
+  if (of_indexes) entry.building.erase(*name);
   return {};
 }
 

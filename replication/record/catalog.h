@@ -11,8 +11,9 @@
 // which the store shows (store/store.h) from what it holds, and makes true when it is written. It
 // is always there: one of no collection has no `options`. An option, and an index, is one value to
 // a merge (arrays are), so that it never mixes two sites' validators. Keys stand in order:
-// [["a", 1], ["b", -1]]; `rest` is the index as listIndexes gives it without key and name. The
-// names of indexes are escaped: they may hold what no path can.
+// [["a", 1], ["b", -1]]; `rest` is the index as listIndexes gives it without key and name. One that
+// is being built is an empty array: it is neither there nor away. The names of indexes are escaped:
+// they may hold what no path can.
 //
 // A drop takes away `options` and the indexes its author saw. A collection is wanted while it has
 // either, and stays while it holds documents.
@@ -39,6 +40,7 @@ struct CatalogEntry {
   bool exists = false;                                           // it has `options`
   std::map<std::string, bson::OwnedValue, std::less<>> options;  // as mongod has them
   std::map<std::string, bson::OwnedValue, std::less<>> indexes;  // by name: arrays [keys, rest]
+  std::set<std::string, std::less<>> building;                   // indexes that are not there yet
   std::string other;  // not empty: no collection that replicates has this name, but a view or such
   friend bool operator==(const CatalogEntry&, const CatalogEntry&) = default;
 };

@@ -43,6 +43,7 @@ TEST(CatalogDocument, ComesBackAsItWent) {
   for (const char* name : {"a_1", "a.b_1", "$**_1", "12", "100%", "%24", "x.$.y"}) {
     add_index(entry, name, "a");
   }
+  entry.building = {"x.y"};
   const std::string document = catalog_document(entry);
   const auto back = catalog_entry(bson::Document(document));
   ASSERT_TRUE(back) << back.error().message();

@@ -174,7 +174,9 @@ Status CatalogEntries::list_indexes(CatalogEntry& entry) {
   if (!said) return tl::unexpected<Error>(said.error());
   for (const bson::Element& each : sub(said->document(), "indexBuilds")) {
     if (each.value.type != bson::Type::kString) continue;
-    entry.indexes.erase(std::string(each.value.as_string()));
+    const std::string name(each.value.as_string());
+    entry.indexes.erase(name);
+    entry.building.insert(name);
   }
   return {};
 }
