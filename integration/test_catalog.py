@@ -239,6 +239,43 @@ def test_a_peers_index_is_built_beside_everything_else(make_cluster, replica_set
 
 
 @FORMS
+def test_a_build_that_has_to_wait_holds_nothing_up(make_cluster, replica_set):
+    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
+    oslo, paris = sites.collections("few")
+    oslo.insert_many([{"_id": i, "a": i} for i in range(10)])
+    wait_alike(sites)
+    own = sites.paris.mongod.client()
+    own.admin.command("setParameter", 1, maxNumActiveUserIndexBuilds=1)
+    own.alone.many.insert_one({"_id": 1})
+    with HungBuild(sites.paris) as build:
+        builder = threading.Thread(target=own.alone.many.create_index, args=("b",))
+        builder.start()
+        build.wait_begun()
+        oslo.create_index("a")
+        oslo.insert_one({"_id": "after"})
+        wait_until(lambda: paris.find_one({"_id": "after"}), "what came after")
+    builder.join()
+    wait_alike(sites)
+    assert "a_1" in catalogue(sites.paris.direct())["few"][2]
+
+
+@FORMS
+def test_a_drop_takes_an_index_with_it_that_is_not_there_yet(make_cluster, replica_set):
+    sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
+    oslo, paris = sites.collections("things")
+    oslo.insert_many([{"_id": i, "a": i} for i in range(6000)])
+    wait_alike(sites)
+    with HungBuild(sites.paris) as build:
+        oslo.create_index("a")
+        build.wait_begun()
+        drop = threading.Thread(target=paris.drop)  # mongod ends the build first
+        drop.start()
+    drop.join()
+    wait_alike(sites)
+    assert catalogue(sites.oslo.direct()) == {}
+
+
+@FORMS
 def test_an_index_that_is_dropped_while_a_peer_builds_it_is_taken_back(make_cluster, replica_set):
     sites = make_cluster(replica_set=replica_set, parameters={"enableTestCommands": 1}).start()
     oslo, paris = sites.collections("things")

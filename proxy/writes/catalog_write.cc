@@ -184,18 +184,19 @@ void CatalogWrite::warn_of_other(const Command& command) const {
 std::vector<PathChange> CatalogWrite::changes_of(const Command& command, CatalogEntry before,
                                                  CatalogEntry after, bool is_ok) const {
   if (command.how == How::kDrop) {
-    if (!is_ok && after.exists) return {};
-    after = CatalogEntry();
-    after.ns = command.ns;
-    return catalog_changes(before, after);
+    const bool is_dropped = before.exists && (is_ok || !after.exists);
+    return is_dropped ? catalog_drop() : std::vector<PathChange>();
+  }
+  if (command.how == How::kIndexes && is_ok) {
+    // One that was being built is given up: it was there to be dropped all the same.
+    for (const std::string& name : before.building) {
+      if (!after.building.contains(name)) before.indexes.try_emplace(name);
+    }
   }
   std::vector<PathChange> changes = catalog_changes(before, after);
   if (changes.empty() || !after.exists) return changes;
-  const Path options = {"options"};
-  const Path* const path = &options;
   const std::string id = bson::canonical_key(bson::make_string(command.ns).view());
-  const RowKnowledge known = context_.replica.row_knowledge(kCatalogNs, id, std::span(&path, 1));
-  if (!known.base_is_known.front()) return changes;
+  if (!context_.replica.is_unset(kCatalogNs, id, {"options"})) return changes;
   before.exists = false;
   before.options.clear();
   return catalog_changes(before, after);

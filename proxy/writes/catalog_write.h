@@ -5,7 +5,7 @@
 // tell what it did (run_executor.h). What differs:
 //
 //   locks    of a collection that comes, goes or becomes another, its namespace: nobody writes to
-//            it meanwhile. Of its indexes, the document of the catalogue alone: writes go on
+//            it meanwhile. For indexes to go, the document of the catalogue alone: writes go on
 //   a build  may take hours, and whatever is begun or locked holds others up. So it is recorded
 //            once it is done, and a crash in between leaves an index that peers have not heard of
 //            until somebody asks for it again: one asked for is said, also where it is there

@@ -7,20 +7,6 @@
 namespace outrigger {
 namespace {
 
-// What a collection is changes while nobody writes to it. That it gets an index can take nothing
-// away from anybody.
-void add_collection(const DocumentEffects& document, std::vector<LockKey>& keys) {
-  if (document.id.type != bson::Type::kString) return;
-  const auto makes_index = [](const Effect& effect) {
-    return effect.kind == Operation::kAssign && effect.path.size() == 2 &&
-           effect.path.front() == "indexes";
-  };
-  const bool is_harmless =
-      std::all_of(document.effects.begin(), document.effects.end(), makes_index);
-  keys.push_back({namespace_lock_key(document.id.view().as_string()),
-                  is_harmless ? LockMode::kShared : LockMode::kExclusive});
-}
-
 std::vector<LockKey> keys_of(const Record& record) {
   std::vector<LockKey> keys;
   keys.reserve(record.documents.size() + 1);
@@ -31,7 +17,10 @@ std::vector<LockKey> keys_of(const Record& record) {
       keys.push_back({namespace_lock_key(*ns), LockMode::kShared});
     }
     keys.push_back({document_lock_key(*ns, document.id.view()), LockMode::kExclusive});
-    if (*ns == kCatalogNs) add_collection(document, keys);
+    // What merging makes of a collection may be that it goes: nobody writes to it meanwhile.
+    if (*ns == kCatalogNs && document.id.type == bson::Type::kString) {
+      keys.push_back({namespace_lock_key(document.id.view().as_string()), LockMode::kExclusive});
+    }
   }
   return keys;
 }

@@ -196,19 +196,5 @@ TEST(ApplyLocks, ACollectionIsDroppedInABatchThatDoesNotWriteToIt) {
   locks.release();
 }
 
-TEST(ApplyLocks, AnIndexIsMadeWhileOthersWrite) {
-  LockTable table;
-  ApplyLocks locks(table, [] {});
-  Record record = dropping(kNs);
-  record.documents[0].effects[0].kind = Operation::kAssign;
-  record.documents[0].effects[0].path = {"indexes", "a_1"};
-  ASSERT_TRUE(locks.take(record));
-  LockRequest writer;
-  writer.add(namespace_lock_key(kNs), LockMode::kShared);
-  ASSERT_TRUE(table.try_acquire(writer));
-  table.release(writer);
-  locks.release();
-}
-
 }  // namespace
 }  // namespace outrigger

@@ -235,6 +235,14 @@ std::vector<PathChange> catalog_changes(const CatalogEntry& before, const Catalo
   return changes;
 }
 
+std::vector<PathChange> catalog_drop() {
+  std::vector<PathChange> changes(2);
+  changes[0].path = {kOptions};
+  changes[1].path = {kIndexes};
+  for (PathChange& change : changes) change.kind = Operation::kUnset;
+  return changes;
+}
+
 Status set_in_catalog(CatalogEntry& entry, const Path& path, const OwnedValue& value) {
   const bool of_options = !path.empty() && path.front() == kOptions;
   const bool of_indexes = !path.empty() && path.front() == kIndexes;
@@ -260,6 +268,7 @@ Status unset_in_catalog(CatalogEntry& entry, const Path& path) {
   }
   if (path.size() == 1 && of_indexes) {
     entry.indexes.clear();
+    entry.building.clear();
     return {};
   }
   const auto name = path.size() == 2 ? unescaped(path.back()) : std::nullopt;

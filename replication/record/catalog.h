@@ -15,8 +15,8 @@
 // is being built is an empty array: it is neither there nor away. The names of indexes are escaped:
 // they may hold what no path can.
 //
-// A drop takes away `options` and the indexes its author saw. A collection is wanted while it has
-// either, and stays while it holds documents.
+// A drop takes away `options` and all indexes. A collection is wanted while it has either, and
+// stays while it holds documents.
 #pragma once
 
 #include <functional>
@@ -56,6 +56,9 @@ struct CatalogEntry {
 // What leads from one to the other, of one collection.
 [[nodiscard]] std::vector<PathChange> catalog_changes(const CatalogEntry& before,
                                                       const CatalogEntry& after);
+
+// All of it is taken away, also what the store has not made yet.
+[[nodiscard]] std::vector<PathChange> catalog_drop();
 
 // One write of a path of the document, as merging makes them (store/store.h). Errors: kCorrupt.
 [[nodiscard]] Status set_in_catalog(CatalogEntry& entry, const Path& path,

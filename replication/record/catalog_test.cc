@@ -81,6 +81,15 @@ TEST(CatalogDocument, ChangesLeadFromOneToTheOther) {
   }
 }
 
+TEST(CatalogDocument, ADropLeavesNothing) {
+  CatalogEntry entry = collection("moderate");
+  add_index(entry, "a_1", "a");
+  entry.building = {"b_1"};
+  CatalogEntry none;
+  none.ns = entry.ns;
+  EXPECT_EQ(after(entry, catalog_drop()), none);
+}
+
 TEST(CatalogDocument, KeysOfAnIndexHaveAnOrder) {
   const std::string ab = Writer().open_document("key").int32("a", 1).int32("b", 1).close().finish();
   const std::string ba = Writer().open_document("key").int32("b", 1).int32("a", 1).close().finish();

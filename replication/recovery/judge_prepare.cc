@@ -8,6 +8,7 @@
 #include "replication/bson/id.h"
 #include "replication/bson/number.h"
 #include "replication/outbox/batch.h"
+#include "replication/record/catalog.h"
 #include "replication/record/oplog_paths.h"
 #include "replication/record/record_checks.h"
 #include "replication/recovery/recovery.h"
@@ -209,7 +210,17 @@ Verdict uncertain(Verdict verdict) {
 }
 
 // What became of a document since the prepare was written.
+Verdict collection_difference(const PreparedDocument& prepared, const std::string& document) {
+  const auto before = catalog_entry(bson::Document(prepared.document));
+  const auto after = catalog_entry(bson::Document(document));
+  if (!before || !after || !after->other.empty()) return {};
+  std::vector<PathChange> changes = catalog_changes(*before, *after);
+  if (changes.empty()) return {};
+  return {How::kHappened, catalog_change(before->ns, std::move(changes))};
+}
+
 Verdict difference(const PreparedDocument& prepared, const std::string& document) {
+  if (prepared.ns == kCatalogNs) return collection_difference(prepared, document);
   const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
   if (!write) return {};
   if (write->kind != StoreWrite::Kind::kUpdate) {

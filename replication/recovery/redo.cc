@@ -1,6 +1,7 @@
 #include "replication/recovery/redo.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
@@ -131,14 +132,13 @@ Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (Status noted = note_records(); !noted) return noted;
   std::vector<std::string> keys, collections;
   for (const std::string& key : due_) {
-    auto& kind = documents_.at(key).ns == kCatalogNs ? collections : keys;
-    if (which(key)) kind.push_back(key);
+    if (!which(key)) continue;
+    keys.push_back(key);
+    if (documents_.at(key).ns == kCatalogNs) collections.push_back(key);
   }
-  // A collection is made before what it holds, as what it is; it goes, if it does, after that.
-  keys.insert(keys.begin(), collections.begin(), collections.end());
-  keys.insert(keys.end(), collections.begin(), collections.end());
   auto met = put_all(store, keys, extent.may_stop);
-  // What stood in the way may have been written since.
+  // What stood in the way may have been written since; a collection goes once it holds nothing.
+  if (met) met->insert(met->end(), collections.begin(), collections.end());
   if (met && !met->empty()) met = put_all(store, *met, extent.may_stop);
   if (!met) return tl::unexpected(met.error());
   if (met->empty() || (!extent.all && met->size() < due_.size())) return {};
@@ -156,8 +156,9 @@ Result<std::vector<std::string>> Redo::put_all(Store& store, std::vector<std::st
                                                bool may_stop) {
   const auto place = [this](const std::string& key) {
     const Window& window = documents_.at(key);
-    return std::pair(std::string_view(window.ns),
-                     window.places.empty() ? Dot() : window.places.front().dot);
+    // A collection is made before what it holds, as what it is.
+    return std::tuple(window.ns != kCatalogNs, std::string_view(window.ns),
+                      window.places.empty() ? Dot() : window.places.front().dot);
   };
   std::stable_sort(keys.begin(), keys.end(),
                    [&](const std::string& a, const std::string& b) { return place(a) < place(b); });

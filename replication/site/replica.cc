@@ -93,6 +93,16 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
   return knowledge;
 }
 
+bool Replica::is_unset(std::string_view ns, std::string_view canonical_id, const Path& path) const {
+  auto row = parts_->context.outbox.row(ns, canonical_id);
+  if (!row || !*row) return false;
+  const auto state = merge::load_row(**row);
+  if (!state || state->incarnations.empty()) return false;
+  const auto& registers = state->incarnations.back().body.registers;
+  const auto found = registers.find(path);
+  return found != registers.end() && found->second.content == merge::Content::kAbsent;
+}
+
 Result<outbox::BackendNote> Replica::note_backend(const std::string& session_id,
                                                   const std::string& local_address) {
   return outbox::BackendNote::write(parts_->context.outbox,

@@ -101,6 +101,9 @@ class Replica {
   // What of an update can be recorded without an image of the document. Under its lock.
   [[nodiscard]] RowKnowledge row_knowledge(std::string_view ns, std::string_view canonical_id,
                                            std::span<const Path* const> increments) const;
+  // A commit that is remembered took the field away, and none has given it since.
+  [[nodiscard]] bool is_unset(std::string_view ns, std::string_view canonical_id,
+                              const Path& path) const;
   [[nodiscard]] Result<std::optional<std::string>> retry(const std::string& key) const;
   // The session and local port of a backend connection, noted before its first write, for the
   // fence.
