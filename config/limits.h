@@ -16,7 +16,8 @@
 // What the process holds beside its connections: kInboxBytesMax and one batch of each link (at most
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
 // being applied; of the outbox kMemtablesBytes, kCohortsBytes, kBlockCacheBytes, and
-// kUnsyncedBytesMax and one batch; of the admin port kAdminAnswersMax answers; of each event loop
+// kUnsyncedBytesMax and one batch; of redo kRedoRecordsBytesMax as they are on disk, or all records
+// of one document, decoded; of the admin port kAdminAnswersMax answers; of each event loop
 // kUnreadBytesMax, and what its writes append in one turn, in pieces of 1 MiB and one record (the
 // rooms are shared by all loops). A record is at most kRecordBytesMax and one document; it passes
 // kBatchBytesMax whole, and is sent in frames of kFrameBytesMax.
@@ -92,6 +93,12 @@ inline constexpr size_t kDeliveryBytesMax = 8 << 20;
 inline constexpr size_t kApplyBytesMax = 64 << 20;
 // Records set aside; beyond, the stream of the next one is held. Their bytes are on disk.
 inline constexpr size_t kQuarantinedMax = 1'000;
+
+// ---- what a store that came back has forgotten
+
+// Records in memory beside those in use. Where records beyond it touch the same documents, each is
+// read again for each of them.
+inline constexpr size_t kRedoRecordsBytesMax = 32u << 20;
 
 // ---- members
 

@@ -212,5 +212,18 @@ TEST(WorldDisk, APowerCutTakesWhatWasWrittenWhileASyncWasUnderWay) {
   EXPECT_FALSE(after.meta("during")->has_value());
 }
 
+TEST(WorldDisk, OfAWriteThatFailedAllIsThereLaterButWhatItPrepared) {
+  WorldDisk disk([] {}, [] { return Threads::TimePoint::min(); }, [](size_t all) { return all; });
+  disk.fail_until(Threads::TimePoint::min());
+  outbox::Batch turn;
+  turn.put_prepare(1, "never sent").put_meta("settled", "1");
+  ASSERT_FALSE(disk.write(std::move(turn)).has_value());
+  ASSERT_TRUE(disk.heals().has_value());
+  WorldDisk after;
+  after.take_over(disk);
+  EXPECT_TRUE(after.meta("settled")->has_value());
+  EXPECT_TRUE(after.scan_prepares()->empty());
+}
+
 }  // namespace
 }  // namespace outrigger::world

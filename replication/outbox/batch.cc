@@ -129,6 +129,16 @@ Batch& Batch::doubt() {
   return *this;
 }
 
+Batch& Batch::withdraw_prepares() {
+  for (Change& change : changes_) {
+    if (change.family != Family::kPrepares || change.remove) continue;
+    bytes_ -= change.bytes.size();
+    change.bytes.clear();
+    change.remove = true;
+  }
+  return *this;
+}
+
 Batch& Batch::append(Batch&& other) {
   bytes_ += std::exchange(other.bytes_, 0);
   if (changes_.empty()) {

@@ -66,6 +66,8 @@ class Batch {
 
   // It may have been written before: nothing is taken for granted of what is there.
   Batch& doubt();
+  // Nothing is done that it prepares: each prepare that it puts it takes away.
+  Batch& withdraw_prepares();
   // Everything of `other` after what is here.
   Batch& append(Batch&& other);
 

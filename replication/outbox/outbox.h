@@ -50,7 +50,7 @@ class Outbox : public LogPort {
   [[nodiscard]] virtual Status admit() const = 0;
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
   // Of one that has failed: can it be opened anew? Everything written is synced then, also a write
-  // that was told of an error.
+  // that was told of an error, but for what that prepared.
   [[nodiscard]] virtual Status heals() = 0;
 
   // ---- reads: an absent key is nullopt, not an error

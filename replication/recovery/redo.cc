@@ -1,6 +1,7 @@
 #include "replication/recovery/redo.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
@@ -129,21 +130,22 @@ Status Redo::note_prepared() {
 Status Redo::put_back(Store& store, const RowKeys& which, Extent extent) {
   if (Status finished = finish_interrupted(store); !finished) return finished;
   if (Status noted = note_records(); !noted) return noted;
-  std::vector<std::string> keys;
-  std::vector<std::string> collections;
+  std::vector<std::string> keys, collections;
   for (const std::string& key : due_) {
     if (!which(key)) continue;
-    (documents_.at(key).ns == kCatalogNs ? collections : keys).push_back(key);
+    keys.push_back(key);
+    if (documents_.at(key).ns == kCatalogNs) collections.push_back(key);
   }
-  // A collection is made before what it holds, as what it is; it goes, if it does, after that.
-  keys.insert(keys.begin(), collections.begin(), collections.end());
-  keys.insert(keys.end(), collections.begin(), collections.end());
   auto met = put_all(store, keys, extent.may_stop);
-  // What stood in the way may have been written since.
+  // What stood in the way may have been written since; a collection goes once it holds nothing.
+  if (met) met->insert(met->end(), collections.begin(), collections.end());
   if (met && !met->empty()) met = put_all(store, *met, extent.may_stop);
   if (!met) return tl::unexpected(met.error());
   if (met->empty() || (!extent.all && met->size() < due_.size())) return {};
   if (Status whole = write_whole(store, *met); !whole) return whole;
+  // For those that are set aside, whom that may have made room for.
+  auto again = put_all(store, *met, extent.may_stop);
+  if (!again) return tl::unexpected(again.error());
   for (const std::string& key : *met) due_.erase(key);
   return {};
 }
@@ -154,8 +156,9 @@ Result<std::vector<std::string>> Redo::put_all(Store& store, std::vector<std::st
                                                bool may_stop) {
   const auto place = [this](const std::string& key) {
     const Window& window = documents_.at(key);
-    return std::pair(std::string_view(window.ns),
-                     window.places.empty() ? Dot() : window.places.front().dot);
+    // A collection is made before what it holds, as what it is.
+    return std::tuple(window.ns != kCatalogNs, std::string_view(window.ns),
+                      window.places.empty() ? Dot() : window.places.front().dot);
   };
   std::stable_sort(keys.begin(), keys.end(),
                    [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
@@ -294,8 +297,10 @@ Result<std::vector<std::string>> Redo::put_some(Store& store, std::span<const st
   for (size_t i = 0; i < writes.size(); ++i) {
     const WriteOutcome& outcome = (*outcomes)[i];
     if (outcome.ok()) ++put_back_;
-    if (outcome.ok() || (*all)[i].is_set_aside) continue;
-    (outcome.code == kDuplicateKey ? met : refused).push_back((*all)[i].key);
+    if (outcome.ok()) continue;
+    const bool has_met = outcome.code == kDuplicateKey;
+    if (!has_met && (*all)[i].is_set_aside) continue;
+    (has_met ? met : refused).push_back((*all)[i].key);
   }
   if (refused.empty()) return met;
   if (Status whole = write_whole(store, refused); !whole) return tl::unexpected(whole.error());
@@ -320,6 +325,7 @@ Status Redo::write_whole(Store& store, const std::vector<std::string>& keys) {
       made.push_back(whole_write(each.write.ns, each.write.id, each.document));
     }
   }
+  if (made.empty()) return {};
   put_back_ += made.size();
   std::move(made.begin(), made.end(), std::back_inserter(work.intent.writes));
   if (Status noted = committer_.commit_intent(work); !noted) return noted;

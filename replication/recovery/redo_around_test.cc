@@ -125,6 +125,166 @@ TEST_F(RedoAroundTest, WhereOneAddedToADocumentSetAsideTheStoresNumberStays) {
   expect(answered);
 }
 
+// What oslo wrote later than paris, of documents that are set aside because of what it wrote last.
+class RedoSetAsideTest : public RedoTest {
+ protected:
+  RedoSetAsideTest() {
+    paris_.mongod.refuse_when(
+        [](const bson::Document& document) { return document.has("refused") ? 11000 : 0; });
+  }
+  // Later than all that paris has written, which oslo has not heard of.
+  void later(const std::function<void()>& writes) {
+    oslo_.clock.advance_ms(50);
+    writes();
+  }
+  void set_aside(int id) {
+    later([&] { oslo_.set(id, "refused", 1); });
+    pull(oslo_, paris_);
+    ASSERT_EQ(paris_.status().not_applied, 1u);
+  }
+  // The journal held all of it.
+  void expect_untouched() {
+    const Documents held = documents();
+    for (int times = 0; times < 2; ++times) {
+      come_back_with(held);
+      put_back();
+      expect(held);
+    }
+    EXPECT_EQ(paris_.status().conflicts[kUnrecorded], 0u);
+  }
+};
+
+TEST_F(RedoSetAsideTest, ALaterValueOfAPeerThatIsThereStays) {
+  paris_.set(1, "a", 5);
+  later([&] { oslo_.set(1, "a", 6); });
+  pull(oslo_, paris_);
+  ASSERT_EQ(paris_.number(1, "a"), 6);
+  set_aside(1);
+  expect_untouched();
+}
+
+TEST_F(RedoSetAsideTest, WhatAPeerTookAwayLaterStaysAway) {
+  paris_.set(1, "a", 5);
+  later([&] { oslo_.unset(1, "a"); });
+  pull(oslo_, paris_);
+  set_aside(1);
+  expect_untouched();
+}
+
+TEST_F(RedoSetAsideTest, WhatPeersAddedToADocumentBornHereStays) {
+  paris_.insert(2, {{"a", number(1)}, {"n", number(1)}});
+  pull(paris_, oslo_);
+  oslo_.set(2, "b", 1);
+  oslo_.inc(2, "n", 4);
+  oslo_.unset(2, "a");
+  pull(oslo_, paris_);
+  ASSERT_EQ(paris_.number(2, "n"), 5);
+  set_aside(2);
+  expect_untouched();
+}
+
+TEST_F(RedoSetAsideTest, WhatPeersAddedToADocumentReplacedHereStays) {
+  paris_.replace(1, {{"a", number(2)}, {"n", number(1)}});
+  pull(paris_, oslo_);
+  oslo_.set(1, "b", 1);
+  oslo_.inc(1, "n", 4);
+  pull(oslo_, paris_);
+  set_aside(1);
+  expect_untouched();
+}
+
+TEST_F(RedoSetAsideTest, WhatAppsWroteAfterAPeerComesBack) {
+  paris_.set(1, "a", 5);
+  later([&] { oslo_.set(1, "a", 6); });
+  pull(oslo_, paris_);
+  const Documents journaled = documents();
+  paris_.set(1, "a", 8);
+  set_aside(1);
+  const Documents answered = documents();
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
+// It is in the row alone: what apps were told is nearer than what was there before.
+TEST_F(RedoSetAsideTest, ALaterValueOfAPeerThatNeverCameIntoTheStoreTakesNothingAway) {
+  set_aside(1);
+  const Documents journaled = documents();
+  paris_.set(1, "a", 5);
+  const Documents answered = documents();
+  later([&] { oslo_.set(1, "a", 6); });
+  pull(oslo_, paris_);
+  expect(answered);
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
+// ...and a document that was born here, and is gone from the store, comes back as it was born.
+TEST_F(RedoSetAsideTest, ADocumentBornHereComesBackWithoutWhatThePeerCouldNotWrite) {
+  const Documents journaled = documents();
+  paris_.insert(2, {{"a", number(1)}});
+  const Documents answered = documents();
+  pull(paris_, oslo_);
+  set_aside(2);
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoSetAsideTest, ADocumentBornAnewHereComesBackWhateverThePeerTookAwayLater) {
+  paris_.insert(2, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.remove(2);
+  paris_.insert(2, {{"b", number(3)}, {"c", number(4)}});
+  const Documents answered = documents();
+  pull(paris_, oslo_);
+  set_aside(2);
+  later([&] { oslo_.unset(2, "c"); });
+  pull(oslo_, paris_);
+  expect(answered);
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoSetAsideTest, WhatMetAUniqueValueThatIsGoneAMomentLaterComesBack) {
+  paris_.insert(2, {{"u", number(1)}});
+  exchange(paris_, oslo_);
+  set_aside(1);
+  paris_.replica->journaled(paris_.replica->answered());
+  const Documents journaled = documents();
+  paris_.set(1, "a", 5);
+  paris_.set(2, "u", 2);
+  paris_.set(1, "u", 1);
+  const Documents answered = documents();
+  come_back_with(journaled);
+  std::atomic<bool> is_held = true;  // the value 1, by document 2
+  paris_.mongod.refuse_when([&](const bson::Document& document) {
+    const bool meets = is_held && document.find("_id")->as_int32() == 1 && document.has("u");
+    return meets || document.has("refused") ? 11000 : 0;
+  });
+  paris_.mongod.watch([&](const StoreWrite& write) {
+    if (write.id.view().as_int32() == 2) is_held = false;
+  });
+  put_back();
+  expect(answered);
+}
+
+TEST_F(RedoSetAsideTest, WhatMeetsAUniqueValueForGoodIsLeft) {
+  set_aside(1);
+  const Documents journaled = documents();
+  paris_.set(1, "u", 1);
+  come_back_with(journaled);
+  paris_.mongod.refuse_when([](const bson::Document& document) {
+    return document.has("u") || document.has("refused") ? 11000 : 0;
+  });
+  put_back();
+  expect(journaled);
+}
+
 TEST_F(RedoAroundTest, ADocumentThatItsJournalHeldAndThatIsMissingIsLeftSoAndTold) {
   paris_.replica->journaled(paris_.replica->answered());
   paris_.set(1, "a", 2);

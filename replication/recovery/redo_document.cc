@@ -5,6 +5,7 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/bson/fields.h"
 #include "replication/merge/merge.h"
+#include "replication/merge/types/decompose.h"
 
 namespace outrigger {
 namespace {
@@ -90,25 +91,80 @@ void leave_as_stored(const Path& path, const std::optional<std::string>& stored,
   if (value) update.set.push_back({path, bson::OwnedValue(*value)});
 }
 
-// What an app's writes left there, of all that the row says.
+// Does the document show what one effect of a peer left where another effect wrote?
+bool shows(const bson::Document& stored, const Effect& peers, const Effect& own) {
+  const Path& at = peers.path.size() > own.path.size() ? peers.path : own.path;
+  const auto within = [&at](const Effect& effect) -> std::optional<bson::Value> {
+    const bson::Value value = effect.value.view();
+    if (at.size() == effect.path.size()) return value;
+    if (value.type != bson::Type::kDocument) return std::nullopt;
+    return bson::PathFinder(value.as_document()).find(at, effect.path.size());
+  };
+  bson::PathFinder finder(stored);
+  const std::optional<bson::Value> shown = finder.find(at);
+  const bool gives = peers.kind != Operation::kUnset;
+  const std::optional<bson::Value> given = gives ? within(peers) : std::nullopt;
+  if (!given) {
+    if (shown || peers.is_birth()) return false;
+    // Of a part of what the app wrote: so the rest of it has to be there.
+    return at.size() == own.path.size() ||
+           (within(own) && finder.find(Path(at.begin(), at.end() - 1)));
+  }
+  bool all = shown.has_value();
+  Path leaf = at;
+  merge::for_each_leaf(leaf, *given, [&](const Path& path, const bson::Value& value) {
+    const auto found = finder.find(path);
+    all = all && found && *found == value;
+  });
+  return all;
+}
+
+// Did the store hold what a peer wrote over it, or into it? Then it holds this, too: what peers
+// wrote waits for the journal, and the journal holds all that came before.
+bool is_below_a_peers(const SiteId& self, const Effect& own, std::span<const Forgotten> later,
+                      const std::optional<std::string>& stored) {
+  const auto is_there = [&](const Effect& peers) {
+    if (peers.kind == Operation::kRemove) return !stored;
+    if (!stored || own.is_birth() || peers.kind == Operation::kIncrement) return false;
+    const bool meets = has_prefix(own.path, peers.path) || has_prefix(peers.path, own.path);
+    return meets && shows(bson::Document(*stored), peers, own);
+  };
+  return std::any_of(later.begin(), later.end(), [&](const Forgotten& each) {
+    const auto& effects = each.effects->effects;
+    return each.dot().origin.site != self && std::any_of(effects.begin(), effects.end(), is_there);
+  });
+}
+
+// What an app's write made of it; of a part of it, what is to be written.
+std::optional<std::string> with_effect(std::optional<std::string> document, const Effect& effect,
+                                       const bson::OwnedValue& id, StoreWrite& update) {
+  const bool is_whole = effect.path.empty() && effect.kind == Operation::kAssign;
+  if (effect.is_birth() || is_whole) {
+    return with_id(std::string(effect.value.view().as_document().bytes()), id);
+  }
+  if (effect.kind == Operation::kRemove) return std::nullopt;
+  if (effect.kind == Operation::kAssign) update.set.push_back({effect.path, effect.value});
+  if (effect.kind == Operation::kUnset) update.unset.push_back(effect.path);
+  return document;
+}
+
+// What an app's writes left there, of all that the row says. What peers wrote is not put back, as
+// the store may have refused it; where it is there, it stays.
 std::optional<std::string> with_own(const SiteId& self, std::span<const Forgotten> forgotten,
                                     const std::optional<std::string>& stored) {
   std::optional<std::string> document = stored;
-  for (const Forgotten& each : forgotten) {
-    if (each.dot().origin.site != self) continue;
+  for (size_t i = 0; i < forgotten.size(); ++i) {
+    const Forgotten& each = forgotten[i];
+    const bool is_own = each.dot().origin.site == self;
     for (const Effect& effect : each.effects->effects) {
-      const bool is_whole = effect.path.empty() && effect.kind == Operation::kAssign;
-      if (effect.is_birth() || is_whole) {
-        document =
-            with_id(std::string(effect.value.view().as_document().bytes()), each.effects->id);
-      }
-      if (effect.kind == Operation::kRemove) document.reset();
       StoreWrite update;
-      if (effect.kind == Operation::kAssign && !is_whole) {
-        update.set.push_back({effect.path, effect.value});
-      }
-      if (effect.kind == Operation::kUnset) update.unset.push_back(effect.path);
       if (effect.kind == Operation::kIncrement) leave_as_stored(effect.path, stored, update);
+      // What is still there was born, unless it is one that an app took away before.
+      const bool is_there = effect.is_birth() && document;
+      if (is_own && !is_there && effect.kind != Operation::kIncrement &&
+          !is_below_a_peers(self, effect, forgotten.subspan(i + 1), stored)) {
+        document = with_effect(std::move(document), effect, each.effects->id, update);
+      }
       if (update.set.empty() && update.unset.empty()) continue;
       document = written(std::move(document), std::vector<const StoreWrite*>{&update});
     }

@@ -38,7 +38,7 @@ struct AfterCrash {
 // `forgotten`: in the order of their stamps, at least one. `row`: empty where there is none.
 // `stored`: as the store holds the document now. Of a document set aside the row holds all, and the
 // store what its apps wrote: that alone comes back (but increments, of which the store may hold any
-// number). Errors: kCorrupt (the row).
+// number), where nothing later of a peer is seen to be there. Errors: kCorrupt (the row).
 [[nodiscard]] Result<std::optional<AfterCrash>> after_crash(
     const SiteId& self, std::string_view row, std::span<const Forgotten> forgotten,
     const std::optional<std::string>& stored);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "config/limits.h"
 #include "config/result.h"
 #include "replication/outbox/outbox.h"
 #include "replication/record/record.h"
@@ -22,7 +23,7 @@ namespace outrigger {
 class RedoRecords {
  public:
   // Encoded, in memory beside those somebody still holds.
-  static constexpr size_t kBytesMax = 32u << 20;
+  static constexpr size_t kBytesMax = limits::kRedoRecordsBytesMax;
 
   // The outbox is borrowed and outlives this.
   explicit RedoRecords(const outbox::Outbox& outbox) : outbox_(outbox) {}

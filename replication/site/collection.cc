@@ -60,14 +60,14 @@ Status Collection::step(size_t documents_max) {
   return expire_retries(documents_max);
 }
 
-// Not synced: what is forgotten because of it comes later in the same log.
+// Before any sync: what is forgotten because of it comes later in the same log.
 Status Collection::note_journaled(const VersionVector& journaled) {
   outbox::Batch batch;
   for (const auto& [origin, hlc] : journaled.entries()) {
     if (noted_journaled_.at(origin) != hlc) put_journaled(batch, origin, hlc);
   }
   if (batch.empty()) return {};
-  if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
+  if (Status written = context_.write_soon(std::move(batch)); !written) return written;
   noted_journaled_ = journaled;
   return {};
 }
@@ -103,7 +103,7 @@ Status Collection::truncate(const VersionVector& through_all) {
         batch.put_meta(meta_keys::of_origin(meta_keys::kVector, origin), outbox::sortable(last));
       }
       state_.raise_floor(origin, after);
-      if (Status written = context_.outbox.write(std::move(batch)); !written) return written;
+      if (Status written = context_.write_soon(std::move(batch)); !written) return written;
       left -= std::min(left, entries->size());
     }
   }
@@ -172,7 +172,7 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
         batch.put_row(key.ns, key.canonical_id, **after);
       }
     }
-    if (result && !batch.empty()) result = context_.outbox.write(std::move(batch));
+    if (result && !batch.empty()) result = context_.write_soon(std::move(batch));
     held.clear();
     if (!result) return result;
     state_.rows_changed(-gone);
@@ -195,7 +195,7 @@ Status Collection::expire_retries(size_t count) {
       });
   if (!next) return tl::unexpected(next.error());
   retry_cursor_ = std::move(*next);
-  return batch.empty() ? Status() : context_.outbox.write(std::move(batch));
+  return batch.empty() ? Status() : context_.write_soon(std::move(batch));
 }
 
 }  // namespace outrigger

@@ -91,7 +91,7 @@ Result<bool> LedgerKeeper::trim_piece(uint64_t& bytes, uint64_t& read) {
   }
   if (dropped > 0) {
     batch.put_meta(meta_keys::kLedgerDropped, outbox::sortable(dropped_ + dropped));
-    if (Status written = context_.outbox.write(std::move(batch)); !written) {
+    if (Status written = context_.write_soon(std::move(batch)); !written) {
       return tl::unexpected(written.error());
     }
     dropped_ += dropped;

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "replication/outbox/memory/memory_outbox.h"
 #include "replication/recovery/first_start.h"
 #include "replication/site/site_parts.h"
@@ -374,6 +377,23 @@ TEST_F(ReplicaTest, ANewDataDirOnAStoreWithDocumentsIsRefused) {
   EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
   EXPECT_THAT(refused.error().message(), HasSubstr("shop.orders (1 documents)"));
   EXPECT_TRUE(check_first_start(*paris_.outbox, store, all).has_value());
+}
+
+// Nobody waits for it, and until then the log has it in memory.
+TEST_F(ReplicaTest, WhatIsForgottenIsOnDiskSoonThoughNobodyWrites) {
+  paris_.insert(1, {{"a", number(1)}});
+  exchange(paris_, oslo_);
+  exchange(paris_, oslo_);
+  paris_.flush();
+  const auto& log = dynamic_cast<outbox::MemoryOutbox&>(*paris_.outbox);
+  ASSERT_EQ(log.unsynced(), 0u);
+  ASSERT_GT(log.usage().entries, 0u);
+  paris_.replica->journaled(paris_.replica->answered());
+  ASSERT_TRUE(paris_.replica->collect_step(1000).has_value());
+  ASSERT_EQ(log.usage().entries, 0u);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (log.unsynced() > 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_EQ(log.unsynced(), 0u);
 }
 
 }  // namespace

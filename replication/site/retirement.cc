@@ -39,7 +39,7 @@ Status Retirement::purge() {
       for (const auto& [stamp, bytes] : *entries) {
         batch.remove_read_entry(origin, stamp, bytes.size());
       }
-      if (Status written = outbox.write(std::move(batch)); !written) return written;
+      if (Status written = context_.write_soon(std::move(batch)); !written) return written;
     }
   }
   outbox::Batch batch;
@@ -53,7 +53,7 @@ Status Retirement::purge() {
       if (gone) batch.remove_meta(key);
     }
   }
-  return batch.empty() ? Status() : outbox.write(std::move(batch));
+  return batch.empty() ? Status() : context_.write_soon(std::move(batch));
 }
 
 }  // namespace outrigger

@@ -96,14 +96,18 @@ void MemoryOutbox::write_again(size_t kept_max) {
   const MutexLock lock(mutex_);
   const size_t kept = std::min(kept_max, unsynced_.size());
   for (size_t i = 0; i < kept; ++i) apply(synced_, unsynced_[i]);
+  if (in_vain_) unsynced_.back().withdraw_prepares();
   for (Batch& batch : unsynced_) apply(synced_, batch.doubt());
   tables_ = synced_;
   unsynced_.clear();
+  in_vain_ = false;
 }
 
 void MemoryOutbox::write_in_vain(Batch&& batch) {
   const MutexLock lock(mutex_);
+  OUTRIGGER_ASSERT(failure_ && !in_vain_);
   unsynced_.push_back(std::move(batch));
+  in_vain_ = true;
 }
 
 void MemoryOutbox::cork() {

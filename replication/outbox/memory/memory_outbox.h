@@ -67,7 +67,7 @@ class MemoryOutbox : public Outbox {
   [[nodiscard]] size_t size(Family family) const;
 
  protected:
-  // A write of which an error is told, and which may be there.
+  // The write that fails first: an error is told of it, and it may be there.
   void write_in_vain(Batch&& batch);
   // The first so many of the writes that were not synced are now.
   [[nodiscard]] Status sync_first(size_t count);
@@ -90,6 +90,7 @@ class MemoryOutbox : public Outbox {
   Tables tables_ GUARDED_BY(mutex_);
   Tables synced_ GUARDED_BY(mutex_);
   std::vector<Batch> unsynced_ GUARDED_BY(mutex_);
+  bool in_vain_ GUARDED_BY(mutex_) = false;  // the last of them
   std::optional<Error> failure_ GUARDED_BY(mutex_);
 };
 

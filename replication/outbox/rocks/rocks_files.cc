@@ -4,6 +4,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace outrigger::outbox {
 namespace {
@@ -23,30 +24,50 @@ rocksdb::ReadOptions reading_all() {
 
 Result<std::unique_ptr<RocksFiles>> RocksFiles::open(const std::string& dir,
                                                      const RocksOutboxOptions& options,
-                                                     rocksdb::Env& env) {
+                                                     rocksdb::Env& env,
+                                                     std::optional<uint64_t> held) {
   std::unique_ptr<RocksFiles> files(new RocksFiles(dir));
   rocksdb::DBOptions rocks = rocks_options(options);
   rocks.env = &env;
   if (Status known = files->check_known_families(rocks); !known) {
     return tl::unexpected(known.error());
   }
-  const auto opened =
-      rocksdb::DB::Open(rocks, dir, rocks_families(options), &files->handles_, &files->db_);
-  if (!opened.ok()) {
-    files->db_ = nullptr;
-    files->handles_.clear();
-    return tl::unexpected(files->error(opened, kOpen));
-  }
+  const auto opened = files->open_log(rocks, options, held);
+  if (!opened.ok()) return tl::unexpected(files->error(opened, kOpen));
   Status checked = files->check(options);
   if (checked) checked = files->read_totals();
   if (!checked) return tl::unexpected(checked.error());
   return files;
 }
 
-RocksFiles::~RocksFiles() {
-  if (!db_) return;
-  for (rocksdb::ColumnFamilyHandle* each : handles_) db_->DestroyColumnFamilyHandle(each);
-  delete db_;  // leaves the log as it is: what was written is found again
+RocksFiles::~RocksFiles() { close(); }
+
+// Cutting is for good, so how much stands before the damage is looked at first.
+rocksdb::Status RocksFiles::open_log(rocksdb::DBOptions rocks, const RocksOutboxOptions& options,
+                                     std::optional<uint64_t> held) {
+  const auto opened = open_writable(rocks, options);
+  if (!opened.IsCorruption() || !held) return opened;
+  rocks.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  const auto looked =
+      rocksdb::DB::OpenForReadOnly(rocks, dir_, rocks_families(options), &handles_, &db_);
+  const bool is_held = looked.ok() && last_write() >= *held;
+  close();
+  return is_held ? open_writable(rocks, options) : opened;
+}
+
+rocksdb::Status RocksFiles::open_writable(const rocksdb::DBOptions& rocks,
+                                          const RocksOutboxOptions& options) {
+  const auto opened = rocksdb::DB::Open(rocks, dir_, rocks_families(options), &handles_, &db_);
+  if (!opened.ok()) close();
+  return opened;
+}
+
+void RocksFiles::close() {
+  if (db_) {
+    for (rocksdb::ColumnFamilyHandle* each : handles_) db_->DestroyColumnFamilyHandle(each);
+  }
+  handles_.clear();
+  delete std::exchange(db_, nullptr);  // leaves the log as it is: what was written is found again
 }
 
 Status RocksFiles::check_known_families(const rocksdb::DBOptions& rocks) const {

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,11 +30,12 @@ struct Range {
 
 class RocksFiles {
  public:
-  // Opens or creates what is in `dir`, which exists. `env` outlives this. Errors: as
+  // Opens or creates what is in `dir`, which exists. `env` outlives this. `held`: the last write
+  // that is known to be on disk; where the log is damaged after it, it is cut there. Errors: as
   // RocksOutbox::open.
-  [[nodiscard]] static Result<std::unique_ptr<RocksFiles>> open(const std::string& dir,
-                                                                const RocksOutboxOptions& options,
-                                                                rocksdb::Env& env);
+  [[nodiscard]] static Result<std::unique_ptr<RocksFiles>> open(
+      const std::string& dir, const RocksOutboxOptions& options, rocksdb::Env& env,
+      std::optional<uint64_t> held = std::nullopt);
   ~RocksFiles();
   RocksFiles(const RocksFiles&) = delete;
   RocksFiles& operator=(const RocksFiles&) = delete;
@@ -42,6 +45,8 @@ class RocksFiles {
     return handles_[static_cast<size_t>(family)];
   }
   [[nodiscard]] const std::string& dir() const { return dir_; }
+  // Of the last write; each has a larger one than those before.
+  [[nodiscard]] uint64_t last_write() const { return db_->GetLatestSequenceNumber(); }
   // What was there when they were opened.
   [[nodiscard]] const Totals& entries() const { return entries_; }
   [[nodiscard]] const Totals& ledger() const { return ledger_; }
@@ -61,6 +66,10 @@ class RocksFiles {
 
  private:
   explicit RocksFiles(std::string dir) : dir_(std::move(dir)) {}
+  rocksdb::Status open_log(rocksdb::DBOptions rocks, const RocksOutboxOptions& options,
+                           std::optional<uint64_t> held);
+  rocksdb::Status open_writable(const rocksdb::DBOptions& rocks, const RocksOutboxOptions& options);
+  void close();
   Status check_known_families(const rocksdb::DBOptions& rocks) const;
   Status check(const RocksOutboxOptions& options) const;
   Status check_format() const;

@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +19,8 @@
 namespace outrigger::outbox {
 namespace {
 
-// Below this, opening again would only fail half way and take the reads with it.
+// Below this, and what is written again, opening again would only fail half way and take the reads
+// with it.
 constexpr uint64_t kReopenFreeBytes = 16u << 20;
 
 Status sync_directory(const std::string& dir) {
@@ -51,10 +52,10 @@ Status make_directory(const std::string& dir) {
   return sync_directory(above);
 }
 
-uint64_t free_bytes(const std::string& dir) {
-  struct statvfs disk;
-  if (::statvfs(dir.c_str(), &disk) != 0) return UINT64_MAX;
-  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+uint64_t free_bytes(const std::string& dir, const rocksdb::Env& env) {
+  uint64_t bytes = 0;
+  const auto asked = env.GetFileSystem()->GetFreeSpace(dir, {}, &bytes, nullptr);
+  return asked.ok() ? bytes : UINT64_MAX;
 }
 
 std::string without_end_slashes(std::string dir) {
@@ -88,11 +89,12 @@ Result<std::unique_ptr<RocksOutbox>> RocksOutbox::open(const std::string& dir,
   return outbox;
 }
 
-Status RocksOutbox::open_files() {
-  auto files = RocksFiles::open(dir_, options_, *env_);
+Status RocksOutbox::open_files(std::optional<uint64_t> held) {
+  auto files = RocksFiles::open(dir_, options_, *env_, held);
   if (!files) return tl::unexpected(files.error());
   if (Status loaded = rows_->load(**files); !loaded) return loaded;
   files_ = std::move(*files);
+  held_ = files_->last_write();  // what was found in the log is in tables now
   entries_ = files_->entries().entries;
   entries_bytes_ = files_->entries().bytes;
   ledger_ = files_->ledger().entries;
@@ -117,10 +119,12 @@ std::optional<Error> RocksOutbox::failure() const {
   return failure_;
 }
 
-// Nobody waits for the disk here, unless it is so slow that what waits for it fills the memory.
+// Nobody waits for the disk here, unless it is so slow that what waits for it fills the memory. If
+// that fails it is written all the same, and whoever waits for it to be on disk is told.
 Status RocksOutbox::write(Batch&& batch) {
   if (Status written = write_unsynced(std::move(batch)); !written) return written;
-  return unsynced_.bytes() <= limits::kUnsyncedBytesMax ? Status() : sync();
+  if (unsynced_.bytes() > limits::kUnsyncedBytesMax) (void)sync();
+  return {};
 }
 
 // Failures are asked for before the lock, too: heals() holds it for as long as it reads the files.
@@ -131,7 +135,9 @@ Status RocksOutbox::write_unsynced(Batch&& batch) {
   if (batch.empty()) return {};
   if (!files_) return unusable();
   Status written = put(batch);
-  unsynced_.add(std::move(batch));  // what has failed may be there
+  // What has failed may be there; whoever prepares a write does not do it then.
+  if (!written) batch.withdraw_prepares();
+  unsynced_.add(std::move(batch));
   return written ? written : mark_failed(std::move(written.error()));
 }
 
@@ -156,8 +162,10 @@ Status RocksOutbox::sync() {
   if (auto error = failure()) return tl::unexpected(*error);
   if (!files_) return unusable();
   const uint64_t covered = unsynced_.added();
+  const uint64_t last = files_->last_write();
   const auto synced = files_->db().SyncWAL();
   if (!synced.ok()) return mark_failed(files_->error(synced, "sync outbox"));
+  held_ = last;
   unsynced_.synced(covered);
   return {};
 }
@@ -172,13 +180,15 @@ Status RocksOutbox::admit() const {
 Status RocksOutbox::heals() {
   OUTRIGGER_ASSERT(has_failed_);
   const WriterLock lock(files_mutex_);
-  if (files_ && free_bytes(dir_) < kReopenFreeBytes) {
+  // In the log, and in a table.
+  const uint64_t needed = kReopenFreeBytes + 2 * unsynced_.bytes();
+  if (free_bytes(dir_, *env_) < needed) {
     return fail(ErrorCode::kNoSpace, "open outbox again", dir_, "the disk is still full",
                 "free space on the disk; writes are refused until then");
   }
   is_shut_ = true;
   files_.reset();
-  Status opened = open_files();
+  Status opened = open_files(held_);
   if (opened) opened = write_again();
   files_.reset();
   return opened;

@@ -6,9 +6,11 @@
 //
 // Writes go to the page cache. Once it has failed, reads go on until heals() has found that the
 // files can be used again, and then all fail. What was written but not synced, and what could not
-// be written, is there then (unsynced_batches.h), although whoever wrote it was told of an error.
+// be written, is there then (unsynced_batches.h), although whoever wrote it was told of an error;
+// but no prepare that could not be written, as its write was never sent.
 //
-// At open a torn end of the log is cut; damage anywhere else refuses to open and says so.
+// At open a torn end of the log is cut; damage anywhere else refuses to open and says so. heals()
+// cuts it also where the damage is beyond what a sync covered: what was there is in memory.
 #pragma once
 
 #include <atomic>
@@ -91,7 +93,7 @@ class RocksOutbox final : public Outbox {
 
  private:
   RocksOutbox(std::string dir, RocksOutboxOptions options);
-  Status open_files() REQUIRES(files_mutex_);
+  Status open_files(std::optional<uint64_t> held = std::nullopt) REQUIRES(files_mutex_);
   Status write_unsynced(Batch&& batch);
   Status put(const Batch& batch) REQUIRES_SHARED(files_mutex_);
   Status write_again() REQUIRES(files_mutex_);
@@ -115,6 +117,7 @@ class RocksOutbox final : public Outbox {
   std::unique_ptr<RocksFiles> files_ GUARDED_BY(files_mutex_);  // null: closed
   const std::unique_ptr<RocksRows> rows_;                       // of files_; has its own mutex
   UnsyncedBatches unsynced_;
+  std::atomic<uint64_t> held_{0};  // the last write that a sync has covered
 
   mutable Mutex failure_mutex_;
   std::atomic<bool> has_failed_{false};

@@ -38,6 +38,7 @@ class SyncFailsTest : public testing::Test, protected OutboxFixture {
     const Status healed = outbox_->heals();
     ASSERT_TRUE(healed) << healed.error().message();
     disk_->loses = 0;
+    disk_->blanks = false;
     close_and_open();
   }
   const std::shared_ptr<SyncFails> disk_ = std::make_shared<SyncFails>();
@@ -115,6 +116,95 @@ TEST_F(SyncFailsTest, WhatTheDiskLostIsKeptUntilTheDiskTakesIt) {
   EXPECT_EQ(outbox_->meta("a").value(), "b");
 }
 
+// Whoever prepared a write was told of an error, and has not sent it to the store.
+TEST_F(SyncFailsTest, OfAWriteThatFailedAllIsWrittenAgainButWhatItPrepared) {
+  open();
+  put(Batch().put_prepare(1, "sent"));
+  put(Batch().put_prepare(2, "sent"));
+  disk_->writes_fail = true;
+  Batch turn;
+  turn.put_prepare(3, "never sent").put_entry(kOurs, 1, "record").remove_prepare(1);
+  ASSERT_FALSE(outbox_->write(std::move(turn)));
+  disk_->writes_fail = false;
+  const Status healed = outbox_->heals();
+  ASSERT_TRUE(healed) << healed.error().message();
+  close_and_open();
+  EXPECT_EQ(outbox_->scan_prepares().value(), (RocksOutbox::Entries{{2, "sent"}}));
+  EXPECT_EQ(outbox_->entry(kOurs, 1).value(), "record");
+  EXPECT_EQ(outbox_->usage().entries, 1u);
+}
+
+// The kernel writes pages in any order, and forgets those that it could not write.
+TEST_F(SyncFailsTest, WhatTheDiskLostInTheMiddleIsWrittenAgain) {
+  open();
+  write_entries(10);
+  for (Hlc hlc = 11; hlc <= 300; ++hlc) {
+    put(Batch().put_entry(kOurs, hlc, std::string(300 + hlc, static_cast<char>('a' + hlc % 26))));
+  }
+  const auto all = outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value();
+  disk_->blanks = true;
+  disk_->fails = true;
+  ASSERT_FALSE(outbox_->sync());
+  EXPECT_FALSE(outbox_->heals());
+  disk_->blanks = false;
+  EXPECT_FALSE(outbox_->heals());
+  disk_->fails = false;
+  const Status healed = outbox_->heals();
+  ASSERT_TRUE(healed) << healed.error().message();
+  close_and_open();
+  EXPECT_EQ(outbox_->read_entries(kOurs, 0, kHlcMax, SIZE_MAX).value(), all);
+  EXPECT_EQ(outbox_->usage().entries, 300u);
+}
+
+TEST_F(SyncFailsTest, WhatWasOnDiskAndIsDamagedIsNeverCutOff) {
+  open();
+  for (Hlc hlc = 1; hlc <= 300; ++hlc) {
+    put(Batch().put_entry(kOurs, hlc, std::string(300 + hlc, static_cast<char>('a' + hlc % 26))));
+  }
+  ASSERT_TRUE(outbox_->sync());
+  put(Batch().put_meta("a", "b"));
+  disk_->fails = true;
+  disk_->blanks_synced = true;
+  ASSERT_FALSE(outbox_->sync());
+  disk_->fails = false;
+  for (int times = 0; times < 2; ++times) {
+    const Status healed = outbox_->heals();
+    ASSERT_FALSE(healed);
+    EXPECT_EQ(healed.error().code, ErrorCode::kCorrupt);
+    disk_->blanks_synced = false;
+  }
+  close();
+  const auto opened = try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(SyncFailsTest, ReadsGoOnUntilThereIsRoomForAllThatIsWrittenAgain) {
+  open();
+  write_entries(1);
+  put(Batch().put_meta("a", std::string(20u << 20, 'b')));
+  disk_->fails = true;
+  ASSERT_FALSE(outbox_->sync());
+  for (const uint64_t mib : {10, 30, 50}) {
+    disk_->free_bytes = mib << 20;
+    const Status healed = outbox_->heals();
+    ASSERT_FALSE(healed);
+    EXPECT_EQ(healed.error().code, ErrorCode::kNoSpace) << mib;
+    EXPECT_TRUE(outbox_->entry(kOurs, 1).value_or(std::nullopt)) << mib;
+  }
+  disk_->free_bytes = 100u << 20;
+  const Status healed = outbox_->heals();
+  ASSERT_FALSE(healed);
+  EXPECT_EQ(healed.error().code, ErrorCode::kIo);
+  disk_->fails = false;
+  disk_->free_bytes = 50u << 20;
+  EXPECT_FALSE(outbox_->heals()) << "nothing is opened in vain";
+  disk_->free_bytes = 100u << 20;
+  ASSERT_TRUE(outbox_->heals());
+  close_and_open();
+  EXPECT_TRUE(outbox_->meta("a").value());
+}
+
 // Nothing is kept of what a sync has covered.
 TEST_F(SyncFailsTest, WhatIsOnDiskIsNotWrittenOverByWhatWasThereBefore) {
   open();
@@ -155,7 +245,7 @@ class RandomSyncFailsTest : public SyncFailsTest {
 
   void change_something(Batch& batch) {
     const std::string id = some_id();
-    const std::string bytes = sortable(chance_());
+    const std::string bytes = sortable(chance_()) + std::string(draw(1000), 'b');
     const Hlc hlc = 1 + draw(20);
     const std::function<void()> all[] = {
         [&] { batch.put_row("t.a", id, bytes); },    [&] { batch.remove_row("t.a", id); },
@@ -208,6 +298,7 @@ TEST_F(RandomSyncFailsTest, HoweverMuchTheDiskLostAllIsThereAgain) {
   open();
   for (int round = 0; round < 60; ++round) {
     for (uint64_t batches = draw(30); batches > 0; --batches) write_some();
+    disk_->blanks = draw(2) == 0;
     fail_and_heal(draw(3) == 0 ? 1000 : draw(1001));
     expect_all();
     if (HasFailure()) FAIL() << "round " << round;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/clock.h"
@@ -44,6 +45,12 @@ struct SiteContext {
   const Origin self;  // this run of this site
   const Hlc start;    // every stamp of this run lies beyond
 
+  // What nobody waits for. On disk soon all the same: until then the outbox has it in memory.
+  [[nodiscard]] Status write_soon(outbox::Batch&& batch) const {
+    Status written = outbox.write(std::move(batch));
+    if (written) commit.request_sync_soon();
+    return written;
+  }
   // A site that has as many epochs as fall to each, and limits::kEpochsMin, writes no more until
   // old ones are retired.
   [[nodiscard]] size_t epochs_max() const {
