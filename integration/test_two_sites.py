@@ -147,6 +147,18 @@ def test_a_document_inserted_again_survives(pair, stocked):
     assert stocked[1].find_one({"_id": 1}) == {"_id": 1, "again": True}
 
 
+def test_an_upsert_after_one_site_let_a_document_expire_begins_anew_at_both(pair, stocked):
+    oslo, paris = stocked
+    around = pair.oslo.direct().shop[oslo.name]  # as a TTL index takes documents
+    for number in (4, 5):
+        around.delete_one({"_id": number})
+        oslo.update_one({"_id": number}, {"$inc": {"n": 1}}, upsert=True)
+        pair.wait_converged(["shop"])
+        assert paris.find_one({"_id": number}) == {"_id": number, "n": 1}
+        wait_until(lambda: all(site.status()["rows"] == 0 for site in pair.sites.values()),
+                   "nothing remembered of either")
+
+
 def test_clashing_sets_have_one_winner_and_the_loser_is_kept_at_both(pair, stocked):
     with pair.apart("oslo", "paris"):
         stocked[0].update_one({"_id": 1}, {"$set": {"n": "from oslo"}})

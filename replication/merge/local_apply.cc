@@ -99,11 +99,8 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   const bool stays_opaque = change.kind == Kind::kUpdate && state.opaque;
   state.opaque = stays_opaque || brings_repeated_names(change);
   // As make_birth() tells the others.
-  if (is_new(change) && !is_weak_birth(change) && !state.detached) state.incarnations.clear();
-  if (state.is_sparse() && is_new(change) && !state.incarnations.empty()) {
-    // The row still speaks of another document, which the store no longer has.
-    give_up_shown(state.incarnations.front().body);
-  } else if (state.incarnations.empty() && !is_new(change) && !state.detached) {
+  if (is_new(change) && !state.detached) state.incarnations.clear();
+  if (state.incarnations.empty() && !is_new(change) && !state.detached) {
     state.incarnations.emplace_back().births.emplace_back();
   }
   if (is_new(change)) state.incarnations.emplace_back().births.push_back(context.dot);

@@ -10,18 +10,24 @@ namespace {
 class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const DocumentChange& change, const LocalContext& context)
-      : context_(context), replaces_(!state.incarnations.empty() && !state.detached), body_(state) {
+      : context_(context),
+        is_detached_(state.detached),
+        is_remembered_(!state.incarnations.empty()),
+        body_(state) {
     if (context.policy != nullptr) rules_ = context.policy->merge_rules(change.ns);
   }
 
   void birth(const DocumentChange& change) {
+    // The store had no such document: what the row still speaks of went behind our back. So may
+    // have what nobody here remembers any more and peers still hold (a TTL index takes documents);
+    // fields of an upsert would stand beside it, and its increments be added to it. If the store
+    // had never taken the document, the app did not mean it either: both births stand.
+    const bool is_upsert = change.kind == DocumentChange::Kind::kUpsert;
+    if (!is_detached_ && (is_remembered_ || is_upsert)) remove();
     if (is_weak_birth(change)) {
       add(Operation::kWeakBirth, {}).value = bson::make_document(change.document);
       return birth_increments(change.changes);
     }
-    // The store had no such document: what the row still speaks of went behind our back. If the
-    // store had never taken it, the app did not mean it either: both births stand, as if apart.
-    if (replaces_) remove();
     add(Operation::kBirth, {}).value = bson::make_document(change.document);
   }
   void remove() { add(Operation::kRemove, {}); }
@@ -61,6 +67,7 @@ class EffectMaker {
 
   // Counted by an upsert: its document shows the sums already.
   void birth_increments(const std::vector<PathChange>& changes) {
+    const size_t birth = effects_.size() - 1;
     std::vector<Baseline> counted_here;
     for (const PathChange& change : changes) {
       if (type_of(change.kind, rules_.at(change.path)) != MergeType::kCounter) continue;
@@ -68,7 +75,7 @@ class EffectMaker {
       effect.entry = new_entry(change.value, context_);
       counted_here.push_back({change.path, {effect.entry}});
     }
-    effects_.front().baselines = std::move(counted_here);
+    effects_[birth].baselines = std::move(counted_here);
   }
 
   // What the author of a value has seen beside registers, at its path and below.
@@ -81,7 +88,8 @@ class EffectMaker {
   }
 
   const LocalContext& context_;
-  const bool replaces_;  // the store was to hold a document
+  const bool is_detached_;  // the store has never taken what is remembered
+  const bool is_remembered_;
   const WholeBody body_;
   MergeRules rules_;
   std::vector<Effect> effects_;

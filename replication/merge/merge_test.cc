@@ -229,6 +229,33 @@ TEST_F(Pair, TwoUpsertsMergeAndTheirCountersAdd) {
       {{"a", i32(1)}, {"b", i32(2)}, {"c", doc({{"x", i32(1)}, {"y", i32(2)}})}, {"n", i32(3)}});
 }
 
+TEST_F(Pair, AnUpsertWhereTheStoreLostTheDocumentBeginsAnewEverywhere) {
+  start({{"n", i32(5)}, {"old", i32(1)}});
+  a_.store.erase(id_);
+  upsert(a_, {}, {{"n", i32(1)}});
+  all_show({{"n", i32(1)}});
+  all_lost({});
+}
+
+TEST_F(Pair, AnUpsertWhereTheStoreLostAForgottenDocumentBeginsAnewEverywhere) {
+  start({{"n", i32(5)}, {"old", i32(1)}});
+  forget();
+  a_.store.erase(id_);
+  inc(b_, "n", 10);
+  upsert(a_, {}, {{"n", i32(1)}});
+  all_show({{"n", i32(1)}});
+}
+
+TEST_F(Pair, UpsertsOfADocumentThatTwoStoresLostAddUp) {
+  start({{"n", i32(5)}});
+  forget();
+  a_.store.erase(id_);
+  b_.store.erase(id_);
+  upsert(a_, {}, {{"n", i32(1)}});
+  upsert(b_, {}, {{"n", i32(2)}});
+  all_show({{"n", i32(3)}});
+}
+
 TEST_F(Pair, AfterTwoBirthsJoinUpdatesReachTheOneDocument) {
   upsert(a_, {{"a", i32(1)}}, {{"n", i32(1)}});
   upsert(b_, {{"b", i32(2)}}, {{"n", i32(2)}});

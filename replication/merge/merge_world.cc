@@ -43,7 +43,10 @@ std::optional<AppWrite> MergeWorld::update_id(const std::string& id, const std::
 }
 
 AppWrite MergeWorld::creation(const std::string& id) {
-  const bool insert = options_.add_only || chance(0.6);
+  return creation(id, options_.add_only || chance(0.6));
+}
+
+AppWrite MergeWorld::creation(const std::string& id, bool insert) {
   AppWrite write{
       change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
   std::string document;
@@ -137,7 +140,9 @@ std::optional<AppWrite> MergeWorld::random_write(const WorldSite& site, const st
     return creation(id);
   }
   const double roll = std::uniform_real_distribution<>(0, 1)(random_);
-  if (roll > 0.10 || options_.add_only) return update(site, id, stored->second);
+  if (roll > 0.12 || options_.add_only) return update(site, id, stored->second);
+  // The store has lost the document without a word, and an app makes it anew.
+  if (roll > 0.10) return creation(id, false);
   if (roll < 0.05) return AppWrite{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
   AppWrite write = creation(id);
   write.change.kind = DocumentChange::Kind::kReplace;

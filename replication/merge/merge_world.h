@@ -110,6 +110,7 @@ class MergeWorld {
   bool chance(double p) { return std::uniform_real_distribution<>(0, 1)(random_) < p; }
   std::optional<AppWrite> random_write(const WorldSite& site, const std::string& id);
   AppWrite creation(const std::string& id);
+  AppWrite creation(const std::string& id, bool insert);
   std::optional<AppWrite> update_id(const std::string& id, const std::string& document);
   std::optional<AppWrite> update(const WorldSite& site, const std::string& id,
                                  const std::string& document);

@@ -12,7 +12,10 @@ namespace {
 // Of one that a peer's record bore, and no other touched, that much is known, too.
 bool is_made_here(const SiteId& self, std::span<const Forgotten> forgotten) {
   const auto& first = forgotten.front().effects->effects;
-  if (first.empty() || !first.front().is_birth()) return false;
+  if (std::none_of(first.begin(), first.end(),
+                   [](const Effect& each) { return each.is_birth(); })) {
+    return false;
+  }
   return forgotten.size() == 1 ||
          std::all_of(forgotten.begin(), forgotten.end(),
                      [&](const Forgotten& each) { return each.dot().origin.site == self; });
