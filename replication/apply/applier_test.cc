@@ -239,6 +239,32 @@ TEST_F(ApplierTest, AStoreThatCannotBeReadLeavesNothingLocked) {
   EXPECT_EQ(step(), StepOutcome::kApplied);
 }
 
+TEST_F(ApplierTest, ABatchThatCouldNotBeCommittedIsTheLastOne) {
+  struct FailsOnce : outbox::MemoryOutbox {
+    [[nodiscard]] Status write(outbox::Batch&& batch) override {
+      if (!std::exchange(fails, false)) return MemoryOutbox::write(std::move(batch));
+      return outrigger::fail(ErrorCode::kIo, "write outbox", "", "this once");
+    }
+    bool fails = false;
+  };
+  const auto outbox = std::make_shared<FailsOnce>();
+  TestSite rome("rome", {"oslo", "rome"}, [outbox] { return outbox; });
+  TestSite oslo("oslo", {"oslo", "rome"}, memory_outbox());
+  oslo.insert(1, {});
+  {
+    const Link link(oslo, rome);
+    auto segments = read_segments(*oslo.replica, rome.replica->applied(), 1u << 20);
+    ASSERT_TRUE(rome.replica->offer(std::move(*segments), run_of(oslo)));
+  }
+  outbox->fails = true;
+  EXPECT_FALSE(rome.applier->step());
+  EXPECT_FALSE(rome.applier->step());
+  EXPECT_EQ(rome.show(1), "none");
+  rome.restart();
+  pull(oslo, rome);
+  EXPECT_NE(rome.show(1), "none");
+}
+
 TEST_F(ApplierTest, ARecordThatWaitsKeepsNothingFromOneBeforeItWhenTheStoreComesBack) {
   const auto key_of = [](int id) { return document_lock_key(kTestNs, number(id).view()); };
   int other = 2;
