@@ -56,11 +56,18 @@ void write_ledger_value(bson::Writer& out, std::string_view name, Shape shape,
   }
 }
 
-}  // namespace
+// What lost to what, and why.
+void write_loss(bson::Writer& out, const LedgerEntry& entry) {
+  out.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
+  write_ledger_value(out, "lost", entry.shape, entry.value);
+  if (entry.winning) out.value("won", *entry.winning);
+  if (!entry.loser.is_zero()) out.string("lost_stamp", to_text(entry.loser));
+  if (!entry.winner.is_zero()) out.string("won_stamp", to_text(entry.winner));
+  out.string("reason", entry.reason);
+}
 
-std::string status_json(const StatusParts& parts) {
+void write_status(bson::Writer& out, const StatusParts& parts) {
   const ReplicaStatus& replica = parts.replica;
-  bson::Writer out;
   out.string("site", replica.site).string("site_id", replica.site_id);
   out.string("epoch", fmt::format("{:016x}", replica.epoch)).string("version", parts.version);
   out.string("store", parts.store).boolean("store_available", parts.store_available);
@@ -105,6 +112,39 @@ std::string status_json(const StatusParts& parts) {
     out.close();
   }
   out.close();
+}
+
+}  // namespace
+
+std::string status_document(const StatusParts& parts) {
+  bson::Writer out;
+  out.string("_id", parts.replica.site);
+  write_status(out, parts);
+  return out.finish();
+}
+
+std::vector<std::string> peer_documents(const StatusParts& parts) {
+  std::vector<std::string> documents;
+  for (const PeerStatus& link : parts.peers) {
+    bson::Writer out;
+    out.string("_id", link.site);
+    write_peer(out, link, parts.replica);
+    documents.push_back(out.finish());
+  }
+  return documents;
+}
+
+std::string conflict_document(const LedgerEntry& entry, const std::string& key) {
+  bson::Writer out;
+  out.string("_id", key).date("time", entry.time_ms).string("namespace", entry.ns);
+  out.value("document", entry.id).string("state", entry.open ? "open" : "auto");
+  write_loss(out, entry);
+  return out.finish();
+}
+
+std::string status_json(const StatusParts& parts) {
+  bson::Writer out;
+  write_status(out, parts);
   const std::string bytes = out.finish();
   return bson::to_json(bson::Document(bytes), SIZE_MAX) + "\n";
 }
@@ -139,12 +179,8 @@ std::string conflicts_json(const LedgerPage& page) {
   for (const LedgerEntry& entry : page.entries) {
     bson::Writer item;
     item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
-    item.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
-    write_ledger_value(item, "lost", entry.shape, entry.value);
-    if (entry.winning) item.value("won", *entry.winning);
-    if (!entry.loser.is_zero()) item.string("lost_stamp", to_text(entry.loser));
-    if (!entry.winner.is_zero()) item.string("won_stamp", to_text(entry.winner));
-    item.string("reason", entry.reason).boolean("open", entry.open);
+    write_loss(item, entry);
+    item.boolean("open", entry.open);
     const std::string bytes = item.finish();
     out += first ? "" : ",\n ";
     first = false;

@@ -1,4 +1,5 @@
-// What /status and /conflicts say, as JSON. Built as BSON and printed by the one BSON printer.
+// What a site says of itself: at /status and /conflicts as JSON, in the database `outrigger` as
+// documents. Built as BSON and printed by the one BSON printer.
 #pragma once
 
 #include <string>
@@ -20,6 +21,12 @@ struct StatusParts {
   ReplicaStatus replica;
   std::vector<PeerStatus> peers;
 };
+
+// Of the collections of the database `outrigger`, BSON.
+[[nodiscard]] std::string status_document(const StatusParts& parts);
+[[nodiscard]] std::vector<std::string> peer_documents(const StatusParts& parts);
+// `key`: under which the ledger has it.
+[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& key);
 
 [[nodiscard]] std::string status_json(const StatusParts& parts);
 // Records set aside: what each is called, why, and what is in it.

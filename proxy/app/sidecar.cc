@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "proxy/app/own_pages.h"
 #include "proxy/app/store_start.h"
 #include "proxy/app/store_waits.h"
 #include "replication/recovery/first_start.h"
@@ -225,6 +226,9 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           },
           [recovery](Store& store, const LocalWrite& write, const std::vector<size_t>& documents) {
             return recovery->look_at(write, documents, store);
+          },
+          [this](const std::string& collection, const LedgerPlace& from) {
+            return own_page(collection, from, *replica_, [this] { return status(); });
           }};
 }
 

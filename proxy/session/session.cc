@@ -2,6 +2,7 @@
 
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/session/own_database.h"
 #include "proxy/session/refusals.h"
 #include "proxy/writes/capture.h"
 #include "proxy/writes/catalog_write.h"
@@ -17,10 +18,21 @@ bool is_handshake(CommandKind kind) {
   return kind == CommandKind::kHello || kind == CommandKind::kLogin;
 }
 
+bool is_captured(CommandKind kind) {
+  return kind == CommandKind::kInsert || kind == CommandKind::kUpdate ||
+         kind == CommandKind::kDelete || kind == CommandKind::kFindAndModify;
+}
+
 // What is no command is refused.
 bool needs_gate(std::string_view message) {
   const auto parsed = wire::parse_op_msg(message);
   return parsed && !is_handshake(command_info(parsed->command_name()).kind);
+}
+
+Metrics::Counter& counter_of(ProxyMetrics& metrics, CommandKind kind, bool reads, bool writes) {
+  if (reads) return metrics.reads;
+  if (writes) return metrics.writes;
+  return kind == CommandKind::kHello ? metrics.hellos : metrics.others;
 }
 
 }  // namespace
@@ -110,21 +122,6 @@ net::Task<bool> Session::connect() {
   co_return true;
 }
 
-net::Task<bool> Session::pass_gate(std::string_view message) {
-  if (backend_->is_admitted) co_return true;
-  if (!backend_->process) {
-    const Status learned = co_await backend_->learn_process();
-    if (!learned) co_return false;
-  }
-  std::string process = *backend_->process;
-  backend_->is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
-  if (backend_->is_admitted) co_return true;
-  const auto parsed = wire::parse_op_msg(message);  // as needs_gate() did
-  std::string body = not_served_body();
-  [[maybe_unused]] const Next next = co_await answer(*parsed, std::move(body));
-  co_return false;
-}
-
 net::Task<Session::Next> Session::serve(std::string_view borrowed) {
   const auto header = wire::read_header(borrowed);
   // A command that passes is sent on from the read buffer; whatever waits for more first copies.
@@ -164,13 +161,12 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
     co_return next;
   }
   const CommandInfo info = command_info(parsed->command_name());
-  const bool is_write = info.kind == CommandKind::kInsert || info.kind == CommandKind::kUpdate ||
-                        info.kind == CommandKind::kDelete ||
-                        info.kind == CommandKind::kFindAndModify;
-  const bool shakes_hands = is_handshake(info.kind);
-  if (shakes_hands || parsed->command_name() == "logout") backend_->user.reset();
-  if (!is_let_in_ && !shakes_hands && !context_.login_rule.asks_login()) let_in();
-  if (info.kind == CommandKind::kRead || (is_write && stays_here(*parsed))) {
+  const bool is_write = is_captured(info.kind);
+  const bool greets = is_handshake(info.kind);
+  if (greets || parsed->command_name() == "logout") backend_->user.reset();
+  if (!is_let_in_ && !greets && !context_.login_rule.asks_login()) let_in();
+  const bool is_own = OwnDatabase::answers(*parsed);
+  if ((info.kind == CommandKind::kRead && !is_own) || (is_write && stays_here(*parsed))) {
     context_.metrics.reads.Increment();
     const Next next = co_await pass(borrowed, parsed->more_to_come());
     co_return next;
@@ -178,26 +174,26 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   // Everything else waits for something before its bytes are used up.
   const std::string message(borrowed);
   wire::WireResult<wire::OpMsg> kept = wire::parse_op_msg_trusted(message);
-  if (!kept) co_return Next::kEnd;
   Next next = Next::kEnd;
+  if (!kept) co_return next;
   std::optional<std::string> refused = refusal_of(*kept, context_.policy);
+  if (!refused) counter_of(context_.metrics, info.kind, is_own, is_write).Increment();
   if (refused) {
     context_.metrics.refused_unsupported.Increment();
     next = co_await answer_refusal(*kept, std::move(*refused));
+  } else if (is_own) {
+    OwnDatabase own(context_, *backend_);
+    Answer done = co_await own.run(message, *kept);
+    next = co_await finish(message, *kept, std::move(done));
   } else if (is_write) {
-    context_.metrics.writes.Increment();
     next = co_await write(message, *kept, info.kind);
   } else if (info.kind == CommandKind::kHello) {
-    context_.metrics.hellos.Increment();
     next = co_await hello(*kept);
   } else if (info.kind == CommandKind::kLogin) {
-    context_.metrics.others.Increment();
     next = co_await log_in(message, *kept);
   } else if (info.kind == CommandKind::kDdl) {
-    context_.metrics.others.Increment();
     next = co_await ddl(message, *kept);
   } else {
-    context_.metrics.others.Increment();
     next = co_await pass(message, kept->more_to_come());
   }
   co_return next;

@@ -1,8 +1,10 @@
-// What a session does before its client is let in: bounds, the masked hello, the steps of a login.
+// What a session does before its client is let in: bounds, the gate, the masked hello, the steps of
+// a login.
 #include "proxy/mongo/hello.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/mongo/wire/op_query.h"
 #include "proxy/mongo/wire/op_reply.h"
+#include "proxy/session/refusals.h"
 #include "proxy/session/session.h"
 
 namespace outrigger {
@@ -123,6 +125,21 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   }
   Status sent = co_await client_->write(out);
   co_return sent ? Next::kGoOn : Next::kEnd;
+}
+
+net::Task<bool> Session::pass_gate(std::string_view message) {
+  if (backend_->is_admitted) co_return true;
+  if (!backend_->process) {
+    const Status learned = co_await backend_->learn_process();
+    if (!learned) co_return false;
+  }
+  std::string process = *backend_->process;
+  backend_->is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
+  if (backend_->is_admitted) co_return true;
+  const auto parsed = wire::parse_op_msg(message);  // as needs_gate() did
+  std::string body = not_served_body();
+  [[maybe_unused]] const Next next = co_await answer(*parsed, std::move(body));
+  co_return false;
 }
 
 }  // namespace outrigger

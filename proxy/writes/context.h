@@ -5,7 +5,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "config/limits.h"
 #include "config/log.h"
@@ -24,6 +26,7 @@
 #include "proxy/net/loop.h"
 #include "proxy/writes/durable_waits.h"
 #include "proxy/writes/turn_appends.h"
+#include "replication/outbox/ledger.h"
 #include "replication/recovery/recovery.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
@@ -66,6 +69,12 @@ struct ProxyMetrics {
   Metrics::Counter& refused_transaction;
 };
 
+// Documents of a collection of the database `outrigger` (session/own_database.h).
+struct OwnPage {
+  std::vector<std::string> documents;  // BSON
+  std::optional<LedgerPlace> next;     // of the page behind this; nothing: this was the last
+};
+
 struct ProxyContext {
   // ---- the loop's
   net::Loop& loop;
@@ -100,6 +109,9 @@ struct ProxyContext {
   // prepare): looks, under the locks the caller holds. Blocks, like the above.
   std::function<Result<SettledPrepare>(Store&, const LocalWrite&, const std::vector<size_t>&)>
       look_at;
+  // Of the collection of that name ("": the list of them). Reads the disk: not on a loop's thread.
+  // kNotFound: there is no such collection.
+  std::function<Result<OwnPage>(const std::string& collection, const LedgerPlace& from)> own_page;
 
   // Of a document that is completed now.
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }

@@ -1,0 +1,39 @@
+// The database `outrigger`: what the site knows of itself (`status`, `peers`, `conflicts`), for any
+// driver and mongosh.
+//
+// The problem: people ask with filters, sorts and projections, and whether they may is a matter of
+// the app's users; a query engine of our own would be a MongoDB that is nearly one. The idea:
+// mongod answers. The command goes to it first as it came: mongod says whether the user may read
+// `outrigger` and whether the command is in order, and finds nothing. Then, on the same
+// connection, it is asked the same of documents that come with the question (`$documents`, 5.1). Of
+// a long collection it is given a page at a time and those that match are gathered.
+#pragma once
+
+#include "proxy/capture/reply.h"
+#include "proxy/mongo/backend.h"
+#include "proxy/session/own_question.h"
+#include "proxy/writes/context.h"
+
+namespace outrigger {
+
+class OwnDatabase {
+ public:
+  // Both outlive it.
+  OwnDatabase(ProxyContext& context, Backend& backend) : context_(context), backend_(backend) {}
+
+  // Does the command read a collection of this database, or list them?
+  [[nodiscard]] static bool answers(const wire::OpMsg& parsed);
+  // The answer to one of which that is so. The message outlives the task.
+  net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed);
+
+ private:
+  net::Task<Answer> ask(const wire::OpMsg& parsed, OwnQuestion question);
+  // mongod's reply to the stages over the documents; an error: the connection is gone.
+  net::Task<Result<std::string>> put(const wire::OpMsg& parsed, std::vector<std::string> documents,
+                                     std::vector<std::string> stages);
+
+  ProxyContext& context_;
+  Backend& backend_;
+};
+
+}  // namespace outrigger
