@@ -15,6 +15,7 @@
 namespace outrigger {
 namespace {
 
+constexpr const char* kPemFile = "the path of a PEM file";
 constexpr const char* kNamespaceForm = "database.collection, where * matches anything";
 constexpr uint32_t kConnectionsLimit = 1'000'000;
 constexpr uint64_t kKeptBytesMin = 1ULL << 20;
@@ -95,7 +96,7 @@ class Loader {
     if (const auto workers = map.take("workers")) {
       settings_.proxy.workers = read_number(errors_, *workers, 1, limits::kWorkersMax);
     }
-    if (const auto tls = map.take("tls")) not_built(*tls, "no such key");
+    if (const auto tls = map.take("tls")) settings_.proxy.tls = load_tls(*tls, false);
     if (const auto limits = map.take("limits")) {
       YamlMap limit(errors_, *limits);
       if (const auto connections = limit.take("connections")) {
@@ -117,26 +118,25 @@ class Loader {
       places_[insecure->path] = *insecure;
       settings_.peers.insecure = read_bool(errors_, *insecure).value_or(false);
     }
-    if (const auto tls = map.take("tls")) load_tls(*tls);
+    if (const auto tls = map.take("tls")) settings_.peers.tls = load_tls(*tls, true);
     if (const auto sites = map.take("sites")) {
       for (const YamlValue& item : read_list(errors_, *sites, "sites")) load_peer_site(item);
     }
     map.finish();
   }
 
-  void load_tls(const YamlValue& value) {
+  TlsSettings load_tls(const YamlValue& value, bool needs_ca) {
     YamlMap map(errors_, value);
     TlsSettings tls;
-    load_tls_file(map, "certificate", &tls.certificate);
-    load_tls_file(map, "key", &tls.key);
-    load_tls_file(map, "ca", &tls.ca);
+    load_tls_file(map.require("certificate", kPemFile), &tls.certificate);
+    load_tls_file(map.require("key", kPemFile), &tls.key);
+    load_tls_file(needs_ca ? map.require("ca", kPemFile) : map.take("ca"), &tls.ca);
     map.finish();
-    settings_.peers.tls = tls;
+    return tls;
   }
 
-  void load_tls_file(YamlMap& map, const std::string& key, std::string* out) {
-    const std::string what = "the path of a PEM file";
-    const auto value = map.require(key, what);
+  void load_tls_file(const std::optional<YamlValue>& value, std::string* out) {
+    const std::string what = kPemFile;
     if (!value) return;
     const auto path = read_text(errors_, *value, what);
     if (!path) return;

@@ -140,6 +140,8 @@ const BadCase kValues[] = {
      "expected keep or drop, found 'maybe'"},
     {"section_without_value", "admin:\n", "f.yaml:4: admin",
      "expected a mapping of keys to values, found nothing"},
+    {"proxy_tls", "proxy:\n  tls: {certificate: /nowhere.pem, key: /dev/zero}\n",
+     "f.yaml:5: proxy.tls.certificate", "expected a PEM file that can be read"},
     {"tls_incomplete", "peers:\n  tls: {certificate: /dev/zero, key: /dev/zero}\n",
      "f.yaml:5: peers.tls.ca", "expected the path of a PEM file, found no such key"},
     {"tls_file_missing",
@@ -157,8 +159,6 @@ INSTANTIATE_TEST_SUITE_P(Values, BadSettings, testing::ValuesIn(kValues));
 
 const BadCase kNotBuilt[] = {
     {"retain_for", "outbox: {retain_for: 30d}\n", "f.yaml:4: outbox.retain_for",
-     "known, but not yet built: expected no such key"},
-    {"proxy_tls", "proxy:\n  tls: {certificate: a, key: b, ca: c}\n", "f.yaml:5: proxy.tls",
      "known, but not yet built: expected no such key"},
     {"update_wins", "replicate:\n  - namespace: a.b\n    deletes: update_wins\n",
      "f.yaml:6: replicate[0].deletes", "known, but not yet built: expected delete_wins"},
@@ -330,6 +330,15 @@ TEST(Loader, TlsAllowsPeersAnywhere) {
                   ", ca: " + pem + "}\n");
   ASSERT_TRUE(settings.peers.tls.has_value());
   EXPECT_EQ(settings.peers.tls->ca, pem);
+}
+
+TEST(Loader, TlsTowardsAppsNeedsNoAuthority) {
+  const std::string pem = testing::TempDir() + "loader_test.pem";
+  std::ofstream(pem) << "-----BEGIN CERTIFICATE-----\n";
+  const Settings settings =
+      settings_of("proxy:\n  tls: {certificate: " + pem + ", key: " + pem + "}\n");
+  ASSERT_TRUE(settings.proxy.tls.has_value());
+  EXPECT_EQ(settings.proxy.tls->ca, "");
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-// Paths of PEM files; either all three are set or the whole is absent.
+// Paths of PEM files. Between sites all three are set; of apps a certificate is asked for only
+// where `ca` is.
 struct TlsSettings {
   std::string certificate;
   std::string key;
@@ -38,6 +39,7 @@ struct ProxySettings {
   Endpoint listen{"127.0.0.1", 27117};
   Endpoint advertise{"127.0.0.1", 27117};  // what hello tells drivers; defaults to listen
   uint32_t connections_max = 10'000;
+  std::optional<TlsSettings> tls;   // apps speak TLS, and nothing else
   std::optional<uint32_t> workers;  // event loops that serve apps; absent: by the machine
 
   // Where `cores` may be used: all but one, which is left to MongoDB, the disk and the applier.

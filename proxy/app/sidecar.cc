@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "proxy/app/app_tls.h"
 #include "proxy/app/own_pages.h"
 #include "proxy/app/store_start.h"
 #include "proxy/app/store_waits.h"
@@ -74,6 +75,11 @@ Status Sidecar::open() {
     *worker = std::make_unique<StoreWorker>(std::move(*made), ports_.threads);
   }
   while (loops_.size() + 1 < options_.workers) loops_.push_back(ports_.open_loop());
+  for (size_t i = 0; i <= loops_.size(); ++i) {
+    auto tls = load_app_tls(settings_.proxy);
+    if (!tls) return tl::unexpected(tls.error());
+    app_tls_.push_back(std::move(*tls));
+  }
   timer_ = std::make_unique<net::Timer>(ports_.loop);
   return {};
 }
@@ -205,6 +211,7 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           worker.fresh_ids,
           worker.store,
           worker.store_endpoint,
+          app_tls_[workers_.size()],  // this worker comes there
           policy_,
           *replica_,
           locks_,

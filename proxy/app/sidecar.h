@@ -113,7 +113,8 @@ class Sidecar {
   Policy policy_;
   LockTable locks_;
   net::TaskGroup tasks_;
-  std::vector<std::unique_ptr<net::LoopThread>> loops_;  // of the workers but the first
+  std::vector<std::unique_ptr<net::LoopThread>> loops_;    // of the workers but the first
+  std::vector<std::shared_ptr<net::TlsContext>> app_tls_;  // of each worker
   std::unique_ptr<outbox::CommitThread> commit_;
   std::unique_ptr<Store> applier_store_;
   std::unique_ptr<Replica> replica_;

@@ -34,11 +34,15 @@ void Sessions::welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival) {
 }
 
 bool Sessions::give_up(uint64_t number) {
+  const auto shaking = shaking_.find(number);
   const auto found = sessions_.find(number);
-  if (found == sessions_.end() || leaving_.count(number) > 0) return true;
-  if (found->second->is_let_in()) return false;  // since it was chosen
+  const bool is_here = shaking != shaking_.end() || found != sessions_.end();
+  if (!is_here || leaving_.count(number) > 0) return true;
+  const bool is_session = found != sessions_.end();
+  if (is_session && found->second->is_let_in()) return false;  // since it was chosen
   places_.remove({number_, number});
-  if (!found->second->abort()) return false;
+  if (is_session && !found->second->abort()) return false;
+  if (!is_session) shaking->second->close();
   context_.metrics.strangers_closed.Increment();
   leaving_.insert(number);
   places_.give_back();
@@ -80,16 +84,41 @@ void Sessions::watch() {
   });
 }
 
+net::Task<std::unique_ptr<net::Stream>> Sessions::shake_hands(uint64_t number,
+                                                              std::unique_ptr<net::Stream> socket) {
+  net::Stream* const raw = socket.get();  // until the hands are shaken, or it is closed
+  std::string no_name;
+  std::shared_ptr<net::TlsContext> rules = context_.app_tls;
+  shaking_.emplace(number, raw);
+  Result<std::unique_ptr<net::TlsStream>> secured = co_await net::TlsStream::handshake(
+      std::move(socket), std::move(rules), std::move(no_name), limits::kStrangerSilentMs);
+  shaking_.erase(number);
+  if (!secured) {
+    context_.log->debug("{}", secured.error().message());
+    co_return nullptr;
+  }
+  co_return std::move(*secured);
+}
+
 net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> client) {
+  if (context_.app_tls) {
+    client = co_await shake_hands(number, std::move(client));
+    if (!client) co_return leave(number);
+    if (leaving_.count(number) > 0) client->close();
+  }
   std::function<void(Session::News)> on_news = [this, number](Session::News news) {
     heard(number, news);
   };
   auto session = std::make_unique<Session>(context_, std::move(client), std::move(on_news));
   sessions_.emplace(number, session.get());
   co_await session->run();
+  session.reset();
+  leave(number);
+}
+
+void Sessions::leave(uint64_t number) {
   places_.remove({number_, number});
   sessions_.erase(number);
-  session.reset();
   if (leaving_.erase(number) == 0) places_.give_back();
   --count_;
 }
@@ -103,6 +132,8 @@ net::Task<void> Sessions::draining(int64_t timeout_ms, std::function<void()> hur
   timer_.close();
   const std::map<uint64_t, Session*> now = sessions_;
   for (const auto& [number, session] : now) session->drain();
+  const std::map<uint64_t, net::Stream*> shaking = shaking_;
+  for (const auto& [number, socket] : shaking) socket->close();
   net::Timer limit(context_.loop);
   limit.start(timeout_ms, [this, hurry] {
     hurry();

@@ -46,6 +46,10 @@ class Sessions {
 
  private:
   net::Task<void> serve(uint64_t number, std::unique_ptr<net::Stream> client);
+  // What the app speaks over its socket. Nothing: it could not be agreed.
+  net::Task<std::unique_ptr<net::Stream>> shake_hands(uint64_t number,
+                                                      std::unique_ptr<net::Stream> socket);
+  void leave(uint64_t number);
   net::Task<void> draining(int64_t timeout_ms, std::function<void()> hurry,
                            std::function<void()> done);
   void heard(uint64_t number, Session::News news);
@@ -57,7 +61,8 @@ class Sessions {
   Places& places_;
   const size_t number_;
   std::atomic<size_t> count_{0};
-  std::map<uint64_t, Session*> sessions_;  // by number, in the order they came
+  std::map<uint64_t, Session*> sessions_;     // by number, in the order they came
+  std::map<uint64_t, net::Stream*> shaking_;  // likewise, who have no session yet: their sockets
   std::atomic<uint64_t> last_number_{0};
   std::unordered_set<uint64_t> leaving_;  // of these, those that were given up, without a place
   net::Timer timer_;

@@ -24,6 +24,7 @@
 #include "proxy/mongo/store_gate.h"
 #include "proxy/mongo/store_worker.h"
 #include "proxy/net/loop.h"
+#include "proxy/net/tls.h"
 #include "proxy/writes/durable_waits.h"
 #include "proxy/writes/turn_appends.h"
 #include "replication/outbox/ledger.h"
@@ -85,6 +86,7 @@ struct ProxyContext {
   FreshIds& fresh_ids;
   StoreAsker store;
   const StoreEndpoint& store_endpoint;
+  std::shared_ptr<net::TlsContext> app_tls;  // what apps speak; none: nothing over their sockets
 
   // ---- the site's
   const Policy& policy;
