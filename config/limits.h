@@ -17,10 +17,10 @@
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
 // being applied; of the outbox kMemtablesBytes, kCohortsBytes, kBlockCacheBytes, and
 // kUnsyncedBytesMax and one batch; of redo kRedoRecordsBytesMax as they are on disk, or all records
-// of one document, decoded; of the admin port kAdminAnswersMax answers; of each event loop
-// kUnreadBytesMax, and what its writes append in one turn, in pieces of 1 MiB and one record (the
-// rooms are shared by all loops). A record is at most kRecordBytesMax and one document; it passes
-// kBatchBytesMax whole, and is sent in frames of kFrameBytesMax.
+// of one document, decoded; of the admin port kAdminAnswersMax answers, and kOwnQuestionsMax of up
+// to 80 MiB; of each event loop kUnreadBytesMax, and what its writes append in one turn, in pieces
+// of 1 MiB and one record (the rooms are shared by all loops). A record is at most kRecordBytesMax
+// and one document; it passes kBatchBytesMax whole, and is sent in frames of kFrameBytesMax.
 #pragma once
 
 #include <cstddef>
@@ -150,5 +150,12 @@ inline constexpr int64_t kAdminAnswerMs = 30'000;  // to take the answer
 inline constexpr size_t kAdminAnswersMax = 4;      // large answers being made or sent
 inline constexpr size_t kConflictsShownMax = 1'000;
 inline constexpr size_t kConflictsBytesMax = 1 << 20;  // of one answer, as BSON; one entry is whole
+
+// ---- the database `outrigger`
+
+// Questions that are answered at once. Each gathers kOwnGatheredBytesMax and a page (as /conflicts
+// has it), sends as much to mongod, and holds one answer of it (16 MiB) and what is made of that.
+inline constexpr size_t kOwnQuestionsMax = 2;
+inline constexpr size_t kOwnGatheredBytesMax = 8 << 20;
 
 }  // namespace outrigger::limits

@@ -125,6 +125,7 @@ class Sidecar {
   std::unique_ptr<Store> recovery_store_;
   std::unique_ptr<Recovery> recovery_;
   CatalogueChanges changes_;
+  std::atomic<size_t> own_questions_{0};
   const RoomBudgets room_budgets_;
   Places places_;
   std::unique_ptr<LoginRule> login_rule_;

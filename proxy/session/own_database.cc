@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "config/limits.h"
+#include "proxy/capture/write_request.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {
@@ -11,8 +13,26 @@ namespace {
 
 using bson::Document;
 
-// What is gathered of a collection, before it is sorted and cut: it is sent in one command.
-constexpr size_t kGatheredBytesMax = 8 * 1024 * 1024;
+// One of the questions that may be answered at once, for as long as it lives.
+class Place {
+ public:
+  explicit Place(std::atomic<size_t>& taken) : taken_(taken), is_held_(take()) {}
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    if (is_held_) --taken_;
+  }
+  [[nodiscard]] bool is_held() const { return is_held_; }
+
+ private:
+  bool take() {
+    if (++taken_ <= limits::kOwnQuestionsMax) return true;
+    --taken_;
+    return false;
+  }
+  std::atomic<size_t>& taken_;
+  const bool is_held_;
+};
 
 bool is_done(const Document& reply) {
   const auto ok = reply.find("ok");
@@ -37,23 +57,46 @@ bool OwnDatabase::answers(const wire::OpMsg& parsed) {
 }
 
 net::Task<Answer> OwnDatabase::run(std::string_view message, const wire::OpMsg& parsed) {
+  const Place place(context_.own_questions);
+  if (!place.is_held()) {
+    co_return Answer::body(wire::overloaded_body(
+        "others are being told of the database outrigger; ask again in a moment"));
+  }
+  Answer answered = co_await answer(message, parsed);
+  co_return answered;
+}
+
+net::Task<Answer> OwnDatabase::answer(std::string_view message, const wire::OpMsg& parsed) {
   std::string forwarded(message);
   Result<std::string> reply = co_await backend_.call(std::move(forwarded));
   if (!reply) co_return Answer::close();
   const auto said = wire::parse_op_msg_trusted(*reply);
+  if (!said || !is_done(said->body)) co_return Answer::message(std::move(*reply));
   std::optional<OwnQuestion> question = own_question(parsed);
-  if (!said || !is_done(said->body) || !question) co_return Answer::message(std::move(*reply));
+  if (!question) co_return Answer::message(std::move(*reply));
   OwnQuestion own = std::move(*question);
-  Answer answer = co_await ask(parsed, std::move(own));
+  std::string collection = own.collection;
+  co_await close_cursor(said->body, std::move(collection));
+  const std::string why_not = why_not_own(parsed);
+  if (!why_not.empty()) {
+    co_return Answer::body(
+        wire::error_body(wire::code::kCommandNotSupported,
+                         fmt::format("{} is not had in the database {}", why_not, kOwnDatabase)));
+  }
+  Answer answered = co_await ask(parsed, std::move(own));
   // Of a collection that is none of ours, mongod's own answer stands.
-  if (answer.kind == Answer::Kind::kPass) answer = Answer::message(std::move(*reply));
-  co_return answer;
+  if (answered.kind == Answer::Kind::kPass) answered = Answer::message(std::move(*reply));
+  co_return answered;
 }
 
 net::Task<Answer> OwnDatabase::ask(const wire::OpMsg& parsed, OwnQuestion question) {
+  const auto limit = parsed.body.find("maxTimeMS");
+  const int64_t limit_ms = limit && limit->type == bson::Type::kInt32 ? limit->as_int32() : 0;
+  const int64_t started_us = context_.clock.monotonic_us();
   std::vector<std::string> gathered;
-  std::vector<std::string> stages = question.matches;
+  std::vector<std::string> matches = question.matches;  // of what is gathered
   size_t gathered_bytes = 0;
+  int64_t counted_before = 0;
   LedgerPlace from;
   for (bool is_first = true;; is_first = false) {
     std::function<Result<OwnPage>(Store&)> job = [this, &question, from](Store&) {
@@ -62,34 +105,70 @@ net::Task<Answer> OwnDatabase::ask(const wire::OpMsg& parsed, OwnQuestion questi
     Result<OwnPage> page = co_await context_.store.ask(std::move(job));
     if (!page && page.error().code == ErrorCode::kNotFound) co_return Answer::pass();
     if (!page) co_return Answer::body(wire::overloaded_body(page.error().message()));
-    if (is_first && !page->next) {
+    const bool is_only = is_first && !page->next;
+    if (is_only || (question.is_sum() && !page->next)) {
       gathered = std::move(page->documents);
       break;
     }
     std::vector<std::string> documents = std::move(page->documents);
-    std::vector<std::string> matches = question.matches;
-    Result<std::string> reply = co_await put(parsed, std::move(documents), std::move(matches));
+    std::vector<std::string> stages = question.matches;
+    if (question.is_sum()) stages.push_back(question.rest.front());
+    Result<std::string> reply = co_await put(parsed, std::move(documents), std::move(stages));
     if (!reply) co_return Answer::close();
     const auto said = wire::parse_op_msg_trusted(*reply);
     if (!said || !is_done(said->body)) co_return Answer::message(std::move(*reply));
+    if (question.is_sum()) {
+      counted_before += counted(said->body);
+      from = *page->next;
+      continue;
+    }
     for (const Document& each : first_batch(said->body)) {
       gathered.emplace_back(each.bytes());
       gathered_bytes += each.bytes().size();
     }
-    if (gathered_bytes > kGatheredBytesMax || has_more(said->body)) {
+    matches.clear();
+    const bool is_enough = question.enough && gathered.size() >= *question.enough;
+    const bool is_too_much = gathered_bytes > limits::kOwnGatheredBytesMax && !is_enough;
+    if (is_too_much || open_cursor(said->body) != 0) {
+      std::string of_database = "$cmd.aggregate";
+      co_await close_cursor(said->body, std::move(of_database));
       co_return Answer::body(too_much(question.collection));
     }
-    stages.clear();
-    if (!page->next || (question.enough && gathered.size() >= *question.enough)) break;
+    if (!page->next || is_enough) break;
+    const int64_t took_us = context_.clock.monotonic_us() - started_us;
+    if (limit_ms > 0 && took_us > limit_ms * 1000) co_return Answer::body(out_of_time_body());
     from = *page->next;
   }
+  Answer answered = co_await conclude(parsed, std::move(question), std::move(gathered),
+                                      std::move(matches), counted_before);
+  co_return answered;
+}
+
+net::Task<Answer> OwnDatabase::conclude(const wire::OpMsg& parsed, OwnQuestion question,
+                                        std::vector<std::string> gathered,
+                                        std::vector<std::string> matches, int64_t counted_before) {
+  std::vector<std::string> stages = std::move(matches);
   stages.insert(stages.end(), question.rest.begin(), question.rest.end());
   Result<std::string> reply = co_await put(parsed, std::move(gathered), std::move(stages));
   if (!reply) co_return Answer::close();
   const auto said = wire::parse_op_msg_trusted(*reply);
   if (!said || !is_done(said->body)) co_return Answer::message(std::move(*reply));
-  if (has_more(said->body)) co_return Answer::body(too_much(question.collection));
-  co_return Answer::body(own_answer(question, said->body));
+  if (open_cursor(said->body) != 0) {
+    std::string of_database = "$cmd.aggregate";
+    co_await close_cursor(said->body, std::move(of_database));
+    co_return Answer::body(too_much(question.collection));
+  }
+  co_return Answer::body(own_answer(question, said->body, counted_before));
+}
+
+net::Task<void> OwnDatabase::close_cursor(const Document& reply, std::string collection) {
+  const int64_t cursor = open_cursor(reply);
+  if (cursor == 0) co_return;
+  bson::Writer out;
+  out.string("killCursors", collection).open_array("cursors").int64("0", cursor).close();
+  const std::string body = out.string("$db", kOwnDatabase).finish();
+  std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+  [[maybe_unused]] const Result<std::string> closed = co_await backend_.call(std::move(message));
 }
 
 net::Task<Result<std::string>> OwnDatabase::put(const wire::OpMsg& parsed,

@@ -27,10 +27,17 @@ class OwnDatabase {
   net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed);
 
  private:
+  net::Task<Answer> answer(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Answer> ask(const wire::OpMsg& parsed, OwnQuestion question);
+  // The end of it: the rest of the question, asked of what was gathered.
+  net::Task<Answer> conclude(const wire::OpMsg& parsed, OwnQuestion question,
+                             std::vector<std::string> gathered, std::vector<std::string> matches,
+                             int64_t counted_before);
   // mongod's reply to the stages over the documents; an error: the connection is gone.
   net::Task<Result<std::string>> put(const wire::OpMsg& parsed, std::vector<std::string> documents,
                                      std::vector<std::string> stages);
+  // A cursor that a reply has left open, on a collection of this database.
+  net::Task<void> close_cursor(const bson::Document& reply, std::string collection);
 
   ProxyContext& context_;
   Backend& backend_;

@@ -1,6 +1,7 @@
 #include "proxy/session/own_question.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace outrigger {
@@ -15,21 +16,14 @@ std::string stage(std::string_view name, const Value& value) {
   return Writer().value(name, value).finish();
 }
 
-// Of a number of any type; mongod has refused what is none.
-int64_t whole(const std::optional<Value>& value) {
+// Nothing: of a type that is for mongod to count with.
+std::optional<int64_t> whole(const std::optional<Value>& value) {
   if (!value) return 0;
-  switch (value->type) {
-    case Type::kInt32:
-      return value->as_int32();
-    case Type::kInt64:
-      return value->as_int64();
-    case Type::kDouble: {
-      constexpr double kMax = 1e15;
-      return static_cast<int64_t>(std::clamp(value->as_double(), -kMax, kMax));
-    }
-    default:
-      return 0;
-  }
+  if (value->type == Type::kInt32) return value->as_int32();
+  if (value->type == Type::kInt64) return value->as_int64();
+  if (value->type != Type::kDouble || std::isnan(value->as_double())) return std::nullopt;
+  constexpr double kMax = 1e15;
+  return static_cast<int64_t>(std::clamp(value->as_double(), -kMax, kMax));
 }
 
 bool has_fields(const std::optional<Value>& value) {
@@ -40,26 +34,27 @@ void add_match(OwnQuestion& question, const std::optional<Value>& filter) {
   if (has_fields(filter)) question.matches.push_back(stage("$match", *filter));
 }
 
-void add_number(OwnQuestion& question, std::string_view name, int64_t number) {
-  if (number > 0) question.rest.push_back(Writer().int64(name, number).finish());
-}
-
 // A negative limit means one batch of so many.
 void add_skip_and_limit(OwnQuestion& question, const Document& body) {
-  const int64_t skip = std::max<int64_t>(whole(body.find("skip")), 0);
-  const int64_t said = whole(body.find("limit"));
-  const int64_t limit = said < 0 ? -std::max(said, -std::numeric_limits<int64_t>::max()) : said;
-  if (limit > 0 && question.rest.empty()) {
-    question.enough = static_cast<uint64_t>(skip) + static_cast<uint64_t>(limit);
+  const auto asked_skip = body.find("skip");
+  const auto asked_limit = body.find("limit");
+  const std::optional<int64_t> skip = whole(asked_skip);
+  std::optional<int64_t> limit = whole(asked_limit);
+  if (limit && *limit < 0) limit = -std::max(*limit, -std::numeric_limits<int64_t>::max());
+  if (skip && *skip >= 0 && limit && *limit > 0 && question.rest.empty()) {
+    question.enough = static_cast<uint64_t>(*skip) + static_cast<uint64_t>(*limit);
   }
-  add_number(question, "$skip", skip);
-  add_number(question, "$limit", limit);
+  if (!skip) question.rest.push_back(stage("$skip", *asked_skip));
+  if (skip.value_or(0) > 0) question.rest.push_back(Writer().int64("$skip", *skip).finish());
+  if (!limit) question.rest.push_back(stage("$limit", *asked_limit));
+  if (limit.value_or(0) > 0) question.rest.push_back(Writer().int64("$limit", *limit).finish());
 }
 
 void find(OwnQuestion& question, const Document& body) {
   add_match(question, body.find("filter"));
   const auto sort = body.find("sort");
-  if (has_fields(sort)) question.rest.push_back(stage("$sort", *sort));
+  const bool is_natural = has_fields(sort) && sort->as_document().has("$natural");
+  if (has_fields(sort) && !is_natural) question.rest.push_back(stage("$sort", *sort));
   add_skip_and_limit(question, body);
   const auto projection = body.find("projection");
   if (has_fields(projection)) question.rest.push_back(stage("$project", *projection));
@@ -72,27 +67,39 @@ void count(OwnQuestion& question, const Document& body) {
   question.rest.push_back(Writer().string("$count", "n").finish());
 }
 
+// Goes into every array on the path, also one within another's elements.
 void distinct(OwnQuestion& question, const Document& body) {
   question.kind = OwnQuestion::Kind::kDistinct;
   add_match(question, body.find("query"));
   const auto key = body.find("key");
   if (!key || key->type != Type::kString) return;
-  const std::string path = "$" + std::string(key->as_string());
-  question.rest.push_back(Writer().string("$unwind", path).finish());
-  question.rest.push_back(Writer().open_document("$group").string("_id", path).close().finish());
+  const std::string path(key->as_string());
+  for (size_t end = path.find('.');; end = path.find('.', end + 1)) {
+    Writer unwind;
+    unwind.open_document("$unwind").string("path", "$" + path.substr(0, end));
+    unwind.boolean("preserveNullAndEmptyArrays", true).close();
+    question.rest.push_back(unwind.finish());
+    if (end == std::string::npos) break;
+  }
+  Writer is_there;
+  is_there.open_document("$match").open_document(path).boolean("$exists", true).close().close();
+  question.rest.push_back(is_there.finish());
+  Writer group;
+  question.rest.push_back(group.open_document("$group").string("_id", "$" + path).close().finish());
 }
 
 void aggregate(OwnQuestion& question, const Document& body) {
   const auto pipeline = body.find("pipeline");
   if (!pipeline || pipeline->type != Type::kArray) return;
   for (const bson::Element& each : pipeline->as_document()) {
+    if (each.value.type != Type::kDocument) continue;
     const auto op = each.value.as_document().first();
     const bool is_match = op && op->name == "$match" && question.rest.empty();
     if (is_match) question.matches.emplace_back(each.value.as_document().bytes());
     if (is_match) continue;
-    if (question.rest.empty() && op && op->name == "$limit") {
-      question.enough = static_cast<uint64_t>(std::max<int64_t>(whole(op->value), 0));
-    }
+    const bool is_limit = question.rest.empty() && op && op->name == "$limit";
+    const int64_t limit = is_limit ? whole(op->value).value_or(0) : 0;
+    if (limit > 0) question.enough = static_cast<uint64_t>(limit);
     question.rest.emplace_back(each.value.as_document().bytes());
   }
 }
@@ -121,6 +128,19 @@ std::optional<OwnQuestion> own_question(const wire::OpMsg& parsed) {
     return std::nullopt;
   }
   return question;
+}
+
+std::string why_not_own(const wire::OpMsg& parsed) {
+  for (const char* name : {"min", "max", "returnKey", "showRecordId", "tailable"}) {
+    const auto value = parsed.body.find(name);
+    const bool is_off = value && value->type == Type::kBool && !value->as_bool();
+    if (value && !is_off) return name;
+  }
+  const auto pipeline = parsed.body.find("pipeline");
+  if (!pipeline || pipeline->type != Type::kArray) return {};
+  const auto first = pipeline->as_document().first();
+  if (!first || first->value.type != Type::kDocument) return {};
+  return first->value.as_document().has("$changeStream") ? "$changeStream" : "";
 }
 
 std::string own_aggregation(const wire::OpMsg& parsed, const std::vector<std::string>& documents,
@@ -156,20 +176,24 @@ std::vector<Document> first_batch(const Document& reply) {
   return documents;
 }
 
-bool has_more(const Document& reply) {
+int64_t open_cursor(const Document& reply) {
   const auto cursor = reply.find("cursor");
-  return cursor && cursor->type == Type::kDocument && whole(cursor->as_document().find("id")) != 0;
+  if (!cursor || cursor->type != Type::kDocument) return 0;
+  return whole(cursor->as_document().find("id")).value_or(0);
 }
 
-std::string own_answer(const OwnQuestion& question, const Document& reply) {
+int64_t counted(const Document& reply) {
+  const std::vector<Document> found = first_batch(reply);
+  return found.empty() ? 0 : whole(found.front().find("n")).value_or(0);
+}
+
+std::string own_answer(const OwnQuestion& question, const Document& reply, int64_t counted_before) {
   const std::vector<Document> found = first_batch(reply);
   Writer out;
   switch (question.kind) {
-    case OwnQuestion::Kind::kCount: {
-      const auto n = found.empty() ? std::nullopt : found.front().find("n");
-      out.int32("n", static_cast<int32_t>(whole(n)));
+    case OwnQuestion::Kind::kCount:
+      out.int32("n", static_cast<int32_t>(counted(reply) + counted_before));
       break;
-    }
     case OwnQuestion::Kind::kDistinct: {
       out.open_array("values");
       size_t at = 0;

@@ -19,12 +19,17 @@ struct OwnQuestion {
   std::string collection;            // "": listCollections
   std::vector<std::string> matches;  // stages (BSON) that look at one document by itself
   std::vector<std::string> rest;     // the stages behind them
+  // A count of all that match: that of each page adds up.
+  [[nodiscard]] bool is_sum() const { return kind == Kind::kCount && rest.size() == 1; }
   // So many documents that match are enough, the first ones; nothing: all are needed.
   std::optional<uint64_t> enough;
 };
 
 // Nothing: it asks nothing of a collection there. mongod has found the command in order.
 [[nodiscard]] std::optional<OwnQuestion> own_question(const wire::OpMsg& parsed);
+
+// What the command asks for that is not had here, by its name; empty: nothing.
+[[nodiscard]] std::string why_not_own(const wire::OpMsg& parsed);
 
 // The aggregation: `documents`, then `stages`. What the command says of time, variables and
 // collation holds for it, too.
@@ -34,10 +39,15 @@ struct OwnQuestion {
 
 // The documents in the first batch of mongod's answer; borrowed from it.
 [[nodiscard]] std::vector<bson::Document> first_batch(const bson::Document& reply);
-// More than one answer holds: there would be further batches.
-[[nodiscard]] bool has_more(const bson::Document& reply);
+// Of the cursor that a reply leaves open at mongod; 0: none.
+[[nodiscard]] int64_t open_cursor(const bson::Document& reply);
+
+// What a count came to; nothing counted is 0.
+[[nodiscard]] int64_t counted(const bson::Document& reply);
 
 // The answer to the app's command: mongod's to the aggregation, put as the command wants it.
-[[nodiscard]] std::string own_answer(const OwnQuestion& question, const bson::Document& reply);
+// `counted_before`: on other pages.
+[[nodiscard]] std::string own_answer(const OwnQuestion& question, const bson::Document& reply,
+                                     int64_t counted_before = 0);
 
 }  // namespace outrigger

@@ -4,13 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace outrigger {
 namespace {
 
 using bson::Document;
 using bson::Writer;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 class OwnQuestionTest : public ::testing::Test {
  protected:
@@ -67,11 +68,51 @@ TEST_F(OwnQuestionTest, OfAPipelineTheMatchesInFrontLookAtEachDocumentByItself) 
   EXPECT_EQ(question.enough, 7u);
 }
 
+TEST_F(OwnQuestionTest, WhatIsNoStageIsLeftToMongod) {
+  Writer aggregate;
+  aggregate.string("aggregate", "conflicts").open_array("pipeline").int32("0", 1);
+  aggregate.string("1", "x").null("2").close();
+  const OwnQuestion question = ask(aggregate);
+  EXPECT_TRUE(question.rest.empty());
+  EXPECT_EQ(why_not_own(parsed_), "");
+}
+
+TEST_F(OwnQuestionTest, ALimitThatIsNoPlainNumberIsForMongodToCountWith) {
+  Writer find;
+  find.string("find", "conflicts").real("limit", std::numeric_limits<double>::quiet_NaN());
+  const OwnQuestion question = ask(find);
+  EXPECT_EQ(question.rest.size(), 1u);
+  EXPECT_FALSE(question.enough);
+}
+
+TEST_F(OwnQuestionTest, ADistinctGoesIntoEveryArrayOnThePath) {
+  Writer distinct;
+  distinct.string("distinct", "status").string("key", "peers.site");
+  EXPECT_THAT(
+      text(ask(distinct).rest),
+      ElementsAre(R"({"$unwind": {"path": "$peers", "preserveNullAndEmptyArrays": true}})",
+                  R"({"$unwind": {"path": "$peers.site", "preserveNullAndEmptyArrays": true}})",
+                  R"({"$match": {"peers.site": {"$exists": true}}})",
+                  R"({"$group": {"_id": "$peers.site"}})"));
+}
+
+TEST_F(OwnQuestionTest, WhatIsNotHadIsNamed) {
+  Writer watch;
+  watch.string("aggregate", "conflicts").open_array("pipeline").open_document("0");
+  watch.open_document("$changeStream").close().close().close();
+  ask(watch);
+  EXPECT_EQ(why_not_own(parsed_), "$changeStream");
+  Writer find;
+  find.string("find", "conflicts").boolean("returnKey", false).boolean("showRecordId", true);
+  ask(find);
+  EXPECT_EQ(why_not_own(parsed_), "showRecordId");
+}
+
 TEST_F(OwnQuestionTest, ACountOfNothingIsZero) {
   Writer count;
   count.string("count", "conflicts").open_document("query").close();
   const OwnQuestion question = ask(count);
-  EXPECT_THAT(question.matches, IsEmpty());
+  EXPECT_TRUE(question.matches.empty());
   Writer reply;
   reply.open_document("cursor").open_array("firstBatch").close().int64("id", 0).close();
   reply.real("ok", 1);

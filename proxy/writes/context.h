@@ -3,6 +3,7 @@
 // its thread; what is the site's is thread-safe.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -114,6 +115,7 @@ struct ProxyContext {
   // Of the collection of that name ("": the list of them). Reads the disk: not on a loop's thread.
   // kNotFound: there is no such collection.
   std::function<Result<OwnPage>(const std::string& collection, const LedgerPlace& from)> own_page;
+  std::atomic<size_t>& own_questions;  // of all apps, being answered
 
   // Of a document that is completed now.
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }

@@ -20,6 +20,7 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
                  LockTable& locks, Store& store, Threads& threads, ApplierOptions options)
     : replica_(replica),
       site_(replica.parts()),
+      outbox_(outbox),
       store_(store),
       threads_(threads),
       options_(std::move(options)),
@@ -40,7 +41,7 @@ Applier::~Applier() {
 // ---- steps
 
 Result<StepOutcome> Applier::step() {
-  if (log_failure_) return tl::unexpected<Error>(*log_failure_);
+  if (const auto failure = outbox_.failure()) return tl::unexpected<Error>(*failure);
   if (under_way_) {
     // What it wrote into a run that has forgotten it is written again once that is put back.
     if (Status admitted = is_admitted(store_, options_); !admitted) {
@@ -61,7 +62,7 @@ Result<StepOutcome> Applier::step() {
   }
   if (Status committed = committer_.commit_intent(*work); !committed) {
     gatherer_.forget(*work);
-    return stop_at(committed.error());
+    return tl::unexpected(committed.error());
   }
   under_way_.emplace(std::move(*work));
   under_way_->progress.process_id = store_.process_id();
@@ -71,10 +72,12 @@ Result<StepOutcome> Applier::step() {
 Result<StepOutcome> Applier::finish() {
   ApplyWork& work = *under_way_;
   if (Status stored = write_all(work, true); !stored) {
-    if (is_of_the_log(stored.error())) return stop_at(stored.error());
+    if (is_of_the_log(stored.error())) return tl::unexpected(stored.error());
     return trouble(stored.error());
   }
-  if (Status completed = committer_.complete(work); !completed) return stop_at(completed.error());
+  if (Status completed = committer_.complete(work); !completed) {
+    return tl::unexpected(completed.error());
+  }
   const std::vector<Inbox::Promised> promised = std::move(work.promised);
   under_way_.reset();
   locks_.release();
@@ -129,7 +132,7 @@ void Applier::try_aside_again() {
 }
 
 Status Applier::resolve_step() {
-  if (under_way_ || log_failure_) return {};
+  if (under_way_ || outbox_.failure()) return {};
   if (Status admitted = is_admitted(store_, options_); !admitted) return admitted;
   return resolver_.step();
 }
@@ -141,11 +144,6 @@ StepOutcome Applier::trouble(const Error& error) {
   const bool changed = site_.alarms.set_trouble(text);
   if (changed && options_.warn) options_.warn(text);
   return StepOutcome::kTrouble;
-}
-
-tl::unexpected<Error> Applier::stop_at(const Error& error) {
-  log_failure_ = error;
-  return tl::unexpected<Error>(error);
 }
 
 // ---- the runner

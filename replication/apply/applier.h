@@ -73,7 +73,7 @@ class Applier {
   [[nodiscard]] Status replay_interrupted();
   // One batch, or what is left of one. An error is the outbox's: it has failed or is damaged. Once
   // a batch could not be committed it may be there in part, so that nothing more is gathered from
-  // what the outbox shows: every later step has the same error.
+  // what the outbox shows while it has failed.
   [[nodiscard]] Result<StepOutcome> step();
 
   // Documents set aside in which parts met that no store takes together: what this one refuses is
@@ -96,10 +96,10 @@ class Applier {
   [[nodiscard]] Result<StepOutcome> finish();
   [[nodiscard]] Status write_all(ApplyWork& work, bool must_be_served);
   [[nodiscard]] StepOutcome trouble(const Error& error);
-  [[nodiscard]] tl::unexpected<Error> stop_at(const Error& error);
 
   Replica& replica_;
   SiteParts& site_;  // of replica_
+  outbox::Outbox& outbox_;
   Store& store_;
   Threads& threads_;
   const ApplierOptions options_;
@@ -107,7 +107,6 @@ class Applier {
   std::string aside_cursor_;  // row key of the last one tried again
   // The batch between (1) and (3), if one is under way.
   std::optional<ApplyWork> under_way_;
-  std::optional<Error> log_failure_;
 
   std::unique_ptr<Threads::Thread> thread_;
   Mutex mutex_;

@@ -243,9 +243,15 @@ TEST_F(ApplierTest, ABatchThatCouldNotBeCommittedIsTheLastOne) {
   struct FailsOnce : outbox::MemoryOutbox {
     [[nodiscard]] Status write(outbox::Batch&& batch) override {
       if (!std::exchange(fails, false)) return MemoryOutbox::write(std::move(batch));
-      return outrigger::fail(ErrorCode::kIo, "write outbox", "", "this once");
+      has_failed = true;
+      return tl::unexpected<Error>(*failure());
+    }
+    [[nodiscard]] std::optional<Error> failure() const override {
+      if (!has_failed) return std::nullopt;
+      return Error{ErrorCode::kIo, "write outbox", "", "this once", ""};
     }
     bool fails = false;
+    bool has_failed = false;
   };
   const auto outbox = std::make_shared<FailsOnce>();
   TestSite rome("rome", {"oslo", "rome"}, [outbox] { return outbox; });
@@ -260,6 +266,7 @@ TEST_F(ApplierTest, ABatchThatCouldNotBeCommittedIsTheLastOne) {
   EXPECT_FALSE(rome.applier->step());
   EXPECT_FALSE(rome.applier->step());
   EXPECT_EQ(rome.show(1), "none");
+  outbox->has_failed = false;
   rome.restart();
   pull(oslo, rome);
   EXPECT_NE(rome.show(1), "none");

@@ -90,13 +90,15 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
   const Body& body = incarnation.body;
   auto consider = [&](const Dot& dot) {
     if (unseen(dot)) newest = std::max(newest, dot);
+    removed_.insert(dot);
   };
+  removed_.insert(incarnation.births.begin(), incarnation.births.end());
+  removed_.insert(body.floor_stamp);
   for (const auto& [path, reg] : body.registers) consider(reg.stamp);
   for (const auto& [path, entries] : body.counters) {
     for (const CounterEntry& entry : entries) consider(entry.newest());
   }
   for (const auto& [path, stamp] : body.asserted) consider(stamp);
-  removed_ = true;
   if (newest.is_zero()) return;
   Loss loss;
   loss.kind = LossKind::kDeleteUpdate;
@@ -133,13 +135,17 @@ void LossFinder::finish(const DocumentState& after) {
   if (losses_ == nullptr || !concurrent_ || after.incarnations.empty()) return;
   for (const Incarnation& incarnation : after.incarnations) {
     births_.insert(births_.end(), incarnation.births.begin(), incarnation.births.end());
+    for (const auto& [path, reg] : incarnation.body.registers) removed_.erase(reg.stamp);
   }
+  for (const Dot& birth : births_) removed_.erase(birth);
   const WholeBody body(after);
   const Node root = view_tree(*body);
   // What a removal took along was reported as a whole.
-  if (!removed_) {
-    for (const Contested& old : registers_) check_register(root, old.path, old.reg);
-    for (const ContestedCounter& old : counters_) check_counter(root, old.path, old.entry);
+  for (const Contested& old : registers_) {
+    if (!removed_.contains(old.reg.stamp)) check_register(root, old.path, old.reg);
+  }
+  for (const ContestedCounter& old : counters_) {
+    if (!removed_.contains(old.entry.newest())) check_counter(root, old.path, old.entry);
   }
   check_new(root);
 }

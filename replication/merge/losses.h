@@ -9,6 +9,7 @@
 // alone makes the outcome the same at every site that holds both writes, in either order.
 #pragma once
 
+#include <set>
 #include <unordered_map>
 
 #include "replication/merge/view.h"
@@ -65,7 +66,7 @@ class LossFinder {
   const DocumentEffects& effects_;
   std::vector<Loss>* losses_;
   bool concurrent_ = false;
-  bool removed_ = false;
+  std::set<Dot> removed_;  // stamps of what went with an incarnation
   std::vector<Contested> registers_;
   std::vector<ContestedCounter> counters_;
   std::vector<Dot> births_;

@@ -163,6 +163,28 @@ TEST_F(RedoSetAsideTest, ALaterValueOfAPeerThatIsThereStays) {
   expect_untouched();
 }
 
+TEST_F(RedoSetAsideTest, WhatPeersPutIntoADocumentThatTwoSitesMadeStays) {
+  paris_.upsert(2, {{"b", number(2)}});
+  later([&] { oslo_.upsert(2, {{"a", number(1)}}); });
+  exchange(paris_, oslo_);
+  ASSERT_EQ(paris_.number(2, "a"), 1);
+  ASSERT_EQ(paris_.number(2, "b"), 2);
+  set_aside(2);
+  expect_untouched();
+}
+
+TEST_F(RedoSetAsideTest, WhatAPeerMadeInPlaceOfADocumentStays) {
+  paris_.set(1, "a", 5);
+  exchange(paris_, oslo_);
+  later([&] {
+    oslo_.remove(1);
+    oslo_.upsert(1, {{"b", number(2)}});
+  });
+  pull(oslo_, paris_);
+  set_aside(1);
+  expect_untouched();
+}
+
 TEST_F(RedoSetAsideTest, WhatAPeerTookAwayLaterStaysAway) {
   paris_.set(1, "a", 5);
   later([&] { oslo_.unset(1, "a"); });

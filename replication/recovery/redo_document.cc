@@ -119,19 +119,31 @@ bool shows(const bson::Document& stored, const Effect& peers, const Effect& own)
   return all;
 }
 
+bool has_birth(const DocumentEffects& effects) {
+  return std::any_of(effects.effects.begin(), effects.effects.end(),
+                     [](const Effect& effect) { return effect.is_birth(); });
+}
+
 // Did the store hold what a peer wrote over it, or into it? Then it holds this, too: what peers
 // wrote waits for the journal, and the journal holds all that came before.
 bool is_below_a_peers(const SiteId& self, const Effect& own, std::span<const Forgotten> later,
                       const std::optional<std::string>& stored) {
-  const auto is_there = [&](const Effect& peers) {
+  const auto is_there = [&](const Effect& peers, bool is_anew) {
     if (peers.kind == Operation::kRemove) return !stored;
     if (!stored || own.is_birth() || peers.kind == Operation::kIncrement) return false;
-    const bool meets = has_prefix(own.path, peers.path) || has_prefix(peers.path, own.path);
-    return meets && shows(bson::Document(*stored), peers, own);
+    // Of a document made in place of this one, any part that shows is of after it.
+    Effect at_its_place = own;
+    if (is_anew && peers.is_birth()) at_its_place.path.clear();
+    const Effect& below = is_anew && peers.is_birth() ? at_its_place : own;
+    const bool meets = has_prefix(below.path, peers.path) || has_prefix(peers.path, below.path);
+    return meets && shows(bson::Document(*stored), peers, below);
   };
   return std::any_of(later.begin(), later.end(), [&](const Forgotten& each) {
+    if (each.dot().origin.site == self) return false;
     const auto& effects = each.effects->effects;
-    return each.dot().origin.site != self && std::any_of(effects.begin(), effects.end(), is_there);
+    const bool is_anew = effects.front().kind == Operation::kRemove && has_birth(*each.effects);
+    return std::any_of(effects.begin(), effects.end(),
+                       [&](const Effect& effect) { return is_there(effect, is_anew); });
   });
 }
 
@@ -156,7 +168,10 @@ std::optional<std::string> with_own(const SiteId& self, std::span<const Forgotte
   for (size_t i = 0; i < forgotten.size(); ++i) {
     const Forgotten& each = forgotten[i];
     const bool is_own = each.dot().origin.site == self;
+    const bool is_born = has_birth(*each.effects);
     for (const Effect& effect : each.effects->effects) {
+      // It says what was not there when this was born.
+      if (is_born && effect.kind == Operation::kRemove) continue;
       StoreWrite update;
       if (effect.kind == Operation::kIncrement) leave_as_stored(effect.path, stored, update);
       // What is still there was born, unless it is one that an app took away before.

@@ -230,6 +230,11 @@ void TestSite::run(DocumentChange change) {
 }
 
 void TestSite::insert(int id, Fields fields) { run(inserting(id, std::move(fields))); }
+void TestSite::upsert(int id, Fields fields) {
+  DocumentChange change = inserting(id, std::move(fields));
+  change.kind = DocumentChange::Kind::kUpsert;
+  run(std::move(change));
+}
 void TestSite::set(int id, const std::string& field, int value) {
   run(setting(id, field, bson::make_int32(value)));
 }

@@ -32,6 +32,7 @@ class TestSite {
 
   // ---- the app's writes, through the replica; each is durable and published when it returns
   void insert(int id, Fields fields);
+  void upsert(int id, Fields fields);  // where it finds none
   void set(int id, const std::string& field, int value);
   void set(int id, const std::string& field, const std::string& value);
   void unset(int id, const std::string& field);
