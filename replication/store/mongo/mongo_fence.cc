@@ -1,6 +1,7 @@
 #include "replication/store/mongo/mongo_fence.h"
 
 #include <chrono>
+#include <optional>
 #include <set>
 
 namespace outrigger::mongo {
@@ -88,7 +89,31 @@ Status kill(Client& client, const Sighting& found) {
   return {};
 }
 
+// What an operation or an idle session shows of the transaction it is in.
+std::optional<OpenTransaction> transaction_of(const bson::Document& op) {
+  const bson::Document lsid = sub(op, "lsid");
+  const bson::Document parameters = sub(sub(op, "transaction"), "parameters");
+  if (lsid.empty() || !parameters.has("autocommit")) return std::nullopt;
+  OpenTransaction out;
+  out.lsid_id = binary(lsid, "id");
+  out.lsid_uid = binary(lsid, "uid");
+  out.txn_number = integer(parameters, "txnNumber", -1);
+  return out;
+}
+
 }  // namespace
+
+Result<std::vector<OpenTransaction>> open_transactions(Client& client) {
+  std::vector<OpenTransaction> open;
+  Status looked =
+      client.each("admin", current_op(), "list transactions", [&](const bson::Document& op) {
+        std::optional<OpenTransaction> one = transaction_of(op);
+        if (one) open.push_back(std::move(*one));
+        return true;
+      });
+  if (!looked) return tl::unexpected(looked.error());
+  return open;
+}
 
 Status fence(Client& client, Threads& threads, std::span<const std::string> lsid_ids,
              std::span<const std::string> clients, Store::Duration timeout) {
