@@ -70,7 +70,7 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   RunItem item;
   item.statement = &statement;
   // mongod refuses it; without `multi` it would run.
-  if (statement.multi && command.session.txn_number) return std::nullopt;
+  if (statement.multi && command.session.is_retryable()) return std::nullopt;
   if (command.kind == CommandKind::kInsert) {
     if (!is_complete_insert(statement.raw)) complete(item, birth);
     const Document document = item.document.empty() ? statement.raw : Document(item.document);

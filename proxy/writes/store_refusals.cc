@@ -3,6 +3,7 @@
 #include "proxy/capture/harmless.h"
 #include "proxy/capture/run_plan.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/transactions/transaction.h"
 
 namespace outrigger {
 namespace {
@@ -121,7 +122,7 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
                                            const Statement& statement) {
   RunResult result(request.command);
   const Run run = repeating_run(request, statement);
-  const Result<std::string> message = co_await ask(run);
+  const Result<std::string> message = co_await ask(request, run);
   const auto parsed = answer_in(message);
   if (!parsed) {
     result.end = RunResult::End::kBroken;
@@ -135,11 +136,26 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
   co_return result;
 }
 
+net::Task<RunResult> StoreRefusals::refuse_filter(const WriteRequest& request,
+                                                  const Statement& statement,
+                                                  FilterRefusal refusal) {
+  RunResult result(request.command);
+  std::optional<std::string> explained = co_await explain(request.command, statement);
+  if (explained && kind_ == CommandKind::kFindAndModify) {
+    result.reply.fail(std::move(*explained));
+  } else {
+    RunReply said;  // has the times
+    if (explained) said.body = Document(*explained);
+    add_refusal(statement, said, refusal, explained, result.reply);
+  }
+  co_return result;
+}
+
 net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Statement& statement,
                                           std::optional<FilterRefusal> refusal) {
   RunResult result(request.command);
   const Run run = probing_run(request, statement, context_.birth());
-  Result<std::string> message = co_await ask(run);
+  Result<std::string> message = co_await ask(request, run);
   const auto parsed = answer_in(message);
   if (!parsed) {
     result.end = RunResult::End::kBroken;
@@ -163,14 +179,17 @@ net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Sta
   co_return result;
 }
 
-net::Task<Result<std::string>> StoreRefusals::ask(const Run& run) {
+net::Task<Result<std::string>> StoreRefusals::ask(const WriteRequest& request, const Run& run) {
   std::optional<RunSession> session = session_of_app(*run.command);
   if (!session) {
     session.emplace();
     session->lsid = backend_.lsid();
   }
-  std::string request = build_run_message(run, *session, backend_.next_request_id());
-  Result<std::string> message = co_await backend_.call(std::move(request));
+  if (request.transaction != nullptr) {
+    session->transaction = request.transaction->naming(run.command->body, false);
+  }
+  std::string asked = build_run_message(run, *session, backend_.next_request_id());
+  Result<std::string> message = co_await backend_.call(std::move(asked));
   co_return message;
 }
 
