@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from differential.raw import RawClient
-from transactions import RawTransaction, everything
+from transactions import RawTransaction, everything, transfer
 from waiting import wait_until
 
 TRANSIENT = "TransientTransactionError"
@@ -188,6 +188,21 @@ def test_who_meets_another_write_is_told_at_once(pair, raw, collection, other):
     assert pair.paris.app().shop[collection].find_one({"_id": other})["n"] == wanted
 
 
+def test_what_its_snapshot_does_not_show_is_not_removed(pair, raw, collection):
+    table = pair.oslo.app().shop[collection]
+    table.insert_many([{"_id": 1}, {"_id": 2}])
+    transaction = RawTransaction()
+    client = raw()
+    assert len(transaction.send(client, {"find": collection})["cursor"]["firstBatch"]) == 2
+    table.insert_one({"_id": 3})
+    said = transaction.send(client, {"delete": collection, "deletes": [
+        {"q": {"_id": i}, "limit": 1} for i in (1, 3, 4)]})
+    assert said["n"] == 1
+    assert transaction.commit(client)["ok"] == 1
+    pair.wait_converged(["shop"])
+    assert everything(pair.paris, collection) == [[{"_id": 2}, {"_id": 3}]]
+
+
 def test_nobody_but_who_wants_its_documents_waits_for_a_transaction(pair, raw, collection):
     app = pair.oslo.app()
     table = app.shop[collection]
@@ -291,21 +306,6 @@ def test_a_transaction_that_mongod_ends_is_ended_here(pair, raw, collection):
     assert everything(pair.oslo, collection) == [[{"_id": 1, "free": True}]]
 
 
-def transfer(app, chance, accounts, times):
-    """Money goes from one account to another, in transactions that are retried as drivers do it."""
-    table = app.bank.accounts
-    for _ in range(times):
-        one, other = chance.sample(range(accounts), 2)
-        amount = chance.randint(1, 9)
-
-        def move(session):
-            table.update_one({"_id": one}, {"$inc": {"n": -amount}}, session=session)
-            table.update_one({"_id": other}, {"$inc": {"n": amount}}, session=session)
-
-        with app.start_session() as session:
-            session.with_transaction(move)
-
-
 def test_transfers_at_two_sites_that_are_cut_off_keep_the_sum(make_cluster):
     cluster = make_cluster(settings={"log": {"level": "info"}}).start()
     seed = random.randrange(1 << 32)
@@ -314,12 +314,14 @@ def test_transfers_at_two_sites_that_are_cut_off_keep_the_sum(make_cluster):
     cluster.oslo.app().bank.accounts.insert_many([{"_id": i, "n": 100} for i in range(accounts)])
     cluster.wait_converged(["bank"])
     with ThreadPoolExecutor() as pool:
-        at_work = [pool.submit(transfer, site.client(), random.Random(seed + i), accounts, 40)
-                   for i in range(2) for site in cluster]
+        stop = threading.Event()
+        at_work = [pool.submit(transfer, site.client(), random.Random(seed + i), accounts,
+                               stop.is_set) for i in range(2) for site in cluster]
         for _ in range(3):
             cluster.cut("oslo", "paris")
-            threading.Event().wait(0.3)
+            stop.wait(0.3)
             cluster.heal("oslo", "paris")
+        stop.set()
         for each in at_work:
             each.result(60)
     cluster.wait_converged(["bank"])

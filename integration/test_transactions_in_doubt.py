@@ -1,5 +1,6 @@
 """Transactions when the sidecar or its mongod dies, or says nothing: each ends in the truth."""
 
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +8,7 @@ import pytest
 
 from differential.raw import RawClient
 from test_redo import Forgetful
-from transactions import RawTransaction, everything
+from transactions import RawTransaction, everything, transfer
 from waiting import wait_until
 
 
@@ -42,8 +43,7 @@ def test_a_restarted_sidecar_knows_what_was_committed(one_site):
     assert len(everything(site, "things")[0]) == 2
 
 
-@pytest.mark.parametrize("times", range(3))
-def test_a_sidecar_killed_in_the_middle_of_commits(make_cluster, times):
+def test_a_sidecar_killed_in_the_middle_of_commits(make_cluster):
     """Whatever the app was told is so, and both sites hold all of a transaction or nothing."""
     cluster = make_cluster(settings={"log": {"level": "info"}}).start()
     site = cluster.oslo
@@ -195,3 +195,29 @@ def test_a_transaction_that_stays_open_for_too_long_is_ended(sites):
         site.client(w=1).shop.things.insert_one({"_id": 1, "free": True})
         assert transaction.commit(client)["code"] == 251
     assert everything(site, "things") == [[{"_id": 1, "free": True}]]
+
+
+def test_transfers_while_sidecars_and_a_mongod_are_killed_keep_the_sum(sites):
+    """Drivers retry what they are told to, and no money comes or goes."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    accounts = 8
+    sites.oslo.app().bank.accounts.insert_many([{"_id": i, "n": 100} for i in range(accounts)])
+    sites.wait_converged(["bank"])
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        chance = random.Random(seed)
+        at_work = [pool.submit(transfer, site.client(), random.Random(chance.random()), accounts,
+                               stop.is_set) for _ in range(2) for site in sites]
+        for victim in (sites.oslo.sidecar, sites.oslo.mongod, sites.paris.sidecar,
+                       sites.oslo.sidecar):
+            stop.wait(chance.uniform(0.3, 1))
+            victim.kill()
+            victim.start()
+        for site in sites:
+            site.sidecar.wait_ready()
+        stop.set()
+        assert sum(each.result(100) for each in at_work) > 0
+    sites.wait_converged(["bank"])
+    for site in sites:
+        assert sum(account["n"] for account in site.direct().bank.accounts.find()) == 100 * accounts

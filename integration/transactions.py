@@ -4,6 +4,7 @@ import uuid
 
 import bson
 from bson import Binary, Int64
+from pymongo.errors import PyMongoError
 
 
 class RawTransaction:
@@ -40,3 +41,25 @@ class RawTransaction:
 
 def everything(site, *collections):
     return [list(site.direct().shop[name].find(sort=[("_id", 1)])) for name in collections]
+
+
+def transfer(app, chance, accounts, is_over):
+    """Money goes from one account to another, until then, in transactions that are retried as
+    drivers do it; how often. An error that a driver gives up at leaves what was done whole."""
+    table = app.bank.accounts
+    done = 0
+    while not is_over():
+        one, other = chance.sample(range(accounts), 2)
+        amount = chance.randint(1, 9)
+
+        def move(session, one=one, other=other, amount=amount):
+            table.update_one({"_id": one}, {"$inc": {"n": -amount}}, session=session)
+            table.update_one({"_id": other}, {"$inc": {"n": amount}}, session=session)
+
+        try:
+            with app.start_session() as session:
+                session.with_transaction(move)
+            done += 1
+        except PyMongoError:
+            continue
+    return done

@@ -16,7 +16,8 @@ constexpr std::chrono::milliseconds kFenceTimeout{30'000};
 constexpr int64_t kFenceAgainMs = 500;
 constexpr size_t kSeenAtOnce = 1'000;
 
-bool is_transient(const Document& reply) {
+// Did the commit fail for sure? So the label says, and nothing else does.
+bool is_aborted(const Document& reply) {
   const auto labels = reply.find("errorLabels");
   if (!labels || labels->type != bson::Type::kArray) return false;
   for (const bson::Element& label : labels->as_document()) {
@@ -24,11 +25,6 @@ bool is_transient(const Document& reply) {
     if (is_text && label.value.as_string() == "TransientTransactionError") return true;
   }
   return false;
-}
-
-// Did the commit fail for sure?
-bool is_aborted(const Document& reply) {
-  return wire::code_of(reply) == wire::code::kNoSuchTransaction || is_transient(reply);
 }
 
 // The app's own commit, but for the concern.
