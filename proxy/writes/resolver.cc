@@ -337,9 +337,6 @@ net::Task<RunResult> Resolver::end_without(const Statement& statement, Found fou
     result.end = End::kBroken;
   } else if (found.verdict) {
     result.reply.fail(std::move(*found.verdict));
-  } else if (found.refusal && request_.transaction != nullptr) {
-    // mongod has ended the transaction, and would say only that.
-    result = co_await refusals_.refuse_filter(request_, statement, std::move(*found.refusal));
   } else {
     result = co_await refusals_.probe(request_, statement, std::move(found.refusal));
   }

@@ -122,7 +122,7 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
                                            const Statement& statement) {
   RunResult result(request.command);
   const Run run = repeating_run(request, statement);
-  const Result<std::string> message = co_await ask(request, run);
+  const Result<std::string> message = co_await ask(run, nullptr);
   const auto parsed = answer_in(message);
   if (!parsed) {
     result.end = RunResult::End::kBroken;
@@ -136,26 +136,13 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
   co_return result;
 }
 
-net::Task<RunResult> StoreRefusals::refuse_filter(const WriteRequest& request,
-                                                  const Statement& statement,
-                                                  FilterRefusal refusal) {
-  RunResult result(request.command);
-  std::optional<std::string> explained = co_await explain(request.command, statement);
-  if (explained && kind_ == CommandKind::kFindAndModify) {
-    result.reply.fail(std::move(*explained));
-  } else {
-    RunReply said;  // has the times
-    if (explained) said.body = Document(*explained);
-    add_refusal(statement, said, refusal, explained, result.reply);
-  }
-  co_return result;
-}
-
 net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Statement& statement,
                                           std::optional<FilterRefusal> refusal) {
   RunResult result(request.command);
   const Run run = probing_run(request, statement, context_.birth());
-  Result<std::string> message = co_await ask(request, run);
+  // The transaction has ended with the refusal, and would give no other answer.
+  Transaction* const transaction = refusal ? nullptr : request.transaction;
+  Result<std::string> message = co_await ask(run, transaction);
   const auto parsed = answer_in(message);
   if (!parsed) {
     result.end = RunResult::End::kBroken;
@@ -179,14 +166,15 @@ net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Sta
   co_return result;
 }
 
-net::Task<Result<std::string>> StoreRefusals::ask(const WriteRequest& request, const Run& run) {
-  std::optional<RunSession> session = session_of_app(*run.command);
+net::Task<Result<std::string>> StoreRefusals::ask(const Run& run, Transaction* transaction) {
+  std::optional<RunSession> session;
+  if (run.command->session.is_retryable()) session = session_of_app(*run.command);
   if (!session) {
     session.emplace();
     session->lsid = backend_.lsid();
   }
-  if (request.transaction != nullptr) {
-    session->transaction = request.transaction->naming(run.command->body, false);
+  if (transaction != nullptr) {
+    session->transaction = transaction->naming(run.command->body, false);
   }
   std::string asked = build_run_message(run, *session, backend_.next_request_id());
   Result<std::string> message = co_await backend_.call(std::move(asked));

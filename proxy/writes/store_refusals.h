@@ -46,9 +46,6 @@ class StoreRefusals {
   net::Task<RunResult> answer_retry(const WriteCommand& command);
   // A retry of a statement that has a record, and whose answer only mongod still knows.
   net::Task<RunResult> repeat(const WriteRequest& request, const Statement& statement);
-  // mongod's refusal of the statement for its filter, without asking it to run it.
-  net::Task<RunResult> refuse_filter(const WriteRequest& request, const Statement& statement,
-                                     FilterRefusal refusal);
   // mongod's answer to a statement that can match nothing; `refusal`: because of its filter.
   net::Task<RunResult> probe(const WriteRequest& request, const Statement& statement,
                              std::optional<FilterRefusal> refusal);
@@ -57,7 +54,7 @@ class StoreRefusals {
   // Of a command for which mongod knows no guard.
   net::Task<Answer> refuse_unguarded(wire::WireError ours, const WriteCommand& command);
   // Under the app's own number: if it is a retry, mongod answers what it answered before.
-  net::Task<Result<std::string>> ask(const WriteRequest& request, const Run& run);
+  net::Task<Result<std::string>> ask(const Run& run, Transaction* transaction);
   [[nodiscard]] std::string command_of_nothing(const WriteCommand& command);
 
   ProxyContext& context_;

@@ -260,6 +260,10 @@ class Crowd {
         (write ? written : read).insert(key);
       }
       if (!take(request, random() % 3)) continue;
+      if (random() % 4 == 0) {
+        table_.hold_long(request);
+        std::this_thread::yield();
+      }
       for (const size_t key : read) EXPECT_LE(cells_[key], expected_[key].load());
       for (const size_t key : written) {
         ++expected_[key];
