@@ -253,6 +253,24 @@ def test_a_repeated_commit_is_answered_and_records_nothing_twice(pair, raw, coll
     assert transaction.insert(raw(), collection, {"_id": 2})["code"] == 256
 
 
+def test_a_transaction_beyond_one_entry_of_the_oplog_arrives(pair, raw, collection):
+    client = raw()
+
+    def is_committed():
+        transaction = RawTransaction()  # mongod's cache is small here, and may end it
+        for i in range(3):
+            transaction.insert(client, collection, {"_id": i, "text": "x" * (6 * 2**20)})
+        return transaction.commit(client)["ok"] == 1
+
+    wait_until(is_committed, "it is committed")
+    pair.wait_converged(["shop"])
+    table = pair.paris.direct().shop[collection]
+    assert [document["_id"] for document in table.find({}, {"_id": 1}, sort=[("_id", 1)])] == [
+        0, 1, 2]
+    for site in pair:  # or it is compared by every test that follows
+        site.direct().shop[collection].drop()
+
+
 def test_a_new_number_ends_the_older_transaction(pair, raw, collection):
     client = raw()
     first = RawTransaction(number=4)

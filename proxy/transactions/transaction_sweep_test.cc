@@ -104,6 +104,21 @@ TEST_F(TransactionSweepTest, WhoseAppIsGoneIsEndedAtMongodAfterAGrace) {
   EXPECT_EQ(store_.fenced, std::vector<std::string>{std::string(16, '\1')});
 }
 
+TEST_F(TransactionSweepTest, OneHoldsSoMuchAndNoMore) {
+  const auto entry = open(1);
+  DocumentChange change;
+  change.ns = "t.a";
+  change.kind = DocumentChange::Kind::kInsert;
+  change.document = bson::Writer().string("text", std::string(16 << 20, 'x')).finish();
+  for (int i = 0; i < 3; ++i) {
+    change.id = bson::make_int32(i);
+    EXPECT_TRUE(entry->add(change));
+  }
+  change.id = bson::make_int32(3);
+  EXPECT_FALSE(entry->add(change));
+  EXPECT_FALSE(entry->has_room());
+}
+
 TEST_F(TransactionSweepTest, WithARunOfMongodItsTransactionsAreGone) {
   open(1);
   sweep_.store_gone("another");
