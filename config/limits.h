@@ -11,7 +11,8 @@
 // message, the command it becomes). Before a login: kStrangerRoomBytes, whatever their number.
 // A write that is under way holds beside its message: of one run kRunBytesMax and one statement,
 // and kRunImagesBytesMax and one document, the latter twice while they become a record; of one
-// statement for many documents kFoundBytesMax.
+// statement for many documents kFoundBytesMax. All transactions together hold
+// kTransactionsBytesMax of what they have done, and one that is being committed twice what is its.
 //
 // What the process holds beside its connections: kInboxBytesMax and one batch of each link (at most
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
@@ -76,6 +77,16 @@ inline constexpr size_t kUnaskedImagesMax = 16;
 inline constexpr size_t kFoundBytesMax = 512u << 20;
 // What a run becomes is several records where it is more than this, beyond the first document.
 inline constexpr size_t kRecordBytesMax = 16u << 20;
+
+// ---- transactions of apps
+
+// What they have done, until they are committed: of one, and of all.
+inline constexpr size_t kTransactionBytesMax = 64u << 20;
+inline constexpr size_t kTransactionsBytesMax = 256u << 20;
+// Open ones, most of which hold nothing.
+inline constexpr size_t kTransactionsMax = 100'000;
+// How long one waits for a document that somebody else writes to.
+inline constexpr int64_t kTransactionLockUs = 5'000;
 
 // ---- the link
 

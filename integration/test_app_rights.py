@@ -197,3 +197,27 @@ def test_a_stranger_makes_nobody_plan_or_ask_for_it(pair, name):
             {"q": {"_id": 1}, "u": {"$min": fields}}], "$db": "shop"}))
         assert reply is None or code_of(reply) == 13
     assert oslo.sidecar.metric("capture_seconds_count") == before
+
+
+def test_in_a_transaction_nobody_reads_for_who_may_not(pair, name):
+    """What it sees only the app's own user can see: what needs no look can be written."""
+    if not pair.oslo.mongod.replica_set:
+        pytest.skip("a standalone knows no transactions")
+    pair.oslo.direct().shop[name].insert_many(DOCUMENTS)
+    client = as_user(pair.oslo, "writer")
+    table = client.shop[name]
+    with client.start_session() as session:
+        with session.start_transaction():
+            table.insert_one({"_id": 50}, session=session)
+            table.update_one({"_id": 0}, {"$set": {"n": 7}}, session=session)
+            table.delete_one({"_id": 1}, session=session)
+        session.start_transaction()
+        with pytest.raises(pymongo.errors.OperationFailure) as refused:
+            table.update_one({"kind": "odd"}, {"$set": {"n": 8}}, session=session)
+        assert refused.value.code == 13
+        with pytest.raises(pymongo.errors.OperationFailure) as ended:
+            session.commit_transaction()
+        assert ended.value.code == 251
+    documents = {one["_id"]: one for one in pair.oslo.direct().shop[name].find()}
+    assert documents[0]["n"] == 7 and 1 not in documents and 50 in documents
+    assert documents[3]["n"] == 3

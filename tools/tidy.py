@@ -25,7 +25,8 @@ REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outb
                "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
                "recovery/", "testing/"]
-PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/", "writes/",
+PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/",
+         "transactions/", "writes/",
          "session/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
@@ -41,8 +42,9 @@ KNOWS_LESS = {
     "proxy/mongo/wire/": [],
     "proxy/mongo/": ["net/", "mongo/wire/"],
     "proxy/capture/": ["mongo/wire/", "mongo/"],
-    "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/"],
-    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
+    "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
+    "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
+    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/", "writes/"],
     "proxy/peer/": ["net/", "net/memory/"],
     "proxy/admin/": ["net/", "net/uv/", "peer/"],
 }

@@ -73,9 +73,8 @@ SESSIONS = [
          code_only=CITED, **ONLY),
     Case("session: startTransaction without autocommit", {
         **insert({"_id": 7}), "lsid": C, "txnNumber": Int64(1), "startTransaction": True}, **ONLY),
-    # A write in a transaction is refused first.
     Case("session: autocommit without number", {**insert({"_id": 7}), "lsid": C,
-                                                "autocommit": False}, refused=True, **ONLY),
+                                                "autocommit": False}, **ONLY),
     Case("session: read in a transaction", {
         "find": C, "lsid": C, "txnNumber": Int64(1), "startTransaction": True, "autocommit": False},
          {"commitTransaction": 1, "lsid": C, "txnNumber": Int64(1), "autocommit": False,
@@ -172,7 +171,6 @@ CASES += [
          prepare=[create(viewOn="things", pipeline=[])], modes=("plain", "sequence", "session")),
 ]
 
-UNDER = {"lsid": C, "txnNumber": Int64(1), "startTransaction": True, "autocommit": False}
 REFUSED = [
     ("renameCollection", {"renameCollection": "shop.a", "to": "shop.b", "$db": "admin"}),
     ("convertToCapped", {"convertToCapped": C, "size": 4096}),
@@ -190,10 +188,6 @@ REFUSED = [
                                      "reduce": "function() {}", "out": "target"}),
     ("explained $out", {"aggregate": C, "cursor": {}, "pipeline": [{"$out": "target"}],
                         "writeConcern": {"w": 1}}),
-    ("insert in a transaction", {**insert({"_id": 9}), **UNDER}),
-    ("update in a transaction", {**update({"_id": 1}, {"$set": {"a": 5}}), **UNDER}),
-    ("delete in a transaction", {**delete({"_id": 1}), **UNDER}),
-    ("findAndModify in a transaction", {**modify(query={"_id": 1}, remove=True), **UNDER}),
 ]
 CASES += [Case("refused: " + name, command, documents=PAIR, refused=True, **ONLY)
           for name, command in REFUSED]

@@ -5,6 +5,7 @@ import socket
 import time
 import uuid
 
+from bson import Int64
 from bson.binary import Binary
 
 from differential.case import SEQUENCES
@@ -45,6 +46,8 @@ class Client:
         self.raw = None
         self.lsid = {"id": Binary(uuid.uuid4().bytes, 4)}
         self.number = 0
+        self.is_in_transaction = False
+        self.begins = False  # with the next command
 
     def send(self, step, names):
         """The reply's bytes; None when there is none: not asked for, or nobody knows what became
@@ -52,6 +55,8 @@ class Client:
         command = dict(step.command)
         kind = next(iter(command))
         command[kind] = names[command[kind]]
+        if self.is_in_transaction:
+            return self._send_in_transaction(command)
         is_silent = command.get("writeConcern") == {"w": 0}
         if step.is_numbered and self.numbers and not is_silent:
             self.number += 1
@@ -68,6 +73,36 @@ class Client:
             if "txnNumber" not in command or time.monotonic() > deadline:
                 return None
             time.sleep(0.05)
+
+    # ---- transactions; a server that knows no numbers knows none
+
+    def begin(self):
+        if self.numbers:
+            self.end("abortTransaction")
+            self.number += 1
+            self.is_in_transaction = self.begins = True
+
+    def end(self, command):
+        """commitTransaction or abortTransaction, if one is open; the reply's bytes or None."""
+        is_open = self.is_in_transaction and not self.begins
+        self.is_in_transaction = False
+        return self._send_in_transaction({command: 1}, "admin") if is_open else None
+
+    def _send_in_transaction(self, command, database=DATABASE):
+        command.pop("writeConcern", None)
+        command |= {"lsid": self.lsid, "txnNumber": Int64(self.number), "autocommit": False,
+                    "$db": database}
+        if self.begins:
+            command["startTransaction"] = True
+        self.begins = False
+        reply, trouble = self._exchange(command, None, False)
+        if trouble:
+            self.is_in_transaction = False
+            raise Wrong(trouble)
+        # An error ends it, mostly; so that nobody need know which do not, it is ended.
+        if self.is_in_transaction and (code_of(reply) or b"writeErrors\0" in reply):
+            self.end("abortTransaction")
+        return reply
 
     def _exchange(self, command, sequence, is_silent):
         """(reply, what broke)."""
@@ -92,6 +127,7 @@ class Client:
 
     def settle(self):
         """Returns when all that was sent has been carried out, also what asked for no answer."""
+        self.end("abortTransaction")
         if self.raw:
             self.raw.command({"ping": 1, "$db": DATABASE})
 

@@ -8,6 +8,7 @@ from random_load.commands import Commands, collection_options
 from random_load.values import show
 
 CUT, HEAL, MEET = "cut", "heal", "meet"  # meet: wait until the sites are equal
+COMMIT, ABORT = "commitTransaction", "abortTransaction"
 COLLECTIONS = 3
 
 
@@ -28,10 +29,20 @@ class Send:
 
 
 @dataclass
+class Transact:
+    """The client of a site begins a transaction, or ends the one that is open."""
+    site: int
+    end: str = ""
+
+    def __str__(self):
+        return f"{self.site} {self.end or 'begins a transaction'}"
+
+
+@dataclass
 class Program:
     seed: int
     collections: list = field(default_factory=list)  # the options each is created with
-    steps: list = field(default_factory=list)        # Send, CUT, HEAL, MEET
+    steps: list = field(default_factory=list)        # Send, Transact, CUT, HEAL, MEET
 
     def with_steps(self, steps):
         return Program(self.seed, self.collections, steps)
@@ -82,7 +93,22 @@ def alone(seed, count):
     """`count` commands by one client at one site, for the comparison with a bare mongod."""
     chance = random.Random(seed)
     commands, options = Commands(chance, repeatable=True), collections(chance)
-    return Program(seed, options, [send(commands, options, 0) for _ in range(count)])
+    return Program(seed, options, some(commands, options, count, [0]))
+
+
+def some(commands, options, count, sites):
+    """So many commands, some of them in transactions, by the clients of these sites."""
+    chance = commands.chance
+    steps = []
+    while count > 0:
+        site = chance.choice(sites)
+        size = min(count, chance.randint(1, 6))
+        count -= size
+        sent = [send(commands, options, site) for _ in range(size)]
+        if chance.random() < 0.3:
+            sent = [Transact(site), *sent, Transact(site, chance.choice([COMMIT] * 4 + [ABORT]))]
+        steps += sent
+    return steps
 
 
 def apart(seed, rounds, count):
@@ -92,6 +118,6 @@ def apart(seed, rounds, count):
     steps = []
     for _ in range(rounds):
         steps.append(CUT if chance.random() < 0.8 else HEAL)
-        steps += [send(commands, options, chance.randrange(2)) for _ in range(count)]
+        steps += some(commands, options, count, [0, 1])
         steps += [HEAL, *([MEET] if chance.random() < 0.8 else [])]
     return Program(seed, options, [*steps, HEAL, MEET])

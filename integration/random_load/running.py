@@ -8,7 +8,7 @@ from random_load.client import DATABASE, Client, Wrong, client_of
 from random_load.commands import INDEXES
 from random_load.contents import documents, repeats_names, shown, unequal
 from random_load.crowd import short
-from random_load.programs import CUT, HEAL, MEET, Send
+from random_load.programs import CUT, HEAL, MEET, Send, Transact
 
 SETTLE_S = 60
 # Equal vectors that do not move for so long, and the documents differ: that is final.
@@ -62,6 +62,9 @@ class Runner:
                 if isinstance(step, Send):
                     self.sent += 1
                     reply = clients[step.site].send(step, names)
+                    story.append(f"    {reply and short(reply)}")
+                elif isinstance(step, Transact):
+                    reply = _transact(clients[step.site], step)
                     story.append(f"    {reply and short(reply)}")
                 else:
                     for client in clients:
@@ -156,13 +159,14 @@ class Runner:
     @staticmethod
     def _compare_one(step, names, direct, proxied):
         left, right = [_or_wrong(client, step, names) for client in (direct, proxied)]
+        about = {step.collection()} if isinstance(step, Send) else set(range(len(names)))
         if isinstance(left, Wrong) or isinstance(right, Wrong):
             if not (isinstance(left, Wrong) and isinstance(right, Wrong)):
-                raise Wrong(f"direct: {left}, proxied: {right}", {step.collection()})
+                raise Wrong(f"direct: {left}, proxied: {right}", about)
         elif left is not None:
             found = differences(comparable(left), comparable(right))
             if found:
-                raise Wrong("replies differ:\n" + "\n".join(found), {step.collection()})
+                raise Wrong("replies differ:\n" + "\n".join(found), about)
 
     def _compare_contents(self, names):
         for number, name in enumerate(names):
@@ -176,8 +180,12 @@ class Runner:
                     {number})
 
 
+def _transact(client, step):
+    return client.end(step.end) if step.end else client.begin()
+
+
 def _or_wrong(client, step, names):
     try:
-        return client.send(step, names)
+        return _transact(client, step) if isinstance(step, Transact) else client.send(step, names)
     except Wrong as wrong:
         return wrong

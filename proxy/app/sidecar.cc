@@ -55,6 +55,7 @@ Sidecar::Sidecar(const Settings& settings, SidecarPorts ports, SidecarOptions op
       log_(ports_.log),
       store_log_(ports_.store_log),
       policy_(settings_),
+      transactions_(locks_),
       places_(options_.connections_max, options_.workers),
       store_text_("not reached yet at " + ports_.store.address),
       started_ms_(ports_.clock.wall_ms()) {}
@@ -160,6 +161,8 @@ Status Sidecar::open_replica() {
 // What the sessions of all loops share, and the write path waits at.
 void Sidecar::make_shared() {
   proxy_metrics_ = std::make_unique<ProxyMetrics>(ports_.metrics);
+  transaction_sweep_ = std::make_unique<TransactionSweep>(
+      transactions_, ports_.clock, [this] { proxy_metrics_->lost.Increment(); });
   Recovery* recovery = recovery_.get();
   if (store_info_.kind != StoreKind::kStandalone) {
     oplog_watch_ = make_oplog_watch(ports_.loop, *oplog_worker_, ports_.clock);
@@ -176,6 +179,7 @@ void Sidecar::make_shared() {
 
 // A run of mongod that is gone. On the site's own loop.
 void Sidecar::end_connections_to(const std::string& process) {
+  transaction_sweep_->store_gone(process);
   for (const auto& worker : workers_) {
     Sessions* sessions = &worker->sessions;
     if (&worker->loop == &ports_.loop) {
@@ -218,6 +222,7 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           *login_rule_,
           oplog_watch_.get(),
           *gate_,
+          transactions_,
           ports_.clock,
           ports_.random,
           *proxy_metrics_,
@@ -288,6 +293,8 @@ void Sidecar::tend(Store& store) {
   if (alive && store_info_.kind != StoreKind::kStandalone) {
     const Status noted = recovery_->note_oplog_time();
     if (!noted) store_log_->warn("{}", noted.error().message());
+    const Status swept = transaction_sweep_->step(store);
+    if (!swept) store_log_->warn("{}", swept.error().message());
   }
   if (!ports_.outbox.failure()) return;
   const Status healed = ports_.outbox.heals();

@@ -30,6 +30,8 @@
 #include "proxy/peer/replica_exchange.h"
 #include "proxy/session/places.h"
 #include "proxy/session/server.h"
+#include "proxy/transactions/transaction_sweep.h"
+#include "proxy/transactions/transaction_table.h"
 #include "proxy/writes/context.h"
 #include "replication/apply/applier.h"
 #include "replication/outbox/outbox.h"
@@ -112,6 +114,7 @@ class Sidecar {
   Logger store_log_;
   Policy policy_;
   LockTable locks_;
+  TransactionTable transactions_;
   net::TaskGroup tasks_;
   std::vector<std::unique_ptr<net::LoopThread>> loops_;    // of the workers but the first
   std::vector<std::shared_ptr<net::TlsContext>> app_tls_;  // of each worker
@@ -130,6 +133,7 @@ class Sidecar {
   Places places_;
   std::unique_ptr<LoginRule> login_rule_;
   std::unique_ptr<ProxyMetrics> proxy_metrics_;
+  std::unique_ptr<TransactionSweep> transaction_sweep_;
   std::unique_ptr<OplogWatch> oplog_watch_;  // none on a standalone
   std::unique_ptr<JournalKeeper> journal_keeper_;
   std::unique_ptr<StoreGate> gate_;

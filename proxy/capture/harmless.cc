@@ -18,15 +18,23 @@ bool is_generic(std::string_view name) {
          name.substr(0, 3) == "api";
 }
 
+bool names_transaction(std::string_view name) {
+  return name == "lsid" || name == "txnNumber" || name == "autocommit" ||
+         name == "startTransaction" || name == "readConcern" || name == "stmtId" ||
+         name == "stmtIds";
+}
+
 }  // namespace
 
 bool knows_guard(CommandKind kind) { return kind != CommandKind::kFindAndModify; }
 
 std::string guarded_command(const wire::OpMsg& parsed, const Uuid& nobodys, int32_t request_id,
                             Told told) {
+  const bool in_transaction = read_session(parsed.body).in_transaction;
   bson::Writer out;
   for (const bson::Element& field : parsed.body) {
     if (field.name == kCollectionUuid || field.name == "apiStrict") continue;
+    if (in_transaction && names_transaction(field.name)) continue;
     if (told == Told::kFirst && field.name == "ordered" && field.value.type == bson::Type::kBool) {
       continue;
     }

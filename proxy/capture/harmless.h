@@ -5,6 +5,8 @@
 // would have run fails with 361. Stores before 6.0 do not know the field and refuse the command for
 // it, and none knows it for findAndModify: there the command names a document that is not there.
 //
+// A command of a transaction is asked about outside of it: there an error would end it.
+//
 // Here are these messages and what their answers mean; who asks is writes/store_refusals.h. Pure
 // but for a random uuid.
 #pragma once

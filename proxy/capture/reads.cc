@@ -87,11 +87,15 @@ std::vector<const RunItem*> items_needing(const Run& run, Taken taken) {
 
 std::string build_images_message(const WriteCommand& command,
                                  const std::vector<const RunItem*>& items, Taken taken,
-                                 int32_t request_id) {
+                                 const std::string& transaction, int32_t request_id) {
   bson::Writer out;
   const std::string find = build_images_find(command, items, taken);
   out.append_all(Document(find)).boolean("singleBatch", true);
-  out.open_document("readConcern").string("level", "local").close();
+  if (transaction.empty()) {
+    out.open_document("readConcern").string("level", "local").close();
+  } else {
+    out.append_all(Document(transaction));
+  }
   out.string("$db", command.database);
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()));
 }

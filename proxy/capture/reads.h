@@ -21,10 +21,12 @@ enum class Taken : uint8_t { kBefore, kAfter };  // an image, of the run
 // of them before the run are the values that increments add to, no more than these.
 [[nodiscard]] std::string build_images_find(const WriteCommand& command,
                                             const std::vector<const RunItem*>& items, Taken taken);
-// The same as a message, answered in one batch.
+// The same as a message, answered in one batch. `transaction`: Transaction::naming, where it is in
+// one.
 [[nodiscard]] std::string build_images_message(const WriteCommand& command,
                                                const std::vector<const RunItem*>& items,
-                                               Taken taken, int32_t request_id);
+                                               Taken taken, const std::string& transaction,
+                                               int32_t request_id);
 // Which image of its document the answer itself holds: a findAndModify that projects nothing gives
 // it. Nothing: none.
 [[nodiscard]] std::optional<Taken> image_in_answer(const WriteCommand& command);

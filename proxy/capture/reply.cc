@@ -17,8 +17,8 @@ using bson::Value;
 bool is_time(std::string_view name) { return name == "$clusterTime" || name == "operationTime"; }
 
 // The concern a writeConcernError cites is the one we sent: with `w` and `j` as the app said them.
-std::string citing_the_apps_concern(const WriteCommand& command, const Document& error) {
-  const auto asked = command.body.find("writeConcern");
+std::string citing_the_apps_concern(const Document& command, const Document& error) {
+  const auto asked = command.find("writeConcern");
   std::optional<Value> w;
   std::optional<Value> j;
   if (asked && asked->type == Type::kDocument) {
@@ -80,9 +80,15 @@ std::string with_times(const std::string& body, const Document& from) {
   return out.finish();
 }
 
+std::string with_apps_concern(const Document& reply, const Document& command) {
+  const auto error = reply.find("writeConcernError");
+  if (!error || error->type != Type::kDocument) return std::string(reply.bytes());
+  return with_concern_error(reply, citing_the_apps_concern(command, error->as_document()));
+}
+
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
   if (reply.concern_error)
-    concern_error_ = citing_the_apps_concern(*command_, *reply.concern_error);
+    concern_error_ = citing_the_apps_concern(command_->body, *reply.concern_error);
   doubted_ = doubted_ || !outrigger::is_refused_surely(run, reply);
   if (!reply.ok) {
     failure_ = std::string(reply.body.bytes());

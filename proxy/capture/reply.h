@@ -93,6 +93,11 @@ class ReplyBuilder {
 // `body` with $clusterTime and operationTime as `from`, an answer of the store, has them.
 [[nodiscard]] std::string with_times(const std::string& body, const bson::Document& from);
 
+// `reply` with the write concern in a writeConcernError as the app's command, of this body, said
+// it.
+[[nodiscard]] std::string with_apps_concern(const bson::Document& reply,
+                                            const bson::Document& command);
+
 // What to remember of a run under the key of its first statement (its other statements get an empty
 // document): {n, nModified, upserted: [id], reply: {findAndModify's}}.
 [[nodiscard]] std::string remember(const Run& run, const RunReply& reply);

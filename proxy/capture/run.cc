@@ -17,6 +17,9 @@ std::string_view sequence_name(CommandKind kind) {
 
 bool is_replaced(const Run& run, std::string_view field) {
   if (field == "maxTimeMS" && run.max_time_ms) return true;
+  const bool names_transaction =
+      field == "autocommit" || field == "startTransaction" || field == "readConcern";
+  if (names_transaction && run.command->session.in_transaction) return true;
   if (field == "lsid" || field == "txnNumber" || field == "stmtId" || field == "stmtIds" ||
       field == "writeConcern") {
     return true;
@@ -27,6 +30,10 @@ bool is_replaced(const Run& run, std::string_view field) {
 
 void write_session(bson::Writer& out, const Run& run, const RunSession& session) {
   const AppSession& app = run.command->session;
+  if (!session.transaction.empty()) {
+    out.append_all(Document(session.transaction));
+    return;
+  }
   if (!session.own) {
     if (app.lsid) out.value("lsid", *app.lsid);
     out.int64("txnNumber", *app.txn_number);
@@ -47,8 +54,8 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
 }
 
 // Does the command itself say that it be answered only once it is journaled?
-bool waits_for_journal(const WriteCommand& command) {
-  const auto concern = command.body.find("writeConcern");
+bool waits_for_journal(const Document& body) {
+  const auto concern = body.find("writeConcern");
   if (!concern || concern->type != Type::kDocument) return false;
   const auto j = concern->as_document().find("j");
   const auto fsync = concern->as_document().find("fsync");  // does as much; both are refused
@@ -57,23 +64,12 @@ bool waits_for_journal(const WriteCommand& command) {
 
 // An unacknowledged write is sent as an acknowledged one: what it did must be known. `w` is left to
 // the default where the app leaves it.
-void write_concern(bson::Writer& out, const Run& run) {
-  const auto concern = run.command->body.find("writeConcern");
-  const bool says_enough = run.concern == RunConcern::kAsAsked || waits_for_journal(*run.command);
-  if (says_enough && !run.command->unacknowledged) {
-    if (concern) out.value("writeConcern", *concern);
-    return;
-  }
-  out.open_document("writeConcern");
+void write_concern_of(bson::Writer& out, const Run& run) {
   if (run.command->unacknowledged) {
-    out.int32("w", 1);
-  } else if (concern && concern->type == Type::kDocument) {
-    for (const Element& field : concern->as_document()) {
-      if (field.name != "j") out.element(field);
-    }
+    out.open_document("writeConcern").int32("w", 1).close();
+  } else {
+    write_concern(out, run.command->body, run.concern);
   }
-  if (run.concern == RunConcern::kJournaled) out.boolean("j", true);
-  out.close();
 }
 
 // The hint was for finding the document; that is done, and another index than that of _id would be
@@ -190,8 +186,27 @@ std::optional<RunSession> session_of_app(const WriteCommand& command) {
 
 RunConcern concern_of(const WriteCommand& command, bool is_set) {
   if (!is_set || command.unacknowledged) return RunConcern::kAsAsked;
-  if (waits_for_journal(command)) return RunConcern::kJournaled;
-  const auto concern = command.body.find("writeConcern");
+  return concern_of(command.body);
+}
+
+void write_concern(bson::Writer& out, const Document& body, RunConcern concern_asked) {
+  const auto concern = body.find("writeConcern");
+  if (concern_asked == RunConcern::kAsAsked || waits_for_journal(body)) {
+    if (concern) out.value("writeConcern", *concern);
+    return;
+  }
+  out.open_document("writeConcern");
+  if (concern && concern->type == Type::kDocument) {
+    for (const Element& field : concern->as_document()) {
+      if (field.name != "j") out.element(field);
+    }
+  }
+  out.boolean("j", true).close();
+}
+
+RunConcern concern_of(const Document& body) {
+  if (waits_for_journal(body)) return RunConcern::kJournaled;
+  const auto concern = body.find("writeConcern");
   if (!concern || concern->type != Type::kDocument) return RunConcern::kJournaled;
   const auto w = concern->as_document().find("w");
   return w && w->is_number() ? RunConcern::kAsAsked : RunConcern::kJournaled;
@@ -199,7 +214,7 @@ RunConcern concern_of(const WriteCommand& command, bool is_set) {
 
 bool goes_as_it_came(const Run& run) {
   if (!run.verbatim || run.max_time_ms || run.command->unacknowledged) return false;
-  return run.concern == RunConcern::kAsAsked || waits_for_journal(*run.command);
+  return run.concern == RunConcern::kAsAsked || waits_for_journal(run.command->body);
 }
 
 std::string build_run_message(const Run& run, const RunSession& session, int32_t request_id) {
@@ -220,7 +235,7 @@ std::string build_run_message(const Run& run, const RunSession& session, int32_t
   if (find_and_modify && run.items.front().collates_simply) {
     out.open_document("collation").string("locale", "simple").close();
   }
-  write_concern(out, run);
+  write_concern_of(out, run);
   if (!run.uuid.empty()) out.binary(kCollectionUuid, kUuidSubtype, run.uuid);
   if (run.max_time_ms) out.int64("maxTimeMS", *run.max_time_ms);
   write_session(out, run, session);

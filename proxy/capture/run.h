@@ -60,6 +60,7 @@ struct RunSession {
   std::optional<int64_t> txn_number;  // nothing: the store knows no retryable writes
   bool own = true;                    // ours; false: the app's own lsid and number
   bool as_it_came = false;            // own, but without a number, under the lsid the app sent
+  std::string transaction;            // what makes it part of one (Transaction::naming), if it is
 };
 
 // The app's own session and number, where it gave both.
@@ -97,6 +98,10 @@ struct Run {
 // does not say is up to defaults (setDefaultRWConcern, writeConcernMajorityJournalDefault), which
 // may change at any time; so it is said.
 [[nodiscard]] RunConcern concern_of(const WriteCommand& command, bool is_set);
+// The same of any command, by its body.
+[[nodiscard]] RunConcern concern_of(const bson::Document& body);
+// Writes the concern that the body says, so that mongod answers when it is to.
+void write_concern(bson::Writer& out, const bson::Document& body, RunConcern concern);
 
 // The app's own bytes say it all, the session aside.
 [[nodiscard]] bool goes_as_it_came(const Run& run);

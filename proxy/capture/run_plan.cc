@@ -70,7 +70,7 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   RunItem item;
   item.statement = &statement;
   // mongod refuses it; without `multi` it would run.
-  if (statement.multi && command.session.txn_number) return std::nullopt;
+  if (statement.multi && command.session.is_retryable()) return std::nullopt;
   if (command.kind == CommandKind::kInsert) {
     if (!is_complete_insert(statement.raw)) complete(item, birth);
     const Document document = item.document.empty() ? statement.raw : Document(item.document);
@@ -98,9 +98,12 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   return item;
 }
 
-// Statements that must be alone: their answer, or an image of 16 MB, is theirs only.
-bool is_alone(const RunItem& item) {
-  return item.upsert || item.narrows_further || item.needs_before;
+// Statements that must be alone: their answer, or an image of 16 MB, is theirs only. So is what the
+// answer to a delete in a transaction counts: a document that its snapshot does not show may be
+// there all the same.
+bool is_alone(const WriteRequest& request, const RunItem& item) {
+  const bool counts = request.transaction != nullptr && item.statement->remove;
+  return counts || item.upsert || item.narrows_further || item.needs_before;
 }
 
 // Whether the collation of the statement has a say in what its update does.
@@ -168,10 +171,10 @@ Run gather_run(const WriteRequest& request, size_t first, const Birth& birth,
     if (run.items.size() == kRunStatementsMax || bytes > kRunBytesMax) break;
     if (i > first && is_remembered(statement)) break;
     std::optional<RunItem> item = direct_item(request, statement, birth);
-    if (!item || (i > first && is_alone(*item)) || keys.count(item->key) > 0) break;
+    if (!item || (i > first && is_alone(request, *item)) || keys.count(item->key) > 0) break;
     bytes += statement.raw.bytes().size();
     run.items.push_back(std::move(*item));
-    if (is_alone(run.items.back()) || most == 1) break;
+    if (is_alone(request, run.items.back()) || most == 1) break;
     if (i == first) {
       run.items.reserve(most);
       keys.reserve(most);

@@ -224,6 +224,8 @@ AppSession read_session(const Document& body) {
       out.txn_number = field.value.to_int64();
     } else if (field.name == "autocommit") {
       out.in_transaction = !field.value.truthy();
+    } else if (field.name == "startTransaction") {
+      out.starts_transaction = field.value.truthy();
     }
   }
   return out;
@@ -313,7 +315,7 @@ WireResult<WriteCommand> parse_write(const wire::OpMsg& message, CommandKind kin
 
 std::optional<std::string> retry_key(const WriteCommand& command, const Statement& statement) {
   const AppSession& app = command.session;
-  if (!app.txn_number || app.lsid_id.empty()) return std::nullopt;
+  if (!app.is_retryable() || app.lsid_id.empty()) return std::nullopt;
   return retry_key(command.ns, app.lsid_id, app.user, *app.txn_number, statement.stmt_id);
 }
 

@@ -24,6 +24,9 @@ struct AppSession {
   bool names_user = false;          // the app says whose session it is; by default its own
   std::optional<int64_t> txn_number;
   bool in_transaction = false;  // autocommit: false
+  bool starts_transaction = false;
+  // The number is of the command alone, which may be sent again.
+  [[nodiscard]] bool is_retryable() const { return txn_number && !in_transaction; }
 };
 
 struct Statement {

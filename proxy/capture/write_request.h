@@ -14,6 +14,8 @@
 
 namespace outrigger {
 
+class Transaction;  // transactions/transaction.h
+
 struct WriteRequest {
   struct Collection {
     bool simple_collation = true;
@@ -29,6 +31,7 @@ struct WriteRequest {
   bool session_is_own = true;          // of the user who is logged in, for all that we know
   std::optional<int64_t> deadline_us;  // of the app's maxTimeMS, by the monotonic clock
   Collection collection;
+  Transaction* transaction = nullptr;  // that it is a part of; its session's lock is held
 
   // Whether strings are compared by their bytes when the statement's filter is asked.
   [[nodiscard]] bool compares_simply(const Statement& statement) const {
@@ -46,6 +49,22 @@ struct WriteRequest {
     return std::max<int64_t>(1, (*deadline_us - now_us) / 1000);
   }
 };
+
+// mongod's answer to a command of a transaction that met another write; drivers begin it again.
+[[nodiscard]] inline std::string conflict_body() {
+  return wire::error_body(wire::code::kWriteConflict,
+                          "WriteConflict error: this operation conflicted with another operation. "
+                          "Please retry your operation or multi-document transaction.",
+                          {"TransientTransactionError"});
+}
+
+// Its answer to one that would make the transaction hold more than it may.
+[[nodiscard]] inline std::string too_large_body() {
+  return wire::error_body(wire::code::kTransactionTooLarge,
+                          "Outrigger holds what a transaction has written until it is committed, "
+                          "and this one, or all that are open, would hold too much; write it in "
+                          "several smaller ones");
+}
 
 // mongod's answer to a command that ran out of time.
 [[nodiscard]] inline std::string out_of_time_body() {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "proxy/mongo/user_digest.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/mongo/wire/op_reply.h"
+#include "replication/store/session_token.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -118,6 +120,20 @@ net::Task<Status> Backend::learn_process() {
   if (!reply) co_return tl::unexpected(reply.error());
   const auto said = wire::parse_op_msg_trusted(*reply);
   process = said ? process_of(said->body) : std::string();
+  co_return Status();
+}
+
+net::Task<Status> Backend::learn_user() {
+  if (user) co_return Status();
+  bson::Writer out;
+  out.int32("connectionStatus", 1).string("$db", "admin");
+  const std::string body = out.finish();
+  std::string request = wire::build_op_msg(next_request_id(), 0, 0, bson::Document(body));
+  Result<std::string> reply = co_await call(std::move(request));
+  if (!reply) co_return tl::unexpected(reply.error());
+  const auto said = wire::parse_op_msg_trusted(*reply);
+  if (!said) co_return no_reply("an answer to connectionStatus that is none");
+  user = user_in_digest(digest_of_user(said->body));
   co_return Status();
 }
 

@@ -68,6 +68,8 @@ class Backend {
   net::Task<Status> learn_process();
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
   std::optional<uint64_t> user;
+  // Asks for that, where it is not known.
+  net::Task<Status> learn_user();
   outbox::BackendNote note;  // of lsid() and our address, once something is written
   // Whether mongod has let this connection read a namespace: if so, it will most likely again.
   [[nodiscard]] bool may_read(const std::string& ns) const { return readable_.count(ns) > 0; }

@@ -24,7 +24,8 @@ constexpr std::string_view kBulk =
     "send insert, update and delete instead (maxWireVersion 21 and "
     "lower drivers do)";
 
-// Sorted by name (checked by a test).
+// Sorted by name (checked by a test). What a command does in a transaction, and how one ends:
+// session/transaction_command.h.
 constexpr auto kTable = std::to_array<Row>({
     {"_isSelf", K::kRead},
     {"abortTransaction", K::kRead},

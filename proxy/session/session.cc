@@ -4,6 +4,7 @@
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/session/own_database.h"
 #include "proxy/session/refusals.h"
+#include "proxy/session/transaction_command.h"
 #include "proxy/writes/capture.h"
 #include "proxy/writes/catalog_write.h"
 #include "proxy/writes/database_drop.h"
@@ -21,6 +22,20 @@ bool is_handshake(CommandKind kind) {
 bool is_captured(CommandKind kind) {
   return kind == CommandKind::kInsert || kind == CommandKind::kUpdate ||
          kind == CommandKind::kDelete || kind == CommandKind::kFindAndModify;
+}
+
+// Nobody needs to hear of what is written there.
+bool stays_here(const wire::OpMsg& parsed, const Policy& policy) {
+  const std::string ns = ns_of(parsed);
+  return !ns.empty() && policy.stays_here(ns);
+}
+
+// A change of the catalogue of which other sites are to hear.
+bool travels(const wire::OpMsg& parsed, const std::string& ns, const Policy& policy) {
+  if (parsed.command_name() == "dropDatabase") {
+    return !policy.stays_here(std::string(parsed.database()) + ".");
+  }
+  return !ns.empty() && policy.replicates(ns);
 }
 
 // What is no command is refused.
@@ -165,8 +180,11 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   const bool greets = is_handshake(info.kind);
   if (greets || parsed->command_name() == "logout") backend_->user.reset();
   if (!is_let_in_ && !greets && !context_.login_rule.asks_login()) let_in();
-  const bool is_own = OwnDatabase::answers(*parsed);
-  if ((info.kind == CommandKind::kRead && !is_own) || (is_write && stays_here(*parsed))) {
+  const bool in_transaction = is_in_transaction(*parsed);
+  const bool is_own = !in_transaction && OwnDatabase::answers(*parsed);
+  const bool stays =
+      info.kind == CommandKind::kRead || (is_write && stays_here(*parsed, context_.policy));
+  if (stays && !in_transaction && !is_own) {
     context_.metrics.reads.Increment();
     const Next next = co_await pass(borrowed, parsed->more_to_come());
     co_return next;
@@ -177,13 +195,19 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   Next next = Next::kEnd;
   if (!kept) co_return next;
   std::optional<std::string> refused = refusal_of(*kept, context_.policy);
-  if (!refused) counter_of(context_.metrics, info.kind, is_own, is_write).Increment();
+  const bool is_read = is_own || (in_transaction && !is_write);
+  if (!refused) counter_of(context_.metrics, info.kind, is_read, is_write).Increment();
   if (refused) {
     context_.metrics.refused_unsupported.Increment();
     next = co_await answer_refusal(*kept, std::move(*refused));
   } else if (is_own) {
     OwnDatabase own(context_, *backend_);
     Answer done = co_await own.run(message, *kept);
+    next = co_await finish(message, *kept, std::move(done));
+  } else if (in_transaction && (stays || is_write || info.kind == CommandKind::kAggregate)) {
+    TransactionCommand command(context_, *backend_, alive_, writing_);
+    Answer done =
+        co_await command.run(message, *kept, info.kind, is_write && !stays, is_stranger());
     next = co_await finish(message, *kept, std::move(done));
   } else if (is_write) {
     next = co_await write(message, *kept, info.kind);
@@ -197,11 +221,6 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
     next = co_await pass(message, kept->more_to_come());
   }
   co_return next;
-}
-
-bool Session::stays_here(const wire::OpMsg& parsed) const {
-  const std::string ns = ns_of(parsed);
-  return !ns.empty() && context_.policy.stays_here(ns);
 }
 
 net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_come) {
@@ -244,19 +263,16 @@ net::Task<Session::Next> Session::finish(std::string_view message, const wire::O
 
 net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMsg& parsed) {
   const std::string ns = ns_of(parsed);
-  const bool is_database = parsed.command_name() == "dropDatabase";
-  const bool travels = is_database
-                           ? !context_.policy.stays_here(std::string(parsed.database()) + ".")
-                           : !ns.empty() && context_.policy.replicates(ns);
   Next next = Next::kEnd;
-  if (!travels || is_stranger()) {  // mongod refuses a stranger's, and nobody waits for that
+  // A stranger's mongod refuses, and nobody waits for that.
+  if (is_stranger() || !travels(parsed, ns, context_.policy)) {
     context_.facts.forget(ns);
     next = co_await pass(message, parsed.more_to_come());
     context_.facts.forget(ns);
     co_return next;
   }
   Answer done;
-  if (is_database) {
+  if (parsed.command_name() == "dropDatabase") {
     DatabaseDrop drop(context_, *backend_, writing_);
     done = co_await drop.run(parsed);
   } else {

@@ -66,8 +66,6 @@ class Session {
   net::Task<bool> connect();
   // Whether this connection may be used: it is to the run of mongod that is served.
   net::Task<bool> pass_gate(std::string_view message);
-  // Nobody needs to hear of what is written there.
-  [[nodiscard]] bool stays_here(const wire::OpMsg& parsed) const;
   // mongod has not let it in, and asks for a login.
   [[nodiscard]] bool is_stranger() const;
   [[nodiscard]] size_t message_bytes_max() const;
@@ -82,6 +80,7 @@ class Session {
   const std::function<void(News)> on_news_;
   MessageRoom::Hold room_;
   uint64_t busy_since_us_ = 0;
+  const std::shared_ptr<const void> alive_ = std::make_shared<char>();  // as long as this is
   bool is_let_in_ = false;
   bool writing_ = false;  // a capture is under way: the store's answer must be awaited
   bool serving_ = false;  // a message is under way

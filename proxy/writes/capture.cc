@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "proxy/mongo/user_digest.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {
@@ -21,19 +20,6 @@ std::string unsupported(const std::string& what, std::string_view why) {
 // How often a collection may turn out to be another one while a command runs.
 constexpr int kMadeAnewMax = 5;
 
-// Who is logged in, as SessionKey::user; nothing: mongod does not answer.
-net::Task<std::optional<uint64_t>> ask_for_user(Backend& backend) {
-  bson::Writer out;
-  out.int32("connectionStatus", 1).string("$db", "admin");
-  const std::string body = out.finish();
-  std::string request = wire::build_op_msg(backend.next_request_id(), 0, 0, Document(body));
-  Result<std::string> reply = co_await backend.call(std::move(request));
-  if (!reply) co_return std::nullopt;
-  const auto said = wire::parse_op_msg_trusted(*reply);
-  if (!said) co_return std::nullopt;
-  co_return user_in_digest(digest_of_user(said->body));
-}
-
 }  // namespace
 
 net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& parsed,
@@ -47,7 +33,7 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
   }
   std::optional<Answer> refused = co_await refuse(*command, refusals, is_strangers);
   if (refused) co_return std::move(*refused);
-  WriteRequest request{*command, parsed, message, true, std::nullopt, {}};
+  WriteRequest request{*command, parsed, message, true, std::nullopt, {}, transaction_};
   if (command->max_time_ms > 0) {
     request.deadline_us = context_.clock.monotonic_us() + command->max_time_ms * 1000;
   }
@@ -55,11 +41,8 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
   // send, or means to send, is another statement.
   AppSession& session = command->session;
   if (session.txn_number) {
-    if (!backend_.user) {
-      const std::optional<uint64_t> user = co_await ask_for_user(backend_);
-      if (!user) co_return Answer::close();
-      backend_.user = user;
-    }
+    const Status learned = co_await backend_.learn_user();
+    if (!learned) co_return Answer::close();
     // mongod lets only some name another user; whether this one may is for it to say.
     request.session_is_own = !session.names_user || session.user == *backend_.user;
     if (!session.names_user) session.user = *backend_.user;
@@ -90,10 +73,13 @@ net::Task<std::optional<Answer>> Capture::refuse(const WriteCommand& command,
     Answer answer = co_await refusals.refuse(std::move(ours), &command);
     co_return answer;
   }
-  if (command.session.in_transaction) {
+  if (command.session.in_transaction && transaction_ == nullptr) {
     context_.metrics.refused_transaction.Increment();
-    co_return Answer::body(unsupported("a write in a transaction",
-                                       "transactions may read; send their writes one by one"));
+    wire::WireError ours;
+    ours.code = wire::code::kIllegalOperation;
+    ours.message = "Transaction numbers are only allowed on a replica set member or mongos";
+    Answer answer = co_await refusals.refuse(std::move(ours), &command);
+    co_return answer;
   }
   const Status admitted = context_.replica.admit();
   if (admitted) co_return std::nullopt;
@@ -176,6 +162,8 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
   RunExecutor executor(context_, backend_, request, reads, settler);
   Resolver resolver(context_, request, reads, refusals, executor);
   RunResult result(request.command);
+  // An error ends a transaction, whatever the command says.
+  const bool stops_at_error = request.command.ordered || request.transaction != nullptr;
   int anew = 0;
   for (size_t next = 0; next < statements.size();) {
     const Statement& statement = statements[next];
@@ -210,7 +198,7 @@ net::Task<Answer> Capture::write_statements(WriteRequest& request, StoreRefusals
     }
     anew = 0;
     next += done;
-    if (all.reply.failed() || (request.command.ordered && all.reply.has_errors())) break;
+    if (all.reply.failed() || (stops_at_error && all.reply.has_errors())) break;
   }
   if (!all.durable) co_return all.reply.answer();
   DurableWaits::Shot durable = std::move(all.durable);

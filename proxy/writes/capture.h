@@ -26,8 +26,10 @@ namespace outrigger {
 
 class Capture {
  public:
-  // Both outlive the capture.
-  Capture(ProxyContext& context, Backend& backend) : context_(context), backend_(backend) {}
+  // All outlive the capture. `transaction`: that the command is a part of, if it is; then what it
+  // does is kept there, and any error in the answer means that the transaction has to end.
+  Capture(ProxyContext& context, Backend& backend, Transaction* transaction = nullptr)
+      : context_(context), backend_(backend), transaction_(transaction) {}
 
   // `message` is the whole OP_MSG and `parsed` its view; both live until the task is done. Of a
   // stranger's command mongod is asked first: nothing is planned or locked for it before.
@@ -54,6 +56,7 @@ class Capture {
 
   ProxyContext& context_;
   Backend& backend_;
+  Transaction* const transaction_;
 };
 
 }  // namespace outrigger

@@ -14,6 +14,11 @@ Metrics::Counter& refused(Metrics& metrics, const char* reason) {
                          {{"reason", reason}});
 }
 
+Metrics::Counter& transactions(Metrics& metrics, const char* end) {
+  return metrics.counter("transactions_total", "transactions of apps that wrote, by their end",
+                         {{"end", end}});
+}
+
 }  // namespace
 
 ProxyMetrics::ProxyMetrics(Metrics& metrics)
@@ -33,7 +38,21 @@ ProxyMetrics::ProxyMetrics(Metrics& metrics)
                                        "come after them")),
       refused_unsupported(refused(metrics, "unsupported")),
       refused_unavailable(refused(metrics, "unavailable")),
-      refused_transaction(refused(metrics, "transaction")) {}
+      refused_transaction(refused(metrics, "transaction")),
+      committed(transactions(metrics, "committed")),
+      aborted(transactions(metrics, "aborted")),
+      lost(transactions(metrics, "lost")) {}
+
+net::Task<bool> lock_for(ProxyContext& context, Transaction& transaction,
+                         std::vector<LockKey> keys) {
+  LockRequest* const asked = transaction.ask_for(keys);
+  if (asked == nullptr) co_return true;
+  const int64_t until_us = context.clock.monotonic_us() + limits::kTransactionLockUs;
+  HeldLocks locks = co_await wait_for_locks(context, *asked, until_us);
+  if (!locks) co_return false;
+  transaction.keep(std::move(locks));
+  co_return true;
+}
 
 net::Task<bool> is_journaled(ProxyContext& context, Backend& backend) {
   std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };

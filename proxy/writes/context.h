@@ -26,6 +26,7 @@
 #include "proxy/mongo/store_worker.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/tls.h"
+#include "proxy/transactions/transaction_table.h"
 #include "proxy/writes/durable_waits.h"
 #include "proxy/writes/turn_appends.h"
 #include "replication/outbox/ledger.h"
@@ -69,6 +70,9 @@ struct ProxyMetrics {
   Metrics::Counter& refused_unsupported;
   Metrics::Counter& refused_unavailable;
   Metrics::Counter& refused_transaction;
+  Metrics::Counter& committed;
+  Metrics::Counter& aborted;  // by the app, by an error, by us
+  Metrics::Counter& lost;     // ended at mongod without a word, or their app is gone
 };
 
 // Documents of a collection of the database `outrigger` (session/own_database.h).
@@ -96,6 +100,7 @@ struct ProxyContext {
   LoginRule& login_rule;
   OplogWatch* oplog_watch;  // none on a standalone
   StoreGate& gate;
+  TransactionTable& transactions;
   const Clock& clock;
   Random& random;
   ProxyMetrics& metrics;
@@ -129,5 +134,10 @@ net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request)
 // The same until `deadline_us` of the monotonic clock, if there is one; then they may not be held.
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
                                     std::optional<int64_t> deadline_us);
+
+// Takes those that the transaction has not, to the end of it. False: somebody else has one, and
+// goes on having it.
+net::Task<bool> lock_for(ProxyContext& context, Transaction& transaction,
+                         std::vector<LockKey> keys);
 
 }  // namespace outrigger

@@ -51,15 +51,58 @@ net::Task<RunResult> Resolver::write(const Statement& statement) {
       co_return result;
     }
   }
-  const bool is_numbered = request_.command.session.txn_number.has_value();
+  const bool is_numbered = request_.command.session.is_retryable();
   if (replaces_many(statement) || (statement.multi && is_numbered)) {
     std::optional<FilterRefusal> none;  // of the filter: mongod refuses the statement
     result = co_await refusals_.probe(request_, statement, std::move(none));
+  } else if (request_.transaction != nullptr) {
+    result = co_await write_in_transaction(statement);
   } else if (statement.multi) {
     result = co_await write_many(statement);
   } else {
     result = co_await write_one(statement);
   }
+  co_return result;
+}
+
+// What the filter finds stands: the statement will be run on the same snapshot, and where somebody
+// has changed a document since, mongod says so.
+net::Task<RunResult> Resolver::write_in_transaction(const Statement& statement) {
+  RunResult result(request_.command);
+  Found found = co_await reads_.find(statement, statement.multi ? 0 : 1);
+  if (ends_statement(statement, found)) {
+    result = co_await end_without(statement, std::move(found));
+    co_return result;
+  }
+  if (found.ids.empty()) {
+    result = co_await insert_as_it_is(statement);
+    co_return result;
+  }
+  for (size_t next = 0; next < found.ids.size();) {
+    Run run = gather_found(request_, statement, found.ids, next);
+    RunResult part = co_await executor_.execute(std::move(run));
+    next += part.items;
+    result.absorb(std::move(part));
+    if (result.end == End::kBroken || result.end == End::kAnotherCollection) co_return result;
+    if (result.reply.failed() || result.reply.has_errors()) break;
+  }
+  if (result.reply.has_errors() && statement.multi) result.reply.forget_counts();
+  result.end = End::kDone;
+  co_return result;
+}
+
+// The app's own upsert, where it is sure to insert.
+net::Task<RunResult> Resolver::insert_as_it_is(const Statement& statement) {
+  RunResult result(request_.command);
+  if (const auto name = dollar_name_in_new_id(statement)) {
+    result.reply.add_error(
+        statement.index, wire::code::kDollarPrefixedFieldName,
+        "_id fields may not contain '$'-prefixed fields: " + *name + " is not valid for storage.");
+    co_return result;
+  }
+  Run run = upsert_as_it_is(request_, statement, context_.birth());
+  run.items.front().there = false;
+  result = co_await executor_.execute(std::move(run));
   co_return result;
 }
 

@@ -32,6 +32,8 @@ class Resolver {
   net::Task<RunResult> write(const Statement& statement);
 
  private:
+  net::Task<RunResult> write_in_transaction(const Statement& statement);
+  net::Task<RunResult> insert_as_it_is(const Statement& statement);
   net::Task<RunResult> write_one(const Statement& statement);
   net::Task<RunResult> write_found(const Statement& statement, Found found);
   net::Task<RunResult> write_many(const Statement& statement);

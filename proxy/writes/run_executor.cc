@@ -4,10 +4,44 @@
 
 #include "proxy/capture/run_plan.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/transactions/transaction.h"
 
 namespace outrigger {
+namespace {
+
+// Which images the update of a document needs is for its row to say.
+void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& item) {
+  const bool modifies = command.kind == CommandKind::kFindAndModify;
+  if (!item.shape && !modifies) return;
+  std::vector<const Path*> increments;
+  if (item.shape) {
+    for (const UpdateShape::Operation& op : item.shape->operations) {
+      if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
+    }
+  }
+  const RowKnowledge known = replica.row_knowledge(command.ns, item.key, increments);
+  item.set_aside = known.set_aside;
+  if (!item.shape) return;
+  item.opaque = known.opaque;
+  item.needs_after = item.needs_after || known.opaque;
+  const auto& bases = known.base_is_known;
+  item.needs_before =
+      item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
+}
+
+// What makes a command of ours one of the transaction; empty: there is none.
+std::string naming(const WriteRequest& request, bool with_api) {
+  if (request.transaction == nullptr) return {};
+  return request.transaction->naming(request.command.body, with_api);
+}
+
+}  // namespace
 
 net::Task<RunResult> RunExecutor::execute(Run run) {
+  if (request_.transaction != nullptr) {
+    RunResult kept = co_await execute_in_transaction(std::move(run));
+    co_return kept;
+  }
   const std::string& ns = request_.command.ns;
   LockRequest request;
   request.add(namespace_lock_key(ns), LockMode::kShared);
@@ -77,6 +111,68 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
   co_return result;
 }
 
+net::Task<RunResult> RunExecutor::execute_in_transaction(Run run) {
+  const std::string& ns = request_.command.ns;
+  RunResult result(request_.command);
+  std::vector<LockKey> keys = {{namespace_lock_key(ns), LockMode::kShared}};
+  for (const RunItem& item : run.items) {
+    keys.push_back({document_lock_key(ns, std::string_view(item.key)), LockMode::kExclusive});
+  }
+  const bool locked = co_await lock_for(context_, *request_.transaction, std::move(keys));
+  if (!locked) {
+    result.reply.fail(conflict_body());
+  } else if (may_have_been_made(run)) {
+    result.end = RunResult::End::kAnotherCollection;
+  } else {
+    const net::Loop::Unyielding unyielding(context_.loop);
+    result = co_await run_in_transaction(run);
+  }
+  result.items = run.items.size();
+  co_return result;
+}
+
+net::Task<RunResult> RunExecutor::run_in_transaction(Run& run) {
+  RunResult result(request_.command);
+  SeenBefore seen;
+  seen.read = co_await see_in_transaction(run, seen);
+  if (!seen.read.done()) {
+    if (seen.read.end == StoreRead::End::kBroken) result.end = RunResult::End::kBroken;
+    result.reply.fail(std::move(seen.read.body));
+    co_return result;
+  }
+  const RunSession session = session_for(run);
+  RunAnswer answer = co_await send(run, session, std::move(seen));
+  result.end = RunResult::End::kBroken;
+  if (answer.broken) co_return result;
+  const LocalWrite none;  // nothing is begun
+  RunSettler::Effects found = co_await settler_.find_effects(run, session, none, answer);
+  result = std::move(found.result);
+  const bool was_made_anew = result.end == RunResult::End::kAnotherCollection;
+  if (result.end == RunResult::End::kBroken) co_return result;
+  bool is_kept = false;
+  if (!was_made_anew) is_kept = co_await settler_.keep(found);
+  if (is_kept) co_return result;
+  result = RunResult(request_.command);
+  result.reply.fail(was_made_anew || request_.transaction->has_room() ? conflict_body()
+                                                                      : too_large_body());
+  co_return result;
+}
+
+// As see_before(); and who may not read at all is told so before mongod has written anything.
+net::Task<StoreRead> RunExecutor::see_in_transaction(Run& run, SeenBefore& seen) {
+  SeenBefore before = co_await see_before(run);
+  seen.images = std::move(before.images);
+  seen.is_all = before.is_all;
+  const bool shows = items_needing(run, Taken::kAfter).empty() && !run.items.front().upsert;
+  if (!before.read.done() || shows || backend_.may_read(request_.command.ns)) {
+    co_return std::move(before.read);
+  }
+  Images unused;
+  std::vector<const RunItem*> first = {&run.items.front()};
+  StoreRead read = co_await reads_.read_images(std::move(first), Taken::kBefore, unused);
+  co_return read;
+}
+
 // Somebody may have made the collection, of whatever kind, while this waited for its locks. One
 // that was there and is another one now is told by its uuid.
 bool RunExecutor::may_have_been_made(const Run& run) const {
@@ -110,27 +206,6 @@ Unsynced RunExecutor::unsynced(const Run& run) const {
   return most;
 }
 
-// Which images the update of a document needs is for its row to say.
-void RunExecutor::look_at_row(RunItem& item) const {
-  const bool modifies = request_.command.kind == CommandKind::kFindAndModify;
-  if (!item.shape && !modifies) return;
-  std::vector<const Path*> increments;
-  if (item.shape) {
-    for (const UpdateShape::Operation& op : item.shape->operations) {
-      if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
-    }
-  }
-  const RowKnowledge known =
-      context_.replica.row_knowledge(request_.command.ns, item.key, increments);
-  item.set_aside = known.set_aside;
-  if (!item.shape) return;
-  item.opaque = known.opaque;
-  item.needs_after = item.needs_after || known.opaque;
-  const auto& bases = known.base_is_known;
-  item.needs_before =
-      item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
-}
-
 // Which images from before the run its record needs. Read here where they cannot just be asked for
 // in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell
 // after a crash what was done, so that the prepare must say what there was.
@@ -138,7 +213,7 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
   SeenBefore out;
   bool for_prepare = false;
   for (RunItem& item : run.items) {
-    look_at_row(item);
+    look_at_row(context_.replica, request_.command, item);
     if (context_.retryable) continue;
     const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
     const bool upsert = item.upsert && !item.there;
@@ -259,21 +334,25 @@ net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session, Seen
 net::Task<Status> RunExecutor::send_and_receive(Run& run, const RunSession& session,
                                                 const Around& asked, RunAnswer& answer) {
   run.max_time_ms = request_.time_left_ms(context_.clock.monotonic_us());
-  // The bytes that came can go on as they are when mongod can count their statements by itself and
-  // they carry the session they are prepared under.
-  const bool as_it_came = goes_as_it_came(run) && (!session.own || session.as_it_came);
   std::string first;
   std::string command;
   std::string last;
   std::optional<Guarded> guarded;
-  if (as_it_came && !run.uuid.empty()) {
-    guarded = guard_message(request_.message, request_.parsed, run.uuid);
-  }
   std::vector<std::string_view> pieces;
   if (!asked.before.empty()) {
     first = build_images_message(request_.command, asked.before, Taken::kBefore,
-                                 backend_.next_request_id());
+                                 naming(request_, true), backend_.next_request_id());
     pieces.push_back(first);
+  }
+  // The bytes that came can go on as they are when mongod can count their statements by itself and
+  // they carry the session they are prepared under.
+  Transaction* const transaction = request_.transaction;
+  const bool names_session = transaction == nullptr ? !session.own || session.as_it_came
+                                                    : request_.command.session.starts_transaction !=
+                                                          transaction->is_begun();
+  const bool as_it_came = goes_as_it_came(run) && names_session;
+  if (as_it_came && !run.uuid.empty()) {
+    guarded = guard_message(request_.message, request_.parsed, run.uuid);
   }
   if (guarded) {
     pieces.push_back(guarded->start);
@@ -281,12 +360,15 @@ net::Task<Status> RunExecutor::send_and_receive(Run& run, const RunSession& sess
   } else if (as_it_came && run.uuid.empty()) {
     pieces.push_back(request_.message);
   } else {
-    command = build_run_message(run, session, backend_.next_request_id());
+    RunSession named = session;
+    named.transaction = naming(request_, false);
+    command = build_run_message(run, named, backend_.next_request_id());
     pieces.push_back(command);
   }
+  if (transaction != nullptr) transaction->begin();
   if (!asked.after.empty()) {
     last = build_images_message(request_.command, asked.after, Taken::kAfter,
-                                backend_.next_request_id());
+                                naming(request_, true), backend_.next_request_id());
     pieces.push_back(last);
   }
   Status sent = co_await backend_.send(pieces);

@@ -5,11 +5,10 @@
 //   send      the command, with the reads that tell what it did around it
 //   settle    effects to the outbox (run_settler.h); only then are the locks released
 //
-// A run committed by itself is all four, `execute`. The steps keep nothing between them: what one
-// finds the next is given. So whoever commits several runs at once (an app's transaction), or does
-// something else under the same locks (a change of the catalogue), keeps the locks, calls `send`
-// and RunSettler::find_effects for each run and keeps what they give, begins with a prepare of all
-// the runs where `begin` makes one of a single run, commits, and records all of it.
+// A run committed by itself is all four. The steps keep nothing between them: what one finds the
+// next is given. A run of an app's transaction is locked and sent, and what it did is kept there;
+// one prepare and one record of all its runs are for who commits it
+// (session/transaction_commit.h).
 #pragma once
 
 #include <optional>
@@ -25,10 +24,10 @@ class RunExecutor {
               StoreReads& reads, RunSettler& settler)
       : context_(context), backend_(backend), request_(request), reads_(reads), settler_(settler) {}
 
-  // All of it. Items of the run whose images do not fit beside those of the first are left out:
-  // RunResult::items.
+  // All of it, or what a transaction has of it. Items of the run whose images do not fit beside
+  // those of the first are left out: RunResult::items.
   net::Task<RunResult> execute(Run run);
-  // Without the locks: whoever calls holds them.
+  // Without the locks: whoever calls holds them. Not in a transaction, which keeps its own.
   net::Task<RunResult> execute_locked(Run run);
 
   // The documents before the run, where they cannot just be asked for in front of it.
@@ -49,6 +48,9 @@ class RunExecutor {
   net::Task<RunAnswer> send(Run& run, const RunSession& session, SeenBefore seen);
 
  private:
+  net::Task<RunResult> execute_in_transaction(Run run);
+  net::Task<RunResult> run_in_transaction(Run& run);
+  net::Task<StoreRead> see_in_transaction(Run& run, SeenBefore& seen);
   net::Task<StoreRead> fit_images(Run& run);
   // Items whose images are asked for in the breath of the run.
   struct Around {
@@ -62,7 +64,6 @@ class RunExecutor {
   net::Task<bool> receive_images(Images& images);
   [[nodiscard]] bool may_have_been_made(const Run& run) const;
   [[nodiscard]] Unsynced unsynced(const Run& run) const;
-  void look_at_row(RunItem& item) const;
 
   ProxyContext& context_;
   Backend& backend_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/capture/doubt.h"
+#include "proxy/transactions/transaction.h"
 
 namespace outrigger {
 namespace {
@@ -59,12 +60,22 @@ net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSessi
     co_return out;
   }
   result.missed_concern = said.concern_error.has_value();
+  if (request_.transaction != nullptr && (!said.ok || !said.errors.empty())) {
+    result.end = RunResult::End::kDone;  // mongod has ended the transaction: nothing happened
+    result.reply.add(run, said, std::move(answer.message));
+    co_return out;
+  }
   if (!session.own) note_retried(run, said);
   if (!said.upserted.empty() || needs_unplanned_after_images(run, said)) {
     const bool seen = co_await read_what_is_missing(run, said, answer);
     if (!seen) co_return out;
   }
   const std::vector<size_t> doubtful = doubtful_items(run, said, answer.before, answer.after);
+  if (!doubtful.empty() && request_.transaction != nullptr) {
+    result.end = RunResult::End::kDone;
+    result.reply.fail(conflict_body());
+    co_return out;
+  }
   if (!doubtful.empty()) {
     const bool told = co_await look(run, write, doubtful, answer.before, effects);
     if (!told) co_return out;
@@ -76,7 +87,8 @@ net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSessi
       !effects.changes.empty() || !said.ok || !said.errors.empty() || !said.retried.empty();
   if (!changed) result.left = Left::kNothing;
   if (session.own) effects.retries.clear();
-  if (!session.own) append(retry_entries(run, said), effects.retries);
+  const bool is_retryable = !session.own && request_.transaction == nullptr;
+  if (is_retryable) append(retry_entries(run, said), effects.retries);
   out.has_documents = said.ok && said.n > 0;
   const bool matched_nothing = said.ok && said.n == 0 && said.errors.empty();
   result.end = matched_nothing ? RunResult::End::kMatchedNothing : RunResult::End::kDone;
@@ -104,6 +116,22 @@ net::Task<bool> RunSettler::read_what_is_missing(const Run& run, const RunReply&
     const StoreRead seen =
         co_await reads_.read_images(std::move(items), Taken::kAfter, answer.after);
     if (!seen.done()) co_return false;
+  }
+  co_return true;
+}
+
+// What mongod has named by itself is locked now: nobody can have seen it.
+net::Task<bool> RunSettler::keep(Effects& found) {
+  Transaction& transaction = *request_.transaction;
+  std::vector<LockKey> keys;
+  for (const DocumentChange& change : found.effects.changes) {
+    keys.push_back({document_lock_key(change.ns, change.id.view()), LockMode::kExclusive});
+  }
+  const bool locked = co_await lock_for(context_, transaction, std::move(keys));
+  if (!locked) co_return false;
+  if (found.has_documents) transaction.made.insert(request_.command.ns);
+  for (DocumentChange& change : found.effects.changes) {
+    if (!transaction.add(std::move(change))) co_return false;
   }
   co_return true;
 }
@@ -201,27 +229,33 @@ void RunSettler::note_retried(Run& run, const RunReply& said) const {
 }
 
 net::Task<void> RunSettler::settle_in_doubt(UndecidedWrite& write, RunSession session) {
-  context_.metrics.writes_in_doubt.Increment();
-  const std::string address = backend_.stream().local_address();
-  backend_.close();
-  const std::string lsid(reinterpret_cast<const char*>(session.lsid.data()), session.lsid.size());
-  net::Timer pause(context_.loop);
-  while (!context_.store.stopping()) {
-    auto settle = context_.settle_in_doubt;
+  std::string lsid(reinterpret_cast<const char*>(session.lsid.data()), session.lsid.size());
+  std::string what = "a write in " + request_.command.ns;
+  co_await outrigger::settle_in_doubt(context_, backend_, write, std::move(lsid), std::move(what));
+}
+
+net::Task<void> settle_in_doubt(ProxyContext& context, Backend& backend, UndecidedWrite& write,
+                                std::string lsid, std::string what) {
+  context.metrics.writes_in_doubt.Increment();
+  const std::string address = backend.stream().local_address();
+  backend.close();
+  net::Timer pause(context.loop);
+  while (!context.store.stopping()) {
+    auto settle = context.settle_in_doubt;
     std::function<Status(Store&)> job = [settle, &write, lsid, address](Store& store) {
       return settle(store, write, lsid, address);
     };
-    const Status settled = co_await context_.store.ask(std::move(job));
+    const Status settled = co_await context.store.ask(std::move(job));
     if (settled) {
-      backend_.note.set_in_doubt(false);
+      backend.note.set_in_doubt(false);
       break;
     }
-    context_.log->warn("a write in {} is in doubt, its documents stay locked: {}",
-                       request_.command.ns, settled.error().message());
+    context.log->warn("{} is in doubt, its documents stay locked: {}", what,
+                      settled.error().message());
     co_await pause.sleep_ms(kLookAgainMs);
   }
   write.leave_to_recovery();
-  context_.metrics.writes_in_doubt.Decrement();
+  context.metrics.writes_in_doubt.Decrement();
 }
 
 }  // namespace outrigger

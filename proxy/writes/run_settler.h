@@ -24,6 +24,12 @@ namespace outrigger {
                                                     const WriteRequest& request,
                                                     const Statement& statement);
 
+// The answer will never come: closes the connection, and finds out what became of the write, sent
+// under the session `lsid`. Left to recovery when the process ends before it is known. `what`: for
+// the log. The caller holds the locks; the first three outlive it.
+net::Task<void> settle_in_doubt(ProxyContext& context, Backend& backend, UndecidedWrite& write,
+                                std::string lsid, std::string what);
+
 class RunSettler {
  public:
   // All outlive it.
@@ -42,6 +48,9 @@ class RunSettler {
                               RunAnswer& answer);
   net::Task<Effects> find_effects(Run& run, const RunSession& session, const LocalWrite& write,
                                   RunAnswer& answer);
+  // Into the transaction that the run is a part of. False: somebody else writes to a document of
+  // it, or the transaction has no room.
+  net::Task<bool> keep(Effects& found);
   // Into the outbox, with all writes of this turn.
   net::Task<bool> record(UndecidedWrite& write, RunEffects effects);
   // The answer will never come. Left to recovery when the process ends before it is known.

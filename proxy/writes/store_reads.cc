@@ -5,6 +5,7 @@
 
 #include "config/limits.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/transactions/transaction.h"
 
 namespace outrigger {
 namespace {
@@ -135,12 +136,17 @@ net::Task<StoreRead> StoreReads::read(std::string find, Visit visit, bool timed)
   whole.append_all(Document(find));
   const auto left_ms = timed ? request_.time_left_ms(now_us) : std::nullopt;
   if (left_ms) whole.int64("maxTimeMS", *left_ms);
-  whole.open_document("readConcern").string("level", "local").close();
+  Transaction* const transaction = request_.transaction;
+  if (transaction == nullptr) whole.open_document("readConcern").string("level", "local").close();
   find = whole.finish();
   std::string body = find;
   for (;;) {
     bson::Writer sent;
     sent.append_all(Document(body)).string("$db", request_.command.database);
+    if (transaction != nullptr) {
+      const std::string naming = transaction->naming(request_.command.body, true);
+      sent.append_all(Document(naming));
+    }
     const std::string command = sent.finish();
     std::string request = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(command));
     Result<std::string> reply = co_await backend_.call(std::move(request));
@@ -175,6 +181,12 @@ net::Task<StoreRead> StoreReads::read_refused(std::string find, Visit visit, std
   if (code == wire::code::kMaxTimeMsExpired) {
     out.end = StoreRead::End::kVerdict;  // in the words of a write that ran out of time
     out.body = with_times(out_of_time_body(), Document(out.body));
+  }
+  if (request_.transaction != nullptr) {
+    // Nobody else sees what a transaction sees. Labels tell how it ended.
+    const bool ended = Document(out.body).has("errorLabels");
+    if (ended || code == wire::code::kUnauthorized) out.end = StoreRead::End::kVerdict;
+    co_return out;
   }
   if (code != wire::code::kUnauthorized || find.empty()) co_return out;
   std::optional<std::string> no = co_await refusals_.refusal_to_write(request_.command);

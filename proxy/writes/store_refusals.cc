@@ -3,6 +3,7 @@
 #include "proxy/capture/harmless.h"
 #include "proxy/capture/run_plan.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/transactions/transaction.h"
 
 namespace outrigger {
 namespace {
@@ -121,7 +122,7 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
                                            const Statement& statement) {
   RunResult result(request.command);
   const Run run = repeating_run(request, statement);
-  const Result<std::string> message = co_await ask(run);
+  const Result<std::string> message = co_await ask(run, nullptr);
   const auto parsed = answer_in(message);
   if (!parsed) {
     result.end = RunResult::End::kBroken;
@@ -139,7 +140,9 @@ net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Sta
                                           std::optional<FilterRefusal> refusal) {
   RunResult result(request.command);
   const Run run = probing_run(request, statement, context_.birth());
-  Result<std::string> message = co_await ask(run);
+  // The transaction has ended with the refusal, and would give no other answer.
+  Transaction* const transaction = refusal ? nullptr : request.transaction;
+  Result<std::string> message = co_await ask(run, transaction);
   const auto parsed = answer_in(message);
   if (!parsed) {
     result.end = RunResult::End::kBroken;
@@ -163,14 +166,18 @@ net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Sta
   co_return result;
 }
 
-net::Task<Result<std::string>> StoreRefusals::ask(const Run& run) {
-  std::optional<RunSession> session = session_of_app(*run.command);
+net::Task<Result<std::string>> StoreRefusals::ask(const Run& run, Transaction* transaction) {
+  std::optional<RunSession> session;
+  if (run.command->session.is_retryable()) session = session_of_app(*run.command);
   if (!session) {
     session.emplace();
     session->lsid = backend_.lsid();
   }
-  std::string request = build_run_message(run, *session, backend_.next_request_id());
-  Result<std::string> message = co_await backend_.call(std::move(request));
+  if (transaction != nullptr) {
+    session->transaction = transaction->naming(run.command->body, false);
+  }
+  std::string asked = build_run_message(run, *session, backend_.next_request_id());
+  Result<std::string> message = co_await backend_.call(std::move(asked));
   co_return message;
 }
 

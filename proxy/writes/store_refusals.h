@@ -54,7 +54,7 @@ class StoreRefusals {
   // Of a command for which mongod knows no guard.
   net::Task<Answer> refuse_unguarded(wire::WireError ours, const WriteCommand& command);
   // Under the app's own number: if it is a retry, mongod answers what it answered before.
-  net::Task<Result<std::string>> ask(const Run& run);
+  net::Task<Result<std::string>> ask(const Run& run, Transaction* transaction);
   [[nodiscard]] std::string command_of_nothing(const WriteCommand& command);
 
   ProxyContext& context_;

@@ -12,6 +12,7 @@ namespace outrigger {
 namespace {
 
 constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersionOfTransaction = 4;
 constexpr uint8_t kVersionWithInserts = 2;
 constexpr size_t kCountMax = 1u << 22;
 constexpr size_t kSessionFixedBytes = 32;
@@ -73,11 +74,12 @@ PreparedDocument read_document(ByteReader& in, uint8_t version) {
   document.whole = read_choice(in, 0, 1) == 1;
   document.id = in.value();
   document.document = in.bytes();
-  const bool is_digest = document.what == PreparedDocument::What::kInsert && version == kVersion;
+  const bool is_insert = document.what == PreparedDocument::What::kInsert;
+  const bool is_digest = is_insert && version == kVersion;
   if (!is_digest && !document.document.empty() && !bson::validate(document.document)) {
     in.fail("document not well formed");
   }
-  if (!is_digest && document.what == PreparedDocument::What::kInsert && in.ok()) {
+  if (is_insert && version == kVersionWithInserts && in.ok()) {
     document.document = document_digest(bson::Document(document.document));
   }
   const size_t paths = in.count(kCountMax, 3);
@@ -139,7 +141,7 @@ std::string document_digest(const bson::Document& document) {
 std::string encode_prepare(const Prepare& prepare) {
   ByteWriter out;
   out.reserve(96 * (prepare.documents.size() + 1));
-  out.u8(kVersion);
+  out.u8(prepare.transaction ? kVersionOfTransaction : kVersion);
   out.u64(prepare.hlc);
   out.origin(prepare.origin);
   out.vector(prepare.deps);
@@ -154,7 +156,10 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
   ByteReader in(bytes, "prepare", kDecodedBytesMax);
   Prepare prepare;
   const uint8_t version = in.u8();
-  if (version != kVersion && version != kVersionWithInserts) in.fail("unknown format version");
+  prepare.transaction = version == kVersionOfTransaction;
+  const bool is_known =
+      prepare.transaction || version == kVersion || version == kVersionWithInserts;
+  if (!is_known) in.fail("unknown format version");
   prepare.hlc = in.u64();
   prepare.origin = in.origin();
   const size_t deps = in.count(kCountMax, 32);

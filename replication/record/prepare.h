@@ -8,6 +8,9 @@
 // none. Whatever can be written can be read again: a prepare that could not be read would keep the
 // sidecar from starting.
 //
+// A transaction is prepared whole when it is to be committed: its documents then hold all that it
+// does to them, in order, so that its record can be made of the prepare alone.
+//
 // The bytes: FORMATS.md, section 4.
 #pragma once
 
@@ -40,8 +43,8 @@ struct PreparedDocument {
   std::vector<PreparedPath> paths;  // what a kUpdate or kUpsert may touch
   bool whole = false;  // `paths` cannot tell: any part of the document may have changed
   // kReplace: the new document; kUpsert: that, or nothing. kInsert: document_digest() of it, which
-  // is enough to know it again; the store has the rest. kUpdate: as it was before, where that is
-  // known; the difference tells more than the present values.
+  // is enough to know it again; the store has the rest (of a transaction: the document). kUpdate:
+  // as it was before, where that is known; the difference tells more than the present values.
   std::string document;
   friend bool operator==(const PreparedDocument&, const PreparedDocument&) = default;
 };
@@ -53,6 +56,8 @@ struct Prepare {
   // By which the store would know the write again: the store's own token (store/session_token.h),
   // nothing but bytes to everybody else.
   std::string session{kNoSession};
+  // All of it happened or nothing. A document may be named twice: removed, then made again.
+  bool transaction = false;
   std::vector<PreparedDocument> documents;
   friend bool operator==(const Prepare&, const Prepare&) = default;
 };

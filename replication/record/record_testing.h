@@ -156,7 +156,11 @@ class RecordMaker {
   }
 
   Prepare prepare() {
-    Prepare prepare{hlc(), origin(), vector(), {}, {}};
+    Prepare prepare;
+    prepare.hlc = hlc();
+    prepare.origin = origin();
+    prepare.deps = vector();
+    prepare.transaction = chance(2);
     ByteWriter session;
     for (int i = 0; i < 32; ++i) session.u8(static_cast<uint8_t>(random_()));
     const size_t numbers = below(4);

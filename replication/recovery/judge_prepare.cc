@@ -11,7 +11,7 @@
 #include "replication/record/catalog.h"
 #include "replication/record/oplog_paths.h"
 #include "replication/record/record_checks.h"
-#include "replication/recovery/recovery.h"
+#include "replication/recovery/judge_transaction.h"
 #include "replication/store/session_token.h"
 
 namespace outrigger {
@@ -259,8 +259,8 @@ Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& doc
   add_present_values(change, stored, paths_of(prepared));
   // Not where more is recorded than was assigned: an array in the way is recorded whole.
   const bool exact = std::all_of(change.changes.begin(), change.changes.end(), [&](const auto& at) {
-    return std::any_of(prepared.paths.begin(), prepared.paths.end(),
-                       [&](const PreparedPath& path) { return path.path == at.path; });
+    const auto is_it = [&](const PreparedPath& path) { return path.path == at.path; };
+    return std::any_of(prepared.paths.begin(), prepared.paths.end(), is_it);
   });
   return {how, std::move(change), false, literal && exact};
 }
@@ -371,6 +371,7 @@ Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, cons
 
 Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
                                      const std::vector<OplogWrite>* oplog, bool put_back) {
+  if (prepare.transaction) return judge_transaction(store, prepare, oplog, put_back);
   SettledPrepare settled;
   // Whoever knows no oplog looks before it upserts (and numbers nothing).
   const bool looked = !is_numbered(prepare.session);

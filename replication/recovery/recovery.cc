@@ -22,6 +22,17 @@ void add_documents(const Prepare& prepare, std::set<std::string>& row_keys) {
   }
 }
 
+// Of connections and of transactions: a name, "/", the session, and of connections the address.
+Result<std::vector<std::string>> noted_keys(const outbox::Outbox& outbox) {
+  std::vector<std::string> keys;
+  for (const char* prefix : {meta_keys::kBackend, meta_keys::kTransaction}) {
+    auto noted = outbox.scan_meta(prefix);
+    if (!noted) return tl::unexpected(noted.error());
+    for (const auto& [key, value] : *noted) keys.push_back(key);
+  }
+  return keys;
+}
+
 ApplierOptions options_of_redo(const RecoveryOptions& options) {
   ApplierOptions out;
   out.warn = options.warn;
@@ -57,12 +68,12 @@ Result<std::vector<Prepare>> Recovery::open_prepares() const {
 }
 
 Status Recovery::fence(const std::vector<Prepare>& prepares) {
-  auto noted = outbox_.scan_meta(meta_keys::kBackend);
+  auto noted = noted_keys(outbox_);
   if (!noted) return tl::unexpected(noted.error());
   std::set<std::string> sessions;
   std::set<std::string> clients;
-  for (const auto& [key, value] : *noted) {
-    const std::string_view rest = std::string_view(key).substr(std::strlen(meta_keys::kBackend));
+  for (const std::string& key : *noted) {
+    const std::string_view rest = std::string_view(key).substr(key.find('/') + 1);
     if (rest.size() < kSessionIdBytes) continue;
     sessions.emplace(rest.substr(0, kSessionIdBytes));
     if (rest.size() > kSessionIdBytes) clients.emplace(rest.substr(kSessionIdBytes));
@@ -101,10 +112,10 @@ Result<std::vector<RetryEntry>> Recovery::retries_of(const Prepare& prepare,
 }
 
 Status Recovery::forget_backends() {
-  auto noted = outbox_.scan_meta(meta_keys::kBackend);
+  auto noted = noted_keys(outbox_);
   if (!noted) return tl::unexpected(noted.error());
   outbox::Batch batch;
-  for (const auto& [key, value] : *noted) batch.remove_meta(key);
+  for (const std::string& key : *noted) batch.remove_meta(key);
   return batch.empty() ? Status() : outbox_.write(std::move(batch));
 }
 

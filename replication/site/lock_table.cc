@@ -98,6 +98,22 @@ bool LockTable::unqueue(Lock& lock, LockRequest& request) {
   return false;
 }
 
+void LockTable::put_aside(Lock& lock, LockRequest& request) {
+  request.is_aside_ = true;
+  request.next_waiter_ = lock.aside;
+  lock.aside = &request;
+}
+
+bool LockTable::take_from_aside(Lock& lock, LockRequest& request) {
+  for (LockRequest** at = &lock.aside; *at; at = &(*at)->next_waiter_) {
+    if (*at != &request) continue;
+    *at = request.next_waiter_;
+    request.is_aside_ = false;
+    return true;
+  }
+  return false;
+}
+
 LockTable::Granted LockTable::grant_waiters(Lock& lock) {
   Granted granted;
   while (LockRequest* head = lock.first) {
@@ -126,20 +142,74 @@ void LockTable::Granted::append(const Granted& more) {
 // Takes keys from next_ on. False: it waits in a queue, and may already belong to another thread.
 bool LockTable::advance(LockRequest& request) {
   const size_t count = request.keys_.size();
-  for (size_t i = request.next_.load(std::memory_order_relaxed); i < count; ++i) {
+  size_t i = request.next_.load(std::memory_order_relaxed);
+  while (i < count) {
     request.next_.store(i, std::memory_order_release);
     const LockKey key = request.keys_[i];
     Shard& shard = shard_of(key.hash);
-    const MutexLock guard(shard.mutex);
+    MutexLock guard(shard.mutex);
     Lock& lock = shard.locks[key.hash];
-    if (lock.first || !free_for(lock, key.mode)) {
+    if (!lock.first && free_for(lock, key.mode)) {
+      take(lock, key.mode);
+      ++i;
+      continue;
+    }
+    if (!lock.is_long || i == 0) {
       enqueue(lock, request);
       return false;
     }
-    take(lock, key.mode);
+    guard.unlock();
+    if (stand_aside(request, i)) return false;
+    i = 0;
   }
   request.next_.store(count, std::memory_order_release);
   return true;
+}
+
+// Gives back what it holds and waits for the long holder of its next key. False: there is none any
+// more, and it may begin again. Meanwhile it is in no queue, so nobody else moves it.
+bool LockTable::stand_aside(LockRequest& request, size_t held) {
+  give_back(request, held);
+  const LockKey key = request.keys_[held];
+  Shard& shard = shard_of(key.hash);
+  const MutexLock guard(shard.mutex);
+  const auto found = shard.locks.find(key.hash);
+  if (found == shard.locks.end() || !found->second.is_long) return false;
+  put_aside(found->second, request);
+  return true;
+}
+
+void LockTable::give_back(LockRequest& request, size_t held) {
+  Granted granted;
+  for (size_t i = 0; i < held; ++i) granted.append(unlock(request.keys_[i], {}));
+  resume(granted);
+}
+
+void LockTable::hold_long(LockRequest& request) {
+  OUTRIGGER_ASSERT(request.state_.load() == LockRequest::kHeld);
+  for (const LockKey& key : request.keys_) {
+    if (key.mode != LockMode::kExclusive) continue;
+    // Who is in line already and holds something goes aside, too.
+    std::vector<LockRequest*> holding;
+    {
+      Shard& shard = shard_of(key.hash);
+      const MutexLock guard(shard.mutex);
+      Lock& lock = shard.locks.at(key.hash);
+      lock.is_long = true;
+      for (LockRequest* at = lock.first; at; at = at->next_waiter_) {
+        if (at->next_.load(std::memory_order_relaxed) > 0) holding.push_back(at);
+      }
+      for (LockRequest* waiter : holding) unqueue(lock, *waiter);
+    }
+    for (LockRequest* waiter : holding) {
+      const size_t held = waiter->next_.load(std::memory_order_relaxed);
+      if (stand_aside(*waiter, held)) continue;
+      Granted again;
+      waiter->is_aside_ = true;
+      again.append(waiter);
+      resume(again);
+    }
+  }
 }
 
 LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release) {
@@ -160,8 +230,15 @@ LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release)
   } else {
     OUTRIGGER_ASSERT(lock.exclusive);
     lock.exclusive = false;
+    lock.is_long = false;
   }
-  const Granted granted = grant_waiters(lock);
+  Granted granted = grant_waiters(lock);
+  if (!lock.is_long) {
+    while (LockRequest* request = lock.aside) {
+      lock.aside = request->next_waiter_;
+      granted.append(request);
+    }
+  }
   if (!lock.first && !lock.exclusive && lock.shared == 0) shard.locks.erase(found);
   return granted;
 }
@@ -170,7 +247,11 @@ LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release)
 void LockTable::resume(Granted granted) {
   for (LockRequest* request = granted.first; request;) {
     LockRequest* const following = request->next_waiter_;
-    request->next_.fetch_add(1, std::memory_order_release);
+    if (std::exchange(request->is_aside_, false)) {
+      request->next_.store(0, std::memory_order_release);
+    } else {
+      request->next_.fetch_add(1, std::memory_order_release);
+    }
     if (advance(*request)) {
       // Once it is held, its owner may release and destroy it: take the callback out before.
       const std::function<void()> call = std::move(request->granted_);
@@ -232,6 +313,11 @@ bool LockTable::cancel(LockRequest& request) {
       Shard& shard = shard_of(key.hash);
       MutexLock guard(shard.mutex);
       const auto found = shard.locks.find(key.hash);
+      if (found != shard.locks.end() && take_from_aside(found->second, request)) {
+        guard.unlock();
+        unlock_first(request, 0, {});
+        return true;
+      }
       if (found != shard.locks.end() && unqueue(found->second, request)) {
         const Granted behind = grant_waiters(found->second);  // whom it alone held up
         guard.unlock();

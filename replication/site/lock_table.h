@@ -7,6 +7,10 @@
 // waiter, so none starves. A request that holds some keys and wants more (an app's transaction)
 // must use a second request with try_acquire, or acquire and cancel after a few milliseconds.
 //
+// A transaction may stay open for a minute, and nobody but those who want its documents may wait
+// for it. So what it holds is held long: a request that meets such a key gives back what it has,
+// stands aside, and begins again when the key is free.
+//
 // Keys are 64-bit hashes: two documents that share one merely share a lock.
 //
 // The table also tells who asked the store about a document before it had its lock whether the
@@ -66,6 +70,8 @@ class LockRequest {
 
   [[nodiscard]] bool held() const { return state_.load(std::memory_order_acquire) == kHeld; }
   [[nodiscard]] bool empty() const { return keys_.empty(); }
+  // Of one that is held or waits: each once, with the stronger mode.
+  [[nodiscard]] const std::vector<LockKey>& keys() const { return keys_; }
 
  private:
   friend class LockTable;
@@ -75,9 +81,11 @@ class LockRequest {
 
   std::vector<LockKey> keys_;  // after sort(): ascending, one each, the stronger mode
   std::atomic<uint8_t> state_{kIdle};
-  std::atomic<size_t> next_{0};         // keys_[0, next_) are held
-  std::function<void()> granted_;       // while kWaiting
-  LockRequest* next_waiter_ = nullptr;  // in the queue of keys_[next_]; under that shard's mutex
+  std::atomic<size_t> next_{0};    // keys_[0, next_) are held
+  std::function<void()> granted_;  // while kWaiting
+  // Both under the mutex of that shard, or of whoever took it out of there.
+  LockRequest* next_waiter_ = nullptr;  // in the queue of keys_[next_], or beside it
+  bool is_aside_ = false;               // beside it: nothing is held, and it begins again
 };
 
 // Thread-safe.
@@ -95,6 +103,8 @@ class LockTable {
   // Gives up waiting. True: nothing is held any more and `granted` will not be called. False: the
   // request was granted already (its callback has run or is about to).
   [[nodiscard]] bool cancel(LockRequest& request);
+  // Of a held request: its exclusive keys are held long from now on, until they are released.
+  void hold_long(LockRequest& request);
   // Of a held request; it may then be used again. Calls back those who waited for it. HeldLocks
   // does so by itself.
   void release(LockRequest& request, Left left = Left::kWritten);
@@ -116,8 +126,10 @@ class LockTable {
   struct Lock {
     uint32_t shared = 0;  // holders
     bool exclusive = false;
+    bool is_long = false;          // and exclusive
     LockRequest* first = nullptr;  // waiters, oldest first
     LockRequest* last = nullptr;
+    LockRequest* aside = nullptr;  // who wait for the long holder without holding anything
   };
   // Numbers of the last releases of the keys that share this place.
   struct Trace {
@@ -150,9 +162,13 @@ class LockTable {
   static void take(Lock& lock, LockMode mode);
   static void enqueue(Lock& lock, LockRequest& request);
   static bool unqueue(Lock& lock, LockRequest& request);
+  static void put_aside(Lock& lock, LockRequest& request);
+  static bool take_from_aside(Lock& lock, LockRequest& request);
   static Granted grant_waiters(Lock& lock);
   Granted unlock(const LockKey& key, const Release& release);
   bool advance(LockRequest& request);
+  bool stand_aside(LockRequest& request, size_t held);
+  void give_back(LockRequest& request, size_t held);
   void resume(Granted granted);
   void unlock_first(LockRequest& request, size_t count, const Release& release);
 

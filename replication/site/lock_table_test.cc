@@ -260,6 +260,10 @@ class Crowd {
         (write ? written : read).insert(key);
       }
       if (!take(request, random() % 3)) continue;
+      if (random() % 4 == 0) {
+        table_.hold_long(request);
+        std::this_thread::yield();
+      }
       for (const size_t key : read) EXPECT_LE(cells_[key], expected_[key].load());
       for (const size_t key : written) {
         ++expected_[key];
@@ -292,6 +296,58 @@ TEST(LockTableThreads, ACrowdNeverHoldsAKeyTwiceAndNobodyIsForgotten) {
     EXPECT_EQ(crowd.cells_[key], crowd.expected_[key].load());
   }
   EXPECT_EQ(crowd.table_.size(), 0u);
+}
+
+// What a transaction holds: whoever waits for it keeps nothing from others meanwhile.
+TEST_F(LockTableTest, WhoMeetsALongHolderGivesBackWhatItHas) {
+  EXPECT_TRUE(try_acquire('t', {{2, kExclusive}}));
+  table_.hold_long(parties_.at('t')->request);
+  EXPECT_FALSE(acquire('a', {{1, kExclusive}, {2, kExclusive}, {3, kExclusive}}));
+  EXPECT_TRUE(acquire('b', {{1, kExclusive}}));
+  release("bt");
+  EXPECT_EQ(order_, "a");
+  release("a");
+  EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(LockTableTest, WhoWaitedBeforeTheHoldBecameLongGivesBackToo) {
+  EXPECT_TRUE(acquire('t', {{2, kExclusive}}));
+  EXPECT_FALSE(acquire('a', {{1, kExclusive}, {2, kExclusive}}));
+  EXPECT_FALSE(acquire('b', {{1, kExclusive}}));
+  table_.hold_long(parties_.at('t')->request);
+  EXPECT_EQ(order_, "b");
+  release("b");
+  release("t");
+  EXPECT_EQ(order_, "ba");
+  release("a");
+}
+
+TEST_F(LockTableTest, WhoStandsAsideBeginsAgainAndMayMeetAnother) {
+  EXPECT_TRUE(try_acquire('t', {{3, kExclusive}}));
+  table_.hold_long(parties_.at('t')->request);
+  EXPECT_FALSE(acquire('a', {{1, kExclusive}, {2, kExclusive}, {3, kExclusive}}));
+  EXPECT_TRUE(try_acquire('u', {{2, kExclusive}}));
+  table_.hold_long(parties_.at('u')->request);
+  release("t");
+  EXPECT_FALSE(held('a'));
+  EXPECT_TRUE(acquire('b', {{1, kExclusive}}));
+  release("b");
+  release("u");
+  EXPECT_TRUE(held('a'));
+  release("a");
+  EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(LockTableTest, WhoStandsAsideMayGiveUp) {
+  EXPECT_TRUE(try_acquire('t', {{2, kExclusive}}));
+  table_.hold_long(parties_.at('t')->request);
+  EXPECT_FALSE(acquire('a', {{1, kExclusive}, {2, kShared}}));
+  EXPECT_FALSE(acquire('b', {{1, kExclusive}, {2, kExclusive}}));
+  EXPECT_TRUE(cancel('a'));
+  release("t");
+  EXPECT_EQ(order_, "b");
+  release("b");
+  EXPECT_EQ(table_.size(), 0u);
 }
 
 }  // namespace

@@ -109,6 +109,10 @@ Result<outbox::BackendNote> Replica::note_backend(const std::string& session_id,
                                     meta_keys::kBackend + session_id + local_address);
 }
 
+Result<outbox::BackendNote> Replica::note_transaction(const std::string& session_id) {
+  return outbox::BackendNote::write(parts_->context.outbox, meta_keys::kTransaction + session_id);
+}
+
 // ---- exchange with peers
 
 SiteHello Replica::hello() const { return parts_->exchange.hello(); }

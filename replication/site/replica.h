@@ -110,6 +110,8 @@ class Replica {
   // The replica outlives the note.
   [[nodiscard]] Result<outbox::BackendNote> note_backend(const std::string& session_id,
                                                          const std::string& local_address);
+  // The same of an app's session in which a transaction has written.
+  [[nodiscard]] Result<outbox::BackendNote> note_transaction(const std::string& session_id);
 
   // ---- exchange with peers
   [[nodiscard]] SiteHello hello() const;

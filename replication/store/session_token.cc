@@ -91,6 +91,13 @@ std::vector<const OplogWrite*> writes_of(std::string_view token,
   return found;
 }
 
+bool is_committed(std::string_view token, const std::vector<OplogWrite>& oplog) {
+  const SessionKey key = read_token(token);
+  return std::any_of(oplog.begin(), oplog.end(), [&](const OplogWrite& write) {
+    return write.transaction && is_of(write, key);
+  });
+}
+
 uint64_t user_in_digest(std::string_view uid) {
   return uid.size() == 32 ? ByteReader(uid, "uid").u64_be() : 0;
 }
@@ -106,6 +113,13 @@ std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t us
   key.raw(ns);
   return key.take();
 }
+
+std::string commit_key(const SessionKey& key) {
+  constexpr int32_t kOfTheWhole = -1;
+  return retry_key("", id_of(key), key.user, key.txn_number, kOfTheWhole);
+}
+
+std::string commit_key(std::string_view token) { return commit_key(read_token(token)); }
 
 std::vector<std::string> retry_keys(const Prepare& prepare) {
   const SessionKey key = read_token(prepare.session);

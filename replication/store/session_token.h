@@ -37,6 +37,8 @@ inline constexpr size_t kSessionIdBytes = 16;
 [[nodiscard]] std::string session_id(std::string_view token);
 // Of these of the prepare's statements alone.
 [[nodiscard]] std::string token_of(std::string_view token, std::span<const size_t> statements);
+// Whether the transaction of this token was committed, by the oplog: then it holds writes of it.
+[[nodiscard]] bool is_committed(std::string_view token, const std::vector<OplogWrite>& oplog);
 // Those of the prepare's statements, whichever documents they are about. Borrowed from `oplog`.
 [[nodiscard]] std::vector<const OplogWrite*> writes_of(std::string_view token,
                                                        const std::vector<OplogWrite>& oplog);
@@ -48,6 +50,10 @@ inline constexpr size_t kSessionIdBytes = 16;
 // gives the same numbers is another statement.
 [[nodiscard]] std::string retry_key(std::string_view ns, std::string_view lsid_id, uint64_t user,
                                     int64_t txn_number, int32_t stmt_id);
+// Under which the retry table remembers that the transaction of this session and number was
+// committed. No statement has this key: it is of no collection.
+[[nodiscard]] std::string commit_key(const SessionKey& key);
+[[nodiscard]] std::string commit_key(std::string_view token);
 // Of each of the prepare's documents; empty when not each has a number of its own.
 [[nodiscard]] std::vector<std::string> retry_keys(const Prepare& prepare);
 

@@ -28,6 +28,10 @@ std::string process_of(const bson::Document& hello) {
   return std::string(process->bytes);
 }
 
+Result<std::vector<OpenTransaction>> StoreFence::open_transactions() {
+  return fail(ErrorCode::kUnsupported, "list transactions", "", "this kind of store has none");
+}
+
 bool is_plain_field(std::string_view name) {
   if (name.empty() || name.front() == '$') return false;
   return name.find('.') == std::string_view::npos && name.find('\0') == std::string_view::npos;

@@ -262,9 +262,18 @@ class StoreOplog {
   ~StoreOplog() = default;
 };
 
+// A transaction that may still be committed.
+struct OpenTransaction {
+  std::string lsid_id;   // 16 bytes
+  std::string lsid_uid;  // mongod's digest of the user whose session it is
+  int64_t txn_number = -1;
+};
+
 // What a sidecar now gone left running.
 class StoreFence {
  public:
+  // Those of all users. kUnsupported from a store that has none.
+  [[nodiscard]] virtual Result<std::vector<OpenTransaction>> open_transactions();
   // Kills every operation and open transaction that a sidecar now gone left running under a noted
   // lsid.id (16 bytes each), and returns when none is left. A noted client address ("host:port" as
   // mongod sees it) may be a stranger's by now: it is waited for a while, never killed. kTimeout

@@ -130,6 +130,15 @@ std::string version_2(const Prepare& insert) {
   return bytes;
 }
 
+Prepare preparing_transaction() {
+  PreparedDocument document = prepared(PreparedDocument::What::kInsert);
+  document.document = inserted_document();
+  Prepare prepare = prepare_of(std::move(document));
+  prepare.transaction = true;
+  prepare.session = token_of(prepare.session, {});
+  return prepare;
+}
+
 Example digest_example() {
   const auto digest = [] {
     const std::string bytes = inserted_document();
@@ -161,6 +170,7 @@ std::vector<Example> prepare_examples() {
       example("prepare-update", preparing_update(), encode_prepare, decode_prepare),
       example("prepare-insert", preparing_insert(), encode_prepare, decode_prepare),
       example("prepare-version-2", preparing_insert(), version_2, decode_prepare),
+      example("prepare-transaction", preparing_transaction(), encode_prepare, decode_prepare),
       digest_example(),
   };
 }

@@ -152,6 +152,7 @@ std::vector<Example> site_examples() {
       vector_item("meta-floor", meta_keys::kFloor, kOslo, 4),
       vector_item("meta-journaled", meta_keys::kJournaled, kOslo, 4),
       item("meta-store-process", meta_keys::kStoreProcess, std::string(12, '\xdd')),
+      item("meta-transaction", meta_keys::kTransaction + std::string(16, '\xcc'), ""),
       item("meta-backend", meta_keys::kBackend + std::string(16, '\xcc') + "127.0.0.1:4711", ""),
       item("meta-member", meta_keys::kMember + bytes_of(kRome.site), "rome"),
       item("meta-quarantined", meta_keys::kQuarantined + quarantined,

@@ -47,6 +47,8 @@ constexpr Named kNames[] = {
     {code::kTransactionTooOld, "TransactionTooOld"},
     {code::kTooManyDocumentSequences, "TooManyDocumentSequences"},
     {code::kNoSuchTransaction, "NoSuchTransaction"},
+    {code::kTransactionCommitted, "TransactionCommitted"},
+    {code::kTransactionTooLarge, "TransactionTooLarge"},
     {code::kOperationNotSupportedInTransaction, "OperationNotSupportedInTransaction"},
     {code::kChecksumMismatch, "ChecksumMismatch"},
     {code::kUnsupportedOpQueryCommand, "UnsupportedOpQueryCommand"},

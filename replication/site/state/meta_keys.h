@@ -29,6 +29,7 @@ inline constexpr const char* kVector = "vector/";
 inline constexpr const char* kFloor = "floor/";
 inline constexpr const char* kJournaled = "journaled/";
 inline constexpr const char* kBackend = "backend/";
+inline constexpr const char* kTransaction = "transaction/";
 inline constexpr const char* kDetached = "detached/";
 inline constexpr const char* kMember = "member/";
 inline constexpr const char* kQuarantined = "quarantined/";

@@ -1,6 +1,7 @@
 #include "replication/store/mongo/mongo_fence.h"
 
 #include <chrono>
+#include <optional>
 #include <set>
 
 namespace outrigger::mongo {
@@ -59,10 +60,11 @@ void look_at(const bson::Document& op, const Noted& noted, Sighting& found) {
   }
 }
 
-std::string current_op() {
+std::string current_op(bool idle_connections) {
   bson::Writer ask;
   ask.int32("aggregate", 1).open_array("pipeline").open_document("0").open_document("$currentOp");
-  ask.boolean("allUsers", true).boolean("idleConnections", true).boolean("idleSessions", true);
+  ask.boolean("allUsers", true).boolean("idleConnections", idle_connections);
+  ask.boolean("idleSessions", true);
   ask.close().close().close().open_document("cursor").close();
   return ask.finish();
 }
@@ -88,7 +90,31 @@ Status kill(Client& client, const Sighting& found) {
   return {};
 }
 
+// What an operation or an idle session shows of the transaction it is in.
+std::optional<OpenTransaction> transaction_of(const bson::Document& op) {
+  const bson::Document lsid = sub(op, "lsid");
+  const bson::Document parameters = sub(sub(op, "transaction"), "parameters");
+  if (lsid.empty() || !parameters.has("autocommit")) return std::nullopt;
+  OpenTransaction out;
+  out.lsid_id = binary(lsid, "id");
+  out.lsid_uid = binary(lsid, "uid");
+  out.txn_number = integer(parameters, "txnNumber", -1);
+  return out;
+}
+
 }  // namespace
+
+Result<std::vector<OpenTransaction>> open_transactions(Client& client) {
+  std::vector<OpenTransaction> open;
+  Status looked =
+      client.each("admin", current_op(false), "list transactions", [&](const bson::Document& op) {
+        std::optional<OpenTransaction> one = transaction_of(op);
+        if (one) open.push_back(std::move(*one));
+        return true;
+      });
+  if (!looked) return tl::unexpected(looked.error());
+  return open;
+}
 
 Status fence(Client& client, Threads& threads, std::span<const std::string> lsid_ids,
              std::span<const std::string> clients, Store::Duration timeout) {
@@ -100,7 +126,7 @@ Status fence(Client& client, Threads& threads, std::span<const std::string> lsid
     // A new connection of ours may have been given a noted port.
     noted.own_connection = integer(client.hello(), "connectionId", -1);
     Sighting found;
-    auto looked = client.each("admin", current_op(), step, [&](const bson::Document& op) {
+    auto looked = client.each("admin", current_op(true), step, [&](const bson::Document& op) {
       look_at(op, noted, found);
       return true;
     });

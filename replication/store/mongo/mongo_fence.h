@@ -7,6 +7,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "config/threads.h"
 #include "replication/store/mongo/connection/mongo_client.h"
@@ -17,5 +18,8 @@ namespace outrigger::mongo {
 // As Store::fence().
 [[nodiscard]] Status fence(Client& client, Threads& threads, std::span<const std::string> lsid_ids,
                            std::span<const std::string> clients, Store::Duration timeout);
+
+// As Store::open_transactions().
+[[nodiscard]] Result<std::vector<OpenTransaction>> open_transactions(Client& client);
 
 }  // namespace outrigger::mongo

@@ -136,6 +136,10 @@ Status MongoStore::fence(std::span<const std::string> lsid_ids,
   return mongo::fence(*parts_->client, parts_->threads, lsid_ids, clients, timeout);
 }
 
+Result<std::vector<OpenTransaction>> MongoStore::open_transactions() {
+  return mongo::open_transactions(*parts_->client);
+}
+
 Result<Timestamp> MongoStore::last_oplog_time() { return parts_->oplog.last_time(); }
 
 Result<std::vector<OplogWrite>> MongoStore::oplog_since(Timestamp since,

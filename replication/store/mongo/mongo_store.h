@@ -50,6 +50,7 @@ class MongoStore final : public Store {
 
   [[nodiscard]] Status fence(std::span<const std::string> lsid_ids,
                              std::span<const std::string> clients, Duration timeout) override;
+  [[nodiscard]] Result<std::vector<OpenTransaction>> open_transactions() override;
   [[nodiscard]] Result<Timestamp> last_oplog_time() override;
   [[nodiscard]] Result<std::vector<OplogWrite>> oplog_since(
       Timestamp since, std::span<const std::string> lsid_ids) override;

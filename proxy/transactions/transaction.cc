@@ -1,0 +1,77 @@
+#include "proxy/transactions/transaction.h"
+
+#include "config/limits.h"
+
+namespace outrigger {
+
+Transaction::~Transaction() {
+  held_bytes_ -= counted_bytes_;
+  release(Left::kNothing);
+}
+
+std::string Transaction::session_id() const {
+  return {reinterpret_cast<const char*>(key_.lsid.data()), key_.lsid.size()};
+}
+
+void Transaction::use(int64_t now_us, std::weak_ptr<const void> app) {
+  used_us_ = now_us;
+  app_ = std::move(app);
+}
+
+std::string Transaction::naming(const bson::Document& command, bool with_api) {
+  bson::Writer out;
+  if (const auto lsid = command.find("lsid")) out.value("lsid", *lsid);
+  out.int64("txnNumber", key_.txn_number).boolean("autocommit", false);
+  const auto concern = command.find("readConcern");
+  if (!is_begun_) out.boolean("startTransaction", true);
+  if (!is_begun_ && concern) out.value("readConcern", *concern);
+  for (const bson::Element& field : command) {
+    if (with_api && field.name.starts_with("api")) out.element(field);
+  }
+  is_begun_ = true;
+  return out.finish();
+}
+
+LockRequest* Transaction::ask_for(std::span<const LockKey> keys) {
+  if (requests_.size() > locks_.size()) requests_.pop_back();  // it was asked for in vain
+  LockRequest& request = requests_.emplace_back();
+  for (const LockKey& key : keys) {
+    if (keys_.count(key.hash) == 0) request.add(key.hash, key.mode);
+  }
+  if (!request.empty()) return &request;
+  requests_.pop_back();
+  return nullptr;
+}
+
+void Transaction::keep(HeldLocks locks) {
+  OUTRIGGER_ASSERT(locks && requests_.size() == locks_.size() + 1);
+  LockRequest& request = requests_.back();
+  lock_table_.hold_long(request);
+  for (const LockKey& key : request.keys()) keys_.emplace(key.hash, key.mode);
+  locks_.push_back(std::move(locks));
+  has_locks_ = true;
+}
+
+void Transaction::release(Left left) {
+  for (HeldLocks& locks : locks_) locks.leave(left);
+  locks_.clear();
+  requests_.clear();
+  keys_.clear();
+  has_locks_ = false;
+}
+
+bool Transaction::add(DocumentChange change) {
+  const size_t before = effects.bytes();
+  effects.add(std::move(change));
+  const size_t more = effects.bytes() - before;
+  counted_bytes_ += more;
+  held_bytes_ += more;
+  return has_room();
+}
+
+bool Transaction::has_room() const {
+  return effects.bytes() <= limits::kTransactionBytesMax &&
+         held_bytes_ <= limits::kTransactionsBytesMax;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,264 @@
+#include "proxy/transactions/transaction_effects.h"
+
+#include <algorithm>
+
+#include "replication/bson/fields.h"
+#include "replication/bson/number.h"
+
+namespace outrigger {
+namespace {
+
+using Kind = DocumentChange::Kind;
+
+std::string name_of(std::string_view ns, const bson::Value& id) {
+  std::string name(ns);
+  name.push_back('\0');
+  return name.append(bson::canonical_key(id));
+}
+
+bool is_birth(const DocumentChange& change) {
+  return change.kind == Kind::kInsert || change.kind == Kind::kUpsert;
+}
+
+// `path` is `outer`, or below it.
+bool is_within(const Path& path, const Path& outer) {
+  return path.size() >= outer.size() && std::equal(outer.begin(), outer.end(), path.begin());
+}
+
+size_t bytes_of(const PathChange& change) {
+  size_t bytes = sizeof(PathChange) + change.value.bytes.size();
+  for (const std::string& name : change.path) bytes += sizeof(name) + name.size();
+  return bytes;
+}
+
+size_t bytes_of(const DocumentChange& change) {
+  size_t bytes = sizeof(change) + change.ns.size() + change.id.bytes.size();
+  bytes += change.document.size();
+  for (const PathChange& each : change.changes) bytes += bytes_of(each);
+  return bytes;
+}
+
+// The two as one; nothing where that is not exact.
+std::optional<bson::OwnedValue> sum_of(const bson::OwnedValue& a, const bson::OwnedValue& b) {
+  const bool are_whole = (a.type == bson::Type::kInt32 || a.type == bson::Type::kInt64) &&
+                         (b.type == bson::Type::kInt32 || b.type == bson::Type::kInt64);
+  if (!are_whole) return std::nullopt;
+  bson::Sum sum = bson::add(a.view(), b.view());
+  if (sum.clamped) return std::nullopt;
+  return std::move(sum.value);
+}
+
+PreparedDocument prepared(const DocumentChange& change) {
+  using What = PreparedDocument::What;
+  PreparedDocument out;
+  out.ns = change.ns;
+  out.id = change.id;
+  switch (change.kind) {
+    case Kind::kInsert:
+      out.what = What::kInsert;
+      break;
+    case Kind::kUpsert:
+      out.what = What::kUpsert;
+      break;
+    case Kind::kReplace:
+      out.what = What::kReplace;
+      out.whole = true;
+      break;
+    case Kind::kUpdate:
+      out.what = What::kUpdate;
+      break;
+    case Kind::kRemove:
+      out.what = What::kRemove;
+      break;
+  }
+  out.document = change.document;
+  for (const PathChange& at : change.changes) {
+    PreparedPath& path = out.paths.emplace_back();
+    path.kind = at.kind;
+    path.path = at.path;
+    if (at.kind != Operation::kUnset) path.value = at.value;
+  }
+  return out;
+}
+
+}  // namespace
+
+TransactionEffects::Touched& TransactionEffects::touched(const DocumentChange& change) {
+  const auto [found, is_new] =
+      index_.try_emplace(name_of(change.ns, change.id.view()), documents_.size());
+  if (is_new) {
+    Touched& document = documents_.emplace_back();
+    document.ns = change.ns;
+    document.id = change.id;
+  }
+  return documents_[found->second];
+}
+
+void TransactionEffects::add(DocumentChange change) {
+  bytes_ += bytes_of(change);
+  Touched& document = touched(change);
+  switch (change.kind) {
+    case Kind::kRemove:
+      document.was_removed = document.was_removed || !document.now || !is_birth(*document.now);
+      document.now.reset();
+      document.is_wanted = false;
+      document.wanted_paths.clear();
+      return;
+    case Kind::kReplace:
+      // What is born here and replaced is born so.
+      if (document.now && is_birth(*document.now)) change.kind = Kind::kInsert;
+      break;
+    case Kind::kInsert:
+    case Kind::kUpsert:
+      break;
+    case Kind::kUpdate:
+      update(document, std::move(change));
+      return;
+  }
+  document.is_wanted = false;
+  document.wanted_paths.clear();
+  document.now = std::move(change);
+}
+
+void TransactionEffects::update(Touched& document, DocumentChange&& change) {
+  if (!document.now) {
+    document.now = std::move(change);
+    return;
+  }
+  if (document.now->kind != Kind::kUpdate) {
+    document.is_wanted = true;
+    if (document.now->kind != Kind::kUpsert) return;
+    for (const PathChange& at : change.changes) count_of_birth(*document.now, at);
+    return;
+  }
+  for (PathChange& at : change.changes) compose(document, std::move(at));
+}
+
+// What an upsert counted adds up with what others count who make the document, too.
+void TransactionEffects::count_of_birth(DocumentChange& birth, const PathChange& change) {
+  std::optional<bson::OwnedValue> sum;
+  PathChange* counted = nullptr;
+  for (PathChange& at : birth.changes) {
+    if (at.path == change.path) counted = &at;
+  }
+  if (counted != nullptr && change.kind == Operation::kIncrement) {
+    sum = sum_of(counted->value, change.value);
+  }
+  if (sum) {
+    counted->value = std::move(*sum);
+    return;
+  }
+  std::erase_if(birth.changes, [&](const PathChange& at) {
+    return is_within(at.path, change.path) || is_within(change.path, at.path);
+  });
+}
+
+void TransactionEffects::compose(Touched& document, PathChange&& change) {
+  std::vector<PathChange>& all = document.now->changes;
+  const auto around = std::find_if(all.begin(), all.end(), [&](const PathChange& at) {
+    return is_within(change.path, at.path);
+  });
+  const bool is_same = around != all.end() && around->path == change.path;
+  if (is_same && change.kind == Operation::kIncrement && around->kind == Operation::kIncrement) {
+    if (auto sum = sum_of(around->value, change.value)) {
+      around->value = std::move(*sum);
+      return;
+    }
+  }
+  const bool gives = change.kind != Operation::kIncrement;
+  if (around != all.end() && (!is_same || !gives)) {
+    document.wanted_paths.push_back(around->path);
+    return;
+  }
+  // It takes the place of all that was done there; its own place is the last, as it came last.
+  std::erase_if(all, [&](const PathChange& at) { return is_within(at.path, change.path); });
+  std::erase_if(document.wanted_paths,
+                [&](const Path& path) { return is_within(path, change.path); });
+  all.push_back(std::move(change));
+}
+
+bool TransactionEffects::empty() const {
+  return std::none_of(documents_.begin(), documents_.end(), [](const Touched& document) {
+    return document.was_removed || document.now.has_value();
+  });
+}
+
+std::vector<TransactionEffects::Wanted> TransactionEffects::wanted() const {
+  std::map<std::string, std::vector<bson::OwnedValue>> by_ns;
+  for (const Touched& document : documents_) {
+    const bool is_wanted = document.is_wanted || !document.wanted_paths.empty();
+    if (is_wanted) by_ns[document.ns].push_back(document.id);
+  }
+  std::vector<Wanted> out;
+  for (auto& [ns, ids] : by_ns) out.push_back({ns, std::move(ids)});
+  return out;
+}
+
+void TransactionEffects::show(const std::string& ns, const bson::Document& document) {
+  const auto id = document.find("_id");
+  if (!id) return;
+  const auto found = index_.find(name_of(ns, *id));
+  if (found == index_.end()) return;
+  bytes_ += document.bytes().size();
+  documents_[found->second].shown = std::string(document.bytes());
+}
+
+bool TransactionEffects::fill_in(Touched& document) {
+  if (!document.is_wanted && document.wanted_paths.empty()) return true;
+  if (!document.shown) return false;
+  DocumentChange& now = *document.now;
+  if (document.is_wanted) {
+    now.document = std::move(*document.shown);
+    return true;
+  }
+  bson::PathFinder finder{bson::Document(*document.shown)};
+  for (const Path& path : document.wanted_paths) {
+    const bson::PathFinder::Reached reached = finder.walk(path);
+    const bool is_whole = reached.names == path.size();
+    if (!is_whole && reached.value && reached.value->type == bson::Type::kArray) {
+      // An array travels as one, and what names it is not told from here.
+      now.kind = Kind::kReplace;
+      now.document = std::move(*document.shown);
+      now.changes.clear();
+      return true;
+    }
+    for (PathChange& at : now.changes) {
+      if (at.path != path) continue;
+      at.kind = is_whole && reached.value ? Operation::kAssign : Operation::kUnset;
+      at.value =
+          at.kind == Operation::kAssign ? bson::OwnedValue(*reached.value) : bson::OwnedValue();
+      at.base.reset();
+      at.base_known = false;
+    }
+  }
+  return true;
+}
+
+std::optional<std::vector<DocumentChange>> TransactionEffects::take() {
+  std::vector<DocumentChange> out;
+  for (Touched& document : documents_) {
+    if (!fill_in(document)) return std::nullopt;
+    if (document.was_removed) {
+      DocumentChange& removal = out.emplace_back();
+      removal.kind = Kind::kRemove;
+      removal.ns = document.ns;
+      removal.id = document.id;
+    }
+    if (document.now) out.push_back(std::move(*document.now));
+  }
+  documents_.clear();
+  index_.clear();
+  bytes_ = 0;
+  return out;
+}
+
+Prepare prepare_of(const std::vector<DocumentChange>& changes, const SessionKey& session) {
+  Prepare out;
+  out.transaction = true;
+  out.session = session_token(session);
+  out.documents.reserve(changes.size());
+  for (const DocumentChange& change : changes) out.documents.push_back(prepared(change));
+  return out;
+}
+
+}  // namespace outrigger

@@ -1,0 +1,185 @@
+// Several statements on one document of a transaction: what of them its record tells.
+#include "proxy/transactions/transaction_effects.h"
+
+#include <gtest/gtest.h>
+
+namespace outrigger {
+namespace {
+
+using Kind = DocumentChange::Kind;
+using Changes = std::vector<DocumentChange>;
+
+constexpr const char* kNs = "t.a";
+
+std::string document(int32_t n) { return bson::Writer().int32("_id", 1).int32("n", n).finish(); }
+
+PathChange assign(Path path, int32_t value) {
+  PathChange change;
+  change.path = std::move(path);
+  change.value = bson::make_int32(value);
+  return change;
+}
+
+PathChange increment(Path path, int32_t delta) {
+  PathChange change = assign(std::move(path), delta);
+  change.kind = Operation::kIncrement;
+  return change;
+}
+
+class TransactionEffectsTest : public testing::Test {
+ protected:
+  void whole(Kind kind, const std::string& bytes = {}, std::vector<PathChange> counted = {}) {
+    DocumentChange change;
+    change.kind = kind;
+    change.ns = kNs;
+    change.id = bson::make_int32(1);
+    change.document = bytes;
+    change.changes = std::move(counted);
+    effects_.add(std::move(change));
+  }
+  void update(PathChange part) {
+    DocumentChange change;
+    change.ns = kNs;
+    change.id = bson::make_int32(1);
+    change.changes.push_back(std::move(part));
+    effects_.add(std::move(change));
+  }
+  Changes take() {
+    auto all = effects_.take();
+    EXPECT_TRUE(all.has_value());
+    return all ? std::move(*all) : Changes();
+  }
+  void show(const std::string& bytes) { effects_.show(kNs, bson::Document(bytes)); }
+
+  TransactionEffects effects_;
+};
+
+TEST_F(TransactionEffectsTest, IncrementsAddUpAndStayIncrements) {
+  update(increment({"n"}, 2));
+  update(increment({"n"}, 3));
+  const Changes all = take();
+  ASSERT_EQ(all.size(), 1u);
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  EXPECT_EQ(all[0].changes[0].kind, Operation::kIncrement);
+  EXPECT_EQ(all[0].changes[0].value, bson::make_int32(5));
+}
+
+TEST_F(TransactionEffectsTest, FieldsStayFields) {
+  update(assign({"a"}, 1));
+  update(assign({"b"}, 2));
+  const Changes all = take();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].kind, Kind::kUpdate);
+  EXPECT_EQ(all[0].changes.size(), 2u);
+}
+
+TEST_F(TransactionEffectsTest, AnAssignmentTakesThePlaceOfWhatWasDoneThereAndBelow) {
+  update(increment({"a", "n"}, 2));
+  update(assign({"b"}, 1));
+  update(assign({"a"}, 7));
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 2u);
+  EXPECT_EQ(all[0].changes[0].path, Path{"b"});
+  EXPECT_EQ(all[0].changes[1].path, Path{"a"});
+}
+
+TEST_F(TransactionEffectsTest, AValueThatIsGivenAndIncrementedIsRead) {
+  update(assign({"n"}, 5));
+  update(increment({"n"}, 2));
+  ASSERT_EQ(effects_.wanted().size(), 1u);
+  show(document(7));
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  EXPECT_EQ(all[0].changes[0].kind, Operation::kAssign);
+  EXPECT_EQ(all[0].changes[0].value, bson::make_int32(7));
+}
+
+TEST_F(TransactionEffectsTest, AFieldOfAnAssignedContainerIsReadWithIt) {
+  update(assign({"a"}, 1));
+  update(assign({"a", "b"}, 2));
+  show(bson::Writer().int32("_id", 1).open_document("a").int32("b", 2).close().finish());
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  EXPECT_EQ(all[0].changes[0].path, Path{"a"});
+  EXPECT_EQ(all[0].changes[0].value.type, bson::Type::kDocument);
+}
+
+TEST_F(TransactionEffectsTest, WhatIsTakenAwayAfterItWasGivenIsUnset) {
+  update(assign({"n"}, 5));
+  PathChange unset;
+  unset.kind = Operation::kUnset;
+  unset.path = {"n"};
+  update(std::move(unset));
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  EXPECT_EQ(all[0].changes[0].kind, Operation::kUnset);
+}
+
+TEST_F(TransactionEffectsTest, ADocumentThatIsBornAndChangedIsBornAsItEndsUp) {
+  whole(Kind::kInsert, document(1));
+  update(increment({"n"}, 1));
+  ASSERT_EQ(effects_.wanted().size(), 1u);
+  EXPECT_FALSE(TransactionEffects(effects_).take().has_value());
+  show(document(2));
+  const Changes all = take();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].kind, Kind::kInsert);
+  EXPECT_EQ(all[0].document, document(2));
+}
+
+TEST_F(TransactionEffectsTest, WhatUpsertsCountAddsUp) {
+  whole(Kind::kUpsert, document(1), {increment({"n"}, 1)});
+  update(increment({"n"}, 4));
+  show(document(5));
+  const Changes all = take();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].kind, Kind::kUpsert);
+  EXPECT_EQ(all[0].document, document(5));
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  EXPECT_EQ(all[0].changes[0].value, bson::make_int32(5));
+}
+
+TEST_F(TransactionEffectsTest, WhatIsMadeAndRemovedNeverWas) {
+  whole(Kind::kInsert, document(1));
+  whole(Kind::kRemove);
+  EXPECT_TRUE(effects_.empty());
+  EXPECT_TRUE(take().empty());
+}
+
+TEST_F(TransactionEffectsTest, WhatIsRemovedAndMadeAgainIsBoth) {
+  update(assign({"n"}, 5));
+  whole(Kind::kRemove);
+  whole(Kind::kInsert, document(9));
+  const Changes all = take();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].kind, Kind::kRemove);
+  EXPECT_EQ(all[1].kind, Kind::kInsert);
+  EXPECT_EQ(all[1].document, document(9));
+}
+
+TEST_F(TransactionEffectsTest, AReplacementStandsForAllBeforeIt) {
+  update(increment({"n"}, 5));
+  whole(Kind::kReplace, document(3));
+  EXPECT_TRUE(effects_.wanted().empty());
+  const Changes all = take();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].kind, Kind::kReplace);
+}
+
+TEST_F(TransactionEffectsTest, ThePrepareHoldsAllOfIt) {
+  whole(Kind::kRemove);
+  whole(Kind::kInsert, document(9));
+  SessionKey session;
+  session.lsid.fill(1);
+  session.txn_number = 3;
+  const Prepare prepare = prepare_of(take(), session);
+  EXPECT_TRUE(prepare.transaction);
+  const auto read = decode_prepare(encode_prepare(prepare));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(*read, prepare);
+  ASSERT_EQ(read->documents.size(), 2u);
+  EXPECT_EQ(read->documents[1].document, document(9));
+}
+
+}  // namespace
+}  // namespace outrigger
