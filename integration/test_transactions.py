@@ -188,6 +188,23 @@ def test_who_meets_another_write_is_told_at_once(pair, raw, collection, other):
     assert pair.paris.app().shop[collection].find_one({"_id": other})["n"] == wanted
 
 
+def test_what_is_refused_here_ends_the_transaction(pair, raw, collection):
+    table = pair.oslo.app().shop[collection]
+    table.insert_many([{"_id": i, "n": 0} for i in range(2)])
+    first, second = RawTransaction(), RawTransaction()
+    client = raw()
+    first.update(client, collection, {"_id": 0}, {"$inc": {"n": 1}})
+    assert second.update(client, collection, {"_id": 1}, {"$inc": {"n": 1}})["n"] == 1
+    said = second.update(client, collection, {"_id": 0}, {"$inc": {"n": 1}})
+    assert (said["ok"], said["code"], said["errorLabels"]) == (0, 112, [TRANSIENT])
+    is_free(pair.oslo, collection, 1)
+    assert second.commit(client)["code"] == 251
+    assert first.commit(client)["ok"] == 1
+    pair.wait_converged(["shop"])
+    assert everything(pair.paris, collection)[0] == [
+        {"_id": 0, "n": 1}, {"_id": 1, "n": 0, "free": True}]
+
+
 def test_what_its_snapshot_does_not_show_is_not_removed(pair, raw, collection):
     table = pair.oslo.app().shop[collection]
     table.insert_many([{"_id": 1}, {"_id": 2}])

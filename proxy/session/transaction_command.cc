@@ -174,12 +174,14 @@ net::Task<Answer> TransactionCommand::call(const Command& command, Entry transac
 }
 
 // mongod ends a transaction with an error, but for those it says before it looks at the
-// transaction. Where a part of the command was done, there is no way on either.
+// transaction. What we refuse it has not heard of, or has done and we cannot tell: it would go on
+// there, and be committed without that. Where a part of the command was done, there is no way on
+// either.
 net::Task<Answer> TransactionCommand::answered(const Command& command, Entry transaction,
                                                Answer answer, bool is_partly_done) {
   if (!has_failed(command.kind, answer)) co_return answer;
   bool goes_on = false;
-  if (!is_partly_done) goes_on = co_await is_open(command, *transaction);
+  if (answer.is_stores && !is_partly_done) goes_on = co_await is_open(command, *transaction);
   if (goes_on) co_return answer;
   const bool answers = co_await end_.abort(command.parsed, std::move(transaction));
   if (!answers) co_return Answer::close();
