@@ -205,6 +205,33 @@ def test_what_is_refused_here_ends_the_transaction(pair, raw, collection):
         {"_id": 0, "n": 1}, {"_id": 1, "n": 0, "free": True}]
 
 
+@pytest.mark.parametrize("statement", ["set", "replace", "several", "modify"])
+def test_what_is_equal_in_an_old_snapshot_is_not_written_over(pair, raw, collection, statement):
+    table = pair.oslo.app().shop[collection]
+    one, other = f"{statement} 1", f"{statement} 2"
+    table.insert_many([{"_id": one, "status": "open"}, {"_id": other, "status": "open"}])
+    transaction = RawTransaction()
+    client = raw()
+    transaction.send(client, {"find": collection})
+    table.update_one({"_id": one}, {"$set": {"status": "closed"}})
+    opens = {"$set": {"status": "open"}}
+    command = {
+        "set": {"update": collection, "updates": [{"q": {"_id": one}, "u": opens}]},
+        "replace": {"update": collection,
+                    "updates": [{"q": {"_id": one}, "u": {"status": "open"}}]},
+        "several": {"update": collection, "updates": [
+            {"q": {"_id": one}, "u": opens}, {"q": {"_id": other}, "u": {"$set": {"n": 1}}}]},
+        "modify": {"findAndModify": collection, "query": {"_id": one}, "update": opens},
+    }[statement]
+    said = transaction.send(client, command)
+    assert (said["ok"], said["code"], said["errorLabels"]) == (0, 112, [TRANSIENT])
+    assert transaction.commit(client)["code"] == 251
+    pair.wait_converged(["shop"])
+    documents = list(pair.paris.direct().shop[collection].find({"_id": {"$in": [one, other]}},
+                                                               sort=[("_id", 1)]))
+    assert documents == [{"_id": one, "status": "closed"}, {"_id": other, "status": "open"}]
+
+
 def test_what_its_snapshot_does_not_show_is_not_removed(pair, raw, collection):
     table = pair.oslo.app().shop[collection]
     table.insert_many([{"_id": 1}, {"_id": 2}])

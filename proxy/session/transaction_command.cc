@@ -108,6 +108,14 @@ Entry TransactionCommand::find(const Command& command) const {
   return entry && entry->key().txn_number == command.key.txn_number ? entry : nullptr;
 }
 
+Entry TransactionCommand::open(const Command& command) {
+  Entry entry = context_.transactions.open(command.key, backend_.process.value_or(std::string()));
+  const auto concern = command.parsed.body.find("readConcern");
+  const bool is_told = concern && concern->type == bson::Type::kDocument;
+  if (entry && is_told && concern->as_document().has("atClusterTime")) entry->read_long_ago();
+  return entry;
+}
+
 net::Task<HeldLocks> TransactionCommand::take_session(const Command& command,
                                                       LockRequest& request) {
   request.add(TransactionTable::lock_key(command.key), LockMode::kExclusive);
@@ -135,8 +143,7 @@ net::Task<Answer> TransactionCommand::begin(const Command& command) {
   if (find(command)) co_return Answer::pass();  // mongod refuses it
   const bool answers = co_await end_older(command);
   if (!answers) co_return Answer::close();
-  const Entry entry =
-      context_.transactions.open(command.key, backend_.process.value_or(std::string()));
+  const Entry entry = open(command);
   if (!entry) co_return Answer::body(wire::overloaded_body("too many transactions are open"));
   entry->begin();
   entry->use(context_.clock.monotonic_us(), app_);
@@ -215,7 +222,7 @@ net::Task<Answer> TransactionCommand::write(const Command& command, bool is_stra
     if (entry) co_return Answer::body(restarted_body(command.key.txn_number));
     const bool answers = co_await end_older(command);
     if (!answers) co_return Answer::close();
-    entry = context_.transactions.open(command.key, backend_.process.value_or(std::string()));
+    entry = open(command);
     if (!entry) co_return Answer::body(wire::overloaded_body("too many transactions are open"));
   } else if (!entry) {
     answer = co_await refuse_unknown(command);

@@ -66,6 +66,8 @@ class TransactionCommand {
   net::Task<HeldLocks> take_session(const Command& command, LockRequest& request);
   // The one of this number; null: it is not open here.
   [[nodiscard]] TransactionTable::Entry find(const Command& command) const;
+  // A new one, before mongod hears of it. Null: there are too many.
+  [[nodiscard]] TransactionTable::Entry open(const Command& command);
   // The one of another number, which this command ends. False: the connection has ended.
   net::Task<bool> end_older(const Command& command);
 

@@ -45,6 +45,8 @@ LockRequest* Transaction::ask_for(std::span<const LockKey> keys) {
 
 void Transaction::keep(HeldLocks locks) {
   OUTRIGGER_ASSERT(locks && requests_.size() == locks_.size() + 1);
+  const bool reads_long_ago = snapshot_ == 0;
+  if (!is_begun_ && !reads_long_ago) snapshot_ = lock_table_.now();
   LockRequest& request = requests_.back();
   lock_table_.hold_long(request);
   for (const LockKey& key : request.keys()) keys_.emplace(key.hash, key.mode);

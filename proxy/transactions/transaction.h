@@ -31,7 +31,8 @@ class Transaction {
       : key_(std::move(key)),
         process_(std::move(process)),
         lock_table_(locks),
-        held_bytes_(held_bytes) {}
+        held_bytes_(held_bytes),
+        snapshot_(locks.now()) {}
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction();
@@ -62,6 +63,14 @@ class Transaction {
   [[nodiscard]] LockRequest* ask_for(std::span<const LockKey> keys);
   // They are held now, and until it ends.
   void keep(HeldLocks locks);
+  // It reads at a time that its app has named, and that may be long ago.
+  void read_long_ago() { snapshot_ = 0; }
+  // Somebody has changed the document since the transaction's snapshot was taken, or perhaps has.
+  // Under its lock. Where the transaction writes to it mongod says so; where it finds nothing to
+  // write, as the value is there already in its snapshot, mongod says nothing.
+  [[nodiscard]] bool is_outdated(uint64_t document_key) const {
+    return lock_table_.changed_since(document_key, snapshot_);
+  }
   // Gives back all locks: it has ended.
   void release(Left left);
 
@@ -81,6 +90,7 @@ class Transaction {
   std::atomic<bool> has_locks_{false};
   std::atomic<int64_t> used_us_{0};
   std::weak_ptr<const void> app_;
+  uint64_t snapshot_;  // not later than mongod's, by the lock table
   bool is_begun_ = false;
   std::deque<LockRequest> requests_;
   std::vector<HeldLocks> locks_;

@@ -119,6 +119,38 @@ TEST_F(TransactionSweepTest, OneHoldsSoMuchAndNoMore) {
   EXPECT_FALSE(entry->has_room());
 }
 
+TEST_F(TransactionSweepTest, WhatWasChangedSinceItBeganItsSnapshotDoesNotShow) {
+  const auto write = [&](uint64_t key) {
+    LockRequest request;
+    request.add(key, LockMode::kExclusive);
+    HeldLocks held = HeldLocks::try_take(locks_, request);
+    ASSERT_TRUE(held);
+  };
+  write(7);
+  const auto entry = open(1);
+  EXPECT_FALSE(entry->is_outdated(7));
+  write(8);
+  EXPECT_TRUE(entry->is_outdated(8));
+  EXPECT_FALSE(entry->is_outdated(7));
+  entry->read_long_ago();
+  EXPECT_TRUE(entry->is_outdated(7));
+}
+
+TEST_F(TransactionSweepTest, ItsSnapshotIsTakenOnceItHasTheFirstLocks) {
+  SessionKey key;
+  key.lsid.fill(1);
+  LockRequest other;
+  other.add(8, LockMode::kExclusive);
+  HeldLocks::try_take(locks_, other).release();
+  const auto entry = table_.open(key, "run");
+  HeldLocks::try_take(locks_, other).release();
+  EXPECT_TRUE(entry->is_outdated(8));
+  const LockKey lock{8, LockMode::kExclusive};
+  LockRequest* request = entry->ask_for(std::span(&lock, 1));
+  entry->keep(HeldLocks::try_take(locks_, *request));
+  EXPECT_FALSE(entry->is_outdated(8));
+}
+
 TEST_F(TransactionSweepTest, WithARunOfMongodItsTransactionsAreGone) {
   open(1);
   sweep_.store_gone("another");
