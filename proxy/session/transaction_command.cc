@@ -172,7 +172,7 @@ net::Task<Answer> TransactionCommand::call(const Command& command, Entry transac
       reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
   if (!said) {
     context_.metrics.aborted.Increment();
-    co_await end_.fence(std::move(transaction));
+    co_await end_.fence_broken(std::move(transaction));
     co_return Answer::close();
   }
   Answer answer = Answer::message(std::move(*reply));
@@ -253,8 +253,7 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
   }
   if (answer.kind == Answer::Kind::kClose) {
     context_.metrics.aborted.Increment();
-    backend_.close();
-    co_await end_.fence(std::move(transaction));
+    co_await end_.fence_broken(std::move(transaction));
     co_return answer;
   }
   const bool is_partly_done = transaction->effects.bytes() != bytes;
@@ -324,8 +323,10 @@ net::Task<Answer> TransactionCommand::abort(const Command& command) {
       said && (is_ok(said->body) || wire::code_of(said->body) == wire::code::kNoSuchTransaction);
   if (is_over) {
     end_.ended(entry, Left::kNothing);
-  } else {
+  } else if (said) {
     co_await end_.fence(std::move(entry));
+  } else {
+    co_await end_.fence_broken(std::move(entry));
   }
   if (!said) co_return Answer::close();
   co_return Answer::message(std::move(*reply));

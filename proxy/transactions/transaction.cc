@@ -15,7 +15,13 @@ std::string Transaction::session_id() const {
 
 void Transaction::use(int64_t now_us, std::weak_ptr<const void> app) {
   used_us_ = now_us;
+  const MutexLock lock(app_mutex_);
   app_ = std::move(app);
+}
+
+bool Transaction::is_orphan() const {
+  const MutexLock lock(app_mutex_);
+  return app_.expired();
 }
 
 std::string Transaction::naming(const bson::Document& command, bool with_api) {

@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/thread_annotations.h"
 #include "proxy/capture/statement.h"
 #include "proxy/transactions/transaction_effects.h"
 #include "replication/outbox/backend_note.h"
@@ -45,11 +46,10 @@ class Transaction {
   // A command of it has come, from a connection of an app that lives as long as `app`.
   void use(int64_t now_us, std::weak_ptr<const void> app);
   [[nodiscard]] int64_t used_us() const { return used_us_; }
+  // The app whose command came last is gone.
+  [[nodiscard]] bool is_orphan() const;
 
   // ---- its session's lock is held
-  // The app whose command came last is gone.
-  [[nodiscard]] bool is_orphan() const { return app_.expired(); }
-
   // mongod has heard of it.
   [[nodiscard]] bool is_begun() const { return is_begun_; }
   void begin() { is_begun_ = true; }
@@ -89,7 +89,8 @@ class Transaction {
   size_t counted_bytes_ = 0;
   std::atomic<bool> has_locks_{false};
   std::atomic<int64_t> used_us_{0};
-  std::weak_ptr<const void> app_;
+  mutable Mutex app_mutex_;
+  std::weak_ptr<const void> app_ GUARDED_BY(app_mutex_);
   uint64_t snapshot_;  // not later than mongod's, by the lock table
   bool is_begun_ = false;
   std::deque<LockRequest> requests_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "config/clock.h"
 
 namespace outrigger {
@@ -102,6 +104,19 @@ TEST_F(TransactionSweepTest, WhoseAppIsGoneIsEndedAtMongodAfterAGrace) {
   step();
   EXPECT_FALSE(is_locked(1));
   EXPECT_EQ(store_.fenced, std::vector<std::string>{std::string(16, '\1')});
+}
+
+// For ThreadSanitizer: a read of it does not take the session's lock.
+TEST_F(TransactionSweepTest, CommandsOfOneAreTakenInWhileItIsLookedAt) {
+  const auto entry = open(1);
+  show(entry);
+  clock_.advance_ms(6 * kSecondMs);
+  std::thread commands([&] {
+    for (int i = 0; i < 1'000; ++i) entry->use(0, app_);
+  });
+  for (int i = 0; i < 1'000; ++i) step();
+  commands.join();
+  EXPECT_TRUE(is_locked(1));
 }
 
 TEST_F(TransactionSweepTest, OneHoldsSoMuchAndNoMore) {
