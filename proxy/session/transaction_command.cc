@@ -76,20 +76,24 @@ net::Task<Answer> TransactionCommand::run(std::string_view message, const wire::
     if (!times) co_return Answer::close();
     co_return Answer::body(with_times(unnumbered_body(session), times->body));
   }
-  if (!context_.retryable) {  // it is refused
+  if (is_strangers && !travels) co_return Answer::pass();
+  if (!context_.retryable || is_strangers) {  // it is refused
     Capture capture(context_, backend_);
     answer = co_await capture.run(message, parsed, kind, is_strangers);
     co_return answer;
   }
-  if (!session.names_user) {
-    const Status learned = co_await backend_.learn_user();
-    if (!learned) co_return Answer::close();
-    session.user = *backend_.user;
-  }
+  const Status learned = co_await backend_.learn_user();
+  if (!learned) co_return Answer::close();
+  if (!session.names_user) session.user = *backend_.user;
   const Command command{message, parsed, kind, session, key_of(session)};
   const std::string_view name = parsed.command_name();
-  if (travels) {
-    answer = co_await write(command, is_strangers);
+  const bool is_anothers = session.user != *backend_.user;
+  const bool is_read = !travels && name != "commitTransaction" && name != "abortTransaction";
+  if (is_anothers && is_read) co_return Answer::pass();
+  if (is_anothers) {
+    answer = co_await end_anothers(command);
+  } else if (travels) {
+    answer = co_await write(command);
   } else if (name == "commitTransaction") {
     answer = co_await commit(command);
   } else if (name == "abortTransaction") {
@@ -213,7 +217,7 @@ net::Task<bool> TransactionCommand::is_open(const Command& command, Transaction&
   co_return said&& is_ok(said->body);
 }
 
-net::Task<Answer> TransactionCommand::write(const Command& command, bool is_strangers) {
+net::Task<Answer> TransactionCommand::write(const Command& command) {
   LockRequest request;
   const HeldLocks session = co_await take_session(command, request);
   Entry entry = find(command);
@@ -228,12 +232,11 @@ net::Task<Answer> TransactionCommand::write(const Command& command, bool is_stra
     answer = co_await refuse_unknown(command);
     co_return answer;
   }
-  answer = co_await write_in(command, std::move(entry), is_strangers);
+  answer = co_await write_in(command, std::move(entry));
   co_return answer;
 }
 
-net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry transaction,
-                                               bool is_strangers) {
+net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry transaction) {
   Answer answer;
   transaction->use(context_.clock.monotonic_us(), app_);
   if (!transaction->note) {
@@ -245,7 +248,7 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
   }
   const size_t bytes = transaction->effects.bytes();
   Capture capture(context_, backend_, transaction.get());
-  answer = co_await capture.run(command.message, command.parsed, command.kind, is_strangers);
+  answer = co_await capture.run(command.message, command.parsed, command.kind, false);
   transaction->use(context_.clock.monotonic_us(), app_);
   if (answer.kind == Answer::Kind::kPass) {  // a view: mongod refuses it
     answer = co_await call(command, std::move(transaction));
@@ -330,6 +333,17 @@ net::Task<Answer> TransactionCommand::abort(const Command& command) {
   }
   if (!said) co_return Answer::close();
   co_return Answer::message(std::move(*reply));
+}
+
+// What it has open is none of ours, and what mongod ends of it the sweep finds ended.
+net::Task<Answer> TransactionCommand::end_anothers(const Command& command) {
+  Result<std::string> reply = co_await end_.send_abort(command.parsed, command.key.txn_number);
+  const auto said =
+      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  if (!said) co_return Answer::close();
+  const bool asks_for_that = command.parsed.command_name() == "abortTransaction";
+  if (asks_for_that || !is_ok(said->body)) co_return Answer::message(std::move(*reply));
+  co_return Answer::body(with_times(unknown_body(command.key.txn_number), said->body));
 }
 
 net::Task<Answer> TransactionCommand::refuse_unknown(const Command& command) {
