@@ -272,6 +272,24 @@ def test_nobody_but_who_wants_its_documents_waits_for_a_transaction(pair, raw, c
     assert [document["n"] for document in documents] == [111 if i == 7 else 110 for i in range(40)]
 
 
+def test_who_wants_the_collection_alone_stops_nobody_meanwhile(pair, raw, collection):
+    table = pair.oslo.client(timeoutMS=20000).shop[collection]
+    table.create_index("u", unique=True)
+    table.insert_many([{"_id": i, "u": i} for i in range(3)])
+    held = RawTransaction()
+    client = raw()
+    held.update(client, collection, {"_id": 2}, {"$set": {"seen": True}})
+    with ThreadPoolExecutor() as pool:
+        alone = pool.submit(table.update_one, {"x": 5}, {"$set": {"u": 1}}, upsert=True)
+        for _ in range(200):
+            table.update_one({"_id": 0}, {"$inc": {"n": 1}})
+        assert not alone.done()
+        held.commit(client)
+        with pytest.raises(pymongo.errors.DuplicateKeyError):
+            alone.result(20)
+    pair.wait_converged(["shop"])
+
+
 def test_statements_over_several_connections(pair, raw, collection):
     clients = [raw() for _ in range(6)]  # on as many loops as there are
     transaction = RawTransaction()
