@@ -207,8 +207,8 @@ net::Task<std::optional<std::string>> TransactionEnd::see(const wire::OpMsg& par
     const auto said = wire::parse_op_msg_trusted(*reply);
     if (!said) co_return std::string();
     if (!is_ok(said->body)) co_return std::string(said->body.bytes());
-    const int64_t cursor = show_batch(
-        said->body, [&](const Document& document) { transaction.effects.show(ns, document); });
+    const int64_t cursor =
+        show_batch(said->body, [&](const Document& document) { transaction.show(ns, document); });
     if (cursor == 0) co_return std::nullopt;
     request = more_message(ns, cursor, naming, backend_.next_request_id());
   }

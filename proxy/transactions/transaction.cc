@@ -3,6 +3,12 @@
 #include "config/limits.h"
 
 namespace outrigger {
+namespace {
+
+// A lock in the table, in the request for it, and in the index of what is held.
+constexpr size_t kLockBytes = 192;
+
+}  // namespace
 
 Transaction::~Transaction() {
   held_bytes_ -= counted_bytes_;
@@ -56,6 +62,7 @@ void Transaction::keep(HeldLocks locks) {
   LockRequest& request = requests_.back();
   lock_table_.hold_long(request);
   for (const LockKey& key : request.keys()) keys_.emplace(key.hash, key.mode);
+  count(kLockBytes * request.keys().size());
   locks_.push_back(std::move(locks));
   has_locks_ = true;
 }
@@ -71,14 +78,23 @@ void Transaction::release(Left left) {
 bool Transaction::add(DocumentChange change) {
   const size_t before = effects.bytes();
   effects.add(std::move(change));
-  const size_t more = effects.bytes() - before;
-  counted_bytes_ += more;
-  held_bytes_ += more;
+  count(effects.bytes() - before);
   return has_room();
 }
 
+void Transaction::show(const std::string& ns, const bson::Document& document) {
+  const size_t before = effects.bytes();
+  effects.show(ns, document);
+  count(effects.bytes() - before);
+}
+
+void Transaction::count(size_t more_bytes) {
+  counted_bytes_ += more_bytes;
+  held_bytes_ += more_bytes;
+}
+
 bool Transaction::has_room() const {
-  return effects.bytes() <= limits::kTransactionBytesMax &&
+  return counted_bytes_ <= limits::kTransactionBytesMax &&
          held_bytes_ <= limits::kTransactionsBytesMax;
 }
 

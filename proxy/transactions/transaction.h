@@ -77,11 +77,15 @@ class Transaction {
   TransactionEffects effects;
   // Adds a change. False: that is more than one, or all together, may hold.
   [[nodiscard]] bool add(DocumentChange change);
+  // Shows what is wanted of a document of `ns`.
+  void show(const std::string& ns, const bson::Document& document);
   [[nodiscard]] bool has_room() const;
   std::set<std::string> made;  // namespaces that hold documents of it, so are there once it is
   outbox::BackendNote note;    // of its session, once something is written
 
  private:
+  void count(size_t more_bytes);
+
   const SessionKey key_;
   const std::string process_;
   LockTable& lock_table_;

@@ -134,6 +134,18 @@ TEST_F(TransactionSweepTest, OneHoldsSoMuchAndNoMore) {
   EXPECT_FALSE(entry->has_room());
 }
 
+TEST_F(TransactionSweepTest, ManySmallDocumentsCountForWhatIsKeptOfThem) {
+  const auto entry = open(1);
+  DocumentChange change;
+  change.ns = "t.a";
+  change.kind = DocumentChange::Kind::kRemove;
+  int kept = 0;
+  do {
+    change.id = bson::make_int32(kept);
+  } while (entry->add(change) && ++kept < 1'000'000);
+  EXPECT_LT(kept, 200'000);
+}
+
 TEST_F(TransactionSweepTest, WhatWasChangedSinceItBeganItsSnapshotDoesNotShow) {
   const auto write = [&](uint64_t key) {
     LockRequest request;
