@@ -1,5 +1,6 @@
 """Who may speak to whom: certificates between sites, users and rights at the store."""
 
+import hashlib
 import json
 import uuid
 from urllib.parse import quote
@@ -10,6 +11,8 @@ import pytest
 from bson import Binary, Int64
 
 from cluster import make_certificates, tls_settings
+from differential.raw import RawClient
+from transactions import RawTransaction
 from waiting import wait_until
 
 # "onlooker" is a role made below: clusterMonitor would bring the right to read `local` with it.
@@ -135,6 +138,30 @@ def test_an_app_without_the_right_gets_mongods_own_refusal(locked_site):
             assert code_of(lambda: write(reader.shop.carts)) == 13
         assert reader.shop.carts.find_one() == {"_id": 1, "n": 1}
     assert locked_site.status()["open_writes"] == 0
+
+
+def test_nobody_ends_another_users_transaction(locked_site):
+    locked_site.sidecar.start()
+    with as_user(locked_site, "app", "app-secret") as app, app.start_session() as session, \
+            as_user(locked_site, "reader", "reader-secret") as reader, \
+            RawClient(locked_site.sidecar.proxy_address) as stranger:
+        session.start_transaction()
+        app.shop.carts.insert_one({"_id": 1}, session=session)
+        lsid = {**session.session_id, "uid": hashlib.sha256(b"app@admin").digest()}
+        for number in (1, 9):
+            transaction = RawTransaction(number, lsid)
+            assert transaction.update(stranger, "carts", {}, {"$set": {"a": 1}})["code"] == 13
+            assert transaction.abort(stranger)["code"] == 13
+        with reader.start_session() as forged:
+            forged.start_transaction()
+            forged.session_id.update(lsid)
+            assert code_of(lambda: reader.shop.carts.find_one({}, session=forged)) == 13
+            assert code_of(lambda: reader.shop.carts.update_one(
+                {}, {"$set": {"a": 1}}, session=forged)) == 13
+            forged.abort_transaction()
+        session.commit_transaction()
+        assert app.shop.carts.find_one() == {"_id": 1}
+    assert locked_site.sidecar.metric("transactions_total", end="aborted") == 0
 
 
 def test_nobody_without_a_login_reads_or_writes(locked_site):

@@ -188,6 +188,48 @@ def test_who_meets_another_write_is_told_at_once(pair, raw, collection, other):
     assert pair.paris.app().shop[collection].find_one({"_id": other})["n"] == wanted
 
 
+def test_what_is_refused_here_ends_the_transaction(pair, raw, collection):
+    table = pair.oslo.app().shop[collection]
+    table.insert_many([{"_id": i, "n": 0} for i in range(2)])
+    first, second = RawTransaction(), RawTransaction()
+    client = raw()
+    first.update(client, collection, {"_id": 0}, {"$inc": {"n": 1}})
+    assert second.update(client, collection, {"_id": 1}, {"$inc": {"n": 1}})["n"] == 1
+    said = second.update(client, collection, {"_id": 0}, {"$inc": {"n": 1}})
+    assert (said["ok"], said["code"], said["errorLabels"]) == (0, 112, [TRANSIENT])
+    is_free(pair.oslo, collection, 1)
+    assert second.commit(client)["code"] == 251
+    assert first.commit(client)["ok"] == 1
+    pair.wait_converged(["shop"])
+    assert everything(pair.paris, collection)[0] == [
+        {"_id": 0, "n": 1}, {"_id": 1, "n": 0, "free": True}]
+
+
+@pytest.mark.parametrize("statement", ["set", "replace", "several", "modify"])
+def test_what_is_equal_in_an_old_snapshot_is_not_written_over(pair, raw, collection, statement):
+    table = pair.oslo.app().shop[collection]
+    one, other = f"{statement} 1", f"{statement} 2"
+    table.insert_many([{"_id": one, "status": "open"}, {"_id": other, "status": "open"}])
+    transaction = RawTransaction()
+    client = raw()
+    transaction.send(client, {"find": collection})
+    table.update_one({"_id": one}, {"$set": {"status": "closed"}})
+    same, opens = {"status": "open"}, {"$set": {"status": "open"}}
+    command = {
+        "set": {"update": collection, "updates": [{"q": {"_id": one}, "u": opens}]},
+        "replace": {"update": collection, "updates": [{"q": {"_id": one}, "u": same}]},
+        "several": {"update": collection, "updates": [
+            {"q": {"_id": one}, "u": opens}, {"q": {"_id": other}, "u": {"$set": {"n": 1}}}]},
+        "modify": {"findAndModify": collection, "query": {"_id": one}, "update": opens},
+    }[statement]
+    said = transaction.send(client, command)
+    assert (said["ok"], said["code"], said["errorLabels"]) == (0, 112, [TRANSIENT])
+    assert transaction.commit(client)["code"] == 251
+    pair.wait_converged(["shop"])
+    documents = [d for d in everything(pair.paris, collection)[0] if d["_id"] in (one, other)]
+    assert documents == [{"_id": one, "status": "closed"}, {"_id": other, "status": "open"}]
+
+
 def test_what_its_snapshot_does_not_show_is_not_removed(pair, raw, collection):
     table = pair.oslo.app().shop[collection]
     table.insert_many([{"_id": 1}, {"_id": 2}])
@@ -226,6 +268,24 @@ def test_nobody_but_who_wants_its_documents_waits_for_a_transaction(pair, raw, c
     pair.wait_converged(["shop"])
     documents = everything(pair.paris, collection)[0]
     assert [document["n"] for document in documents] == [111 if i == 7 else 110 for i in range(40)]
+
+
+def test_who_wants_the_collection_alone_stops_nobody_meanwhile(pair, raw, collection):
+    table = pair.oslo.client(timeoutMS=20000).shop[collection]
+    table.create_index("u", unique=True)
+    table.insert_many([{"_id": i, "u": i} for i in range(3)])
+    held = RawTransaction()
+    client = raw()
+    held.update(client, collection, {"_id": 2}, {"$set": {"seen": True}})
+    with ThreadPoolExecutor() as pool:
+        alone = pool.submit(table.update_one, {"x": 5}, {"$set": {"u": 1}}, upsert=True)
+        for _ in range(200):
+            table.update_one({"_id": 0}, {"$inc": {"n": 1}})
+        assert not alone.done()
+        held.commit(client)
+        with pytest.raises(pymongo.errors.DuplicateKeyError):
+            alone.result(20)
+    pair.wait_converged(["shop"])
 
 
 def test_statements_over_several_connections(pair, raw, collection):
@@ -290,13 +350,6 @@ def test_a_transaction_that_was_begun_around_the_sidecar_is_not_gone_on_with(pai
         assert (said["code"], said["errorLabels"]) == (251, [TRANSIENT])
         assert transaction.commit(raw())["code"] == 251
     assert everything(pair.oslo, collection) == [[]]
-
-
-def test_transactions_on_a_standalone_are_refused_as_by_mongodb(make_cluster):
-    cluster = make_cluster(("oslo",), replica_set=False).start()
-    with RawClient(cluster.oslo.sidecar.proxy_address) as client:
-        for transaction in (RawTransaction(), RawTransaction()):
-            assert transaction.insert(client, "things", {"_id": 1})["code"] == 20
 
 
 def test_a_transaction_whose_app_is_gone_ends(pair, raw, collection):

@@ -221,3 +221,10 @@ def test_transfers_while_sidecars_and_a_mongod_are_killed_keep_the_sum(sites):
     sites.wait_converged(["bank"])
     for site in sites:
         assert sum(account["n"] for account in site.direct().bank.accounts.find()) == 100 * accounts
+
+
+def test_transactions_on_a_standalone_are_refused_as_by_mongodb(make_cluster):
+    cluster = make_cluster(("oslo",), replica_set=False).start()
+    with RawClient(cluster.oslo.sidecar.proxy_address) as client:
+        for transaction in (RawTransaction(), RawTransaction()):
+            assert transaction.insert(client, "things", {"_id": 1})["code"] == 20

@@ -193,6 +193,24 @@ TEST(Answers, TheStoresMessagePassesWhereItAnswersTheWholeCommand) {
   EXPECT_EQ(kind(*unacknowledged, 1), Answer::Kind::kBody);
 }
 
+TEST(Answers, WhatIsRefusedInOneIsTheStoresOrOurs) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
+  const outrigger::Run run = run_of(sent->command);
+  const std::string said = doc([](Writer& w) { w.real("ok", 0).int32("code", 9); });
+  const auto is_stores = [&](const std::function<void(ReplyBuilder&)>& then) {
+    ReplyBuilder one(sent->command);
+    one.add(run, read_run_reply(sent->command.kind, Document(said)), "the message");
+    ReplyBuilder next(sent->command);
+    then(next);
+    one.absorb(std::move(next));
+    return one.answer().is_stores;
+  };
+  EXPECT_TRUE(is_stores([](ReplyBuilder&) {}));
+  EXPECT_FALSE(is_stores([](ReplyBuilder& next) { next.fail("no"); }));
+  EXPECT_FALSE(is_stores([](ReplyBuilder& next) { next.add_error(0, 112, "no"); }));
+  EXPECT_FALSE(Answer::body("no").is_stores);
+}
+
 TEST(Answers, WhatWasCountedByDocumentsIsPutTogether) {
   const std::string many = doc([](Writer& w) {
     w.document("q", Document(by_id(1))).open_document("u").open_document("$set").int32("a", 1);

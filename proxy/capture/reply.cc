@@ -161,6 +161,7 @@ bool ReplyBuilder::add_remembered(const Document& result, size_t statement) {
 }
 
 void ReplyBuilder::add_error(size_t statement, int code, std::string_view message) {
+  is_stores_ = false;
   if (command_->kind == CommandKind::kFindAndModify) {
     failure_ = with_times(wire::error_body(code, message), Document(tail_));
     return;
@@ -184,6 +185,7 @@ void ReplyBuilder::absorb(ReplyBuilder&& other) {
   std::move(other.upserted_.begin(), other.upserted_.end(), std::back_inserter(upserted_));
   retried_.insert(retried_.end(), other.retried_.begin(), other.retried_.end());
   doubted_ = doubted_ || other.doubted_;
+  is_stores_ = is_stores_ && other.is_stores_;
   if (other.concern_error_) concern_error_ = std::move(other.concern_error_);
   if (!other.tail_.empty()) tail_ = std::move(other.tail_);
   if (other.failure_) failure_ = std::move(other.failure_);
@@ -195,7 +197,7 @@ bool ReplyBuilder::is_refused_surely() const { return (failed() || has_errors())
 
 Answer ReplyBuilder::answer() {
   if (whole_ && !failure_) return Answer::message(std::move(*whole_));
-  return Answer::body(finish());
+  return is_stores_ ? Answer::stores_body(finish()) : Answer::body(finish());
 }
 
 std::string ReplyBuilder::finish() {

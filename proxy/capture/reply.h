@@ -21,11 +21,14 @@ struct Answer {
   };
   Kind kind = Kind::kBody;
   std::string bytes;
+  bool is_stores = false;  // what is refused in it, the store has refused itself
 
-  static Answer message(std::string bytes) { return {Kind::kMessage, std::move(bytes)}; }
-  static Answer body(std::string bytes) { return {Kind::kBody, std::move(bytes)}; }
-  static Answer pass() { return {Kind::kPass, {}}; }
-  static Answer close() { return {Kind::kClose, {}}; }
+  static Answer message(std::string bytes) { return {Kind::kMessage, std::move(bytes), true}; }
+  static Answer body(std::string bytes) { return {Kind::kBody, std::move(bytes), false}; }
+  // The same, of the store's words.
+  static Answer stores_body(std::string bytes) { return {Kind::kBody, std::move(bytes), true}; }
+  static Answer pass() { return {Kind::kPass, {}, false}; }
+  static Answer close() { return {Kind::kClose, {}, false}; }
 };
 
 class ReplyBuilder {
@@ -54,7 +57,10 @@ class ReplyBuilder {
   // An error of our own at one statement.
   void add_error(size_t statement, int code, std::string_view message);
   // The command failed as a whole: this body is the answer.
-  void fail(std::string body) { failure_ = std::move(body); }
+  void fail(std::string body) {
+    failure_ = std::move(body);
+    is_stores_ = false;
+  }
 
   [[nodiscard]] bool failed() const { return failure_.has_value(); }
   [[nodiscard]] bool has_errors() const { return !errors_.empty(); }
@@ -81,7 +87,8 @@ class ReplyBuilder {
   std::vector<Error> errors_;
   std::vector<Upserted> upserted_;
   std::vector<int32_t> retried_;
-  bool doubted_ = false;  // an error may have come after the write
+  bool doubted_ = false;   // an error may have come after the write
+  bool is_stores_ = true;  // no error is one of our own
   bool retried_known_ = false;
   std::optional<std::string> concern_error_;
   std::string tail_;  // body of the last store reply: electionId, opTime, ok, times

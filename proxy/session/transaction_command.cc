@@ -76,20 +76,24 @@ net::Task<Answer> TransactionCommand::run(std::string_view message, const wire::
     if (!times) co_return Answer::close();
     co_return Answer::body(with_times(unnumbered_body(session), times->body));
   }
-  if (!context_.retryable) {  // it is refused
+  if (is_strangers && !travels) co_return Answer::pass();
+  if (!context_.retryable || is_strangers) {  // it is refused
     Capture capture(context_, backend_);
     answer = co_await capture.run(message, parsed, kind, is_strangers);
     co_return answer;
   }
-  if (!session.names_user) {
-    const Status learned = co_await backend_.learn_user();
-    if (!learned) co_return Answer::close();
-    session.user = *backend_.user;
-  }
+  const Status learned = co_await backend_.learn_user();
+  if (!learned) co_return Answer::close();
+  if (!session.names_user) session.user = *backend_.user;
   const Command command{message, parsed, kind, session, key_of(session)};
   const std::string_view name = parsed.command_name();
-  if (travels) {
-    answer = co_await write(command, is_strangers);
+  const bool is_anothers = session.user != *backend_.user;
+  const bool is_read = !travels && name != "commitTransaction" && name != "abortTransaction";
+  if (is_anothers && is_read) co_return Answer::pass();
+  if (is_anothers) {
+    answer = co_await end_anothers(command);
+  } else if (travels) {
+    answer = co_await write(command);
   } else if (name == "commitTransaction") {
     answer = co_await commit(command);
   } else if (name == "abortTransaction") {
@@ -106,6 +110,14 @@ net::Task<Answer> TransactionCommand::run(std::string_view message, const wire::
 Entry TransactionCommand::find(const Command& command) const {
   Entry entry = context_.transactions.find(command.key);
   return entry && entry->key().txn_number == command.key.txn_number ? entry : nullptr;
+}
+
+Entry TransactionCommand::open(const Command& command) {
+  Entry entry = context_.transactions.open(command.key, backend_.process.value_or(std::string()));
+  const auto concern = command.parsed.body.find("readConcern");
+  const bool is_told = concern && concern->type == bson::Type::kDocument;
+  if (entry && is_told && concern->as_document().has("atClusterTime")) entry->read_long_ago();
+  return entry;
 }
 
 net::Task<HeldLocks> TransactionCommand::take_session(const Command& command,
@@ -135,8 +147,7 @@ net::Task<Answer> TransactionCommand::begin(const Command& command) {
   if (find(command)) co_return Answer::pass();  // mongod refuses it
   const bool answers = co_await end_older(command);
   if (!answers) co_return Answer::close();
-  const Entry entry =
-      context_.transactions.open(command.key, backend_.process.value_or(std::string()));
+  const Entry entry = open(command);
   if (!entry) co_return Answer::body(wire::overloaded_body("too many transactions are open"));
   entry->begin();
   entry->use(context_.clock.monotonic_us(), app_);
@@ -165,7 +176,7 @@ net::Task<Answer> TransactionCommand::call(const Command& command, Entry transac
       reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
   if (!said) {
     context_.metrics.aborted.Increment();
-    co_await end_.fence(std::move(transaction));
+    co_await end_.fence_broken(std::move(transaction));
     co_return Answer::close();
   }
   Answer answer = Answer::message(std::move(*reply));
@@ -174,12 +185,14 @@ net::Task<Answer> TransactionCommand::call(const Command& command, Entry transac
 }
 
 // mongod ends a transaction with an error, but for those it says before it looks at the
-// transaction. Where a part of the command was done, there is no way on either.
+// transaction. What we refuse it has not heard of, or has done and we cannot tell: it would go on
+// there, and be committed without that. Where a part of the command was done, there is no way on
+// either.
 net::Task<Answer> TransactionCommand::answered(const Command& command, Entry transaction,
                                                Answer answer, bool is_partly_done) {
   if (!has_failed(command.kind, answer)) co_return answer;
   bool goes_on = false;
-  if (!is_partly_done) goes_on = co_await is_open(command, *transaction);
+  if (answer.is_stores && !is_partly_done) goes_on = co_await is_open(command, *transaction);
   if (goes_on) co_return answer;
   const bool answers = co_await end_.abort(command.parsed, std::move(transaction));
   if (!answers) co_return Answer::close();
@@ -204,7 +217,7 @@ net::Task<bool> TransactionCommand::is_open(const Command& command, Transaction&
   co_return said&& is_ok(said->body);
 }
 
-net::Task<Answer> TransactionCommand::write(const Command& command, bool is_strangers) {
+net::Task<Answer> TransactionCommand::write(const Command& command) {
   LockRequest request;
   const HeldLocks session = co_await take_session(command, request);
   Entry entry = find(command);
@@ -213,18 +226,17 @@ net::Task<Answer> TransactionCommand::write(const Command& command, bool is_stra
     if (entry) co_return Answer::body(restarted_body(command.key.txn_number));
     const bool answers = co_await end_older(command);
     if (!answers) co_return Answer::close();
-    entry = context_.transactions.open(command.key, backend_.process.value_or(std::string()));
+    entry = open(command);
     if (!entry) co_return Answer::body(wire::overloaded_body("too many transactions are open"));
   } else if (!entry) {
     answer = co_await refuse_unknown(command);
     co_return answer;
   }
-  answer = co_await write_in(command, std::move(entry), is_strangers);
+  answer = co_await write_in(command, std::move(entry));
   co_return answer;
 }
 
-net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry transaction,
-                                               bool is_strangers) {
+net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry transaction) {
   Answer answer;
   transaction->use(context_.clock.monotonic_us(), app_);
   if (!transaction->note) {
@@ -236,7 +248,7 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
   }
   const size_t bytes = transaction->effects.bytes();
   Capture capture(context_, backend_, transaction.get());
-  answer = co_await capture.run(command.message, command.parsed, command.kind, is_strangers);
+  answer = co_await capture.run(command.message, command.parsed, command.kind, false);
   transaction->use(context_.clock.monotonic_us(), app_);
   if (answer.kind == Answer::Kind::kPass) {  // a view: mongod refuses it
     answer = co_await call(command, std::move(transaction));
@@ -244,8 +256,7 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
   }
   if (answer.kind == Answer::Kind::kClose) {
     context_.metrics.aborted.Increment();
-    backend_.close();
-    co_await end_.fence(std::move(transaction));
+    co_await end_.fence_broken(std::move(transaction));
     co_return answer;
   }
   const bool is_partly_done = transaction->effects.bytes() != bytes;
@@ -315,11 +326,24 @@ net::Task<Answer> TransactionCommand::abort(const Command& command) {
       said && (is_ok(said->body) || wire::code_of(said->body) == wire::code::kNoSuchTransaction);
   if (is_over) {
     end_.ended(entry, Left::kNothing);
-  } else {
+  } else if (said) {
     co_await end_.fence(std::move(entry));
+  } else {
+    co_await end_.fence_broken(std::move(entry));
   }
   if (!said) co_return Answer::close();
   co_return Answer::message(std::move(*reply));
+}
+
+// What it has open is none of ours, and what mongod ends of it the sweep finds ended.
+net::Task<Answer> TransactionCommand::end_anothers(const Command& command) {
+  Result<std::string> reply = co_await end_.send_abort(command.parsed, command.key.txn_number);
+  const auto said =
+      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  if (!said) co_return Answer::close();
+  const bool asks_for_that = command.parsed.command_name() == "abortTransaction";
+  if (asks_for_that || !is_ok(said->body)) co_return Answer::message(std::move(*reply));
+  co_return Answer::body(with_times(unknown_body(command.key.txn_number), said->body));
 }
 
 net::Task<Answer> TransactionCommand::refuse_unknown(const Command& command) {

@@ -8,6 +8,8 @@
 //
 // A transaction whose beginning this process has not seen would go on at mongod without us: it is
 // aborted there, and the app is told to begin again. A commit that has a record is answered as one.
+//
+// Whoever is not logged in, or names another user's session, has no part in what is kept here.
 #pragma once
 
 #include <memory>
@@ -49,14 +51,15 @@ class TransactionCommand {
   };
   net::Task<Answer> begin(const Command& command);
   net::Task<Answer> pass(const Command& command);
-  net::Task<Answer> write(const Command& command, bool is_strangers);
-  net::Task<Answer> write_in(const Command& command, TransactionTable::Entry transaction,
-                             bool is_strangers);
+  net::Task<Answer> write(const Command& command);
+  net::Task<Answer> write_in(const Command& command, TransactionTable::Entry transaction);
   net::Task<Answer> commit(const Command& command);
   net::Task<Answer> commit_again(const Command& command);
   net::Task<Answer> abort(const Command& command);
   // Of a transaction that is not open here.
   net::Task<Answer> refuse_unknown(const Command& command);
+  // Of another user's session, if mongod lets this one act as that user: it ends there.
+  net::Task<Answer> end_anothers(const Command& command);
   // What becomes of the transaction after this answer to the command.
   net::Task<Answer> answered(const Command& command, TransactionTable::Entry transaction,
                              Answer answer, bool is_partly_done = false);
@@ -66,6 +69,8 @@ class TransactionCommand {
   net::Task<HeldLocks> take_session(const Command& command, LockRequest& request);
   // The one of this number; null: it is not open here.
   [[nodiscard]] TransactionTable::Entry find(const Command& command) const;
+  // A new one, before mongod hears of it. Null: there are too many.
+  [[nodiscard]] TransactionTable::Entry open(const Command& command);
   // The one of another number, which this command ends. False: the connection has ended.
   net::Task<bool> end_older(const Command& command);
 

@@ -68,12 +68,26 @@ void TransactionEnd::ended(const TransactionTable::Entry& transaction, Left left
 }
 
 net::Task<void> TransactionEnd::fence(TransactionTable::Entry transaction) {
+  std::vector<std::string> none;
+  co_await fence_with(std::move(transaction), std::move(none));
+}
+
+net::Task<void> TransactionEnd::fence_broken(TransactionTable::Entry transaction) {
+  std::vector<std::string> clients;
+  std::string address = backend_.stream().local_address();
+  if (!address.empty()) clients.push_back(std::move(address));
+  backend_.close();
+  co_await fence_with(std::move(transaction), std::move(clients));
+}
+
+net::Task<void> TransactionEnd::fence_with(TransactionTable::Entry transaction,
+                                           std::vector<std::string> clients) {
   const std::string lsid = transaction->session_id();
   net::Timer pause(context_.loop);
   bool is_fenced = false;
   while (!is_fenced && !context_.store.stopping()) {
-    std::function<Status(Store&)> job = [lsid](Store& store) {
-      return store.fence(std::span(&lsid, 1), {}, kFenceTimeout);
+    std::function<Status(Store&)> job = [lsid, clients](Store& store) {
+      return store.fence(std::span(&lsid, 1), clients, kFenceTimeout);
     };
     const Status fenced = co_await context_.store.ask(std::move(job));
     is_fenced = fenced.has_value();
@@ -119,8 +133,10 @@ net::Task<bool> TransactionEnd::abort(const wire::OpMsg& parsed,
   }
   if (is_over) {
     ended(transaction, Left::kNothing);
-  } else {
+  } else if (answers) {
     co_await fence(std::move(transaction));
+  } else {
+    co_await fence_broken(std::move(transaction));
   }
   co_return answers;
 }
@@ -138,7 +154,7 @@ net::Task<Answer> TransactionEnd::commit(const wire::OpMsg& parsed,
   std::optional<std::string> refused = co_await see_wanted(parsed, *transaction);
   if (refused && refused->empty()) {
     context_.metrics.aborted.Increment();
-    co_await fence(std::move(transaction));
+    co_await fence_broken(std::move(transaction));
     co_return Answer::close();
   }
   Committing committing;
@@ -191,8 +207,8 @@ net::Task<std::optional<std::string>> TransactionEnd::see(const wire::OpMsg& par
     const auto said = wire::parse_op_msg_trusted(*reply);
     if (!said) co_return std::string();
     if (!is_ok(said->body)) co_return std::string(said->body.bytes());
-    const int64_t cursor = show_batch(
-        said->body, [&](const Document& document) { transaction.effects.show(ns, document); });
+    const int64_t cursor =
+        show_batch(said->body, [&](const Document& document) { transaction.show(ns, document); });
     if (cursor == 0) co_return std::nullopt;
     request = more_message(ns, cursor, naming, backend_.next_request_id());
   }

@@ -33,6 +33,9 @@ class TransactionEnd {
   void ended(const TransactionTable::Entry& transaction, Left left);
   // Nobody knows whether it goes on at mongod: then it does not.
   net::Task<void> fence(TransactionTable::Entry transaction);
+  // The same, where the connection to mongod has ended with a command of it under way: mongod may
+  // still read that.
+  net::Task<void> fence_broken(TransactionTable::Entry transaction);
 
   // mongod's answer to an abort of this number, sent as the app's command says, but nothing else.
   net::Task<Result<std::string>> send_abort(const wire::OpMsg& parsed, int64_t txn_number);
@@ -54,6 +57,7 @@ class TransactionEnd {
                            std::string body);
   net::Task<bool> record(Transaction& transaction, Committing& committing);
   net::Task<void> settle_in_doubt(TransactionTable::Entry transaction, Committing& committing);
+  net::Task<void> fence_with(TransactionTable::Entry transaction, std::vector<std::string> clients);
 
   ProxyContext& context_;
   Backend& backend_;

@@ -3,6 +3,12 @@
 #include "config/limits.h"
 
 namespace outrigger {
+namespace {
+
+// A lock in the table, in the request for it, and in the index of what is held.
+constexpr size_t kLockBytes = 192;
+
+}  // namespace
 
 Transaction::~Transaction() {
   held_bytes_ -= counted_bytes_;
@@ -15,7 +21,13 @@ std::string Transaction::session_id() const {
 
 void Transaction::use(int64_t now_us, std::weak_ptr<const void> app) {
   used_us_ = now_us;
+  const MutexLock lock(app_mutex_);
   app_ = std::move(app);
+}
+
+bool Transaction::is_orphan() const {
+  const MutexLock lock(app_mutex_);
+  return app_.expired();
 }
 
 std::string Transaction::naming(const bson::Document& command, bool with_api) {
@@ -45,9 +57,12 @@ LockRequest* Transaction::ask_for(std::span<const LockKey> keys) {
 
 void Transaction::keep(HeldLocks locks) {
   OUTRIGGER_ASSERT(locks && requests_.size() == locks_.size() + 1);
+  const bool reads_long_ago = snapshot_ == 0;
+  if (!is_begun_ && !reads_long_ago) snapshot_ = lock_table_.now();
   LockRequest& request = requests_.back();
   lock_table_.hold_long(request);
   for (const LockKey& key : request.keys()) keys_.emplace(key.hash, key.mode);
+  count(kLockBytes * request.keys().size());
   locks_.push_back(std::move(locks));
   has_locks_ = true;
 }
@@ -63,14 +78,23 @@ void Transaction::release(Left left) {
 bool Transaction::add(DocumentChange change) {
   const size_t before = effects.bytes();
   effects.add(std::move(change));
-  const size_t more = effects.bytes() - before;
-  counted_bytes_ += more;
-  held_bytes_ += more;
+  count(effects.bytes() - before);
   return has_room();
 }
 
+void Transaction::show(const std::string& ns, const bson::Document& document) {
+  const size_t before = effects.bytes();
+  effects.show(ns, document);
+  count(effects.bytes() - before);
+}
+
+void Transaction::count(size_t more_bytes) {
+  counted_bytes_ += more_bytes;
+  held_bytes_ += more_bytes;
+}
+
 bool Transaction::has_room() const {
-  return effects.bytes() <= limits::kTransactionBytesMax &&
+  return counted_bytes_ <= limits::kTransactionBytesMax &&
          held_bytes_ <= limits::kTransactionsBytesMax;
 }
 

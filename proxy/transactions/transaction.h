@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/thread_annotations.h"
 #include "proxy/capture/statement.h"
 #include "proxy/transactions/transaction_effects.h"
 #include "replication/outbox/backend_note.h"
@@ -31,7 +32,8 @@ class Transaction {
       : key_(std::move(key)),
         process_(std::move(process)),
         lock_table_(locks),
-        held_bytes_(held_bytes) {}
+        held_bytes_(held_bytes),
+        snapshot_(locks.now()) {}
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction();
@@ -44,11 +46,10 @@ class Transaction {
   // A command of it has come, from a connection of an app that lives as long as `app`.
   void use(int64_t now_us, std::weak_ptr<const void> app);
   [[nodiscard]] int64_t used_us() const { return used_us_; }
+  // The app whose command came last is gone.
+  [[nodiscard]] bool is_orphan() const;
 
   // ---- its session's lock is held
-  // The app whose command came last is gone.
-  [[nodiscard]] bool is_orphan() const { return app_.expired(); }
-
   // mongod has heard of it.
   [[nodiscard]] bool is_begun() const { return is_begun_; }
   void begin() { is_begun_ = true; }
@@ -62,17 +63,29 @@ class Transaction {
   [[nodiscard]] LockRequest* ask_for(std::span<const LockKey> keys);
   // They are held now, and until it ends.
   void keep(HeldLocks locks);
+  // It reads at a time that its app has named, and that may be long ago.
+  void read_long_ago() { snapshot_ = 0; }
+  // Somebody has changed the document since the transaction's snapshot was taken, or perhaps has.
+  // Under its lock. Where the transaction writes to it mongod says so; where it finds nothing to
+  // write, as the value is there already in its snapshot, mongod says nothing.
+  [[nodiscard]] bool is_outdated(uint64_t document_key) const {
+    return lock_table_.changed_since(document_key, snapshot_);
+  }
   // Gives back all locks: it has ended.
   void release(Left left);
 
   TransactionEffects effects;
   // Adds a change. False: that is more than one, or all together, may hold.
   [[nodiscard]] bool add(DocumentChange change);
+  // Shows what is wanted of a document of `ns`.
+  void show(const std::string& ns, const bson::Document& document);
   [[nodiscard]] bool has_room() const;
   std::set<std::string> made;  // namespaces that hold documents of it, so are there once it is
   outbox::BackendNote note;    // of its session, once something is written
 
  private:
+  void count(size_t more_bytes);
+
   const SessionKey key_;
   const std::string process_;
   LockTable& lock_table_;
@@ -80,7 +93,9 @@ class Transaction {
   size_t counted_bytes_ = 0;
   std::atomic<bool> has_locks_{false};
   std::atomic<int64_t> used_us_{0};
-  std::weak_ptr<const void> app_;
+  mutable Mutex app_mutex_;
+  std::weak_ptr<const void> app_ GUARDED_BY(app_mutex_);
+  uint64_t snapshot_;  // not later than mongod's, by the lock table
   bool is_begun_ = false;
   std::deque<LockRequest> requests_;
   std::vector<HeldLocks> locks_;

@@ -87,6 +87,7 @@ TransactionEffects::Touched& TransactionEffects::touched(const DocumentChange& c
   const auto [found, is_new] =
       index_.try_emplace(name_of(change.ns, change.id.view()), documents_.size());
   if (is_new) {
+    bytes_ += sizeof(Touched) + sizeof(*found) + 2 * found->first.size();
     Touched& document = documents_.emplace_back();
     document.ns = change.ns;
     document.id = change.id;

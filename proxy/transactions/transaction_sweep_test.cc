@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "config/clock.h"
 
 namespace outrigger {
@@ -104,6 +106,19 @@ TEST_F(TransactionSweepTest, WhoseAppIsGoneIsEndedAtMongodAfterAGrace) {
   EXPECT_EQ(store_.fenced, std::vector<std::string>{std::string(16, '\1')});
 }
 
+// For ThreadSanitizer: a read of it does not take the session's lock.
+TEST_F(TransactionSweepTest, CommandsOfOneAreTakenInWhileItIsLookedAt) {
+  const auto entry = open(1);
+  show(entry);
+  clock_.advance_ms(6 * kSecondMs);
+  std::thread commands([&] {
+    for (int i = 0; i < 1'000; ++i) entry->use(0, app_);
+  });
+  for (int i = 0; i < 1'000; ++i) step();
+  commands.join();
+  EXPECT_TRUE(is_locked(1));
+}
+
 TEST_F(TransactionSweepTest, OneHoldsSoMuchAndNoMore) {
   const auto entry = open(1);
   DocumentChange change;
@@ -117,6 +132,50 @@ TEST_F(TransactionSweepTest, OneHoldsSoMuchAndNoMore) {
   change.id = bson::make_int32(3);
   EXPECT_FALSE(entry->add(change));
   EXPECT_FALSE(entry->has_room());
+}
+
+TEST_F(TransactionSweepTest, ManySmallDocumentsCountForWhatIsKeptOfThem) {
+  const auto entry = open(1);
+  DocumentChange change;
+  change.ns = "t.a";
+  change.kind = DocumentChange::Kind::kRemove;
+  int kept = 0;
+  do {
+    change.id = bson::make_int32(kept);
+  } while (entry->add(change) && ++kept < 1'000'000);
+  EXPECT_LT(kept, 200'000);
+}
+
+TEST_F(TransactionSweepTest, WhatWasChangedSinceItBeganItsSnapshotDoesNotShow) {
+  const auto write = [&](uint64_t key) {
+    LockRequest request;
+    request.add(key, LockMode::kExclusive);
+    HeldLocks held = HeldLocks::try_take(locks_, request);
+    ASSERT_TRUE(held);
+  };
+  write(7);
+  const auto entry = open(1);
+  EXPECT_FALSE(entry->is_outdated(7));
+  write(8);
+  EXPECT_TRUE(entry->is_outdated(8));
+  EXPECT_FALSE(entry->is_outdated(7));
+  entry->read_long_ago();
+  EXPECT_TRUE(entry->is_outdated(7));
+}
+
+TEST_F(TransactionSweepTest, ItsSnapshotIsTakenOnceItHasTheFirstLocks) {
+  SessionKey key;
+  key.lsid.fill(1);
+  LockRequest other;
+  other.add(8, LockMode::kExclusive);
+  HeldLocks::try_take(locks_, other).release();
+  const auto entry = table_.open(key, "run");
+  HeldLocks::try_take(locks_, other).release();
+  EXPECT_TRUE(entry->is_outdated(8));
+  const LockKey lock{8, LockMode::kExclusive};
+  LockRequest* request = entry->ask_for(std::span(&lock, 1));
+  entry->keep(HeldLocks::try_take(locks_, *request));
+  EXPECT_FALSE(entry->is_outdated(8));
 }
 
 TEST_F(TransactionSweepTest, WithARunOfMongodItsTransactionsAreGone) {

@@ -16,6 +16,8 @@ using End = RunResult::End;
 constexpr int kAttemptsMax = 10;
 // With the collection to oneself.
 constexpr size_t kAttemptsAloneMax = 100;
+constexpr int64_t kAloneFirstMs = 50;
+constexpr int64_t kAloneLastMs = 1'000;
 // Who was not first tries what else matches, not the same document as all others who were not.
 constexpr size_t kCandidates = 8;
 // How often an upsert's filter is asked again, because somebody wrote in the collection meanwhile,
@@ -34,6 +36,22 @@ bool finds_nothing(const Found& found) { return found.is_known() && found.ids.em
 // No document is there to be written, nor to be made.
 bool ends_statement(const Statement& statement, const Found& found) {
   return !found.is_known() || (found.ids.empty() && !statement.upsert);
+}
+
+// An open transaction has its part of the collection for up to a minute, and everybody else would
+// wait behind who waits for it. So that one steps back again and again, as long as it has stood.
+net::Task<HeldLocks> wait_to_be_alone(ProxyContext& context, LockRequest& request,
+                                      std::optional<int64_t> deadline_us) {
+  net::Timer pause(context.loop);
+  for (int64_t most_ms = kAloneFirstMs;; most_ms = std::min(2 * most_ms, kAloneLastMs)) {
+    const int64_t until_us = context.clock.monotonic_us() + most_ms * 1000;
+    const int64_t limit_us = std::min(until_us, deadline_us.value_or(until_us));
+    HeldLocks locks = co_await wait_for_locks(context, request, limit_us);
+    const bool is_late = deadline_us && context.clock.monotonic_us() >= *deadline_us;
+    if (locks || is_late) co_return locks;
+    locks.release();
+    co_await pause.sleep_ms(most_ms);
+  }
 }
 
 }  // namespace
@@ -282,7 +300,7 @@ net::Task<RunResult> Resolver::insert(const Statement& statement, uint64_t asked
 net::Task<RunResult> Resolver::write_alone(const Statement& statement) {
   LockRequest request;
   request.add(namespace_lock_key(request_.command.ns), LockMode::kExclusive);
-  HeldLocks locks = co_await wait_for_locks(context_, request, request_.deadline_us);
+  HeldLocks locks = co_await wait_to_be_alone(context_, request, request_.deadline_us);
   if (!locks) co_return out_of_time();
   RunResult result(request_.command);
   result.end = End::kMatchedNothing;

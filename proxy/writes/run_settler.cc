@@ -20,6 +20,23 @@ void append(std::vector<T>&& more, std::vector<T>& to) {
   std::move(more.begin(), more.end(), std::back_inserter(to));
 }
 
+// mongod has written to all documents of the run, and would have refused to do so where somebody
+// had been there since its snapshot. An equal value is not written, and of a findAndModify it does
+// not say.
+bool has_written_all(const Run& run, const RunReply& said) {
+  const auto items = static_cast<int64_t>(run.items.size());
+  switch (run.command->kind) {
+    case CommandKind::kInsert:
+      return true;
+    case CommandKind::kUpdate:
+      return said.modified + static_cast<int64_t>(said.upserted.size()) == items;
+    case CommandKind::kDelete:
+      return said.n == items;
+    default:
+      return !said.upserted.empty() || run.items.front().statement->remove;
+  }
+}
+
 }  // namespace
 
 std::optional<std::string> remembered(const ProxyContext& context, const WriteRequest& request,
@@ -90,6 +107,7 @@ net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSessi
   const bool is_retryable = !session.own && request_.transaction == nullptr;
   if (is_retryable) append(retry_entries(run, said), effects.retries);
   out.has_documents = said.ok && said.n > 0;
+  out.is_written = has_written_all(run, said);
   const bool matched_nothing = said.ok && said.n == 0 && said.errors.empty();
   result.end = matched_nothing ? RunResult::End::kMatchedNothing : RunResult::End::kDone;
   result.reply.add(run, said, std::move(answer.message));
@@ -129,6 +147,10 @@ net::Task<bool> RunSettler::keep(Effects& found) {
   }
   const bool locked = co_await lock_for(context_, transaction, std::move(keys));
   if (!locked) co_return false;
+  for (const DocumentChange& change : found.effects.changes) {
+    const uint64_t key = document_lock_key(change.ns, change.id.view());
+    if (!found.is_written && transaction.is_outdated(key)) co_return false;
+  }
   if (found.has_documents) transaction.made.insert(request_.command.ns);
   for (DocumentChange& change : found.effects.changes) {
     if (!transaction.add(std::move(change))) co_return false;

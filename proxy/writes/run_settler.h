@@ -41,6 +41,7 @@ class RunSettler {
     RunResult result;
     RunEffects effects;
     bool has_documents = false;  // so there is a collection, whoever made it
+    bool is_written = false;     // the store says that it has written to each of the documents
   };
   // Whoever calls these holds the locks. `run` is the caller's own: what is found out of its items
   // is noted in them. `answer` is used up.
@@ -49,7 +50,7 @@ class RunSettler {
   net::Task<Effects> find_effects(Run& run, const RunSession& session, const LocalWrite& write,
                                   RunAnswer& answer);
   // Into the transaction that the run is a part of. False: somebody else writes to a document of
-  // it, or the transaction has no room.
+  // it, or has since the transaction's snapshot, or the transaction has no room.
   net::Task<bool> keep(Effects& found);
   // Into the outbox, with all writes of this turn.
   net::Task<bool> record(UndecidedWrite& write, RunEffects effects);

@@ -59,7 +59,7 @@ net::Task<Answer> StoreRefusals::refuse_unguarded(wire::WireError ours,
   const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
   if (!read_run_reply(kind_, said->body).ok) {
-    co_return Answer::body(std::string(said->body.bytes()));
+    co_return Answer::stores_body(std::string(said->body.bytes()));
   }
   co_return Answer::body(with_times(wire::error_body(ours), said->body));
 }
@@ -71,7 +71,7 @@ net::Task<std::optional<Answer>> StoreRefusals::refusal_of_all() {
   const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
   if (read_run_reply(kind_, said->body).ok || is_of_the_guard(said->body)) co_return std::nullopt;
-  co_return Answer::body(without_guard(said->body));
+  co_return Answer::stores_body(without_guard(said->body));
 }
 
 net::Task<std::optional<std::string>> StoreRefusals::refusal_to_write(const WriteCommand& command) {

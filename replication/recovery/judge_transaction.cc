@@ -28,10 +28,15 @@ DocumentChange::Kind kind_of(What what) {
 }
 
 // What an increment added to is what is there now less its number; where that would not lead back
-// to the same bytes, the value itself is what is recorded.
+// to the same bytes, the value itself is what is recorded; and where there is none any more, as
+// somebody has unset it around the sidecar since, that.
 void tell_base(PathChange& increment, bson::PathFinder& stored) {
   const auto now = stored.find(increment.path);
-  if (!now) return;
+  if (!now) {
+    increment.kind = Operation::kUnset;
+    increment.value = {};
+    return;
+  }
   const bson::Value delta = increment.value.view();
   if (now->is_number()) {
     bson::OwnedValue base = bson::add(*now, bson::negate(delta).view()).value;

@@ -64,6 +64,18 @@ TEST_F(JudgeTransaction, OneThatTheOplogHoldsDidAllThatItsPrepareSays) {
   EXPECT_EQ(settled.retries[0].key, commit_key(prepare_.session));
 }
 
+TEST_F(JudgeTransaction, WhatItCountedAndIsGoneSinceIsUnset) {
+  store_.put(kTestNs, bson::Writer().int32("_id", 1).int32("other", 5).finish());
+  const std::vector<OplogWrite> oplog{entry(7, true)};
+  const SettledPrepare settled = judged(&oplog);
+  ASSERT_EQ(settled.changes.size(), 2u);
+  ASSERT_EQ(settled.changes[0].changes.size(), 1u);
+  const PathChange& gone = settled.changes[0].changes[0];
+  EXPECT_EQ(gone.kind, Operation::kUnset);
+  EXPECT_EQ(gone.path, Path{"n"});
+  EXPECT_FALSE(gone.base_known);
+}
+
 TEST_F(JudgeTransaction, OneThatTheOplogDoesNotHoldDidNothing) {
   for (const OplogWrite& other : {entry(6, true), entry(7, false)}) {
     const std::vector<OplogWrite> oplog{other};

@@ -44,6 +44,10 @@ void LockRequest::clear() {
   keys_.clear();
 }
 
+std::vector<LockKey> LockRequest::first_keys(size_t count) const {
+  return {keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(count)};
+}
+
 void LockRequest::sort() {
   std::sort(keys_.begin(), keys_.end(), [](const LockKey& a, const LockKey& b) {
     return a.hash != b.hash ? a.hash < b.hash : a.mode > b.mode;  // the stronger mode first
@@ -98,22 +102,6 @@ bool LockTable::unqueue(Lock& lock, LockRequest& request) {
   return false;
 }
 
-void LockTable::put_aside(Lock& lock, LockRequest& request) {
-  request.is_aside_ = true;
-  request.next_waiter_ = lock.aside;
-  lock.aside = &request;
-}
-
-bool LockTable::take_from_aside(Lock& lock, LockRequest& request) {
-  for (LockRequest** at = &lock.aside; *at; at = &(*at)->next_waiter_) {
-    if (*at != &request) continue;
-    *at = request.next_waiter_;
-    request.is_aside_ = false;
-    return true;
-  }
-  return false;
-}
-
 LockTable::Granted LockTable::grant_waiters(Lock& lock) {
   Granted granted;
   while (LockRequest* head = lock.first) {
@@ -139,77 +127,85 @@ void LockTable::Granted::append(const Granted& more) {
   last = more.last;
 }
 
+LockRequest* LockTable::Granted::take_first() {
+  LockRequest* const request = first;
+  if (request) first = request->next_waiter_;
+  if (!first) last = nullptr;
+  return request;
+}
+
 // Takes keys from next_ on. False: it waits in a queue, and may already belong to another thread.
-bool LockTable::advance(LockRequest& request) {
+bool LockTable::advance(LockRequest& request, Granted& others) {
   const size_t count = request.keys_.size();
-  size_t i = request.next_.load(std::memory_order_relaxed);
-  while (i < count) {
+  for (size_t i = request.next_.load(std::memory_order_relaxed); i < count; ++i) {
     request.next_.store(i, std::memory_order_release);
     const LockKey key = request.keys_[i];
-    Shard& shard = shard_of(key.hash);
-    MutexLock guard(shard.mutex);
-    Lock& lock = shard.locks[key.hash];
-    if (!lock.first && free_for(lock, key.mode)) {
-      take(lock, key.mode);
-      ++i;
-      continue;
-    }
-    if (!lock.is_long || i == 0) {
+    std::vector<LockKey> held;
+    {
+      Shard& shard = shard_of(key.hash);
+      const MutexLock guard(shard.mutex);
+      Lock& lock = shard.locks[key.hash];
+      if (!lock.first && free_for(lock, key.mode)) {
+        take(lock, key.mode);
+        continue;
+      }
+      request.is_aside_ = lock.held_long > 0;
+      if (request.is_aside_) held = request.first_keys(i);
       enqueue(lock, request);
-      return false;
     }
-    guard.unlock();
-    if (stand_aside(request, i)) return false;
-    i = 0;
+    others.append(give_back(held));
+    return false;
   }
   request.next_.store(count, std::memory_order_release);
   return true;
 }
 
-// Gives back what it holds and waits for the long holder of its next key. False: there is none any
-// more, and it may begin again. Meanwhile it is in no queue, so nobody else moves it.
-bool LockTable::stand_aside(LockRequest& request, size_t held) {
-  give_back(request, held);
-  const LockKey key = request.keys_[held];
-  Shard& shard = shard_of(key.hash);
-  const MutexLock guard(shard.mutex);
-  const auto found = shard.locks.find(key.hash);
-  if (found == shard.locks.end() || !found->second.is_long) return false;
-  put_aside(found->second, request);
-  return true;
-}
-
-void LockTable::give_back(LockRequest& request, size_t held) {
-  Granted granted;
-  for (size_t i = 0; i < held; ++i) granted.append(unlock(request.keys_[i], {}));
-  resume(granted);
-}
-
-void LockTable::hold_long(LockRequest& request) {
-  OUTRIGGER_ASSERT(request.state_.load() == LockRequest::kHeld);
-  for (const LockKey& key : request.keys_) {
-    if (key.mode != LockMode::kExclusive) continue;
-    // Who is in line already and holds something goes aside, too.
-    std::vector<LockRequest*> holding;
+// Of one that has been given its next key while it stood aside: takes those before it, or gives
+// back that one, too.
+bool LockTable::try_first(LockRequest& request, size_t count, Granted& others) {
+  for (size_t i = 0; i < count; ++i) {
+    const LockKey key = request.keys_[i];
+    bool is_free = false;
     {
       Shard& shard = shard_of(key.hash);
       const MutexLock guard(shard.mutex);
-      Lock& lock = shard.locks.at(key.hash);
-      lock.is_long = true;
-      for (LockRequest* at = lock.first; at; at = at->next_waiter_) {
-        if (at->next_.load(std::memory_order_relaxed) > 0) holding.push_back(at);
-      }
-      for (LockRequest* waiter : holding) unqueue(lock, *waiter);
+      const auto found = shard.locks.find(key.hash);
+      const bool known = found != shard.locks.end();
+      is_free = !known || (!found->second.first && free_for(found->second, key.mode));
+      if (is_free) take(shard.locks[key.hash], key.mode);
     }
-    for (LockRequest* waiter : holding) {
-      const size_t held = waiter->next_.load(std::memory_order_relaxed);
-      if (stand_aside(*waiter, held)) continue;
-      Granted again;
-      waiter->is_aside_ = true;
-      again.append(waiter);
-      resume(again);
+    if (is_free) continue;
+    std::vector<LockKey> held = request.first_keys(i);
+    held.push_back(request.keys_[count]);
+    others.append(give_back(held));
+    return false;
+  }
+  return true;
+}
+
+LockTable::Granted LockTable::give_back(const std::vector<LockKey>& keys) {
+  Granted granted;
+  for (const LockKey& key : keys) granted.append(unlock(key, {}));
+  return granted;
+}
+
+void LockTable::hold_long(LockRequest& request) {
+  OUTRIGGER_ASSERT(request.state_.load() == LockRequest::kHeld && !request.is_long_);
+  request.is_long_ = true;
+  std::vector<LockKey> freed;
+  for (const LockKey& key : request.keys_) {
+    Shard& shard = shard_of(key.hash);
+    const MutexLock guard(shard.mutex);
+    Lock& lock = shard.locks.at(key.hash);
+    ++lock.held_long;
+    // Who is in line already and holds something stands aside, too.
+    for (LockRequest* at = lock.first; at; at = at->next_waiter_) {
+      if (std::exchange(at->is_aside_, true)) continue;
+      const std::vector<LockKey> held = at->first_keys(at->next_.load(std::memory_order_relaxed));
+      freed.insert(freed.end(), held.begin(), held.end());
     }
   }
+  resume(give_back(freed));
 }
 
 LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release) {
@@ -230,36 +226,27 @@ LockTable::Granted LockTable::unlock(const LockKey& key, const Release& release)
   } else {
     OUTRIGGER_ASSERT(lock.exclusive);
     lock.exclusive = false;
-    lock.is_long = false;
   }
-  Granted granted = grant_waiters(lock);
-  if (!lock.is_long) {
-    while (LockRequest* request = lock.aside) {
-      lock.aside = request->next_waiter_;
-      granted.append(request);
-    }
-  }
+  if (release.was_long) --lock.held_long;
+  const Granted granted = grant_waiters(lock);
   if (!lock.first && !lock.exclusive && lock.shared == 0) shard.locks.erase(found);
   return granted;
 }
 
-// Goes on with requests that were just given the key they waited for.
+// Goes on with requests that were just given the key they waited for, and with whom they let go
+// first.
 void LockTable::resume(Granted granted) {
-  for (LockRequest* request = granted.first; request;) {
-    LockRequest* const following = request->next_waiter_;
-    if (std::exchange(request->is_aside_, false)) {
-      request->next_.store(0, std::memory_order_release);
-    } else {
-      request->next_.fetch_add(1, std::memory_order_release);
-    }
-    if (advance(*request)) {
-      // Once it is held, its owner may release and destroy it: take the callback out before.
-      const std::function<void()> call = std::move(request->granted_);
-      request->granted_ = nullptr;
-      request->state_.store(LockRequest::kHeld, std::memory_order_release);
-      call();
-    }
-    request = following;
+  while (LockRequest* request = granted.take_first()) {
+    const size_t at = request->next_.load(std::memory_order_relaxed);
+    const bool was_aside = std::exchange(request->is_aside_, false);
+    const bool goes_on = !was_aside || try_first(*request, at, granted);
+    request->next_.store(goes_on ? at + 1 : 0, std::memory_order_release);
+    if (!advance(*request, granted)) continue;
+    // Once it is held, its owner may release and destroy it: take the callback out before.
+    const std::function<void()> call = std::move(request->granted_);
+    request->granted_ = nullptr;
+    request->state_.store(LockRequest::kHeld, std::memory_order_release);
+    call();
   }
 }
 
@@ -268,6 +255,8 @@ void LockTable::unlock_first(LockRequest& request, size_t count, const Release& 
   for (size_t i = 0; i < count; ++i) granted.append(unlock(request.keys_[i], release));
   request.next_.store(0, std::memory_order_relaxed);
   request.granted_ = nullptr;
+  request.is_aside_ = false;
+  request.is_long_ = false;
   request.state_.store(LockRequest::kIdle, std::memory_order_release);
   resume(granted);
 }
@@ -278,7 +267,12 @@ bool LockTable::acquire(LockRequest& request, std::function<void()> granted) {
   request.granted_ = std::move(granted);
   request.next_.store(0, std::memory_order_relaxed);
   request.state_.store(LockRequest::kWaiting, std::memory_order_release);
-  if (!advance(request)) return false;
+  Granted others;
+  const bool is_held = advance(request, others);
+  if (!is_held) {
+    resume(others);
+    return false;
+  }
   request.granted_ = nullptr;
   request.state_.store(LockRequest::kHeld, std::memory_order_release);
   return true;
@@ -313,15 +307,10 @@ bool LockTable::cancel(LockRequest& request) {
       Shard& shard = shard_of(key.hash);
       MutexLock guard(shard.mutex);
       const auto found = shard.locks.find(key.hash);
-      if (found != shard.locks.end() && take_from_aside(found->second, request)) {
-        guard.unlock();
-        unlock_first(request, 0, {});
-        return true;
-      }
       if (found != shard.locks.end() && unqueue(found->second, request)) {
         const Granted behind = grant_waiters(found->second);  // whom it alone held up
         guard.unlock();
-        unlock_first(request, at, {});
+        unlock_first(request, request.is_aside_ ? 0 : at, {});
         resume(behind);
         return true;
       }
@@ -333,7 +322,7 @@ bool LockTable::cancel(LockRequest& request) {
 
 void LockTable::release(LockRequest& request, Left left) {
   OUTRIGGER_ASSERT(request.state_.load() == LockRequest::kHeld);
-  Release release{left, 0};
+  Release release{left, 0, request.is_long_};
   if (left != Left::kNothing) release.number = releases_.fetch_add(1) + 1;
   unlock_first(request, request.keys_.size(), release);
 }

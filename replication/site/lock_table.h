@@ -8,8 +8,9 @@
 // must use a second request with try_acquire, or acquire and cancel after a few milliseconds.
 //
 // A transaction may stay open for a minute, and nobody but those who want its documents may wait
-// for it. So what it holds is held long: a request that meets such a key gives back what it has,
-// stands aside, and begins again when the key is free.
+// for it. So what it holds is held long: a request that has to wait at such a key gives back what
+// it has and stands aside, in its place in the line. It is given the key when its turn comes, and
+// takes those before it if all of them are free; otherwise it begins again.
 //
 // Keys are 64-bit hashes: two documents that share one merely share a lock.
 //
@@ -78,14 +79,16 @@ class LockRequest {
   enum State : uint8_t { kIdle, kWaiting, kHeld };
 
   void sort();
+  [[nodiscard]] std::vector<LockKey> first_keys(size_t count) const;
 
   std::vector<LockKey> keys_;  // after sort(): ascending, one each, the stronger mode
   std::atomic<uint8_t> state_{kIdle};
   std::atomic<size_t> next_{0};    // keys_[0, next_) are held
   std::function<void()> granted_;  // while kWaiting
   // Both under the mutex of that shard, or of whoever took it out of there.
-  LockRequest* next_waiter_ = nullptr;  // in the queue of keys_[next_], or beside it
-  bool is_aside_ = false;               // beside it: nothing is held, and it begins again
+  LockRequest* next_waiter_ = nullptr;  // in the queue of keys_[next_]
+  bool is_aside_ = false;               // and none of the keys before that one is held
+  bool is_long_ = false;                // of one that is held
 };
 
 // Thread-safe.
@@ -103,7 +106,7 @@ class LockTable {
   // Gives up waiting. True: nothing is held any more and `granted` will not be called. False: the
   // request was granted already (its callback has run or is about to).
   [[nodiscard]] bool cancel(LockRequest& request);
-  // Of a held request: its exclusive keys are held long from now on, until they are released.
+  // Of a held request: its keys are held long from now on, until they are released. Once.
   void hold_long(LockRequest& request);
   // Of a held request; it may then be used again. Calls back those who waited for it. HeldLocks
   // does so by itself.
@@ -124,12 +127,11 @@ class LockTable {
  private:
   static constexpr size_t kShards = 64;
   struct Lock {
-    uint32_t shared = 0;  // holders
+    uint32_t shared = 0;     // holders
+    uint32_t held_long = 0;  // holders, of either kind
     bool exclusive = false;
-    bool is_long = false;          // and exclusive
     LockRequest* first = nullptr;  // waiters, oldest first
     LockRequest* last = nullptr;
-    LockRequest* aside = nullptr;  // who wait for the long holder without holding anything
   };
   // Numbers of the last releases of the keys that share this place.
   struct Trace {
@@ -145,6 +147,7 @@ class LockTable {
   struct Release {
     Left left = Left::kNothing;
     uint64_t number = 0;
+    bool was_long = false;
   };
 
   // Requests that were given the key at next_, in order, linked by next_waiter_.
@@ -152,6 +155,7 @@ class LockTable {
     LockRequest* first = nullptr;
     LockRequest* last = nullptr;
     void append(LockRequest* request);
+    [[nodiscard]] LockRequest* take_first();
     void append(const Granted& more);
   };
 
@@ -162,13 +166,11 @@ class LockTable {
   static void take(Lock& lock, LockMode mode);
   static void enqueue(Lock& lock, LockRequest& request);
   static bool unqueue(Lock& lock, LockRequest& request);
-  static void put_aside(Lock& lock, LockRequest& request);
-  static bool take_from_aside(Lock& lock, LockRequest& request);
   static Granted grant_waiters(Lock& lock);
   Granted unlock(const LockKey& key, const Release& release);
-  bool advance(LockRequest& request);
-  bool stand_aside(LockRequest& request, size_t held);
-  void give_back(LockRequest& request, size_t held);
+  bool advance(LockRequest& request, Granted& others);
+  bool try_first(LockRequest& request, size_t count, Granted& others);
+  Granted give_back(const std::vector<LockKey>& keys);
   void resume(Granted granted);
   void unlock_first(LockRequest& request, size_t count, const Release& release);
 

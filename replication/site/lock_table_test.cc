@@ -338,6 +338,42 @@ TEST_F(LockTableTest, WhoStandsAsideBeginsAgainAndMayMeetAnother) {
   EXPECT_EQ(table_.size(), 0u);
 }
 
+TEST_F(LockTableTest, WhoStandsAsideKeepsItsPlaceInTheLine) {
+  EXPECT_TRUE(acquire('t', {{1, kShared}, {2, kExclusive}}));
+  table_.hold_long(parties_.at('t')->request);
+  EXPECT_FALSE(acquire('a', {{1, kShared}, {2, kExclusive}, {3, kExclusive}}));
+  EXPECT_FALSE(acquire('b', {{2, kExclusive}}));
+  EXPECT_FALSE(acquire('c', {{1, kShared}, {2, kExclusive}}));
+  EXPECT_FALSE(try_acquire('x', {{2, kExclusive}}));
+  release("t");
+  EXPECT_EQ(order_, "a");
+  // A newer one comes behind those, however often they are made to stand aside.
+  EXPECT_FALSE(acquire('A', {{1, kShared}, {2, kExclusive}}));
+  for (const char name : std::string("abc")) {
+    table_.hold_long(parties_.at(name)->request);
+    release(std::string(1, name));
+  }
+  EXPECT_EQ(order_, "abcA");
+  release("A");
+  EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(LockTableTest, WhoWaitsBehindAnExclusiveOneForALongSharedHolderHoldsNothing) {
+  EXPECT_TRUE(acquire('t', {{2, kShared}}));
+  table_.hold_long(parties_.at('t')->request);
+  EXPECT_FALSE(acquire('x', {{2, kExclusive}}));
+  EXPECT_FALSE(acquire('a', {{1, kExclusive}, {2, kShared}}));
+  EXPECT_TRUE(acquire('b', {{1, kExclusive}}));
+  release("t");
+  EXPECT_EQ(order_, "x");
+  release("x");  // the turn of one that cannot have the keys before
+  EXPECT_EQ(order_, "x");
+  release("b");
+  EXPECT_EQ(order_, "xa");
+  release("a");
+  EXPECT_EQ(table_.size(), 0u);
+}
+
 TEST_F(LockTableTest, WhoStandsAsideMayGiveUp) {
   EXPECT_TRUE(try_acquire('t', {{2, kExclusive}}));
   table_.hold_long(parties_.at('t')->request);
