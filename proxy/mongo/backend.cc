@@ -176,4 +176,11 @@ net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
   }
 }
 
+std::optional<wire::OpMsg> answer_in(const Result<std::string>& reply) {
+  if (!reply) return std::nullopt;
+  const auto parsed = wire::parse_op_msg_trusted(*reply);
+  if (!parsed) return std::nullopt;
+  return *parsed;
+}
+
 }  // namespace outrigger

@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "config/random.h"
 #include "proxy/mongo/wire/framer.h"
+#include "proxy/mongo/wire/op_msg.h"
 #include "proxy/net/network.h"
 #include "proxy/net/stream.h"
 #include "proxy/net/tls.h"
@@ -87,5 +88,8 @@ class Backend {
   std::unordered_set<std::string> readable_;
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
 };
+
+// A reply of call(), which the view borrows from. Nothing: mongod did not answer.
+[[nodiscard]] std::optional<wire::OpMsg> answer_in(const Result<std::string>& reply);
 
 }  // namespace outrigger

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/limits.h"
+#include "proxy/capture/reads.h"
 #include "proxy/capture/write_request.h"
 #include "proxy/mongo/wire/error_reply.h"
 
@@ -12,6 +13,9 @@ namespace outrigger {
 namespace {
 
 using bson::Document;
+
+// Where an aggregation of no collection leaves its cursor.
+constexpr const char* kOfDatabase = "$cmd.aggregate";
 
 // One of the questions that may be answered at once, for as long as it lives.
 class Place {
@@ -34,11 +38,6 @@ class Place {
   const bool is_held_;
 };
 
-bool is_done(const Document& reply) {
-  const auto ok = reply.find("ok");
-  return ok && ok->type == bson::Type::kDouble && ok->as_double() == 1;
-}
-
 std::string too_much(const std::string& collection) {
   return wire::error_body(
       wire::code::kExceededMemoryLimit,
@@ -50,10 +49,10 @@ std::string too_much(const std::string& collection) {
 }  // namespace
 
 bool OwnDatabase::answers(const wire::OpMsg& parsed) {
-  if (parsed.database() != kOwnDatabase || parsed.more_to_come()) return false;
   const std::string_view name = parsed.command_name();
-  return name == "find" || name == "count" || name == "distinct" || name == "aggregate" ||
-         name == "listCollections";
+  const bool reads = name == "find" || name == "count" || name == "distinct" ||
+                     name == "aggregate" || name == "listCollections";
+  return reads && parsed.database() == kOwnDatabase && !parsed.more_to_come();
 }
 
 net::Task<Answer> OwnDatabase::run(std::string_view message, const wire::OpMsg& parsed) {
@@ -69,14 +68,15 @@ net::Task<Answer> OwnDatabase::run(std::string_view message, const wire::OpMsg& 
 net::Task<Answer> OwnDatabase::answer(std::string_view message, const wire::OpMsg& parsed) {
   std::string forwarded(message);
   Result<std::string> reply = co_await backend_.call(std::move(forwarded));
-  if (!reply) co_return Answer::close();
-  const auto said = wire::parse_op_msg_trusted(*reply);
-  if (!said || !is_done(said->body)) co_return Answer::message(std::move(*reply));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
   std::optional<OwnQuestion> question = own_question(parsed);
   if (!question) co_return Answer::message(std::move(*reply));
   OwnQuestion own = std::move(*question);
+  const int64_t cursor = show_batch(said->body, [](const Document&) {});
   std::string collection = own.collection;
-  co_await close_cursor(said->body, std::move(collection));
+  co_await close_cursor(cursor, std::move(collection));
   const std::string why_not = why_not_own(parsed);
   if (!why_not.empty()) {
     co_return Answer::body(
@@ -114,27 +114,26 @@ net::Task<Answer> OwnDatabase::ask(const wire::OpMsg& parsed, OwnQuestion questi
     std::vector<std::string> stages = question.matches;
     if (question.is_sum()) stages.push_back(question.rest.front());
     Result<std::string> reply = co_await put(parsed, std::move(documents), std::move(stages));
-    if (!reply) co_return Answer::close();
-    const auto said = wire::parse_op_msg_trusted(*reply);
-    if (!said || !is_done(said->body)) co_return Answer::message(std::move(*reply));
+    const auto said = answer_in(reply);
+    if (!said) co_return Answer::close();
+    if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
     if (question.is_sum()) {
       counted_before += counted(said->body);
-      from = *page->next;
-      continue;
+    } else {
+      const int64_t cursor = show_batch(said->body, [&](const Document& each) {
+        gathered.emplace_back(each.bytes());
+        gathered_bytes += each.bytes().size();
+      });
+      matches.clear();
+      const bool is_enough = question.enough && gathered.size() >= *question.enough;
+      const bool is_too_much = gathered_bytes > limits::kOwnGatheredBytesMax && !is_enough;
+      if (is_too_much || cursor != 0) {
+        std::string of_database = kOfDatabase;
+        co_await close_cursor(cursor, std::move(of_database));
+        co_return Answer::body(too_much(question.collection));
+      }
+      if (!page->next || is_enough) break;
     }
-    for (const Document& each : first_batch(said->body)) {
-      gathered.emplace_back(each.bytes());
-      gathered_bytes += each.bytes().size();
-    }
-    matches.clear();
-    const bool is_enough = question.enough && gathered.size() >= *question.enough;
-    const bool is_too_much = gathered_bytes > limits::kOwnGatheredBytesMax && !is_enough;
-    if (is_too_much || open_cursor(said->body) != 0) {
-      std::string of_database = "$cmd.aggregate";
-      co_await close_cursor(said->body, std::move(of_database));
-      co_return Answer::body(too_much(question.collection));
-    }
-    if (!page->next || is_enough) break;
     const int64_t took_us = context_.clock.monotonic_us() - started_us;
     if (limit_ms > 0 && took_us > limit_ms * 1000) co_return Answer::body(out_of_time_body());
     from = *page->next;
@@ -150,19 +149,19 @@ net::Task<Answer> OwnDatabase::conclude(const wire::OpMsg& parsed, OwnQuestion q
   std::vector<std::string> stages = std::move(matches);
   stages.insert(stages.end(), question.rest.begin(), question.rest.end());
   Result<std::string> reply = co_await put(parsed, std::move(gathered), std::move(stages));
-  if (!reply) co_return Answer::close();
-  const auto said = wire::parse_op_msg_trusted(*reply);
-  if (!said || !is_done(said->body)) co_return Answer::message(std::move(*reply));
-  if (open_cursor(said->body) != 0) {
-    std::string of_database = "$cmd.aggregate";
-    co_await close_cursor(said->body, std::move(of_database));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
+  const int64_t cursor = show_batch(said->body, [](const Document&) {});
+  if (cursor != 0) {
+    std::string of_database = kOfDatabase;
+    co_await close_cursor(cursor, std::move(of_database));
     co_return Answer::body(too_much(question.collection));
   }
   co_return Answer::body(own_answer(question, said->body, counted_before));
 }
 
-net::Task<void> OwnDatabase::close_cursor(const Document& reply, std::string collection) {
-  const int64_t cursor = open_cursor(reply);
+net::Task<void> OwnDatabase::close_cursor(int64_t cursor, std::string collection) {
   if (cursor == 0) co_return;
   bson::Writer out;
   out.string("killCursors", collection).open_array("cursors").int64("0", cursor).close();

@@ -36,8 +36,8 @@ class OwnDatabase {
   // mongod's reply to the stages over the documents; an error: the connection is gone.
   net::Task<Result<std::string>> put(const wire::OpMsg& parsed, std::vector<std::string> documents,
                                      std::vector<std::string> stages);
-  // A cursor that a reply has left open, on a collection of this database.
-  net::Task<void> close_cursor(const bson::Document& reply, std::string collection);
+  // One that a reply has left open at mongod, if it is not 0.
+  net::Task<void> close_cursor(int64_t cursor, std::string collection);
 
   ProxyContext& context_;
   Backend& backend_;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "proxy/capture/reads.h"
+
 namespace outrigger {
 namespace {
 
@@ -164,49 +166,31 @@ std::string own_aggregation(const wire::OpMsg& parsed, const std::vector<std::st
   return out.string("$db", kOwnDatabase).finish();
 }
 
-std::vector<Document> first_batch(const Document& reply) {
-  std::vector<Document> documents;
-  const auto cursor = reply.find("cursor");
-  if (!cursor || cursor->type != Type::kDocument) return documents;
-  const auto batch = cursor->as_document().find("firstBatch");
-  if (!batch || batch->type != Type::kArray) return documents;
-  for (const bson::Element& each : batch->as_document()) {
-    if (each.value.type == Type::kDocument) documents.push_back(each.value.as_document());
-  }
-  return documents;
-}
-
-int64_t open_cursor(const Document& reply) {
-  const auto cursor = reply.find("cursor");
-  if (!cursor || cursor->type != Type::kDocument) return 0;
-  return whole(cursor->as_document().find("id")).value_or(0);
-}
-
 int64_t counted(const Document& reply) {
-  const std::vector<Document> found = first_batch(reply);
-  return found.empty() ? 0 : whole(found.front().find("n")).value_or(0);
+  int64_t n = 0;
+  show_batch(reply, [&](const Document& each) { n = whole(each.find("n")).value_or(0); });
+  return n;
 }
 
 std::string own_answer(const OwnQuestion& question, const Document& reply, int64_t counted_before) {
-  const std::vector<Document> found = first_batch(reply);
   Writer out;
+  size_t at = 0;
   switch (question.kind) {
     case OwnQuestion::Kind::kCount:
       out.int32("n", static_cast<int32_t>(counted(reply) + counted_before));
       break;
     case OwnQuestion::Kind::kDistinct: {
       out.open_array("values");
-      size_t at = 0;
-      for (const Document& each : found) {
+      show_batch(reply, [&](const Document& each) {
         const auto value = each.find("_id");
         if (value) out.value(bson::index_name(at++), *value);
-      }
+      });
       out.close();
       break;
     }
     case OwnQuestion::Kind::kCursor: {
       out.open_document("cursor").open_array("firstBatch");
-      for (size_t i = 0; i < found.size(); ++i) out.document(bson::index_name(i), found[i]);
+      show_batch(reply, [&](const Document& each) { out.document(bson::index_name(at++), each); });
       const std::string& of =
           question.collection.empty() ? "$cmd.listCollections" : question.collection;
       out.close().int64("id", 0).string("ns", std::string(kOwnDatabase) + "." + of).close();

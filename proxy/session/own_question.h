@@ -37,11 +37,6 @@ struct OwnQuestion {
                                           const std::vector<std::string>& documents,
                                           const std::vector<std::string>& stages);
 
-// The documents in the first batch of mongod's answer; borrowed from it.
-[[nodiscard]] std::vector<bson::Document> first_batch(const bson::Document& reply);
-// Of the cursor that a reply leaves open at mongod; 0: none.
-[[nodiscard]] int64_t open_cursor(const bson::Document& reply);
-
 // What a count came to; nothing counted is 0.
 [[nodiscard]] int64_t counted(const bson::Document& reply);
 

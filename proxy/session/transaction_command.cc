@@ -71,8 +71,7 @@ net::Task<Answer> TransactionCommand::run(std::string_view message, const wire::
   if (!travels && !(is_named && context_.retryable)) co_return Answer::pass();
   if (!is_named) {
     const Result<std::string> reply = co_await backend_.ping();
-    const auto times =
-        reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+    const auto times = answer_in(reply);
     if (!times) co_return Answer::close();
     co_return Answer::body(with_times(unnumbered_body(session), times->body));
   }
@@ -172,8 +171,7 @@ net::Task<Answer> TransactionCommand::pass(const Command& command) {
 net::Task<Answer> TransactionCommand::call(const Command& command, Entry transaction) {
   std::string message(command.message);
   Result<std::string> reply = co_await backend_.call(std::move(message));
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  const auto said = answer_in(reply);
   if (!said) {
     context_.metrics.aborted.Increment();
     co_await end_.fence_broken(std::move(transaction));
@@ -212,8 +210,7 @@ net::Task<bool> TransactionCommand::is_open(const Command& command, Transaction&
   const std::string body = find.finish();
   std::string request = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
   const Result<std::string> reply = co_await backend_.call(std::move(request));
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  const auto said = answer_in(reply);
   co_return said&& is_ok(said->body);
 }
 
@@ -299,8 +296,7 @@ net::Task<Answer> TransactionCommand::commit_again(const Command& command) {
   if (!synced) co_return Answer::close();
   std::string message(command.message);
   Result<std::string> reply = co_await backend_.call(std::move(message));
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
   if (wire::code_of(said->body) != wire::code::kNoSuchTransaction) {
     co_return Answer::message(std::move(*reply));
@@ -320,17 +316,8 @@ net::Task<Answer> TransactionCommand::abort(const Command& command) {
   context_.metrics.aborted.Increment();
   std::string message(command.message);
   Result<std::string> reply = co_await backend_.call(std::move(message));
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
-  const bool is_over =
-      said && (is_ok(said->body) || wire::code_of(said->body) == wire::code::kNoSuchTransaction);
-  if (is_over) {
-    end_.ended(entry, Left::kNothing);
-  } else if (said) {
-    co_await end_.fence(std::move(entry));
-  } else {
-    co_await end_.fence_broken(std::move(entry));
-  }
+  const auto said = answer_in(reply);
+  co_await end_.aborted(std::move(entry), said);
   if (!said) co_return Answer::close();
   co_return Answer::message(std::move(*reply));
 }
@@ -338,8 +325,7 @@ net::Task<Answer> TransactionCommand::abort(const Command& command) {
 // What it has open is none of ours, and what mongod ends of it the sweep finds ended.
 net::Task<Answer> TransactionCommand::end_anothers(const Command& command) {
   Result<std::string> reply = co_await end_.send_abort(command.parsed, command.key.txn_number);
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
   const bool asks_for_that = command.parsed.command_name() == "abortTransaction";
   if (asks_for_that || !is_ok(said->body)) co_return Answer::message(std::move(*reply));
@@ -348,8 +334,7 @@ net::Task<Answer> TransactionCommand::end_anothers(const Command& command) {
 
 net::Task<Answer> TransactionCommand::refuse_unknown(const Command& command) {
   Result<std::string> reply = co_await end_.send_abort(command.parsed, command.key.txn_number);
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  const auto said = answer_in(reply);
   if (!said) co_return Answer::close();
   // It was committed long ago, or has written nothing.
   if (wire::code_of(said->body) == wire::code::kTransactionCommitted) {

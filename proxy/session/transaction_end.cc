@@ -61,15 +61,7 @@ std::string more_message(const std::string& ns, int64_t cursor, const std::strin
 }  // namespace
 
 void TransactionEnd::ended(const TransactionTable::Entry& transaction, Left left) {
-  transaction->note.set_in_doubt(false);
-  transaction->note = {};
-  transaction->release(left);
-  context_.transactions.remove(*transaction);
-}
-
-net::Task<void> TransactionEnd::fence(TransactionTable::Entry transaction) {
-  std::vector<std::string> none;
-  co_await fence_with(std::move(transaction), std::move(none));
+  context_.transactions.end(transaction, left);
 }
 
 net::Task<void> TransactionEnd::fence_broken(TransactionTable::Entry transaction) {
@@ -77,11 +69,11 @@ net::Task<void> TransactionEnd::fence_broken(TransactionTable::Entry transaction
   std::string address = backend_.stream().local_address();
   if (!address.empty()) clients.push_back(std::move(address));
   backend_.close();
-  co_await fence_with(std::move(transaction), std::move(clients));
+  co_await fence(std::move(transaction), std::move(clients));
 }
 
-net::Task<void> TransactionEnd::fence_with(TransactionTable::Entry transaction,
-                                           std::vector<std::string> clients) {
+net::Task<void> TransactionEnd::fence(TransactionTable::Entry transaction,
+                                      std::vector<std::string> clients) {
   const std::string lsid = transaction->session_id();
   net::Timer pause(context_.loop);
   bool is_fenced = false;
@@ -96,10 +88,7 @@ net::Task<void> TransactionEnd::fence_with(TransactionTable::Entry transaction,
                        fenced.error().message());
     co_await pause.sleep_ms(kFenceAgainMs);
   }
-  transaction->note.set_in_doubt(!is_fenced);
-  transaction->note = {};
-  transaction->release(Left::kNothing);
-  context_.transactions.remove(*transaction);
+  context_.transactions.end(transaction, Left::kNothing, !is_fenced);
 }
 
 net::Task<Result<std::string>> TransactionEnd::send_abort(const wire::OpMsg& parsed,
@@ -121,24 +110,28 @@ net::Task<Result<std::string>> TransactionEnd::send_abort(const wire::OpMsg& par
 net::Task<bool> TransactionEnd::abort(const wire::OpMsg& parsed,
                                       TransactionTable::Entry transaction) {
   context_.metrics.aborted.Increment();
-  bool is_over = !transaction->is_begun();
-  bool answers = true;
-  if (!is_over) {
-    const Result<std::string> reply = co_await send_abort(parsed, transaction->key().txn_number);
-    answers = reply.has_value();
-    const auto said =
-        answers ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
-    is_over =
-        said && (is_ok(said->body) || wire::code_of(said->body) == wire::code::kNoSuchTransaction);
+  if (!transaction->is_begun()) {
+    ended(transaction, Left::kNothing);
+    co_return true;
   }
+  const Result<std::string> reply = co_await send_abort(parsed, transaction->key().txn_number);
+  const std::optional<wire::OpMsg> said = answer_in(reply);
+  co_await aborted(std::move(transaction), said);
+  co_return said.has_value();
+}
+
+net::Task<void> TransactionEnd::aborted(TransactionTable::Entry transaction,
+                                        const std::optional<wire::OpMsg>& said) {
+  const bool is_over =
+      said && (is_ok(said->body) || wire::code_of(said->body) == wire::code::kNoSuchTransaction);
   if (is_over) {
     ended(transaction, Left::kNothing);
-  } else if (answers) {
-    co_await fence(std::move(transaction));
+  } else if (said) {
+    std::vector<std::string> nobody;
+    co_await fence(std::move(transaction), std::move(nobody));
   } else {
     co_await fence_broken(std::move(transaction));
   }
-  co_return answers;
 }
 
 net::Task<Answer> TransactionEnd::refuse(const wire::OpMsg& parsed,
@@ -242,8 +235,7 @@ net::Task<Answer> TransactionEnd::send_commit(const wire::OpMsg& parsed,
                                            concern == RunConcern::kJournaled);
   Result<std::string> reply = co_await backend_.call(std::move(request));
   watched.reset();
-  const auto said =
-      reply ? wire::parse_op_msg_trusted(*reply) : tl::make_unexpected(wire::WireError());
+  const auto said = answer_in(reply);
   const bool is_done = said && is_ok(said->body);
   if (!is_done && said && is_aborted(said->body)) {
     context_.metrics.aborted.Increment();
@@ -296,14 +288,12 @@ net::Task<void> TransactionEnd::settle_in_doubt(TransactionTable::Entry transact
                                                 Committing& committing) {
   std::string lsid = transaction->session_id();
   std::string what = "a commit";
-  co_await outrigger::settle_in_doubt(context_, backend_, committing.write, std::move(lsid),
+  std::vector<UndecidedWrite*> writes = {&committing.write};
+  co_await outrigger::settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid),
                                       std::move(what));
   for (const std::string& ns : transaction->made) context_.facts.forget(ns);
   // While the process ends and nobody knows, its note stays: recovery goes on from there.
-  transaction->note.set_in_doubt(context_.store.stopping());
-  transaction->note = {};
-  transaction->release(Left::kWritten);
-  context_.transactions.remove(*transaction);
+  context_.transactions.end(transaction, Left::kWritten, context_.store.stopping());
 }
 
 }  // namespace outrigger

@@ -31,10 +31,12 @@ class TransactionEnd {
   net::Task<bool> abort(const wire::OpMsg& parsed, TransactionTable::Entry transaction);
   // mongod has ended it, or never will have heard of it.
   void ended(const TransactionTable::Entry& transaction, Left left);
-  // Nobody knows whether it goes on at mongod: then it does not.
-  net::Task<void> fence(TransactionTable::Entry transaction);
-  // The same, where the connection to mongod has ended with a command of it under way: mongod may
-  // still read that.
+  // mongod was asked to abort it, and `said` this; nothing: its connection has ended. Then it is
+  // over, whatever that was.
+  net::Task<void> aborted(TransactionTable::Entry transaction,
+                          const std::optional<wire::OpMsg>& said);
+  // The connection to mongod has ended with a command of it under way, which mongod may still read:
+  // nobody knows whether it goes on there, and then it does not.
   net::Task<void> fence_broken(TransactionTable::Entry transaction);
 
   // mongod's answer to an abort of this number, sent as the app's command says, but nothing else.
@@ -57,7 +59,7 @@ class TransactionEnd {
                            std::string body);
   net::Task<bool> record(Transaction& transaction, Committing& committing);
   net::Task<void> settle_in_doubt(TransactionTable::Entry transaction, Committing& committing);
-  net::Task<void> fence_with(TransactionTable::Entry transaction, std::vector<std::string> clients);
+  net::Task<void> fence(TransactionTable::Entry transaction, std::vector<std::string> clients);
 
   ProxyContext& context_;
   Backend& backend_;

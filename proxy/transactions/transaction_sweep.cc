@@ -47,10 +47,7 @@ Status TransactionSweep::step(StoreFence& store) {
 void TransactionSweep::end(const TransactionTable::Entry& entry, int64_t used_us) {
   const HeldLocks session = try_session(table_, *entry);
   if (!session || entry->used_us() != used_us) return;
-  entry->note.set_in_doubt(false);
-  entry->note = {};
-  entry->release(Left::kNothing);
-  table_.remove(*entry);
+  table_.end(entry, Left::kNothing);
   ended_();
 }
 
@@ -59,10 +56,7 @@ Status TransactionSweep::end_orphan(const TransactionTable::Entry& entry, StoreF
   if (!session || !entry->is_orphan() || table_.find(entry->key()) != entry) return {};
   const std::string lsid = entry->session_id();
   if (Status fenced = store.fence(std::span(&lsid, 1), {}, kFenceTimeout); !fenced) return fenced;
-  entry->note.set_in_doubt(false);
-  entry->note = {};
-  entry->release(Left::kNothing);
-  table_.remove(*entry);
+  table_.end(entry, Left::kNothing);
   ended_();
   return {};
 }

@@ -35,6 +35,13 @@ TransactionTable::Entry TransactionTable::open(const SessionKey& key, std::strin
   return entry;
 }
 
+void TransactionTable::end(const Entry& transaction, Left left, bool in_doubt) {
+  transaction->note.set_in_doubt(in_doubt);
+  transaction->note = {};
+  transaction->release(left);
+  remove(*transaction);
+}
+
 void TransactionTable::remove(const Transaction& transaction) {
   const std::string name = name_of(transaction.key());
   Entry gone;

@@ -30,8 +30,9 @@ class TransactionTable {
   [[nodiscard]] Entry find(const SessionKey& session) const;
   // A new one, in the place of any other of its session. Null: there are too many.
   [[nodiscard]] Entry open(const SessionKey& key, std::string process);
-  // It has ended.
-  void remove(const Transaction& transaction);
+  // It has ended: its locks are free, and nothing of it has to be fenced, unless it is `in_doubt`.
+  // Its session's lock is held.
+  void end(const Entry& transaction, Left left, bool in_doubt = false);
   // Not used since then, by the monotonic clock.
   [[nodiscard]] std::vector<Entry> unused_since(int64_t then_us) const;
   [[nodiscard]] std::vector<Entry> all() const { return unused_since(INT64_MAX); }
@@ -39,6 +40,8 @@ class TransactionTable {
   [[nodiscard]] LockTable& locks() const { return locks_; }
 
  private:
+  void remove(const Transaction& transaction);
+
   LockTable& locks_;
   std::atomic<size_t> held_bytes_{0};
   mutable Mutex mutex_;

@@ -9,6 +9,7 @@
 #include "proxy/capture/statement.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/catalog_command.h"
+#include "proxy/writes/run_settler.h"
 
 namespace outrigger {
 namespace {
@@ -18,7 +19,6 @@ using bson::Writer;
 
 // A drop names each document it removes, here and at each peer.
 constexpr int64_t kDroppedMax = 1'000'000;
-constexpr int64_t kAskAgainMs = 500;
 
 // By which a later run finds what is left of the command (StoreFence): the session of the app, or
 // ours.
@@ -241,12 +241,8 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
 // On disk before the command is sent: after a crash it is told by what the store shows.
 net::Task<Result<CatalogWrite::Parts>> CatalogWrite::begin(const Command& command,
                                                            const Seen& before) {
-  if (!backend_.note) {
-    Result<outbox::BackendNote> noted =
-        context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
-    if (!noted) co_return tl::unexpected(noted.error());
-    backend_.note = std::move(*noted);
-  }
+  const Status noted = note_backend(context_, backend_);
+  if (!noted) co_return tl::unexpected(noted.error());
   Parts parts;
   StagedWrites& staged = context_.appends.staged();
   Status begun;
@@ -340,27 +336,12 @@ net::Task<bool> CatalogWrite::settle(Parts& parts, DocumentChange change) {
 
 net::Task<void> CatalogWrite::settle_in_doubt(Parts& parts) {
   if (parts.empty()) co_return;
-  context_.metrics.writes_in_doubt.Increment();
-  const std::string address = backend_.stream().local_address();
-  const std::string lsid = backend_.lsid_text();
-  backend_.close();
-  net::Timer pause(context_.loop);
-  for (Part& part : parts) {
-    UndecidedWrite* write = &part.write;
-    while (!context_.store.stopping()) {
-      auto settle = context_.settle_in_doubt;
-      std::function<Status(Store&)> job = [settle, write, lsid, address](Store& store) {
-        return settle(store, *write, lsid, address);
-      };
-      const Status settled = co_await context_.store.ask(std::move(job));
-      if (settled) break;
-      context_.log->warn("a change of the catalogue is in doubt: {}", settled.error().message());
-      co_await pause.sleep_ms(kAskAgainMs);
-    }
-    part.write.leave_to_recovery();
-  }
-  if (!context_.store.stopping()) backend_.note.set_in_doubt(false);
-  context_.metrics.writes_in_doubt.Decrement();
+  std::vector<UndecidedWrite*> writes;
+  for (Part& part : parts) writes.push_back(&part.write);
+  std::string lsid = backend_.lsid_text();
+  std::string what = "a change of the catalogue";
+  co_await outrigger::settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid),
+                                      std::move(what));
 }
 
 net::Task<bool> CatalogWrite::is_durable() {

@@ -54,6 +54,15 @@ net::Task<bool> lock_for(ProxyContext& context, Transaction& transaction,
   co_return true;
 }
 
+Status note_backend(ProxyContext& context, Backend& backend) {
+  if (backend.note) return {};
+  Result<outbox::BackendNote> noted =
+      context.replica.note_backend(backend.lsid_text(), backend.stream().local_address());
+  if (!noted) return tl::unexpected(noted.error());
+  backend.note = std::move(*noted);
+  return {};
+}
+
 net::Task<bool> is_journaled(ProxyContext& context, Backend& backend) {
   std::function<Status(Store&)> job = [](Store& store) { return store.wait_journaled(); };
   const Status journaled = co_await context.store.ask(std::move(job));

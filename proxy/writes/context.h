@@ -126,6 +126,8 @@ struct ProxyContext {
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
 };
 
+// Before the first write of a connection: what a later run needs to fence it.
+[[nodiscard]] Status note_backend(ProxyContext& context, Backend& backend);
 // A crash of mongod takes back nothing that `backend` has been answered. False: it may.
 net::Task<bool> is_journaled(ProxyContext& context, Backend& backend);
 // Takes the locks, waiting for those who hold them; nothing blocks. The request outlives what this

@@ -258,12 +258,8 @@ net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
 
 net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run,
                                                          const RunSession& session) {
-  if (!backend_.note) {
-    Result<outbox::BackendNote> noted =
-        context_.replica.note_backend(backend_.lsid_text(), backend_.stream().local_address());
-    if (!noted) co_return tl::unexpected(noted.error());
-    backend_.note = std::move(*noted);
-  }
+  const Status noted = note_backend(context_, backend_);
+  if (!noted) co_return tl::unexpected(noted.error());
   Result<UndecidedWrite> write =
       context_.replica.begin(build_prepare(run, session), context_.appends.staged());
   if (!write) co_return tl::unexpected(write.error());

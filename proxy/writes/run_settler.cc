@@ -253,30 +253,37 @@ void RunSettler::note_retried(Run& run, const RunReply& said) const {
 net::Task<void> RunSettler::settle_in_doubt(UndecidedWrite& write, RunSession session) {
   std::string lsid(reinterpret_cast<const char*>(session.lsid.data()), session.lsid.size());
   std::string what = "a write in " + request_.command.ns;
-  co_await outrigger::settle_in_doubt(context_, backend_, write, std::move(lsid), std::move(what));
+  std::vector<UndecidedWrite*> writes = {&write};
+  co_await outrigger::settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid),
+                                      std::move(what));
 }
 
-net::Task<void> settle_in_doubt(ProxyContext& context, Backend& backend, UndecidedWrite& write,
-                                std::string lsid, std::string what) {
+net::Task<void> settle_in_doubt(ProxyContext& context, Backend& backend,
+                                std::vector<UndecidedWrite*> writes, std::string lsid,
+                                std::string what) {
   context.metrics.writes_in_doubt.Increment();
   const std::string address = backend.stream().local_address();
   backend.close();
   net::Timer pause(context.loop);
-  while (!context.store.stopping()) {
-    auto settle = context.settle_in_doubt;
-    std::function<Status(Store&)> job = [settle, &write, lsid, address](Store& store) {
-      return settle(store, write, lsid, address);
-    };
-    const Status settled = co_await context.store.ask(std::move(job));
-    if (settled) {
-      backend.note.set_in_doubt(false);
-      break;
+  bool all_settled = true;
+  for (UndecidedWrite* write : writes) {
+    bool is_settled = false;
+    while (!is_settled && !context.store.stopping()) {
+      auto settle = context.settle_in_doubt;
+      std::function<Status(Store&)> job = [settle, write, lsid, address](Store& store) {
+        return settle(store, *write, lsid, address);
+      };
+      const Status settled = co_await context.store.ask(std::move(job));
+      is_settled = settled.has_value();
+      if (is_settled) break;
+      context.log->warn("{} is in doubt, its documents stay locked: {}", what,
+                        settled.error().message());
+      co_await pause.sleep_ms(kLookAgainMs);
     }
-    context.log->warn("{} is in doubt, its documents stay locked: {}", what,
-                      settled.error().message());
-    co_await pause.sleep_ms(kLookAgainMs);
+    all_settled = all_settled && is_settled;
+    write->leave_to_recovery();
   }
-  write.leave_to_recovery();
+  if (all_settled) backend.note.set_in_doubt(false);
   context.metrics.writes_in_doubt.Decrement();
 }
 

@@ -24,11 +24,12 @@ namespace outrigger {
                                                     const WriteRequest& request,
                                                     const Statement& statement);
 
-// The answer will never come: closes the connection, and finds out what became of the write, sent
+// The answer will never come: closes the connection, and finds out what became of the writes, sent
 // under the session `lsid`. Left to recovery when the process ends before it is known. `what`: for
-// the log. The caller holds the locks; the first three outlive it.
-net::Task<void> settle_in_doubt(ProxyContext& context, Backend& backend, UndecidedWrite& write,
-                                std::string lsid, std::string what);
+// the log. The caller holds the locks; the first two and the writes outlive it.
+net::Task<void> settle_in_doubt(ProxyContext& context, Backend& backend,
+                                std::vector<UndecidedWrite*> writes, std::string lsid,
+                                std::string what);
 
 class RunSettler {
  public:

@@ -10,14 +10,6 @@ namespace {
 
 using bson::Document;
 
-// Nothing: mongod did not answer.
-std::optional<wire::OpMsg> answer_in(const Result<std::string>& message) {
-  if (!message) return std::nullopt;
-  const auto parsed = wire::parse_op_msg_trusted(*message);
-  if (!parsed) return std::nullopt;
-  return *parsed;
-}
-
 // The store refused the statement's filter, as `explained` says or else its find did.
 void add_refusal(const Statement& statement, const RunReply& said, const FilterRefusal& refusal,
                  const std::optional<std::string>& explained, ReplyBuilder& reply) {

@@ -98,7 +98,7 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   }
   const bool stays_opaque = change.kind == Kind::kUpdate && state.opaque;
   state.opaque = stays_opaque || brings_repeated_names(change);
-  // As make_birth() tells the others.
+  // As the effects of a birth tell the others (local_effects.cc).
   if (is_new(change) && !state.detached) state.incarnations.clear();
   if (state.incarnations.empty() && !is_new(change) && !state.detached) {
     state.incarnations.emplace_back().births.emplace_back();
