@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/merge/types/list.h"
 #include "replication/merge/types/register.h"
 #include "replication/record/change.h"
 #include "replication/record/record.h"
@@ -51,6 +52,7 @@ struct Body {
   // A path with entries has a register of its own unless its base is absent: what the document
   // shows there is no base.
   std::map<Path, CounterEntries> counters;
+  std::map<Path, List> lists;    // a path with one has a register of its own in a full state
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
   // Fields below no register, where the root has none: full states only.
   SharedBytes floor;
@@ -106,7 +108,7 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document);
 // Settles whether the document is opaque, now that it is known. Looks only where it may be.
 void note_opaque(DocumentState& state, const std::optional<std::string>& document);
 // The row to keep for a state whose document is stored. Empty when there is nothing to
-// remember (every stamp zero, not opaque) or the document is gone.
+// remember (every stamp zero, no list, not opaque) or the document is gone.
 [[nodiscard]] std::string strip(const DocumentState& state);
 
 // ---- view

@@ -19,10 +19,18 @@ DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
   return change;
 }
 
+DocumentChange update_of(const std::string& id) {
+  return change_of(DocumentChange::Kind::kUpdate, id);
+}
+
 }  // namespace
 
 MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
-    : random_(seed), quiet_(seed + 1), options_(options), values_(random_, options.add_only) {
+    : random_(seed),
+      quiet_(seed + 1),
+      options_(options),
+      values_(random_, options.add_only),
+      arrays_(random_, values_) {
   const size_t count = 2 + pick(3);
   const int64_t spread = chance(0.5) ? 60 : 300;
   for (size_t i = 0; i < count; ++i) {
@@ -60,6 +68,7 @@ AppWrite MergeWorld::creation(const std::string& id) {
   if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));
   if (chance(0.5)) put({"c", "x"}, values_.value());
   if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
+  if (!options_.add_only && chance(0.5)) put(kLists[pick(kLists.size())], values_.array());
   if (!insert) {
     PathChange inc;
     inc.kind = Operation::kIncrement;
@@ -67,6 +76,11 @@ AppWrite MergeWorld::creation(const std::string& id) {
     inc.value = values_.delta();
     put(inc.path, inc.value);
     write.change.changes.push_back(inc);
+    std::optional<PathChange> push = arrays_.push_at_birth(bson::Document(document));
+    if (push) {
+      put(push->path, push->value);
+      write.change.changes.push_back(*std::move(push));
+    }
   }
   write.change.document = document;
   write.after = document;
@@ -97,6 +111,8 @@ std::optional<AppWrite> MergeWorld::increment(const WorldSite& site, const std::
 
 std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::string& id,
                                            const std::string& document) {
+  if (!options_.add_only && chance(0.35)) return arrays_.edit(update_of(id), document);
+  if (options_.add_only && chance(0.4)) return arrays_.append_or_pull(update_of(id), document);
   if (chance(options_.add_only ? 0.8 : 0.45)) return increment(site, id, document);
   if (!options_.add_only && chance(0.05)) return update_id(id, document);
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
@@ -105,6 +121,7 @@ std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::str
   set.path = whole          ? (chance(0.5) ? Path{"c"} : Path{"c", "d"})
              : chance(0.75) ? kRegisters[pick(kRegisters.size())]
                             : kCounters[pick(kCounters.size())];
+  if (chance(0.1)) set.path = kLists[pick(kLists.size())];
   if (options_.add_only) set.path = {"a"};
   const Found now = find_path(bson::Document(document), set.path);
   if (now.what == Found::kBlocked) return std::nullopt;
@@ -117,7 +134,10 @@ std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::str
     if (chance(0.6)) inner = with_path(bson::Document(inner), {"x"}, values_.value());
     if (chance(0.4)) inner = with_path(bson::Document(inner), {"n"}, values_.delta());
     if (chance(0.3)) inner = with_path(bson::Document(inner), {"d", "x"}, values_.value());
+    if (chance(0.4)) inner = with_path(bson::Document(inner), {"l"}, values_.array());
     value = bson::make_document(inner);
+  } else if (chance(0.2)) {
+    value = values_.array();
   } else {
     value = values_.value();
   }
@@ -301,15 +321,26 @@ std::string MergeWorld::compare() const {
   return {};
 }
 
-// Of what is stable nothing is remembered but which documents are opaque, in one byte each.
+// Of what is stable nothing is remembered but which documents are opaque, in one byte each, and
+// the names of elements.
 std::string MergeWorld::rows_at_rest(const WorldSite& site) {
   for (const auto& [id, row] : site.rows) {
-    if (row.size() > 1) return "metadata left although all is stable";
     if (!site.store.contains(id)) return "a row without a document";
+    const DocumentState state = site.load(id);
+    for (const Incarnation& incarnation : state.incarnations) {
+      const Body& body = incarnation.body;
+      const bool only_lists = incarnation.births == std::vector<Dot>(1) && !body.lists.empty() &&
+                              body.registers.empty() && body.counters.empty() &&
+                              body.asserted.empty();
+      const bool settled = std::all_of(body.lists.begin(), body.lists.end(), [](const auto& each) {
+        return each.second.settled && !is_as_assigned(each.second);
+      });
+      if (!only_lists || !settled) return "metadata left although all is stable";
+    }
   }
   for (const auto& [id, document] : site.store) {
     const bool repeats = bson::repeats_names(bson::Document(document));
-    if (repeats != site.rows.contains(id)) return "a row does not say what is opaque";
+    if (repeats != site.load(id).opaque) return "a row does not say what is opaque";
   }
   return {};
 }
@@ -360,6 +391,10 @@ uint64_t MergeWorld::drops() const {
 int64_t MergeWorld::added(const std::string& id) const {
   const auto at = added_.find(id);
   return at == added_.end() ? 0 : at->second;
+}
+
+std::string MergeWorld::pushed(const std::string& id) const {
+  return list_by_history(sites_.front()->log, id);
 }
 
 }  // namespace outrigger::merge

@@ -1,0 +1,249 @@
+// Arrays whose elements are edited: what two sites do to one without knowing of each other. c
+// writes nothing: it sees both orders at work.
+#include "replication/merge/merge_fixture.h"
+#include "replication/merge/types/list_change.h"
+
+namespace outrigger::merge {
+namespace {
+
+using Items = std::vector<bson::OwnedValue>;
+
+class ListPair : public MergeTest {
+ protected:
+  void start(const Items& items) {
+    insert(a_, {{"l", array(items)}});
+    exchange();
+  }
+  void all_hold(const Items& items) { all_show({{"l", array(items)}}); }
+  // No site remembers anything but what outlives stability.
+  void settle_all() {
+    for (int round = 0; round < 3; ++round) {
+      exchange();
+      for (WorldSite* to : all_) {
+        for (WorldSite* from : all_) to->stability->hear(from->report());
+      }
+      for (WorldSite* site : all_) site->collect(true);
+    }
+  }
+};
+
+TEST_F(ListPair, PushAndPushBothStandInTheOrderOfTheirStamps) {
+  start({i32(1)});
+  push(a_, "l", text("a"));
+  push(b_, "l", text("b"));
+  push(a_, "l", text("c"));
+  all_hold({i32(1), text("a"), text("b"), text("c")});
+  all_lost({});
+}
+
+TEST_F(ListPair, PushesMakeOneArrayWhereThereWasNone) {
+  insert(a_, {});
+  exchange();
+  push(a_, "l", text("a"));
+  push(b_, "l", text("b"));
+  all_hold({text("a"), text("b")});
+  all_lost({});
+}
+
+TEST_F(ListPair, PushAndPullBothStand) {
+  start({i32(1), i32(2)});
+  push(a_, "l", i32(3));
+  take(b_, "l", i32(1));
+  all_hold({i32(2), i32(3)});
+  all_lost({});
+}
+
+TEST_F(ListPair, PullTakesOnlyWhatItsAuthorSaw) {
+  start({i32(7)});
+  push(a_, "l", i32(7));
+  take(b_, "l", i32(7));
+  all_hold({i32(7)});
+}
+
+TEST_F(ListPair, PullAndPullOfOneElementTakeItOnce) {
+  start({i32(1), i32(2), i32(3)});
+  take(a_, "l", i32(2));
+  take(b_, "l", i32(2));
+  all_hold({i32(1), i32(3)});
+}
+
+TEST_F(ListPair, EqualAdditionsToASetShowOnce) {
+  start({i32(1)});
+  add_to_set(a_, "l", text("t"));
+  add_to_set(b_, "l", text("t"));
+  all_hold({i32(1), text("t")});
+  take(a_, "l", text("t"));
+  all_hold({i32(1)});
+}
+
+TEST_F(ListPair, WhoTakesOneOfTwoEqualAdditionsLeavesTheOther) {
+  start({});
+  add_to_set(a_, "l", text("t"));
+  pull(c_, a_);
+  take(c_, "l", text("t"));
+  add_to_set(b_, "l", text("t"));
+  all_hold({text("t")});
+}
+
+TEST_F(ListPair, APushSurvivesTheAssignmentThatDidNotSeeIt) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  set(b_, "l", array({i32(8), i32(9)}));
+  all_hold({i32(8), i32(9), i32(2)});
+  all_lost({});
+}
+
+TEST_F(ListPair, AnAssignmentReplacesWhatItSaw) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  exchange();
+  set(b_, "l", array({i32(8)}));
+  all_hold({i32(8)});
+  settle_all();
+  for (const WorldSite* site : all_) EXPECT_TRUE(site->rows.empty());
+}
+
+TEST_F(ListPair, OfTwoAssignmentsTheLaterStandsWhole) {
+  start({i32(1), i32(2)});
+  set(a_, "l", array({i32(1), i32(2), i32(3)}));
+  set(b_, "l", array({i32(1), i32(2), i32(4)}));
+  all_hold({i32(1), i32(2), i32(4)});
+  all_lost({"1/l [1, 2, 3]"});
+}
+
+TEST_F(ListPair, AnUnsetLeavesWhatItHadNotSeen) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  unset(b_, "l");
+  all_hold({i32(2)});
+}
+
+TEST_F(ListPair, AScalarHidesElementsThatAreOlder) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  set(b_, "l", text("none"));
+  all_show({{"l", text("none")}});
+  all_lost({"2/l 2"});
+}
+
+TEST_F(ListPair, ElementsThatAreNewerHideAScalar) {
+  start({i32(1)});
+  set(a_, "l", text("none"));
+  push(b_, "l", i32(2));
+  all_hold({i32(2)});
+}
+
+TEST_F(ListPair, EditsOfDifferentElementsBothStand) {
+  start({i32(1), i32(2), i32(3)});
+  set_element(a_, "l", 0, text("first"));
+  set_element(b_, "l", 2, text("last"));
+  all_hold({text("first"), i32(2), text("last")});
+  all_lost({});
+}
+
+TEST_F(ListPair, OfTwoEditsOfOneElementTheLaterStands) {
+  start({i32(1)});
+  set_element(a_, "l", 0, text("a"));
+  set_element(b_, "l", 0, text("b"));
+  all_hold({text("b")});
+  all_lost({"1/l \"a\""});
+}
+
+TEST_F(ListPair, AnEditOfOneElementAndTheRemovalOfAnotherBothStand) {
+  start({i32(1), i32(2), i32(3)});
+  set_element(a_, "l", 2, text("c"));
+  take(b_, "l", i32(1));
+  all_hold({i32(2), text("c")});
+  all_lost({});
+}
+
+TEST_F(ListPair, TheRemovalOfAnElementBeatsItsEdit) {
+  start({i32(1), i32(2)});
+  set_element(a_, "l", 0, text("a"));
+  take(b_, "l", i32(1));
+  all_hold({i32(2)});
+  all_lost({"3/l \"a\""});
+}
+
+TEST_F(ListPair, WhatIsPutInFrontAndBetweenStaysThere) {
+  start({i32(1), i32(2)});
+  edit(a_, "l", {text("a"), i32(1), i32(2)});
+  edit(b_, "l", {i32(1), text("b"), text("c"), i32(2)});
+  push(a_, "l", i32(3));
+  all_hold({text("a"), i32(1), text("b"), text("c"), i32(2), i32(3)});
+}
+
+TEST_F(ListPair, ACapTakesAwayWhatItsAuthorSaw) {
+  start({i32(1), i32(2), i32(3)});
+  edit(a_, "l", {i32(2), i32(3), i32(4)});
+  edit(b_, "l", {i32(2), i32(3), i32(5)});
+  all_hold({i32(2), i32(3), i32(4), i32(5)});
+}
+
+TEST_F(ListPair, ASortIsAnAssignment) {
+  start({i32(3), i32(1)});
+  edit(a_, "l", {i32(1), i32(3)});
+  push(b_, "l", i32(2));
+  all_hold({i32(1), i32(3), i32(2)});
+}
+
+TEST_F(ListPair, SitesThatForgetAtDifferentTimesNameElementsAlike) {
+  start({i32(1), i32(2), i32(3)});
+  push(a_, "l", i32(4));
+  take(b_, "l", i32(2));
+  exchange();
+  forget_at(a_);
+  take(a_, "l", i32(3));
+  set_element(b_, "l", 0, text("x"));
+  exchange();
+  forget_at(c_);
+  push(c_, "l", i32(5));
+  take(b_, "l", i32(4));
+  all_hold({text("x"), i32(5)});
+  settle_all();
+  take(a_, "l", text("x"));
+  all_hold({i32(5)});
+}
+
+TEST_F(ListPair, NamesOutliveStabilityOnlyWhereTheyAreNoPositions) {
+  start({i32(1), i32(2), i32(3)});
+  push(a_, "l", i32(4));
+  settle_all();
+  for (const WorldSite* site : all_) EXPECT_LT(site->rows.at("d").size(), 80u);
+  take(b_, "l", i32(4));
+  settle_all();
+  for (const WorldSite* site : all_) EXPECT_TRUE(site->rows.empty());
+}
+
+TEST_F(ListPair, ADeleteTakesTheElementsAlongAndTheLedgerHasThem) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  remove(b_);
+  all_gone();
+  EXPECT_EQ(lost(a_), std::vector<std::string>{"3 {\"_id\": \"d\", \"l\": [1, 2]}"});
+  EXPECT_EQ(lost(b_), std::vector<std::string>{"3/l 2"});
+}
+
+TEST_F(ListPair, WhatWasChangedAroundUsIsAssignedAsAWhole) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  settle_all();
+  a_.store["d"] = with_path(stored(a_), {"l"}, array({i32(1), i32(9), i32(2)}));
+  push(a_, "l", i32(3));
+  all_hold({i32(1), i32(9), i32(2), i32(3)});
+  push(b_, "l", i32(4));
+  take(a_, "l", i32(9));
+  all_hold({i32(1), i32(2), i32(3), i32(4)});
+}
+
+TEST_F(ListPair, ALongArrayIsAssignedAsAWhole) {
+  start({text(std::string(kListBytesMax, 'x'))});
+  push(a_, "l", i32(2));
+  for (const auto& [origin, published] : a_.log) {
+    const auto& effects = published.back().record->documents.back().effects;
+    EXPECT_EQ(effects.back().kind, Operation::kAssign);
+  }
+}
+
+}  // namespace
+}  // namespace outrigger::merge

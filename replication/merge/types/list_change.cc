@@ -1,0 +1,183 @@
+#include "replication/merge/types/list_change.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "replication/merge/types/author.h"
+
+namespace outrigger::merge {
+namespace {
+
+constexpr size_t kComparedMax = size_t{1} << 18;  // pairs of elements
+constexpr size_t kNone = SIZE_MAX;
+
+using Values = std::vector<bson::Value>;
+// Of each element afterwards, which one it was; kNone: it is new.
+using Origins = std::vector<size_t>;
+
+// Those of `few` in `all`, in their order; nothing: they are not all there.
+std::optional<Origins> find_in(const Values& few, const Values& all) {
+  Origins found;
+  size_t at = 0;
+  for (const bson::Value& each : few) {
+    while (at < all.size() && !(all[at] == each)) ++at;
+    if (at == all.size()) return std::nullopt;
+    found.push_back(at++);
+  }
+  return found;
+}
+
+// A longest common subsequence; nothing: it takes too long.
+std::optional<Origins> align(const Values& before, const Values& after) {
+  const size_t width = after.size() + 1;
+  if ((before.size() + 1) * width > kComparedMax) return std::nullopt;
+  std::vector<uint32_t> longest((before.size() + 1) * width, 0);
+  for (size_t b = before.size(); b-- > 0;) {
+    for (size_t a = after.size(); a-- > 0;) {
+      longest[b * width + a] = before[b] == after[a] ? longest[(b + 1) * width + a + 1] + 1
+                                                     : std::max(longest[(b + 1) * width + a],
+                                                                longest[b * width + a + 1]);
+    }
+  }
+  Origins origins(after.size(), kNone);
+  for (size_t b = 0, a = 0; b < before.size() && a < after.size();) {
+    if (before[b] == after[a]) {
+      origins[a++] = b++;
+    } else if (longest[(b + 1) * width + a] >= longest[b * width + a + 1]) {
+      ++b;
+    } else {
+      ++a;
+    }
+  }
+  return origins;
+}
+
+std::optional<Origins> origins_of(const Values& before, const Values& after, ArrayEdit how) {
+  if (how == ArrayEdit::kInPlace && after.size() >= before.size()) {
+    Origins origins(after.size(), kNone);
+    for (size_t i = 0; i < before.size(); ++i) origins[i] = i;
+    return origins;
+  }
+  if (auto left = find_in(after, before)) return left;
+  if (const auto kept = find_in(before, after)) {
+    Origins origins(after.size(), kNone);
+    for (size_t b = 0; b < kept->size(); ++b) origins[(*kept)[b]] = b;
+    return origins;
+  }
+  return align(before, after);
+}
+
+class EditMaker {
+ public:
+  EditMaker(const List& list, const bson::Value& array, ArrayEdit how, const Dot& dot)
+      : list_(list), shown_(shown_of(list)), how_(how), dot_(dot) {
+    for (const size_t i : shown_) before_.push_back(list.elements[i].value.view());
+    for (const bson::Element& each : array.as_document()) after_.push_back(each.value);
+    for (const ListElement& each : list.elements) {
+      if (each.id().dot == dot) index_ = std::max(index_, each.id().index + 1);
+    }
+  }
+
+  std::optional<ListEdit> make() {
+    if (std::max(before_.size(), after_.size()) > kListElementsMax) return std::nullopt;
+    const std::optional<Origins> origins = origins_of(before_, after_, how_);
+    if (!origins) return std::nullopt;
+    take_away(*origins);
+    change(*origins);
+    if (!add(*origins) || moves()) return std::nullopt;
+    if (edit_.removed.empty() && edit_.changed.empty() && edit_.added.empty()) return std::nullopt;
+    return std::move(edit_);
+  }
+
+ private:
+  [[nodiscard]] const ListElement& shown(size_t b) const { return list_.elements[shown_[b]]; }
+
+  // What shows of a set stands for its twins.
+  void remove_twins(size_t b) {
+    const ListElement& of = shown(b);
+    if (!of.as_set) return;
+    for (const ListElement& each : list_.elements) {
+      const bool is_twin = each.as_set && each.value == of.value && each.id() != of.id();
+      if (is_twin) edit_.removed.push_back(each.id());
+    }
+  }
+
+  void take_away(const Origins& origins) {
+    std::vector<bool> stays(before_.size());
+    for (const size_t b : origins) {
+      if (b != kNone) stays[b] = true;
+    }
+    for (size_t b = 0; b < before_.size(); ++b) {
+      if (stays[b]) continue;
+      gone_.emplace(before_[b].type, before_[b].bytes);
+      edit_.removed.push_back(shown(b).id());
+      remove_twins(b);
+    }
+  }
+
+  void change(const Origins& origins) {
+    for (size_t a = 0; a < origins.size(); ++a) {
+      const size_t b = origins[a];
+      if (b == kNone || before_[b] == after_[a]) continue;
+      edit_.changed.push_back({shown(b).id(), bson::OwnedValue(after_[a])});
+      remove_twins(b);
+    }
+  }
+
+  // False: it stands behind too many others.
+  bool add(const Origins& origins) {
+    const auto last_old =
+        std::find_if(origins.rbegin(), origins.rend(), [](size_t b) { return b != kNone; });
+    const auto behind_all = static_cast<size_t>(origins.rend() - last_old);
+    const ListElement* last = nullptr;
+    for (size_t a = 0; a < origins.size(); ++a) {
+      if (origins[a] != kNone) {
+        last = &shown(origins[a]);
+        continue;
+      }
+      AddedElement& added = edit_.added.emplace_back();
+      Lane lane = Lane::kBack;
+      if (a < behind_all) lane = last == nullptr ? Lane::kFront : Lane::kBehind;
+      if (lane == Lane::kBehind) added.place = last->place;
+      if (added.place.size() == kPlacePartsMax) return false;
+      added.place.push_back({lane, {dot_, index_++}});
+      added.as_set = how_ == ArrayEdit::kAddsSet;
+      added.value = bson::OwnedValue(after_[a]);
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool moves() const {
+    return std::any_of(edit_.added.begin(), edit_.added.end(), [&](const AddedElement& each) {
+      return gone_.contains({each.value.type, each.value.bytes});
+    });
+  }
+
+  const List& list_;
+  const std::vector<size_t> shown_;
+  const ArrayEdit how_;
+  const Dot dot_;
+  Values before_;
+  Values after_;
+  uint32_t index_ = 0;
+  std::set<std::pair<bson::Type, std::string_view>> gone_;
+  ListEdit edit_;
+};
+
+}  // namespace
+
+std::optional<ListEdit> edit_between(const List& before, const bson::Value& after, ArrayEdit how,
+                                     const Dot& dot) {
+  if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;
+  std::optional<ListEdit> made = EditMaker(before, after, how, dot).make();
+  if (!made) return made;
+  List check = before;
+  DocumentEffects nothing;
+  edit(check, *made, Authorship(dot, nullptr, nothing), true);
+  if (!shows(check, after)) return std::nullopt;
+  return made;
+}
+
+}  // namespace outrigger::merge
