@@ -131,6 +131,11 @@ void RunExecutor::look_at_row(RunItem& item) const {
       item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
 }
 
+static bool any_edits_unknown(const Run& run) {
+  return std::any_of(run.items.begin(), run.items.end(),
+                     [](const RunItem& item) { return item.shape && item.shape->edits_unknown(); });
+}
+
 // Which images from before the run its record needs. Read here where they cannot just be asked for
 // in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell
 // after a crash what was done, so that the prepare must say what there was.
@@ -149,7 +154,9 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
   if (!out.read.done()) co_return out;
   std::vector<const RunItem*> before = items_needing(run, Taken::kBefore);
   const bool may_read = backend_.may_read(request_.command.ns);
-  if (before.empty() || (!for_prepare && may_read)) co_return out;
+  // Of several whole documents one answer may not hold all.
+  const bool one_answer = before.size() == 1 || !any_edits_unknown(run);
+  if (before.empty() || (!for_prepare && may_read && one_answer)) co_return out;
   out.read = co_await reads_.read_images(std::move(before), Taken::kBefore, out.images);
   out.is_all = true;
   if (!for_prepare) co_return out;
@@ -170,7 +177,8 @@ net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
   StoreRead out;
   out.end = StoreRead::End::kDone;
   std::vector<const RunItem*> items = items_needing(run, Taken::kAfter);
-  if (items.size() <= kUnaskedImagesMax) co_return out;
+  const size_t each = any_edits_unknown(run) ? 2 : 1;  // from before, too
+  if (each * items.size() <= kUnaskedImagesMax) co_return out;
   Sizes sizes;
   out = co_await reads_.read_sizes(std::move(items), sizes);
   if (!out.done()) co_return out;
