@@ -109,6 +109,65 @@ TEST(Retried, AnIncrementIsRecordedOnceOnly) {
   EXPECT_TRUE(changes(run, reply_body(1, {0}), {{key_of(1), counted(7)}}).empty());
 }
 
+std::string with_list(const std::vector<int32_t>& items) {
+  return doc([&](Writer& w) {
+    w.int32("_id", 1).open_array("l");
+    size_t at = 0;
+    for (const int32_t item : items) w.int32(bson::index_name(at++), item);
+    w.close();
+  });
+}
+
+// What a statement with this update did to `l`.
+PathChange edited(const std::string& update, const Images& before, const Images& after) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), update)});
+  const outrigger::Run run = run_of(sent->command);
+  const std::string reply = reply_body(1, {});
+  const auto found = changes_of_run(run, read_run_reply(CommandKind::kUpdate, Document(reply)),
+                                    before, after, true);
+  return found.at(0).changes.at(0);
+}
+
+TEST(Edited, APushTellsWhatWasThereBefore) {
+  const PathChange push = edited(op("$push", "l", 3), {}, {{key_of(1), with_list({1, 2, 3})}});
+  EXPECT_EQ(push.kind, Operation::kEdit);
+  const std::string before = with_list({1, 2});
+  EXPECT_EQ(push.base->view(), *Document(before).find("l"));
+}
+
+TEST(Edited, WhatIsPulledIsToldByTheDocumentBefore) {
+  const Images after{{key_of(1), with_list({2})}};
+  const std::string before = with_list({1, 2, 1});
+  const PathChange pull = edited(op("$pull", "l", 1), {{key_of(1), before}}, after);
+  EXPECT_EQ(pull.kind, Operation::kEdit);
+  EXPECT_EQ(pull.edit, ArrayEdit::kMoves);
+  EXPECT_EQ(pull.base->view(), *Document(before).find("l"));
+  EXPECT_EQ(edited(op("$pull", "l", 1), {}, after).kind, Operation::kAssign);
+  EXPECT_EQ(edited(op("$addToSet", "l", 2), {{key_of(1), before}}, after).edit,
+            ArrayEdit::kAddsSet);
+  EXPECT_EQ(edited(op("$set", "l.0", 2), {{key_of(1), before}}, after).edit, ArrayEdit::kInPlace);
+}
+
+TEST(Edited, OnlyWhatTheRequestDoesNotTellAsksForTheDocumentBefore) {
+  const auto asks = [](const std::string& update) {
+    return read_update_shape({bson::Type::kDocument, update}, false).edits_unknown();
+  };
+  EXPECT_FALSE(asks(op("$push", "l", 1)));
+  EXPECT_FALSE(asks(op("$mul", "n", 2)));
+  for (const char* name : {"$addToSet", "$pull", "$pop"}) EXPECT_TRUE(asks(op(name, "l", 1)));
+  for (const char* path : {"l.0", "l.$", "l.$[].x"}) EXPECT_TRUE(asks(op("$set", path, 1)));
+  const auto pushing = [](const Fill& modifiers) {
+    return doc([&](Writer& w) {
+      w.open_document("$push").open_document("l").open_array("$each").int32("0", 1).close();
+      modifiers(w);
+      w.close().close();
+    });
+  };
+  EXPECT_FALSE(asks(pushing([](Writer&) {})));
+  EXPECT_TRUE(asks(pushing([](Writer& w) { w.int32("$position", 0); })));
+  EXPECT_TRUE(asks(pushing([](Writer& w) { w.int32("$slice", -3); })));
+}
+
 TEST(Retried, AnInsertWithoutARecordTakesTheDocumentAsItIs) {
   const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)});
   const auto adopted =
