@@ -85,6 +85,13 @@ def test_places_and_caps(pair, carts):
     assert [item["sku"] for item in document["items"]] == ["cup", "pen", "ink", "nib"]
 
 
+def test_what_pipelines_add_and_take_away(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, [{"$set": {"tags": {"$concatArrays": ["$tags", ["c"]]}}}])
+        carts[1].update_one({"_id": 1}, [{"$set": {"tags": {"$slice": ["$tags", 1, 5]}}}])
+    assert both(pair, carts)[0]["tags"] == ["b", "c"]
+
+
 def test_many_documents_of_one_statement(pair, request):
     collections = pair.collections(request.node.name)
     collections[0].insert_many([{"_id": n, "l": [0, n]} for n in range(300)])

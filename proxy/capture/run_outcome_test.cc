@@ -148,6 +148,16 @@ TEST(Edited, WhatIsPulledIsToldByTheDocumentBefore) {
   EXPECT_EQ(edited(op("$set", "l.0", 2), {{key_of(1), before}}, after).edit, ArrayEdit::kInPlace);
 }
 
+TEST(Edited, APipelineTellsWhatBecameOfItsArrays) {
+  const std::string before = with_list({1, 2});
+  const std::string after = with_list({1, 2, 3});
+  const auto found = changes_from_diff(Document(before), Document(after));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].kind, Operation::kEdit);
+  EXPECT_EQ(found[0].edit, ArrayEdit::kComputed);
+  EXPECT_EQ(found[0].base->view(), *Document(before).find("l"));
+}
+
 TEST(Edited, OnlyWhatTheRequestDoesNotTellAsksForTheDocumentBefore) {
   const auto asks = [](const std::string& update) {
     return read_update_shape({bson::Type::kDocument, update}, false).edits_unknown();

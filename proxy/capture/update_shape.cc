@@ -144,27 +144,31 @@ std::optional<PathChange> change_at(bson::PathFinder& after, Path path) {
   return set_change(std::move(here), *reached.value);
 }
 
+void say_edit(PathChange& change, ArrayEdit how, const std::optional<Value>& before) {
+  change.kind = Operation::kEdit;
+  change.base_known = true;
+  change.edit = how;
+  if (before) change.base = bson::OwnedValue(*before);
+}
+
 // An array of which only elements were edited.
 void say_edit(PathChange& change, const UpdateShape::Edit& edit,
               const std::optional<Document>& before) {
   if (change.kind != Operation::kAssign || change.value.type != Type::kArray) return;
-  if (edit.appends) {
-    std::vector<Value> all;
-    for (const Element& each : change.value.view().as_document()) all.push_back(each.value);
-    const size_t more = edit.appends->size();
-    if (all.size() < more) return;
-    bson::Writer out;
-    for (size_t i = 0; i + more < all.size(); ++i) out.value(bson::index_name(i), all[i]);
-    change.base = bson::OwnedValue(Type::kArray, out.finish());
-  } else {
+  if (!edit.appends) {
     if (!before) return;
     const auto was = bson::PathFinder(*before).find(change.path);
-    if (was && was->type != Type::kArray) return;
-    if (was) change.base = bson::OwnedValue(*was);
+    if (!was || was->type == Type::kArray) say_edit(change, edit.how, was);
+    return;
   }
-  change.kind = Operation::kEdit;
-  change.base_known = true;
-  change.edit = edit.how;
+  std::vector<Value> all;
+  for (const Element& each : change.value.view().as_document()) all.push_back(each.value);
+  const size_t more = edit.appends->size();
+  if (all.size() < more) return;
+  bson::Writer out;
+  for (size_t i = 0; i + more < all.size(); ++i) out.value(bson::index_name(i), all[i]);
+  const std::string was = out.finish();
+  say_edit(change, edit.how, Value{Type::kArray, was});
 }
 
 void diff_level(const Document& before, const Document& after, Path& path,
@@ -179,7 +183,9 @@ void diff_level(const Document& before, const Document& after, Path& path,
     if (inside) {
       diff_level(old->as_document(), field.value.as_document(), path, out);
     } else {
-      out.push_back(set_change(path, field.value));
+      PathChange& change = out.emplace_back(set_change(path, field.value));
+      const bool edits = old && old->type == Type::kArray && field.value.type == Type::kArray;
+      if (edits) say_edit(change, ArrayEdit::kComputed, *old);
     }
     path.pop_back();
   }

@@ -66,8 +66,8 @@ struct UpdateShape {
     const UpdateShape& shape, const bson::Document& after,
     const std::optional<bson::Document>& before = std::nullopt);
 
-// Field by field what turns `before` into `after`; sub-documents are compared inside, arrays whole.
-// Neither repeats a name.
+// Field by field what turns `before` into `after`; sub-documents are compared inside. Neither
+// repeats a name.
 [[nodiscard]] std::vector<PathChange> changes_from_diff(const bson::Document& before,
                                                         const bson::Document& after);
 

@@ -187,6 +187,16 @@ TEST_F(ListPair, ASortIsAnAssignment) {
   all_hold({i32(1), i32(3), i32(2)});
 }
 
+TEST_F(ListPair, WhatAPipelineAddsStandsAndWhatItMakesAnewIsAssigned) {
+  start({i32(1), i32(2)});
+  edit(a_, "l", {i32(1), i32(2), i32(3)}, ArrayEdit::kComputed);
+  edit(b_, "l", {i32(2)}, ArrayEdit::kComputed);
+  all_hold({i32(2), i32(3)});
+  edit(a_, "l", {i32(20), i32(30)}, ArrayEdit::kComputed);
+  edit(b_, "l", {i32(200), i32(300)}, ArrayEdit::kComputed);
+  all_hold({i32(200), i32(300)});
+}
+
 TEST_F(ListPair, SitesThatForgetAtDifferentTimesNameElementsAlike) {
   start({i32(1), i32(2), i32(3)});
   push(a_, "l", i32(4));

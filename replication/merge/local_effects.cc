@@ -133,11 +133,15 @@ class EffectMaker {
     if (!change.base_known) return std::nullopt;
     const std::optional<bson::Value> before =
         change.base ? std::optional(change.base->view()) : std::nullopt;
-    Body body = list_before(change);
-    const List& list = body.lists.at(change.path);
+    const auto known = body_->lists.find(change.path);
+    const bool is_told = known != body_->lists.end() && !known->second.settled;
+    const Body body = is_told ? Body() : list_before(change);
+    const List& list = is_told ? known->second : body.lists.at(change.path);
     if (before ? !shows(list, *before) : !shown_of(list).empty()) return std::nullopt;
-    if (list.settled) take_values(body.lists.at(change.path), before);
-    return edit_between(list, change.value.view(), change.edit, context_.dot);
+    if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
+    List told = list;
+    take_values(told, before);
+    return edit_between(told, change.value.view(), change.edit, context_.dot);
   }
 
   // What must have been done to a list to make it what is there now.

@@ -12,10 +12,11 @@ namespace outrigger {
 
 // What an operator did to the elements of an array.
 enum class ArrayEdit : uint8_t {
-  kMoves,    // adds some, takes some away; those that stay are as they were
-  kAddsSet,  // $addToSet
-  kInPlace,  // changes some where they stand, and may add some behind
-  kFound,    // of a kAssign: nobody knows; this is what there is now
+  kMoves,     // adds some, takes some away; those that stay are as they were
+  kAddsSet,   // $addToSet
+  kInPlace,   // changes some where they stand, and may add some behind
+  kComputed,  // whatever a pipeline does: told only where it adds or takes away, not both
+  kFound,     // of a kAssign: nobody knows; this is what there is now
 };
 
 struct PathChange {

@@ -69,6 +69,19 @@ std::optional<Origins> origins_of(const Values& before, const Values& after, Arr
   return align(before, after);
 }
 
+// What nearly all edits do; it surely leads to what was found.
+bool only_appends(const List& before, const ListEdit& edit) {
+  if (!edit.removed.empty() || !edit.changed.empty()) return false;
+  const Place* last = before.elements.empty() ? nullptr : &before.elements.back().place;
+  for (const AddedElement& each : edit.added) {
+    const bool behind = each.place.back().lane == Lane::kBack && !each.as_set &&
+                        (last == nullptr || comes_before(*last, each.place));
+    if (!behind) return false;
+    last = &each.place;
+  }
+  return true;
+}
+
 class EditMaker {
  public:
   EditMaker(const List& list, const bson::Value& array, ArrayEdit how, const Dot& dot)
@@ -87,6 +100,8 @@ class EditMaker {
     take_away(*origins);
     change(*origins);
     if (!add(*origins) || moves()) return std::nullopt;
+    const bool does_both = !edit_.removed.empty() && !edit_.added.empty();
+    if (how_ == ArrayEdit::kComputed && does_both) return std::nullopt;
     if (edit_.removed.empty() && edit_.changed.empty() && edit_.added.empty()) return std::nullopt;
     return std::move(edit_);
   }
@@ -172,7 +187,7 @@ std::optional<ListEdit> edit_between(const List& before, const bson::Value& afte
                                      const Dot& dot) {
   if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;
   std::optional<ListEdit> made = EditMaker(before, after, how, dot).make();
-  if (!made) return made;
+  if (!made || only_appends(before, *made)) return made;
   List check = before;
   DocumentEffects nothing;
   edit(check, *made, Authorship(dot, nullptr, nothing), true);
