@@ -74,6 +74,13 @@ TEST_F(ListPair, EqualAdditionsToASetShowOnce) {
   all_hold({i32(1), text("t")});
   take(a_, "l", text("t"));
   all_hold({i32(1)});
+  // Both went by their names: the array was not assigned anew.
+  Operation taken = Operation::kUnknown;
+  for (const auto& [origin, published] : a_.log) {
+    const Effect& effect = published.back().record->documents.back().effects.back();
+    if (!effect.edit.removed.empty()) taken = effect.kind;
+  }
+  EXPECT_EQ(taken, Operation::kEdit);
 }
 
 TEST_F(ListPair, WhoTakesOneOfTwoEqualAdditionsLeavesTheOther) {
