@@ -135,6 +135,20 @@ TEST(Edited, APushTellsWhatWasThereBefore) {
   EXPECT_EQ(push.base->view(), *Document(before).find("l"));
 }
 
+TEST(Edited, AFirstPushTellsWhetherThereWasAnArrayIfTheImageDoes) {
+  const Images after{{key_of(1), with_list({3})}};
+  const PathChange unseen = edited(op("$push", "l", 3), {}, after);
+  EXPECT_TRUE(unseen.base_may_be_missing);
+  EXPECT_TRUE(unseen.base->view().as_document().empty());
+  const PathChange empty = edited(op("$push", "l", 3), {{key_of(1), with_list({})}}, after);
+  EXPECT_FALSE(empty.base_may_be_missing);
+  EXPECT_TRUE(empty.base.has_value());
+  const PathChange missing = edited(op("$push", "l", 3), {{key_of(1), by_id(1)}}, after);
+  EXPECT_FALSE(missing.base_may_be_missing);
+  EXPECT_TRUE(missing.base_known);
+  EXPECT_FALSE(missing.base.has_value());
+}
+
 TEST(Edited, WhatIsPulledIsToldByTheDocumentBefore) {
   const Images after{{key_of(1), with_list({2})}};
   const std::string before = with_list({1, 2, 1});

@@ -165,10 +165,16 @@ void say_edit(PathChange& change, const UpdateShape::Edit& edit,
   for (const Element& each : change.value.view().as_document()) all.push_back(each.value);
   const size_t more = edit.appends->size();
   if (all.size() < more) return;
+  if (before && all.size() == more) {
+    const auto was = bson::PathFinder(*before).find(change.path);
+    if (!was || was->type == Type::kArray) say_edit(change, edit.how, was);
+    return;
+  }
   bson::Writer out;
   for (size_t i = 0; i + more < all.size(); ++i) out.value(bson::index_name(i), all[i]);
   const std::string was = out.finish();
   say_edit(change, edit.how, Value{Type::kArray, was});
+  change.base_may_be_missing = all.size() == more;
 }
 
 void diff_level(const Document& before, const Document& after, Path& path,

@@ -115,25 +115,33 @@ void RunExecutor::look_at_row(RunItem& item) const {
   const bool modifies = request_.command.kind == CommandKind::kFindAndModify;
   if (!item.shape && !modifies) return;
   std::vector<const Path*> increments;
+  std::vector<const Path*> pushes;
   if (item.shape) {
     for (const UpdateShape::Operation& op : item.shape->operations) {
       if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
     }
+    for (const auto& [path, edit] : item.shape->edits) {
+      if (edit.appends) pushes.push_back(&path);
+    }
   }
   const RowKnowledge known =
-      context_.replica.row_knowledge(request_.command.ns, item.key, increments);
+      context_.replica.row_knowledge(request_.command.ns, item.key, increments, pushes);
   item.set_aside = known.set_aside;
   if (!item.shape) return;
   item.opaque = known.opaque;
   item.needs_after = item.needs_after || known.opaque;
-  const auto& bases = known.base_is_known;
+  const auto lacks = [](const std::vector<bool>& all) {
+    return std::find(all.begin(), all.end(), false) != all.end();
+  };
   item.needs_before =
-      item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
+      item.needs_before || lacks(known.base_is_known) || lacks(known.array_is_known);
 }
 
 static bool any_edits_unknown(const Run& run) {
-  return std::any_of(run.items.begin(), run.items.end(),
-                     [](const RunItem& item) { return item.shape && item.shape->edits_unknown(); });
+  return std::any_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
+    if (!item.shape) return false;
+    return item.shape->edits_unknown() || (item.needs_before && !item.shape->edits.empty());
+  });
 }
 
 // Which images from before the run its record needs. Read here where they cannot just be asked for

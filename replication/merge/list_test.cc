@@ -45,6 +45,36 @@ TEST_F(ListPair, PushesMakeOneArrayWhereThereWasNone) {
   all_lost({});
 }
 
+TEST_F(ListPair, APushToWhatAnUpsertLeftOutStandsBesideWhatAnotherUpsertPutThere) {
+  for (const bool seen : {true, false}) {
+    id_ = seen ? "d" : "e";
+    upsert(b_, {{"l", array({i32(9)})}});
+    upsert(a_, {{"b", i32(1)}});
+    EXPECT_FALSE(missing_is_empty(a_.load(id_), {"l"}));
+    seen ? push(a_, "l", text("x")) : push_unseen(a_, "l", text("x"));
+    settle_all();
+    const Items merged = seen ? Items{i32(9), text("x")} : Items{text("x")};
+    all_show({{"b", i32(1)}, {"l", array(merged)}});
+  }
+}
+
+TEST_F(ListPair, AFirstPushNeedsNoImageWhereMissingAndEmptyAreTheSame) {
+  insert(a_, {});
+  exchange();
+  push_unseen(a_, "l", text("a"));
+  push_unseen(b_, "l", text("b"));
+  all_hold({text("a"), text("b")});
+  take(a_, "l", text("a"));
+  take(a_, "l", text("b"));
+  all_hold({});
+  unset(a_, "l");
+  exchange();
+  push_unseen(a_, "l", text("c"));
+  push_unseen(b_, "l", text("d"));
+  all_hold({text("c"), text("d")});
+  all_lost({});
+}
+
 TEST_F(ListPair, PushAndPullBothStand) {
   start({i32(1), i32(2)});
   push(a_, "l", i32(3));

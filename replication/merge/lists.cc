@@ -87,7 +87,9 @@ void begin_local_list(Body& body, const PathChange& change) {
   const auto own = body.registers.find(change.path);
   if (is_array(before)) {
     list = list_of(*before);
-    if (own != body.registers.end()) leave_to_list(own->second);
+    const bool is_missing = change.base_may_be_missing && own != body.registers.end() &&
+                            own->second.content == Content::kAbsent;
+    if (own != body.registers.end() && !is_missing) leave_to_list(own->second);
   } else if (own == body.registers.end()) {
     Register absent;
     absent.stamp = governor_of(body, change.path).stamp;

@@ -110,6 +110,16 @@ bool base_known(const DocumentState& state, const Path& path) {
   }
 }
 
+bool missing_is_empty(const DocumentState& state, const Path& path) {
+  if (!state.is_sparse() || state.incarnations.empty()) return true;
+  const Incarnation& incarnation = state.incarnations.front();
+  const Body& body = incarnation.body;
+  // What a container holds and what it does not hold have one stamp. What the floor holds has that
+  // of the upsert, and what it does not hold has none.
+  return incarnation.births.front().is_zero() || body.lists.contains(path) ||
+         base_known(state, path) || governor_of(body, path).reg != nullptr;
+}
+
 void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
                  const LocalContext& context) {
   if (change.kind == Kind::kRemove) {

@@ -31,9 +31,9 @@ std::string without(const bson::Document& document, const std::set<Path>& paths,
 class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const DocumentChange& change, const LocalContext& context)
-      : context_(context),
+      : state_(state),
+        context_(context),
         replaces_(!state.incarnations.empty() && !state.detached),
-        is_sparse_(state.is_sparse()),
         body_(state) {
     if (context.policy != nullptr) rules_ = context.policy->merge_rules(change.ns);
   }
@@ -131,6 +131,7 @@ class EffectMaker {
   // was changed around us: then everybody is to have what is there.
   std::optional<ListEdit> edited(const PathChange& change) const {
     if (!change.base_known) return std::nullopt;
+    if (change.base_may_be_missing && !missing_is_empty(state_, change.path)) return std::nullopt;
     const std::optional<bson::Value> before =
         change.base ? std::optional(change.base->view()) : std::nullopt;
     const auto known = body_->lists.find(change.path);
@@ -161,7 +162,7 @@ class EffectMaker {
     const auto known = body_->lists.find(change.path);
     if (known != body_->lists.end()) {
       body.lists.insert(*known);
-    } else if (is_sparse_) {
+    } else if (state_.is_sparse()) {
       begin_local_list(body, change);
     } else {
       Body whole = *body_;
@@ -180,9 +181,9 @@ class EffectMaker {
     return seen;
   }
 
+  const DocumentState& state_;
   const LocalContext& context_;
   const bool replaces_;  // the store was to hold a document
-  const bool is_sparse_;
   const WholeBody body_;
   MergeRules rules_;
   std::vector<Effect> effects_;

@@ -102,8 +102,8 @@ class MergeTest : public ::testing::Test {
   }
   void inc(WorldSite& site, const std::string& path, int32_t delta) { inc(site, path, i32(delta)); }
 
-  void edit(WorldSite& site, const std::string& path, const std::vector<bson::OwnedValue>& after,
-            ArrayEdit how = ArrayEdit::kMoves) {
+  PathChange edit_of(WorldSite& site, const std::string& path,
+                     const std::vector<bson::OwnedValue>& after, ArrayEdit how) {
     PathChange change;
     change.kind = Operation::kEdit;
     change.path = path_of(path);
@@ -112,10 +112,33 @@ class MergeTest : public ::testing::Test {
     const Found now = find_path(stored(site), change.path);
     if (now.what == Found::kValue) change.base = bson::OwnedValue(now.value);
     change.edit = how;
+    return change;
+  }
+  // `beside`: what else the update sets.
+  void edit(WorldSite& site, const PathChange& change, const Fields& beside = {}) {
     AppWrite write = make(Kind::kUpdate);
     write.after = with_path(stored(site), change.path, change.value);
     write.change.changes.push_back(change);
+    for (const auto& [name, value] : beside) {
+      PathChange& set = write.change.changes.emplace_back();
+      set.path = {name};
+      set.value = value;
+      write.after = with_path(bson::Document(*write.after), set.path, value);
+    }
     run(site, write);
+  }
+  void edit(WorldSite& site, const std::string& path, const std::vector<bson::OwnedValue>& after,
+            ArrayEdit how = ArrayEdit::kMoves) {
+    edit(site, edit_of(site, path, after, how));
+  }
+  // As the request and the document afterwards tell it.
+  void push_unseen(WorldSite& site, const std::string& path, const bson::OwnedValue& item) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    all.push_back(item);
+    PathChange change = edit_of(site, path, all, ArrayEdit::kMoves);
+    change.base_may_be_missing = all.size() == 1;
+    if (all.size() == 1) change.base = array({});
+    edit(site, change);
   }
   std::vector<bson::OwnedValue> items(const WorldSite& site, const std::string& path) const {
     const Found now = find_path(stored(site), path_of(path));

@@ -111,8 +111,12 @@ std::optional<AppWrite> MergeWorld::increment(const WorldSite& site, const std::
 
 std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::string& id,
                                            const std::string& document) {
-  if (!options_.add_only && chance(0.35)) return arrays_.edit(update_of(id), document);
-  if (options_.add_only && chance(0.4)) return arrays_.append_or_pull(update_of(id), document);
+  if (!options_.add_only && chance(0.35)) {
+    return arrays_.edit(update_of(id), document, site.load(id));
+  }
+  if (options_.add_only && chance(0.4)) {
+    return arrays_.append_or_pull(update_of(id), document, site.load(id));
+  }
   if (chance(options_.add_only ? 0.8 : 0.45)) return increment(site, id, document);
   if (!options_.add_only && chance(0.05)) return update_id(id, document);
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};

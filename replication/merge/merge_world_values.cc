@@ -117,7 +117,17 @@ bool repeats_values(const bson::Value& array) {
 
 }  // namespace
 
-std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::string& document) {
+void RandomEdits::forget_base(AppWrite& append, const DocumentState& state) {
+  PathChange& push = append.change.changes.back();
+  const bool image = pick(5) == 0;  // drawn either way: twin runs must decide alike
+  const bool was_empty = !push.base || push.base->view().as_document().empty();
+  if (image || !was_empty || !missing_is_empty(state, push.path)) return;
+  push.base = array_of_values({});
+  push.base_may_be_missing = true;
+}
+
+std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::string& document,
+                                          const DocumentState& state) {
   const Path path = kLists[pick(kLists.size())];
   const Found now = find_path(bson::Document(document), path);
   if (now.what == Found::kBlocked) return std::nullopt;
@@ -126,13 +136,16 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
   if (now.what == Found::kValue) all = values_in(now.value);
   const size_t which = pick(10);
   ArrayEdit how = ArrayEdit::kMoves;
+  bool appends = false;
   const auto at = [&](size_t n) { return all.begin() + static_cast<std::ptrdiff_t>(n); };
   if (which < 4 || all.empty()) {
     const size_t where = which < 2 ? all.size() : pick(all.size() + 1);
     std::vector<bson::OwnedValue> more = values_in(values_.array().view());
     if (more.empty()) more.push_back(values_.item());
     all.insert(at(where), more.begin(), more.end());
-    if (pick(6) == 0 && all.size() > 4) all.erase(all.begin(), at(2));  // $slice
+    const bool cut = pick(6) == 0 && all.size() > 4;
+    if (cut) all.erase(all.begin(), at(2));  // $slice
+    appends = which < 2 && !cut;
   } else if (which < 6) {
     how = ArrayEdit::kAddsSet;
     const bson::OwnedValue item = values_.item();
@@ -147,20 +160,26 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
     how = ArrayEdit::kInPlace;
     all[pick(all.size())] = values_.item();
   }
-  return edit_write(std::move(change), document, path, now, all, how);
+  AppWrite write = edit_write(std::move(change), document, path, now, all, how);
+  if (appends) forget_base(write, state);
+  return write;
 }
 
 std::optional<AppWrite> RandomEdits::append_or_pull(DocumentChange change,
-                                                    const std::string& document) {
+                                                    const std::string& document,
+                                                    const DocumentState& state) {
   const Found now = find_path(bson::Document(document), {"l"});
   std::vector<bson::OwnedValue> all;
   if (now.what == Found::kValue) all = values_in(now.value);
-  if (all.empty() || pick(10) < 7) {
+  const bool appends = all.empty() || pick(10) < 7;
+  if (appends) {
     for (size_t i = 1 + pick(2); i > 0; --i) all.push_back(values_.fresh());
   } else {
     all.erase(all.begin() + static_cast<std::ptrdiff_t>(pick(all.size())));
   }
-  return edit_write(std::move(change), document, {"l"}, now, all, ArrayEdit::kMoves);
+  AppWrite write = edit_write(std::move(change), document, {"l"}, now, all, ArrayEdit::kMoves);
+  if (appends) forget_base(write, state);
+  return write;
 }
 
 std::optional<PathChange> RandomEdits::push_at_birth(const bson::Document& document) {

@@ -68,16 +68,20 @@ class RandomEdits {
   RandomEdits(std::mt19937_64& random, RandomValues& values) : random_(random), values_(values) {}
 
   // $push, $addToSet, $pull, $pop, and the edit of an element, if the document lets it. `change`
-  // says of which document.
-  [[nodiscard]] std::optional<AppWrite> edit(DocumentChange change, const std::string& document);
+  // says of which document. `state`: what its site remembers of it.
+  [[nodiscard]] std::optional<AppWrite> edit(DocumentChange change, const std::string& document,
+                                             const DocumentState& state);
   // The same of values that are there once in all of the world.
   [[nodiscard]] std::optional<AppWrite> append_or_pull(DocumentChange change,
-                                                       const std::string& document);
+                                                       const std::string& document,
+                                                       const DocumentState& state);
   // By an upsert that makes the document, which has the rest already.
   [[nodiscard]] std::optional<PathChange> push_at_birth(const bson::Document& document);
 
  private:
   size_t pick(size_t count) { return random_() % count; }
+  // What an append tells of the array before, where no image was taken.
+  void forget_base(AppWrite& append, const DocumentState& state);
 
   std::mt19937_64& random_;
   RandomValues& values_;

@@ -29,6 +29,7 @@ struct PathChange {
   // `base_known` with nothing means absent.
   bool base_known = false;
   std::optional<bson::OwnedValue> base;
+  bool base_may_be_missing = false;    // kEdit: `base` is an empty array, but there may be none
   ArrayEdit edit = ArrayEdit::kMoves;  // kEdit
 };
 

@@ -30,7 +30,8 @@ std::optional<PathChange> push_of(Stored& stored, const PreparedPath& prepared) 
   std::vector<bson::Value> added;
   for (const bson::Element& each : now->as_document()) all.push_back(each.value);
   for (const bson::Element& each : prepared.value.view().as_document()) added.push_back(each.value);
-  if (added.size() > all.size() || !std::equal(added.rbegin(), added.rend(), all.rbegin())) {
+  if (added.empty() || added.size() > all.size() ||
+      !std::equal(added.rbegin(), added.rend(), all.rbegin())) {
     return std::nullopt;
   }
   bson::Writer before;
@@ -41,6 +42,7 @@ std::optional<PathChange> push_of(Stored& stored, const PreparedPath& prepared) 
   at.value = bson::OwnedValue(*now);
   at.base_known = true;
   at.base = bson::OwnedValue(bson::Type::kArray, before.finish());
+  at.base_may_be_missing = added.size() == all.size();
   return at;
 }
 

@@ -218,6 +218,7 @@ TEST_F(JudgePrepare, APushThatHappenedIsToldByWhatIsBehindNow) {
   EXPECT_EQ(happened.kind, Operation::kEdit);
   EXPECT_TRUE(happened.base_known);
   EXPECT_TRUE(happened.base->view().as_document().empty());
+  EXPECT_TRUE(happened.base_may_be_missing);
   const PathChange other = pushing(5);  // what is there is all that can be said
   EXPECT_EQ(other.kind, Operation::kAssign);
   EXPECT_EQ(other.edit, ArrayEdit::kFound);
