@@ -162,6 +162,21 @@ TEST(Edited, WhatIsPulledIsToldByTheDocumentBefore) {
   EXPECT_EQ(edited(op("$set", "l.0", 2), {{key_of(1), before}}, after).edit, ArrayEdit::kInPlace);
 }
 
+TEST(Edited, APullFromNoArrayTakesNoneAway) {
+  const std::string update = doc([](Writer& w) {
+    w.open_document("$pull").int32("l", 1).close().open_document("$mul").int32("n", 2).close();
+  });
+  const auto shape = read_update_shape({bson::Type::kDocument, update}, false);
+  const std::string now = by_id(1);
+  const auto touched = [&](const std::optional<Document>& before) {
+    return changes_from_image(shape, Document(now), before).size();
+  };
+  EXPECT_EQ(touched(std::nullopt), 2u);
+  EXPECT_EQ(touched(Document(now)), 1u);
+  const std::string before = with_list({1});
+  EXPECT_EQ(touched(Document(before)), 2u);
+}
+
 TEST(Edited, APipelineTellsWhatBecameOfItsArrays) {
   const std::string before = with_list({1, 2});
   const std::string after = with_list({1, 2, 3});

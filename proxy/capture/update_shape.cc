@@ -244,7 +244,12 @@ std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Docum
   for (const Path& path : shape.touched) {
     std::optional<PathChange> change = change_at(finder, path);
     const auto edit = shape.edits.find(path);
-    if (change && edit != shape.edits.end()) say_edit(*change, edit->second, before);
+    if (change && edit != shape.edits.end()) {
+      // What takes elements from no array leaves none.
+      const bool is_gone = change->kind == Operation::kUnset;
+      if (is_gone && before && !bson::PathFinder(*before).find(change->path)) continue;
+      say_edit(*change, edit->second, before);
+    }
     if (change && known.insert(change->path).second) out.push_back(std::move(*change));
   }
   return out;

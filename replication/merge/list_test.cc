@@ -234,6 +234,43 @@ TEST_F(ListPair, WhatAPipelineAddsStandsAndWhatItMakesAnewIsAssigned) {
   all_hold({i32(200), i32(300)});
 }
 
+TEST_F(ListPair, AnOperatorThatDoesNothingBesideOneThatDoesUndoesNothing) {
+  start({i32(1), i32(2)});
+  for (const bool is_list : {false, true}) {
+    if (is_list) push(a_, "l", i32(3));
+    if (is_list) exchange();
+    const Items now = items(a_, "l");
+    take(b_, "l", now.front());
+    edit(a_, edit_of(a_, "l", now, ArrayEdit::kAddsSet), {{"n", i32(1)}});
+    exchange();
+    const Items left(now.begin() + 1, now.end());
+    all_show({{"n", i32(1)}, {"l", array(left)}});
+    EXPECT_EQ(a_.log.begin()->second.back().record->documents.back().effects.size(), 1u);
+  }
+}
+
+TEST_F(ListPair, APushOfNothingMakesAnEmptyArray) {
+  insert(a_, {});
+  exchange();
+  PathChange nothing = edit_of(a_, "l", {}, ArrayEdit::kMoves);
+  edit(a_, nothing, {{"n", i32(1)}});
+  all_show({{"n", i32(1)}, {"l", array({})}});
+  nothing.path = {"k"};
+  nothing.base = array({});
+  nothing.base_may_be_missing = true;
+  edit(b_, nothing, {{"n", i32(2)}});
+  all_show({{"n", i32(2)}, {"l", array({})}, {"k", array({})}});
+  settle_all();
+  all_show({{"n", i32(2)}, {"l", array({})}, {"k", array({})}});
+}
+
+TEST_F(ListPair, AnElementThatIsSetToWhatItWasAssignsNoArray) {
+  start({i32(1), i32(2)});
+  take(b_, "l", i32(2));
+  edit(a_, edit_of(a_, "l", items(a_, "l"), ArrayEdit::kInPlace), {{"n", i32(1)}});
+  all_show({{"n", i32(1)}, {"l", array({i32(1)})}});
+}
+
 TEST_F(ListPair, SitesThatForgetAtDifferentTimesNameElementsAlike) {
   start({i32(1), i32(2), i32(3)});
   push(a_, "l", i32(4));

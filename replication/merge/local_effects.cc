@@ -53,6 +53,13 @@ class EffectMaker {
     add(Operation::kAssign, {}).value = bson::make_document(document);
     effects_.back().baselines = seen_below({});
   }
+  // Nothing was done to the elements of an array that is there: nobody need be told. An element that
+  // was set to what it was is set.
+  static bool says_nothing(const PathChange& change) {
+    return change.kind == Operation::kEdit && change.edit != ArrayEdit::kInPlace &&
+           change.base_known && change.base && *change.base == change.value &&
+           !change.base_may_be_missing;
+  }
   // Where the type that merges what was written is chosen.
   void update(const PathChange& change) {
     OUTRIGGER_ASSERT(change.kind == Operation::kAssign || change.kind == Operation::kUnset ||
@@ -139,6 +146,7 @@ class EffectMaker {
     const Body body = is_told ? Body() : list_before(change);
     const List& list = is_told ? known->second : body.lists.at(change.path);
     if (before ? !shows(list, *before) : !shown_of(list).empty()) return std::nullopt;
+    if (shows(list, change.value.view())) return ListEdit();
     if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
     List told = list;
     take_values(told, before);
@@ -209,7 +217,9 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
       maker.replace(change.document);
       break;
     case DocumentChange::Kind::kUpdate:
-      for (const PathChange& part : change.changes) maker.update(part);
+      for (const PathChange& part : change.changes) {
+        if (!EffectMaker::says_nothing(part)) maker.update(part);
+      }
       break;
     case DocumentChange::Kind::kRemove:
       maker.remove();
