@@ -320,6 +320,23 @@ TEST_F(ListPair, WhatWasChangedAroundUsIsAssignedAsAWhole) {
   all_hold({i32(1), i32(2), i32(3), i32(4)});
 }
 
+TEST_F(ListPair, WhatWasAddedAroundUsIsToldWithTheNextEdit) {
+  start({i32(1)});
+  push(a_, "l", i32(2));
+  settle_all();
+  a_.store["d"] = with_path(stored(a_), {"l"}, array({i32(1), i32(2), i32(9)}));
+  push(b_, "l", i32(3));
+  pull(a_, b_);
+  ASSERT_EQ(items(a_, "l").size(), 4u);
+  take(a_, "l", i32(2));
+  exchange();
+  all_hold(items(a_, "l"));
+  for (const int32_t each : {1, 9, 3}) {
+    const Items all = items(b_, "l");
+    EXPECT_EQ(std::count(all.begin(), all.end(), i32(each)), 1);
+  }
+}
+
 TEST_F(ListPair, ALongArrayIsAssignedAsAWhole) {
   start({text(std::string(kListBytesMax, 'x'))});
   push(a_, "l", i32(2));

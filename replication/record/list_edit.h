@@ -25,6 +25,10 @@ struct ElementId {
   friend auto operator<=>(const ElementId&, const ElementId&) = default;
 };
 
+// Indexes in records are below; no array has so many elements, and what a site names for itself is
+// beyond.
+inline constexpr uint32_t kElementIndexes = 1u << 31;
+
 // Where among its siblings: in this order.
 enum class Lane : uint8_t {
   kFront = 0,     // in front, the newest commit's first

@@ -158,6 +158,7 @@ class Checker {
   }
 
   std::string element(const ElementId& id) {
+    if (id.index >= kElementIndexes) return "an element in it is beyond the largest array";
     if (id.dot.is_zero()) return {};
     if (id.dot.origin.epoch == kRetired) return "an element in it is of no epoch";
     if (id.dot.hlc > record_.hlc) return "an element in it is of a later stamp than its own";

@@ -313,7 +313,7 @@ ElementId Decoder::element() {
     if (id.dot.is_zero()) in_.fail("element of a stamp of zero");
   }
   const uint64_t index = in_.varint();
-  if (index > UINT32_MAX) in_.fail("element beyond the largest array");
+  if (index >= kElementIndexes) in_.fail("element beyond the largest array");
   id.index = static_cast<uint32_t>(index);
   return id;
 }

@@ -108,6 +108,8 @@ TEST(HostileRecord, ElementsStandWhereTheyCan) {
   };
   EXPECT_EQ(added({1 << 1, 2, 1, 0, 0}), "");
   EXPECT_EQ(added({1 << 1 | 1, 2, 0, 0}), "");
+  EXPECT_EQ(added({1 << 1, 2, 1, 0, (1u << 31) - 1}), "");
+  EXPECT_EQ(added({1 << 1, 2, 1, 0, 1u << 31}), "element beyond the largest array");
   EXPECT_EQ(added({0}), "place of an element that is none");
   EXPECT_EQ(added({33 << 1}), "place of an element that is none");
   EXPECT_EQ(added({1 << 1, 4, 1, 0, 0}), "unknown lane of an array");

@@ -14,8 +14,7 @@
 namespace outrigger::merge {
 namespace {
 
-constexpr uint32_t kBeyond = 1u << 31;  // all positions in an array of 16 MiB
-constexpr size_t kSortedAtOnce = 16;    // more are put in order together
+constexpr size_t kSortedAtOnce = 16;  // more are put in order together
 
 bool stands_before(const ListElement& a, const ListElement& b) {
   return comes_before(a.place, b.place);
@@ -112,6 +111,12 @@ bool is_as_assigned(const List& list) {
     if (!each.is_assigned() || each.id().index != i) return false;
   }
   return true;
+}
+
+bool names_for_itself(const List& list) {
+  return std::any_of(list.elements.begin(), list.elements.end(), [](const ListElement& each) {
+    return each.place.front().id.index >= kElementIndexes;
+  });
 }
 
 bool has_added(const List& list) {
@@ -233,7 +238,8 @@ void take_values(List& list, const std::optional<bson::Value>& array) {
   // Nobody else has such a name: it is beyond all positions.
   for (; at < values.size(); ++at) {
     ListElement& element = list.elements.emplace_back();
-    element.place.push_back({Lane::kAssigned, {Dot(), kBeyond + static_cast<uint32_t>(at)}});
+    element.place.push_back(
+        {Lane::kAssigned, {Dot(), kElementIndexes + static_cast<uint32_t>(at)}});
     element.value = bson::OwnedValue(values[at]);
   }
   std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);

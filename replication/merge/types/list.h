@@ -58,6 +58,8 @@ struct List {
 [[nodiscard]] bool shows(const List& list, const bson::Value& array);
 // Nothing but what was assigned, unchanged.
 [[nodiscard]] bool is_as_assigned(const List& list);
+// It has elements that no other site knows by their names (take_values).
+[[nodiscard]] bool names_for_itself(const List& list);
 [[nodiscard]] bool has_added(const List& list);
 
 // One edit of a record, as it arrives. `knows_base`: its author had seen the assignment that the

@@ -186,6 +186,7 @@ class EditMaker {
 std::optional<ListEdit> edit_between(const List& before, const bson::Value& after, ArrayEdit how,
                                      const Dot& dot) {
   if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;
+  if (names_for_itself(before)) return std::nullopt;
   std::optional<ListEdit> made = EditMaker(before, after, how, dot).make();
   if (!made || only_appends(before, *made)) return made;
   List check = before;

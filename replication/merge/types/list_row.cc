@@ -116,7 +116,7 @@ void read(RowIn& in, List& list) {
     ListElement element = read_run(in, list.settled);
     const uint8_t head = in.ok() ? static_cast<uint8_t>(in.all()[head_at]) : 0;
     const uint64_t count = in.varint();
-    if (count == 0 || count > UINT32_MAX - element.id().index) in.fail("run of no elements");
+    if (count == 0 || count - 1 > UINT32_MAX - element.id().index) in.fail("run of no elements");
     if (!list.settled && count > in.left()) in.fail("cut short");
     if (list.settled && count > kSettledRunMax) in.fail("run of too many elements");
     if ((head & kChanged) != 0) element.changed = in.dot();
