@@ -202,6 +202,15 @@ TEST_F(ListPair, TheRemovalOfAnElementBeatsItsEdit) {
   all_lost({"3/l \"a\""});
 }
 
+TEST_F(ListPair, TheAssignmentOfTheArrayBeatsTheEditOfAnElement) {
+  start({i32(1), i32(2)});
+  set_element(a_, "l", 0, text("a"));
+  set(b_, "l", array({i32(8), i32(9)}));
+  set_element(a_, "l", 1, text("b"));
+  all_hold({i32(8), i32(9)});
+  all_lost({"1/l \"a\"", "1/l \"b\""});
+}
+
 TEST_F(ListPair, WhatIsPutInFrontAndBetweenStaysThere) {
   start({i32(1), i32(2)});
   edit(a_, "l", {text("a"), i32(1), i32(2)});

@@ -73,13 +73,13 @@ void LossFinder::check_element(const Node& root, const ContestedElement& contest
   if (at == all.end()) {
     loss.kind = LossKind::kDeleteUpdate;
     loss.winner = winner.is_zero() ? std::max(node->stamp, node->list->asserted) : winner;
-  } else if (at->changed > contested.stamp) {
-    if (at->value == contested.value) return;
-    loss.kind = LossKind::kSetSet;
-    loss.winner = at->changed;
-    loss.winning = at->value;
   } else {
-    return;
+    const Dot stamp = at->changed.is_zero() ? at->id().dot : at->changed;
+    if (stamp == contested.stamp || at->value == contested.value) return;
+    loss.kind = LossKind::kSetSet;
+    // Unchanged, it is of another array, which was assigned since.
+    loss.winner = stamp < contested.stamp ? node->stamp : stamp;
+    loss.winning = at->value;
   }
   losses_->push_back(std::move(loss));
 }
