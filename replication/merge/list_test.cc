@@ -226,6 +226,23 @@ TEST_F(ListPair, ACapTakesAwayWhatItsAuthorSaw) {
   all_hold({i32(2), i32(3), i32(4), i32(5)});
 }
 
+TEST_F(ListPair, ACapOfALongArrayIsNoAssignment) {
+  Items all;
+  for (int32_t i = 0; i < 2000; ++i) all.push_back(i32(i));
+  start(all);
+  const auto cut = [&](const bson::OwnedValue& last) {
+    Items left(all.begin() + 1, all.end());
+    left.push_back(last);
+    return left;
+  };
+  edit(a_, "l", cut(text("a")));
+  edit(b_, "l", cut(text("b")));
+  Items both = cut(text("a"));
+  both.push_back(text("b"));
+  all_hold(both);
+  all_lost({});
+}
+
 TEST_F(ListPair, ASortIsAnAssignment) {
   start({i32(3), i32(1)});
   edit(a_, "l", {i32(1), i32(3)});

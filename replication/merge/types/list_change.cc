@@ -54,6 +54,29 @@ std::optional<Origins> align(const Values& before, const Values& after) {
   return origins;
 }
 
+// The last of them, in front of what is new ($push with $slice), or the first of them, behind it:
+// as many as possible. Nothing: none stayed so, or it takes too long.
+std::optional<Origins> shift(const Values& before, const Values& after) {
+  size_t left = kComparedMax;
+  for (size_t kept = std::min(before.size(), after.size()); kept > 0; --kept) {
+    for (const bool behind : {true, false}) {
+      const size_t b = behind ? before.size() - kept : 0;
+      const size_t a = behind ? 0 : after.size() - kept;
+      size_t same = 0;
+      while (same < kept && left > 0 && before[b + same] == after[a + same]) {
+        ++same;
+        --left;
+      }
+      if (left-- == 0) return std::nullopt;
+      if (same < kept) continue;
+      Origins origins(after.size(), kNone);
+      for (size_t i = 0; i < kept; ++i) origins[a + i] = b + i;
+      return origins;
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<Origins> origins_of(const Values& before, const Values& after, ArrayEdit how) {
   if (how == ArrayEdit::kInPlace && after.size() >= before.size()) {
     Origins origins(after.size(), kNone);
@@ -66,7 +89,8 @@ std::optional<Origins> origins_of(const Values& before, const Values& after, Arr
     for (size_t b = 0; b < kept->size(); ++b) origins[(*kept)[b]] = b;
     return origins;
   }
-  return align(before, after);
+  if (auto aligned = align(before, after)) return aligned;
+  return shift(before, after);
 }
 
 // What nearly all edits do; it surely leads to what was found.
