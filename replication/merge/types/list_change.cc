@@ -1,6 +1,7 @@
 #include "replication/merge/types/list_change.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,9 @@ namespace {
 
 constexpr size_t kComparedMax = size_t{1} << 18;  // pairs of elements
 constexpr size_t kNone = SIZE_MAX;
+
+using ValueKey = std::pair<bson::Type, std::string_view>;
+ValueKey key_of(const bson::Value& value) { return {value.type, value.bytes}; }
 
 using Values = std::vector<bson::Value>;
 // Of each element afterwards, which one it was; kNone: it is new.
@@ -137,9 +141,14 @@ class EditMaker {
   void remove_twins(size_t b) {
     const ListElement& of = shown(b);
     if (!of.as_set) return;
-    for (const ListElement& each : list_.elements) {
-      const bool is_twin = each.as_set && each.value == of.value && each.id() != of.id();
-      if (is_twin) edit_.removed.push_back(each.id());
+    if (sets_.empty()) {
+      for (const ListElement& each : list_.elements) {
+        if (each.as_set) sets_.emplace(key_of(each.value.view()), &each);
+      }
+    }
+    const auto [first, end] = sets_.equal_range(key_of(of.value.view()));
+    for (auto at = first; at != end; ++at) {
+      if (at->second != &of) edit_.removed.push_back(at->second->id());
     }
   }
 
@@ -150,7 +159,7 @@ class EditMaker {
     }
     for (size_t b = 0; b < before_.size(); ++b) {
       if (stays[b]) continue;
-      gone_.emplace(before_[b].type, before_[b].bytes);
+      gone_.insert(key_of(before_[b]));
       edit_.removed.push_back(shown(b).id());
       remove_twins(b);
     }
@@ -190,7 +199,7 @@ class EditMaker {
 
   [[nodiscard]] bool moves() const {
     return std::any_of(edit_.added.begin(), edit_.added.end(), [&](const AddedElement& each) {
-      return gone_.contains({each.value.type, each.value.bytes});
+      return gone_.contains(key_of(each.value.view()));
     });
   }
 
@@ -201,7 +210,8 @@ class EditMaker {
   Values before_;
   Values after_;
   uint32_t index_ = 0;
-  std::set<std::pair<bson::Type, std::string_view>> gone_;
+  std::set<ValueKey> gone_;
+  std::multimap<ValueKey, const ListElement*> sets_;  // added to a set; made when asked for
   ListEdit edit_;
 };
 
