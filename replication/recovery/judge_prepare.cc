@@ -81,7 +81,16 @@ DocumentChange born(const PreparedDocument& prepared, const std::string& stored)
     return whole_change(prepared, DocumentChange::Kind::kInsert, stored);
   }
   DocumentChange change = whole_change(prepared, DocumentChange::Kind::kUpsert, stored);
+  Stored shown(stored);
   for (const PreparedPath& path : prepared.paths) {
+    const auto array = shown.value_at(path.path);
+    if (path.kind == Operation::kEdit && array && array->type == bson::Type::kArray) {
+      PathChange& made = change.changes.emplace_back();
+      made.kind = Operation::kEdit;
+      made.path = path.path;
+      made.value = bson::OwnedValue(*array);
+      made.base_known = true;
+    }
     if (path.kind != Operation::kIncrement) continue;
     PathChange at;
     at.kind = Operation::kIncrement;

@@ -259,12 +259,18 @@ TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
   prepare_.session = numbered(-1);  // a standalone: it was looked for before
   PreparedDocument& document = prepare_.documents[0];
   document.what = PreparedDocument::What::kUpsert;
-  document.paths = {{Operation::kIncrement, {"a"}, number(1)}};
+  bson::Writer pushed;
+  document.paths = {{Operation::kIncrement, {"a"}, number(1)},
+                    {Operation::kEdit,
+                     {"list"},
+                     bson::OwnedValue(bson::Type::kArray, pushed.int32("0", 4).finish())}};
   const auto settled = judge_prepare(store_, prepare_, nullptr);
   EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
   ASSERT_EQ(settled->changes.size(), 1u);
   EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpsert);
-  EXPECT_EQ(settled->changes[0].changes.size(), 1u);  // it adds to what others upsert
+  ASSERT_EQ(settled->changes[0].changes.size(), 2u);  // they add to what others upsert
+  EXPECT_EQ(settled->changes[0].changes[1].kind, Operation::kEdit);
+  EXPECT_FALSE(settled->changes[0].changes[1].base.has_value());
   document.id = number(2);
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
 }
