@@ -53,8 +53,8 @@ class EffectMaker {
     add(Operation::kAssign, {}).value = bson::make_document(document);
     effects_.back().baselines = seen_below({});
   }
-  // Nothing was done to the elements of an array that is there: nobody need be told. An element that
-  // was set to what it was is set.
+  // Nothing was done to the elements of an array that is there: nobody need be told. An element
+  // that was set to what it was is set.
   static bool says_nothing(const PathChange& change) {
     return change.kind == Operation::kEdit && change.edit != ArrayEdit::kInPlace &&
            change.base_known && change.base && *change.base == change.value &&

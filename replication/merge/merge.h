@@ -125,8 +125,8 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
                                             const LocalContext& context);
 // May an increment at `path` be recorded without an image of the document (base already explicit)?
 [[nodiscard]] bool base_known(const DocumentState& state, const Path& path);
-// Is it all the same to an edit of elements at `path` whether there was an empty array or none? Else
-// an image of the document must tell, or the array is assigned as a whole.
+// Is it all the same to an edit of elements at `path` whether there was an empty array or none?
+// Else an image of the document must tell, or the array is assigned as a whole.
 [[nodiscard]] bool missing_is_empty(const DocumentState& state, const Path& path);
 // Applies a local write's effects to the sparse (or full) state it was made from. `change` gives
 // the values counters start from. The result is what the row must hold after the write.

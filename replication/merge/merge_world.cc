@@ -54,12 +54,7 @@ AppWrite MergeWorld::creation(const std::string& id) {
   const bool insert = options_.add_only || chance(0.6);
   AppWrite write{
       change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
-  std::string document;
-  {
-    bson::Writer w;
-    w.value("_id", values_.id(id));
-    document = w.finish();
-  }
+  std::string document = bson::Writer().value("_id", values_.id(id)).finish();
   auto put = [&](const Path& path, const bson::OwnedValue& value) {
     document = with_path(bson::Document(document), path, value);
   };
