@@ -17,7 +17,7 @@ using bson::Type;
 using bson::Value;
 
 struct Step {
-  enum class Kind { kSet, kUnset, kIncrement } kind;
+  enum class Kind { kSet, kUnset, kIncrement, kPush, kPull } kind;
   Path path;
   Value value;
 };
@@ -28,6 +28,8 @@ OrError<std::vector<Step>> steps_of(const Document& operators, bool inserts) {
     Step::Kind kind = Step::Kind::kSet;
     if (one.name == "$unset") kind = Step::Kind::kUnset;
     if (one.name == "$inc") kind = Step::Kind::kIncrement;
+    if (one.name == "$push") kind = Step::Kind::kPush;
+    if (one.name == "$pull") kind = Step::Kind::kPull;
     const bool is_set = one.name == "$set" || one.name == "$setOnInsert";
     if ((kind == Step::Kind::kSet && !is_set) || one.value.type != Type::kDocument) {
       return refuse(wire::code::kFailedToParse,
@@ -44,6 +46,26 @@ OrError<std::vector<Step>> steps_of(const Document& operators, bool inserts) {
   return steps;
 }
 
+// $push of a value, $pull of what equals one. Nothing: there is nothing to take from.
+OrError<std::optional<bson::OwnedValue>> array_after(const Step& step, const Document& document) {
+  bson::PathFinder finder(document);
+  const auto there = finder.find(step.path);
+  const bool pushes = step.kind == Step::Kind::kPush;
+  if (!there && !pushes) return std::optional<bson::OwnedValue>();
+  if (there && there->type != Type::kArray) {
+    return refuse(wire::code::kBadValue, "The field must be an array");
+  }
+  bson::Writer out;
+  size_t at = 0;
+  if (there) {
+    for (const Element& each : there->as_document()) {
+      if (pushes || !(each.value == step.value)) out.value(bson::index_name(at++), each.value);
+    }
+  }
+  if (pushes) out.value(bson::index_name(at), step.value);
+  return std::optional(bson::OwnedValue(Type::kArray, out.finish()));
+}
+
 OrError<std::string> taken(const Step& step, const std::string& document) {
   if (step.kind == Step::Kind::kUnset) return without_field(Document(document), step.path);
   bson::OwnedValue value(step.value);
@@ -57,6 +79,12 @@ OrError<std::string> taken(const Step& step, const std::string& document) {
         return refuse(wire::code::kTypeMismatch, "Cannot apply $inc to a non-number");
       value = bson::increment(*there, step.value).value;
     }
+  }
+  if (step.kind == Step::Kind::kPush || step.kind == Step::Kind::kPull) {
+    auto array = array_after(step, Document(document));
+    if (!array) return tl::unexpected(array.error());
+    if (!*array) return document;
+    value = std::move(**array);
   }
   auto next = with_field(Document(document), step.path, value.view());
   if (!next) return refuse(wire::code::kPathNotViable, "Cannot create field in element");

@@ -5,8 +5,8 @@
 
 namespace outrigger::world {
 
-// $set, $unset, $inc, and $setOnInsert when `inserts`. Fields that are new come in the order mongod
-// gives them. Errors: 9 for another operator, 14 and 28 as mongod.
+// $set, $unset, $inc, $push and $pull of one value, and $setOnInsert when `inserts`. Fields that
+// are new come in the order mongod gives them. Errors: 9 for another operator, 14 and 28 as mongod.
 [[nodiscard]] OrError<std::string> updated(const bson::Document& operators,
                                            const std::string& document, bool inserts);
 

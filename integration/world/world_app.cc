@@ -83,8 +83,10 @@ net::Task<void> WorldApp::run() {
       (void)co_await insert_kept();
     } else if (which <= 24) {
       co_await set_field();
-    } else if (which <= 40) {
+    } else if (which <= 36) {
       co_await add();
+    } else if (which <= 46) {
+      co_await push_or_pull();
     } else if (which <= 62) {
       co_await write_own();
     } else if (which <= 67) {
@@ -144,6 +146,27 @@ net::Task<void> WorldApp::add() {
   const Outcome outcome = co_await send(command);
   tell(fmt::format("add {} to {}", delta, id), outcome);
   book_.added(id, marker, delta, outcome);
+}
+
+net::Task<void> WorldApp::push_or_pull() {
+  if (!pushed_.empty() && parts_.chance(30)) {
+    const auto [id, marker] = pushed_.back();
+    pushed_.pop_back();
+    const Fill pull = [&](Writer& out) { out.open_document("$pull").string("l", marker).close(); };
+    const std::string command = update_command(parts_, kLists, id, pull, false);
+    book_.pulled(id, marker);
+    const Outcome outcome = co_await send(command);
+    tell(fmt::format("pull {} from {}", marker, id), outcome);
+    co_return;
+  }
+  const std::string id = fmt::format("l{}-{}", ++writes_ / 20, parts_.draw(1, kSharedDocuments));
+  const std::string marker = fmt::format("{}-{}", name_, writes_);
+  const Fill push = [&](Writer& out) { out.open_document("$push").string("l", marker).close(); };
+  const std::string command = update_command(parts_, kLists, id, push);
+  const Outcome outcome = co_await send(command);
+  tell(fmt::format("push {} to {}", marker, id), outcome);
+  book_.pushed(id, marker, outcome);
+  if (outcome == Outcome::kDone) pushed_.emplace_back(id, marker);
 }
 
 // Nobody else writes to it, so that it is known what must come of it; until it is not.

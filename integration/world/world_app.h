@@ -32,6 +32,7 @@ class WorldApp {
   net::Task<Outcome> insert_kept();
   net::Task<void> set_field();
   net::Task<void> add();
+  net::Task<void> push_or_pull();
   net::Task<void> write_own();
   net::Task<void> count();
   net::Task<void> assign();
@@ -51,6 +52,7 @@ class WorldApp {
   std::unique_ptr<net::MemoryProcess> process_;
   WorldDriver driver_;
   int64_t writes_ = 0;
+  std::vector<std::pair<std::string, std::string>> pushed_;  // list and value, not pulled yet
   int64_t raised_ = 0;
   int64_t own_documents_ = 0;
   std::optional<int64_t> own_n_;  // of the last of them

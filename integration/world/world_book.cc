@@ -9,8 +9,8 @@ namespace {
 
 using bson::Document;
 
-constexpr const char* kCollections[] = {kKept,    kFields,  kCounters, kCauses,
-                                        kEffects, kTallies, kOwn,      kWild};
+constexpr const char* kCollections[] = {kKept,    kFields, kCounters, kCauses, kEffects,
+                                        kTallies, kLists,  kOwn,      kWild};
 
 // A document's fields by name, for sites may hold them in different orders.
 std::string in_order(const Document& document) {
@@ -73,6 +73,32 @@ void WorldBook::added(const std::string& id, const std::string& marker, int64_t 
   counters_[id][marker] = {delta, outcome};
 }
 
+void WorldBook::pushed(const std::string& id, const std::string& marker, Outcome outcome) {
+  lists_[id][marker] = outcome;
+}
+
+void WorldBook::pulled(const std::string& id, const std::string& marker) {
+  pulled_.insert({id, marker});
+}
+
+void WorldBook::check_lists(const std::string& site, const Documents& documents) {
+  for (const auto& [id, markers] : lists_) {
+    std::map<std::string, int> times;
+    const std::string* bytes = find(documents, id);
+    const auto l = bytes == nullptr ? std::nullopt : Document(*bytes).find("l");
+    if (l && l->type == bson::Type::kArray) {
+      for (const bson::Element& each : l->as_document()) {
+        if (each.value.type == bson::Type::kString) ++times[std::string(each.value.as_string())];
+      }
+    }
+    for (const auto& [marker, outcome] : markers) {
+      const std::string where = fmt::format("{}: {} in the list {}", site, marker, id);
+      if (times[marker] > 1) say(where + " is there more than once");
+      if (!pulled_.contains({id, marker})) check_mark(where, times[marker] > 0, outcome);
+    }
+  }
+}
+
 void WorldBook::is_now(const char* collection, const std::string& id, std::optional<int64_t> n) {
   known_[{collection, id}] = n;
 }
@@ -117,6 +143,7 @@ void WorldBook::check(const std::string& site, const MemoryMongod& mongod) {
   check_fields(site, by_id(mongod, kFields));
   check_counters(site, by_id(mongod, kCounters));
   check_tallies(site, by_id(mongod, kTallies));
+  check_lists(site, by_id(mongod, kLists));
   for (const char* collection : {kCauses, kEffects, kOwn}) {
     check_known(site, collection, by_id(mongod, collection));
   }

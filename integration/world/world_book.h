@@ -5,6 +5,8 @@
 //   kept      inserted once, never touched again: must be there
 //   fields    each write sets a field of its own: must have it
 //   counters  each write adds to `n` and says so in a field of its own: the sum of these is `n`
+//   lists     each write pushes a value of its own, or pulls one: what was pushed and never pulled
+//             is there, and nothing is twice
 //   own       only one app writes to it, one write after the other: what comes of that
 //   tallies   each write adds to `n` and to a count of its author's own; one app alone assigns
 //             `n`, and is told what the counts were: `n` is that and what is counted beyond them
@@ -31,6 +33,7 @@ inline constexpr const char* kCounters = "counters";
 inline constexpr const char* kCauses = "causes";
 inline constexpr const char* kEffects = "effects";
 inline constexpr const char* kTallies = "tallies";
+inline constexpr const char* kLists = "lists";
 inline constexpr const char* kOwn = "own";
 inline constexpr const char* kWild = "wild";
 
@@ -42,6 +45,8 @@ class WorldBook {
   void inserted(const std::string& id, Outcome outcome);
   void set_field(const std::string& id, const std::string& field, Outcome outcome);
   void added(const std::string& id, const std::string& marker, int64_t delta, Outcome outcome);
+  void pushed(const std::string& id, const std::string& marker, Outcome outcome);
+  void pulled(const std::string& id, const std::string& marker);  // or perhaps it was
   // Of a document with one writer: `n` is surely so, until it is said anew or is not known.
   void is_now(const char* collection, const std::string& id, std::optional<int64_t> n);
   // A tally's owner has assigned `n`, when the document was `before` (empty: none).
@@ -76,6 +81,7 @@ class WorldBook {
   void check_counters(const std::string& site, const Documents& documents);
   void check_known(const std::string& site, const std::string& collection,
                    const Documents& documents);
+  void check_lists(const std::string& site, const Documents& documents);
   void check_tallies(const std::string& site, const Documents& documents);
   // A field of a document that one write alone has set.
   void check_mark(const std::string& where, bool is_there, Outcome outcome);
@@ -83,6 +89,8 @@ class WorldBook {
   std::map<std::string, Outcome> kept_;
   std::map<std::string, std::map<std::string, Outcome>> fields_;
   std::map<std::string, std::map<std::string, Add>> counters_;
+  std::map<std::string, std::map<std::string, Outcome>> lists_;
+  std::set<std::pair<std::string, std::string>> pulled_;
   std::map<std::pair<std::string, std::string>, std::optional<int64_t>> known_;
   std::map<std::string, Tally> tallies_;
   std::map<int, int> generations_;  // by owner

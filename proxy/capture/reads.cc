@@ -176,9 +176,10 @@ void take_size(const Document& document, Sizes& sizes) {
 size_t fitting_items(const Run& run, const Sizes& sizes) {
   size_t total = 0;
   const auto fits = [&](const RunItem& item) {
-    if (!item.needs_after) return true;
+    const size_t images = (item.needs_after ? 1 : 0) + (item.needs_before ? 1 : 0);
+    if (images == 0) return true;
     const auto size = sizes.find(item.key);
-    if (size != sizes.end()) total += size->second;
+    if (size != sizes.end()) total += images * size->second;
     return total <= kRunImagesBytesMax;
   };
   const auto end = std::find_if_not(run.items.begin() + 1, run.items.end(), fits);

@@ -167,6 +167,14 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
   for (const Path& touched : shape.touched) {
     PreparedPath path;
     path.path = touched;
+    const auto edit = shape.edits.find(touched);
+    if (edit != shape.edits.end() && edit->second.appends) {
+      path.kind = Operation::kEdit;
+      bson::Writer pushed;
+      size_t at = 0;
+      for (const Value& each : *edit->second.appends) pushed.value(bson::index_name(at++), each);
+      path.value = {Type::kArray, pushed.finish()};
+    }
     out.paths.push_back(std::move(path));
   }
   return out;

@@ -104,8 +104,11 @@ bool is_opaque(const RunItem& item, const Images& before, const std::string& aft
 // A statement mongod had executed before, whose record we do not have: what its paths hold now.
 std::vector<PathChange> adopted_paths(const UpdateShape& shape, const Document& after) {
   UpdateShape all = shape;
+  all.edits.clear();
   for (const UpdateShape::Operation& op : shape.operations) all.touched.push_back(op.path);
-  return changes_from_image(all, after);
+  std::vector<PathChange> changes = changes_from_image(all, after);
+  for (PathChange& change : changes) change.edit = ArrayEdit::kFound;
+  return changes;
 }
 
 std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool modified,
@@ -140,7 +143,10 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     change.changes = adopted_paths(shape, Document(image->second));
   } else {
     if (shape.form == UpdateShape::Form::kPostImage) {
-      change.changes = changes_from_image(shape, Document(image->second));
+      const auto old = before.find(item.key);
+      change.changes = changes_from_image(
+          shape, Document(image->second),
+          old == before.end() ? std::nullopt : std::optional(Document(old->second)));
     }
     std::optional<bson::PathFinder> base = finder_of(before, item.key);
     for (const UpdateShape::Operation& op : shape.operations) {
@@ -166,6 +172,17 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   std::optional<bson::PathFinder> nothing;
   for (const UpdateShape::Operation& op : item.shape->operations) {
     if (op.kind == Operation::kIncrement) change.changes.push_back(path_change(op, nothing));
+  }
+  bson::PathFinder finder{Document(image->second)};
+  for (const auto& [path, edit] : item.shape->edits) {
+    const auto array = finder.find(path);
+    if (!array || array->type != Type::kArray || edit.how == ArrayEdit::kInPlace) continue;
+    PathChange& made = change.changes.emplace_back();
+    made.kind = Operation::kEdit;
+    made.path = path;
+    made.value = bson::OwnedValue(*array);
+    made.base_known = true;
+    made.edit = edit.how;
   }
   return change;
 }

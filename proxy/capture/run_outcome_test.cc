@@ -109,6 +109,104 @@ TEST(Retried, AnIncrementIsRecordedOnceOnly) {
   EXPECT_TRUE(changes(run, reply_body(1, {0}), {{key_of(1), counted(7)}}).empty());
 }
 
+std::string with_list(const std::vector<int32_t>& items) {
+  return doc([&](Writer& w) {
+    w.int32("_id", 1).open_array("l");
+    size_t at = 0;
+    for (const int32_t item : items) w.int32(bson::index_name(at++), item);
+    w.close();
+  });
+}
+
+// What a statement with this update did to `l`.
+PathChange edited(const std::string& update, const Images& before, const Images& after) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), update)});
+  const outrigger::Run run = run_of(sent->command);
+  const std::string reply = reply_body(1, {});
+  const auto found = changes_of_run(run, read_run_reply(CommandKind::kUpdate, Document(reply)),
+                                    before, after, true);
+  return found.at(0).changes.at(0);
+}
+
+TEST(Edited, APushTellsWhatWasThereBefore) {
+  const PathChange push = edited(op("$push", "l", 3), {}, {{key_of(1), with_list({1, 2, 3})}});
+  EXPECT_EQ(push.kind, Operation::kEdit);
+  const std::string before = with_list({1, 2});
+  EXPECT_EQ(push.base->view(), *Document(before).find("l"));
+}
+
+TEST(Edited, AFirstPushTellsWhetherThereWasAnArrayIfTheImageDoes) {
+  const Images after{{key_of(1), with_list({3})}};
+  const PathChange unseen = edited(op("$push", "l", 3), {}, after);
+  EXPECT_TRUE(unseen.base_may_be_missing);
+  EXPECT_TRUE(unseen.base->view().as_document().empty());
+  const PathChange empty = edited(op("$push", "l", 3), {{key_of(1), with_list({})}}, after);
+  EXPECT_FALSE(empty.base_may_be_missing);
+  EXPECT_TRUE(empty.base.has_value());
+  const PathChange missing = edited(op("$push", "l", 3), {{key_of(1), by_id(1)}}, after);
+  EXPECT_FALSE(missing.base_may_be_missing);
+  EXPECT_TRUE(missing.base_known);
+  EXPECT_FALSE(missing.base.has_value());
+}
+
+TEST(Edited, WhatIsPulledIsToldByTheDocumentBefore) {
+  const Images after{{key_of(1), with_list({2})}};
+  const std::string before = with_list({1, 2, 1});
+  const PathChange pull = edited(op("$pull", "l", 1), {{key_of(1), before}}, after);
+  EXPECT_EQ(pull.kind, Operation::kEdit);
+  EXPECT_EQ(pull.edit, ArrayEdit::kMoves);
+  EXPECT_EQ(pull.base->view(), *Document(before).find("l"));
+  EXPECT_EQ(edited(op("$pull", "l", 1), {}, after).kind, Operation::kAssign);
+  EXPECT_EQ(edited(op("$addToSet", "l", 2), {{key_of(1), before}}, after).edit,
+            ArrayEdit::kAddsSet);
+  EXPECT_EQ(edited(op("$set", "l.0", 2), {{key_of(1), before}}, after).edit, ArrayEdit::kInPlace);
+}
+
+TEST(Edited, APullFromNoArrayTakesNoneAway) {
+  const std::string update = doc([](Writer& w) {
+    w.open_document("$pull").int32("l", 1).close().open_document("$mul").int32("n", 2).close();
+  });
+  const auto shape = read_update_shape({bson::Type::kDocument, update}, false);
+  const std::string now = by_id(1);
+  const auto touched = [&](const std::optional<Document>& before) {
+    return changes_from_image(shape, Document(now), before).size();
+  };
+  EXPECT_EQ(touched(std::nullopt), 2u);
+  EXPECT_EQ(touched(Document(now)), 1u);
+  const std::string before = with_list({1});
+  EXPECT_EQ(touched(Document(before)), 2u);
+}
+
+TEST(Edited, APipelineTellsWhatBecameOfItsArrays) {
+  const std::string before = with_list({1, 2});
+  const std::string after = with_list({1, 2, 3});
+  const auto found = changes_from_diff(Document(before), Document(after));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].kind, Operation::kEdit);
+  EXPECT_EQ(found[0].edit, ArrayEdit::kComputed);
+  EXPECT_EQ(found[0].base->view(), *Document(before).find("l"));
+}
+
+TEST(Edited, OnlyWhatTheRequestDoesNotTellAsksForTheDocumentBefore) {
+  const auto asks = [](const std::string& update) {
+    return read_update_shape({bson::Type::kDocument, update}, false).edits_unknown();
+  };
+  EXPECT_FALSE(asks(op("$push", "l", 1)));
+  EXPECT_FALSE(asks(op("$mul", "n", 2)));
+  for (const char* name : {"$addToSet", "$pull", "$pop"}) EXPECT_TRUE(asks(op(name, "l", 1)));
+  for (const char* path : {"l.0", "l.$", "l.$[].x"}) EXPECT_TRUE(asks(op("$set", path, 1)));
+  const auto pushing = [](const Fill& modifiers) {
+    return doc([&](Writer& w) {
+      w.open_document("$push").open_document("l").open_array("$each").int32("0", 1).close();
+      modifiers(w);
+      w.close().close();
+    });
+  };
+  EXPECT_FALSE(asks(pushing([](Writer&) {})));
+  EXPECT_TRUE(asks(pushing([](Writer& w) { w.int32("$position", 0); })));
+  EXPECT_TRUE(asks(pushing([](Writer& w) { w.int32("$slice", -3); })));
+}
+
 TEST(Retried, AnInsertWithoutARecordTakesTheDocumentAsItIs) {
   const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2), by_id(3)});
   const auto adopted =

@@ -56,7 +56,7 @@ bool is_told_by_bytes(const bson::Value& id) {
 void note_needs(RunItem& item, const std::optional<bson::Value>& id) {
   using Form = UpdateShape::Form;
   const Form form = item.shape->form;
-  item.needs_before = form == Form::kDiff;
+  item.needs_before = form == Form::kDiff || item.shape->edits_unknown();
   if (form == Form::kReplacement && !item.upsert) {
     item.becomes = complete_replacement(item.statement->update->as_document(), id);
   }
@@ -98,12 +98,16 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   return item;
 }
 
+bool is_pipeline(const RunItem& item) {
+  return item.shape && item.shape->form == UpdateShape::Form::kDiff;
+}
+
 // Statements that must be alone: their answer, or an image of 16 MB, is theirs only. So is what the
 // answer to a delete in a transaction counts: a document that its snapshot does not show may be
 // there all the same.
 bool is_alone(const WriteRequest& request, const RunItem& item) {
   const bool counts = request.transaction != nullptr && item.statement->remove;
-  return counts || item.upsert || item.narrows_further || item.needs_before;
+  return counts || item.upsert || item.narrows_further || is_pipeline(item);
 }
 
 // Whether the collation of the statement has a say in what its update does.
@@ -234,7 +238,7 @@ Run gather_found(const WriteRequest& request, const Statement& statement,
   size_t bytes = 0;
   for (size_t i = first; i < ids.size(); ++i) {
     RunItem item = narrowed_item(request, statement, ids[i]);
-    const bool alone = item.needs_before;
+    const bool alone = is_pipeline(item);
     bytes += statement.raw.bytes().size() + item.filter.size();
     if (!run.items.empty() && (alone || bytes > kRunBytesMax)) break;
     run.items.push_back(std::move(item));

@@ -39,6 +39,35 @@ void touch(UpdateShape& shape, Path path) {
   shape.touched.push_back(std::move(path));
 }
 
+// {$push: {path: value}} without modifiers adds behind all others.
+std::optional<std::vector<Value>> appended_by(const Value& value) {
+  if (value.type != Type::kDocument) return std::vector<Value>{value};
+  const Document given = value.as_document();
+  const auto first = given.first();
+  if (!first || first->name.substr(0, 1) != "$") return std::vector<Value>{value};
+  const auto each = given.find("$each");
+  if (!each || each->type != Type::kArray || ++given.begin() != given.end()) return std::nullopt;
+  std::vector<Value> values;
+  for (const Element& item : each->as_document()) values.push_back(item.value);
+  return values;
+}
+
+// What an operator does to the elements of the array it names, or into which its path leads.
+std::optional<UpdateShape::Edit> edit_of(std::string_view name, const Path& path,
+                                         const Value& value) {
+  UpdateShape::Edit edit;
+  if (!is_plain(path)) {
+    edit.how = ArrayEdit::kInPlace;
+  } else if (name == "$push") {
+    edit.appends = appended_by(value);
+  } else if (name == "$addToSet") {
+    edit.how = ArrayEdit::kAddsSet;
+  } else if (name != "$pull" && name != "$pullAll" && name != "$pop") {
+    return std::nullopt;
+  }
+  return edit;
+}
+
 void name_each_once(std::vector<Path>& paths) {
   std::set<Path> known;
   std::erase_if(paths, [&](const Path& path) { return !known.insert(path).second; });
@@ -67,7 +96,10 @@ void read_operator(const Element& op, UpdateShape& shape) {
       if (name == "$rename" && field.value.type == Type::kString) {
         touch(shape, split_path(field.value.as_string()));
       }
-      touch(shape, in_front_of_position(path));
+      const auto edit = edit_of(name, path, field.value);
+      Path reached = in_front_of_position(path);
+      if (edit) shape.edits.emplace(reached, *edit);
+      touch(shape, std::move(reached));
     }
   }
 }
@@ -112,6 +144,39 @@ std::optional<PathChange> change_at(bson::PathFinder& after, Path path) {
   return set_change(std::move(here), *reached.value);
 }
 
+void say_edit(PathChange& change, ArrayEdit how, const std::optional<Value>& before) {
+  change.kind = Operation::kEdit;
+  change.base_known = true;
+  change.edit = how;
+  if (before) change.base = bson::OwnedValue(*before);
+}
+
+// An array of which only elements were edited.
+void say_edit(PathChange& change, const UpdateShape::Edit& edit,
+              const std::optional<Document>& before) {
+  if (change.kind != Operation::kAssign || change.value.type != Type::kArray) return;
+  if (!edit.appends) {
+    if (!before) return;
+    const auto was = bson::PathFinder(*before).find(change.path);
+    if (!was || was->type == Type::kArray) say_edit(change, edit.how, was);
+    return;
+  }
+  std::vector<Value> all;
+  for (const Element& each : change.value.view().as_document()) all.push_back(each.value);
+  const size_t more = edit.appends->size();
+  if (all.size() < more) return;
+  if (before && all.size() == more) {
+    const auto was = bson::PathFinder(*before).find(change.path);
+    if (!was || was->type == Type::kArray) say_edit(change, edit.how, was);
+    return;
+  }
+  bson::Writer out;
+  for (size_t i = 0; i + more < all.size(); ++i) out.value(bson::index_name(i), all[i]);
+  const std::string was = out.finish();
+  say_edit(change, edit.how, Value{Type::kArray, was});
+  change.base_may_be_missing = all.size() == more;
+}
+
 void diff_level(const Document& before, const Document& after, Path& path,
                 std::vector<PathChange>& out) {
   bson::FieldFinder old_fields(before);
@@ -124,7 +189,9 @@ void diff_level(const Document& before, const Document& after, Path& path,
     if (inside) {
       diff_level(old->as_document(), field.value.as_document(), path, out);
     } else {
-      out.push_back(set_change(path, field.value));
+      PathChange& change = out.emplace_back(set_change(path, field.value));
+      const bool edits = old && old->type == Type::kArray && field.value.type == Type::kArray;
+      if (edits) say_edit(change, ArrayEdit::kComputed, *old);
     }
     path.pop_back();
   }
@@ -169,12 +236,20 @@ UpdateShape read_update_shape(const Value& update, bool has_array_filters) {
   return shape;
 }
 
-std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Document& after) {
+std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Document& after,
+                                           const std::optional<Document>& before) {
   std::vector<PathChange> out;
   std::set<Path> known;  // several paths may lead into one array
   bson::PathFinder finder(after);
   for (const Path& path : shape.touched) {
     std::optional<PathChange> change = change_at(finder, path);
+    const auto edit = shape.edits.find(path);
+    if (change && edit != shape.edits.end()) {
+      // What takes elements from no array leaves none.
+      const bool is_gone = change->kind == Operation::kUnset;
+      if (is_gone && before && !bson::PathFinder(*before).find(change->path)) continue;
+      say_edit(*change, edit->second, before);
+    }
     if (change && known.insert(change->path).second) out.push_back(std::move(*change));
   }
   return out;

@@ -5,6 +5,8 @@
 // Pure.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,9 +35,22 @@ struct UpdateShape {
   std::vector<Operation> operations;
   // kPostImage: every other path named, cut in front of the first array position.
   std::vector<Path> touched;
+  // Of those, arrays whose elements are edited.
+  struct Edit {
+    ArrayEdit how = ArrayEdit::kMoves;
+    // It adds these behind all others, and does nothing else.
+    std::optional<std::vector<bson::Value>> appends;
+  };
+  std::map<Path, Edit> edits;
   bool asserts = false;  // holds a $set: equal values still are a write
   // An _id the update itself gives to an upserted document ($set, $setOnInsert, replacement).
   std::optional<bson::Value> given_id;
+
+  // What became of an array is told by what it was, where the request does not say it all.
+  [[nodiscard]] bool edits_unknown() const {
+    return std::any_of(edits.begin(), edits.end(),
+                       [](const auto& each) { return !each.second.appends; });
+  }
 };
 
 // `update` is a document (operators or replacement) or an array (pipeline).
@@ -45,12 +60,14 @@ struct UpdateShape {
 [[nodiscard]] Path split_path(std::string_view dotted);
 
 // The changes a kPostImage update made, by the document afterwards. Increments in
-// `shape.operations` are not included.
-[[nodiscard]] std::vector<PathChange> changes_from_image(const UpdateShape& shape,
-                                                         const bson::Document& after);
+// `shape.operations` are not included. `before`: where it is not known, an array of which it would
+// have told what became of its elements is assigned as a whole.
+[[nodiscard]] std::vector<PathChange> changes_from_image(
+    const UpdateShape& shape, const bson::Document& after,
+    const std::optional<bson::Document>& before = std::nullopt);
 
-// Field by field what turns `before` into `after`; sub-documents are compared inside, arrays whole.
-// Neither repeats a name.
+// Field by field what turns `before` into `after`; sub-documents are compared inside. Neither
+// repeats a name.
 [[nodiscard]] std::vector<PathChange> changes_from_diff(const bson::Document& before,
                                                         const bson::Document& after);
 

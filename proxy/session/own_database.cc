@@ -18,12 +18,12 @@ using bson::Document;
 constexpr const char* kOfDatabase = "$cmd.aggregate";
 
 // One of the questions that may be answered at once, for as long as it lives.
-class Place {
+class QuestionPlace {
  public:
-  explicit Place(std::atomic<size_t>& taken) : taken_(taken), is_held_(take()) {}
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() {
+  explicit QuestionPlace(std::atomic<size_t>& taken) : taken_(taken), is_held_(take()) {}
+  QuestionPlace(const QuestionPlace&) = delete;
+  QuestionPlace& operator=(const QuestionPlace&) = delete;
+  ~QuestionPlace() {
     if (is_held_) --taken_;
   }
   [[nodiscard]] bool is_held() const { return is_held_; }
@@ -56,7 +56,7 @@ bool OwnDatabase::answers(const wire::OpMsg& parsed) {
 }
 
 net::Task<Answer> OwnDatabase::run(std::string_view message, const wire::OpMsg& parsed) {
-  const Place place(context_.own_questions);
+  const QuestionPlace place(context_.own_questions);
   if (!place.is_held()) {
     co_return Answer::body(wire::overloaded_body(
         "others are being told of the database outrigger; ask again in a moment"));

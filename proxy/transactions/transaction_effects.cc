@@ -27,6 +27,7 @@ bool is_within(const Path& path, const Path& outer) {
 
 size_t bytes_of(const PathChange& change) {
   size_t bytes = sizeof(PathChange) + change.value.bytes.size();
+  if (change.base) bytes += change.base->bytes.size();
   for (const std::string& name : change.path) bytes += sizeof(name) + name.size();
   return bytes;
 }
@@ -46,6 +47,56 @@ std::optional<bson::OwnedValue> sum_of(const bson::OwnedValue& a, const bson::Ow
   bson::Sum sum = bson::add(a.view(), b.view());
   if (sum.clamped) return std::nullopt;
   return std::move(sum.value);
+}
+
+// Two edits of one array as one that leads from what was there to what is there now; whatever
+// cannot be told so is what the array is now.
+void edit_again(PathChange& first, PathChange&& again) {
+  const bool follows = first.kind == Operation::kEdit && again.kind == Operation::kEdit &&
+                       first.base_known && again.base_known && again.base == first.value;
+  if (!follows) {
+    first = std::move(again);
+    first.kind = Operation::kAssign;
+    return;
+  }
+  if (first.edit != again.edit) first.edit = ArrayEdit::kComputed;
+  first.value = std::move(again.value);
+}
+
+// What was added behind all that was there; nothing: that is not all that was done.
+std::optional<bson::OwnedValue> appended(const PathChange& edit) {
+  const bool tells = edit.base_known && edit.value.type == bson::Type::kArray &&
+                     (!edit.base || edit.base->type == bson::Type::kArray);
+  if (!tells) return std::nullopt;
+  bson::Writer added;
+  size_t at = 0;
+  const std::string empty = bson::Writer().finish();
+  const bson::Document before(edit.base ? edit.base->bytes : empty);
+  auto old = before.begin();
+  for (const bson::Element& each : edit.value.view().as_document()) {
+    if (old != before.end()) {
+      if (!((*old).value == each.value)) return std::nullopt;
+      ++old;
+    } else {
+      added.value(bson::index_name(at++), each.value);
+    }
+  }
+  if (old != before.end() || at == 0) return std::nullopt;
+  return bson::OwnedValue(bson::Type::kArray, added.finish());
+}
+
+PreparedPath prepared(const PathChange& change) {
+  PreparedPath path;
+  path.kind = change.kind;
+  path.path = change.path;
+  if (change.kind == Operation::kUnset) return path;
+  std::optional<bson::OwnedValue> added;
+  if (change.kind == Operation::kEdit) {
+    added = appended(change);
+    if (!added) path.kind = Operation::kAssign;
+  }
+  path.value = added ? std::move(*added) : change.value;
+  return path;
 }
 
 PreparedDocument prepared(const DocumentChange& change) {
@@ -72,12 +123,7 @@ PreparedDocument prepared(const DocumentChange& change) {
       break;
   }
   out.document = change.document;
-  for (const PathChange& at : change.changes) {
-    PreparedPath& path = out.paths.emplace_back();
-    path.kind = at.kind;
-    path.path = at.path;
-    if (at.kind != Operation::kUnset) path.value = at.value;
-  }
+  for (const PathChange& at : change.changes) out.paths.push_back(prepared(at));
   return out;
 }
 
@@ -166,13 +212,16 @@ void TransactionEffects::compose(Touched& document, PathChange&& change) {
       return;
     }
   }
+  if (is_same && change.kind == Operation::kEdit) return edit_again(*around, std::move(change));
   const bool gives = change.kind != Operation::kIncrement;
   if (around != all.end() && (!is_same || !gives)) {
     document.wanted_paths.push_back(around->path);
     return;
   }
   // It takes the place of all that was done there; its own place is the last, as it came last.
-  std::erase_if(all, [&](const PathChange& at) { return is_within(at.path, change.path); });
+  const size_t taken =
+      std::erase_if(all, [&](const PathChange& at) { return is_within(at.path, change.path); });
+  if (taken > 0 && change.kind == Operation::kEdit) change.kind = Operation::kAssign;
   std::erase_if(document.wanted_paths,
                 [&](const Path& path) { return is_within(path, change.path); });
   all.push_back(std::move(change));

@@ -26,6 +26,24 @@ PathChange increment(Path path, int32_t delta) {
   return change;
 }
 
+bson::OwnedValue array(const std::vector<int32_t>& all) {
+  bson::Writer out;
+  for (size_t i = 0; i < all.size(); ++i) out.int32(bson::index_name(i), all[i]);
+  return {bson::Type::kArray, out.finish()};
+}
+
+PathChange edit(const std::vector<int32_t>& before, const std::vector<int32_t>& after,
+                ArrayEdit how = ArrayEdit::kMoves) {
+  PathChange change;
+  change.kind = Operation::kEdit;
+  change.path = {"a"};
+  change.value = array(after);
+  change.base_known = true;
+  change.base = array(before);
+  change.edit = how;
+  return change;
+}
+
 class TransactionEffectsTest : public testing::Test {
  protected:
   void whole(Kind kind, const std::string& bytes = {}, std::vector<PathChange> counted = {}) {
@@ -155,6 +173,54 @@ TEST_F(TransactionEffectsTest, WhatIsRemovedAndMadeAgainIsBoth) {
   EXPECT_EQ(all[0].kind, Kind::kRemove);
   EXPECT_EQ(all[1].kind, Kind::kInsert);
   EXPECT_EQ(all[1].document, document(9));
+}
+
+TEST_F(TransactionEffectsTest, EditsOfOneArrayLeadFromTheFirstToTheLast) {
+  update(edit({1}, {1, 2}));
+  update(edit({1, 2}, {2}));
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  const PathChange& both = all[0].changes[0];
+  EXPECT_EQ(both.kind, Operation::kEdit);
+  EXPECT_EQ(both.base, array({1}));
+  EXPECT_EQ(both.value, array({2}));
+  EXPECT_EQ(both.edit, ArrayEdit::kMoves);
+}
+
+TEST_F(TransactionEffectsTest, EditsOfDifferentKindsAreToldByWhatIsLeft) {
+  update(edit({1}, {1, 2}, ArrayEdit::kAddsSet));
+  update(edit({1, 2}, {5, 2}, ArrayEdit::kInPlace));
+  EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kComputed);
+}
+
+TEST_F(TransactionEffectsTest, AnArrayGivenHereAndEditedIsGiven) {
+  PathChange given = edit({}, {1});
+  given.kind = Operation::kAssign;
+  update(std::move(given));
+  update(edit({1}, {1, 2}));
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 1u);
+  EXPECT_EQ(all[0].changes[0].kind, Operation::kAssign);
+  EXPECT_EQ(all[0].changes[0].value, array({1, 2}));
+}
+
+TEST_F(TransactionEffectsTest, AnEditOfWhatNoEditLeftIsAnAssignment) {
+  update(edit({1}, {1, 2}));
+  update(edit({7}, {7, 3}));
+  EXPECT_EQ(take()[0].changes[0].kind, Operation::kAssign);
+}
+
+TEST_F(TransactionEffectsTest, ThePrepareTellsWhatIsPushedAndAssignsWhatIsPulled) {
+  update(edit({1}, {1, 2, 3}));
+  SessionKey session;
+  session.lsid.fill(1);
+  const PreparedPath pushed = prepare_of(take(), session).documents[0].paths[0];
+  EXPECT_EQ(pushed.kind, Operation::kEdit);
+  EXPECT_EQ(pushed.value, array({2, 3}));
+  update(edit({1, 2}, {2}));
+  const PreparedPath pulled = prepare_of(take(), session).documents[0].paths[0];
+  EXPECT_EQ(pulled.kind, Operation::kAssign);
+  EXPECT_EQ(pulled.value, array({2}));
 }
 
 TEST_F(TransactionEffectsTest, AReplacementStandsForAllBeforeIt) {

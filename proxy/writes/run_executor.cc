@@ -9,26 +9,6 @@
 namespace outrigger {
 namespace {
 
-// Which images the update of a document needs is for its row to say.
-void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& item) {
-  const bool modifies = command.kind == CommandKind::kFindAndModify;
-  if (!item.shape && !modifies) return;
-  std::vector<const Path*> increments;
-  if (item.shape) {
-    for (const UpdateShape::Operation& op : item.shape->operations) {
-      if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
-    }
-  }
-  const RowKnowledge known = replica.row_knowledge(command.ns, item.key, increments);
-  item.set_aside = known.set_aside;
-  if (!item.shape) return;
-  item.opaque = known.opaque;
-  item.needs_after = item.needs_after || known.opaque;
-  const auto& bases = known.base_is_known;
-  item.needs_before =
-      item.needs_before || std::find(bases.begin(), bases.end(), false) != bases.end();
-}
-
 // What makes a command of ours one of the transaction; empty: there is none.
 std::string naming(const WriteRequest& request, bool with_api) {
   if (request.transaction == nullptr) return {};
@@ -224,7 +204,9 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
   if (!out.read.done()) co_return out;
   std::vector<const RunItem*> before = items_needing(run, Taken::kBefore);
   const bool may_read = backend_.may_read(request_.command.ns);
-  if (before.empty() || (!for_prepare && may_read)) co_return out;
+  // Of several whole documents one answer may not hold all.
+  const bool one_answer = before.size() == 1 || !any_edits_unknown(run);
+  if (before.empty() || (!for_prepare && may_read && one_answer)) co_return out;
   out.read = co_await reads_.read_images(std::move(before), Taken::kBefore, out.images);
   out.is_all = true;
   if (!for_prepare) co_return out;
@@ -245,7 +227,8 @@ net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
   StoreRead out;
   out.end = StoreRead::End::kDone;
   std::vector<const RunItem*> items = items_needing(run, Taken::kAfter);
-  if (items.size() <= kUnaskedImagesMax) co_return out;
+  const size_t each = any_edits_unknown(run) ? 2 : 1;  // from before, too
+  if (each * items.size() <= kUnaskedImagesMax) co_return out;
   Sizes sizes;
   out = co_await reads_.read_sizes(std::move(items), sizes);
   if (!out.done()) co_return out;

@@ -214,4 +214,36 @@ net::Task<StoreRead> StoreReads::read_refused(std::string find, Visit visit, std
   co_return out;
 }
 
+void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& item) {
+  const bool modifies = command.kind == CommandKind::kFindAndModify;
+  if (!item.shape && !modifies) return;
+  std::vector<const Path*> increments;
+  std::vector<const Path*> pushes;
+  if (item.shape) {
+    for (const UpdateShape::Operation& op : item.shape->operations) {
+      if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
+    }
+    for (const auto& [path, edit] : item.shape->edits) {
+      if (edit.appends) pushes.push_back(&path);
+    }
+  }
+  const RowKnowledge known = replica.row_knowledge(command.ns, item.key, increments, pushes);
+  item.set_aside = known.set_aside;
+  if (!item.shape) return;
+  item.opaque = known.opaque;
+  item.needs_after = item.needs_after || known.opaque;
+  const auto lacks = [](const std::vector<bool>& all) {
+    return std::find(all.begin(), all.end(), false) != all.end();
+  };
+  item.needs_before =
+      item.needs_before || lacks(known.base_is_known) || lacks(known.array_is_known);
+}
+
+bool any_edits_unknown(const Run& run) {
+  return std::any_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
+    if (!item.shape) return false;
+    return item.shape->edits_unknown() || (item.needs_before && !item.shape->edits.empty());
+  });
+}
+
 }  // namespace outrigger

@@ -72,4 +72,10 @@ class StoreReads {
   StoreRefusals& refusals_;
 };
 
+// Notes in `item` which images of its document its row leaves to be asked for: what was counted on,
+// what an array held, it may know already. Under the document's lock.
+void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& item);
+// Does one of them edit an array of which nobody knows what it held?
+[[nodiscard]] bool any_edits_unknown(const Run& run);
+
 }  // namespace outrigger

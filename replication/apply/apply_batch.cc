@@ -117,6 +117,7 @@ bool add_names(const DocumentEffects& effects, bool only_this, std::set<std::str
       case Operation::kAssign:
       case Operation::kUnset:
       case Operation::kIncrement:
+      case Operation::kEdit:
         if (effect.path.empty() || !add_name(effect.path, names)) return false;
         break;
       case Operation::kRemove:
@@ -144,6 +145,7 @@ Result<std::optional<std::vector<std::string>>> fields_needed(const ApplyDocumen
     bool plain = true;
     for (const auto& [path, reg] : body.registers) plain = plain && add_name(path, names);
     for (const auto& [path, entries] : body.counters) plain = plain && add_name(path, names);
+    for (const auto& [path, list] : body.lists) plain = plain && add_name(path, names);
     for (const auto& [path, stamp] : body.asserted) plain = plain && add_name(path, names);
     if (!plain) return whole;
   }
@@ -168,6 +170,7 @@ void note_unseen(const merge::DocumentState& state, const Record& record, Met& m
     for (const Dot& birth : incarnation.births) note(birth);
     note(incarnation.body.floor_stamp);
     for (const auto& [path, reg] : incarnation.body.registers) note(reg.stamp);
+    for (const auto& [path, list] : incarnation.body.lists) note(list.asserted);
   }
 }
 

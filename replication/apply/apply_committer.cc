@@ -141,8 +141,8 @@ int64_t ApplyCommitter::put_rows(ApplyWork& work, outbox::Batch& batch) {
     } else if (document.row) {
       batch.remove_row(document.ns, document.canonical_id);
     }
-    rows += static_cast<int64_t>(!document.row_after.empty()) -
-            static_cast<int64_t>(document.row.has_value());
+    rows += static_cast<int64_t>(merge::counts(document.row_after)) -
+            static_cast<int64_t>(document.row && merge::counts(*document.row));
     for (auto& [position, write] : document.writes) {
       const bool is_birth = write.kind == StoreWrite::Kind::kInsert;
       writes.push_back({position, &write, is_birth ? &document.touches.front() : nullptr});
@@ -346,7 +346,7 @@ Result<std::optional<Aside>> ApplyCommitter::set_aside(outbox::Batch& batch,
   auto kept = detached_row(*row ? std::string_view(**row) : std::string_view(), refusal.document);
   if (!kept) return tl::unexpected(kept.error());
   batch.put_row(refusal.ns, canonical, *kept);
-  if (!*row) site_.state.rows_changed(1);
+  if (!*row || !merge::counts(**row)) site_.state.rows_changed(1);
   aside.ledger_key = ledger_key(entry);
   batch.put_meta(meta_keys::kDetached + row_key, encode_aside(aside));
   return std::optional(std::move(aside));

@@ -98,9 +98,9 @@ Result<bool> overwrite(ApplyDocument& document) {
   }
   auto state = merge::load_row(*document.row);
   if (!state) return tl::unexpected(state.error());
-  if (!state->is_alone() || state->opaque || !state->incarnations.front().body.counters.empty()) {
-    return false;
-  }
+  if (!state->is_alone() || state->opaque) return false;
+  const merge::Body& body = state->incarnations.front().body;
+  if (!body.counters.empty() || !body.lists.empty()) return false;
   std::vector<std::pair<size_t, StoreWrite>> writes;
   StoreWrite write;
   for (const ApplyDocument::Touch& touch : document.touches) {

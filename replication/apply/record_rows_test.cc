@@ -208,6 +208,33 @@ TEST(RecordRows, ABaselineIsInOrderAndNamesEachOnce) {
   EXPECT_NE(with({{{"a"}, {of_no_epoch}}}), "");
 }
 
+TEST(RecordRows, AnElementIsTheRecordsOwnOrOlder) {
+  Record record = assigning({bson::Type::kArray, bson::Writer().finish()});
+  Effect& effect = record.documents[0].effects[0];
+  effect.kind = Operation::kEdit;
+  const Dot own = record.dot();
+  const Dot older{own.hlc - 1, own.origin};
+  const auto with = [&](Place place) {
+    effect.edit.added = {{std::move(place), false, bson::make_int32(1)}};
+    return wrong(record);
+  };
+  EXPECT_EQ(with({{Lane::kBack, {own, 0}}}), "");
+  EXPECT_EQ(with({{Lane::kAssigned, {Dot(), 3}}, {Lane::kBehind, {own, 0}}}), "");
+  EXPECT_NE(with({{Lane::kBack, {older, 0}}}), "");
+  EXPECT_NE(with({{Lane::kAssigned, {Dot(), 0}}}), "");
+  EXPECT_NE(with({{Lane::kBehind, {own, 0}}}), "");
+  EXPECT_NE(with({{Lane::kBack, {older, 0}}, {Lane::kBack, {own, 0}}}), "");
+  EXPECT_EQ(with({{Lane::kBack, {own, 0}}}), "");
+  effect.edit.removed = {{older, 7}, {Dot(), 2}};
+  EXPECT_EQ(wrong(record), "");
+  effect.edit.removed = {{Dot{own.hlc + 1, own.origin}, 7}};
+  EXPECT_NE(wrong(record), "");
+  Dot of_no_epoch = older;
+  of_no_epoch.origin.epoch = kRetired;
+  effect.edit.removed = {{of_no_epoch, 7}};
+  EXPECT_NE(wrong(record), "");
+}
+
 TEST(RecordRows, ACollectionIsWhatAMemberMayMakeOfIt) {
   const auto with = [](bson::OwnedValue id, Operation kind, Path path) {
     Record record = assigning({bson::Type::kArray, bson::Writer().int32("0", 1).finish()});

@@ -27,7 +27,9 @@ Result<merge::DocumentState> load_whole(std::string_view row) {
 
 // The commit whose value stands at a path.
 Dot author_of(const merge::Body& body, const Path& path) {
-  const Dot author = merge::governor_of(body, path).stamp;
+  Dot author = merge::governor_of(body, path).stamp;
+  const auto list = body.lists.find(path);
+  if (list != body.lists.end()) author = std::max(author, list->second.asserted);
   return author.is_zero() ? body.floor_stamp : author;
 }
 

@@ -44,7 +44,20 @@ template <typename Visit>
 void for_each_stamp_in(const Body& body, const Visit& visit) {
   for (const auto& [path, reg] : body.registers) for_each_stamp(reg, visit);
   for (const auto& [path, entries] : body.counters) for_each_stamp(entries, visit);
+  for (const auto& [path, list] : body.lists) for_each_stamp(list, visit);
   for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
+}
+
+// The names of elements outlive the rest.
+Body names_of(const Body& body) {
+  Body names;
+  for (const auto& [path, list] : body.lists) {
+    if (list.hidden || is_as_assigned(list)) continue;
+    List& kept = names.lists[path];
+    kept = list;
+    settle(kept);
+  }
+  return names;
 }
 
 // Births that everybody knows become one; a record that is still to come has seen all of them.
@@ -64,6 +77,7 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
   std::sort(joined.births.begin(), joined.births.end());
   joined.body = join(old);
   purge(joined.body);
+  note_hidden(joined.body);
   state.incarnations.erase(state.incarnations.begin(), young);
   state.incarnations.push_back(std::move(joined));
 }
@@ -108,9 +122,16 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
 }
 
 std::string stable_row(const DocumentState& state) {
-  DocumentState nothing;
-  nothing.opaque = state.opaque;
-  return strip(nothing);
+  DocumentState rest;
+  rest.opaque = state.opaque;
+  for (const Incarnation& incarnation : state.incarnations) {
+    Body names = names_of(incarnation.body);
+    if (names.lists.empty()) continue;
+    Incarnation& kept = rest.incarnations.emplace_back();
+    kept.births.emplace_back();
+    kept.body = std::move(names);
+  }
+  return strip(rest);
 }
 
 bool collect(DocumentState& state, const VersionVector& stable, const VersionVector& closed) {

@@ -68,6 +68,7 @@ void apply_assign(Body& body, const Effect& effect, Authorship& author) {
   overwrite(body, effect.path, author);
   Register fresh = assigned(effect, author);
   put_counter_bases(body, effect, fresh, author);
+  assign_lists(body, effect.path, fresh, author);
   if (effect.path.empty()) body.floor = {};
   put(body, effect.path, std::move(fresh));
   assert_containers(body, effect.path, author.stamp);
@@ -176,7 +177,9 @@ Governor governor_of(const Body& body, const Path& path) {
 
 Body join(const std::vector<Incarnation>& incarnations) {
   Body joined;
+  std::vector<const Body*> bodies;
   for (const Incarnation& incarnation : incarnations) {
+    bodies.push_back(&incarnation.body);
     if (incarnation.body.floor.bytes.empty()) {
       join_into(joined, incarnation.body);
     } else {
@@ -185,6 +188,7 @@ Body join(const std::vector<Incarnation>& incarnations) {
       join_into(joined, body);
     }
   }
+  join_lists(joined, bodies);
   std::vector<const Path*> counted;
   for (const auto& [path, entries] : joined.counters) counted.push_back(&path);
   make_bases_explicit(joined, counted);
@@ -207,6 +211,9 @@ void apply_effect(Body& body, const Effect& effect, Authorship& author) {
       break;
     case Operation::kIncrement:
       return apply_increment(body, effect, author);
+    case Operation::kEdit:
+      apply_edit(body, effect, author);
+      return assert_containers(body, effect.path, author.stamp);
     case Operation::kWeakBirth:
       return apply_weak_birth(body, effect, author);
     case Operation::kBirth:
@@ -237,6 +244,7 @@ void purge(Body& body) {
     at =
         at->second <= (above == nullptr ? Dot() : *above) ? body.asserted.erase(at) : std::next(at);
   }
+  purge_lists(body);
 }
 
 void give_up_shown(Body& body) {

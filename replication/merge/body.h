@@ -5,8 +5,9 @@
 // register that governs a path is its own, unless a container above was assigned later; then the
 // path holds what was assigned with that container. Equal stamps are one commit and never kill each
 // other. Counters live beside registers: an increment that the governing register's author had not
-// seen (not in its baseline) adds to whatever value stands there. Every effect also asserts that
-// the containers above it were there when it was made.
+// seen (not in its baseline) adds to whatever value stands there. So do lists: elements that its
+// author had not seen stand beside those it assigned. Every effect also asserts that the containers
+// above it were there when it was made.
 //
 // Besides merging there is forgetting: `purge` drops what no later effect can bring back to view.
 #pragma once
@@ -60,6 +61,28 @@ void apply_effect(Body& body, const Effect& effect, Authorship& author);
 // Before the effects of one record: where it begins to count, what the document holds there becomes
 // the register it counts from.
 void begin_counters(Body& body, const DocumentEffects& effects);
+
+// ---- lists (lists.cc)
+// The register of an array whose elements are the list's.
+void leave_to_list(Register& reg);
+[[nodiscard]] bool is_left_to_list(const Register& reg);
+// The stamp of what stands for a path without a register of its own.
+[[nodiscard]] Dot stamp_above(const Body& body, const Path& path);
+// What stands at the path of a full state becomes a list, if it is none.
+void begin_list(Body& body, const Path& path);
+// The same of a sparse one, from what the store showed before a kEdit.
+void begin_local_list(Body& body, const PathChange& change);
+void apply_edit(Body& body, const Effect& effect, const Authorship& author);
+// `fresh` is about to be put at `path`: what becomes of lists there and below.
+void assign_lists(Body& body, const Path& path, Register& fresh, const Authorship& author);
+// Which of the lists do not show. Of a body without kShown content.
+void note_hidden(Body& body);
+// What a row leaves out: the registers of lists whose array came with a container.
+void complete_lists(Body& body);
+// Of those whose registers are joined already.
+void join_lists(Body& joined, const std::vector<const Body*>& bodies);
+// Forgets lists that say nothing, and assertions that what governs has overtaken.
+void purge_lists(Body& body);
 
 // Drops registers older than one above them and assertions no newer than what governs their path.
 // Neither can show again: stamps at a path only grow. It is safe to forget them before they are

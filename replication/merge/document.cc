@@ -68,6 +68,7 @@ class DocumentWriter {
         out_.close();
         break;
       case Node::Shows::kRegister:
+      case Node::Shows::kList:
         out_.value(node.name, node.value);
         break;
       case Node::Shows::kCounter:

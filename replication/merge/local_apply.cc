@@ -32,6 +32,18 @@ void keep_base(Body& body, const PathChange& change) {
   body.registers[change.path] = std::move(base);
 }
 
+// A container that nobody assigned, which is there because something in it is left (fill.cc).
+bool holds_what_is_left(const Body& body, const Path& path, const Register& reg) {
+  if (reg.content != Content::kAbsent) return false;
+  const auto asserted = body.asserted.find(path);
+  if (asserted != body.asserted.end() && asserted->second > reg.stamp) return false;
+  const auto is_above = [&](const auto& map) {
+    const auto next = map.upper_bound(path);
+    return next != map.end() && has_prefix(next->first, path);
+  };
+  return is_above(body.counters) || is_above(body.lists);
+}
+
 // Back to a row: assigned values are in the store, and what has the stamp of its container is
 // implied by it.
 void leave_values_to_store(Body& body, const Dot& dot) {
@@ -40,13 +52,16 @@ void leave_values_to_store(Body& body, const Dot& dot) {
   for (auto at = body.registers.begin(); at != body.registers.end();) {
     auto& [path, reg] = *at;
     const bool counter = body.counters.contains(path);
-    if (reg.stamp == dot && reg.content != Content::kAbsent && !counter) {
+    const bool list = body.lists.contains(path);
+    if (reg.stamp == dot && reg.content != Content::kAbsent && !counter && !list) {
       leave_to_store(reg);
     }
     const Dot* inherited = above.nearest(path);
-    const bool from_store = reg.content == Content::kShown || reg.content == Content::kAbsent;
+    const bool from_store = list
+                                ? is_left_to_list(reg)
+                                : reg.content == Content::kShown || reg.content == Content::kAbsent;
     if (from_store && reg.stamp == (inherited == nullptr ? Dot() : *inherited) &&
-        reg.baseline.empty()) {
+        reg.baseline.empty() && !holds_what_is_left(body, path, reg)) {
       at = body.registers.erase(at);
       continue;
     }
@@ -57,6 +72,13 @@ void leave_values_to_store(Body& body, const Dot& dot) {
 
 bool is_new(const DocumentChange& change) {
   return change.kind == Kind::kInsert || change.kind == Kind::kUpsert;
+}
+
+// Or assigned as a whole after all.
+bool is_edited(const DocumentEffects& effects, const Path& path) {
+  return std::any_of(effects.effects.begin(), effects.effects.end(), [&](const Effect& effect) {
+    return effect.kind == Operation::kEdit && effect.path == path;
+  });
 }
 
 bool brings_repeated_names(const DocumentChange& change) {
@@ -88,6 +110,16 @@ bool base_known(const DocumentState& state, const Path& path) {
   }
 }
 
+bool missing_is_empty(const DocumentState& state, const Path& path) {
+  if (!state.is_sparse() || state.incarnations.empty()) return true;
+  const Incarnation& incarnation = state.incarnations.front();
+  const Body& body = incarnation.body;
+  // What a container holds and what it does not hold have one stamp. What the floor holds has that
+  // of the upsert, and what it does not hold has none.
+  return incarnation.births.front().is_zero() || body.lists.contains(path) ||
+         base_known(state, path) || governor_of(body, path).reg != nullptr;
+}
+
 void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
                  const LocalContext& context) {
   if (change.kind == Kind::kRemove) {
@@ -109,7 +141,11 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   for (Incarnation& incarnation : state.incarnations) {
     Body& body = incarnation.body;
     for (const PathChange& part : change.changes) {
-      if (!sparse || is_new(change) || part.kind != Operation::kIncrement) continue;
+      if (!sparse || is_new(change)) continue;
+      if (part.kind == Operation::kEdit && is_edited(effects, part.path)) {
+        begin_local_list(body, part);
+      }
+      if (part.kind != Operation::kIncrement) continue;
       OUTRIGGER_ASSERT(part.base_known || base_known(state, part.path));
       keep_base(body, part);
     }

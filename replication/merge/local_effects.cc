@@ -1,16 +1,38 @@
 // Effects of a local write: what it did, put so that peers can merge it.
+#include <set>
+
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 #include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
+#include "replication/merge/types/list_change.h"
 
 namespace outrigger::merge {
 namespace {
 
+// The document without what is at these paths.
+std::string without(const bson::Document& document, const std::set<Path>& paths, Path& at) {
+  bson::Writer out;
+  for (const bson::Element& field : document) {
+    at.emplace_back(field.name);
+    const auto next = paths.lower_bound(at);
+    const bool leads = next != paths.end() && has_prefix(*next, at);
+    if (!leads) {
+      out.element(field);
+    } else if (next->size() > at.size()) {
+      const std::string left = without(field.value.as_document(), paths, at);
+      out.document(field.name, bson::Document(left));
+    }
+    at.pop_back();
+  }
+  return out.finish();
+}
+
 class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const DocumentChange& change, const LocalContext& context)
-      : context_(context),
+      : state_(state),
+        context_(context),
         is_detached_(state.detached),
         is_remembered_(!state.incarnations.empty()),
         body_(state) {
@@ -26,7 +48,7 @@ class EffectMaker {
     if (!is_detached_ && (is_remembered_ || is_upsert)) remove();
     if (is_weak_birth(change)) {
       add(Operation::kWeakBirth, {}).value = bson::make_document(change.document);
-      return birth_increments(change.changes);
+      return birth_parts(change);
     }
     add(Operation::kBirth, {}).value = bson::make_document(change.document);
   }
@@ -35,15 +57,36 @@ class EffectMaker {
     add(Operation::kAssign, {}).value = bson::make_document(document);
     effects_.back().baselines = seen_below({});
   }
+  // Nothing was done to the elements of an array that is there: nobody need be told. An element
+  // that was set to what it was is set.
+  static bool says_nothing(const PathChange& change) {
+    return change.kind == Operation::kEdit && change.edit != ArrayEdit::kInPlace &&
+           change.base_known && change.base && *change.base == change.value &&
+           !change.base_may_be_missing;
+  }
   // Where the type that merges what was written is chosen.
   void update(const PathChange& change) {
     OUTRIGGER_ASSERT(change.kind == Operation::kAssign || change.kind == Operation::kUnset ||
-                     change.kind == Operation::kIncrement);
+                     change.kind == Operation::kIncrement || change.kind == Operation::kEdit);
     Effect& effect = add(change.kind, change.path);
     switch (type_of(change.kind, rules_.at(change.path))) {
       case MergeType::kRegister:
+        if (std::optional<ListEdit> edit = found(change)) {
+          effect.kind = Operation::kEdit;
+          effect.edit = *std::move(edit);
+          break;
+        }
         if (change.kind == Operation::kAssign) effect.value = change.value;
         effect.baselines = seen_below(change.path);
+        break;
+      case MergeType::kList:
+        if (std::optional<ListEdit> edit = edited(change)) {
+          effect.edit = *std::move(edit);
+        } else {
+          effect.kind = Operation::kAssign;
+          effect.value = change.value;
+          effect.baselines = seen_below(change.path);
+        }
         break;
       case MergeType::kCounter: {
         const auto found = body_->counters.find(change.path);
@@ -65,17 +108,81 @@ class EffectMaker {
     return effect;
   }
 
-  // Counted by an upsert: its document shows the sums already.
-  void birth_increments(const std::vector<PathChange>& changes) {
+  // Counted by an upsert: its document shows the sums already. Elements are told beside it.
+  void birth_parts(const DocumentChange& change) {
     const size_t birth = effects_.size() - 1;
     std::vector<Baseline> counted_here;
-    for (const PathChange& change : changes) {
-      if (type_of(change.kind, rules_.at(change.path)) != MergeType::kCounter) continue;
-      Effect& effect = add(change.kind, change.path);
-      effect.entry = new_entry(change.value, context_);
-      counted_here.push_back({change.path, {effect.entry}});
+    std::set<Path> lists;
+    for (const PathChange& part : change.changes) {
+      switch (type_of(part.kind, rules_.at(part.path))) {
+        case MergeType::kRegister:
+          break;
+        case MergeType::kCounter: {
+          Effect& effect = add(part.kind, part.path);
+          effect.entry = new_entry(part.value, context_);
+          counted_here.push_back({part.path, {effect.entry}});
+          break;
+        }
+        case MergeType::kList: {
+          auto edit = edit_between(List(), part.value.view(), part.edit, context_.dot);
+          if (!edit) break;
+          add(part.kind, part.path).edit = *std::move(edit);
+          lists.insert(part.path);
+          break;
+        }
+      }
     }
     effects_[birth].baselines = std::move(counted_here);
+    if (lists.empty()) return;
+    Path at;
+    effects_[birth].value =
+        bson::make_document(without(bson::Document(change.document), lists, at));
+  }
+
+  // Nothing: the array is to be assigned as a whole. So is one that is not what it should be, as it
+  // was changed around us: then everybody is to have what is there.
+  std::optional<ListEdit> edited(const PathChange& change) const {
+    if (!change.base_known) return std::nullopt;
+    if (change.base_may_be_missing && !missing_is_empty(state_, change.path)) return std::nullopt;
+    const std::optional<bson::Value> before =
+        change.base ? std::optional(change.base->view()) : std::nullopt;
+    const auto known = body_->lists.find(change.path);
+    const bool is_told = known != body_->lists.end() && !known->second.settled;
+    const Body body = is_told ? Body() : list_before(change);
+    const List& list = is_told ? known->second : body.lists.at(change.path);
+    if (before ? !shows(list, *before) : !shown_of(list).empty()) return std::nullopt;
+    if (shows(list, change.value.view())) return ListEdit();
+    if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
+    List told = list;
+    take_values(told, before);
+    return edit_between(told, change.value.view(), change.edit, context_.dot);
+  }
+
+  // What must have been done to a list to make it what is there now.
+  std::optional<ListEdit> found(const PathChange& change) const {
+    if (change.kind != Operation::kAssign || change.edit != ArrayEdit::kFound) return std::nullopt;
+    const auto known = body_->lists.find(change.path);
+    if (known == body_->lists.end()) return std::nullopt;
+    const List& list = known->second;
+    if (list.settled || list.hidden) return std::nullopt;
+    if (shows(list, change.value.view())) return ListEdit();
+    return edit_between(list, change.value.view(), ArrayEdit::kMoves, context_.dot);
+  }
+
+  // A body that has this list alone, as it was before the write.
+  Body list_before(const PathChange& change) const {
+    Body body;
+    const auto known = body_->lists.find(change.path);
+    if (known != body_->lists.end()) {
+      body.lists.insert(*known);
+    } else if (state_.is_sparse()) {
+      begin_local_list(body, change);
+    } else {
+      Body whole = *body_;
+      begin_list(whole, change.path);
+      body.lists.insert(*whole.lists.find(change.path));
+    }
+    return body;
   }
 
   // What the author of a value has seen beside registers, at its path and below.
@@ -87,6 +194,7 @@ class EffectMaker {
     return seen;
   }
 
+  const DocumentState& state_;
   const LocalContext& context_;
   const bool is_detached_;  // the store has never taken what is remembered
   const bool is_remembered_;
@@ -115,7 +223,9 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
       maker.replace(change.document);
       break;
     case DocumentChange::Kind::kUpdate:
-      for (const PathChange& part : change.changes) maker.update(part);
+      for (const PathChange& part : change.changes) {
+        if (!EffectMaker::says_nothing(part)) maker.update(part);
+      }
       break;
     case DocumentChange::Kind::kRemove:
       maker.remove();

@@ -5,7 +5,15 @@
 #include "replication/merge/types/decompose.h"
 
 namespace outrigger::merge {
-namespace {}  // namespace
+
+std::vector<std::pair<ElementId, bson::OwnedValue>> values_of(const ListEdit& edit) {
+  std::vector<std::pair<ElementId, bson::OwnedValue>> values;
+  for (const ChangedElement& each : edit.changed) values.emplace_back(each.id, each.value);
+  for (const AddedElement& each : edit.added) {
+    values.emplace_back(each.place.back().id, each.value);
+  }
+  return values;
+}
 
 LossFinder::LossFinder(const DocumentState& before, const Record& record,
                        const DocumentEffects& effects, std::vector<Loss>* losses)
@@ -21,7 +29,12 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
 
 // What the record had not seen and what shows (or, for an unset, holds) before it.
 void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
-  if (node.governs && unseen(node.reg->stamp)) {
+  if (node.shows == Node::Shows::kList) {
+    collect_elements(*node.list, path);
+    if (node.governs && unseen(node.reg->stamp) && node.content == Content::kValue) {
+      contest(path, node.value, node.reg->stamp);
+    }
+  } else if (node.governs && unseen(node.reg->stamp)) {
     const bool unset = node.content == Content::kAbsent && node.reg->baseline.empty();
     const bool leaf = node.content == Content::kValue && node.shows_leaf();
     const bool empty_document = node.shows == Node::Shows::kDocument && node.children.empty() &&
@@ -44,6 +57,14 @@ void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
     path.emplace_back(child.name);
     collect(child, path, floor);
     path.pop_back();
+  }
+}
+
+void LossFinder::collect_elements(const List& list, const Path& path) {
+  for (const size_t i : shown_of(list)) {
+    const ListElement& each = list.elements[i];
+    const Dot stamp = each.changed.is_zero() ? each.id().dot : each.changed;
+    if (unseen(stamp)) elements_.push_back({path, each.id(), each.value, stamp});
   }
 }
 
@@ -98,6 +119,9 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
   for (const auto& [path, entries] : body.counters) {
     for (const CounterEntry& entry : entries) consider(entry.newest());
   }
+  for (const auto& [path, list] : body.lists) {
+    for_each_stamp(list, [&](const Dot& stamp, bool) { consider(stamp); });
+  }
   for (const auto& [path, stamp] : body.asserted) consider(stamp);
   if (newest.is_zero()) return;
   Loss loss;
@@ -112,6 +136,16 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
 void LossFinder::discarded() {
   if (losses_ == nullptr) return;
   for (const Effect& effect : effects_.effects) {
+    if (effect.kind == Operation::kEdit) {
+      for (const auto& [id, value] : values_of(effect.edit)) {
+        Loss& lost = losses_->emplace_back();
+        lost.kind = LossKind::kDeleteUpdate;
+        lost.path = effect.path;
+        lost.value = value;
+        lost.loser = record_.dot();
+      }
+      continue;
+    }
     Loss loss;
     loss.kind = LossKind::kDeleteUpdate;
     loss.path = effect.path;
@@ -136,6 +170,9 @@ void LossFinder::finish(const DocumentState& after) {
   for (const Incarnation& incarnation : after.incarnations) {
     births_.insert(births_.end(), incarnation.births.begin(), incarnation.births.end());
     for (const auto& [path, reg] : incarnation.body.registers) removed_.erase(reg.stamp);
+    for (const auto& [path, list] : incarnation.body.lists) {
+      for_each_stamp(list, [&](const Dot& stamp, bool) { removed_.erase(stamp); });
+    }
   }
   for (const Dot& birth : births_) removed_.erase(birth);
   const WholeBody body(after);
@@ -146,6 +183,9 @@ void LossFinder::finish(const DocumentState& after) {
   }
   for (const ContestedCounter& old : counters_) {
     if (!removed_.contains(old.entry.newest())) check_counter(root, old.path, old.entry);
+  }
+  for (const ContestedElement& old : elements_) {
+    if (!removed_.contains(old.stamp)) check_element(root, old, record_.dot());
   }
   check_new(root);
 }

@@ -29,6 +29,8 @@ void LossFinder::check_new(const Node& root) {
       CounterEntry entry = effect.entry;
       entry.last = record_.hlc;
       check_counter(root, effect.path, entry);
+    } else if (effect.kind == Operation::kEdit) {
+      check_edit(root, effect);
     } else if (effect.kind == Operation::kUnset) {
       Register unset;
       unset.stamp = dot;
@@ -40,6 +42,46 @@ void LossFinder::check_new(const Node& root) {
                      });
     }
   }
+}
+
+// What the record says of elements that are gone, or were changed later, or do not show.
+void LossFinder::check_edit(const Node& root, const Effect& effect) {
+  for (auto& [id, value] : values_of(effect.edit)) {
+    check_element(root, {effect.path, id, std::move(value), record_.dot()}, Dot());
+  }
+}
+
+// `winner`: who took it away, if it is gone; zero: whoever changed the array last.
+void LossFinder::check_element(const Node& root, const ContestedElement& contested,
+                               const Dot& winner) {
+  const Place place = look(root, contested.path, contested.stamp);
+  const Node* node = place.node;
+  Loss loss;
+  loss.path = contested.path;
+  loss.value = contested.value;
+  loss.loser = contested.stamp;
+  const Node* hider = place.leaf != nullptr ? place.leaf : node;
+  if (node == nullptr || node->list == nullptr || hider->shows != Node::Shows::kList) {
+    loss.kind = LossKind::kContainer;
+    loss.winner = hider == nullptr ? record_.dot() : std::max(hider->stamp, hider->asserted);
+    losses_->push_back(std::move(loss));
+    return;
+  }
+  const auto& all = node->list->elements;
+  const auto at = std::find_if(all.begin(), all.end(),
+                               [&](const ListElement& each) { return each.id() == contested.id; });
+  if (at == all.end()) {
+    loss.kind = LossKind::kDeleteUpdate;
+    loss.winner = winner.is_zero() ? std::max(node->stamp, node->list->asserted) : winner;
+  } else {
+    const Dot stamp = at->changed.is_zero() ? at->id().dot : at->changed;
+    if (stamp == contested.stamp || at->value == contested.value) return;
+    loss.kind = LossKind::kSetSet;
+    // Unchanged, it is of another array, which was assigned since.
+    loss.winner = stamp < contested.stamp ? node->stamp : stamp;
+    loss.winning = at->value;
+  }
+  losses_->push_back(std::move(loss));
 }
 
 LossFinder::Place LossFinder::look(const Node& root, const Path& path, const Dot& stamp) {
@@ -76,6 +118,7 @@ bool LossFinder::is_beaten(const Place& place, const Path& path, const Register&
   Register winner;
   if (place.node != nullptr && place.node->reg != nullptr && place.node->reg->stamp > reg.stamp) {
     winner = *place.node->reg;
+    if (place.node->shows == Node::Shows::kList) winner.value = place.node->array;
   } else if (place.newer != nullptr && place.newer == place.governor && place.value) {
     winner = register_of(path, *place.value, place.newer->reg->stamp);
   } else {

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/merge/types/list.h"
 #include "replication/merge/types/register.h"
 #include "replication/record/change.h"
 #include "replication/record/record.h"
@@ -51,6 +52,7 @@ struct Body {
   // A path with entries has a register of its own unless its base is absent: what the document
   // shows there is no base.
   std::map<Path, CounterEntries> counters;
+  std::map<Path, List> lists;    // a path with one has a register of its own in a full state
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
   // Fields below no register, where the root has none: full states only.
   SharedBytes floor;
@@ -106,7 +108,7 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document);
 // Settles whether the document is opaque, now that it is known. Looks only where it may be.
 void note_opaque(DocumentState& state, const std::optional<std::string>& document);
 // The row to keep for a state whose document is stored. Empty when there is nothing to
-// remember (every stamp zero, not opaque) or the document is gone.
+// remember (every stamp zero, no list, not opaque) or the document is gone.
 [[nodiscard]] std::string strip(const DocumentState& state);
 
 // ---- view
@@ -123,6 +125,9 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
                                             const LocalContext& context);
 // May an increment at `path` be recorded without an image of the document (base already explicit)?
 [[nodiscard]] bool base_known(const DocumentState& state, const Path& path);
+// Is it all the same to an edit of elements at `path` whether there was an empty array or none?
+// Else an image of the document must tell, or the array is assigned as a whole.
+[[nodiscard]] bool missing_is_empty(const DocumentState& state, const Path& path);
 // Applies a local write's effects to the sparse (or full) state it was made from. `change` gives
 // the values counters start from. The result is what the row must hold after the write.
 void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,

@@ -102,6 +102,70 @@ class MergeTest : public ::testing::Test {
   }
   void inc(WorldSite& site, const std::string& path, int32_t delta) { inc(site, path, i32(delta)); }
 
+  PathChange edit_of(WorldSite& site, const std::string& path,
+                     const std::vector<bson::OwnedValue>& after, ArrayEdit how) {
+    PathChange change;
+    change.kind = Operation::kEdit;
+    change.path = path_of(path);
+    change.value = array(after);
+    change.base_known = true;
+    const Found now = find_path(stored(site), change.path);
+    if (now.what == Found::kValue) change.base = bson::OwnedValue(now.value);
+    change.edit = how;
+    return change;
+  }
+  // `beside`: what else the update sets.
+  void edit(WorldSite& site, const PathChange& change, const Fields& beside = {}) {
+    AppWrite write = make(Kind::kUpdate);
+    write.after = with_path(stored(site), change.path, change.value);
+    write.change.changes.push_back(change);
+    for (const auto& [name, value] : beside) {
+      PathChange& set = write.change.changes.emplace_back();
+      set.path = {name};
+      set.value = value;
+      write.after = with_path(bson::Document(*write.after), set.path, value);
+    }
+    run(site, write);
+  }
+  void edit(WorldSite& site, const std::string& path, const std::vector<bson::OwnedValue>& after,
+            ArrayEdit how = ArrayEdit::kMoves) {
+    edit(site, edit_of(site, path, after, how));
+  }
+  // As the request and the document afterwards tell it.
+  void push_unseen(WorldSite& site, const std::string& path, const bson::OwnedValue& item) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    all.push_back(item);
+    PathChange change = edit_of(site, path, all, ArrayEdit::kMoves);
+    change.base_may_be_missing = all.size() == 1;
+    if (all.size() == 1) change.base = array({});
+    edit(site, change);
+  }
+  std::vector<bson::OwnedValue> items(const WorldSite& site, const std::string& path) const {
+    const Found now = find_path(stored(site), path_of(path));
+    return now.what == Found::kValue ? values_in(now.value) : std::vector<bson::OwnedValue>();
+  }
+  void push(WorldSite& site, const std::string& path, const bson::OwnedValue& item) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    all.push_back(item);
+    edit(site, path, all);
+  }
+  void add_to_set(WorldSite& site, const std::string& path, const bson::OwnedValue& item) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    all.push_back(item);
+    edit(site, path, all, ArrayEdit::kAddsSet);
+  }
+  void take(WorldSite& site, const std::string& path, const bson::OwnedValue& item) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    std::erase(all, item);
+    edit(site, path, all);
+  }
+  void set_element(WorldSite& site, const std::string& path, size_t at,
+                   const bson::OwnedValue& value) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    all.at(at) = value;
+    edit(site, path, all, ArrayEdit::kInPlace);
+  }
+
   // Every site gets every record; no order is promised between origins.
   void exchange() {
     for (int round = 0; round < 3; ++round) {
@@ -127,6 +191,13 @@ class MergeTest : public ::testing::Test {
       for (WorldSite* site : all_) site->collect(true);
     }
     for (WorldSite* site : all_) ASSERT_TRUE(site->rows.empty());
+  }
+  // The same, of one site alone; it has been told that all is stable.
+  void forget_at(WorldSite& site) {
+    for (int round = 0; round < 3; ++round) {
+      for (WorldSite* from : all_) site.stability->hear(from->report());
+      site.collect(true);
+    }
   }
 
   bson::Document stored(const WorldSite& site) const {

@@ -19,10 +19,18 @@ DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
   return change;
 }
 
+DocumentChange update_of(const std::string& id) {
+  return change_of(DocumentChange::Kind::kUpdate, id);
+}
+
 }  // namespace
 
 MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
-    : random_(seed), quiet_(seed + 1), options_(options), values_(random_, options.add_only) {
+    : random_(seed),
+      quiet_(seed + 1),
+      options_(options),
+      values_(random_, options.add_only),
+      arrays_(random_, values_) {
   const size_t count = 2 + pick(3);
   const int64_t spread = chance(0.5) ? 60 : 300;
   for (size_t i = 0; i < count; ++i) {
@@ -49,12 +57,7 @@ AppWrite MergeWorld::creation(const std::string& id) {
 AppWrite MergeWorld::creation(const std::string& id, bool insert) {
   AppWrite write{
       change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
-  std::string document;
-  {
-    bson::Writer w;
-    w.value("_id", values_.id(id));
-    document = w.finish();
-  }
+  std::string document = bson::Writer().value("_id", values_.id(id)).finish();
   auto put = [&](const Path& path, const bson::OwnedValue& value) {
     document = with_path(bson::Document(document), path, value);
   };
@@ -63,6 +66,7 @@ AppWrite MergeWorld::creation(const std::string& id, bool insert) {
   if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));
   if (chance(0.5)) put({"c", "x"}, values_.value());
   if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
+  if (!options_.add_only && chance(0.5)) put(kLists[pick(kLists.size())], values_.array());
   if (!insert) {
     PathChange inc;
     inc.kind = Operation::kIncrement;
@@ -70,6 +74,11 @@ AppWrite MergeWorld::creation(const std::string& id, bool insert) {
     inc.value = values_.delta();
     put(inc.path, inc.value);
     write.change.changes.push_back(inc);
+    std::optional<PathChange> push = arrays_.push_at_birth(bson::Document(document));
+    if (push) {
+      put(push->path, push->value);
+      write.change.changes.push_back(*std::move(push));
+    }
   }
   write.change.document = document;
   write.after = document;
@@ -100,6 +109,12 @@ std::optional<AppWrite> MergeWorld::increment(const WorldSite& site, const std::
 
 std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::string& id,
                                            const std::string& document) {
+  if (!options_.add_only && chance(0.35)) {
+    return arrays_.edit(update_of(id), document, site.load(id));
+  }
+  if (options_.add_only && chance(0.4)) {
+    return arrays_.append_or_pull(update_of(id), document, site.load(id));
+  }
   if (chance(options_.add_only ? 0.8 : 0.45)) return increment(site, id, document);
   if (!options_.add_only && chance(0.05)) return update_id(id, document);
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
@@ -108,6 +123,7 @@ std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::str
   set.path = whole          ? (chance(0.5) ? Path{"c"} : Path{"c", "d"})
              : chance(0.75) ? kRegisters[pick(kRegisters.size())]
                             : kCounters[pick(kCounters.size())];
+  if (chance(0.1)) set.path = kLists[pick(kLists.size())];
   if (options_.add_only) set.path = {"a"};
   const Found now = find_path(bson::Document(document), set.path);
   if (now.what == Found::kBlocked) return std::nullopt;
@@ -120,7 +136,10 @@ std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::str
     if (chance(0.6)) inner = with_path(bson::Document(inner), {"x"}, values_.value());
     if (chance(0.4)) inner = with_path(bson::Document(inner), {"n"}, values_.delta());
     if (chance(0.3)) inner = with_path(bson::Document(inner), {"d", "x"}, values_.value());
+    if (chance(0.4)) inner = with_path(bson::Document(inner), {"l"}, values_.array());
     value = bson::make_document(inner);
+  } else if (chance(0.2)) {
+    value = values_.array();
   } else {
     value = values_.value();
   }
@@ -306,15 +325,19 @@ std::string MergeWorld::compare() const {
   return {};
 }
 
-// Of what is stable nothing is remembered but which documents are opaque, in one byte each.
+// Of what is stable nothing is remembered but which documents are opaque, in one byte each, and
+// the names of elements.
 std::string MergeWorld::rows_at_rest(const WorldSite& site) {
   for (const auto& [id, row] : site.rows) {
-    if (row.size() > 1) return "metadata left although all is stable";
     if (!site.store.contains(id)) return "a row without a document";
+    const DocumentState state = site.load(id);
+    for (const Incarnation& incarnation : state.incarnations) {
+      if (!is_only_settled_lists(incarnation)) return "metadata left although all is stable";
+    }
   }
   for (const auto& [id, document] : site.store) {
     const bool repeats = bson::repeats_names(bson::Document(document));
-    if (repeats != site.rows.contains(id)) return "a row does not say what is opaque";
+    if (repeats != site.load(id).opaque) return "a row does not say what is opaque";
   }
   return {};
 }
@@ -365,6 +388,10 @@ uint64_t MergeWorld::drops() const {
 int64_t MergeWorld::added(const std::string& id) const {
   const auto at = added_.find(id);
   return at == added_.end() ? 0 : at->second;
+}
+
+std::string MergeWorld::pushed(const std::string& id) const {
+  return list_by_history(sites_.front()->log, id);
 }
 
 }  // namespace outrigger::merge

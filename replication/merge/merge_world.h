@@ -20,32 +20,11 @@ namespace outrigger::merge {
 
 struct WorldOptions {
   bool collect = true;    // drop rows when they are stable
-  bool add_only = false;  // documents are made once, numbers only incremented
+  bool add_only = false;  // documents are made once, numbers only incremented, arrays only edited
 };
-
-// What the app does to one document, put as the store and as the capture see it.
-struct AppWrite {
-  DocumentChange change;
-  std::optional<std::string> after;  // the stored document, or deleted
-};
-
-// The store's own idea of paths, on plain bytes. kBlocked: something on the way is no document.
-struct Found {
-  enum { kValue, kMissing, kBlocked } what = kMissing;
-  bson::Value value;
-};
-[[nodiscard]] Found find_path(const bson::Document& document, const Path& path, size_t from = 0);
-// `document` with `path` set (containers made as needed) or, without a value, unset.
-[[nodiscard]] std::string with_path(const bson::Document& document, const Path& path,
-                                    const std::optional<bson::OwnedValue>& value, size_t from = 0);
 
 // Documents are known by their _id as text, whatever the type: 1 and 1.0 are one.
 [[nodiscard]] std::string id_text(const bson::OwnedValue& id);
-
-struct Published {
-  Hlc prev = 0;
-  std::shared_ptr<const Record> record;
-};
 
 class WorldSite {
  public:
@@ -103,6 +82,8 @@ class MergeWorld {
   [[nodiscard]] const std::map<std::string, std::string>& documents() const;
   [[nodiscard]] uint64_t drops() const;
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
+  // add_only: what `l` must be, by what each record added and took away.
+  [[nodiscard]] std::string pushed(const std::string& id) const;
   uint64_t records = 0;
 
  private:
@@ -135,6 +116,7 @@ class MergeWorld {
   std::vector<Report> bag_;
   std::map<std::string, int64_t> added_;
   RandomValues values_;
+  RandomEdits arrays_;
 };
 
 }  // namespace outrigger::merge

@@ -67,5 +67,19 @@ TEST(MergeWorld, EveryIncrementCountsOnce) {
   });
 }
 
+TEST(MergeWorld, EveryElementIsThereOnceUnlessSomebodyWhoSawItTookItAway) {
+  size_t filled = 0;
+  for_each_seed(800, [&](uint64_t seed) {
+    MergeWorld world(seed, {.add_only = true});
+    ASSERT_EQ(world.run(), "");
+    for (const auto& [id, document] : world.documents()) {
+      const auto l = bson::Document(document).find("l");
+      filled += l ? 1 : 0;
+      EXPECT_EQ(l ? bson::to_json(*l) : "[]", world.pushed(id));
+    }
+  });
+  EXPECT_GT(filled, 0u);
+}
+
 }  // namespace
 }  // namespace outrigger::merge

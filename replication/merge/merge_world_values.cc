@@ -1,6 +1,40 @@
 #include "replication/merge/merge_world_values.h"
 
+#include <algorithm>
+#include <set>
+
+#include "replication/merge/merge_world.h"
+
 namespace outrigger::merge {
+
+bson::OwnedValue array_of_values(const std::vector<bson::OwnedValue>& values) {
+  bson::Writer out;
+  for (size_t i = 0; i < values.size(); ++i) out.value(bson::index_name(i), values[i]);
+  return {bson::Type::kArray, out.finish()};
+}
+
+std::vector<bson::OwnedValue> values_in(const bson::Value& array) {
+  std::vector<bson::OwnedValue> values;
+  for (const bson::Element& each : array.as_document()) values.emplace_back(each.value);
+  return values;
+}
+
+bson::OwnedValue RandomValues::fresh() { return bson::make_int32(++counter_); }
+
+bson::OwnedValue RandomValues::item() {
+  const size_t which = pick(5);
+  if (which < 3) return bson::make_string(std::string(1, static_cast<char>('x' + which)));
+  if (which == 3) return fresh();
+  bson::Writer out;
+  out.value("q", fresh());
+  return bson::make_document(out.finish());
+}
+
+bson::OwnedValue RandomValues::array() {
+  std::vector<bson::OwnedValue> items;
+  for (size_t i = pick(4); i > 0; --i) items.push_back(item());
+  return array_of_values(items);
+}
 
 bson::OwnedValue RandomValues::value() {
   const int32_t fresh = ++counter_;
@@ -53,6 +87,145 @@ bson::OwnedValue RandomValues::id(const std::string& id) {
     default:
       return bson::make_int32(number);
   }
+}
+namespace {
+
+AppWrite edit_write(DocumentChange&& change, const std::string& document, const Path& path,
+                    const Found& before, const std::vector<bson::OwnedValue>& after,
+                    ArrayEdit how) {
+  PathChange edit;
+  edit.kind = Operation::kEdit;
+  edit.path = path;
+  edit.value = array_of_values(after);
+  edit.base_known = true;
+  if (before.what == Found::kValue) edit.base = bson::OwnedValue(before.value);
+  edit.edit = how;
+  AppWrite write{std::move(change), {}};
+  write.after = with_path(bson::Document(document), path, edit.value);
+  write.change.changes.push_back(std::move(edit));
+  return write;
+}
+
+bool repeats_values(const bson::Value& array) {
+  std::vector<bson::OwnedValue> seen;
+  for (const bson::OwnedValue& each : values_in(array)) {
+    if (std::find(seen.begin(), seen.end(), each) != seen.end()) return true;
+    seen.push_back(each);
+  }
+  return false;
+}
+
+}  // namespace
+
+void RandomEdits::forget_base(AppWrite& append, const DocumentState& state) {
+  PathChange& push = append.change.changes.back();
+  const bool image = pick(5) == 0;  // drawn either way: twin runs must decide alike
+  const bool was_empty = !push.base || push.base->view().as_document().empty();
+  if (image || !was_empty || !missing_is_empty(state, push.path)) return;
+  push.base = array_of_values({});
+  push.base_may_be_missing = true;
+}
+
+std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::string& document,
+                                          const DocumentState& state) {
+  const Path path = kLists[pick(kLists.size())];
+  const Found now = find_path(bson::Document(document), path);
+  if (now.what == Found::kBlocked) return std::nullopt;
+  if (now.what == Found::kValue && now.value.type != bson::Type::kArray) return std::nullopt;
+  std::vector<bson::OwnedValue> all;
+  if (now.what == Found::kValue) all = values_in(now.value);
+  const size_t which = pick(10);
+  ArrayEdit how = ArrayEdit::kMoves;
+  bool appends = false;
+  const auto at = [&](size_t n) { return all.begin() + static_cast<std::ptrdiff_t>(n); };
+  if (which < 4 || all.empty()) {
+    const size_t where = which < 2 ? all.size() : pick(all.size() + 1);
+    std::vector<bson::OwnedValue> more = values_in(values_.array().view());
+    if (more.empty()) more.push_back(values_.item());
+    all.insert(at(where), more.begin(), more.end());
+    const bool cut = pick(6) == 0 && all.size() > 4;
+    if (cut) all.erase(all.begin(), at(2));  // $slice
+    appends = which < 2 && !cut;
+  } else if (which < 6) {
+    how = ArrayEdit::kAddsSet;
+    const bson::OwnedValue item = values_.item();
+    if (std::find(all.begin(), all.end(), item) != all.end()) return std::nullopt;
+    all.push_back(item);
+  } else if (which < 7) {
+    const bson::OwnedValue item = all[pick(all.size())];
+    std::erase(all, item);
+  } else if (which < 8) {
+    all.erase(pick(2) == 0 ? all.begin() : all.end() - 1);
+  } else {
+    how = ArrayEdit::kInPlace;
+    all[pick(all.size())] = values_.item();
+  }
+  AppWrite write = edit_write(std::move(change), document, path, now, all, how);
+  if (appends) forget_base(write, state);
+  return write;
+}
+
+std::optional<AppWrite> RandomEdits::append_or_pull(DocumentChange change,
+                                                    const std::string& document,
+                                                    const DocumentState& state) {
+  const Found now = find_path(bson::Document(document), {"l"});
+  std::vector<bson::OwnedValue> all;
+  if (now.what == Found::kValue) all = values_in(now.value);
+  const bool appends = all.empty() || pick(10) < 7;
+  if (appends) {
+    for (size_t i = 1 + pick(2); i > 0; --i) all.push_back(values_.fresh());
+  } else {
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(pick(all.size())));
+  }
+  AppWrite write = edit_write(std::move(change), document, {"l"}, now, all, ArrayEdit::kMoves);
+  if (appends) forget_base(write, state);
+  return write;
+}
+
+std::optional<PathChange> RandomEdits::push_at_birth(const bson::Document& document) {
+  PathChange push;
+  push.kind = Operation::kEdit;
+  push.path = kLists[pick(kLists.size())];
+  push.value = values_.array();
+  push.base_known = true;
+  push.edit = pick(2) == 0 ? ArrayEdit::kMoves : ArrayEdit::kAddsSet;
+  const bool pushes =
+      pick(2) == 0 && !values_in(push.value.view()).empty() && !repeats_values(push.value.view());
+  if (!pushes || find_path(document, push.path).what != Found::kMissing) return std::nullopt;
+  return push;
+}
+
+std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
+                            const std::string& id) {
+  std::map<ElementId, bson::OwnedValue> left;
+  std::set<ElementId> removed;
+  for (const auto& [origin, published] : log) {
+    for (const Published& each : published) {
+      for (const DocumentEffects& document : each.record->documents) {
+        if (id_text(document.id) != id) continue;
+        for (const Effect& effect : document.effects) {
+          for (const AddedElement& added : effect.edit.added) {
+            left[added.place.back().id] = added.value;
+          }
+          removed.insert(effect.edit.removed.begin(), effect.edit.removed.end());
+        }
+      }
+    }
+  }
+  std::vector<bson::OwnedValue> values;
+  for (const auto& [element, value] : left) {
+    if (!removed.contains(element)) values.push_back(value);
+  }
+  return bson::to_json(array_of_values(values).view());
+}
+
+bool is_only_settled_lists(const Incarnation& incarnation) {
+  const Body& body = incarnation.body;
+  const bool only_lists = incarnation.births == std::vector<Dot>(1) && !body.lists.empty() &&
+                          body.registers.empty() && body.counters.empty() && body.asserted.empty();
+  return only_lists && std::all_of(body.lists.begin(), body.lists.end(), [](const auto& each) {
+           return each.second.settled && !is_as_assigned(each.second);
+         });
 }
 
 }  // namespace outrigger::merge

@@ -20,13 +20,20 @@ enum RowKind : uint8_t {
   kOpaque = kGeneral | 1,
   kInserted = kGeneral | 2,
   kInsertedOpaque = kGeneral | 3,
+  kNames = kGeneral | 4,  // as a general one, of nothing but the names of elements
 };
 
 inline constexpr uint8_t kDetachedFlag = 1;
 inline constexpr uint8_t kOpaqueFlag = 2;
+inline constexpr uint8_t kListsFlag = 4;
 
 // As is; `strip` decides what belongs into a row. Without an incarnation: the row of an opaque one.
 [[nodiscard]] std::string encode_row(const DocumentState& state);
+
+// Nothing in it can be forgotten.
+[[nodiscard]] bool is_at_rest(std::string_view row);
+// One of those that are counted: not of names alone, which may stay as long as their document.
+[[nodiscard]] bool counts(std::string_view row);
 
 // The commit that gave birth to the document, where the row says that and nothing more, as a
 // birth_row() of one that is not opaque does.

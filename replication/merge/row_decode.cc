@@ -15,7 +15,7 @@ class RowReader {
     DocumentState state;
     const uint8_t kind = in_.u8();
     if (kind >> 4 != kRowVersion) in_.fail("unknown version");
-    if (kind == kGeneral) {
+    if (kind == kGeneral || kind == kNames) {
       general(state);
     } else if (kind == kInserted || kind == kInsertedOpaque) {
       inserted(state);
@@ -45,7 +45,8 @@ class RowReader {
     const uint8_t flags = in_.u8();
     state.detached = (flags & kDetachedFlag) != 0;
     state.opaque = (flags & kOpaqueFlag) != 0;
-    if ((flags & ~(kDetachedFlag | kOpaqueFlag)) != 0) in_.fail("unknown flags");
+    has_lists_ = (flags & kListsFlag) != 0;
+    if ((flags & ~(kDetachedFlag | kOpaqueFlag | kListsFlag)) != 0) in_.fail("unknown flags");
     read_origins();
     in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
@@ -103,7 +104,14 @@ class RowReader {
       if (entries.empty()) in_.fail("counter without entries");
     });
     list(result.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
-    if (result.body.counters.contains(Path()) || result.body.asserted.contains(Path())) {
+    if (has_lists_) {
+      list(result.body.lists, [&](List& each) {
+        merge::read(in_, each);
+        shown_ |= each.settled;
+      });
+    }
+    if (result.body.counters.contains(Path()) || result.body.lists.contains(Path()) ||
+        result.body.asserted.contains(Path())) {
       in_.fail("the root is no field");
     }
     const auto root = result.body.registers.find(Path());
@@ -123,6 +131,7 @@ class RowReader {
 
   RowIn in_;
   bool shown_ = false;
+  bool has_lists_ = false;
 };
 
 }  // namespace
@@ -130,6 +139,12 @@ class RowReader {
 Result<DocumentState> load_row(std::string_view bytes) {
   if (bytes.empty()) return DocumentState();
   return RowReader(bytes).read();
+}
+
+bool is_at_rest(std::string_view row) { return row.size() == 1 || (!row.empty() && !counts(row)); }
+
+bool counts(std::string_view row) {
+  return !row.empty() && static_cast<uint8_t>(row.front()) != kNames;
 }
 
 std::optional<Dot> birth_in_row(std::string_view row) {

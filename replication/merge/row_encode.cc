@@ -13,13 +13,23 @@ const Dot* whole_birth(const DocumentState& state) {
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   if (only.births.size() != 1 || body.registers.size() != 1 || !body.counters.empty() ||
-      !body.asserted.empty()) {
+      !body.lists.empty() || !body.asserted.empty()) {
     return nullptr;
   }
   const auto& [path, reg] = *body.registers.begin();
   const bool whole = path.empty() && reg.content == Content::kShown && reg.baseline.empty() &&
                      !reg.stamp.is_zero() && reg.stamp == only.births.front();
   return whole ? &only.births.front() : nullptr;
+}
+
+bool holds_only_names(const DocumentState& state) {
+  if (!state.is_alone()) return false;
+  const Incarnation& only = state.incarnations.front();
+  const Body& body = only.body;
+  return only.births.size() == 1 && only.births.front().is_zero() && body.registers.empty() &&
+         body.counters.empty() && body.asserted.empty() && !body.lists.empty() &&
+         std::all_of(body.lists.begin(), body.lists.end(),
+                     [](const auto& each) { return each.second.settled; });
 }
 
 class RowWriter {
@@ -38,8 +48,11 @@ class RowWriter {
       out_.origins.push_back(origin);
       out_.newest = std::max(out_.newest, hlc);
     }
-    out_.u8(kGeneral);
-    out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0));
+    out_.u8(holds_only_names(state) ? kNames : kGeneral);
+    has_lists_ = std::any_of(state.incarnations.begin(), state.incarnations.end(),
+                             [](const Incarnation& each) { return !each.body.lists.empty(); });
+    out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
+            (has_lists_ ? kListsFlag : 0));
     out_.varint(out_.origins.size());
     for (const Origin& each : out_.origins) out_.origin(each);
     out_.u64(out_.newest);
@@ -75,9 +88,17 @@ class RowWriter {
     list(incarnation.body.registers, state);
     list(incarnation.body.counters, state);
     list(incarnation.body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
+    if (!has_lists_) return;
+    list(incarnation.body.lists, [&](const List& each) {
+      if (alone || !each.settled) return state(each);
+      List whole = each;
+      unsettle(whole);
+      state(whole);
+    });
   }
 
   RowOut out_;
+  bool has_lists_ = false;
 };
 
 }  // namespace

@@ -109,6 +109,39 @@ TEST_F(Row, AnyFlippedByteLoadsOrFailsButNeverBreaks) {
   }
 }
 
+TEST_F(Row, OfListsToo) {
+  insert(a_, {{"l", array({i32(1), i32(2), i32(3)})}});
+  exchange();
+  add_to_set(a_, "l", text("t"));
+  add_to_set(b_, "l", text("t"));
+  edit(b_, "l", {i32(1), i32(9), i32(2), i32(3), text("t")});
+  exchange();
+  set_element(c_, "l", 0, i32(7));
+  exchange();
+  DocumentState state = a_.load("d");
+  const std::vector<std::string> rows{a_.rows.at("d"), stable_row(state)};
+  for (const std::string& row : rows) {
+    for (size_t n = 1; n < row.size(); ++n) EXPECT_FALSE(loads(row.substr(0, n))) << n;
+    EXPECT_EQ(strip(*load_row(row)), row);
+    for (size_t n = 0; n < row.size(); ++n) {
+      for (const int mask : {1, 0x80, 0xff, 0x40}) {
+        std::string damaged = row;
+        damaged[n] = static_cast<char>(damaged[n] ^ mask);
+        auto damaged_state = load_row(damaged);
+        if (!damaged_state) continue;
+        fill(*damaged_state, stored(a_));
+        ASSERT_TRUE(document_of(*damaged_state).has_value());
+      }
+    }
+  }
+  EXPECT_FALSE(is_at_rest(rows[0]));
+  EXPECT_TRUE(is_at_rest(rows[1]));
+  EXPECT_FALSE(counts(rows[1]));
+  DocumentState settled = *load_row(rows[1]);
+  fill(settled, stored(a_));
+  EXPECT_EQ(document_of(settled), std::string(stored(a_).bytes()));
+}
+
 TEST_F(Row, AnUnknownVersionIsRefusedByName) {
   std::string row = busy_row();
   row[0] = 9;

@@ -21,7 +21,20 @@ Node& node_at(Node& root, const Path& path) {
   return *node;
 }
 
+bool shows_list(const Node& node) {
+  if (node.list == nullptr) return false;
+  const bool is_array = node.content == Content::kValue && node.value.type == bson::Type::kArray;
+  const bool is_left = node.content == Content::kAbsent && !node.list->elements.empty();
+  if (!is_array && !is_left && node.list->asserted <= node.stamp) return false;
+  return node.asserted <= std::max(node.stamp, node.list->asserted);
+}
+
 Node::Shows shown_by(Node& node, bool any_child) {
+  if (shows_list(node)) {
+    node.array = array_of(*node.list);
+    node.value = node.array.view();
+    return Node::Shows::kList;
+  }
   if (node.asserted > node.stamp || node.content == Content::kDocument) {
     return Node::Shows::kDocument;
   }
@@ -116,9 +129,10 @@ const Node* Node::child(std::string_view child_name) const {
 
 Node view_tree(const Body& body) {
   Node root;
-  // All three in one order of paths, so that each node is made behind its siblings.
+  // All of them in one order of paths, so that each node is made behind its siblings.
   auto reg = body.registers.begin();
   auto counter = body.counters.begin();
+  auto list = body.lists.begin();
   auto asserted = body.asserted.begin();
   while (true) {
     const Path* next = nullptr;
@@ -127,15 +141,18 @@ Node view_tree(const Body& body) {
     };
     consider(reg, body.registers);
     consider(counter, body.counters);
+    consider(list, body.lists);
     consider(asserted, body.asserted);
     if (next == nullptr) break;
     Node& node = node_at(root, *next);
     const Path& path = *next;
     const bool has_reg = reg != body.registers.end() && reg->first == path;
     const bool has_counter = counter != body.counters.end() && counter->first == path;
+    const bool has_list = list != body.lists.end() && list->first == path;
     const bool has_asserted = asserted != body.asserted.end() && asserted->first == path;
     if (has_reg) node.reg = &(reg++)->second;
     if (has_counter) node.entries = &(counter++)->second;
+    if (has_list) node.list = &(list++)->second;
     if (has_asserted) node.asserted = (asserted++)->second;
   }
   Above above;

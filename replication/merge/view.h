@@ -6,6 +6,8 @@
 //   an effect below is newer than a whole value here   shows a document, even an empty one
 //   absent, but something below survived               shows a document
 //   absent or a number, with increments                shows the sum
+//   an array, or absent, with elements                 shows the elements
+//   an edit of elements newer than what governs        likewise
 //
 // A node without a governing register of its own holds what its parent's bytes hold at its name.
 #pragma once
@@ -20,11 +22,12 @@ namespace outrigger::merge {
 
 // Borrows from the body it was made of.
 struct Node {
-  enum class Shows : uint8_t { kNothing, kDocument, kRegister, kCounter };
+  enum class Shows : uint8_t { kNothing, kDocument, kRegister, kCounter, kList };
 
   std::string_view name;
   const Register* reg = nullptr;
   const CounterEntries* entries = nullptr;
+  const List* list = nullptr;
   Dot asserted;
   std::vector<Node> children;  // sorted by name
 
@@ -32,14 +35,15 @@ struct Node {
   Dot stamp;             // of what governs
   bool governs = false;  // `reg` is what governs
   Content content = Content::kAbsent;
-  bson::Value value;      // kValue
+  bson::Value value;      // kValue, or what a list shows
   bson::Document fields;  // kDocument
   Shows shows = Shows::kNothing;
-  CounterSum sum;  // kCounter
+  CounterSum sum;          // kCounter
+  bson::OwnedValue array;  // kList: `value` is a view of it
 
   [[nodiscard]] const Node* child(std::string_view child_name) const;
   [[nodiscard]] bool shows_leaf() const {
-    return shows == Shows::kRegister || shows == Shows::kCounter;
+    return shows == Shows::kRegister || shows == Shows::kCounter || shows == Shows::kList;
   }
   // The path's own register, where it governs; else null.
   [[nodiscard]] const Register* own() const { return governs ? reg : nullptr; }

@@ -23,6 +23,11 @@ bool is_legal(const Path& path) {
                      [](const std::string& name) { return name.find('\0') == std::string::npos; });
 }
 
+bool may_add(const ListEdit& edit, const Dot& stamp) {
+  return std::all_of(edit.added.begin(), edit.added.end(),
+                     [&](const AddedElement& each) { return is_place_of(each.place, stamp); });
+}
+
 }  // namespace
 
 bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue& id) {
@@ -47,6 +52,8 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
       return !effect.path.empty();
     case Operation::kIncrement:
       return !effect.path.empty() && may_count(effect.entry, stamp);
+    case Operation::kEdit:
+      return !effect.path.empty() && may_add(effect.edit, stamp);
   }
   return false;
 }

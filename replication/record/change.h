@@ -10,20 +10,35 @@
 
 namespace outrigger {
 
+// What an operator did to the elements of an array.
+enum class ArrayEdit : uint8_t {
+  kMoves,     // adds some, takes some away; those that stay are as they were
+  kAddsSet,   // $addToSet
+  kInPlace,   // changes some where they stand, and may add some behind
+  kComputed,  // whatever a pipeline does: told only where it adds or takes away, not both
+  kFound,     // of a kAssign: nobody knows; this is what there is now
+};
+
 struct PathChange {
-  Operation kind = Operation::kAssign;  // or kUnset, kIncrement
+  Operation kind = Operation::kAssign;  // or kUnset, kIncrement, kEdit
   Path path;
-  bson::OwnedValue value;  // kAssign: the new one (documents are decomposed); kIncrement: the delta
-  // kIncrement: the value before, when an image told it; `base_known` with nothing means absent.
+  // kAssign: the new one (documents are decomposed); kIncrement: the delta; kEdit: the array as it
+  // is now.
+  bson::OwnedValue value;
+  // kIncrement, kEdit: the value before, when an image told it (of a kEdit one always did);
+  // `base_known` with nothing means absent.
   bool base_known = false;
   std::optional<bson::OwnedValue> base;
+  bool base_may_be_missing = false;    // kEdit: `base` is an empty array, but there may be none
+  ArrayEdit edit = ArrayEdit::kMoves;  // kEdit
 };
 
 struct DocumentChange {
   enum class Kind : uint8_t {
     kInsert,   // a new document; `document` is all of it
     kUpsert,   // a new document made by an upsert: fields merge with another upsert's, kIncrement
-               // paths in `changes` add up; `document` is all of it, as stored
+               // paths in `changes` add up, elements of kEdit paths stand beside its own;
+               // `document` is all of it, as stored
     kReplace,  // the whole content replaced by `document`
     kUpdate,   // `changes`
     kRemove,
@@ -32,7 +47,7 @@ struct DocumentChange {
   std::string ns;
   bson::OwnedValue id;
   std::string document;             // BSON; kInsert, kUpsert, kReplace
-  std::vector<PathChange> changes;  // kUpdate; kUpsert: only the kIncrement ones
+  std::vector<PathChange> changes;  // kUpdate; kUpsert: only the kIncrement and kEdit ones
 };
 
 }  // namespace outrigger

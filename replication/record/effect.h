@@ -7,7 +7,8 @@
 // and its fields, so that edits of different fields both stand; what names a field twice is one
 // value.
 //
-// Arrays are whole values: an array, however it was edited, travels as one.
+// An array that is given as a whole travels as one; where its elements were edited, those do
+// (list_edit.h). Of what stands in an element, the whole element travels.
 #pragma once
 
 #include <string>
@@ -16,6 +17,7 @@
 #include "replication/bson/bson.h"
 #include "replication/causality/stamp.h"
 #include "replication/causality/version_vector.h"
+#include "replication/record/list_edit.h"
 #include "replication/record/operation.h"
 #include "replication/record/path.h"
 
@@ -46,6 +48,7 @@ struct Effect {
   std::vector<Baseline> baselines;
   // kIncrement: the author's running sum including this one; its last stamp is the record's.
   CounterEntry entry;
+  ListEdit edit;  // kEdit
   [[nodiscard]] bool is_birth() const { return outrigger::is_birth(kind); }
   friend bool operator==(const Effect&, const Effect&) = default;
 };

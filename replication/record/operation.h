@@ -18,6 +18,7 @@ enum class Operation : uint8_t {
   kAssign = 4,     // path := value; an empty path: the whole document is replaced
   kUnset = 5,      // the field at path and all below it
   kIncrement = 6,  // a number is added to what stands at path
+  kEdit = 7,       // elements of the array at path are taken away, changed, added
 };
 
 [[nodiscard]] constexpr bool is_birth(Operation operation) {

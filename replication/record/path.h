@@ -1,6 +1,6 @@
 // Where in a document: the names on the way down from its root.
 //
-// Never a dotted string, since names may hold dots. Arrays are whole values: none leads into one.
+// Never a dotted string, since names may hold dots. None leads into an array.
 #pragma once
 
 #include <algorithm>

@@ -20,7 +20,7 @@ constexpr size_t kDecodedBytesMax = size_t{1} << 30;
 
 // What may be promised of a path, in the order of the codes, which begin at 1.
 constexpr Operation kOfPaths[] = {Operation::kAssign, Operation::kUnset, Operation::kIncrement,
-                                  Operation::kUnknown};
+                                  Operation::kUnknown, Operation::kEdit};
 
 uint8_t code_of(Operation operation) {
   const auto at = std::find(std::begin(kOfPaths), std::end(kOfPaths), operation);
@@ -63,6 +63,9 @@ PreparedPath read_path(ByteReader& in) {
   path.value = in.value();
   if (path.kind == Operation::kIncrement && in.ok() && !path.value.view().is_number()) {
     in.fail("increment that is not a number");
+  }
+  if (path.kind == Operation::kEdit && in.ok() && path.value.type != bson::Type::kArray) {
+    in.fail("added to an array, and no array itself");
   }
   return path;
 }

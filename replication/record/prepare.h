@@ -29,9 +29,11 @@ inline constexpr std::string_view kNoSession{
     "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0", 33};
 
 struct PreparedPath {
-  Operation kind = Operation::kUnknown;  // or kAssign, kUnset, kIncrement
+  Operation kind = Operation::kUnknown;  // or kAssign, kUnset, kIncrement, kEdit
   Path path;
-  bson::OwnedValue value;  // kAssign: the new one; kIncrement: the delta; otherwise null
+  // kAssign: the new one; kIncrement: the delta; kEdit: the array of what is added behind all
+  // others; otherwise null.
+  bson::OwnedValue value;
   friend bool operator==(const PreparedPath&, const PreparedPath&) = default;
 };
 

@@ -94,6 +94,7 @@ class Checker {
       std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
       if (wrong.empty()) wrong = baselines(effect);
       if (wrong.empty() && effect.kind == Operation::kIncrement) wrong = counter(effect.entry);
+      if (wrong.empty() && effect.kind == Operation::kEdit) wrong = edit(effect);
       if (!wrong.empty()) return wrong;
     }
     return {};
@@ -131,6 +132,37 @@ class Checker {
         before = &entry;
       }
     }
+    return {};
+  }
+
+  std::string edit(const Effect& effect) {
+    const size_t names = effect.path.size() + 1;
+    std::string wrong;
+    for (const ElementId& id : effect.edit.removed) {
+      if (wrong.empty()) wrong = element(id);
+    }
+    for (const ChangedElement& each : effect.edit.changed) {
+      if (wrong.empty()) wrong = element(each.id);
+      if (wrong.empty()) wrong = wrong_with_value(each.value.view(), names);
+    }
+    for (const AddedElement& each : effect.edit.added) {
+      for (const PlacePart& part : each.place) {
+        if (wrong.empty()) wrong = element(part.id);
+      }
+      if (wrong.empty() && !is_place_of(each.place, record_.dot())) {
+        wrong = "an element in it stands where none can";
+      }
+      if (wrong.empty()) wrong = wrong_with_value(each.value.view(), names);
+    }
+    return wrong;
+  }
+
+  std::string element(const ElementId& id) {
+    if (id.index >= kElementIndexes) return "an element in it is beyond the largest array";
+    if (id.dot.is_zero()) return {};
+    if (id.dot.origin.epoch == kRetired) return "an element in it is of no epoch";
+    if (id.dot.hlc > record_.hlc) return "an element in it is of a later stamp than its own";
+    if (!rules_.is_member(id.dot.origin.site)) return "an element in it is of no member";
     return {};
   }
 

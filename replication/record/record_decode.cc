@@ -16,6 +16,9 @@ constexpr size_t kDocumentBytes = 3;
 constexpr size_t kEffectBytes = 1;
 constexpr size_t kCounterBytes = 4;
 constexpr size_t kBaselineBytes = 2;
+constexpr size_t kElementBytes = 2;
+constexpr size_t kChangedBytes = 3;
+constexpr size_t kAddedBytes = 5;
 
 constexpr size_t kReservedMax = 64;  // elements, on the word of a count alone
 
@@ -45,6 +48,9 @@ class Decoder {
   void effect(Effect& effect);
   Path path();
   void counter(CounterEntry& counter);
+  void edit(ListEdit& edit);
+  void added(AddedElement& added);
+  ElementId element();
   Hlc stamp() { return hlc_ - static_cast<Hlc>(unzigzag(in_.varint())); }
 
   // Appends `count` things read by `read`. A count is a claim: memory follows what proves to be
@@ -245,11 +251,11 @@ void Decoder::effect(Effect& effect) {
   const uint8_t tag = in_.u8();
   const int kind = tag & 7;
   const bool has_baselines = tag >> 3 & 1;
-  if (tag > 0x0f || kind < 1 || kind > 6) return in_.fail("unknown kind of effect");
+  if (tag > 0x0f || kind < 1) return in_.fail("unknown kind of effect");
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
-  if (has_baselines &&
-      (effect.kind == Operation::kIncrement || effect.kind == Operation::kRemove)) {
+  if (has_baselines && (effect.kind == Operation::kIncrement || effect.kind == Operation::kRemove ||
+                        effect.kind == Operation::kEdit)) {
     return in_.fail("baseline where none can be");
   }
   if (effect.kind == Operation::kRemove) return;
@@ -269,6 +275,47 @@ void Decoder::effect(Effect& effect) {
     if (effect.baselines.empty()) in_.fail("no baseline where one is told");
   }
   if (effect.kind == Operation::kIncrement) counter(effect.entry);
+  if (effect.kind == Operation::kEdit) edit(effect.edit);
+}
+
+void Decoder::edit(ListEdit& edit) {
+  read_each(edit.removed, in_.count(limits_.effects_max, kElementBytes),
+            [&](ElementId& each) { each = element(); });
+  read_each(edit.changed, in_.count(limits_.effects_max, kChangedBytes), [&](ChangedElement& each) {
+    each.id = element();
+    each.value = in_.value();
+  });
+  read_each(edit.added, in_.count(limits_.effects_max, kAddedBytes),
+            [&](AddedElement& each) { added(each); });
+}
+
+void Decoder::added(AddedElement& added) {
+  const uint8_t head = in_.u8();
+  added.as_set = (head & 1) != 0;
+  const size_t parts = head >> 1;
+  if (parts == 0 || parts > kPlacePartsMax) return in_.fail("place of an element that is none");
+  in_.spend(parts * sizeof(PlacePart));
+  for (size_t i = 0; i < parts && in_.ok(); ++i) {
+    PlacePart& part = added.place.emplace_back();
+    const uint8_t lane = in_.u8();
+    if (lane > static_cast<uint8_t>(Lane::kBehind)) return in_.fail("unknown lane of an array");
+    part.lane = static_cast<Lane>(lane);
+    part.id = element();
+  }
+  added.value = in_.value();
+}
+
+ElementId Decoder::element() {
+  ElementId id;
+  const size_t origin = in_.index(origins_.size() + 1);
+  if (in_.ok() && origin > 0) {
+    id.dot = {stamp(), origins_[origin - 1]};
+    if (id.dot.is_zero()) in_.fail("element of a stamp of zero");
+  }
+  const uint64_t index = in_.varint();
+  if (index >= kElementIndexes) in_.fail("element beyond the largest array");
+  id.index = static_cast<uint32_t>(index);
+  return id;
 }
 
 Path Decoder::path() {

@@ -61,6 +61,8 @@ class Encoder {
   void document(const DocumentEffects& document);
   void effect(const Effect& effect);
   void counter(const CounterEntry& counter);
+  void edit(const ListEdit& edit);
+  void element(const ElementId& id);
   void stamp(ByteWriter& out, Hlc stamp) const {
     out.varint(zigzag(static_cast<int64_t>(hlc_ - stamp)));
   }
@@ -160,6 +162,37 @@ void Encoder::effect(const Effect& effect) {
     }
   }
   if (effect.kind == Operation::kIncrement) counter(effect.entry);
+  if (effect.kind == Operation::kEdit) edit(effect.edit);
+}
+
+void Encoder::edit(const ListEdit& edit) {
+  body_.varint(edit.removed.size());
+  for (const ElementId& each : edit.removed) element(each);
+  body_.varint(edit.changed.size());
+  for (const ChangedElement& each : edit.changed) {
+    element(each.id);
+    body_.value(each.value);
+  }
+  body_.varint(edit.added.size());
+  for (const AddedElement& each : edit.added) {
+    OUTRIGGER_ASSERT(!each.place.empty() && each.place.size() <= kPlacePartsMax);
+    body_.u8(static_cast<uint8_t>(each.place.size() << 1 | (each.as_set ? 1 : 0)));
+    for (const PlacePart& part : each.place) {
+      body_.u8(static_cast<uint8_t>(part.lane));
+      element(part.id);
+    }
+    body_.value(each.value);
+  }
+}
+
+void Encoder::element(const ElementId& id) {
+  if (id.dot.is_zero()) {
+    body_.varint(0);
+  } else {
+    body_.varint(origins_.index(id.dot.origin) + 1);
+    stamp(body_, id.dot.hlc);
+  }
+  body_.varint(id.index);
 }
 
 void Encoder::counter(const CounterEntry& counter) {
@@ -201,7 +234,10 @@ size_t bytes_of(const Record& record) {
   size_t bytes = 64;
   for (const DocumentEffects& document : record.documents) {
     bytes += document.id.bytes.size() + 8;
-    for (const Effect& effect : document.effects) bytes += effect.value.bytes.size() + 8;
+    for (const Effect& effect : document.effects) {
+      bytes += effect.value.bytes.size() + 8;
+      for (const AddedElement& each : effect.edit.added) bytes += each.value.bytes.size() + 8;
+    }
   }
   return bytes;
 }

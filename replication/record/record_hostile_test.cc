@@ -14,6 +14,7 @@ constexpr uint8_t kRemove = static_cast<uint8_t>(Operation::kRemove);
 constexpr uint8_t kAssign = static_cast<uint8_t>(Operation::kAssign);
 constexpr uint8_t kUnset = static_cast<uint8_t>(Operation::kUnset);
 constexpr uint8_t kIncrement = static_cast<uint8_t>(Operation::kIncrement);
+constexpr uint8_t kEdit = static_cast<uint8_t>(Operation::kEdit);
 constexpr uint8_t kBaselines = 1 << 3;
 
 // A batch written by hand, field by field, after good tables: one origin, namespace "t.a", the
@@ -92,12 +93,31 @@ TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAlloca
 
 TEST(HostileRecord, UnknownEffectsAreRefused) {
   EXPECT_EQ(Forged().effect(0).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(7).refusal(), "unknown kind of effect");
   EXPECT_EQ(Forged().effect(0x11).refusal(), "unknown kind of effect");
   EXPECT_EQ(Forged().effect(kIncrement | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kRemove | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kUnset | kBaselines).numbers({1, 0}).refusal(),
             "no baseline where one is told");
+}
+
+TEST(HostileRecord, ElementsStandWhereTheyCan) {
+  const auto added = [](std::initializer_list<uint64_t> place) {
+    Forged forged;
+    forged.effect(kEdit).numbers({1, 0, 0, 1}).numbers(place).value(bson::make_int32(7));
+    return forged.refusal();
+  };
+  EXPECT_EQ(added({1 << 1, 2, 1, 0, 0}), "");
+  EXPECT_EQ(added({1 << 1 | 1, 2, 0, 0}), "");
+  EXPECT_EQ(added({1 << 1, 2, 1, 0, (1u << 31) - 1}), "");
+  EXPECT_EQ(added({1 << 1, 2, 1, 0, 1u << 31}), "element beyond the largest array");
+  EXPECT_EQ(added({0}), "place of an element that is none");
+  EXPECT_EQ(added({33 << 1}), "place of an element that is none");
+  EXPECT_EQ(added({1 << 1, 4, 1, 0, 0}), "unknown lane of an array");
+  EXPECT_EQ(added({1 << 1, 2, 2, 0, 0}), "index beyond its table");
+  EXPECT_EQ(added({1 << 1, 2, 1, 12, 0}), "element of a stamp of zero");
+  EXPECT_EQ(added({1 << 1, 2, 1, 0, uint64_t{1} << 32}), "element beyond the largest array");
+  EXPECT_EQ(Forged().effect(kEdit).numbers({1, 1u << 20}).refusal(), "count beyond the end");
+  EXPECT_EQ(Forged().effect(kEdit | kBaselines).refusal(), "baseline where none can be");
 }
 
 TEST(HostileRecord, AWholeDocumentMustBeADocument) {

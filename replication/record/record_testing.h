@@ -97,9 +97,29 @@ class RecordMaker {
 
   CounterEntry counter() { return {Dot{hlc(), origin()}, hlc(), number()}; }
 
+  ElementId element() {
+    const auto index = static_cast<uint32_t>(below(300));
+    return chance(2) ? ElementId{Dot{}, index} : ElementId{Dot{hlc(), origin()}, index};
+  }
+
+  ListEdit edit() {
+    ListEdit edit;
+    for (size_t i = below(3); i > 0; --i) edit.removed.push_back(element());
+    for (size_t i = below(3); i > 0; --i) edit.changed.push_back({element(), value()});
+    for (size_t i = below(3); i > 0; --i) {
+      AddedElement& added = edit.added.emplace_back();
+      for (size_t parts = 1 + below(3); parts > 0; --parts) {
+        added.place.push_back({static_cast<Lane>(below(4)), element()});
+      }
+      added.as_set = chance(2);
+      added.value = value();
+    }
+    return edit;
+  }
+
   Effect effect() {
     Effect effect;
-    effect.kind = static_cast<Operation>(1 + below(6));
+    effect.kind = static_cast<Operation>(1 + below(7));
     const bool is_assign = effect.kind == Operation::kAssign;
     if (effect.kind == Operation::kRemove) return effect;
     if (!effect.is_birth()) effect.path = path();
@@ -108,6 +128,10 @@ class RecordMaker {
     if (is_whole) effect.value = bson::make_document(document());
     if (effect.kind == Operation::kIncrement) {
       effect.entry = counter();
+      return effect;
+    }
+    if (effect.kind == Operation::kEdit) {
+      effect.edit = edit();
       return effect;
     }
     for (size_t i = chance(2) ? 0 : below(3); i > 0; --i) {
@@ -180,10 +204,12 @@ class RecordMaker {
     if (chance(2)) document.document = this->document();
     for (size_t i = below(4); i > 0; --i) {
       static constexpr Operation kKinds[] = {Operation::kAssign, Operation::kUnset,
-                                             Operation::kIncrement, Operation::kUnknown};
-      const Operation kind = kKinds[below(4)];
-      const bool adds = kind == Operation::kIncrement;
-      document.paths.push_back({kind, path(), adds ? number() : value()});
+                                             Operation::kIncrement, Operation::kUnknown,
+                                             Operation::kEdit};
+      const Operation kind = kKinds[below(5)];
+      bson::OwnedValue value = kind == Operation::kIncrement ? number() : this->value();
+      if (kind == Operation::kEdit) value = {bson::Type::kArray, this->document()};
+      document.paths.push_back({kind, path(), std::move(value)});
     }
     return document;
   }

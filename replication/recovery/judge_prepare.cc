@@ -6,11 +6,11 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/bson/fields.h"
 #include "replication/bson/id.h"
-#include "replication/bson/number.h"
 #include "replication/outbox/batch.h"
 #include "replication/record/catalog.h"
 #include "replication/record/oplog_paths.h"
 #include "replication/record/record_checks.h"
+#include "replication/recovery/judge_paths.h"
 #include "replication/recovery/judge_transaction.h"
 #include "replication/store/session_token.h"
 
@@ -27,71 +27,12 @@ struct Verdict {
   bool certain = true;  // also of a store that has forgotten earlier writes
 };
 
-// The document of a prepare as the store holds it now, asked for many paths.
-class Stored {
- public:
-  explicit Stored(const std::string& document)
-      : document_(document), finder_(bson::Document(document_)) {}
-
-  [[nodiscard]] const std::string& document() const { return document_; }
-  [[nodiscard]] std::optional<bson::Value> value_at(const Path& path) { return finder_.find(path); }
-  // What the document says of a path. Where an array is in the way the whole array is the change;
-  // where a container is missing there is none: no operator takes a container away with the field
-  // in it, and a field that is gone would bring its containers back.
-  [[nodiscard]] std::optional<PathChange> change_at(Path path) {
-    if (!path.empty() && path.front() == "_id") path.resize(1);  // it is one value
-    const bson::PathFinder::Reached reached = finder_.walk(path);
-    const bool whole = reached.names == path.size();
-    const bool array = reached.value && reached.value->type == bson::Type::kArray;
-    if (!whole && !array) return std::nullopt;
-    PathChange at;
-    at.path = Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
-    at.kind = reached.value ? Operation::kAssign : Operation::kUnset;
-    if (reached.value) at.value = bson::OwnedValue(*reached.value);
-    return at;
-  }
-  // What its updates do cannot be told by paths.
-  [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
-
- private:
-  const std::string& document_;
-  bson::PathFinder finder_;
-};
-
 DocumentChange change_of(const PreparedDocument& prepared, DocumentChange::Kind kind) {
   DocumentChange change;
   change.kind = kind;
   change.ns = prepared.ns;
   change.id = prepared.id;
   return change;
-}
-
-// The present values of the paths, once each; `known` holds those that have a change already.
-void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
-                        std::set<Path> known = {}) {
-  for (const Path& path : named) {
-    std::optional<PathChange> at = stored.change_at(path);
-    if (at && !at->path.empty() && known.insert(at->path).second) {
-      change.changes.push_back(std::move(*at));
-    }
-  }
-}
-
-// An increment that certainly happened: the base is what is there now less the delta. Nothing where
-// that would not lead back to the same bytes.
-std::optional<PathChange> increment_of(Stored& stored, const PreparedPath& prepared) {
-  const auto now = stored.value_at(prepared.path);
-  const bson::Value delta = prepared.value.view();
-  if (!now || !now->is_number() || !delta.is_number()) return std::nullopt;
-  PathChange at;
-  at.kind = Operation::kIncrement;
-  at.path = prepared.path;
-  at.value = prepared.value;
-  at.base_known = true;
-  at.base = bson::add(*now, bson::negate(delta).view()).value;
-  const bson::Sum again = bson::increment(at.base->view(), delta);
-  if (again.clamped || again.value != bson::OwnedValue(*now)) return std::nullopt;
-  return at;
 }
 
 DocumentChange whole_change(const PreparedDocument& prepared, DocumentChange::Kind kind,
@@ -124,11 +65,10 @@ Verdict update_happened(const PreparedDocument& prepared, const std::string& doc
   }
   std::set<Path> counted;
   for (const PreparedPath& path : prepared.paths) {
-    if (path.kind != Operation::kIncrement) continue;
-    std::optional<PathChange> increment = increment_of(stored, path);
-    if (!increment) continue;
+    std::optional<PathChange> added = addition_of(stored, path);
+    if (!added) continue;
     counted.insert(path.path);
-    change.changes.push_back(std::move(*increment));
+    change.changes.push_back(std::move(*added));
   }
   add_present_values(change, stored, *named, std::move(counted));
   return {How::kHappened, std::move(change)};
@@ -141,7 +81,16 @@ DocumentChange born(const PreparedDocument& prepared, const std::string& stored)
     return whole_change(prepared, DocumentChange::Kind::kInsert, stored);
   }
   DocumentChange change = whole_change(prepared, DocumentChange::Kind::kUpsert, stored);
+  Stored shown(stored);
   for (const PreparedPath& path : prepared.paths) {
+    const auto array = shown.value_at(path.path);
+    if (path.kind == Operation::kEdit && array && array->type == bson::Type::kArray) {
+      PathChange& made = change.changes.emplace_back();
+      made.kind = Operation::kEdit;
+      made.path = path.path;
+      made.value = bson::OwnedValue(*array);
+      made.base_known = true;
+    }
     if (path.kind != Operation::kIncrement) continue;
     PathChange at;
     at.kind = Operation::kIncrement;

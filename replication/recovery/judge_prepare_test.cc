@@ -200,6 +200,44 @@ TEST_F(JudgePrepare, AnArrayIsComparedByItsElements) {
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kHappened);
 }
 
+// {$push: {list: 4}}, and list: [4] now.
+TEST_F(JudgePrepare, APushThatHappenedIsToldByWhatIsBehindNow) {
+  prepare_.documents[0].whole = false;
+  const auto pushing = [&](int32_t pushed) {
+    bson::Writer array;
+    prepare_.documents[0].paths = {
+        {Operation::kEdit,
+         {"list"},
+         bson::OwnedValue(bson::Type::kArray, array.int32("0", pushed).finish())}};
+    const std::vector<OplogWrite> oplog{update([](bson::Writer& writer) {
+      writer.open_document("slist").boolean("a", true).int32("u0", 4).close();
+    })};
+    return judge_prepare(store_, prepare_, &oplog)->changes.at(0).changes.at(0);
+  };
+  const PathChange happened = pushing(4);
+  EXPECT_EQ(happened.kind, Operation::kEdit);
+  EXPECT_TRUE(happened.base_known);
+  EXPECT_TRUE(happened.base->view().as_document().empty());
+  EXPECT_TRUE(happened.base_may_be_missing);
+  const PathChange other = pushing(5);  // what is there is all that can be said
+  EXPECT_EQ(other.kind, Operation::kAssign);
+  EXPECT_EQ(other.edit, ArrayEdit::kFound);
+}
+
+TEST_F(JudgePrepare, APushInDoubtIsWhatIsThereNow) {
+  prepare_.session = numbered(-1);
+  prepare_.documents[0].whole = false;
+  bson::Writer array;
+  prepare_.documents[0].paths = {
+      {Operation::kEdit,
+       {"list"},
+       bson::OwnedValue(bson::Type::kArray, array.int32("0", 4).finish())}};
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  EXPECT_EQ(settled->how, SettledPrepare::How::kAdopted);
+  EXPECT_EQ(settled->changes.at(0).changes.at(0).kind, Operation::kAssign);
+  EXPECT_EQ(settled->changes.at(0).changes.at(0).edit, ArrayEdit::kFound);
+}
+
 TEST_F(JudgePrepare, AReplacementIsKnownByItsContentAsItNamesNoId) {
   bson::Writer writer;
   prepare_.documents[0].what = PreparedDocument::What::kReplace;
@@ -221,12 +259,18 @@ TEST_F(JudgePrepare, AnUpsertThatFoundNothingInsertedWhatIsThereNow) {
   prepare_.session = numbered(-1);  // a standalone: it was looked for before
   PreparedDocument& document = prepare_.documents[0];
   document.what = PreparedDocument::What::kUpsert;
-  document.paths = {{Operation::kIncrement, {"a"}, number(1)}};
+  bson::Writer pushed;
+  document.paths = {{Operation::kIncrement, {"a"}, number(1)},
+                    {Operation::kEdit,
+                     {"list"},
+                     bson::OwnedValue(bson::Type::kArray, pushed.int32("0", 4).finish())}};
   const auto settled = judge_prepare(store_, prepare_, nullptr);
   EXPECT_EQ(settled->how, SettledPrepare::How::kHappened);
   ASSERT_EQ(settled->changes.size(), 1u);
   EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kUpsert);
-  EXPECT_EQ(settled->changes[0].changes.size(), 1u);  // it adds to what others upsert
+  ASSERT_EQ(settled->changes[0].changes.size(), 2u);  // they add to what others upsert
+  EXPECT_EQ(settled->changes[0].changes[1].kind, Operation::kEdit);
+  EXPECT_FALSE(settled->changes[0].changes[1].base.has_value());
   document.id = number(2);
   EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "replication/bson/fields.h"
-#include "replication/bson/number.h"
+#include "replication/recovery/judge_paths.h"
 #include "replication/store/session_token.h"
 
 namespace outrigger {
@@ -27,29 +27,20 @@ DocumentChange::Kind kind_of(What what) {
   return DocumentChange::Kind::kUpdate;
 }
 
-// What an increment added to is what is there now less its number; where that would not lead back
-// to the same bytes, the value itself is what is recorded; and where there is none any more, as
-// somebody has unset it around the sidecar since, that.
-void tell_base(PathChange& increment, bson::PathFinder& stored) {
-  const auto now = stored.find(increment.path);
-  if (!now) {
-    increment.kind = Operation::kUnset;
-    increment.value = {};
-    return;
-  }
-  const bson::Value delta = increment.value.view();
-  if (now->is_number()) {
-    bson::OwnedValue base = bson::add(*now, bson::negate(delta).view()).value;
-    const bson::Sum again = bson::increment(base.view(), delta);
-    if (!again.clamped && again.value == bson::OwnedValue(*now)) {
-      increment.base_known = true;
-      increment.base = std::move(base);
-      return;
-    }
-  }
-  increment.kind = Operation::kAssign;
-  increment.value = bson::OwnedValue(*now);
+// What was added to is what is there now less what was added. Where that does not lead back to the
+// same bytes, the value itself is what is recorded; and where there is none any more, as somebody
+// has unset it around the sidecar since, that.
+PathChange added_to(Stored& stored, const PreparedPath& prepared) {
+  if (auto added = addition_of(stored, prepared)) return std::move(*added);
+  PathChange at;
+  at.path = prepared.path;
+  const auto now = stored.value_at(prepared.path);
+  at.kind = now ? Operation::kAssign : Operation::kUnset;
+  if (now) at.value = bson::OwnedValue(*now);
+  return at;
 }
+
+bool adds(Operation kind) { return kind == Operation::kIncrement || kind == Operation::kEdit; }
 
 DocumentChange change_of(const PreparedDocument& prepared) {
   DocumentChange change;
@@ -63,19 +54,17 @@ DocumentChange change_of(const PreparedDocument& prepared) {
     at.kind = path.kind;
     at.path = path.path;
     if (path.kind != Operation::kUnset) at.value = path.value;
+    at.base_known = path.kind == Operation::kEdit;  // made by an upsert: of nothing
   }
   return change;
 }
 
-bool increments(const DocumentChange& change) {
-  return change.kind == DocumentChange::Kind::kUpdate &&
-         std::any_of(change.changes.begin(), change.changes.end(),
-                     [](const PathChange& at) { return at.kind == Operation::kIncrement; });
-}
-
 Result<DocumentChange> happened(StoreReader& store, const PreparedDocument& prepared) {
   DocumentChange change = change_of(prepared);
-  if (!increments(change)) return change;
+  const bool looks = prepared.what == What::kUpdate &&
+                     std::any_of(prepared.paths.begin(), prepared.paths.end(),
+                                 [](const PreparedPath& path) { return adds(path.kind); });
+  if (!looks) return change;
   auto stored = store.read(prepared.ns, std::span(&prepared.id, 1));
   const bool is_none = !stored && stored.error().code == ErrorCode::kInvalidArgument;
   if (!stored && !is_none) return tl::unexpected(stored.error());
@@ -84,9 +73,9 @@ Result<DocumentChange> happened(StoreReader& store, const PreparedDocument& prep
     change.changes.clear();
     return change;
   }
-  bson::PathFinder finder{bson::Document(*stored->front())};
-  for (PathChange& at : change.changes) {
-    if (at.kind == Operation::kIncrement) tell_base(at, finder);
+  Stored now(*stored->front());
+  for (size_t i = 0; i < prepared.paths.size(); ++i) {
+    if (adds(prepared.paths[i].kind)) change.changes[i] = added_to(now, prepared.paths[i]);
   }
   return change;
 }

@@ -95,5 +95,21 @@ TEST_F(JudgeTransaction, WithoutAnOplogItsDocumentsAreJudgedByWhatTheStoreShows)
   EXPECT_EQ(settled.changes[1].document, made_);
 }
 
+TEST_F(JudgeTransaction, WhatItPushedIsStillPushed) {
+  const auto array = [](const std::vector<int32_t>& all) {
+    bson::Writer out;
+    for (size_t i = 0; i < all.size(); ++i) out.int32(bson::index_name(i), all[i]);
+    return bson::OwnedValue(bson::Type::kArray, out.finish());
+  };
+  prepare_.documents[0].paths = {{Operation::kEdit, {"a"}, array({3})}};
+  store_.put(kTestNs, bson::Writer().int32("_id", 1).value("a", array({1, 3}).view()).finish());
+  const std::vector<OplogWrite> oplog{entry(7, true)};
+  const SettledPrepare settled = judged(&oplog);
+  const PathChange& pushed = settled.changes.at(0).changes.at(0);
+  EXPECT_EQ(pushed.kind, Operation::kEdit);
+  EXPECT_EQ(pushed.base, array({1}));
+  EXPECT_EQ(pushed.value, array({1, 3}));
+}
+
 }  // namespace
 }  // namespace outrigger

@@ -83,12 +83,24 @@ AfterCrash between(const DocumentEffects& of, const std::optional<std::string>& 
   return out;
 }
 
-// Where one is added to, what the store shows is nearer than what was there before.
+// Where something is added, what the store shows is nearer than what was there before.
 void leave_as_stored(const Path& path, const std::optional<std::string>& stored,
                      StoreWrite& update) {
   const std::optional<bson::Value> value =
       stored ? bson::PathFinder(bson::Document(*stored)).find(path) : std::nullopt;
   if (value) update.set.push_back({path, bson::OwnedValue(*value)});
+}
+
+// To an array that is made anew, with its document.
+void say_added(const Effect& effect, const std::string& document, StoreWrite& update) {
+  if (effect.kind != Operation::kEdit) return;
+  if (bson::PathFinder(bson::Document(document)).find(effect.path)) return;
+  bson::Writer array;
+  size_t at = 0;
+  for (const AddedElement& each : effect.edit.added) {
+    array.value(bson::index_name(at++), each.value);
+  }
+  update.set.push_back({effect.path, bson::OwnedValue(bson::Type::kArray, array.finish())});
 }
 
 // Does the document show what one effect of a peer left where another effect wrote?
@@ -119,6 +131,11 @@ bool shows(const bson::Document& stored, const Effect& peers, const Effect& own)
   return all;
 }
 
+// The store may hold any part of what such effects have left.
+bool adds(const Effect& effect) {
+  return effect.kind == Operation::kIncrement || effect.kind == Operation::kEdit;
+}
+
 bool has_birth(const DocumentEffects& effects) {
   return std::any_of(effects.effects.begin(), effects.effects.end(),
                      [](const Effect& effect) { return effect.is_birth(); });
@@ -130,7 +147,7 @@ bool is_below_a_peers(const SiteId& self, const Effect& own, std::span<const For
                       const std::optional<std::string>& stored) {
   const auto is_there = [&](const Effect& peers, bool is_anew) {
     if (peers.kind == Operation::kRemove) return !stored;
-    if (!stored || own.is_birth() || peers.kind == Operation::kIncrement) return false;
+    if (!stored || own.is_birth() || adds(peers)) return false;
     // Of a document made in place of this one, any part that shows is of after it.
     Effect at_its_place = own;
     if (is_anew && peers.is_birth()) at_its_place.path.clear();
@@ -173,10 +190,11 @@ std::optional<std::string> with_own(const SiteId& self, std::span<const Forgotte
       // It says what was not there when this was born.
       if (is_born && effect.kind == Operation::kRemove) continue;
       StoreWrite update;
-      if (effect.kind == Operation::kIncrement) leave_as_stored(effect.path, stored, update);
+      if (is_own && !stored && document) say_added(effect, *document, update);
+      if (adds(effect)) leave_as_stored(effect.path, stored, update);
       // What is still there was born, unless it is one that an app took away before.
       const bool is_there = effect.is_birth() && document;
-      if (is_own && !is_there && effect.kind != Operation::kIncrement &&
+      if (is_own && !is_there && !adds(effect) &&
           !is_below_a_peers(self, effect, forgotten.subspan(i + 1), stored)) {
         document = with_effect(std::move(document), effect, each.effects->id, update);
       }

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "replication/merge/merge.h"
+#include "replication/merge/row.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
@@ -31,6 +31,7 @@ struct ReadyRow {
 // What is to become of a row: nothing (unchanged), bytes, or removal (empty bytes).
 Result<std::optional<std::string>> collected(std::string_view bytes, const VersionVector& stable,
                                              const VersionVector& closed) {
+  if (merge::is_at_rest(bytes)) return std::optional<std::string>();
   auto state = merge::load_row(bytes);
   if (!state) return tl::unexpected(state.error());
   if (state->detached) return std::optional<std::string>();  // the only copy of its values
@@ -165,9 +166,9 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
       auto after = collected(**bytes, stable, closed);
       if (!after) result = tl::unexpected(after.error());
       if (!after || !*after) continue;
+      if (merge::counts(**bytes) && !merge::counts(**after)) ++gone;
       if ((*after)->empty()) {
         batch.remove_row(key.ns, key.canonical_id);
-        ++gone;
       } else {
         batch.put_row(key.ns, key.canonical_id, **after);
       }

@@ -4,7 +4,7 @@
 
 #include "config/limits.h"
 #include "replication/bson/fields.h"
-#include "replication/merge/merge.h"
+#include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
@@ -69,7 +69,8 @@ class RecordWriter {
     for (Row& row : rows_) {
       if (!row.after && !row.is_birth) continue;
       const bool stays = row.is_birth || !row.after->empty();
-      settled.rows += static_cast<int64_t>(stays) - static_cast<int64_t>(row.existed);
+      settled.rows += static_cast<int64_t>(row.is_birth || merge::counts(*row.after)) -
+                      static_cast<int64_t>(merge::counts(row.before));
       if (row.detached) settled.detached.push_back(*row.key);
       if (row.is_birth) {
         births.add(row, settled.batch);

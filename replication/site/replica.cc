@@ -78,9 +78,11 @@ Result<std::optional<std::string>> Replica::retry(const std::string& key) const 
 }
 
 RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canonical_id,
-                                    std::span<const Path* const> increments) const {
+                                    std::span<const Path* const> increments,
+                                    std::span<const Path* const> pushes) const {
   RowKnowledge knowledge;
   knowledge.base_is_known.resize(increments.size());
+  knowledge.array_is_known.resize(pushes.size(), true);
   auto row = parts_->context.outbox.row(ns, canonical_id);
   if (!row || !*row) return knowledge;
   const auto state = merge::load_row(**row);
@@ -89,6 +91,9 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
   knowledge.set_aside = state->detached;
   for (size_t i = 0; i < increments.size(); ++i) {
     knowledge.base_is_known[i] = merge::base_known(*state, *increments[i]);
+  }
+  for (size_t i = 0; i < pushes.size(); ++i) {
+    knowledge.array_is_known[i] = merge::missing_is_empty(*state, *pushes[i]);
   }
   return knowledge;
 }

@@ -56,7 +56,10 @@ struct SiteParts;    // site_parts.h
 struct RowKnowledge {
   bool opaque = false;     // names may be repeated: its updates travel as the whole document
   bool set_aside = false;  // the store would not take it as it was merged
-  std::vector<bool> base_is_known;  // by increment: it can be recorded from the request alone
+  // By increment, and by array that elements are added to: it can be recorded from the request and
+  // the document afterwards.
+  std::vector<bool> base_is_known;
+  std::vector<bool> array_is_known;
 };
 
 class Replica {
@@ -98,9 +101,11 @@ class Replica {
   // `needed_in`: see CommitThread.
   void when_durable(std::function<void(const Status&)> done,
                     std::chrono::microseconds needed_in = std::chrono::microseconds(0));
-  // What of an update can be recorded without an image of the document. Under its lock.
+  // What of an update can be recorded without an image of the document. Under its lock. `pushes`:
+  // of arrays that elements are added to, behind all others.
   [[nodiscard]] RowKnowledge row_knowledge(std::string_view ns, std::string_view canonical_id,
-                                           std::span<const Path* const> increments) const;
+                                           std::span<const Path* const> increments,
+                                           std::span<const Path* const> pushes) const;
   // A commit that is remembered took the field away, and none has given it since.
   [[nodiscard]] bool is_unset(std::string_view ns, std::string_view canonical_id,
                               const Path& path) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "replication/merge/row.h"
 #include "replication/record/bytes.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -71,9 +72,10 @@ Result<int64_t> count_rows(const outbox::Outbox& outbox) {
   auto rows = static_cast<int64_t>(outbox.cohort_rows());
   std::string cursor;
   do {
-    auto next =
-        outbox.scan_rows(cursor, kRowsPerScan,
-                         [&](std::string_view, std::string_view, std::string_view) { ++rows; });
+    auto next = outbox.scan_rows(cursor, kRowsPerScan,
+                                 [&](std::string_view, std::string_view, std::string_view bytes) {
+                                   rows += merge::counts(bytes) ? 1 : 0;
+                                 });
     if (!next) return tl::unexpected(next.error());
     cursor = std::move(*next);
   } while (!cursor.empty());

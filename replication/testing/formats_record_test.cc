@@ -58,6 +58,15 @@ Record retiring() {
   return record;
 }
 
+Record editing() {
+  Effect edit = effect(Operation::kEdit, {"l"});
+  edit.edit.removed = {{Dot(), 0}, {Dot{3, kRome}, 0}};
+  edit.edit.added.push_back({{{Lane::kBack, {Dot{5, kOslo}, 0}}}, false, bson::make_int32(7)});
+  Record record = record_of({edit});
+  record.deps.raise(kRome, 3);
+  return record;
+}
+
 std::vector<Segment> two_records() {
   Record first = record_of({effect(Operation::kUnset, {"n"})});
   Record second = record_of({effect(Operation::kRemove)});
@@ -158,6 +167,7 @@ std::vector<Example> record_examples() {
       record_example("record-assign", record_of({effect(Operation::kAssign, {"n"}, seven)})),
       record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
+      record_example("record-edit", editing()),
       record_example("record-retires", retiring()),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,
               segments_in),

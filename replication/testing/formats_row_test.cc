@@ -1,4 +1,6 @@
 // Rows, as FORMATS.md describes them.
+#include <algorithm>
+
 #include "replication/merge/row.h"
 #include "replication/testing/formats_testing.h"
 
@@ -16,6 +18,24 @@ bool same(const Register& a, const Register& b) {
          a.fields.bytes == b.fields.bytes && a.baseline == b.baseline;
 }
 
+bool same(const merge::List& a, const merge::List& b) {
+  const auto same_element = [](const merge::ListElement& x, const merge::ListElement& y) {
+    return x.place == y.place && x.as_set == y.as_set && x.changed == y.changed &&
+           x.value == y.value && x.twin_at == y.twin_at;
+  };
+  return a.asserted == b.asserted && a.hidden == b.hidden && a.settled == b.settled &&
+         a.hash == b.hash &&
+         std::equal(a.elements.begin(), a.elements.end(), b.elements.begin(), b.elements.end(),
+                    same_element);
+}
+
+bool same_lists(const Body& a, const Body& b) {
+  const auto same_list = [](const auto& x, const auto& y) {
+    return x.first == y.first && same(x.second, y.second);
+  };
+  return std::equal(a.lists.begin(), a.lists.end(), b.lists.begin(), b.lists.end(), same_list);
+}
+
 bool same(const Body& a, const Body& b) {
   auto there = b.registers.begin();
   for (const auto& [path, reg] : a.registers) {
@@ -24,8 +44,9 @@ bool same(const Body& a, const Body& b) {
     }
     ++there;
   }
-  return there == b.registers.end() && a.counters == b.counters && a.asserted == b.asserted &&
-         a.floor.bytes == b.floor.bytes && a.floor_stamp == b.floor_stamp;
+  return there == b.registers.end() && a.counters == b.counters && same_lists(a, b) &&
+         a.asserted == b.asserted && a.floor.bytes == b.floor.bytes &&
+         a.floor_stamp == b.floor_stamp;
 }
 
 bool same(const DocumentState& a, const DocumentState& b) {
@@ -77,6 +98,24 @@ DocumentState upserted() {
   return state;
 }
 
+DocumentState pushed() {
+  DocumentState state = born({Dot()});
+  const std::string array = bson::Writer().int32("0", 1).int32("1", 2).finish();
+  merge::List& list = state.incarnations.front().body.lists[{"l"}];
+  list = merge::list_of({bson::Type::kArray, array});
+  merge::ListElement& added = list.elements.emplace_back();
+  added.place.push_back({Lane::kBack, {Dot{5, kOslo}, 0}});
+  added.value = bson::make_int32(7);
+  list.asserted = Dot{5, kOslo};
+  return state;
+}
+
+DocumentState names() {
+  DocumentState state = pushed();
+  merge::settle(state.incarnations.front().body.lists.at({"l"}));
+  return state;
+}
+
 DocumentState detached() {
   DocumentState state = born({Dot{5, kOslo}});
   state.detached = true;
@@ -118,6 +157,8 @@ std::vector<Example> row_examples() {
       row_example("row-inserted-opaque", [] { return inserted(true); }),
       row_example("row-field-set", one_field_set),
       row_example("row-upserted", upserted),
+      row_example("row-pushed", pushed),
+      row_example("row-names", names),
       row_example("row-detached", detached),
   };
 }

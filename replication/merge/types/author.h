@@ -28,6 +28,8 @@ struct Authorship {
 
   Authorship(const Dot& dot, const VersionVector* seen, const DocumentEffects& effects);
   [[nodiscard]] bool observed(const Dot& dot) const { return deps == nullptr || deps->covers(dot); }
+  // Or was it this very commit's?
+  [[nodiscard]] bool saw(const Dot& dot) const { return dot == stamp || observed(dot); }
   // The entries the record says its author had seen at a path.
   [[nodiscard]] const CounterEntries& named(const Path& path) const;
 

@@ -1,6 +1,7 @@
 // The types of merge: what may stand at a path and what two writes make of it. A body (body.h)
 // knows paths, births and which register governs a path; what a state at one path means, only its
-// type knows. A register is the ground of all others: a counter stands beside one and counts on it.
+// type knows. A register is the ground of all others: a counter stands beside one and counts on it,
+// a list stands beside one and holds the elements of the array it was.
 //
 // A new type is a header and a source in this folder, a MergeType, and a map by path in Body. It
 // has these functions (named as a counter's), asked for in these places:
@@ -21,11 +22,12 @@
 
 #include "config/policy.h"
 #include "replication/merge/types/counter.h"
+#include "replication/merge/types/list.h"
 #include "replication/merge/types/register.h"
 
 namespace outrigger::merge {
 
-enum class MergeType : uint8_t { kRegister, kCounter };
+enum class MergeType : uint8_t { kRegister, kCounter, kList };
 
 // Which type takes an operation on a path that this rule governs.
 [[nodiscard]] constexpr MergeType type_of(Operation operation, PathType rule) {
@@ -33,6 +35,7 @@ enum class MergeType : uint8_t { kRegister, kCounter };
     case PathType::kByOperation:
       break;
   }
+  if (operation == Operation::kEdit) return MergeType::kList;
   return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
 }
 
@@ -44,6 +47,6 @@ concept MergeState = requires(State state, const State other, RowOut out, RowIn 
   write(out, other);                               // into a row
   read(in, state);                                 // into an empty state
 };
-static_assert(MergeState<Register> && MergeState<CounterEntries>);
+static_assert(MergeState<Register> && MergeState<CounterEntries> && MergeState<List>);
 
 }  // namespace outrigger::merge

@@ -40,7 +40,7 @@ struct ReplicaStatus {
   uint64_t outbox_bytes = 0;
   uint64_t inbox_records = 0;
   uint64_t inbox_bytes = 0;
-  uint64_t rows = 0;  // documents with metadata (estimate)
+  uint64_t rows = 0;  // documents with metadata that is waiting to be forgotten (estimate)
   uint64_t ledger_entries = 0;
   uint64_t ledger_bytes = 0;
   uint64_t ledger_bytes_max = 0;

@@ -1,0 +1,114 @@
+"""Arrays whose elements are edited at two sites that do not hear of each other."""
+
+import pytest
+
+
+def both(pair, collections):
+    """The documents of both sites, which are equal in everything."""
+    pair.wait_converged(["shop"])
+    oslo, paris = (list(each.find().sort("_id")) for each in collections)
+    assert oslo == paris
+    return oslo
+
+
+@pytest.fixture
+def carts(pair, request):
+    collections = pair.collections(request.node.name)
+    collections[0].insert_one({"_id": 1, "tags": ["a", "b"], "items": [
+        {"sku": "pen", "qty": 1}, {"sku": "ink", "qty": 2}, {"sku": "paper", "qty": 3}]})
+    pair.wait_converged(["shop"])
+    return collections
+
+
+def test_pushes_at_both_sites_stand_in_one_order(pair, carts):
+    with pair.apart("oslo", "paris"):
+        for n in range(5):
+            carts[0].update_one({"_id": 1}, {"$push": {"tags": f"oslo {n}"}})
+            carts[1].update_one({"_id": 1}, {"$push": {"tags": {"$each": [f"paris {n}", "x"]}}})
+        carts[0].update_one({"_id": 2}, {"$push": {"tags": "oslo"}}, upsert=True)
+        carts[1].update_one({"_id": 2}, {"$push": {"tags": "paris"}}, upsert=True)
+    document, made = both(pair, carts)
+    assert document["tags"] == ["a", "b"] + [
+        tag for n in range(5) for tag in (f"oslo {n}", f"paris {n}", "x")]
+    assert sorted(made["tags"]) == ["oslo", "paris"]
+
+
+def test_a_push_and_a_pull_both_stand(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$push": {"tags": "c"}})
+        carts[1].update_one({"_id": 1}, {"$pull": {"tags": "a"}})
+        carts[1].update_one({"_id": 1}, {"$pop": {"tags": 1}})
+        carts[1].update_one({"_id": 1}, {"$push": {"tags": "d"}})
+    assert both(pair, carts)[0]["tags"] == ["c", "d"]
+
+
+def test_equal_additions_to_a_set_show_once(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$addToSet": {"tags": {"$each": ["b", "z"]}}})
+        carts[1].update_one({"_id": 1}, {"$addToSet": {"tags": "z"}})
+    assert both(pair, carts)[0]["tags"] == ["a", "b", "z"]
+    carts[1].update_one({"_id": 1}, {"$pullAll": {"tags": ["z", "a"]}})
+    assert both(pair, carts)[0]["tags"] == ["b"]
+
+
+def test_a_push_survives_an_assignment_and_of_two_assignments_the_later_stands(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[1].update_one({"_id": 1}, {"$push": {"tags": "kept"}})
+        carts[1].update_one({"_id": 1}, {"$set": {"items": []}})
+        carts[0].update_one({"_id": 1}, {"$set": {"tags": ["n"], "items": [{"sku": "cup"}]}})
+    document = both(pair, carts)[0]
+    assert document["tags"] == ["n", "kept"]
+    assert document["items"] == [{"sku": "cup"}]
+
+
+def test_an_edited_element_a_removed_one_and_a_new_one_all_stand(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1, "items.sku": "ink"}, {"$inc": {"items.$.qty": 5}})
+        carts[0].update_one({"_id": 1}, {"$set": {"items.$[i].seen": True}},
+                            array_filters=[{"i.sku": "paper"}])
+        carts[1].update_one({"_id": 1}, {"$pull": {"items": {"sku": "pen"}}})
+        carts[1].update_one({"_id": 1}, {"$push": {"items": {"sku": "cup", "qty": 1}}})
+    assert both(pair, carts)[0]["items"] == [
+        {"sku": "ink", "qty": 7}, {"sku": "paper", "qty": 3, "seen": True},
+        {"sku": "cup", "qty": 1}]
+
+
+def test_places_and_caps(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$push": {"tags": {"$each": ["0"], "$position": 0}}})
+        carts[1].update_one({"_id": 1}, {"$push": {"tags": {"$each": ["m"], "$position": 1}}})
+        carts[1].update_one({"_id": 1}, {"$push": {"items": {
+            "$each": [{"sku": "cup", "qty": 0}], "$sort": {"qty": 1}, "$slice": 3}}})
+        carts[0].update_one({"_id": 1}, {"$push": {"items": {"sku": "nib", "qty": 9}}})
+    document = both(pair, carts)[0]
+    assert document["tags"] == ["0", "a", "m", "b"]
+    assert [item["sku"] for item in document["items"]] == ["cup", "pen", "ink", "nib"]
+
+
+def test_what_pipelines_add_and_take_away(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, [{"$set": {"tags": {"$concatArrays": ["$tags", ["c"]]}}}])
+        carts[1].update_one({"_id": 1}, [{"$set": {"tags": {"$slice": ["$tags", 1, 5]}}}])
+    assert both(pair, carts)[0]["tags"] == ["b", "c"]
+
+
+def test_many_documents_of_one_statement(pair, request):
+    collections = pair.collections(request.node.name)
+    collections[0].insert_many([{"_id": n, "l": [0, n]} for n in range(300)])
+    pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        collections[0].update_many({}, {"$pull": {"l": 0}})
+        collections[1].update_many({"_id": {"$lt": 200}}, {"$push": {"l": "p"}})
+    assert both(pair, collections) == [
+        {"_id": n, "l": [n] if n and n >= 200 else [n, "p"] if n else ["p"]} for n in range(300)]
+
+
+def test_names_last_when_all_else_is_forgotten(pair, carts):
+    carts[0].update_one({"_id": 1}, {"$push": {"tags": "c"}})
+    carts[1].update_one({"_id": 1}, {"$pull": {"tags": "a"}})
+    pair.wait_converged(["shop"])
+    pair.wait_quiet()
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$pull": {"tags": "b"}})
+        carts[1].update_one({"_id": 1}, {"$push": {"tags": "d"}})
+    assert both(pair, carts)[0]["tags"] == ["c", "d"]

@@ -1,0 +1,248 @@
+#include "replication/merge/types/list.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+#include "replication/merge/types/author.h"
+
+namespace outrigger::merge {
+namespace {
+
+constexpr size_t kSortedAtOnce = 16;  // more are put in order together
+
+bool stands_before(const ListElement& a, const ListElement& b) {
+  return comes_before(a.place, b.place);
+}
+
+uint32_t hash_of(const bson::Value& array) {
+  return static_cast<uint32_t>(XXH3_64bits(array.bytes.data(), array.bytes.size()));
+}
+
+using ValueKey = std::pair<bson::Type, std::string_view>;
+
+void add(List& list, const AddedElement& added) {
+  ListElement element;
+  element.place = added.place;
+  element.as_set = added.as_set;
+  element.value = added.value;
+  auto& all = list.elements;
+  const auto at = all.empty() || stands_before(all.back(), element)
+                      ? all.end()
+                      : std::upper_bound(all.begin(), all.end(), element, stands_before);
+  all.insert(at, std::move(element));
+}
+
+// A record that comes a second time adds nothing.
+void add_all(List& list, const std::vector<AddedElement>& added) {
+  if (added.empty()) return;
+  std::set<ElementId> known;
+  const bool many = added.size() > kSortedAtOnce;
+  for (const ListElement& element : list.elements) {
+    if (element.id().dot == added.front().place.back().id.dot) known.insert(element.id());
+  }
+  for (const AddedElement& each : added) {
+    if (!known.insert(each.place.back().id).second) continue;
+    if (many) {
+      list.elements.push_back({each.place, each.as_set, Dot(), each.value, std::nullopt});
+    } else {
+      add(list, each);
+    }
+  }
+  if (many) std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
+}
+
+}  // namespace
+
+List list_of(const bson::Value& array) {
+  List list;
+  for (const bson::Element& each : array.as_document()) {
+    const auto index = static_cast<uint32_t>(list.elements.size());
+    ListElement& element = list.elements.emplace_back();
+    element.place.push_back({Lane::kAssigned, {Dot(), index}});
+    element.value = bson::OwnedValue(each.value);
+  }
+  return list;
+}
+
+std::vector<size_t> shown_of(const List& list) {
+  std::vector<size_t> shown;
+  std::set<ValueKey> of_set;
+  for (size_t i = 0; i < list.elements.size(); ++i) {
+    const ListElement& each = list.elements[i];
+    if (each.twin_at) continue;
+    const bool is_twin =
+        each.as_set && !list.settled && !of_set.emplace(each.value.type, each.value.bytes).second;
+    if (!is_twin) shown.push_back(i);
+  }
+  return shown;
+}
+
+bson::OwnedValue array_of(const List& list) {
+  bson::Writer out;
+  size_t at = 0;
+  for (const size_t i : shown_of(list)) {
+    out.value(bson::index_name(at++), list.elements[i].value);
+  }
+  return {bson::Type::kArray, out.finish()};
+}
+
+bool shows(const List& list, const bson::Value& array) {
+  if (list.hidden || array.type != bson::Type::kArray) return false;
+  if (list.settled) return hash_of(array) == list.hash;
+  const std::vector<size_t> shown = shown_of(list);
+  size_t at = 0;
+  for (const bson::Element& each : array.as_document()) {
+    if (at == shown.size() || !(list.elements[shown[at++]].value.view() == each.value)) {
+      return false;
+    }
+  }
+  return at == shown.size();
+}
+
+bool is_as_assigned(const List& list) {
+  for (size_t i = 0; i < list.elements.size(); ++i) {
+    const ListElement& each = list.elements[i];
+    if (!each.is_assigned() || each.id().index != i) return false;
+  }
+  return true;
+}
+
+bool names_for_itself(const List& list) {
+  return std::any_of(list.elements.begin(), list.elements.end(), [](const ListElement& each) {
+    return each.place.front().id.index >= kElementIndexes;
+  });
+}
+
+bool has_added(const List& list) {
+  return std::any_of(list.elements.begin(), list.elements.end(),
+                     [](const ListElement& each) { return !each.is_assigned(); });
+}
+
+void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
+  unsettle(list);
+  // What an author had not seen may come later elsewhere: nobody can have meant that.
+  const auto is_meant = [&](const ElementId& id) {
+    return id.dot.is_zero() ? knows_base : author.saw(id.dot);
+  };
+  std::set<ElementId> removed;
+  for (const ElementId& id : edit.removed) {
+    if (is_meant(id)) removed.insert(id);
+  }
+  std::map<ElementId, const bson::OwnedValue*> changed;
+  for (const ChangedElement& each : edit.changed) {
+    if (is_meant(each.id)) changed[each.id] = &each.value;
+  }
+  std::erase_if(list.elements, [&](ListElement& element) {
+    if (removed.contains(element.id())) return true;
+    const auto change = changed.find(element.id());
+    if (change != changed.end() && element.changed < author.stamp) {
+      element.changed = author.stamp;
+      element.value = *change->second;
+    }
+    element.as_set = element.as_set && change == changed.end();
+    return false;
+  });
+  add_all(list, edit.added);
+  list.asserted = std::max(list.asserted, author.stamp);
+}
+
+void drop_observed(List& list, const Authorship& author) {
+  unsettle(list);
+  std::erase_if(list.elements, [&](const ListElement& element) {
+    return !element.is_assigned() && author.saw(element.id().dot);
+  });
+}
+
+void assign(List& list, const std::optional<bson::Value>& array) {
+  unsettle(list);
+  std::erase_if(list.elements, [](const ListElement& element) { return element.is_assigned(); });
+  if (!array || array->type != bson::Type::kArray) return;
+  List fresh = list_of(*array);
+  std::move(list.elements.begin(), list.elements.end(), std::back_inserter(fresh.elements));
+  list.elements = std::move(fresh.elements);
+  std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
+}
+
+void join(List& list, const List& other) {
+  unsettle(list);
+  std::map<ElementId, size_t> known;
+  for (size_t i = 0; i < list.elements.size(); ++i) known[list.elements[i].id()] = i;
+  for (const ListElement& each : other.elements) {
+    const auto [at, is_new] = known.try_emplace(each.id(), list.elements.size());
+    if (is_new) {
+      list.elements.push_back(each);
+      continue;
+    }
+    ListElement& mine = list.elements[at->second];
+    mine.as_set = mine.as_set && each.as_set;
+    if (mine.changed < each.changed) {
+      mine.changed = each.changed;
+      mine.value = each.value;
+    }
+  }
+  std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
+  list.asserted = std::max(list.asserted, other.asserted);
+}
+
+void settle(List& list) {
+  if (list.settled) return;
+  const bson::OwnedValue array = array_of(list);
+  list.hash = hash_of(array.view());
+  std::map<ValueKey, uint32_t> of_set;
+  std::vector<std::optional<uint32_t>> twins(list.elements.size());
+  uint32_t at = 0;
+  for (size_t i = 0; i < list.elements.size(); ++i) {
+    const ListElement& each = list.elements[i];
+    if (each.as_set) {
+      const auto [first, is_new] = of_set.try_emplace({each.value.type, each.value.bytes}, at);
+      if (!is_new) {
+        twins[i] = first->second;
+        continue;
+      }
+    }
+    ++at;
+  }
+  for (size_t i = 0; i < list.elements.size(); ++i) {
+    list.elements[i].twin_at = twins[i];
+    list.elements[i].changed = Dot();
+    list.elements[i].value = {};
+  }
+  list.asserted = Dot();
+  list.settled = true;
+}
+
+void unsettle(List& list) {
+  if (!list.settled) return;
+  list.settled = false;
+  for (ListElement& each : list.elements) each.twin_at.reset();
+}
+
+void take_values(List& list, const std::optional<bson::Value>& array) {
+  std::vector<bson::Value> values;
+  if (array && array->type == bson::Type::kArray) {
+    for (const bson::Element& each : array->as_document()) values.push_back(each.value);
+  }
+  size_t at = 0;
+  std::erase_if(list.elements, [&](ListElement& element) {
+    const size_t from = element.twin_at ? *element.twin_at : at++;
+    if (from >= values.size()) return true;
+    element.value = bson::OwnedValue(values[from]);
+    return false;
+  });
+  // Nobody else has such a name: it is beyond all positions.
+  for (; at < values.size(); ++at) {
+    ListElement& element = list.elements.emplace_back();
+    element.place.push_back(
+        {Lane::kAssigned, {Dot(), kElementIndexes + static_cast<uint32_t>(at)}});
+    element.value = bson::OwnedValue(values[at]);
+  }
+  std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
+}
+
+}  // namespace outrigger::merge

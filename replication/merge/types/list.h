@@ -1,0 +1,98 @@
+// A list: an array whose elements were edited, so that each of them stands for itself.
+//
+// It lies over the register of its path. That says what array was assigned last; the list holds
+// the elements of that array which are left, and beside them those that were added. Of an addition
+// and an assignment that do not know each other both stand; of an edit of one element and the
+// removal of another, too. What is removed is forgotten at once: whoever may still speak of it has
+// seen it, and an addition comes only once.
+//
+// No array is a list before an element of it is edited. Then its elements get their names, which
+// are their positions in the array as it was assigned (record/list_edit.h). They keep them for as
+// long as the list exists, also when all else of the document is forgotten: sites forget at
+// different times, and must not name elements differently. Only a list of which nothing is left but
+// the array as it was assigned, in its order, is one no more: its names are its positions.
+//
+// A row holds the values of the elements until everything in it is stable. So a store that forgot
+// some of it is told all, and what it shows need not be asked. Then the list is *settled*: the
+// values are the store's, and the row keeps names, with a hash of the array they belong to.
+//
+// Two sites may put equal values into one set: both stay, the first of them shows.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "replication/merge/types/row_stamps.h"
+#include "replication/record/effect.h"
+
+namespace outrigger::merge {
+
+struct Authorship;
+
+struct ListElement {
+  Place place;
+  bool as_set = false;
+  Dot changed;  // of the commit that gave it its value, if not the one that added it
+  bson::OwnedValue value;
+  // Of a settled list: it does not show, its value is that of the element that shows here.
+  std::optional<uint32_t> twin_at;
+
+  [[nodiscard]] const ElementId& id() const { return place.back().id; }
+  [[nodiscard]] bool is_assigned() const { return place.back().lane == Lane::kAssigned; }
+};
+
+struct List {
+  std::vector<ListElement> elements;  // as they stand
+  Dot asserted;                       // newest edit
+  bool hidden = false;                // in a row: something else shows in its place
+  bool settled = false;
+  uint32_t hash = 0;  // settled: of the array the store shows
+};
+
+// The elements of an array that was just assigned.
+[[nodiscard]] List list_of(const bson::Value& array);
+// Those that show, by their numbers among the elements. Values must be there.
+[[nodiscard]] std::vector<size_t> shown_of(const List& list);
+// The array it shows, and whether it shows just this one.
+[[nodiscard]] bson::OwnedValue array_of(const List& list);
+[[nodiscard]] bool shows(const List& list, const bson::Value& array);
+// Nothing but what was assigned, unchanged.
+[[nodiscard]] bool is_as_assigned(const List& list);
+// It has elements that no other site knows by their names (take_values).
+[[nodiscard]] bool names_for_itself(const List& list);
+[[nodiscard]] bool has_added(const List& list);
+
+// One edit of a record, as it arrives. `knows_base`: its author had seen the assignment that the
+// assigned elements are of.
+void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base);
+// The author has given the path, or a container above, a value: what it had seen was replaced.
+void drop_observed(List& list, const Authorship& author);
+// Another array, or none, is assigned from now on.
+void assign(List& list, const std::optional<bson::Value>& array);
+// Of two states of one list, made of the same assignment, what is in either.
+void join(List& list, const List& other);
+
+// Everything in it is stable and the store shows it.
+void settle(List& list);
+// Its values, which are there, are to be in the row again.
+void unsettle(List& list);
+// The values of a settled list, from what the store shows. Where that is not the array it was, it
+// was changed around us: names go to what stands in their places, as far as there is any.
+void take_values(List& list, const std::optional<bson::Value>& array);
+
+// Calls visit(stamp, needs_closed) for what must be stable before the values can be forgotten.
+template <typename Visit>
+void for_each_stamp(const List& list, const Visit& visit) {
+  if (!list.asserted.is_zero()) visit(list.asserted, false);
+  for (const ListElement& element : list.elements) {
+    for (const PlacePart& part : element.place) {
+      if (!part.id.dot.is_zero()) visit(part.id.dot, false);
+    }
+    if (!element.changed.is_zero()) visit(element.changed, false);
+  }
+}
+
+void write(RowOut& out, const List& list);
+void read(RowIn& in, List& list);
+
+}  // namespace outrigger::merge

@@ -1,0 +1,233 @@
+#include "replication/merge/types/list_change.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "replication/merge/types/author.h"
+
+namespace outrigger::merge {
+namespace {
+
+constexpr size_t kComparedMax = size_t{1} << 18;  // pairs of elements
+constexpr size_t kNone = SIZE_MAX;
+
+using ValueKey = std::pair<bson::Type, std::string_view>;
+ValueKey key_of(const bson::Value& value) { return {value.type, value.bytes}; }
+
+using Values = std::vector<bson::Value>;
+// Of each element afterwards, which one it was; kNone: it is new.
+using Origins = std::vector<size_t>;
+
+// Those of `few` in `all`, in their order; nothing: they are not all there.
+std::optional<Origins> find_in(const Values& few, const Values& all) {
+  Origins found;
+  size_t at = 0;
+  for (const bson::Value& each : few) {
+    while (at < all.size() && !(all[at] == each)) ++at;
+    if (at == all.size()) return std::nullopt;
+    found.push_back(at++);
+  }
+  return found;
+}
+
+// A longest common subsequence; nothing: it takes too long.
+std::optional<Origins> align(const Values& before, const Values& after) {
+  const size_t width = after.size() + 1;
+  if ((before.size() + 1) * width > kComparedMax) return std::nullopt;
+  std::vector<uint32_t> longest((before.size() + 1) * width, 0);
+  for (size_t b = before.size(); b-- > 0;) {
+    for (size_t a = after.size(); a-- > 0;) {
+      longest[b * width + a] = before[b] == after[a] ? longest[(b + 1) * width + a + 1] + 1
+                                                     : std::max(longest[(b + 1) * width + a],
+                                                                longest[b * width + a + 1]);
+    }
+  }
+  Origins origins(after.size(), kNone);
+  for (size_t b = 0, a = 0; b < before.size() && a < after.size();) {
+    if (before[b] == after[a]) {
+      origins[a++] = b++;
+    } else if (longest[(b + 1) * width + a] >= longest[b * width + a + 1]) {
+      ++b;
+    } else {
+      ++a;
+    }
+  }
+  return origins;
+}
+
+// The last of them, in front of what is new ($push with $slice), or the first of them, behind it:
+// as many as possible. Nothing: none stayed so, or it takes too long.
+std::optional<Origins> shift(const Values& before, const Values& after) {
+  size_t left = kComparedMax;
+  for (size_t kept = std::min(before.size(), after.size()); kept > 0; --kept) {
+    for (const bool behind : {true, false}) {
+      const size_t b = behind ? before.size() - kept : 0;
+      const size_t a = behind ? 0 : after.size() - kept;
+      size_t same = 0;
+      while (same < kept && left > 0 && before[b + same] == after[a + same]) {
+        ++same;
+        --left;
+      }
+      if (left-- == 0) return std::nullopt;
+      if (same < kept) continue;
+      Origins origins(after.size(), kNone);
+      for (size_t i = 0; i < kept; ++i) origins[a + i] = b + i;
+      return origins;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Origins> origins_of(const Values& before, const Values& after, ArrayEdit how) {
+  if (how == ArrayEdit::kInPlace && after.size() >= before.size()) {
+    Origins origins(after.size(), kNone);
+    for (size_t i = 0; i < before.size(); ++i) origins[i] = i;
+    return origins;
+  }
+  if (auto left = find_in(after, before)) return left;
+  if (const auto kept = find_in(before, after)) {
+    Origins origins(after.size(), kNone);
+    for (size_t b = 0; b < kept->size(); ++b) origins[(*kept)[b]] = b;
+    return origins;
+  }
+  if (auto aligned = align(before, after)) return aligned;
+  return shift(before, after);
+}
+
+// What nearly all edits do; it surely leads to what was found.
+bool only_appends(const List& before, const ListEdit& edit) {
+  if (!edit.removed.empty() || !edit.changed.empty()) return false;
+  const Place* last = before.elements.empty() ? nullptr : &before.elements.back().place;
+  for (const AddedElement& each : edit.added) {
+    const bool behind = each.place.back().lane == Lane::kBack && !each.as_set &&
+                        (last == nullptr || comes_before(*last, each.place));
+    if (!behind) return false;
+    last = &each.place;
+  }
+  return true;
+}
+
+class EditMaker {
+ public:
+  EditMaker(const List& list, const bson::Value& array, ArrayEdit how, const Dot& dot)
+      : list_(list), shown_(shown_of(list)), how_(how), dot_(dot) {
+    for (const size_t i : shown_) before_.push_back(list.elements[i].value.view());
+    for (const bson::Element& each : array.as_document()) after_.push_back(each.value);
+    for (const ListElement& each : list.elements) {
+      if (each.id().dot == dot) index_ = std::max(index_, each.id().index + 1);
+    }
+  }
+
+  std::optional<ListEdit> make() {
+    if (std::max(before_.size(), after_.size()) > kListElementsMax) return std::nullopt;
+    const std::optional<Origins> origins = origins_of(before_, after_, how_);
+    if (!origins) return std::nullopt;
+    take_away(*origins);
+    change(*origins);
+    if (!add(*origins) || moves()) return std::nullopt;
+    const bool does_both = !edit_.removed.empty() && !edit_.added.empty();
+    if (how_ == ArrayEdit::kComputed && does_both) return std::nullopt;
+    if (edit_.removed.empty() && edit_.changed.empty() && edit_.added.empty()) return std::nullopt;
+    return std::move(edit_);
+  }
+
+ private:
+  [[nodiscard]] const ListElement& shown(size_t b) const { return list_.elements[shown_[b]]; }
+
+  // What shows of a set stands for its twins.
+  void remove_twins(size_t b) {
+    const ListElement& of = shown(b);
+    if (!of.as_set) return;
+    if (sets_.empty()) {
+      for (const ListElement& each : list_.elements) {
+        if (each.as_set) sets_.emplace(key_of(each.value.view()), &each);
+      }
+    }
+    const auto [first, end] = sets_.equal_range(key_of(of.value.view()));
+    for (auto at = first; at != end; ++at) {
+      if (at->second != &of) edit_.removed.push_back(at->second->id());
+    }
+  }
+
+  void take_away(const Origins& origins) {
+    std::vector<bool> stays(before_.size());
+    for (const size_t b : origins) {
+      if (b != kNone) stays[b] = true;
+    }
+    for (size_t b = 0; b < before_.size(); ++b) {
+      if (stays[b]) continue;
+      gone_.insert(key_of(before_[b]));
+      edit_.removed.push_back(shown(b).id());
+      remove_twins(b);
+    }
+  }
+
+  void change(const Origins& origins) {
+    for (size_t a = 0; a < origins.size(); ++a) {
+      const size_t b = origins[a];
+      if (b == kNone || before_[b] == after_[a]) continue;
+      edit_.changed.push_back({shown(b).id(), bson::OwnedValue(after_[a])});
+      remove_twins(b);
+    }
+  }
+
+  // False: it stands behind too many others.
+  bool add(const Origins& origins) {
+    const auto last_old =
+        std::find_if(origins.rbegin(), origins.rend(), [](size_t b) { return b != kNone; });
+    const auto behind_all = static_cast<size_t>(origins.rend() - last_old);
+    const ListElement* last = nullptr;
+    for (size_t a = 0; a < origins.size(); ++a) {
+      if (origins[a] != kNone) {
+        last = &shown(origins[a]);
+        continue;
+      }
+      AddedElement& added = edit_.added.emplace_back();
+      Lane lane = Lane::kBack;
+      if (a < behind_all) lane = last == nullptr ? Lane::kFront : Lane::kBehind;
+      if (lane == Lane::kBehind) added.place = last->place;
+      if (added.place.size() == kPlacePartsMax) return false;
+      added.place.push_back({lane, {dot_, index_++}});
+      added.as_set = how_ == ArrayEdit::kAddsSet;
+      added.value = bson::OwnedValue(after_[a]);
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool moves() const {
+    return std::any_of(edit_.added.begin(), edit_.added.end(), [&](const AddedElement& each) {
+      return gone_.contains(key_of(each.value.view()));
+    });
+  }
+
+  const List& list_;
+  const std::vector<size_t> shown_;
+  const ArrayEdit how_;
+  const Dot dot_;
+  Values before_;
+  Values after_;
+  uint32_t index_ = 0;
+  std::set<ValueKey> gone_;
+  std::multimap<ValueKey, const ListElement*> sets_;  // added to a set; made when asked for
+  ListEdit edit_;
+};
+
+}  // namespace
+
+std::optional<ListEdit> edit_between(const List& before, const bson::Value& after, ArrayEdit how,
+                                     const Dot& dot) {
+  if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;
+  if (names_for_itself(before)) return std::nullopt;
+  std::optional<ListEdit> made = EditMaker(before, after, how, dot).make();
+  if (!made || only_appends(before, *made)) return made;
+  List check = before;
+  DocumentEffects nothing;
+  edit(check, *made, Authorship(dot, nullptr, nothing), true);
+  if (!shows(check, after)) return std::nullopt;
+  return made;
+}
+
+}  // namespace outrigger::merge

@@ -1,0 +1,25 @@
+// What an operator did to an array, in the names of its elements: which are gone, which are
+// changed, which are new and where they stand.
+//
+// The store tells the array before and after; the operator, whether elements move. What stayed is
+// found as a longest common part of both. An array that was sorted, or whose elements cannot be
+// told apart like that, is assigned as a whole: that merges least, and agrees everywhere.
+#pragma once
+
+#include <optional>
+
+#include "replication/merge/types/list.h"
+#include "replication/record/change.h"
+
+namespace outrigger::merge {
+
+// An array beyond these is assigned as a whole. Its row would be written anew at each edit.
+inline constexpr size_t kListElementsMax = 16'384;
+inline constexpr size_t kListBytesMax = size_t{1} << 20;
+
+// What leads from `before`, whose values are there, to the array `after`, by the commit `dot`.
+// Nothing: it cannot be said so, or nothing changed.
+[[nodiscard]] std::optional<ListEdit> edit_between(const List& before, const bson::Value& after,
+                                                   ArrayEdit how, const Dot& dot);
+
+}  // namespace outrigger::merge

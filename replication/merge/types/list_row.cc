@@ -1,0 +1,135 @@
+// A list in the bytes of a row: runs of elements that differ in their numbers alone.
+#include <algorithm>
+
+#include "replication/merge/types/list.h"
+
+namespace outrigger::merge {
+namespace {
+
+constexpr uint8_t kHidden = 1;
+constexpr uint8_t kSettled = 2;
+
+// The head of a run: the lane, and
+constexpr uint8_t kLaneMask = 3;
+constexpr uint8_t kAsSet = 4;
+constexpr uint8_t kChanged = 8;
+constexpr uint8_t kTwin = 16;
+
+// No array that a store takes has more.
+constexpr uint64_t kSettledRunMax = bson::kDocumentBytesMax / 3;
+
+bool goes_on(const ListElement& last, const ListElement& next) {
+  const ElementId& a = last.id();
+  const ElementId& b = next.id();
+  return last.place.size() == next.place.size() &&
+         last.place.back().lane == next.place.back().lane &&
+         std::equal(last.place.begin(), last.place.end() - 1, next.place.begin()) &&
+         a.dot == b.dot && b.index - a.index == 1 && last.as_set == next.as_set &&
+         last.changed == next.changed && !last.twin_at && !next.twin_at;
+}
+
+void write_run(RowOut& out, const ListElement& first, size_t count) {
+  uint8_t head = static_cast<uint8_t>(first.place.back().lane);
+  if (first.as_set) head |= kAsSet;
+  if (!first.changed.is_zero()) head |= kChanged;
+  if (first.twin_at) head |= kTwin;
+  out.u8(head);
+  if (first.place.back().lane == Lane::kBehind) {
+    out.varint(first.place.size() - 1);
+    for (size_t i = 0; i + 1 < first.place.size(); ++i) {
+      const PlacePart& part = first.place[i];
+      out.u8(static_cast<uint8_t>(part.lane));
+      out.dot(part.id.dot);
+      out.varint(part.id.index);
+    }
+  }
+  out.dot(first.id().dot);
+  out.varint(first.id().index);
+  out.varint(count);
+  if (!first.changed.is_zero()) out.dot(first.changed);
+  if (first.twin_at) out.varint(*first.twin_at);
+}
+
+uint32_t read_index(RowIn& in) {
+  const uint64_t index = in.varint();
+  if (index > UINT32_MAX) in.fail("element beyond the largest array");
+  return static_cast<uint32_t>(index);
+}
+
+// Of a run, the first element.
+ListElement read_run(RowIn& in, bool settled) {
+  ListElement first;
+  const uint8_t head = in.u8();
+  const auto lane = static_cast<Lane>(head & kLaneMask);
+  if ((head & ~(kLaneMask | kAsSet | kChanged | kTwin)) != 0) in.fail("unknown kind of elements");
+  if ((head & kTwin) != 0 && !settled) in.fail("twin where none can be");
+  first.as_set = (head & kAsSet) != 0;
+  if (lane == Lane::kBehind) {
+    for (size_t n = in.count(kPlacePartsMax - 1, 3); n > 0 && in.ok(); --n) {
+      PlacePart& part = first.place.emplace_back();
+      const uint8_t at = in.u8();
+      if (at > kLaneMask) in.fail("unknown lane of an array");
+      part.lane = static_cast<Lane>(at & kLaneMask);
+      part.id.dot = in.dot();
+      part.id.index = read_index(in);
+    }
+  }
+  const Dot dot = in.dot();
+  first.place.push_back({lane, {dot, read_index(in)}});
+  if (!is_place_of(first.place, dot)) in.fail("an element stands where none can");
+  return first;
+}
+
+}  // namespace
+
+void write(RowOut& out, const List& list) {
+  out.u8(static_cast<uint8_t>((list.hidden ? kHidden : 0) | (list.settled ? kSettled : 0)));
+  out.dot(list.asserted);
+  if (list.settled) out.u32(list.hash);
+  const auto& all = list.elements;
+  std::vector<size_t> ends;  // of the runs
+  for (size_t i = 0; i < all.size(); ++i) {
+    const bool more = i > 0 && goes_on(all[i - 1], all[i]);
+    if (more) ends.back() = i + 1;
+    if (!more) ends.push_back(i + 1);
+  }
+  out.varint(ends.size());
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    write_run(out, all[begin], end - begin);
+    for (; begin < end; ++begin) {
+      if (!list.settled) out.counted(all[begin].value);
+    }
+  }
+}
+
+void read(RowIn& in, List& list) {
+  const uint8_t flags = in.u8();
+  if ((flags & ~(kHidden | kSettled)) != 0) in.fail("unknown flags of a list");
+  list.hidden = (flags & kHidden) != 0;
+  list.settled = (flags & kSettled) != 0;
+  if (list.hidden && list.settled) in.fail("the values of a list are missing");
+  list.asserted = in.dot();
+  if (list.settled) list.hash = in.u32();
+  for (size_t runs = in.items(); runs > 0 && in.ok(); --runs) {
+    const size_t head_at = in.read().size();
+    ListElement element = read_run(in, list.settled);
+    const uint8_t head = in.ok() ? static_cast<uint8_t>(in.all()[head_at]) : 0;
+    const uint64_t count = in.varint();
+    if (count == 0 || count - 1 > UINT32_MAX - element.id().index) in.fail("run of no elements");
+    if (!list.settled && count > in.left()) in.fail("cut short");
+    if (list.settled && count > kSettledRunMax) in.fail("run of too many elements");
+    if ((head & kChanged) != 0) element.changed = in.dot();
+    if ((head & kTwin) != 0) element.twin_at = read_index(in);
+    for (uint64_t i = 0; i < count && in.ok(); ++i) {
+      if (!list.settled) element.value = in.counted();
+      if (!list.elements.empty() && !comes_before(list.elements.back().place, element.place)) {
+        in.fail("elements out of order");
+      }
+      list.elements.push_back(element);
+      ++element.place.back().id.index;
+    }
+  }
+}
+
+}  // namespace outrigger::merge

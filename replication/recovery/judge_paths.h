@@ -1,0 +1,44 @@
+// What a document says of the paths that a prepare names.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replication/bson/fields.h"
+#include "replication/record/change.h"
+#include "replication/record/prepare.h"
+
+namespace outrigger {
+
+// The document of a prepare as the store holds it now, asked for many paths. Borrows it.
+class Stored {
+ public:
+  explicit Stored(const std::string& document)
+      : document_(document), finder_(bson::Document(document_)) {}
+
+  [[nodiscard]] const std::string& document() const { return document_; }
+  [[nodiscard]] std::optional<bson::Value> value_at(const Path& path) { return finder_.find(path); }
+  // What the document says of a path. Where an array is in the way the whole array is the change;
+  // where a container is missing there is none: no operator takes a container away with the field
+  // in it, and a field that is gone would bring its containers back.
+  [[nodiscard]] std::optional<PathChange> change_at(Path path);
+  // What its updates do cannot be told by paths.
+  [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
+
+ private:
+  const std::string& document_;
+  bson::PathFinder finder_;
+};
+
+// The present values of the paths, once each; `known` holds those that have a change already.
+void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
+                        std::set<Path> known = {});
+
+// An increment, or elements added behind all others, that certainly happened: what was there before
+// is what is there now less what was added. Nothing where that would not lead back to the same
+// bytes, and of what adds nothing.
+[[nodiscard]] std::optional<PathChange> addition_of(Stored& stored, const PreparedPath& prepared);
+
+}  // namespace outrigger
