@@ -85,6 +85,31 @@ def test_places_and_caps(pair, carts):
     assert [item["sku"] for item in document["items"]] == ["cup", "pen", "ink", "nib"]
 
 
+def test_what_a_transaction_did_to_an_array_stands_beside_a_push(pair, carts):
+    app = pair.oslo.app()
+    mine = app.shop[carts[0].name]
+
+    def work(session):
+        mine.update_one({"_id": 1}, {"$push": {"tags": "c"}}, session=session)
+        mine.update_one({"_id": 1}, {"$pull": {"tags": "a"}}, session=session)
+        mine.update_one({"_id": 1}, {"$push": {"tags": {"$each": ["d", "e"]}}}, session=session)
+        mine.update_one({"_id": 2}, {"$push": {"tags": "first"}}, upsert=True, session=session)
+        mine.update_one({"_id": 2}, {"$push": {"tags": "second"}}, session=session)
+        mine.update_one({"_id": 1, "items.sku": "ink"}, {"$set": {"items.$.qty": 9}},
+                        session=session)
+
+    with pair.apart("oslo", "paris"):
+        with app.start_session() as session:
+            session.with_transaction(work)
+        carts[1].update_one({"_id": 1}, {"$push": {"tags": "paris"}})
+        carts[1].update_one({"_id": 1}, {"$pull": {"items": {"sku": "pen"}}})
+    document, made = both(pair, carts)
+    assert sorted(document["tags"]) == ["b", "c", "d", "e", "paris"]
+    assert document["tags"].index("c") < document["tags"].index("d")
+    assert document["items"] == [{"sku": "ink", "qty": 9}, {"sku": "paper", "qty": 3}]
+    assert made["tags"] == ["first", "second"]
+
+
 def test_what_pipelines_add_and_take_away(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, [{"$set": {"tags": {"$concatArrays": ["$tags", ["c"]]}}}])
