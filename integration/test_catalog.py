@@ -22,10 +22,11 @@ def sites(make_cluster, replica_set):
 
 
 def catalogue(client, database="shop"):
-    """Of each collection its options and indexes, as the store lists them."""
+    """Of each collection its options and indexes, as the store lists them. `background` has meant
+    nothing since MongoDB 4.2 and stays where it was said."""
     found = {}
     for listed in client[database].list_collections():
-        indexes = {spec["name"]: {**spec, "key": list(spec["key"].items())}
+        indexes = {spec["name"]: {**spec, "key": list(spec["key"].items()), "background": None}
                    for spec in client[database][listed["name"]].list_indexes()}
         options = {name: value for name, value in listed["options"].items()
                    if (name, value) not in DEFAULTS}
