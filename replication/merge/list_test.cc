@@ -363,6 +363,30 @@ TEST_F(ListPair, WhatWasAddedAroundUsIsToldWithTheNextEdit) {
   }
 }
 
+TEST_F(ListPair, WhatAStoreHasNotTakenStaysWhenAnAppEditsWhatItShows) {
+  start({i32(1)});
+  push(b_, "l", i32(2));
+  exchange();
+  DocumentState aside = a_.load("d");
+  fill(aside, stored(a_));
+  aside.detached = true;
+  LocalContext context;
+  context.dot.origin.epoch = 1;
+  context.dot.hlc = uint64_t{1} << 50;
+  const auto effect = [&](const Items& before, const Items& after) {
+    DocumentChange change = make(Kind::kUpdate).change;
+    change.changes.push_back(edit_of(a_, "l", after, ArrayEdit::kMoves));
+    change.changes.back().base = array(before);
+    return local_effects(aside, change, context).effects.back();
+  };
+  const Effect pushed = effect({i32(1)}, {i32(1), i32(3)});
+  ASSERT_EQ(pushed.kind, Operation::kEdit);
+  EXPECT_EQ(pushed.edit.removed.size() + 2 * pushed.edit.added.size(), 2u);
+  const Effect taken = effect({i32(1)}, {});
+  EXPECT_EQ(taken.edit.removed.size(), 1u);
+  EXPECT_EQ(effect({i32(7)}, {i32(7), i32(3)}).kind, Operation::kAssign);
+}
+
 TEST_F(ListPair, ALongArrayIsAssignedAsAWhole) {
   start({text(std::string(kListBytesMax, 'x'))});
   push(a_, "l", i32(2));

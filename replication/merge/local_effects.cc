@@ -150,12 +150,23 @@ class EffectMaker {
     const bool is_told = known != body_->lists.end() && !known->second.settled;
     const Body body = is_told ? Body() : list_before(change);
     const List& list = is_told ? known->second : body.lists.at(change.path);
-    if (before ? !shows(list, *before) : !shown_of(list).empty()) return std::nullopt;
+    if (before ? !shows(list, *before) : !shown_of(list).empty()) return edited_aside(list, change);
     if (shows(list, change.value.view())) return ListEdit();
     if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
     List told = list;
     take_values(told, before);
     return edit_between(told, change.value.view(), change.edit, context_.dot);
+  }
+
+  // The store has not taken what others added: it stays.
+  std::optional<ListEdit> edited_aside(const List& list, const PathChange& change) const {
+    if (!is_detached_ || list.settled) return std::nullopt;
+    const std::optional<bson::Value> before =
+        change.base ? std::optional(change.base->view()) : std::nullopt;
+    const auto wanted = done_to(list, before, change.value.view());
+    if (!wanted) return std::nullopt;
+    if (shows(list, wanted->view())) return ListEdit();
+    return edit_between(list, wanted->view(), change.edit, context_.dot);
   }
 
   // What must have been done to a list to make it what is there now.

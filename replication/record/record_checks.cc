@@ -89,12 +89,15 @@ class Checker {
     }
     if (std::string wrong = wrong_with_id(document.id.view()); !wrong.empty()) return wrong;
     if (std::string wrong = wrong_with_value(document.id.view(), 1); !wrong.empty()) return wrong;
+    std::set<Path> edited;
     for (const Effect& effect : document.effects) {
       if (has_other_id(effect, document.id)) return "its document has another _id";
       std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
       if (wrong.empty()) wrong = baselines(effect);
       if (wrong.empty() && effect.kind == Operation::kIncrement) wrong = counter(effect.entry);
-      if (wrong.empty() && effect.kind == Operation::kEdit) wrong = edit(effect);
+      if (wrong.empty() && effect.kind == Operation::kEdit) {
+        wrong = edited.insert(effect.path).second ? edit(effect) : "it edits an array twice";
+      }
       if (!wrong.empty()) return wrong;
     }
     return {};

@@ -42,6 +42,13 @@ std::function<void(Record&)> with_id(bson::Type type) {
   return [type](Record& record) { record.documents[0].id = value_of(type); };
 }
 
+Effect edit_of_nothing() {
+  Effect effect;
+  effect.kind = Operation::kEdit;
+  effect.path = {"l"};
+  return effect;
+}
+
 class QuarantineTest : public ::testing::Test {
  protected:
   QuarantineTest() {
@@ -109,6 +116,11 @@ TEST_F(QuarantineTest, OneBadRecordIsSetAsideAloneWithItsBytes) {
        },
        "begins with a '$'"},
       {"command", with_namespace("shop.$cmd"), "legal collection name"},
+      {"edits",
+       [](Record& r) {
+         r.documents[0].effects = {edit_of_nothing(), edit_of_nothing()};
+       },
+       "an array twice"},
       {"later", [](Record& r) { r.deps.raise(r.origin, r.hlc + 5); }, "later stamp"},
       {"stranger", [&](Record& r) { r.deps.raise(nobody, 7); }, "no member"},
       {"present", [](Record& r) { r.retired.raise(r.origin, 1); }, "not an old epoch"},

@@ -217,6 +217,38 @@ class EditMaker {
 
 }  // namespace
 
+std::optional<bson::OwnedValue> done_to(const List& list, const std::optional<bson::Value>& before,
+                                        const bson::Value& after) {
+  const auto values_of = [](const std::optional<bson::Value>& array) {
+    Values values;
+    if (!array || array->type != bson::Type::kArray) return values;
+    for (const bson::Element& each : array->as_document()) values.push_back(each.value);
+    return values;
+  };
+  const Values old = values_of(before);
+  const Values now = values_of(after);
+  Values all;
+  for (const size_t i : shown_of(list)) all.push_back(list.elements[i].value.view());
+  const std::optional<Origins> places = find_in(old, all);
+  if (!places) return std::nullopt;
+  std::vector<bool> stays(all.size(), true);
+  size_t kept = old.size();
+  if (now.size() < old.size() || !std::equal(old.begin(), old.end(), now.begin())) {
+    const std::optional<Origins> left = find_in(now, old);
+    if (!left) return std::nullopt;
+    for (const size_t place : *places) stays[place] = false;
+    for (const size_t each : *left) stays[(*places)[each]] = true;
+    kept = now.size();
+  }
+  bson::Writer out;
+  size_t at = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (stays[i]) out.value(bson::index_name(at++), all[i]);
+  }
+  for (size_t i = kept; i < now.size(); ++i) out.value(bson::index_name(at++), now[i]);
+  return bson::OwnedValue(bson::Type::kArray, out.finish());
+}
+
 std::optional<ListEdit> edit_between(const List& before, const bson::Value& after, ArrayEdit how,
                                      const Dot& dot) {
   if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;
