@@ -10,9 +10,6 @@
 // Ends when every command sent is answered, so acknowledged is the same as sent.
 //
 // Prints one line of JSON; exit code 1 when a reply was an error, 2 for bad usage.
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -29,7 +26,7 @@
 #include <memory>
 #include <random>
 
-#include "tools/benchmark/bench_message.h"
+#include "tools/benchmark/bench_connection.h"
 
 namespace outrigger::bench {
 namespace {
@@ -47,6 +44,7 @@ struct Options {
   double rate = 0;  // commands a second; 0: closed loop
   int64_t documents = 10'000;
   int64_t commands = 0;  // then it ends; 0: by time
+  int transaction = 0;   // commands in one before it is committed; 0: there is none
   uint32_t seed = 1;
   int fields = Shape().fields;
   int document_bytes = 0;
@@ -54,30 +52,6 @@ struct Options {
   bool journaled = false;
   bool retryable = false;
 };
-
-[[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "bench_load: %s\n", what.c_str());
-  std::exit(2);
-}
-
-int dial(const std::string& target) {
-  const size_t colon = target.rfind(':');
-  if (colon == std::string::npos) die("--target: expected host:port");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(std::atoi(target.c_str() + colon + 1)));
-  if (inet_pton(AF_INET, target.substr(0, colon).c_str(), &address.sin_addr) != 1) {
-    die("--target: expected an IPv4 address");
-  }
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    die("connect to " + target + ": " + std::strerror(errno));
-  }
-  const int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  fcntl(fd, F_SETFL, O_NONBLOCK);
-  return fd;
-}
 
 double cpu_us() {
   rusage used{};
@@ -88,20 +62,6 @@ double cpu_us() {
   return us(used.ru_utime) + us(used.ru_stime);
 }
 
-struct Connection {
-  Connection(int file, const Shape& shape, int64_t index)
-      : fd(file), number(index), message(shape) {}
-  int fd;
-  int64_t number;
-  Message message;
-  size_t sent_bytes = 0;
-  std::string reply;
-  Clock::time_point started;
-  int64_t document = 0;
-  int64_t value = 0;
-  bool busy = false;
-};
-
 class Load {
  public:
   explicit Load(Options options);
@@ -110,6 +70,7 @@ class Load {
  private:
   [[nodiscard]] int64_t any_document(const Connection& connection);
   void start(Connection& connection, Clock::time_point from);
+  void send_next(Connection& connection);
   void start_due();
   void flush(Connection& connection);
   void receive(Connection& connection);
@@ -168,7 +129,7 @@ Load::Load(Options options)
   for (int i = 0; i < options_.connections; ++i) {
     shape.session = (static_cast<uint64_t>(options_.seed) << 32) + static_cast<uint64_t>(i);
     const int fd = dial(options_.target);
-    connections_.push_back(std::make_unique<Connection>(fd, shape, i));
+    connections_.push_back(std::make_unique<Connection>(fd, shape, i, options_.transaction));
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = connections_.back().get();
@@ -191,22 +152,28 @@ int64_t Load::any_document(const Connection& connection) {
 }
 
 void Load::start(Connection& connection, Clock::time_point from) {
-  if (inserts(operation_)) {
-    connection.document = next_insert_;
-    next_insert_ += static_cast<int64_t>(statements_);
-  } else {
-    connection.document = any_document(connection);
-  }
-  connection.value = ++next_value_;
   ++begun_;
-  connection.message.aim(connection.document, connection.value);
-  for (size_t i = 1; operation_ == Operation::kUpdateMany && i < statements_; ++i) {
-    connection.message.aim_statement(i, any_document(connection));
-  }
-  connection.sent_bytes = 0;
   connection.busy = true;
   ++busy_;
   connection.started = from;
+  connection.at = 0;
+  connection.written.clear();
+  ++connection.transactions;
+  send_next(connection);
+}
+
+void Load::send_next(Connection& connection) {
+  Message& message = connection.messages[connection.at];
+  const int64_t id = inserts(operation_) ? next_insert_ : any_document(connection);
+  if (inserts(operation_)) next_insert_ += static_cast<int64_t>(statements_);
+  message.aim(id, ++next_value_);
+  for (size_t i = 1; operation_ == Operation::kUpdateMany && i < statements_; ++i) {
+    message.aim_statement(i, any_document(connection));
+  }
+  if (connection.messages.size() > 1) message.aim_transaction(connection.transactions);
+  const bool is_commit = connection.at > 0 && connection.at + 1 == connection.messages.size();
+  if (!is_commit) connection.written.emplace_back(id, next_value_);
+  connection.sent_bytes = 0;
   flush(connection);
 }
 
@@ -228,7 +195,7 @@ Clock::duration Load::until_due_or(Clock::time_point end) const {
 }
 
 void Load::flush(Connection& connection) {
-  const std::string_view bytes = connection.message.bytes();
+  const std::string_view bytes = connection.messages[connection.at].bytes();
   const bool was_partial = connection.sent_bytes > 0;
   while (connection.sent_bytes < bytes.size()) {
     const ssize_t count = send(connection.fd, bytes.data() + connection.sent_bytes,
@@ -258,7 +225,15 @@ void Load::receive(Connection& connection) {
 
 void Load::answered(Connection& connection) {
   const auto took = Clock::now() - connection.started;
-  if (auto why = complaint(connection.reply, statements_)) {
+  const size_t at = connection.at;
+  const bool is_last = at + 1 == connection.messages.size();
+  auto why = complaint(connection.reply, at > 0 && is_last ? 0 : statements_);
+  if (!why && !is_last) {
+    connection.reply.clear();
+    ++connection.at;
+    return send_next(connection);
+  }
+  if (why) {
     if (errors_++ < 3) std::fprintf(stderr, "bench_load: %s\n", why->c_str());
   } else {
     ++acknowledged_;
@@ -266,7 +241,9 @@ void Load::answered(Connection& connection) {
       latencies_us_.push_back(static_cast<uint32_t>(
           std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
     }
-    if (updates(operation_)) state_[static_cast<size_t>(connection.document)] = connection.value;
+    for (const auto& [document, value] : connection.written) {
+      if (updates(operation_)) state_[static_cast<size_t>(document)] = value;
+    }
   }
   connection.reply.clear();
   connection.busy = false;
@@ -367,6 +344,8 @@ Options read_options(int argc, char** argv) {
   app.add_option("--documents", options.documents, "in the collection, for reads and updates");
   app.add_option("--seed", options.seed, "inserts of another seed never collide");
   app.add_option("--state", options.state_path, "keeps the last acknowledged value by document");
+  app.add_option("--transaction", options.transaction, "so many commands in one, then its commit")
+      ->check(CLI::Range(0, 1'000));
   app.add_flag("--majority", options.majority, "write concern majority instead of w:1");
   app.add_flag("--journaled", options.journaled, "j: true, and batches are unordered");
   app.add_flag("--retryable", options.retryable, "writes carry a txnNumber");

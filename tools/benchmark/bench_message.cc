@@ -98,6 +98,14 @@ bool is_update(Operation operation) {
   return updates(operation) && operation != Operation::kFindAndModify;
 }
 
+// Only the commit says how durable it is to be.
+void write_part(bson::Writer& out, const Shape& shape) {
+  if (shape.part == Part::kNone || shape.part == Part::kCommits) write_concern(out, shape);
+  if (shape.retryable || shape.part != Part::kNone) out.int64("txnNumber", kTxnMarker);
+  if (shape.part != Part::kNone) out.boolean("autocommit", false);
+  if (shape.part == Part::kBegins) out.boolean("startTransaction", true);
+}
+
 std::string command(const Shape& shape) {
   bson::Writer out;
   char lsid[16] = {'b', 'e', 'n', 'c', 'h'};
@@ -110,7 +118,9 @@ std::string command(const Shape& shape) {
     out.open_document("lsid").binary("id", 4, session).close().string("$db", shape.database);
     return out.finish();
   }
-  if (shape.operation == Operation::kFindAndModify) {
+  if (shape.part == Part::kCommits) {
+    out.int32("commitTransaction", 1);
+  } else if (shape.operation == Operation::kFindAndModify) {
     out.string("findAndModify", shape.collection);
     write_filter(out, "query", shape.operation);
     out.open_document("update").open_document("$set").int64("value", kValueMarker).close();
@@ -120,11 +130,10 @@ std::string command(const Shape& shape) {
     // A copier does not care for the order of a batch.
     out.boolean("ordered", !shape.journaled);
   }
-  write_concern(out, shape);
   // As every driver sends it.
   out.open_document("lsid").binary("id", 4, session).close();
-  if (shape.retryable) out.int64("txnNumber", kTxnMarker);
-  out.string("$db", shape.database);
+  write_part(out, shape);
+  out.string("$db", shape.part == Part::kCommits ? "admin" : shape.database);
   return out.finish();
 }
 
@@ -162,7 +171,9 @@ Message::Message(const Shape& shape) : statements_(statements_of(shape)) {
   const std::string body = command(shape);
   std::vector<wire::SequenceOut> sequences;
   std::string statements;
-  if (inserts(shape.operation)) {
+  if (shape.part == Part::kCommits) {
+    // It has none.
+  } else if (inserts(shape.operation)) {
     const std::string one = document(shape, 0);
     for (size_t i = 0; i < statements_; ++i) statements += one;
     sequences.push_back({"documents", statements});
@@ -204,11 +215,15 @@ void Message::aim(int64_t id, int64_t value) {
 
 void Message::aim_statement(size_t index, int64_t id) { put(ids_[index], id); }
 
+void Message::aim_transaction(int64_t txn_number) {
+  for (const size_t at : txn_numbers_) put(at, txn_number);
+}
+
 std::optional<std::string> complaint(std::string_view reply, size_t statements) {
   const auto parsed = wire::parse_op_msg_trusted(reply);
   if (!parsed) return "not a reply: " + parsed.error().message;
   bool ok = false;
-  bool found = false;
+  bool found = statements == 0;  // it speaks of none
   for (const bson::Element& field : parsed->body) {
     if (field.name == "ok") ok = field.value.truthy();
     if (field.name == "writeErrors" || field.name == "writeConcernError") {

@@ -31,6 +31,9 @@ enum class Operation {
 [[nodiscard]] bool inserts(Operation operation);
 [[nodiscard]] bool updates(Operation operation);
 
+// What a command is to a transaction of its session.
+enum class Part { kNone, kBegins, kGoesOn, kCommits };
+
 struct Shape {
   Operation operation = Operation::kFind;
   std::string database;
@@ -39,6 +42,7 @@ struct Shape {
   bool journaled = false;  // and j: true
   bool retryable = false;  // with a txnNumber, as drivers send writes by default
   uint64_t session = 0;    // makes the lsid, one a connection
+  Part part = Part::kNone;
   int fields = 12;         // of a document, `_id` among them; at least 3
   int document_bytes = 0;  // about so many; 0: what 12 fields of an ordinary app come to
 };
@@ -60,6 +64,8 @@ class Message {
   void aim(int64_t id, int64_t value);
   // Of the statement `index` alone.
   void aim_statement(size_t index, int64_t id);
+  // Of the transaction with this number.
+  void aim_transaction(int64_t txn_number);
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
 
  private:

@@ -42,6 +42,12 @@ OPERATIONS = {
                              connections=(16,), quick=(16,)),
     "pipelineById": Operation("update by _id by a pipeline, w:1", ("--operation", "pipelineById"),
                               connections=(16,), quick=(16,)),
+    "transactionOf1": Operation("transaction of 1 update, majority", (
+        "--operation", "updateById", "--majority", "--transaction", 1), connections=(1, 16),
+        quick=(1, 16)),
+    "transactionOf5": Operation("transaction of 5 updates, majority", (
+        "--operation", "updateById", "--majority", "--transaction", 5), connections=(1, 16),
+        quick=(1, 16)),
 }
 ON_STANDALONE = ("updateById", "insertOne")
 # Where two equal arms are compared: the cases the bars are about.

@@ -126,6 +126,11 @@ class Bars:
         for connections in (16, 64):
             self.add("T4", "findAndModify", connections, "ops/s", "direct", 0.65)
 
+    def transactions(self):
+        for operation in ("transactionOf1", "transactionOf5"):
+            for connections in (1, 16):
+                self.add("T4", operation, connections, "ops/s", "direct", 0.6)
+
     def durable(self):
         for operation in ("updateById", "insertOne"):
             self.one_client(operation)
@@ -166,6 +171,7 @@ class Bars:
         if not self.store:
             self.reads()
             self.majority()
+            self.transactions()
         self.durable()
         self.group_commit()
         self.other_forms()
