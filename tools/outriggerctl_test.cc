@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "tools/outriggerctl_conflicts.h"
 #include "tools/outriggerctl_text.h"
 #include "tools/outriggerctl_view.h"
 
@@ -123,6 +124,45 @@ TEST(ConflictsText, CutsLongValuesBetweenCharacters) {
                                      Look{.colours = false, .value_columns_max = 8});
   EXPECT_TRUE(has(text, "\"øøøø...")) << text;
   EXPECT_FALSE(has(text, "\"øøøøø"));
+}
+
+TEST(ConflictText, ShowsAllOfOneInWords) {
+  const std::string text =
+      *conflict_text(R"({"name": "01-ab", "state": "resolved", )" + std::string(kOverwritten + 1),
+                     status(), kPlain);
+  for (const char* line :
+       {"name      01-ab\n", "state     resolved\n", "time      2026-11-22 19:19:00 UTC\n",
+        "document  app.x, _id 1\n", "path      a\n", "lost      \"from oslo\"\n",
+        "          written 2026-11-22T19:19:00.633Z at oslo\n", "won       \"from paris\"\n",
+        "rule      set_set: the later stamp stands\n"}) {
+    EXPECT_TRUE(has(text, line)) << line << text;
+  }
+  EXPECT_FALSE(conflict_text("[]", "", kPlain).has_value());
+}
+
+constexpr const char* kPage = R"({"conflicts": [{"namespace": "a.b", "state": "auto", "n": 1},
+  {"namespace": "a.b", "state": "open"}, {"namespace": "a.c", "state": "open"}],
+  "more": true, "next": "7-1"})";
+
+TEST(ConflictPage, HoldsTheEntriesOfAPageThatAreAskedFor) {
+  const auto count = [](const ConflictFilter& filter) {
+    return conflict_page(kPage, filter)->entries.size();
+  };
+  EXPECT_EQ(count({}), 3u);
+  EXPECT_EQ(count({"a.b", ""}), 2u);
+  EXPECT_EQ(count({"", "open"}), 2u);
+  EXPECT_EQ(count({"a.c", "auto"}), 0u);
+  EXPECT_EQ(conflict_page(kPage, {"a.b", "auto"})->entries.front(),
+            R"({"namespace":"a.b","state":"auto","n":1})");
+  EXPECT_FALSE(conflict_page("{}", {}).has_value());
+}
+
+TEST(ConflictPage, SaysWhatItsBodySaid) {
+  const ConflictPage page = *conflict_page(kPage, {});
+  EXPECT_EQ(page.next, "7-1");
+  EXPECT_EQ(conflict_page(conflicts_json(page), {})->entries, page.entries);
+  EXPECT_EQ(conflict_page(conflicts_json(page), {})->next, "7-1");
+  EXPECT_EQ(conflict_page(R"({"conflicts": [], "more": false})", {})->next, "");
 }
 
 TEST(ConflictsText, SaysThatThereAreNone) { EXPECT_EQ(conflicts(""), "no conflicts\n"); }

@@ -31,6 +31,19 @@ HttpAnswer listed_answer(const Result<std::string>& found) {
   return {500, "text/plain", found.error().message() + "\n"};
 }
 
+HttpAnswer named_answer(const Result<std::string>& found) {
+  if (!found && found.error().code == ErrorCode::kNotFound) {
+    return {404, "text/plain", found.error().message() + "\n"};
+  }
+  return listed_answer(found);
+}
+
+HttpAnswer chosen_answer(const Result<std::string>& answer) {
+  if (answer) return {200, "application/json", *answer + "\n"};
+  const bool is_refused = answer.error().code == ErrorCode::kRefused;
+  return {is_refused ? 409 : 503, "text/plain", answer.error().message() + "\n"};
+}
+
 HttpAnswer retry_answer(const Status& taken) {
   if (taken) return {200, "text/plain", "ok\n"};
   const bool unknown = taken.error().code == ErrorCode::kNotFound;
@@ -51,6 +64,7 @@ HttpServer::Routes routes_of(const AdminView& view) {
     return HttpAnswer{200, "application/json", view.status()};
   }};
   routes["/conflicts"] = {[view](const HttpRequest& request) {
+    if (const auto name = request.field("name")) return named_answer(view.conflict(*name));
     const std::string from = request.field("from").value_or(to_text(LedgerPlace()));
     const auto place = parse_place(from);
     if (!place) {
@@ -58,6 +72,12 @@ HttpServer::Routes routes_of(const AdminView& view) {
     }
     return listed_answer(view.conflicts(limit_of(request), *place));
   }};
+  for (const std::string verb : {"choose", "revert"}) {
+    routes["/conflicts/" + verb] = {[view, verb](const HttpRequest& request) {
+      return chosen_answer(view.choose(verb, request.field("name").value_or("")));
+    }};
+    routes["/conflicts/" + verb].posted = true;
+  }
   routes["/quarantine"] = {[view](const HttpRequest& request) {
     return listed_answer(view.quarantined(limit_of(request)));
   }};

@@ -19,7 +19,10 @@ struct AdminView {
   std::function<std::string()> metrics;  // Prometheus text
   std::function<std::string()> status;   // JSON
   std::function<Result<std::string>(size_t limit, const LedgerPlace& from)> conflicts;  // JSON
+  std::function<Result<std::string>(const std::string& name)> conflict;                 // JSON
   std::function<Result<std::string>(size_t limit)> quarantined;                         // JSON
+  // `verb` (choose, revert) for the entry of that name; gives what the sidecar answered, JSON.
+  std::function<Result<std::string>(const std::string& verb, const std::string& name)> choose;
   std::function<Status(const std::string& record)> retry;  // a record set aside
   std::function<Status()> ready;                           // an error says what is missing
 };

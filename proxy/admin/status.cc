@@ -59,6 +59,7 @@ void write_ledger_value(bson::Writer& out, std::string_view name, Shape shape,
 // What lost to what, and why.
 void write_loss(bson::Writer& out, const LedgerEntry& entry) {
   out.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
+  if (entry.is_element) out.boolean("element", true);
   write_ledger_value(out, "lost", entry.shape, entry.value);
   if (entry.winning) out.value("won", *entry.winning);
   if (!entry.loser.is_zero()) out.string("lost_stamp", to_text(entry.loser));
@@ -134,10 +135,10 @@ std::vector<std::string> peer_documents(const StatusParts& parts) {
   return documents;
 }
 
-std::string conflict_document(const LedgerEntry& entry, const std::string& key) {
+std::string conflict_document(const LedgerEntry& entry, const std::string& name) {
   bson::Writer out;
-  out.string("_id", key).date("time", entry.time_ms).string("namespace", entry.ns);
-  out.value("document", entry.id).string("state", entry.open ? "open" : "auto");
+  out.string("_id", name).date("time", entry.time_ms).string("namespace", entry.ns);
+  out.value("document", entry.id).string("state", state_text(entry));
   write_loss(out, entry);
   return out.finish();
 }
@@ -173,18 +174,23 @@ std::string quarantine_json(const std::vector<LedgerEntry>& entries) {
   return out + "]\n";
 }
 
+std::string conflict_json(const LedgerEntry& entry) {
+  bson::Writer item;
+  item.string("name", ledger_name(ledger_key(entry))).string("state", state_text(entry));
+  item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
+  write_loss(item, entry);
+  item.boolean("open", entry.open);
+  const std::string bytes = item.finish();
+  return bson::to_json(bson::Document(bytes), SIZE_MAX);
+}
+
 std::string conflicts_json(const LedgerPage& page) {
   std::string out = "{\"conflicts\": [";
   bool first = true;
   for (const LedgerEntry& entry : page.entries) {
-    bson::Writer item;
-    item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
-    write_loss(item, entry);
-    item.boolean("open", entry.open);
-    const std::string bytes = item.finish();
     out += first ? "" : ",\n ";
     first = false;
-    out += bson::to_json(bson::Document(bytes), SIZE_MAX);
+    out += conflict_json(entry);
   }
   out += "], \"more\": ";
   if (!page.next) return out + "false}\n";

@@ -25,12 +25,13 @@ struct StatusParts {
 // Of the collections of the database `outrigger`, BSON.
 [[nodiscard]] std::string status_document(const StatusParts& parts);
 [[nodiscard]] std::vector<std::string> peer_documents(const StatusParts& parts);
-// `key`: under which the ledger has it.
-[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& key);
+[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& name);
 
 [[nodiscard]] std::string status_json(const StatusParts& parts);
 // Records set aside: what each is called, why, and what is in it.
 [[nodiscard]] std::string quarantine_json(const std::vector<LedgerEntry>& entries);
+// One object, as in the list below.
+[[nodiscard]] std::string conflict_json(const LedgerEntry& entry);
 // {"conflicts": [...], "more": bool, "next": place}; `next` only where there are more.
 [[nodiscard]] std::string conflicts_json(const LedgerPage& page);
 

@@ -14,6 +14,7 @@ constexpr size_t kPieceBytes = 1u << 20;
 constexpr uint64_t kReadMax = 64u << 20;  // in one step
 constexpr int64_t kSayEveryUs = 60'000'000;
 
+constexpr const char* kFind = "find a conflict";
 constexpr const char* kAboutOpen = "ledger";  // an alarm
 
 // So much goes at once, so that it is not a few entries every second.
@@ -170,6 +171,53 @@ Result<LedgerPage> LedgerKeeper::page(size_t limit, const LedgerPlace& from) con
   if (!behind) return tl::unexpected(behind.error());
   if (!page.entries.empty() && !behind->empty()) page.next = next;
   return page;
+}
+
+Result<LedgerEntry> LedgerKeeper::find(const std::string& name) const {
+  const std::optional<Hlc> stamp = stamp_of_name(name);
+  if (!stamp) {
+    return fail(ErrorCode::kNotFound, kFind, name, "that is no name of an entry",
+                "names are as `_id` in outrigger.conflicts");
+  }
+  std::optional<LedgerEntry> found;
+  std::string from = outbox::sortable(*stamp);
+  for (bool is_over = false; !is_over;) {
+    auto pairs = context_.outbox.oldest_ledger(from, kPieceEntries, kPieceBytes);
+    if (!pairs) return tl::unexpected(pairs.error());
+    is_over = pairs->empty();
+    for (const auto& [key, bytes] : *pairs) {
+      is_over = is_over || ledger_stamp(key) != *stamp;
+      if (is_over) break;
+      from = key + '\0';
+      if (ledger_name(key) != name) continue;
+      if (found) {
+        return fail(ErrorCode::kRefused, kFind, name, "two entries have this name",
+                    "write the value you want by hand");
+      }
+      auto entry = decode_ledger(bytes);
+      if (!entry) return tl::unexpected(entry.error());
+      found = std::move(*entry);
+    }
+  }
+  if (found) return std::move(*found);
+  return fail(
+      ErrorCode::kNotFound, kFind, name, "no entry of this site has this name",
+      "it may have been dropped for its age (ledger.max_bytes), or be known to others only");
+}
+
+Status LedgerKeeper::mark(const std::string& key, LedgerMark mark,
+                          const std::optional<Replaced>& replaced) {
+  auto bytes = context_.outbox.ledger(key);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return {};
+  auto entry = decode_ledger(**bytes);
+  if (!entry) return tl::unexpected(entry.error());
+  entry->mark = mark;
+  entry->open = false;
+  if (replaced) entry->replaced = replaced;
+  outbox::Batch batch;
+  put(batch, key, *entry, 0);
+  return context_.write_soon(std::move(batch));
 }
 
 void LedgerKeeper::describe(ReplicaStatus& status) const {

@@ -41,6 +41,11 @@ class LedgerKeeper {
 
   // A page of it, newest first: Replica::conflicts.
   [[nodiscard]] Result<LedgerPage> page(size_t limit, const LedgerPlace& from) const;
+  // By its name (ledger_name). kNotFound; kRefused: two have it. Reads the entries of one stamp.
+  [[nodiscard]] Result<LedgerEntry> find(const std::string& name) const;
+  // Notes what was done about an entry: it counts as closed. Nothing is noted of one that is gone.
+  [[nodiscard]] Status mark(const std::string& key, LedgerMark mark,
+                            const std::optional<Replaced>& replaced);
   void describe(ReplicaStatus& status) const;
 
  private:

@@ -186,6 +186,15 @@ Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) con
   return parts_->ledger.page(limit, from);
 }
 
+Result<LedgerEntry> Replica::conflict(const std::string& name) const {
+  return parts_->ledger.find(name);
+}
+
+Status Replica::mark_conflict(const std::string& key, LedgerMark mark,
+                              const std::optional<Replaced>& replaced) {
+  return parts_->ledger.mark(key, mark, replaced);
+}
+
 Result<std::vector<LedgerEntry>> Replica::quarantined(size_t limit) const {
   return parts_->quarantine.list(limit);
 }

@@ -50,7 +50,9 @@ namespace outrigger {
 struct LedgerEntry;  // ledger.h
 struct LedgerPage;   // ledger.h
 struct LedgerPlace;  // ledger.h
-struct SiteParts;    // site_parts.h
+struct Replaced;     // ledger.h
+enum class LedgerMark : uint8_t;
+struct SiteParts;  // site_parts.h
 
 // What the row of a document tells the capture of an update.
 struct RowKnowledge {
@@ -163,6 +165,10 @@ class Replica {
   // A page of the ledger, newest first, from `from` on: at most `limit` entries and about
   // limits::kConflictsBytesMax of them, but at least one if there is one.
   [[nodiscard]] Result<LedgerPage> conflicts(size_t limit, const LedgerPlace& from) const;
+  // The entry of that name, and noting what was done about it (LedgerKeeper::find and mark).
+  [[nodiscard]] Result<LedgerEntry> conflict(const std::string& name) const;
+  [[nodiscard]] Status mark_conflict(const std::string& key, LedgerMark mark,
+                                     const std::optional<Replaced>& replaced);
   // Records set aside because they may not be applied, oldest first. Their ids in the ledger are
   // their names, their values their bytes.
   [[nodiscard]] Result<std::vector<LedgerEntry>> quarantined(size_t limit) const;
