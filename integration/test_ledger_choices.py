@@ -228,7 +228,8 @@ def test_a_choice_while_the_line_is_cut_converges_later(sites):
 def test_a_choice_that_was_answered_outlives_a_crash(sites):
     entry = edited_apart(sites)
     for verb, state, title in (("choose", "resolved", "Budget"), ("revert", "reverted", "Picnic")):
-        assert command(sites.oslo, verb, entry["_id"])["state"] == state
+        answer = sites.oslo.client().outrigger.command({verb: entry["_id"]})
+        assert answer["state"] == state
         sites.oslo.sidecar.kill()
         sites.oslo.sidecar.start()
         both_have(sites, title=title)
@@ -362,3 +363,31 @@ def test_outriggerctl_writes_as_the_sidecars_own_user(make_cluster, tls, tmp_pat
     # It came in, was let in, and was answered by the ledger.
     code, _, why = ctl(sites.oslo, "conflicts", "choose", "00000000000000ff-0123456789ab")
     assert code == 1 and "no entry of this site has this name" in why
+
+
+def test_outriggerctl_explains_the_life_of_a_path(make_cluster):
+    sites = make_cluster(("oslo", "paris", "rome")).start()
+    for name in ("oslo", "paris"):  # what rome lacks is kept
+        sites.cut("rome", name)
+    oslo, paris = sites.oslo, sites.paris
+    meetings(oslo).insert_one({"_id": "a b", "title": "?", "room": 5})
+    wait_until(lambda: meetings(paris).find_one(), "the insert at paris")
+    sites.cut("oslo", "paris")
+    meetings(oslo).update_one({"_id": "a b"}, {"$set": {"title": "Budget"}})
+    meetings(paris).update_one({"_id": "a b"}, {"$set": {"title": "Picnic"}})
+    sites.heal("oslo", "paris")
+    name = entry_of(oslo, path="title")["_id"]
+    command(oslo, "choose", name)
+    code, text, _ = ctl(oslo, "explain", "shop.meetings", "a b", "title", "--json")
+    assert code == 0
+    life = json.loads(text)
+    assert [(event["did"], event["value"], len(event["had_not_seen"])) for event in
+            life["events"]] == [("insert", "?", 0), ("set", "Budget", 0), ("set", "Picnic", 1),
+                                ("set", "Budget", 0)]
+    assert [(lost["name"], lost["state"]) for lost in life["conflicts"]] == [(name, "resolved")]
+    code, text, _ = ctl(oslo, "explain", "shop.meetings", "a b", "title")
+    assert code == 0 and "paris" in text and "resolved" in text
+    assert "room" not in text
+    assert json.loads(ctl(oslo, "explain", "shop.meetings", "b", "--json")[1])["events"] == []
+    sites.heal_all()
+    sites.wait_converged(["shop"])

@@ -33,6 +33,8 @@ struct Options {
   std::string record;
   std::string name;  // of a conflict
   ConflictFilter filter;
+  std::string id;    // of a document
+  std::string path;  // in it
   bool json = false;
 };
 
@@ -94,6 +96,17 @@ class Asker {
     const auto answer = body_of(path, client_.Post(path.c_str()));
     if (!answer) return kNotWell;
     return print(options_.json ? *answer : verb == "choose" ? "it stands again\n" : "undone\n");
+  }
+
+  int explain() {
+    if (const int code = check_ready(); code == kNoAnswer) return code;
+    const auto life =
+        get("/explain?namespace=" + percent_coded(options_.filter.ns) +
+            "&id=" + percent_coded(id_json(options_.id)) + "&path=" + percent_coded(options_.path));
+    if (!life) return kNotWell;
+    if (options_.json) return print(*life);
+    const auto names = get("/status");
+    return print(path_text(*life, names.value_or(""), terminal_look()));
   }
 
   int quarantine() {
@@ -254,6 +267,12 @@ int run(int argc, char** argv) {
        [](Asker& asker) { return asker.status(); }},
       {cli.add_subcommand("peers", "the other sites: links and lag"),
        [](Asker& asker) { return asker.peers(); }}};
+  CLI::App* explain = cli.add_subcommand("explain", "the life of one path of a document");
+  explain->add_option("namespace", options.filter.ns, "shop.carts")->required();
+  explain->add_option("id", options.id, "its _id: JSON, an ObjectId's digits, or a text")
+      ->required();
+  explain->add_option("path", options.path, "items.qty; without it the whole document");
+  commands.push_back({explain, [](Asker& asker) { return asker.explain(); }});
   for (const Command& command : commands) {
     command.parsed->add_flag("--json", options.json, "as it comes, for programs");
     command.parsed->fallthrough();

@@ -27,4 +27,9 @@ struct ConflictPage {
 // The page as such a body.
 [[nodiscard]] std::string conflicts_json(const ConflictPage& page);
 
+// An _id as a person types it, as JSON: what is none is a text, 24 hex digits an ObjectId.
+[[nodiscard]] std::string id_json(const std::string& typed);
+// For a query: every byte but letters and digits as %XX.
+[[nodiscard]] std::string percent_coded(const std::string& text);
+
 }  // namespace outrigger::ctl

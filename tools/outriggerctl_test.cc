@@ -165,6 +165,30 @@ TEST(ConflictPage, SaysWhatItsBodySaid) {
   EXPECT_EQ(conflict_page(R"({"conflicts": [], "more": false})", {})->next, "");
 }
 
+TEST(PathText, SaysWhoWroteWhatAndWhatItHadNotSeen) {
+  const std::string text = *path_text(
+      R"({"events": [{"stamp": "2026-11-22T19:19:00.633Z@5786…/4f…", "did": "set", "path": "a",
+        "value": "x", "had_not_seen": []}, {"stamp": "2026-11-22T19:19:00.641Z@bf2e…/7c…",
+        "did": "unset", "path": "a", "had_not_seen": ["2026-11-22T19:19:00.633Z@5786…/4f…"]}],
+        "conflicts": [{"path": "a", "lost": "x", "reason": "why", "state": "auto", "name": "1-2"}],
+        "whole": false})",
+      status(), kPlain);
+  EXPECT_TRUE(has(text, "2026-11-22T19:19:00.633Z  oslo   set    a   \"x\"\n")) << text;
+  EXPECT_TRUE(has(text, "paris  unset  a          2026-11-22T19:19:00.633Z at oslo\n")) << text;
+  EXPECT_TRUE(has(text, "\na: \"x\" lost, why (auto, 1-2)\n")) << text;
+  EXPECT_TRUE(has(text, "there may be more")) << text;
+  EXPECT_FALSE(path_text("{}", "", kPlain).has_value());
+}
+
+TEST(Ids, AreJsonHoweverTheyAreTyped) {
+  EXPECT_EQ(id_json("7"), "7");
+  EXPECT_EQ(id_json("\"7\""), "\"7\"");
+  EXPECT_EQ(id_json("Ada \"A\""), R"("Ada \"A\"")");
+  EXPECT_EQ(id_json("0123456789ABCDEF01234567"), R"({"$oid":"0123456789abcdef01234567"})");
+  EXPECT_EQ(id_json(R"({ "a" : 1 })"), R"({"a":1})");
+  EXPECT_EQ(percent_coded("a.b \"ø"), "a%2Eb%20%22%C3%B8");
+}
+
 TEST(ConflictsText, SaysThatThereAreNone) { EXPECT_EQ(conflicts(""), "no conflicts\n"); }
 
 TEST(Table, AlignsByCharactersAndLeavesNoBlanksAtTheEnd) {

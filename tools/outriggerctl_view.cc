@@ -307,6 +307,44 @@ Result<std::string> conflict_text(std::string_view json, std::string_view status
   return facts.take();
 }
 
+Result<std::string> path_text(std::string_view json, std::string_view status, Look look) {
+  simdjson::dom::parser parser;
+  element life;
+  simdjson::dom::array events;
+  if (parser.parse(json.data(), json.size()).get(life) != simdjson::SUCCESS ||
+      life["events"].get(events) != simdjson::SUCCESS) {
+    return not_ours("/explain");
+  }
+  const std::map<std::string, std::string> names = site_names(status);
+  std::vector<Row> rows = {
+      {{"WRITTEN (UTC)"}, {"BY"}, {"DID"}, {"AT"}, {"VALUE"}, {"HAD NOT SEEN"}}};
+  for (const element event : events) {
+    std::string unseen;
+    for (const element& stamp : list_of(event, "had_not_seen")) {
+      std::string_view text;
+      if (stamp.get(text) != simdjson::SUCCESS) continue;
+      unseen += (unseen.empty() ? "" : ", ") + made(safe(text), names);
+    }
+    const std::string stamp = text_of(event, "stamp");
+    rows.push_back({{stamp.substr(0, stamp.rfind('@'))},
+                    {author(stamp, names)},
+                    {text_of(event, "did")},
+                    {text_of(event, "path")},
+                    {value_of(event, "value", look)},
+                    {unseen, Colour::kYellow}});
+  }
+  std::string out = rows.size() == 1 ? "no write that is not everywhere yet\n" : table(rows, look);
+  for (const element& entry : list_of(life, "conflicts")) {
+    const std::string at = text_of(entry, "path");
+    out += fmt::format("\n{}: {} lost{}, {} ({}, {})\n", at.empty() ? "the document" : at,
+                       value_of(entry, "lost", look),
+                       truth_of(entry, "element") ? " as an element" : "", text_of(entry, "reason"),
+                       text_of(entry, "state"), text_of(entry, "name"));
+  }
+  if (!truth_of(life, "whole")) out += "\nthere may be more: the log is long\n";
+  return out;
+}
+
 Result<std::string> quarantine_text(std::string_view json, Look look) {
   simdjson::dom::parser parser;
   simdjson::dom::array entries;

@@ -21,6 +21,21 @@ size_t limit_of(const HttpRequest& request) {
   return std::min(limit, limits::kConflictsShownMax);
 }
 
+// A field of the query with %XX as the bytes they stand for; others stay as they are.
+std::string decoded(const HttpRequest& request, std::string_view name) {
+  const std::string sent = request.field(name).value_or("");
+  std::string out;
+  for (size_t i = 0; i < sent.size(); ++i) {
+    unsigned byte = 0;
+    const char* const digits = sent.data() + i + 1;
+    const bool is_coded = sent[i] == '%' && i + 2 < sent.size() &&
+                          std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
+    out += is_coded ? static_cast<char>(byte) : sent[i];
+    if (is_coded) i += 2;
+  }
+  return out;
+}
+
 HttpAnswer ready_answer(const Status& ready) {
   if (ready) return {200, "text/plain", "ok\n"};
   return {503, "text/plain", ready.error().message() + "\n"};
@@ -78,6 +93,14 @@ HttpServer::Routes routes_of(const AdminView& view) {
     }};
     routes["/conflicts/" + verb].posted = true;
   }
+  routes["/explain"] = {[view](const HttpRequest& request) {
+    PathQuestion question{decoded(request, "namespace"), decoded(request, "id"),
+                          decoded(request, "path")};
+    if (question.ns.empty() || question.id.empty()) {
+      return HttpAnswer{400, "text/plain", "expected namespace=, id= (as JSON) and path=\n"};
+    }
+    return listed_answer(view.explain(question));
+  }};
   routes["/quarantine"] = {[view](const HttpRequest& request) {
     return listed_answer(view.quarantined(limit_of(request)));
   }};

@@ -56,6 +56,28 @@ void write_ledger_value(bson::Writer& out, std::string_view name, Shape shape,
   }
 }
 
+const char* operation_text(Operation operation) {
+  switch (operation) {
+    case Operation::kUnknown:
+      return "write";
+    case Operation::kBirth:
+      return "insert";
+    case Operation::kWeakBirth:
+      return "upsert";
+    case Operation::kRemove:
+      return "delete";
+    case Operation::kAssign:
+      return "set";
+    case Operation::kUnset:
+      return "unset";
+    case Operation::kIncrement:
+      return "increment, in all";
+    case Operation::kEdit:
+      return "edit elements";
+  }
+  return "";
+}
+
 // What lost to what, and why.
 void write_loss(bson::Writer& out, const LedgerEntry& entry) {
   out.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
@@ -182,6 +204,30 @@ std::string conflict_json(const LedgerEntry& entry) {
   item.boolean("open", entry.open);
   const std::string bytes = item.finish();
   return bson::to_json(bson::Document(bytes), SIZE_MAX);
+}
+
+std::string path_life_json(const PathLife& life) {
+  std::string out = "{\"events\": [";
+  for (const PathEvent& event : life.events) {
+    bson::Writer item;
+    item.string("stamp", to_text(event.dot)).string("did", operation_text(event.kind));
+    item.string("path", fmt::format("{}", fmt::join(event.path, ".")));
+    if (event.value) item.value("value", *event.value);
+    item.open_array("had_not_seen");
+    for (size_t i = 0; i < event.unseen.size(); ++i) {
+      item.string(bson::index_name(i), to_text(event.unseen[i]));
+    }
+    item.close();
+    const std::string bytes = item.finish();
+    if (&event != &life.events.front()) out += ",\n ";
+    out += bson::to_json(bson::Document(bytes), SIZE_MAX);
+  }
+  out += "],\n \"conflicts\": [";
+  for (auto entry = life.losses.rbegin(); entry != life.losses.rend(); ++entry) {
+    if (entry != life.losses.rbegin()) out += ",\n ";
+    out += conflict_json(*entry);
+  }
+  return out + "],\n \"whole\": " + (life.is_whole ? "true" : "false") + "}\n";
 }
 
 std::string conflicts_json(const LedgerPage& page) {

@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "proxy/peer/peer_status.h"
 #include "replication/outbox/ledger.h"
+#include "replication/outbox/path_life.h"
 #include "replication/site/replica.h"
 
 namespace outrigger {
@@ -32,6 +33,8 @@ struct StatusParts {
 [[nodiscard]] std::string quarantine_json(const std::vector<LedgerEntry>& entries);
 // One object, as in the list below.
 [[nodiscard]] std::string conflict_json(const LedgerEntry& entry);
+// {"events": [...], "conflicts": [...], "whole": bool}, both oldest first.
+[[nodiscard]] std::string path_life_json(const PathLife& life);
 // {"conflicts": [...], "more": bool, "next": place}; `next` only where there are more.
 [[nodiscard]] std::string conflicts_json(const LedgerPage& page);
 

@@ -187,6 +187,13 @@ AdminView App::admin_view() {
     if (!entries) return tl::unexpected(entries.error());
     return quarantine_json(*entries);
   };
+  view.explain = [this](const PathQuestion& question) -> Result<std::string> {
+    const Replica* replica = sidecar_->replica();
+    if (!replica) return fail(ErrorCode::kUnavailable, "explain a path", "", "not started yet");
+    const auto life = replica->explain(question);
+    if (!life) return tl::unexpected(life.error());
+    return path_life_json(*life);
+  };
   view.choose = [this](const std::string& verb, const std::string& name) {
     return ask_own_door(settings_, verb, name);
   };

@@ -35,13 +35,15 @@ std::string command_body(const ChoicePlan& plan, const wire::OpMsg& parsed) {
   return out.finish();
 }
 
-Answer failed(const ChoiceReply& said, const LedgerEntry& entry) {
+// An error of the command as a whole stays as it is, with what it tells drivers to do.
+Answer failed(const ChoiceReply& said, const LedgerEntry& entry, std::string reply) {
   std::string way_out;
   if (said.code == wire::code::kPathNotViable) {
     way_out = "; what stands above it is no document: set or unset that first";
   } else if (said.code == wire::code::kDuplicateKey && entry.path.empty()) {
     way_out = "; to have the whole document back, delete or change what is in its way first";
   }
+  if (way_out.empty() && !is_ok(Document(reply))) return Answer::body(std::move(reply));
   return refused(said.code, said.words + way_out);
 }
 
@@ -104,7 +106,7 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
     reply = std::move(of_message);
   }
   ChoiceReply said = read_choice(plan, entry, Document(reply));
-  if (said.code != 0) co_return failed(said, entry);
+  if (said.code != 0) co_return failed(said, entry, std::move(reply));
   Answer answered;
   if (said.is_written) {
     answered = co_await conclude(verb, entry, std::move(reply), true, std::move(said.instead));

@@ -47,10 +47,12 @@
 
 namespace outrigger {
 
-struct LedgerEntry;  // ledger.h
-struct LedgerPage;   // ledger.h
-struct LedgerPlace;  // ledger.h
-struct Replaced;     // ledger.h
+struct LedgerEntry;   // ledger.h
+struct LedgerPage;    // ledger.h
+struct LedgerPlace;   // ledger.h
+struct PathLife;      // path_life.h
+struct PathQuestion;  // path_life.h
+struct Replaced;      // ledger.h
 enum class LedgerMark : uint8_t;
 struct SiteParts;  // site_parts.h
 
@@ -169,6 +171,8 @@ class Replica {
   [[nodiscard]] Result<LedgerEntry> conflict(const std::string& name) const;
   [[nodiscard]] Status mark_conflict(const std::string& key, LedgerMark mark,
                                      const std::optional<Replaced>& replaced);
+  // What is known of a path of a document (path_life.h).
+  [[nodiscard]] Result<PathLife> explain(const PathQuestion& question) const;
   // Records set aside because they may not be applied, oldest first. Their ids in the ledger are
   // their names, their values their bytes.
   [[nodiscard]] Result<std::vector<LedgerEntry>> quarantined(size_t limit) const;
