@@ -13,6 +13,7 @@ constexpr size_t kLookedEntries = 1000;
 constexpr size_t kLogBytesMax = 256u << 20;     // of records that are read
 constexpr size_t kLedgerBytesMax = 256u << 20;  // of entries
 constexpr size_t kEventsMax = 1000;             // that are shown
+constexpr size_t kFoundBytesMax = 16u << 20;    // of values that are held
 
 std::string dotted_text(const Path& path) {
   std::string out;
@@ -77,6 +78,12 @@ class PathReader {
     VersionVector seen;
   };
   void look(const Record& record);
+  // Whether there is room for a value of so many bytes.
+  bool takes(size_t bytes) {
+    found_bytes_ += bytes;
+    if (found_bytes_ > kFoundBytesMax) life_.is_whole = false;
+    return found_bytes_ <= kFoundBytesMax;
+  }
   [[nodiscard]] bool is_of_it(const std::string& ns, const bson::OwnedValue& id) const {
     return ns == question_.ns && squeezed(bson::to_json(id.view(), SIZE_MAX)) == id_;
   }
@@ -85,6 +92,7 @@ class PathReader {
   const PathQuestion& question_;
   const std::string id_{squeezed(question_.id)};
   std::vector<Found> found_;
+  size_t found_bytes_ = 0;
   PathLife life_;
 };
 
@@ -93,9 +101,9 @@ void PathReader::look(const Record& record) {
     if (!is_of_it(document.ns, document.id)) continue;
     for (const Effect& effect : document.effects) {
       if (!touches(effect.path, question_.path)) continue;
-      found_.push_back(
-          {{record.dot(), effect.kind, effect.path, left_at(effect, question_.path), {}},
-           record.deps});
+      PathEvent event{record.dot(), effect.kind, effect.path, left_at(effect, question_.path), {}};
+      if (!takes(event.value ? event.value->bytes.size() : 0)) return;
+      found_.push_back({std::move(event), record.deps});
     }
   }
 }
@@ -138,9 +146,9 @@ Status PathReader::read_ledger() {
       bytes += encoded.size();
       auto entry = decode_ledger(encoded);
       if (!entry) return tl::unexpected(entry.error());
-      if (is_of_it(entry->ns, entry->id) && touches(entry->path, question_.path)) {
-        life_.losses.push_back(std::move(*entry));
-      }
+      if (!is_of_it(entry->ns, entry->id) || !touches(entry->path, question_.path)) continue;
+      if (!takes(encoded.size())) return {};
+      life_.losses.push_back(std::move(*entry));
     }
   }
   life_.is_whole = false;

@@ -123,5 +123,15 @@ TEST_F(PathLifeTest, TellsWhatLost) {
   EXPECT_THAT(ask("a.x", "2").losses, SizeIs(1));
 }
 
+TEST_F(PathLifeTest, HoldsNoMoreThanItMay) {
+  const std::string large(5u << 20, 'x');
+  for (Hlc hlc = 10; hlc < 15; ++hlc) {
+    put(kOslo, hlc, {}, assign({"b"}, bson::make_string(large)));
+  }
+  const PathLife life = ask("b");
+  EXPECT_THAT(stamps(life), ElementsAre(1, 5, 10, 11, 12));
+  EXPECT_FALSE(life.is_whole);
+}
+
 }  // namespace
 }  // namespace outrigger
