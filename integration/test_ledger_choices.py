@@ -157,6 +157,23 @@ def test_an_element_of_an_array(store, request):
     both_have(sites, who=[{"n": "Ada", "v": 2}])
 
 
+def test_of_elements_that_went_together_each_is_in_the_ledger(sites):
+    meetings(sites.oslo).insert_one({"_id": 1, "who": [{"n": "Ada", "v": 0}, {"n": "Bo", "v": 0}]})
+    sites.wait_converged(["shop"])
+    with sites.apart("oslo", "paris"):
+        meetings(sites.oslo).update_one({"_id": 1}, {"$set": {"who.0.v": 1, "who.1.v": 1}})
+        meetings(sites.paris).update_one({"_id": 1}, {"$pull": {"who": {"v": 0}}})
+    both_have(sites, who=[])
+    for site in sites:
+        lost = list(site.app().outrigger.conflicts.find({"kind": "delete_update"}))
+        assert sorted(entry["lost"]["n"] for entry in lost) == ["Ada", "Bo"]
+    for entry in lost:
+        command(sites.paris, "choose", entry["_id"])
+    sites.wait_converged(["shop"])
+    stored = meetings(sites.oslo).find_one()["who"]
+    assert sorted(each["n"] for each in stored) == ["Ada", "Bo"]
+
+
 def test_what_cannot_be_brought_back_is_refused_with_the_way_out(sites):
     meetings(sites.oslo).insert_one({"_id": 1, "n": 0, "a": {"0": {"b": 1}}})
     sites.wait_converged(["shop"])

@@ -168,8 +168,9 @@ std::string ledger_key(const LedgerEntry& entry) {
   key += dot_bytes(entry.loser);
   key += dot_bytes(entry.winner);
   key += entry.kind;
-  // No stamp names what nobody recorded: it is told from another one by itself.
-  if (entry.kind == kUnrecorded) key += hash_of(entry.value);
+  // No stamp names what nobody recorded, and one update may lose several elements of an array to
+  // one other: such a value is told from another one by itself.
+  if (entry.kind == kUnrecorded || entry.is_element) key += hash_of(entry.value);
   return key;
 }
 

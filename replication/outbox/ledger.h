@@ -3,8 +3,8 @@
 //
 // A loss is found anew whenever a batch is replayed, so an entry's key is made of nothing but what
 // lost where to whom (and sorts by the later of the two stamps): writing it twice is writing it
-// once. (What no stamp names, kUnrecorded, is named by its value.) Entries are BSON, so that tools
-// can read them without this code: FORMATS.md, section 8.
+// once. (What no stamp names, kUnrecorded, and elements of arrays are named by their values, too.)
+// Entries are BSON, so that tools can read them without this code: FORMATS.md, section 8.
 #pragma once
 
 #include <cstdint>
