@@ -58,6 +58,11 @@ def test_a_choice_brings_the_other_title_back_and_can_be_undone(store, request):
     command(sites.paris, "revert", entry["_id"])
     both_have(sites, title="Picnic")
     assert [len(list(site.app().outrigger.conflicts.find())) for site in sites] == [1, 1]
+    for site, chosen in ((sites.oslo, 2), (sites.paris, 0)):
+        metric = site.sidecar.metric
+        assert metric("conflicts_of_namespace_total", namespace="shop.meetings") == 1
+        assert metric("choices_total", state="resolved") == chosen
+        assert metric("choices_total", state="reverted") == 1
 
 
 def test_repeating_changes_nothing_and_what_changed_since_is_left_alone(sites):

@@ -4,6 +4,7 @@
 
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/memory/memory_outbox.h"
+#include "replication/site/site_parts.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -82,6 +83,20 @@ TEST_F(LedgerBoundTest, TheOldestGoAndAreCounted) {
   paris_.restart();
   EXPECT_EQ(paris_.status().ledger_dropped, status.ledger_dropped);
   EXPECT_EQ(paris_.status().ledger_bytes, status.ledger_bytes);
+}
+
+TEST_F(LedgerBoundTest, NamespacesAreCountedUpToABound) {
+  for (int i = 0; i < 150; ++i) {
+    const std::string ns = "t.c" + std::to_string(i);
+    ConflictCounts counts;
+    counts[{"set_set", ns}] = 2;
+    paris_.replica->parts().ledger.count(counts);
+  }
+  const auto counted = paris_.status().conflicts_of_namespaces;
+  EXPECT_THAT(counted, SizeIs(101));
+  EXPECT_EQ(counted.at("t.c0"), 2u);
+  EXPECT_EQ(counted.at("(others)"), 100u);
+  EXPECT_EQ(paris_.status().conflicts["set_set"], 300u);
 }
 
 TEST_F(LedgerBoundTest, WhatIsOpenIsKeptHoweverOldItIs) {

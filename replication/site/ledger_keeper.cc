@@ -14,6 +14,10 @@ constexpr size_t kPieceBytes = 1u << 20;
 constexpr uint64_t kReadMax = 64u << 20;  // in one step
 constexpr int64_t kSayEveryUs = 60'000'000;
 
+// So many have a number of their own: a metric for each would be without bound.
+constexpr size_t kNamespacesMax = 100;
+constexpr const char* kOtherNamespaces = "(others)";
+
 constexpr const char* kFind = "find a conflict";
 constexpr const char* kAboutOpen = "ledger";  // an alarm
 
@@ -29,18 +33,29 @@ Status LedgerKeeper::load() {
   return {};
 }
 
-void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
-                       uint64_t conflicts) {
+void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry) {
   batch.put_ledger(key, encode_ledger(entry));
   const MutexLock lock(mutex_);
   closed_from_ = std::min(closed_from_, key);
   first_ = std::min(first_, key);
-  if (conflicts > 0) conflicts_[entry.kind] += conflicts;
 }
 
-void LedgerKeeper::count(const std::map<std::string, uint64_t>& conflicts) {
+void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
+                       uint64_t conflicts) {
+  keep(batch, key, entry);
   const MutexLock lock(mutex_);
-  for (const auto& [kind, count] : conflicts) conflicts_[kind] += count;
+  if (conflicts > 0) count_one(entry.kind, entry.ns, conflicts);
+}
+
+void LedgerKeeper::count(const ConflictCounts& conflicts) {
+  const MutexLock lock(mutex_);
+  for (const auto& [of, count] : conflicts) count_one(of.first, of.second, count);
+}
+
+void LedgerKeeper::count_one(const std::string& kind, const std::string& ns, uint64_t count) {
+  conflicts_[kind] += count;
+  const bool has_room = namespaces_.size() < kNamespacesMax || namespaces_.contains(ns);
+  namespaces_[has_room ? ns : kOtherNamespaces] += count;
 }
 
 // Whether something is still to come of it. What the log says counts: it changes in one piece with
@@ -216,8 +231,11 @@ Status LedgerKeeper::mark(const std::string& key, LedgerMark mark,
   entry->open = false;
   if (replaced) entry->replaced = replaced;
   outbox::Batch batch;
-  put(batch, key, *entry, 0);
-  return context_.write_soon(std::move(batch));
+  keep(batch, key, *entry);
+  Status written = context_.write_soon(std::move(batch));
+  const MutexLock lock(mutex_);
+  if (written) ++marks_[state_text(*entry)];
+  return written;
 }
 
 void LedgerKeeper::describe(ReplicaStatus& status) const {
@@ -226,6 +244,8 @@ void LedgerKeeper::describe(ReplicaStatus& status) const {
   status.ledger_oldest_ms = oldest_ms_;
   const MutexLock lock(mutex_);
   status.conflicts = conflicts_;
+  status.conflicts_of_namespaces = namespaces_;
+  status.choices = marks_;
 }
 
 }  // namespace outrigger
