@@ -5,12 +5,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/clock.h"
+#include "tools/outriggerctl_conflicts.h"
 #include "tools/outriggerctl_view.h"
 
 namespace outrigger::ctl {
@@ -20,12 +24,17 @@ constexpr int kWell = 0;
 constexpr int kNotWell = 1;
 constexpr int kNoAnswer = 2;
 constexpr time_t kTimeoutSeconds = 10;
+constexpr size_t kPageMax = 1000;
 
 struct Options {
   std::string admin = "127.0.0.1:9117";
   size_t limit = 20;
   std::string from;  // of a page of conflicts; empty: the newest
   std::string record;
+  std::string name;  // of a conflict
+  ConflictFilter filter;
+  std::string id;    // of a document
+  std::string path;  // in it
   bool json = false;
 };
 
@@ -54,13 +63,50 @@ class Asker {
 
   int conflicts() {
     if (const int code = check_ready(); code == kNoAnswer) return code;
-    std::string path = "/conflicts?limit=" + std::to_string(options_.limit);
-    if (!options_.from.empty()) path += "&from=" + options_.from;
-    const auto entries = get(path);
-    if (!entries) return kNotWell;
-    if (options_.json) return print(*entries);
+    ConflictPage found;
+    const int walked = walk_conflicts(options_.limit, [&](ConflictPage& page) {
+      found.entries.insert(found.entries.end(), page.entries.begin(), page.entries.end());
+      found.next = page.next;
+    });
+    if (walked != kWell) return walked;
+    const std::string entries = conflicts_json(found);
+    if (options_.json) return print(entries);
     const auto names = get("/status");
-    return print(conflicts_text(*entries, names.value_or(""), terminal_look()));
+    return print(conflicts_text(entries, names.value_or(""), terminal_look()));
+  }
+
+  int conflicts_export() {
+    if (const int code = check_ready(); code == kNoAnswer) return code;
+    return walk_conflicts(SIZE_MAX, [](ConflictPage& page) {
+      for (const std::string& entry : page.entries) print(entry + "\n");
+    });
+  }
+
+  int conflict_show() {
+    const auto entry = get("/conflicts?name=" + options_.name);
+    if (!entry) return kNotWell;
+    if (options_.json) return print(*entry);
+    const auto names = get("/status");
+    return print(conflict_text(*entry, names.value_or(""), terminal_look()));
+  }
+
+  // `verb`: choose, revert.
+  int conflict_write(const std::string& verb) {
+    const std::string path = "/conflicts/" + verb + "?name=" + options_.name;
+    const auto answer = body_of(path, client_.Post(path.c_str()));
+    if (!answer) return kNotWell;
+    return print(options_.json ? *answer : verb == "choose" ? "it stands again\n" : "undone\n");
+  }
+
+  int explain() {
+    if (const int code = check_ready(); code == kNoAnswer) return code;
+    const auto life =
+        get("/explain?namespace=" + percent_coded(options_.filter.ns) +
+            "&id=" + percent_coded(id_json(options_.id)) + "&path=" + percent_coded(options_.path));
+    if (!life) return kNotWell;
+    if (options_.json) return print(*life);
+    const auto names = get("/status");
+    return print(path_text(*life, names.value_or(""), terminal_look()));
   }
 
   int quarantine() {
@@ -82,6 +128,30 @@ class Asker {
   }
 
  private:
+  // Page by page, newest first, `room` of those that are asked for.
+  int walk_conflicts(size_t room, const std::function<void(ConflictPage&)>& take) {
+    const bool is_filtered = !options_.filter.ns.empty() || !options_.filter.state.empty();
+    size_t limit = is_filtered ? kPageMax : room;
+    std::string from = options_.from;
+    while (room > 0) {
+      std::string path = "/conflicts?limit=" + std::to_string(std::min({limit, room, kPageMax}));
+      if (!from.empty()) path += "&from=" + from;
+      const auto body = get(path);
+      if (!body) return kNotWell;
+      Result<ConflictPage> page = conflict_page(*body, options_.filter);
+      if (!page) return say_error(kNotWell, page.error().message());
+      if (page->entries.size() > room) {  // of fewer it says where the next ones are
+        limit = room;
+        continue;
+      }
+      room -= page->entries.size();
+      from = page->next;
+      take(*page);
+      if (from.empty()) break;
+    }
+    return kWell;
+  }
+
   // kWell; otherwise it has said why not.
   int check_ready() {
     const httplib::Result answer = client_.Get("/readyz");
@@ -130,16 +200,44 @@ class Asker {
   httplib::Client client_;
 };
 
-int run(int argc, char** argv) {
-  CLI::App cli("outriggerctl: asks a running outrigger how it is");
-  Options options;
-  cli.add_option("--admin", options.admin, "HOST:PORT, as admin.listen of its settings")
-      ->capture_default_str();
-  cli.set_version_flag("--version", "outriggerctl 0.1.0");
-  cli.require_subcommand(1);
-  CLI::App* status = cli.add_subcommand("status", "the site, its outbox and its peers");
-  CLI::App* peers = cli.add_subcommand("peers", "the other sites: links and lag");
-  CLI::App* conflicts = cli.add_subcommand("conflicts", "the latest losers and what beat them");
+// A command and what it does.
+struct Command {
+  CLI::App* parsed;
+  std::function<int(Asker&)> run;
+};
+
+// The deepest come first: of `conflicts show` both are parsed.
+void add_conflicts(CLI::App& cli, Options& options, std::vector<Command>& commands) {
+  CLI::App* conflicts =
+      cli.add_subcommand("conflicts", "what lost and what beat it: list, show, choose, revert");
+  CLI::App* show = conflicts->add_subcommand("show", "all that is known of one");
+  CLI::App* choose = conflicts->add_subcommand("choose", "write the value that lost again");
+  CLI::App* revert = conflicts->add_subcommand("revert", "undo that");
+  CLI::App* everything = conflicts->add_subcommand("export", "all of them, a line of JSON each");
+  CLI::App* list = conflicts->add_subcommand("list", "the newest first (this without a command)");
+  for (CLI::App* command : {show, choose, revert}) {
+    command->add_option("name", options.name, "its name, as the list says")->required();
+    command->fallthrough();
+  }
+  everything->fallthrough();
+  list->fallthrough();
+  conflicts->add_option("--namespace", options.filter.ns, "those of one: shop.carts");
+  conflicts->add_option("--state", options.filter.state, "those in it")
+      ->check(CLI::IsMember({"auto", "open", "resolved", "reverted"}));
+  conflicts->add_option("--from", options.from, "where to go on, as the last answer says");
+  conflicts->add_option("--limit", options.limit, "how many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  conflicts->add_flag("--json", options.json, "as it comes, for programs");
+  conflicts->fallthrough();
+  commands.push_back({show, [](Asker& asker) { return asker.conflict_show(); }});
+  commands.push_back({choose, [](Asker& asker) { return asker.conflict_write("choose"); }});
+  commands.push_back({revert, [](Asker& asker) { return asker.conflict_write("revert"); }});
+  commands.push_back({everything, [](Asker& asker) { return asker.conflicts_export(); }});
+  commands.push_back({conflicts, [](Asker& asker) { return asker.conflicts(); }});
+}
+
+void add_quarantine(CLI::App& cli, Options& options, std::vector<Command>& commands) {
   CLI::App* quarantine =
       cli.add_subcommand("quarantine", "records of peers set aside: list, show, retry");
   CLI::App* show = quarantine->add_subcommand("show", "all that is known of one");
@@ -150,25 +248,47 @@ int run(int argc, char** argv) {
   }
   quarantine->add_subcommand("list", "the oldest first (this without a command)")->fallthrough();
   quarantine->add_option("--limit", options.limit, "how many")->check(CLI::Range(1, 1000));
-  for (CLI::App* command : {status, peers, conflicts, quarantine}) {
-    command->add_flag("--json", options.json, "as it comes, for programs");
-    command->fallthrough();
+  quarantine->add_flag("--json", options.json, "as it comes, for programs");
+  quarantine->fallthrough();
+  commands.push_back({show, [](Asker& asker) { return asker.quarantine_show(); }});
+  commands.push_back({retry, [](Asker& asker) { return asker.quarantine_retry(); }});
+  commands.push_back({quarantine, [](Asker& asker) { return asker.quarantine(); }});
+}
+
+int run(int argc, char** argv) {
+  CLI::App cli("outriggerctl: asks a running outrigger how it is");
+  Options options;
+  cli.add_option("--admin", options.admin, "HOST:PORT, as admin.listen of its settings")
+      ->capture_default_str();
+  cli.set_version_flag("--version", "outriggerctl 0.1.0");
+  cli.require_subcommand(1);
+  std::vector<Command> commands = {
+      {cli.add_subcommand("status", "the site, its outbox and its peers"),
+       [](Asker& asker) { return asker.status(); }},
+      {cli.add_subcommand("peers", "the other sites: links and lag"),
+       [](Asker& asker) { return asker.peers(); }}};
+  CLI::App* explain = cli.add_subcommand("explain", "the life of one path of a document");
+  explain->add_option("namespace", options.filter.ns, "shop.carts")->required();
+  explain->add_option("id", options.id, "its _id: JSON, an ObjectId's digits, or a text")
+      ->required();
+  explain->add_option("path", options.path, "items.qty; without it the whole document");
+  commands.push_back({explain, [](Asker& asker) { return asker.explain(); }});
+  for (const Command& command : commands) {
+    command.parsed->add_flag("--json", options.json, "as it comes, for programs");
+    command.parsed->fallthrough();
   }
-  conflicts->add_option("--from", options.from, "where to go on, as the last answer says");
-  conflicts->add_option("--limit", options.limit, "how many")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+  add_conflicts(cli, options, commands);
+  add_quarantine(cli, options, commands);
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return cli.exit(error) == 0 ? kWell : kNoAnswer;
   }
   Asker asker(options);
-  if (status->parsed()) return asker.status();
-  if (show->parsed()) return asker.quarantine_show();
-  if (retry->parsed()) return asker.quarantine_retry();
-  if (quarantine->parsed()) return asker.quarantine();
-  return peers->parsed() ? asker.peers() : asker.conflicts();
+  for (const Command& command : commands) {
+    if (command.parsed->parsed()) return command.run(asker);
+  }
+  return kNoAnswer;  // a command is required
 }
 
 }  // namespace

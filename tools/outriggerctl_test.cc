@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "tools/outriggerctl_conflicts.h"
 #include "tools/outriggerctl_text.h"
 #include "tools/outriggerctl_view.h"
 
@@ -123,6 +124,69 @@ TEST(ConflictsText, CutsLongValuesBetweenCharacters) {
                                      Look{.colours = false, .value_columns_max = 8});
   EXPECT_TRUE(has(text, "\"øøøø...")) << text;
   EXPECT_FALSE(has(text, "\"øøøøø"));
+}
+
+TEST(ConflictText, ShowsAllOfOneInWords) {
+  const std::string text =
+      *conflict_text(R"({"name": "01-ab", "state": "resolved", )" + std::string(kOverwritten + 1),
+                     status(), kPlain);
+  for (const char* line :
+       {"name      01-ab\n", "state     resolved\n", "time      2026-11-22 19:19:00 UTC\n",
+        "document  app.x, _id 1\n", "path      a\n", "lost      \"from oslo\"\n",
+        "          written 2026-11-22T19:19:00.633Z at oslo\n", "won       \"from paris\"\n",
+        "rule      set_set: the later stamp stands\n"}) {
+    EXPECT_TRUE(has(text, line)) << line << text;
+  }
+  EXPECT_FALSE(conflict_text("[]", "", kPlain).has_value());
+}
+
+constexpr const char* kPage = R"({"conflicts": [{"namespace": "a.b", "state": "auto", "n": 1},
+  {"namespace": "a.b", "state": "open"}, {"namespace": "a.c", "state": "open"}],
+  "more": true, "next": "7-1"})";
+
+TEST(ConflictPage, HoldsTheEntriesOfAPageThatAreAskedFor) {
+  const auto count = [](const ConflictFilter& filter) {
+    return conflict_page(kPage, filter)->entries.size();
+  };
+  EXPECT_EQ(count({}), 3u);
+  EXPECT_EQ(count({"a.b", ""}), 2u);
+  EXPECT_EQ(count({"", "open"}), 2u);
+  EXPECT_EQ(count({"a.c", "auto"}), 0u);
+  EXPECT_EQ(conflict_page(kPage, {"a.b", "auto"})->entries.front(),
+            R"({"namespace":"a.b","state":"auto","n":1})");
+  EXPECT_FALSE(conflict_page("{}", {}).has_value());
+}
+
+TEST(ConflictPage, SaysWhatItsBodySaid) {
+  const ConflictPage page = *conflict_page(kPage, {});
+  EXPECT_EQ(page.next, "7-1");
+  EXPECT_EQ(conflict_page(conflicts_json(page), {})->entries, page.entries);
+  EXPECT_EQ(conflict_page(conflicts_json(page), {})->next, "7-1");
+  EXPECT_EQ(conflict_page(R"({"conflicts": [], "more": false})", {})->next, "");
+}
+
+TEST(PathText, SaysWhoWroteWhatAndWhatItHadNotSeen) {
+  const std::string text = *path_text(
+      R"({"events": [{"stamp": "2026-11-22T19:19:00.633Z@5786…/4f…", "did": "set", "path": "a",
+        "value": "x", "had_not_seen": []}, {"stamp": "2026-11-22T19:19:00.641Z@bf2e…/7c…",
+        "did": "unset", "path": "a", "had_not_seen": ["2026-11-22T19:19:00.633Z@5786…/4f…"]}],
+        "conflicts": [{"path": "a", "lost": "x", "reason": "why", "state": "auto", "name": "1-2"}],
+        "whole": false})",
+      status(), kPlain);
+  EXPECT_TRUE(has(text, "2026-11-22T19:19:00.633Z  oslo   set    a   \"x\"\n")) << text;
+  EXPECT_TRUE(has(text, "paris  unset  a          2026-11-22T19:19:00.633Z at oslo\n")) << text;
+  EXPECT_TRUE(has(text, "\na: \"x\" lost, why (auto, 1-2)\n")) << text;
+  EXPECT_TRUE(has(text, "there may be more")) << text;
+  EXPECT_FALSE(path_text("{}", "", kPlain).has_value());
+}
+
+TEST(Ids, AreJsonHoweverTheyAreTyped) {
+  EXPECT_EQ(id_json("7"), "7");
+  EXPECT_EQ(id_json("\"7\""), "\"7\"");
+  EXPECT_EQ(id_json("Ada \"A\""), R"("Ada \"A\"")");
+  EXPECT_EQ(id_json("0123456789ABCDEF01234567"), R"({"$oid":"0123456789abcdef01234567"})");
+  EXPECT_EQ(id_json(R"({ "a" : 1 })"), R"({"a":1})");
+  EXPECT_EQ(percent_coded("a.b \"ø"), "a%2Eb%20%22%C3%B8");
 }
 
 TEST(ConflictsText, SaysThatThereAreNone) { EXPECT_EQ(conflicts(""), "no conflicts\n"); }

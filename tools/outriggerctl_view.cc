@@ -169,6 +169,18 @@ std::string time_of(const element& entry) {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
+// "2026-11-22T19:19:00.657Z at oslo" of a stamp.
+std::string made(std::string_view stamp, const std::map<std::string, std::string>& names) {
+  return stamp.empty()
+             ? ""
+             : std::string(stamp.substr(0, stamp.rfind('@'))) + " at " + author(stamp, names);
+}
+
+Colour conflict_colour(std::string_view state) {
+  if (state == "open") return Colour::kRed;
+  return state == "auto" ? Colour::kNone : Colour::kGreen;
+}
+
 Row conflict_row(const element& entry, const std::map<std::string, std::string>& names,
                  const Look& look) {
   const std::string kind = text_of(entry, "kind");
@@ -180,11 +192,14 @@ Row conflict_row(const element& entry, const std::map<std::string, std::string>&
   if (won.empty() && kind == "delete_update") won = "the delete";
   if (!won.empty() && !winner.empty()) won += " of " + author(winner, names);
   if (won.empty()) won = shorten(text_of(entry, "reason"), 2 * look.value_columns_max);
-  return {{time_of(entry)},
+  const std::string state = text_of(entry, "state");
+  return {{text_of(entry, "name")},
+          {time_of(entry)},
           {text_of(entry, "namespace")},
           {value_of(entry, "_id", look)},
           {text_of(entry, "path")},
           {kind, kind == "not_applied" ? Colour::kRed : Colour::kYellow},
+          {state, conflict_colour(state)},
           {lost},
           {won}};
 }
@@ -245,12 +260,88 @@ Result<std::string> conflicts_text(std::string_view json, std::string_view statu
     return not_ours("/conflicts");
   }
   const std::map<std::string, std::string> names = site_names(status);
-  std::vector<Row> rows = {
-      {{"TIME (UTC)"}, {"NAMESPACE"}, {"_ID"}, {"PATH"}, {"KIND"}, {"LOST"}, {"BEATEN BY"}}};
+  std::vector<Row> rows = {{{"NAME"},
+                            {"TIME (UTC)"},
+                            {"NAMESPACE"},
+                            {"_ID"},
+                            {"PATH"},
+                            {"KIND"},
+                            {"STATE"},
+                            {"LOST"},
+                            {"BEATEN BY"}}};
   for (const element entry : entries) rows.push_back(conflict_row(entry, names, look));
   if (rows.size() == 1) return "no conflicts\n";
   std::string out = table(rows, look);
   if (truth_of(page, "more")) out += "older ones: --from " + text_of(page, "next") + "\n";
+  return out;
+}
+
+Result<std::string> conflict_text(std::string_view json, std::string_view status, Look look) {
+  look.value_columns_max = SIZE_MAX;
+  simdjson::dom::parser parser;
+  element entry;
+  std::string_view kind;
+  if (parser.parse(json.data(), json.size()).get(entry) != simdjson::SUCCESS ||
+      entry["kind"].get(kind) != simdjson::SUCCESS) {
+    return not_ours("/conflicts");
+  }
+  const std::map<std::string, std::string> names = site_names(status);
+  const std::string state = text_of(entry, "state");
+  const std::string path = text_of(entry, "path");
+  const std::string element_of = truth_of(entry, "element") ? ", an element of the array" : "";
+  Facts facts(look);
+  facts.add("name", text_of(entry, "name"));
+  facts.add("state", state, conflict_colour(state));
+  facts.add("time", time_of(entry) + " UTC");
+  facts.add("document", text_of(entry, "namespace") + ", _id " + value_of(entry, "_id", look));
+  facts.add("path", (path.empty() ? "the whole document" : path) + element_of);
+  facts.add("lost", value_of(entry, "lost", look), Colour::kYellow);
+  const std::string lost = made(text_of(entry, "lost_stamp"), names);
+  if (!lost.empty()) facts.add("", "written " + lost);
+  std::string won = value_of(entry, "won", look);
+  if (won.empty() && kind == "delete_update") won = "the delete";
+  if (!won.empty()) facts.add("won", won);
+  const std::string winner = made(text_of(entry, "won_stamp"), names);
+  if (!winner.empty()) facts.add(won.empty() ? "won" : "", "written " + winner);
+  facts.add("rule", safe(kind) + ": " + text_of(entry, "reason"));
+  return facts.take();
+}
+
+Result<std::string> path_text(std::string_view json, std::string_view status, Look look) {
+  simdjson::dom::parser parser;
+  element life;
+  simdjson::dom::array events;
+  if (parser.parse(json.data(), json.size()).get(life) != simdjson::SUCCESS ||
+      life["events"].get(events) != simdjson::SUCCESS) {
+    return not_ours("/explain");
+  }
+  const std::map<std::string, std::string> names = site_names(status);
+  std::vector<Row> rows = {
+      {{"WRITTEN (UTC)"}, {"BY"}, {"DID"}, {"AT"}, {"VALUE"}, {"HAD NOT SEEN"}}};
+  for (const element event : events) {
+    std::string unseen;
+    for (const element& stamp : list_of(event, "had_not_seen")) {
+      std::string_view text;
+      if (stamp.get(text) != simdjson::SUCCESS) continue;
+      unseen += (unseen.empty() ? "" : ", ") + made(safe(text), names);
+    }
+    const std::string stamp = text_of(event, "stamp");
+    rows.push_back({{stamp.substr(0, stamp.rfind('@'))},
+                    {author(stamp, names)},
+                    {text_of(event, "did")},
+                    {text_of(event, "path")},
+                    {value_of(event, "value", look)},
+                    {unseen, Colour::kYellow}});
+  }
+  std::string out = rows.size() == 1 ? "no write that is not everywhere yet\n" : table(rows, look);
+  for (const element& entry : list_of(life, "conflicts")) {
+    const std::string at = text_of(entry, "path");
+    out += fmt::format("\n{}: {} lost{}, {} ({}, {})\n", at.empty() ? "the document" : at,
+                       value_of(entry, "lost", look),
+                       truth_of(entry, "element") ? " as an element" : "", text_of(entry, "reason"),
+                       text_of(entry, "state"), text_of(entry, "name"));
+  }
+  if (!truth_of(life, "whole")) out += "\nthere may be more: the log is long\n";
   return out;
 }
 

@@ -28,6 +28,14 @@ struct Look {
 [[nodiscard]] Result<std::string> conflicts_text(std::string_view json, std::string_view status,
                                                  Look look);
 
+// The body of /conflicts?name=, one of them: all of it. Errors: kCorrupt.
+[[nodiscard]] Result<std::string> conflict_text(std::string_view json, std::string_view status,
+                                                Look look);
+
+// The body of /explain: who wrote what when, and what lost. Errors: kCorrupt.
+[[nodiscard]] Result<std::string> path_text(std::string_view json, std::string_view status,
+                                            Look look);
+
 // The body of /quarantine: a table, and all of one record. Errors: kCorrupt, kNotFound.
 [[nodiscard]] Result<std::string> quarantine_text(std::string_view json, Look look);
 [[nodiscard]] Result<std::string> quarantined_record(std::string_view json, std::string_view name);

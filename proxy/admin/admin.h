@@ -10,6 +10,7 @@
 #include "config/metrics.h"
 #include "config/settings.h"
 #include "proxy/admin/http_server.h"
+#include "replication/outbox/path_life.h"
 #include "replication/site/replica.h"
 
 namespace outrigger {
@@ -19,7 +20,11 @@ struct AdminView {
   std::function<std::string()> metrics;  // Prometheus text
   std::function<std::string()> status;   // JSON
   std::function<Result<std::string>(size_t limit, const LedgerPlace& from)> conflicts;  // JSON
+  std::function<Result<std::string>(const std::string& name)> conflict;                 // JSON
   std::function<Result<std::string>(size_t limit)> quarantined;                         // JSON
+  std::function<Result<std::string>(const PathQuestion& question)> explain;             // JSON
+  // `verb` (choose, revert) for the entry of that name; gives what the sidecar answered, JSON.
+  std::function<Result<std::string>(const std::string& verb, const std::string& name)> choose;
   std::function<Status(const std::string& record)> retry;  // a record set aside
   std::function<Status()> ready;                           // an error says what is missing
 };

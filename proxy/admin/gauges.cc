@@ -61,6 +61,14 @@ void Gauges::update(const StatusParts& parts) {
   for (const auto& [kind, total] : replica.conflicts) {
     count_to("conflicts_total", "values that lost, by kind", {{"kind", kind}}, total);
   }
+  for (const auto& [ns, total] : replica.conflicts_of_namespaces) {
+    count_to("conflicts_of_namespace_total", "values that lost, by namespace", {{"namespace", ns}},
+             total);
+  }
+  for (const auto& [state, total] : replica.choices) {
+    count_to("choices_total", "values that lost and were chosen, or that undone",
+             {{"state", state}}, total);
+  }
   for (const PeerStatus& link : parts.peers) update_peer(link, replica);
 }
 

@@ -56,9 +56,32 @@ void write_ledger_value(bson::Writer& out, std::string_view name, Shape shape,
   }
 }
 
+const char* operation_text(Operation operation) {
+  switch (operation) {
+    case Operation::kUnknown:
+      return "write";
+    case Operation::kBirth:
+      return "insert";
+    case Operation::kWeakBirth:
+      return "upsert";
+    case Operation::kRemove:
+      return "delete";
+    case Operation::kAssign:
+      return "set";
+    case Operation::kUnset:
+      return "unset";
+    case Operation::kIncrement:
+      return "increment, in all";
+    case Operation::kEdit:
+      return "edit elements";
+  }
+  return "";
+}
+
 // What lost to what, and why.
 void write_loss(bson::Writer& out, const LedgerEntry& entry) {
   out.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
+  if (entry.is_element) out.boolean("element", true);
   write_ledger_value(out, "lost", entry.shape, entry.value);
   if (entry.winning) out.value("won", *entry.winning);
   if (!entry.loser.is_zero()) out.string("lost_stamp", to_text(entry.loser));
@@ -134,10 +157,10 @@ std::vector<std::string> peer_documents(const StatusParts& parts) {
   return documents;
 }
 
-std::string conflict_document(const LedgerEntry& entry, const std::string& key) {
+std::string conflict_document(const LedgerEntry& entry, const std::string& name) {
   bson::Writer out;
-  out.string("_id", key).date("time", entry.time_ms).string("namespace", entry.ns);
-  out.value("document", entry.id).string("state", entry.open ? "open" : "auto");
+  out.string("_id", name).date("time", entry.time_ms).string("namespace", entry.ns);
+  out.value("document", entry.id).string("state", state_text(entry));
   write_loss(out, entry);
   return out.finish();
 }
@@ -173,18 +196,47 @@ std::string quarantine_json(const std::vector<LedgerEntry>& entries) {
   return out + "]\n";
 }
 
+std::string conflict_json(const LedgerEntry& entry) {
+  bson::Writer item;
+  item.string("name", ledger_name(ledger_key(entry))).string("state", state_text(entry));
+  item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
+  write_loss(item, entry);
+  item.boolean("open", entry.open);
+  const std::string bytes = item.finish();
+  return bson::to_json(bson::Document(bytes), SIZE_MAX);
+}
+
+std::string path_life_json(const PathLife& life) {
+  std::string out = "{\"events\": [";
+  for (const PathEvent& event : life.events) {
+    bson::Writer item;
+    item.string("stamp", to_text(event.dot)).string("did", operation_text(event.kind));
+    item.string("path", fmt::format("{}", fmt::join(event.path, ".")));
+    if (event.value) item.value("value", *event.value);
+    item.open_array("had_not_seen");
+    for (size_t i = 0; i < event.unseen.size(); ++i) {
+      item.string(bson::index_name(i), to_text(event.unseen[i]));
+    }
+    item.close();
+    const std::string bytes = item.finish();
+    if (&event != &life.events.front()) out += ",\n ";
+    out += bson::to_json(bson::Document(bytes), SIZE_MAX);
+  }
+  out += "],\n \"conflicts\": [";
+  for (auto entry = life.losses.rbegin(); entry != life.losses.rend(); ++entry) {
+    if (entry != life.losses.rbegin()) out += ",\n ";
+    out += conflict_json(*entry);
+  }
+  return out + "],\n \"whole\": " + (life.is_whole ? "true" : "false") + "}\n";
+}
+
 std::string conflicts_json(const LedgerPage& page) {
   std::string out = "{\"conflicts\": [";
   bool first = true;
   for (const LedgerEntry& entry : page.entries) {
-    bson::Writer item;
-    item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
-    write_loss(item, entry);
-    item.boolean("open", entry.open);
-    const std::string bytes = item.finish();
     out += first ? "" : ",\n ";
     first = false;
-    out += bson::to_json(bson::Document(bytes), SIZE_MAX);
+    out += conflict_json(entry);
   }
   out += "], \"more\": ";
   if (!page.next) return out + "false}\n";

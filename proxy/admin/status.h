@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "proxy/peer/peer_status.h"
 #include "replication/outbox/ledger.h"
+#include "replication/outbox/path_life.h"
 #include "replication/site/replica.h"
 
 namespace outrigger {
@@ -25,12 +26,15 @@ struct StatusParts {
 // Of the collections of the database `outrigger`, BSON.
 [[nodiscard]] std::string status_document(const StatusParts& parts);
 [[nodiscard]] std::vector<std::string> peer_documents(const StatusParts& parts);
-// `key`: under which the ledger has it.
-[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& key);
+[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& name);
 
 [[nodiscard]] std::string status_json(const StatusParts& parts);
 // Records set aside: what each is called, why, and what is in it.
 [[nodiscard]] std::string quarantine_json(const std::vector<LedgerEntry>& entries);
+// One object, as in the list below.
+[[nodiscard]] std::string conflict_json(const LedgerEntry& entry);
+// {"events": [...], "conflicts": [...], "whole": bool}, both oldest first.
+[[nodiscard]] std::string path_life_json(const PathLife& life);
 // {"conflicts": [...], "more": bool, "next": place}; `next` only where there are more.
 [[nodiscard]] std::string conflicts_json(const LedgerPage& page);
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "proxy/app/own_door.h"
 #include "proxy/app/store_endpoint.h"
 #include "proxy/net/uv/socket_names.h"
 #include "replication/store/mongo/mongo_store.h"
@@ -170,6 +171,13 @@ AdminView App::admin_view() {
     if (!page) return tl::unexpected(page.error());
     return conflicts_json(*page);
   };
+  view.conflict = [this](const std::string& name) -> Result<std::string> {
+    const Replica* replica = sidecar_->replica();
+    if (!replica) return fail(ErrorCode::kUnavailable, "read a conflict", "", "not started yet");
+    const auto entry = replica->conflict(name);
+    if (!entry) return tl::unexpected(entry.error());
+    return conflict_json(*entry) + "\n";
+  };
   view.quarantined = [this](size_t limit) -> Result<std::string> {
     const Replica* replica = sidecar_->replica();
     if (!replica) {
@@ -178,6 +186,16 @@ AdminView App::admin_view() {
     const auto entries = replica->quarantined(limit);
     if (!entries) return tl::unexpected(entries.error());
     return quarantine_json(*entries);
+  };
+  view.explain = [this](const PathQuestion& question) -> Result<std::string> {
+    const Replica* replica = sidecar_->replica();
+    if (!replica) return fail(ErrorCode::kUnavailable, "explain a path", "", "not started yet");
+    const auto life = replica->explain(question);
+    if (!life) return tl::unexpected(life.error());
+    return path_life_json(*life);
+  };
+  view.choose = [this](const std::string& verb, const std::string& name) {
+    return ask_own_door(settings_, verb, name);
   };
   view.retry = [this](const std::string& record) -> Status {
     Replica* replica = sidecar_->replica();

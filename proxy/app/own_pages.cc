@@ -24,15 +24,9 @@ OwnPage list() {
   return page;
 }
 
-std::string hex(std::string_view bytes) {
-  std::string out;
-  for (const unsigned char byte : bytes) out += fmt::format("{:02x}", byte);
-  return out;
-}
-
 std::string document_of(LedgerEntry entry) {
-  const std::string key = hex(ledger_key(entry));
-  std::string document = conflict_document(entry, key);
+  const std::string name = ledger_name(ledger_key(entry));
+  std::string document = conflict_document(entry, name);
   if (document.size() <= kDocumentBytesMax) return document;
   const auto left_out = [](size_t bytes) {
     return bson::make_string(fmt::format("({} bytes: /conflicts has them)", bytes));
@@ -40,7 +34,7 @@ std::string document_of(LedgerEntry entry) {
   if (entry.winning) entry.winning = left_out(entry.winning->bytes.size());
   entry.value = left_out(entry.value.bytes.size());
   entry.shape = Shape::kValue;
-  return conflict_document(entry, key);
+  return conflict_document(entry, name);
 }
 
 Result<OwnPage> conflicts(const Replica& replica, const LedgerPlace& from) {

@@ -8,6 +8,7 @@
 #include "proxy/capture/reads.h"
 #include "proxy/capture/write_request.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/session/ledger_choice.h"
 
 namespace outrigger {
 namespace {
@@ -49,19 +50,27 @@ std::string too_much(const std::string& collection) {
 }  // namespace
 
 bool OwnDatabase::answers(const wire::OpMsg& parsed) {
+  if (choice_verb(parsed)) return true;
   const std::string_view name = parsed.command_name();
   const bool reads = name == "find" || name == "count" || name == "distinct" ||
                      name == "aggregate" || name == "listCollections";
   return reads && parsed.database() == kOwnDatabase && !parsed.more_to_come();
 }
 
-net::Task<Answer> OwnDatabase::run(std::string_view message, const wire::OpMsg& parsed) {
+net::Task<Answer> OwnDatabase::run(std::string_view message, const wire::OpMsg& parsed,
+                                   bool is_strangers) {
   const QuestionPlace place(context_.own_questions);
   if (!place.is_held()) {
     co_return Answer::body(wire::overloaded_body(
         "others are being told of the database outrigger; ask again in a moment"));
   }
-  Answer answered = co_await answer(message, parsed);
+  Answer answered;
+  if (const auto verb = choice_verb(parsed)) {
+    LedgerChoice choice(context_, backend_, writing_);
+    answered = co_await choice.run(parsed, *verb, is_strangers);
+  } else {
+    answered = co_await answer(message, parsed);
+  }
   co_return answered;
 }
 

@@ -7,6 +7,8 @@
 // `outrigger` and whether the command is in order, and finds nothing. Then, on the same
 // connection, it is asked the same of documents that come with the question (`$documents`, 5.1). Of
 // a long collection it is given a page at a time and those that match are gathered.
+//
+// What changes something there: ledger_choice.h.
 #pragma once
 
 #include "proxy/capture/reply.h"
@@ -18,13 +20,15 @@ namespace outrigger {
 
 class OwnDatabase {
  public:
-  // Both outlive it.
-  OwnDatabase(ProxyContext& context, Backend& backend) : context_(context), backend_(backend) {}
+  // All outlive it. `writing` is set while the store's answer must be awaited.
+  OwnDatabase(ProxyContext& context, Backend& backend, bool& writing)
+      : context_(context), backend_(backend), writing_(writing) {}
 
-  // Does the command read a collection of this database, or list them?
+  // Does the command read a collection of this database, list them, or choose what lost?
   [[nodiscard]] static bool answers(const wire::OpMsg& parsed);
-  // The answer to one of which that is so. The message outlives the task.
-  net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed);
+  // The answer to one of which that is so. The message outlives the task. `is_strangers`: as
+  // Capture has it.
+  net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed, bool is_strangers);
 
  private:
   net::Task<Answer> answer(std::string_view message, const wire::OpMsg& parsed);
@@ -41,6 +45,7 @@ class OwnDatabase {
 
   ProxyContext& context_;
   Backend& backend_;
+  bool& writing_;
 };
 
 }  // namespace outrigger

@@ -4,6 +4,7 @@
 
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/session/own_choice.h"
 
 namespace outrigger {
 namespace {
@@ -69,6 +70,7 @@ std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& p
   const CommandInfo info = command_info(name);
   switch (info.kind) {
     case CommandKind::kUnknown:
+      if (choice_verb(parsed)) return std::nullopt;
       return wire::error_body(wire::code::kCommandNotFound,
                               fmt::format("no such command: '{}'", name));
     case CommandKind::kRefused: {

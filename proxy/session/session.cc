@@ -201,8 +201,8 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
     context_.metrics.refused_unsupported.Increment();
     next = co_await answer_refusal(*kept, std::move(*refused));
   } else if (is_own) {
-    OwnDatabase own(context_, *backend_);
-    Answer done = co_await own.run(message, *kept);
+    OwnDatabase own(context_, *backend_, writing_);
+    Answer done = co_await own.run(message, *kept, is_stranger());
     next = co_await finish(message, *kept, std::move(done));
   } else if (in_transaction && (stays || is_write || info.kind == CommandKind::kAggregate)) {
     TransactionCommand command(context_, *backend_, alive_, writing_);

@@ -87,7 +87,7 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
   site_.quarantine.change(work.released, std::move(set_aside));
-  if (!work.wrong.empty()) (*conflicts)[kQuarantinedKind] += work.wrong.size();
+  if (!work.wrong.empty()) (*conflicts)[{kQuarantinedKind, ""}] += work.wrong.size();
   site_.ledger.count(*conflicts);
   site_.state.rows_changed(rows);
   site_.state.rows_durable(done);
@@ -184,19 +184,18 @@ Status ApplyCommitter::commit_joined(const ApplyWork& work, const ApplyWork& joi
 }
 
 // Losses not in the ledger yet, counted by kind.
-Result<std::map<std::string, uint64_t>> ApplyCommitter::put_losses(const ApplyWork& work,
-                                                                   outbox::Batch& batch) {
+Result<ConflictCounts> ApplyCommitter::put_losses(const ApplyWork& work, outbox::Batch& batch) {
   std::map<std::string, const LedgerEntry*> lost;
   for (const auto& [row_key, document] : work.documents) {
     for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
   }
-  std::map<std::string, uint64_t> conflicts;
+  ConflictCounts conflicts;
   for (const auto& [key, entry] : lost) {
     auto known = outbox_.ledger(key);
     if (!known) return tl::unexpected(known.error());
     if (*known) continue;
     site_.ledger.put(batch, key, *entry, 0);
-    ++conflicts[entry->kind];
+    ++conflicts[{entry->kind, entry->ns}];
   }
   return conflicts;
 }

@@ -27,6 +27,7 @@
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
+#include "replication/site/ledger_keeper.h"
 #include "replication/site/state/aside.h"
 
 namespace outrigger {
@@ -57,8 +58,7 @@ class ApplyCommitter {
   [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] Status commit_joined(const ApplyWork& work, const ApplyWork& joined);
   [[nodiscard]] Status read_births(ApplyIntent& intent) const;
-  [[nodiscard]] Result<std::map<std::string, uint64_t>> put_losses(const ApplyWork& work,
-                                                                   outbox::Batch& batch);
+  [[nodiscard]] Result<ConflictCounts> put_losses(const ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
                                                        const std::string& row_key,
                                                        const ApplyRefusal& refusal, const Met& met,

@@ -143,6 +143,7 @@ void LossFinder::discarded() {
         lost.path = effect.path;
         lost.value = value;
         lost.loser = record_.dot();
+        lost.is_element = true;
       }
       continue;
     }

@@ -60,6 +60,7 @@ void LossFinder::check_element(const Node& root, const ContestedElement& contest
   loss.path = contested.path;
   loss.value = contested.value;
   loss.loser = contested.stamp;
+  loss.is_element = true;
   const Node* hider = place.leaf != nullptr ? place.leaf : node;
   if (node == nullptr || node->list == nullptr || hider->shows != Node::Shows::kList) {
     loss.kind = LossKind::kContainer;

@@ -97,6 +97,7 @@ struct Loss {
   Dot loser;
   Dot winner;
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
+  bool is_element = false;                  // what lost is one element of the array at `path`
 };
 
 // ---- rows (the bytes: FORMATS.md, section 5)

@@ -1,6 +1,7 @@
 #include "replication/outbox/ledger.h"
 
 #define XXH_INLINE_ALL
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -13,6 +14,11 @@
 
 namespace outrigger {
 namespace {
+
+constexpr const char* kResolvedText = "resolved";
+constexpr const char* kRevertedText = "reverted";
+constexpr int kStampDigits = 16;   // of the name of an entry, in hex
+constexpr int kDigestDigits = 12;  // likewise
 
 std::string dot_bytes(const Dot& dot) {
   ByteWriter out;
@@ -40,6 +46,11 @@ std::string_view binary_of(const std::optional<bson::Value>& value) {
 std::string text_of(const std::optional<bson::Value>& value) {
   if (!value || value->type != bson::Type::kString) return {};
   return std::string(value->as_string());
+}
+
+LedgerMark mark_of(std::string_view state) {
+  if (state == kResolvedText) return LedgerMark::kResolved;
+  return state == kRevertedText ? LedgerMark::kReverted : LedgerMark::kNone;
 }
 
 const char* reason_of(const merge::Loss& loss) {
@@ -93,6 +104,7 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.loser = loss.loser;
   entry.winner = loss.winner;
   entry.winning = loss.winning;
+  entry.is_element = loss.is_element;
   entry.reason = reason_of(loss);
   return entry;
 }
@@ -156,9 +168,31 @@ std::string ledger_key(const LedgerEntry& entry) {
   key += dot_bytes(entry.loser);
   key += dot_bytes(entry.winner);
   key += entry.kind;
-  // No stamp names what nobody recorded: it is told from another one by itself.
-  if (entry.kind == kUnrecorded) key += hash_of(entry.value);
+  // No stamp names what nobody recorded, and one update may lose several elements of an array to
+  // one other: such a value is told from another one by itself.
+  if (entry.kind == kUnrecorded || entry.is_element) key += hash_of(entry.value);
   return key;
+}
+
+const char* state_text(const LedgerEntry& entry) {
+  if (entry.mark == LedgerMark::kResolved) return kResolvedText;
+  if (entry.mark == LedgerMark::kReverted) return kRevertedText;
+  return entry.open ? "open" : "auto";
+}
+
+std::string ledger_name(std::string_view key) {
+  const uint64_t digest = XXH3_64bits(key.data(), key.size()) >> (64 - 4 * kDigestDigits);
+  return fmt::format("{:0{}x}-{:0{}x}", ledger_stamp(key), kStampDigits, digest, kDigestDigits);
+}
+
+std::optional<Hlc> stamp_of_name(std::string_view name) {
+  if (name.size() != kStampDigits + 1 + kDigestDigits || name[kStampDigits] != '-') {
+    return std::nullopt;
+  }
+  Hlc stamp = 0;
+  const char* const end = name.data() + kStampDigits;
+  const auto [last, wrong] = std::from_chars(name.data(), end, stamp, 16);
+  return wrong == std::errc{} && last == end ? std::optional(stamp) : std::nullopt;
 }
 
 Hlc ledger_stamp(std::string_view key) { return outbox::sortable_tail(key.substr(0, 8)); }
@@ -195,6 +229,13 @@ std::string encode_ledger(const LedgerEntry& entry) {
   if (entry.winning) writer.value("winning", *entry.winning);
   writer.string("reason", entry.reason);
   if (entry.open) writer.boolean("open", true);
+  if (entry.is_element) writer.boolean("element", true);
+  if (entry.mark != LedgerMark::kNone) writer.string("state", state_text(entry));
+  if (entry.replaced) {
+    writer.open_document("replaced");
+    if (entry.replaced->value) writer.value("value", *entry.replaced->value);
+    writer.close();
+  }
   return writer.finish();
 }
 
@@ -229,6 +270,14 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
   if (const auto winning = document.find("winning")) entry.winning = bson::OwnedValue(*winning);
   entry.reason = text_of(document.find("reason"));
   if (const auto open = document.find("open")) entry.open = open->truthy();
+  if (const auto element = document.find("element")) entry.is_element = element->truthy();
+  entry.mark = mark_of(text_of(document.find("state")));
+  const auto replaced = document.find("replaced");
+  if (replaced && replaced->type == bson::Type::kDocument) {
+    const auto there = replaced->as_document().find("value");
+    entry.replaced.emplace();
+    if (there) entry.replaced->value.emplace(*there);
+  }
   return entry;
 }
 

@@ -3,8 +3,8 @@
 //
 // A loss is found anew whenever a batch is replayed, so an entry's key is made of nothing but what
 // lost where to whom (and sorts by the later of the two stamps): writing it twice is writing it
-// once. (What no stamp names, kUnrecorded, is named by its value.) Entries are BSON, so that tools
-// can read them without this code: FORMATS.md, section 8.
+// once. (What no stamp names, kUnrecorded, and elements of arrays are named by their values, too.)
+// Entries are BSON, so that tools can read them without this code: FORMATS.md, section 8.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,19 @@
 #include "replication/record/record.h"
 
 namespace outrigger {
+
+// What people did about an entry at this site, last.
+enum class LedgerMark : uint8_t {
+  kNone,
+  kResolved,  // the value that had lost was written again
+  kReverted,  // and that was undone
+};
+
+// What stood where a value was written.
+struct Replaced {
+  std::optional<bson::OwnedValue> value;  // nothing: nothing stood there
+  friend bool operator==(const Replaced&, const Replaced&) = default;
+};
 
 struct LedgerEntry {
   int64_t time_ms = 0;  // of the later of the two stamps; kNotApplied: wall clock
@@ -35,6 +48,9 @@ struct LedgerEntry {
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
   std::string reason;                       // one sentence for people
   bool open = false;                        // somebody should decide about it
+  bool is_element = false;                  // what lost is one element of the array at `path`
+  LedgerMark mark = LedgerMark::kNone;
+  std::optional<Replaced> replaced;  // what a choice put the value in the place of
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
 };
 
@@ -84,6 +100,15 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] std::string record_name(const Dot& dot);
 // The bytes of a binary value; nothing when it is none.
 [[nodiscard]] std::string_view binary_bytes(const bson::Value& value);
+
+// "auto" (the rule decided and nobody has to), "open", "resolved", "reverted".
+[[nodiscard]] const char* state_text(const LedgerEntry& entry);
+
+// The name of an entry for people, of the key it is kept under: "0199a2b3c4d50001-5f3a9c21d07e",
+// the stamp and a digest of the key. The same at every site that has the entry.
+[[nodiscard]] std::string ledger_name(std::string_view key);
+// The stamp in a name; nothing: that is no name.
+[[nodiscard]] std::optional<Hlc> stamp_of_name(std::string_view name);
 
 // Under which the outbox keeps it; the same for the same loss, ascending by time.
 [[nodiscard]] std::string ledger_key(const LedgerEntry& entry);

@@ -4,6 +4,7 @@
 
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/memory/memory_outbox.h"
+#include "replication/site/site_parts.h"
 #include "replication/testing/replica_testing.h"
 
 namespace outrigger {
@@ -82,6 +83,20 @@ TEST_F(LedgerBoundTest, TheOldestGoAndAreCounted) {
   paris_.restart();
   EXPECT_EQ(paris_.status().ledger_dropped, status.ledger_dropped);
   EXPECT_EQ(paris_.status().ledger_bytes, status.ledger_bytes);
+}
+
+TEST_F(LedgerBoundTest, NamespacesAreCountedUpToABound) {
+  for (int i = 0; i < 150; ++i) {
+    const std::string ns = "t.c" + std::to_string(i);
+    ConflictCounts counts;
+    counts[{"set_set", ns}] = 2;
+    paris_.replica->parts().ledger.count(counts);
+  }
+  const auto counted = paris_.status().conflicts_of_namespaces;
+  EXPECT_THAT(counted, SizeIs(101));
+  EXPECT_EQ(counted.at("t.c0"), 2u);
+  EXPECT_EQ(counted.at("(others)"), 100u);
+  EXPECT_EQ(paris_.status().conflicts["set_set"], 300u);
 }
 
 TEST_F(LedgerBoundTest, WhatIsOpenIsKeptHoweverOldItIs) {
@@ -184,6 +199,72 @@ TEST(LedgerPages, EntriesOfOneStampAreCutApartToo) {
     place = page->next;
   }
   EXPECT_THAT(ids, ElementsAre(4, 3, 2, 1, 0));
+}
+
+class LedgerNamesTest : public ::testing::Test {
+ protected:
+  // Of one stamp, so many that a look reads several pieces of the log.
+  LedgerNamesTest() {
+    outbox::Batch batch;
+    for (int i = 0; i < 2500; ++i) {
+      const LedgerEntry entry = entry_of(i);
+      batch.put_ledger(ledger_key(entry), encode_ledger(entry));
+    }
+    EXPECT_TRUE(outbox_->write(std::move(batch)).has_value());
+  }
+  static LedgerEntry entry_of(int id) {
+    LedgerEntry entry;
+    entry.id = bson::make_int32(id);
+    entry.kind = "set_set";
+    entry.loser.hlc = 0x123456789abc0001;
+    entry.open = true;
+    return entry;
+  }
+  static std::string name_of(int id) { return ledger_name(ledger_key(entry_of(id))); }
+
+  std::shared_ptr<outbox::MemoryOutbox> outbox_ = std::make_shared<outbox::MemoryOutbox>();
+  TestSite site_{"paris", {"paris"}, [this] { return outbox_; }};
+};
+
+TEST_F(LedgerNamesTest, AnEntryIsFoundByItsName) {
+  EXPECT_THAT(name_of(0), testing::StartsWith("123456789abc0001-"));
+  EXPECT_EQ(name_of(0).size(), 29u);
+  for (const int id : {0, 1, 999, 1000, 2499}) {
+    const auto found = site_.replica->conflict(name_of(id));
+    ASSERT_TRUE(found.has_value()) << id;
+    EXPECT_EQ(*found, entry_of(id));
+  }
+  const std::string another_stamp = "123456789abc0002" + name_of(0).substr(16);
+  for (const std::string& name : {name_of(2500), another_stamp, std::string("nobody"),
+                                  std::string(), std::string(29, 'x'), std::string(29, '0')}) {
+    const auto found = site_.replica->conflict(name);
+    ASSERT_FALSE(found.has_value()) << name;
+    EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
+  }
+}
+
+TEST_F(LedgerNamesTest, WhatWasDoneAboutItIsKeptWithIt) {
+  const std::string key = ledger_key(entry_of(7));
+  const auto noted = [&](LedgerMark mark, const std::optional<Replaced>& replaced) {
+    EXPECT_TRUE(site_.replica->mark_conflict(key, mark, replaced).has_value());
+    site_.restart();
+    return site_.replica->conflict(name_of(7)).value();
+  };
+  EXPECT_STREQ(state_text(site_.replica->conflict(name_of(7)).value()), "open");
+  const Replaced before{bson::make_string("Picnic")};
+  LedgerEntry entry = noted(LedgerMark::kResolved, before);
+  EXPECT_STREQ(state_text(entry), "resolved");
+  EXPECT_FALSE(entry.open) << "closed";
+  EXPECT_EQ(entry.replaced, before);
+  entry = noted(LedgerMark::kReverted, std::nullopt);
+  EXPECT_STREQ(state_text(entry), "reverted");
+  EXPECT_EQ(entry.replaced, before) << "as it was noted";
+  EXPECT_EQ(noted(LedgerMark::kResolved, Replaced{}).replaced, Replaced{});
+  const uint64_t entries = site_.status().ledger_entries;
+  // One that was dropped meanwhile does not come back.
+  EXPECT_TRUE(site_.replica->mark_conflict(ledger_key(entry_of(3000)), LedgerMark::kResolved, {})
+                  .has_value());
+  EXPECT_EQ(site_.status().ledger_entries, entries);
 }
 
 }  // namespace

@@ -14,6 +14,11 @@ constexpr size_t kPieceBytes = 1u << 20;
 constexpr uint64_t kReadMax = 64u << 20;  // in one step
 constexpr int64_t kSayEveryUs = 60'000'000;
 
+// So many have a number of their own: a metric for each would be without bound.
+constexpr size_t kNamespacesMax = 100;
+constexpr const char* kOtherNamespaces = "(others)";
+
+constexpr const char* kFind = "find a conflict";
 constexpr const char* kAboutOpen = "ledger";  // an alarm
 
 // So much goes at once, so that it is not a few entries every second.
@@ -28,18 +33,29 @@ Status LedgerKeeper::load() {
   return {};
 }
 
-void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
-                       uint64_t conflicts) {
+void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry) {
   batch.put_ledger(key, encode_ledger(entry));
   const MutexLock lock(mutex_);
   closed_from_ = std::min(closed_from_, key);
   first_ = std::min(first_, key);
-  if (conflicts > 0) conflicts_[entry.kind] += conflicts;
 }
 
-void LedgerKeeper::count(const std::map<std::string, uint64_t>& conflicts) {
+void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
+                       uint64_t conflicts) {
+  keep(batch, key, entry);
   const MutexLock lock(mutex_);
-  for (const auto& [kind, count] : conflicts) conflicts_[kind] += count;
+  if (conflicts > 0) count_one(entry.kind, entry.ns, conflicts);
+}
+
+void LedgerKeeper::count(const ConflictCounts& conflicts) {
+  const MutexLock lock(mutex_);
+  for (const auto& [of, count] : conflicts) count_one(of.first, of.second, count);
+}
+
+void LedgerKeeper::count_one(const std::string& kind, const std::string& ns, uint64_t count) {
+  conflicts_[kind] += count;
+  const bool has_room = namespaces_.size() < kNamespacesMax || namespaces_.contains(ns);
+  namespaces_[has_room ? ns : kOtherNamespaces] += count;
 }
 
 // Whether something is still to come of it. What the log says counts: it changes in one piece with
@@ -172,12 +188,64 @@ Result<LedgerPage> LedgerKeeper::page(size_t limit, const LedgerPlace& from) con
   return page;
 }
 
+Result<LedgerEntry> LedgerKeeper::find(const std::string& name) const {
+  const std::optional<Hlc> stamp = stamp_of_name(name);
+  if (!stamp) {
+    return fail(ErrorCode::kNotFound, kFind, name, "that is no name of an entry",
+                "names are as `_id` in outrigger.conflicts");
+  }
+  std::optional<LedgerEntry> found;
+  std::string from = outbox::sortable(*stamp);
+  for (bool is_over = false; !is_over;) {
+    auto pairs = context_.outbox.oldest_ledger(from, kPieceEntries, kPieceBytes);
+    if (!pairs) return tl::unexpected(pairs.error());
+    is_over = pairs->empty();
+    for (const auto& [key, bytes] : *pairs) {
+      is_over = is_over || ledger_stamp(key) != *stamp;
+      if (is_over) break;
+      from = key + '\0';
+      if (ledger_name(key) != name) continue;
+      if (found) {
+        return fail(ErrorCode::kRefused, kFind, name, "two entries have this name",
+                    "write the value you want by hand");
+      }
+      auto entry = decode_ledger(bytes);
+      if (!entry) return tl::unexpected(entry.error());
+      found = std::move(*entry);
+    }
+  }
+  if (found) return std::move(*found);
+  return fail(
+      ErrorCode::kNotFound, kFind, name, "no entry of this site has this name",
+      "it may have been dropped for its age (ledger.max_bytes), or be known to others only");
+}
+
+Status LedgerKeeper::mark(const std::string& key, LedgerMark mark,
+                          const std::optional<Replaced>& replaced) {
+  auto bytes = context_.outbox.ledger(key);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return {};
+  auto entry = decode_ledger(**bytes);
+  if (!entry) return tl::unexpected(entry.error());
+  entry->mark = mark;
+  entry->open = false;
+  if (replaced) entry->replaced = replaced;
+  outbox::Batch batch;
+  keep(batch, key, *entry);
+  Status written = context_.write_soon(std::move(batch));
+  const MutexLock lock(mutex_);
+  if (written) ++marks_[state_text(*entry)];
+  return written;
+}
+
 void LedgerKeeper::describe(ReplicaStatus& status) const {
   status.ledger_bytes_max = context_.options.ledger_bytes_max;
   status.ledger_dropped = dropped_;
   status.ledger_oldest_ms = oldest_ms_;
   const MutexLock lock(mutex_);
   status.conflicts = conflicts_;
+  status.conflicts_of_namespaces = namespaces_;
+  status.choices = marks_;
 }
 
 }  // namespace outrigger

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "config/result.h"
 #include "config/thread_annotations.h"
@@ -23,6 +24,9 @@
 
 namespace outrigger {
 
+// By kind and namespace.
+using ConflictCounts = std::map<std::pair<std::string, std::string>, uint64_t>;
+
 // Thread-safe.
 class LedgerKeeper {
  public:
@@ -33,7 +37,7 @@ class LedgerKeeper {
   // Every entry goes into its batch here. `conflicts`: how many it counts for in the status.
   void put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
            uint64_t conflicts);
-  void count(const std::map<std::string, uint64_t>& conflicts);  // by kind
+  void count(const ConflictCounts& conflicts);
 
   // Drops the oldest closed entries while there are more bytes than may be; a bounded step. One
   // caller at a time.
@@ -41,9 +45,16 @@ class LedgerKeeper {
 
   // A page of it, newest first: Replica::conflicts.
   [[nodiscard]] Result<LedgerPage> page(size_t limit, const LedgerPlace& from) const;
+  // By its name (ledger_name). kNotFound; kRefused: two have it. Reads the entries of one stamp.
+  [[nodiscard]] Result<LedgerEntry> find(const std::string& name) const;
+  // Notes what was done about an entry: it counts as closed. Nothing is noted of one that is gone.
+  [[nodiscard]] Status mark(const std::string& key, LedgerMark mark,
+                            const std::optional<Replaced>& replaced);
   void describe(ReplicaStatus& status) const;
 
  private:
+  void keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry);
+  void count_one(const std::string& kind, const std::string& ns, uint64_t count) REQUIRES(mutex_);
   [[nodiscard]] Result<bool> is_open(const std::string& key, const LedgerEntry& entry) const;
   [[nodiscard]] Result<bool> trim_piece(uint64_t& bytes, uint64_t& read) REQUIRES(trimming_);
   void say_trimmed(uint64_t bytes, bool only_open) REQUIRES(trimming_);
@@ -54,7 +65,9 @@ class LedgerKeeper {
   mutable Mutex mutex_;
   std::string closed_from_ GUARDED_BY(mutex_);  // all entries before this key are open
   std::string first_ GUARDED_BY(mutex_);        // there is no entry before this key
-  std::map<std::string, uint64_t> conflicts_ GUARDED_BY(mutex_);
+  std::map<std::string, uint64_t> conflicts_ GUARDED_BY(mutex_);   // by kind
+  std::map<std::string, uint64_t> namespaces_ GUARDED_BY(mutex_);  // the same by namespace
+  std::map<std::string, uint64_t> marks_ GUARDED_BY(mutex_);       // by state
 
   std::atomic<uint64_t> dropped_{0};
   std::atomic<int64_t> oldest_ms_{0};

@@ -1,6 +1,7 @@
 #include "replication/site/replica.h"
 
 #include "replication/merge/merge.h"
+#include "replication/outbox/path_life.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -184,6 +185,19 @@ ReplicaStatus Replica::status() const {
 
 Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) const {
   return parts_->ledger.page(limit, from);
+}
+
+Result<LedgerEntry> Replica::conflict(const std::string& name) const {
+  return parts_->ledger.find(name);
+}
+
+Result<PathLife> Replica::explain(const PathQuestion& question) const {
+  return path_life(parts_->context.outbox, question);
+}
+
+Status Replica::mark_conflict(const std::string& key, LedgerMark mark,
+                              const std::optional<Replaced>& replaced) {
+  return parts_->ledger.mark(key, mark, replaced);
 }
 
 Result<std::vector<LedgerEntry>> Replica::quarantined(size_t limit) const {

@@ -47,10 +47,14 @@
 
 namespace outrigger {
 
-struct LedgerEntry;  // ledger.h
-struct LedgerPage;   // ledger.h
-struct LedgerPlace;  // ledger.h
-struct SiteParts;    // site_parts.h
+struct LedgerEntry;   // ledger.h
+struct LedgerPage;    // ledger.h
+struct LedgerPlace;   // ledger.h
+struct PathLife;      // path_life.h
+struct PathQuestion;  // path_life.h
+struct Replaced;      // ledger.h
+enum class LedgerMark : uint8_t;
+struct SiteParts;  // site_parts.h
 
 // What the row of a document tells the capture of an update.
 struct RowKnowledge {
@@ -163,6 +167,12 @@ class Replica {
   // A page of the ledger, newest first, from `from` on: at most `limit` entries and about
   // limits::kConflictsBytesMax of them, but at least one if there is one.
   [[nodiscard]] Result<LedgerPage> conflicts(size_t limit, const LedgerPlace& from) const;
+  // The entry of that name, and noting what was done about it (LedgerKeeper::find and mark).
+  [[nodiscard]] Result<LedgerEntry> conflict(const std::string& name) const;
+  [[nodiscard]] Status mark_conflict(const std::string& key, LedgerMark mark,
+                                     const std::optional<Replaced>& replaced);
+  // What is known of a path of a document (path_life.h).
+  [[nodiscard]] Result<PathLife> explain(const PathQuestion& question) const;
   // Records set aside because they may not be applied, oldest first. Their ids in the ledger are
   // their names, their values their bytes.
   [[nodiscard]] Result<std::vector<LedgerEntry>> quarantined(size_t limit) const;

@@ -1,0 +1,58 @@
+// `{choose: NAME}` and `{revert: NAME}` in the database `outrigger`: which write brings a value
+// back that lost, and which undoes that.
+//
+// The problem: a person who sees a losing value wants it to stand after all, and a store that is
+// written to around everybody would be a second source of truth. The idea: the choice becomes the
+// one command an app would have sent, with what must hold for it in its filter, so that it is
+// decided where every other write is. Choosing writes the loser, whatever stands there now. Undoing
+// writes what had won, and only where the chosen value still stands.
+//
+// Not every loser can be written back: increments have no place where no number is, and what the
+// store refuses it will refuse again. Then there is a sentence that says the way out.
+//
+// Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "proxy/mongo/commands.h"
+#include "proxy/mongo/wire/op_msg.h"
+#include "replication/outbox/ledger.h"
+
+namespace outrigger {
+
+enum class ChoiceVerb : uint8_t { kChoose, kRevert };
+
+// Which of them the command is; nothing: none.
+[[nodiscard]] std::optional<ChoiceVerb> choice_verb(const wire::OpMsg& parsed);
+
+struct ChoicePlan {
+  std::string refusal;  // why nothing is written, and the way out; empty: something is
+  CommandKind kind = CommandKind::kFindAndModify;  // or kInsert, kDelete
+  std::string command;                             // BSON, without a write concern
+};
+[[nodiscard]] ChoicePlan plan_choice(ChoiceVerb verb, const LedgerEntry& entry);
+
+// What mongod said of that command.
+struct ChoiceReply {
+  int code = 0;  // of the error that it is, with mongod's words
+  std::string words;
+  bool is_written = false;          // false and no error: the filter found nothing
+  std::optional<Replaced> instead;  // of a choice: what stood there
+};
+[[nodiscard]] ChoiceReply read_choice(const ChoicePlan& plan, const LedgerEntry& entry,
+                                      const bson::Document& reply);
+
+// Where the filter found nothing: the question what is there.
+[[nodiscard]] std::string look_command(const LedgerEntry& entry);
+// What the document that was found, if one was, means: empty: it is as it was to be, already;
+// otherwise why nothing was written.
+[[nodiscard]] std::string why_not_written(ChoiceVerb verb, const LedgerEntry& entry,
+                                          const std::optional<bson::Document>& found);
+
+// What is to be noted of a choice; nothing: what is noted already is better.
+[[nodiscard]] std::optional<Replaced> worth_noting(const LedgerEntry& entry,
+                                                   const std::optional<Replaced>& instead);
+
+}  // namespace outrigger
