@@ -110,6 +110,44 @@ def test_what_a_transaction_did_to_an_array_stands_beside_a_push(pair, carts):
     assert made["tags"] == ["first", "second"]
 
 
+def test_a_name_of_digits_is_a_fields_where_no_array_is(pair, carts):
+    for collection in carts:
+        collection.update_one({"_id": 1}, {"$set": {"visits": {"2023": 1}}})
+        pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        for collection, lists in zip(carts, ([1, 2], [3])):
+            for year in ("2023", "2024"):
+                collection.update_one({"_id": 1}, {"$inc": {f"visits.{year}": 10}})
+            collection.update_one({"_id": 1}, {"$addToSet": {"seen.7": "x"}})
+            collection.update_one({"_id": 1}, {"$push": {"log.7": lists[0]}})
+            collection.update_one({"_id": 1}, {"$set": {"scores.2024": lists}})
+            collection.update_one({"_id": 9}, {"$inc": {"days.31": 1}}, upsert=True)
+    document, made = both(pair, carts)
+    assert document["visits"] == {"2023": 21, "2024": 20}
+    assert document["seen"] == {"7": ["x"]}
+    assert sorted(document["log"]["7"]) == [1, 3]
+    assert document["scores"] == {"2024": [3]}
+    assert made["days"] == {"31": 2}
+
+
+def test_pushes_of_transactions_that_make_a_document_all_stand(pair, carts):
+    def work(app, name):
+        def push(session):
+            for n in range(2):
+                app.shop[carts[0].name].update_one(
+                    {"_id": "day"}, {"$push": {"events": f"{name} {n}"}, "$inc": {"n": 1}},
+                    upsert=True, session=session)
+        return push
+
+    with pair.apart("oslo", "paris"):
+        for site in pair:
+            with site.app().start_session() as session:
+                session.with_transaction(work(site.app(), site.name))
+    made = both(pair, carts)[-1]
+    assert made["n"] == 4
+    assert sorted(made["events"]) == ["oslo 0", "oslo 1", "paris 0", "paris 1"]
+
+
 def test_what_pipelines_add_and_take_away(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, [{"$set": {"tags": {"$concatArrays": ["$tags", ["c"]]}}}])

@@ -181,6 +181,7 @@ TEST(UpdateShape, AReplacementAndAPipelineAreToldApart) {
 TEST(UpdateShape, AnImageGivesTheWholeArrayAndSkipsWhatIsNotThere) {
   UpdateShape shape;
   shape.touched = {{"tags", "3"}, {"gone"}, {"no", "such"}};
+  shape.edits[{"tags", "3"}].has_digits = true;
   const std::string after = doc([](Writer& w) { w.open_array("tags").int32("0", 1).close(); });
   const auto found = changes_from_image(shape, Document(after));
   ASSERT_EQ(found.size(), 2u);

@@ -175,14 +175,17 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   }
   bson::PathFinder finder{Document(image->second)};
   for (const auto& [path, edit] : item.shape->edits) {
-    const auto array = finder.find(path);
-    if (!array || array->type != Type::kArray || edit.how == ArrayEdit::kInPlace) continue;
+    const auto value = finder.find(path);
+    const bool counts = edit.delta && value && value->is_number();
+    const bool adds =
+        edit.how && edit.how != ArrayEdit::kInPlace && value && value->type == Type::kArray;
+    if (!counts && !adds) continue;
     PathChange& made = change.changes.emplace_back();
-    made.kind = Operation::kEdit;
+    made.kind = counts ? Operation::kIncrement : Operation::kEdit;
     made.path = path;
-    made.value = bson::OwnedValue(*array);
+    made.value = counts ? bson::OwnedValue(*edit.delta) : bson::OwnedValue(*value);
     made.base_known = true;
-    made.edit = edit.how;
+    if (edit.how) made.edit = *edit.how;
   }
   return change;
 }

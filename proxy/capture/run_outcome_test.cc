@@ -162,6 +162,51 @@ TEST(Edited, WhatIsPulledIsToldByTheDocumentBefore) {
   EXPECT_EQ(edited(op("$set", "l.0", 2), {{key_of(1), before}}, after).edit, ArrayEdit::kInPlace);
 }
 
+// What an update did to `c.7`, where `c` is a document.
+PathChange done_to_a_number_of(const std::string& update, const Fill& before, const Fill& after) {
+  const auto document = [](const Fill& fill) {
+    return doc([&](Writer& w) {
+      w.int32("_id", 1).open_document("c");
+      if (fill) fill(w);
+      w.close();
+    });
+  };
+  return edited(update, {{key_of(1), document(before)}}, {{key_of(1), document(after)}});
+}
+
+TEST(Edited, ANameOfDigitsIsAFieldsWhereNoArrayIsOnTheWay) {
+  const auto number = [](int32_t n) { return [n](Writer& w) { w.int32("7", n); }; };
+  const PathChange more = done_to_a_number_of(op("$inc", "c.7", 2), number(3), number(5));
+  EXPECT_EQ(more.kind, Operation::kIncrement);
+  EXPECT_EQ(more.value, bson::make_int32(2));
+  EXPECT_EQ(more.base, bson::make_int32(3));
+  const PathChange first = done_to_a_number_of(op("$inc", "c.7", 2), nullptr, number(2));
+  EXPECT_EQ(first.kind, Operation::kIncrement);
+  EXPECT_TRUE(first.base_known && !first.base);
+  const auto list = [](int32_t n) {
+    return [n](Writer& w) { w.open_array("7").int32("0", n).close(); };
+  };
+  EXPECT_EQ(done_to_a_number_of(op("$set", "c.7", 2), list(1), number(2)).kind, Operation::kAssign);
+  EXPECT_EQ(done_to_a_number_of(op("$addToSet", "c.7", 1), nullptr, list(1)).edit,
+            ArrayEdit::kAddsSet);
+  EXPECT_EQ(done_to_a_number_of(op("$push", "c.7", 1), nullptr, list(1)).edit, ArrayEdit::kMoves);
+}
+
+TEST(Edited, ANameOfDigitsIsAPositionWhereAnArrayIsOnTheWay) {
+  const Images before{{key_of(1), with_list({1, 2})}};
+  const PathChange more = edited(op("$inc", "l.0", 4), before, {{key_of(1), with_list({5, 2})}});
+  EXPECT_EQ(more.kind, Operation::kEdit);
+  EXPECT_EQ(more.edit, ArrayEdit::kInPlace);
+  EXPECT_EQ(more.path, Path{"l"});
+}
+
+TEST(Edited, AFieldThatCannotBeInAnArrayIsNotTakenFromIt) {
+  const std::string update = op("$unset", "l.x", 1);
+  const auto shape = read_update_shape({bson::Type::kDocument, update}, false);
+  const std::string now = with_list({1});
+  EXPECT_TRUE(changes_from_image(shape, Document(now), Document(now)).empty());
+}
+
 TEST(Edited, APullFromNoArrayTakesNoneAway) {
   const std::string update = doc([](Writer& w) {
     w.open_document("$pull").int32("l", 1).close().open_document("$mul").int32("n", 2).close();

@@ -13,17 +13,25 @@ using bson::Element;
 using bson::Type;
 using bson::Value;
 
-// Array positions ("3", "$", "$[]", "$[name]") mean something only to the document itself.
-bool is_position(std::string_view name) {
-  if (name.empty()) return true;
-  if (name.front() == '$') return true;
+// "$", "$[]", "$[name]": elements of an array, which the statement's filters tell.
+bool is_position(std::string_view name) { return name.empty() || name.front() == '$'; }
+
+// "3" is an array's position or a field's name.
+bool is_digits(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-bool is_plain(const Path& path) {
-  return std::none_of(path.begin(), path.end(),
-                      [](const std::string& n) { return is_position(n); });
+bool any_digits(const Path& path) {
+  return std::any_of(path.begin(), path.end(),
+                     [](const std::string& name) { return is_digits(name); });
 }
+
+bool any_position(const Path& path) {
+  return std::any_of(path.begin(), path.end(),
+                     [](const std::string& name) { return is_position(name); });
+}
+
+bool is_plain(const Path& path) { return !any_digits(path) && !any_position(path); }
 
 Path in_front_of_position(const Path& path) {
   Path out;
@@ -56,13 +64,19 @@ std::optional<std::vector<Value>> appended_by(const Value& value) {
 std::optional<UpdateShape::Edit> edit_of(std::string_view name, const Path& path,
                                          const Value& value) {
   UpdateShape::Edit edit;
-  if (!is_plain(path)) {
+  edit.has_digits = any_digits(path);
+  if (any_position(path)) {
     edit.how = ArrayEdit::kInPlace;
   } else if (name == "$push") {
-    edit.appends = appended_by(value);
+    edit.how = ArrayEdit::kMoves;
+    if (!edit.has_digits) edit.appends = appended_by(value);
   } else if (name == "$addToSet") {
     edit.how = ArrayEdit::kAddsSet;
-  } else if (name != "$pull" && name != "$pullAll" && name != "$pop") {
+  } else if (name == "$pull" || name == "$pullAll" || name == "$pop") {
+    edit.how = ArrayEdit::kMoves;
+  } else if (name == "$inc" && value.is_number()) {
+    edit.delta = value;
+  } else if (!edit.has_digits) {
     return std::nullopt;
   }
   return edit;
@@ -132,7 +146,7 @@ PathChange unset_change(Path path) {
   return change;
 }
 
-// Where an array is in the way the whole array is the change, where a container is missing there is
+// Where an array is on the way the whole array is the change, where a container is missing there is
 // none.
 std::optional<PathChange> change_at(bson::PathFinder& after, Path path) {
   if (path.front() == "_id") path.resize(1);  // it is one value
@@ -151,14 +165,14 @@ void say_edit(PathChange& change, ArrayEdit how, const std::optional<Value>& bef
   if (before) change.base = bson::OwnedValue(*before);
 }
 
-// An array of which only elements were edited.
-void say_edit(PathChange& change, const UpdateShape::Edit& edit,
+// An array of which only elements were edited: at the end of the path, or on the way.
+void say_edit(PathChange& change, const UpdateShape::Edit& edit, ArrayEdit how,
               const std::optional<Document>& before) {
   if (change.kind != Operation::kAssign || change.value.type != Type::kArray) return;
   if (!edit.appends) {
     if (!before) return;
     const auto was = bson::PathFinder(*before).find(change.path);
-    if (!was || was->type == Type::kArray) say_edit(change, edit.how, was);
+    if (!was || was->type == Type::kArray) say_edit(change, how, was);
     return;
   }
   std::vector<Value> all;
@@ -167,14 +181,25 @@ void say_edit(PathChange& change, const UpdateShape::Edit& edit,
   if (all.size() < more) return;
   if (before && all.size() == more) {
     const auto was = bson::PathFinder(*before).find(change.path);
-    if (!was || was->type == Type::kArray) say_edit(change, edit.how, was);
+    if (!was || was->type == Type::kArray) say_edit(change, how, was);
     return;
   }
   bson::Writer out;
   for (size_t i = 0; i + more < all.size(); ++i) out.value(bson::index_name(i), all[i]);
   const std::string was = out.finish();
-  say_edit(change, edit.how, Value{Type::kArray, was});
+  say_edit(change, how, Value{Type::kArray, was});
   change.base_may_be_missing = all.size() == more;
+}
+
+// A number to which one was added.
+void say_increment(PathChange& change, const Value& delta, const Document& before) {
+  if (change.kind != Operation::kAssign || !change.value.view().is_number()) return;
+  const auto was = bson::PathFinder(before).find(change.path);
+  if (was && !was->is_number()) return;
+  change.kind = Operation::kIncrement;
+  change.value = bson::OwnedValue(delta);
+  change.base_known = true;
+  if (was) change.base = bson::OwnedValue(*was);
 }
 
 void diff_level(const Document& before, const Document& after, Path& path,
@@ -243,14 +268,22 @@ std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Docum
   bson::PathFinder finder(after);
   for (const Path& path : shape.touched) {
     std::optional<PathChange> change = change_at(finder, path);
-    const auto edit = shape.edits.find(path);
-    if (change && edit != shape.edits.end()) {
+    if (!change) continue;
+    const auto found = shape.edits.find(path);
+    const UpdateShape::Edit* edit = found == shape.edits.end() ? nullptr : &found->second;
+    const bool is_array = change->value.type == Type::kArray;
+    if (is_array && change->path.size() < path.size()) {
+      // No field can be in an array: an operator that finds one there does nothing.
+      if (edit == nullptr || !edit->has_digits) continue;
+      say_edit(*change, *edit, ArrayEdit::kInPlace, before);
+    } else if (edit != nullptr) {
       // What takes elements from no array leaves none.
       const bool is_gone = change->kind == Operation::kUnset;
       if (is_gone && before && !bson::PathFinder(*before).find(change->path)) continue;
-      say_edit(*change, edit->second, before);
+      if (edit->how) say_edit(*change, *edit, *edit->how, before);
+      if (edit->delta && before) say_increment(*change, *edit->delta, *before);
     }
-    if (change && known.insert(change->path).second) out.push_back(std::move(*change));
+    if (known.insert(change->path).second) out.push_back(std::move(*change));
   }
   return out;
 }

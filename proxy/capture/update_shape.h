@@ -35,11 +35,15 @@ struct UpdateShape {
   std::vector<Operation> operations;
   // kPostImage: every other path named, cut in front of the first array position.
   std::vector<Path> touched;
-  // Of those, arrays whose elements are edited.
+  // Of those, what is done to more than the value that stands there: to elements of an array, or
+  // to a number. A name of digits is a position where an array is on the way, and a field's name
+  // otherwise: the document tells.
   struct Edit {
-    ArrayEdit how = ArrayEdit::kMoves;
+    std::optional<ArrayEdit> how;  // to an array at the path's end; nothing: it is given a value
     // It adds these behind all others, and does nothing else.
     std::optional<std::vector<bson::Value>> appends;
+    std::optional<bson::Value> delta;  // $inc: added to the number at the path's end
+    bool has_digits = false;           // so an array on the way has an element of it changed
   };
   std::map<Path, Edit> edits;
   bool asserts = false;  // holds a $set: equal values still are a write
