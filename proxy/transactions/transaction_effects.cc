@@ -49,20 +49,6 @@ std::optional<bson::OwnedValue> sum_of(const bson::OwnedValue& a, const bson::Ow
   return std::move(sum.value);
 }
 
-// Two edits of one array as one that leads from what was there to what is there now; whatever
-// cannot be told so is what the array is now.
-void edit_again(PathChange& first, PathChange&& again) {
-  const bool follows = first.kind == Operation::kEdit && again.kind == Operation::kEdit &&
-                       first.base_known && again.base_known && again.base == first.value;
-  if (!follows) {
-    first = std::move(again);
-    first.kind = Operation::kAssign;
-    return;
-  }
-  if (first.edit != again.edit) first.edit = ArrayEdit::kComputed;
-  first.value = std::move(again.value);
-}
-
 // What was added behind all that was there; nothing: that is not all that was done.
 std::optional<bson::OwnedValue> appended(const PathChange& edit) {
   const bool tells = edit.base_known && edit.value.type == bson::Type::kArray &&
@@ -83,6 +69,31 @@ std::optional<bson::OwnedValue> appended(const PathChange& edit) {
   }
   if (old != before.end() || at == 0) return std::nullopt;
   return bson::OwnedValue(bson::Type::kArray, added.finish());
+}
+
+// What both did to one array; where they differ, only what is left tells.
+ArrayEdit both_edits(const PathChange& first, const PathChange& again) {
+  if (first.edit == again.edit) return first.edit;
+  if (first.base == first.value) return again.edit;
+  if (again.base == again.value) return first.edit;
+  // What is added behind all others stands beside what is changed in place.
+  const bool in_place = (first.edit == ArrayEdit::kInPlace && appended(again)) ||
+                        (again.edit == ArrayEdit::kInPlace && appended(first));
+  return in_place ? ArrayEdit::kInPlace : ArrayEdit::kComputed;
+}
+
+// Two edits of one array as one that leads from what was there to what is there now; whatever
+// cannot be told so is what the array is now.
+void edit_again(PathChange& first, PathChange&& again) {
+  const bool follows = first.kind == Operation::kEdit && again.kind == Operation::kEdit &&
+                       first.base_known && again.base_known && again.base == first.value;
+  if (!follows) {
+    first = std::move(again);
+    first.kind = Operation::kAssign;
+    return;
+  }
+  first.edit = both_edits(first, again);
+  first.value = std::move(again.value);
 }
 
 PreparedPath prepared(const PathChange& change) {
@@ -142,8 +153,14 @@ TransactionEffects::Touched& TransactionEffects::touched(const DocumentChange& c
 }
 
 void TransactionEffects::add(DocumentChange change) {
-  bytes_ += bytes_of(change);
   Touched& document = touched(change);
+  const size_t before = document.now ? bytes_of(*document.now) : 0;
+  put(document, std::move(change));
+  bytes_ += document.now ? bytes_of(*document.now) : 0;
+  bytes_ -= before;
+}
+
+void TransactionEffects::put(Touched& document, DocumentChange&& change) {
   switch (change.kind) {
     case Kind::kRemove:
       document.was_removed = document.was_removed || !document.now || !is_birth(*document.now);
@@ -175,29 +192,37 @@ void TransactionEffects::update(Touched& document, DocumentChange&& change) {
   if (document.now->kind != Kind::kUpdate) {
     document.is_wanted = true;
     if (document.now->kind != Kind::kUpsert) return;
-    for (const PathChange& at : change.changes) count_of_birth(*document.now, at);
+    for (PathChange& at : change.changes) count_of_birth(*document.now, std::move(at));
     return;
   }
   for (PathChange& at : change.changes) compose(document, std::move(at));
 }
 
-// What an upsert counted adds up with what others count who make the document, too.
-void TransactionEffects::count_of_birth(DocumentChange& birth, const PathChange& change) {
-  std::optional<bson::OwnedValue> sum;
-  PathChange* counted = nullptr;
-  for (PathChange& at : birth.changes) {
-    if (at.path == change.path) counted = &at;
-  }
-  if (counted != nullptr && change.kind == Operation::kIncrement) {
-    sum = sum_of(counted->value, change.value);
-  }
-  if (sum) {
-    counted->value = std::move(*sum);
+// What an upsert counted and added adds up with what others do who make the document, too.
+void TransactionEffects::count_of_birth(DocumentChange& birth, PathChange&& change) {
+  const auto meets = [&](const PathChange& at) {
+    return is_within(at.path, change.path) || is_within(change.path, at.path);
+  };
+  const auto counted = std::find_if(birth.changes.begin(), birth.changes.end(), meets);
+  const bool adds = change.kind == Operation::kIncrement || change.kind == Operation::kEdit;
+  if (counted == birth.changes.end()) {
+    // The first of its kind: to what nobody has given a value here.
+    const bool is_from_nothing = change.base_known && !change.base;
+    if (adds && is_from_nothing) birth.changes.push_back(std::move(change));
     return;
   }
-  std::erase_if(birth.changes, [&](const PathChange& at) {
-    return is_within(at.path, change.path) || is_within(change.path, at.path);
-  });
+  const bool is_same = counted->path == change.path && counted->kind == change.kind;
+  if (is_same && change.kind == Operation::kIncrement) {
+    if (auto sum = sum_of(counted->value, change.value)) {
+      counted->value = std::move(*sum);
+      return;
+    }
+  }
+  if (is_same && change.kind == Operation::kEdit) {
+    edit_again(*counted, PathChange(change));
+    if (counted->kind == Operation::kEdit) return;
+  }
+  std::erase_if(birth.changes, meets);
 }
 
 void TransactionEffects::compose(Touched& document, PathChange&& change) {

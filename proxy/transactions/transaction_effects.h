@@ -53,9 +53,10 @@ class TransactionEffects {
   };
 
   Touched& touched(const DocumentChange& change);
+  static void put(Touched& document, DocumentChange&& change);
   static void update(Touched& document, DocumentChange&& change);
   static void compose(Touched& document, PathChange&& change);
-  static void count_of_birth(DocumentChange& birth, const PathChange& change);
+  static void count_of_birth(DocumentChange& birth, PathChange&& change);
   [[nodiscard]] static bool fill_in(Touched& document);
 
   std::vector<Touched> documents_;

@@ -189,8 +189,41 @@ TEST_F(TransactionEffectsTest, EditsOfOneArrayLeadFromTheFirstToTheLast) {
 
 TEST_F(TransactionEffectsTest, EditsOfDifferentKindsAreToldByWhatIsLeft) {
   update(edit({1}, {1, 2}, ArrayEdit::kAddsSet));
-  update(edit({1, 2}, {5, 2}, ArrayEdit::kInPlace));
+  update(edit({1, 2}, {2}));
   EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kComputed);
+}
+
+TEST_F(TransactionEffectsTest, WhatIsPushedAndWhatIsChangedInPlaceStandsInPlace) {
+  update(edit({1}, {1, 2}));
+  update(edit({1, 2}, {5, 2}, ArrayEdit::kInPlace));
+  EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kInPlace);
+  update(edit({1}, {1}, ArrayEdit::kAddsSet));
+  update(edit({1}, {}));
+  EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kMoves);
+}
+
+TEST_F(TransactionEffectsTest, WhatIsPushedToWhatAnUpsertMadeStandsBesideWhatOthersPush) {
+  PathChange first = edit({}, {1});
+  first.base.reset();
+  whole(Kind::kUpsert, document(0), {first});
+  update(edit({1}, {1, 2}));
+  PathChange counted = increment({"c"}, 4);
+  counted.base_known = true;
+  update(std::move(counted));
+  show(document(9));
+  const Changes all = take();
+  ASSERT_EQ(all[0].changes.size(), 2u);
+  EXPECT_EQ(all[0].changes[0].kind, Operation::kEdit);
+  EXPECT_EQ(all[0].changes[0].value, array({1, 2}));
+  EXPECT_FALSE(all[0].changes[0].base.has_value());
+  EXPECT_EQ(all[0].changes[1].value, bson::make_int32(4));
+}
+
+TEST_F(TransactionEffectsTest, HoldsNoMoreThanWhatIsLeftOfIt) {
+  update(edit({1}, {1, 2}));
+  const size_t once = effects_.bytes();
+  for (int i = 0; i < 9; ++i) update(edit({1, 2}, {1, 2}));
+  EXPECT_EQ(effects_.bytes(), once);
 }
 
 TEST_F(TransactionEffectsTest, AnArrayGivenHereAndEditedIsGiven) {
