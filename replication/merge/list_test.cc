@@ -371,8 +371,7 @@ TEST_F(ListPair, WhatAStoreHasNotTakenStaysWhenAnAppEditsWhatItShows) {
   fill(aside, stored(a_));
   aside.detached = true;
   LocalContext context;
-  context.dot.origin.epoch = 1;
-  context.dot.hlc = uint64_t{1} << 50;
+  context.dot = {{{}, 1}, uint64_t{1} << 50};
   const auto effect = [&](const Items& before, const Items& after) {
     DocumentChange change = make(Kind::kUpdate).change;
     change.changes.push_back(edit_of(a_, "l", after, ArrayEdit::kMoves));
@@ -384,7 +383,8 @@ TEST_F(ListPair, WhatAStoreHasNotTakenStaysWhenAnAppEditsWhatItShows) {
   EXPECT_EQ(pushed.edit.removed.size() + 2 * pushed.edit.added.size(), 2u);
   const Effect taken = effect({i32(1)}, {});
   EXPECT_EQ(taken.edit.removed.size(), 1u);
-  EXPECT_EQ(effect({i32(7)}, {i32(7), i32(3)}).kind, Operation::kAssign);
+  EXPECT_EQ(effect({i32(7)}, {i32(7), i32(3)}).edit.added.size(), 1u);
+  EXPECT_EQ(effect({i32(7)}, {i32(3)}).kind, Operation::kAssign);
 }
 
 TEST_F(ListPair, ALongArrayIsAssignedAsAWhole) {

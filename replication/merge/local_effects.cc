@@ -163,7 +163,7 @@ class EffectMaker {
     if (!is_detached_ || list.settled) return std::nullopt;
     const std::optional<bson::Value> before =
         change.base ? std::optional(change.base->view()) : std::nullopt;
-    const auto wanted = done_to(list, before, change.value.view());
+    const auto wanted = done_to(list, before, change.value.view(), change.edit);
     if (!wanted) return std::nullopt;
     if (shows(list, wanted->view())) return ListEdit();
     return edit_between(list, wanted->view(), change.edit, context_.dot);

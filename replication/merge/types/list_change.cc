@@ -218,7 +218,7 @@ class EditMaker {
 }  // namespace
 
 std::optional<bson::OwnedValue> done_to(const List& list, const std::optional<bson::Value>& before,
-                                        const bson::Value& after) {
+                                        const bson::Value& after, ArrayEdit how) {
   const auto values_of = [](const std::optional<bson::Value>& array) {
     Values values;
     if (!array || array->type != bson::Type::kArray) return values;
@@ -229,23 +229,29 @@ std::optional<bson::OwnedValue> done_to(const List& list, const std::optional<bs
   const Values now = values_of(after);
   Values all;
   for (const size_t i : shown_of(list)) all.push_back(list.elements[i].value.view());
-  const std::optional<Origins> places = find_in(old, all);
-  if (!places) return std::nullopt;
+  const bool appends = now.size() >= old.size() && std::equal(old.begin(), old.end(), now.begin());
+  const bool in_place = how == ArrayEdit::kInPlace && now.size() >= old.size();
   std::vector<bool> stays(all.size(), true);
-  size_t kept = old.size();
-  if (now.size() < old.size() || !std::equal(old.begin(), old.end(), now.begin())) {
-    const std::optional<Origins> left = find_in(now, old);
-    if (!left) return std::nullopt;
-    for (const size_t place : *places) stays[place] = false;
+  if (!appends) {
+    const std::optional<Origins> places = find_in(old, all);
+    const std::optional<Origins> left = in_place ? Origins() : find_in(now, old);
+    if (!places || !left) return std::nullopt;
+    for (size_t i = 0; i < old.size(); ++i) {
+      if (in_place) all[(*places)[i]] = now[i];
+      if (!in_place) stays[(*places)[i]] = false;
+    }
     for (const size_t each : *left) stays[(*places)[each]] = true;
-    kept = now.size();
+  }
+  Values shown;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (stays[i]) shown.push_back(all[i]);
+  }
+  for (size_t i = old.size(); i < now.size(); ++i) {
+    const bool is_there = std::find(shown.begin(), shown.end(), now[i]) != shown.end();
+    if (how != ArrayEdit::kAddsSet || !is_there) shown.push_back(now[i]);
   }
   bson::Writer out;
-  size_t at = 0;
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (stays[i]) out.value(bson::index_name(at++), all[i]);
-  }
-  for (size_t i = kept; i < now.size(); ++i) out.value(bson::index_name(at++), now[i]);
+  for (size_t i = 0; i < shown.size(); ++i) out.value(bson::index_name(i), shown[i]);
   return bson::OwnedValue(bson::Type::kArray, out.finish());
 }
 

@@ -22,11 +22,10 @@ inline constexpr size_t kListBytesMax = size_t{1} << 20;
 [[nodiscard]] std::optional<ListEdit> edit_between(const List& before, const bson::Value& after,
                                                    ArrayEdit how, const Dot& dot);
 
-// The same edit, from `before` to `after`, done to a list that shows more than `before` does: what
-// it would show then. Nothing: the edit does more than add behind all others or take away, or what
-// was there before is not all in the list.
+// The same edit, from `before` to `after`, done to a list that shows something else: what it would
+// show then. Nothing: the edit does more than add behind all others, take away or change in place.
 [[nodiscard]] std::optional<bson::OwnedValue> done_to(const List& list,
                                                       const std::optional<bson::Value>& before,
-                                                      const bson::Value& after);
+                                                      const bson::Value& after, ArrayEdit how);
 
 }  // namespace outrigger::merge
