@@ -154,6 +154,16 @@ const BadCase kValues[] = {
      "database: audit.*)"},
     {"deletes_unknown", "replicate:\n  - {namespace: a.b, deletes: never}\n",
      "f.yaml:5: replicate[0].deletes", "expected delete_wins or update_wins, found 'never'"},
+    {"field_type_unknown", "replicate:\n  - namespace: a.b\n    fields: {total: sum}\n",
+     "f.yaml:6: replicate[0].fields.total", "expected list or counter, found 'sum'"},
+    {"field_pattern", "replicate:\n  - namespace: a.b\n    fields: {'a.b*': counter}\n",
+     "f.yaml:6: replicate[0].fields.a.b*",
+     "expected names between dots, * for any one name, ** at the end for all that follow"},
+    {"field_stars_in_front", "replicate:\n  - namespace: a.b\n    fields: {'**.a': counter}\n",
+     "f.yaml:6: replicate[0].fields.**.a", "expected names between dots"},
+    {"field_twice",
+     "replicate:\n  - namespace: a.b\n    fields:\n      a: list\n      a: counter\n",
+     "f.yaml:8: replicate[0].fields.a", "expected each key once, found it again; first on line 7"},
 };
 INSTANTIATE_TEST_SUITE_P(Values, BadSettings, testing::ValuesIn(kValues));
 
@@ -162,14 +172,21 @@ const BadCase kNotBuilt[] = {
      "known, but not yet built: expected no such key"},
     {"update_wins", "replicate:\n  - namespace: a.b\n    deletes: update_wins\n",
      "f.yaml:6: replicate[0].deletes", "known, but not yet built: expected delete_wins"},
-    {"fields", "replicate:\n  - namespace: a.b\n    fields: {total: counter}\n",
-     "f.yaml:6: replicate[0].fields", "known, but not yet built: expected no such key"},
     {"srv", "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb+srv://h'}\n",
      "f.yaml:3: store.uri", "known, but not yet built: expected mongodb://"},
 };
 INSTANTIATE_TEST_SUITE_P(NotBuilt, BadSettings, testing::ValuesIn(kNotBuilt));
 
 const BadCase kContradictions[] = {
+    {"field_of_id", "replicate:\n  - namespace: a.b\n    fields: {_id.a: counter}\n",
+     "f.yaml:6: replicate[0].fields._id.a", "expected a rule that can hold: _id never changes"},
+    {"field_behind_a_wider_one",
+     "replicate:\n  - namespace: a.b\n    fields:\n      '*.n': list\n      a.n: counter\n",
+     "f.yaml:8: replicate[0].fields.a.n",
+     "expected a rule that can hold: the first match decides, and '*.n' takes all of it"},
+    {"field_of_what_stays",
+     "replicate:\n  - namespace: a.b\n    replicate: false\n    fields: {a: counter}\n",
+     "f.yaml:7: replicate[0].fields", "expected no merge rule beside replicate: false"},
     {"one_port_twice", "admin: {listen: '127.0.0.1:27117'}\n", "f.yaml:4: admin.listen",
      "expected a port of its own, found 127.0.0.1:27117, which proxy.listen also listens on"},
     {"one_port_by_wildcard", "peers: {insecure: true, listen: '0.0.0.0:27117'}\n",

@@ -18,6 +18,9 @@ std::vector<std::string> normal_form(const Settings& settings) {
   for (const ReplicateRule& rule : settings.replicate) {
     lines.push_back("namespace: " + rule.namespace_glob +
                     (rule.replicate ? ", deletes: delete_wins" : ", replicate: false"));
+    for (const PathRule& field : rule.fields) {
+      lines.push_back("namespace: " + rule.namespace_glob + ", field: " + text_of(field));
+    }
   }
   return lines;
 }

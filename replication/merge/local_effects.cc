@@ -69,7 +69,7 @@ class EffectMaker {
     OUTRIGGER_ASSERT(change.kind == Operation::kAssign || change.kind == Operation::kUnset ||
                      change.kind == Operation::kIncrement || change.kind == Operation::kEdit);
     Effect& effect = add(change.kind, change.path);
-    switch (type_of(change.kind, rules_.at(change.path))) {
+    switch (type_of(change.kind, rules_.at(change.path).type)) {
       case MergeType::kRegister:
         if (std::optional<ListEdit> edit = found(change)) {
           effect.kind = Operation::kEdit;
@@ -114,7 +114,7 @@ class EffectMaker {
     std::vector<Baseline> counted_here;
     std::set<Path> lists;
     for (const PathChange& part : change.changes) {
-      switch (type_of(part.kind, rules_.at(part.path))) {
+      switch (type_of(part.kind, rules_.at(part.path).type)) {
         case MergeType::kRegister:
           break;
         case MergeType::kCounter: {

@@ -33,6 +33,8 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
 [[nodiscard]] constexpr MergeType type_of(Operation operation, PathType rule) {
   switch (rule) {
     case PathType::kByOperation:
+    case PathType::kList:
+    case PathType::kCounter:
       break;
   }
   if (operation == Operation::kEdit) return MergeType::kList;
