@@ -40,6 +40,12 @@ std::string meaning(PathType type) {
     case PathType::kCounter:
       return "what $inc adds adds up; a value assigned replaces what its writer had seen, and "
              "increments it had not seen are added to it";
+    case PathType::kLww:
+      return "every write gives it a value, $inc and $push, too: the later one stands everywhere, "
+             "and the ledger keeps the other";
+    case PathType::kAtomic:
+      return "one value with all that is in it: a write to a part of it gives it as a whole, the "
+             "later one stands everywhere, and the ledger keeps what the other had";
   }
   return {};
 }

@@ -12,6 +12,8 @@ struct Word {
 constexpr Word kWords[] = {
     {PathType::kList, "list"},
     {PathType::kCounter, "counter"},
+    {PathType::kLww, "lww"},
+    {PathType::kAtomic, "atomic"},
 };
 
 std::string dotted(const std::vector<std::string>& names) {
@@ -28,18 +30,22 @@ const PathRule* first_match(const std::vector<PathRule>& rules,
   return nullptr;
 }
 
-// What lies below such a path is a part of its value.
-bool keeps_whole(PathType type) {
+}  // namespace
+
+bool is_assigned(PathType type) {
   switch (type) {
     case PathType::kByOperation:
     case PathType::kList:
     case PathType::kCounter:
+      return false;
+    case PathType::kLww:
+    case PathType::kAtomic:
       break;
   }
-  return false;
+  return true;
 }
 
-}  // namespace
+bool is_kept_whole(PathType type) { return is_assigned(type) && type != PathType::kLww; }
 
 bool pattern_matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
                      size_t depth) {
@@ -55,10 +61,10 @@ bool pattern_matches(const std::vector<std::string>& pattern, const std::vector<
 PathRuling MergeRules::at(const std::vector<std::string>& path) const {
   PathRuling ruling;
   ruling.depth = path.size();
-  if (empty()) return ruling;
+  if (empty() || path.empty() || path.front() == "_id") return ruling;
   for (size_t depth = 1; depth <= path.size(); ++depth) {
     const PathRule* rule = first_match(*fields_, path, depth);
-    if (rule == nullptr || (depth < path.size() && !keeps_whole(rule->type))) continue;
+    if (rule == nullptr || (depth < path.size() && !is_kept_whole(rule->type))) continue;
     return {rule->type, depth, rule};
   }
   return ruling;
@@ -119,7 +125,7 @@ std::string why_no_rule(const std::vector<PathRule>& rules, size_t at) {
   }
   for (size_t depth = 1; depth < rule.pattern.size(); ++depth) {
     const PathRule* above = first_match(rules, rule.pattern, depth);
-    if (above == nullptr || !keeps_whole(above->type)) continue;
+    if (above == nullptr || !is_kept_whole(above->type)) continue;
     return "what lies below '" + dotted(above->pattern) + "' is a part of one value, as that is " +
            std::string(word_of(above->type));
   }

@@ -36,6 +36,12 @@ class MergeRules {
   const std::vector<PathRule>* fields_ = nullptr;
 };
 
+// Does every write to such a path give it a value, whatever its operator? Then its author tells what
+// it has become.
+[[nodiscard]] bool is_assigned(PathType type);
+// Is what lies below such a path a part of its value?
+[[nodiscard]] bool is_kept_whole(PathType type);
+
 [[nodiscard]] bool pattern_matches(const std::vector<std::string>& pattern,
                                    const std::vector<std::string>& path, size_t depth);
 

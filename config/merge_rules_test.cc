@@ -37,6 +37,16 @@ TEST(MergeRules, TheFirstMatchInTheOrderWrittenDecides) {
   EXPECT_EQ(rules.at({"b", "c", "n"}).rule, nullptr);
 }
 
+TEST(MergeRules, OfWhatIsKeptWholeThePathAboveDecides) {
+  const Policy policy(with_fields("{'home.*': atomic, note: lww}"));
+  const PathRuling inside = policy.merge_rules("shop.carts").at({"home", "at", "lat"});
+  EXPECT_EQ(inside.type, PathType::kAtomic);
+  EXPECT_EQ(inside.depth, 2u);
+  EXPECT_EQ(policy.merge_rules("shop.carts").at({"note", "x"}).rule, nullptr);
+  EXPECT_EQ(Policy(with_fields("{'**': atomic}")).merge_rules("shop.carts").at({"_id"}).rule,
+            nullptr);
+}
+
 TEST(MergeRules, FieldsAreAPartOfThePolicyAndItsHash) {
   const Policy one(with_fields("{a: counter, b: list}"));
   const Policy other(with_fields("{b: list, a: counter}"));

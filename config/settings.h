@@ -90,7 +90,7 @@ enum class EqualSet { kKeep, kDrop };
 enum class DeletePolicy { kDeleteWins };
 
 // How writes to a path merge; config/merge_rules.h says what each of them means.
-enum class PathType : uint8_t { kByOperation, kList, kCounter };
+enum class PathType : uint8_t { kByOperation, kList, kCounter, kLww, kAtomic };
 
 // How one pattern of paths merges.
 struct PathRule {

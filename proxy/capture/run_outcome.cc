@@ -139,6 +139,7 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     const auto old = before.find(item.key);
     if (old == before.end()) return std::nullopt;
     change.changes = changes_from_diff(Document(old->second), Document(image->second));
+    follow_rules(change.changes, run.rules, Document(image->second));
   } else if (adopt) {
     change.changes = adopted_paths(shape, Document(image->second));
   } else {

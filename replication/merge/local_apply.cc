@@ -53,6 +53,10 @@ void leave_values_to_store(Body& body, const Dot& dot) {
     auto& [path, reg] = *at;
     const bool counter = body.counters.contains(path);
     const bool list = body.lists.contains(path);
+    // A field of an upsert's document that was given its value beside it (not a container: those of
+    // a floor have no stamp).
+    const bool is_born = reg.stamp == dot && dot == body.floor_stamp &&
+                         reg.content == Content::kValue && !counter && !list;
     if (reg.stamp == dot && reg.content != Content::kAbsent && !counter && !list) {
       leave_to_store(reg);
     }
@@ -60,7 +64,8 @@ void leave_values_to_store(Body& body, const Dot& dot) {
     const bool from_store = list
                                 ? is_left_to_list(reg)
                                 : reg.content == Content::kShown || reg.content == Content::kAbsent;
-    if (from_store && reg.stamp == (inherited == nullptr ? Dot() : *inherited) &&
+    const Dot floor = is_born ? body.floor_stamp : Dot();
+    if (from_store && reg.stamp == (inherited == nullptr ? floor : *inherited) &&
         reg.baseline.empty() && !holds_what_is_left(body, path, reg)) {
       at = body.registers.erase(at);
       continue;

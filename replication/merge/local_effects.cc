@@ -76,7 +76,8 @@ class EffectMaker {
           effect.edit = *std::move(edit);
           break;
         }
-        if (change.kind == Operation::kAssign) effect.value = change.value;
+        if (change.kind == Operation::kEdit) effect.kind = Operation::kAssign;
+        if (effect.kind == Operation::kAssign) effect.value = change.value;
         effect.baselines = seen_below(change.path);
         break;
       case MergeType::kList:
@@ -108,11 +109,14 @@ class EffectMaker {
     return effect;
   }
 
-  // Counted by an upsert: its document shows the sums already. Elements are told beside it.
+  // Counted by an upsert: its document shows the sums already. Elements are told beside it, and what
+  // is one value with all that is in it.
   void birth_parts(const DocumentChange& change) {
     const size_t birth = effects_.size() - 1;
     std::vector<Baseline> counted_here;
-    std::set<Path> lists;
+    std::set<Path> beside;
+    Path at;
+    if (!rules_.empty()) wholes_in(bson::Document(change.document), at, beside);
     for (const PathChange& part : change.changes) {
       switch (type_of(part.kind, rules_.at(part.path).type)) {
         case MergeType::kRegister:
@@ -127,16 +131,29 @@ class EffectMaker {
           auto edit = edit_between(List(), part.value.view(), part.edit, context_.dot);
           if (!edit) break;
           add(part.kind, part.path).edit = *std::move(edit);
-          lists.insert(part.path);
+          beside.insert(part.path);
           break;
         }
       }
     }
     effects_[birth].baselines = std::move(counted_here);
-    if (lists.empty()) return;
-    Path at;
+    if (beside.empty()) return;
     effects_[birth].value =
-        bson::make_document(without(bson::Document(change.document), lists, at));
+        bson::make_document(without(bson::Document(change.document), beside, at));
+  }
+
+  // Gives them their values, each by itself.
+  void wholes_in(const bson::Document& document, Path& at, std::set<Path>& found) {
+    for (const bson::Element& field : document) {
+      at.emplace_back(field.name);
+      if (is_kept_whole(rules_.at(at).type)) {
+        add(Operation::kAssign, at).value = bson::OwnedValue(field.value);
+        found.insert(at);
+      } else if (is_container(field.value, at)) {
+        wholes_in(field.value.as_document(), at, found);
+      }
+      at.pop_back();
+    }
   }
 
   // Nothing: the array is to be assigned as a whole. So is one that is not what it should be, as it

@@ -56,6 +56,7 @@ class WorldSite {
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
   std::vector<Loss> losses;
+  const Policy* policy = nullptr;  // borrowed; null: every path merges by operation
 
  private:
   struct InFlight {

@@ -36,6 +36,10 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
     case PathType::kList:
     case PathType::kCounter:
       break;
+    case PathType::kLww:
+    case PathType::kAtomic:
+      // Whoever captured an increment in place of its result has left no value to assign.
+      return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
   }
   if (operation == Operation::kEdit) return MergeType::kList;
   return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
