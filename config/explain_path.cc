@@ -28,6 +28,10 @@ bool is_position(const std::string& name) {
                                       [](char c) { return (c >= '0' && c <= '9') || c == '$'; });
 }
 
+const std::string kBeside =
+    "one value with all that is in it; whoever has seen a value replaces it, and of values that "
+    "sites gave without seeing each other's ";
+
 std::string meaning(PathType type) {
   switch (type) {
     case PathType::kByOperation:
@@ -46,6 +50,24 @@ std::string meaning(PathType type) {
     case PathType::kAtomic:
       return "one value with all that is in it: a write to a part of it gives it as a whole, the "
              "later one stands everywhere, and the ledger keeps what the other had";
+    case PathType::kFirstWins:
+      return kBeside + "the first of them shows";
+    case PathType::kMax:
+      return kBeside +
+             "the largest of them shows, in the order in which MongoDB sorts values (of "
+             "mixed kinds, by kind: numbers before texts before dates)";
+    case PathType::kMin:
+      return kBeside +
+             "the smallest of them shows, in the order in which MongoDB sorts values (of "
+             "mixed kinds, by kind: numbers before texts before dates)";
+    case PathType::kPrefer:
+      return kBeside + "the one that stands last in the list shows; any other loses to those in it";
+    case PathType::kLongest:
+      return kBeside + "the text of the most characters shows";
+    case PathType::kMultiValue:
+      return kBeside +
+             "the latest of them shows, and the ledger keeps the others open until "
+             "somebody decides";
   }
   return {};
 }
@@ -89,6 +111,9 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
     text += "no pattern matches: the default decides";
   }
   text += ": " + meaning(ruling.type) + "\n";
+  if (rules.escalates(in_array ? array : path)) {
+    text += "escalate: what loses there is open in the ledger until somebody decides\n";
+  }
   if (ruling.depth < path.size() && !in_array) {
     text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";
   }

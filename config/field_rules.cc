@@ -8,13 +8,29 @@ namespace {
 constexpr const char* kPatternForm =
     "names between dots, * for any one name, ** at the end for all that follow";
 
-bool read_type(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
+bool read_word(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
   const auto word = read_text(errors, value, path_type_words());
   if (!word) return false;
-  const auto type = path_type_of(*word);
-  if (!type) errors.expected(value, path_type_words());
-  rule.type = type.value_or(PathType::kByOperation);
-  return type.has_value();
+  auto type = parse_path_type(*word);
+  if (!type) {
+    errors.expected(value, path_type_words());
+    return false;
+  }
+  rule = *std::move(type);
+  return true;
+}
+
+// A word, or {type: WORD, escalate: true}.
+bool read_type(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
+  if (!value.node.IsMap()) return read_word(errors, value, rule);
+  YamlMap map(errors, value);
+  const auto type = map.require("type", path_type_words());
+  const bool is_good = type && read_word(errors, *type, rule);
+  if (const auto escalate = map.take("escalate")) {
+    rule.escalate = read_bool(errors, *escalate).value_or(false);
+  }
+  map.finish();
+  return is_good;
 }
 
 }  // namespace
@@ -36,9 +52,9 @@ std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fiel
       continue;
     }
     PathRule rule;
+    if (!read_type(errors, *value, rule)) continue;
     rule.pattern = *std::move(pattern);
     rule.line = value->line;
-    if (!read_type(errors, *value, rule)) continue;
     rules.push_back(std::move(rule));
     places.push_back(*value);
   }

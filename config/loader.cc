@@ -261,7 +261,9 @@ class Loader {
     }
     const auto fields = map.take("fields");
     if (fields) rule.fields = read_field_rules(errors_, *fields);
-    for (const auto& merges : {deletes, fields}) {
+    const auto escalate = map.take("escalate");
+    if (escalate) rule.escalate = read_bool(errors_, *escalate).value_or(false);
+    for (const auto& merges : {deletes, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");

@@ -14,7 +14,20 @@ constexpr Word kWords[] = {
     {PathType::kCounter, "counter"},
     {PathType::kLww, "lww"},
     {PathType::kAtomic, "atomic"},
+    {PathType::kFirstWins, "first_wins"},
+    {PathType::kMax, "max"},
+    {PathType::kMin, "min"},
+    {PathType::kLongest, "longest"},
+    {PathType::kMultiValue, "multi_value"},
+    {PathType::kPrefer, "prefer"},
 };
+
+constexpr size_t kPreferredMax = 255;  // words, and bytes of each: as records hold them
+
+bool is_printable(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
 
 std::string dotted(const std::vector<std::string>& names) {
   std::string text;
@@ -40,6 +53,12 @@ bool is_assigned(PathType type) {
       return false;
     case PathType::kLww:
     case PathType::kAtomic:
+    case PathType::kFirstWins:
+    case PathType::kMax:
+    case PathType::kMin:
+    case PathType::kPrefer:
+    case PathType::kLongest:
+    case PathType::kMultiValue:
       break;
   }
   return true;
@@ -70,6 +89,11 @@ PathRuling MergeRules::at(const std::vector<std::string>& path) const {
   return ruling;
 }
 
+bool MergeRules::escalates(const std::vector<std::string>& path) const {
+  const PathRule* rule = at(path).rule;
+  return escalates_all_ || (rule != nullptr && rule->escalate);
+}
+
 std::optional<PathType> path_type_of(std::string_view word) {
   for (const Word& each : kWords) {
     if (each.word == word) return each.type;
@@ -87,10 +111,39 @@ std::string_view word_of(PathType type) {
 std::string path_type_words() {
   std::string words;
   for (const Word& each : kWords) {
-    const bool is_last = &each == std::end(kWords) - 1;
-    words += (words.empty() ? "" : is_last ? " or " : ", ") + std::string(each.word);
+    const bool is_prefer = each.type == PathType::kPrefer;  // the last
+    words += (words.empty() ? "" : is_prefer ? " or " : ", ") + std::string(each.word);
   }
-  return words;
+  return words + "[WEAKEST, ..., STRONGEST]";
+}
+
+std::optional<PathRule> parse_path_type(std::string_view text) {
+  PathRule rule;
+  constexpr std::string_view kOpening = "prefer[";
+  if (!text.starts_with(kOpening) || !text.ends_with("]")) {
+    const auto type = path_type_of(text);
+    if (!type || *type == PathType::kPrefer) return std::nullopt;
+    rule.type = *type;
+    return rule;
+  }
+  rule.type = PathType::kPrefer;
+  text = text.substr(kOpening.size(), text.size() - kOpening.size() - 1);
+  for (;;) {
+    const size_t comma = text.find(',');
+    std::string_view word = text.substr(0, comma);
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    const bool is_again =
+        std::find(rule.preferred.begin(), rule.preferred.end(), word) != rule.preferred.end();
+    if (word.empty() || word.size() > kPreferredMax || is_again || !is_printable(word)) {
+      return std::nullopt;
+    }
+    rule.preferred.emplace_back(word);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  if (rule.preferred.size() < 2 || rule.preferred.size() > kPreferredMax) return std::nullopt;
+  return rule;
 }
 
 std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted_names) {
@@ -101,10 +154,7 @@ std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted_na
     const bool is_last = dot == std::string_view::npos;
     const bool has_star = name.find('*') != std::string_view::npos;
     if (has_star && name != "*" && (name != "**" || !is_last)) return std::nullopt;
-    const bool is_printable = std::none_of(name.begin(), name.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    });
-    if (name.empty() || name.front() == '$' || !is_printable) return std::nullopt;
+    if (name.empty() || name.front() == '$' || !is_printable(name)) return std::nullopt;
     names.emplace_back(name);
     if (is_last) return names;
     dotted_names.remove_prefix(dot + 1);
@@ -112,7 +162,12 @@ std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted_na
 }
 
 std::string text_of(const PathRule& rule) {
-  return dotted(rule.pattern) + " = " + std::string(word_of(rule.type));
+  std::string text = dotted(rule.pattern) + " = " + std::string(word_of(rule.type));
+  for (const std::string& each : rule.preferred) {
+    text += (&each == &rule.preferred.front() ? "[" : ", ") + each;
+  }
+  if (!rule.preferred.empty()) text += "]";
+  return rule.escalate ? text + ", escalate: true" : text;
 }
 
 std::string why_no_rule(const std::vector<PathRule>& rules, size_t at) {

@@ -26,18 +26,22 @@ struct PathRuling {
 class MergeRules {
  public:
   MergeRules() = default;
-  explicit MergeRules(const ReplicateRule& rule) : fields_(&rule.fields) {}
+  explicit MergeRules(const ReplicateRule& rule)
+      : fields_(&rule.fields), escalates_all_(rule.escalate) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
   // Of a path, named from the document's root down.
   [[nodiscard]] PathRuling at(const std::vector<std::string>& path) const;
+  // Is somebody to decide about what loses there? Empty: of whole documents.
+  [[nodiscard]] bool escalates(const std::vector<std::string>& path) const;
 
  private:
   const std::vector<PathRule>* fields_ = nullptr;
+  bool escalates_all_ = false;
 };
 
-// Does every write to such a path give it a value, whatever its operator? Then its author tells what
-// it has become.
+// Does every write to such a path give it a value, whatever its operator? Then its author tells
+// what it has become.
 [[nodiscard]] bool is_assigned(PathType type);
 // Is what lies below such a path a part of its value?
 [[nodiscard]] bool is_kept_whole(PathType type);
@@ -47,6 +51,8 @@ class MergeRules {
 
 // A type by its word in the settings, and back.
 [[nodiscard]] std::optional<PathType> path_type_of(std::string_view word);
+// "max", or "prefer[open, paid]" with what is preferred: a rule that lacks its pattern.
+[[nodiscard]] std::optional<PathRule> parse_path_type(std::string_view text);
 [[nodiscard]] std::string_view word_of(PathType type);
 // All of them, as an error message lists them.
 [[nodiscard]] std::string path_type_words();

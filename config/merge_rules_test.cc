@@ -57,6 +57,29 @@ TEST(MergeRules, FieldsAreAPartOfThePolicyAndItsHash) {
                                       "+ namespace: shop.carts, field: b = counter"}));
 }
 
+TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
+  const Policy policy(with_fields("{status: 'prefer[open,  paid ,shipped]', a: max}"));
+  const PathRuling ruling = policy.merge_rules("shop.carts").at({"status"});
+  EXPECT_EQ(ruling.type, PathType::kPrefer);
+  EXPECT_EQ(ruling.rule->preferred, (std::vector<std::string>{"open", "paid", "shipped"}));
+  EXPECT_EQ(policy.lines()[3],
+            "namespace: shop.carts, field: status = prefer[open, paid, shipped]");
+}
+
+TEST(MergeRules, APathOrANamespaceEscalates) {
+  Settings settings = with_fields("{v: {type: max, escalate: true}, w: max}");
+  const Policy policy(settings);
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"v", "x"}));
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({"w"}));
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({}));
+  EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: v = max, escalate: true");
+  settings.replicate[0].escalate = true;
+  const Policy all(settings);
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({}));
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({"w"}));
+  EXPECT_EQ(all.lines()[2], "namespace: shop.carts, deletes: delete_wins, escalate: true");
+}
+
 TEST(ExplainPath, NamesTheRuleItsLineAndWhatItMeans) {
   const Settings settings = with_fields("\n      items: list\n      '**': counter");
   const auto explain = [&](const char* path) {

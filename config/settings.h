@@ -90,13 +90,27 @@ enum class EqualSet { kKeep, kDrop };
 enum class DeletePolicy { kDeleteWins };
 
 // How writes to a path merge; config/merge_rules.h says what each of them means.
-enum class PathType : uint8_t { kByOperation, kList, kCounter, kLww, kAtomic };
+enum class PathType : uint8_t {
+  kByOperation,
+  kList,
+  kCounter,
+  kLww,
+  kAtomic,
+  kFirstWins,
+  kMax,
+  kMin,
+  kPrefer,
+  kLongest,
+  kMultiValue
+};
 
 // How one pattern of paths merges.
 struct PathRule {
   std::vector<std::string> pattern;  // names; "*" is any one, "**" (the last) any one or more
   PathType type = PathType::kByOperation;
-  int line = 0;  // of the file, for who asks why; no part of the policy
+  std::vector<std::string> preferred = {};  // kPrefer: the later in the list, the stronger
+  bool escalate = false;                    // what loses there waits for somebody to decide
+  int line = 0;                             // of the file, for who asks why; no part of the policy
 };
 
 struct ReplicateRule {
@@ -104,6 +118,7 @@ struct ReplicateRule {
   bool replicate = true;
   DeletePolicy deletes = DeletePolicy::kDeleteWins;
   std::vector<PathRule> fields = {};  // the first match decides
+  bool escalate = false;              // of all that is in it, as of a path
   int line = 0;                       // as above
 };
 

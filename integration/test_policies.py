@@ -14,6 +14,13 @@ RULES = [{"namespace": "shop.*", "fields": {
     "at": "atomic",
     "*.note": "lww",
     "score": "lww",
+    "maker": "first_wins",
+    "high": "max",
+    "low": "min",
+    "status": "prefer[open, paid, shipped]",
+    "title": {"type": "longest", "escalate": True},
+    "answer": "multi_value",
+    "deep.best": "max",
 }}]
 
 
@@ -42,7 +49,7 @@ def both(pair, collections, which=1):
 
 def lost(pair, collection):
     """(path, value) of what the ledgers hold of a collection, which is the same at both sites."""
-    found = [sorted((c["path"], str(c.get("value"))) for c in site.sidecar.conflicts()
+    found = [sorted((c["path"], str(c.get("lost"))) for c in site.sidecar.conflicts()
                     if c["namespace"] == collection.full_name) for site in pair]
     assert found[0] == found[1]
     return found[0]
@@ -77,6 +84,63 @@ def test_atomic_takes_one_site_s_value_with_all_that_is_in_it(pair, carts):
         carts[1].update_one({"_id": 2}, {"$set": {"at.lon": 1}, "$inc": {"score": 4}}, upsert=True)
     made = both(pair, carts, 2)
     assert made == {"_id": 2, "at": {"lon": 1}, "a": 1, "score": 4}
+
+
+# path -> what oslo writes, what paris writes later, which of them stands
+CONTESTS = {
+    "maker": ("oslo", "paris", 0),
+    "high": (9, 1.5, 0),
+    "low": (3, "text", 0),
+    "status": ("shipped", "paid", 0),
+    "title": ("the longer one", "short", 0),
+    "answer": (41, 42, 1),
+    "deep.best": (7, 5, 0),
+}
+
+
+@pytest.mark.parametrize("path", CONTESTS)
+def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, carts, path):
+    values, stands = CONTESTS[path][:2], CONTESTS[path][2]
+    with pair.apart("oslo", "paris"):
+        for collection, value in zip(carts, values):
+            collection.update_one({"_id": 1}, {"$set": {path: value}})
+    shown = both(pair, carts)
+    for name in path.split("."):
+        shown = shown[name]
+    assert shown == values[stands]
+    for site in pair:
+        entry, = (c for c in site.sidecar.conflicts() if c["namespace"] == carts[0].full_name)
+        assert (entry["path"], entry["lost"]) == (path, values[1 - stands])
+        assert (entry.get("open") or False) == (path in ("title", "answer"))
+        rules = {**RULES[0]["fields"], "title": "longest"}
+        assert entry["reason"].endswith(f"the rule of it decided: {rules[path]}")
+    carts[1].update_one({"_id": 1}, {"$set": {path: values[1 - stands]}})
+    shown = both(pair, carts)
+    for name in path.split("."):
+        shown = shown[name]
+    assert shown == values[1 - stands]
+
+
+def test_whole_documents_and_counted_values_take_part_in_a_contest(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$inc": {"high": 9}})
+        carts[1].replace_one({"_id": 1}, {"high": 4, "deep": {"best": 1}})
+        carts[0].update_one({"_id": 1}, [{"$set": {"deep.best": {"$add": [1, 1]}}}])
+    document = both(pair, carts)
+    assert (document["high"], document["deep"]) == (9, {"best": 2})
+
+
+def test_a_contest_outlives_a_restart_of_everything(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$set": {"status": "shipped"}})
+        carts[1].update_one({"_id": 1}, {"$set": {"status": "paid"}})
+        pair.sites["oslo"].sidecar.process.kill()
+        pair.sites["oslo"].sidecar.start()
+    assert both(pair, carts)["status"] == "shipped"
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$set": {"status": "open"}})
+        carts[1].update_one({"_id": 1}, {"$unset": {"status": ""}})
+    assert both(pair, carts)["status"] == "open"
 
 
 def test_rules_hold_in_transactions_and_in_updates_of_many(pair, carts):

@@ -57,8 +57,8 @@ struct UpdateShape {
 // `update` is a document (operators or replacement) or an array (pipeline).
 [[nodiscard]] UpdateShape read_update_shape(const bson::Value& update, bool has_array_filters);
 
-// What the rules make of it: where every write is an assignment, and of what is kept whole, only the
-// document afterwards tells the value.
+// What the rules make of it: where every write is an assignment, and of what is kept whole, only
+// the document afterwards tells the value.
 void follow_rules(UpdateShape& shape, const MergeRules& rules);
 // The same of changes that were read from documents, of which `after` is the later one.
 void follow_rules(std::vector<PathChange>& changes, const MergeRules& rules,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/limits.h"
+#include "config/policy.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -28,9 +29,23 @@ Status LedgerKeeper::load() {
   return {};
 }
 
+// What lost to another write, where the rules say that somebody is to decide. They are the same at
+// all sites, so the entry is open at each.
+bool LedgerKeeper::is_escalated(const LedgerEntry& entry) const {
+  const Policy* policy = context_.options.policy;
+  if (policy == nullptr || entry.loser.is_zero() || !is_loss(entry.kind)) return false;
+  return policy->merge_rules(entry.ns).escalates(entry.path);
+}
+
 void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
                        uint64_t conflicts) {
-  batch.put_ledger(key, encode_ledger(entry));
+  if (is_escalated(entry)) {
+    LedgerEntry open = entry;
+    open.open = true;
+    batch.put_ledger(key, encode_ledger(open));
+  } else {
+    batch.put_ledger(key, encode_ledger(entry));
+  }
   const MutexLock lock(mutex_);
   closed_from_ = std::min(closed_from_, key);
   first_ = std::min(first_, key);

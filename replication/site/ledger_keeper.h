@@ -44,6 +44,7 @@ class LedgerKeeper {
   void describe(ReplicaStatus& status) const;
 
  private:
+  [[nodiscard]] bool is_escalated(const LedgerEntry& entry) const;
   [[nodiscard]] Result<bool> is_open(const std::string& key, const LedgerEntry& entry) const;
   [[nodiscard]] Result<bool> trim_piece(uint64_t& bytes, uint64_t& read) REQUIRES(trimming_);
   void say_trimmed(uint64_t bytes, bool only_open) REQUIRES(trimming_);
