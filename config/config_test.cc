@@ -21,12 +21,6 @@ Policy policy_of(std::vector<ReplicateRule> rules, EqualSet equal_set = EqualSet
   return Policy(settings);
 }
 
-TEST(PolicyOfPaths, EveryPathMergesByOperationUnlessARuleSaysOtherwise) {
-  const Policy policy = policy_of({{"shop.*"}});
-  EXPECT_EQ(policy.merge_rules("shop.carts").at({"items"}), PathType::kByOperation);
-  EXPECT_EQ(policy.merge_rules("other.carts").at({}), MergeRules().at({}));
-}
-
 TEST(Glob, StarMatchesAnyRunOfBytes) {
   EXPECT_TRUE(glob_matches("*", ""));
   EXPECT_TRUE(glob_matches("shop.*", "shop.a.b"));

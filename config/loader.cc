@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/field_rules.h"
 #include "config/limits.h"
 #include "config/site_name.h"
 #include "config/units.h"
@@ -243,6 +244,7 @@ class Loader {
   void load_rule(const YamlValue& value) {
     YamlMap map(errors_, value);
     ReplicateRule rule;
+    rule.line = value.line;
     if (const auto glob = map.require("namespace", kNamespaceForm)) {
       places_[glob->path] = *glob;
       rule.namespace_glob = read_text(errors_, *glob, kNamespaceForm).value_or("*");
@@ -257,9 +259,13 @@ class Loader {
     if (deletes && load_word(*deletes, {"delete_wins", "update_wins"}) == 1) {
       not_built(*deletes, "delete_wins");
     }
-    if (const auto fields = map.take("fields")) not_built(*fields, "no such key");
-    if (replicate && !rule.replicate && deletes) {
-      errors_.refuse(*deletes, ErrorCode::kInvalidArgument,
+    const auto fields = map.take("fields");
+    if (fields) rule.fields = read_field_rules(errors_, *fields);
+    const auto escalate = map.take("escalate");
+    if (escalate) rule.escalate = read_bool(errors_, *escalate).value_or(false);
+    for (const auto& merges : {deletes, fields, escalate}) {
+      if (!replicate || rule.replicate || !merges) continue;
+      errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");
     }
     map.finish();

@@ -17,7 +17,11 @@ std::vector<std::string> normal_form(const Settings& settings) {
                   (settings.equal_set == EqualSet::kKeep ? "keep" : "drop"));
   for (const ReplicateRule& rule : settings.replicate) {
     lines.push_back("namespace: " + rule.namespace_glob +
-                    (rule.replicate ? ", deletes: delete_wins" : ", replicate: false"));
+                    (rule.replicate ? ", deletes: delete_wins" : ", replicate: false") +
+                    (rule.escalate ? ", escalate: true" : ""));
+    for (const PathRule& field : rule.fields) {
+      lines.push_back("namespace: " + rule.namespace_glob + ", field: " + text_of(field));
+    }
   }
   return lines;
 }

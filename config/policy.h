@@ -7,22 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "config/merge_rules.h"
 #include "config/settings.h"
 
 namespace outrigger {
-
-// How writes to the documents of one namespace merge, path by path. A value; the default one is
-// what holds where no rule says anything.
-class MergeRules {
- public:
-  MergeRules() = default;
-  explicit MergeRules(const ReplicateRule& rule) : paths_(rule.paths) {}
-  // Of a path, named from the document's root down. One rule holds for all paths of a namespace.
-  [[nodiscard]] PathType at(const std::vector<std::string>& /*path*/) const { return paths_; }
-
- private:
-  PathType paths_ = PathType::kByOperation;
-};
 
 // Immutable after construction, so any thread may ask.
 class Policy {
@@ -36,9 +24,12 @@ class Policy {
   // What apps write there is this site's own affair: admin, local, config, and what a rule says
   // shall not travel. (What neither stays here nor replicates, apps must not write.)
   [[nodiscard]] bool stays_here(std::string_view ns) const;
+  // Borrows from this policy.
   [[nodiscard]] MergeRules merge_rules(std::string_view ns) const {
     return MergeRules(rule_for(ns));
   }
+  // The rule that decides for `ns`; the default rule when none matches.
+  [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
   [[nodiscard]] EqualSet equal_set() const { return equal_set_; }
 
   // The same on every machine and in every build for the same lines.
@@ -47,9 +38,6 @@ class Policy {
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
 
  private:
-  // The rule that decides for `ns`; the default rule when none matches.
-  [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
-
   EqualSet equal_set_;
   std::vector<ReplicateRule> rules_;
   ReplicateRule default_rule_;

@@ -89,14 +89,37 @@ enum class EqualSet { kKeep, kDrop };
 // Which of two concurrent operations stands when one deletes the document.
 enum class DeletePolicy { kDeleteWins };
 
-// How writes to a path merge. By operation: what is added adds up, else the newest value stands.
-enum class PathType { kByOperation };
+// How writes to a path merge; config/merge_rules.h says what each of them means.
+enum class PathType : uint8_t {
+  kByOperation,
+  kList,
+  kCounter,
+  kLww,
+  kAtomic,
+  kFirstWins,
+  kMax,
+  kMin,
+  kPrefer,
+  kLongest,
+  kMultiValue
+};
+
+// How one pattern of paths merges.
+struct PathRule {
+  std::vector<std::string> pattern;  // names; "*" is any one, "**" (the last) any one or more
+  PathType type = PathType::kByOperation;
+  std::vector<std::string> preferred = {};  // kPrefer: the later in the list, the stronger
+  bool escalate = false;                    // what loses there waits for somebody to decide
+  int line = 0;                             // of the file, for who asks why; no part of the policy
+};
 
 struct ReplicateRule {
   std::string namespace_glob;  // "db.collection"; '*' matches any run of bytes, dots too
   bool replicate = true;
   DeletePolicy deletes = DeletePolicy::kDeleteWins;
-  PathType paths = PathType::kByOperation;
+  std::vector<PathRule> fields = {};  // the first match decides
+  bool escalate = false;              // of all that is in it, as of a path
+  int line = 0;                       // as above
 };
 
 struct Settings {

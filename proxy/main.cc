@@ -4,9 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "config/loader.h"
 #include "config/log.h"
+#include "config/merge_rules.h"
 #include "proxy/app/app.h"
 #include "proxy/net/uv/signals.h"
 
@@ -34,6 +36,12 @@ int main(int argc, char** argv) {
   bool check_only = false;
   cli.add_option("--config", config, "the YAML file with the settings")->required();
   cli.add_flag("--check", check_only, "only say whether the settings are good");
+  std::vector<std::string> explained;
+  cli.add_option("--explain", explained,
+                 "say which rule decides for a path of a namespace, and why")
+      ->expected(2)
+      ->type_name("NAMESPACE PATH")
+      ->needs("--check");
   cli.set_version_flag("--version", "outrigger 0.1.0");
   CLI11_PARSE(cli, argc, argv);
 
@@ -44,6 +52,11 @@ int main(int argc, char** argv) {
   }
   if (check_only) {
     std::printf("%s: good\n", config.c_str());
+    if (!explained.empty()) {
+      const std::string why =
+          outrigger::explain_path(*settings, config, explained[0], explained[1]);
+      std::printf("%s", why.c_str());
+    }
     return 0;
   }
   outrigger::net::ignore_sigpipe();

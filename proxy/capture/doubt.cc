@@ -83,6 +83,7 @@ bool is_refused_surely(const Run& run, const RunReply& reply) {
 Run run_of_one(const Run& run, const RunItem& item) {
   Run out;
   out.command = run.command;
+  out.rules = run.rules;
   out.items.push_back(item);
   return out;
 }

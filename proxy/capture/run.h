@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/limits.h"
+#include "config/merge_rules.h"
 #include "proxy/capture/filter.h"
 #include "proxy/capture/statement.h"
 #include "proxy/capture/update_shape.h"
@@ -75,6 +76,7 @@ enum class RunConcern : uint8_t {
 struct Run {
   const WriteCommand* command = nullptr;
   std::vector<RunItem> items;
+  MergeRules rules;  // of the namespace
   RunConcern concern = RunConcern::kAsAsked;
   bool verbatim = false;  // the app's message says exactly this run
   std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name

@@ -104,7 +104,9 @@ bool is_opaque(const RunItem& item, const Images& before, const std::string& aft
 // A statement mongod had executed before, whose record we do not have: what its paths hold now.
 std::vector<PathChange> adopted_paths(const UpdateShape& shape, const Document& after) {
   UpdateShape all = shape;
-  all.edits.clear();
+  for (auto& [path, edit] : all.edits) {
+    edit = {.how = {}, .appends = {}, .delta = {}, .has_digits = edit.has_digits};
+  }
   for (const UpdateShape::Operation& op : shape.operations) all.touched.push_back(op.path);
   std::vector<PathChange> changes = changes_from_image(all, after);
   for (PathChange& change : changes) change.edit = ArrayEdit::kFound;
@@ -139,6 +141,7 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     const auto old = before.find(item.key);
     if (old == before.end()) return std::nullopt;
     change.changes = changes_from_diff(Document(old->second), Document(image->second));
+    follow_rules(change.changes, run.rules, Document(image->second));
   } else if (adopt) {
     change.changes = adopted_paths(shape, Document(image->second));
   } else {

@@ -15,6 +15,7 @@ Run new_run(const WriteRequest& request) {
   Run run;
   run.command = &request.command;
   run.uuid = request.collection.uuid;
+  run.rules = request.rules;
   return run;
 }
 
@@ -50,6 +51,12 @@ bool is_told_by_bytes(const bson::Value& id) {
     default:
       return false;
   }
+}
+
+UpdateShape shape_of(const WriteRequest& request, const Statement& statement) {
+  UpdateShape shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+  follow_rules(shape, request.rules);
+  return shape;
 }
 
 // Which images of its document an update needs. `id`: as complete_replacement() takes it.
@@ -89,7 +96,7 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   item.key = bson::canonical_key(item.id.view());
   item.upsert = statement.upsert;
   if (!statement.remove && statement.update) {
-    item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+    item.shape = shape_of(request, statement);
     const bool is_exact = is_told_by_bytes(item.id.view());
     note_needs(item, is_exact ? std::optional(item.id.view()) : std::nullopt);
     // mongod refuses such an update; without `multi` it would run.
@@ -138,10 +145,11 @@ std::optional<bson::Value> id_to_insert(const bson::Document& filter) {
 }
 
 // Under an _id that is new the statement can only insert.
-RunItem inserting_item(const Statement& statement, const Birth& birth) {
+RunItem inserting_item(const WriteRequest& request, const Statement& statement,
+                       const Birth& birth) {
   RunItem item;
   item.statement = &statement;
-  item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+  item.shape = shape_of(request, statement);
   const std::optional<bson::Value> named = id_to_insert(statement.filter);
   if (item.shape->given_id) {
     item.id = bson::OwnedValue(*item.shape->given_id);
@@ -200,7 +208,7 @@ RunItem narrowed_item(const WriteRequest& request, const Statement& statement,
   item.upsert_changed = statement.upsert;
   item.was_found = true;
   if (!statement.remove && statement.update) {
-    item.shape = read_update_shape(*statement.update, statement.array_filters.has_value());
+    item.shape = shape_of(request, statement);
     note_needs(item, item.id.view());
   }
   const std::string lasting = lasting_part(statement.filter, command.let);
@@ -249,7 +257,7 @@ Run gather_found(const WriteRequest& request, const Statement& statement,
 
 Run inserting_run(const WriteRequest& request, const Statement& statement, const Birth& birth) {
   Run run = new_run(request);
-  run.items.push_back(inserting_item(statement, birth));
+  run.items.push_back(inserting_item(request, statement, birth));
   return run;
 }
 

@@ -261,6 +261,60 @@ UpdateShape read_update_shape(const Value& update, bool has_array_filters) {
   return shape;
 }
 
+void follow_rules(UpdateShape& shape, const MergeRules& rules) {
+  using Form = UpdateShape::Form;
+  if (rules.empty() || (shape.form != Form::kLiteral && shape.form != Form::kPostImage)) return;
+  for (Path& path : shape.touched) {
+    const PathRuling ruling = rules.at(path);
+    const bool is_whole = is_kept_whole(ruling.type);
+    if (!is_whole && !is_assigned(ruling.type)) continue;
+    // What stands there is given; an array on the way is still one of which an element changed.
+    shape.edits.erase(path);
+    if (is_whole) path.resize(ruling.depth);
+    if (any_digits(path)) shape.edits[path].has_digits = true;
+  }
+  std::vector<UpdateShape::Operation> told;
+  for (UpdateShape::Operation& operation : shape.operations) {
+    const PathRuling ruling = rules.at(operation.path);
+    const bool is_inside = ruling.depth < operation.path.size();
+    const bool is_sum = operation.kind == Operation::kIncrement && is_assigned(ruling.type);
+    if (!is_inside && !is_sum) {
+      told.push_back(std::move(operation));
+      continue;
+    }
+    operation.path.resize(ruling.depth);
+    touch(shape, std::move(operation.path));
+  }
+  shape.operations = std::move(told);
+  if (shape.form == Form::kPostImage) move_to_image(shape);
+  name_each_once(shape.touched);
+}
+
+void follow_rules(std::vector<PathChange>& changes, const MergeRules& rules,
+                  const Document& after) {
+  if (rules.empty()) return;
+  std::vector<PathChange> out;
+  std::set<Path> wholes;
+  bson::PathFinder finder(after);
+  for (PathChange& change : changes) {
+    const PathRuling ruling = rules.at(change.path);
+    if (ruling.depth == change.path.size()) {
+      if (change.kind == Operation::kEdit && is_assigned(ruling.type)) {
+        change.kind = Operation::kAssign;
+      }
+      out.push_back(std::move(change));
+      continue;
+    }
+    Path whole(change.path.begin(),
+               change.path.begin() + static_cast<std::ptrdiff_t>(ruling.depth));
+    if (!wholes.insert(whole).second) continue;
+    if (auto change_of_whole = change_at(finder, std::move(whole))) {
+      out.push_back(*std::move(change_of_whole));
+    }
+  }
+  changes = std::move(out);
+}
+
 std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Document& after,
                                            const std::optional<Document>& before) {
   std::vector<PathChange> out;

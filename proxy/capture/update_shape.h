@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "config/merge_rules.h"
 #include "replication/bson/bson.h"
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
@@ -59,6 +60,13 @@ struct UpdateShape {
 
 // `update` is a document (operators or replacement) or an array (pipeline).
 [[nodiscard]] UpdateShape read_update_shape(const bson::Value& update, bool has_array_filters);
+
+// What the rules make of it: where every write is an assignment, and of what is kept whole, only
+// the document afterwards tells the value.
+void follow_rules(UpdateShape& shape, const MergeRules& rules);
+// The same of changes that were read from documents, of which `after` is the later one.
+void follow_rules(std::vector<PathChange>& changes, const MergeRules& rules,
+                  const bson::Document& after);
 
 // "a.b.c" -> names.
 [[nodiscard]] Path split_path(std::string_view dotted);

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/merge_rules.h"
 #include "proxy/capture/statement.h"
 
 namespace outrigger {
@@ -32,6 +33,7 @@ struct WriteRequest {
   std::optional<int64_t> deadline_us;  // of the app's maxTimeMS, by the monotonic clock
   Collection collection;
   Transaction* transaction = nullptr;  // that it is a part of; its session's lock is held
+  MergeRules rules = {};               // of its namespace
 
   // Whether strings are compared by their bytes when the statement's filter is asked.
   [[nodiscard]] bool compares_simply(const Statement& statement) const {

@@ -50,6 +50,7 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
   Known known = co_await know_collection(*command, refusals);
   if (known.refused) co_return std::move(*known.refused);
   request.collection = std::move(known.collection);
+  request.rules = context_.policy.merge_rules(command->ns);
   answer = co_await write_all(request, refusals);
   co_return answer;
 }

@@ -146,6 +146,7 @@ Result<std::optional<std::vector<std::string>>> fields_needed(const ApplyDocumen
     for (const auto& [path, reg] : body.registers) plain = plain && add_name(path, names);
     for (const auto& [path, entries] : body.counters) plain = plain && add_name(path, names);
     for (const auto& [path, list] : body.lists) plain = plain && add_name(path, names);
+    for (const auto& [path, contest] : body.contests) plain = plain && add_name(path, names);
     for (const auto& [path, stamp] : body.asserted) plain = plain && add_name(path, names);
     if (!plain) return whole;
   }
@@ -171,6 +172,9 @@ void note_unseen(const merge::DocumentState& state, const Record& record, Met& m
     note(incarnation.body.floor_stamp);
     for (const auto& [path, reg] : incarnation.body.registers) note(reg.stamp);
     for (const auto& [path, list] : incarnation.body.lists) note(list.asserted);
+    for (const auto& [path, contest] : incarnation.body.contests) {
+      merge::for_each_stamp(contest, [&](const Dot& dot, bool) { note(dot); });
+    }
   }
 }
 

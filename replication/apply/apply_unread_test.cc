@@ -34,7 +34,7 @@ TEST(Bear, IsWhatMergingWithNothingMakesOfABirth) {
     }
     writer.value("_id", effects.id);
     effects.effects.push_back(
-        {Operation::kBirth, {}, bson::make_document(writer.finish()), {}, {}, {}});
+        {Operation::kBirth, {}, bson::make_document(writer.finish()), {}, {}, {}, {}});
     ApplyDocument merged;
     merged.ns = effects.ns;
     merged.id = effects.id;
@@ -181,6 +181,7 @@ TEST(Overwrite, AWriteOfVeryManyPathsIsLeftToReading) {
         effects.effects.push_back({Operation::kAssign,
                                    {"f" + std::to_string(i * kFields + field)},
                                    make_int32(1),
+                                   {},
                                    {},
                                    {},
                                    {}});

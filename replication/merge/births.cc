@@ -45,6 +45,7 @@ void for_each_stamp_in(const Body& body, const Visit& visit) {
   for (const auto& [path, reg] : body.registers) for_each_stamp(reg, visit);
   for (const auto& [path, entries] : body.counters) for_each_stamp(entries, visit);
   for (const auto& [path, list] : body.lists) for_each_stamp(list, visit);
+  for (const auto& [path, contest] : body.contests) for_each_stamp(contest, visit);
   for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
 }
 
@@ -88,8 +89,11 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
                   std::vector<Loss>* losses) {
   OUTRIGGER_ASSERT(state.full);
   const Dot dot = record.dot();
-  // Of several incarnations one may go and leave what another had hidden.
-  state.opaque |= state.incarnations.size() > 1;
+  // Of several incarnations one may go and leave what another had hidden; so may a value of those
+  // beside each other.
+  state.opaque |= state.incarnations.size() > 1 ||
+                  std::any_of(state.incarnations.begin(), state.incarnations.end(),
+                              [](const auto& each) { return !each.body.contests.empty(); });
   LossFinder finder(state, record, effects, losses);
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);

@@ -40,6 +40,32 @@ void put(Body& body, const Path& path, Register&& fresh) {
   if (!is_new) join(at->second, fresh);  // then it was not moved from
 }
 
+// What stands under the contests that are left below `path`: should they end by a write that knows
+// nothing of this one, it shows. The store shows something else there.
+void put_contest_bases(Body& body, const Path& path, const Register& whole) {
+  std::optional<bson::PathFinder> fields;
+  for_each_below(body.contests, path, [&](const Path& at, const Contest&) {
+    if (at == path) return;
+    Register base;
+    base.stamp = whole.stamp;
+    if (whole.content == Content::kDocument) {
+      if (!fields) fields.emplace(whole.fields.document());
+      const auto value = fields->find(at, path.size());
+      if (value) hold(base, at, *value, whole.fields);
+    }
+    put(body, at, std::move(base));
+  });
+}
+
+// Values beside each other are replaced by who has seen them.
+void end_contests(Body& body, const Path& path, const Authorship& author) {
+  auto at = body.contests.lower_bound(path);
+  while (at != body.contests.end() && has_prefix(at->first, path)) {
+    drop_observed(at->second, author);
+    at = at->second.contenders.empty() ? body.contests.erase(at) : std::next(at);
+  }
+}
+
 // Where something is counted below `path`, what was assigned there is a register of its own: the
 // document will show a sum.
 void put_counter_bases(Body& body, const Effect& effect, const Register& whole,
@@ -66,8 +92,11 @@ void put_counter_bases(Body& body, const Effect& effect, const Register& whole,
 
 void apply_assign(Body& body, const Effect& effect, Authorship& author) {
   overwrite(body, effect.path, author);
+  end_contests(body, effect.path, author);
+  if (effect.rule.is_contest()) contend(body.contests[effect.path], effect, author);
   Register fresh = assigned(effect, author);
   put_counter_bases(body, effect, fresh, author);
+  put_contest_bases(body, effect.path, fresh);
   assign_lists(body, effect.path, fresh, author);
   if (effect.path.empty()) body.floor = {};
   put(body, effect.path, std::move(fresh));
@@ -117,6 +146,18 @@ void make_bases_explicit(Body& body, const std::vector<const Path*>& paths) {
   }
 }
 
+// Likewise where values stand beside each other; also that there was none.
+void make_contested_explicit(Body& body, const std::vector<const Path*>& paths) {
+  if (paths.empty()) return;
+  make_bases_explicit(body, paths);
+  for (const Path* path : paths) {
+    if (body.registers.contains(*path)) continue;
+    Register absent;
+    absent.stamp = governor_of(body, *path).stamp;
+    body.registers.emplace(*path, std::move(absent));
+  }
+}
+
 // The fields of a floor as registers of their own, so that bodies can be joined path by path.
 // Containers need none: what lies in them asserts them.
 void make_floor_explicit(Body& body) {
@@ -153,6 +194,7 @@ void join_each(std::map<Path, State>& joined, const std::map<Path, State>& state
 void join_into(Body& joined, const Body& body) {
   join_each(joined.registers, body.registers);
   join_each(joined.counters, body.counters);
+  join_each(joined.contests, body.contests);
   for (const auto& [path, stamp] : body.asserted) assert_at(joined, path, stamp);
 }
 
@@ -192,6 +234,7 @@ Body join(const std::vector<Incarnation>& incarnations) {
   std::vector<const Path*> counted;
   for (const auto& [path, entries] : joined.counters) counted.push_back(&path);
   make_bases_explicit(joined, counted);
+  complete_contests(joined);
   return joined;
 }
 
@@ -202,6 +245,17 @@ void begin_counters(Body& body, const DocumentEffects& effects) {
     if (adds && !body.counters.contains(effect.path)) counted.push_back(&effect.path);
   }
   make_bases_explicit(body, counted);
+  std::vector<const Path*> contested;
+  for (const Effect& effect : effects.effects) {
+    if (effect.rule.is_contest()) contested.push_back(&effect.path);
+  }
+  make_contested_explicit(body, contested);
+}
+
+void complete_contests(Body& body) {
+  std::vector<const Path*> contested;
+  for (const auto& [path, contest] : body.contests) contested.push_back(&path);
+  make_contested_explicit(body, contested);
 }
 
 void apply_effect(Body& body, const Effect& effect, Authorship& author) {

@@ -58,8 +58,10 @@ class WholeBody {
 [[nodiscard]] bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue& id);
 // One effect on one body, except kRemove; births: on the body of the new incarnation.
 void apply_effect(Body& body, const Effect& effect, Authorship& author);
-// Before the effects of one record: where it begins to count, what the document holds there becomes
-// the register it counts from.
+// In a full state every path of a contest has a register of its own: what shows there without it.
+void complete_contests(Body& body);
+// Before the effects of one record: where it begins to count, or a contest, what the document holds
+// there becomes the register it counts from, or that is under the contest.
 void begin_counters(Body& body, const DocumentEffects& effects);
 
 // ---- lists (lists.cc)

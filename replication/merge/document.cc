@@ -69,6 +69,7 @@ class DocumentWriter {
         break;
       case Node::Shows::kRegister:
       case Node::Shows::kList:
+      case Node::Shows::kContest:
         out_.value(node.name, node.value);
         break;
       case Node::Shows::kCounter:

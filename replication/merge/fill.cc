@@ -55,6 +55,8 @@ bool is_implied(const Path& path, const Register& reg, Content content, const Do
   const bool list = body.lists.contains(path);
   const bool by_list = list && is_left_to_list(reg);
   if (list && !by_list) return false;
+  // The document shows what was chosen.
+  if (content != Content::kShown && body.contests.contains(path)) return false;
   if (inherited != nullptr) {
     const bool from_document = content == Content::kShown || content == Content::kAbsent || by_list;
     return from_document && reg.stamp == *inherited;
@@ -100,6 +102,7 @@ std::map<Path, Register> needed_registers(const Body& body, const Node& root) {
   }
   for (const auto& [path, entries] : body.counters) keep_absent_above(path, body, root, needed);
   for (const auto& [path, list] : body.lists) keep_absent_above(path, body, root, needed);
+  for (const auto& [path, contest] : body.contests) keep_absent_above(path, body, root, needed);
   return needed;
 }
 
@@ -107,7 +110,7 @@ bool nothing_to_remember(const Incarnation& incarnation) {
   const Body& body = incarnation.body;
   return incarnation.births.size() == 1 && incarnation.births.front().is_zero() &&
          body.registers.empty() && body.counters.empty() && body.lists.empty() &&
-         body.asserted.empty();
+         body.contests.empty() && body.asserted.empty();
 }
 
 bool shows_list(const Node& root, const Path& path) {
@@ -150,6 +153,7 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document) {
   give_up_shown(body);
   mask_sums(body);
   complete_lists(body);
+  complete_contests(body);
 }
 
 void note_opaque(DocumentState& state, const std::optional<std::string>& document) {
@@ -173,6 +177,7 @@ std::string strip(const DocumentState& state) {
   kept.body.counters = incarnation.body.counters;
   kept.body.asserted = incarnation.body.asserted;
   kept.body.lists = incarnation.body.lists;
+  kept.body.contests = incarnation.body.contests;
   const Node root = view_tree(incarnation.body);
   kept.body.registers = needed_registers(incarnation.body, root);
   note_hidden(kept.body, root);

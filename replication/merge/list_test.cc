@@ -371,7 +371,7 @@ TEST_F(ListPair, WhatAStoreHasNotTakenStaysWhenAnAppEditsWhatItShows) {
   fill(aside, stored(a_));
   aside.detached = true;
   LocalContext context;
-  context.dot = {{{}, 1}, uint64_t{1} << 50};
+  context.dot.hlc = uint64_t{1} << 50;
   const auto effect = [&](const Items& before, const Items& after) {
     DocumentChange change = make(Kind::kUpdate).change;
     change.changes.push_back(edit_of(a_, "l", after, ArrayEdit::kMoves));

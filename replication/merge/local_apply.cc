@@ -41,7 +41,7 @@ bool holds_what_is_left(const Body& body, const Path& path, const Register& reg)
     const auto next = map.upper_bound(path);
     return next != map.end() && has_prefix(next->first, path);
   };
-  return is_above(body.counters) || is_above(body.lists);
+  return is_above(body.counters) || is_above(body.lists) || is_above(body.contests);
 }
 
 // Back to a row: assigned values are in the store, and what has the stamp of its container is
@@ -53,14 +53,20 @@ void leave_values_to_store(Body& body, const Dot& dot) {
     auto& [path, reg] = *at;
     const bool counter = body.counters.contains(path);
     const bool list = body.lists.contains(path);
+    // A field of an upsert's document that was given its value beside it (not a container: those of
+    // a floor have no stamp).
+    const bool is_born = reg.stamp == dot && dot == body.floor_stamp &&
+                         reg.content == Content::kValue && !counter && !list;
     if (reg.stamp == dot && reg.content != Content::kAbsent && !counter && !list) {
       leave_to_store(reg);
     }
     const Dot* inherited = above.nearest(path);
-    const bool from_store = list
-                                ? is_left_to_list(reg)
-                                : reg.content == Content::kShown || reg.content == Content::kAbsent;
-    if (from_store && reg.stamp == (inherited == nullptr ? Dot() : *inherited) &&
+    const bool from_store =
+        list ? is_left_to_list(reg)
+             : reg.content == Content::kShown ||
+                   (reg.content == Content::kAbsent && !body.contests.contains(path));
+    const Dot floor = is_born ? body.floor_stamp : Dot();
+    if (from_store && reg.stamp == (inherited == nullptr ? floor : *inherited) &&
         reg.baseline.empty() && !holds_what_is_left(body, path, reg)) {
       at = body.registers.erase(at);
       continue;

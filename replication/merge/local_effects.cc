@@ -56,6 +56,7 @@ class EffectMaker {
   void replace(const std::string& document) {
     add(Operation::kAssign, {}).value = bson::make_document(document);
     effects_.back().baselines = seen_below({});
+    contend_below({}, bson::make_document(document));
   }
   // Nothing was done to the elements of an array that is there: nobody need be told. An element
   // that was set to what it was is set.
@@ -69,15 +70,24 @@ class EffectMaker {
     OUTRIGGER_ASSERT(change.kind == Operation::kAssign || change.kind == Operation::kUnset ||
                      change.kind == Operation::kIncrement || change.kind == Operation::kEdit);
     Effect& effect = add(change.kind, change.path);
-    switch (type_of(change.kind, rules_.at(change.path))) {
+    const PathRuling ruling = rules_.at(change.path);
+    switch (type_of(change.kind, ruling.type)) {
       case MergeType::kRegister:
+        effect.rule = rule_at(change.path, ruling);
+        if (effect.rule.is_contest()) {
+          if (change.kind == Operation::kEdit) effect.kind = Operation::kAssign;
+          if (effect.kind == Operation::kAssign) effect.value = change.value;
+          break;
+        }
         if (std::optional<ListEdit> edit = found(change)) {
           effect.kind = Operation::kEdit;
           effect.edit = *std::move(edit);
           break;
         }
-        if (change.kind == Operation::kAssign) effect.value = change.value;
+        if (change.kind == Operation::kEdit) effect.kind = Operation::kAssign;
+        if (effect.kind == Operation::kAssign) effect.value = change.value;
         effect.baselines = seen_below(change.path);
+        if (effect.kind == Operation::kAssign) contend_below(change.path, change.value);
         break;
       case MergeType::kList:
         if (std::optional<ListEdit> edit = edited(change)) {
@@ -108,13 +118,16 @@ class EffectMaker {
     return effect;
   }
 
-  // Counted by an upsert: its document shows the sums already. Elements are told beside it.
+  // Counted by an upsert: its document shows the sums already. Elements are told beside it, and
+  // what is one value with all that is in it.
   void birth_parts(const DocumentChange& change) {
     const size_t birth = effects_.size() - 1;
     std::vector<Baseline> counted_here;
-    std::set<Path> lists;
+    std::set<Path> beside;
+    Path at;
+    if (!rules_.empty()) wholes_in(bson::Document(change.document), at, beside);
     for (const PathChange& part : change.changes) {
-      switch (type_of(part.kind, rules_.at(part.path))) {
+      switch (type_of(part.kind, rules_.at(part.path).type)) {
         case MergeType::kRegister:
           break;
         case MergeType::kCounter: {
@@ -127,16 +140,63 @@ class EffectMaker {
           auto edit = edit_between(List(), part.value.view(), part.edit, context_.dot);
           if (!edit) break;
           add(part.kind, part.path).edit = *std::move(edit);
-          lists.insert(part.path);
+          beside.insert(part.path);
           break;
         }
       }
     }
     effects_[birth].baselines = std::move(counted_here);
-    if (lists.empty()) return;
-    Path at;
+    if (beside.empty()) return;
     effects_[birth].value =
-        bson::make_document(without(bson::Document(change.document), lists, at));
+        bson::make_document(without(bson::Document(change.document), beside, at));
+  }
+
+  // Gives them their values, each by itself.
+  void wholes_in(const bson::Document& document, Path& at, std::set<Path>& found) {
+    for (const bson::Element& field : document) {
+      at.emplace_back(field.name);
+      const PathRuling ruling = rules_.at(at);
+      if (is_kept_whole(ruling.type)) {
+        Effect& effect = add(Operation::kAssign, at);
+        effect.value = bson::OwnedValue(field.value);
+        effect.rule = contest_of(ruling);
+        found.insert(at);
+      } else if (is_container(field.value, at)) {
+        wholes_in(field.value.as_document(), at, found);
+      }
+      at.pop_back();
+    }
+  }
+
+  // The rule a value at this path comes with. Of a contest of which no rule of today speaks, its
+  // own.
+  ContestRule rule_at(const Path& path, const PathRuling& ruling) const {
+    if (ruling.depth != path.size()) return {};
+    const ContestRule rule = contest_of(ruling);
+    const auto known = body_->contests.find(path);
+    if (rule.is_contest() || known == body_->contests.end()) return rule;
+    return known->second.contenders.back().rule;
+  }
+
+  // Values that are given with a container above them, and are in a contest all the same.
+  void contend_below(const Path& path, const bson::OwnedValue& value) {
+    if (rules_.empty() || !is_container(value.view(), path)) return;
+    Path at = path;
+    contests_in(value.view().as_document(), at);
+  }
+  void contests_in(const bson::Document& document, Path& at) {
+    for (const bson::Element& field : document) {
+      at.emplace_back(field.name);
+      const ContestRule rule = contest_of(rules_.at(at));
+      if (rule.is_contest()) {
+        Effect& effect = add(Operation::kAssign, at);
+        effect.value = bson::OwnedValue(field.value);
+        effect.rule = rule;
+      } else if (is_container(field.value, at)) {
+        contests_in(field.value.as_document(), at);
+      }
+      at.pop_back();
+    }
   }
 
   // Nothing: the array is to be assigned as a whole. So is one that is not what it should be, as it

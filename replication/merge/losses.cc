@@ -5,6 +5,49 @@
 #include "replication/merge/types/decompose.h"
 
 namespace outrigger::merge {
+namespace {
+
+Register as_register(const Contender& contender) {
+  Register reg;
+  reg.stamp = contender.dot;
+  if (contender.absent) return reg;
+  reg.content = Content::kValue;
+  reg.value = contender.value;
+  return reg;
+}
+
+// An effect that found no document to act on.
+void note_discarded(const Effect& effect, const Dot& dot, std::vector<Loss>& losses) {
+  if (effect.kind == Operation::kEdit) {
+    for (const auto& [id, value] : values_of(effect.edit)) {
+      Loss& lost = losses.emplace_back();
+      lost.kind = LossKind::kDeleteUpdate;
+      lost.path = effect.path;
+      lost.value = value;
+      lost.loser = dot;
+      lost.is_element = true;
+    }
+    return;
+  }
+  Loss loss;
+  loss.kind = LossKind::kDeleteUpdate;
+  loss.path = effect.path;
+  loss.loser = dot;
+  if (effect.kind == Operation::kIncrement) {
+    loss.value = effect.entry.sum;
+  } else if (effect.kind == Operation::kUnset) {
+    loss.shape = Shape::kAbsent;
+  } else if (effect.kind == Operation::kAssign) {
+    const bool document = is_container(effect.value.view(), effect.path);
+    loss.shape = document ? Shape::kDocument : Shape::kValue;
+    loss.value = effect.value;
+  } else {
+    return;
+  }
+  losses.push_back(std::move(loss));
+}
+
+}  // namespace
 
 std::vector<std::pair<ElementId, bson::OwnedValue>> values_of(const ListEdit& edit) {
   std::vector<std::pair<ElementId, bson::OwnedValue>> values;
@@ -29,6 +72,10 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
 
 // What the record had not seen and what shows (or, for an unset, holds) before it.
 void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
+  if (node.chosen != nullptr) {
+    if (unseen(node.chosen->dot)) registers_.push_back({path, as_register(*node.chosen)});
+    return;
+  }
   if (node.shows == Node::Shows::kList) {
     collect_elements(*node.list, path);
     if (node.governs && unseen(node.reg->stamp) && node.content == Content::kValue) {
@@ -81,6 +128,8 @@ void LossFinder::collect_fields(const Node& node, Path& path, const Dot& stamp) 
     if (child == nullptr) {
       for_each_leaf(path, field.value,
                     [&](const Path& at, const bson::Value& value) { contest(at, value, stamp); });
+    } else if (child->chosen != nullptr) {
+      // By itself.
     } else if (child->shows == Node::Shows::kDocument) {
       collect_fields(*child, path, stamp);
     } else if (child->shows == Node::Shows::kRegister) {
@@ -119,9 +168,9 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
   for (const auto& [path, entries] : body.counters) {
     for (const CounterEntry& entry : entries) consider(entry.newest());
   }
-  for (const auto& [path, list] : body.lists) {
-    for_each_stamp(list, [&](const Dot& stamp, bool) { consider(stamp); });
-  }
+  const auto consider_each = [&](const Dot& stamp, bool) { consider(stamp); };
+  for (const auto& [path, list] : body.lists) for_each_stamp(list, consider_each);
+  for (const auto& [path, contest] : body.contests) for_each_stamp(contest, consider_each);
   for (const auto& [path, stamp] : body.asserted) consider(stamp);
   if (newest.is_zero()) return;
   Loss loss;
@@ -135,35 +184,7 @@ void LossFinder::removed(const DocumentState& before, const Incarnation& incarna
 
 void LossFinder::discarded() {
   if (losses_ == nullptr) return;
-  for (const Effect& effect : effects_.effects) {
-    if (effect.kind == Operation::kEdit) {
-      for (const auto& [id, value] : values_of(effect.edit)) {
-        Loss& lost = losses_->emplace_back();
-        lost.kind = LossKind::kDeleteUpdate;
-        lost.path = effect.path;
-        lost.value = value;
-        lost.loser = record_.dot();
-        lost.is_element = true;
-      }
-      continue;
-    }
-    Loss loss;
-    loss.kind = LossKind::kDeleteUpdate;
-    loss.path = effect.path;
-    loss.loser = record_.dot();
-    if (effect.kind == Operation::kIncrement) {
-      loss.value = effect.entry.sum;
-    } else if (effect.kind == Operation::kUnset) {
-      loss.shape = Shape::kAbsent;
-    } else if (effect.kind == Operation::kAssign) {
-      const bool document = is_container(effect.value.view(), effect.path);
-      loss.shape = document ? Shape::kDocument : Shape::kValue;
-      loss.value = effect.value;
-    } else {
-      continue;
-    }
-    losses_->push_back(std::move(loss));
-  }
+  for (const Effect& effect : effects_.effects) note_discarded(effect, record_.dot(), *losses_);
 }
 
 void LossFinder::finish(const DocumentState& after) {
@@ -173,6 +194,9 @@ void LossFinder::finish(const DocumentState& after) {
     for (const auto& [path, reg] : incarnation.body.registers) removed_.erase(reg.stamp);
     for (const auto& [path, list] : incarnation.body.lists) {
       for_each_stamp(list, [&](const Dot& stamp, bool) { removed_.erase(stamp); });
+    }
+    for (const auto& [path, contest] : incarnation.body.contests) {
+      for_each_stamp(contest, [&](const Dot& stamp, bool) { removed_.erase(stamp); });
     }
   }
   for (const Dot& birth : births_) removed_.erase(birth);

@@ -63,6 +63,8 @@ class LossFinder {
   [[nodiscard]] bool unseen(const Dot& dot) const {
     return !dot.is_zero() && !record_.deps.covers(dot) && dot != record_.dot();
   }
+  // Of values beside each other: has another one been chosen? False: there are none.
+  [[nodiscard]] bool check_contest(const Place& place, const Path& path, const Register& reg);
   void check_register(const Node& root, const Path& path, const Register& reg);
   [[nodiscard]] bool is_beaten(const Place& place, const Path& path, const Register& reg);
   void check_counter(const Node& root, const Path& path, const CounterEntry& entry);
@@ -71,7 +73,7 @@ class LossFinder {
   void check_edit(const Node& root, const Effect& effect);
   void check_new(const Node& root);
   void report(LossKind kind, const Path& path, const Register& reg, const Dot& winner,
-              const bson::Value* winning);
+              const bson::Value* winning, const ContestRule& rule = {});
   [[nodiscard]] LossKind between(const Dot& loser, const Dot& winner, LossKind otherwise) const;
 
   const Record& record_;

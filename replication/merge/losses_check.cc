@@ -19,6 +19,20 @@ void for_each_loser(const Path& path, const bson::Value& value, const Visit& vis
   for_each_leaf(at, value, visit);
 }
 
+// A part of a value that the record gives by a rule, too, beside that of a container above.
+bool is_told_by_rule(const Node& root, const Path& path, const Dot& record) {
+  const Node* node = &root;
+  for (const std::string& name : path) {
+    node = node->child(name);
+    if (node == nullptr) return false;
+    if (node->contest == nullptr) continue;
+    const auto& all = node->contest->contenders;
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Contender& each) { return each.dot == record; });
+  }
+  return false;
+}
+
 }  // namespace
 
 void LossFinder::check_new(const Node& root) {
@@ -31,13 +45,18 @@ void LossFinder::check_new(const Node& root) {
       check_counter(root, effect.path, entry);
     } else if (effect.kind == Operation::kEdit) {
       check_edit(root, effect);
-    } else if (effect.kind == Operation::kUnset) {
-      Register unset;
-      unset.stamp = dot;
-      check_register(root, effect.path, unset);
+    } else if (effect.kind == Operation::kUnset || effect.rule.is_contest()) {
+      Register whole;
+      whole.stamp = dot;
+      if (effect.kind == Operation::kAssign) {
+        whole.content = Content::kValue;
+        whole.value = effect.value;
+      }
+      check_register(root, effect.path, whole);
     } else {
       for_each_loser(effect.path, effect.value.view(),
                      [&](const Path& at, const bson::Value& value) {
+                       if (is_told_by_rule(root, at, dot)) return;
                        check_register(root, at, register_of(at, value, dot));
                      });
     }
@@ -132,9 +151,29 @@ bool LossFinder::is_beaten(const Place& place, const Path& path, const Register&
   return true;
 }
 
+bool LossFinder::check_contest(const Place& place, const Path& path, const Register& reg) {
+  const Node* node = place.node;
+  if (node == nullptr || node->chosen == nullptr) return false;
+  const Contender& chosen = *node->chosen;
+  if (place.leaf != nullptr) {
+    const bool tells = place.leaf->content == Content::kValue;
+    report(LossKind::kContainer, path, reg, place.leaf->stamp,
+           tells ? &place.leaf->value : nullptr);
+    return true;
+  }
+  if (chosen.dot == reg.stamp) return true;
+  const bool is_absent = reg.content == Content::kAbsent;
+  if (chosen.absent == is_absent && (is_absent || chosen.value == reg.value)) return true;
+  const bson::Value value = chosen.value.view();
+  report(LossKind::kSetSet, path, reg, chosen.dot, chosen.absent ? nullptr : &value,
+         node->contest->contenders.back().rule);
+  return true;
+}
+
 // Does a write to `path` still stand? Its own register must govern and must not be hidden.
 void LossFinder::check_register(const Node& root, const Path& path, const Register& reg) {
   const Place place = look(root, path, reg.stamp);
+  if (check_contest(place, path, reg)) return;
   if (is_beaten(place, path, reg)) return;
   if (reg.content == Content::kAbsent) return;  // gone with its container either way
   const Node* node = place.node;
@@ -173,9 +212,10 @@ void LossFinder::check_counter(const Node& root, const Path& path, const Counter
 }
 
 void LossFinder::report(LossKind kind, const Path& path, const Register& reg, const Dot& winner,
-                        const bson::Value* winning) {
+                        const bson::Value* winning, const ContestRule& rule) {
   Loss loss;
   loss.kind = kind;
+  loss.rule = rule;
   loss.path = path;
   loss.loser = reg.stamp;
   loss.winner = winner;

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/merge/types/contest.h"
 #include "replication/merge/types/list.h"
 #include "replication/merge/types/register.h"
 #include "replication/record/change.h"
@@ -52,7 +53,10 @@ struct Body {
   // A path with entries has a register of its own unless its base is absent: what the document
   // shows there is no base.
   std::map<Path, CounterEntries> counters;
-  std::map<Path, List> lists;    // a path with one has a register of its own in a full state
+  std::map<Path, List> lists;  // a path with one has a register of its own in a full state
+  // Values that did not know of each other, beside the register that holds the newest. Never empty.
+  // In a full state a path with some has a register of its own.
+  std::map<Path, Contest> contests;
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
   // Fields below no register, where the root has none: full states only.
   SharedBytes floor;
@@ -98,6 +102,7 @@ struct Loss {
   Dot winner;
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
   bool is_element = false;                  // what lost is one element of the array at `path`
+  ContestRule rule;                         // that decided, where one did
 };
 
 // ---- rows (the bytes: FORMATS.md, section 5)

@@ -36,6 +36,9 @@ MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = static_cast<int64_t>(random_() % (2 * spread + 1)) - spread;
     sites_.push_back(std::make_unique<WorldSite>('A' + i, count, 1000 + offset));
+    if (!options.contests) continue;
+    if (!policy_) policy_.emplace(contested());
+    sites_.back()->policy = &*policy_;
   }
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "config/policy.h"
 #include "replication/causality/hybrid_clock.h"
 #include "replication/causality/stability.h"
 #include "replication/merge/merge.h"
@@ -21,6 +22,7 @@ namespace outrigger::merge {
 struct WorldOptions {
   bool collect = true;    // drop rows when they are stable
   bool add_only = false;  // documents are made once, numbers only incremented, arrays only edited
+  bool contests = false;  // values of some paths stand beside each other until a rule decides
 };
 
 // Documents are known by their _id as text, whatever the type: 1 and 1.0 are one.
@@ -56,6 +58,7 @@ class WorldSite {
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
   std::vector<Loss> losses;
+  const Policy* policy = nullptr;  // borrowed; null: every path merges by operation
 
  private:
   struct InFlight {
@@ -117,6 +120,7 @@ class MergeWorld {
   std::map<std::string, int64_t> added_;
   RandomValues values_;
   RandomEdits arrays_;
+  std::optional<Policy> policy_;
 };
 
 }  // namespace outrigger::merge

@@ -90,7 +90,7 @@ void WorldSite::settle(size_t index, bool happened) {
   InFlight open = std::move(in_flight_[index]);
   in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(index));
   if (!happened) return;
-  const LocalContext context{open.record.dot(), stability->own_closed()};
+  const LocalContext context{open.record.dot(), stability->own_closed(), policy};
   for (AppWrite& write : open.writes) {
     const std::string id = id_text(write.change.id);
     DocumentState state = load(id);

@@ -55,6 +55,23 @@ TEST(MergeWorld, ForgettingChangesNoDocument) {
   });
 }
 
+TEST(MergeWorld, SitesAgreeOnWhatIsContestedWheneverTheyForget) {
+  for_each_seed(2000, [](uint64_t seed) {
+    MergeWorld forgetting(seed, {.contests = true});
+    MergeWorld remembering(seed, {.collect = false, .contests = true});
+    ASSERT_EQ(forgetting.run(), "");
+    ASSERT_EQ(remembering.run(), "");
+    for (const auto& [id, document] : remembering.documents()) {
+      const auto& others = forgetting.documents();
+      ASSERT_TRUE(others.contains(id));
+      EXPECT_TRUE(bson::equal_unordered(bson::Document(document), bson::Document(others.at(id))))
+          << bson::to_json(bson::Document(document)) << "\n"
+          << bson::to_json(bson::Document(others.at(id)));
+    }
+    EXPECT_EQ(remembering.documents().size(), forgetting.documents().size());
+  });
+}
+
 TEST(MergeWorld, EveryIncrementCountsOnce) {
   for_each_seed(800, [](uint64_t seed) {
     MergeWorld world(seed, {.add_only = true});

@@ -228,4 +228,16 @@ bool is_only_settled_lists(const Incarnation& incarnation) {
          });
 }
 
+Settings contested() {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  rule.fields = {{{"a"}, PathType::kMax},
+                 {{"c", "x"}, PathType::kPrefer, {"x", "y"}},
+                 {{"c", "y"}, PathType::kFirstWins},
+                 {{"c", "d", "x"}, PathType::kMultiValue},
+                 {{"p.q", "*"}, PathType::kLongest}};
+  return settings;
+}
+
 }  // namespace outrigger::merge

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/settings.h"
 #include "replication/bson/bson.h"
 #include "replication/merge/merge.h"
 
@@ -91,6 +92,9 @@ class RandomEdits {
 // away, as JSON.
 [[nodiscard]] std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
                                           const std::string& id);
+
+// Rules of every kind for values beside each other, some in containers that are assigned whole.
+[[nodiscard]] Settings contested();
 
 // All that may be left of a document when everything is stable: the names of elements.
 [[nodiscard]] bool is_only_settled_lists(const Incarnation& incarnation);

@@ -46,7 +46,8 @@ class RowReader {
     state.detached = (flags & kDetachedFlag) != 0;
     state.opaque = (flags & kOpaqueFlag) != 0;
     has_lists_ = (flags & kListsFlag) != 0;
-    if ((flags & ~(kDetachedFlag | kOpaqueFlag | kListsFlag)) != 0) in_.fail("unknown flags");
+    has_contests_ = (flags & kContestsFlag) != 0;
+    if (flags >= kContestsFlag << 1) in_.fail("unknown flags");
     read_origins();
     in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
@@ -104,6 +105,9 @@ class RowReader {
       if (entries.empty()) in_.fail("counter without entries");
     });
     list(result.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
+    if (has_contests_) {
+      list(result.body.contests, [&](Contest& each) { merge::read(in_, each); });
+    }
     if (has_lists_) {
       list(result.body.lists, [&](List& each) {
         merge::read(in_, each);
@@ -111,7 +115,7 @@ class RowReader {
       });
     }
     if (result.body.counters.contains(Path()) || result.body.lists.contains(Path()) ||
-        result.body.asserted.contains(Path())) {
+        result.body.contests.contains(Path()) || result.body.asserted.contains(Path())) {
       in_.fail("the root is no field");
     }
     const auto root = result.body.registers.find(Path());
@@ -132,6 +136,7 @@ class RowReader {
   RowIn in_;
   bool shown_ = false;
   bool has_lists_ = false;
+  bool has_contests_ = false;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ const Dot* whole_birth(const DocumentState& state) {
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   if (only.births.size() != 1 || body.registers.size() != 1 || !body.counters.empty() ||
-      !body.lists.empty() || !body.asserted.empty()) {
+      !body.lists.empty() || !body.contests.empty() || !body.asserted.empty()) {
     return nullptr;
   }
   const auto& [path, reg] = *body.registers.begin();
@@ -27,7 +27,8 @@ bool holds_only_names(const DocumentState& state) {
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   return only.births.size() == 1 && only.births.front().is_zero() && body.registers.empty() &&
-         body.counters.empty() && body.asserted.empty() && !body.lists.empty() &&
+         body.counters.empty() && body.contests.empty() && body.asserted.empty() &&
+         !body.lists.empty() &&
          std::all_of(body.lists.begin(), body.lists.end(),
                      [](const auto& each) { return each.second.settled; });
 }
@@ -51,8 +52,11 @@ class RowWriter {
     out_.u8(holds_only_names(state) ? kNames : kGeneral);
     has_lists_ = std::any_of(state.incarnations.begin(), state.incarnations.end(),
                              [](const Incarnation& each) { return !each.body.lists.empty(); });
+    has_contests_ =
+        std::any_of(state.incarnations.begin(), state.incarnations.end(),
+                    [](const Incarnation& each) { return !each.body.contests.empty(); });
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
-            (has_lists_ ? kListsFlag : 0));
+            (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0));
     out_.varint(out_.origins.size());
     for (const Origin& each : out_.origins) out_.origin(each);
     out_.u64(out_.newest);
@@ -88,6 +92,7 @@ class RowWriter {
     list(incarnation.body.registers, state);
     list(incarnation.body.counters, state);
     list(incarnation.body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
+    if (has_contests_) list(incarnation.body.contests, state);
     if (!has_lists_) return;
     list(incarnation.body.lists, [&](const List& each) {
       if (alone || !each.settled) return state(each);
@@ -99,6 +104,7 @@ class RowWriter {
 
   RowOut out_;
   bool has_lists_ = false;
+  bool has_contests_ = false;
 };
 
 }  // namespace

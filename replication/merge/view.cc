@@ -29,7 +29,24 @@ bool shows_list(const Node& node) {
   return node.asserted <= std::max(node.stamp, node.list->asserted);
 }
 
+void hide(Node& node) {
+  node.shows = Node::Shows::kNothing;
+  for (Node& child : node.children) hide(child);
+}
+
+// Of values beside each other. Nothing: the register shows, which holds the chosen one.
+std::optional<Node::Shows> shown_by_contest(Node& node) {
+  if (node.contest == nullptr) return std::nullopt;
+  node.chosen = &chosen(*node.contest);
+  if (node.governs && node.reg->stamp == node.chosen->dot) return std::nullopt;
+  for (Node& child : node.children) hide(child);
+  if (node.chosen->absent) return Node::Shows::kNothing;
+  node.value = node.chosen->value.view();
+  return Node::Shows::kContest;
+}
+
 Node::Shows shown_by(Node& node, bool any_child) {
+  if (const auto shows = shown_by_contest(node)) return *shows;
   if (shows_list(node)) {
     node.array = array_of(*node.list);
     node.value = node.array.view();
@@ -133,6 +150,7 @@ Node view_tree(const Body& body) {
   auto reg = body.registers.begin();
   auto counter = body.counters.begin();
   auto list = body.lists.begin();
+  auto contest = body.contests.begin();
   auto asserted = body.asserted.begin();
   while (true) {
     const Path* next = nullptr;
@@ -142,6 +160,7 @@ Node view_tree(const Body& body) {
     consider(reg, body.registers);
     consider(counter, body.counters);
     consider(list, body.lists);
+    consider(contest, body.contests);
     consider(asserted, body.asserted);
     if (next == nullptr) break;
     Node& node = node_at(root, *next);
@@ -149,10 +168,12 @@ Node view_tree(const Body& body) {
     const bool has_reg = reg != body.registers.end() && reg->first == path;
     const bool has_counter = counter != body.counters.end() && counter->first == path;
     const bool has_list = list != body.lists.end() && list->first == path;
+    const bool has_contest = contest != body.contests.end() && contest->first == path;
     const bool has_asserted = asserted != body.asserted.end() && asserted->first == path;
     if (has_reg) node.reg = &(reg++)->second;
     if (has_counter) node.entries = &(counter++)->second;
     if (has_list) node.list = &(list++)->second;
+    if (has_contest) node.contest = &(contest++)->second;
     if (has_asserted) node.asserted = (asserted++)->second;
   }
   Above above;

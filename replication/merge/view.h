@@ -2,6 +2,7 @@
 // what it shows from the stamps above it and from what its children show; then the tree is written
 // out over the bytes it lies in. Fields without state are never made nodes: they are copied.
 //
+//   values beside each other at the path              shows the chosen one
 //   governing register newer than every effect below   shows that register
 //   an effect below is newer than a whole value here   shows a document, even an empty one
 //   absent, but something below survived               shows a document
@@ -22,12 +23,13 @@ namespace outrigger::merge {
 
 // Borrows from the body it was made of.
 struct Node {
-  enum class Shows : uint8_t { kNothing, kDocument, kRegister, kCounter, kList };
+  enum class Shows : uint8_t { kNothing, kDocument, kRegister, kCounter, kList, kContest };
 
   std::string_view name;
   const Register* reg = nullptr;
   const CounterEntries* entries = nullptr;
   const List* list = nullptr;
+  const Contest* contest = nullptr;
   Dot asserted;
   std::vector<Node> children;  // sorted by name
 
@@ -35,15 +37,18 @@ struct Node {
   Dot stamp;             // of what governs
   bool governs = false;  // `reg` is what governs
   Content content = Content::kAbsent;
-  bson::Value value;      // kValue, or what a list shows
+  bson::Value value;      // kValue, or what a list or a contest shows
   bson::Document fields;  // kDocument
   Shows shows = Shows::kNothing;
-  CounterSum sum;          // kCounter
+  CounterSum sum;  // kCounter
+  // Of values beside each other, the one that shows; also where the register holds it.
+  const Contender* chosen = nullptr;
   bson::OwnedValue array;  // kList: `value` is a view of it
 
   [[nodiscard]] const Node* child(std::string_view child_name) const;
   [[nodiscard]] bool shows_leaf() const {
-    return shows == Shows::kRegister || shows == Shows::kCounter || shows == Shows::kList;
+    return shows == Shows::kRegister || shows == Shows::kCounter || shows == Shows::kList ||
+           shows == Shows::kContest;
   }
   // The path's own register, where it governs; else null.
   [[nodiscard]] const Register* own() const { return governs ? reg : nullptr; }

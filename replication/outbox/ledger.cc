@@ -91,6 +91,14 @@ const char* loss_kind_text(merge::LossKind kind) {
   return "unknown";
 }
 
+bool is_loss(std::string_view kind) {
+  constexpr auto kLast = static_cast<uint8_t>(merge::LossKind::kOverflow);
+  for (uint8_t each = 1; each <= kLast; ++each) {
+    if (kind == loss_kind_text(static_cast<merge::LossKind>(each))) return true;
+  }
+  return false;
+}
+
 LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
                          const merge::Loss& loss) {
   LedgerEntry entry;
@@ -106,6 +114,11 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.winning = loss.winning;
   entry.is_element = loss.is_element;
   entry.reason = reason_of(loss);
+  if (loss.rule.is_contest()) {
+    entry.reason = "two sites set this path without seeing each other; the rule of it decided: " +
+                   to_text(loss.rule);
+    entry.open = loss.rule.kind == ContestKind::kMultiValue;
+  }
   return entry;
 }
 

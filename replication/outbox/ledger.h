@@ -78,6 +78,8 @@ inline constexpr const char* kMissing = "missing";        // likewise
 
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
+// Is it the kind of a write that lost to another one?
+[[nodiscard]] bool is_loss(std::string_view kind);
 
 [[nodiscard]] LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
                                        const merge::Loss& loss);

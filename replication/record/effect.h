@@ -17,6 +17,7 @@
 #include "replication/bson/bson.h"
 #include "replication/causality/stamp.h"
 #include "replication/causality/version_vector.h"
+#include "replication/record/contest_rule.h"
 #include "replication/record/list_edit.h"
 #include "replication/record/operation.h"
 #include "replication/record/path.h"
@@ -49,6 +50,8 @@ struct Effect {
   // kIncrement: the author's running sum including this one; its last stamp is the record's.
   CounterEntry entry;
   ListEdit edit;  // kEdit
+  // kAssign, kUnset, below the root: what it is to values that its author had not seen.
+  ContestRule rule;
   [[nodiscard]] bool is_birth() const { return outrigger::is_birth(kind); }
   friend bool operator==(const Effect&, const Effect&) = default;
 };

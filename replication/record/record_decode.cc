@@ -251,12 +251,16 @@ void Decoder::effect(Effect& effect) {
   const uint8_t tag = in_.u8();
   const int kind = tag & 7;
   const bool has_baselines = tag >> 3 & 1;
-  if (tag > 0x0f || kind < 1) return in_.fail("unknown kind of effect");
+  const bool has_rule = tag >> 4 & 1;
+  if (tag > 0x1f || kind < 1) return in_.fail("unknown kind of effect");
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
   if (has_baselines && (effect.kind == Operation::kIncrement || effect.kind == Operation::kRemove ||
                         effect.kind == Operation::kEdit)) {
     return in_.fail("baseline where none can be");
+  }
+  if (has_rule && !is_assign && effect.kind != Operation::kUnset) {
+    return in_.fail("rule of a contest where none can be");
   }
   if (effect.kind == Operation::kRemove) return;
   if (!effect.is_birth()) effect.path = path();
@@ -276,6 +280,9 @@ void Decoder::effect(Effect& effect) {
   }
   if (effect.kind == Operation::kIncrement) counter(effect.entry);
   if (effect.kind == Operation::kEdit) edit(effect.edit);
+  if (!has_rule) return;
+  if (effect.path.empty()) return in_.fail("rule of a contest where none can be");
+  read(in_, effect.rule);
 }
 
 void Decoder::edit(ListEdit& edit) {

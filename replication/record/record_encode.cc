@@ -150,7 +150,8 @@ void Encoder::document(const DocumentEffects& document) {
 void Encoder::effect(const Effect& effect) {
   const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
-  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3));
+  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3 |
+                                effect.rule.is_contest() << 4));
   if (has_path) body_.varint(paths_.index(&effect.path));
   if (effect.is_birth() || effect.kind == Operation::kAssign) body_.value(effect.value);
   if (has_baselines) {
@@ -163,6 +164,7 @@ void Encoder::effect(const Effect& effect) {
   }
   if (effect.kind == Operation::kIncrement) counter(effect.entry);
   if (effect.kind == Operation::kEdit) edit(effect.edit);
+  if (effect.rule.is_contest()) write(body_, effect.rule);
 }
 
 void Encoder::edit(const ListEdit& edit) {

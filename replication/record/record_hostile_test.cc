@@ -93,11 +93,35 @@ TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAlloca
 
 TEST(HostileRecord, UnknownEffectsAreRefused) {
   EXPECT_EQ(Forged().effect(0).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(0x11).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(0x21).refusal(), "unknown kind of effect");
   EXPECT_EQ(Forged().effect(kIncrement | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kRemove | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kUnset | kBaselines).numbers({1, 0}).refusal(),
             "no baseline where one is told");
+}
+
+TEST(HostileRecord, ARuleOfAContestIsOneAndStandsBesideAValueOfAField) {
+  constexpr uint8_t kRule = 0x10;
+  const auto ruled = [](std::initializer_list<uint64_t> rule) {
+    Forged forged;
+    forged.effect(kAssign | kRule).numbers({1}).value(bson::make_int32(7)).numbers(rule);
+    return forged.refusal();
+  };
+  EXPECT_EQ(ruled({2}), "");
+  EXPECT_EQ(ruled({4, 2, 1, 'a', 0}), "");
+  EXPECT_EQ(ruled({0}), "unknown rule of a contest");
+  EXPECT_EQ(ruled({7}), "unknown rule of a contest");
+  EXPECT_NE(ruled({4, 2, 1, 'a'}), "");
+  EXPECT_EQ(Forged().effect(kUnset | kRule).numbers({1, 1}).refusal(), "");
+  for (const uint8_t kind : {kIncrement, kRemove, kBirth, kEdit}) {
+    EXPECT_EQ(Forged().effect(kind | kRule).refusal(), "rule of a contest where none can be");
+  }
+  EXPECT_EQ(Forged()
+                .effect(kAssign | kRule)
+                .numbers({0})
+                .value(bson::make_document(bson::Writer().finish()))
+                .refusal(),
+            "rule of a contest where none can be");
 }
 
 TEST(HostileRecord, ElementsStandWhereTheyCan) {

@@ -117,6 +117,14 @@ class RecordMaker {
     return edit;
   }
 
+  ContestRule rule() {
+    ContestRule rule;
+    rule.kind = static_cast<ContestKind>(1 + below(kContestKindMax));
+    if (rule.kind != ContestKind::kPrefer) return rule;
+    for (size_t i = below(3); i > 0; --i) rule.preferred.push_back(ns());
+    return rule;
+  }
+
   Effect effect() {
     Effect effect;
     effect.kind = static_cast<Operation>(1 + below(7));
@@ -125,6 +133,8 @@ class RecordMaker {
     if (!effect.is_birth()) effect.path = path();
     const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
     if (is_assign) effect.value = value();
+    const bool gives = is_assign || effect.kind == Operation::kUnset;
+    if (gives && !effect.path.empty() && chance(3)) effect.rule = rule();
     if (is_whole) effect.value = bson::make_document(document());
     if (effect.kind == Operation::kIncrement) {
       effect.entry = counter();

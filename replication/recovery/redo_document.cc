@@ -27,16 +27,23 @@ bool removes(std::span<const Forgotten> forgotten) {
   });
 }
 
-// The document that one of the records made, where what stands now began with it.
-const Effect* birth_of(const merge::Incarnation& incarnation,
-                       std::span<const Forgotten> forgotten) {
+// The document that one of the records made, where what stands now began with it: with the values
+// that an upsert gave it beside its birth.
+std::optional<std::string> born_by(const merge::Incarnation& incarnation,
+                                   std::span<const Forgotten> forgotten) {
+  std::optional<std::string> born;
+  StoreWrite beside;
   for (const Forgotten& each : forgotten) {
-    if (!was_born_by(incarnation, each.dot())) continue;
+    if (born || !was_born_by(incarnation, each.dot())) continue;
     for (const Effect& effect : each.effects->effects) {
-      if (effect.is_birth()) return &effect;
+      if (effect.is_birth()) born = std::string(effect.value.view().as_document().bytes());
+      const bool gives = effect.kind == Operation::kAssign && !effect.path.empty();
+      if (gives) beside.set.push_back({effect.path, effect.value});
     }
+    if (!born) beside.set.clear();
   }
-  return nullptr;
+  if (!born || beside.set.empty()) return born;
+  return written(std::move(born), std::vector<const StoreWrite*>{&beside});
 }
 
 // Values that the records gave, where they still stand and the row leaves them to the store. A
@@ -226,17 +233,17 @@ Result<std::optional<AfterCrash>> after_crash(const SiteId& self, std::string_vi
   if (state->is_alone()) {
     merge::Incarnation& incarnation = state->incarnations.front();
     say_assigned(incarnation.body, forgotten);
-    const Effect* birth = birth_of(incarnation, forgotten);
+    std::optional<std::string> born = born_by(incarnation, forgotten);
     const auto root = incarnation.body.registers.find(Path());
     const bool is_said =
         root != incarnation.body.registers.end() && root->second.content != Content::kShown;
-    if (!stored && birth == nullptr && !is_said) {
+    if (!stored && !born && !is_said) {
       AfterCrash gone;
       gone.is_taken_away = true;
       return gone;
     }
     if (stored) say_stored(incarnation.body, *stored);
-    if (birth != nullptr) base = std::string(birth->value.view().as_document().bytes());
+    if (born) base = std::move(born);
   }
   merge::fill(*state, base ? std::optional(bson::Document(*base)) : std::nullopt);
   std::optional<std::string> wanted = merge::document_of(*state);

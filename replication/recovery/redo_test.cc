@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "config/policy.h"
 #include "replication/testing/redo_testing.h"
 
 namespace outrigger {
@@ -50,6 +51,43 @@ TEST_F(RedoTest, AReplacementIsPutBackWhole) {
     paris_.replace(1, {{"b", number(9)}, {"n", number(1)}});
     paris_.inc(1, "n", 2);
   });
+}
+
+// What is kept whole, or stands beside other values, travels beside the birth of an upsert.
+TEST_F(RedoTest, WhatRulesOfPathsGovernIsPutBack) {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  rule.fields = {{{"whole"}, PathType::kAtomic}, {{"best"}, PathType::kMax}};
+  static const Policy policy(settings);
+  for (TestSite* site : {&paris_, &oslo_}) {
+    site->replica_options.policy = &policy;
+    site->restart();
+  }
+  const Documents nothing = documents();
+  const auto write = [&] {
+    paris_.upsert(2, {{"a", number(1)}, {"whole", number(2)}, {"best", number(3)}});
+    paris_.upsert(3, {{"whole", number(2)}, {"best", number(3)}});
+    paris_.set(3, "whole", 5);
+    paris_.set(3, "best", 1);
+    paris_.replace(1, {{"best", number(7)}, {"whole", number(1)}});
+  };
+  write();
+  const Documents written = documents();
+  come_back_with(nothing);
+  put_back();
+  expect(written);
+  settle_down({&paris_, &oslo_});
+  expect(written);
+  const Documents journaled = documents();
+  oslo_.set(1, "best", 9);
+  paris_.set(1, "best", 4);
+  exchange(paris_, oslo_);
+  const Documents answered = documents();
+  come_back_with(journaled);
+  put_back();
+  expect(answered);
+  EXPECT_EQ(paris_.number(1, "best"), 9);
 }
 
 TEST_F(RedoTest, ADocumentThatRepeatsNamesIsPutBackWhole) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/limits.h"
+#include "config/policy.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -33,6 +34,14 @@ Status LedgerKeeper::load() {
   return {};
 }
 
+// What lost to another write, where the rules say that somebody is to decide. They are the same at
+// all sites, so the entry is open at each.
+bool LedgerKeeper::is_escalated(const LedgerEntry& entry) const {
+  const Policy* policy = context_.options.policy;
+  if (policy == nullptr || entry.loser.is_zero() || !is_loss(entry.kind)) return false;
+  return policy->merge_rules(entry.ns).escalates(entry.path);
+}
+
 void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry) {
   batch.put_ledger(key, encode_ledger(entry));
   const MutexLock lock(mutex_);
@@ -42,7 +51,13 @@ void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const Ledg
 
 void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
                        uint64_t conflicts) {
-  keep(batch, key, entry);
+  if (is_escalated(entry)) {
+    LedgerEntry open = entry;
+    open.open = true;
+    keep(batch, key, open);
+  } else {
+    keep(batch, key, entry);
+  }
   const MutexLock lock(mutex_);
   if (conflicts > 0) count_one(entry.kind, entry.ns, conflicts);
 }

@@ -36,6 +36,20 @@ bool same_lists(const Body& a, const Body& b) {
   return std::equal(a.lists.begin(), a.lists.end(), b.lists.begin(), b.lists.end(), same_list);
 }
 
+bool same_contests(const Body& a, const Body& b) {
+  const auto same_contender = [](const merge::Contender& x, const merge::Contender& y) {
+    return x.dot == y.dot && x.absent == y.absent && x.value == y.value && x.rule == y.rule;
+  };
+  const auto same_contest = [&](const auto& x, const auto& y) {
+    const auto& of = x.second.contenders;
+    const auto& others = y.second.contenders;
+    return x.first == y.first &&
+           std::equal(of.begin(), of.end(), others.begin(), others.end(), same_contender);
+  };
+  return std::equal(a.contests.begin(), a.contests.end(), b.contests.begin(), b.contests.end(),
+                    same_contest);
+}
+
 bool same(const Body& a, const Body& b) {
   auto there = b.registers.begin();
   for (const auto& [path, reg] : a.registers) {
@@ -45,7 +59,7 @@ bool same(const Body& a, const Body& b) {
     ++there;
   }
   return there == b.registers.end() && a.counters == b.counters && same_lists(a, b) &&
-         a.asserted == b.asserted && a.floor.bytes == b.floor.bytes &&
+         same_contests(a, b) && a.asserted == b.asserted && a.floor.bytes == b.floor.bytes &&
          a.floor_stamp == b.floor_stamp;
 }
 

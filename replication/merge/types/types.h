@@ -3,6 +3,9 @@
 // type knows. A register is the ground of all others: a counter stands beside one and counts on it,
 // a list stands beside one and holds the elements of the array it was.
 //
+// A contest is a register, too: values that did not know of each other stay beside it, and a rule
+// says which one shows (contest.h). That rule comes with the effect.
+//
 // A new type is a header and a source in this folder, a MergeType, and a map by path in Body. It
 // has these functions (named as a counter's), asked for in these places:
 //
@@ -21,6 +24,7 @@
 #pragma once
 
 #include "config/policy.h"
+#include "replication/merge/types/contest.h"
 #include "replication/merge/types/counter.h"
 #include "replication/merge/types/list.h"
 #include "replication/merge/types/register.h"
@@ -33,10 +37,47 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
 [[nodiscard]] constexpr MergeType type_of(Operation operation, PathType rule) {
   switch (rule) {
     case PathType::kByOperation:
+    case PathType::kList:
+    case PathType::kCounter:
       break;
+    case PathType::kLww:
+    case PathType::kAtomic:
+    case PathType::kFirstWins:
+    case PathType::kMax:
+    case PathType::kMin:
+    case PathType::kPrefer:
+    case PathType::kLongest:
+    case PathType::kMultiValue:
+      // Whoever captured an increment in place of its result has left no value to assign.
+      return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
   }
   if (operation == Operation::kEdit) return MergeType::kList;
   return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
+}
+
+// The contest that values of a path are in, if they are in any.
+[[nodiscard]] inline ContestRule contest_of(const PathRuling& ruling) {
+  switch (ruling.type) {
+    case PathType::kByOperation:
+    case PathType::kList:
+    case PathType::kCounter:
+    case PathType::kLww:
+    case PathType::kAtomic:
+      break;
+    case PathType::kFirstWins:
+      return {ContestKind::kFirstWins, {}};
+    case PathType::kMax:
+      return {ContestKind::kMax, {}};
+    case PathType::kMin:
+      return {ContestKind::kMin, {}};
+    case PathType::kPrefer:
+      return {ContestKind::kPrefer, ruling.rule->preferred};
+    case PathType::kLongest:
+      return {ContestKind::kLongest, {}};
+    case PathType::kMultiValue:
+      return {ContestKind::kMultiValue, {}};
+  }
+  return {};
 }
 
 // What the state of every type can do at one path.
@@ -47,6 +88,7 @@ concept MergeState = requires(State state, const State other, RowOut out, RowIn 
   write(out, other);                               // into a row
   read(in, state);                                 // into an empty state
 };
-static_assert(MergeState<Register> && MergeState<CounterEntries> && MergeState<List>);
+static_assert(MergeState<Register> && MergeState<CounterEntries> && MergeState<List> &&
+              MergeState<Contest>);
 
 }  // namespace outrigger::merge

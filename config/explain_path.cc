@@ -1,0 +1,127 @@
+// What `--explain` prints.
+#include <algorithm>
+
+#include "config/merge_rules.h"
+#include "config/policy.h"
+
+namespace outrigger {
+namespace {
+
+std::vector<std::string> names_of(std::string_view dotted) {
+  std::vector<std::string> names;
+  for (;;) {
+    const size_t dot = dotted.find('.');
+    names.emplace_back(dotted.substr(0, dot));
+    if (dot == std::string_view::npos) return names;
+    dotted.remove_prefix(dot + 1);
+  }
+}
+
+std::string joined(const std::vector<std::string>& names, size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += (i == 0 ? "" : ".") + names[i];
+  return text;
+}
+
+bool is_position(const std::string& name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(),
+                                      [](char c) { return (c >= '0' && c <= '9') || c == '$'; });
+}
+
+const std::string kBeside =
+    "one value with all that is in it; whoever has seen a value replaces it, and of values that "
+    "sites gave without seeing each other's ";
+
+std::string meaning(PathType type) {
+  switch (type) {
+    case PathType::kByOperation:
+      return "what $inc adds adds up, elements that $push, $pull and edits of elements name merge "
+             "one by one, fields of documents merge one by one; of two other values given to one "
+             "path the later one stands everywhere, and the ledger keeps the other";
+    case PathType::kList:
+      return "an array whose elements merge one by one: pushes of several sites all stand, an "
+             "element is removed where it was seen; of two arrays assigned whole the later stands";
+    case PathType::kCounter:
+      return "what $inc adds adds up; a value assigned replaces what its writer had seen, and "
+             "increments it had not seen are added to it";
+    case PathType::kLww:
+      return "every write gives it a value, $inc and $push, too: the later one stands everywhere, "
+             "and the ledger keeps the other";
+    case PathType::kAtomic:
+      return "one value with all that is in it: a write to a part of it gives it as a whole, the "
+             "later one stands everywhere, and the ledger keeps what the other had";
+    case PathType::kFirstWins:
+      return kBeside + "the first of them shows";
+    case PathType::kMax:
+      return kBeside +
+             "the largest of them shows, in the order in which MongoDB sorts values (of "
+             "mixed kinds, by kind: numbers before texts before dates)";
+    case PathType::kMin:
+      return kBeside +
+             "the smallest of them shows, in the order in which MongoDB sorts values (of "
+             "mixed kinds, by kind: numbers before texts before dates)";
+    case PathType::kPrefer:
+      return kBeside + "the one that stands last in the list shows; any other loses to those in it";
+    case PathType::kLongest:
+      return kBeside + "the text of the most characters shows";
+    case PathType::kMultiValue:
+      return kBeside +
+             "the latest of them shows, and the ledger keeps the others open until "
+             "somebody decides";
+  }
+  return {};
+}
+
+std::string at_line(const std::string& file, int line) {
+  return file + ":" + std::to_string(line) + ": ";
+}
+
+std::string about_namespace(const Settings& settings, const Policy& policy, const std::string& file,
+                            const std::string& ns) {
+  const ReplicateRule& rule = policy.rule_for(ns);
+  const bool is_named = rule.line > 0 && !settings.replicate.empty();
+  std::string text =
+      is_named ? at_line(file, rule.line) + "the rule of namespace '" + rule.namespace_glob + "'"
+               : "no rule names this namespace";
+  if (!policy.replicates(ns)) text += "; it does not travel: other sites have no say in it";
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string explain_path(const Settings& settings, const std::string& file, const std::string& ns,
+                         const std::string& dotted) {
+  const Policy policy(settings);
+  std::string text = about_namespace(settings, policy, file, ns);
+  if (!policy.replicates(ns)) return text;
+  const MergeRules rules = policy.merge_rules(ns);
+  const std::vector<std::string> path = names_of(dotted);
+  PathRuling ruling = rules.at(path);
+  // Of an element it is the array that is asked, unless a rule takes the number for a name.
+  const auto position = std::find_if(path.begin() + 1, path.end(), is_position);
+  const bool in_array = position != path.end() && ruling.depth == path.size();
+  std::vector<std::string> array;
+  if (in_array) {
+    array.assign(path.begin(), position);
+    if (ruling.rule == nullptr) ruling = rules.at(array);
+  }
+  if (ruling.rule != nullptr) {
+    text += at_line(file, ruling.rule->line) + "'" + text_of(*ruling.rule) + "' decides";
+  } else {
+    text += "no pattern matches: the default decides";
+  }
+  text += ": " + meaning(ruling.type) + "\n";
+  if (rules.escalates(in_array ? array : path)) {
+    text += "escalate: what loses there is open in the ledger until somebody decides\n";
+  }
+  if (ruling.depth < path.size() && !in_array) {
+    text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";
+  }
+  if (in_array) {
+    text += "where " + joined(array, array.size()) + " is an array, " + dotted +
+            " is in an element of it, and of an element the whole merges as one value\n";
+  }
+  return text;
+}
+
+}  // namespace outrigger

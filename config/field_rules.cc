@@ -1,0 +1,70 @@
+#include "config/field_rules.h"
+
+#include "config/merge_rules.h"
+
+namespace outrigger {
+namespace {
+
+constexpr const char* kPatternForm =
+    "names between dots, * for any one name, ** at the end for all that follow";
+
+bool read_word(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
+  const auto word = read_text(errors, value, path_type_words());
+  if (!word) return false;
+  auto type = parse_path_type(*word);
+  if (!type) {
+    errors.expected(value, path_type_words());
+    return false;
+  }
+  rule = *std::move(type);
+  return true;
+}
+
+// A word, or {type: WORD, escalate: true}.
+bool read_type(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
+  if (!value.node.IsMap()) return read_word(errors, value, rule);
+  YamlMap map(errors, value);
+  const auto type = map.require("type", path_type_words());
+  const bool is_good = type && read_word(errors, *type, rule);
+  if (const auto escalate = map.take("escalate")) {
+    rule.escalate = read_bool(errors, *escalate).value_or(false);
+  }
+  map.finish();
+  return is_good;
+}
+
+}  // namespace
+
+std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields) {
+  std::vector<PathRule> rules;
+  std::vector<YamlValue> places;
+  YamlMap map(errors, fields);
+  if (!fields.node.IsMap()) return rules;
+  for (const auto& pair : fields.node) {
+    if (!pair.first.IsScalar()) continue;  // reported
+    const std::string& key = pair.first.Scalar();
+    const auto value = map.take(key);
+    if (!value) continue;  // a second time: reported
+    auto pattern = parse_pattern(key);
+    if (!pattern) {
+      errors.refuse(*value, ErrorCode::kInvalidArgument,
+                    std::string("expected ") + kPatternForm + ", found '" + key + "'");
+      continue;
+    }
+    PathRule rule;
+    if (!read_type(errors, *value, rule)) continue;
+    rule.pattern = *std::move(pattern);
+    rule.line = value->line;
+    rules.push_back(std::move(rule));
+    places.push_back(*value);
+  }
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const std::string why = why_no_rule(rules, i);
+    if (why.empty()) continue;
+    errors.refuse(places[i], ErrorCode::kInvalidArgument, "expected a rule that can hold: " + why,
+                  "remove it, or put it first");
+  }
+  return rules;
+}
+
+}  // namespace outrigger

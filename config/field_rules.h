@@ -1,0 +1,14 @@
+// The `fields` of a rule, as a person writes them.
+#pragma once
+
+#include <vector>
+
+#include "config/settings.h"
+#include "config/yaml_reader.h"
+
+namespace outrigger {
+
+// In the order of the file. What is no rule, or can have no say, is reported and left out.
+[[nodiscard]] std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields);
+
+}  // namespace outrigger

@@ -1,0 +1,190 @@
+#include "config/merge_rules.h"
+
+#include <algorithm>
+
+namespace outrigger {
+namespace {
+
+struct Word {
+  PathType type;
+  std::string_view word;
+};
+constexpr Word kWords[] = {
+    {PathType::kList, "list"},
+    {PathType::kCounter, "counter"},
+    {PathType::kLww, "lww"},
+    {PathType::kAtomic, "atomic"},
+    {PathType::kFirstWins, "first_wins"},
+    {PathType::kMax, "max"},
+    {PathType::kMin, "min"},
+    {PathType::kLongest, "longest"},
+    {PathType::kMultiValue, "multi_value"},
+    {PathType::kPrefer, "prefer"},
+};
+
+constexpr size_t kPreferredMax = 255;  // words, and bytes of each: as records hold them
+
+bool is_printable(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+std::string dotted(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ".") + name;
+  return text;
+}
+
+const PathRule* first_match(const std::vector<PathRule>& rules,
+                            const std::vector<std::string>& path, size_t depth) {
+  for (const PathRule& rule : rules) {
+    if (pattern_matches(rule.pattern, path, depth)) return &rule;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool is_assigned(PathType type) {
+  switch (type) {
+    case PathType::kByOperation:
+    case PathType::kList:
+    case PathType::kCounter:
+      return false;
+    case PathType::kLww:
+    case PathType::kAtomic:
+    case PathType::kFirstWins:
+    case PathType::kMax:
+    case PathType::kMin:
+    case PathType::kPrefer:
+    case PathType::kLongest:
+    case PathType::kMultiValue:
+      break;
+  }
+  return true;
+}
+
+bool is_kept_whole(PathType type) { return is_assigned(type) && type != PathType::kLww; }
+
+bool pattern_matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
+                     size_t depth) {
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (i >= depth) return false;
+    if (pattern[i] == "**") return true;
+    if (pattern[i] != "*" && pattern[i] != path[i]) return false;
+    if (pattern[i] == "*" && path[i] == "**") return false;  // asked of a pattern: it says more
+  }
+  return pattern.size() == depth;
+}
+
+PathRuling MergeRules::at(const std::vector<std::string>& path) const {
+  PathRuling ruling;
+  ruling.depth = path.size();
+  if (empty() || path.empty() || path.front() == "_id") return ruling;
+  for (size_t depth = 1; depth <= path.size(); ++depth) {
+    const PathRule* rule = first_match(*fields_, path, depth);
+    if (rule == nullptr || (depth < path.size() && !is_kept_whole(rule->type))) continue;
+    return {rule->type, depth, rule};
+  }
+  return ruling;
+}
+
+bool MergeRules::escalates(const std::vector<std::string>& path) const {
+  const PathRule* rule = at(path).rule;
+  return escalates_all_ || (rule != nullptr && rule->escalate);
+}
+
+std::optional<PathType> path_type_of(std::string_view word) {
+  for (const Word& each : kWords) {
+    if (each.word == word) return each.type;
+  }
+  return std::nullopt;
+}
+
+std::string_view word_of(PathType type) {
+  for (const Word& each : kWords) {
+    if (each.type == type) return each.word;
+  }
+  return "by operation";
+}
+
+std::string path_type_words() {
+  std::string words;
+  for (const Word& each : kWords) {
+    const bool is_prefer = each.type == PathType::kPrefer;  // the last
+    words += (words.empty() ? "" : is_prefer ? " or " : ", ") + std::string(each.word);
+  }
+  return words + "[WEAKEST, ..., STRONGEST]";
+}
+
+std::optional<PathRule> parse_path_type(std::string_view text) {
+  PathRule rule;
+  constexpr std::string_view kOpening = "prefer[";
+  if (!text.starts_with(kOpening) || !text.ends_with("]")) {
+    const auto type = path_type_of(text);
+    if (!type || *type == PathType::kPrefer) return std::nullopt;
+    rule.type = *type;
+    return rule;
+  }
+  rule.type = PathType::kPrefer;
+  text = text.substr(kOpening.size(), text.size() - kOpening.size() - 1);
+  for (;;) {
+    const size_t comma = text.find(',');
+    std::string_view word = text.substr(0, comma);
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    const bool is_again =
+        std::find(rule.preferred.begin(), rule.preferred.end(), word) != rule.preferred.end();
+    if (word.empty() || word.size() > kPreferredMax || is_again || !is_printable(word)) {
+      return std::nullopt;
+    }
+    rule.preferred.emplace_back(word);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  if (rule.preferred.size() < 2 || rule.preferred.size() > kPreferredMax) return std::nullopt;
+  return rule;
+}
+
+std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted_names) {
+  std::vector<std::string> names;
+  for (;;) {
+    const size_t dot = dotted_names.find('.');
+    const std::string_view name = dotted_names.substr(0, dot);
+    const bool is_last = dot == std::string_view::npos;
+    const bool has_star = name.find('*') != std::string_view::npos;
+    if (has_star && name != "*" && (name != "**" || !is_last)) return std::nullopt;
+    if (name.empty() || name.front() == '$' || !is_printable(name)) return std::nullopt;
+    names.emplace_back(name);
+    if (is_last) return names;
+    dotted_names.remove_prefix(dot + 1);
+  }
+}
+
+std::string text_of(const PathRule& rule) {
+  std::string text = dotted(rule.pattern) + " = " + std::string(word_of(rule.type));
+  for (const std::string& each : rule.preferred) {
+    text += (&each == &rule.preferred.front() ? "[" : ", ") + each;
+  }
+  if (!rule.preferred.empty()) text += "]";
+  return rule.escalate ? text + ", escalate: true" : text;
+}
+
+std::string why_no_rule(const std::vector<PathRule>& rules, size_t at) {
+  const PathRule& rule = rules[at];
+  if (rule.pattern.front() == "_id") return "_id never changes, so nothing of it merges";
+  // A pattern is taken for a path whose names are like no others.
+  for (size_t i = 0; i < at; ++i) {
+    if (!pattern_matches(rules[i].pattern, rule.pattern, rule.pattern.size())) continue;
+    return "the first match decides, and '" + dotted(rules[i].pattern) + "' takes all of it";
+  }
+  for (size_t depth = 1; depth < rule.pattern.size(); ++depth) {
+    const PathRule* above = first_match(rules, rule.pattern, depth);
+    if (above == nullptr || !is_kept_whole(above->type)) continue;
+    return "what lies below '" + dotted(above->pattern) + "' is a part of one value, as that is " +
+           std::string(word_of(above->type));
+  }
+  return {};
+}
+
+}  // namespace outrigger

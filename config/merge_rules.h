@@ -1,0 +1,70 @@
+// How the paths of one namespace merge: the `fields` of its rule. They are asked where a write is
+// made; what was decided travels with the write, so a merge never asks.
+//
+// The first pattern that matches a path decides for it. A rule says nothing of what lies below its
+// path, but where its type keeps the value whole: then what lies below is a part of that value, and
+// no other rule can reach it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace outrigger {
+
+// What decides for one path.
+struct PathRuling {
+  PathType type = PathType::kByOperation;
+  size_t depth = 0;                // names of the path at which the value is kept
+  const PathRule* rule = nullptr;  // null: no rule names it
+};
+
+// A value that borrows from the rule; the default one is what holds where no rule says anything.
+class MergeRules {
+ public:
+  MergeRules() = default;
+  explicit MergeRules(const ReplicateRule& rule)
+      : fields_(&rule.fields), escalates_all_(rule.escalate) {}
+
+  [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
+  // Of a path, named from the document's root down.
+  [[nodiscard]] PathRuling at(const std::vector<std::string>& path) const;
+  // Is somebody to decide about what loses there? Empty: of whole documents.
+  [[nodiscard]] bool escalates(const std::vector<std::string>& path) const;
+
+ private:
+  const std::vector<PathRule>* fields_ = nullptr;
+  bool escalates_all_ = false;
+};
+
+// Does every write to such a path give it a value, whatever its operator? Then its author tells
+// what it has become.
+[[nodiscard]] bool is_assigned(PathType type);
+// Is what lies below such a path a part of its value?
+[[nodiscard]] bool is_kept_whole(PathType type);
+
+[[nodiscard]] bool pattern_matches(const std::vector<std::string>& pattern,
+                                   const std::vector<std::string>& path, size_t depth);
+
+// A type by its word in the settings, and back.
+[[nodiscard]] std::optional<PathType> path_type_of(std::string_view word);
+// "max", or "prefer[open, paid]" with what is preferred: a rule that lacks its pattern.
+[[nodiscard]] std::optional<PathRule> parse_path_type(std::string_view text);
+[[nodiscard]] std::string_view word_of(PathType type);
+// All of them, as an error message lists them.
+[[nodiscard]] std::string path_type_words();
+// "items.*.note": nothing where it is no pattern.
+[[nodiscard]] std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted);
+// "items.*.note = list": a rule in normal form.
+[[nodiscard]] std::string text_of(const PathRule& rule);
+// Why this rule of several can have no say, or takes it from another; empty: it is fine.
+[[nodiscard]] std::string why_no_rule(const std::vector<PathRule>& rules, size_t at);
+
+// For a person: which rule of the file decides for a path, and what it means.
+[[nodiscard]] std::string explain_path(const Settings& settings, const std::string& file,
+                                       const std::string& ns, const std::string& dotted);
+
+}  // namespace outrigger

@@ -1,0 +1,111 @@
+#include "config/merge_rules.h"
+
+#include <gtest/gtest.h>
+
+#include "config/loader.h"
+#include "config/policy.h"
+
+namespace outrigger {
+namespace {
+
+Settings with_fields(const std::string& fields) {
+  const std::string text =
+      "site: a\ndata_dir: /d\nstore: {uri: 'mongodb://h:1'}\nreplicate:\n"
+      "  - namespace: shop.carts\n    fields: " +
+      fields + "\n";
+  auto settings = parse_settings(text, "a.yaml");
+  EXPECT_TRUE(settings) << describe(settings.error());
+  return settings ? *settings : Settings();
+}
+
+TEST(MergeRules, WithoutRulesEveryPathMergesByOperation) {
+  EXPECT_EQ(MergeRules().at({"a"}).type, PathType::kByOperation);
+  const Policy policy(with_fields("{a: counter}"));
+  EXPECT_EQ(policy.merge_rules("shop.carts").at({"a"}).type, PathType::kCounter);
+  EXPECT_EQ(policy.merge_rules("shop.carts").at({"a", "b"}).rule, nullptr);
+  EXPECT_EQ(policy.merge_rules("shop.others").at({"a"}).rule, nullptr);
+}
+
+TEST(MergeRules, TheFirstMatchInTheOrderWrittenDecides) {
+  const Policy policy(with_fields("{z.n: counter, '*.n': list, 'a.**': counter}"));
+  const MergeRules rules = policy.merge_rules("shop.carts");
+  EXPECT_EQ(rules.at({"z", "n"}).type, PathType::kCounter);
+  EXPECT_EQ(rules.at({"a", "n"}).type, PathType::kList);
+  EXPECT_EQ(rules.at({"a", "b"}).type, PathType::kCounter);
+  EXPECT_EQ(rules.at({"a", "b", "c"}).type, PathType::kCounter);
+  EXPECT_EQ(rules.at({"a"}).rule, nullptr);
+  EXPECT_EQ(rules.at({"b", "c", "n"}).rule, nullptr);
+}
+
+TEST(MergeRules, OfWhatIsKeptWholeThePathAboveDecides) {
+  const Policy policy(with_fields("{'home.*': atomic, note: lww}"));
+  const PathRuling inside = policy.merge_rules("shop.carts").at({"home", "at", "lat"});
+  EXPECT_EQ(inside.type, PathType::kAtomic);
+  EXPECT_EQ(inside.depth, 2u);
+  EXPECT_EQ(policy.merge_rules("shop.carts").at({"note", "x"}).rule, nullptr);
+  EXPECT_EQ(Policy(with_fields("{'**': atomic}")).merge_rules("shop.carts").at({"_id"}).rule,
+            nullptr);
+}
+
+TEST(MergeRules, FieldsAreAPartOfThePolicyAndItsHash) {
+  const Policy one(with_fields("{a: counter, b: list}"));
+  const Policy other(with_fields("{b: list, a: counter}"));
+  EXPECT_NE(one.hash(), other.hash());
+  const Policy third(with_fields("{a: counter, b: counter}"));
+  EXPECT_EQ(policy_difference(one.lines(), third.lines()),
+            (std::vector<std::string>{"- namespace: shop.carts, field: b = list",
+                                      "+ namespace: shop.carts, field: b = counter"}));
+}
+
+TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
+  const Policy policy(with_fields("{status: 'prefer[open,  paid ,shipped]', a: max}"));
+  const PathRuling ruling = policy.merge_rules("shop.carts").at({"status"});
+  EXPECT_EQ(ruling.type, PathType::kPrefer);
+  EXPECT_EQ(ruling.rule->preferred, (std::vector<std::string>{"open", "paid", "shipped"}));
+  EXPECT_EQ(policy.lines()[3],
+            "namespace: shop.carts, field: status = prefer[open, paid, shipped]");
+}
+
+TEST(MergeRules, APathOrANamespaceEscalates) {
+  Settings settings = with_fields("{v: {type: max, escalate: true}, w: max}");
+  const Policy policy(settings);
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"v", "x"}));
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({"w"}));
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({}));
+  EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: v = max, escalate: true");
+  settings.replicate[0].escalate = true;
+  const Policy all(settings);
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({}));
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({"w"}));
+  EXPECT_EQ(all.lines()[2], "namespace: shop.carts, deletes: delete_wins, escalate: true");
+}
+
+TEST(ExplainPath, NamesTheRuleItsLineAndWhatItMeans) {
+  const Settings settings = with_fields("\n      items: list\n      '**': counter");
+  const auto explain = [&](const char* path) {
+    return explain_path(settings, "a.yaml", "shop.carts", path);
+  };
+  EXPECT_NE(explain("items").find("a.yaml:7: 'items = list' decides: an array whose elements"),
+            std::string::npos)
+      << explain("items");
+  EXPECT_NE(explain("total").find("a.yaml:8: '** = counter' decides"), std::string::npos);
+  EXPECT_NE(explain("total").find("a.yaml:5: the rule of namespace 'shop.carts'"),
+            std::string::npos);
+  EXPECT_NE(explain_path(settings, "a.yaml", "other.x", "a").find("no rule names this namespace"),
+            std::string::npos);
+}
+
+TEST(ExplainPath, AnElementIsExplainedByItsArray) {
+  const Settings settings = with_fields("{items: list}");
+  const std::string why = explain_path(settings, "a.yaml", "shop.carts", "items.3.qty");
+  EXPECT_NE(why.find("'items = list' decides"), std::string::npos) << why;
+  EXPECT_NE(why.find("items.3.qty is in an element of it"), std::string::npos) << why;
+}
+
+TEST(ExplainPath, WhatStaysHereIsSaidToStay) {
+  EXPECT_NE(explain_path(Settings(), "a.yaml", "local.x", "a").find("does not travel"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace outrigger

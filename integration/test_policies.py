@@ -1,0 +1,174 @@
+"""Rules of paths: what two sites that do not hear of each other make of one document."""
+
+import subprocess
+
+import pytest
+
+from cluster import Cluster
+from sidecar import program
+from waiting import wait_until
+
+RULES = [{"namespace": "shop.*", "fields": {
+    "tags": "list",
+    "total": "counter",
+    "at": "atomic",
+    "*.note": "lww",
+    "score": "lww",
+    "maker": "first_wins",
+    "high": "max",
+    "low": "min",
+    "status": "prefer[open, paid, shipped]",
+    "title": {"type": "longest", "escalate": True},
+    "answer": "multi_value",
+    "deep.best": "max",
+}}]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("pair"), settings={"replicate": RULES}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def carts(pair, request):
+    collections = pair.collections(request.node.name)
+    collections[0].insert_one({
+        "_id": 1, "tags": ["a"], "total": 10, "score": 1, "at": {"lat": 1, "lon": 1},
+        "talk": {"note": [0], "other": [0]}})
+    pair.wait_converged(["shop"])
+    return collections
+
+
+def both(pair, collections, which=1):
+    pair.wait_converged(["shop"])
+    oslo, paris = (each.find_one({"_id": which}) for each in collections)
+    assert oslo == paris
+    return oslo
+
+
+def lost(pair, collection):
+    """(path, value) of what the ledgers hold of a collection, which is the same at both sites."""
+    found = [sorted((c["path"], str(c.get("lost"))) for c in site.sidecar.conflicts()
+                    if c["namespace"] == collection.full_name) for site in pair]
+    assert found[0] == found[1]
+    return found[0]
+
+
+def test_list_and_counter_keep_what_both_did(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$push": {"tags": "b"}, "$inc": {"total": 1}})
+        carts[1].update_one({"_id": 1}, {"$push": {"tags": "c"}, "$inc": {"total": 2}})
+    document = both(pair, carts)
+    assert (document["tags"], document["total"]) == (["a", "b", "c"], 13)
+    assert lost(pair, carts[0]) == []
+
+
+def test_lww_lets_the_later_write_stand_alone(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$inc": {"score": 1}, "$push": {"talk.note": 1}})
+        carts[1].update_one({"_id": 1}, {"$inc": {"score": 5}, "$push": {"talk.note": 2}})
+        carts[1].update_one({"_id": 1}, {"$push": {"talk.other": 2}})
+    document = both(pair, carts)
+    assert (document["score"], document["talk"]) == (6, {"note": [0, 2], "other": [0, 2]})
+    assert [path for path, _ in lost(pair, carts[0])] == ["score", "talk.note"]
+
+
+def test_atomic_takes_one_site_s_value_with_all_that_is_in_it(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$set": {"at.lat": 2}})
+        carts[1].update_one({"_id": 1}, [{"$set": {"at.lon": 3, "at.alt": {"$add": [1, 2]}}}])
+    assert both(pair, carts)["at"] == {"lat": 1, "lon": 3, "alt": 3}
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 2}, {"$set": {"at.lat": 1, "a": 1}}, upsert=True)
+        carts[1].update_one({"_id": 2}, {"$set": {"at.lon": 1}, "$inc": {"score": 4}}, upsert=True)
+    made = both(pair, carts, 2)
+    assert made == {"_id": 2, "at": {"lon": 1}, "a": 1, "score": 4}
+
+
+# path -> what oslo writes, what paris writes later, which of them stands
+CONTESTS = {
+    "maker": ("oslo", "paris", 0),
+    "high": (9, 1.5, 0),
+    "low": (3, "text", 0),
+    "status": ("shipped", "paid", 0),
+    "title": ("the longer one", "short", 0),
+    "answer": (41, 42, 1),
+    "deep.best": (7, 5, 0),
+}
+
+
+@pytest.mark.parametrize("path", CONTESTS)
+def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, carts, path):
+    values, stands = CONTESTS[path][:2], CONTESTS[path][2]
+    with pair.apart("oslo", "paris"):
+        for collection, value in zip(carts, values):
+            collection.update_one({"_id": 1}, {"$set": {path: value}})
+    shown = both(pair, carts)
+    for name in path.split("."):
+        shown = shown[name]
+    assert shown == values[stands]
+    for site in pair:
+        entry, = (c for c in site.sidecar.conflicts() if c["namespace"] == carts[0].full_name)
+        assert (entry["path"], entry["lost"]) == (path, values[1 - stands])
+        assert (entry.get("open") or False) == (path in ("title", "answer"))
+        rules = {**RULES[0]["fields"], "title": "longest"}
+        assert entry["reason"].endswith(f"the rule of it decided: {rules[path]}")
+    carts[1].update_one({"_id": 1}, {"$set": {path: values[1 - stands]}})
+    shown = both(pair, carts)
+    for name in path.split("."):
+        shown = shown[name]
+    assert shown == values[1 - stands]
+
+
+def test_whole_documents_and_counted_values_take_part_in_a_contest(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$inc": {"high": 9}})
+        carts[1].replace_one({"_id": 1}, {"high": 4, "deep": {"best": 1}})
+        carts[0].update_one({"_id": 1}, [{"$set": {"deep.best": {"$add": [1, 1]}}}])
+    document = both(pair, carts)
+    assert (document["high"], document["deep"]) == (9, {"best": 2})
+
+
+def test_a_contest_outlives_a_restart_of_everything(pair, carts):
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$set": {"status": "shipped"}})
+        carts[1].update_one({"_id": 1}, {"$set": {"status": "paid"}})
+        pair.sites["oslo"].sidecar.process.kill()
+        pair.sites["oslo"].sidecar.start()
+    assert both(pair, carts)["status"] == "shipped"
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$set": {"status": "open"}})
+        carts[1].update_one({"_id": 1}, {"$unset": {"status": ""}})
+    assert both(pair, carts)["status"] == "open"
+
+
+def test_rules_hold_in_transactions_and_in_updates_of_many(pair, carts):
+    carts[0].insert_many([{"_id": n, "at": {"lat": 0, "lon": 0}, "score": 0} for n in (3, 4)])
+    pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        carts[0].update_many({"_id": {"$gt": 2}}, {"$set": {"at.lat": 1}, "$inc": {"score": 1}})
+        with carts[1].database.client.start_session() as session, session.start_transaction():
+            for _ in range(2):
+                carts[1].update_one({"_id": 3}, {"$set": {"at.lon": 2}, "$inc": {"score": 2}},
+                                    session=session)
+    assert both(pair, carts, 3) == {"_id": 3, "at": {"lat": 0, "lon": 2}, "score": 4}
+    assert both(pair, carts, 4) == {"_id": 4, "at": {"lat": 1, "lon": 0}, "score": 1}
+
+
+def test_explain_names_the_line_that_decides(pair):
+    config = pair.sites["oslo"].sidecar.config_path
+    said = subprocess.run([program(), "--config", config, "--check", "--explain", "shop.carts",
+                           "at.lat"], text=True, stdout=subprocess.PIPE, timeout=30, check=True)
+    line = 1 + config.read_text().splitlines().index("    at: atomic")
+    assert f"outrigger.yaml:{line}: 'at = atomic' decides: one value" in said.stdout
+    assert "at.lat is a part of the value at at\n" in said.stdout
+
+
+def test_sites_with_other_rules_are_refused_by_the_line_that_differs(make_cluster):
+    cluster = make_cluster(("oslo", "paris"), settings={"replicate": RULES})
+    other = {**RULES[0], "fields": {**RULES[0]["fields"], "score": "counter"}}
+    cluster.sites["paris"].sidecar.settings["replicate"] = [other]
+    cluster.start()
+    log = cluster.sites["oslo"].sidecar.process
+    wait_until(lambda: "field: score = lww" in log.log_text(), "the difference named")

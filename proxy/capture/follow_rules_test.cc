@@ -1,0 +1,81 @@
+// What rules of paths make of the shape of an update.
+#include "proxy/capture/capture_testing.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Writer;
+using testing::doc;
+using testing::op;
+using Form = UpdateShape::Form;
+
+UpdateShape read_shape(const std::string& update) {
+  return read_update_shape({bson::Type::kDocument, update}, false);
+}
+
+ReplicateRule rules_of(const std::vector<std::pair<Path, PathType>>& fields) {
+  ReplicateRule rule;
+  for (const auto& [pattern, type] : fields) rule.fields.push_back({pattern, type});
+  return rule;
+}
+
+TEST(ShapeUnderRules, WhatIsAssignedWhateverTheOperatorNeedsTheDocumentAfterwards) {
+  const ReplicateRule rule = rules_of({{{"n"}, PathType::kLww}, {{"tags"}, PathType::kLww}});
+  UpdateShape counted = read_shape(op("$inc", "n", 1));
+  follow_rules(counted, MergeRules(rule));
+  EXPECT_EQ(counted.form, Form::kPostImage);
+  EXPECT_EQ(counted.touched, std::vector<Path>{{"n"}});
+  EXPECT_TRUE(counted.operations.empty());
+  UpdateShape pushed = read_shape(op("$pull", "tags", 1));
+  EXPECT_TRUE(pushed.edits_unknown());
+  follow_rules(pushed, MergeRules(rule));
+  EXPECT_FALSE(pushed.edits_unknown());
+  UpdateShape set = read_shape(op("$set", "n", 1));
+  follow_rules(set, MergeRules(rule));
+  EXPECT_EQ(set.form, Form::kLiteral);
+}
+
+TEST(ShapeUnderRules, APartOfAnAtomicValueTouchesTheWhole) {
+  const ReplicateRule rule = rules_of({{{"at"}, PathType::kAtomic}});
+  const std::string update = doc([](Writer& w) {
+    w.open_document("$set").int32("at.lat", 1).int32("at.lon", 2).close();
+    w.open_document("$inc").int32("moves", 1).close();
+    w.open_document("$unset").int32("note", 1).close();
+  });
+  UpdateShape shape = read_shape(update);
+  follow_rules(shape, MergeRules(rule));
+  EXPECT_EQ(shape.touched, (std::vector<Path>{{"at"}, {"note"}}));
+  ASSERT_EQ(shape.operations.size(), 1u);
+  EXPECT_EQ(shape.operations[0].path, Path{"moves"});
+  const std::string after = doc([](Writer& w) {
+    w.open_document("at").int32("lat", 1).int32("lon", 2).int32("z", 3).close();
+  });
+  const auto found = changes_from_image(shape, Document(after));
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].path, Path{"at"});
+  EXPECT_EQ(bson::to_json(found[0].value.view()), R"({"lat": 1, "lon": 2, "z": 3})");
+}
+
+TEST(ShapeUnderRules, WhatAPipelineDidInsideAnAtomicValueIsTheWhole) {
+  const ReplicateRule rule = rules_of({{{"at"}, PathType::kAtomic}, {{"l"}, PathType::kLww}});
+  const auto document = [](int32_t lat, int32_t lon, int32_t size) {
+    return doc([&](Writer& w) {
+      w.open_document("at").int32("lat", lat).int32("lon", lon).int32("z", 3).close();
+      w.open_array("l");
+      for (int32_t i = 0; i < size; ++i) w.int32(bson::index_name(static_cast<size_t>(i)), i);
+      w.close();
+    });
+  };
+  const std::string before = document(1, 1, 1);
+  const std::string after = document(2, 2, 2);
+  auto found = changes_from_diff(Document(before), Document(after));
+  ASSERT_EQ(found.size(), 3u);
+  follow_rules(found, MergeRules(rule), Document(after));
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].path, Path{"at"});
+  EXPECT_EQ(found[1].kind, Operation::kAssign);
+}
+
+}  // namespace
+}  // namespace outrigger

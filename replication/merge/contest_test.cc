@@ -1,0 +1,212 @@
+// Values that sites gave to one path without seeing each other's, and the rule that chooses.
+#include "config/policy.h"
+#include "replication/merge/merge_fixture.h"
+
+namespace outrigger::merge {
+namespace {
+
+class ContestTest : public MergeTest {
+ protected:
+  void rule(const Path& pattern, PathType type, std::vector<std::string> preferred = {}) {
+    Settings settings;
+    ReplicateRule& all = settings.replicate.emplace_back();
+    all.namespace_glob = "*";
+    all.fields.push_back({pattern, type, std::move(preferred)});
+    policy_.emplace(settings);
+    for (WorldSite* site : all_) site->policy = &*policy_;
+  }
+  // A path "v" that two sites give a value, the first named first; what shows, at all of them.
+  bson::OwnedValue between(const bson::OwnedValue& older, const bson::OwnedValue& newer) {
+    insert(a_, {{"v", i32(0)}});
+    exchange();
+    set(a_, "v", older);
+    set(b_, "v", newer);
+    exchange();
+    const auto shown = stored(c_).find("v");
+    const bson::OwnedValue value = shown ? bson::OwnedValue(*shown) : bson::OwnedValue();
+    all_show({{"v", value}});
+    remove(a_);
+    forget();
+    return value;
+  }
+  size_t contenders(const WorldSite& site) const {
+    const DocumentState state = site.load(id_);
+    if (state.incarnations.empty()) return 0;
+    const auto& contests = state.incarnations.front().body.contests;
+    return contests.empty() ? 0 : contests.begin()->second.contenders.size();
+  }
+  std::optional<Policy> policy_;
+};
+
+TEST_F(ContestTest, TheFirstOfTwoShows) {
+  rule({"v"}, PathType::kFirstWins);
+  EXPECT_EQ(between(i32(1), i32(9)), i32(1));
+  EXPECT_EQ(between(i32(9), i32(1)), i32(9));
+}
+
+TEST_F(ContestTest, TheLargestAndTheSmallestInMongodbsOrder) {
+  rule({"v"}, PathType::kMax);
+  EXPECT_EQ(between(i32(9), i32(1)), i32(9));
+  EXPECT_EQ(between(bson::make_double(9.5), bson::make_int64(9)), bson::make_double(9.5));
+  EXPECT_EQ(between(text("a"), i32(9)), text("a"));
+  EXPECT_EQ(between(i32(1), bson::make_int64(1)), bson::make_int64(1));  // the newer of equal ones
+  rule({"v"}, PathType::kMin);
+  EXPECT_EQ(between(i32(1), i32(9)), i32(1));
+  EXPECT_EQ(between(i32(9), text("a")), i32(9));
+}
+
+TEST_F(ContestTest, TheLastInTheListShowsAndOthersLoseToThoseInIt) {
+  rule({"v"}, PathType::kPrefer, {"open", "paid", "shipped"});
+  EXPECT_EQ(between(text("shipped"), text("paid")), text("shipped"));
+  EXPECT_EQ(between(text("open"), text("cancelled")), text("open"));
+  EXPECT_EQ(between(text("lost"), text("stolen")), text("stolen"));
+  EXPECT_EQ(between(text("open"), i32(7)), text("open"));
+}
+
+TEST_F(ContestTest, TheLongestTextInCharacters) {
+  rule({"v"}, PathType::kLongest);
+  EXPECT_EQ(between(text("long"), text("no")), text("long"));
+  EXPECT_EQ(between(text("abc"), text("\xc3\xa4\xc3\xb6")), text("abc"));
+  EXPECT_EQ(between(text("x"), i32(123456)), text("x"));
+}
+
+TEST_F(ContestTest, AllConcurrentValuesStayUntilTheyAreSettledAndTheLatestShows) {
+  rule({"v"}, PathType::kMultiValue);
+  insert(a_, {{"v", i32(0)}});
+  exchange();
+  set(a_, "v", i32(1));
+  set(b_, "v", i32(2));
+  set(c_, "v", i32(3));
+  all_show({{"v", i32(3)}});
+  for (const WorldSite* site : all_) EXPECT_EQ(contenders(*site), 3u);
+  set(a_, "v", i32(4));
+  all_show({{"v", i32(4)}});
+  for (const WorldSite* site : all_) EXPECT_EQ(contenders(*site), 1u);
+  forget();
+}
+
+TEST_F(ContestTest, WhoHasSeenAValueReplacesItWhateverTheRuleSays) {
+  rule({"v"}, PathType::kMax);
+  insert(a_, {{"v", i32(0)}});
+  exchange();
+  set(a_, "v", i32(9));
+  pull(b_, a_);
+  set(b_, "v", i32(1));
+  set(c_, "v", i32(5));
+  all_show({{"v", i32(5)}});
+  EXPECT_EQ(lost(a_), std::vector<std::string>{"1/v 1"});
+}
+
+TEST_F(ContestTest, ALoserIsToldOfWithTheRuleThatDecided) {
+  rule({"v"}, PathType::kMax);
+  insert(a_, {{"v", i32(0)}});
+  exchange();
+  set(a_, "v", i32(9));
+  set(b_, "v", i32(1));
+  exchange();
+  all_lost({"1/v 1"});
+  for (const WorldSite* site : all_) {
+    EXPECT_EQ(to_text(site->losses.front().rule), "max");
+    EXPECT_EQ(site->losses.front().winning, i32(9));
+  }
+}
+
+TEST_F(ContestTest, AnUnsetLosesToAValueAndStandsWhereItWasSeen) {
+  rule({"v"}, PathType::kMin);
+  insert(a_, {{"v", i32(0)}, {"w", i32(0)}});
+  exchange();
+  set(a_, "v", i32(9));
+  unset(b_, "v");
+  all_show({{"v", i32(9)}, {"w", i32(0)}});
+  unset(c_, "v");
+  all_show({{"w", i32(0)}});
+  forget();
+}
+
+TEST_F(ContestTest, AReplacementAndAContainerTakePartInIt) {
+  rule({"c", "v"}, PathType::kMax);
+  insert(a_, {{"c", doc({{"v", i32(0)}})}});
+  exchange();
+  set(a_, "c.v", i32(9));
+  replace(b_, {{"c", doc({{"v", i32(1)}, {"x", i32(1)}})}});
+  set(c_, "c", doc({{"v", i32(5)}, {"x", i32(2)}}));
+  all_show({{"c", doc({{"v", i32(9)}, {"x", i32(2)}})}});
+  set(b_, "c", doc({{"x", i32(3)}}));
+  all_show({{"c", doc({{"x", i32(3)}})}});
+  forget();
+}
+
+TEST_F(ContestTest, TwoUpsertsAreInIt) {
+  rule({"v"}, PathType::kMax);
+  upsert(a_, {{"v", i32(9)}, {"a", i32(1)}});
+  upsert(b_, {{"v", i32(1)}, {"b", i32(1)}});
+  all_show({{"v", i32(9)}, {"a", i32(1)}, {"b", i32(1)}});
+  forget();
+}
+
+TEST_F(ContestTest, ADocumentIsOneValueInIt) {
+  rule({"v"}, PathType::kFirstWins);
+  insert(a_, {{"w", i32(0)}});
+  exchange();
+  set(a_, "v", doc({{"x", i32(1)}, {"y", i32(1)}}));
+  set(b_, "v", doc({{"x", i32(2)}}));
+  all_show({{"w", i32(0)}, {"v", doc({{"x", i32(1)}, {"y", i32(1)}})}});
+  all_lost({"1/v {\"x\": 2}"});
+  forget();
+}
+
+TEST_F(ContestTest, TheRowOfWhatIsContestedIsReadBack) {
+  rule({"v"}, PathType::kPrefer, {"open", "paid"});
+  insert(a_, {{"v", text("open")}});
+  exchange();
+  set(a_, "v", text("paid"));
+  set(b_, "v", text("open"));
+  exchange();
+  const std::string row = c_.rows.at("d");
+  DocumentState state = c_.load("d");
+  fill(state, stored(c_));
+  EXPECT_EQ(strip(state), row);
+  for (size_t cut = 1; cut < row.size(); ++cut) EXPECT_FALSE(load_row(row.substr(0, cut)));
+}
+
+TEST_F(ContestTest, ADeleteTakesAllOfItAlong) {
+  rule({"v"}, PathType::kMax);
+  insert(a_, {{"v", i32(0)}});
+  exchange();
+  set(a_, "v", i32(9));
+  set(b_, "v", i32(1));
+  remove(c_);
+  all_gone();
+}
+
+TEST(ValueOrder, IsThatOfMongodb) {
+  const std::string min;
+  const bson::OwnedValue ascending[] = {
+      {bson::Type::kMinKey, min},
+      {},
+      bson::make_double(-1.5),
+      i32(1),
+      bson::make_int64(2),
+      text("a"),
+      text("b"),
+      doc({{"a", i32(2)}}),
+      doc({{"b", i32(1)}}),
+      doc({{"b", i32(1)}, {"c", i32(1)}}),
+      doc({{"a", text("a")}}),  // kinds of values go before names
+      array({}),
+      array({i32(1)}),
+      bson::make_bool(false),
+      bson::make_bool(true),
+      {bson::Type::kMaxKey, min},
+  };
+  for (const bson::OwnedValue& a : ascending) {
+    for (const bson::OwnedValue& b : ascending) {
+      const int order = compare_values(a.view(), b.view());
+      EXPECT_EQ(order < 0, &a < &b) << bson::to_json(a.view()) << " " << bson::to_json(b.view());
+      EXPECT_EQ(order > 0, &a > &b) << bson::to_json(a.view()) << " " << bson::to_json(b.view());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace outrigger::merge

@@ -1,0 +1,239 @@
+#include "replication/merge/types/contest.h"
+
+#include <algorithm>
+
+#include "replication/bson/number.h"
+#include "replication/merge/types/author.h"
+
+namespace outrigger::merge {
+namespace {
+
+constexpr uint8_t kAbsent = 0;
+constexpr uint8_t kPresent = 1;
+
+// The kinds of values as MongoDB sorts them.
+int kind_of(bson::Type type) {
+  switch (type) {
+    case bson::Type::kMinKey:
+      return 0;
+    case bson::Type::kUndefined:
+    case bson::Type::kNull:
+      return 1;
+    case bson::Type::kInt32:
+    case bson::Type::kInt64:
+    case bson::Type::kDouble:
+    case bson::Type::kDecimal128:
+      return 2;
+    case bson::Type::kString:
+    case bson::Type::kSymbol:
+      return 3;
+    case bson::Type::kDocument:
+      return 4;
+    case bson::Type::kArray:
+      return 5;
+    case bson::Type::kBinary:
+      return 6;
+    case bson::Type::kObjectId:
+      return 7;
+    case bson::Type::kBool:
+      return 8;
+    case bson::Type::kDate:
+      return 9;
+    case bson::Type::kTimestamp:
+      return 10;
+    case bson::Type::kRegex:
+      return 11;
+    case bson::Type::kDbPointer:
+      return 12;
+    case bson::Type::kCode:
+      return 13;
+    case bson::Type::kCodeWithScope:
+      return 14;
+    case bson::Type::kMaxKey:
+      return 15;
+  }
+  return 15;
+}
+
+template <typename T>
+int compare(const T& a, const T& b) {
+  return a < b ? -1 : b < a ? 1 : 0;
+}
+
+uint64_t little_endian(bson::Bytes bytes) {
+  uint64_t number = 0;
+  for (size_t i = std::min<size_t>(bytes.size(), 8); i-- > 0;) {
+    number = number << 8 | static_cast<uint8_t>(bytes[i]);
+  }
+  return number;
+}
+
+int compare_fields(const bson::Document& a, const bson::Document& b, bool named) {
+  auto left = a.begin();
+  auto right = b.begin();
+  for (; left != a.end() && right != b.end(); ++left, ++right) {
+    int order = compare(kind_of(left->value.type), kind_of(right->value.type));
+    if (order == 0 && named) order = left->name.compare(right->name);
+    if (order == 0) order = compare_values(left->value, right->value);
+    if (order != 0) return order;
+  }
+  return left != a.end() ? 1 : right != b.end() ? -1 : 0;
+}
+
+// Characters, as far as it is UTF-8.
+size_t length_of(std::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
+}
+
+bool is_text(const Contender& of) { return of.value.type == bson::Type::kString; }
+
+// One more than the place of what is preferred, and of all others zero.
+size_t preference(const Contender& of, const ContestRule& rule) {
+  if (!is_text(of)) return 0;
+  const auto& all = rule.preferred;
+  const auto at = std::find(all.rbegin(), all.rend(), of.value.view().as_string());
+  return static_cast<size_t>(all.rend() - at);
+}
+
+// Above zero: `a` goes before `b`, which is older. Two that are there.
+int compare_by(const ContestRule& rule, const Contender& a, const Contender& b) {
+  switch (rule.kind) {
+    case ContestKind::kMax:
+      return compare_values(a.value.view(), b.value.view());
+    case ContestKind::kMin:
+      return compare_values(b.value.view(), a.value.view());
+    case ContestKind::kPrefer:
+      return compare(preference(a, rule), preference(b, rule));
+    case ContestKind::kLongest:
+      if (!is_text(a) || !is_text(b)) return compare(is_text(a), is_text(b));
+      return compare(length_of(a.value.view().as_string()), length_of(b.value.view().as_string()));
+    case ContestKind::kNone:
+    case ContestKind::kFirstWins:
+    case ContestKind::kMultiValue:
+      break;
+  }
+  return 0;
+}
+
+// Of equal ones the newer goes first.
+bool goes_before(const ContestRule& rule, const Contender& newer, const Contender& older) {
+  if (rule.kind == ContestKind::kFirstWins) return false;
+  if (rule.kind == ContestKind::kMultiValue) return true;
+  if (newer.absent != older.absent) return older.absent;
+  return newer.absent || compare_by(rule, newer, older) >= 0;
+}
+
+void put(Contest& contest, Contender&& fresh) {
+  auto& all = contest.contenders;
+  const auto at =
+      std::lower_bound(all.begin(), all.end(), fresh.dot,
+                       [](const Contender& each, const Dot& dot) { return each.dot < dot; });
+  if (at != all.end() && at->dot == fresh.dot) {
+    *at = std::move(fresh);  // one commit: what it said last
+  } else {
+    all.insert(at, std::move(fresh));
+  }
+}
+
+}  // namespace
+
+int compare_values(const bson::Value& a, const bson::Value& b) {
+  const int order = compare(kind_of(a.type), kind_of(b.type));
+  if (order != 0) return order;
+  switch (a.type) {
+    case bson::Type::kInt32:
+    case bson::Type::kInt64:
+    case bson::Type::kDouble:
+    case bson::Type::kDecimal128:
+      return bson::compare_numbers(a, b);
+    case bson::Type::kString:
+    case bson::Type::kSymbol:
+    case bson::Type::kCode:
+      return a.as_string().compare(b.as_string());
+    case bson::Type::kDocument:
+    case bson::Type::kArray:
+      return compare_fields(a.as_document(), b.as_document(), a.type == bson::Type::kDocument);
+    case bson::Type::kDate:
+      return compare(static_cast<int64_t>(little_endian(a.bytes)),
+                     static_cast<int64_t>(little_endian(b.bytes)));
+    case bson::Type::kTimestamp:
+      return compare(little_endian(a.bytes), little_endian(b.bytes));
+    case bson::Type::kBinary: {
+      const int sizes = compare(a.bytes.size(), b.bytes.size());
+      return sizes != 0 ? sizes : a.bytes.compare(b.bytes);
+    }
+    case bson::Type::kUndefined:
+    case bson::Type::kNull:
+    case bson::Type::kMinKey:
+    case bson::Type::kMaxKey:
+      return 0;
+    case bson::Type::kObjectId:
+    case bson::Type::kBool:
+    case bson::Type::kRegex:
+    case bson::Type::kDbPointer:
+    case bson::Type::kCodeWithScope:
+      break;
+  }
+  return a.bytes.compare(b.bytes);
+}
+
+void contend(Contest& contest, const Effect& effect, const Authorship& author) {
+  drop_observed(contest, author);
+  Contender fresh;
+  fresh.dot = author.stamp;
+  fresh.absent = effect.kind == Operation::kUnset;
+  if (!fresh.absent) fresh.value = effect.value;
+  fresh.rule = effect.rule;
+  put(contest, std::move(fresh));
+}
+
+void drop_observed(Contest& contest, const Authorship& author) {
+  std::erase_if(contest.contenders, [&](const Contender& each) {
+    return each.dot != author.stamp && author.observed(each.dot);
+  });
+}
+
+void join(Contest& contest, const Contest& other) {
+  for (Contender each : other.contenders) put(contest, std::move(each));
+}
+
+const Contender& chosen(const Contest& contest) {
+  const auto& all = contest.contenders;
+  const ContestRule& rule = all.back().rule;
+  const Contender* best = &all.front();
+  for (const Contender& each : all) {
+    if (&each != best && goes_before(rule, each, *best)) best = &each;
+  }
+  return *best;
+}
+
+void write(RowOut& out, const Contest& contest) {
+  out.varint(contest.contenders.size());
+  for (const Contender& each : contest.contenders) {
+    out.dot(each.dot);
+    out.u8(each.absent ? kAbsent : kPresent);
+    if (!each.absent) out.counted(each.value);
+    outrigger::write(out, each.rule);
+  }
+}
+
+void read(RowIn& in, Contest& contest) {
+  for (size_t n = in.items(); n > 0 && in.ok(); --n) {
+    Contender each;
+    each.dot = in.dot();
+    const uint8_t content = in.u8();
+    if (content > kPresent) in.fail("unknown content of a contest");
+    each.absent = content == kAbsent;
+    if (!each.absent) each.value = in.counted();
+    outrigger::read(in, each.rule);
+    const auto& all = contest.contenders;
+    if (each.dot.is_zero() || (!all.empty() && !(all.back().dot < each.dot))) {
+      in.fail("contenders out of order");
+    }
+    contest.contenders.push_back(std::move(each));
+  }
+  if (contest.contenders.empty()) in.fail("a contest of nobody");
+}
+
+}  // namespace outrigger::merge
