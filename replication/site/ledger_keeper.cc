@@ -193,6 +193,9 @@ Result<LedgerPage> LedgerKeeper::page(size_t limit, const LedgerPlace& from) con
   for (const auto& [key, bytes] : *pairs) {
     auto entry = decode_ledger(bytes);
     if (!entry) return tl::unexpected(entry.error());
+    const auto open = is_open(key, *entry);
+    if (!open) return tl::unexpected(open.error());
+    entry->open = *open;
     page.entries.push_back(std::move(*entry));
     const Hlc stamp = ledger_stamp(key);
     next = {stamp, stamp == next.through ? next.skip + 1 : 1};
@@ -226,6 +229,9 @@ Result<LedgerEntry> LedgerKeeper::find(const std::string& name) const {
       }
       auto entry = decode_ledger(bytes);
       if (!entry) return tl::unexpected(entry.error());
+      const auto open = is_open(key, *entry);
+      if (!open) return tl::unexpected(open.error());
+      entry->open = *open;
       found = std::move(*entry);
     }
   }
