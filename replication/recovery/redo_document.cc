@@ -165,7 +165,8 @@ bool is_below_a_peers(const SiteId& self, const Effect& own, std::span<const For
   return std::any_of(later.begin(), later.end(), [&](const Forgotten& each) {
     if (each.dot().origin.site == self) return false;
     const auto& effects = each.effects->effects;
-    const bool is_anew = effects.front().kind == Operation::kRemove && has_birth(*each.effects);
+    const bool removes = !effects.empty() && effects.front().kind == Operation::kRemove;
+    const bool is_anew = removes && has_birth(*each.effects);
     return std::any_of(effects.begin(), effects.end(),
                        [&](const Effect& effect) { return is_there(effect, is_anew); });
   });

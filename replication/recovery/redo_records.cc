@@ -44,8 +44,9 @@ Result<RedoRecords::Document> RedoRecords::document(const std::vector<Place>& pl
     out.forgotten.push_back({record->get(), &(*record)->documents[place.index]});
     out.records.push_back(std::move(*record));
   }
-  std::sort(out.forgotten.begin(), out.forgotten.end(),
-            [](const Forgotten& a, const Forgotten& b) { return a.dot() < b.dot(); });
+  // What one record removes and makes again has one dot: its order is that of the record.
+  std::stable_sort(out.forgotten.begin(), out.forgotten.end(),
+                   [](const Forgotten& a, const Forgotten& b) { return a.dot() < b.dot(); });
   return out;
 }
 
