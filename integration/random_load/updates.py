@@ -3,9 +3,11 @@ values.whole() most of the time, and what is odd about them is chosen often."""
 
 from random_load import values
 
-NUMERIC = ["n", "m", "sub.y.z", "new", "sub.n", "items.0.n", "arr.0", "grid.0.0"]
-SCALAR = ["s", "t", "sub.x", "fresh", "sub.fresh.deep", "n", "nested.x", "é"]
-ARRAYS = ["arr", "arr", "arr", "items", "items.0.tags", "grid.0", "sub.list", "fresh_list"]
+NUMERIC = ["n", "m", "sub.y.z", "new", "sub.n", "items.0.n", "arr.0", "grid.0.0",
+           "sub.2024", "years.7"]
+SCALAR = ["s", "t", "sub.x", "sub.7", "fresh", "sub.fresh.deep", "n", "nested.x", "é"]
+ARRAYS = ["arr", "arr", "arr", "items", "items.0.tags", "grid.0", "sub.list", "fresh_list",
+          "sub.9", "years.lists.7"]
 ELEMENTS = ["arr.0", "arr.1", "arr.3", "items.0.k", "items.1", "items.1.n", "grid.1.0", "arr.7"]
 BY_FILTER = ["arr.$", "items.$.n", "items.$", "items.$.tags"]
 ALL = ["arr.$[]", "items.$[].n", "items.$[].fresh", "grid.$[].$[]"]

@@ -168,6 +168,10 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
     PreparedPath path;
     path.path = touched;
     const auto edit = shape.edits.find(touched);
+    if (edit != shape.edits.end() && edit->second.delta) {
+      path.kind = Operation::kIncrement;
+      path.value = bson::OwnedValue(*edit->second.delta);
+    }
     if (edit != shape.edits.end() && edit->second.appends) {
       path.kind = Operation::kEdit;
       bson::Writer pushed;

@@ -192,6 +192,14 @@ TEST(Edited, ANameOfDigitsIsAFieldsWhereNoArrayIsOnTheWay) {
   EXPECT_EQ(done_to_a_number_of(op("$push", "c.7", 1), nullptr, list(1)).edit, ArrayEdit::kMoves);
 }
 
+TEST(Edited, APrepareTellsAnIncrementOfANameOfDigits) {
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "c.7", 2))});
+  const Prepare prepare = build_prepare(run_of(sent->command), RunSession());
+  const PreparedPath& counted = prepare.documents.at(0).paths.at(0);
+  EXPECT_EQ(counted.kind, Operation::kIncrement);
+  EXPECT_EQ(counted.value, bson::make_int32(2));
+}
+
 TEST(Edited, ANameOfDigitsIsAPositionWhereAnArrayIsOnTheWay) {
   const Images before{{key_of(1), with_list({1, 2})}};
   const PathChange more = edited(op("$inc", "l.0", 4), before, {{key_of(1), with_list({5, 2})}});
