@@ -77,6 +77,16 @@ bool pattern_matches(const std::vector<std::string>& pattern, const std::vector<
   return pattern.size() == depth;
 }
 
+size_t MergeRules::rule_bytes_max() const {
+  size_t most = 0;
+  for (size_t i = 0; fields_ != nullptr && i < fields_->size(); ++i) {
+    size_t bytes = 0;
+    for (const std::string& text : (*fields_)[i].preferred) bytes += 2 + text.size();
+    most = std::max(most, bytes);
+  }
+  return most;
+}
+
 PathRuling MergeRules::at(const std::vector<std::string>& path) const {
   PathRuling ruling;
   ruling.depth = path.size();

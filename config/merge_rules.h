@@ -30,6 +30,8 @@ class MergeRules {
       : fields_(&rule.fields), escalates_all_(rule.escalate) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
+  // What the longest list of preferred texts takes in a record, about.
+  [[nodiscard]] size_t rule_bytes_max() const;
   // Of a path, named from the document's root down.
   [[nodiscard]] PathRuling at(const std::vector<std::string>& path) const;
   // Is somebody to decide about what loses there? Empty: of whole documents.

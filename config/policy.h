@@ -24,9 +24,10 @@ class Policy {
   // What apps write there is this site's own affair: admin, local, config, and what a rule says
   // shall not travel. (What neither stays here nor replicates, apps must not write.)
   [[nodiscard]] bool stays_here(std::string_view ns) const;
-  // Borrows from this policy.
+  // Of an app's namespace; in the database that the sidecar serves itself no rule has a say,
+  // whatever it matches. Borrows from this policy.
   [[nodiscard]] MergeRules merge_rules(std::string_view ns) const {
-    return MergeRules(rule_for(ns));
+    return ns.starts_with("outrigger.") ? MergeRules() : MergeRules(rule_for(ns));
   }
   // The rule that decides for `ns`; the default rule when none matches.
   [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;

@@ -270,8 +270,10 @@ void follow_rules(UpdateShape& shape, const MergeRules& rules) {
     if (!is_whole && !is_assigned(ruling.type)) continue;
     // What stands there is given; an array on the way is still one of which an element changed.
     shape.edits.erase(path);
-    if (is_whole) path.resize(ruling.depth);
+    const bool is_of_part = is_whole && ruling.depth < path.size();
+    if (is_of_part) path.resize(ruling.depth);
     if (any_digits(path)) shape.edits[path].has_digits = true;
+    if (is_of_part) shape.edits[path].is_of_part = true;
   }
   std::vector<UpdateShape::Operation> told;
   for (UpdateShape::Operation& operation : shape.operations) {
@@ -330,6 +332,11 @@ std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Docum
       // No field can be in an array: an operator that finds one there does nothing.
       if (edit == nullptr || !edit->has_digits) continue;
       say_edit(*change, *edit, ArrayEdit::kInPlace, before);
+    } else if (edit != nullptr && edit->is_of_part) {
+      // Who names a part neither takes the whole away nor gives it anew by doing nothing.
+      if (change->kind == Operation::kUnset) continue;
+      const auto was = before ? bson::PathFinder(*before).find(path) : std::nullopt;
+      if (was && !shape.asserts && change->value.view() == *was) continue;
     } else if (edit != nullptr) {
       // What takes elements from no array leaves none.
       const bool is_gone = change->kind == Operation::kUnset;

@@ -45,6 +45,7 @@ struct UpdateShape {
     std::optional<std::vector<bson::Value>> appends;
     std::optional<bson::Value> delta;  // $inc: added to the number at the path's end
     bool has_digits = false;           // so an array on the way has an element of it changed
+    bool is_of_part = false;           // the operator named a part of what the rules keep whole
   };
   std::map<Path, Edit> edits;
   bool asserts = false;  // holds a $set: equal values still are a write

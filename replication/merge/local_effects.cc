@@ -10,6 +10,9 @@
 namespace outrigger::merge {
 namespace {
 
+// In a document of more no value contends by itself.
+constexpr size_t kContendingNamesMax = 10'000;
+
 // The document without what is at these paths.
 std::string without(const bson::Document& document, const std::set<Path>& paths, Path& at) {
   bson::Writer out;
@@ -181,6 +184,8 @@ class EffectMaker {
   // Values that are given with a container above them, and are in a contest all the same.
   void contend_below(const Path& path, const bson::OwnedValue& value) {
     if (rules_.empty() || !is_container(value.view(), path)) return;
+    // Each takes an effect of its own, at every site.
+    if (names_in_paths(value.view().as_document()) > kContendingNamesMax) return;
     Path at = path;
     contests_in(value.view().as_document(), at);
   }

@@ -83,15 +83,16 @@ DocumentChange born(const PreparedDocument& prepared, const std::string& stored)
   DocumentChange change = whole_change(prepared, DocumentChange::Kind::kUpsert, stored);
   Stored shown(stored);
   for (const PreparedPath& path : prepared.paths) {
-    const auto array = shown.value_at(path.path);
-    if (path.kind == Operation::kEdit && array && array->type == bson::Type::kArray) {
+    const auto value = shown.value_at(path.path);
+    if (path.kind == Operation::kEdit && value && value->type == bson::Type::kArray) {
       PathChange& made = change.changes.emplace_back();
       made.kind = Operation::kEdit;
       made.path = path.path;
-      made.value = bson::OwnedValue(*array);
+      made.value = bson::OwnedValue(*value);
       made.base_known = true;
     }
-    if (path.kind != Operation::kIncrement) continue;
+    // Beneath an array, where its filter made one, there is nothing to count.
+    if (path.kind != Operation::kIncrement || !value || !value->is_number()) continue;
     PathChange at;
     at.kind = Operation::kIncrement;
     at.path = path.path;

@@ -5,6 +5,7 @@
 #include "config/limits.h"
 #include "replication/bson/fields.h"
 #include "replication/merge/row.h"
+#include "replication/merge/types/decompose.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
@@ -15,14 +16,22 @@ namespace {
 // A record is sent whole, and taken whole into memory where it arrives. Roughly.
 using limits::kRecordBytesMax;
 
-// A rough count of what a change makes a record grow by.
-size_t memory_bytes(const DocumentChange& change) {
+// A rough count of what a change makes a record grow by. Where rules have a say, they may be told
+// with each field of a document.
+size_t memory_bytes(const DocumentChange& change, const Policy* policy) {
+  const MergeRules rules = policy == nullptr ? MergeRules() : policy->merge_rules(change.ns);
+  size_t told_apart = 0;
+  if (!rules.empty() && !change.document.empty()) {
+    constexpr size_t kAroundValue = 16;
+    told_apart = merge::names_in_paths(bson::Document(change.document)) *
+                 (kAroundValue + rules.rule_bytes_max());
+  }
   size_t bytes = change.ns.size() + change.id.bytes.size() + change.document.size();
   for (const PathChange& each : change.changes) {
     bytes += each.value.bytes.size();
     for (const std::string& name : each.path) bytes += name.size();
   }
-  return bytes;
+  return bytes + told_apart;
 }
 
 // The documents of one record and what becomes of their rows.
@@ -223,7 +232,7 @@ Result<SettlingBatch> LocalRecords::make(const Dot& dot, const VersionVector& de
     settled.batch.put_fresh_entry(record.origin, record.hlc, std::move(entry));
   };
   for (DocumentChange& change : changes) {
-    const size_t more = memory_bytes(change);
+    const size_t more = memory_bytes(change, context_.options.policy);
     if (!record.documents.empty() && bytes + more > kRecordBytesMax) {
       finish_record();
       auto next = next_dot();
