@@ -37,6 +37,16 @@ TEST(MergeRules, TheFirstMatchInTheOrderWrittenDecides) {
   EXPECT_EQ(rules.at({"b", "c", "n"}).rule, nullptr);
 }
 
+TEST(MergeRules, NoneHasASayInTheDatabaseThatTheSidecarServesItself) {
+  Settings settings;
+  ReplicateRule& all = settings.replicate.emplace_back();
+  all.namespace_glob = "*";
+  all.escalate = true;
+  const Policy policy(settings);
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"a"}));
+  EXPECT_FALSE(policy.merge_rules("outrigger.catalog").escalates({"indexes", "a_1"}));
+}
+
 TEST(MergeRules, OfWhatIsKeptWholeThePathAboveDecides) {
   const Policy policy(with_fields("{'home.*': atomic, note: lww}"));
   const PathRuling inside = policy.merge_rules("shop.carts").at({"home", "at", "lat"});

@@ -121,14 +121,14 @@ def test_a_document_that_a_delete_took_is_revived_whole(store, request):
                 if not isinstance(raw["regex"], bson.Regex) else raw["regex"]} == {
             "_id": 1, **TYPED, "room": 6}
         assert [type(raw[name]) for name in TYPED] == [type(each) for each in TYPED.values()]
-    error = refused(sites.paris, "choose", entry["_id"])
-    assert error.code == 11000
+    assert command(sites.paris, "choose", entry["_id"])["n"] == 0  # it is there already
     command(sites.paris, "revert", entry["_id"])
     sites.wait_converged(["shop"])
     assert [meetings(site).count_documents({}) for site in sites] == [0, 0]
     command(sites.paris, "choose", entry["_id"])
     meetings(sites.paris).update_one({"_id": 1}, {"$set": {"room": 7}})
     assert "has changed" in str(refused(sites.paris, "revert", entry["_id"]))
+    assert refused(sites.paris, "choose", entry["_id"]).code == 11000
 
 
 def test_a_field_of_an_insert_that_lost(sites):
@@ -177,6 +177,19 @@ def test_of_elements_that_went_together_each_is_in_the_ledger(sites):
     sites.wait_converged(["shop"])
     stored = meetings(sites.oslo).find_one()["who"]
     assert sorted(each["n"] for each in stored) == ["Ada", "Bo"]
+
+
+def test_what_stands_is_right_and_the_entry_closed(make_cluster):
+    rules = [{"namespace": "*", "escalate": True}]
+    sites = make_cluster(settings={"replicate": rules}).start()
+    entry = edited_apart(sites)
+    assert entry["state"] == "open"
+    answer = command(sites.oslo, "dismiss", entry["_id"])
+    assert (answer["state"], answer["n"]) == ("resolved", 0)
+    assert entry_of(sites.oslo, _id=entry["_id"])["state"] == "resolved"
+    meetings(sites.paris).delete_one({"_id": 1})
+    sites.wait_converged(["shop"])
+    assert command(sites.paris, "dismiss", entry["_id"])["state"] == "resolved"
 
 
 def test_what_cannot_be_brought_back_is_refused_with_the_way_out(sites):
@@ -284,6 +297,9 @@ def test_mongod_decides_who_may(make_cluster):
             with pytest.raises(pymongo.errors.OperationFailure) as error:
                 theirs.command({"choose": name})
             assert error.value.code == 13
+    with pytest.raises(pymongo.errors.OperationFailure) as error:
+        database("looker").command({"dismiss": entry["_id"]})
+    assert error.value.code == 13
     both_have(sites, title="Picnic")
     assert entry_of(oslo, _id=entry["_id"])["state"] == "auto"
     assert database("chooser").command({"choose": entry["_id"]})["state"] == "resolved"

@@ -90,12 +90,14 @@ class Asker {
     return print(conflict_text(*entry, names.value_or(""), terminal_look()));
   }
 
-  // `verb`: choose, revert.
+  // `verb`: choose, revert, dismiss.
   int conflict_write(const std::string& verb) {
     const std::string path = "/conflicts/" + verb + "?name=" + options_.name;
     const auto answer = body_of(path, client_.Post(path.c_str()));
     if (!answer) return kNotWell;
-    return print(options_.json ? *answer : verb == "choose" ? "it stands again\n" : "undone\n");
+    if (options_.json) return print(*answer);
+    if (verb == "dismiss") return print("it is closed\n");
+    return print(verb == "choose" ? "it stands again\n" : "undone\n");
   }
 
   int explain() {
@@ -208,14 +210,15 @@ struct Command {
 
 // The deepest come first: of `conflicts show` both are parsed.
 void add_conflicts(CLI::App& cli, Options& options, std::vector<Command>& commands) {
-  CLI::App* conflicts =
-      cli.add_subcommand("conflicts", "what lost and what beat it: list, show, choose, revert");
+  CLI::App* conflicts = cli.add_subcommand(
+      "conflicts", "what lost and what beat it: list, show, choose, revert, dismiss");
   CLI::App* show = conflicts->add_subcommand("show", "all that is known of one");
   CLI::App* choose = conflicts->add_subcommand("choose", "write the value that lost again");
   CLI::App* revert = conflicts->add_subcommand("revert", "undo that");
+  CLI::App* dismiss = conflicts->add_subcommand("dismiss", "what stands is right: close it");
   CLI::App* everything = conflicts->add_subcommand("export", "all of them, a line of JSON each");
   CLI::App* list = conflicts->add_subcommand("list", "the newest first (this without a command)");
-  for (CLI::App* command : {show, choose, revert}) {
+  for (CLI::App* command : {show, choose, revert, dismiss}) {
     command->add_option("name", options.name, "its name, as the list says")->required();
     command->fallthrough();
   }
@@ -233,6 +236,7 @@ void add_conflicts(CLI::App& cli, Options& options, std::vector<Command>& comman
   commands.push_back({show, [](Asker& asker) { return asker.conflict_show(); }});
   commands.push_back({choose, [](Asker& asker) { return asker.conflict_write("choose"); }});
   commands.push_back({revert, [](Asker& asker) { return asker.conflict_write("revert"); }});
+  commands.push_back({dismiss, [](Asker& asker) { return asker.conflict_write("dismiss"); }});
   commands.push_back({everything, [](Asker& asker) { return asker.conflicts_export(); }});
   commands.push_back({conflicts, [](Asker& asker) { return asker.conflicts(); }});
 }

@@ -87,7 +87,7 @@ HttpServer::Routes routes_of(const AdminView& view) {
     }
     return listed_answer(view.conflicts(limit_of(request), *place));
   }};
-  for (const std::string verb : {"choose", "revert"}) {
+  for (const std::string verb : {"choose", "revert", "dismiss"}) {
     routes["/conflicts/" + verb] = {[view, verb](const HttpRequest& request) {
       return chosen_answer(view.choose(verb, request.field("name").value_or("")));
     }};

@@ -23,7 +23,7 @@ struct AdminView {
   std::function<Result<std::string>(const std::string& name)> conflict;                 // JSON
   std::function<Result<std::string>(size_t limit)> quarantined;                         // JSON
   std::function<Result<std::string>(const PathQuestion& question)> explain;             // JSON
-  // `verb` (choose, revert) for the entry of that name; gives what the sidecar answered, JSON.
+  // `verb` (choose, revert, dismiss) for the entry of that name; what the sidecar answered, JSON.
   std::function<Result<std::string>(const std::string& verb, const std::string& name)> choose;
   std::function<Status(const std::string& record)> retry;  // a record set aside
   std::function<Status()> ready;                           // an error says what is missing

@@ -83,6 +83,10 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
                                       const LedgerEntry& entry, bool is_strangers) {
   const ChoicePlan plan = plan_choice(verb, entry);
   if (!plan.refusal.empty()) co_return refused(wire::code::kIllegalOperation, plan.refusal);
+  if (verb == ChoiceVerb::kDismiss) {
+    Answer dismissed = co_await dismiss(plan, entry);
+    co_return dismissed;
+  }
   const std::string body = command_body(plan, parsed);
   const std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
   const wire::WireResult<wire::OpMsg> command = wire::parse_op_msg(message);
@@ -106,6 +110,11 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
     reply = std::move(of_message);
   }
   ChoiceReply said = read_choice(plan, entry, Document(reply));
+  const bool is_there = said.code == wire::code::kDuplicateKey && plan.kind == CommandKind::kInsert;
+  if (is_there) {  // chosen before, perhaps
+    Answer looked = co_await look(verb, entry);
+    if (is_ok(Document(looked.bytes))) co_return looked;
+  }
   if (said.code != 0) co_return failed(said, entry, std::move(reply));
   Answer answered;
   if (said.is_written) {
@@ -113,6 +122,23 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
   } else {
     answered = co_await look(verb, entry);
   }
+  co_return answered;
+}
+
+// Nothing is written, so nothing is captured. An error that is not about rights (a view, say) is
+// none of the entry's.
+net::Task<Answer> LedgerChoice::dismiss(const ChoicePlan& plan, const LedgerEntry& entry) {
+  std::string message =
+      wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(plan.command));
+  Result<std::string> reply = co_await backend_.call(std::move(message));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  const int code = wire::code_of(said->body);
+  if (code == wire::code::kUnauthorized) co_return Answer::message(std::move(*reply));
+  std::string as_mongod(said->body.bytes());
+  std::optional<Replaced> nothing;
+  Answer answered = co_await conclude(ChoiceVerb::kDismiss, entry, std::move(as_mongod), false,
+                                      std::move(nothing));
   co_return answered;
 }
 
@@ -137,7 +163,8 @@ net::Task<Answer> LedgerChoice::conclude(ChoiceVerb verb, const LedgerEntry& ent
                                          std::string reply, bool wrote,
                                          std::optional<Replaced> instead) {
   const bool is_choice = verb == ChoiceVerb::kChoose;
-  const LedgerMark mark = is_choice ? LedgerMark::kResolved : LedgerMark::kReverted;
+  const LedgerMark mark =
+      verb == ChoiceVerb::kRevert ? LedgerMark::kReverted : LedgerMark::kResolved;
   const std::string key = ledger_key(entry);
   const std::optional<Replaced> noted =
       is_choice ? worth_noting(entry, instead) : std::optional<Replaced>();

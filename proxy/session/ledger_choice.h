@@ -1,5 +1,5 @@
-// Carries out `{choose: NAME}` and `{revert: NAME}` (own_choice.h): finds the entry, has the
-// capture write what it comes to, notes in the ledger what was done, answers.
+// Carries out `{choose: NAME}`, `{revert: NAME}` and `{dismiss: NAME}` (own_choice.h): finds the
+// entry, has the capture write what it comes to, notes in the ledger what was done, answers.
 //
 // It runs on the app's own connection: mongod says whether its user may read `outrigger` (who may
 // not is told nothing of entries) and write the collection. The write is the app's like any other,
@@ -30,6 +30,7 @@ class LedgerChoice {
   net::Task<std::optional<Answer>> ask_to_read();
   net::Task<Answer> write(const wire::OpMsg& parsed, ChoiceVerb verb, const LedgerEntry& entry,
                           bool is_strangers);
+  net::Task<Answer> dismiss(const ChoicePlan& plan, const LedgerEntry& entry);
   // The filter found nothing.
   net::Task<Answer> look(ChoiceVerb verb, const LedgerEntry& entry);
   // Of a write that is done, or needed none: notes it, and the answer.

@@ -7,6 +7,7 @@
 
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/session/own_question.h"
+#include "replication/record/catalog.h"
 
 namespace outrigger {
 namespace {
@@ -173,7 +174,9 @@ ChoicePlan plan_element(ChoiceVerb verb, const LedgerEntry& entry) {
     // Twice chosen it must not be there twice.
     write_has_element(out, entry, entry.value.view(), !is_choice);
     out.close().open_document("update").open_document(is_choice ? "$push" : "$pullAll");
-    if (is_choice) out.value(path, entry.value);
+    if (is_choice) {  // not taken for modifiers, whatever it is
+      out.open_document(path).open_array("$each").value("0", entry.value).close().close();
+    }
     if (!is_choice) out.open_array(path).value("0", entry.value).close();
     out.close().close();
   }
@@ -235,6 +238,21 @@ ChoicePlan plan_value(ChoiceVerb verb, const LedgerEntry& entry) {
   return finish_find_and_modify(out, entry);
 }
 
+ChoicePlan plan_dismissal(const LedgerEntry& entry) {
+  if (entry.kind == kNotApplied || entry.kind == kQuarantinedKind) {
+    return {why_not_of_kind(entry), {}, ""};
+  }
+  LedgerEntry of = entry;
+  if (of.ns == kCatalogNs && of.id.type == Type::kString) of.ns = of.id.view().as_string();
+  Writer out;
+  open_command(out, "update", of);
+  out.open_array("updates").open_document("0");
+  out.open_document("q").int32("$alwaysFalse", 1).close();
+  out.open_document("u").open_document("$set").int32("x", 1).close().close();
+  out.close().close();
+  return {"", CommandKind::kUpdate, close_command(out, of)};
+}
+
 // What stands at the place of the loser in a document, or a projection of it.
 std::optional<OwnedValue> value_at(const Document& document, const Path& path) {
   Value at{Type::kDocument, document.bytes()};
@@ -266,10 +284,12 @@ std::optional<ChoiceVerb> choice_verb(const wire::OpMsg& parsed) {
   const std::string_view name = parsed.command_name();
   if (name == "choose") return ChoiceVerb::kChoose;
   if (name == "revert") return ChoiceVerb::kRevert;
+  if (name == "dismiss") return ChoiceVerb::kDismiss;
   return std::nullopt;
 }
 
 ChoicePlan plan_choice(ChoiceVerb verb, const LedgerEntry& entry) {
+  if (verb == ChoiceVerb::kDismiss) return plan_dismissal(entry);
   ChoicePlan plan;
   plan.refusal = why_not_of_kind(entry);
   if (plan.refusal.empty()) plan.refusal = why_no_shape(entry);
@@ -322,6 +342,9 @@ std::string why_not_written(ChoiceVerb verb, const LedgerEntry& entry,
            "insert it";
   }
   const std::optional<OwnedValue> now = value_at(*found, entry.path);
+  const bool came_back =
+      is_choice && is_revival(entry) && bson::equal_unordered(*found, Document(with_id(entry)));
+  if (came_back) return "";
   const std::string shown = now ? bson::to_json(now->view(), kShownBytes) : std::string("nothing");
   if (entry.is_element) {
     const bool has = has_element(now, entry.value);

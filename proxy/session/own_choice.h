@@ -1,5 +1,5 @@
-// `{choose: NAME}` and `{revert: NAME}` in the database `outrigger`: which write brings a value
-// back that lost, and which undoes that.
+// `{choose: NAME}`, `{revert: NAME}` and `{dismiss: NAME}` in the database `outrigger`: which write
+// brings a value back that lost, which undoes that, and that neither is wanted.
 //
 // The problem: a person who sees a losing value wants it to stand after all, and a store that is
 // written to around everybody would be a second source of truth. The idea: the choice becomes the
@@ -22,7 +22,11 @@
 
 namespace outrigger {
 
-enum class ChoiceVerb : uint8_t { kChoose, kRevert };
+enum class ChoiceVerb : uint8_t {
+  kChoose,
+  kRevert,
+  kDismiss,  // what stands is right: only the entry is marked
+};
 
 // Which of them the command is; nothing: none.
 [[nodiscard]] std::optional<ChoiceVerb> choice_verb(const wire::OpMsg& parsed);
@@ -32,6 +36,7 @@ struct ChoicePlan {
   CommandKind kind = CommandKind::kFindAndModify;  // or kInsert, kDelete
   std::string command;                             // BSON, without a write concern
 };
+// Of kDismiss: an update that finds nothing, by which mongod says whether the app may write there.
 [[nodiscard]] ChoicePlan plan_choice(ChoiceVerb verb, const LedgerEntry& entry);
 
 // What mongod said of that command.

@@ -131,8 +131,18 @@ TEST(OwnChoice, AnElementThatWasRemovedComesBackOnce) {
   entry.winning.reset();
   const std::string text = command(kChoose, entry);
   EXPECT_THAT(text, HasSubstr(R"("who": {"$not": {"$elemMatch": {"$eq": "Budget"}}})"));
-  EXPECT_THAT(text, HasSubstr(R"({"$push": {"who": "Budget"}})"));
+  EXPECT_THAT(text, HasSubstr(R"({"$push": {"who": {"$each": ["Budget"]}}})"));
   EXPECT_THAT(command(kRevert, entry), HasSubstr(R"({"$pullAll": {"who": ["Budget"]}})"));
+}
+
+TEST(OwnChoice, ADismissalFindsNothingWhereTheEntryIs) {
+  EXPECT_THAT(command(ChoiceVerb::kDismiss, title()), HasSubstr(R"("q": {"$alwaysFalse": 1})"));
+  LedgerEntry entry = title();
+  entry.ns = "outrigger.catalog";
+  entry.id = bson::make_string("shop.meetings");
+  EXPECT_THAT(command(ChoiceVerb::kDismiss, entry), HasSubstr(R"("update": "meetings")"));
+  entry.kind = kNotApplied;
+  EXPECT_FALSE(plan_choice(ChoiceVerb::kDismiss, entry).refusal.empty());
 }
 
 TEST(OwnChoice, WhatNoWriteBringsBackIsRefused) {
