@@ -38,20 +38,24 @@ TEST(MergeWorld, SitesAgreeAndStableDocumentsCostNothing) {
   std::printf("%lu records, %lu rows dropped\n", records, drops);
 }
 
+void expect_same_documents(const MergeWorld& remembering, const MergeWorld& forgetting) {
+  const auto& others = forgetting.documents();
+  for (const auto& [id, document] : remembering.documents()) {
+    ASSERT_TRUE(others.contains(id));
+    EXPECT_TRUE(bson::equal_unordered(bson::Document(document), bson::Document(others.at(id))))
+        << bson::to_json(bson::Document(document)) << "\n"
+        << bson::to_json(bson::Document(others.at(id)));
+  }
+  EXPECT_EQ(remembering.documents().size(), others.size());
+}
+
 TEST(MergeWorld, ForgettingChangesNoDocument) {
   for_each_seed(500, [](uint64_t seed) {
     MergeWorld forgetting(seed, {});
     MergeWorld remembering(seed, {.collect = false});
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
-    for (const auto& [id, document] : remembering.documents()) {
-      const auto& others = forgetting.documents();
-      ASSERT_TRUE(others.contains(id));
-      EXPECT_TRUE(bson::equal_unordered(bson::Document(document), bson::Document(others.at(id))))
-          << bson::to_json(bson::Document(document)) << "\n"
-          << bson::to_json(bson::Document(others.at(id)));
-    }
-    EXPECT_EQ(remembering.documents().size(), forgetting.documents().size());
+    expect_same_documents(remembering, forgetting);
   });
 }
 
@@ -61,14 +65,7 @@ TEST(MergeWorld, SitesAgreeOnWhatIsContestedWheneverTheyForget) {
     MergeWorld remembering(seed, {.collect = false, .contests = true});
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
-    for (const auto& [id, document] : remembering.documents()) {
-      const auto& others = forgetting.documents();
-      ASSERT_TRUE(others.contains(id));
-      EXPECT_TRUE(bson::equal_unordered(bson::Document(document), bson::Document(others.at(id))))
-          << bson::to_json(bson::Document(document)) << "\n"
-          << bson::to_json(bson::Document(others.at(id)));
-    }
-    EXPECT_EQ(remembering.documents().size(), forgetting.documents().size());
+    expect_same_documents(remembering, forgetting);
   });
 }
 

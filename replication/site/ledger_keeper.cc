@@ -94,6 +94,15 @@ Result<bool> LedgerKeeper::is_open(const std::string& key, const LedgerEntry& en
   return aside->ledger_key == key;
 }
 
+Result<LedgerEntry> LedgerKeeper::shown(const std::string& key, const std::string& bytes) const {
+  auto entry = decode_ledger(bytes);
+  if (!entry) return entry;
+  const auto open = is_open(key, *entry);
+  if (!open) return tl::unexpected(open.error());
+  entry->open = *open;
+  return entry;
+}
+
 // The next entries by age. False: there are no more.
 Result<bool> LedgerKeeper::trim_piece(uint64_t& bytes, uint64_t& read) {
   std::string from;
@@ -191,11 +200,8 @@ Result<LedgerPage> LedgerKeeper::page(size_t limit, const LedgerPlace& from) con
   if (!pairs) return tl::unexpected(pairs.error());
   LedgerPlace next = from;
   for (const auto& [key, bytes] : *pairs) {
-    auto entry = decode_ledger(bytes);
+    auto entry = shown(key, bytes);
     if (!entry) return tl::unexpected(entry.error());
-    const auto open = is_open(key, *entry);
-    if (!open) return tl::unexpected(open.error());
-    entry->open = *open;
     page.entries.push_back(std::move(*entry));
     const Hlc stamp = ledger_stamp(key);
     next = {stamp, stamp == next.through ? next.skip + 1 : 1};
@@ -227,11 +233,8 @@ Result<LedgerEntry> LedgerKeeper::find(const std::string& name) const {
         return fail(ErrorCode::kRefused, kFind, name, "two entries have this name",
                     "write the value you want by hand");
       }
-      auto entry = decode_ledger(bytes);
+      auto entry = shown(key, bytes);
       if (!entry) return tl::unexpected(entry.error());
-      const auto open = is_open(key, *entry);
-      if (!open) return tl::unexpected(open.error());
-      entry->open = *open;
       found = std::move(*entry);
     }
   }

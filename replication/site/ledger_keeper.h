@@ -56,6 +56,8 @@ class LedgerKeeper {
   void keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry);
   void count_one(const std::string& kind, const std::string& ns, uint64_t count) REQUIRES(mutex_);
   [[nodiscard]] bool is_escalated(const LedgerEntry& entry) const;
+  // As a reader is to see it.
+  [[nodiscard]] Result<LedgerEntry> shown(const std::string& key, const std::string& bytes) const;
   [[nodiscard]] Result<bool> is_open(const std::string& key, const LedgerEntry& entry) const;
   [[nodiscard]] Result<bool> trim_piece(uint64_t& bytes, uint64_t& read) REQUIRES(trimming_);
   void say_trimmed(uint64_t bytes, bool only_open) REQUIRES(trimming_);

@@ -34,25 +34,11 @@ namespace outrigger::merge {
 enum class MergeType : uint8_t { kRegister, kCounter, kList };
 
 // Which type takes an operation on a path that this rule governs.
-[[nodiscard]] constexpr MergeType type_of(Operation operation, PathType rule) {
-  switch (rule) {
-    case PathType::kByOperation:
-    case PathType::kList:
-    case PathType::kCounter:
-      break;
-    case PathType::kLww:
-    case PathType::kAtomic:
-    case PathType::kFirstWins:
-    case PathType::kMax:
-    case PathType::kMin:
-    case PathType::kPrefer:
-    case PathType::kLongest:
-    case PathType::kMultiValue:
-      // Whoever captured an increment in place of its result has left no value to assign.
-      return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
-  }
-  if (operation == Operation::kEdit) return MergeType::kList;
-  return operation == Operation::kIncrement ? MergeType::kCounter : MergeType::kRegister;
+[[nodiscard]] inline MergeType type_of(Operation operation, PathType rule) {
+  // Whoever captured an increment in place of its result has left no value to assign.
+  if (operation == Operation::kIncrement) return MergeType::kCounter;
+  return operation == Operation::kEdit && !is_assigned(rule) ? MergeType::kList
+                                                             : MergeType::kRegister;
 }
 
 // The contest that values of a path are in, if they are in any.
