@@ -130,6 +130,7 @@ class EffectMaker {
     Path at;
     if (!rules_.empty()) wholes_in(bson::Document(change.document), at, beside);
     for (const PathChange& part : change.changes) {
+      if (part.path.front() == "_id") continue;  // it is one value
       switch (type_of(part.kind, rules_.at(part.path).type)) {
         case MergeType::kRegister:
           break;

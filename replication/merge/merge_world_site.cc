@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "replication/merge/body.h"
 #include "replication/merge/merge_world.h"
 
 namespace outrigger::merge {
@@ -100,6 +101,9 @@ void WorldSite::settle(size_t index, bool happened) {
       write.change.document = *write.after;
     }
     const DocumentEffects effects = local_effects(state, write.change, context);
+    for (const Effect& effect : effects.effects) {
+      OUTRIGGER_ASSERT(well_formed(effect, context.dot, effects.id));
+    }
     apply_local(state, write.change, effects, context);
     open.record.documents.push_back(effects);
     put(id, state, write.after);
