@@ -38,6 +38,21 @@ AN_ID = {
     "all of one that matches": ({"_id.j": 2, "_id.k": {"$all": [{"$elemMatch": {"a": 1}}]}},
                                 {"$set": {"b": 1}}),
     "a condition of others": ({"_id.k": {"$gt": 9}, "a": 5}, {"$set": {"b": 1}}),
+    "pushed": ({"a": 6}, {"$push": {"_id.k": {"$each": [1, "x"]}, "list": 1}}),
+    "added": ({"a": 7}, {"$addToSet": {"_id.k": 1}}),
+    "counted": ({"a": 8}, {"$inc": {"_id.k": 1, "n": 1}}),
+    "counted by year": ({"a": 9}, {"$inc": {"_id.2024": 1, "years.2024": 1}}),
+    "the larger": ({"a": 10}, {"$max": {"_id.k": 1}}),
+}
+NO_CHANGE = {
+    "set": {"$set": {"_id.k": 1, "n": 1}},
+    "counted": {"$inc": {"_id.k": 0, "n": 1}},
+    "counted by year": {"$inc": {"_id.2024": 0, "n": 1}},
+    "pulled": {"$pull": {"_id.list": 9}, "$push": {"n": 1}},
+    "added": {"$addToSet": {"_id.list": 1}, "$inc": {"n": 1}},
+    "unset": {"$unset": {"_id.none": ""}, "$inc": {"n": 1}},
+    "the larger": {"$max": {"_id.k": 0}, "$inc": {"n": 1}},
+    "elements": {"$set": {"_id.list.0": 1}, "$inc": {"n": 1}},
 }
 
 
@@ -64,5 +79,17 @@ def test_an_upsert_whose_id_no_insert_may_have_is_refused(pair, shop, way):
 def test_an_upsert_gives_an_id_by_a_path(pair, shop, way):
     filter_, update = AN_ID[way]
     assert shop[0].update_one(filter_, update, upsert=True).upserted_id is not None
+    pair.wait_converged(["shop"])
+    assert shop[1].find_one() == shop[0].find_one()
+
+
+@pytest.mark.parametrize("way", NO_CHANGE)
+def test_an_update_may_name_what_is_in_an_id_and_leave_it(pair, shop, way):
+    an_id = {"k": 1, "2024": 5, "list": [1]}
+    shop[0].insert_one({"_id": an_id})
+    pair.wait_converged(["shop"])
+    assert shop[0].update_one({"_id": an_id}, NO_CHANGE[way]).modified_count == 1
+    pair.wait_converged(["shop"])
+    shop[1].update_one({"_id": an_id}, NO_CHANGE[way])
     pair.wait_converged(["shop"])
     assert shop[1].find_one() == shop[0].find_one()

@@ -98,7 +98,10 @@ void read_operator(const Element& op, UpdateShape& shape) {
       continue;
     }
     if (name == "$setOnInsert") continue;
-    if (name == "$set" && is_plain(path)) {
+    if (path.front() == "_id") {  // it is one value, which stays
+      if (name == "$set") shape.asserts = true;
+      touch(shape, {"_id"});
+    } else if (name == "$set" && is_plain(path)) {
       shape.asserts = true;
       shape.operations.push_back({Operation::kAssign, std::move(path), field.value});
     } else if (name == "$inc" && is_plain(path) && field.value.is_number()) {
