@@ -92,6 +92,14 @@ WRITES = {
                          {"k": "taken"}),
     "update_by_pipeline": (lambda c, i: c.update_one({"_id": i}, [{"$set": NEW}]), NEW),
     "push": (lambda c, i: c.update_one({"_id": i}, {"$push": {"list": 1}}), {"list": [1]}),
+    "count_or_make": (lambda c, i: c.update_one(
+        {"_id": i}, {"$inc": {"sub.n": 1, "years.2024": 2, "n": 1}}, upsert=True),
+        {"sub": {"n": 1}, "years": {"2024": 2}, "n": 6}),
+    "count_found_or_make": (lambda c, i: c.update_many(
+        {"k": i}, {"$inc": {"sub.n": 1}}, upsert=True), {"sub": {"n": 1}}),
+    "push_or_make": (lambda c, i: c.update_one(
+        {"_id": i}, {"$push": {"sub.list": 1}, "$set": {"sub.x": 1}}, upsert=True),
+        {"sub": {"list": [1], "x": 1}}),
 }
 
 

@@ -50,16 +50,39 @@ std::vector<Path> paths_of(const PreparedDocument& prepared) {
   return named;
 }
 
+// Is one of these at the path, above it or below it?
+bool meets(const std::set<Path>& paths, const Path& path) {
+  const auto next = paths.lower_bound(path);
+  if (next != paths.end() && has_prefix(*next, path)) return true;
+  for (Path above = path; !above.empty(); above.pop_back()) {
+    if (paths.count(above) > 0) return true;
+  }
+  return false;
+}
+
+// What the update touched. Where the prepare names a path it says it better: of {$inc: {"a.b": 1}}
+// that had to make `a` the oplog names `a`, whose value has in it what was added. Nothing: the
+// whole document.
+std::optional<std::vector<Path>> paths_touched(const PreparedDocument& prepared,
+                                               const std::string& o) {
+  std::vector<Path> named = paths_of(prepared);
+  if (!prepared.whole && !named.empty()) return named;
+  auto logged = oplog_update_paths(o);
+  if (!logged || named.empty()) return logged;
+  const std::set<Path> in_prepare(named.begin(), named.end());
+  const std::set<Path> in_log(logged->begin(), logged->end());
+  std::erase_if(named, [&](const Path& path) { return !meets(in_log, path); });
+  for (Path& path : *logged) {
+    if (!meets(in_prepare, path)) named.push_back(std::move(path));
+  }
+  return named;
+}
+
 Verdict update_happened(const PreparedDocument& prepared, const std::string& document,
                         const std::string& o) {
   DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
   Stored stored(document);
-  std::optional<std::vector<Path>> named;
-  if (prepared.whole || prepared.paths.empty()) {
-    named = oplog_update_paths(o);
-  } else {
-    named = paths_of(prepared);
-  }
+  const std::optional<std::vector<Path>> named = paths_touched(prepared, o);
   if (prepared.what == What::kReplace || !named || stored.is_opaque()) {
     return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
   }

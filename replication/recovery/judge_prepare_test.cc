@@ -65,6 +65,27 @@ TEST_F(JudgePrepare, AnUnknownUpdateTakesItsPathsFromTheOplogAndItsValuesFromThe
   EXPECT_EQ(changes[2].kind, Operation::kUnset);
 }
 
+TEST_F(JudgePrepare, WhatAnUpsertAddedToAContainerThatItMadeIsAddedOnce) {
+  bson::Writer writer;
+  writer.int32("_id", 1).open_document("sub").int32("n", 3).int32("x", 5).close().int32("y", 1);
+  store_.put(kTestNs, writer.finish());
+  PreparedDocument& document = prepare_.documents[0];
+  document.what = PreparedDocument::What::kUpsert;
+  document.paths = {{Operation::kIncrement, {"sub", "n"}, number(3)},
+                    {Operation::kAssign, {"sub", "x"}, number(5)},
+                    {Operation::kUnknown, {"y"}, {}}};
+  const std::vector<OplogWrite> oplog{update([](bson::Writer& diff) {
+    diff.open_document("i").open_document("sub").int32("n", 3).int32("x", 5).close().close();
+  })};
+  const auto settled = judge_prepare(store_, prepare_, &oplog);
+  const auto& changes = settled->changes.at(0).changes;
+  ASSERT_EQ(changes.size(), 2u);
+  EXPECT_EQ(changes[0].path, (Path{"sub", "n"}));
+  EXPECT_EQ(changes[0].kind, Operation::kIncrement);
+  EXPECT_EQ(changes[1].path, (Path{"sub", "x"}));
+  EXPECT_EQ(changes[1].kind, Operation::kAssign);
+}
+
 TEST_F(JudgePrepare, EntriesOfOtherStatementsAreNotIts) {
   std::vector<OplogWrite> oplog{update([](bson::Writer&) {})};
   oplog[0].stmt_ids = {3};
