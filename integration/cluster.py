@@ -13,6 +13,13 @@ from sidecar import ROOT, Sidecar, merged
 from waiting import close_all, wait_until
 
 
+def answers(client):
+    try:
+        return client.admin.command("ping")["ok"]
+    except pymongo.errors.PyMongoError:
+        return False
+
+
 class Site:
     def __init__(self, directory, name, settings, **mongod):
         self.name = name
@@ -45,6 +52,12 @@ class Site:
         """A PyMongo client around the sidecar, straight to the mongod; the same one every time."""
         self._direct = self._direct or self.mongod.client()
         return self._direct
+
+    def wait_served(self):
+        """Until an app is served by the mongod that runs now: what an earlier one forgot is back."""
+        self.sidecar.wait_ready()
+        with pymongo.MongoClient(self.uri(), serverSelectionTimeoutMS=60000) as app:
+            wait_until(lambda: answers(app), "an answer through the sidecar")
 
     def status(self):
         return self.sidecar.status()

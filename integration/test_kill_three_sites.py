@@ -39,7 +39,7 @@ def kill_round(cluster, chance):
         victims[0].mongod.kill()
         victims[0].mongod.start()
     for site in victims:
-        site.sidecar.wait_ready()
+        site.wait_served()
     return (f"{'both' if with_sidecar else 'mongod'} of "
             f"{', '.join(site.name for site in victims)}, {again} times more")
 

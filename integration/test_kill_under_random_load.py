@@ -44,7 +44,7 @@ def kill_round(cluster, chance):
         victims[0].sidecar.kill()
         victims[0].sidecar.start(wait_ready=False)
     for site in cluster:
-        site.sidecar.wait_ready()
+        site.wait_served()
     return f"{parts} of {', '.join(site.name for site in victims)}"
 
 

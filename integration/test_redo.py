@@ -126,6 +126,24 @@ def test_no_app_sees_the_store_before_it_is_whole_again(sites):
 
 
 @FORMS
+def test_ready_is_said_of_a_store_that_is_whole_again(sites):
+    oslo = sites.oslo
+    oslo.client().shop.things.insert_one({"_id": 1, "n": 0})
+    slow = json.dumps({"mode": {"times": 2}, "data": {
+        "failCommands": ["find"], "appName": "outrigger", "blockConnection": True,
+        "blockTimeMS": 1500}})
+    with Forgetful(oslo) as app:
+        app.shop.things.update_one({"_id": 1}, {"$set": {"n": 1}})
+        oslo.mongod.kill()
+        wait_until(lambda: not oslo.sidecar.is_ready(), "the store is missed")
+        oslo.mongod.process.arguments += ["--setParameter", f"failpoint.failCommand={slow}"]
+        oslo.mongod.start()
+        oslo.sidecar.wait_ready()
+        assert oslo.direct().shop.things.find_one() == {"_id": 1, "n": 1}
+        del oslo.mongod.process.arguments[-2:]
+
+
+@FORMS
 def test_a_second_crash_meanwhile_is_put_back_as_well(sites):
     fill(sites.oslo.client())
     with Forgetful(sites.oslo) as app:

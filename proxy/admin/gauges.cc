@@ -51,7 +51,8 @@ void Gauges::update(const StatusParts& parts) {
       .Set(static_cast<double>(replica.alarms.size()));
   metrics_.gauge("open_writes", "local writes the store has not answered")
       .Set(static_cast<double>(replica.open_writes));
-  metrics_.gauge("store_available", "1 while the store answers").Set(parts.store_available ? 1 : 0);
+  metrics_.gauge("store_available", "1 while the store answers, and has again what it forgot")
+      .Set(parts.store_available ? 1 : 0);
   metrics_.gauge("outbox_failed", "1 while the outbox is not trusted")
       .Set(replica.outbox_failure ? 1 : 0);
   count_to("documents_put_back_total", "documents that mongod had forgotten", {},

@@ -173,7 +173,10 @@ void Sidecar::make_shared() {
       ports_.loop, *worker_, recovery->served(),
       [recovery](Store& store) { return recovery->put_back_step(store); },
       StoreGate::Hooks{[this](const std::string& process) { end_connections_to(process); },
-                       [this] { changes_.forget_all(); }},
+                       [this] {
+                         changes_.forget_all();
+                         store_available_ = true;
+                       }},
       store_log_);
 }
 
@@ -286,10 +289,13 @@ void Sidecar::tick() {
 
 void Sidecar::tend(Store& store) {
   const Status alive = store.ping();
-  if (store_available_.exchange(alive.has_value()) != alive.has_value()) {
+  if (store_answers_ != alive.has_value()) {
+    store_answers_ = alive.has_value();
     if (alive) store_log_->info("the store answers again");
     if (!alive) store_log_->error("the store is away: {}", alive.error().message());
   }
+  // One that was started anew is there for nobody before the gate has put back what it forgot.
+  store_available_ = alive && recovery_->served().admits(store.process_id());
   if (alive && store_info_.kind != StoreKind::kStandalone) {
     const Status noted = recovery_->note_oplog_time();
     if (!noted) store_log_->warn("{}", noted.error().message());
@@ -357,7 +363,8 @@ Status Sidecar::ready() const {
                 "starting or waiting for it");
   }
   if (!store_available_) {
-    return fail(ErrorCode::kUnavailable, "serve", ports_.store.address, "the store is away");
+    return fail(ErrorCode::kUnavailable, "serve", ports_.store.address,
+                "the store is away, or was started anew and gets back what it forgot");
   }
   return replica_->admit();
 }

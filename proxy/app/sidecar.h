@@ -147,9 +147,10 @@ class Sidecar {
   int64_t started_ms_ = 0;
   std::atomic<bool> recovered_{false};  // replica_ and store_info_ may be read by any thread
   std::atomic<bool> serving_{false};
-  std::atomic<bool> store_available_{false};
+  std::atomic<bool> store_available_{false};  // for apps
   std::atomic<bool> stopping_{false};
   std::atomic<bool> tending_{false};
+  bool store_answers_ = true;  // of the worker's thread
 };
 
 }  // namespace outrigger
