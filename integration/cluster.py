@@ -54,7 +54,7 @@ class Site:
         return self._direct
 
     def wait_served(self):
-        """Until an app is served by the mongod that runs now: what an earlier one forgot is back."""
+        """Until an app is served by the mongod of now: what an earlier one forgot is back."""
         self.sidecar.wait_ready()
         with pymongo.MongoClient(self.uri(), serverSelectionTimeoutMS=60000) as app:
             wait_until(lambda: answers(app), "an answer through the sidecar")

@@ -14,6 +14,7 @@ import pytest
 from oracle import DATABASE, Oracle
 from random_load import programs
 from random_load.client import Wrong
+from random_load.commands import Commands, Upserts
 from random_load.crowd import Crowd
 from random_load.running import Runner
 
@@ -48,22 +49,22 @@ def kill_round(cluster, chance):
     return f"{parts} of {', '.join(site.name for site in victims)}"
 
 
-def run_all(make_cluster, replica_set, rounds, threads, first_seed):
+def run_all(make_cluster, replica_set, rounds, threads, first_seed, commands=Commands):
     left = int(os.environ.get("OUTRIGGER_KILL_ROUNDS", rounds))
     seed = int(os.environ.get("OUTRIGGER_SEED", first_seed))
     while left > 0:
-        run_rounds(make_cluster, replica_set, min(left, ROUNDS_A_CLUSTER), threads, seed)
+        run_rounds(make_cluster, replica_set, min(left, ROUNDS_A_CLUSTER), threads, seed, commands)
         left -= ROUNDS_A_CLUSTER
         seed += 1
 
 
-def run_rounds(make_cluster, replica_set, rounds, threads, seed):
+def run_rounds(make_cluster, replica_set, rounds, threads, seed, commands):
     chance = random.Random(seed)
     cluster = make_cluster(replica_set=replica_set, settings={"log": {"level": "info"}}).start()
     runner = Runner(cluster)
     options = programs.collections(chance)
     names = runner.create(options)
-    crowd = Crowd(cluster, seed, names, options, threads, may_break=True)
+    crowd = Crowd(cluster, seed, names, options, threads, may_break=True, commands=commands)
     happened = []
     try:
         with Oracle(cluster, seed, threads=threads) as oracle, crowd:
@@ -83,6 +84,11 @@ def run_rounds(make_cluster, replica_set, rounds, threads, seed):
 @FORMS
 def test_nothing_is_lost_or_doubled_and_every_start_serves(make_cluster, replica_set):
     run_all(make_cluster, replica_set, SHORT_ROUNDS, threads=1, first_seed=1)
+
+
+@FORMS
+def test_upserts_of_a_few_documents_are_done_once_or_not(make_cluster, replica_set):
+    run_all(make_cluster, replica_set, SHORT_ROUNDS, threads=2, first_seed=1, commands=Upserts)
 
 
 @pytest.mark.long

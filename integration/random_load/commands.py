@@ -151,6 +151,27 @@ class Commands:
         return command
 
 
+class Upserts(Commands):
+    """Mostly upserts, of a few documents: what is in doubt at a kill found its document or made it,
+    and peers write to the same one."""
+
+    def any(self, collection, options):
+        command = super().any(collection, options)
+        self.an_id = lambda chance: chance.randrange(12)
+        made = {"update": self.update, "findAndModify": self.find_and_modify,
+                "delete": self.delete}.get(next(iter(command)), self.update)(collection)
+        return {**made, **({"writeConcern": command["writeConcern"]} if "writeConcern" in command
+                           else {})}
+
+    def filter(self, update=None):
+        return {"_id": self.an_id(self.chance)} if self.chance.random() < 0.8 \
+            else super().filter(update)
+
+    def update_statement(self, command):
+        statement = super().update_statement(command)
+        return {**statement, "upsert": True} if self.chance.random() < 0.8 else statement
+
+
 def collection_options(chance):
     """What `create` of a collection is given: some have a collation of their own."""
     return chance.choice([{}, {}, {"collation": COLLATIONS[0]}, {"collation": COLLATIONS[2]}])

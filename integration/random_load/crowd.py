@@ -18,9 +18,11 @@ REMEMBERED = 4000  # commands a client
 
 class Crowd:
     """names: the collections; options: what each was created with. may_break: sidecars and mongods
-    are killed meanwhile."""
+    are killed meanwhile. commands: the class of those that are sent."""
 
-    def __init__(self, cluster, seed, names, options, threads=2, may_break=False):
+    def __init__(self, cluster, seed, names, options, threads=2, may_break=False,
+                 commands=Commands):
+        self._commands = commands
         self.names = names
         self.options = options
         self.wrong = []
@@ -44,7 +46,7 @@ class Crowd:
             thread.join()
 
     def _work(self, name, site, client, chance):
-        commands = Commands(chance, repeatable=False)
+        commands = self._commands(chance, repeatable=False)
         told = self._told[name] = deque(maxlen=REMEMBERED)
         with self.pause.worker() as goes_on:
             while goes_on():
