@@ -1,0 +1,164 @@
+"""What happens when two sites write without seeing each other: one case for each line of README's
+table, by the line's own words."""
+
+import re
+
+import pytest
+
+from cluster import Cluster
+from sidecar import ROOT
+from waiting import wait_until
+
+
+def update(change, **options):
+    return lambda c: c.update_one({"_id": 1}, change, **options)
+
+
+def delete(c):
+    c.delete_one({"_id": 1})
+
+
+def insert(**fields):
+    return lambda c: c.insert_one({"_id": 1, **fields})
+
+
+def push(value):
+    return update({"$push": {"l": value}})
+
+
+def twice(first, second):
+    def both(c):
+        first(c)
+        second(c)
+    return both
+
+
+# What is there, what one site does, what the other does later, what is there then at both, and what
+# the ledger says was lost.
+ITEMS = [{"k": 1, "n": 1}, {"k": 2, "n": 2}, {"k": 3, "n": 3}]
+OTHER_ELEMENT = [{"k": 1, "n": 9}, {"k": 3, "n": 3}]
+PAIRS = {
+    ("$set a", "$set b"): (
+        {}, update({"$set": {"a": 1}}), update({"$set": {"b": 2}}), {"a": 1, "b": 2}, []),
+    ("$inc n 2", "$inc n 3"): (
+        {"n": 1}, update({"$inc": {"n": 2}}), update({"$inc": {"n": 3}}), {"n": 6}, []),
+    ("$set a", "$set a, later"): (
+        {"a": 0}, update({"$set": {"a": 1}}), update({"$set": {"a": 2}}), {"a": 2}, [1]),
+    ("$set n", "$inc n"): (
+        {"n": 1}, update({"$set": {"n": 10}}), update({"$inc": {"n": 5}}), {"n": 15}, []),
+    ("$push", "$push"): ({"l": [0]}, push("a"), push("b"), {"l": [0, "a", "b"]}, []),
+    ("$push", "$pull, $pop"): (
+        {"l": [1, 2, 3]}, push("a"),
+        twice(update({"$pull": {"l": 1}}), update({"$pop": {"l": 1}})), {"l": [2, "a"]}, []),
+    ("$addToSet", "$addToSet of an equal value"): (
+        {"l": [1]}, update({"$addToSet": {"l": 2}}), update({"$addToSet": {"l": 2}}),
+        {"l": [1, 2]}, []),
+    ("$push", "$set the array"): (
+        {"l": [1]}, push("a"), update({"$set": {"l": [7, 8]}}), {"l": [7, 8, "a"]}, []),
+    ("$set the array", "$set the array, later"): (
+        {"l": [1]}, update({"$set": {"l": [2]}}), update({"$set": {"l": [3]}}), {"l": [3]},
+        [[2]]),
+    ("edit of an element (a.$, a.3.x)", "edit or removal of another"): (
+        {"l": ITEMS}, update({"$set": {"l.0.n": 9}}), update({"$pull": {"l": {"k": 2}}}),
+        {"l": OTHER_ELEMENT}, []),
+    ("edit of an element", "edit of the same, later"): (
+        {"l": ITEMS[:1]}, update({"$set": {"l.0.n": 8}}), update({"$set": {"l.0.n": 9}}),
+        {"l": [{"k": 1, "n": 9}]}, [{"k": 1, "n": 8}]),
+    ("edit of an element", "its removal"): (
+        {"l": ITEMS[:2]}, update({"$set": {"l.0.n": 8}}), update({"$pull": {"l": {"k": 1}}}),
+        {"l": [{"k": 2, "n": 2}]}, [{"k": 1, "n": 8}]),
+    ("delete", "update"): ({"a": 1}, delete, update({"$set": {"a": 2}}), None,
+                          [{"_id": 1, "a": 2}]),
+    ("delete, insert again", "delete"): (
+        {"a": 1}, twice(delete, insert(a=2)), delete, {"a": 2}, []),
+    ("insert _id 1", "insert _id 1, later"): (
+        None, insert(a=1), insert(a=2, b=3), {"a": 2, "b": 3}, [1]),
+    ("upsert, $inc n 1", "upsert, $inc n 1"): (
+        None, update({"$inc": {"n": 1}, "$set": {"a": 1}}, upsert=True),
+        update({"$inc": {"n": 1}, "$set": {"b": 1}}, upsert=True), {"n": 2, "a": 1, "b": 1}, []),
+}
+
+
+def create_index(*names, **options):
+    return lambda c: c.create_index([(name, 1) for name in names], **options)
+
+
+# What is there, what each site does, what both both sites say of their indexes then, by name: its key, whether it is unique.
+CATALOGUE = {
+    ("drop", "insert"): (
+        create_index("a"), lambda c: c.drop(), lambda c: c.insert_one({"_id": 2}), {}, 0),
+    ("createIndexes a", "createIndexes b"): (
+        None, create_index("a"), create_index("b"), {"a_1": ["a"], "b_1": ["b"]}, 0),
+    ("an index or option", "another by its name, later"): (
+        None, create_index("a", name="x"), create_index("b", name="x"), {"x": ["b"]}, 1),
+    ("an index", "the same under another name"): (
+        None, create_index("a", name="x"), create_index("a", name="y"), None, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
+        yield cluster
+
+
+def entries(site, namespace):
+    return list(site.app().outrigger.conflicts.find({"namespace": namespace}))
+
+
+def words(line):
+    return tuple(cell.strip().replace("`", "") for cell in line.strip("|\n").split("|"))[:2]
+
+
+def test_each_line_of_the_readme_has_its_case():
+    text = (ROOT / "README.md").read_text()
+    table = text.split("| one site | the other | result |\n", 1)[1].split("\n\n", 1)[0]
+    lines = [words(line) for line in table.splitlines()[1:]]
+    assert lines == [*PAIRS, *CATALOGUE]
+
+
+def collections(pair, line):
+    return pair.collections(re.sub(r"\W+", "_", " beside ".join(line)))
+
+
+@pytest.mark.parametrize("line", PAIRS, ids=" beside ".join)
+def test_of_documents(pair, line):
+    before, one, other, after, lost = PAIRS[line]
+    oslo, paris = collections(pair, line)
+    if before is not None:
+        oslo.insert_one({"_id": 1, **before})
+    pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        one(oslo)
+        other(paris)
+    pair.wait_converged(["shop"])
+    assert oslo.find_one() == paris.find_one() == (after and {"_id": 1, **after})
+    for site in pair:
+        assert [entry["lost"] for entry in entries(site, oslo.full_name)] == lost
+
+
+def indexes(collection):
+    return {name: [field for field, _ in index["key"]]
+            for name, index in collection.index_information().items() if name != "_id_"}
+
+
+@pytest.mark.parametrize("line", CATALOGUE, ids=" beside ".join)
+def test_of_the_catalogue(pair, line):
+    before, one, other, after, more = CATALOGUE[line]
+    oslo, paris = collections(pair, line)
+    oslo.insert_one({"_id": 1})
+    if before:
+        before(oslo)
+    pair.wait_converged(["shop"])
+    known = len(entries(pair.oslo, "outrigger.catalog"))
+    with pair.apart("oslo", "paris"):
+        one(oslo)
+        other(paris)
+    if after is None:
+        wait_until(lambda: len(entries(pair.oslo, "outrigger.catalog")) > known, "an open entry")
+        assert (list(indexes(oslo)), list(indexes(paris))) == (["x"], ["y"])
+        return
+    pair.wait_converged(["shop"])
+    wait_until(lambda: indexes(oslo) == indexes(paris) == after,
+               lambda: f"{indexes(oslo)}, {indexes(paris)}: {after}")
+    assert len(entries(pair.oslo, "outrigger.catalog")) == known + more
