@@ -97,8 +97,9 @@ class Runner:
             is_one = all(vector == vectors[0] for vector in vectors)
             if is_one and not differing:
                 break
-            # What was answered a moment ago may not be in the vectors yet.
-            if vectors != seen:
+            # What was answered a moment ago may not be in the vectors yet; nor is what a site has
+            # not sent.
+            if vectors != seen or not self._is_at_rest():
                 seen, still_since = vectors, time.monotonic()
             is_final = is_one and time.monotonic() > still_since + STILL_S
             if is_final or time.monotonic() > deadline:
@@ -112,6 +113,13 @@ class Runner:
             if now > before:
                 raise Wrong(f"{site.name} has set {now - before} documents aside: "
                             f"{site.sidecar.conflicts(3)}")
+
+    def _is_at_rest(self):
+        """Every site has told the others all that it knows, as far as it says."""
+        states = [site.status() for site in self.sites]
+        return all(status["open_writes"] == 0 and status["inbox"]["records"] == 0
+                   and all(peer["state"] == "open" and peer.get("records_behind", 0) == 0
+                           for peer in status["peers"]) for status in states)
 
     def _differing(self, names):
         here, there = [[documents(site.direct(), DATABASE, name) for name in names]
