@@ -26,8 +26,9 @@ def catalogue(client, database="shop"):
     nothing since MongoDB 4.2 and stays where it was said."""
     found = {}
     for listed in client[database].list_collections():
-        indexes = {spec["name"]: {**spec, "key": list(spec["key"].items()), "background": None}
-                   for spec in client[database][listed["name"]].list_indexes()}
+        indexes = {} if listed["type"] == "view" else {
+            spec["name"]: {**spec, "key": list(spec["key"].items()), "background": None}
+            for spec in client[database][listed["name"]].list_indexes()}
         options = {name: value for name, value in listed["options"].items()
                    if (name, value) not in DEFAULTS}
         found[listed["name"]] = (listed["type"], options, indexes)

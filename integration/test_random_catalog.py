@@ -15,6 +15,8 @@ SEED = int(os.environ.get("OUTRIGGER_SEED", "1"))
 ROUNDS = int(os.environ.get("OUTRIGGER_ROUNDS", "3"))
 COLLECTIONS = ["a", "b", "c"]
 FIELDS = ["x", "y", "z"]
+VIEWS = ["v", "w"]
+PIPELINES = [[], [{"$match": {"x": {"$gt": 3}}}], [{"$project": {"y": 1}}, {"$limit": 5}]]
 VALIDATORS = [{}, {"x": {"$exists": True}}, {"y": {"$type": "number"}}]
 
 
@@ -41,6 +43,20 @@ def modify(rng, database):
     database.command("collMod", rng.choice(COLLECTIONS), validator=rng.choice(VALIDATORS))
 
 
+def create_view(rng, database):
+    database.create_collection(rng.choice(VIEWS), viewOn=rng.choice(COLLECTIONS),
+                               pipeline=rng.choice(PIPELINES))
+
+
+def modify_view(rng, database):
+    database.command("collMod", rng.choice(VIEWS), viewOn=rng.choice(COLLECTIONS),
+                     pipeline=rng.choice(PIPELINES))
+
+
+def drop_view(rng, database):
+    database[rng.choice(VIEWS)].drop()
+
+
 def create_index(rng, database):
     """Of a few names, each meaning now one thing, now another."""
     database[rng.choice(COLLECTIONS)].create_index(
@@ -60,8 +76,8 @@ def drop_database(rng, database):
     database.client.drop_database(database.name)
 
 
-ACTIONS = {insert: 30, update: 10, delete: 5, create: 5, modify: 5, create_index: 20,
-           drop_index: 8, drop: 6, drop_database: 2}
+ACTIONS = {insert: 30, update: 10, delete: 5, create: 5, modify: 5, create_view: 5, modify_view: 4,
+           drop_view: 2, create_index: 20, drop_index: 8, drop: 6, drop_database: 2}
 
 
 def act(rng, site, count):

@@ -213,7 +213,7 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     if (!entry) return tl::unexpected(entry.error());
     if (!entry->other.empty()) return seen;
     seen.entry = std::move(*entry);
-    if (!with_ids || !seen.entry->exists) return seen;
+    if (!with_ids || !seen.entry->exists || seen.entry->is_view()) return seen;
     const size_t dot = ns.find('.');
     const bool is_clustered = seen.entry->options.contains("clusteredIndex");
     auto found = store.find(ns.substr(0, dot), find_ids(ns.substr(dot + 1), is_clustered));

@@ -41,7 +41,10 @@ struct CatalogEntry {
   std::map<std::string, bson::OwnedValue, std::less<>> options;  // as mongod has them
   std::map<std::string, bson::OwnedValue, std::less<>> indexes;  // by name: arrays [keys, rest]
   std::set<std::string, std::less<>> building;                   // indexes that are not there yet
-  std::string other;  // not empty: no collection that replicates has this name, but a view or such
+  std::string
+      other;  // not empty: no collection that replicates has this name, but a capped one or such
+  // Reads documents of other collections, and has none of its own: options are what it shows.
+  [[nodiscard]] bool is_view() const { return options.contains("viewOn"); }
   friend bool operator==(const CatalogEntry&, const CatalogEntry&) = default;
 };
 

@@ -26,6 +26,9 @@ constexpr int32_t kNamespaceExists = 48;
 constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
 constexpr int32_t kBuiltAtOnceMs = 1'000;   // mongod may have it wait for other builds
 constexpr int32_t kMaxTimeExpired = 50;
+constexpr const char* kCollation = "collation";
+constexpr const char* kViewOn = "viewOn";
+constexpr const char* kPipeline = "pipeline";
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
 
@@ -41,8 +44,10 @@ constexpr auto kOptionsKnown = std::to_array<Option>({
     {"validationAction", "error"},
     {"changeStreamPreAndPostImages", "disabled"},
     {"expireAfterSeconds", "off"},
-    {"collation", ""},
+    {kCollation, ""},
     {"clusteredIndex", ""},
+    {kViewOn, ""},
+    {kPipeline, ""},
 });
 
 const Option* known_option(std::string_view name) {
@@ -84,16 +89,19 @@ WriteOutcome rejected(int32_t code, std::string message) {
   return {WriteOutcome::Kind::kRejected, code, std::move(message), false};
 }
 
+bool is_same_in(std::string_view option, const CatalogEntry& is, const CatalogEntry& wanted) {
+  const auto now = is.options.find(option);
+  const auto then = wanted.options.find(option);
+  if (now == is.options.end() || then == wanted.options.end()) {
+    return (now == is.options.end()) == (then == wanted.options.end());
+  }
+  return are_equal(now->second, then->second);
+}
+
 // In what no collection can change.
 bool is_made_otherwise(const CatalogEntry& is, const CatalogEntry& wanted) {
   return std::any_of(kOptionsKnown.begin(), kOptionsKnown.end(), [&](const Option& option) {
-    if (!option.unset.empty()) return false;
-    const auto now = is.options.find(option.name);
-    const auto then = wanted.options.find(option.name);
-    if (now == is.options.end() || then == wanted.options.end()) {
-      return (now == is.options.end()) != (then == wanted.options.end());
-    }
-    return !are_equal(now->second, then->second);
+    return option.unset.empty() && !is_same_in(option.name, is, wanted);
   });
 }
 
@@ -129,7 +137,6 @@ Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
   auto listed = client_.each(names.database, list.finish(), kLook, [&](const Document& each) {
     const std::string type = text(each, "type");
     const Document options = sub(each, "options");
-    if (type == "view") found.other = "what has this name here is a view";
     if (type == "timeseries") found.other = "the collection here is a time series";
     if (truthy(options, "capped")) found.other = "the collection here is capped";
     found.exists = true;
@@ -145,7 +152,7 @@ Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
     found.exists = false;
     found.options.clear();
   }
-  if (!found.exists) return found;
+  if (!found.exists || found.is_view()) return found;
   if (Status indexes = list_indexes(found); !indexes) {
     return tl::unexpected<Error>(indexes.error());
   }
@@ -221,8 +228,12 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
     if (!made || *made) return made;
     return make_indexes(is, wanted);
   }
+  if (is.is_view() && wanted.is_view() && is_same_in(kCollation, is, wanted)) {
+    return change_view(is, wanted);
+  }
   if (!stays || is_made_otherwise(is, wanted)) {
-    auto empty = is_empty(is.ns);
+    // With a view no document goes.
+    auto empty = is.is_view() ? Result<bool>(true) : is_empty(is.ns);
     if (!empty) return tl::unexpected<Error>(empty.error());
     if (*empty) {
       const std::string drop = Writer().string("drop", split(is.ns).collection).finish();
@@ -250,6 +261,18 @@ Result<CatalogEntries::Refusal> CatalogEntries::make(const CatalogEntry& wanted)
     if (known_option(name) != nullptr) out.value(name, value);
   }
   return run(wanted.ns, out.finish(), kNamespaceExists);
+}
+
+Result<CatalogEntries::Refusal> CatalogEntries::change_view(const CatalogEntry& is,
+                                                            const CatalogEntry& wanted) {
+  if (!is_made_otherwise(is, wanted)) return Refusal();
+  Writer out;
+  out.string("collMod", split(is.ns).collection);
+  for (const char* name : {kViewOn, kPipeline}) {
+    const auto value = wanted.options.find(name);
+    if (value != wanted.options.end()) out.value(name, value->second);
+  }
+  return run(is.ns, out.finish());
 }
 
 Result<bool> CatalogEntries::is_empty(const std::string& ns) {
