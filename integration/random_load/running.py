@@ -2,11 +2,14 @@
 
 import itertools
 import time
+from urllib.parse import urlencode
+
+from bson import json_util
 
 from differential.comparing import comparable, differences
 from random_load.client import DATABASE, Client, Wrong, client_of
 from random_load.commands import INDEXES
-from random_load.contents import documents, repeats_names, shown, unequal
+from random_load.contents import decoded, documents, repeats_names, shown, unequal
 from random_load.crowd import short
 from random_load.programs import CUT, HEAL, MEET, Send, Transact
 
@@ -135,9 +138,20 @@ class Runner:
             for site, data in zip(self.sites, found):
                 lines.append(f"  {names[number]} (collection {number}) at {site.name}: "
                              f"{shown(data)}")
+            lines += [self._life(site, names[number], next(filter(None, found)))
+                      for site in self.sites]
             if story:
                 lines.append(story(number, next(filter(None, found))))
         return "\n".join(lines)
+
+    @staticmethod
+    def _life(site, name, data):
+        """What a site itself says of a document."""
+        question = urlencode({"namespace": f"{DATABASE}.{name}",
+                              "id": json_util.dumps(decoded(data)["_id"]), "path": ""})
+        status = site.status()
+        return (f"  {site.name} says, not_applied {status['not_applied']}, rows {status['rows']}: "
+                f"{' '.join(site.sidecar.get('/explain?' + question)[1].split())[:2000]}")
 
     # ---- one site beside a bare mongod
 
