@@ -61,8 +61,8 @@ struct DocumentEffects {
   std::string ns;       // "db.collection"
   bson::OwnedValue id;  // the document's _id as the author's store holds it
   std::vector<Effect> effects;
-  // Where its author remembers a removal that yields: the births of what was gone for it, which
-  // these effects do not reach, and of what was there. Zero: one from before.
+  // Removals that yield and that its author remembers: by which something was gone there, which
+  // these effects do not reach, and which something has outlived, which they do.
   std::vector<Dot> gone{};
   std::vector<Dot> there{};
   friend bool operator==(const DocumentEffects&, const DocumentEffects&) = default;

@@ -45,7 +45,7 @@ class Decoder {
   void deps(Record& record);
   void retired(Record& record);
   void document(DocumentEffects& document);
-  void births(std::vector<Dot>& births);
+  void removals(std::vector<Dot>& removals);
   void effect(Effect& effect);
   void removal(Effect& effect);
   Path path();
@@ -251,12 +251,15 @@ void Decoder::document(DocumentEffects& document) {
   document.ns = namespaces_[ns];
   read_each(document.effects, count, [&](Effect& each) { effect(each); });
   if (!yields_) return;
-  births(document.gone);
-  births(document.there);
+  removals(document.gone);
+  removals(document.there);
 }
 
-void Decoder::births(std::vector<Dot>& births) {
-  read_each(births, in_.count(limits_.effects_max, 1), [&](Dot& birth) { birth = dot(); });
+void Decoder::removals(std::vector<Dot>& removals) {
+  read_each(removals, in_.count(limits_.effects_max, kElementBytes), [&](Dot& each) {
+    each = dot();
+    if (each.is_zero()) in_.fail("removal that is none");
+  });
 }
 
 void Decoder::effect(Effect& effect) {

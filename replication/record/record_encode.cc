@@ -64,7 +64,7 @@ class Encoder {
   void edit(const ListEdit& edit);
   void element(const ElementId& id);
   void dot(const Dot& dot);  // or zero
-  void births(const std::vector<Dot>& births);
+  void removals(const std::vector<Dot>& removals);
   void stamp(ByteWriter& out, Hlc stamp) const {
     out.varint(zigzag(static_cast<int64_t>(hlc_ - stamp)));
   }
@@ -148,13 +148,13 @@ void Encoder::document(const DocumentEffects& document) {
   body_.varint(document.effects.size());
   for (const Effect& each : document.effects) effect(each);
   if ((flags_ & kFlagYields) == 0) return;
-  births(document.gone);
-  births(document.there);
+  removals(document.gone);
+  removals(document.there);
 }
 
-void Encoder::births(const std::vector<Dot>& births) {
-  body_.varint(births.size());
-  for (const Dot& birth : births) dot(birth);
+void Encoder::removals(const std::vector<Dot>& removals) {
+  body_.varint(removals.size());
+  for (const Dot& each : removals) dot(each);
 }
 
 void Encoder::effect(const Effect& effect) {

@@ -162,8 +162,8 @@ class RecordMaker {
     document.ns = ns();
     document.id = value();
     for (size_t i = chance(8) ? 1 + below(3) : 0; i > 0; --i) {
-      auto& births = chance(2) ? document.gone : document.there;
-      births.push_back(chance(3) ? Dot() : Dot{hlc(), origin()});
+      auto& removals = chance(2) ? document.gone : document.there;
+      removals.push_back(Dot{hlc(), origin()});
     }
     for (size_t i = below(6); i > 0; --i) document.effects.push_back(effect());
     return document;

@@ -72,7 +72,7 @@ Record yielding() {
   remove.removal = Removal::kUpdateWins;
   Record record = record_of({remove});
   record.documents.front().gone = {Dot{3, kRome}};
-  record.documents.front().there = {Dot()};
+  record.documents.front().there = {Dot{2, kRome}};
   record.deps.raise(kRome, 3);
   return record;
 }
