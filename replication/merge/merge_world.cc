@@ -108,15 +108,13 @@ std::optional<AppWrite> MergeWorld::random_write(const WorldSite& site, const st
     return creation(id);
   }
   double roll = std::uniform_real_distribution<>(0, 1)(random_);
-  if (options_.yields && roll > 0.9) roll = 0;  // more of what they are about
+  if (options_.yields && roll > 0.9) roll = 0;
   if (roll > 0.12 || options_.add_only) return update(site, id, stored->second);
   // The store has lost the document without a word, and an app makes it anew.
   if (roll > 0.10) return creation(id, false);
-  if (roll < 0.05) {
-    const bool yields = options_.yields && id != ids_.front();
-    return yields ? yielding_removal(id, stored->second, random_)
-                  : AppWrite{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
-  }
+  const bool yields = options_.yields && id != ids_.front();
+  if (roll < 0.05 && yields) return yielding_removal(id, stored->second, random_);
+  if (roll < 0.05) return AppWrite{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
   AppWrite write = creation(id);
   write.change.kind = DocumentChange::Kind::kReplace;
   write.change.changes.clear();

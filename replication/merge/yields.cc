@@ -90,11 +90,16 @@ void note_removal(Incarnation& incarnation, const Dot& dot, Removal why,
 }
 
 void part(DocumentState& state) {
+  const auto is_met = [](const Incarnation& each) { return !each.removals.empty(); };
+  if (state.gone.empty() &&
+      std::none_of(state.incarnations.begin(), state.incarnations.end(), is_met)) {
+    return;
+  }
   std::vector<Incarnation> met = std::move(state.gone);
   state.gone.clear();
   const auto untouched =
       std::stable_partition(state.incarnations.begin(), state.incarnations.end(),
-                            [](const Incarnation& each) { return each.removals.empty(); });
+                            [&](const Incarnation& each) { return !is_met(each); });
   std::move(untouched, state.incarnations.end(), std::back_inserter(met));
   state.incarnations.erase(untouched, state.incarnations.end());
   while (!met.empty()) {

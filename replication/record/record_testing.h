@@ -219,6 +219,9 @@ class RecordMaker {
     document.ns = ns();
     document.id = value();
     document.what = static_cast<PreparedDocument::What>(1 + below(5));
+    if (document.what == PreparedDocument::What::kRemove) {
+      document.removal = static_cast<Removal>(below(3));
+    }
     document.whole = chance(2);
     if (chance(2)) document.document = this->document();
     for (size_t i = below(4); i > 0; --i) {
