@@ -145,6 +145,8 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
   }
   if (item.statement->remove) {
     out.what = What::kRemove;
+    if (!item.was.empty()) out.removal = Removal::kUpdateWins;
+    out.document = item.was;
     return out;
   }
   const bool may_insert = item.upsert && !item.there.value_or(false);

@@ -42,7 +42,8 @@ struct RunItem {
   bool upsert_changed = false;   // `upsert` differs from what the statement says
   std::optional<bool> there;     // upsert: before the run; nothing: nobody looked
   std::string becomes;           // replacement: the document afterwards; empty: mongod knows it
-  std::string was;               // the document before, where only that will tell what was done
+  std::string was;               // the document before, where only that will tell what was done, or
+                                 // a removal is to yield
   bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool collates_simply = false;  // whatever the collection's own collation turns out to be
   bool needs_before = false;
