@@ -35,6 +35,7 @@ Settings WorldSite::settings(const std::vector<std::string>& sites) const {
   settings.proxy.advertise = settings.proxy.listen;
   settings.peers.listen = Endpoint{name_, kPeerPort};
   settings.peers.insecure = true;
+  settings.expiry.by = ExpiredBy::kStore;
   for (const std::string& site : sites) {
     if (site != name_) settings.peers.sites.push_back({site, Endpoint{site, kPeerPort}});
   }
