@@ -132,8 +132,8 @@ net::Task<bool> Expiry::pass() {
 
 // At what there is to do, and whether the store's own monitor rests.
 net::Task<Status> Expiry::look() {
-  const Status passed = co_await connection_.pass_gate();
-  if (!passed) co_return passed;
+  const Status opened = co_await connection_.open();
+  if (!opened) co_return opened;
   const Status learned = co_await learn_catalogue();
   if (!learned) co_return learned;
   const auto travels = [](const Due& due) { return due.travels; };
@@ -145,7 +145,10 @@ net::Task<Status> Expiry::look() {
                            "; what it deletes first is not seen: a document that another site has "
                            "extended meanwhile stays away here");
   }
-  co_return Status();
+  // Only now: to put back what a run of mongod forgot may take longer than the minute after which
+  // its monitor wakes.
+  const Status passed = co_await connection_.pass_gate();
+  co_return passed;
 }
 
 net::Task<Status> Expiry::learn_catalogue() {
