@@ -95,6 +95,11 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
   std::string text = about_namespace(settings, policy, file, ns);
   if (!policy.replicates(ns)) return text;
   const MergeRules rules = policy.merge_rules(ns);
+  if (rules.updates_win()) {
+    text +=
+        "deletes: update_wins: a document that one site deletes and another one updates, "
+        "neither seeing the other, stays whole; the ledger has the delete\n";
+  }
   const std::vector<std::string> path = names_of(dotted);
   PathRuling ruling = rules.at(path);
   // Of an element it is the array that is asked, unless a rule takes the number for a name.

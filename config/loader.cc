@@ -266,8 +266,8 @@ class Loader {
     const auto replicate = map.take("replicate");
     if (replicate) rule.replicate = read_bool(errors_, *replicate).value_or(true);
     const auto deletes = map.take("deletes");
-    if (deletes && load_word(*deletes, {"delete_wins", "update_wins"}) == 1) {
-      not_built(*deletes, "delete_wins");
+    if (deletes) {
+      rule.deletes = static_cast<DeletePolicy>(load_word(*deletes, {"delete_wins", "update_wins"}));
     }
     const auto fields = map.take("fields");
     if (fields) rule.fields = read_field_rules(errors_, *fields);

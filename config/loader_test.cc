@@ -182,8 +182,6 @@ INSTANTIATE_TEST_SUITE_P(Values, BadSettings, testing::ValuesIn(kValues));
 const BadCase kNotBuilt[] = {
     {"retain_for", "outbox: {retain_for: 30d}\n", "f.yaml:4: outbox.retain_for",
      "known, but not yet built: expected no such key"},
-    {"update_wins", "replicate:\n  - namespace: a.b\n    deletes: update_wins\n",
-     "f.yaml:6: replicate[0].deletes", "known, but not yet built: expected delete_wins"},
     {"srv", "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb+srv://h'}\n",
      "f.yaml:3: store.uri", "known, but not yet built: expected mongodb://"},
 };

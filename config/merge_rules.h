@@ -27,19 +27,24 @@ class MergeRules {
  public:
   MergeRules() = default;
   explicit MergeRules(const ReplicateRule& rule)
-      : fields_(&rule.fields), escalates_all_(rule.escalate) {}
+      : fields_(&rule.fields),
+        escalates_all_(rule.escalate),
+        updates_win_(rule.deletes == DeletePolicy::kUpdateWins) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
   // What the longest list of preferred texts takes in a record, about.
   [[nodiscard]] size_t rule_bytes_max() const;
   // Of a path, named from the document's root down.
   [[nodiscard]] PathRuling at(const std::vector<std::string>& path) const;
+  // Does an update stand against a delete that has not seen it?
+  [[nodiscard]] bool updates_win() const { return updates_win_; }
   // Is somebody to decide about what loses there? Empty: of whole documents.
   [[nodiscard]] bool escalates(const std::vector<std::string>& path) const;
 
  private:
   const std::vector<PathRule>* fields_ = nullptr;
   bool escalates_all_ = false;
+  bool updates_win_ = false;
 };
 
 // Does every write to such a path give it a value, whatever its operator? Then its author tells

@@ -90,6 +90,21 @@ TEST(MergeRules, APathOrANamespaceEscalates) {
   EXPECT_EQ(all.lines()[2], "namespace: shop.carts, deletes: delete_wins, escalate: true");
 }
 
+TEST(MergeRules, WhetherUpdatesWinIsPartOfThePolicy) {
+  Settings settings = with_fields("{v: max}");
+  const uint64_t before = Policy(settings).hash();
+  EXPECT_FALSE(Policy(settings).merge_rules("shop.carts").updates_win());
+  settings.replicate[0].deletes = DeletePolicy::kUpdateWins;
+  const Policy policy(settings);
+  EXPECT_TRUE(policy.merge_rules("shop.carts").updates_win());
+  EXPECT_FALSE(policy.merge_rules("shop.other").updates_win());
+  EXPECT_FALSE(policy.merge_rules("outrigger.status").updates_win());
+  EXPECT_EQ(policy.lines()[2], "namespace: shop.carts, deletes: update_wins");
+  EXPECT_NE(policy.hash(), before);
+  EXPECT_NE(explain_path(settings, "a.yaml", "shop.carts", "v").find("deletes: update_wins:"),
+            std::string::npos);
+}
+
 TEST(ExplainPath, NamesTheRuleItsLineAndWhatItMeans) {
   const Settings settings = with_fields("\n      items: list\n      '**': counter");
   const auto explain = [&](const char* path) {

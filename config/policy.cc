@@ -9,6 +9,11 @@ namespace {
 
 constexpr std::string_view kLocalDatabases[] = {"admin", "local", "config", "outrigger"};
 
+const char* deletes_of(const ReplicateRule& rule) {
+  return rule.deletes == DeletePolicy::kUpdateWins ? ", deletes: update_wins"
+                                                   : ", deletes: delete_wins";
+}
+
 // The first line carries the version of this normal form: a new form must not hash like an old
 // one.
 std::vector<std::string> normal_form(const Settings& settings) {
@@ -17,7 +22,7 @@ std::vector<std::string> normal_form(const Settings& settings) {
                   (settings.equal_set == EqualSet::kKeep ? "keep" : "drop"));
   for (const ReplicateRule& rule : settings.replicate) {
     lines.push_back("namespace: " + rule.namespace_glob +
-                    (rule.replicate ? ", deletes: delete_wins" : ", replicate: false") +
+                    (rule.replicate ? deletes_of(rule) : ", replicate: false") +
                     (rule.escalate ? ", escalate: true" : ""));
     for (const PathRule& field : rule.fields) {
       lines.push_back("namespace: " + rule.namespace_glob + ", field: " + text_of(field));

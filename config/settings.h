@@ -95,7 +95,7 @@ struct LogSettings {
 enum class EqualSet { kKeep, kDrop };
 
 // Which of two concurrent operations stands when one deletes the document.
-enum class DeletePolicy { kDeleteWins };
+enum class DeletePolicy : uint8_t { kDeleteWins, kUpdateWins };
 
 // How writes to a path merge; config/merge_rules.h says what each of them means.
 enum class PathType : uint8_t {

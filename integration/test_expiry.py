@@ -121,6 +121,28 @@ def test_both_sites_may_expire_the_same_document(cluster):
         cluster.wait_quiet()
 
 
+def test_a_document_that_another_site_extends_comes_back(one_expires):
+    """It has expired here meanwhile; who extended it did not know, and wins with all that was in
+    it. What is not extended is gone everywhere."""
+    oslo, paris = one_expires.oslo, one_expires.paris
+    sessions = oslo.app().shop.sessions
+    sessions.insert_many([{"_id": i, "user": f"u{i}", "visits": 3} for i in range(3)])
+    wait_left(paris, [0, 1, 2])
+    one_expires.cut("oslo", "paris")
+    end = ago(-3600).replace(microsecond=0)
+    paris.app().shop.sessions.update_one({"_id": 1}, {"$set": {"at": end}, "$inc": {"visits": 1}})
+    sessions.update_many({"_id": {"$lt": 2}}, {"$set": {"at": ago(10)}})
+    wait_left(oslo, [2])
+    one_expires.heal_all()
+    one_expires.wait_converged(["shop"])
+    for site in (oslo, paris):
+        wait_left(site, [1, 2])
+        assert site.direct().shop.sessions.find_one({"_id": 1}) == {
+            "_id": 1, "user": "u1", "visits": 4, "at": end}
+        assert not site.losers(site.app().shop.sessions)
+    one_expires.wait_quiet()
+
+
 def test_the_stores_own_monitor_rests_while_the_sidecar_runs(cluster):
     with cluster:
         oslo = cluster.oslo

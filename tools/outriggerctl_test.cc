@@ -126,6 +126,9 @@ TEST(ConflictsText, ShowsADeleteAndAReasonWhereThereIsNoWinningValue) {
       R"({"_id": 3, "kind": "not_applied", "lost": {}, "reason": "E11000"})";
   EXPECT_TRUE(has(conflicts(deleted), R"({"a":1}  the delete)")) << conflicts(deleted);
   EXPECT_TRUE(has(conflicts(refused), "E11000"));
+  const std::string withstood = R"({"_id": 4, "kind": "update_delete", "lost": "(unset)"
+})";
+  EXPECT_TRUE(has(conflicts(withstood), "the delete")) << conflicts(withstood);
 }
 
 TEST(ConflictsText, CutsLongValuesBetweenCharacters) {

@@ -15,6 +15,8 @@ namespace {
 
 using simdjson::dom::element;
 
+constexpr std::string_view kLostDelete = "update_delete";  // the kind of an entry
+
 // An older or newer outrigger may not say everything; what is missing shows as empty or zero.
 std::string text_of(const element& from, const char* key) {
   std::string_view found;
@@ -200,7 +202,7 @@ Row conflict_row(const element& entry, const std::map<std::string, std::string>&
                  const Look& look) {
   const std::string kind = text_of(entry, "kind");
   const std::string loser = text_of(entry, "lost_stamp");
-  std::string lost = value_of(entry, "lost", look);
+  std::string lost = kind == kLostDelete ? "the delete" : value_of(entry, "lost", look);
   if (!loser.empty()) lost += " of " + author(loser, names);
   std::string won = value_of(entry, "won", look);
   const std::string winner = text_of(entry, "won_stamp");
@@ -311,7 +313,8 @@ Result<std::string> conflict_text(std::string_view json, std::string_view status
   facts.add("time", time_of(entry) + " UTC");
   facts.add("document", text_of(entry, "namespace") + ", _id " + value_of(entry, "_id", look));
   facts.add("path", (path.empty() ? "the whole document" : path) + element_of);
-  facts.add("lost", value_of(entry, "lost", look), Colour::kYellow);
+  const std::string loser = kind == kLostDelete ? "the delete" : value_of(entry, "lost", look);
+  facts.add("lost", loser, Colour::kYellow);
   const std::string lost = made(text_of(entry, "lost_stamp"), names);
   if (!lost.empty()) facts.add("", "written " + lost);
   std::string won = value_of(entry, "won", look);

@@ -28,12 +28,14 @@ class World {
  public:
   explicit World(const WorldOptions& options) : options_(options), parts_(options.seed) {
     if (options.aloud) parts_.story.tell_aloud();
+    const bool updates_win = parts_.chance(50);
     for (const std::string& name : kNames) {
       for (const std::string& to : kNames) {
         const int64_t most = name == to ? 1 : parts_.draw(0, 40);
         parts_.network.set_delay(name, to, {0, most});
       }
-      sites_.push_back(std::make_unique<WorldSite>(parts_, name, kNames, parts_.chance(30)));
+      sites_.push_back(
+          std::make_unique<WorldSite>(parts_, name, kNames, parts_.chance(30), updates_win));
     }
   }
 

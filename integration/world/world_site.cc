@@ -16,10 +16,10 @@ constexpr int64_t kJournalMs = 100;
 }  // namespace
 
 WorldSite::WorldSite(WorldParts& parts, const std::string& name,
-                     const std::vector<std::string>& sites, bool standalone)
+                     const std::vector<std::string>& sites, bool standalone, bool updates_win)
     : parts_(parts),
       name_(name),
-      settings_(settings(sites)),
+      settings_(settings(sites, updates_win)),
       clock_(parts.loop),
       workers_(static_cast<size_t>(parts.draw(1, 3))),
       mongod_(mongod_options(standalone)) {
@@ -28,7 +28,7 @@ WorldSite::WorldSite(WorldParts& parts, const std::string& name,
 
 WorldSite::~WorldSite() = default;
 
-Settings WorldSite::settings(const std::vector<std::string>& sites) const {
+Settings WorldSite::settings(const std::vector<std::string>& sites, bool updates_win) const {
   Settings settings;
   settings.site = name_;
   settings.proxy.listen = {name_, kProxyPort};
@@ -36,6 +36,11 @@ Settings WorldSite::settings(const std::vector<std::string>& sites) const {
   settings.peers.listen = Endpoint{name_, kPeerPort};
   settings.peers.insecure = true;
   settings.expiry.by = ExpiredBy::kStore;
+  if (updates_win) {
+    ReplicateRule& rule = settings.replicate.emplace_back();
+    rule.namespace_glob = "shop.*";
+    rule.deletes = DeletePolicy::kUpdateWins;
+  }
   for (const std::string& site : sites) {
     if (site != name_) settings.peers.sites.push_back({site, Endpoint{site, kPeerPort}});
   }

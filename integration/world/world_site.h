@@ -23,7 +23,7 @@ class WorldSite {
  public:
   // `parts` outlives it. `sites`: all names, this one included.
   WorldSite(WorldParts& parts, const std::string& name, const std::vector<std::string>& sites,
-            bool standalone);
+            bool standalone, bool updates_win);
   ~WorldSite();
   WorldSite(const WorldSite&) = delete;
   WorldSite& operator=(const WorldSite&) = delete;
@@ -66,7 +66,7 @@ class WorldSite {
     std::unique_ptr<Sidecar> sidecar;
   };
 
-  [[nodiscard]] Settings settings(const std::vector<std::string>& sites) const;
+  [[nodiscard]] Settings settings(const std::vector<std::string>& sites, bool updates_win) const;
   [[nodiscard]] SidecarPorts ports(Process& process);
   [[nodiscard]] std::unique_ptr<net::LoopThread> open_loop(Process& process);
   [[nodiscard]] std::string mongod_address() const;

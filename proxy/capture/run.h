@@ -42,7 +42,8 @@ struct RunItem {
   bool upsert_changed = false;   // `upsert` differs from what the statement says
   std::optional<bool> there;     // upsert: before the run; nothing: nobody looked
   std::string becomes;           // replacement: the document afterwards; empty: mongod knows it
-  std::string was;               // the document before, where only that will tell what was done
+  std::string was;               // the document before, where only that will tell what was done, or
+                                 // a removal is to yield
   bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool collates_simply = false;  // whatever the collection's own collation turns out to be
   bool needs_before = false;
@@ -89,6 +90,11 @@ struct Run {
     return !probe && items.size() > 1 && items[0].statement == items[1].statement;
   }
   [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
+  // How what it removes gives way to what nobody here has seen yet.
+  [[nodiscard]] Removal removal() const {
+    if (command->expires) return Removal::kExpiry;
+    return rules.updates_win() ? Removal::kUpdateWins : Removal::kPlain;
+  }
   // What whoever held its locks leaves behind, unless it is known to have changed nothing.
   [[nodiscard]] Left left() const {
     return items.front().statement->remove ? Left::kRemoved : Left::kWritten;

@@ -199,6 +199,16 @@ std::optional<DocumentChange> removal(const Run& run, const RunItem& item) {
   return change_for(run, item, DocumentChange::Kind::kRemove);
 }
 
+// Of a removal that yields the document is looked at before; what was not there is not removed.
+std::optional<DocumentChange> removed(const Run& run, const RunItem& item) {
+  if (run.removal() == Removal::kPlain) return removal(run, item);
+  if (item.was.empty()) return std::nullopt;
+  DocumentChange change = change_for(run, item, DocumentChange::Kind::kRemove);
+  change.removal = run.removal();
+  change.document = item.was;
+  return change;
+}
+
 // The document as it is now, whatever made it so.
 std::optional<DocumentChange> present(const Run& run, const RunItem& item, const Images& after) {
   const auto image = after.find(item.key);
@@ -302,7 +312,7 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
     if (reply.n == 0) continue;
     const bool there = after.count(item.key) > 0;
     if (item.statement->remove) {
-      auto change = looked && there ? std::nullopt : removal(run, item);
+      auto change = looked && there ? std::nullopt : removed(run, item);
       if (change) out.push_back(std::move(*change));
       continue;
     }

@@ -53,6 +53,25 @@ TEST(Missed, OnlyDocumentsThatAreGoneAreRecordedAsDeleted) {
   EXPECT_EQ(deleted[0].id, bson::make_int32(1));
 }
 
+TEST(Deleted, WhereUpdatesWinWithTheDocumentAsItWas) {
+  const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
+  ReplicateRule rule;
+  rule.deletes = DeletePolicy::kUpdateWins;
+  outrigger::Run run = run_of(sent->command);
+  run.rules = MergeRules(rule);
+  run.items[0].was = with_state(1, 5);
+  const auto deleted = changes(run, reply_body(1, {}), {});
+  ASSERT_EQ(deleted.size(), 1u);  // the other one was not there
+  EXPECT_EQ(deleted[0].id, bson::make_int32(1));
+  EXPECT_EQ(deleted[0].removal, Removal::kUpdateWins);
+  EXPECT_EQ(deleted[0].document, with_state(1, 5));
+  const Prepare prepare = build_prepare(run, {});
+  ASSERT_EQ(prepare.documents.size(), 2u);
+  EXPECT_EQ(prepare.documents[0].removal, Removal::kUpdateWins);
+  EXPECT_EQ(prepare.documents[0].document, with_state(1, 5));
+  EXPECT_EQ(prepare.documents[1].removal, Removal::kPlain);
+}
+
 TEST(Missed, WhatCanBeNoIdIsNotRecordedAsDeleted) {
   const auto sent = send(CommandKind::kDelete, {delete_statement(1), delete_statement(2)});
   outrigger::Run run = run_of(sent->command);

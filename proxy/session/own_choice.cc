@@ -71,6 +71,9 @@ std::string why_not_of_kind(const LedgerEntry& entry) {
   if (kind == loss_kind_text(LossKind::kOverflow)) {
     return "what lost is the part of a sum that no number holds: set the value you want";
   }
+  if (kind == loss_kind_text(LossKind::kUpdateDelete)) {
+    return "what lost is a delete: delete the document, if it is to go";
+  }
   if (kind == kNotApplied) {
     return "the store here refuses this document, and it is tried again by itself: change what "
            "the reason names";

@@ -133,6 +133,7 @@ PreparedDocument prepared(const DocumentChange& change) {
       out.what = What::kRemove;
       break;
   }
+  out.removal = change.removal;
   out.document = change.document;
   for (const PathChange& at : change.changes) out.paths.push_back(prepared(at));
   return out;
@@ -154,15 +155,20 @@ TransactionEffects::Touched& TransactionEffects::touched(const DocumentChange& c
 
 void TransactionEffects::add(DocumentChange change) {
   Touched& document = touched(change);
-  const size_t before = document.now ? bytes_of(*document.now) : 0;
+  const size_t before = document.removed.size() + (document.now ? bytes_of(*document.now) : 0);
   put(document, std::move(change));
-  bytes_ += document.now ? bytes_of(*document.now) : 0;
+  bytes_ += document.removed.size() + (document.now ? bytes_of(*document.now) : 0);
   bytes_ -= before;
 }
 
 void TransactionEffects::put(Touched& document, DocumentChange&& change) {
   switch (change.kind) {
     case Kind::kRemove:
+      // What the transaction has written itself does not show as it was before: that just goes.
+      if (!document.was_removed && !document.now) {
+        document.removal = change.removal;
+        document.removed = std::move(change.document);
+      }
       document.was_removed = document.was_removed || !document.now || !is_birth(*document.now);
       document.now.reset();
       document.is_wanted = false;
@@ -318,6 +324,8 @@ std::optional<std::vector<DocumentChange>> TransactionEffects::take() {
       removal.kind = Kind::kRemove;
       removal.ns = document.ns;
       removal.id = document.id;
+      removal.removal = document.removal;
+      removal.document = std::move(document.removed);
     }
     if (document.now) out.push_back(std::move(*document.now));
   }

@@ -46,6 +46,8 @@ class TransactionEffects {
     std::string ns;
     bson::OwnedValue id;
     bool was_removed = false;           // a document that was there before
+    Removal removal = Removal::kPlain;  // of that
+    std::string removed;                // that, as it was, if `removal` yields
     std::optional<DocumentChange> now;  // what became of it, or what stands in its place
     bool is_wanted = false;             // `now` makes or replaces it: with the document shown
     std::vector<Path> wanted_paths;     // of an update: their values there

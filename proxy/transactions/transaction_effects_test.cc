@@ -175,6 +175,31 @@ TEST_F(TransactionEffectsTest, WhatIsRemovedAndMadeAgainIsBoth) {
   EXPECT_EQ(all[1].document, document(9));
 }
 
+TEST_F(TransactionEffectsTest, ARemovalYieldsWithTheDocumentAsItWasBeforeTheTransaction) {
+  const auto remove = [this](int n) {
+    DocumentChange change;
+    change.kind = Kind::kRemove;
+    change.ns = kNs;
+    change.id = bson::make_int32(1);
+    change.removal = Removal::kUpdateWins;
+    change.document = document(n);
+    effects_.add(std::move(change));
+  };
+  remove(1);
+  whole(Kind::kInsert, document(2));
+  remove(2);
+  Changes all = take();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].removal, Removal::kUpdateWins);
+  EXPECT_EQ(all[0].document, document(1));
+  update(assign({"n"}, 5));
+  remove(5);
+  all = take();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].removal, Removal::kPlain);
+  EXPECT_EQ(all[0].document, "");
+}
+
 TEST_F(TransactionEffectsTest, EditsOfOneArrayLeadFromTheFirstToTheLast) {
   update(edit({1}, {1, 2}));
   update(edit({1, 2}, {2}));

@@ -15,6 +15,11 @@ std::string naming(const WriteRequest& request, bool with_api) {
   return request.transaction->naming(request.command.body, with_api);
 }
 
+// What it removes may have to come back.
+bool yields(const Run& run, const RunItem& item) {
+  return item.statement->remove && run.removal() != Removal::kPlain;
+}
+
 }  // namespace
 
 net::Task<RunResult> RunExecutor::execute(Run run) {
@@ -188,12 +193,14 @@ Unsynced RunExecutor::unsynced(const Run& run) const {
 
 // Which images from before the run its record needs. Read here where they cannot just be asked for
 // in front of the run: nobody knows yet whether the app's user may read, or no oplog will tell
-// after a crash what was done, so that the prepare must say what there was.
+// after a crash what was done, so that the prepare must say what there was; or what is removed may
+// have to come back.
 net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
   SeenBefore out;
   bool for_prepare = false;
   for (RunItem& item : run.items) {
     look_at_row(context_.replica, request_.command, item);
+    if (yields(run, item)) item.needs_before = for_prepare = true;
     if (context_.retryable) continue;
     const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
     const bool upsert = item.upsert && !item.there;
@@ -214,9 +221,8 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
     const auto image = out.images.find(item.key);
     const bool found = image != out.images.end();
     if (item.upsert && !item.there) item.there = found;
-    if (found && item.shape && item.shape->form == UpdateShape::Form::kDiff) {
-      item.was = image->second;
-    }
+    const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
+    if (found && (diff || yields(run, item))) item.was = image->second;
   }
   co_return out;
 }
@@ -226,7 +232,8 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
 net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
   StoreRead out;
   out.end = StoreRead::End::kDone;
-  std::vector<const RunItem*> items = items_needing(run, Taken::kAfter);
+  const Taken taken = yields(run, run.items.front()) ? Taken::kBefore : Taken::kAfter;
+  std::vector<const RunItem*> items = items_needing(run, taken);
   const size_t each = any_edits_unknown(run) ? 2 : 1;  // from before, too
   if (each * items.size() <= kUnaskedImagesMax) co_return out;
   Sizes sizes;

@@ -121,7 +121,8 @@ bool add_names(const DocumentEffects& effects, bool only_this, std::set<std::str
         if (effect.path.empty() || !add_name(effect.path, names)) return false;
         break;
       case Operation::kRemove:
-        // What it had not seen may be lost, and is kept whole then.
+        // What it had not seen may be lost, and is kept whole then; so is what may come back.
+        if (effect.removal != Removal::kPlain) return false;
         if (!only_this || effects.effects.size() > 1) return false;
         break;
       default:
@@ -140,7 +141,7 @@ Result<std::optional<std::vector<std::string>>> fields_needed(const ApplyDocumen
   if (document.row) {
     auto state = merge::load_row(*document.row);
     if (!state) return tl::unexpected(state.error());
-    if (state->detached || state->opaque || state->incarnations.size() != 1) return whole;
+    if (!state->is_alone() || state->opaque || !state->gone.empty()) return whole;
     const merge::Body& body = state->incarnations.front().body;
     bool plain = true;
     for (const auto& [path, reg] : body.registers) plain = plain && add_name(path, names);
@@ -167,7 +168,7 @@ void note_unseen(const merge::DocumentState& state, const Record& record, Met& m
     if (dot.is_zero() || record.deps.covers(dot) || dot == record.dot()) return;
     if (met.size() < kMetMax) met.insert(met_pair(dot, record.dot()));
   };
-  for (const merge::Incarnation& incarnation : state.incarnations) {
+  const auto note_all = [&](const merge::Incarnation& incarnation) {
     for (const Dot& birth : incarnation.births) note(birth);
     note(incarnation.body.floor_stamp);
     for (const auto& [path, reg] : incarnation.body.registers) note(reg.stamp);
@@ -175,7 +176,9 @@ void note_unseen(const merge::DocumentState& state, const Record& record, Met& m
     for (const auto& [path, contest] : incarnation.body.contests) {
       merge::for_each_stamp(contest, [&](const Dot& dot, bool) { note(dot); });
     }
-  }
+  };
+  for (const merge::Incarnation& each : state.incarnations) note_all(each);
+  for (const merge::Incarnation& each : state.gone) note_all(each);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ bool is_plain(const Effect& effect, const Dot& dot, const bson::OwnedValue& id) 
 // No author of ours says two things of one field; what they would come to is for merging to say.
 bool is_plain(const ApplyDocument::Touch& touch, const bson::OwnedValue& id) {
   const auto& effects = touch.effects->effects;
+  if (!touch.effects->gone.empty() || !touch.effects->there.empty()) return false;
   if (effects.empty() || effects.size() > kFieldsMax) return false;
   for (auto each = effects.begin(); each != effects.end(); ++each) {
     if (!is_plain(*each, touch.record->dot(), id)) return false;
@@ -98,7 +99,7 @@ Result<bool> overwrite(ApplyDocument& document) {
   }
   auto state = merge::load_row(*document.row);
   if (!state) return tl::unexpected(state.error());
-  if (!state->is_alone() || state->opaque) return false;
+  if (!state->is_alone() || !state->gone.empty() || state->opaque) return false;
   const merge::Body& body = state->incarnations.front().body;
   if (!body.counters.empty() || !body.lists.empty()) return false;
   std::vector<std::pair<size_t, StoreWrite>> writes;

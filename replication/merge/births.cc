@@ -3,6 +3,7 @@
 
 #include "replication/merge/body.h"
 #include "replication/merge/losses.h"
+#include "replication/merge/yields.h"
 
 namespace outrigger::merge {
 namespace {
@@ -31,6 +32,8 @@ void add_birth(DocumentState& state, const Dot& dot) {
 }
 
 void remove_observed(DocumentState& state, const Record& record, LossFinder& losses) {
+  std::erase_if(state.gone,
+                [&](const Incarnation& each) { return all_observed(each.births, record); });
   const DocumentState before = state;
   std::erase_if(state.incarnations, [&](const Incarnation& incarnation) {
     if (!all_observed(incarnation.births, record)) return false;
@@ -39,14 +42,43 @@ void remove_observed(DocumentState& state, const Record& record, LossFinder& los
   });
 }
 
-// Calls visit(stamp, needs_closed): see the types of merge.
-template <typename Visit>
-void for_each_stamp_in(const Body& body, const Visit& visit) {
-  for (const auto& [path, reg] : body.registers) for_each_stamp(reg, visit);
-  for (const auto& [path, entries] : body.counters) for_each_stamp(entries, visit);
-  for (const auto& [path, list] : body.lists) for_each_stamp(list, visit);
-  for (const auto& [path, contest] : body.contests) for_each_stamp(contest, visit);
-  for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
+const Incarnation* find_birth(const DocumentState& state, const Dot& birth) {
+  const auto at = std::find_if(
+      state.incarnations.begin(), state.incarnations.end(), [&](const Incarnation& each) {
+        return std::find(each.births.begin(), each.births.end(), birth) != each.births.end();
+      });
+  return at == state.incarnations.end() ? nullptr : &*at;
+}
+
+// A removal that yields: whether anything is gone by it shows when all of it is done.
+void note_observed(DocumentState& state, const Record& record, const DocumentEffects& effects,
+                   Removal why) {
+  for (auto* all : {&state.incarnations, &state.gone}) {
+    for (Incarnation& each : *all) {
+      if (!reaches(record, effects, each, all == &state.gone)) continue;
+      note_removal(each, record.dot(), why, &record.deps);
+    }
+  }
+}
+
+// What is gone and is written to stands beside the rest for as long as that takes. Gives a birth
+// of each.
+std::vector<Dot> call_back(DocumentState& state, const Record& record,
+                           const DocumentEffects& effects) {
+  std::vector<Dot> called;
+  const bool writes = std::any_of(
+      effects.effects.begin(), effects.effects.end(),
+      [](const Effect& effect) { return effect.kind != Operation::kRemove && !effect.is_birth(); });
+  if (!writes) return called;
+  const auto back = std::stable_partition(
+      state.gone.begin(), state.gone.end(),
+      [&](const Incarnation& each) { return !reaches(record, effects, each, true); });
+  for (auto at = back; at != state.gone.end(); ++at) {
+    called.push_back(at->births.front());
+    state.incarnations.push_back(std::move(*at));
+  }
+  state.gone.erase(back, state.gone.end());
+  return called;
 }
 
 // The names of elements outlive the rest.
@@ -63,12 +95,17 @@ Body names_of(const Body& body) {
 
 // Births that everybody knows become one; a record that is still to come has seen all of them.
 void join_stable_births(DocumentState& state, const VersionVector& stable) {
-  const auto is_stable = [&](const Incarnation& incarnation) {
-    return std::all_of(incarnation.births.begin(), incarnation.births.end(),
+  auto& all = state.incarnations;
+  // What a removal has met stays by itself for as long as others may have it gone.
+  const bool is_past = std::all_of(all.begin(), all.end(), [&](const Incarnation& each) {
+    return each.removals.empty() || is_stable(each, stable);
+  });
+  const auto may_join = [&](const Incarnation& incarnation) {
+    return (is_past || incarnation.removals.empty()) &&
+           std::all_of(incarnation.births.begin(), incarnation.births.end(),
                        [&](const Dot& birth) { return stable.covers(birth); });
   };
-  const auto young =
-      std::stable_partition(state.incarnations.begin(), state.incarnations.end(), is_stable);
+  const auto young = std::stable_partition(all.begin(), all.end(), may_join);
   const std::vector<Incarnation> old(state.incarnations.begin(), young);
   if (old.size() < 2) return;
   Incarnation joined;
@@ -90,22 +127,24 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   OUTRIGGER_ASSERT(state.full);
   const Dot dot = record.dot();
   // Of several incarnations one may go and leave what another had hidden; so may a value of those
-  // beside each other.
-  state.opaque |= state.incarnations.size() > 1 ||
+  // beside each other. One that comes back may be of any kind.
+  state.opaque |= state.incarnations.size() > 1 || !state.gone.empty() ||
                   std::any_of(state.incarnations.begin(), state.incarnations.end(),
                               [](const auto& each) { return !each.body.contests.empty(); });
+  const std::vector<Dot> called = call_back(state, record, effects);
   LossFinder finder(state, record, effects, losses);
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);
   for (Incarnation& incarnation : state.incarnations) {
-    if (all_observed(incarnation.births, record)) begin_counters(incarnation.body, effects);
+    if (reaches(record, effects, incarnation, false)) begin_counters(incarnation.body, effects);
   }
   bool updates = false;
-  bool touched = false;
+  std::vector<Dot> touched;  // a birth of each
   for (const Effect& effect : effects.effects) {
     if (!well_formed(effect, dot, effects.id)) continue;
     if (effect.kind == Operation::kRemove) {
-      remove_observed(state, record, finder);
+      effect.removal == Removal::kPlain ? remove_observed(state, record, finder)
+                                        : note_observed(state, record, effects, effect.removal);
       continue;
     }
     state.opaque |= bson::repeats_names(effect.value.view());
@@ -114,15 +153,18 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
     for (Incarnation& incarnation : state.incarnations) {
       const auto& births = incarnation.births;
       const bool own = births.size() == 1 && births.front() == dot;
-      const bool reached = !effect.is_birth() && all_observed(births, record);
+      const bool reached = !effect.is_birth() && reaches(record, effects, incarnation, false);
       if (!own && !reached) continue;
       apply_effect(incarnation.body, effect, author);
-      touched = true;
+      touched.push_back(births.front());
     }
   }
-  if (updates && !touched) finder.discarded();
   finder.finish(state);
   for (Incarnation& incarnation : state.incarnations) purge(incarnation.body);
+  part(state);
+  const auto is_there = [&](const Dot& birth) { return find_birth(state, birth) != nullptr; };
+  if (updates && std::none_of(touched.begin(), touched.end(), is_there)) finder.discarded();
+  if (losses != nullptr) note_withstood(state, record, called, *losses);
 }
 
 std::string stable_row(const DocumentState& state) {
@@ -140,26 +182,33 @@ std::string stable_row(const DocumentState& state) {
 
 bool collect(DocumentState& state, const VersionVector& stable, const VersionVector& closed) {
   join_stable_births(state, stable);
-  if (state.detached || state.incarnations.size() > 1) return false;
+  // All at once: what some of them hold may be why others are gone.
+  if (std::all_of(state.gone.begin(), state.gone.end(),
+                  [&](const Incarnation& each) { return is_stable(each, stable); })) {
+    state.gone.clear();
+  }
+  if (state.detached || state.incarnations.size() > 1 || !state.gone.empty()) return false;
   for (const Incarnation& incarnation : state.incarnations) {
-    for (const Dot& birth : incarnation.births) {
-      if (!stable.covers(birth)) return false;
-    }
     bool settled = true;
-    for_each_stamp_in(incarnation.body, [&](const Dot& stamp, bool needs_closed) {
+    for_each_stamp_in(incarnation, [&](const Dot& stamp, bool needs_closed) {
       settled &= stable.covers(stamp) && (!needs_closed || closed.covers(stamp));
     });
     if (!settled) return false;
+  }
+  for (Incarnation& incarnation : state.incarnations) {
+    if (!incarnation.removals.empty()) note_hidden(incarnation.body);  // its row does not say
   }
   return true;
 }
 
 VersionVector stamps(const DocumentState& state) {
   VersionVector result;
-  for (const Incarnation& incarnation : state.incarnations) {
-    for (const Dot& birth : incarnation.births) result.raise(birth.origin, birth.hlc);
-    for_each_stamp_in(incarnation.body,
-                      [&](const Dot& stamp, bool) { result.raise(stamp.origin, stamp.hlc); });
+  const auto add = [&](const Dot& stamp, bool) { result.raise(stamp.origin, stamp.hlc); };
+  for (const auto* all : {&state.incarnations, &state.gone}) {
+    for (const Incarnation& incarnation : *all) {
+      for_each_stamp_in(incarnation, add);
+      for (const auto& [origin, hlc] : incarnation.seen.entries()) result.raise(origin, hlc);
+    }
   }
   return result;
 }

@@ -53,6 +53,11 @@ class WholeBody {
 // Does a new document's birth leave the fields of other births beside its own? An upsert's does,
 // unless it has no fields to merge (opaque) or too many.
 [[nodiscard]] bool is_weak_birth(const DocumentChange& change);
+// Does a change make a new document?
+[[nodiscard]] inline bool is_new(const DocumentChange& change) {
+  return change.kind == DocumentChange::Kind::kInsert ||
+         change.kind == DocumentChange::Kind::kUpsert;
+}
 // Can this effect be applied at all? False for what no author of ours makes: too deep, a name with
 // NUL, a sum that is no number, another origin's entry, an _id that is not the document's.
 [[nodiscard]] bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue& id);

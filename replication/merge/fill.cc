@@ -109,8 +109,8 @@ std::map<Path, Register> needed_registers(const Body& body, const Node& root) {
 bool nothing_to_remember(const Incarnation& incarnation) {
   const Body& body = incarnation.body;
   return incarnation.births.size() == 1 && incarnation.births.front().is_zero() &&
-         body.registers.empty() && body.counters.empty() && body.lists.empty() &&
-         body.contests.empty() && body.asserted.empty();
+         incarnation.removals.empty() && body.registers.empty() && body.counters.empty() &&
+         body.lists.empty() && body.contests.empty() && body.asserted.empty();
 }
 
 bool shows_list(const Node& root, const Path& path) {
@@ -143,7 +143,7 @@ void fill(DocumentState& state, const std::optional<bson::Document>& document) {
     if (!document || state.detached) return;
     state.incarnations.emplace_back().births.emplace_back();
   }
-  if (state.detached || state.incarnations.size() > 1) return;  // every value is in the row
+  if (!state.is_alone()) return;  // every value is in the row
   Body& body = state.incarnations.front().body;
   if (document) {
     read_shown(body, SharedBytes::of(document->bytes()));
@@ -162,14 +162,16 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
 
 std::string strip(const DocumentState& state) {
   if (state.incarnations.empty()) {
-    return state.opaque || state.detached ? encode_row(state) : std::string();
+    const bool says = state.opaque || state.detached || !state.gone.empty();
+    return says ? encode_row(state) : std::string();
   }
   if (!state.is_alone()) return encode_row(state);
   const Incarnation& incarnation = state.incarnations.front();
   DocumentState row;
   row.opaque = state.opaque;
+  row.gone = state.gone;
   if (!state.full) {
-    if (!nothing_to_remember(incarnation)) return encode_row(state);
+    if (!nothing_to_remember(incarnation) || !row.gone.empty()) return encode_row(state);
     return row.opaque ? encode_row(row) : std::string();
   }
   Incarnation kept;
@@ -181,7 +183,7 @@ std::string strip(const DocumentState& state) {
   const Node root = view_tree(incarnation.body);
   kept.body.registers = needed_registers(incarnation.body, root);
   note_hidden(kept.body, root);
-  if (!nothing_to_remember(kept)) {
+  if (!nothing_to_remember(kept) || !row.gone.empty()) {
     row.incarnations.push_back(std::move(kept));
   } else if (!row.opaque) {
     return {};

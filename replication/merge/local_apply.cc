@@ -6,6 +6,7 @@
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 #include "replication/merge/paths.h"
+#include "replication/merge/yields.h"
 
 namespace outrigger::merge {
 namespace {
@@ -76,15 +77,29 @@ void leave_values_to_store(Body& body, const Dot& dot) {
   }
 }
 
-bool is_new(const DocumentChange& change) {
-  return change.kind == Kind::kInsert || change.kind == Kind::kUpsert;
-}
-
 // Or assigned as a whole after all.
 bool is_edited(const DocumentEffects& effects, const Path& path) {
   return std::any_of(effects.effects.begin(), effects.effects.end(), [&](const Effect& effect) {
     return effect.kind == Operation::kEdit && effect.path == path;
   });
+}
+
+void remove(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
+            const Dot& dot) {
+  const Removal why = effects.effects.front().removal;
+  if (why == Removal::kPlain) {
+    state.gone.clear();
+  } else {
+    const bool is_told = !change.document.empty();
+    fill(state, is_told ? std::optional(bson::Document(change.document)) : std::nullopt);
+    for (Incarnation& each : state.incarnations) {
+      note_removal(each, dot, why, nullptr);
+      state.gone.push_back(std::move(each));
+    }
+  }
+  state.incarnations.clear();
+  state.detached = false;
+  state.opaque = false;
 }
 
 bool brings_repeated_names(const DocumentChange& change) {
@@ -128,16 +143,14 @@ bool missing_is_empty(const DocumentState& state, const Path& path) {
 
 void apply_local(DocumentState& state, const DocumentChange& change, const DocumentEffects& effects,
                  const LocalContext& context) {
-  if (change.kind == Kind::kRemove) {
-    state.incarnations.clear();
-    state.detached = false;
-    state.opaque = false;
-    return;
-  }
+  if (change.kind == Kind::kRemove) return remove(state, change, effects, context.dot);
   const bool stays_opaque = change.kind == Kind::kUpdate && state.opaque;
   state.opaque = stays_opaque || brings_repeated_names(change);
   // As the effects of a birth tell the others (local_effects.cc).
-  if (is_new(change) && !state.detached) state.incarnations.clear();
+  if (is_new(change) && !state.detached) {
+    state.incarnations.clear();
+    state.gone.clear();
+  }
   if (state.incarnations.empty() && !is_new(change) && !state.detached) {
     state.incarnations.emplace_back().births.emplace_back();
   }

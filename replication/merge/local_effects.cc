@@ -6,6 +6,7 @@
 #include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/merge/types/list_change.h"
+#include "replication/merge/yields.h"
 
 namespace outrigger::merge {
 namespace {
@@ -37,7 +38,7 @@ class EffectMaker {
       : state_(state),
         context_(context),
         is_detached_(state.detached),
-        is_remembered_(!state.incarnations.empty()),
+        is_remembered_(!state.incarnations.empty() || !state.gone.empty()),
         body_(state) {
     if (context.policy != nullptr) rules_ = context.policy->merge_rules(change.ns);
   }
@@ -55,7 +56,7 @@ class EffectMaker {
     }
     add(Operation::kBirth, {}).value = bson::make_document(change.document);
   }
-  void remove() { add(Operation::kRemove, {}); }
+  void remove(Removal why = Removal::kPlain) { add(Operation::kRemove, {}).removal = why; }
   void replace(const std::string& document) {
     add(Operation::kAssign, {}).value = bson::make_document(document);
     effects_.back().baselines = seen_below({});
@@ -304,13 +305,16 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
       }
       break;
     case DocumentChange::Kind::kRemove:
-      maker.remove();
+      maker.remove(removal_of(state, change));
       break;
   }
   DocumentEffects effects;
   effects.ns = change.ns;
   effects.id = change.id;
   effects.effects = maker.take();
+  const bool is_plain_removal = change.kind == DocumentChange::Kind::kRemove &&
+                                effects.effects.front().removal == Removal::kPlain;
+  if (!is_new(change) && !is_plain_removal) name_removals(state, effects);
   return effects;
 }
 

@@ -3,7 +3,8 @@
 // State = incarnations (births), each with a body: at each path what its type of merge keeps there
 // (types/types.h), and container assertions. A newer register above kills older ones below. Delete
 // removes exactly the births it observed, so it beats a concurrent update and spares a concurrent
-// re-insert; two births live side by side until both are stable.
+// re-insert; two births live side by side until both are stable. A delete that yields is beaten by
+// a concurrent update, which keeps the whole document (yields.h).
 //
 // A document, and a part of one that was assigned, is kept as bytes with one stamp. A field in such
 // bytes needs no register until something of its own happens to it: what stands for it is the
@@ -63,14 +64,23 @@ struct Body {
   Dot floor_stamp;  // of an upsert's birth, else zero
 };
 
+struct NotedRemoval {
+  Dot dot;
+  Removal why = Removal::kUpdateWins;  // never kPlain
+};
+
 struct Incarnation {
   std::vector<Dot>
       births;  // sorted; more than one after stable births joined. Zero dot: from before
   Body body;
+  std::vector<NotedRemoval> removals{};  // that yield and have met it, sorted
+  VersionVector seen{};                  // of it, by all of these
 };
 
 struct DocumentState {
   std::vector<Incarnation> incarnations;  // empty: no document
+  // Taken away by removals that yield; every value is explicit. An update may bring them back.
+  std::vector<Incarnation> gone;
   // The store could not take the merged document (size, unique key): every value is explicit here
   // and the stored document is behind; without incarnations it refused to let the document go.
   bool detached = false;
@@ -78,9 +88,14 @@ struct DocumentState {
   bool opaque = false;  // a name may be repeated in the document; see `note_opaque`
 
   // One incarnation, which is what the store shows: its values need not be remembered.
-  [[nodiscard]] bool is_alone() const { return !detached && incarnations.size() == 1; }
+  // (Of one that came back they are, until that is stable: no store need have had all of it.)
+  [[nodiscard]] bool is_alone() const {
+    return !detached && incarnations.size() == 1 && incarnations.front().removals.empty();
+  }
   // Some of what it stands for is known to the store alone.
-  [[nodiscard]] bool is_sparse() const { return !full && !detached && incarnations.size() <= 1; }
+  [[nodiscard]] bool is_sparse() const {
+    return !full && !detached && (incarnations.empty() || is_alone());
+  }
 };
 
 enum class LossKind : uint8_t {
@@ -90,6 +105,7 @@ enum class LossKind : uint8_t {
   kInsertInsert = 4,   // two inserts of one _id; fields of the earlier
   kHiddenCounter = 5,  // increments hidden under a value that is not a number
   kOverflow = 6,       // a sum left the int64 range and was clamped
+  kUpdateDelete = 7,   // a delete lost to an update it had not seen: the document is there
 };
 
 // A value that lost, with what beat it. Order-independent: every site that sees both reports it.

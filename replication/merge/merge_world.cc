@@ -11,14 +11,6 @@ namespace {
 const std::vector<Path> kRegisters = {{"a"}, {"c", "x"}, {"c", "y"}, {"c", "d", "x"}, {"p.q", ""}};
 const std::vector<Path> kCounters = {{"n"}, {"c", "n"}, {"c", "d", "n"}};
 
-DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
-  DocumentChange change;
-  change.kind = kind;
-  change.ns = "shop.carts";
-  change.id = bson::make_int32(std::stoi(id));
-  return change;
-}
-
 DocumentChange update_of(const std::string& id) {
   return change_of(DocumentChange::Kind::kUpdate, id);
 }
@@ -40,52 +32,6 @@ MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
     if (!policy_) policy_.emplace(contested());
     sites_.back()->policy = &*policy_;
   }
-}
-
-// {$set: {_id: 1.0}} where it was 1.
-std::optional<AppWrite> MergeWorld::update_id(const std::string& id, const std::string& document) {
-  AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
-  PathChange set;
-  set.path = {"_id"};
-  set.value = values_.id(id);
-  write.after = with_path(bson::Document(document), set.path, set.value);
-  write.change.changes.push_back(std::move(set));
-  return write;
-}
-
-AppWrite MergeWorld::creation(const std::string& id) {
-  return creation(id, options_.add_only || chance(0.6));
-}
-
-AppWrite MergeWorld::creation(const std::string& id, bool insert) {
-  AppWrite write{
-      change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
-  std::string document = bson::Writer().value("_id", values_.id(id)).finish();
-  auto put = [&](const Path& path, const bson::OwnedValue& value) {
-    document = with_path(bson::Document(document), path, value);
-  };
-  if (options_.add_only || chance(0.5)) put({"n"}, bson::make_int32(options_.add_only ? 0 : 5));
-  if (chance(0.5)) put({"a"}, values_.value());
-  if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));
-  if (chance(0.5)) put({"c", "x"}, values_.value());
-  if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
-  if (!options_.add_only && chance(0.5)) put(kLists[pick(kLists.size())], values_.array());
-  if (!insert) {
-    PathChange inc;
-    inc.kind = Operation::kIncrement;
-    inc.path = chance(0.5) ? Path{"n"} : Path{"c", "n"};
-    inc.value = values_.delta();
-    put(inc.path, inc.value);
-    write.change.changes.push_back(inc);
-    std::optional<PathChange> push = arrays_.push_at_birth(bson::Document(document));
-    if (push) {
-      put(push->path, push->value);
-      write.change.changes.push_back(*std::move(push));
-    }
-  }
-  write.change.document = document;
-  write.after = document;
-  return write;
 }
 
 std::optional<AppWrite> MergeWorld::increment(const WorldSite& site, const std::string& id,
@@ -161,10 +107,13 @@ std::optional<AppWrite> MergeWorld::random_write(const WorldSite& site, const st
     added_[id] = 0;
     return creation(id);
   }
-  const double roll = std::uniform_real_distribution<>(0, 1)(random_);
+  double roll = std::uniform_real_distribution<>(0, 1)(random_);
+  if (options_.yields && roll > 0.9) roll = 0;
   if (roll > 0.12 || options_.add_only) return update(site, id, stored->second);
   // The store has lost the document without a word, and an app makes it anew.
   if (roll > 0.10) return creation(id, false);
+  const bool yields = options_.yields && id != ids_.front();
+  if (roll < 0.05 && yields) return yielding_removal(id, stored->second, random_);
   if (roll < 0.05) return AppWrite{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
   AppWrite write = creation(id);
   write.change.kind = DocumentChange::Kind::kReplace;
@@ -385,6 +334,14 @@ const std::map<std::string, std::string>& MergeWorld::documents() const {
 uint64_t MergeWorld::drops() const {
   uint64_t sum = 0;
   for (const auto& site : sites_) sum += site->drops;
+  return sum;
+}
+
+size_t MergeWorld::losses_of(LossKind kind) const {
+  size_t sum = 0;
+  for (const auto& site : sites_) {
+    for (const Loss& loss : site->losses) sum += loss.kind == kind ? 1 : 0;
+  }
   return sum;
 }
 

@@ -69,6 +69,21 @@ TEST(MergeWorld, SitesAgreeOnWhatIsContestedWheneverTheyForget) {
   });
 }
 
+TEST(MergeWorld, SitesAgreeOnWhatComesBackWheneverTheyForget) {
+  size_t withstood = 0;
+  for_each_seed(3000, [&](uint64_t seed) {
+    const bool contests = seed % 4 == 0;
+    MergeWorld forgetting(seed, {.contests = contests, .yields = true});
+    MergeWorld remembering(seed, {.collect = false, .contests = contests, .yields = true});
+    ASSERT_EQ(forgetting.run(), "");
+    ASSERT_EQ(remembering.run(), "");
+    expect_same_documents(remembering, forgetting);
+    withstood += forgetting.losses_of(LossKind::kUpdateDelete);
+  });
+  std::printf("%zu removals lost to an update\n", withstood);
+  EXPECT_GT(withstood, 0u);
+}
+
 TEST(MergeWorld, EveryIncrementCountsOnce) {
   for_each_seed(800, [](uint64_t seed) {
     MergeWorld world(seed, {.add_only = true});

@@ -1,5 +1,3 @@
-#include "replication/merge/merge_world_values.h"
-
 #include <algorithm>
 #include <set>
 
@@ -238,6 +236,68 @@ Settings contested() {
                  {{"c", "d", "x"}, PathType::kMultiValue},
                  {{"p.q", "*"}, PathType::kLongest}};
   return settings;
+}
+
+DocumentChange change_of(DocumentChange::Kind kind, const std::string& id) {
+  DocumentChange change;
+  change.kind = kind;
+  change.ns = "shop.carts";
+  change.id = bson::make_int32(std::stoi(id));
+  return change;
+}
+
+AppWrite yielding_removal(const std::string& id, const std::string& document,
+                          std::mt19937_64& random) {
+  AppWrite write{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
+  write.change.removal = random() % 5 > 0 ? Removal::kUpdateWins : Removal::kExpiry;
+  if (random() % 20 > 0) write.change.document = document;  // else nobody knows what it was
+  return write;
+}
+
+// {$set: {_id: 1.0}} where it was 1.
+std::optional<AppWrite> MergeWorld::update_id(const std::string& id, const std::string& document) {
+  AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
+  PathChange set;
+  set.path = {"_id"};
+  set.value = values_.id(id);
+  write.after = with_path(bson::Document(document), set.path, set.value);
+  write.change.changes.push_back(std::move(set));
+  return write;
+}
+
+AppWrite MergeWorld::creation(const std::string& id) {
+  return creation(id, options_.add_only || chance(0.6));
+}
+
+AppWrite MergeWorld::creation(const std::string& id, bool insert) {
+  AppWrite write{
+      change_of(insert ? DocumentChange::Kind::kInsert : DocumentChange::Kind::kUpsert, id), {}};
+  std::string document = bson::Writer().value("_id", values_.id(id)).finish();
+  auto put = [&](const Path& path, const bson::OwnedValue& value) {
+    document = with_path(bson::Document(document), path, value);
+  };
+  if (options_.add_only || chance(0.5)) put({"n"}, bson::make_int32(options_.add_only ? 0 : 5));
+  if (chance(0.5)) put({"a"}, values_.value());
+  if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));
+  if (chance(0.5)) put({"c", "x"}, values_.value());
+  if (chance(0.3)) put({"c", "d", "n"}, bson::make_int32(1));
+  if (!options_.add_only && chance(0.5)) put(kLists[pick(kLists.size())], values_.array());
+  if (!insert) {
+    PathChange inc;
+    inc.kind = Operation::kIncrement;
+    inc.path = chance(0.5) ? Path{"n"} : Path{"c", "n"};
+    inc.value = values_.delta();
+    put(inc.path, inc.value);
+    write.change.changes.push_back(inc);
+    std::optional<PathChange> push = arrays_.push_at_birth(bson::Document(document));
+    if (push) {
+      put(push->path, push->value);
+      write.change.changes.push_back(*std::move(push));
+    }
+  }
+  write.change.document = document;
+  write.after = document;
+  return write;
 }
 
 }  // namespace outrigger::merge

@@ -47,14 +47,49 @@ class RowReader {
     state.opaque = (flags & kOpaqueFlag) != 0;
     has_lists_ = (flags & kListsFlag) != 0;
     has_contests_ = (flags & kContestsFlag) != 0;
-    if (flags >= kContestsFlag << 1) in_.fail("unknown flags");
+    yields_ = (flags & kYieldsFlag) != 0;
+    if (flags >= kYieldsFlag << 1) in_.fail("unknown flags");
     read_origins();
     in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       state.incarnations.push_back(incarnation());
     }
-    if (state.incarnations.empty() && !state.detached) in_.fail("no incarnation");
     if (shown_ && !state.is_alone()) in_.fail("a value is missing");
+    if (yields_) gone(state);
+    if (state.incarnations.empty() && state.gone.empty() && !state.detached) {
+      in_.fail("no incarnation");
+    }
+  }
+  void gone(DocumentState& state) {
+    shown_ = false;
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
+      state.gone.push_back(incarnation());
+      if (state.gone.back().removals.empty()) in_.fail("gone, and nothing removed it");
+    }
+    if (shown_) in_.fail("a value is missing");
+  }
+  void removals(Incarnation& incarnation) {
+    const Dot* before = nullptr;
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
+      const Dot seen = in_.dot();
+      if (seen.is_zero()) in_.fail("stamp of zero");
+      incarnation.seen.raise(seen.origin, seen.hlc);
+    }
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
+      const Dot dot = in_.dot();
+      const uint8_t why = in_.u8();
+      if (dot.is_zero() || (before != nullptr && !(*before < dot))) {
+        in_.fail("removals out of order");
+      }
+      if (why == 0 || why > static_cast<uint8_t>(Removal::kExpiry)) {
+        in_.fail("unknown kind of removal");
+      }
+      incarnation.removals.push_back({dot, static_cast<Removal>(why)});
+      before = &incarnation.removals.back().dot;
+    }
+    if (incarnation.removals.empty() != incarnation.seen.empty()) {
+      in_.fail("seen by no removal");
+    }
   }
   void read_origins() {
     const size_t n = in_.count(SIZE_MAX, kOriginBytes);
@@ -114,6 +149,7 @@ class RowReader {
         shown_ |= each.settled;
       });
     }
+    if (yields_) removals(result);
     if (result.body.counters.contains(Path()) || result.body.lists.contains(Path()) ||
         result.body.contests.contains(Path()) || result.body.asserted.contains(Path())) {
       in_.fail("the root is no field");
@@ -137,6 +173,7 @@ class RowReader {
   bool shown_ = false;
   bool has_lists_ = false;
   bool has_contests_ = false;
+  bool yields_ = false;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace {
 
 // The commit that gave birth to all there is; null when there is more to say.
 const Dot* whole_birth(const DocumentState& state) {
-  if (!state.is_alone()) return nullptr;
+  if (!state.is_alone() || !state.gone.empty()) return nullptr;
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   if (only.births.size() != 1 || body.registers.size() != 1 || !body.counters.empty() ||
@@ -23,7 +23,7 @@ const Dot* whole_birth(const DocumentState& state) {
 }
 
 bool holds_only_names(const DocumentState& state) {
-  if (!state.is_alone()) return false;
+  if (!state.is_alone() || !state.gone.empty()) return false;
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   return only.births.size() == 1 && only.births.front().is_zero() && body.registers.empty() &&
@@ -50,23 +50,32 @@ class RowWriter {
       out_.newest = std::max(out_.newest, hlc);
     }
     out_.u8(holds_only_names(state) ? kNames : kGeneral);
-    has_lists_ = std::any_of(state.incarnations.begin(), state.incarnations.end(),
-                             [](const Incarnation& each) { return !each.body.lists.empty(); });
-    has_contests_ =
-        std::any_of(state.incarnations.begin(), state.incarnations.end(),
-                    [](const Incarnation& each) { return !each.body.contests.empty(); });
+    note(state.incarnations);
+    note(state.gone);
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
-            (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0));
+            (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0) |
+            (yields_ ? kYieldsFlag : 0));
     out_.varint(out_.origins.size());
     for (const Origin& each : out_.origins) out_.origin(each);
     out_.u64(out_.newest);
     out_.varint(state.incarnations.size());
     // The floor of a document that stands alone is what the store shows.
     for (const Incarnation& incarnation : state.incarnations) write(incarnation, state.is_alone());
+    if (!yields_) return out_.take();
+    out_.varint(state.gone.size());
+    for (const Incarnation& incarnation : state.gone) write(incarnation, false);
     return out_.take();
   }
 
  private:
+  // Which parts there are.
+  void note(const std::vector<Incarnation>& incarnations) {
+    for (const Incarnation& each : incarnations) {
+      has_lists_ |= !each.body.lists.empty();
+      has_contests_ |= !each.body.contests.empty();
+      yields_ |= !each.removals.empty();
+    }
+  }
   void path(const Path& p, const Path& before) {
     const size_t shared = shared_names(before, p);
     out_.varint(shared);
@@ -93,24 +102,34 @@ class RowWriter {
     list(incarnation.body.counters, state);
     list(incarnation.body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
     if (has_contests_) list(incarnation.body.contests, state);
-    if (!has_lists_) return;
-    list(incarnation.body.lists, [&](const List& each) {
-      if (alone || !each.settled) return state(each);
-      List whole = each;
-      unsettle(whole);
-      state(whole);
-    });
+    if (has_lists_) {
+      list(incarnation.body.lists, [&](const List& each) {
+        if (alone || !each.settled) return state(each);
+        List whole = each;
+        unsettle(whole);
+        state(whole);
+      });
+    }
+    if (!yields_) return;
+    out_.varint(incarnation.seen.entries().size());
+    for (const auto& [origin, hlc] : incarnation.seen.entries()) out_.dot({hlc, origin});
+    out_.varint(incarnation.removals.size());
+    for (const NotedRemoval& each : incarnation.removals) {
+      out_.dot(each.dot);
+      out_.u8(static_cast<uint8_t>(each.why));
+    }
   }
 
   RowOut out_;
   bool has_lists_ = false;
   bool has_contests_ = false;
+  bool yields_ = false;
 };
 
 }  // namespace
 
 std::string encode_row(const DocumentState& state) {
-  if (state.incarnations.empty() && !state.detached) {
+  if (state.incarnations.empty() && state.gone.empty() && !state.detached) {
     return std::string(1, static_cast<char>(kOpaque));
   }
   const Dot* birth = whole_birth(state);

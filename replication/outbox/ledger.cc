@@ -67,6 +67,8 @@ const char* reason_of(const merge::Loss& loss) {
       return "increments are hidden under a value that is not a number";
     case merge::LossKind::kOverflow:
       return "the sum left the range of a 64-bit integer and was clamped";
+    case merge::LossKind::kUpdateDelete:
+      return "the document was updated by a site that had not seen this delete, and stays";
   }
   return "";
 }
@@ -87,12 +89,14 @@ const char* loss_kind_text(merge::LossKind kind) {
       return "hidden_counter";
     case merge::LossKind::kOverflow:
       return "overflow";
+    case merge::LossKind::kUpdateDelete:
+      return "update_delete";
   }
   return "unknown";
 }
 
 bool is_loss(std::string_view kind) {
-  constexpr auto kLast = static_cast<uint8_t>(merge::LossKind::kOverflow);
+  constexpr auto kLast = static_cast<uint8_t>(merge::LossKind::kUpdateDelete);
   for (uint8_t each = 1; each <= kLast; ++each) {
     if (kind == loss_kind_text(static_cast<merge::LossKind>(each))) return true;
   }

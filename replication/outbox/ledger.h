@@ -76,7 +76,8 @@ inline constexpr const char* kLeftOut = "left_out";
 inline constexpr const char* kUnrecorded = "unrecorded";  // see recovery/redo_found.h
 inline constexpr const char* kMissing = "missing";        // likewise
 
-// "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow".
+// "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow",
+// "update_delete".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
 // Is it the kind of a write that lost to another one?
 [[nodiscard]] bool is_loss(std::string_view kind);

@@ -46,6 +46,8 @@ struct DocumentChange {
   Kind kind = Kind::kUpdate;
   std::string ns;
   bson::OwnedValue id;
+  // kRemove: one that yields needs `document` as it was; without that it is a plain one.
+  Removal removal = Removal::kPlain;
   std::string document;             // BSON; kInsert, kUpsert, kReplace
   std::vector<PathChange> changes;  // kUpdate; kUpsert: only the kIncrement and kEdit ones
 };

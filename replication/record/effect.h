@@ -52,6 +52,7 @@ struct Effect {
   ListEdit edit;  // kEdit
   // kAssign, kUnset, below the root: what it is to values that its author had not seen.
   ContestRule rule;
+  Removal removal = Removal::kPlain;  // kRemove
   [[nodiscard]] bool is_birth() const { return outrigger::is_birth(kind); }
   friend bool operator==(const Effect&, const Effect&) = default;
 };
@@ -60,6 +61,10 @@ struct DocumentEffects {
   std::string ns;       // "db.collection"
   bson::OwnedValue id;  // the document's _id as the author's store holds it
   std::vector<Effect> effects;
+  // Removals that yield and that its author remembers: by which something was gone there, which
+  // these effects do not reach, and which something has outlived, which they do.
+  std::vector<Dot> gone{};
+  std::vector<Dot> there{};
   friend bool operator==(const DocumentEffects&, const DocumentEffects&) = default;
 };
 

@@ -14,11 +14,18 @@ enum class Operation : uint8_t {
   kUnknown = 0,    // of a prepare alone: what it leaves at the path, only the document tells
   kBirth = 1,      // a new incarnation, named by the record's dot
   kWeakBirth = 2,  // likewise, by an upsert: its fields stand beside those of other births
-  kRemove = 3,     // the document: every incarnation the record had observed
+  kRemove = 3,     // the document: every incarnation the record had observed (see Removal)
   kAssign = 4,     // path := value; an empty path: the whole document is replaced
   kUnset = 5,      // the field at path and all below it
   kIncrement = 6,  // a number is added to what stands at path
   kEdit = 7,       // elements of the array at path are taken away, changed, added
+};
+
+// Why a removal gives way to what its author had not seen of the document; the code in its bytes.
+enum class Removal : uint8_t {
+  kPlain = 0,       // it does not: whatever stands there goes
+  kUpdateWins = 1,  // an update stands against it; that it lost is told
+  kExpiry = 2,      // likewise, and nobody wanted it but a clock: nothing is told
 };
 
 [[nodiscard]] constexpr bool is_birth(Operation operation) {

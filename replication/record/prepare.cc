@@ -14,6 +14,7 @@ namespace {
 constexpr uint8_t kVersion = 3;
 constexpr uint8_t kVersionOfTransaction = 4;
 constexpr uint8_t kVersionWithInserts = 2;
+constexpr uint8_t kYields = 5;  // a removal's code is 5, and why it yields
 constexpr size_t kCountMax = 1u << 22;
 constexpr size_t kSessionFixedBytes = 32;
 constexpr size_t kDecodedBytesMax = size_t{1} << 30;
@@ -30,7 +31,9 @@ uint8_t code_of(Operation operation) {
 
 void put_document(ByteWriter& out, const PreparedDocument& document) {
   out.bytes(document.ns);
-  out.u8(static_cast<uint8_t>(document.what));
+  const bool yields = document.removal != Removal::kPlain;
+  out.u8(yields ? static_cast<uint8_t>(kYields + static_cast<uint8_t>(document.removal))
+                : static_cast<uint8_t>(document.what));
   out.u8(document.whole);
   out.value(document.id);
   out.bytes(document.document);
@@ -73,7 +76,11 @@ PreparedPath read_path(ByteReader& in) {
 PreparedDocument read_document(ByteReader& in, uint8_t version) {
   PreparedDocument document;
   document.ns = in.bytes();
-  document.what = static_cast<PreparedDocument::What>(read_choice(in, 1, 5));
+  const uint8_t what = read_choice(in, 1, kYields + static_cast<uint8_t>(Removal::kExpiry));
+  const bool yields = what > kYields;
+  document.what =
+      yields ? PreparedDocument::What::kRemove : static_cast<PreparedDocument::What>(what);
+  if (yields) document.removal = static_cast<Removal>(what - kYields);
   document.whole = read_choice(in, 0, 1) == 1;
   document.id = in.value();
   document.document = in.bytes();

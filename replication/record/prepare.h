@@ -47,7 +47,9 @@ struct PreparedDocument {
   // kReplace: the new document; kUpsert: that, or nothing. kInsert: document_digest() of it, which
   // is enough to know it again; the store has the rest (of a transaction: the document). kUpdate:
   // as it was before, where that is known; the difference tells more than the present values.
+  // kRemove: likewise, of one that yields.
   std::string document;
+  Removal removal = Removal::kPlain;  // kRemove
   friend bool operator==(const PreparedDocument&, const PreparedDocument&) = default;
 };
 

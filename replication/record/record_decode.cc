@@ -45,12 +45,15 @@ class Decoder {
   void deps(Record& record);
   void retired(Record& record);
   void document(DocumentEffects& document);
+  void removals(std::vector<Dot>& removals);
   void effect(Effect& effect);
+  void removal(Effect& effect);
   Path path();
   void counter(CounterEntry& counter);
   void edit(ListEdit& edit);
   void added(AddedElement& added);
   ElementId element();
+  Dot dot();  // or zero
   Hlc stamp() { return hlc_ - static_cast<Hlc>(unzigzag(in_.varint())); }
 
   // Appends `count` things read by `read`. A count is a claim: memory follows what proves to be
@@ -71,6 +74,7 @@ class Decoder {
   std::vector<Path> paths_;
   std::vector<size_t> path_bytes_;  // memory of a copy of each
   bool retires_ = false;
+  bool yields_ = false;
   size_t records_ = 0;
   size_t effects_ = 0;  // of the record being read
   Hlc hlc_ = 0;         // likewise
@@ -80,8 +84,9 @@ class Decoder {
 void Decoder::header() {
   if (in_.u8() != kRecordFormatVersion) return in_.fail("unknown format version");
   const uint8_t flags = in_.u8();
-  if ((flags & ~kFlagRetires) != 0) return in_.fail("unknown flags");
-  retires_ = flags != 0;
+  if ((flags & ~(kFlagRetires | kFlagYields)) != 0) return in_.fail("unknown flags");
+  retires_ = (flags & kFlagRetires) != 0;
+  yields_ = (flags & kFlagYields) != 0;
   read_each(origins_, in_.count(limits_.origins_max, kOriginBytes),
             [&](Origin& origin) { origin = in_.origin(); });
   read_each(namespaces_, in_.count(limits_.effects_max, 1), [&](std::string_view& ns) {
@@ -245,6 +250,16 @@ void Decoder::document(DocumentEffects& document) {
   in_.spend(namespaces_[ns].size());
   document.ns = namespaces_[ns];
   read_each(document.effects, count, [&](Effect& each) { effect(each); });
+  if (!yields_) return;
+  removals(document.gone);
+  removals(document.there);
+}
+
+void Decoder::removals(std::vector<Dot>& removals) {
+  read_each(removals, in_.count(limits_.effects_max, kElementBytes), [&](Dot& each) {
+    each = dot();
+    if (each.is_zero()) in_.fail("removal that is none");
+  });
 }
 
 void Decoder::effect(Effect& effect) {
@@ -252,7 +267,8 @@ void Decoder::effect(Effect& effect) {
   const int kind = tag & 7;
   const bool has_baselines = tag >> 3 & 1;
   const bool has_rule = tag >> 4 & 1;
-  if (tag > 0x1f || kind < 1) return in_.fail("unknown kind of effect");
+  const bool yields = tag >> 5 & 1;
+  if (tag > 0x3f || kind < 1) return in_.fail("unknown kind of effect");
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
   if (has_baselines && (effect.kind == Operation::kIncrement || effect.kind == Operation::kRemove ||
@@ -262,6 +278,7 @@ void Decoder::effect(Effect& effect) {
   if (has_rule && !is_assign && effect.kind != Operation::kUnset) {
     return in_.fail("rule of a contest where none can be");
   }
+  if (yields) removal(effect);
   if (effect.kind == Operation::kRemove) return;
   if (!effect.is_birth()) effect.path = path();
   if (effect.is_birth() || is_assign) effect.value = in_.value();
@@ -283,6 +300,15 @@ void Decoder::effect(Effect& effect) {
   if (!has_rule) return;
   if (effect.path.empty()) return in_.fail("rule of a contest where none can be");
   read(in_, effect.rule);
+}
+
+void Decoder::removal(Effect& effect) {
+  const uint8_t code = in_.u8();
+  if (effect.kind != Operation::kRemove) return in_.fail("no removal, and it yields");
+  if (code == 0 || code > static_cast<uint8_t>(Removal::kExpiry)) {
+    return in_.fail("unknown kind of removal");
+  }
+  effect.removal = static_cast<Removal>(code);
 }
 
 void Decoder::edit(ListEdit& edit) {
@@ -314,15 +340,19 @@ void Decoder::added(AddedElement& added) {
 
 ElementId Decoder::element() {
   ElementId id;
-  const size_t origin = in_.index(origins_.size() + 1);
-  if (in_.ok() && origin > 0) {
-    id.dot = {stamp(), origins_[origin - 1]};
-    if (id.dot.is_zero()) in_.fail("element of a stamp of zero");
-  }
+  id.dot = dot();
   const uint64_t index = in_.varint();
   if (index >= kElementIndexes) in_.fail("element beyond the largest array");
   id.index = static_cast<uint32_t>(index);
   return id;
+}
+
+Dot Decoder::dot() {
+  const size_t origin = in_.index(origins_.size() + 1);
+  if (!in_.ok() || origin == 0) return {};
+  const Dot dot{stamp(), origins_[origin - 1]};
+  if (dot.is_zero()) in_.fail("stamp of zero");
+  return dot;
 }
 
 Path Decoder::path() {

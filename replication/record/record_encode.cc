@@ -46,7 +46,7 @@ class Table {
 
 class Encoder {
  public:
-  explicit Encoder(bool retires) : retires_(retires) {}
+  explicit Encoder(uint8_t flags) : flags_(flags) {}
 
   void segment(const Segment& segment);
   void entry(const Record& record);
@@ -63,6 +63,8 @@ class Encoder {
   void counter(const CounterEntry& counter);
   void edit(const ListEdit& edit);
   void element(const ElementId& id);
+  void dot(const Dot& dot);  // or zero
+  void removals(const std::vector<Dot>& removals);
   void stamp(ByteWriter& out, Hlc stamp) const {
     out.varint(zigzag(static_cast<int64_t>(hlc_ - stamp)));
   }
@@ -72,7 +74,7 @@ class Encoder {
   Table<Origin, OriginHash> origins_;
   Table<std::string_view> namespaces_;
   Table<const Path*, PathHash, PathEqual> paths_;
-  const bool retires_;  // some record does
+  const uint8_t flags_;
   Hlc hlc_ = 0;         // of the record being written
   VersionVector deps_;  // of the record before it
 };
@@ -105,7 +107,7 @@ void Encoder::record_body(const Record& record) {
   deps(record);
   body_.varint(record.documents.size());
   for (const DocumentEffects& each : record.documents) document(each);
-  if (!retires_) return;
+  if ((flags_ & kFlagRetires) == 0) return;
   body_.varint(record.retired.entries().size());
   for (const auto& [origin, last] : record.retired.entries()) {
     body_.varint(origins_.index(origin));
@@ -145,13 +147,23 @@ void Encoder::document(const DocumentEffects& document) {
   body_.value(document.id);
   body_.varint(document.effects.size());
   for (const Effect& each : document.effects) effect(each);
+  if ((flags_ & kFlagYields) == 0) return;
+  removals(document.gone);
+  removals(document.there);
+}
+
+void Encoder::removals(const std::vector<Dot>& removals) {
+  body_.varint(removals.size());
+  for (const Dot& each : removals) dot(each);
 }
 
 void Encoder::effect(const Effect& effect) {
   const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
   body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3 |
-                                effect.rule.is_contest() << 4));
+                                effect.rule.is_contest() << 4 |
+                                (effect.removal != Removal::kPlain) << 5));
+  if (effect.removal != Removal::kPlain) body_.u8(static_cast<uint8_t>(effect.removal));
   if (has_path) body_.varint(paths_.index(&effect.path));
   if (effect.is_birth() || effect.kind == Operation::kAssign) body_.value(effect.value);
   if (has_baselines) {
@@ -188,13 +200,14 @@ void Encoder::edit(const ListEdit& edit) {
 }
 
 void Encoder::element(const ElementId& id) {
-  if (id.dot.is_zero()) {
-    body_.varint(0);
-  } else {
-    body_.varint(origins_.index(id.dot.origin) + 1);
-    stamp(body_, id.dot.hlc);
-  }
+  dot(id.dot);
   body_.varint(id.index);
+}
+
+void Encoder::dot(const Dot& dot) {
+  if (dot.is_zero()) return body_.varint(0);
+  body_.varint(origins_.index(dot.origin) + 1);
+  stamp(body_, dot.hlc);
 }
 
 void Encoder::counter(const CounterEntry& counter) {
@@ -221,7 +234,7 @@ std::string Encoder::finish() {
   ByteWriter out;
   out.reserve(body_.size() + 256);
   out.u8(kRecordFormatVersion);
-  out.u8(retires_ ? kFlagRetires : 0);
+  out.u8(flags_);
   out.varint(origins_.order().size());
   for (const Origin& origin : origins_.order()) out.origin(origin);
   out.varint(namespaces_.order().size());
@@ -244,21 +257,30 @@ size_t bytes_of(const Record& record) {
   return bytes;
 }
 
+// What of it takes bytes that few records need.
+uint8_t flags_of(const Record& record) {
+  const bool tells = std::any_of(
+      record.documents.begin(), record.documents.end(),
+      [](const DocumentEffects& each) { return !each.gone.empty() || !each.there.empty(); });
+  return static_cast<uint8_t>((record.retired.empty() ? 0 : kFlagRetires) |
+                              (tells ? kFlagYields : 0));
+}
+
 }  // namespace
 
 std::string encode_record(const Record& record) {
-  Encoder encoder(!record.retired.empty());
+  Encoder encoder(flags_of(record));
   encoder.reserve(bytes_of(record));
   encoder.entry(record);
   return encoder.finish();
 }
 
 std::string encode_segments(std::span<const Segment> segments) {
-  const bool retires = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
-    return std::any_of(segment.records.begin(), segment.records.end(),
-                       [](const Record& record) { return !record.retired.empty(); });
-  });
-  Encoder encoder(retires);
+  uint8_t flags = 0;
+  for (const Segment& segment : segments) {
+    for (const Record& record : segment.records) flags |= flags_of(record);
+  }
+  Encoder encoder(flags);
   size_t bytes = 0;
   for (const Segment& segment : segments) {
     for (const Record& record : segment.records) bytes += bytes_of(record);

@@ -93,7 +93,7 @@ TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAlloca
 
 TEST(HostileRecord, UnknownEffectsAreRefused) {
   EXPECT_EQ(Forged().effect(0).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(0x21).refusal(), "unknown kind of effect");
+  EXPECT_EQ(Forged().effect(0x41).refusal(), "unknown kind of effect");
   EXPECT_EQ(Forged().effect(kIncrement | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kRemove | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kUnset | kBaselines).numbers({1, 0}).refusal(),
@@ -124,6 +124,17 @@ TEST(HostileRecord, ARuleOfAContestIsOneAndStandsBesideAValueOfAField) {
             "rule of a contest where none can be");
 }
 
+TEST(HostileRecord, OnlyRemovalsYieldAndSayWhy) {
+  constexpr uint8_t kYields = 0x20;
+  EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({1}).refusal(), "");
+  EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({2}).refusal(), "");
+  EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({0}).refusal(), "unknown kind of removal");
+  EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({3}).refusal(), "unknown kind of removal");
+  for (const uint8_t kind : {kAssign, kUnset, kIncrement, kBirth, kEdit}) {
+    EXPECT_EQ(Forged().effect(kind | kYields).numbers({1}).refusal(), "no removal, and it yields");
+  }
+}
+
 TEST(HostileRecord, ElementsStandWhereTheyCan) {
   const auto added = [](std::initializer_list<uint64_t> place) {
     Forged forged;
@@ -138,7 +149,7 @@ TEST(HostileRecord, ElementsStandWhereTheyCan) {
   EXPECT_EQ(added({33 << 1}), "place of an element that is none");
   EXPECT_EQ(added({1 << 1, 4, 1, 0, 0}), "unknown lane of an array");
   EXPECT_EQ(added({1 << 1, 2, 2, 0, 0}), "index beyond its table");
-  EXPECT_EQ(added({1 << 1, 2, 1, 12, 0}), "element of a stamp of zero");
+  EXPECT_EQ(added({1 << 1, 2, 1, 12, 0}), "stamp of zero");
   EXPECT_EQ(added({1 << 1, 2, 1, 0, uint64_t{1} << 32}), "element beyond the largest array");
   EXPECT_EQ(Forged().effect(kEdit).numbers({1, 1u << 20}).refusal(), "count beyond the end");
   EXPECT_EQ(Forged().effect(kEdit | kBaselines).refusal(), "baseline where none can be");

@@ -129,7 +129,10 @@ class RecordMaker {
     Effect effect;
     effect.kind = static_cast<Operation>(1 + below(7));
     const bool is_assign = effect.kind == Operation::kAssign;
-    if (effect.kind == Operation::kRemove) return effect;
+    if (effect.kind == Operation::kRemove) {
+      effect.removal = static_cast<Removal>(below(3));
+      return effect;
+    }
     if (!effect.is_birth()) effect.path = path();
     const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
     if (is_assign) effect.value = value();
@@ -155,7 +158,13 @@ class RecordMaker {
   std::string ns() { return chance(3) ? "shop.carts" : "t.a"; }
 
   DocumentEffects document_effects() {
-    DocumentEffects document{ns(), value(), {}};
+    DocumentEffects document;
+    document.ns = ns();
+    document.id = value();
+    for (size_t i = chance(8) ? 1 + below(3) : 0; i > 0; --i) {
+      auto& removals = chance(2) ? document.gone : document.there;
+      removals.push_back(Dot{hlc(), origin()});
+    }
     for (size_t i = below(6); i > 0; --i) document.effects.push_back(effect());
     return document;
   }
@@ -210,6 +219,9 @@ class RecordMaker {
     document.ns = ns();
     document.id = value();
     document.what = static_cast<PreparedDocument::What>(1 + below(5));
+    if (document.what == PreparedDocument::What::kRemove) {
+      document.removal = static_cast<Removal>(below(3));
+    }
     document.whole = chance(2);
     if (chance(2)) document.document = this->document();
     for (size_t i = below(4); i > 0; --i) {

@@ -42,6 +42,15 @@ DocumentChange whole_change(const PreparedDocument& prepared, DocumentChange::Ki
   return change;
 }
 
+// As it was when it was prepared: nobody else wrote to it.
+DocumentChange removed(const PreparedDocument& prepared) {
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kRemove);
+  if (prepared.removal == Removal::kPlain) return change;
+  change.removal = prepared.removal;
+  change.document = prepared.document;
+  return change;
+}
+
 // ---- the oplog knows
 
 std::vector<Path> paths_of(const PreparedDocument& prepared) {
@@ -106,7 +115,7 @@ Verdict happened(const PreparedDocument& prepared, const OplogWrite& entry,
                  const std::optional<std::string>& stored) {
   switch (entry.kind) {
     case OplogWrite::Kind::kRemove:
-      return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
+      return {How::kHappened, removed(prepared)};
     case OplogWrite::Kind::kInsert:
       return {How::kHappened, born(prepared, stored ? *stored : entry.o)};
     case OplogWrite::Kind::kUpdate:
@@ -250,7 +259,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
       return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kInsert, *stored)};
     case What::kRemove:
       if (stored) return {};
-      return {How::kHappened, change_of(prepared, DocumentChange::Kind::kRemove)};
+      return {How::kHappened, removed(prepared)};
     case What::kReplace:
       if (!stored) return {};  // there was nothing to replace
       if (same()) break;

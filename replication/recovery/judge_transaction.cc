@@ -47,7 +47,10 @@ DocumentChange change_of(const PreparedDocument& prepared) {
   change.kind = kind_of(prepared.what);
   change.ns = prepared.ns;
   change.id = prepared.id;
-  const bool has_document = prepared.what != What::kUpdate && prepared.what != What::kRemove;
+  const bool yields = prepared.removal != Removal::kPlain;
+  const bool has_document =
+      yields || (prepared.what != What::kUpdate && prepared.what != What::kRemove);
+  change.removal = prepared.removal;
   if (has_document) change.document = prepared.document;
   for (const PreparedPath& path : prepared.paths) {
     PathChange& at = change.changes.emplace_back();

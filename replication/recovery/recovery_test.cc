@@ -94,6 +94,14 @@ TEST_F(RecoveryTest, InsertRemoveReplaceAndUnsetTravelAfterACrash) {
   EXPECT_EQ(oslo_.number(1, "a"), -1);
 }
 
+TEST_F(RecoveryTest, ARemoveInDoubtYieldsWithTheDocumentItsPrepareHolds) {
+  oslo_.inc(1, "n", 100);
+  EXPECT_EQ(crash_during(paris_.yielding(1), true).happened, 1u);
+  expect_equal(1);
+  EXPECT_EQ(oslo_.number(1, "n"), 110);
+  EXPECT_EQ(paris_.number(1, "a"), 1);
+}
+
 TEST_F(RecoveryTest, AStampThatCameToNothingIsStillKnownAfterTheNextCrash) {
   crash_during(TestSite::setting(1, "a", number(2)), false);
   paris_.set(1, "a", 3);  // names the dropped stamp among what it has seen
@@ -273,6 +281,14 @@ TEST_F(StandaloneRecoveryTest, ADocumentThatIsGoneIsRemovedEverywhere) {
   EXPECT_EQ(crash_during(TestSite::removing(1), true).happened, 1u);
   expect_equal(1);
   EXPECT_EQ(oslo_.show(1), "none");
+}
+
+TEST_F(StandaloneRecoveryTest, ADocumentThatIsGoneIsBackWhereAnUpdateWins) {
+  oslo_.set(1, "b", 7);
+  EXPECT_EQ(crash_during(paris_.yielding(1), true).happened, 1u);
+  expect_equal(1);
+  EXPECT_EQ(oslo_.number(1, "b"), 7);
+  EXPECT_EQ(paris_.number(1, "a"), 1);
 }
 
 TEST_F(StandaloneRecoveryTest, ARemoveThatDidNotHappenIsDropped) {

@@ -26,7 +26,8 @@ size_t memory_bytes(const DocumentChange& change, const Policy* policy) {
     told_apart = merge::names_in_paths(bson::Document(change.document)) *
                  (kAroundValue + rules.rule_bytes_max());
   }
-  size_t bytes = change.ns.size() + change.id.bytes.size() + change.document.size();
+  const bool tells = change.kind != DocumentChange::Kind::kRemove;
+  size_t bytes = change.ns.size() + change.id.bytes.size() + (tells ? change.document.size() : 0);
   for (const PathChange& each : change.changes) {
     bytes += each.value.bytes.size();
     for (const std::string& name : each.path) bytes += name.size();

@@ -67,6 +67,16 @@ Record editing() {
   return record;
 }
 
+Record yielding() {
+  Effect remove = effect(Operation::kRemove);
+  remove.removal = Removal::kUpdateWins;
+  Record record = record_of({remove});
+  record.documents.front().gone = {Dot{3, kRome}};
+  record.documents.front().there = {Dot{2, kRome}};
+  record.deps.raise(kRome, 3);
+  return record;
+}
+
 std::vector<Segment> two_records() {
   Record first = record_of({effect(Operation::kUnset, {"n"})});
   Record second = record_of({effect(Operation::kRemove)});
@@ -168,6 +178,7 @@ std::vector<Example> record_examples() {
       record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
       record_example("record-edit", editing()),
+      record_example("record-yields", yielding()),
       record_example("record-retires", retiring()),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,
               segments_in),

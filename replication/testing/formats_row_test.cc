@@ -63,14 +63,22 @@ bool same(const Body& a, const Body& b) {
          a.floor_stamp == b.floor_stamp;
 }
 
+bool same(const Incarnation& a, const Incarnation& b) {
+  const auto same_removal = [](const merge::NotedRemoval& x, const merge::NotedRemoval& y) {
+    return x.dot == y.dot && x.why == y.why;
+  };
+  return a.births == b.births && same(a.body, b.body) && a.seen == b.seen &&
+         std::equal(a.removals.begin(), a.removals.end(), b.removals.begin(), b.removals.end(),
+                    same_removal);
+}
+
 bool same(const DocumentState& a, const DocumentState& b) {
-  if (a.detached != b.detached || a.opaque != b.opaque) return false;
-  if (a.incarnations.size() != b.incarnations.size()) return false;
-  for (size_t i = 0; i < a.incarnations.size(); ++i) {
-    if (a.incarnations[i].births != b.incarnations[i].births) return false;
-    if (!same(a.incarnations[i].body, b.incarnations[i].body)) return false;
-  }
-  return true;
+  const auto same_all = [](const auto& all, const auto& others) {
+    return std::equal(all.begin(), all.end(), others.begin(), others.end(),
+                      [](const Incarnation& x, const Incarnation& y) { return same(x, y); });
+  };
+  return a.detached == b.detached && a.opaque == b.opaque &&
+         same_all(a.incarnations, b.incarnations) && same_all(a.gone, b.gone);
 }
 
 Register holding(const Dot& stamp, Content content) {
@@ -152,6 +160,17 @@ DocumentState detached() {
   return state;
 }
 
+DocumentState gone() {
+  DocumentState state;
+  Incarnation& gone = state.gone.emplace_back();
+  gone.births = {Dot{5, kOslo}};
+  gone.body.floor = merge::SharedBytes::of(bson::Writer().int32("_id", 1).finish());
+  gone.body.floor_stamp = Dot{5, kOslo};
+  gone.removals = {{Dot{8, kOslo}, Removal::kUpdateWins}};
+  gone.seen.raise(kOslo, 8);
+  return state;
+}
+
 Example row_example(const std::string& name, DocumentState (*make)()) {
   return {name, [make] { return Parts{merge::encode_row(make())}; },
           [make](const Parts& parts) {
@@ -174,6 +193,7 @@ std::vector<Example> row_examples() {
       row_example("row-pushed", pushed),
       row_example("row-names", names),
       row_example("row-detached", detached),
+      row_example("row-gone", gone),
   };
 }
 

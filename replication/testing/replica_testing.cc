@@ -63,6 +63,8 @@ PreparedDocument prepared_of(const DocumentChange& change) {
       break;
     case DocumentChange::Kind::kRemove:
       prepared.what = PreparedDocument::What::kRemove;
+      prepared.removal = change.removal;
+      if (change.removal != Removal::kPlain) prepared.document = change.document;
       break;
     case DocumentChange::Kind::kUpdate:
       prepared.what = PreparedDocument::What::kUpdate;
@@ -127,6 +129,13 @@ DocumentChange TestSite::incrementing(int id, const std::string& field, int delt
 }
 
 DocumentChange TestSite::removing(int id) { return change_of(id, DocumentChange::Kind::kRemove); }
+
+DocumentChange TestSite::yielding(int id) const {
+  DocumentChange change = removing(id);
+  change.removal = Removal::kUpdateWins;
+  change.document = document(id).value_or("");
+  return change;
+}
 
 std::unique_ptr<TestSite::Pending> TestSite::begin(DocumentChange change) {
   return begin_numbered(std::move(change), ++txn_number_);
@@ -246,6 +255,7 @@ void TestSite::inc(int id, const std::string& field, int delta) {
   run(incrementing(id, field, delta));
 }
 void TestSite::remove(int id) { run(removing(id)); }
+void TestSite::yield(int id) { run(yielding(id)); }
 void TestSite::replace(int id, Fields fields) { run(replacing(id, std::move(fields))); }
 
 void TestSite::flush() { EXPECT_TRUE(sync_now(*commit).has_value()); }

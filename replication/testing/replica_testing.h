@@ -38,6 +38,7 @@ class TestSite {
   void unset(int id, const std::string& field);
   void inc(int id, const std::string& field, int delta);
   void remove(int id);
+  void yield(int id);  // it removes, and yields to updates
   void replace(int id, Fields fields);
 
   // ---- the same in its steps
@@ -65,6 +66,7 @@ class TestSite {
   [[nodiscard]] static DocumentChange unsetting(int id, const std::string& field);
   [[nodiscard]] static DocumentChange incrementing(int id, const std::string& field, int delta);
   [[nodiscard]] static DocumentChange removing(int id);
+  [[nodiscard]] DocumentChange yielding(int id) const;  // a removal, to updates
 
   // ---- time and faults
   void flush();  // everything written is durable and its callbacks have run

@@ -1,0 +1,195 @@
+#include "replication/merge/yields.h"
+
+#include "replication/merge/merge_fixture.h"
+#include "replication/merge/row.h"
+
+namespace outrigger::merge {
+namespace {
+
+class Yields : public MergeTest {
+ protected:
+  void yield(WorldSite& site, Removal why = Removal::kUpdateWins) {
+    AppWrite write = make(Kind::kRemove);
+    write.change.removal = why;
+    write.change.document = std::string(stored(site).bytes());
+    run(site, write);
+  }
+  void make_known(const Fields& fields = {{"a", i32(1)}, {"b", i32(2)}, {"n", i32(5)}}) {
+    insert(a_, fields);
+    exchange();
+  }
+};
+
+TEST_F(Yields, AnUpdateItHadNotSeenKeepsTheWholeDocumentEverywhere) {
+  make_known();
+  yield(a_);
+  EXPECT_FALSE(a_.store.contains("d"));
+  set(b_, "a", i32(9));
+  all_show({{"a", i32(9)}, {"b", i32(2)}, {"n", i32(5)}});
+  all_lost({"7 unset"});
+  forget();
+  all_show({{"a", i32(9)}, {"b", i32(2)}, {"n", i32(5)}});
+}
+
+TEST_F(Yields, AnEarlierUpdateDoesToo) {
+  make_known();
+  set(b_, "a", i32(9));
+  yield(a_);
+  all_show({{"a", i32(9)}, {"b", i32(2)}, {"n", i32(5)}});
+  all_lost({"7 unset"});
+}
+
+TEST_F(Yields, NobodyIsToldOfADocumentThatOutlivedItsTime) {
+  make_known();
+  yield(a_, Removal::kExpiry);
+  set(b_, "a", i32(9));
+  all_show({{"a", i32(9)}, {"b", i32(2)}, {"n", i32(5)}});
+  all_lost({});
+}
+
+TEST_F(Yields, WhatEverybodyHadSeenGoesAndIsForgotten) {
+  make_known();
+  set(b_, "a", i32(9));
+  exchange();
+  yield(a_);
+  all_gone();
+  all_lost({});
+  forget();
+}
+
+TEST_F(Yields, TwoOfThemAreOne) {
+  make_known();
+  yield(a_);
+  yield(b_, Removal::kExpiry);
+  all_gone();
+  all_lost({});
+  forget();
+}
+
+TEST_F(Yields, AnUpdateStandsAgainstBothOfTwo) {
+  make_known();
+  yield(a_);
+  yield(b_);
+  set(c_, "a", i32(9));
+  all_show({{"a", i32(9)}, {"b", i32(2)}, {"n", i32(5)}});
+  all_lost({"7 unset", "7 unset"});
+}
+
+TEST_F(Yields, OneThatDoesNotYieldTakesTheUpdateAlong) {
+  make_known();
+  yield(a_);
+  remove(b_);
+  set(c_, "a", i32(9));
+  all_gone();
+  EXPECT_FALSE(lost(c_).empty());
+  forget();
+}
+
+TEST_F(Yields, IncrementsAddUpOnWhatIsBack) {
+  make_known();
+  inc(a_, "n", 1);
+  exchange();
+  yield(a_);
+  inc(b_, "n", 10);
+  inc(c_, "n", 100);
+  all_show({{"a", i32(1)}, {"b", i32(2)}, {"n", i32(116)}});
+  inc(a_, "n", 1000);
+  inc(b_, "n", 10000);
+  all_show({{"a", i32(1)}, {"b", i32(2)}, {"n", i32(11116)}});
+  forget();
+  all_show({{"a", i32(1)}, {"b", i32(2)}, {"n", i32(11116)}});
+}
+
+TEST_F(Yields, WhatIsBackMayBeRemovedAgain) {
+  make_known();
+  yield(a_);
+  set(b_, "a", i32(9));
+  exchange();
+  yield(c_);
+  all_gone();
+  forget();
+}
+
+TEST_F(Yields, ADocumentMadeAfterItIsANewOne) {
+  make_known();
+  yield(a_);
+  insert(a_, {{"new", i32(1)}});
+  set(b_, "a", i32(9));
+  all_show({{"new", i32(1)}});
+  forget();
+  all_show({{"new", i32(1)}});
+}
+
+TEST_F(Yields, ADocumentMadeElsewhereStandsBesideWhatComesBack) {
+  insert(a_, {{"a", i32(1)}});
+  insert(b_, {{"b", i32(2)}});
+  yield(a_);
+  exchange();
+  all_show({{"b", i32(2)}});
+  set(c_, "c", i32(3));  // seen: what a removed stays gone
+  all_show({{"b", i32(2)}, {"c", i32(3)}});
+  forget();
+  all_show({{"b", i32(2)}, {"c", i32(3)}});
+}
+
+TEST_F(Yields, WithoutTheDocumentItIsAPlainOne) {
+  make_known();
+  AppWrite write = make(Kind::kRemove);
+  write.change.removal = Removal::kUpdateWins;
+  run(a_, write);
+  set(b_, "a", i32(9));
+  all_gone();
+}
+
+TEST_F(Yields, AnUpdateThatLostToWhatWasSeenIsTold) {
+  make_known();
+  set(b_, "a", i32(9));
+  set(a_, "a", i32(9));
+  yield(a_);
+  all_gone();  // of b's write nothing is left, even though it says the same
+  EXPECT_EQ(lost(a_), std::vector<std::string>{"3/a 9"});
+}
+
+TEST_F(Yields, ItsRowIsReadBack) {
+  make_known();
+  yield(a_);
+  const std::string row = a_.rows.at("d");
+  auto state = load_row(row);
+  ASSERT_TRUE(state) << state.error().message();
+  EXPECT_EQ(strip(*state), row);
+  ASSERT_EQ(state->gone.size(), 1u);
+  EXPECT_EQ(state->gone.front().removals.size(), 1u);
+  for (size_t size = 1; size < row.size(); ++size) {
+    EXPECT_FALSE(load_row(row.substr(0, size))) << size;
+  }
+  for (size_t at = 0; at < row.size(); ++at) {
+    for (const int flip : {1, 2, 16, 128}) {
+      std::string forged = row;
+      forged[at] = static_cast<char>(forged[at] ^ flip);
+      const auto read = load_row(forged);  // or refused
+      if (read) static_cast<void>(strip(*read));
+    }
+  }
+}
+
+TEST_F(Yields, AForgedRowIsRefused) {
+  make_known();
+  yield(a_);
+  DocumentState state = *load_row(a_.rows.at("d"));
+  DocumentState nothing = state;
+  nothing.gone.front().removals.clear();
+  nothing.gone.push_back(state.gone.front());
+  EXPECT_FALSE(load_row(encode_row(nothing)));
+  DocumentState shown = state;
+  shown.gone.front().body.registers[{"x"}].content = Content::kShown;
+  EXPECT_FALSE(load_row(encode_row(shown)));
+  DocumentState unknown = state;
+  unknown.gone.front().removals.front().why = static_cast<Removal>(7);
+  EXPECT_FALSE(load_row(encode_row(unknown)));
+  DocumentState unseen = state;
+  unseen.gone.front().seen = {};
+  EXPECT_FALSE(load_row(encode_row(unseen)));
+}
+
+}  // namespace
+}  // namespace outrigger::merge
