@@ -36,6 +36,7 @@ class Loader {
     if (const auto outbox = top.take("outbox")) load_outbox(*outbox);
     if (const auto ledger = top.take("ledger")) load_ledger(*ledger);
     if (const auto clock = top.take("clock")) load_clock(*clock);
+    if (const auto expiry = top.take("expiry")) load_expiry(*expiry);
     if (const auto log = top.take("log")) load_log(*log);
     load_policy(top);
     top.finish();
@@ -198,6 +199,15 @@ class Loader {
   void load_clock(const YamlValue& value) {
     YamlMap map(errors_, value);
     load_duration(map, "max_ahead", &settings_.clock.ahead_ms_max);
+    map.finish();
+  }
+
+  void load_expiry(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    if (const auto by = map.take("by")) {
+      settings_.expiry.by = static_cast<ExpiredBy>(load_word(*by, {"sidecar", "store"}));
+    }
+    load_duration(map, "every", &settings_.expiry.every_ms);
     map.finish();
   }
 

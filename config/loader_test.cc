@@ -309,6 +309,7 @@ admin: {listen: 127.0.0.1:9118}
 outbox: {max_bytes: 512MiB}
 ledger: {max_bytes: 64MiB}
 clock: {max_ahead: 1500ms}
+expiry: {by: store, every: 250ms}
 log: {format: json, level: debug}
 equal_set: drop
 replicate:
@@ -342,6 +343,8 @@ TEST(Loader, EverySettingIsTakenOver) {
   EXPECT_EQ(loaded->outbox.bytes_max, 512ULL << 20);
   EXPECT_EQ(loaded->ledger.bytes_max, 64ULL << 20);
   EXPECT_EQ(loaded->clock.ahead_ms_max, 1500);
+  EXPECT_EQ(loaded->expiry.by, ExpiredBy::kStore);
+  EXPECT_EQ(loaded->expiry.every_ms, 250);
   EXPECT_EQ(loaded->log.format, LogFormat::kJson);
   EXPECT_EQ(loaded->log.level, LogLevel::kDebug);
   EXPECT_EQ(loaded->equal_set, EqualSet::kDrop);

@@ -75,6 +75,14 @@ struct ClockSettings {
   int64_t ahead_ms_max = 60'000;
 };
 
+// Who deletes documents whose time has come (proxy/expiry).
+enum class ExpiredBy { kSidecar, kStore };
+
+struct ExpirySettings {
+  ExpiredBy by = ExpiredBy::kSidecar;
+  int64_t every_ms = 10'000;
+};
+
 enum class LogFormat { kText, kJson };
 enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError };
 
@@ -132,6 +140,7 @@ struct Settings {
   OutboxSettings outbox;
   LedgerSettings ledger;
   ClockSettings clock;
+  ExpirySettings expiry;
   LogSettings log;
   EqualSet equal_set = EqualSet::kKeep;
   std::vector<ReplicateRule> replicate;  // the first match decides; see config/policy.h

@@ -56,6 +56,15 @@ TEST(StatusText, SaysWhatWasDroppedOfTheLedger) {
   EXPECT_TRUE(has(text, "1 losing value, 4,000 older ones dropped, 0 documents")) << text;
 }
 
+TEST(StatusText, SaysWhoExpiresAndWhatForbidsIt) {
+  const std::string text = shown(status("\"state\": \"open\"",
+                                        R"("expiry": {"by": "both", "indexes": 2, "expired": 4000,
+                                        "lacks": ["a right\n"]})"));
+  EXPECT_TRUE(has(text, "expiry    by both, TTL indexes: 2, 4,000 documents deleted\n")) << text;
+  EXPECT_TRUE(has(text, "expiry    a right?\n")) << text;
+  EXPECT_FALSE(has(shown(status()), "expiry"));
+}
+
 TEST(StatusText, NamesWhatIsWrong) {
   EXPECT_TRUE(has(shown(status("\"state\": \"open\"", R"("outbox_failed": "disk full")")),
                   "refused: disk full"));

@@ -133,6 +133,21 @@ void add_writes(Facts& facts, const element& root) {
   facts.add("writes", text, open > 0 && oldest > 1000 ? Colour::kYellow : Colour::kNone);
 }
 
+// Nothing where nothing expires.
+void add_expiry(Facts& facts, const element& root) {
+  const element expiry = part_of(root, "expiry");
+  const int64_t indexes = number_of(expiry, "indexes");
+  if (indexes > 0) {
+    facts.add("expiry",
+              fmt::format("by {}, TTL indexes: {}, {} deleted", text_of(expiry, "by"),
+                          count(indexes), count(number_of(expiry, "expired"), "document")));
+  }
+  for (const element& lack : list_of(expiry, "lacks")) {
+    std::string_view why;
+    if (lack.get(why) == simdjson::SUCCESS) facts.add("expiry", safe(why), Colour::kYellow);
+  }
+}
+
 std::string amount(const element& part) {
   return count(number_of(part, "records"), "record") + ", " + bytes(number_of(part, "bytes"));
 }
@@ -231,6 +246,7 @@ Result<std::string> status_text(std::string_view json, int64_t now_ms, Look look
             count(number_of(*root, "conflicts"), "losing value") + ", " + dropped +
                 count(set_aside, "document") + " set aside",
             set_aside > 0 ? Colour::kRed : Colour::kNone);
+  add_expiry(facts, *root);
   const int64_t quarantined = number_of(*root, "quarantined");
   if (quarantined > 0) {
     facts.add("records", count(quarantined, "record") + " set aside", Colour::kRed);

@@ -27,7 +27,7 @@ REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outb
                "recovery/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/",
          "transactions/", "writes/",
-         "session/", "peer/", "admin/", "app/"]
+         "session/", "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
@@ -45,8 +45,9 @@ KNOWS_LESS = {
     "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
     "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
     "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/", "writes/"],
+    "proxy/expiry/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
     "proxy/peer/": ["net/", "net/memory/"],
-    "proxy/admin/": ["net/", "net/uv/", "peer/"],
+    "proxy/admin/": ["net/", "net/uv/", "expiry/", "peer/"],
 }
 FILES_OF_A_FOLDER_MAX = 25  # without tests
 PRODUCT = ["config/", "replication/", "proxy/"]

@@ -35,6 +35,7 @@ Settings WorldSite::settings(const std::vector<std::string>& sites, bool updates
   settings.proxy.advertise = settings.proxy.listen;
   settings.peers.listen = Endpoint{name_, kPeerPort};
   settings.peers.insecure = true;
+  settings.expiry.by = ExpiredBy::kStore;
   if (updates_win) {
     ReplicateRule& rule = settings.replicate.emplace_back();
     rule.namespace_glob = "shop.*";

@@ -89,6 +89,16 @@ void write_loss(bson::Writer& out, const LedgerEntry& entry) {
   out.string("reason", entry.reason);
 }
 
+void write_expiry(bson::Writer& out, const ExpiryStatus& expiry) {
+  out.open_document("expiry").string("by", expiry.by);
+  out.int64("indexes", static_cast<int64_t>(expiry.indexes));
+  out.int64("expired", static_cast<int64_t>(expiry.expired)).open_array("lacks");
+  for (size_t i = 0; i < expiry.lacks.size(); ++i) {
+    out.string(bson::index_name(i), expiry.lacks[i]);
+  }
+  out.close().close();
+}
+
 void write_status(bson::Writer& out, const StatusParts& parts) {
   const ReplicaStatus& replica = parts.replica;
   out.string("site", replica.site).string("site_id", replica.site_id);
@@ -118,6 +128,7 @@ void write_status(bson::Writer& out, const StatusParts& parts) {
   out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
   out.int64("oldest_open_write_ms", replica.oldest_open_write_ms);
   if (replica.outbox_failure) out.string("outbox_failed", replica.outbox_failure->message());
+  write_expiry(out, parts.expiry);
   out.open_array("held");
   for (size_t i = 0; i < replica.held.size(); ++i) {
     out.string(bson::index_name(i), replica.held[i]);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "proxy/expiry/expiry_status.h"
 #include "proxy/peer/peer_status.h"
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/path_life.h"
@@ -21,6 +22,7 @@ struct StatusParts {
   int64_t uptime_ms = 0;
   ReplicaStatus replica;
   std::vector<PeerStatus> peers;
+  ExpiryStatus expiry;
 };
 
 // Of the collections of the database `outrigger`, BSON.

@@ -87,6 +87,8 @@ Status App::open_outbox() {
 }
 
 Status App::make_sidecar(StoreEndpoint endpoint) {
+  Result<std::optional<StoreLogin>> login = store_login(settings_.store.uri);
+  if (!login) return tl::unexpected(login.error());
   SidecarPorts ports{loop_,
                      network_,
                      clock_,
@@ -100,7 +102,8 @@ Status App::make_sidecar(StoreEndpoint endpoint) {
                      [this] { return open_loop(); },
                      metrics_,
                      log_,
-                     store_log_};
+                     store_log_,
+                     std::move(*login)};
   SidecarOptions options;
   options.connections_max = descriptors_.connections;
   options.workers = workers_;

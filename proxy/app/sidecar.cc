@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/app/app_tls.h"
@@ -14,6 +15,7 @@ namespace outrigger {
 namespace {
 
 constexpr int64_t kTickMs = 1'000;
+constexpr int64_t kExpiryEndsMs = 500;
 constexpr auto kStoreAgain = std::chrono::milliseconds(500);
 constexpr int32_t kWireVersionUuids = 17;  // 6.0
 
@@ -183,6 +185,7 @@ void Sidecar::make_shared() {
 // A run of mongod that is gone. On the site's own loop.
 void Sidecar::end_connections_to(const std::string& process) {
   transaction_sweep_->store_gone(process);
+  if (expiry_) expiry_->store_gone(process);
   for (const auto& worker : workers_) {
     Sessions* sessions = &worker->sessions;
     if (&worker->loop == &ports_.loop) {
@@ -268,11 +271,20 @@ Status Sidecar::open_doors() {
   const Status linked = peers_->start();
   if (!linked) return linked;
   applier_->start();
+  start_expiry();
   timer_->start(kTickMs, [this] { tick(); });
   serving_ = true;
   log_->info("site {} serves {} on {}, with {} event loop{}", settings_.site, store_text_,
              settings_.proxy.listen.text(), workers_.size(), workers_.size() == 1 ? "" : "s");
   return {};
+}
+
+// It writes like a session of the first worker.
+void Sidecar::start_expiry() {
+  expiry_ = std::make_unique<Expiry>(
+      Expiry::Parts{workers_.front()->context, settings_.expiry, ports_.store_login,
+                    [this] { return changes_.forgotten(); }, ports_.metrics});
+  expiry_->start();
 }
 
 void Sidecar::tick() {
@@ -326,6 +338,11 @@ net::Task<void> Sidecar::stop(int64_t drain_ms) {
     std::function<void()> hurry = [worker] { worker->wind_down(); };
     co_await server_->drain(drain_ms, std::move(hurry));
   }
+  if (expiry_) {
+    StoreWorker* worker = worker_.get();
+    std::function<void()> hurry = [worker] { worker->wind_down(); };
+    co_await expiry_->stop(std::min(drain_ms, kExpiryEndsMs), std::move(hurry));
+  }
   for (const auto& loop : loops_) loop->end();
   if (peers_) co_await peers_->stop();
   if (applier_) applier_->stop();
@@ -352,6 +369,7 @@ StatusParts Sidecar::status() const {
   parts.replica.documents_put_back = recovery_->documents_put_back();
   if (!serving_) return parts;
   parts.peers = peers_->status();
+  parts.expiry = expiry_->status();
   parts.connections = static_cast<uint64_t>(proxy_metrics_->connections.Value());
   return parts;
 }

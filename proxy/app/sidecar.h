@@ -22,6 +22,7 @@
 #include "config/threads.h"
 #include "proxy/admin/status.h"
 #include "proxy/app/worker.h"
+#include "proxy/expiry/expiry.h"
 #include "proxy/mongo/journal_keeper.h"
 #include "proxy/mongo/oplog_watch.h"
 #include "proxy/mongo/store_gate.h"
@@ -55,6 +56,7 @@ struct SidecarPorts {
   Metrics& metrics;
   Logger log;
   Logger store_log;
+  std::optional<StoreLogin> store_login = std::nullopt;  // the sidecar's own user there
 };
 
 struct SidecarOptions {
@@ -104,6 +106,7 @@ class Sidecar {
   void make_workers();
   [[nodiscard]] ProxyContext context_of(Worker& worker);
   [[nodiscard]] Status open_doors();
+  void start_expiry();
   void tick();
   void tend(Store& store);  // on the store worker, every second or so
 
@@ -141,6 +144,7 @@ class Sidecar {
   std::unique_ptr<ReplicaExchange> exchange_;
   std::unique_ptr<PeerManager> peers_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<Expiry> expiry_;
   std::unique_ptr<net::Timer> timer_;
   StoreInfo store_info_;
   std::string store_text_;

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "replication/store/mongo/connection/store_address.h"
-
 namespace outrigger {
 
 Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network) {
@@ -23,6 +21,12 @@ Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& netwo
   if (!context) return tl::unexpected(context.error());
   endpoint.tls = std::move(*context);
   return endpoint;
+}
+
+Result<std::optional<StoreLogin>> store_login(const std::string& uri) {
+  const Result<StoreAddress> found = store_address(uri);
+  if (!found) return tl::unexpected(found.error());
+  return found->login;
 }
 
 }  // namespace outrigger

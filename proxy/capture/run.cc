@@ -132,8 +132,9 @@ bool shows(const UpdateShape& shape, const Statement& statement) {
                      [](const auto& operation) { return operation.kind == Operation::kAssign; });
 }
 
-PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) {
+PreparedDocument prepare_item(const Run& run, const RunItem& item) {
   using What = PreparedDocument::What;
+  const WriteCommand& command = *run.command;
   PreparedDocument out;
   out.ns = command.ns;
   out.id = item.id;
@@ -145,7 +146,7 @@ PreparedDocument prepare_item(const WriteCommand& command, const RunItem& item) 
   }
   if (item.statement->remove) {
     out.what = What::kRemove;
-    if (!item.was.empty()) out.removal = Removal::kUpdateWins;
+    if (!item.was.empty()) out.removal = run.removal();
     out.document = item.was;
     return out;
   }
@@ -314,7 +315,7 @@ Prepare build_prepare(const Run& run, const RunSession& session) {
   out.documents.reserve(run.items.size());
   for (size_t i = 0; i < run.items.size(); ++i) {
     const RunItem& item = run.items[i];
-    out.documents.push_back(prepare_item(*run.command, item));
+    out.documents.push_back(prepare_item(run, item));
     // Under our own number the store counts statements from zero.
     key.stmt_ids.push_back(session.own ? static_cast<int32_t>(i) : item.statement->stmt_id);
   }

@@ -90,6 +90,11 @@ struct Run {
     return !probe && items.size() > 1 && items[0].statement == items[1].statement;
   }
   [[nodiscard]] bool stops_at_error() const { return command->ordered || is_of_many(); }
+  // How what it removes gives way to what nobody here has seen yet.
+  [[nodiscard]] Removal removal() const {
+    if (command->expires) return Removal::kExpiry;
+    return rules.updates_win() ? Removal::kUpdateWins : Removal::kPlain;
+  }
   // What whoever held its locks leaves behind, unless it is known to have changed nothing.
   [[nodiscard]] Left left() const {
     return items.front().statement->remove ? Left::kRemoved : Left::kWritten;

@@ -199,12 +199,12 @@ std::optional<DocumentChange> removal(const Run& run, const RunItem& item) {
   return change_for(run, item, DocumentChange::Kind::kRemove);
 }
 
-// Where updates win a document is looked at before it is removed; what was not there is not.
+// Of a removal that yields the document is looked at before; what was not there is not removed.
 std::optional<DocumentChange> removed(const Run& run, const RunItem& item) {
-  if (!run.rules.updates_win()) return removal(run, item);
+  if (run.removal() == Removal::kPlain) return removal(run, item);
   if (item.was.empty()) return std::nullopt;
   DocumentChange change = change_for(run, item, DocumentChange::Kind::kRemove);
-  change.removal = Removal::kUpdateWins;
+  change.removal = run.removal();
   change.document = item.was;
   return change;
 }

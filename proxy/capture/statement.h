@@ -58,6 +58,7 @@ struct WriteCommand {
   std::optional<bson::Value> let;
   int64_t max_time_ms = 0;      // 0: as long as it takes
   bool strict_api = false;      // apiStrict: fields of our own would be refused
+  bool expires = false;         // its deletes are of what has expired, and nobody's wish
   bool unacknowledged = false;  // writeConcern w: 0 (then no reply is expected with more_to_come)
 };
 

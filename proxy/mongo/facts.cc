@@ -11,6 +11,12 @@ CatalogueChanges::Seen CatalogueChanges::seen(const std::string& ns) const {
   return {counts.forgotten.load(), counts.made.load()};
 }
 
+uint64_t CatalogueChanges::forgotten() const {
+  uint64_t all = 0;
+  for (const Counts& each : counts_) all += each.forgotten.load();
+  return all;
+}
+
 const CollectionInfo* Facts::known(const std::string& ns) const {
   const auto found = known_.find(ns);
   if (found == known_.end()) return nullptr;

@@ -31,6 +31,8 @@ class CatalogueChanges {
   void forget_all();
   void made(const std::string& ns) { ++counts_[place_of(ns)].made; }
   [[nodiscard]] Seen seen(const std::string& ns) const;
+  // Grows with each forget, of whichever namespace.
+  [[nodiscard]] uint64_t forgotten() const;
 
  private:
   struct Counts {

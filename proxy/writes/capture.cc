@@ -31,6 +31,7 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
     answer = co_await refusals.refuse(command.error(), nullptr);
     co_return answer;
   }
+  command->expires = expires_;
   std::optional<Answer> refused = co_await refuse(*command, refusals, is_strangers);
   if (refused) co_return std::move(*refused);
   WriteRequest request{*command, parsed, message, true, std::nullopt, {}, transaction_};

@@ -31,6 +31,9 @@ class Capture {
   Capture(ProxyContext& context, Backend& backend, Transaction* transaction = nullptr)
       : context_(context), backend_(backend), transaction_(transaction) {}
 
+  // What the command deletes has expired (proxy/expiry): its record says so. Before run().
+  void mark_expiry() { expires_ = true; }
+
   // `message` is the whole OP_MSG and `parsed` its view; both live until the task is done. Of a
   // stranger's command mongod is asked first: nothing is planned or locked for it before.
   net::Task<Answer> run(std::string_view message, const wire::OpMsg& parsed, CommandKind kind,
@@ -57,6 +60,7 @@ class Capture {
   ProxyContext& context_;
   Backend& backend_;
   Transaction* const transaction_;
+  bool expires_ = false;
 };
 
 }  // namespace outrigger

@@ -17,7 +17,7 @@ std::string naming(const WriteRequest& request, bool with_api) {
 
 // What it removes may have to come back.
 bool yields(const Run& run, const RunItem& item) {
-  return item.statement->remove && run.rules.updates_win();
+  return item.statement->remove && run.removal() != Removal::kPlain;
 }
 
 }  // namespace

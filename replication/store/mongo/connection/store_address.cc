@@ -30,6 +30,17 @@ std::optional<StoreTls> tls_of(const mongoc_uri_t* uri) {
   return tls;
 }
 
+std::optional<StoreLogin> login_of(const mongoc_uri_t* uri) {
+  const auto text = [](const char* value) { return std::string(value != nullptr ? value : ""); };
+  StoreLogin login;
+  login.user = text(mongoc_uri_get_username(uri));
+  login.password = text(mongoc_uri_get_password(uri));
+  login.source = text(mongoc_uri_get_auth_source(uri));
+  login.mechanism = text(mongoc_uri_get_auth_mechanism(uri));
+  if (login.user.empty() && login.mechanism.empty()) return std::nullopt;
+  return login;
+}
+
 }  // namespace
 
 Result<StoreAddress> store_address(const std::string& uri) {
@@ -50,6 +61,7 @@ Result<StoreAddress> store_address(const std::string& uri) {
   }
   StoreAddress found;
   found.tls = tls_of(parsed.get());
+  found.login = login_of(parsed.get());
   found.host = host->host;
   if (host->family != AF_UNIX) {
     found.address = host->host_and_port;

@@ -17,10 +17,19 @@ struct StoreTls {
   bool verify_host = true;
 };
 
+// Whose connection it is; holds a password.
+struct StoreLogin {
+  std::string user;
+  std::string password;
+  std::string source;     // the database that knows the user
+  std::string mechanism;  // empty: the best that both know
+};
+
 struct StoreAddress {
   std::string address;
-  std::string host;             // without the port
-  std::optional<StoreTls> tls;  // none: in clear
+  std::string host;                 // without the port
+  std::optional<StoreTls> tls;      // none: in clear
+  std::optional<StoreLogin> login;  // none: nobody is named
 };
 
 // kInvalidArgument when the string cannot be read; kUnsupported for several hosts and

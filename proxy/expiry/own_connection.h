@@ -1,0 +1,47 @@
+// A connection to the store as an app would have one, but logged in as the sidecar's own user. It
+// passes the gate like everybody (mongo/store_gate.h), so what is written over it is captured.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "proxy/expiry/store_answer.h"
+#include "proxy/writes/context.h"
+#include "replication/store/mongo/connection/store_address.h"
+
+namespace outrigger {
+
+// Of the loop's thread.
+class OwnConnection {
+ public:
+  // `context` outlives it. `login`: none where the store is used without a user.
+  OwnConnection(ProxyContext& context, std::optional<StoreLogin> login)
+      : context_(context), login_(std::move(login)) {}
+
+  // Dials and logs in where that is not so already. Until `pass_gate` nothing is to be written.
+  net::Task<Status> open();
+  // kUnavailable: the run of mongod that answers is not served now. Opens it first.
+  net::Task<Status> pass_gate();
+  // As ask_store(), after open().
+  net::Task<Result<StoreAnswer>> ask(std::string body) {
+    return ask_store(*backend_, std::move(body));
+  }
+  // After open().
+  [[nodiscard]] Backend& backend() { return *backend_; }
+  [[nodiscard]] bool is_open() const { return backend_ && backend_->is_open(); }
+  // It was made anew since the last time this was asked.
+  [[nodiscard]] bool was_opened() { return std::exchange(was_opened_, false); }
+  // Whoever waits for an answer gets an error.
+  void close();
+  // That run of mongod is gone.
+  void store_gone(const std::string& process);
+
+ private:
+  ProxyContext& context_;
+  const std::optional<StoreLogin> login_;
+  std::unique_ptr<Backend> backend_;
+  bool was_opened_ = false;
+};
+
+}  // namespace outrigger

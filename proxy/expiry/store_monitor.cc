@@ -1,0 +1,106 @@
+#include "proxy/expiry/store_monitor.h"
+
+#include <utility>
+
+#include "proxy/mongo/wire/error_reply.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Type;
+using bson::Writer;
+
+constexpr const char* kParameter = "ttlMonitorEnabled";
+
+std::string for_admin(Writer& out) { return out.string("$db", "admin").finish(); }
+
+// mongod was started with it off: on its command line as a text, in its file as either.
+bool is_forbidden(const Document& options) {
+  Document at = options;
+  for (const char* name : {"parsed", "setParameter"}) {
+    const auto next = at.find(name);
+    if (!next || next->type != Type::kDocument) return false;
+    at = next->as_document();
+  }
+  const auto value = at.find(kParameter);
+  if (!value) return false;
+  if (value->type == Type::kString) {
+    return value->as_string() == "false" || value->as_string() == "0";
+  }
+  return !value->truthy();
+}
+
+}  // namespace
+
+net::Task<Status> StoreMonitor::tend(bool rests) {
+  if (connection_.was_opened()) {
+    const Status learned = co_await learn_options();
+    if (!learned) co_return learned;
+  }
+  if (state_ == MonitorState::kForbidden) co_return Status();
+  const Status looked = co_await look();
+  if (!looked) co_return looked;
+  if (rests && state_ == MonitorState::kRests) {
+    is_ours_ = true;
+    co_return Status();
+  }
+  if (!rests && !is_ours_) co_return Status();
+  const Status done = co_await set(!rests);
+  co_return done;
+}
+
+net::Task<Status> StoreMonitor::give_back() {
+  if (!is_ours_) co_return Status();
+  Status done = co_await connection_.open();
+  if (done) done = co_await set(true);
+  co_return done;
+}
+
+// Another run of mongod may have been started otherwise. Who may not ask is told nothing of it.
+net::Task<Status> StoreMonitor::learn_options() {
+  Writer out;
+  out.int32("getCmdLineOpts", 1);
+  std::string body = for_admin(out);
+  const Result<StoreAnswer> said = co_await connection_.ask(std::move(body));
+  if (!said) co_return tl::unexpected(said.error());
+  state_ = MonitorState::kUnknown;
+  if (said->is_ok() && is_forbidden(said->body())) state_ = MonitorState::kForbidden;
+  co_return Status();
+}
+
+net::Task<Status> StoreMonitor::look() {
+  Writer out;
+  out.int32("getParameter", 1).int32(kParameter, 1);
+  std::string body = for_admin(out);
+  const Result<StoreAnswer> said = co_await connection_.ask(std::move(body));
+  if (!said) co_return tl::unexpected(said.error());
+  state_ = MonitorState::kUnknown;
+  if (!said->is_ok()) co_return Status();
+  const auto works = said->body().find(kParameter);
+  if (works) state_ = works->truthy() ? MonitorState::kWorks : MonitorState::kRests;
+  co_return Status();
+}
+
+net::Task<Status> StoreMonitor::set(bool works) {
+  Writer out;
+  out.int32("setParameter", 1).boolean(kParameter, works);
+  std::string body = for_admin(out);
+  const Result<StoreAnswer> said = co_await connection_.ask(std::move(body));
+  if (!said) co_return tl::unexpected(said.error());
+  if (!said->is_ok()) {
+    co_return fail(ErrorCode::kRefused, "put MongoDB's own TTL monitor to rest", "", said->words,
+                   "grant setParameter on the cluster, which the role hostManager has");
+  }
+  const auto was = said->body().find("was");
+  if (!was || was->truthy() != works) {
+    log_->info("MongoDB's own TTL monitor {}", works ? "works again"
+                                                     : "rests: the sidecar deletes "
+                                                       "what has expired");
+  }
+  state_ = works ? MonitorState::kWorks : MonitorState::kRests;
+  is_ours_ = !works;
+  co_return Status();
+}
+
+}  // namespace outrigger
