@@ -1,7 +1,8 @@
 """Write commands by chance, of which a share comes to harm between the sidecar and its mongod: the
 command is lost, or its answer, or what is read for its record behind it, or the sidecar is killed
 there. A site alone then holds what a bare mongod holds that was given the same, and both sites hold
-one thing, whatever the other wrote meanwhile; counts are there once.
+one thing, whatever the other wrote meanwhile; counts are there once. Crowds at both sites do the
+same at once.
 
 A failure prints its seed and the shortest program found that still fails. OUTRIGGER_SEED=N begins
 with that seed, OUTRIGGER_DOUBT_ROUNDS=N changes how many programs each form of store is given."""
@@ -15,12 +16,14 @@ from cluster import Cluster
 from random_load import doubts
 from random_load.client import Wrong
 from random_load.doubt_running import DoubtRunner
+from random_load.doubtful_crowd import run_counting, run_upserts
 from random_load.losses import LossyLine
 from random_load.shrinking import Shrinker
 from real_mongod import RealMongod
 
 SHORT_ROUNDS, LONG_ROUNDS = 1, 100
 SHRINK_S = 60
+STRIKES = 5  # while a crowd is at work
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["replica_set", "standalone"])
@@ -43,22 +46,30 @@ def runner(request, tmp_path_factory):
 
 
 def lone(runner, seed):
-    run(runner.run_lone, doubts.lone(seed, 40))
+    run(runner.run_lone, doubts.lone(seed, 30))
 
 
 def apart(runner, seed):
-    run(runner.run_doubts, doubts.apart(seed, 2, 20))
+    run(runner.run_doubts, doubts.apart(seed, 2, 15))
 
 
 def counted(runner, seed):
-    run(runner.run_counted, doubts.counted(seed, 3, 15))
+    run(runner.run_counted, doubts.counted(seed, 2, 15))
 
 
 def beside(runner, seed):
-    run(runner.run_beside, doubts.beside(seed, 3, 15))
+    run(runner.run_beside, doubts.beside(seed, 2, 15))
 
 
-KINDS = [counted, beside, lone, apart]
+def counting_crowd(runner, seed):
+    run_counting(runner, seed, STRIKES)
+
+
+def crowd(runner, seed):
+    run_upserts(runner, seed, STRIKES)
+
+
+KINDS = [counting_crowd, crowd, counted, beside, lone, apart]
 
 
 def run(run_program, program):
@@ -85,7 +96,10 @@ def run_rounds(runner, rounds, first_seed):
     for number in range(int(os.environ.get("OUTRIGGER_DOUBT_ROUNDS", rounds))):
         for kind in KINDS:
             print(kind.__name__, seed + number, flush=True)
-            kind(runner, seed + number)
+            try:
+                kind(runner, seed + number)
+            except (Wrong, TimeoutError) as wrong:
+                pytest.fail(f"seed {seed + number}: {wrong}")
         runner.wait_quiet()
     print(f"{runner.sent} commands, {dict(runner.hits)} came to harm, "
           f"{runner.line.own_hits} of the sidecar's own")

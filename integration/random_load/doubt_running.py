@@ -116,7 +116,7 @@ class DoubtRunner(Runner):
                         client.settle()
                     if step == MEET:
                         self.cluster.heal_all()
-                        self._wait_settled()
+                        self.wait_settled()
                     self._event(step, names)
                     if step == MEET:
                         compare(names)
@@ -159,7 +159,7 @@ class DoubtRunner(Runner):
         except (OSError, AssertionError):
             client.close()
 
-    def _wait_settled(self):
+    def wait_settled(self):
         for site in self.sites:
             wait_until(lambda: site.status()["open_writes"] == 0, "the doubts are settled")
 
@@ -186,7 +186,7 @@ class DoubtRunner(Runner):
     def _follow_some(self, direct, step):
         """Of several statements nobody knows how many were done: each document must be as it was
         behind one of them. The bare mongod is given what the site has."""
-        self._wait_settled()
+        self.wait_settled()
         name = self.names[step.collection()]
         kind = next(iter(step.command))
         stages = [self._bare(name)]
