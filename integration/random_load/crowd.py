@@ -71,6 +71,10 @@ class Crowd:
         if self.wrong:
             raise Wrong("\n".join(self.wrong[:5]))
 
+    def all_told(self):
+        """(the site's place, step, reply) of what is remembered."""
+        return [(step.site, step, reply) for told in self._told.values() for step, reply in told]
+
     def story(self, collection, document, last=12):
         """The last commands of each client that may have touched a document (its bytes)."""
         identity = decoded(document)["_id"]
