@@ -68,7 +68,10 @@ PAIRS = {
         {"l": ITEMS[:2]}, update({"$set": {"l.0.n": 8}}), update({"$pull": {"l": {"k": 1}}}),
         {"l": [{"k": 2, "n": 2}]}, [{"k": 1, "n": 8}]),
     ("delete", "update"): ({"a": 1}, delete, update({"$set": {"a": 2}}), None, [2]),
-    ("delete, insert again", "delete"): (
+    ("delete, under deletes: update_wins", "update"): (
+        {"a": 1, "b": 1}, delete, update({"$set": {"a": 2}}), {"a": 2, "b": 1},
+        ["(unset)"]),
+    ("delete, insert again", "delete, or update"): (
         {"a": 1}, twice(delete, insert(a=2)), delete, {"a": 2}, []),
     ("insert _id 1", "insert _id 1, later"): (
         None, insert(a=1), insert(a=2, b=3), {"a": 2, "b": 3}, [1]),
@@ -95,9 +98,17 @@ CATALOGUE = {
 }
 
 
+def named(line):
+    return re.sub(r"\W+", "_", " beside ".join(line))
+
+
+RULES = [{"namespace": f"shop.{named(line)}", "deletes": "update_wins"}
+         for line in PAIRS if "update_wins" in line[0]]
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
+    with Cluster(tmp_path_factory.mktemp("pair"), settings={"replicate": RULES}) as cluster:
         yield cluster
 
 
@@ -122,7 +133,7 @@ def test_each_line_of_the_readme_has_its_case():
 
 
 def collections(pair, line):
-    return pair.collections(re.sub(r"\W+", "_", " beside ".join(line)))
+    return pair.collections(named(line))
 
 
 @pytest.mark.parametrize("line", PAIRS, ids=" beside ".join)

@@ -145,8 +145,10 @@ PreparedDocument prepare_item(const Run& run, const RunItem& item) {
     return out;
   }
   if (item.statement->remove) {
+    // Looked for, and not there: it is an update of nothing.
+    if (run.removal() != Removal::kPlain && item.was.empty()) return out;
     out.what = What::kRemove;
-    if (!item.was.empty()) out.removal = run.removal();
+    out.removal = run.removal();
     out.document = item.was;
     return out;
   }

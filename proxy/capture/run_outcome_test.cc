@@ -69,7 +69,8 @@ TEST(Deleted, WhereUpdatesWinWithTheDocumentAsItWas) {
   ASSERT_EQ(prepare.documents.size(), 2u);
   EXPECT_EQ(prepare.documents[0].removal, Removal::kUpdateWins);
   EXPECT_EQ(prepare.documents[0].document, with_state(1, 5));
-  EXPECT_EQ(prepare.documents[1].removal, Removal::kPlain);
+  EXPECT_EQ(prepare.documents[1].what, PreparedDocument::What::kUpdate);  // of nothing
+  EXPECT_TRUE(prepare.documents[1].paths.empty() && !prepare.documents[1].whole);
 }
 
 TEST(Missed, WhatCanBeNoIdIsNotRecordedAsDeleted) {

@@ -60,9 +60,13 @@ net::Task<RunResult> Resolver::write(const Statement& statement) {
   RunResult result(request_.command);
   // mongod takes no $expr in an upsert's filter, whether it matches something or not.
   if (statement.upsert && uses_expressions(statement.filter)) {
-    const std::optional<std::string> refused =
+    const StoreRefusals::Explained explained =
         co_await refusals_.explain(request_.command, statement);
-    if (refused) {
+    if (explained.broken) {
+      result.end = End::kBroken;
+      co_return result;
+    }
+    if (explained.refusal) {
       Found found;
       found.refusal.emplace();
       result = co_await end_without(statement, std::move(found));

@@ -81,13 +81,15 @@ net::Task<std::optional<std::string>> StoreRefusals::refusal_to_write(const Writ
   co_return std::nullopt;
 }
 
-net::Task<std::optional<std::string>> StoreRefusals::explain(const WriteCommand& command,
-                                                             const Statement& statement) {
+net::Task<StoreRefusals::Explained> StoreRefusals::explain(const WriteCommand& command,
+                                                           const Statement& statement) {
+  Explained out;
   std::string request = explaining_command(command, statement, backend_.next_request_id());
   Result<std::string> reply = co_await backend_.call(std::move(request));
   const auto said = answer_in(reply);
-  if (!said || wire::code_of(said->body) == 0) co_return std::nullopt;
-  co_return std::string(said->body.bytes());
+  out.broken = !said;
+  if (said && wire::code_of(said->body) != 0) out.refusal = std::string(said->body.bytes());
+  co_return out;
 }
 
 net::Task<RunResult> StoreRefusals::answer_retry(const WriteCommand& command) {
@@ -144,13 +146,17 @@ net::Task<RunResult> StoreRefusals::probe(const WriteRequest& request, const Sta
   // What mongod says of the command as a whole comes before what it says of the filter.
   const bool refused_whole = !said.ok && kind_ != CommandKind::kFindAndModify;
   if (refusal && !refused_whole) {
-    std::optional<std::string> explained = co_await explain(request.command, statement);
-    if (explained && kind_ == CommandKind::kFindAndModify) {
-      result.reply.fail(std::move(*explained));
+    Explained explained = co_await explain(request.command, statement);
+    if (explained.broken) {
+      result.end = RunResult::End::kBroken;
       co_return result;
     }
-    if (explained || (said.ok && said.errors.empty())) {
-      add_refusal(statement, said, *refusal, explained, result.reply);
+    if (explained.refusal && kind_ == CommandKind::kFindAndModify) {
+      result.reply.fail(std::move(*explained.refusal));
+      co_return result;
+    }
+    if (explained.refusal || (said.ok && said.errors.empty())) {
+      add_refusal(statement, said, *refusal, explained.refusal, result.reply);
       co_return result;
     }
   }

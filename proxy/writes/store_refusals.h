@@ -37,9 +37,12 @@ class StoreRefusals {
   net::Task<std::optional<std::string>> refusal_to_write(const WriteCommand& command);
   // Does mongod refuse the command before it would run any of its statements?
   net::Task<std::optional<Answer>> refusal_of_all();
+  struct Explained {
+    bool broken = false;                 // mongod did not answer
+    std::optional<std::string> refusal;  // its reply; nothing: it would not refuse
+  };
   // mongod's refusal of the statement, in words that show the app's own filter.
-  net::Task<std::optional<std::string>> explain(const WriteCommand& command,
-                                                const Statement& statement);
+  net::Task<Explained> explain(const WriteCommand& command, const Statement& statement);
 
   // A whole command is retried: mongod, which remembers it as we do, answers it again. What only we
   // remember (mongod was killed before it was durable there) is left to be put together.

@@ -58,6 +58,7 @@ Status ApplyGatherer::fill(ApplyWork& work) {
   records.insert(records.end(), work.records.begin(), work.records.end());
   add_touches(records, work.documents);
   if (Status rows = read_rows(work); !rows) return rows;
+  if (too_much(work)) return {};
   if (Status merged = merge_all(work); !merged) return merged;
   return is_admitted(store_, options_);  // it was all of one run
 }
@@ -120,6 +121,7 @@ Status ApplyGatherer::read_rows(ApplyWork& work) {
     if (!row) return tl::unexpected(row.error());
     document.row = std::move(*row);
     if (document.row) work.bytes += document.row->size();
+    if (too_much(work)) break;
   }
   return {};
 }

@@ -21,12 +21,12 @@ using limits::kRecordBytesMax;
 size_t memory_bytes(const DocumentChange& change, const Policy* policy) {
   const MergeRules rules = policy == nullptr ? MergeRules() : policy->merge_rules(change.ns);
   size_t told_apart = 0;
-  if (!rules.empty() && !change.document.empty()) {
+  const bool tells = change.kind != DocumentChange::Kind::kRemove;
+  if (!rules.empty() && tells && !change.document.empty()) {
     constexpr size_t kAroundValue = 16;
     told_apart = merge::names_in_paths(bson::Document(change.document)) *
                  (kAroundValue + rules.rule_bytes_max());
   }
-  const bool tells = change.kind != DocumentChange::Kind::kRemove;
   size_t bytes = change.ns.size() + change.id.bytes.size() + (tells ? change.document.size() : 0);
   for (const PathChange& each : change.changes) {
     bytes += each.value.bytes.size();
