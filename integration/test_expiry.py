@@ -139,30 +139,9 @@ def test_a_document_that_another_site_extends_comes_back(one_expires):
         wait_left(site, [1, 2])
         assert site.direct().shop.sessions.find_one({"_id": 1}) == {
             "_id": 1, "user": "u1", "visits": 4, "at": end}
-        assert not site.losers(site.app().shop.sessions)
+        # Of the two dates; who loses to an extension is no loss.
+        assert [each["kind"] for each in site.losers(site.app().shop.sessions)] == ["set_set"]
     one_expires.wait_quiet()
-
-
-def test_the_stores_own_monitor_rests_while_the_sidecar_runs(cluster):
-    with cluster:
-        oslo = cluster.oslo
-        assert expires_by(oslo) == "store" and monitor_works(oslo)
-        make_index(cluster)
-        assert not any(monitor_works(site) for site in cluster)
-        oslo.sidecar.stop()
-        assert monitor_works(oslo) and not monitor_works(cluster.paris)
-        oslo.sidecar.start()
-        wait_by(oslo, "sidecar")
-        assert not monitor_works(oslo)
-        oslo.mongod.restart()
-        wait_until(lambda: not monitor_works(oslo), "its new run to be told so, too")
-        oslo.sidecar.kill()
-        assert not monitor_works(oslo)
-        oslo.sidecar.start()
-        wait_by(oslo, "sidecar")
-        oslo.app().shop.sessions.drop_index("at_1")
-        wait_until(lambda: monitor_works(oslo), "nothing to expire: the monitor works")
-        wait_by(oslo, "store")
 
 
 def test_what_expires_is_what_mongodb_would_take(cluster):

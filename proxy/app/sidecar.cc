@@ -283,6 +283,7 @@ Status Sidecar::open_doors() {
 void Sidecar::start_expiry() {
   expiry_ = std::make_unique<Expiry>(
       Expiry::Parts{workers_.front()->context, settings_.expiry, ports_.store_login,
+                    make_monitor_mark(ports_.outbox, *commit_),
                     [this] { return changes_.forgotten(); }, ports_.metrics});
   expiry_->start();
 }

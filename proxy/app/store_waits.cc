@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "replication/site/state/meta_keys.h"
+
 namespace outrigger {
 namespace {
 
@@ -35,6 +37,22 @@ std::unique_ptr<OplogWatch> make_oplog_watch(net::Loop& loop, StoreWorker& worke
     const auto watch = [duration](Store& store) { return store.watch_oplog(duration); };
     ask_twice(worker, watch, std::move(done));
   });
+}
+
+MonitorMark make_monitor_mark(outbox::Outbox& outbox, outbox::CommitThread& commit) {
+  MonitorMark mark;
+  mark.read = [&outbox]() -> Result<std::string> {
+    auto noted = outbox.meta(meta_keys::kRestingMonitor);
+    if (!noted) return tl::unexpected(noted.error());
+    return noted->value_or("");
+  };
+  mark.write = [&outbox, &commit](const std::string& process) -> Status {
+    outbox::Batch batch;
+    batch.put_meta(meta_keys::kRestingMonitor, process);
+    if (Status written = outbox.write(std::move(batch)); !written) return written;
+    return sync_now(commit);
+  };
+  return mark;
 }
 
 }  // namespace outrigger

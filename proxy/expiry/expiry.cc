@@ -14,7 +14,6 @@ namespace {
 using bson::Document;
 using bson::Type;
 
-constexpr size_t kBatch = 500;           // documents deleted by one command
 constexpr int64_t kBatchMsMax = 1'000;   // and how long it waits for whoever holds one
 constexpr int64_t kPassUs = 10'000'000;  // then the catalogue and the monitor are looked at again
 constexpr int64_t kSliceMs = 1'000;      // a change of it through the sidecar is seen so soon
@@ -84,13 +83,21 @@ Expiry::Expiry(Parts parts)
       catalogue_changes_(std::move(parts.catalogue_changes)),
       metrics_(parts.metrics),
       connection_(context_, std::move(parts.login)),
-      monitor_(connection_, context_.log),
+      monitor_(connection_, std::move(parts.mark), context_.log),
       timer_(context_.loop),
       limit_(context_.loop) {}
 
-void Expiry::start() {
-  if (settings_.by == ExpiredBy::kStore) return;
-  tasks_.spawn(run());
+void Expiry::start() { tasks_.spawn(settings_.by == ExpiredBy::kStore ? leave_to_store() : run()); }
+
+// A sidecar before this one, which was killed, may have put it to rest.
+net::Task<void> Expiry::leave_to_store() {
+  while (!stopping_) {
+    const Status given_back = co_await monitor_.give_back();
+    connection_.close();
+    if (given_back) co_return;
+    complain(kMonitor, given_back.error().message());
+    co_await wait();
+  }
 }
 
 net::Task<void> Expiry::stop(int64_t timeout_ms, std::function<void()> hurry) {
@@ -159,6 +166,11 @@ net::Task<Status> Expiry::learn_catalogue() {
   for (;;) {
     const Result<StoreAnswer> said = co_await connection_.ask(std::move(body));
     if (!said) co_return tl::unexpected(said.error());
+    const bool may_not_ask =
+        said->code == wire::code::kUnauthorized || said->code == wire::code::kCommandNotFound;
+    if (!said->is_ok() && !may_not_ask) {
+      co_return fail(ErrorCode::kUnavailable, "look at", kCatalogue, said->words);
+    }
     if (!said->is_ok()) {
       complain(kCatalogue, "they cannot be read, so documents expire by the store alone, unseen: " +
                                said->words + " (grant the store's user readWriteAnyDatabase)");
@@ -194,6 +206,7 @@ net::Task<bool> Expiry::expire_all() {
   while (!left.empty()) {
     std::vector<Due> more;
     for (const Due& due : left) {
+      if (changes_seen_ != catalogue_changes_()) co_return false;
       const int64_t since_us = context_.clock.monotonic_us();
       const Step step = co_await expire_some(due);
       if (step == Step::kBroken) co_return true;
@@ -202,15 +215,14 @@ net::Task<bool> Expiry::expire_all() {
       if (stopping_) co_return true;
     }
     left = std::move(more);
-    const bool is_late = context_.clock.monotonic_us() >= until_us;
-    if (is_late || changes_seen_ != catalogue_changes_()) co_return left.empty();
+    if (context_.clock.monotonic_us() >= until_us) co_return left.empty();
   }
   co_return true;
 }
 
 net::Task<Expiry::Step> Expiry::expire_some(const Due& due) {
   const int64_t now_ms = context_.clock.wall_ms();
-  std::string question = due_command(due.index, now_ms, kBatch);
+  std::string question = due_command(due.index, now_ms, batch_);
   if (question.empty()) co_return Step::kDone;
   const Result<StoreAnswer> found = co_await connection_.ask(std::move(question));
   if (!found) co_return Step::kBroken;
@@ -222,6 +234,8 @@ net::Task<Expiry::Step> Expiry::expire_some(const Due& due) {
   size_t shown = 0;
   const std::vector<bson::OwnedValue> ids = free_ids(due, *found, shown);
   if (ids.empty()) co_return Step::kDone;
+  // By another rule than the one that was asked for?
+  if (changes_seen_ != catalogue_changes_()) co_return Step::kMore;
   std::string body = removal_command(due.index, now_ms, ids, kBatchMsMax);
   const Result<StoreAnswer> said = co_await remove(due, std::move(body));
   if (!said) co_return Step::kBroken;
@@ -230,7 +244,10 @@ net::Task<Expiry::Step> Expiry::expire_some(const Due& due) {
   const StoreAnswer error = first_error(*said);
   const bool was_held = error.code == wire::code::kMaxTimeMsExpired;
   if (!error.is_ok() && !was_held) complain(ns, why_not_deleted(due.index, error));
-  co_return error.is_ok() && deleted > 0 && shown == kBatch ? Step::kMore : Step::kDone;
+  const bool was_full = shown == batch_;
+  if (was_held) batch_ = std::max<size_t>(1, batch_ / 2);
+  if (error.is_ok()) batch_ = std::min(kBatchMax, batch_ * 2);
+  co_return error.is_ok() && deleted > 0 && was_full ? Step::kMore : Step::kDone;
 }
 
 net::Task<Result<StoreAnswer>> Expiry::remove(const Due& due, std::string body) {

@@ -38,6 +38,7 @@ class Expiry {
     ProxyContext& context;
     const ExpirySettings& settings;
     std::optional<StoreLogin> login;  // the sidecar's own user
+    MonitorMark mark;
     // Grows when the catalogue may have changed.
     std::function<uint64_t()> catalogue_changes;
     Metrics& metrics;
@@ -47,7 +48,7 @@ class Expiry {
   Expiry(const Expiry&) = delete;
   Expiry& operator=(const Expiry&) = delete;
 
-  // Once. Nothing where the settings leave it to the store.
+  // Once. Where the settings leave it to the store, its monitor is given back and that is all.
   void start();
   // Ends what is under way and lets the store's own monitor work again. After `timeout_ms` nobody
   // is waited for: then `hurry` is called, once, so that a write in doubt is left to recovery.
@@ -62,8 +63,10 @@ class Expiry {
     bool travels = false;  // its collection replicates
   };
   enum class Step : uint8_t { kDone, kMore, kBroken };
+  static constexpr size_t kBatchMax = 500;  // documents deleted by one command
 
   net::Task<void> run();
+  net::Task<void> leave_to_store();
   // False: more is due.
   net::Task<bool> pass();
   net::Task<Status> look();
@@ -88,6 +91,7 @@ class Expiry {
   OwnConnection connection_;
   StoreMonitor monitor_;
   std::vector<Due> indexes_;
+  size_t batch_ = kBatchMax;              // fewer where so many take too long
   std::optional<uint64_t> changes_seen_;  // when `indexes_` was asked for; none: not yet
   net::Timer timer_;
   net::Timer limit_;

@@ -29,6 +29,8 @@ class OwnConnection {
   }
   // After open().
   [[nodiscard]] Backend& backend() { return *backend_; }
+  // Which run of mongod answers, after open().
+  [[nodiscard]] std::string process() const { return backend_->process.value_or(""); }
   [[nodiscard]] bool is_open() const { return backend_ && backend_->is_open(); }
   // It was made anew since the last time this was asked.
   [[nodiscard]] bool was_opened() { return std::exchange(was_opened_, false); }

@@ -38,22 +38,51 @@ net::Task<Status> StoreMonitor::tend(bool rests) {
     const Status learned = co_await learn_options();
     if (!learned) co_return learned;
   }
-  if (state_ == MonitorState::kForbidden) co_return Status();
+  if (is_forbidden_) co_return Status();
   const Status looked = co_await look();
   if (!looked) co_return looked;
-  if (rests && state_ == MonitorState::kRests) {
-    is_ours_ = true;
-    co_return Status();
+  const Result<std::string> mark = mark_.read();
+  if (!mark) co_return tl::unexpected(mark.error());
+  const bool is_ours = !mark->empty() && *mark == connection_.process();
+  if (state_ == MonitorState::kRests && !is_ours) state_ = MonitorState::kForbidden;
+  Status done;
+  if (rests && state_ != MonitorState::kRests && state_ != MonitorState::kForbidden) {
+    done = co_await put_to_rest();
+  } else if (!rests && is_ours) {
+    done = co_await wake();
   }
-  if (!rests && !is_ours_) co_return Status();
-  const Status done = co_await set(!rests);
+  co_return done;
+}
+
+// The mark comes first: should we be killed in between, it says what may be so.
+net::Task<Status> StoreMonitor::put_to_rest() {
+  const Status marked = mark_.write(connection_.process());
+  if (!marked) co_return marked;
+  Status done = co_await set(false);
+  if (!done && done.error().code == ErrorCode::kRefused) {
+    const Status unmarked = mark_.write("");
+    if (!unmarked) co_return unmarked;
+  }
+  co_return done;
+}
+
+net::Task<Status> StoreMonitor::wake() {
+  Status done = co_await set(true);
+  if (done) done = mark_.write("");
   co_return done;
 }
 
 net::Task<Status> StoreMonitor::give_back() {
-  if (!is_ours_) co_return Status();
+  const Result<std::string> mark = mark_.read();
+  if (!mark) co_return tl::unexpected(mark.error());
+  if (mark->empty()) co_return Status();
   Status done = co_await connection_.open();
-  if (done) done = co_await set(true);
+  if (!done) co_return done;
+  if (*mark == connection_.process()) {
+    done = co_await wake();
+  } else {
+    done = mark_.write("");  // that run is gone, and its pause with it
+  }
   co_return done;
 }
 
@@ -64,8 +93,8 @@ net::Task<Status> StoreMonitor::learn_options() {
   std::string body = for_admin(out);
   const Result<StoreAnswer> said = co_await connection_.ask(std::move(body));
   if (!said) co_return tl::unexpected(said.error());
-  state_ = MonitorState::kUnknown;
-  if (said->is_ok() && is_forbidden(said->body())) state_ = MonitorState::kForbidden;
+  is_forbidden_ = said->is_ok() && is_forbidden(said->body());
+  state_ = is_forbidden_ ? MonitorState::kForbidden : MonitorState::kUnknown;
   co_return Status();
 }
 
@@ -99,7 +128,6 @@ net::Task<Status> StoreMonitor::set(bool works) {
                                                        "what has expired");
   }
   state_ = works ? MonitorState::kWorks : MonitorState::kRests;
-  is_ours_ = !works;
   co_return Status();
 }
 

@@ -2,8 +2,14 @@
 // while the sidecar does that. `ttlMonitorEnabled` holds for one run of mongod, which begins with a
 // minute of sleep; so it is looked at again and again.
 //
-// Who started mongod with ttlMonitorEnabled=false wants nothing to expire. That is left so.
+// Who started mongod with ttlMonitorEnabled=false, or set it so, wants nothing to expire. That is
+// left so. What we put to rest is told by a mark on disk, which names that run of mongod: of a
+// sidecar that was killed the next one must be able to give it back, and nobody else's pause may be
+// taken for ours.
 #pragma once
+
+#include <functional>
+#include <string>
 
 #include "proxy/expiry/own_connection.h"
 
@@ -13,15 +19,21 @@ enum class MonitorState : uint8_t {
   kUnknown,  // nobody lets us ask
   kWorks,
   kRests,
-  kForbidden,  // mongod was started without it
+  kForbidden,  // mongod was started without it, or somebody else has put it to rest
+};
+
+// Which run of mongod has its monitor at rest because of us; "": none.
+struct MonitorMark {
+  std::function<Result<std::string>()> read;
+  std::function<Status(const std::string& process)> write;  // on disk when it returns
 };
 
 // Of the loop's thread.
 class StoreMonitor {
  public:
-  // Both outlive it.
-  StoreMonitor(OwnConnection& connection, Logger log)
-      : connection_(connection), log_(std::move(log)) {}
+  // `connection` outlives it.
+  StoreMonitor(OwnConnection& connection, MonitorMark mark, Logger log)
+      : connection_(connection), mark_(std::move(mark)), log_(std::move(log)) {}
 
   // Looks at it, and makes it rest or, if it was us who made it rest, work again. Over a connection
   // that is open. kRefused: our user may not do that, and which right is missing; then state() is
@@ -34,12 +46,15 @@ class StoreMonitor {
  private:
   net::Task<Status> learn_options();
   net::Task<Status> look();
+  net::Task<Status> put_to_rest();
+  net::Task<Status> wake();
   net::Task<Status> set(bool works);
 
   OwnConnection& connection_;
+  const MonitorMark mark_;
   const Logger log_;
   MonitorState state_ = MonitorState::kUnknown;
-  bool is_ours_ = false;  // it rests because of us, or of the sidecar before us
+  bool is_forbidden_ = false;  // by how mongod was started
 };
 
 }  // namespace outrigger
