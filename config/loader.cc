@@ -207,15 +207,19 @@ class Loader {
     if (const auto by = map.take("by")) {
       settings_.expiry.by = static_cast<ExpiredBy>(load_word(*by, {"sidecar", "store"}));
     }
-    load_duration(map, "every", &settings_.expiry.every_ms);
+    constexpr int64_t kEveryMsMax = 86'400'000;
+    const auto every = map.take("every");
+    if (every) load_duration(*every, &settings_.expiry.every_ms);
+    if (every && settings_.expiry.every_ms > kEveryMsMax) errors_.expected(*every, "at most 24h");
     map.finish();
   }
 
   void load_duration(YamlMap& map, const std::string& key, int64_t* out) {
-    const auto value = map.take(key);
-    if (!value) return;
-    const auto ms = value->node.IsScalar() ? parse_duration_ms(value->node.Scalar()) : std::nullopt;
-    if (!ms || *ms == 0) return errors_.expected(*value, kDurationForm);
+    if (const auto value = map.take(key)) load_duration(*value, out);
+  }
+  void load_duration(const YamlValue& value, int64_t* out) {
+    const auto ms = value.node.IsScalar() ? parse_duration_ms(value.node.Scalar()) : std::nullopt;
+    if (!ms || *ms == 0) return errors_.expected(value, kDurationForm);
     *out = *ms;
   }
 

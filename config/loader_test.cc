@@ -132,6 +132,7 @@ const BadCase kValues[] = {
      "expected a duration such as 500ms, 60s, 15m, 12h or 30d, found '60'"},
     {"duration_zero", "clock: {max_ahead: 0s}\n", "f.yaml:4: clock.max_ahead",
      "expected a duration"},
+    {"expiry_seldom", "expiry: {every: 30d}\n", "f.yaml:4: expiry.every", "expected at most 24h"},
     {"log_format", "log: {format: xml}\n", "f.yaml:4: log.format",
      "expected text or json, found 'xml'"},
     {"log_level", "log: {level: loud}\n", "f.yaml:4: log.level",

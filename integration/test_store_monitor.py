@@ -1,4 +1,4 @@
-"""MongoDB's own TTL monitor rests while the sidecar expires documents, and works again afterwards."""
+"""MongoDB's own TTL monitor rests while the sidecar expires documents, and works again after it."""
 
 import pytest
 

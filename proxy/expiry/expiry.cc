@@ -128,7 +128,11 @@ net::Task<void> Expiry::run() {
 net::Task<bool> Expiry::pass() {
   const Status looked = co_await look();
   if (stopping_) co_return true;
-  if (!looked) complain(kStore, "nothing is deleted: " + looked.error().message());
+  if (!looked) {
+    complain(kStore, "the sidecar deletes nothing now: " + looked.error().message());
+    const MutexLock lock(mutex_);
+    status_.by = "unknown";
+  }
   bool is_done = true;
   if (looked) note_state();
   if (looked && monitor_.state() != MonitorState::kForbidden) is_done = co_await expire_all();
