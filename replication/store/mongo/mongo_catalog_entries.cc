@@ -27,8 +27,6 @@ constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes m
 constexpr int32_t kBuiltAtOnceMs = 1'000;   // mongod may have it wait for other builds
 constexpr int32_t kMaxTimeExpired = 50;
 constexpr const char* kCollation = "collation";
-constexpr const char* kViewOn = "viewOn";
-constexpr const char* kPipeline = "pipeline";
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
 
@@ -46,8 +44,8 @@ constexpr auto kOptionsKnown = std::to_array<Option>({
     {"expireAfterSeconds", "off"},
     {kCollation, ""},
     {"clusteredIndex", ""},
-    {kViewOn, ""},
-    {kPipeline, ""},
+    {"viewOn", ""},
+    {"pipeline", ""},
 });
 
 const Option* known_option(std::string_view name) {
@@ -229,7 +227,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
     return make_indexes(is, wanted);
   }
   if (is.is_view() && wanted.is_view() && is_same_in(kCollation, is, wanted)) {
-    return change_view(is, wanted);
+    return is_made_otherwise(is, wanted) ? change_view(wanted) : Refusal();
   }
   if (!stays || is_made_otherwise(is, wanted)) {
     // With a view no document goes.
@@ -263,16 +261,14 @@ Result<CatalogEntries::Refusal> CatalogEntries::make(const CatalogEntry& wanted)
   return run(wanted.ns, out.finish(), kNamespaceExists);
 }
 
-Result<CatalogEntries::Refusal> CatalogEntries::change_view(const CatalogEntry& is,
-                                                            const CatalogEntry& wanted) {
-  if (!is_made_otherwise(is, wanted)) return Refusal();
+Result<CatalogEntries::Refusal> CatalogEntries::change_view(const CatalogEntry& wanted) {
   Writer out;
-  out.string("collMod", split(is.ns).collection);
-  for (const char* name : {kViewOn, kPipeline}) {
+  out.string("collMod", split(wanted.ns).collection);
+  for (const char* name : {"viewOn", "pipeline"}) {
     const auto value = wanted.options.find(name);
     if (value != wanted.options.end()) out.value(name, value->second);
   }
-  return run(is.ns, out.finish());
+  return run(wanted.ns, out.finish());
 }
 
 Result<bool> CatalogEntries::is_empty(const std::string& ns) {

@@ -45,7 +45,7 @@ class CatalogEntries {
   [[nodiscard]] Result<Refusal> make_true(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> make(const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> change_options(const CatalogEntry& is, const CatalogEntry& wanted);
-  [[nodiscard]] Result<Refusal> change_view(const CatalogEntry& is, const CatalogEntry& wanted);
+  [[nodiscard]] Result<Refusal> change_view(const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> change_indexes(CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> drop_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> make_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
