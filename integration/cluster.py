@@ -155,6 +155,18 @@ class Cluster:
         self.heal(a, b)
         self.wait_converged(["shop"])
 
+    def alike(self, collections):
+        """The documents of a collection by _id, which all sites hold once they have met."""
+        self.wait_converged(["shop"])
+        held = [list(each.find().sort("_id")) for each in collections]
+        assert all(each == held[0] for each in held)
+        return held[0]
+
+    def one_alike(self, collections, which=1):
+        """The document of this _id, or None, which all sites hold once they have met."""
+        found = [each for each in self.alike(collections) if each["_id"] == which]
+        return found[0] if found else None
+
     def cut(self, a, b, one_way=False):
         """Nothing passes between a and b, if they are linked; with one_way: nothing from a to b."""
         if (a, b) not in self.lines:

@@ -3,14 +3,6 @@
 import pytest
 
 
-def both(pair, collections):
-    """The documents of both sites, which are equal in everything."""
-    pair.wait_converged(["shop"])
-    oslo, paris = (list(each.find().sort("_id")) for each in collections)
-    assert oslo == paris
-    return oslo
-
-
 @pytest.fixture
 def carts(pair, request):
     collections = pair.collections(request.node.name)
@@ -27,7 +19,7 @@ def test_pushes_at_both_sites_stand_in_one_order(pair, carts):
             carts[1].update_one({"_id": 1}, {"$push": {"tags": {"$each": [f"paris {n}", "x"]}}})
         carts[0].update_one({"_id": 2}, {"$push": {"tags": "oslo"}}, upsert=True)
         carts[1].update_one({"_id": 2}, {"$push": {"tags": "paris"}}, upsert=True)
-    document, made = both(pair, carts)
+    document, made = pair.alike(carts)
     assert document["tags"] == ["a", "b"] + [
         tag for n in range(5) for tag in (f"oslo {n}", f"paris {n}", "x")]
     assert sorted(made["tags"]) == ["oslo", "paris"]
@@ -39,16 +31,16 @@ def test_a_push_and_a_pull_both_stand(pair, carts):
         carts[1].update_one({"_id": 1}, {"$pull": {"tags": "a"}})
         carts[1].update_one({"_id": 1}, {"$pop": {"tags": 1}})
         carts[1].update_one({"_id": 1}, {"$push": {"tags": "d"}})
-    assert both(pair, carts)[0]["tags"] == ["c", "d"]
+    assert pair.alike(carts)[0]["tags"] == ["c", "d"]
 
 
 def test_equal_additions_to_a_set_show_once(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$addToSet": {"tags": {"$each": ["b", "z"]}}})
         carts[1].update_one({"_id": 1}, {"$addToSet": {"tags": "z"}})
-    assert both(pair, carts)[0]["tags"] == ["a", "b", "z"]
+    assert pair.alike(carts)[0]["tags"] == ["a", "b", "z"]
     carts[1].update_one({"_id": 1}, {"$pullAll": {"tags": ["z", "a"]}})
-    assert both(pair, carts)[0]["tags"] == ["b"]
+    assert pair.alike(carts)[0]["tags"] == ["b"]
 
 
 def test_a_push_survives_an_assignment_and_of_two_assignments_the_later_stands(pair, carts):
@@ -56,7 +48,7 @@ def test_a_push_survives_an_assignment_and_of_two_assignments_the_later_stands(p
         carts[1].update_one({"_id": 1}, {"$push": {"tags": "kept"}})
         carts[1].update_one({"_id": 1}, {"$set": {"items": []}})
         carts[0].update_one({"_id": 1}, {"$set": {"tags": ["n"], "items": [{"sku": "cup"}]}})
-    document = both(pair, carts)[0]
+    document = pair.alike(carts)[0]
     assert document["tags"] == ["n", "kept"]
     assert document["items"] == [{"sku": "cup"}]
 
@@ -68,7 +60,7 @@ def test_an_edited_element_a_removed_one_and_a_new_one_all_stand(pair, carts):
                             array_filters=[{"i.sku": "paper"}])
         carts[1].update_one({"_id": 1}, {"$pull": {"items": {"sku": "pen"}}})
         carts[1].update_one({"_id": 1}, {"$push": {"items": {"sku": "cup", "qty": 1}}})
-    assert both(pair, carts)[0]["items"] == [
+    assert pair.alike(carts)[0]["items"] == [
         {"sku": "ink", "qty": 7}, {"sku": "paper", "qty": 3, "seen": True},
         {"sku": "cup", "qty": 1}]
 
@@ -80,7 +72,7 @@ def test_places_and_caps(pair, carts):
         carts[1].update_one({"_id": 1}, {"$push": {"items": {
             "$each": [{"sku": "cup", "qty": 0}], "$sort": {"qty": 1}, "$slice": 3}}})
         carts[0].update_one({"_id": 1}, {"$push": {"items": {"sku": "nib", "qty": 9}}})
-    document = both(pair, carts)[0]
+    document = pair.alike(carts)[0]
     assert document["tags"] == ["0", "a", "m", "b"]
     assert [item["sku"] for item in document["items"]] == ["cup", "pen", "ink", "nib"]
 
@@ -103,7 +95,7 @@ def test_what_a_transaction_did_to_an_array_stands_beside_a_push(pair, carts):
             session.with_transaction(work)
         carts[1].update_one({"_id": 1}, {"$push": {"tags": "paris"}})
         carts[1].update_one({"_id": 1}, {"$pull": {"items": {"sku": "pen"}}})
-    document, made = both(pair, carts)
+    document, made = pair.alike(carts)
     assert sorted(document["tags"]) == ["b", "c", "d", "e", "paris"]
     assert document["tags"].index("c") < document["tags"].index("d")
     assert document["items"] == [{"sku": "ink", "qty": 9}, {"sku": "paper", "qty": 3}]
@@ -122,7 +114,7 @@ def test_a_name_of_digits_is_a_fields_where_no_array_is(pair, carts):
             collection.update_one({"_id": 1}, {"$push": {"log.7": lists[0]}})
             collection.update_one({"_id": 1}, {"$set": {"scores.2024": lists}})
             collection.update_one({"_id": 9}, {"$inc": {"days.31": 1}}, upsert=True)
-    document, made = both(pair, carts)
+    document, made = pair.alike(carts)
     assert document["visits"] == {"2023": 21, "2024": 20}
     assert document["seen"] == {"7": ["x"]}
     assert sorted(document["log"]["7"]) == [1, 3]
@@ -143,7 +135,7 @@ def test_pushes_of_transactions_that_make_a_document_all_stand(pair, carts):
         for site in pair:
             with site.app().start_session() as session:
                 session.with_transaction(work(site.app(), site.name))
-    made = both(pair, carts)[-1]
+    made = pair.alike(carts)[-1]
     assert made["n"] == 4
     assert sorted(made["events"]) == ["oslo 0", "oslo 1", "paris 0", "paris 1"]
 
@@ -152,7 +144,7 @@ def test_what_pipelines_add_and_take_away(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, [{"$set": {"tags": {"$concatArrays": ["$tags", ["c"]]}}}])
         carts[1].update_one({"_id": 1}, [{"$set": {"tags": {"$slice": ["$tags", 1, 5]}}}])
-    assert both(pair, carts)[0]["tags"] == ["b", "c"]
+    assert pair.alike(carts)[0]["tags"] == ["b", "c"]
 
 
 def test_many_documents_of_one_statement(pair, request):
@@ -162,7 +154,7 @@ def test_many_documents_of_one_statement(pair, request):
     with pair.apart("oslo", "paris"):
         collections[0].update_many({}, {"$pull": {"l": 0}})
         collections[1].update_many({"_id": {"$lt": 200}}, {"$push": {"l": "p"}})
-    assert both(pair, collections) == [
+    assert pair.alike(collections) == [
         {"_id": n, "l": [n] if n and n >= 200 else [n, "p"] if n else ["p"]} for n in range(300)]
 
 
@@ -174,4 +166,4 @@ def test_names_last_when_all_else_is_forgotten(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$pull": {"tags": "b"}})
         carts[1].update_one({"_id": 1}, {"$push": {"tags": "d"}})
-    assert both(pair, carts)[0]["tags"] == ["c", "d"]
+    assert pair.alike(carts)[0]["tags"] == ["c", "d"]

@@ -40,13 +40,6 @@ def carts(pair, request):
     return collections
 
 
-def both(pair, collections, which=1):
-    pair.wait_converged(["shop"])
-    oslo, paris = (each.find_one({"_id": which}) for each in collections)
-    assert oslo == paris
-    return oslo
-
-
 def lost(pair, collection):
     """(path, value) of what the ledgers hold of a collection, which is the same at both sites."""
     found = [sorted((c["path"], str(c.get("lost"))) for c in site.sidecar.conflicts()
@@ -59,7 +52,7 @@ def test_list_and_counter_keep_what_both_did(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$push": {"tags": "b"}, "$inc": {"total": 1}})
         carts[1].update_one({"_id": 1}, {"$push": {"tags": "c"}, "$inc": {"total": 2}})
-    document = both(pair, carts)
+    document = pair.one_alike(carts)
     assert (document["tags"], document["total"]) == (["a", "b", "c"], 13)
     assert lost(pair, carts[0]) == []
 
@@ -69,7 +62,7 @@ def test_lww_lets_the_later_write_stand_alone(pair, carts):
         carts[0].update_one({"_id": 1}, {"$inc": {"score": 1}, "$push": {"talk.note": 1}})
         carts[1].update_one({"_id": 1}, {"$inc": {"score": 5}, "$push": {"talk.note": 2}})
         carts[1].update_one({"_id": 1}, {"$push": {"talk.other": 2}})
-    document = both(pair, carts)
+    document = pair.one_alike(carts)
     assert (document["score"], document["talk"]) == (6, {"note": [0, 2], "other": [0, 2]})
     assert [path for path, _ in lost(pair, carts[0])] == ["score", "talk.note"]
 
@@ -78,11 +71,11 @@ def test_atomic_takes_one_site_s_value_with_all_that_is_in_it(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$set": {"at.lat": 2}})
         carts[1].update_one({"_id": 1}, [{"$set": {"at.lon": 3, "at.alt": {"$add": [1, 2]}}}])
-    assert both(pair, carts)["at"] == {"lat": 1, "lon": 3, "alt": 3}
+    assert pair.one_alike(carts)["at"] == {"lat": 1, "lon": 3, "alt": 3}
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 2}, {"$set": {"at.lat": 1, "a": 1}}, upsert=True)
         carts[1].update_one({"_id": 2}, {"$set": {"at.lon": 1}, "$inc": {"score": 4}}, upsert=True)
-    made = both(pair, carts, 2)
+    made = pair.one_alike(carts, 2)
     assert made == {"_id": 2, "at": {"lon": 1}, "a": 1, "score": 4}
 
 
@@ -104,7 +97,7 @@ def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, c
     with pair.apart("oslo", "paris"):
         for collection, value in zip(carts, values):
             collection.update_one({"_id": 1}, {"$set": {path: value}})
-    shown = both(pair, carts)
+    shown = pair.one_alike(carts)
     for name in path.split("."):
         shown = shown[name]
     assert shown == values[stands]
@@ -115,7 +108,7 @@ def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, c
         rules = {**RULES[0]["fields"], "title": "longest"}
         assert entry["reason"].endswith(f"the rule of it decided: {rules[path]}")
     carts[1].update_one({"_id": 1}, {"$set": {path: values[1 - stands]}})
-    shown = both(pair, carts)
+    shown = pair.one_alike(carts)
     for name in path.split("."):
         shown = shown[name]
     assert shown == values[1 - stands]
@@ -126,7 +119,7 @@ def test_whole_documents_and_counted_values_take_part_in_a_contest(pair, carts):
         carts[0].update_one({"_id": 1}, {"$inc": {"high": 9}})
         carts[1].replace_one({"_id": 1}, {"high": 4, "deep": {"best": 1}})
         carts[0].update_one({"_id": 1}, [{"$set": {"deep.best": {"$add": [1, 1]}}}])
-    document = both(pair, carts)
+    document = pair.one_alike(carts)
     assert (document["high"], document["deep"]) == (9, {"best": 2})
 
 
@@ -139,8 +132,8 @@ def test_rules_hold_in_transactions_and_in_updates_of_many(pair, carts):
             for _ in range(2):
                 carts[1].update_one({"_id": 3}, {"$set": {"at.lon": 2}, "$inc": {"score": 2}},
                                     session=session)
-    assert both(pair, carts, 3) == {"_id": 3, "at": {"lat": 0, "lon": 2}, "score": 4}
-    assert both(pair, carts, 4) == {"_id": 4, "at": {"lat": 1, "lon": 0}, "score": 1}
+    assert pair.one_alike(carts, 3) == {"_id": 3, "at": {"lat": 0, "lon": 2}, "score": 4}
+    assert pair.one_alike(carts, 4) == {"_id": 4, "at": {"lat": 1, "lon": 0}, "score": 1}
 
 
 def test_explain_names_the_line_that_decides(pair):
@@ -170,7 +163,7 @@ def test_an_operator_that_finds_nothing_inside_a_whole_leaves_it_alone(pair, car
         carts[1].update_one({"_id": 2}, {"$set": {"maker": {"name": "ada"}}})
         carts[0].update_one({"_id": 2}, {
             "$set": {"x": 1}, "$unset": {"at.old": "", "maker.old": ""}})
-    document = both(pair, carts, 2)
+    document = pair.one_alike(carts, 2)
     assert (document["at"], document["maker"]) == ({"lat": 2}, {"name": "ada"})
 
 
@@ -181,8 +174,8 @@ def test_a_contest_outlives_a_restart_of_everything(pair, carts):
         carts[1].update_one({"_id": 1}, {"$set": {"status": "paid"}})
         pair.sites["oslo"].sidecar.process.kill()
         pair.sites["oslo"].sidecar.start()
-    assert both(pair, carts)["status"] == "shipped"
+    assert pair.one_alike(carts)["status"] == "shipped"
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$set": {"status": "open"}})
         carts[1].update_one({"_id": 1}, {"$unset": {"status": ""}})
-    assert both(pair, carts)["status"] == "open"
+    assert pair.one_alike(carts)["status"] == "open"

@@ -18,7 +18,7 @@ from random_load.client import Wrong
 from random_load.doubt_running import DoubtRunner
 from random_load.doubtful_crowd import run_counting, run_upserts
 from random_load.losses import LossyLine
-from random_load.shrinking import Shrinker
+from random_load.shrinking import run_or_shrink
 from real_mongod import RealMongod
 
 SHORT_ROUNDS, LONG_ROUNDS = 1, 100
@@ -46,19 +46,19 @@ def runner(request, tmp_path_factory):
 
 
 def lone(runner, seed):
-    run(runner.run_lone, doubts.lone(seed, 30))
+    run_or_shrink(runner.run_lone, doubts.lone(seed, 30), SHRINK_S)
 
 
 def apart(runner, seed):
-    run(runner.run_doubts, doubts.apart(seed, 2, 15))
+    run_or_shrink(runner.run_doubts, doubts.apart(seed, 2, 15), SHRINK_S)
 
 
 def counted(runner, seed):
-    run(runner.run_counted, doubts.counted(seed, 2, 15))
+    run_or_shrink(runner.run_counted, doubts.counted(seed, 2, 15), SHRINK_S)
 
 
 def beside(runner, seed):
-    run(runner.run_beside, doubts.beside(seed, 2, 15))
+    run_or_shrink(runner.run_beside, doubts.beside(seed, 2, 15), SHRINK_S)
 
 
 def counting_crowd(runner, seed):
@@ -70,25 +70,6 @@ def crowd(runner, seed):
 
 
 KINDS = [counting_crowd, crowd, counted, beside, lone, apart]
-
-
-def run(run_program, program):
-    """Fails with the smallest program found that fails."""
-    wrong = why_wrong(run_program, program)
-    if wrong:
-        small, why = Shrinker(lambda smaller: why_wrong(run_program, smaller), program, wrong,
-                              SHRINK_S).run()
-        pytest.fail(f"seed {program.seed}: {wrong}\nthe end of it:\n"
-                    + "\n".join(wrong.story[-4:]) + f"\nshorter: {small}\n{why}\n"
-                    + "\n".join(why.story))
-
-
-def why_wrong(run_program, program):
-    try:
-        run_program(program)
-    except Wrong as wrong:
-        return wrong
-    return None
 
 
 def run_rounds(runner, rounds, first_seed):

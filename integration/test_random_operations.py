@@ -17,7 +17,7 @@ from random_load import programs
 from random_load.client import Wrong
 from random_load.crowd import Crowd
 from random_load.running import Runner
-from random_load.shrinking import Shrinker
+from random_load.shrinking import run_or_shrink
 from real_mongod import RealMongod
 
 SHORT_S, LONG_S = 20, 600
@@ -36,32 +36,12 @@ def runner(request, tmp_path_factory):
             bare.discard()
 
 
-def run(run_program, program):
-    """Fails with the smallest program found that fails."""
-    try:
-        run_program(program)
-    except Wrong as wrong:
-        small, why = Shrinker(lambda smaller: why_wrong(run_program, smaller), program, wrong,
-                              SHRINK_S).run()
-        pytest.fail(f"seed {program.seed}: {wrong}\nthe end of it:\n"
-                    + "\n".join(wrong.story[-4:]) + f"\nshorter: {small}\n{why}\n"
-                    + "\n".join(why.story))
-
-
-def why_wrong(run_program, program):
-    try:
-        run_program(program)
-    except Wrong as wrong:
-        return wrong
-    return None
-
-
 def alone(runner, seed):
-    run(runner.compare, programs.alone(seed, 50))
+    run_or_shrink(runner.compare, programs.alone(seed, 50), SHRINK_S)
 
 
 def apart(runner, seed):
-    run(runner.run, programs.apart(seed, 2, 25))
+    run_or_shrink(runner.run, programs.apart(seed, 2, 25), SHRINK_S)
 
 
 def at_once(runner, seed):

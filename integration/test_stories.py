@@ -18,13 +18,6 @@ def entries(site, **wanted):
     return list(site.app().outrigger.conflicts.find(wanted))
 
 
-def both(pair, collections):
-    pair.wait_converged(["shop"])
-    oslo, paris = (list(each.find().sort("_id")) for each in collections)
-    assert oslo == paris
-    return oslo
-
-
 def test_a_meeting_is_moved_renamed_and_joined_at_two_sites(pair):
     oslo, paris = pair.collections("meetings")
     oslo.insert_one({"_id": "m", "title": "Budget", "when": "Mon 9", "people": ["ada"]})
@@ -34,7 +27,7 @@ def test_a_meeting_is_moved_renamed_and_joined_at_two_sites(pair):
         oslo.update_one({"_id": "m"}, {"$set": {"title": "Budget 2027"}})
         paris.update_one({"_id": "m"}, {"$addToSet": {"people": "cid"}, "$set": {"when": "Wed 9"}})
         paris.update_one({"_id": "m"}, {"$set": {"title": "Money"}})
-    [meeting] = both(pair, (oslo, paris))
+    [meeting] = pair.alike((oslo, paris))
     assert meeting == {"_id": "m", "title": "Money", "when": "Wed 9",
                        "people": ["ada", "bob", "cid"]}
     for site in pair:
@@ -43,7 +36,7 @@ def test_a_meeting_is_moved_renamed_and_joined_at_two_sites(pair):
     [title] = entries(pair.oslo, namespace="shop.meetings", path="title")
     assert (title["lost"], title["won"], title["state"]) == ("Budget 2027", "Money", "auto")
     pair.oslo.app().outrigger.command({"choose": title["_id"]})
-    assert both(pair, (oslo, paris))[0]["title"] == "Budget 2027"
+    assert pair.alike((oslo, paris))[0]["title"] == "Budget 2027"
 
 
 def test_a_cart_is_filled_at_two_sites(pair):
@@ -55,7 +48,7 @@ def test_a_cart_is_filled_at_two_sites(pair):
         carts[0].update_one({"_id": 1, "items.sku": "ink"}, {"$inc": {"items.$.qty": 3}})
         carts[1].update_one({"_id": 1}, {"$push": {"items": {"sku": "map", "qty": 4}}})
         carts[1].update_one({"_id": 1}, {"$pull": {"items": {"sku": "pen"}}})
-    [cart] = both(pair, carts)
+    [cart] = pair.alike(carts)
     assert cart["items"] == [{"sku": "ink", "qty": 5}, {"sku": "cup", "qty": 1},
                              {"sku": "map", "qty": 4}]
 
@@ -69,7 +62,7 @@ def test_a_stock_is_sold_from_at_two_sites(pair):
             for _ in range(times):
                 site.update_one({"_id": "pen", "left": {"$gt": 0}},
                                 {"$inc": {"left": -1, "sold.2026": 1}})
-    assert both(pair, stock) == [{"_id": "pen", "left": 88, "sold": {"2026": 12}}]
+    assert pair.alike(stock) == [{"_id": "pen", "left": 88, "sold": {"2026": 12}}]
 
 
 def test_two_people_register_one_address(pair):
@@ -89,5 +82,5 @@ def test_two_people_register_one_address(pair):
         assert (aside["document"], aside["state"]) == (other, "open")
     # Somebody decides: the other one gets in everywhere.
     users[0].update_one({"_id": 1}, {"$set": {"mail": "ada.o@example.net"}})
-    assert {user["mail"] for user in both(pair, users)} == {
+    assert {user["mail"] for user in pair.alike(users)} == {
         "zoe@example.net", "ada@example.net", "ada.o@example.net"}

@@ -29,13 +29,6 @@ def items(pair, request):
     return collections
 
 
-def both(pair, collections, which=1):
-    pair.wait_converged(["shop"])
-    oslo, paris = (each.find_one({"_id": which}) for each in collections)
-    assert oslo == paris
-    return oslo
-
-
 def kinds(pair, collection):
     """Of what the ledgers hold of a collection, which is the same at both sites."""
     found = [sorted(c["kind"] for c in site.sidecar.conflicts()
@@ -70,7 +63,7 @@ def test_the_whole_document_is_back_where_it_was_deleted(pair, items, how):
         DELETES[how](items[0])
         assert items[0].find_one({"_id": 1}) is None
         items[1].update_one({"_id": 1}, {"$set": {"name": "pot"}, "$push": {"tags": "b"}})
-    assert both(pair, items) == {**DOCUMENT, "name": "pot", "tags": ["a", "b"]}
+    assert pair.one_alike(items) == {**DOCUMENT, "name": "pot", "tags": ["a", "b"]}
     assert kinds(pair, items[0]) == ["update_delete"]
 
 
@@ -78,7 +71,7 @@ def test_an_earlier_update_keeps_it_too(pair, items):
     with pair.apart("oslo", "paris"):
         items[1].update_one({"_id": 1}, {"$set": {"size.h": 9}})
         items[0].delete_one({"_id": 1})
-    assert both(pair, items) == {**DOCUMENT, "size": {"h": 9, "w": 2}}
+    assert pair.one_alike(items) == {**DOCUMENT, "size": {"h": 9, "w": 2}}
     assert kinds(pair, items[0]) == ["update_delete"]
 
 
@@ -86,7 +79,7 @@ def test_what_was_seen_goes_and_nothing_of_it_is_remembered(pair, items):
     items[1].update_one({"_id": 1}, {"$set": {"name": "pot"}})
     pair.wait_converged(["shop"])
     items[0].delete_one({"_id": 1})
-    assert both(pair, items) is None
+    assert pair.one_alike(items) is None
     assert kinds(pair, items[0]) == []
     pair.wait_quiet()
 
@@ -95,7 +88,7 @@ def test_two_deletes_are_one(pair, items):
     with pair.apart("oslo", "paris"):
         items[0].delete_one({"_id": 1})
         items[1].delete_many({})
-    assert both(pair, items) is None
+    assert pair.one_alike(items) is None
     assert kinds(pair, items[0]) == []
 
 
@@ -104,7 +97,7 @@ def test_a_document_made_after_the_delete_is_a_new_one(pair, items):
         items[0].delete_one({"_id": 1})
         items[0].insert_one({"_id": 1, "new": True})
         items[1].update_one({"_id": 1}, {"$set": {"name": "pot"}})
-    assert both(pair, items) == {"_id": 1, "new": True}
+    assert pair.one_alike(items) == {"_id": 1, "new": True}
 
 
 def test_increments_add_up_on_what_is_back(pair, items):
@@ -114,13 +107,13 @@ def test_increments_add_up_on_what_is_back(pair, items):
         items[0].update_one({"_id": 1}, {"$inc": {"stock": 10}})
         items[0].delete_one({"_id": 1})
         items[1].update_one({"_id": 1}, {"$inc": {"stock": 100}})
-    assert both(pair, items)["stock"] == 116
+    assert pair.one_alike(items)["stock"] == 116
     for number, each in enumerate(items):
         each.update_one({"_id": 1}, {"$inc": {"stock": 1000 * (number + 1)}, "$set": {"best": 4}})
-    assert both(pair, items) == {**DOCUMENT, "stock": 3116, "best": 4}
+    assert pair.one_alike(items) == {**DOCUMENT, "stock": 3116, "best": 4}
     pair.wait_quiet()
     items[0].delete_one({"_id": 1})
-    assert both(pair, items) is None
+    assert pair.one_alike(items) is None
 
 
 def test_what_its_store_refuses_comes_back_when_there_is_room(pair, items):
@@ -136,8 +129,8 @@ def test_what_its_store_refuses_comes_back_when_there_is_room(pair, items):
     wait_until(lambda: any(c["kind"] == "not_applied" for c in oslo.conflicts()
                            if c["namespace"] == items[0].full_name), "it is refused")
     items[0].update_one({"_id": 2}, {"$set": {"name": "other"}})
-    assert both(pair, items) == {**DOCUMENT, "stock": 6}
-    assert both(pair, items, 2) == {"_id": 2, "name": "other"}
+    assert pair.one_alike(items) == {**DOCUMENT, "stock": 6}
+    assert pair.one_alike(items, 2) == {"_id": 2, "name": "other"}
 
 
 # The last: the stamps of a site that was killed lie some seconds ahead for a while.

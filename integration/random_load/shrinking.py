@@ -4,12 +4,33 @@ statements, options, fields and elements inside the commands that are left."""
 import copy
 import time
 
+import pytest
 from bson.raw_bson import RawBSONDocument
 
+from random_load.client import Wrong
 from random_load.programs import Send
 
 KEPT = {"insert", "update", "delete", "findAndModify", "q", "u", "query", "documents", "updates",
         "deletes", "limit"}
+
+
+def run_or_shrink(run_program, program, seconds):
+    """Fails with the smallest program found that fails."""
+    wrong = why_wrong(run_program, program)
+    if wrong:
+        small, why = Shrinker(lambda smaller: why_wrong(run_program, smaller), program, wrong,
+                              seconds).run()
+        pytest.fail(f"seed {program.seed}: {wrong}\nthe end of it:\n"
+                    + "\n".join(wrong.story[-4:]) + f"\nshorter: {small}\n{why}\n"
+                    + "\n".join(why.story))
+
+
+def why_wrong(run_program, program):
+    try:
+        run_program(program)
+    except Wrong as wrong:
+        return wrong
+    return None
 
 
 class Shrinker:
