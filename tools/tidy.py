@@ -24,13 +24,14 @@ CONFIG = ["config/"]
 REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
                "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
-               "recovery/", "testing/"]
+               "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/",
          "transactions/", "writes/",
          "session/", "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
+    "replication/merge/worlds/": ["bson/", "causality/", "record/", "merge/types/", "merge/"],
     "replication/store/": ["bson/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
     "replication/store/mongo/connection/": ["bson/", "record/", "store/"],

@@ -8,11 +8,6 @@
 namespace outrigger::merge {
 namespace {
 
-bool all_observed(const std::vector<Dot>& births, const Record& record) {
-  return std::all_of(births.begin(), births.end(),
-                     [&](const Dot& birth) { return record.deps.covers(birth); });
-}
-
 uint32_t next_order(const DocumentState& state) {
   uint32_t next = 0;
   for (const Incarnation& incarnation : state.incarnations) {

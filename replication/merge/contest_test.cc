@@ -1,6 +1,6 @@
 // Values that sites gave to one path without seeing each other's, and the rule that chooses.
 #include "config/policy.h"
-#include "replication/merge/merge_fixture.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

@@ -1,7 +1,7 @@
 // Arrays whose elements are edited: what two sites do to one without knowing of each other. c
 // writes nothing: it sees both orders at work.
-#include "replication/merge/merge_fixture.h"
 #include "replication/merge/types/list_change.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

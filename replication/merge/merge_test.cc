@@ -1,6 +1,6 @@
 // The table of conflicting pairs, one case each. c writes nothing and so sees both orders of
 // arrival at work: what it shows and what it notes as lost must be what a and b show and note.
-#include "replication/merge/merge_fixture.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

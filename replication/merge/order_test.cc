@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "replication/merge/merge_fixture.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

@@ -1,6 +1,6 @@
 #include "replication/merge/row.h"
 
-#include "replication/merge/merge_fixture.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

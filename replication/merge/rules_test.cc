@@ -1,6 +1,6 @@
 // What rules of paths make of local writes.
 #include "config/policy.h"
-#include "replication/merge/merge_fixture.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

@@ -1,7 +1,6 @@
 #include "replication/merge/view.h"
 
 #include <algorithm>
-#include <tuple>
 
 #include "replication/merge/types/decompose.h"
 
@@ -192,123 +191,6 @@ const Node* find_node(const Node& root, const Path& path) {
     if (node == nullptr) return nullptr;
   }
   return node;
-}
-
-// ---- written out over the bytes it lies in
-
-namespace {
-
-class DocumentWriter {
- public:
-  void fields(const Node& node, bool is_root) {
-    std::vector<bool> written(node.children.size());
-    if (is_root) first_field(node, "_id", written);
-    if (node.content == Content::kDocument) {
-      for (const bson::Element& element : node.fields) {
-        if (is_root && element.name == "_id") continue;
-        const Node* child = node.child(element.name);
-        if (child == nullptr) {
-          out_.element(element);
-        } else if (const auto index = static_cast<size_t>(child - node.children.data());
-                   !written[index]) {
-          written[index] = true;
-          field(*child);
-        }
-      }
-    }
-    new_fields(node, written);
-  }
-  std::string finish() { return out_.finish(); }
-
- private:
-  // MongoDB keeps _id first.
-  void first_field(const Node& node, std::string_view name, std::vector<bool>& written) {
-    const Node* child = node.child(name);
-    if (child != nullptr) {
-      written[static_cast<size_t>(child - node.children.data())] = true;
-      return field(*child);
-    }
-    if (node.content != Content::kDocument) return;
-    const auto value = node.fields.find(name);
-    if (value) out_.value(name, *value);
-  }
-
-  // What the bytes do not hold comes after them, in the order it was made.
-  void new_fields(const Node& node, const std::vector<bool>& written) {
-    std::vector<const Node*> left;
-    for (size_t i = 0; i < node.children.size(); ++i) {
-      const bool shows = node.children[i].shows != Node::Shows::kNothing;
-      if (!written[i] && shows) left.push_back(&node.children[i]);
-    }
-    const auto rank = [](const Node* child) {
-      return std::tuple(child->governs ? child->reg->order : UINT32_MAX, child->name);
-    };
-    std::sort(left.begin(), left.end(),
-              [&](const Node* a, const Node* b) { return rank(a) < rank(b); });
-    for (const Node* child : left) field(*child);
-  }
-
-  void field(const Node& node) {
-    switch (node.shows) {
-      case Node::Shows::kNothing:
-        break;
-      case Node::Shows::kDocument:
-        out_.open_document(node.name);
-        fields(node, false);
-        out_.close();
-        break;
-      case Node::Shows::kRegister:
-      case Node::Shows::kList:
-      case Node::Shows::kContest:
-        out_.value(node.name, node.value);
-        break;
-      case Node::Shows::kCounter:
-        out_.value(node.name, *node.sum.value);
-        break;
-    }
-  }
-
-  bson::Writer out_;
-};
-
-// What a resolved tree shows.
-std::string write_document(const Node& root) {
-  if (root.shows == Node::Shows::kRegister) return std::string(root.value.bytes);
-  DocumentWriter out;
-  out.fields(root, true);
-  return out.finish();
-}
-
-void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
-  if (node.shows == Node::Shows::kCounter && node.sum.clamped) {
-    Loss loss;
-    loss.kind = LossKind::kOverflow;
-    loss.path = path;
-    loss.value = node.entries->back().sum;
-    loss.loser = node.entries->back().newest();
-    loss.winner = node.stamp;
-    loss.winning = node.sum.value;
-    losses.push_back(std::move(loss));
-  }
-  for (const Node& child : node.children) {
-    path.emplace_back(child.name);
-    report_overflow(child, path, losses);
-    path.pop_back();
-  }
-}
-
-}  // namespace
-
-std::optional<std::string> document_of(const DocumentState& state, std::vector<Loss>* losses) {
-  OUTRIGGER_ASSERT(state.full);
-  if (state.incarnations.empty()) return std::nullopt;
-  const WholeBody body(state);
-  const Node root = view_tree(*body);
-  if (losses != nullptr) {
-    Path path;
-    report_overflow(root, path, *losses);
-  }
-  return write_document(root);
 }
 
 }  // namespace outrigger::merge

@@ -1,5 +1,5 @@
 // Documents that merge as one value, and births that count.
-#include "replication/merge/merge_fixture.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

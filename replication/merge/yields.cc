@@ -60,17 +60,21 @@ bool is_seen(const std::vector<Incarnation>& group) {
 
 }  // namespace
 
+bool all_observed(const std::vector<Dot>& births, const Record& record) {
+  return std::all_of(births.begin(), births.end(),
+                     [&](const Dot& birth) { return record.deps.covers(birth); });
+}
+
 bool reaches(const Record& record, const DocumentEffects& effects, const Incarnation& incarnation,
              bool is_gone) {
-  const auto observed = [&](const Dot& dot) { return record.deps.covers(dot); };
-  const auto& births = incarnation.births;
-  if (!std::all_of(births.begin(), births.end(), observed)) return false;
+  if (!all_observed(incarnation.births, record)) return false;
   const auto& removals = incarnation.removals;
   if (are_named(removals, effects.there)) return true;
   if (are_named(removals, effects.gone)) return false;
   // By removals that its author remembers no more it was gone there, too.
-  return !is_gone || !std::all_of(removals.begin(), removals.end(),
-                                  [&](const NotedRemoval& each) { return observed(each.dot); });
+  return !is_gone || !std::all_of(removals.begin(), removals.end(), [&](const NotedRemoval& each) {
+    return record.deps.covers(each.dot);
+  });
 }
 
 void note_removal(Incarnation& incarnation, const Dot& dot, Removal why,

@@ -19,6 +19,8 @@
 
 namespace outrigger::merge {
 
+// Had the author of this record seen all these births?
+[[nodiscard]] bool all_observed(const std::vector<Dot>& births, const Record& record);
 // Do effects of this record reach what is remembered there? `is_gone`: it is gone here.
 [[nodiscard]] bool reaches(const Record& record, const DocumentEffects& effects,
                            const Incarnation& incarnation, bool is_gone);

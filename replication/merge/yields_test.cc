@@ -1,7 +1,7 @@
 #include "replication/merge/yields.h"
 
-#include "replication/merge/merge_fixture.h"
 #include "replication/merge/row.h"
+#include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
 namespace {

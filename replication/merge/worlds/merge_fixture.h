@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/bson/number.h"
-#include "replication/merge/merge_world.h"
+#include "replication/merge/worlds/merge_world.h"
 
 namespace outrigger::merge {
 

@@ -1,4 +1,4 @@
-#include "replication/merge/merge_world.h"
+#include "replication/merge/worlds/merge_world.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "replication/merge/body.h"
-#include "replication/merge/merge_world.h"
+#include "replication/merge/worlds/merge_world.h"
 
 namespace outrigger::merge {
 

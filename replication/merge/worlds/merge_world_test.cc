@@ -1,6 +1,6 @@
 // Random worlds. A failure names its seed: OUTRIGGER_SEED=<seed> replays it alone;
 // OUTRIGGER_WORLDS=<count> runs more.
-#include "replication/merge/merge_world.h"
+#include "replication/merge/worlds/merge_world.h"
 
 #include <gtest/gtest.h>
 

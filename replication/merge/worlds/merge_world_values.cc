@@ -1,7 +1,7 @@
+#include "replication/merge/worlds/merge_world_values.h"
+
 #include <algorithm>
 #include <set>
-
-#include "replication/merge/merge_world.h"
 
 namespace outrigger::merge {
 

@@ -1,0 +1,107 @@
+// What the app of a small world writes, and what it does to arrays.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+#include "replication/bson/bson.h"
+#include "replication/merge/merge.h"
+
+namespace outrigger::merge {
+
+[[nodiscard]] bson::OwnedValue array_of_values(const std::vector<bson::OwnedValue>& values);
+[[nodiscard]] std::vector<bson::OwnedValue> values_in(const bson::Value& array);
+
+class RandomValues {
+ public:
+  // `random` is borrowed. add_only: nothing that keeps increments from adding up exactly.
+  RandomValues(std::mt19937_64& random, bool add_only) : random_(random), add_only_(add_only) {}
+
+  [[nodiscard]] bson::OwnedValue value();
+  [[nodiscard]] bson::OwnedValue delta();
+  [[nodiscard]] bson::OwnedValue id(const std::string& id);
+  [[nodiscard]] bson::OwnedValue fresh();  // was never given before
+  // What stands in arrays: few different values, so that some are equal.
+  [[nodiscard]] bson::OwnedValue item();
+  [[nodiscard]] bson::OwnedValue array();
+
+ private:
+  size_t pick(size_t count) { return random_() % count; }
+
+  std::mt19937_64& random_;
+  const bool add_only_;
+  int32_t counter_ = 0;
+};
+
+// What the app does to one document, put as the store and as the capture see it.
+struct AppWrite {
+  DocumentChange change;
+  std::optional<std::string> after;  // the stored document, or deleted
+};
+
+// The store's own idea of paths, on plain bytes. kBlocked: something on the way is no document.
+struct Found {
+  enum { kValue, kMissing, kBlocked } what = kMissing;
+  bson::Value value;
+};
+[[nodiscard]] Found find_path(const bson::Document& document, const Path& path, size_t from = 0);
+// `document` with `path` set (containers made as needed) or, without a value, unset.
+[[nodiscard]] std::string with_path(const bson::Document& document, const Path& path,
+                                    const std::optional<bson::OwnedValue>& value, size_t from = 0);
+
+struct Published {
+  Hlc prev = 0;
+  std::shared_ptr<const Record> record;
+};
+
+// Where arrays are.
+inline const std::vector<Path> kLists = {{"l"}, {"c", "l"}};
+
+class RandomEdits {
+ public:
+  // Both are borrowed.
+  RandomEdits(std::mt19937_64& random, RandomValues& values) : random_(random), values_(values) {}
+
+  // $push, $addToSet, $pull, $pop, and the edit of an element, if the document lets it. `change`
+  // says of which document. `state`: what its site remembers of it.
+  [[nodiscard]] std::optional<AppWrite> edit(DocumentChange change, const std::string& document,
+                                             const DocumentState& state);
+  // The same of values that are there once in all of the world.
+  [[nodiscard]] std::optional<AppWrite> append_or_pull(DocumentChange change,
+                                                       const std::string& document,
+                                                       const DocumentState& state);
+  // By an upsert that makes the document, which has the rest already.
+  [[nodiscard]] std::optional<PathChange> push_at_birth(const bson::Document& document);
+
+ private:
+  size_t pick(size_t count) { return random_() % count; }
+  // What an append tells of the array before, where no image was taken.
+  void forget_base(AppWrite& append, const DocumentState& state);
+
+  std::mt19937_64& random_;
+  RandomValues& values_;
+};
+
+// What `l` of a document must be where arrays are only edited, by what each record added and took
+// away, as JSON.
+[[nodiscard]] std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
+                                          const std::string& id);
+
+// Rules of every kind for values beside each other, some in containers that are assigned whole.
+[[nodiscard]] Settings contested();
+
+// All that may be left of a document when everything is stable: the names of elements.
+[[nodiscard]] bool is_only_settled_lists(const Incarnation& incarnation);
+
+[[nodiscard]] DocumentChange change_of(DocumentChange::Kind kind, const std::string& id);
+// Of a document that is to come back whole should anybody have written to it.
+[[nodiscard]] AppWrite yielding_removal(const std::string& id, const std::string& document,
+                                        std::mt19937_64& random);
+
+}  // namespace outrigger::merge
