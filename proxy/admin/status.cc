@@ -189,7 +189,7 @@ std::string quarantine_json(const std::vector<LedgerEntry>& entries) {
     bson::Writer item;
     item.int64("time_ms", entry.time_ms).value("record", entry.id);
     item.string("reason", entry.reason);
-    const std::string_view bytes = binary_bytes(entry.value.view());
+    const std::string_view bytes = entry.value.view().binary();
     item.int64("bytes", static_cast<int64_t>(bytes.size()));
     // Undecodable it cannot be: it was decoded to be judged.
     const auto record = decode_record(bytes);

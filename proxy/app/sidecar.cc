@@ -334,16 +334,10 @@ net::Task<void> Sidecar::stop(int64_t drain_ms) {
   if (timer_) timer_->close();
   if (login_rule_) login_rule_->close();
   if (gate_) co_await gate_->close();
-  if (server_) {
-    StoreWorker* worker = worker_.get();
-    std::function<void()> hurry = [worker] { worker->wind_down(); };
-    co_await server_->drain(drain_ms, std::move(hurry));
-  }
-  if (expiry_) {
-    StoreWorker* worker = worker_.get();
-    std::function<void()> hurry = [worker] { worker->wind_down(); };
-    co_await expiry_->stop(std::min(drain_ms, kExpiryEndsMs), std::move(hurry));
-  }
+  std::function<void()> hurry = [worker = worker_.get()] { worker->wind_down(); };
+  std::function<void()> hurry_expiry = hurry;
+  if (server_) co_await server_->drain(drain_ms, std::move(hurry));
+  if (expiry_) co_await expiry_->stop(std::min(drain_ms, kExpiryEndsMs), std::move(hurry_expiry));
   for (const auto& loop : loops_) loop->end();
   if (peers_) co_await peers_->stop();
   if (applier_) applier_->stop();

@@ -141,15 +141,17 @@ net::Task<bool> Expiry::pass() {
   co_return is_done;
 }
 
+bool Expiry::any_travels() const {
+  return std::any_of(indexes_.begin(), indexes_.end(), [](const Due& due) { return due.travels; });
+}
+
 // At what there is to do, and whether the store's own monitor rests.
 net::Task<Status> Expiry::look() {
   const Status opened = co_await connection_.open();
   if (!opened) co_return opened;
   const Status learned = co_await learn_catalogue();
   if (!learned) co_return learned;
-  const auto travels = [](const Due& due) { return due.travels; };
-  const bool rests = std::any_of(indexes_.begin(), indexes_.end(), travels);
-  const Status tended = co_await monitor_.tend(rests);
+  const Status tended = co_await monitor_.tend(any_travels());
   if (!tended && tended.error().code != ErrorCode::kRefused) co_return tended;
   if (!tended) {
     complain(kMonitor, tended.error().message() +
@@ -338,8 +340,6 @@ void Expiry::complain(const std::string& about, const std::string& why) {
 
 void Expiry::note_state() {
   const MutexLock lock(mutex_);
-  const bool travels =
-      std::any_of(indexes_.begin(), indexes_.end(), [](const Due& due) { return due.travels; });
   status_.indexes = indexes_.size();
   switch (monitor_.state()) {
     case MonitorState::kRests:
@@ -350,7 +350,7 @@ void Expiry::note_state() {
       break;
     case MonitorState::kWorks:
     case MonitorState::kUnknown:
-      status_.by = travels ? "both" : "store";
+      status_.by = any_travels() ? "both" : "store";
       break;
   }
 }

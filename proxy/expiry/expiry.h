@@ -69,6 +69,7 @@ class Expiry {
   net::Task<void> leave_to_store();
   // False: more is due.
   net::Task<bool> pass();
+  [[nodiscard]] bool any_travels() const;
   net::Task<Status> look();
   net::Task<Status> learn_catalogue();
   net::Task<bool> expire_all();

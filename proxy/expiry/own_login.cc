@@ -4,7 +4,6 @@
 
 #include "proxy/expiry/scram.h"
 #include "proxy/expiry/store_answer.h"
-#include "replication/outbox/ledger.h"
 
 namespace outrigger {
 namespace {
@@ -18,8 +17,7 @@ constexpr uint8_t kBinary = 0;
 
 std::string payload_of(const StoreAnswer& said) {
   const auto value = said.body().find("payload");
-  if (!value || value->type != Type::kBinary) return {};
-  return std::string(binary_bytes(*value));
+  return value ? std::string(value->binary()) : std::string();
 }
 
 // One step; an error also where the store says no.

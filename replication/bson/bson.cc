@@ -38,6 +38,12 @@ std::string_view Value::as_string() const {
   return bytes.substr(4, bytes.size() - 5);
 }
 
+std::string_view Value::binary() const {
+  constexpr size_t kHeaderBytes = 5;  // length and subtype
+  if (type != Type::kBinary || bytes.size() < kHeaderBytes) return {};
+  return bytes.substr(kHeaderBytes);
+}
+
 Document Value::as_document() const {
   OUTRIGGER_ASSERT(is_container());
   return Document(bytes);

@@ -70,6 +70,8 @@ struct Value {
   [[nodiscard]] std::string_view as_string()
       const;                                   // kString, kSymbol, kCode; without the final NUL
   [[nodiscard]] Document as_document() const;  // kDocument, kArray
+  // The bytes of a kBinary, whatever its subtype; nothing for other types.
+  [[nodiscard]] std::string_view binary() const;
   // Any number (or bool) as an integer when it is one; nothing for other types and fractions.
   [[nodiscard]] std::optional<int64_t> to_int64() const;
   // MongoDB's truth: false for false, zero, null, undefined; true for everything else.

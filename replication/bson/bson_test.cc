@@ -220,6 +220,15 @@ TEST(Properties, LibbsonReadsTheSame) {
   }));
 }
 
+TEST(Value, ABinaryIsItsBytesWhateverItsSubtype) {
+  const std::string bytes =
+      Writer().binary("b", 5, "ab").binary("none", 0, "").int32("n", 1).finish();
+  const Document document(bytes);
+  EXPECT_EQ(document.find("b")->binary(), "ab");
+  EXPECT_EQ(document.find("none")->binary(), "");
+  EXPECT_EQ(document.find("n")->binary(), "");
+}
+
 TEST(ToJson, WritesRelaxedExtendedJson) {
   const std::string bytes = Writer()
                                 .int32("i", 1)

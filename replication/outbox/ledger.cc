@@ -39,8 +39,7 @@ std::optional<Dot> parse_dot(std::string_view bytes) {
 }
 
 std::string_view binary_of(const std::optional<bson::Value>& value) {
-  if (!value || value->type != bson::Type::kBinary || value->bytes.size() < 5) return {};
-  return value->bytes.substr(5);  // length and subtype in front
+  return value ? value->binary() : std::string_view();
 }
 
 std::string text_of(const std::optional<bson::Value>& value) {
@@ -143,8 +142,6 @@ LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
 std::string record_name(const Dot& dot) {
   return to_hex(dot.origin) + "/" + std::to_string(dot.hlc);
 }
-
-std::string_view binary_bytes(const bson::Value& value) { return binary_of(value); }
 
 LedgerEntry quarantined_entry(const Record& record, std::string reason, int64_t wall_ms) {
   LedgerEntry entry;

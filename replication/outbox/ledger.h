@@ -101,8 +101,6 @@ inline constexpr const char* kMissing = "missing";        // likewise
                                             int64_t wall_ms);
 // The name of a record for people and programs: "<origin in hex>/<stamp>".
 [[nodiscard]] std::string record_name(const Dot& dot);
-// The bytes of a binary value; nothing when it is none.
-[[nodiscard]] std::string_view binary_bytes(const bson::Value& value);
 
 // "auto" (the rule decided and nobody has to), "open", "resolved", "reverted".
 [[nodiscard]] const char* state_text(const LedgerEntry& entry);

@@ -54,7 +54,7 @@ Result<std::shared_ptr<const Record>> Quarantine::record(const std::string& ledg
   if (!*bytes) return fail(ErrorCode::kNotFound, "read a record set aside", "", "it is gone");
   auto entry = decode_ledger(**bytes);
   if (!entry) return tl::unexpected(entry.error());
-  auto record = decode_record(binary_bytes(entry->value.view()));
+  auto record = decode_record(entry->value.view().binary());
   if (!record) return tl::unexpected(record.error());
   return std::make_shared<const Record>(std::move(*record));
 }

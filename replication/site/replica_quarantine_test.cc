@@ -141,7 +141,7 @@ TEST_F(QuarantineTest, OneBadRecordIsSetAsideAloneWithItsBytes) {
     });
     ASSERT_NE(found, entries->end());
     EXPECT_EQ(found->kind, "quarantined");
-    EXPECT_FALSE(binary_bytes(found->value.view()).empty());
+    EXPECT_FALSE(found->value.view().binary().empty());
   }
   oslo_.restart();
   EXPECT_EQ(oslo_.status().quarantined, all.size());

@@ -256,10 +256,8 @@ Timestamp timestamp(const bson::Document& from, std::string_view name) {
 }
 
 std::string binary(const bson::Document& from, std::string_view name) {
-  constexpr size_t kHeader = 5;  // length and subtype
   const auto v = from.find(name);
-  if (!v || v->type != bson::Type::kBinary) return {};
-  return std::string(v->bytes.substr(kHeader));
+  return v ? std::string(v->binary()) : std::string();
 }
 
 }  // namespace outrigger::mongo
