@@ -27,7 +27,7 @@ REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outb
                "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/",
          "transactions/", "writes/",
-         "session/", "expiry/", "peer/", "admin/", "app/"]
+         "outputs/", "session/", "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
@@ -45,7 +45,9 @@ KNOWS_LESS = {
     "proxy/capture/": ["mongo/wire/", "mongo/"],
     "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
     "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
-    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/", "writes/"],
+    "proxy/outputs/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
+    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/", "writes/",
+                       "outputs/"],
     "proxy/expiry/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
     "proxy/peer/": ["net/", "net/memory/"],
     "proxy/admin/": ["net/", "net/uv/", "expiry/", "peer/"],

@@ -178,16 +178,8 @@ REFUSED = [
                                  "size": 4096}),
     ("applyOps", {"applyOps": [], "$db": "admin"}),
     ("bulkWrite", {"bulkWrite": 1, "ops": [], "nsInfo": [], "$db": "admin"}),
-    ("$out", {"aggregate": C, "cursor": {}, "pipeline": [{"$out": "target"}]}),
-    ("$out to another database", {"aggregate": C, "cursor": {}, "pipeline": [
-        {"$out": {"db": "other", "coll": "target"}}]}),
-    ("$merge", {"aggregate": C, "cursor": {}, "pipeline": [{"$merge": {"into": "target"}}]}),
-    ("$merge to another database", {"aggregate": C, "cursor": {}, "pipeline": [
-        {"$merge": {"into": {"db": "other", "coll": "target"}}}]}),
-    ("mapReduce into a collection", {"mapReduce": C, "map": "function() {}",
-                                     "reduce": "function() {}", "out": "target"}),
-    ("explained $out", {"aggregate": C, "cursor": {}, "pipeline": [{"$out": "target"}],
-                        "writeConcern": {"w": 1}}),
+    ("mapReduce into old values", {"mapReduce": C, "map": "function() {}",
+                                   "reduce": "function() {}", "out": {"reduce": "target"}}),
 ]
 CASES += [Case("refused: " + name, command, documents=PAIR, refused=True, **ONLY)
           for name, command in REFUSED]

@@ -4,48 +4,14 @@
 
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/outputs/output_stage.h"
 #include "proxy/session/own_choice.h"
+#include "proxy/session/own_question.h"
 
 namespace outrigger {
 namespace {
 
 using bson::Type;
-using bson::Value;
-
-// The target of a $out or $merge stage as "db.collection"; nothing when there is none.
-std::optional<std::string> output_of(const wire::OpMsg& parsed) {
-  const auto pipeline = parsed.body.find("pipeline");
-  if (!pipeline || pipeline->type != Type::kArray) return std::nullopt;
-  for (const bson::Element& stage : pipeline->as_document()) {
-    if (stage.value.type != Type::kDocument) continue;
-    const auto op = stage.value.as_document().first();
-    if (!op || (op->name != "$out" && op->name != "$merge")) continue;
-    Value target = op->value;
-    if (target.type == Type::kDocument) {
-      const auto into = target.as_document().find("into");
-      if (into) target = *into;
-    }
-    if (target.type == Type::kString) {
-      return fmt::format("{}.{}", parsed.database(), target.as_string());
-    }
-    std::string db(parsed.database());
-    std::string coll = "?";
-    if (target.type == Type::kDocument) {
-      const auto named_db = target.as_document().find("db");
-      const auto named_coll = target.as_document().find("coll");
-      if (named_db && named_db->type == Type::kString) db = named_db->as_string();
-      if (named_coll && named_coll->type == Type::kString) coll = named_coll->as_string();
-    }
-    return db + "." + coll;
-  }
-  return std::nullopt;
-}
-
-bool writes_output(const wire::OpMsg& parsed) {
-  const auto out = parsed.body.find("out");
-  if (!out) return false;
-  return !(out->type == Type::kDocument && out->as_document().has("inline"));
-}
 
 bool is_admin_database(std::string_view database) {
   return database == "admin" || database == "local" || database == "config";
@@ -87,16 +53,18 @@ std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& p
       return refuse("the command drop of " + ns,
                     "collections of the system mean another thing at every site");
     }
-    case CommandKind::kAggregate: {
-      const auto target = output_of(parsed);
-      if (!target || policy.stays_here(*target)) return std::nullopt;
-      return refuse("$out and $merge into " + *target,
-                    "what the store writes by itself passes no sidecar");
+    case CommandKind::kAggregate:
+    case CommandKind::kMapReduce: {
+      const auto output = output_that_travels(parsed, policy);
+      if (!output) return std::nullopt;
+      if (parsed.database() == kOwnDatabase) {
+        return refuse("an output of the database outrigger",
+                      "what the sidecar says there is of one site");
+      }
+      if (!output->adds_to_old) return std::nullopt;
+      return refuse("mapReduce with out: {reduce: ...}",
+                    "what its function makes of old values passes no sidecar");
     }
-    case CommandKind::kMapReduce:
-      if (!writes_output(parsed)) return std::nullopt;
-      return refuse("mapReduce into a collection",
-                    "what the store writes by itself passes no sidecar");
     default:
       return std::nullopt;
   }

@@ -2,6 +2,7 @@
 
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/outputs/output_write.h"
 #include "proxy/session/own_database.h"
 #include "proxy/session/refusals.h"
 #include "proxy/session/transaction_command.h"
@@ -217,6 +218,10 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
     next = co_await log_in(message, *kept);
   } else if (info.kind == CommandKind::kDdl) {
     next = co_await ddl(message, *kept);
+  } else if (auto output = output_that_travels(*kept, context_.policy); output && !is_stranger()) {
+    OutputWrite copy(context_, *backend_, writing_, *kept, std::move(*output));
+    Answer done = co_await copy.run();
+    next = co_await finish(message, *kept, std::move(done));
   } else {
     next = co_await pass(message, kept->more_to_come());
   }

@@ -28,6 +28,7 @@ inline constexpr int kCursorNotFound = 43;
 inline constexpr int kNamespaceExists = 48;
 inline constexpr int kMaxTimeMsExpired = 50;
 inline constexpr int kDollarPrefixedFieldName = 52;
+inline constexpr int kInvalidIdField = 53;
 inline constexpr int kCommandNotFound = 59;
 inline constexpr int kWriteConcernFailed = 64;
 inline constexpr int kImmutableField = 66;
@@ -61,6 +62,7 @@ inline constexpr int kDuplicateKey = 11000;
 inline constexpr int kInterruptedAtShutdown = 11600;
 inline constexpr int kInterrupted = 11601;
 inline constexpr int kInterruptedDueToReplStateChange = 11602;
+inline constexpr int kMergeStageNoMatchingDocument = 13113;
 inline constexpr int kNotPrimaryNoSecondaryOk = 13435;
 inline constexpr int kNotPrimaryOrSecondary = 13436;
 }  // namespace code

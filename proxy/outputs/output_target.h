@@ -1,0 +1,72 @@
+// The collection that `$out` or `$merge` writes to. Each write is captured like an app's own, over
+// the app's connection.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_set>
+
+#include "proxy/capture/reply.h"
+#include "proxy/mongo/backend.h"
+#include "proxy/mongo/commands.h"
+#include "proxy/outputs/output_stage.h"
+#include "proxy/writes/context.h"
+
+namespace outrigger {
+
+// The answer to the app's command that has failed; nothing: it went well.
+using OutputFailed = std::optional<Answer>;
+
+class OutputTarget {
+ public:
+  // What a write of some documents came to.
+  struct Written {
+    OutputFailed failed;
+    int code = 0;          // of the write error, if one is the reason
+    size_t documents = 0;  // before it
+    int64_t n = 0;         // that it found or made
+  };
+
+  // All outlive it. `parsed` is the app's command. `writing` is set from the first write on: what
+  // has begun is finished, whether its app is there or not.
+  OutputTarget(ProxyContext& context, Backend& backend, bool& writing, const wire::OpMsg& parsed,
+               const OutputStage& stage)
+      : context_(context), backend_(backend), writing_(writing), parsed_(parsed), stage_(stage) {}
+
+  // It does not replicate, or mongod would refuse it before it reads anything.
+  net::Task<OutputFailed> refusal();
+  // The statements of these documents as one command: an insert or an update. They outlive it.
+  net::Task<Written> write(CommandKind kind, std::span<const OutputDocument> documents);
+  // What it holds besides these, canonical _ids.
+  net::Task<OutputFailed> remove_all_but(const std::unordered_set<std::string>& kept);
+  // An empty one is there, too.
+  net::Task<OutputFailed> make();
+
+  // An answer with an error as the stage says it; `error`: mongod's, whose further fields stay.
+  [[nodiscard]] Answer fail_with(int code, std::string_view words,
+                                 const bson::Document& error = bson::Document()) const;
+  // Of a write that was not as durable as the app asked for.
+  [[nodiscard]] const std::optional<std::string>& concern_error() const { return concern_error_; }
+  // The body of the last answer of mongod, for its times.
+  [[nodiscard]] const std::string& last_answer() const { return last_answer_; }
+  void note_answer(const bson::Document& body) { last_answer_ = body.bytes(); }
+
+ private:
+  net::Task<Written> send(std::string message, CommandKind kind);
+  net::Task<Written> remove(std::span<const bson::OwnedValue> ids);
+  Written read_answer(std::string body);
+
+  ProxyContext& context_;
+  Backend& backend_;
+  bool& writing_;
+  const wire::OpMsg& parsed_;
+  const OutputStage& stage_;
+  std::optional<std::string> concern_error_;
+  std::string last_answer_;
+};
+
+// Appends what a further command of the same reader says, too.
+void append_reader(bson::Writer& out, const wire::OpMsg& parsed);
+
+}  // namespace outrigger

@@ -1,0 +1,75 @@
+// `$out`, `$merge` and mapReduce into a collection: a read, and writes of what it gives.
+//
+//   check   mongod explains the command: it is right, and its user may
+//   read    the pipeline without its last stage, batch by batch
+//   write   $merge: what each batch asks for, as it comes. $out: what was read is held back until
+//           the pipeline has ended without an error, up to kHeldBytesMax; then each document
+//           replaces the one of its _id, and what was not written is deleted
+//
+// So what a peer or a reader sees of a `$out` changes document by document, and a crash can leave
+// it half-way, as with `$merge`; MongoDB renames a whole collection. Documents stand in the order
+// they were first written in.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "proxy/outputs/output_target.h"
+
+namespace outrigger {
+
+class OutputWrite {
+ public:
+  // Of the documents of one `$out`, before any is written.
+  static constexpr size_t kHeldBytesMax = size_t{16} << 20;
+
+  // `parsed`, an aggregate or a mapReduce, and the others outlive it. `writing`: as OutputTarget's.
+  // Where `stage` writes is not a namespace that stays here.
+  OutputWrite(ProxyContext& context, Backend& backend, bool& writing, const wire::OpMsg& parsed,
+              OutputStage stage)
+      : context_(context),
+        backend_(backend),
+        writing_(writing),
+        parsed_(parsed),
+        stage_(std::move(stage)),
+        target_(context, backend, writing, parsed, stage_) {}
+  OutputWrite(const OutputWrite&) = delete;
+  OutputWrite& operator=(const OutputWrite&) = delete;
+
+  net::Task<Answer> run();
+
+ private:
+  using Failed = OutputFailed;
+
+  net::Task<Failed> check();
+  net::Task<Failed> copy();
+  net::Task<Failed> take_batch(const bson::Document& reply);
+  Failed take(const bson::Document& shown);
+  net::Task<Failed> write_held();
+  net::Task<Failed> write_batch(size_t& first, size_t end);
+  net::Task<Failed> write_each();
+  net::Task<void> give_up_cursor();
+  [[nodiscard]] bool is_out() const { return stage_.kind == OutputStage::Kind::kOut; }
+  [[nodiscard]] std::string answer_body() const;
+
+  ProxyContext& context_;
+  Backend& backend_;
+  bool& writing_;
+  const wire::OpMsg& parsed_;
+  const OutputStage stage_;
+  OutputTarget target_;
+  int64_t cursor_ = 0;
+  std::string read_ns_;  // of the cursor
+  std::vector<OutputDocument> held_;
+  size_t held_bytes_ = 0;
+  // $out: canonical _ids of all that was read, and of what is written.
+  std::unordered_set<std::string> taken_;
+  std::unordered_set<std::string> written_;
+  size_t taken_bytes_ = 0;
+  bool others_removed_ = false;
+};
+
+}  // namespace outrigger
