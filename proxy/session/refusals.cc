@@ -31,6 +31,14 @@ std::string ns_of(const wire::OpMsg& parsed) {
   return ns.append(".").append(command->value.as_string());
 }
 
+bool ddl_travels(const wire::OpMsg& parsed, const Policy& policy) {
+  if (parsed.command_name() == "dropDatabase") {
+    return !policy.stays_here(std::string(parsed.database()) + ".");
+  }
+  const std::string ns = ns_of(parsed);
+  return !ns.empty() && policy.replicates(ns);
+}
+
 std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& policy) {
   const std::string_view name = parsed.command_name();
   const CommandInfo info = command_info(name);

@@ -13,6 +13,9 @@ namespace outrigger {
 // "database.collection" of a command on a collection; else empty.
 [[nodiscard]] std::string ns_of(const wire::OpMsg& parsed);
 
+// A change of the catalogue: other sites are to hear of it.
+[[nodiscard]] bool ddl_travels(const wire::OpMsg& parsed, const Policy& policy);
+
 // The body of the answer that refuses the command, with what it would do; nothing: it may go on.
 [[nodiscard]] std::optional<std::string> refusal_of(const wire::OpMsg& parsed,
                                                     const Policy& policy);

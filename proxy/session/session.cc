@@ -31,14 +31,6 @@ bool stays_here(const wire::OpMsg& parsed, const Policy& policy) {
   return !ns.empty() && policy.stays_here(ns);
 }
 
-// A change of the catalogue of which other sites are to hear.
-bool travels(const wire::OpMsg& parsed, const std::string& ns, const Policy& policy) {
-  if (parsed.command_name() == "dropDatabase") {
-    return !policy.stays_here(std::string(parsed.database()) + ".");
-  }
-  return !ns.empty() && policy.replicates(ns);
-}
-
 // What is no command is refused.
 bool needs_gate(std::string_view message) {
   const auto parsed = wire::parse_op_msg(message);
@@ -270,7 +262,7 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
   const std::string ns = ns_of(parsed);
   Next next = Next::kEnd;
   // A stranger's mongod refuses, and nobody waits for that.
-  if (is_stranger() || !travels(parsed, ns, context_.policy)) {
+  if (is_stranger() || !ddl_travels(parsed, context_.policy)) {
     context_.facts.forget(ns);
     next = co_await pass(message, parsed.more_to_come());
     context_.facts.forget(ns);
