@@ -193,30 +193,27 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   if (refused) {
     context_.metrics.refused_unsupported.Increment();
     next = co_await answer_refusal(*kept, std::move(*refused));
-  } else if (is_own) {
+    co_return next;
+  }
+  Answer done = Answer::pass();
+  if (is_own) {
     OwnDatabase own(context_, *backend_, writing_);
-    Answer done = co_await own.run(message, *kept, is_stranger());
-    next = co_await finish(message, *kept, std::move(done));
+    done = co_await own.run(message, *kept, is_stranger());
   } else if (in_transaction && (stays || is_write || info.kind == CommandKind::kAggregate)) {
     TransactionCommand command(context_, *backend_, alive_, writing_);
-    Answer done =
-        co_await command.run(message, *kept, info.kind, is_write && !stays, is_stranger());
-    next = co_await finish(message, *kept, std::move(done));
+    done = co_await command.run(message, *kept, info.kind, is_write && !stays, is_stranger());
   } else if (is_write) {
-    next = co_await write(message, *kept, info.kind);
-  } else if (info.kind == CommandKind::kHello) {
-    next = co_await hello(*kept);
-  } else if (info.kind == CommandKind::kLogin) {
-    next = co_await log_in(message, *kept);
-  } else if (info.kind == CommandKind::kDdl) {
-    next = co_await ddl(message, *kept);
+    done = co_await write(message, *kept, info.kind);
   } else if (auto output = output_that_travels(*kept, context_.policy); output && !is_stranger()) {
     OutputWrite copy(context_, *backend_, writing_, *kept, std::move(*output));
-    Answer done = co_await copy.run();
-    next = co_await finish(message, *kept, std::move(done));
-  } else {
-    next = co_await pass(message, kept->more_to_come());
+    done = co_await copy.run();
+  } else if (greets || info.kind == CommandKind::kDdl) {
+    if (info.kind == CommandKind::kHello) next = co_await hello(*kept);
+    if (info.kind == CommandKind::kLogin) next = co_await log_in(message, *kept);
+    if (info.kind == CommandKind::kDdl) next = co_await ddl(message, *kept);
+    co_return next;
   }
+  next = co_await finish(message, *kept, std::move(done));
   co_return next;
 }
 
@@ -231,14 +228,13 @@ net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_co
   }
 }
 
-net::Task<Session::Next> Session::write(std::string_view message, const wire::OpMsg& parsed,
-                                        CommandKind kind) {
+net::Task<Answer> Session::write(std::string_view message, const wire::OpMsg& parsed,
+                                 CommandKind kind) {
   writing_ = true;
   Capture capture(context_, *backend_);
   Answer done = co_await capture.run(message, parsed, kind, is_stranger());
   writing_ = false;
-  const Next next = co_await finish(message, parsed, std::move(done));
-  co_return next;
+  co_return done;
 }
 
 net::Task<Session::Next> Session::finish(std::string_view message, const wire::OpMsg& parsed,

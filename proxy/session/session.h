@@ -55,7 +55,7 @@ class Session {
   net::Task<Next> serve_msg(std::string_view message);
   net::Task<Next> serve_query(std::string_view message);
   net::Task<Next> hello(const wire::OpMsg& parsed);
-  net::Task<Next> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
+  net::Task<Answer> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
   net::Task<Next> finish(std::string_view message, const wire::OpMsg& parsed, Answer done);
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
   net::Task<Next> pass(std::string_view message, bool more_to_come);
