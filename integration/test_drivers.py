@@ -87,6 +87,13 @@ def rust(make_folder):
     return [target / "debug" / "driver"], {}
 
 
+def libmongoc(make_folder):
+    program = make_folder.mktemp("libmongoc") / "driver"
+    flags = output_of("pkg-config", "--cflags", "--libs", "libmongoc-1.0").split()
+    output_of("cc", "-Wall", "-Werror", "-o", program, PROGRAMS / "libmongoc" / "driver.c", *flags)
+    return [program], {}
+
+
 DRIVERS = {
     "pymongo": python("pymongo_sync.py"),
     "pymongo_async": python("pymongo_async.py"),
@@ -97,8 +104,9 @@ DRIVERS = {
     "go_2": go("go2"),
     "java": java,
     "rust": rust,
+    "libmongoc": libmongoc,
 }
-FAST = {"pymongo", "pymongo_async", "node_6", "node_7"}
+FAST = {"pymongo", "pymongo_async", "node_6", "node_7", "libmongoc"}
 
 
 class Driver:
