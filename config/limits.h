@@ -13,6 +13,7 @@
 // and kRunImagesBytesMax and one document, the latter twice while they become a record; of one
 // statement for many documents kFoundBytesMax. All transactions together hold
 // kTransactionsBytesMax of what they have done, and one that is being committed twice what is its.
+// All aggregations that write hold kOutputsBytesMax of what they have read, and a batch each.
 //
 // What the process holds beside its connections: kInboxBytesMax and one batch of each link (at most
 // kBatchBytesMax) of what peers sent; kApplyBytesMax, or all that belongs to one record, of what is
@@ -75,6 +76,11 @@ inline constexpr size_t kRunImagesBytesMax = 32 << 20;
 inline constexpr size_t kUnaskedImagesMax = 16;
 // What one statement for many documents may find, as names of documents: some millions.
 inline constexpr size_t kFoundBytesMax = 512u << 20;
+// What `$out` and `$merge` have read and not written yet, all together; and of one batch of their
+// statements.
+inline constexpr size_t kOutputsBytesMax = 256u << 20;
+inline constexpr size_t kOutputBatchBytesMax = 8 << 20;
+inline constexpr size_t kOutputBatchMax = 1'000;
 // What a run becomes is several records where it is more than this, beyond the first document.
 inline constexpr size_t kRecordBytesMax = 16u << 20;
 

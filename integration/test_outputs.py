@@ -5,6 +5,7 @@ import threading
 
 import pymongo
 import pymongo.errors
+import pymongo.read_concern
 import pytest
 
 from differential.raw import RawClient, body_section
@@ -56,14 +57,85 @@ def test_values_that_are_unique_change_places(sites):
 
 
 @FORMS
-def test_more_than_is_held_back_is_written_batch_by_batch(sites):
+def test_what_reads_its_own_target_reads_it_as_it_was(sites):
+    """More than mongod gives at once, so that it is still reading when it could be written to."""
     shop = sites.oslo.app().shop
-    shop.big.insert_many([{"_id": i, "text": "x" * 9000} for i in range(2500)])
-    shop.big.aggregate([{"$set": {"n": 1}}, {"$out": {"db": "reports", "coll": "sums"}}])
-    assert len(same(sites, "sums", "reports")) == 2500
-    shop.big.aggregate([{"$match": {"_id": {"$lt": 3}}}, {"$out": {"db": "reports",
-                                                                   "coll": "sums"}}])
+    shop.sums.create_index("k", unique=True)
+    shop.sums.insert_many([{"_id": i, "k": i, "text": "x" * 9000} for i in range(2500)])
+    shop.sums.aggregate([{"$sort": {"_id": 1}}, {"$set": {"k": {"$add": ["$k", 1]}}},
+                         {"$out": "sums"}])
+    assert [(each["_id"], each["k"]) for each in sorted(same(sites), key=lambda each: each["_id"])
+            ] == [(i, i + 1) for i in range(2500)]
+    shop.sums.aggregate([{"$match": {"_id": {"$lt": 3}}}, {"$out": {"db": "reports",
+                                                                    "coll": "sums"}}])
     assert [each["_id"] for each in same(sites, "sums", "reports")] == [0, 1, 2]
+
+
+def test_of_two_at_once_the_last_one_stands_whole(pair):
+    shop = pair.oslo.app().shop
+    shop.ones.insert_many([{"n": i} for i in range(300)])
+
+    def copy():
+        shop.ones.aggregate([{"$project": {"_id": 0}}, {"$out": "twos"}])
+
+    for _ in range(3):
+        threads = [threading.Thread(target=copy) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(each["n"] for each in same(pair, "twos")) == list(range(300))
+
+
+@pytest.mark.parametrize("concern", ["majority", "local", "available"])
+def test_a_read_concern_is_of_the_read(pair, concern):
+    shop = pair.oslo.app().shop.with_options(
+        read_concern=pymongo.read_concern.ReadConcern(concern))
+    pair.oslo.app().shop.sales.replace_one({"_id": 1}, {"n": 1}, upsert=True)
+    for stage in ({"$out": "read"}, {"$merge": "read"}):
+        shop.sales.aggregate([{"$match": {"_id": 1}}, stage])
+    assert same(pair, "read") == [{"_id": 1, "n": 1}]
+    linear = shop.with_options(read_concern=pymongo.read_concern.ReadConcern("linearizable"))
+    assert code_of(lambda: linear.sales.aggregate([{"$out": "read"}])) == 72
+
+
+def test_without_an_acknowledgement_its_own_writes_are_looked_at_all_the_same(pair):
+    app = pair.oslo.app()
+    keyed = app.shop.keyed
+    keyed.create_index("k", unique=True)
+    keyed.insert_many([{"_id": i, "k": i} for i in range(3)])
+    keyed.with_options(write_concern=pymongo.WriteConcern(w=0)).aggregate(
+        [{"$set": {"k": {"$subtract": [2, "$k"]}}}, {"$out": "keyed"}])
+    wait_until(lambda: [each["k"] for each in keyed.find().sort("_id")] == [2, 1, 0], "swapped")
+
+
+def test_variables_of_the_command_are_known_to_the_pipeline(pair):
+    shop = pair.oslo.app().shop
+    shop.lets.insert_one({"_id": 1, "n": 1})
+    shop.lets.aggregate(
+        [{"$merge": {"into": "lets", "whenMatched": [{"$set": {"n": "$$v"}}]}}], let={"v": 7})
+    assert same(pair, "lets") == [{"_id": 1, "n": 7}]
+
+
+def test_a_target_that_is_made_anew_on_the_way_is_said(pair):
+    app = pair.oslo.app()
+    app.shop.from_here.insert_many([{"_id": i, "t": "x" * 200} for i in range(8000)])
+    app.shop.anew.insert_one({"_id": "old"})
+    codes = []
+    writer = threading.Thread(target=lambda: codes.append(
+        code_of(lambda: app.shop.from_here.aggregate([{"$out": "anew"}]))))
+    writer.start()
+    wait_until(lambda: app.shop.anew.count_documents({}) > 1000, "it has begun")
+    app.shop.anew.drop()
+    writer.join()
+    assert codes == [175]
+
+
+def test_a_time_limit_holds_for_what_is_written_too(pair):
+    shop = pair.oslo.app().shop
+    shop.slow.insert_many([{"_id": i, "n": 1} for i in range(3000)])
+    add = {"$merge": {"into": "slower", "whenMatched": [{"$set": {"n": {"$add": ["$n", 1]}}}]}}
+    assert code_of(lambda: shop.slow.aggregate([add], maxTimeMS=200)) == 50
 
 
 @FORMS
@@ -131,10 +203,10 @@ def test_map_reduce_into_a_collection(sites):
 
 def test_a_transaction_has_no_outputs(pair):
     app = pair.oslo.app()
-    app.shop.sales.insert_one({"_id": 1})
+    app.shop.in_one.insert_one({"_id": 1})
     with app.start_session() as session, pytest.raises(pymongo.errors.OperationFailure) as refused:
         with session.start_transaction():
-            app.shop.sales.aggregate([{"$out": "sums"}], session=session)
+            app.shop.in_one.aggregate([{"$out": "sums"}], session=session)
     assert refused.value.code == 263
 
 

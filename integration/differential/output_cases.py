@@ -55,6 +55,8 @@ OUTPUTS = [
     ("$out without cursor", {"aggregate": C, "pipeline": [{"$out": C}]}),
     ("$out with a batch size", {"aggregate": C, "cursor": {"batchSize": 1}, "pipeline": [
         {"$match": {"a": {"$exists": True}}}, {"$out": C}]}),
+    ("$out with a read concern", out(NEW, readConcern={"level": "local"})),
+    ("$out with linearizable reads", out(NEW, readConcern={"level": "linearizable"})),
     ("$out with let", {"aggregate": C, "cursor": {}, "let": {"v": 5}, "pipeline": [
         {"$set": {"a": "$$v"}}, {"$out": C}]}),
     ("$merge", merge(NEW)),

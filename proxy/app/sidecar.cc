@@ -248,7 +248,8 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           [this](const std::string& collection, const LedgerPlace& from) {
             return own_page(collection, from, *replica_, [this] { return status(); });
           },
-          own_questions_};
+          own_questions_,
+          output_bytes_};
 }
 
 Status Sidecar::open_doors() {

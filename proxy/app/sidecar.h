@@ -132,6 +132,7 @@ class Sidecar {
   std::unique_ptr<Recovery> recovery_;
   CatalogueChanges changes_;
   std::atomic<size_t> own_questions_{0};
+  std::atomic<size_t> output_bytes_{0};
   const RoomBudgets room_budgets_;
   Places places_;
   std::unique_ptr<LoginRule> login_rule_;

@@ -18,10 +18,10 @@ using bson::Type;
 using bson::Value;
 using bson::Writer;
 
-// What belongs to the message and not to the command in it.
-constexpr auto kGeneric = std::to_array<std::string_view>(
-    {"$db", "lsid", "$clusterTime", "$readPreference", "readConcern", "maxTimeMS", "comment",
-     "apiVersion", "apiStrict", "apiDeprecationErrors"});
+// What belongs to the message and not to the command in it, and an explain takes.
+constexpr auto kGeneric =
+    std::to_array<std::string_view>({"$db", "lsid", "$clusterTime", "$readPreference", "maxTimeMS",
+                                     "comment", "apiVersion", "apiStrict", "apiDeprecationErrors"});
 
 bool is_of_message(std::string_view name) {
   return std::find(kGeneric.begin(), kGeneric.end(), name) != kGeneric.end();
@@ -37,6 +37,7 @@ void read_target(const Value& target, OutputStage& stage) {
   if (target.type != Type::kDocument) return;
   stage.database = text_of(target.as_document(), "db", stage.database);
   stage.collection = text_of(target.as_document(), "coll", "");
+  stage.is_time_series = target.as_document().has("timeseries");
 }
 
 void read_merge(const Document& said, OutputStage& stage) {
@@ -142,7 +143,8 @@ std::string output_check_command(const wire::OpMsg& parsed) {
   Writer out;
   out.open_document("explain");
   for (const bson::Element& each : parsed.body) {
-    if (!is_of_message(each.name) && each.name != "writeConcern") out.element(each);
+    const bool is_concern = each.name == "writeConcern" || each.name == "readConcern";
+    if (!is_of_message(each.name) && !is_concern) out.element(each);
   }
   out.close().string("verbosity", "queryPlanner");
   for (const bson::Element& each : parsed.body) {
@@ -206,6 +208,14 @@ OutputDocument output_document(const OutputStage& stage, const Document& shown,
 
 std::optional<OutputError> find_match_fields(const OutputStage& stage, OutputDocument& document) {
   Writer out;
+  const bool is_out = stage.kind == OutputStage::Kind::kOut;
+  for (const bson::Element& each : Document(document.document)) {
+    if (!is_out || !each.name.starts_with('$')) continue;
+    return OutputError{wire::code::kDollarPrefixedFieldName,
+                       fmt::format("Outrigger writes what $out gives by replacements, and no "
+                                   "replacement has a field named '{}'",
+                                   each.name)};
+  }
   for (const std::string& name : stage.on) {
     Document in(document.document);
     std::optional<Value> value;
@@ -217,14 +227,13 @@ std::optional<OutputError> find_match_fields(const OutputStage& stage, OutputDoc
       if (value->type == Type::kArray) break;
       in = value->type == Type::kDocument ? value->as_document() : Document();
     }
-    if (stage.kind == OutputStage::Kind::kOut && value && value->type == Type::kArray) {
+    if (is_out && value && value->type == Type::kArray) {
       return OutputError{wire::code::kInvalidIdField, "The '_id' value cannot be of type array"};
     }
     if (value && value->type == Type::kArray) {
       return OutputError{51185,
                          fmt::format("$merge write error: 'on' field '{}' is an array", name)};
     }
-    const bool is_out = stage.kind == OutputStage::Kind::kOut;
     const bool is_missing =
         !value || value->type == Type::kUndefined || (value->type == Type::kNull && !is_out);
     if (is_missing) {
@@ -244,10 +253,19 @@ std::string output_write_command(const wire::OpMsg& parsed, const OutputStage& s
   Writer out;
   // As mongod's stages write. Who writes a $out has to know what is written.
   out.string(verb, stage.collection).boolean("ordered", stage.kind == OutputStage::Kind::kOut);
-  for (const std::string_view name : {"bypassDocumentValidation", "writeConcern", "comment"}) {
+  for (const std::string_view name :
+       {"bypassDocumentValidation", "comment", "apiVersion", "apiStrict", "apiDeprecationErrors"}) {
     const auto value = parsed.body.find(name);
     if (value) out.value(name, *value);
   }
+  const bool has_pipeline = stage.matched == OutputStage::Matched::kPipeline && verb == "update";
+  const auto let = parsed.body.find("let");
+  if (let && has_pipeline) out.value("let", *let);
+  // Whoever asks for no answer is told nothing; but what the next write is, this one's answer says.
+  const auto concern = parsed.body.find("writeConcern");
+  const bool is_document = concern && concern->type == Type::kDocument;
+  const auto w = is_document ? concern->as_document().find("w") : std::nullopt;
+  if (concern && (!w || w->to_int64() != 0)) out.value("writeConcern", *concern);
   return out.string("$db", stage.database).finish();
 }
 

@@ -34,7 +34,8 @@ struct OutputStage {
   bson::OwnedValue pipeline;            // kPipeline
   std::optional<bson::OwnedValue> let;  // of it
   bool is_map_reduce = false;
-  bool adds_to_old = false;  // mapReduce's `out: {reduce: ...}`
+  bool is_time_series = false;  // what it would make (MongoDB 7.0)
+  bool adds_to_old = false;     // mapReduce's `out: {reduce: ...}`
 
   [[nodiscard]] std::string ns() const { return database + "." + collection; }
   // The read gives {d: document, c: variables}.
@@ -63,6 +64,9 @@ struct OutputDocument {
   std::string document;                  // BSON
   std::optional<std::string> variables;  // for the pipeline
   std::string on;                        // {field: value, ...} that find its match
+  [[nodiscard]] size_t bytes() const {
+    return sizeof(*this) + document.size() + on.size() + (variables ? variables->size() : 0);
+  }
 };
 // What is wrong with a document.
 struct OutputError {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/limits.h"
 #include "proxy/capture/reads.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/capture.h"
@@ -17,8 +18,8 @@ namespace {
 using bson::Document;
 using bson::Writer;
 
-constexpr size_t kDeletedAtOnce = 1000;
 constexpr int kCappedOutput = 17152;  // mongod's
+constexpr int kQueryPlanKilled = 175;
 
 }  // namespace
 
@@ -40,8 +41,15 @@ net::Task<OutputFailed> OutputTarget::refusal() {
                         ? "that database is the sidecar's own"
                         : "collections of the system mean another thing at every site")));
   }
+  if (stage_.is_time_series) {
+    context_.metrics.refused_unsupported.Increment();
+    co_return Answer::body(
+        wire::error_body(wire::code::kCommandNotSupported,
+                         "$out into a time-series collection is not replicated by Outrigger yet"));
+  }
   Result<CollectionInfo> info = co_await context_.facts.learn(ns);
   if (!info) co_return Answer::body(wire::overloaded_body(info.error().message()));
+  uuid_ = info->uuid;
   if (info->type == CollectionInfo::Type::kView) {
     co_return fail_with(wire::code::kCommandNotSupportedOnView,
                         fmt::format("Namespace {} is a view, not a collection", ns));
@@ -128,30 +136,38 @@ net::Task<OutputFailed> OutputTarget::remove_all_but(const std::unordered_set<st
   find.string("find", stage_.collection).open_document("projection").int32("_id", 1).close();
   append_reader(find, parsed_);
   std::string body = find.string("$db", stage_.database).finish();
-  std::vector<bson::OwnedValue> others;
-  const Visit visit = [&kept, &others](const Document& each) {
-    const auto id = each.find("_id");
-    if (id && !kept.contains(bson::canonical_key(*id))) others.emplace_back(*id);
-  };
   for (int64_t cursor = -1; cursor != 0;) {
     std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
     Result<std::string> reply = co_await backend_.call(std::move(message));
     const auto said = answer_in(reply);
     if (!said) co_return Answer::close();
     if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
-    cursor = show_batch(said->body, visit);
+    std::vector<bson::OwnedValue> others;
+    cursor = show_batch(said->body, [&kept, &others](const Document& each) {
+      const auto id = each.find("_id");
+      if (id && !kept.contains(bson::canonical_key(*id))) others.emplace_back(*id);
+    });
+    for (std::span<const bson::OwnedValue> left = others; !left.empty();) {
+      const size_t count = std::min(left.size(), limits::kOutputBatchMax);
+      Written written = co_await remove(left.first(count));
+      if (written.failed) co_return std::move(written.failed);
+      left = left.subspan(count);
+    }
     Writer more;
     more.int64("getMore", cursor).string("collection", stage_.collection);
     append_reader(more, parsed_);
     body = more.string("$db", stage_.database).finish();
   }
-  for (std::span<const bson::OwnedValue> left = others; !left.empty();) {
-    const size_t count = std::min(left.size(), kDeletedAtOnce);
-    Written written = co_await remove(left.first(count));
-    if (written.failed) co_return std::move(written.failed);
-    left = left.subspan(count);
-  }
   co_return std::nullopt;
+}
+
+net::Task<OutputFailed> OutputTarget::is_the_same() {
+  Result<CollectionInfo> info = co_await context_.facts.learn(stage_.ns());
+  if (!info) co_return Answer::body(wire::overloaded_body(info.error().message()));
+  const std::string before = std::exchange(uuid_, info->uuid);
+  if (before.empty() || before == uuid_) co_return std::nullopt;
+  co_return fail_with(kQueryPlanKilled,
+                      fmt::format("collection dropped while it was written: {}", stage_.ns()));
 }
 
 net::Task<OutputTarget::Written> OutputTarget::remove(std::span<const bson::OwnedValue> ids) {
@@ -176,6 +192,8 @@ net::Task<OutputFailed> OutputTarget::make() {
   if (info->exists()) co_return std::nullopt;
   Writer create;
   create.string("create", stage_.collection);
+  const auto concern = parsed_.body.find("writeConcern");
+  if (concern) create.value("writeConcern", *concern);
   append_reader(create, parsed_);
   const std::string body = create.string("$db", stage_.database).finish();
   const std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));

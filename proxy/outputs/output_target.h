@@ -38,8 +38,10 @@ class OutputTarget {
   net::Task<OutputFailed> refusal();
   // The statements of these documents as one command: an insert or an update. They outlive it.
   net::Task<Written> write(CommandKind kind, std::span<const OutputDocument> documents);
-  // What it holds besides these, canonical _ids.
+  // What it holds besides these, canonical _ids. They outlive it.
   net::Task<OutputFailed> remove_all_but(const std::unordered_set<std::string>& kept);
+  // It is still the collection that was written to first, and not another of that name.
+  net::Task<OutputFailed> is_the_same();
   // An empty one is there, too.
   net::Task<OutputFailed> make();
 
@@ -62,6 +64,7 @@ class OutputTarget {
   bool& writing_;
   const wire::OpMsg& parsed_;
   const OutputStage& stage_;
+  std::string uuid_;  // empty: it was not there
   std::optional<std::string> concern_error_;
   std::string last_answer_;
 };

@@ -15,8 +15,8 @@ namespace {
 using bson::Document;
 using bson::Writer;
 
-constexpr size_t kBatchDocumentsMax = 1000;
-constexpr size_t kBatchBytesMax = size_t{8} << 20;
+// A namespace of nobody's, for the locks of targets.
+constexpr std::string_view kOutputLocks = "outrigger.output";
 
 std::string message_of(Backend& backend, const std::string& body) {
   return wire::build_op_msg(backend.next_request_id(), 0, 0, Document(body));
@@ -25,6 +25,11 @@ std::string message_of(Backend& backend, const std::string& body) {
 std::string key_of(const OutputDocument& each) {
   const auto id = Document(each.document).find("_id");
   return id ? bson::canonical_key(*id) : std::string();
+}
+
+Answer late() {
+  return Answer::body(
+      wire::error_body(wire::code::kMaxTimeMsExpired, "operation exceeded time limit"));
 }
 
 std::string_view read_level(const wire::OpMsg& parsed) {
@@ -37,7 +42,15 @@ std::string_view read_level(const wire::OpMsg& parsed) {
 }  // namespace
 
 net::Task<Answer> OutputWrite::run() {
+  const auto limit = parsed_.body.find("maxTimeMS");
+  const int64_t limit_ms = limit ? limit->to_int64().value_or(0) : 0;
+  if (limit_ms > 0) deadline_us_ = context_.clock.monotonic_us() + limit_ms * 1000;
   Failed failed = co_await check();
+  const std::string ns = stage_.ns();
+  LockRequest request({{document_lock_key(kOutputLocks, ns), LockMode::kExclusive}});
+  HeldLocks locks;
+  if (!failed) locks = co_await wait_for_locks(context_, request, deadline_us_);
+  if (!failed && !locks) failed = late();
   if (!failed) failed = co_await target_.refusal();
   if (!failed) failed = co_await copy();
   if (failed && cursor_ != 0) co_await give_up_cursor();
@@ -47,7 +60,7 @@ net::Task<Answer> OutputWrite::run() {
   co_return Answer::body(with_times(body, Document(target_.last_answer())));
 }
 
-// mongod looks at all of it, rights included, and runs nothing.
+// mongod looks at all of it but the read concern, rights included, and runs nothing.
 net::Task<OutputWrite::Failed> OutputWrite::check() {
   std::string message = message_of(backend_, output_check_command(parsed_));
   Result<std::string> reply = co_await backend_.call(std::move(message));
@@ -56,10 +69,13 @@ net::Task<OutputWrite::Failed> OutputWrite::check() {
   if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
   target_.note_answer(said->body);
   if (read_level(parsed_) != "linearizable") co_return std::nullopt;
-  co_return Answer::body(
-      wire::error_body(wire::code::kInvalidOptions,
-                       "$out and $merge cannot be used with a 'linearizable' read "
-                       "concern"));
+  const std::string refusal = wire::error_body(
+      wire::code::kInvalidOptions,
+      fmt::format("Command aggregate does not support {{ readConcern: {{ level: \"linearizable\", "
+                  "provenance: \"clientSupplied\" }} }} :: caused by :: {} cannot be used with a "
+                  "'linearizable' read concern level",
+                  is_out() ? "$out" : "$merge"));
+  co_return Answer::body(with_times(refusal, said->body));
 }
 
 net::Task<OutputWrite::Failed> OutputWrite::copy() {
@@ -80,8 +96,31 @@ net::Task<OutputWrite::Failed> OutputWrite::copy() {
     message = message_of(backend_, body);
   } while (cursor_ != 0);
   Failed failed;
-  if (is_out() && !others_removed_) failed = co_await target_.remove_all_but(written_);
-  if (is_out() && !failed && taken_.empty()) failed = co_await target_.make();
+  if (is_out()) failed = co_await finish_out();
+  co_return failed;
+}
+
+// Everything is read.
+net::Task<OutputWrite::Failed> OutputWrite::finish_out() {
+  const size_t count = held_.size();
+  Failed failed = co_await write_held();
+  if (!failed) failed = co_await target_.is_the_same();
+  if (!failed && !others_removed_) failed = co_await remove_all_but(count);
+  if (!failed && count == 0) failed = co_await target_.make();
+  if (!failed) failed = co_await target_.is_the_same();
+  co_return failed;
+}
+
+net::Task<OutputWrite::Failed> OutputWrite::remove_all_but(size_t written) {
+  others_removed_ = true;
+  Failed failed;
+  if (written == held_.size()) {
+    failed = co_await target_.remove_all_but(taken_);
+    co_return failed;
+  }
+  std::unordered_set<std::string> kept;
+  for (size_t i = 0; i < written; ++i) kept.insert(key_of(held_[i]));
+  failed = co_await target_.remove_all_but(kept);
   co_return failed;
 }
 
@@ -100,8 +139,10 @@ net::Task<OutputWrite::Failed> OutputWrite::take_batch(const Document& reply) {
     const auto ns = is_one ? cursor->as_document().find("ns") : std::nullopt;
     if (ns && ns->type == bson::Type::kString) read_ns_ = ns->as_string();
   }
-  const bool waits = is_out() && cursor_ != 0 && held_bytes_ <= kHeldBytesMax;
-  if (!failed && !waits) failed = co_await write_held();
+  if (!failed && !is_out()) {
+    failed = co_await write_held();
+    let_go();
+  }
   co_return failed;
 }
 
@@ -109,21 +150,26 @@ OutputWrite::Failed OutputWrite::take(const Document& shown) {
   OutputDocument document = output_document(stage_, shown, context_.birth().id());
   const std::optional<OutputError> wrong = find_match_fields(stage_, document);
   if (wrong) return target_.fail_with(wrong->code, wrong->what);
-  held_bytes_ += document.document.size() + document.on.size();
-  if (document.variables) held_bytes_ += document.variables->size();
-  held_.push_back(std::move(document));
-  if (!is_out()) return std::nullopt;
-  std::string key = key_of(held_.back());
-  taken_bytes_ += 2 * (sizeof(key) + key.size());
-  if (taken_bytes_ > limits::kFoundBytesMax) {
+  // A _id that is noted costs a node and its place besides its bytes.
+  const size_t bytes = document.bytes() + (is_out() ? 2 * document.on.size() + 64 : 0);
+  held_bytes_ += bytes;
+  const size_t held = context_.output_bytes.fetch_add(bytes) + bytes;
+  if (held > limits::kOutputsBytesMax) {
     return Answer::body(wire::error_body(
         wire::code::kExceededMemoryLimit,
-        fmt::format("a $out of more documents than Outrigger keeps the _ids of: {}; write them by "
-                    "several $merge",
-                    taken_.size())));
+        fmt::format("what {} gives is more than Outrigger holds at once, {} MiB for all outputs: "
+                    "write it by several, or by $merge",
+                    is_out() ? "$out" : "a batch", limits::kOutputsBytesMax >> 20)));
   }
-  if (taken_.insert(std::move(key)).second) return std::nullopt;
-  const Document id(held_.back().on);
+  Failed failed;
+  if (is_out()) failed = note_id(document);
+  held_.push_back(std::move(document));
+  return failed;
+}
+
+OutputWrite::Failed OutputWrite::note_id(const OutputDocument& document) {
+  if (taken_.insert(key_of(document)).second) return std::nullopt;
+  const Document id(document.on);
   Writer error;
   error.open_document("keyPattern").int32("_id", 1).close().document("keyValue", id);
   const std::string fields = error.finish();
@@ -134,20 +180,39 @@ OutputWrite::Failed OutputWrite::take(const Document& shown) {
       Document(fields));
 }
 
+void OutputWrite::let_go() {
+  context_.output_bytes.fetch_sub(held_bytes_);
+  held_bytes_ = 0;
+  held_.clear();
+}
+
+// What has begun to take the place of another is not left half-way for that.
+bool OutputWrite::is_late() const {
+  return deadline_us_ && context_.clock.monotonic_us() > *deadline_us_ && !(is_out() && writing_);
+}
+
 net::Task<OutputWrite::Failed> OutputWrite::write_held() {
   Failed failed;
-  if (stage_.looks_at_each()) failed = co_await write_each();
-  for (size_t first = 0; !stage_.looks_at_each() && !failed && first < held_.size();) {
-    size_t end = first;
-    for (size_t bytes = 0; end < held_.size() && end - first < kBatchDocumentsMax; ++end) {
-      bytes += held_[end].document.size();
-      if (end > first && bytes > kBatchBytesMax) break;
-    }
-    failed = co_await write_batch(first, end);
+  if (is_late()) co_return late();
+  if (stage_.looks_at_each()) {
+    failed = co_await write_each();
+    co_return failed;
   }
-  held_.clear();
-  held_bytes_ = 0;
+  for (size_t first = 0; first < held_.size() && !failed;) {
+    failed = co_await write_batch(first, batch_end(first));
+    if (!failed && is_late()) failed = late();
+  }
   co_return failed;
+}
+
+size_t OutputWrite::batch_end(size_t first) const {
+  const size_t of_each = stage_.pipeline.bytes.size();
+  size_t end = first;
+  for (size_t bytes = 0; end < held_.size() && end - first < limits::kOutputBatchMax; ++end) {
+    bytes += held_[end].bytes() + of_each;
+    if (end > first && bytes > limits::kOutputBatchBytesMax) break;
+  }
+  return end;
 }
 
 // `first` becomes that of what is left.
@@ -157,16 +222,13 @@ net::Task<OutputWrite::Failed> OutputWrite::write_batch(size_t& first, size_t en
   const std::span<const OutputDocument> documents =
       std::span<const OutputDocument>(held_).subspan(first, end - first);
   OutputTarget::Written written = co_await target_.write(kind, documents);
-  if (is_out()) {
-    for (const OutputDocument& each : documents.first(written.documents)) {
-      written_.insert(key_of(each));
-    }
-  }
-  if (is_out() && written.code == wire::code::kDuplicateKey && !others_removed_) {
-    // An old document is in the way, which has no place in what is written.
+  // An old document is in the way, which has no place in what is written: its key is taken, or it
+  // is the one of this _id under the collection's collation.
+  const bool in_the_way =
+      written.code == wire::code::kDuplicateKey || written.code == wire::code::kImmutableField;
+  if (is_out() && in_the_way && !others_removed_) {
     first += written.documents;
-    others_removed_ = true;
-    Failed failed = co_await target_.remove_all_but(written_);
+    Failed failed = co_await remove_all_but(first);
     co_return failed;
   }
   first = end;
@@ -181,6 +243,7 @@ net::Task<OutputWrite::Failed> OutputWrite::write_batch(size_t& first, size_t en
 // Of a pipeline that may find nothing, the answer must say so of each document.
 net::Task<OutputWrite::Failed> OutputWrite::write_each() {
   for (const OutputDocument& each : held_) {
+    if (is_late()) co_return late();
     const std::span<const OutputDocument> one(&each, 1);
     OutputTarget::Written written = co_await target_.write(CommandKind::kUpdate, one);
     if (written.failed) co_return std::move(written.failed);

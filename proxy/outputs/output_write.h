@@ -2,13 +2,14 @@
 //
 //   check   mongod explains the command: it is right, and its user may
 //   read    the pipeline without its last stage, batch by batch
-//   write   $merge: what each batch asks for, as it comes. $out: what was read is held back until
-//           the pipeline has ended without an error, up to kHeldBytesMax; then each document
-//           replaces the one of its _id, and what was not written is deleted
+//   write   $merge: what each batch asks for, as it comes. $out: nothing before all is read, for
+//           the pipeline may read what it writes to, or fail; then each document replaces the one
+//           of its _id, and what was not written is deleted
 //
 // So what a peer or a reader sees of a `$out` changes document by document, and a crash can leave
 // it half-way, as with `$merge`; MongoDB renames a whole collection. Documents stand in the order
-// they were first written in.
+// they were first written in. Two outputs into one collection wait for each other: the last of two
+// `$out`s would delete what the other has written.
 #pragma once
 
 #include <memory>
@@ -23,9 +24,6 @@ namespace outrigger {
 
 class OutputWrite {
  public:
-  // Of the documents of one `$out`, before any is written.
-  static constexpr size_t kHeldBytesMax = size_t{16} << 20;
-
   // `parsed`, an aggregate or a mapReduce, and the others outlive it. `writing`: as OutputTarget's.
   // Where `stage` writes is not a namespace that stays here.
   OutputWrite(ProxyContext& context, Backend& backend, bool& writing, const wire::OpMsg& parsed,
@@ -36,6 +34,7 @@ class OutputWrite {
         parsed_(parsed),
         stage_(std::move(stage)),
         target_(context, backend, writing, parsed, stage_) {}
+  ~OutputWrite() { let_go(); }
   OutputWrite(const OutputWrite&) = delete;
   OutputWrite& operator=(const OutputWrite&) = delete;
 
@@ -46,13 +45,19 @@ class OutputWrite {
 
   net::Task<Failed> check();
   net::Task<Failed> copy();
+  net::Task<Failed> finish_out();
   net::Task<Failed> take_batch(const bson::Document& reply);
   Failed take(const bson::Document& shown);
+  Failed note_id(const OutputDocument& document);
   net::Task<Failed> write_held();
+  [[nodiscard]] size_t batch_end(size_t first) const;
   net::Task<Failed> write_batch(size_t& first, size_t end);
+  net::Task<Failed> remove_all_but(size_t written);
   net::Task<Failed> write_each();
   net::Task<void> give_up_cursor();
   [[nodiscard]] bool is_out() const { return stage_.kind == OutputStage::Kind::kOut; }
+  [[nodiscard]] bool is_late() const;
+  void let_go();
   [[nodiscard]] std::string answer_body() const;
 
   ProxyContext& context_;
@@ -65,11 +70,9 @@ class OutputWrite {
   std::string read_ns_;  // of the cursor
   std::vector<OutputDocument> held_;
   size_t held_bytes_ = 0;
-  // $out: canonical _ids of all that was read, and of what is written.
-  std::unordered_set<std::string> taken_;
-  std::unordered_set<std::string> written_;
-  size_t taken_bytes_ = 0;
+  std::unordered_set<std::string> taken_;  // $out: canonical _ids of all that was read
   bool others_removed_ = false;
+  std::optional<int64_t> deadline_us_;  // the app's, until something is written
 };
 
 }  // namespace outrigger

@@ -121,6 +121,7 @@ struct ProxyContext {
   // kNotFound: there is no such collection.
   std::function<Result<OwnPage>(const std::string& collection, const LedgerPlace& from)> own_page;
   std::atomic<size_t>& own_questions;  // of all apps, being answered
+  std::atomic<size_t>& output_bytes;   // that outputs (outputs/output_write.h) hold
 
   // Of a document that is completed now.
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
