@@ -94,6 +94,13 @@ def libmongoc(make_folder):
     return [program], {}
 
 
+def mongosh(_):
+    for folder in os.environ["NODE_PATH"].split(":"):
+        if (Path(folder) / "mongosh").exists():
+            return ["node", PROGRAMS / "mongosh_driver.js"], {"NODE_PATH": folder}
+    pytest.skip("no mongosh on NODE_PATH")
+
+
 DRIVERS = {
     "pymongo": python("pymongo_sync.py"),
     "pymongo_async": python("pymongo_async.py"),
@@ -105,12 +112,16 @@ DRIVERS = {
     "java": java,
     "rust": rust,
     "libmongoc": libmongoc,
+    "mongosh": mongosh,
 }
+LACKS = {"mongosh": {"file"}}  # GridFS
 FAST = {"pymongo", "pymongo_async", "node_6", "node_7", "libmongoc"}
 
 
 class Driver:
-    def __init__(self, command, environment):
+    def __init__(self, name, command, environment):
+        self.name = name
+        self.seen = {what: SEEN[what] for what in SEEN if what not in LACKS.get(name, ())}
         self.command = command
         self.environment = {**os.environ, **environment}
 
@@ -138,24 +149,26 @@ def sites(tmp_path_factory):
 @pytest.fixture(scope="module", params=[
     name if name in FAST else pytest.param(name, marks=pytest.mark.long) for name in DRIVERS])
 def driver(request, tmp_path_factory):
-    return Driver(*DRIVERS[request.param](tmp_path_factory))
+    return Driver(request.param, *DRIVERS[request.param](tmp_path_factory))
 
 
 def test_a_driver_sees_what_mongodb_shows_and_the_other_site_has_it(sites, driver, request):
     database = request.node.callspec.id
-    assert driver.run(sites.oslo.uri(), database, "work") == SEEN
+    assert driver.run(sites.oslo.uri(), database, "work") == driver.seen
     wait_alike(sites, database)
 
 
 def test_it_sees_the_same_on_a_bare_mongodb(driver, tmp_path):
     bare = RealMongod(tmp_path / "bare", replica_set=True)
     try:
-        assert driver.run(bare.start().uri(), "work", "work") == SEEN
+        assert driver.run(bare.start().uri(), "work", "work") == driver.seen
     finally:
         bare.discard()
 
 
 def test_a_restart_under_it_loses_and_doubles_nothing(sites, driver, request):
+    if driver.name == "mongosh":
+        pytest.skip("waits for ever where a connection ends while it sends (2.3 and 2.5 do)")
     database = "count_" + request.node.callspec.id
     child = driver.start(sites.oslo.uri(), database, "count")
     counters = sites.oslo.direct()[database].counters
