@@ -31,6 +31,7 @@ struct Governor {
 [[nodiscard]] Governor governor_of(const Body& body, const Path& path);
 
 // Least upper bound of bodies that saw the same removals. No floor is left in it.
+[[nodiscard]] Body join(const std::vector<const Body*>& bodies);
 [[nodiscard]] Body join(const std::vector<Incarnation>& incarnations);
 // A document's one body, joined where it has several incarnations. Borrows from the state.
 class WholeBody {
@@ -80,6 +81,8 @@ void begin_list(Body& body, const Path& path);
 // The same of a sparse one, from what the store showed before a kEdit.
 void begin_local_list(Body& body, const PathChange& change);
 void apply_edit(Body& body, const Effect& effect, const Authorship& author);
+// An effect on what stands in an element.
+void apply_inside(Body& body, const Effect& effect, const Authorship& author);
 // `fresh` is about to be put at `path`: what becomes of lists there and below.
 void assign_lists(Body& body, const Path& path, Register& fresh, const Authorship& author);
 // Which of the lists do not show. Of a body without kShown content.

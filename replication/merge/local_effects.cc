@@ -1,8 +1,10 @@
 // Effects of a local write: what it did, put so that peers can merge it.
+#include <algorithm>
 #include <set>
 
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
+#include "replication/merge/inside.h"
 #include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/merge/types/list_change.h"
@@ -96,6 +98,7 @@ class EffectMaker {
       case MergeType::kList:
         if (std::optional<ListEdit> edit = edited(change)) {
           effect.edit = *std::move(edit);
+          write_inside(change);
         } else {
           effect.kind = Operation::kAssign;
           effect.value = change.value;
@@ -223,6 +226,38 @@ class EffectMaker {
     List told = list;
     take_values(told, before);
     return edit_between(told, change.value.view(), change.edit, context_.dot);
+  }
+
+  // What the edit that was just told changed in elements is told part by part, where it can be.
+  void write_inside(const PathChange& change) {
+    ListEdit& edit = effects_.back().edit;
+    if (change.parts.empty() || edit.changed.empty()) return;
+    const List list = list_told(change);
+    std::map<ElementId, size_t> shown;
+    size_t position = 0;
+    for (const size_t i : shown_of(list)) shown.emplace(list.elements[i].id(), position++);
+    std::vector<Effect> inside;
+    std::erase_if(edit.changed, [&](const ChangedElement& each) {
+      const auto at = std::find_if(list.elements.begin(), list.elements.end(),
+                                   [&](const ListElement& of) { return of.id() == each.id; });
+      const auto seen = is_detached_ ? std::nullopt : std::optional(shown.at(each.id));
+      auto made = effects_inside(*at, each.value.view(), change, seen, context_);
+      if (!made) return false;
+      std::move(made->begin(), made->end(), std::back_inserter(inside));
+      return true;
+    });
+    std::move(inside.begin(), inside.end(), std::back_inserter(effects_));
+  }
+
+  // As it was before the write, with its values.
+  List list_told(const PathChange& change) const {
+    const auto known = body_->lists.find(change.path);
+    if (known != body_->lists.end() && !known->second.settled) return known->second;
+    List list = list_before(change).lists.at(change.path);
+    if (list.settled) {
+      take_values(list, change.base ? std::optional(change.base->view()) : std::nullopt);
+    }
+    return list;
   }
 
   // The store has not taken what others added: it stays.

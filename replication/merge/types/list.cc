@@ -49,12 +49,39 @@ void add_all(List& list, const std::vector<AddedElement>& added) {
   for (const AddedElement& each : added) {
     if (!known.insert(each.place.back().id).second) continue;
     if (many) {
-      list.elements.push_back({each.place, each.as_set, Dot(), each.value, std::nullopt});
+      list.elements.push_back({each.place, each.as_set, Dot(), each.value, std::nullopt, nullptr});
     } else {
       add(list, each);
     }
   }
   if (many) std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
+}
+
+// What an author had not seen may come later elsewhere: nobody can have meant that.
+bool is_meant(const ElementId& id, const Authorship& author, bool knows_base) {
+  return id.dot.is_zero() ? knows_base : author.saw(id.dot);
+}
+
+void give(ListElement& element, const bson::OwnedValue& value, const Authorship& author) {
+  const bool is_newer = element.changed < author.stamp;
+  if (element.inside != nullptr) {
+    element.inside = element.inside->given(value, author);
+    element.value = element.inside->shown();
+  } else if (is_newer) {
+    element.value = value;
+  }
+  if (is_newer) element.changed = author.stamp;
+}
+
+void join(ListElement& mine, const ListElement& other) {
+  mine.as_set = mine.as_set && other.as_set;
+  if (mine.inside != nullptr || other.inside != nullptr) {
+    mine.inside = mine.inside != nullptr ? mine.inside->joined(other) : other.inside->joined(mine);
+    mine.value = mine.inside->shown();
+  } else if (mine.changed < other.changed) {
+    mine.value = other.value;
+  }
+  mine.changed = std::max(mine.changed, other.changed);
 }
 
 }  // namespace
@@ -126,9 +153,8 @@ bool has_added(const List& list) {
 
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
   unsettle(list);
-  // What an author had not seen may come later elsewhere: nobody can have meant that.
   const auto is_meant = [&](const ElementId& id) {
-    return id.dot.is_zero() ? knows_base : author.saw(id.dot);
+    return merge::is_meant(id, author, knows_base);
   };
   std::set<ElementId> removed;
   for (const ElementId& id : edit.removed) {
@@ -141,15 +167,38 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
   std::erase_if(list.elements, [&](ListElement& element) {
     if (removed.contains(element.id())) return true;
     const auto change = changed.find(element.id());
-    if (change != changed.end() && element.changed < author.stamp) {
-      element.changed = author.stamp;
-      element.value = *change->second;
-    }
+    if (change != changed.end()) give(element, *change->second, author);
     element.as_set = element.as_set && change == changed.end();
     return false;
   });
   add_all(list, edit.added);
   list.asserted = std::max(list.asserted, author.stamp);
+}
+
+ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
+                           bool knows_base) {
+  if (!is_meant(id, author, knows_base)) return nullptr;
+  const auto at = std::find_if(list.elements.begin(), list.elements.end(),
+                               [&](const ListElement& each) { return each.id() == id; });
+  return at == list.elements.end() ? nullptr : &*at;
+}
+
+void take_order(List& list, const bson::Value& array) {
+  const bson::Document values = array.as_document();
+  auto at = values.begin();
+  for (const size_t i : shown_of(list)) {
+    if (at == values.end()) return;
+    ListElement& element = list.elements[i];
+    const bson::Value value = (*at).value;
+    ++at;
+    const bool is_other = element.inside != nullptr && !(element.value.view() == value) &&
+                          element.value.type == bson::Type::kDocument &&
+                          value.type == bson::Type::kDocument;
+    if (is_other &&
+        bson::equal_unordered(element.value.view().as_document(), value.as_document())) {
+      element.value = bson::OwnedValue(value);
+    }
+  }
 }
 
 void drop_observed(List& list, const Authorship& author) {
@@ -179,12 +228,7 @@ void join(List& list, const List& other) {
       list.elements.push_back(each);
       continue;
     }
-    ListElement& mine = list.elements[at->second];
-    mine.as_set = mine.as_set && each.as_set;
-    if (mine.changed < each.changed) {
-      mine.changed = each.changed;
-      mine.value = each.value;
-    }
+    join(list.elements[at->second], each);
   }
   std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
   list.asserted = std::max(list.asserted, other.asserted);
@@ -212,6 +256,7 @@ void settle(List& list) {
     list.elements[i].twin_at = twins[i];
     list.elements[i].changed = Dot();
     list.elements[i].value = {};
+    list.elements[i].inside.reset();
   }
   list.asserted = Dot();
   list.settled = true;
