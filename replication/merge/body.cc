@@ -252,7 +252,8 @@ void begin_counters(Body& body, const DocumentEffects& effects) {
   make_bases_explicit(body, counted);
   std::vector<const Path*> contested;
   for (const Effect& effect : effects.effects) {
-    if (effect.rule.is_contest()) contested.push_back(&effect.path);
+    const bool contends = effect.rule.is_contest() && !is_into_element(effect.path);
+    if (contends) contested.push_back(&effect.path);
   }
   make_contested_explicit(body, contested);
 }

@@ -6,7 +6,8 @@
 // path holds what was assigned with that container. Equal stamps are one commit and never kill each
 // other. Counters live beside registers: an increment that the governing register's author had not
 // seen (not in its baseline) adds to whatever value stands there. So do lists: elements that its
-// author had not seen stand beside those it assigned. Every effect also asserts that the containers
+// author had not seen stand beside those it assigned; what stands in an element merges in a body of
+// its own (inside.h). Every effect also asserts that the containers
 // above it were there when it was made.
 //
 // Besides merging there is forgetting: `purge` drops what no later effect can bring back to view.
@@ -83,6 +84,8 @@ void begin_local_list(Body& body, const PathChange& change);
 void apply_edit(Body& body, const Effect& effect, const Authorship& author);
 // An effect on what stands in an element.
 void apply_inside(Body& body, const Effect& effect, const Authorship& author);
+// After all effects of a record: the elements it wrote into show that.
+void show_insides(Body& body);
 // `fresh` is about to be put at `path`: what becomes of lists there and below.
 void assign_lists(Body& body, const Path& path, Register& fresh, const Authorship& author);
 // Which of the lists do not show. Of a body without kShown content.

@@ -27,6 +27,35 @@ bool is_equal(const bson::Value& a, const bson::Value& b) {
   return a == b || (documents && bson::equal_unordered(a.as_document(), b.as_document()));
 }
 
+// Of this element alone: others may share what stands in it.
+Body& own_body(ListElement& element) {
+  const bool is_shared = element.inside == nullptr || element.inside.use_count() > 1;
+  if (is_shared) element.inside = std::make_shared<ElementBody>(body_in(element));
+  return const_cast<ElementBody&>(static_cast<const ElementBody&>(*element.inside)).body();
+}
+
+void differ(const bson::Document& before, const bson::Document& after, Path& path,
+            std::vector<ElementPart>& parts) {
+  bson::FieldFinder olds(before);
+  bson::FieldFinder news(after);
+  const auto look = [&](const bson::Element& field, const std::optional<bson::Value>& other) {
+    if (other && *other == field.value) return;
+    path.emplace_back(field.name);
+    const bool both = other && other->type == bson::Type::kDocument &&
+                      field.value.type == bson::Type::kDocument && path.size() < kPathDepthMax;
+    if (both) {
+      differ(other->as_document(), field.value.as_document(), path, parts);
+    } else {
+      parts.push_back({std::nullopt, path, std::nullopt});
+    }
+    path.pop_back();
+  };
+  for (const bson::Element& field : after) look(field, olds.find(field.name));
+  for (const bson::Element& field : before) {
+    if (!news.find(field.name)) look(field, std::nullopt);
+  }
+}
+
 class InsideMaker {
  public:
   InsideMaker(const ListElement& before, const bson::Value& after, const Path& array,
@@ -127,6 +156,7 @@ class InsideMaker {
     for (const Effect& effect : effects_) {
       apply_in_element(check, effect, Authorship(context_.dot, nullptr, of));
     }
+    show_inside(check);
     return is_equal(check.value.view(), after_);
   }
 
@@ -242,18 +272,30 @@ Path path_of_inside(const Path& array, const ElementId& id, const Path& inside) 
 void apply_in_element(ListElement& element, const Effect& effect, const Authorship& author) {
   DocumentEffects effects;
   effects.effects.push_back(effect_in_element(effect));
-  Body body = body_in(element);
   Authorship here(author.stamp, author.deps, effects);
+  Body& body = own_body(element);
   for (const auto& [path, reg] : body.registers) {
     here.next_order = std::max(here.next_order, reg.order + 1);
   }
   begin_counters(body, effects);
   apply_effect(body, effects.effects.front(), here);
-  purge(body);
-  element.inside = std::make_shared<ElementBody>(std::move(body));
-  element.value = element.inside->shown();
+  element.is_stale = true;
   element.changed = std::max(element.changed, author.stamp);
   element.as_set = false;
+}
+
+void show_inside(ListElement& element) {
+  if (!element.is_stale) return;
+  purge(own_body(element));
+  element.value = element.inside->shown();
+  element.is_stale = false;
+}
+
+std::vector<ElementPart> parts_between(const bson::Document& before, const bson::Document& after) {
+  std::vector<ElementPart> parts;
+  Path path;
+  differ(before, after, path, parts);
+  return parts;
 }
 
 std::optional<std::vector<Effect>> effects_inside(const ListElement& before,

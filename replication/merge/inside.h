@@ -22,6 +22,7 @@ class ElementBody : public Inside {
   explicit ElementBody(Body body) : body_(std::move(body)) {}
 
   [[nodiscard]] const Body& body() const { return body_; }
+  [[nodiscard]] Body& body() { return body_; }
 
   [[nodiscard]] bson::OwnedValue shown() const override;
   [[nodiscard]] std::shared_ptr<const Inside> given(const bson::OwnedValue& value,
@@ -43,8 +44,13 @@ class ElementBody : public Inside {
 [[nodiscard]] Effect effect_in_element(const Effect& effect);
 // A path in that body as one of the document.
 [[nodiscard]] Path path_of_inside(const Path& array, const ElementId& id, const Path& inside);
-// Applies it there.
+// Applies it there. What the element shows then, show_inside tells it.
 void apply_in_element(ListElement& element, const Effect& effect, const Authorship& author);
+void show_inside(ListElement& element);
+
+// Where one document differs from another: what may have been written into an element.
+[[nodiscard]] std::vector<ElementPart> parts_between(const bson::Document& before,
+                                                     const bson::Document& after);
 
 // What a local write did in an element, as effects on what stands there. The request names the
 // parts (PathChange::parts), the store tells the element before and after.

@@ -101,7 +101,10 @@ TEST_F(InsidePair, AnEditInAnElementThatIsTakenAwayIsTold) {
   inc_inside(a_, "l", 0, "qty", 4);
   take(b_, "l", kPen);
   all_hold({kInk});
-  all_lost_alike({"3/l/(0)/note \"red\"", "3/l/(0)/qty 4"});
+  // Who had it has the whole element.
+  const std::string whole = R"(3/l {"sku": "pen", "qty": 5, "note": "red"})";
+  EXPECT_EQ(lost(a_), std::vector<std::string>{whole});
+  EXPECT_EQ(lost(b_), (std::vector<std::string>{"3/l/(0)/note \"red\"", "3/l/(0)/qty 4"}));
 }
 
 TEST_F(InsidePair, AnEditOfOneElementAndTheRemovalOfAnotherBothStand) {
@@ -135,7 +138,8 @@ TEST_F(InsidePair, AnAssignmentOfTheArrayTakesTheEditsInItsElementsAlong) {
   set_inside(a_, "l", 0, "note", text("red"));
   set(b_, "l", array({kInk}));
   all_hold({kInk});
-  all_lost_alike({"2/l/(0)/note \"red\""});
+  EXPECT_EQ(lost(a_), std::vector<std::string>{R"(2/l {"sku": "pen", "qty": 1, "note": "red"})"});
+  EXPECT_EQ(lost(b_), std::vector<std::string>{"2/l/(0)/note \"red\""});
   set_inside(a_, "l", 0, "note", text("blue"));
   all_hold({doc({{"sku", text("ink")}, {"qty", i32(5)}, {"note", text("blue")}})});
 }
@@ -214,6 +218,28 @@ TEST_F(InsidePair, WhatTheNamedPartsDoNotExplainIsAValueOfTheWhole) {
   all_hold({all[0], doc({{"sku", text("ink")}, {"qty", i32(6)}})});
 }
 
+// A crash has left no more of a write than what stands there now.
+TEST_F(InsidePair, WhatIsFoundInOneElementIsToldByItsFields) {
+  start({kPen, kInk});
+  inc_inside(a_, "l", 0, "qty", 1);
+  exchange();
+  inc_inside(b_, "l", 0, "qty", 5);
+  set_inside(b_, "l", 1, "note", text("x"));
+  Items all = items(a_, "l");
+  all[0] = doc({{"sku", text("biro")}, {"qty", i32(2)}});
+  PathChange found;
+  found.path = {"l"};
+  found.value = array(all);
+  found.edit = ArrayEdit::kFound;
+  AppWrite write = make(Kind::kUpdate);
+  write.after = with_path(stored(a_), found.path, found.value);
+  write.change.changes.push_back(std::move(found));
+  run(a_, write);
+  all_hold({doc({{"sku", text("biro")}, {"qty", i32(7)}}),
+            doc({{"sku", text("ink")}, {"qty", i32(5)}, {"note", text("x")}})});
+  all_lost({});
+}
+
 TEST_F(InsidePair, NoPeerEditsWhatIsInAnElementAsAnElementIs) {
   const std::string element = element_name({Dot(), 0});
   const Dot dot{1, {{1}, 1}};
@@ -229,9 +255,15 @@ TEST_F(InsidePair, NoPeerEditsWhatIsInAnElementAsAnElementIs) {
   EXPECT_FALSE(well_formed(effect, dot, i32(1)));
   effect.kind = Operation::kAssign;
   EXPECT_TRUE(well_formed(effect, dot, i32(1)));
+  effect.rule.kind = ContestKind::kMax;
+  EXPECT_FALSE(well_formed(effect, dot, i32(1)));
+  effect.rule = {};
   effect.path = {"_id", element};
   EXPECT_FALSE(well_formed(effect, dot, i32(1)));
   effect.path = {"l", std::string("\0x", 2), "q"};
+  EXPECT_FALSE(well_formed(effect, dot, i32(1)));
+  effect.path = {"l"};
+  effect.baselines = {{{"l", element, "q"}, {{dot, 1, i32(1)}}}};
   EXPECT_FALSE(well_formed(effect, dot, i32(1)));
 }
 

@@ -119,6 +119,12 @@ void apply_inside(Body& body, const Effect& effect, const Authorship& author) {
   if (element != nullptr) apply_in_element(*element, effect, author);
 }
 
+void show_insides(Body& body) {
+  for (auto& [path, list] : body.lists) {
+    for (ListElement& each : list.elements) show_inside(each);
+  }
+}
+
 void assign_lists(Body& body, const Path& path, Register& fresh, const Authorship& author) {
   std::optional<bson::PathFinder> fields;
   auto at = body.lists.lower_bound(path);

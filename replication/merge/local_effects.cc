@@ -88,6 +88,7 @@ class EffectMaker {
         if (std::optional<ListEdit> edit = found(change)) {
           effect.kind = Operation::kEdit;
           effect.edit = *std::move(edit);
+          write_found_inside(change);
           break;
         }
         if (change.kind == Operation::kEdit) effect.kind = Operation::kAssign;
@@ -238,8 +239,7 @@ class EffectMaker {
     for (const size_t i : shown_of(list)) shown.emplace(list.elements[i].id(), position++);
     std::vector<Effect> inside;
     std::erase_if(edit.changed, [&](const ChangedElement& each) {
-      const auto at = std::find_if(list.elements.begin(), list.elements.end(),
-                                   [&](const ListElement& of) { return of.id() == each.id; });
+      const ListElement* at = find_element(list, each.id);
       const auto seen = is_detached_ ? std::nullopt : std::optional(shown.at(each.id));
       auto made = effects_inside(*at, each.value.view(), change, seen, context_);
       if (!made) return false;
@@ -279,7 +279,37 @@ class EffectMaker {
     const List& list = known->second;
     if (list.settled || list.hidden) return std::nullopt;
     if (shows(list, change.value.view())) return ListEdit();
-    return edit_between(list, change.value.view(), ArrayEdit::kMoves, context_.dot);
+    if (change.value.type != bson::Type::kArray) return std::nullopt;
+    const bool in_place = changed_alone(list, change.value.view()).has_value();
+    return edit_between(list, change.value.view(),
+                        in_place ? ArrayEdit::kInPlace : ArrayEdit::kMoves, context_.dot);
+  }
+
+  // Of two arrays of as many elements, the one in which they differ: a document in both.
+  static std::optional<std::pair<bson::Value, bson::Value>> changed_alone(
+      const List& list, const bson::Value& array) {
+    std::optional<std::pair<bson::Value, bson::Value>> alone;
+    const std::vector<size_t> shown = shown_of(list);
+    size_t at = 0;
+    for (const bson::Element& each : array.as_document()) {
+      if (at == shown.size()) return std::nullopt;
+      const bson::Value was = list.elements[shown[at++]].value.view();
+      if (was == each.value) continue;
+      const bool documents =
+          was.type == bson::Type::kDocument && each.value.type == bson::Type::kDocument;
+      if (alone || !documents) return std::nullopt;
+      alone.emplace(was, each.value);
+    }
+    return at == shown.size() ? alone : std::nullopt;
+  }
+
+  // Whatever was done there: where the element differs now, it was given this.
+  void write_found_inside(const PathChange& change) {
+    const auto alone = changed_alone(body_->lists.at(change.path), change.value.view());
+    if (!alone) return;
+    PathChange in_place = change;
+    in_place.parts = parts_between(alone->first.as_document(), alone->second.as_document());
+    write_inside(in_place);
   }
 
   // A body that has this list alone, as it was before the write.

@@ -8,12 +8,6 @@
 namespace outrigger::merge {
 namespace {
 
-const ListElement* find_element(const List& list, const ElementId& id) {
-  const auto at = std::find_if(list.elements.begin(), list.elements.end(),
-                               [&](const ListElement& each) { return each.id() == id; });
-  return at == list.elements.end() ? nullptr : &*at;
-}
-
 DocumentState as_document(const ListElement& element) {
   DocumentState state;
   Incarnation& only = state.incarnations.emplace_back();
@@ -21,33 +15,6 @@ DocumentState as_document(const ListElement& element) {
   only.body = body_in(element);
   state.full = true;
   return state;
-}
-
-bool is_below(const Effect& effect, const Path& array) {
-  return element_in(effect.path) == array.size() && array.size() < effect.path.size() &&
-         has_prefix(effect.path, array);
-}
-
-// What the record does in elements of an array, element by element.
-std::map<ElementId, DocumentEffects> written_into(const DocumentEffects& effects, const Dot& dot,
-                                                  const Path& array, const List& list) {
-  std::map<ElementId, DocumentEffects> into;
-  for (const Effect& effect : effects.effects) {
-    if (!well_formed(effect, dot, effects.id)) continue;
-    if (is_below(effect, array)) {
-      const auto id = element_named(effect.path[array.size()]);
-      if (id) into[*id].effects.push_back(effect_in_element(effect));
-    } else if (effect.kind == Operation::kEdit && effect.path == array) {
-      for (const ChangedElement& each : effect.edit.changed) {
-        const ListElement* element = find_element(list, each.id);
-        if (element == nullptr || element->inside == nullptr) continue;
-        Effect& whole = into[each.id].effects.emplace_back();
-        whole.path = {""};
-        whole.value = each.value;
-      }
-    }
-  }
-  return into;
 }
 
 bool shows_it(const ElementLosses::Seen& array) {
@@ -89,28 +56,53 @@ void ElementLosses::collect(const List& list, const Path& path) {
   }
 }
 
+// What the record does in elements, array by array.
 void ElementLosses::collect_insides(const Body& body) {
-  for (const auto& [path, list] : body.lists) collect_insides(body, list, path);
-}
-
-void ElementLosses::collect_insides(const Body& body, const List& list, const Path& path) {
-  const bool knows_base = !unseen(stamp_above(body, path));
-  for (auto& [id, effects] : written_into(effects_, record_.dot(), path, list)) {
-    const ListElement* element = find_element(list, id);
-    if (element == nullptr || (id.dot.is_zero() && !knows_base)) continue;
-    Written& inside = written_.emplace_back();
-    inside.path = path;
-    inside.id = id;
-    inside.before = as_document(*element);
-    inside.effects = std::move(effects);
-    inside.finder =
-        std::make_unique<LossFinder>(inside.before, record_, inside.effects, &inside.lost);
+  if (body.lists.empty()) return;
+  std::map<Path, std::map<ElementId, DocumentEffects>> into;
+  for (const Effect& effect : effects_.effects) {
+    if (!well_formed(effect, record_.dot(), effects_.id)) continue;
+    if (is_into_element(effect.path)) {
+      const auto id = element_named(effect.path[element_in(effect.path)]);
+      into[path_of_array(effect.path)][*id].effects.push_back(effect_in_element(effect));
+    }
+    if (effect.kind != Operation::kEdit) continue;
+    const auto list = body.lists.find(effect.path);
+    if (list == body.lists.end()) continue;
+    for (const ChangedElement& each : effect.edit.changed) {
+      const ListElement* element = find_element(list->second, each.id);
+      if (element == nullptr || element->inside == nullptr) continue;
+      Effect& whole = into[effect.path][each.id].effects.emplace_back();
+      whole.path = {""};
+      whole.value = each.value;
+    }
+  }
+  for (auto& [path, elements] : into) {
+    const auto list = body.lists.find(path);
+    if (list == body.lists.end()) continue;
+    const bool knows_base = !unseen(stamp_above(body, path));
+    for (auto& [id, effects] : elements) {
+      const ListElement* element = find_element(list->second, id);
+      const bool is_meant = !id.dot.is_zero() || knows_base;
+      if (element != nullptr && is_meant) collect_inside(path, *element, std::move(effects));
+    }
   }
 }
 
+void ElementLosses::collect_inside(const Path& path, const ListElement& element,
+                                   DocumentEffects effects) {
+  Written& inside = written_.emplace_back();
+  looked_into_.emplace(path, element.id());
+  inside.path = path;
+  inside.id = element.id();
+  inside.before = as_document(element);
+  inside.effects = std::move(effects);
+  inside.finder =
+      std::make_unique<LossFinder>(inside.before, record_, inside.effects, &inside.lost);
+}
+
 bool ElementLosses::is_looked_into(const Path& path, const ElementId& id) const {
-  return std::any_of(written_.begin(), written_.end(),
-                     [&](const Written& each) { return each.id == id && each.path == path; });
+  return looked_into_.contains({path, id});
 }
 
 void ElementLosses::check_insides(const Body& body) {
@@ -160,7 +152,6 @@ void ElementLosses::check(const Seen& array, const Contested& contested, const D
   loss.is_element = true;
   const Node* node = array.node;
   const auto lose = [&](LossKind kind, const Dot& to) {
-    if (contested.inside != nullptr) return lose_inside(kind, contested, to);
     loss.kind = kind;
     loss.winner = to;
     losses_->push_back(std::move(loss));
@@ -180,39 +171,6 @@ void ElementLosses::check(const Seen& array, const Contested& contested, const D
   loss.winning = at->value;
   // Unchanged, it is of another array, which was assigned since.
   lose(LossKind::kSetSet, stamp < contested.stamp ? node->stamp : stamp);
-}
-
-// Of an element that is gone or hidden: what its remover had not seen, part by part.
-void ElementLosses::lose_inside(LossKind kind, const Contested& contested, const Dot& winner) {
-  const Body& body = static_cast<const ElementBody&>(*contested.inside).body();
-  const auto lose = [&](const Path& inside, const Dot& loser) -> Loss& {
-    Loss& loss = losses_->emplace_back();
-    loss.kind = kind;
-    loss.is_element = inside.size() < 2;
-    loss.path =
-        loss.is_element ? contested.path : path_of_inside(contested.path, contested.id, inside);
-    loss.loser = loser;
-    loss.winner = winner;
-    return loss;
-  };
-  const auto whole = body.registers.find({""});
-  for (const auto& [path, reg] : body.registers) {
-    const bool is_base = path.size() > 1 && body.counters.contains(path) &&
-                         whole != body.registers.end() && whole->second.stamp == reg.stamp;
-    if (is_base || !unseen(reg.stamp)) continue;
-    Loss& loss = lose(path, reg.stamp);
-    if (reg.content == Content::kAbsent) loss.shape = Shape::kAbsent;
-    if (reg.content == Content::kValue) loss.value = reg.value;
-    if (reg.content == Content::kDocument) {
-      loss.shape = loss.is_element ? Shape::kValue : Shape::kDocument;
-      loss.value = bson::make_document(std::string(reg.fields.document().bytes()));
-    }
-  }
-  for (const auto& [path, entries] : body.counters) {
-    for (const CounterEntry& entry : entries) {
-      if (unseen(entry.newest())) lose(path, entry.newest()).value = entry.sum;
-    }
-  }
 }
 
 }  // namespace outrigger::merge

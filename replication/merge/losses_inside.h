@@ -5,6 +5,9 @@
 
 #include <list>
 #include <memory>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "replication/merge/inside.h"
 #include "replication/merge/view.h"
@@ -18,7 +21,8 @@ class LossFinder;
 
 class ElementLosses {
  public:
-  // One that showed, and of which the record had not seen all.
+  // One that showed, and of which the record had not seen all. Should it go, it is lost as a whole,
+  // so that it can be had back.
   struct Contested {
     Path path;
     ElementId id;
@@ -62,15 +66,15 @@ class ElementLosses {
   [[nodiscard]] bool unseen(const Dot& dot) const {
     return !dot.is_zero() && !record_.deps.covers(dot) && dot != record_.dot();
   }
-  void collect_insides(const Body& body, const List& list, const Path& path);
+  void collect_inside(const Path& path, const ListElement& element, DocumentEffects effects);
   [[nodiscard]] bool is_looked_into(const Path& path, const ElementId& id) const;
-  void lose_inside(LossKind kind, const Contested& contested, const Dot& winner);
 
   const Record& record_;
   const DocumentEffects& effects_;
   std::vector<Loss>* losses_;
   std::vector<Contested> contested_;
-  std::list<Written> written_;  // finders borrow from them
+  std::list<Written> written_;                        // finders borrow from them
+  std::set<std::pair<Path, ElementId>> looked_into_;  // those
 };
 
 }  // namespace outrigger::merge

@@ -49,7 +49,8 @@ void add_all(List& list, const std::vector<AddedElement>& added) {
   for (const AddedElement& each : added) {
     if (!known.insert(each.place.back().id).second) continue;
     if (many) {
-      list.elements.push_back({each.place, each.as_set, Dot(), each.value, std::nullopt, nullptr});
+      list.elements.push_back(
+          {each.place, each.as_set, Dot(), each.value, std::nullopt, nullptr, false});
     } else {
       add(list, each);
     }
@@ -67,6 +68,7 @@ void give(ListElement& element, const bson::OwnedValue& value, const Authorship&
   if (element.inside != nullptr) {
     element.inside = element.inside->given(value, author);
     element.value = element.inside->shown();
+    element.is_stale = false;
   } else if (is_newer) {
     element.value = value;
   }
@@ -175,12 +177,27 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
   list.asserted = std::max(list.asserted, author.stamp);
 }
 
-ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
-                           bool knows_base) {
-  if (!is_meant(id, author, knows_base)) return nullptr;
+const ListElement* find_element(const List& list, const ElementId& id) {
+  // What stands behind no other one stands where its name says.
+  for (const Lane lane : {Lane::kAssigned, Lane::kBack, Lane::kFront}) {
+    if ((lane == Lane::kAssigned) != id.dot.is_zero()) continue;
+    ListElement probe;
+    probe.place.push_back({lane, id});
+    const auto& all = list.elements;
+    const auto at = std::lower_bound(all.begin(), all.end(), probe, stands_before);
+    if (at != all.end() && at->place == probe.place) return &*at;
+  }
   const auto at = std::find_if(list.elements.begin(), list.elements.end(),
                                [&](const ListElement& each) { return each.id() == id; });
   return at == list.elements.end() ? nullptr : &*at;
+}
+
+ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
+                           bool knows_base) {
+  if (!is_meant(id, author, knows_base)) return nullptr;
+  const ListElement* found = find_element(list, id);
+  return found == nullptr ? nullptr
+                          : &list.elements[static_cast<size_t>(found - list.elements.data())];
 }
 
 void take_order(List& list, const bson::Value& array) {

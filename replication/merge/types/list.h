@@ -61,6 +61,7 @@ struct ListElement {
   // Of a settled list: it does not show, its value is that of the element that shows here.
   std::optional<uint32_t> twin_at;
   std::shared_ptr<const Inside> inside;  // null: nothing in it was edited by itself
+  bool is_stale = false;  // the value is not what the inside shows by now: show_insides (body.h)
 
   [[nodiscard]] const ElementId& id() const { return place.back().id; }
   [[nodiscard]] bool is_assigned() const { return place.back().lane == Lane::kAssigned; }
@@ -93,6 +94,8 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
 // The element of that name, where an author may mean it; null: it is gone, or was never here.
 [[nodiscard]] ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
                                          bool knows_base);
+// null: there is none of that name.
+[[nodiscard]] const ListElement* find_element(const List& list, const ElementId& id);
 // The store shows this: a document in an element may have its fields in another order.
 void take_order(List& list, const bson::Value& array);
 // The author has given the path, or a container above, a value: what it had seen was replaced.
