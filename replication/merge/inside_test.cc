@@ -95,6 +95,15 @@ TEST_F(InsidePair, AnIncrementCountsOnAValueThatHadNotSeenIt) {
   all_lost({});
 }
 
+TEST_F(InsidePair, WhatAValueHadSeenOfASumDoesNotCountAgainWhenTheSumGoesOn) {
+  start({kPen});
+  inc_inside(a_, "l", 0, "qty", 2);
+  exchange();
+  inc_inside(a_, "l", 0, "qty", 3);
+  set_inside(b_, "l", 0, "qty", i32(100));
+  all_hold({doc({{"sku", text("pen")}, {"qty", i32(103)}})});
+}
+
 TEST_F(InsidePair, AnEditInAnElementThatIsTakenAwayIsTold) {
   start({kPen, kInk});
   set_inside(a_, "l", 0, "note", text("red"));
