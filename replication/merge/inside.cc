@@ -287,7 +287,7 @@ void apply_in_element(ListElement& element, const Effect& effect, const Authorsh
 void show_inside(ListElement& element) {
   if (!element.is_stale) return;
   purge(own_body(element));
-  element.value = element.inside->shown();
+  take_value(element, element.inside->shown());
   element.is_stale = false;
 }
 

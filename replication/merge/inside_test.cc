@@ -104,6 +104,25 @@ TEST_F(InsidePair, WhatAValueHadSeenOfASumDoesNotCountAgainWhenTheSumGoesOn) {
   all_hold({doc({{"sku", text("pen")}, {"qty", i32(103)}})});
 }
 
+TEST_F(InsidePair, FieldsInAnotherOrderMakeNoEditAnAssignment) {
+  start({kPen});
+  set_inside(b_, "l", 0, "note", text("lost"));
+  set_inside(a_, "l", 0, "note", text("red"));
+  set_inside(a_, "l", 0, "color", text("blue"));
+  exchange();
+  inc_inside(a_, "l", 0, "qty", 2);
+  inc_inside(b_, "l", 0, "qty", 3);
+  const auto pen = [](int32_t qty) {
+    return doc(
+        {{"sku", text("pen")}, {"qty", i32(qty)}, {"color", text("blue")}, {"note", text("red")}});
+  };
+  all_show({{"l", array({pen(6)})}});
+  settle_all();
+  inc_inside(a_, "l", 0, "qty", 2);
+  inc_inside(b_, "l", 0, "qty", 3);
+  all_show({{"l", array({pen(11)})}});
+}
+
 TEST_F(InsidePair, AnEditInAnElementThatIsTakenAwayIsTold) {
   start({kPen, kInk});
   set_inside(a_, "l", 0, "note", text("red"));

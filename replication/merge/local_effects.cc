@@ -217,10 +217,7 @@ class EffectMaker {
     if (change.base_may_be_missing && !missing_is_empty(state_, change.path)) return std::nullopt;
     const std::optional<bson::Value> before =
         change.base ? std::optional(change.base->view()) : std::nullopt;
-    const auto known = body_->lists.find(change.path);
-    const bool is_told = known != body_->lists.end() && !known->second.settled;
-    const Body body = is_told ? Body() : list_before(change);
-    const List& list = is_told ? known->second : body.lists.at(change.path);
+    const List list = list_known(change);
     if (before ? !shows(list, *before) : !shown_of(list).empty()) return edited_aside(list, change);
     if (shows(list, change.value.view())) return ListEdit();
     if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
@@ -232,8 +229,11 @@ class EffectMaker {
   // What the edit that was just told changed in elements is told part by part, where it can be.
   void write_inside(const PathChange& change) {
     ListEdit& edit = effects_.back().edit;
-    if (change.parts.empty() || edit.changed.empty()) return;
-    const List list = list_told(change);
+    if (edit.changed.empty()) return;
+    List list = list_known(change);
+    if (list.settled) {
+      take_values(list, change.base ? std::optional(change.base->view()) : std::nullopt);
+    }
     std::map<ElementId, size_t> shown;
     size_t position = 0;
     for (const size_t i : shown_of(list)) shown.emplace(list.elements[i].id(), position++);
@@ -249,14 +249,15 @@ class EffectMaker {
     std::move(inside.begin(), inside.end(), std::back_inserter(effects_));
   }
 
-  // As it was before the write, with its values.
-  List list_told(const PathChange& change) const {
+  // As it was before the write, its documents as the store had them.
+  List list_known(const PathChange& change) const {
     const auto known = body_->lists.find(change.path);
-    if (known != body_->lists.end() && !known->second.settled) return known->second;
-    List list = list_before(change).lists.at(change.path);
-    if (list.settled) {
-      take_values(list, change.base ? std::optional(change.base->view()) : std::nullopt);
-    }
+    const bool is_told = known != body_->lists.end() && !known->second.settled;
+    List list = is_told ? known->second : list_before(change).lists.at(change.path);
+    const bson::Value found = change.value.view();
+    const bson::Value stored =
+        change.kind == Operation::kAssign || !change.base ? found : change.base->view();
+    if (!list.settled && stored.type == bson::Type::kArray) take_order(list, stored);
     return list;
   }
 
@@ -276,8 +277,8 @@ class EffectMaker {
     if (change.kind != Operation::kAssign || change.edit != ArrayEdit::kFound) return std::nullopt;
     const auto known = body_->lists.find(change.path);
     if (known == body_->lists.end()) return std::nullopt;
-    const List& list = known->second;
-    if (list.settled || list.hidden) return std::nullopt;
+    if (known->second.settled || known->second.hidden) return std::nullopt;
+    const List list = list_known(change);
     if (shows(list, change.value.view())) return ListEdit();
     if (change.value.type != bson::Type::kArray) return std::nullopt;
     const bool in_place = changed_alone(list, change.value.view()).has_value();
@@ -305,7 +306,8 @@ class EffectMaker {
 
   // Whatever was done there: where the element differs now, it was given this.
   void write_found_inside(const PathChange& change) {
-    const auto alone = changed_alone(body_->lists.at(change.path), change.value.view());
+    const List list = list_known(change);
+    const auto alone = changed_alone(list, change.value.view());
     if (!alone) return;
     PathChange in_place = change;
     in_place.parts = parts_between(alone->first.as_document(), alone->second.as_document());

@@ -63,14 +63,19 @@ bool is_meant(const ElementId& id, const Authorship& author, bool knows_base) {
   return id.dot.is_zero() ? knows_base : author.saw(id.dot);
 }
 
+bool are_one_document(const bson::Value& a, const bson::Value& b) {
+  const bool documents = a.type == bson::Type::kDocument && b.type == bson::Type::kDocument;
+  return documents && bson::equal_unordered(a.as_document(), b.as_document());
+}
+
 void give(ListElement& element, const bson::OwnedValue& value, const Authorship& author) {
   const bool is_newer = element.changed < author.stamp;
   if (element.inside != nullptr) {
     element.inside = element.inside->given(value, author);
-    element.value = element.inside->shown();
+    take_value(element, element.inside->shown());
     element.is_stale = false;
   } else if (is_newer) {
-    element.value = value;
+    take_value(element, value);
   }
   if (is_newer) element.changed = author.stamp;
 }
@@ -79,9 +84,9 @@ void join(ListElement& mine, const ListElement& other) {
   mine.as_set = mine.as_set && other.as_set;
   if (mine.inside != nullptr || other.inside != nullptr) {
     mine.inside = mine.inside != nullptr ? mine.inside->joined(other) : other.inside->joined(mine);
-    mine.value = mine.inside->shown();
+    take_value(mine, mine.inside->shown());
   } else if (mine.changed < other.changed) {
-    mine.value = other.value;
+    take_value(mine, other.value);
   }
   mine.changed = std::max(mine.changed, other.changed);
 }
@@ -200,6 +205,10 @@ ListElement* element_meant(List& list, const ElementId& id, const Authorship& au
                           : &list.elements[static_cast<size_t>(found - list.elements.data())];
 }
 
+void take_value(ListElement& element, const bson::OwnedValue& value) {
+  if (!are_one_document(element.value.view(), value.view())) element.value = value;
+}
+
 void take_order(List& list, const bson::Value& array) {
   const bson::Document values = array.as_document();
   auto at = values.begin();
@@ -208,11 +217,9 @@ void take_order(List& list, const bson::Value& array) {
     ListElement& element = list.elements[i];
     const bson::Value value = (*at).value;
     ++at;
-    const bool is_other = element.inside != nullptr && !(element.value.view() == value) &&
-                          element.value.type == bson::Type::kDocument &&
-                          value.type == bson::Type::kDocument;
-    if (is_other &&
-        bson::equal_unordered(element.value.view().as_document(), value.as_document())) {
+    // Twins of a set are told by their bytes.
+    const bool is_other = !element.as_set && !(element.value.view() == value);
+    if (is_other && are_one_document(element.value.view(), value)) {
       element.value = bson::OwnedValue(value);
     }
   }

@@ -96,6 +96,9 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
                                          bool knows_base);
 // null: there is none of that name.
 [[nodiscard]] const ListElement* find_element(const List& list, const ElementId& id);
+// What an element shows from now on. The store is not told of another order of fields, so the
+// bytes stay where that alone differs.
+void take_value(ListElement& element, const bson::OwnedValue& value);
 // The store shows this: a document in an element may have its fields in another order.
 void take_order(List& list, const bson::Value& array);
 // The author has given the path, or a container above, a value: what it had seen was replaced.
