@@ -150,16 +150,17 @@ def test_an_element_of_an_array(store, request):
         meetings(sites.paris).update_one({"_id": 1}, {"$set": {"who.0.v": 2}})
         meetings(sites.paris).update_one({"_id": 1}, {"$pull": {"who": {"n": "Bo"}}})
     both_have(sites, who=[{"n": "Ada", "v": 2}])
-    edited = entry_of(sites.oslo, kind="set_set", path="who")
+    edited = entry_of(sites.oslo, kind="set_set", path="who.(0).v")
     removed = entry_of(sites.oslo, kind="delete_update", path="who")
-    assert edited["element"] and removed["element"]
+    assert removed["element"] and edited["lost"] == 1
     for _ in range(2):  # twice chosen it is not there twice
-        command(sites.oslo, "choose", edited["_id"])
         command(sites.oslo, "choose", removed["_id"])
-    both_have(sites, who=[{"n": "Ada", "v": 1}, {"n": "Bo", "v": 1}])
-    for name in (edited, removed):
-        command(sites.oslo, "revert", name["_id"])
+    both_have(sites, who=[{"n": "Ada", "v": 2}, {"n": "Bo", "v": 1}])
+    command(sites.oslo, "revert", removed["_id"])
     both_have(sites, who=[{"n": "Ada", "v": 2}])
+    with pytest.raises(pymongo.errors.OperationFailure, match="where that element") as refused:
+        command(sites.oslo, "choose", edited["_id"])
+    assert refused.value.code == 20
 
 
 def test_of_elements_that_went_together_each_is_in_the_ledger(sites):
@@ -169,11 +170,12 @@ def test_of_elements_that_went_together_each_is_in_the_ledger(sites):
         meetings(sites.oslo).update_one({"_id": 1}, {"$set": {"who.0.v": 1, "who.1.v": 1}})
         meetings(sites.paris).update_one({"_id": 1}, {"$pull": {"who": {"v": 0}}})
     both_have(sites, who=[])
-    for site in sites:
-        lost = list(site.app().outrigger.conflicts.find({"kind": "delete_update"}))
-        assert sorted(entry["lost"]["n"] for entry in lost) == ["Ada", "Bo"]
+    lost = list(sites.oslo.app().outrigger.conflicts.find({"kind": "delete_update"}))
+    assert sorted(entry["lost"]["n"] for entry in lost) == ["Ada", "Bo"]
+    told = list(sites.paris.app().outrigger.conflicts.find({"kind": "delete_update"}))
+    assert sorted(entry["path"] for entry in told) == ["who.(0).v", "who.(1).v"]
     for entry in lost:
-        command(sites.paris, "choose", entry["_id"])
+        command(sites.oslo, "choose", entry["_id"])
     sites.wait_converged(["shop"])
     stored = meetings(sites.oslo).find_one()["who"]
     assert sorted(each["n"] for each in stored) == ["Ada", "Bo"]

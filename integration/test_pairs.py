@@ -61,12 +61,23 @@ PAIRS = {
     ("edit of an element (a.$, a.3.x)", "edit or removal of another"): (
         {"l": ITEMS}, update({"$set": {"l.0.n": 9}}), update({"$pull": {"l": {"k": 2}}}),
         {"l": OTHER_ELEMENT}, []),
-    ("edit of an element", "edit of the same, later"): (
+    ("$inc a.$.n 2", "$inc of the same element's n 3"): (
+        {"l": ITEMS[:2]},
+        lambda c: c.update_one({"l.k": 2}, {"$inc": {"l.$.n": 2}}),
+        update({"$inc": {"l.1.n": 3}}), {"l": [ITEMS[0], {"k": 2, "n": 7}]}, []),
+    ("edit of a field of an element", "edit of another field of it"): (
+        {"l": ITEMS[:1]}, update({"$set": {"l.0.n": 8}}), update({"$set": {"l.0.m": 9}}),
+        {"l": [{"k": 1, "n": 8, "m": 9}]}, []),
+    ("edit of a field of an element", "edit of the same field, later"): (
         {"l": ITEMS[:1]}, update({"$set": {"l.0.n": 8}}), update({"$set": {"l.0.n": 9}}),
-        {"l": [{"k": 1, "n": 9}]}, [{"k": 1, "n": 8}]),
+        {"l": [{"k": 1, "n": 9}]}, [8]),
+    ("edit of a field of an element", "another element in its place ($set a.3), later"): (
+        {"l": ITEMS[:1]},
+        twice(update({"$set": {"l.0.m": 8}}), update({"$inc": {"l.0.n": 2}})),
+        update({"$set": {"l.0": {"k": 7, "n": 20}}}), {"l": [{"k": 7, "n": 22}]}, [8]),
     ("edit of an element", "its removal"): (
         {"l": ITEMS[:2]}, update({"$set": {"l.0.n": 8}}), update({"$pull": {"l": {"k": 1}}}),
-        {"l": [{"k": 2, "n": 2}]}, [{"k": 1, "n": 8}]),
+        {"l": [{"k": 2, "n": 2}]}, [8]),
     ("delete", "update"): ({"a": 1}, delete, update({"$set": {"a": 2}}), None, [2]),
     ("delete, under deletes: update_wins", "update"): (
         {"a": 1, "b": 1}, delete, update({"$set": {"a": 2}}), {"a": 2, "b": 1},
@@ -117,7 +128,10 @@ def entries(site, namespace):
 
 
 def lost_of(entry):
-    """Who deleted it before hears of the update alone; who updated it has the whole document."""
+    """Who deleted it before hears of the update alone; who updated it has the whole document, or
+    the whole element of an array."""
+    if entry.get("element"):
+        return entry["lost"]["n"]
     return entry["lost"]["a"] if entry["lost"] == {"_id": 1, "a": 2} else entry["lost"]
 
 

@@ -66,7 +66,43 @@ OrError<std::optional<bson::OwnedValue>> array_after(const Step& step, const Doc
   return std::optional(bson::OwnedValue(Type::kArray, out.finish()));
 }
 
+OrError<std::string> taken(const Step& step, const std::string& document);
+
+// Where the first array on the way is one of which the path goes on by a position.
+std::optional<size_t> array_on_way(const Step& step, const Document& document) {
+  const auto reached = bson::PathFinder(document).walk(step.path);
+  const bool is_inside = reached.names < step.path.size() && reached.value;
+  if (!is_inside || reached.value->type != Type::kArray) return std::nullopt;
+  return reached.names;
+}
+
+// Of an array with fewer elements, none: as mongod would make them, this one does not.
+OrError<std::string> taken_in_array(const Step& step, const std::string& document, size_t at) {
+  const Path way(step.path.begin(), step.path.begin() + static_cast<ptrdiff_t>(at));
+  bson::Writer array;
+  const Document now(document);
+  for (const Element& each : bson::PathFinder(now).find(way)->as_document()) {
+    if (each.name != step.path[at]) {
+      array.element(each);
+      continue;
+    }
+    // As a field of a document of its own.
+    const std::string alone = bson::Writer().value(each.name, each.value).finish();
+    Step inside = step;
+    inside.path.erase(inside.path.begin(), inside.path.begin() + static_cast<ptrdiff_t>(at));
+    const auto next = taken(inside, alone);
+    if (!next) return next;
+    const auto left = Document(*next).first();
+    array.value(each.name, left ? left->value : Value{Type::kNull, {}});
+  }
+  const bson::OwnedValue after(Type::kArray, array.finish());
+  return *with_field(now, way, after.view());
+}
+
 OrError<std::string> taken(const Step& step, const std::string& document) {
+  if (const auto at = array_on_way(step, Document(document))) {
+    return taken_in_array(step, document, *at);
+  }
   if (step.kind == Step::Kind::kUnset) return without_field(Document(document), step.path);
   bson::OwnedValue value(step.value);
   if (step.kind == Step::Kind::kIncrement) {

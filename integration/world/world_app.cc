@@ -274,7 +274,7 @@ std::string WorldApp::wild_statement(std::string& what) {
   const std::string id = fmt::format("w{}", parts_.draw(1, 2 * kSharedDocuments));
   const std::string field = fmt::format("f{}", parts_.draw(1, 3));
   const int64_t value = parts_.draw(1, 1'000'000);
-  const int64_t which = parts_.draw(1, 6);
+  const int64_t which = parts_.draw(1, 9);
   what = fmt::format("wild {} on {}.{} {}", which, id, field, value);
   switch (which) {
     case 1: {
@@ -299,6 +299,20 @@ std::string WorldApp::wild_statement(std::string& what) {
           parts_, kWild, id,
           [&](Writer& out) { out.open_document("$inc").int64(field, value).close(); },
           parts_.chance(50));
+    case 6:
+      return update_command(parts_, kWild, id, [&](Writer& out) {
+        out.open_document("$push").open_document("items").int64("n", value).close().close();
+      });
+    case 7:
+    case 8:
+      return update_command(
+          parts_, kWild, id,
+          [&](Writer& out) {
+            const std::string item = fmt::format("items.{}.", parts_.draw(0, 2));
+            out.open_document("$inc").int64(item + "n", value).close();
+            out.open_document("$set").int64(item + field, value).close();
+          },
+          false);
     default:
       return update_command(
           parts_, kWild, id,

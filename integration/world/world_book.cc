@@ -12,13 +12,16 @@ using bson::Document;
 constexpr const char* kCollections[] = {kKept,    kFields, kCounters, kCauses, kEffects,
                                         kTallies, kLists,  kOwn,      kWild};
 
-// A document's fields by name, for sites may hold them in different orders.
+// A document's fields by name, for sites may hold them in different orders; also in the elements of
+// arrays.
 std::string in_order(const Document& document) {
   std::map<std::string, std::string> fields;
   for (const bson::Element& field : document) {
     const std::string one = bson::Writer().value("", field.value).finish();
-    const bool nested = field.value.type == bson::Type::kDocument;
-    fields[std::string(field.name)] = nested ? in_order(field.value.as_document()) : one;
+    std::string& value = fields[std::string(field.name)] = one;
+    if (!field.value.is_container()) continue;
+    value = field.value.type == bson::Type::kArray ? '[' : '{';
+    value += in_order(field.value.as_document());
   }
   std::string out;
   for (const auto& [name, bytes] : fields) out += name + '\0' + bytes + '\1';

@@ -80,7 +80,7 @@ const char* operation_text(Operation operation) {
 
 // What lost to what, and why.
 void write_loss(bson::Writer& out, const LedgerEntry& entry) {
-  out.string("kind", entry.kind).string("path", fmt::format("{}", fmt::join(entry.path, ".")));
+  out.string("kind", entry.kind).string("path", path_text(entry.path));
   if (entry.is_element) out.boolean("element", true);
   write_ledger_value(out, "lost", entry.shape, entry.value);
   if (entry.winning) out.value("won", *entry.winning);
@@ -222,7 +222,7 @@ std::string path_life_json(const PathLife& life) {
   for (const PathEvent& event : life.events) {
     bson::Writer item;
     item.string("stamp", to_text(event.dot)).string("did", operation_text(event.kind));
-    item.string("path", fmt::format("{}", fmt::join(event.path, ".")));
+    item.string("path", path_text(event.path));
     if (event.value) item.value("value", *event.value);
     item.open_array("had_not_seen");
     for (size_t i = 0; i < event.unseen.size(); ++i) {

@@ -228,6 +228,33 @@ TEST(Edited, ANameOfDigitsIsAPositionWhereAnArrayIsOnTheWay) {
   EXPECT_EQ(more.path, Path{"l"});
 }
 
+std::string with_items(int32_t first, int32_t second) {
+  return doc([&](Writer& w) {
+    w.int32("_id", 1).open_array("l");
+    w.open_document("0").int32("n", first).close();
+    w.open_document("1").int32("n", second).close().close();
+  });
+}
+
+// What one operator named in the elements of `l`.
+ElementPart named_by(const std::string& update) {
+  const Images before{{key_of(1), with_items(1, 2)}};
+  const PathChange change = edited(update, before, {{key_of(1), with_items(1, 5)}});
+  EXPECT_EQ(change.parts.size(), 1u);
+  return change.parts.at(0);
+}
+
+TEST(Edited, WhatIsNamedInElementsIsTold) {
+  const bson::OwnedValue three = bson::make_int32(3);
+  EXPECT_EQ(named_by(op("$inc", "l.1.n", 3)), (ElementPart{1, {"n"}, three}));
+  EXPECT_EQ(named_by(op("$inc", "l.$.n", 3)), (ElementPart{std::nullopt, {"n"}, three}));
+  EXPECT_EQ(named_by(op("$set", "l.$[x].n", 5)), (ElementPart{std::nullopt, {"n"}, {}}));
+  EXPECT_EQ(named_by(op("$set", "l.1", 5)), (ElementPart{1, {}, {}}));
+  EXPECT_EQ(named_by(op("$unset", "l.1.a.b", 1)), (ElementPart{1, {"a", "b"}, {}}));
+  EXPECT_EQ(named_by(op("$inc", "l.1.a.$[].n", 3)), (ElementPart{1, {"a"}, {}}));
+  EXPECT_EQ(named_by(op("$push", "l.1.a", 3)), (ElementPart{1, {"a"}, {}}));
+}
+
 TEST(Edited, AFieldThatCannotBeInAnArrayIsNotTakenFromIt) {
   const std::string update = op("$unset", "l.x", 1);
   const auto shape = read_update_shape({bson::Type::kDocument, update}, false);

@@ -1,6 +1,7 @@
 #include "proxy/capture/update_shape.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "replication/bson/fields.h"
@@ -115,6 +116,10 @@ void read_operator(const Element& op, UpdateShape& shape) {
       }
       const auto edit = edit_of(name, path, field.value);
       Path reached = in_front_of_position(path);
+      if (!is_plain(path)) {
+        const bool counts = name == "$inc" && field.value.is_number();
+        shape.in_arrays.push_back({path, counts ? std::optional(field.value) : std::nullopt});
+      }
       if (edit) shape.edits.emplace(reached, *edit);
       touch(shape, std::move(reached));
     }
@@ -192,6 +197,24 @@ void say_edit(PathChange& change, const UpdateShape::Edit& edit, ArrayEdit how,
   const std::string was = out.finish();
   say_edit(change, how, Value{Type::kArray, was});
   change.base_may_be_missing = all.size() == more;
+}
+
+// What the operators named in the elements of the array that was edited in place.
+void say_parts(PathChange& change, const UpdateShape& shape) {
+  if (change.kind != Operation::kEdit || change.edit != ArrayEdit::kInPlace) return;
+  const auto begin = static_cast<ptrdiff_t>(change.path.size());
+  for (const UpdateShape::InArray& each : shape.in_arrays) {
+    if (each.path.size() <= change.path.size() || !has_prefix(each.path, change.path)) continue;
+    ElementPart& part = change.parts.emplace_back();
+    const std::string& name = each.path[change.path.size()];
+    uint32_t position = 0;
+    const char* const end = name.data() + name.size();
+    const auto [last, wrong] = std::from_chars(name.data(), end, position);
+    if (wrong == std::errc{} && last == end) part.position = position;
+    const Path below(each.path.begin() + begin + 1, each.path.end());
+    part.path = in_front_of_position(below);
+    if (each.delta && part.path.size() == below.size()) part.delta = bson::OwnedValue(*each.delta);
+  }
 }
 
 // A number to which one was added.
@@ -347,7 +370,9 @@ std::vector<PathChange> changes_from_image(const UpdateShape& shape, const Docum
       if (edit->how) say_edit(*change, *edit, *edit->how, before);
       if (edit->delta && before) say_increment(*change, *edit->delta, *before);
     }
-    if (known.insert(change->path).second) out.push_back(std::move(*change));
+    if (!known.insert(change->path).second) continue;
+    say_parts(*change, shape);
+    out.push_back(std::move(*change));
   }
   return out;
 }

@@ -48,6 +48,12 @@ struct UpdateShape {
     bool is_of_part = false;           // the operator named a part of what the rules keep whole
   };
   std::map<Path, Edit> edits;
+  // Every path with a position or digits in it: what is named in the elements of arrays.
+  struct InArray {
+    Path path;
+    std::optional<bson::Value> delta;  // $inc
+  };
+  std::vector<InArray> in_arrays;
   bool asserts = false;  // holds a $set: equal values still are a write
   // An _id the update itself gives to an upserted document ($set, $setOnInsert, replacement).
   std::optional<bson::Value> given_id;

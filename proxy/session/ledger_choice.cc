@@ -178,7 +178,7 @@ net::Task<Answer> LedgerChoice::conclude(ChoiceVerb verb, const LedgerEntry& ent
   bson::Writer out;
   out.string("name", ledger_name(key)).string("state", state_text(now));
   out.string("namespace", entry.ns).value("document", entry.id);
-  out.string("path", fmt::format("{}", fmt::join(entry.path, "."))).int32("n", wrote ? 1 : 0);
+  out.string("path", path_text(entry.path)).int32("n", wrote ? 1 : 0);
   const auto concern = Document(reply).find("writeConcernError");
   if (concern) out.value("writeConcernError", *concern);
   out.real("ok", 1.0);

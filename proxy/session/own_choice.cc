@@ -48,6 +48,12 @@ bool is_index(std::string_view name) {
 
 // Why no update can name it; empty: one can.
 std::string why_no_path(const Path& path) {
+  if (is_into_element(path)) {
+    return fmt::format(
+        "what lost stood in an element of an array, at {}: write the value you want where that "
+        "element stands now",
+        path_text(path));
+  }
   for (const std::string& name : path) {
     const bool is_odd = name.empty() || name.front() == '$' || name.find('.') != std::string::npos;
     if (is_odd) {

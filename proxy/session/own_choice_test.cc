@@ -157,6 +157,14 @@ TEST(OwnChoice, WhatNoWriteBringsBackIsRefused) {
   }
 }
 
+TEST(OwnChoice, AFieldOfAnElementIsForItsReaderToPlace) {
+  const LedgerEntry entry = at({"items", element_name({Dot(), 1}), "qty"});
+  for (const ChoiceVerb verb : {kChoose, kRevert}) {
+    EXPECT_THAT(plan_choice(verb, entry).refusal, HasSubstr("at items.(1).qty: write the value"));
+  }
+  EXPECT_THAT(plan_choice(ChoiceVerb::kDismiss, entry).refusal, IsEmpty());
+}
+
 TEST(OwnChoice, WhatStoodThereIsNotedUnlessItIsKnown) {
   const LedgerEntry entry = title();
   const auto note = [&](const LedgerEntry& of, const char* stood) {

@@ -227,6 +227,27 @@ TEST_F(TransactionEffectsTest, WhatIsPushedAndWhatIsChangedInPlaceStandsInPlace)
   EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kMoves);
 }
 
+TEST_F(TransactionEffectsTest, WhatIsNamedInElementsIsNamedByBoth) {
+  const auto named = [](PathChange change, uint32_t position, std::optional<int32_t> delta) {
+    ElementPart& part = change.parts.emplace_back();
+    part.position = position;
+    if (delta) part.delta = bson::make_int32(*delta);
+    return change;
+  };
+  update(named(edit({1, 1}, {3, 1}, ArrayEdit::kInPlace), 0, 2));
+  update(named(edit({3, 1}, {7, 1}, ArrayEdit::kInPlace), 0, 4));
+  update(named(edit({7, 1}, {7, 9}, ArrayEdit::kInPlace), 1, std::nullopt));
+  update(edit({7, 9}, {7, 9, 5}));
+  const std::vector<ElementPart> parts = take()[0].changes[0].parts;
+  ASSERT_EQ(parts.size(), 4u);
+  EXPECT_EQ(parts[2], (ElementPart{0, {}, bson::make_int32(6)}));
+  EXPECT_EQ(parts[3], (ElementPart{1, {}, {}}));
+  // Of one of them it is not known.
+  update(named(edit({1, 1}, {3, 1}, ArrayEdit::kInPlace), 0, 2));
+  update(edit({3, 1}, {3, 4}, ArrayEdit::kInPlace));
+  EXPECT_TRUE(take()[0].changes[0].parts.empty());
+}
+
 TEST_F(TransactionEffectsTest, WhatIsPushedToWhatAnUpsertMadeStandsBesideWhatOthersPush) {
   PathChange first = edit({}, {1});
   first.base.reset();

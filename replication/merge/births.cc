@@ -154,6 +154,7 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
       touched.push_back(births.front());
     }
   }
+  for (Incarnation& incarnation : state.incarnations) show_insides(incarnation.body);
   finder.finish(state);
   for (Incarnation& incarnation : state.incarnations) purge(incarnation.body);
   part(state);

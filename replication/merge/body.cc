@@ -6,6 +6,7 @@
 #include "replication/bson/fields.h"
 #include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
+#include "replication/record/path.h"
 
 namespace outrigger::merge {
 namespace {
@@ -217,17 +218,15 @@ Governor governor_of(const Body& body, const Path& path) {
   return governor;
 }
 
-Body join(const std::vector<Incarnation>& incarnations) {
+Body join(const std::vector<const Body*>& bodies) {
   Body joined;
-  std::vector<const Body*> bodies;
-  for (const Incarnation& incarnation : incarnations) {
-    bodies.push_back(&incarnation.body);
-    if (incarnation.body.floor.bytes.empty()) {
-      join_into(joined, incarnation.body);
+  for (const Body* body : bodies) {
+    if (body->floor.bytes.empty()) {
+      join_into(joined, *body);
     } else {
-      Body body = incarnation.body;
-      make_floor_explicit(body);
-      join_into(joined, body);
+      Body of_paths = *body;
+      make_floor_explicit(of_paths);
+      join_into(joined, of_paths);
     }
   }
   join_lists(joined, bodies);
@@ -238,16 +237,23 @@ Body join(const std::vector<Incarnation>& incarnations) {
   return joined;
 }
 
+Body join(const std::vector<Incarnation>& incarnations) {
+  std::vector<const Body*> bodies;
+  for (const Incarnation& incarnation : incarnations) bodies.push_back(&incarnation.body);
+  return join(bodies);
+}
+
 void begin_counters(Body& body, const DocumentEffects& effects) {
   std::vector<const Path*> counted;
   for (const Effect& effect : effects.effects) {
-    const bool adds = effect.kind == Operation::kIncrement;
+    const bool adds = effect.kind == Operation::kIncrement && !is_into_element(effect.path);
     if (adds && !body.counters.contains(effect.path)) counted.push_back(&effect.path);
   }
   make_bases_explicit(body, counted);
   std::vector<const Path*> contested;
   for (const Effect& effect : effects.effects) {
-    if (effect.rule.is_contest()) contested.push_back(&effect.path);
+    const bool contends = effect.rule.is_contest() && !is_into_element(effect.path);
+    if (contends) contested.push_back(&effect.path);
   }
   make_contested_explicit(body, contested);
 }
@@ -259,6 +265,10 @@ void complete_contests(Body& body) {
 }
 
 void apply_effect(Body& body, const Effect& effect, Authorship& author) {
+  if (is_into_element(effect.path)) {
+    apply_inside(body, effect, author);
+    return assert_containers(body, path_of_array(effect.path), author.stamp);
+  }
   switch (effect.kind) {
     case Operation::kUnknown:
     case Operation::kRemove:

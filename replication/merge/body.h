@@ -6,7 +6,8 @@
 // path holds what was assigned with that container. Equal stamps are one commit and never kill each
 // other. Counters live beside registers: an increment that the governing register's author had not
 // seen (not in its baseline) adds to whatever value stands there. So do lists: elements that its
-// author had not seen stand beside those it assigned. Every effect also asserts that the containers
+// author had not seen stand beside those it assigned; what stands in an element merges in a body of
+// its own (inside.h). Every effect also asserts that the containers
 // above it were there when it was made.
 //
 // Besides merging there is forgetting: `purge` drops what no later effect can bring back to view.
@@ -31,6 +32,7 @@ struct Governor {
 [[nodiscard]] Governor governor_of(const Body& body, const Path& path);
 
 // Least upper bound of bodies that saw the same removals. No floor is left in it.
+[[nodiscard]] Body join(const std::vector<const Body*>& bodies);
 [[nodiscard]] Body join(const std::vector<Incarnation>& incarnations);
 // A document's one body, joined where it has several incarnations. Borrows from the state.
 class WholeBody {
@@ -80,6 +82,10 @@ void begin_list(Body& body, const Path& path);
 // The same of a sparse one, from what the store showed before a kEdit.
 void begin_local_list(Body& body, const PathChange& change);
 void apply_edit(Body& body, const Effect& effect, const Authorship& author);
+// An effect on what stands in an element.
+void apply_inside(Body& body, const Effect& effect, const Authorship& author);
+// After all effects of a record: the elements it wrote into show that.
+void show_insides(Body& body);
 // `fresh` is about to be put at `path`: what becomes of lists there and below.
 void assign_lists(Body& body, const Path& path, Register& fresh, const Authorship& author);
 // Which of the lists do not show. Of a body without kShown content.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "replication/merge/inside.h"
 #include "replication/merge/view.h"
 
 namespace outrigger::merge {
@@ -89,6 +90,24 @@ std::string write_document(const Node& root) {
   return out.finish();
 }
 
+void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses);
+
+// In the elements that show.
+void report_overflow(const List& list, const Path& path, std::vector<Loss>& losses) {
+  for (const size_t i : shown_of(list)) {
+    const ListElement& element = list.elements[i];
+    if (element.inside == nullptr) continue;
+    const Body body = body_in(element);
+    std::vector<Loss> inside;
+    Path at;
+    report_overflow(view_tree(body), at, inside);
+    for (Loss& loss : inside) {
+      loss.path = path_of_inside(path, element.id(), loss.path);
+      losses.push_back(std::move(loss));
+    }
+  }
+}
+
 void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
   if (node.shows == Node::Shows::kCounter && node.sum.clamped) {
     Loss loss;
@@ -100,6 +119,7 @@ void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
     loss.winning = node.sum.value;
     losses.push_back(std::move(loss));
   }
+  if (node.shows == Node::Shows::kList) report_overflow(*node.list, path, losses);
   for (const Node& child : node.children) {
     path.emplace_back(child.name);
     report_overflow(child, path, losses);
@@ -108,6 +128,8 @@ void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
 }
 
 }  // namespace
+
+std::string shown_document(const Body& body) { return write_document(view_tree(body)); }
 
 std::optional<std::string> document_of(const DocumentState& state, std::vector<Loss>* losses) {
   OUTRIGGER_ASSERT(state.full);

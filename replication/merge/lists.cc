@@ -7,6 +7,7 @@
 
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
+#include "replication/merge/inside.h"
 #include "replication/merge/paths.h"
 
 namespace outrigger::merge {
@@ -102,6 +103,26 @@ void apply_edit(Body& body, const Effect& effect, const Authorship& author) {
   const auto own = body.registers.find(effect.path);
   const bool knows_base = own == body.registers.end() || author.saw(own->second.stamp);
   edit(body.lists.at(effect.path), effect.edit, author, knows_base);
+}
+
+void apply_inside(Body& body, const Effect& effect, const Authorship& author) {
+  const size_t at = element_in(effect.path);
+  Effect nothing;
+  nothing.kind = Operation::kEdit;
+  nothing.path = path_of_array(effect.path);
+  apply_edit(body, nothing, author);
+  const std::optional<ElementId> id = element_named(effect.path[at]);
+  const auto own = body.registers.find(nothing.path);
+  const bool knows_base = own == body.registers.end() || author.saw(own->second.stamp);
+  List& list = body.lists.at(nothing.path);
+  ListElement* element = id ? element_meant(list, *id, author, knows_base) : nullptr;
+  if (element != nullptr) apply_in_element(*element, effect, author);
+}
+
+void show_insides(Body& body) {
+  for (auto& [path, list] : body.lists) {
+    for (ListElement& each : list.elements) show_inside(each);
+  }
 }
 
 void assign_lists(Body& body, const Path& path, Register& fresh, const Authorship& author) {

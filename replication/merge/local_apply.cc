@@ -176,6 +176,12 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
     for (const Effect& effect : effects.effects) {
       if (own || !effect.is_birth()) apply_effect(body, effect, author);
     }
+    show_insides(body);
+    for (const PathChange& part : change.changes) {
+      const auto list = body.lists.find(part.path);
+      const bool shows = list != body.lists.end() && part.value.type == bson::Type::kArray;
+      if (shows && !list->second.settled) take_order(list->second, part.value.view());
+    }
     purge(body);
     if (sparse) leave_values_to_store(body, context.dot);
   }

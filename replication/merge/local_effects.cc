@@ -1,8 +1,10 @@
 // Effects of a local write: what it did, put so that peers can merge it.
+#include <algorithm>
 #include <set>
 
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
+#include "replication/merge/inside.h"
 #include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/merge/types/list_change.h"
@@ -86,6 +88,7 @@ class EffectMaker {
         if (std::optional<ListEdit> edit = found(change)) {
           effect.kind = Operation::kEdit;
           effect.edit = *std::move(edit);
+          write_found_inside(change);
           break;
         }
         if (change.kind == Operation::kEdit) effect.kind = Operation::kAssign;
@@ -96,6 +99,7 @@ class EffectMaker {
       case MergeType::kList:
         if (std::optional<ListEdit> edit = edited(change)) {
           effect.edit = *std::move(edit);
+          write_inside(change);
         } else {
           effect.kind = Operation::kAssign;
           effect.value = change.value;
@@ -213,16 +217,48 @@ class EffectMaker {
     if (change.base_may_be_missing && !missing_is_empty(state_, change.path)) return std::nullopt;
     const std::optional<bson::Value> before =
         change.base ? std::optional(change.base->view()) : std::nullopt;
-    const auto known = body_->lists.find(change.path);
-    const bool is_told = known != body_->lists.end() && !known->second.settled;
-    const Body body = is_told ? Body() : list_before(change);
-    const List& list = is_told ? known->second : body.lists.at(change.path);
+    const List list = list_known(change);
     if (before ? !shows(list, *before) : !shown_of(list).empty()) return edited_aside(list, change);
     if (shows(list, change.value.view())) return ListEdit();
     if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
     List told = list;
     take_values(told, before);
     return edit_between(told, change.value.view(), change.edit, context_.dot);
+  }
+
+  // What the edit that was just told changed in elements is told part by part, where it can be.
+  void write_inside(const PathChange& change) {
+    ListEdit& edit = effects_.back().edit;
+    if (edit.changed.empty()) return;
+    List list = list_known(change);
+    if (list.settled) {
+      take_values(list, change.base ? std::optional(change.base->view()) : std::nullopt);
+    }
+    std::map<ElementId, size_t> shown;
+    size_t position = 0;
+    for (const size_t i : shown_of(list)) shown.emplace(list.elements[i].id(), position++);
+    std::vector<Effect> inside;
+    std::erase_if(edit.changed, [&](const ChangedElement& each) {
+      const ListElement* at = find_element(list, each.id);
+      const auto seen = is_detached_ ? std::nullopt : std::optional(shown.at(each.id));
+      auto made = effects_inside(*at, each.value.view(), change, seen, context_);
+      if (!made) return false;
+      std::move(made->begin(), made->end(), std::back_inserter(inside));
+      return true;
+    });
+    std::move(inside.begin(), inside.end(), std::back_inserter(effects_));
+  }
+
+  // As it was before the write, its documents as the store had them.
+  List list_known(const PathChange& change) const {
+    const auto known = body_->lists.find(change.path);
+    const bool is_told = known != body_->lists.end() && !known->second.settled;
+    List list = is_told ? known->second : list_before(change).lists.at(change.path);
+    const bson::Value found = change.value.view();
+    const bson::Value stored =
+        change.kind == Operation::kAssign || !change.base ? found : change.base->view();
+    if (!list.settled && stored.type == bson::Type::kArray) take_order(list, stored);
+    return list;
   }
 
   // The store has not taken what others added: it stays.
@@ -241,10 +277,41 @@ class EffectMaker {
     if (change.kind != Operation::kAssign || change.edit != ArrayEdit::kFound) return std::nullopt;
     const auto known = body_->lists.find(change.path);
     if (known == body_->lists.end()) return std::nullopt;
-    const List& list = known->second;
-    if (list.settled || list.hidden) return std::nullopt;
+    if (known->second.settled || known->second.hidden) return std::nullopt;
+    const List list = list_known(change);
     if (shows(list, change.value.view())) return ListEdit();
-    return edit_between(list, change.value.view(), ArrayEdit::kMoves, context_.dot);
+    if (change.value.type != bson::Type::kArray) return std::nullopt;
+    const bool in_place = changed_alone(list, change.value.view()).has_value();
+    return edit_between(list, change.value.view(),
+                        in_place ? ArrayEdit::kInPlace : ArrayEdit::kMoves, context_.dot);
+  }
+
+  // Of two arrays of as many elements, the one in which they differ: a document in both.
+  static std::optional<std::pair<bson::Value, bson::Value>> changed_alone(
+      const List& list, const bson::Value& array) {
+    std::optional<std::pair<bson::Value, bson::Value>> alone;
+    const std::vector<size_t> shown = shown_of(list);
+    size_t at = 0;
+    for (const bson::Element& each : array.as_document()) {
+      if (at == shown.size()) return std::nullopt;
+      const bson::Value was = list.elements[shown[at++]].value.view();
+      if (was == each.value) continue;
+      const bool documents =
+          was.type == bson::Type::kDocument && each.value.type == bson::Type::kDocument;
+      if (alone || !documents) return std::nullopt;
+      alone.emplace(was, each.value);
+    }
+    return at == shown.size() ? alone : std::nullopt;
+  }
+
+  // Whatever was done there: where the element differs now, it was given this.
+  void write_found_inside(const PathChange& change) {
+    const List list = list_known(change);
+    const auto alone = changed_alone(list, change.value.view());
+    if (!alone) return;
+    PathChange in_place = change;
+    in_place.parts = parts_between(alone->first.as_document(), alone->second.as_document());
+    write_inside(in_place);
   }
 
   // A body that has this list alone, as it was before the write.

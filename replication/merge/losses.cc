@@ -29,6 +29,12 @@ void note_discarded(const Effect& effect, const Dot& dot, std::vector<Loss>& los
     }
     return;
   }
+  if (auto loss = brought_by(effect, dot)) losses.push_back(*std::move(loss));
+}
+
+}  // namespace
+
+std::optional<Loss> brought_by(const Effect& effect, const Dot& dot) {
   Loss loss;
   loss.kind = LossKind::kDeleteUpdate;
   loss.path = effect.path;
@@ -42,25 +48,14 @@ void note_discarded(const Effect& effect, const Dot& dot, std::vector<Loss>& los
     loss.shape = document ? Shape::kDocument : Shape::kValue;
     loss.value = effect.value;
   } else {
-    return;
+    return std::nullopt;
   }
-  losses.push_back(std::move(loss));
-}
-
-}  // namespace
-
-std::vector<std::pair<ElementId, bson::OwnedValue>> values_of(const ListEdit& edit) {
-  std::vector<std::pair<ElementId, bson::OwnedValue>> values;
-  for (const ChangedElement& each : edit.changed) values.emplace_back(each.id, each.value);
-  for (const AddedElement& each : edit.added) {
-    values.emplace_back(each.place.back().id, each.value);
-  }
-  return values;
+  return loss;
 }
 
 LossFinder::LossFinder(const DocumentState& before, const Record& record,
                        const DocumentEffects& effects, std::vector<Loss>* losses)
-    : record_(record), effects_(effects), losses_(losses) {
+    : record_(record), effects_(effects), losses_(losses), elements_(record, effects, losses) {
   if (losses_ == nullptr || before.incarnations.empty()) return;
   concurrent_ = !record_.deps.includes(stamps(before));
   if (!concurrent_) return;
@@ -68,6 +63,7 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
   const Node root = view_tree(*body);
   Path path;
   collect(root, path, body->floor_stamp);
+  elements_.collect_insides(*body);
 }
 
 // What the record had not seen and what shows (or, for an unset, holds) before it.
@@ -77,7 +73,7 @@ void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
     return;
   }
   if (node.shows == Node::Shows::kList) {
-    collect_elements(*node.list, path);
+    elements_.collect(*node.list, path);
     if (node.governs && unseen(node.reg->stamp) && node.content == Content::kValue) {
       contest(path, node.value, node.reg->stamp);
     }
@@ -104,14 +100,6 @@ void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
     path.emplace_back(child.name);
     collect(child, path, floor);
     path.pop_back();
-  }
-}
-
-void LossFinder::collect_elements(const List& list, const Path& path) {
-  for (const size_t i : shown_of(list)) {
-    const ListElement& each = list.elements[i];
-    const Dot stamp = each.changed.is_zero() ? each.id().dot : each.changed;
-    if (unseen(stamp)) elements_.push_back({path, each.id(), each.value, stamp});
   }
 }
 
@@ -209,9 +197,11 @@ void LossFinder::finish(const DocumentState& after) {
   for (const ContestedCounter& old : counters_) {
     if (!removed_.contains(old.entry.newest())) check_counter(root, old.path, old.entry);
   }
-  for (const ContestedElement& old : elements_) {
-    if (!removed_.contains(old.stamp)) check_element(root, old, record_.dot());
+  for (const ElementLosses::Contested& old : elements_.contested()) {
+    if (removed_.contains(old.stamp)) continue;
+    elements_.check(look_at_array(root, old.path, old.stamp), old, record_.dot());
   }
+  elements_.check_insides(*body);
   check_new(root);
 }
 

@@ -12,12 +12,13 @@
 #include <set>
 #include <unordered_map>
 
+#include "replication/merge/losses_inside.h"
 #include "replication/merge/view.h"
 
 namespace outrigger::merge {
 
-// The values that an edit brings, and where.
-[[nodiscard]] std::vector<std::pair<ElementId, bson::OwnedValue>> values_of(const ListEdit& edit);
+// What an effect brings, as what is lost. Nothing: it brings no value of its own.
+[[nodiscard]] std::optional<Loss> brought_by(const Effect& effect, const Dot& dot);
 
 // Used in three steps: construct before the record's effects are applied, apply, `finish`.
 class LossFinder {
@@ -39,12 +40,6 @@ class LossFinder {
   struct ContestedCounter {
     Path path;
     CounterEntry entry;
-  };
-  struct ContestedElement {
-    Path path;
-    ElementId id;
-    bson::OwnedValue value;
-    Dot stamp;  // of the value
   };
   // What stands at a path, and what on the way to it could keep a write of `stamp` from showing.
   struct Place {
@@ -68,9 +63,8 @@ class LossFinder {
   void check_register(const Node& root, const Path& path, const Register& reg);
   [[nodiscard]] bool is_beaten(const Place& place, const Path& path, const Register& reg);
   void check_counter(const Node& root, const Path& path, const CounterEntry& entry);
-  void collect_elements(const List& list, const Path& path);
-  void check_element(const Node& root, const ContestedElement& contested, const Dot& winner);
-  void check_edit(const Node& root, const Effect& effect);
+  [[nodiscard]] ElementLosses::Seen look_at_array(const Node& root, const Path& path,
+                                                  const Dot& stamp);
   void check_new(const Node& root);
   void report(LossKind kind, const Path& path, const Register& reg, const Dot& winner,
               const bson::Value* winning, const ContestRule& rule = {});
@@ -83,7 +77,7 @@ class LossFinder {
   std::set<Dot> removed_;  // stamps of what went with an incarnation
   std::vector<Contested> registers_;
   std::vector<ContestedCounter> counters_;
-  std::vector<ContestedElement> elements_;
+  ElementLosses elements_;
   std::vector<Dot> births_;
   std::unordered_map<const char*, bson::FieldFinder> finders_;  // by where the bytes begin
 };

@@ -4,6 +4,7 @@
 
 #include "replication/merge/losses.h"
 #include "replication/merge/types/decompose.h"
+#include "replication/record/path.h"
 
 namespace outrigger::merge {
 namespace {
@@ -39,12 +40,14 @@ void LossFinder::check_new(const Node& root) {
   const Dot dot = record_.dot();
   for (const Effect& effect : effects_.effects) {
     if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
-    if (effect.kind == Operation::kIncrement) {
+    if (is_into_element(effect.path)) {
+      elements_.check_inside(look_at_array(root, path_of_array(effect.path), dot), effect);
+    } else if (effect.kind == Operation::kIncrement) {
       CounterEntry entry = effect.entry;
       entry.last = record_.hlc;
       check_counter(root, effect.path, entry);
     } else if (effect.kind == Operation::kEdit) {
-      check_edit(root, effect);
+      elements_.check_edit(look_at_array(root, effect.path, dot), effect);
     } else if (effect.kind == Operation::kUnset || effect.rule.is_contest()) {
       Register whole;
       whole.stamp = dot;
@@ -63,45 +66,10 @@ void LossFinder::check_new(const Node& root) {
   }
 }
 
-// What the record says of elements that are gone, or were changed later, or do not show.
-void LossFinder::check_edit(const Node& root, const Effect& effect) {
-  for (auto& [id, value] : values_of(effect.edit)) {
-    check_element(root, {effect.path, id, std::move(value), record_.dot()}, Dot());
-  }
-}
-
-// `winner`: who took it away, if it is gone; zero: whoever changed the array last.
-void LossFinder::check_element(const Node& root, const ContestedElement& contested,
-                               const Dot& winner) {
-  const Place place = look(root, contested.path, contested.stamp);
-  const Node* node = place.node;
-  Loss loss;
-  loss.path = contested.path;
-  loss.value = contested.value;
-  loss.loser = contested.stamp;
-  loss.is_element = true;
-  const Node* hider = place.leaf != nullptr ? place.leaf : node;
-  if (node == nullptr || node->list == nullptr || hider->shows != Node::Shows::kList) {
-    loss.kind = LossKind::kContainer;
-    loss.winner = hider == nullptr ? record_.dot() : std::max(hider->stamp, hider->asserted);
-    losses_->push_back(std::move(loss));
-    return;
-  }
-  const auto& all = node->list->elements;
-  const auto at = std::find_if(all.begin(), all.end(),
-                               [&](const ListElement& each) { return each.id() == contested.id; });
-  if (at == all.end()) {
-    loss.kind = LossKind::kDeleteUpdate;
-    loss.winner = winner.is_zero() ? std::max(node->stamp, node->list->asserted) : winner;
-  } else {
-    const Dot stamp = at->changed.is_zero() ? at->id().dot : at->changed;
-    if (stamp == contested.stamp || at->value == contested.value) return;
-    loss.kind = LossKind::kSetSet;
-    // Unchanged, it is of another array, which was assigned since.
-    loss.winner = stamp < contested.stamp ? node->stamp : stamp;
-    loss.winning = at->value;
-  }
-  losses_->push_back(std::move(loss));
+ElementLosses::Seen LossFinder::look_at_array(const Node& root, const Path& path,
+                                              const Dot& stamp) {
+  const Place place = look(root, path, stamp);
+  return {place.node, place.leaf != nullptr ? place.leaf : place.node};
 }
 
 LossFinder::Place LossFinder::look(const Node& root, const Path& path, const Dot& stamp) {

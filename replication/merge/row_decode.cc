@@ -1,5 +1,7 @@
 #include "replication/merge/body.h"
+#include "replication/merge/inside.h"
 #include "replication/merge/row.h"
+#include "replication/merge/types/row_maps.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::merge {
@@ -9,7 +11,7 @@ constexpr size_t kOriginBytes = 24;
 
 class RowReader {
  public:
-  explicit RowReader(std::string_view bytes) : in_(bytes) {}
+  explicit RowReader(std::string_view bytes) : in_(bytes) { in_.inside = read_inside; }
 
   Result<DocumentState> read() {
     DocumentState state;
@@ -99,28 +101,6 @@ class RowReader {
       in_.origins.push_back(origin);
     }
   }
-  Path path(const Path& before) {
-    const uint64_t shared = in_.varint();
-    if (shared > before.size()) in_.fail("path shares too much");
-    if (!in_.ok()) return {};
-    Path p(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(shared));
-    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
-      p.emplace_back(in_.bytes());
-      if (p.back().find('\0') != std::string::npos) in_.fail("name with NUL");
-    }
-    if (p.size() > kPathDepthMax) in_.fail("path too deep");
-    return p;
-  }
-  template <typename Map, typename Item>
-  void list(Map& map, const Item& item) {
-    const Path root;
-    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
-      Path p = path(map.empty() ? root : map.rbegin()->first);
-      if (!in_.ok()) return;
-      if (!map.empty() && !(map.rbegin()->first < p)) in_.fail("paths out of order");
-      item(map.emplace_hint(map.end(), std::move(p), typename Map::mapped_type())->second);
-    }
-  }
   Incarnation incarnation() {
     Incarnation result;
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
@@ -131,20 +111,20 @@ class RowReader {
     }
     if (result.births.empty()) in_.fail("no birth");
     result.body.floor = read_bytes(in_);
-    list(result.body.registers, [&](Register& reg) {
+    read_map(in_, result.body.registers, [&](Register& reg) {
       merge::read(in_, reg);
       shown_ |= reg.content == Content::kShown;
     });
-    list(result.body.counters, [&](CounterEntries& entries) {
+    read_map(in_, result.body.counters, [&](CounterEntries& entries) {
       merge::read(in_, entries);
       if (entries.empty()) in_.fail("counter without entries");
     });
-    list(result.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
+    read_map(in_, result.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
     if (has_contests_) {
-      list(result.body.contests, [&](Contest& each) { merge::read(in_, each); });
+      read_map(in_, result.body.contests, [&](Contest& each) { merge::read(in_, each); });
     }
     if (has_lists_) {
-      list(result.body.lists, [&](List& each) {
+      read_map(in_, result.body.lists, [&](List& each) {
         merge::read(in_, each);
         shown_ |= each.settled;
       });

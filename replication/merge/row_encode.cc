@@ -2,6 +2,7 @@
 
 #include "replication/merge/body.h"
 #include "replication/merge/row.h"
+#include "replication/merge/types/row_maps.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::merge {
@@ -76,34 +77,17 @@ class RowWriter {
       yields_ |= !each.removals.empty();
     }
   }
-  void path(const Path& p, const Path& before) {
-    const size_t shared = shared_names(before, p);
-    out_.varint(shared);
-    out_.varint(p.size() - shared);
-    for (size_t i = shared; i < p.size(); ++i) out_.bytes(p[i]);
-  }
-  template <typename Map, typename Item>
-  void list(const Map& map, const Item& item) {
-    static const Path kRoot;
-    out_.varint(map.size());
-    const Path* before = &kRoot;
-    for (const auto& [at, what] : map) {
-      path(at, *before);
-      item(what);
-      before = &at;
-    }
-  }
   void write(const Incarnation& incarnation, bool alone) {
     out_.varint(incarnation.births.size());
     for (const Dot& birth : incarnation.births) out_.dot(birth);
     out_.bytes(alone ? bson::Bytes() : incarnation.body.floor.bytes);
     const auto state = [&](const auto& each) { merge::write(out_, each); };
-    list(incarnation.body.registers, state);
-    list(incarnation.body.counters, state);
-    list(incarnation.body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
-    if (has_contests_) list(incarnation.body.contests, state);
+    write_map(out_, incarnation.body.registers, state);
+    write_map(out_, incarnation.body.counters, state);
+    write_map(out_, incarnation.body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
+    if (has_contests_) write_map(out_, incarnation.body.contests, state);
     if (has_lists_) {
-      list(incarnation.body.lists, [&](const List& each) {
+      write_map(out_, incarnation.body.lists, [&](const List& each) {
         if (alone || !each.settled) return state(each);
         List whole = each;
         unsettle(whole);

@@ -60,6 +60,8 @@ struct Node {
 
 // The resolved tree of a body without kShown content.
 [[nodiscard]] Node view_tree(const Body& body);
+// The document it shows.
+[[nodiscard]] std::string shown_document(const Body& body);
 // The node at a path, if what is there has state of its own.
 [[nodiscard]] const Node* find_node(const Node& root, const Path& path);
 

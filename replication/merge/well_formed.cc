@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "replication/merge/body.h"
+#include "replication/record/path.h"
 
 namespace outrigger::merge {
 namespace {
@@ -17,10 +18,13 @@ bool is_legal_id_effect(const Effect& effect, const bson::OwnedValue& id) {
          bson::canonical_key(effect.value.view()) == bson::canonical_key(id.view());
 }
 
-bool is_legal(const Path& path) {
-  return path.size() <= kPathDepthMax &&
-         std::all_of(path.begin(), path.end(),
-                     [](const std::string& name) { return name.find('\0') == std::string::npos; });
+// What stands in an element is assigned, taken away and counted; the element itself is the list's
+// to take away, and an array in it is one value.
+bool may_be_inside(const Effect& effect) {
+  const bool is_element = is_element_name(effect.path.back());
+  if (effect.rule.is_contest()) return false;
+  return effect.kind == Operation::kAssign || effect.kind == Operation::kIncrement ||
+         (effect.kind == Operation::kUnset && !is_element);
 }
 
 bool may_add(const ListEdit& edit, const Dot& stamp) {
@@ -31,12 +35,14 @@ bool may_add(const ListEdit& edit, const Dot& stamp) {
 }  // namespace
 
 bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue& id) {
-  if (!is_legal(effect.path)) return false;
+  if (!is_legal_path(effect.path)) return false;
   if (!effect.path.empty() && effect.path.front() == "_id" && !is_legal_id_effect(effect, id)) {
     return false;
   }
+  if (is_into_element(effect.path) && !may_be_inside(effect)) return false;
   for (const Baseline& seen : effect.baselines) {
-    if (!is_legal(seen.path) || !may_have_seen(seen.entries)) return false;
+    if (!is_legal_path(seen.path) || !may_have_seen(seen.entries)) return false;
+    if (is_into_element(seen.path) && !is_into_element(effect.path)) return false;
   }
   switch (effect.kind) {
     case Operation::kUnknown:

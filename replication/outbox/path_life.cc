@@ -22,13 +22,26 @@ std::string dotted_text(const Path& path) {
 }
 
 // At the path, above or below.
-bool touches(const Path& path, const std::string& asked) {
-  const std::string here = dotted_text(path);
+bool touches(const std::string& here, const std::string& asked) {
   if (here == asked || here.empty() || asked.empty()) return true;
   const bool is_longer = here.size() > asked.size();
   const std::string& inner = is_longer ? here : asked;
   const std::string& outer = is_longer ? asked : here;
   return inner.starts_with(outer) && inner[outer.size()] == '.';
+}
+
+// Which element of an array stands at a position only the document tells, and now: whatever is in
+// the place of an element's name may be meant.
+bool touches(const Path& path, const std::string& asked) {
+  const size_t element = element_in(path);
+  if (element == path.size()) return touches(dotted_text(path), asked);
+  const std::string array = dotted_text(path_of_array(path));
+  if (!touches(array, asked)) return false;
+  if (asked.size() <= array.size()) return true;
+  const size_t dot = asked.find('.', array.size() + 1);
+  if (dot == std::string::npos) return true;
+  const Path below(path.begin() + static_cast<ptrdiff_t>(element) + 1, path.end());
+  return touches(dotted_text(below), asked.substr(dot + 1));
 }
 
 // JSON without the blanks between its parts.
@@ -48,6 +61,7 @@ std::string squeezed(std::string_view json) {
 std::optional<bson::OwnedValue> left_at(const Effect& effect, const std::string& asked) {
   if (effect.kind == Operation::kIncrement) return effect.entry.sum;
   if (effect.kind != Operation::kAssign && !effect.is_birth()) return std::nullopt;
+  if (is_into_element(effect.path)) return effect.value;
   const std::string here = dotted_text(effect.path);
   bson::Value value = effect.value.view();
   if (here.size() >= asked.size()) return bson::OwnedValue(value);

@@ -11,8 +11,10 @@
 namespace outrigger {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 Origin origin(uint8_t site) {
@@ -121,6 +123,18 @@ TEST_F(PathLifeTest, TellsWhatLost) {
   EXPECT_EQ(ask("a").losses[0].winner, (Dot{4, kParis}));
   EXPECT_THAT(ask("b").losses, IsEmpty());
   EXPECT_THAT(ask("a.x", "2").losses, SizeIs(1));
+}
+
+TEST_F(PathLifeTest, TellsOfAFieldWhateverElementItIsIn) {
+  const std::string element = element_name({Dot{3, kParis}, 0});
+  put(kOslo, 7, {}, assign({"l", element, "q", "x"}, bson::make_int32(7)));
+  for (const char* path : {"l", "l.2", "l.2.q", "l.0.q.x", "l.0.q.x.y"}) {
+    EXPECT_THAT(stamps(ask(path)), Contains(Hlc{7})) << path;
+  }
+  for (const char* path : {"l.2.w", "l.2.q.y", "k", "b"}) {
+    EXPECT_THAT(stamps(ask(path)), Not(Contains(Hlc{7}))) << path;
+  }
+  EXPECT_EQ(ask("l.0.q.x").events.back().value, bson::make_int32(7));
 }
 
 TEST_F(PathLifeTest, HoldsNoMoreThanItMay) {

@@ -19,6 +19,14 @@ enum class ArrayEdit : uint8_t {
   kFound,     // of a kAssign: nobody knows; this is what there is now
 };
 
+// What an operator named in an element: "items.2.qty", "items.$.qty".
+struct ElementPart {
+  std::optional<uint32_t> position;       // nothing: the statement's filters told which elements
+  Path path;                              // in the element; empty: the element as a whole
+  std::optional<bson::OwnedValue> delta;  // what was added to the number there
+  friend bool operator==(const ElementPart&, const ElementPart&) = default;
+};
+
 struct PathChange {
   Operation kind = Operation::kAssign;  // or kUnset, kIncrement, kEdit
   Path path;
@@ -31,6 +39,9 @@ struct PathChange {
   std::optional<bson::OwnedValue> base;
   bool base_may_be_missing = false;    // kEdit: `base` is an empty array, but there may be none
   ArrayEdit edit = ArrayEdit::kMoves;  // kEdit
+  // kInPlace: all that may have changed in its elements. None: that is not known, and an element
+  // that changed was given a value.
+  std::vector<ElementPart> parts{};
 };
 
 struct DocumentChange {

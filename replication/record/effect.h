@@ -8,7 +8,8 @@
 // value.
 //
 // An array that is given as a whole travels as one; where its elements were edited, those do
-// (list_edit.h). Of what stands in an element, the whole element travels.
+// (list_edit.h). What was done in an element has a path that leads through its name
+// (path.h), and comes behind the edit of the array.
 #pragma once
 
 #include <string>

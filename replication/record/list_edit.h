@@ -16,18 +16,9 @@
 
 #include "replication/bson/bson.h"
 #include "replication/causality/stamp.h"
+#include "replication/record/path.h"
 
 namespace outrigger {
-
-struct ElementId {
-  Dot dot;  // of the commit that added it; zero: it came with the array
-  uint32_t index = 0;
-  friend auto operator<=>(const ElementId&, const ElementId&) = default;
-};
-
-// Indexes in records are below; no array has so many elements, and what a site names for itself is
-// beyond.
-inline constexpr uint32_t kElementIndexes = 1u << 31;
 
 // Where among its siblings: in this order.
 enum class Lane : uint8_t {

@@ -93,6 +93,7 @@ class Checker {
     for (const Effect& effect : document.effects) {
       if (has_other_id(effect, document.id)) return "its document has another _id";
       std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
+      if (wrong.empty()) wrong = way(effect.path);
       if (wrong.empty()) wrong = baselines(effect);
       if (wrong.empty() && effect.kind == Operation::kIncrement) wrong = counter(effect.entry);
       if (wrong.empty() && effect.kind == Operation::kEdit) {
@@ -124,6 +125,7 @@ class Checker {
   std::string baselines(const Effect& effect) {
     std::set<Path> paths;
     for (const Baseline& baseline : effect.baselines) {
+      if (std::string wrong = way(baseline.path); !wrong.empty()) return wrong;
       const bool many = effect.baselines.size() > 1;
       if (many && !paths.insert(baseline.path).second) return "it tells a baseline twice";
       const CounterEntry* before = nullptr;
@@ -158,6 +160,14 @@ class Checker {
       if (wrong.empty()) wrong = wrong_with_value(each.value.view(), names);
     }
     return wrong;
+  }
+
+  // Of a path that leads into an element.
+  std::string way(const Path& path) {
+    const size_t at = element_in(path);
+    if (at == path.size()) return {};
+    const std::optional<ElementId> id = element_named(path[at]);
+    return id ? element(*id) : "an element in it has no name";
   }
 
   std::string element(const ElementId& id) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "replication/record/bytes.h"
+#include "replication/record/path.h"
 #include "replication/record/record_codec.h"
 
 namespace outrigger {
@@ -23,6 +24,11 @@ constexpr size_t kAddedBytes = 5;
 constexpr size_t kReservedMax = 64;  // elements, on the word of a count alone
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+
+bool is_name_of_element(std::string_view name) {
+  const auto id = element_named(name);
+  return id && id->index < kElementIndexes;
+}
 
 class Decoder {
  public:
@@ -123,11 +129,14 @@ void Decoder::read_path(const Path& before) {
   path.assign(before.begin(), before.begin() + static_cast<ptrdiff_t>(shared));
   for (uint64_t i = 0; i < fresh && in_.ok(); ++i) {
     const std::string_view name = in_.bytes();
-    if (has_nul(name)) return in_.fail("field name with a zero byte");
+    if (has_nul(name) && !is_name_of_element(name)) {
+      return in_.fail("field name with a zero byte");
+    }
     bytes += name.size();
     in_.spend(name.size());
     path.emplace_back(name);
   }
+  if (in_.ok() && !is_legal_path(path)) return in_.fail("path into elements of elements");
   paths_.push_back(std::move(path));
   path_bytes_.push_back(bytes);
 }

@@ -194,6 +194,27 @@ TEST(HostileRecord, PathsAreNoDeeperThanTheLimit) {
   EXPECT_NE(decoded.error().reason.find("path too deep"), std::string::npos);
 }
 
+TEST(HostileRecord, AZeroByteBeginsTheNameOfAnElementAndNothingElse) {
+  const auto refusal = [](const Path& path) {
+    ByteWriter out;
+    out.raw(std::string_view("\2\0\0\0\1\0", 6));  // no origins, no namespaces, one path
+    out.varint(path.size());
+    for (const std::string& name : path) out.bytes(name);
+    out.varint(0);
+    const auto decoded = decode_segments(out.take());
+    return decoded ? std::string() : decoded.error().reason;
+  };
+  const std::string element = element_name({Dot(), 1});
+  EXPECT_EQ(refusal({"a", element}), "");
+  EXPECT_EQ(refusal({"a", element, "b"}), "");
+  EXPECT_NE(refusal({"a", element.substr(0, 4)}), "");
+  EXPECT_NE(refusal({"a", element + "x"}), "");
+  EXPECT_NE(refusal({"a", std::string("b\0", 2)}), "");
+  EXPECT_NE(refusal({"a", element_name({Dot(), kElementIndexes})}), "");
+  EXPECT_NE(refusal({element, "a"}), "");
+  EXPECT_NE(refusal({"a", element, "b", element}), "");
+}
+
 TEST(HostileRecord, ALongNameReferredToOftenDoesNotFillTheMemory) {
   RecordMaker make(1);
   Record record = make.record(make.origin(), 10);

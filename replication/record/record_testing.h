@@ -92,6 +92,9 @@ class RecordMaker {
   Path path() {
     Path path;
     for (size_t i = chance(20) ? 200 : below(5); i > 0; --i) path.push_back(name());
+    if (!path.empty() && path.size() < kPathDepthMax && chance(5)) {
+      path.insert(path.begin() + 1, element_name(element()));
+    }
     return path;
   }
 

@@ -1,25 +1,84 @@
 #include "replication/recovery/judge_paths.h"
 
 #include <algorithm>
+#include <charconv>
+#include <map>
 #include <utility>
 
+#include "replication/apply/apply_batch.h"
 #include "replication/bson/number.h"
 
 namespace outrigger {
 namespace {
 
+// The number less what was added to it. Nothing: that does not lead back.
+std::optional<bson::OwnedValue> less(const bson::Value& now, const bson::Value& delta) {
+  if (!now.is_number() || !delta.is_number()) return std::nullopt;
+  const bson::OwnedValue before = bson::add(now, bson::negate(delta).view()).value;
+  const bson::Sum again = bson::increment(before.view(), delta);
+  if (again.clamped || again.value != bson::OwnedValue(now)) return std::nullopt;
+  return before;
+}
+
 std::optional<PathChange> increment_of(Stored& stored, const PreparedPath& prepared) {
   const auto now = stored.value_at(prepared.path);
   const bson::Value delta = prepared.value.view();
-  if (!now || !now->is_number() || !delta.is_number()) return std::nullopt;
+  if (!now) return std::nullopt;
   PathChange at;
   at.kind = Operation::kIncrement;
   at.path = prepared.path;
   at.value = prepared.value;
   at.base_known = true;
-  at.base = bson::add(*now, bson::negate(delta).view()).value;
-  const bson::Sum again = bson::increment(at.base->view(), delta);
-  if (again.clamped || again.value != bson::OwnedValue(*now)) return std::nullopt;
+  at.base = less(*now, delta);
+  return at.base ? std::optional(at) : std::nullopt;
+}
+
+std::optional<uint32_t> position_of(const std::string& name) {
+  uint32_t position = 0;
+  const char* const end = name.data() + name.size();
+  const auto [last, wrong] = std::from_chars(name.data(), end, position);
+  return wrong == std::errc{} && last == end ? std::optional(position) : std::nullopt;
+}
+
+// An element before something was added to a number in it, or to itself.
+std::optional<bson::OwnedValue> before_increment(const bson::Value& element, const Path& inside,
+                                                 const bson::Value& delta) {
+  if (inside.empty()) return less(element, delta);
+  if (element.type != bson::Type::kDocument) return std::nullopt;
+  const auto now = bson::PathFinder(element.as_document()).find(inside);
+  const auto was = now ? less(*now, delta) : std::nullopt;
+  if (!was) return std::nullopt;
+  StoreWrite write;
+  write.set.push_back({inside, *was});
+  auto before = written(std::string(element.bytes), std::vector<const StoreWrite*>{&write});
+  return before ? std::optional(bson::make_document(*before)) : std::nullopt;
+}
+
+// All that was done to the array at `path`. Nothing: it was something else.
+std::optional<PathChange> increments_of(const bson::Value& array, const Path& path,
+                                        const std::vector<const PreparedPath*>& increments) {
+  std::vector<bson::OwnedValue> elements;
+  for (const bson::Element& each : array.as_document()) elements.emplace_back(each.value);
+  PathChange at;
+  for (const PreparedPath* each : increments) {
+    const bool goes_on = each->kind == Operation::kIncrement && each->path.size() > path.size();
+    const auto position = goes_on ? position_of(each->path[path.size()]) : std::nullopt;
+    if (!position || *position >= elements.size()) return std::nullopt;
+    const Path inside(each->path.begin() + static_cast<ptrdiff_t>(path.size()) + 1,
+                      each->path.end());
+    auto before = before_increment(elements[*position].view(), inside, each->value.view());
+    if (!before) return std::nullopt;
+    elements[*position] = *std::move(before);
+    at.parts.push_back({position, inside, each->value});
+  }
+  bson::Writer base;
+  for (size_t i = 0; i < elements.size(); ++i) base.value(bson::index_name(i), elements[i]);
+  at.kind = Operation::kEdit;
+  at.path = path;
+  at.value = bson::OwnedValue(array);
+  at.base_known = true;
+  at.base = bson::OwnedValue(bson::Type::kArray, base.finish());
+  at.edit = ArrayEdit::kInPlace;
   return at;
 }
 
@@ -62,6 +121,12 @@ std::optional<PathChange> Stored::change_at(Path path) {
   return at;
 }
 
+std::optional<Path> Stored::array_on_way(const Path& path) {
+  const bson::PathFinder::Reached reached = finder_.walk(path);
+  if (!reached.value || reached.value->type != bson::Type::kArray) return std::nullopt;
+  return Path(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(reached.names));
+}
+
 // The present values of the paths, once each; `known` holds those that have a change already.
 void add_present_values(DocumentChange& change, Stored& stored, const std::vector<Path>& named,
                         std::set<Path> known) {
@@ -77,6 +142,20 @@ std::optional<PathChange> addition_of(Stored& stored, const PreparedPath& prepar
   if (prepared.kind == Operation::kIncrement) return increment_of(stored, prepared);
   if (prepared.kind == Operation::kEdit) return push_of(stored, prepared);
   return std::nullopt;
+}
+
+std::vector<PathChange> additions_in_arrays(Stored& stored,
+                                            const std::vector<PreparedPath>& paths) {
+  std::map<Path, std::vector<const PreparedPath*>> arrays;
+  for (const PreparedPath& each : paths) {
+    if (const auto array = stored.array_on_way(each.path)) arrays[*array].push_back(&each);
+  }
+  std::vector<PathChange> changes;
+  for (const auto& [path, increments] : arrays) {
+    auto change = increments_of(*stored.value_at(path), path, increments);
+    if (change) changes.push_back(*std::move(change));
+  }
+  return changes;
 }
 
 }  // namespace outrigger

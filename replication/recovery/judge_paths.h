@@ -24,6 +24,8 @@ class Stored {
   // where a container is missing there is none: no operator takes a container away with the field
   // in it, and a field that is gone would bring its containers back.
   [[nodiscard]] std::optional<PathChange> change_at(Path path);
+  // The array on the way, if one is.
+  [[nodiscard]] std::optional<Path> array_on_way(const Path& path);
   // What its updates do cannot be told by paths.
   [[nodiscard]] bool is_opaque() const { return bson::repeats_names(bson::Document(document_)); }
 
@@ -40,5 +42,8 @@ void add_present_values(DocumentChange& change, Stored& stored, const std::vecto
 // is what is there now less what was added. Nothing where that would not lead back to the same
 // bytes, and of what adds nothing.
 [[nodiscard]] std::optional<PathChange> addition_of(Stored& stored, const PreparedPath& prepared);
+// Likewise increments in elements of arrays, each of which had nothing else done to it.
+[[nodiscard]] std::vector<PathChange> additions_in_arrays(Stored& stored,
+                                                          const std::vector<PreparedPath>& paths);
 
 }  // namespace outrigger

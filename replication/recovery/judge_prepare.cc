@@ -102,6 +102,9 @@ Verdict update_happened(const PreparedDocument& prepared, const std::string& doc
     counted.insert(path.path);
     change.changes.push_back(std::move(*added));
   }
+  for (PathChange& added : additions_in_arrays(stored, prepared.paths)) {
+    if (counted.insert(added.path).second) change.changes.push_back(std::move(added));
+  }
   add_present_values(change, stored, *named, std::move(counted));
   return {How::kHappened, std::move(change)};
 }

@@ -245,6 +245,28 @@ TEST_F(JudgePrepare, APushThatHappenedIsToldByWhatIsBehindNow) {
   EXPECT_EQ(other.edit, ArrayEdit::kFound);
 }
 
+// {$inc: {"list.0": 1}}, and list: [4] now.
+TEST_F(JudgePrepare, AnIncrementInAnArrayThatHappenedLeadsBack) {
+  prepare_.documents[0].whole = false;
+  const auto adding = [&](const Path& path, const Path& beside) {
+    prepare_.documents[0].paths = {{Operation::kIncrement, path, number(1)}};
+    if (!beside.empty()) prepare_.documents[0].paths.push_back({Operation::kUnknown, beside, {}});
+    const std::vector<OplogWrite> oplog{update([](bson::Writer& writer) {
+      writer.open_document("slist").boolean("a", true).int32("u0", 4).close();
+    })};
+    return judge_prepare(store_, prepare_, &oplog)->changes.at(0).changes.at(0);
+  };
+  const PathChange happened = adding({"list", "0"}, {});
+  EXPECT_EQ(happened.kind, Operation::kEdit);
+  EXPECT_EQ(happened.edit, ArrayEdit::kInPlace);
+  EXPECT_EQ(happened.path, Path{"list"});
+  EXPECT_EQ(bson::to_json(happened.base->view()), "[3]");
+  EXPECT_EQ(happened.parts, std::vector<ElementPart>({{0, {}, number(1)}}));
+  EXPECT_EQ(adding({"list", "1"}, {}).edit, ArrayEdit::kFound);
+  EXPECT_EQ(adding({"list", "0", "n"}, {}).edit, ArrayEdit::kFound);
+  EXPECT_EQ(adding({"list", "0"}, {"list"}).edit, ArrayEdit::kFound);
+}
+
 TEST_F(JudgePrepare, APushInDoubtIsWhatIsThereNow) {
   prepare_.session = numbered(-1);
   prepare_.documents[0].whole = false;

@@ -37,7 +37,8 @@ std::optional<std::string> born_by(const merge::Incarnation& incarnation,
     if (born || !was_born_by(incarnation, each.dot())) continue;
     for (const Effect& effect : each.effects->effects) {
       if (effect.is_birth()) born = std::string(effect.value.view().as_document().bytes());
-      const bool gives = effect.kind == Operation::kAssign && !effect.path.empty();
+      const bool gives = effect.kind == Operation::kAssign && !effect.path.empty() &&
+                         !is_into_element(effect.path);
       if (gives) beside.set.push_back({effect.path, effect.value});
     }
     if (!born) beside.set.clear();
@@ -140,7 +141,8 @@ bool shows(const bson::Document& stored, const Effect& peers, const Effect& own)
 
 // The store may hold any part of what such effects have left.
 bool adds(const Effect& effect) {
-  return effect.kind == Operation::kIncrement || effect.kind == Operation::kEdit;
+  return effect.kind == Operation::kIncrement || effect.kind == Operation::kEdit ||
+         is_into_element(effect.path);
 }
 
 bool has_birth(const DocumentEffects& effects) {
@@ -199,7 +201,7 @@ std::optional<std::string> with_own(const SiteId& self, std::span<const Forgotte
       if (is_born && effect.kind == Operation::kRemove) continue;
       StoreWrite update;
       if (is_own && !stored && document) say_added(effect, *document, update);
-      if (adds(effect)) leave_as_stored(effect.path, stored, update);
+      if (adds(effect)) leave_as_stored(path_of_array(effect.path), stored, update);
       // What is still there was born, unless it is one that an app took away before.
       const bool is_there = effect.is_birth() && document;
       if (is_own && !is_there && !adds(effect) &&

@@ -67,6 +67,16 @@ Record editing() {
   return record;
 }
 
+Record writing_inside() {
+  Effect increment = effect(Operation::kIncrement, {"l", element_name({Dot(), 0}), "q"});
+  increment.entry = {Dot{5, kOslo}, 5, bson::make_int32(2)};
+  Effect assign =
+      effect(Operation::kAssign, {"l", element_name({Dot{3, kRome}, 0}), "w"}, bson::make_int32(1));
+  Record record = record_of({effect(Operation::kEdit, {"l"}), increment, assign});
+  record.deps.raise(kRome, 3);
+  return record;
+}
+
 Record yielding() {
   Effect remove = effect(Operation::kRemove);
   remove.removal = Removal::kUpdateWins;
@@ -178,6 +188,7 @@ std::vector<Example> record_examples() {
       record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
       record_example("record-edit", editing()),
+      record_example("record-inside", writing_inside()),
       record_example("record-yields", yielding()),
       record_example("record-retires", retiring()),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,

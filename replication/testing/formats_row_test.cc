@@ -1,6 +1,7 @@
 // Rows, as FORMATS.md describes them.
 #include <algorithm>
 
+#include "replication/merge/inside.h"
 #include "replication/merge/row.h"
 #include "replication/testing/formats_testing.h"
 
@@ -132,6 +133,23 @@ DocumentState pushed() {
   return state;
 }
 
+DocumentState inside() {
+  DocumentState state = born({Dot()});
+  const std::string item = bson::Writer().int32("q", 1).finish();
+  const std::string array = bson::Writer().document("0", bson::Document(item)).finish();
+  merge::List& list = state.incarnations.front().body.lists[{"l"}];
+  list = merge::list_of({bson::Type::kArray, array});
+  list.asserted = Dot{5, kOslo};
+  Effect add;
+  add.kind = Operation::kIncrement;
+  add.path = {"l", element_name({Dot(), 0}), "q"};
+  add.entry = {Dot{5, kOslo}, 5, bson::make_int32(2)};
+  const DocumentEffects effects{"t.a", bson::make_int32(1), {add}};
+  merge::apply_in_element(list.elements.front(), add, {Dot{5, kOslo}, nullptr, effects});
+  merge::show_inside(list.elements.front());
+  return state;
+}
+
 DocumentState names() {
   DocumentState state = pushed();
   merge::settle(state.incarnations.front().body.lists.at({"l"}));
@@ -191,6 +209,7 @@ std::vector<Example> row_examples() {
       row_example("row-field-set", one_field_set),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
+      row_example("row-inside", inside),
       row_example("row-names", names),
       row_example("row-detached", detached),
       row_example("row-gone", gone),

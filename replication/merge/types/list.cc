@@ -49,12 +49,46 @@ void add_all(List& list, const std::vector<AddedElement>& added) {
   for (const AddedElement& each : added) {
     if (!known.insert(each.place.back().id).second) continue;
     if (many) {
-      list.elements.push_back({each.place, each.as_set, Dot(), each.value, std::nullopt});
+      list.elements.push_back(
+          {each.place, each.as_set, Dot(), each.value, std::nullopt, nullptr, false});
     } else {
       add(list, each);
     }
   }
   if (many) std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
+}
+
+// What an author had not seen may come later elsewhere: nobody can have meant that.
+bool is_meant(const ElementId& id, const Authorship& author, bool knows_base) {
+  return id.dot.is_zero() ? knows_base : author.saw(id.dot);
+}
+
+bool are_one_document(const bson::Value& a, const bson::Value& b) {
+  const bool documents = a.type == bson::Type::kDocument && b.type == bson::Type::kDocument;
+  return documents && bson::equal_unordered(a.as_document(), b.as_document());
+}
+
+void give(ListElement& element, const bson::OwnedValue& value, const Authorship& author) {
+  const bool is_newer = element.changed < author.stamp;
+  if (element.inside != nullptr) {
+    element.inside = element.inside->given(value, author);
+    take_value(element, element.inside->shown());
+    element.is_stale = false;
+  } else if (is_newer) {
+    take_value(element, value);
+  }
+  if (is_newer) element.changed = author.stamp;
+}
+
+void join(ListElement& mine, const ListElement& other) {
+  mine.as_set = mine.as_set && other.as_set;
+  if (mine.inside != nullptr || other.inside != nullptr) {
+    mine.inside = mine.inside != nullptr ? mine.inside->joined(other) : other.inside->joined(mine);
+    take_value(mine, mine.inside->shown());
+  } else if (mine.changed < other.changed) {
+    take_value(mine, other.value);
+  }
+  mine.changed = std::max(mine.changed, other.changed);
 }
 
 }  // namespace
@@ -126,9 +160,8 @@ bool has_added(const List& list) {
 
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
   unsettle(list);
-  // What an author had not seen may come later elsewhere: nobody can have meant that.
   const auto is_meant = [&](const ElementId& id) {
-    return id.dot.is_zero() ? knows_base : author.saw(id.dot);
+    return merge::is_meant(id, author, knows_base);
   };
   std::set<ElementId> removed;
   for (const ElementId& id : edit.removed) {
@@ -141,15 +174,55 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
   std::erase_if(list.elements, [&](ListElement& element) {
     if (removed.contains(element.id())) return true;
     const auto change = changed.find(element.id());
-    if (change != changed.end() && element.changed < author.stamp) {
-      element.changed = author.stamp;
-      element.value = *change->second;
-    }
+    if (change != changed.end()) give(element, *change->second, author);
     element.as_set = element.as_set && change == changed.end();
     return false;
   });
   add_all(list, edit.added);
   list.asserted = std::max(list.asserted, author.stamp);
+}
+
+const ListElement* find_element(const List& list, const ElementId& id) {
+  // What stands behind no other one stands where its name says.
+  for (const Lane lane : {Lane::kAssigned, Lane::kBack, Lane::kFront}) {
+    if ((lane == Lane::kAssigned) != id.dot.is_zero()) continue;
+    ListElement probe;
+    probe.place.push_back({lane, id});
+    const auto& all = list.elements;
+    const auto at = std::lower_bound(all.begin(), all.end(), probe, stands_before);
+    if (at != all.end() && at->place == probe.place) return &*at;
+  }
+  const auto at = std::find_if(list.elements.begin(), list.elements.end(),
+                               [&](const ListElement& each) { return each.id() == id; });
+  return at == list.elements.end() ? nullptr : &*at;
+}
+
+ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
+                           bool knows_base) {
+  if (!is_meant(id, author, knows_base)) return nullptr;
+  const ListElement* found = find_element(list, id);
+  return found == nullptr ? nullptr
+                          : &list.elements[static_cast<size_t>(found - list.elements.data())];
+}
+
+void take_value(ListElement& element, const bson::OwnedValue& value) {
+  if (!are_one_document(element.value.view(), value.view())) element.value = value;
+}
+
+void take_order(List& list, const bson::Value& array) {
+  const bson::Document values = array.as_document();
+  auto at = values.begin();
+  for (const size_t i : shown_of(list)) {
+    if (at == values.end()) return;
+    ListElement& element = list.elements[i];
+    const bson::Value value = (*at).value;
+    ++at;
+    // Twins of a set are told by their bytes.
+    const bool is_other = !element.as_set && !(element.value.view() == value);
+    if (is_other && are_one_document(element.value.view(), value)) {
+      element.value = bson::OwnedValue(value);
+    }
+  }
 }
 
 void drop_observed(List& list, const Authorship& author) {
@@ -179,12 +252,7 @@ void join(List& list, const List& other) {
       list.elements.push_back(each);
       continue;
     }
-    ListElement& mine = list.elements[at->second];
-    mine.as_set = mine.as_set && each.as_set;
-    if (mine.changed < each.changed) {
-      mine.changed = each.changed;
-      mine.value = each.value;
-    }
+    join(list.elements[at->second], each);
   }
   std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
   list.asserted = std::max(list.asserted, other.asserted);
@@ -212,6 +280,7 @@ void settle(List& list) {
     list.elements[i].twin_at = twins[i];
     list.elements[i].changed = Dot();
     list.elements[i].value = {};
+    list.elements[i].inside.reset();
   }
   list.asserted = Dot();
   list.settled = true;

@@ -17,8 +17,13 @@
 // values are the store's, and the row keeps names, with a hash of the array they belong to.
 //
 // Two sites may put equal values into one set: both stay, the first of them shows.
+//
+// Where something in an element was edited by itself, the element has an inside: a state of its
+// own, as a document has one (merge/inside.h). Its value is then what that shows.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -28,14 +33,35 @@
 namespace outrigger::merge {
 
 struct Authorship;
+struct ListElement;
+
+// What must be stable before it can be forgotten; the second: and closed.
+using StampVisit = std::function<void(const Dot&, bool)>;
+
+// What stands in an element. Copies of a list share it, so it never changes.
+class Inside {
+ public:
+  virtual ~Inside() = default;
+  [[nodiscard]] virtual bson::OwnedValue shown() const = 0;
+  // After the element as a whole was given a value.
+  [[nodiscard]] virtual std::shared_ptr<const Inside> given(const bson::OwnedValue& value,
+                                                            const Authorship& author) const = 0;
+  // With another state of this element.
+  [[nodiscard]] virtual std::shared_ptr<const Inside> joined(const ListElement& other) const = 0;
+  virtual void for_each_stamp(const StampVisit& visit) const = 0;
+  virtual void write(RowOut& out) const = 0;
+};
 
 struct ListElement {
   Place place;
   bool as_set = false;
-  Dot changed;  // of the commit that gave it its value, if not the one that added it
+  // Of the commit that gave it its value, or wrote into it last, if not the one that added it.
+  Dot changed;
   bson::OwnedValue value;
   // Of a settled list: it does not show, its value is that of the element that shows here.
   std::optional<uint32_t> twin_at;
+  std::shared_ptr<const Inside> inside;  // null: nothing in it was edited by itself
+  bool is_stale = false;  // the value is not what the inside shows by now: show_insides (body.h)
 
   [[nodiscard]] const ElementId& id() const { return place.back().id; }
   [[nodiscard]] bool is_assigned() const { return place.back().lane == Lane::kAssigned; }
@@ -65,6 +91,16 @@ struct List {
 // One edit of a record, as it arrives. `knows_base`: its author had seen the assignment that the
 // assigned elements are of.
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base);
+// The element of that name, where an author may mean it; null: it is gone, or was never here.
+[[nodiscard]] ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
+                                         bool knows_base);
+// null: there is none of that name.
+[[nodiscard]] const ListElement* find_element(const List& list, const ElementId& id);
+// What an element shows from now on. The store is not told of another order of fields, so the
+// bytes stay where that alone differs.
+void take_value(ListElement& element, const bson::OwnedValue& value);
+// The store shows this: a document in an element may have its fields in another order.
+void take_order(List& list, const bson::Value& array);
 // The author has given the path, or a container above, a value: what it had seen was replaced.
 void drop_observed(List& list, const Authorship& author);
 // Another array, or none, is assigned from now on.
@@ -89,6 +125,7 @@ void for_each_stamp(const List& list, const Visit& visit) {
       if (!part.id.dot.is_zero()) visit(part.id.dot, false);
     }
     if (!element.changed.is_zero()) visit(element.changed, false);
+    if (element.inside != nullptr) element.inside->for_each_stamp(visit);
   }
 }
 

@@ -14,6 +14,7 @@ constexpr uint8_t kLaneMask = 3;
 constexpr uint8_t kAsSet = 4;
 constexpr uint8_t kChanged = 8;
 constexpr uint8_t kTwin = 16;
+constexpr uint8_t kInside = 32;  // a run of one
 
 // No array that a store takes has more.
 constexpr uint64_t kSettledRunMax = bson::kDocumentBytesMax / 3;
@@ -25,7 +26,8 @@ bool goes_on(const ListElement& last, const ListElement& next) {
          last.place.back().lane == next.place.back().lane &&
          std::equal(last.place.begin(), last.place.end() - 1, next.place.begin()) &&
          a.dot == b.dot && b.index - a.index == 1 && last.as_set == next.as_set &&
-         last.changed == next.changed && !last.twin_at && !next.twin_at;
+         last.changed == next.changed && !last.twin_at && !next.twin_at && last.inside == nullptr &&
+         next.inside == nullptr;
 }
 
 void write_run(RowOut& out, const ListElement& first, size_t count) {
@@ -33,6 +35,7 @@ void write_run(RowOut& out, const ListElement& first, size_t count) {
   if (first.as_set) head |= kAsSet;
   if (!first.changed.is_zero()) head |= kChanged;
   if (first.twin_at) head |= kTwin;
+  if (first.inside != nullptr) head |= kInside;
   out.u8(head);
   if (first.place.back().lane == Lane::kBehind) {
     out.varint(first.place.size() - 1);
@@ -61,7 +64,9 @@ ListElement read_run(RowIn& in, bool settled) {
   ListElement first;
   const uint8_t head = in.u8();
   const auto lane = static_cast<Lane>(head & kLaneMask);
-  if ((head & ~(kLaneMask | kAsSet | kChanged | kTwin)) != 0) in.fail("unknown kind of elements");
+  constexpr uint8_t kKnown = kLaneMask | kAsSet | kChanged | kTwin | kInside;
+  if ((head & ~kKnown) != 0) in.fail("unknown kind of elements");
+  if ((head & kInside) != 0 && settled) in.fail("a settled element with an inside");
   if ((head & kTwin) != 0 && !settled) in.fail("twin where none can be");
   first.as_set = (head & kAsSet) != 0;
   if (lane == Lane::kBehind) {
@@ -78,6 +83,11 @@ ListElement read_run(RowIn& in, bool settled) {
   first.place.push_back({lane, {dot, read_index(in)}});
   if (!is_place_of(first.place, dot)) in.fail("an element stands where none can");
   return first;
+}
+
+std::shared_ptr<const Inside> read_inside(RowIn& in) {
+  if (in.inside == nullptr) in.fail("an element with an inside where none can be");
+  return in.inside == nullptr ? nullptr : in.inside(in);
 }
 
 }  // namespace
@@ -99,6 +109,7 @@ void write(RowOut& out, const List& list) {
     write_run(out, all[begin], end - begin);
     for (; begin < end; ++begin) {
       if (!list.settled) out.counted(all[begin].value);
+      if (all[begin].inside != nullptr) all[begin].inside->write(out);
     }
   }
 }
@@ -121,8 +132,10 @@ void read(RowIn& in, List& list) {
     if (list.settled && count > kSettledRunMax) in.fail("run of too many elements");
     if ((head & kChanged) != 0) element.changed = in.dot();
     if ((head & kTwin) != 0) element.twin_at = read_index(in);
+    if ((head & kInside) != 0 && count != 1) in.fail("one inside of several elements");
     for (uint64_t i = 0; i < count && in.ok(); ++i) {
       if (!list.settled) element.value = in.counted();
+      if ((head & kInside) != 0) element.inside = read_inside(in);
       if (!list.elements.empty() && !comes_before(list.elements.back().place, element.place)) {
         in.fail("elements out of order");
       }

@@ -5,12 +5,15 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "replication/causality/stamp.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::merge {
+
+class Inside;
 
 struct RowOut : ByteWriter {
   std::vector<Origin> origins;  // sorted
@@ -31,6 +34,8 @@ struct RowIn : ByteReader {
 
   std::vector<Origin> origins;
   Hlc newest = 0;
+  // Reads what stands in an element; null: there is none in such a row.
+  std::shared_ptr<const Inside> (*inside)(RowIn& in) = nullptr;
 
   // How many items follow that take at least a byte each.
   size_t items() { return count(SIZE_MAX, 1); }

@@ -7,6 +7,7 @@
 
 #include "replication/bson/number.h"
 #include "replication/merge/worlds/merge_world.h"
+#include "replication/record/path.h"
 
 namespace outrigger::merge {
 
@@ -165,6 +166,33 @@ class MergeTest : public ::testing::Test {
     all.at(at) = value;
     edit(site, path, all, ArrayEdit::kInPlace);
   }
+  // {$set: {"path.at.inside": value}}, without a value $unset.
+  void set_inside(WorldSite& site, const std::string& path, size_t at, const std::string& inside,
+                  const std::optional<bson::OwnedValue>& value) {
+    write_inside(site, path, at, {at_position(at), path_of(inside), {}}, value);
+  }
+  // {$inc: {"path.at.inside": delta}}
+  void inc_inside(WorldSite& site, const std::string& path, size_t at, const std::string& inside,
+                  const bson::OwnedValue& delta) {
+    const bson::OwnedValue element = items(site, path).at(at);
+    const Found now = find_path(element.view().as_document(), path_of(inside));
+    const bool counts = now.what == Found::kValue;
+    write_inside(site, path, at, {at_position(at), path_of(inside), delta},
+                 counts ? bson::increment(now.value, delta.view()).value : delta);
+  }
+  void inc_inside(WorldSite& site, const std::string& path, size_t at, const std::string& inside,
+                  int32_t delta) {
+    inc_inside(site, path, at, inside, i32(delta));
+  }
+  // {$set: {"path.at": value}}
+  void give_element(WorldSite& site, const std::string& path, size_t at,
+                    const bson::OwnedValue& value) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    all.at(at) = value;
+    PathChange change = edit_of(site, path, all, ArrayEdit::kInPlace);
+    change.parts.push_back({at_position(at), {}, {}});
+    edit(site, change);
+  }
 
   // Every site gets every record; no order is promised between origins.
   void exchange() {
@@ -226,7 +254,9 @@ class MergeTest : public ::testing::Test {
     std::vector<std::string> lines;
     for (const Loss& loss : site.losses) {
       std::string line = std::to_string(static_cast<int>(loss.kind));
-      for (const std::string& name : loss.path) line += "/" + name;
+      for (const std::string& name : loss.path) {
+        line += "/" + (is_element_name(name) ? path_text({name}) : name);
+      }
       const std::string value = bson::to_json(loss.value.view());
       lines.push_back(line + (loss.shape == Shape::kAbsent ? " unset" : " " + value));
     }
@@ -235,6 +265,17 @@ class MergeTest : public ::testing::Test {
   }
   void all_lost(const std::vector<std::string>& lines) const {
     for (const WorldSite* site : all_) EXPECT_EQ(lost(*site), lines);
+  }
+
+  static std::optional<uint32_t> at_position(size_t at) { return static_cast<uint32_t>(at); }
+  void write_inside(WorldSite& site, const std::string& path, size_t at, ElementPart part,
+                    const std::optional<bson::OwnedValue>& value) {
+    std::vector<bson::OwnedValue> all = items(site, path);
+    const bson::OwnedValue was = all.at(at);
+    all.at(at) = bson::make_document(with_path(was.view().as_document(), part.path, value));
+    PathChange change = edit_of(site, path, all, ArrayEdit::kInPlace);
+    change.parts.push_back(std::move(part));
+    edit(site, change);
   }
 
   AppWrite make(Kind kind) const {

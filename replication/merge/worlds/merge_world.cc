@@ -62,10 +62,13 @@ std::optional<AppWrite> MergeWorld::update(const WorldSite& site, const std::str
     return arrays_.edit(update_of(id), document, site.load(id));
   }
   if (options_.add_only && chance(0.4)) {
+    return arrays_.count_inside(update_of(id), document, counted_);
+  }
+  if (options_.add_only && chance(0.5)) {
     return arrays_.append_or_pull(update_of(id), document, site.load(id));
   }
   if (chance(options_.add_only ? 0.8 : 0.45)) return increment(site, id, document);
-  if (!options_.add_only && chance(0.05)) return update_id(id, document);
+  if (!options_.add_only && chance(0.05)) return write_of_id(values_, id, document);
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
   PathChange set;
   const bool whole = chance(0.25);

@@ -89,6 +89,8 @@ class MergeWorld {
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   // add_only: what `l` must be, by what each record added and took away.
   [[nodiscard]] std::string pushed(const std::string& id) const;
+  // add_only: what was added to `q` of each element of `e`, by its `k`.
+  [[nodiscard]] const std::map<std::string, int64_t>& counted() const { return counted_; }
   uint64_t records = 0;
 
  private:
@@ -97,7 +99,6 @@ class MergeWorld {
   std::optional<AppWrite> random_write(const WorldSite& site, const std::string& id);
   AppWrite creation(const std::string& id);
   AppWrite creation(const std::string& id, bool insert);
-  std::optional<AppWrite> update_id(const std::string& id, const std::string& document);
   std::optional<AppWrite> update(const WorldSite& site, const std::string& id,
                                  const std::string& document);
   std::optional<AppWrite> increment(const WorldSite& site, const std::string& id,
@@ -120,6 +121,7 @@ class MergeWorld {
   std::vector<std::string> ids_ = {"1", "2"};
   std::vector<Report> bag_;
   std::map<std::string, int64_t> added_;
+  std::map<std::string, int64_t> counted_;
   RandomValues values_;
   RandomEdits arrays_;
   std::optional<Policy> policy_;

@@ -44,6 +44,17 @@ std::string id_text(const bson::OwnedValue& id) {
   return std::to_string(value.to_int64().value_or(0));
 }
 
+// What is done in elements is never told as a new value of the array: others edit it, too.
+bool is_assigned_after_all(const DocumentChange& change, const DocumentEffects& effects) {
+  return std::any_of(change.changes.begin(), change.changes.end(), [&](const PathChange& part) {
+    const bool in_place = part.kind == Operation::kEdit && part.edit == ArrayEdit::kInPlace;
+    return in_place &&
+           std::any_of(effects.effects.begin(), effects.effects.end(), [&](const Effect& effect) {
+             return effect.kind == Operation::kAssign && effect.path == part.path;
+           });
+  });
+}
+
 WorldSite::WorldSite(uint8_t name, size_t members, int64_t wall_ms)
     : clock(wall_ms), members_(members) {
   origin_.site[0] = name;
@@ -104,6 +115,7 @@ void WorldSite::settle(size_t index, bool happened) {
     for (const Effect& effect : effects.effects) {
       OUTRIGGER_ASSERT(well_formed(effect, context.dot, effects.id));
     }
+    if (is_assigned_after_all(write.change, effects)) throw std::string("an edit became a value");
     apply_local(state, write.change, effects, context);
     open.record.documents.push_back(effects);
     put(id, state, write.after);
@@ -190,8 +202,12 @@ void WorldSite::apply(const Record& record) {
     std::vector<Loss> lost;
     apply_remote(state, record, effects, &lost);
     losses.insert(losses.end(), lost.begin(), lost.end());
-    const std::optional<std::string> shown = document_of(state);
+    std::optional<std::string> shown = document_of(state);
     note_opaque(state, shown);
+    // The store is not told of another order of fields.
+    const bool stays =
+        document && shown && bson::equal_unordered(*document, bson::Document(*shown));
+    if (stays) shown = stored->second;
     put(id, state, shown);
   }
 }

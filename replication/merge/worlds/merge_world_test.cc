@@ -96,6 +96,26 @@ TEST(MergeWorld, EveryIncrementCountsOnce) {
   });
 }
 
+TEST(MergeWorld, EveryIncrementInAnElementCountsOnce) {
+  size_t counted = 0;
+  for_each_seed(800, [&](uint64_t seed) {
+    MergeWorld world(seed, {.add_only = true});
+    ASSERT_EQ(world.run(), "");
+    for (const auto& [id, document] : world.documents()) {
+      const auto elements = bson::Document(document).find("e");
+      ASSERT_TRUE(elements.has_value());
+      for (const bson::Element& each : elements->as_document()) {
+        const auto sum = world.counted().find(bson::to_json(*each.value.as_document().find("k")));
+        const int64_t wanted = sum == world.counted().end() ? 0 : sum->second;
+        EXPECT_EQ(each.value.as_document().find("q")->to_int64(), wanted);
+        counted += wanted != 0 ? 1 : 0;
+      }
+    }
+  });
+  std::printf("%zu elements in which something was counted\n", counted);
+  EXPECT_GT(counted, 0u);
+}
+
 TEST(MergeWorld, EveryElementIsThereOnceUnlessSomebodyWhoSawItTookItAway) {
   size_t filled = 0;
   for_each_seed(800, [&](uint64_t seed) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "replication/bson/number.h"
+
 namespace outrigger::merge {
 
 bson::OwnedValue array_of_values(const std::vector<bson::OwnedValue>& values) {
@@ -23,8 +25,13 @@ bson::OwnedValue RandomValues::item() {
   const size_t which = pick(5);
   if (which < 3) return bson::make_string(std::string(1, static_cast<char>('x' + which)));
   if (which == 3) return fresh();
+  return document_item();
+}
+
+bson::OwnedValue RandomValues::document_item() {
   bson::Writer out;
   out.value("q", fresh());
+  if (pick(2) == 0) out.open_document("d").value("x", fresh()).close();
   return bson::make_document(out.finish());
 }
 
@@ -104,6 +111,9 @@ AppWrite edit_write(DocumentChange&& change, const std::string& document, const 
   return write;
 }
 
+// Where in an element something is written.
+const std::vector<Path> kInside = {{"q"}, {"q"}, {"n"}, {"w"}, {"d", "x"}, {"d"}};
+
 bool repeats_values(const bson::Value& array) {
   std::vector<bson::OwnedValue> seen;
   for (const bson::OwnedValue& each : values_in(array)) {
@@ -132,7 +142,8 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
   if (now.what == Found::kValue && now.value.type != bson::Type::kArray) return std::nullopt;
   std::vector<bson::OwnedValue> all;
   if (now.what == Found::kValue) all = values_in(now.value);
-  const size_t which = pick(10);
+  const size_t which = pick(18);
+  if (which >= 10) return edit_inside(std::move(change), document, path, now, std::move(all));
   ArrayEdit how = ArrayEdit::kMoves;
   bool appends = false;
   const auto at = [&](size_t n) { return all.begin() + static_cast<std::ptrdiff_t>(n); };
@@ -160,6 +171,89 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
   }
   AppWrite write = edit_write(std::move(change), document, path, now, all, how);
   if (appends) forget_base(write, state);
+  return write;
+}
+
+// What one operator does in an element. Nothing: it would be refused.
+std::optional<ElementPart> RandomEdits::write_into(bson::OwnedValue& element) {
+  ElementPart part;
+  const bool is_document = element.type == bson::Type::kDocument;
+  const bool is_number = element.view().is_number();
+  if (!is_document || pick(10) == 0) {
+    if (is_number && pick(2) == 0) {
+      part.delta = values_.delta();
+      element = bson::increment(element.view(), part.delta->view()).value;
+    } else {
+      element = values_.item();
+    }
+    return part;
+  }
+  part.path = kInside[pick(kInside.size())];
+  const bson::Document within = element.view().as_document();
+  const Found now = find_path(within, part.path);
+  if (now.what == Found::kBlocked) return std::nullopt;
+  std::optional<bson::OwnedValue> value;
+  const bool counts = now.what == Found::kMissing || now.value.is_number();
+  if (part.path.front() != "d" && counts && pick(3) > 0) {
+    part.delta = values_.delta();
+    value = now.what == Found::kMissing ? *part.delta
+                                        : bson::increment(now.value, part.delta->view()).value;
+  } else if (pick(5) > 0) {
+    value = pick(4) == 0 ? values_.document_item() : values_.value();
+  } else if (now.what == Found::kMissing) {
+    return std::nullopt;
+  }
+  element = bson::make_document(with_path(within, part.path, value));
+  return part;
+}
+
+std::optional<AppWrite> RandomEdits::edit_inside(DocumentChange change, const std::string& document,
+                                                 const Path& path, const Found& now,
+                                                 std::vector<bson::OwnedValue> all) {
+  if (all.empty()) return std::nullopt;
+  std::vector<ElementPart> parts;
+  const size_t first = pick(all.size());
+  for (size_t i = 0; i < 1 + pick(2); ++i) {
+    const size_t at = (first + i) % all.size();
+    std::optional<ElementPart> part = write_into(all[at]);
+    if (!part) continue;
+    if (pick(3) > 0) part->position = static_cast<uint32_t>(at);
+    parts.push_back(*std::move(part));
+  }
+  if (parts.empty()) return std::nullopt;
+  AppWrite write = edit_write(std::move(change), document, path, now, all, ArrayEdit::kInPlace);
+  if (pick(20) > 0) write.change.changes.back().parts = std::move(parts);
+  return write;
+}
+
+AppWrite RandomEdits::count_inside(DocumentChange change, const std::string& document,
+                                   std::map<std::string, int64_t>& counted) {
+  const Found now = find_path(bson::Document(document), {"e"});
+  std::vector<bson::OwnedValue> all = values_in(now.value);
+  const bool adds = all.empty() || pick(5) == 0;
+  if (adds) {
+    bson::Writer out;
+    out.value("k", values_.fresh()).int32("q", 0);
+    all.push_back(bson::make_document(out.finish()));
+    return edit_write(std::move(change), document, {"e"}, now, all, ArrayEdit::kMoves);
+  }
+  ElementPart part;
+  const size_t at = pick(all.size());
+  const bson::OwnedValue was = all[at];
+  const bson::Document element = was.view().as_document();
+  if (pick(4) > 0) {
+    part.path = {"q"};
+    part.delta = values_.delta();
+    const bson::OwnedValue sum = bson::increment(*element.find("q"), part.delta->view()).value;
+    all[at] = bson::make_document(with_path(element, part.path, sum));
+    counted[bson::to_json(*element.find("k"))] += part.delta->view().as_int32();
+  } else {
+    part.path = {"w", pick(2) == 0 ? "x" : "y"};
+    all[at] = bson::make_document(with_path(element, part.path, values_.fresh()));
+  }
+  if (pick(2) == 0) part.position = static_cast<uint32_t>(at);
+  AppWrite write = edit_write(std::move(change), document, {"e"}, now, all, ArrayEdit::kInPlace);
+  write.change.changes.back().parts.push_back(std::move(part));
   return write;
 }
 
@@ -202,6 +296,7 @@ std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
       for (const DocumentEffects& document : each.record->documents) {
         if (id_text(document.id) != id) continue;
         for (const Effect& effect : document.effects) {
+          if (effect.path != Path{"l"}) continue;
           for (const AddedElement& added : effect.edit.added) {
             left[added.place.back().id] = added.value;
           }
@@ -254,12 +349,11 @@ AppWrite yielding_removal(const std::string& id, const std::string& document,
   return write;
 }
 
-// {$set: {_id: 1.0}} where it was 1.
-std::optional<AppWrite> MergeWorld::update_id(const std::string& id, const std::string& document) {
+AppWrite write_of_id(RandomValues& values, const std::string& id, const std::string& document) {
   AppWrite write{change_of(DocumentChange::Kind::kUpdate, id), {}};
   PathChange set;
   set.path = {"_id"};
-  set.value = values_.id(id);
+  set.value = values.id(id);
   write.after = with_path(bson::Document(document), set.path, set.value);
   write.change.changes.push_back(std::move(set));
   return write;
@@ -276,6 +370,7 @@ AppWrite MergeWorld::creation(const std::string& id, bool insert) {
   auto put = [&](const Path& path, const bson::OwnedValue& value) {
     document = with_path(bson::Document(document), path, value);
   };
+  if (options_.add_only) put({"e"}, array_of_values({}));
   if (options_.add_only || chance(0.5)) put({"n"}, bson::make_int32(options_.add_only ? 0 : 5));
   if (chance(0.5)) put({"a"}, values_.value());
   if (chance(0.3)) put({"c"}, bson::make_document(bson::Writer().finish()));

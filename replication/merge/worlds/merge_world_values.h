@@ -29,6 +29,7 @@ class RandomValues {
   [[nodiscard]] bson::OwnedValue fresh();  // was never given before
   // What stands in arrays: few different values, so that some are equal.
   [[nodiscard]] bson::OwnedValue item();
+  [[nodiscard]] bson::OwnedValue document_item();
   [[nodiscard]] bson::OwnedValue array();
 
  private:
@@ -76,11 +77,20 @@ class RandomEdits {
   [[nodiscard]] std::optional<AppWrite> append_or_pull(DocumentChange change,
                                                        const std::string& document,
                                                        const DocumentState& state);
+  // Adds an element {k: its name, q: 0} to `e`, or writes into one. `counted`: what was added to q,
+  // by the name.
+  [[nodiscard]] AppWrite count_inside(DocumentChange change, const std::string& document,
+                                      std::map<std::string, int64_t>& counted);
   // By an upsert that makes the document, which has the rest already.
   [[nodiscard]] std::optional<PathChange> push_at_birth(const bson::Document& document);
 
  private:
   size_t pick(size_t count) { return random_() % count; }
+  [[nodiscard]] std::optional<AppWrite> edit_inside(DocumentChange change,
+                                                    const std::string& document, const Path& path,
+                                                    const Found& now,
+                                                    std::vector<bson::OwnedValue> all);
+  [[nodiscard]] std::optional<ElementPart> write_into(bson::OwnedValue& element);
   // What an append tells of the array before, where no image was taken.
   void forget_base(AppWrite& append, const DocumentState& state);
 
@@ -100,6 +110,9 @@ class RandomEdits {
 [[nodiscard]] bool is_only_settled_lists(const Incarnation& incarnation);
 
 [[nodiscard]] DocumentChange change_of(DocumentChange::Kind kind, const std::string& id);
+// {$set: {_id: 1.0}} where it was 1.
+[[nodiscard]] AppWrite write_of_id(RandomValues& values, const std::string& id,
+                                   const std::string& document);
 // Of a document that is to come back whole should anybody have written to it.
 [[nodiscard]] AppWrite yielding_removal(const std::string& id, const std::string& document,
                                         std::mt19937_64& random);
