@@ -65,6 +65,7 @@ class World {
     Nemesis nemesis(parts_, sites_);
     net::TaskGroup tasks;
     for (const auto& app : apps_) tasks.spawn(app->run());
+    for (const auto& clerk : clerks_) tasks.spawn(clerk->run_accounts());
     tasks.spawn(nemesis.run());
     for (int64_t ms = 0; ms < options_.minutes * 60'000;) {
       const int64_t pause_ms = parts_.draw(1, kLookMsMax);
@@ -76,6 +77,7 @@ class World {
     co_await nemesis.heal();
     co_await parts_.sleep_ms(parts_.draw(1, 5'000));
     for (const auto& app : apps_) app->end();
+    for (const auto& clerk : clerks_) clerk->end();
     co_await tasks.until_empty();
     co_await rest();
     for (const auto& site : sites_) co_await site->stop();
@@ -90,6 +92,10 @@ class World {
     for (int number = 1; number <= kApps; ++number) {
       const WorldSite& site = *sites_[static_cast<size_t>(number - 1) % sites_.size()];
       apps_.push_back(std::make_unique<WorldApp>(parts_, book_, number, site, pause_ms));
+    }
+    int number = kApps;
+    for (const auto& site : sites_) {
+      clerks_.push_back(std::make_unique<WorldApp>(parts_, book_, ++number, *site, pause_ms));
     }
   }
 
@@ -117,9 +123,9 @@ class World {
                       sites_[i]->mongod());
       }
       check_accounts();
-      for (const auto& app : apps_) app->end();
-      if (all) co_await free_accounts();
       apps_.clear();
+      if (all) co_await free_accounts();
+      clerks_.clear();
       if (all) (void)co_await until(&World::nothing_is_left, "has let go of everything");
     }
     for (const auto& site : sites_) {
@@ -140,7 +146,7 @@ class World {
   net::Task<void> free_accounts() {
     for (int round = 0; round <= kAccountsMax; ++round) {
       if (parked_accounts(*sites_[0]) == 0) co_return;
-      co_await apps_.front()->delete_accounts();
+      co_await clerks_.front()->delete_accounts();
       (void)co_await until(&World::all_have_all, "has everything");
       co_await parts_.sleep_ms(kSettleMs);
       check_accounts();
@@ -245,6 +251,7 @@ class World {
   WorldBook book_;
   std::vector<std::unique_ptr<WorldSite>> sites_;
   std::vector<std::unique_ptr<WorldApp>> apps_;
+  std::vector<std::unique_ptr<WorldApp>> clerks_;  // apps that write accounts alone
 };
 
 }  // namespace

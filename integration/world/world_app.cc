@@ -96,10 +96,8 @@ net::Task<void> WorldApp::run() {
       co_await count();
     } else if (which <= 78 && number_ <= kTallyOwners) {
       co_await assign();
-    } else if (which <= 83) {
+    } else if (which <= 84) {
       co_await look_at_cause();
-    } else if (which <= 91) {
-      co_await register_account();
     } else {
       co_await be_wild();
     }
@@ -319,12 +317,24 @@ net::Task<void> WorldApp::be_wild() {
   tell(what, outcome);
 }
 
+net::Task<void> WorldApp::run_accounts() {
+  constexpr int64_t kEveryMs = 20'000;
+  constexpr int64_t kApartMsMax = 150;
+  while (!is_over_) {
+    const int64_t now_ms = parts_.time->now_us() / 1000;
+    const int64_t pause_ms = kEveryMs - now_ms % kEveryMs + parts_.draw(0, kApartMsMax);
+    co_await parts_.sleep_ms(pause_ms);
+    const int64_t times = parts_.draw(0, 3);
+    for (int64_t i = 0; i < times && !is_over_; ++i) co_await register_account();
+  }
+}
+
 // Few keys, so that sites that are apart give the same one away.
 std::string WorldApp::account_statement(std::string& what) {
   const std::string id = fmt::format("u{}", parts_.draw(1, kAccountsMax));
   const std::string field = parts_.chance(70) ? "mail" : "phone";
   const int64_t key = parts_.draw(1, 5);
-  const int64_t which = parts_.draw(1, 8);
+  const int64_t which = parts_.draw(1, 9);
   what = fmt::format("account {} of {}.{} {}", which, id, field, key);
   switch (which) {
     case 1:
@@ -334,6 +344,7 @@ std::string WorldApp::account_statement(std::string& what) {
       return insert_command(parts_, kAccounts, document.finish());
     }
     case 3:
+    case 9:
       return delete_command(parts_, kAccounts, id);
     case 4:
       return update_command(

@@ -22,6 +22,8 @@ class WorldApp {
 
   // Until end().
   net::Task<void> run();
+  // The same, of nothing but documents that share keys: at moments that are the same at all sites.
+  net::Task<void> run_accounts();
   void end() { is_over_ = true; }
   // Everything is healed: a write must succeed now.
   net::Task<void> write_last();
