@@ -55,6 +55,7 @@ Result<StepOutcome> Applier::step() {
   auto decided = owners_.step();
   if (!decided) {
     locks_.release();
+    locks_.leave_line();
     if (is_of_the_log(decided.error())) return tl::unexpected(decided.error());
     return trouble(decided.error());
   }

@@ -34,7 +34,10 @@ LedgerEntry entry_of(const std::string& ns, const bson::OwnedValue& id, const st
 }  // namespace
 
 Result<bool> UniqueOwners::step() {
-  if (site_.aside.parked_due(1).empty()) return false;
+  if (site_.aside.parked_due(1).empty()) {
+    locks_.leave_line();  // who stood there is decided about, and nobody would take its turn
+    return false;
+  }
   if (Status admitted = is_admitted(store_, options_); !admitted) {
     return tl::unexpected(admitted.error());
   }
