@@ -247,6 +247,47 @@ TEST_F(LockedOwnerTest, NobodyStandsInLineForOneThatIsDecidedAbout) {
   expect_none_parked();
 }
 
+// 1 is removed at oslo and comes back by an update of rome, when what is known of 2 is forgotten.
+TEST(OwnersOfThree, WhatComesBackTookItsKeysAnew) {
+  const std::vector<std::string> names{"oslo", "paris", "rome"};
+  for (const bool is_shown_first : {true, false}) {
+    TestSite oslo("oslo", names, memory_outbox());
+    TestSite paris("paris", names, memory_outbox());
+    TestSite rome("rome", names, memory_outbox());
+    const std::vector<TestSite*> all{&oslo, &paris, &rome};
+    for (TestSite* site : all) site->mongod.make_unique(kTestNs, {{{"mail"}}, true});
+    oslo.insert(1, {{"mail", text("k")}});
+    paris.clock.advance_ms(10);
+    if (is_shown_first) paris.insert(2, {{"mail", text("k")}});
+    settle_down(all);
+    EXPECT_NE(oslo.show(1), "none");
+    oslo.clock.advance_ms(100);
+    rome.clock.advance_ms(90);
+    oslo.yield(1);
+    exchange(oslo, paris);
+    if (!is_shown_first) paris.insert(2, {{"mail", text("k")}});
+    exchange(oslo, paris);
+    EXPECT_NE(oslo.show(2), "none");
+    for (int i = 0; i < 3; ++i) {
+      oslo.collect();
+      paris.collect();
+    }
+    rome.set(1, "n", 7);
+    for (int i = 0; i < 3; ++i) settle_down(all);
+    const int owner = is_shown_first ? 2 : 1;  // or 2 came after the removal
+    for (TestSite* site : all) {
+      EXPECT_NE(site->show(owner), "none") << site->name << owner;
+      EXPECT_EQ(site->show(3 - owner), "none") << site->name << owner;
+    }
+    oslo.remove(owner);
+    for (int i = 0; i < 3; ++i) settle_down(all);
+    for (TestSite* site : all) {
+      EXPECT_NE(site->show(3 - owner), "none") << site->name << owner;
+      EXPECT_EQ(site->status().rows, 0u) << site->name << owner;
+    }
+  }
+}
+
 TEST_F(OwnersTest, ACrashAnywhereEndsInTheSame) {
   for (int crash = 0; crash < 8; ++crash) {
     const int id = 10 * (crash + 1);

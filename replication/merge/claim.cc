@@ -4,6 +4,7 @@
 
 #include "replication/merge/body.h"
 #include "replication/merge/paths.h"
+#include "replication/merge/yields.h"
 
 namespace outrigger::merge {
 namespace {
@@ -42,6 +43,11 @@ Dot claim_of(const DocumentState& state, std::span<const Path> fields) {
   const WholeBody body(state);
   Dot claim;
   for (const Path& field : fields) claim = std::max(claim, claim_at(*body, field));
+  for (const Incarnation& incarnation : state.incarnations) {
+    if (incarnation.removals.empty()) continue;
+    claim = std::max(claim, newest_unseen(incarnation));
+    for (const NotedRemoval& each : incarnation.removals) claim = std::max(claim, each.dot);
+  }
   return claim;
 }
 
