@@ -92,6 +92,13 @@ PAIRS = {
 }
 
 
+# The earlier document is shown, the later one is open in the ledger.
+KEYS = {
+    ("insert with a unique key", "insert with the same key, later"): (
+        {"_id": 1, "mail": "a"}, {"_id": 2, "mail": "a"}),
+}
+
+
 def create_index(*names, **options):
     return lambda c: c.create_index([(name, 1) for name in names], **options)
 
@@ -143,7 +150,7 @@ def test_each_line_of_the_readme_has_its_case():
     text = (ROOT / "README.md").read_text()
     table = text.split("| one site | the other | result |\n", 1)[1].split("\n\n", 1)[0]
     lines = [words(line) for line in table.splitlines()[1:]]
-    assert lines == [*PAIRS, *CATALOGUE]
+    assert lines == [*PAIRS, *KEYS, *CATALOGUE]
 
 
 def collections(pair, line):
@@ -164,6 +171,21 @@ def test_of_documents(pair, line):
     assert oslo.find_one() == paris.find_one() == (after and {"_id": 1, **after})
     for site in pair:
         assert [lost_of(entry) for entry in entries(site, oslo.full_name)] == lost
+
+
+@pytest.mark.parametrize("line", KEYS, ids=" beside ".join)
+def test_of_unique_keys(pair, line):
+    one, other = KEYS[line]
+    oslo, paris = collections(pair, line)
+    oslo.create_index("mail", unique=True)
+    pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        oslo.insert_one(one)
+        paris.insert_one(other)
+    for site, each in zip(pair, (oslo, paris)):
+        wait_until(lambda: list(each.find()) == [one], lambda: list(each.find()))
+        [entry] = entries(site, each.full_name)
+        assert (entry["kind"], entry["state"], entry["lost"]) == ("unique", "open", other)
 
 
 def indexes(collection):

@@ -76,10 +76,13 @@ def test_two_people_register_one_address(pair):
     users[1].insert_one({"_id": 2, "mail": "ada@example.net", "name": "Ada of paris"})
     pair.heal("oslo", "paris")
     wait_until(lambda: all(site.sidecar.metric("not_applied") == 1 for site in pair),
-               "each site has set the other's aside")
-    for site, other in zip(pair, (2, 1)):
-        [aside] = entries(site, namespace="shop.users", kind="not_applied")
-        assert (aside["document"], aside["state"]) == (other, "open")
+               "the later one is parked at both")
+    pair.wait_converged(["shop"])
+    for site, each in zip(pair, users):
+        assert {user["name"] for user in each.find({"_id": {"$gt": 0}})} == {"Ada of oslo"}
+        [aside] = entries(site, namespace="shop.users", kind="unique")
+        assert (aside["document"], aside["state"], aside["won"]) == (2, "open", 1)
+        assert aside["lost"]["name"] == "Ada of paris"
     # Somebody decides: the other one gets in everywhere.
     users[0].update_one({"_id": 1}, {"$set": {"mail": "ada.o@example.net"}})
     assert {user["mail"] for user in pair.alike(users)} == {

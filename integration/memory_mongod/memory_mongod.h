@@ -10,8 +10,9 @@
 //
 // It knows what the tests of the sidecar need, and refuses by name (code 9) what it does not: most
 // query operators, update operators but $set, $unset, $inc and $setOnInsert, paths through arrays.
-// Collations and hints it takes for none. That it answers as a real one does is for
-// memory_mongod_test.cc to hold, of the replica set; of a standalone nothing holds it.
+// Collations and hints it takes for none; unique indexes are those its documents() are given. That
+// it answers as a real one does is for memory_mongod_test.cc to hold, of the replica set; of a
+// standalone nothing holds it.
 #pragma once
 
 #include <cstdint>

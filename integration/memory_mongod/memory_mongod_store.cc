@@ -113,6 +113,20 @@ Result<CollectionInfo> MemoryMongodStore::collection(const std::string& ns) {
   return store_.collection(ns);
 }
 
+Result<std::vector<Path>> MemoryMongodStore::unique_fields(const std::string& ns) {
+  if (const Status there = reach("look at indexes"); !there) return tl::unexpected(there.error());
+  return store_.unique_fields(ns);
+}
+
+Result<std::vector<std::string>> MemoryMongodStore::holders(const std::string& ns,
+                                                            const std::string& document,
+                                                            const std::string& index) {
+  if (const Status there = reach("look for a holder"); !there) {
+    return tl::unexpected(there.error());
+  }
+  return store_.holders(ns, document, index);
+}
+
 Status MemoryMongodStore::fence(std::span<const std::string> lsid_ids,
                                 std::span<const std::string> clients, Duration timeout) {
   constexpr auto kPause = Duration(20);

@@ -171,6 +171,12 @@ std::optional<MongodError> WriteRun::duplicate(const Value& id) const {
                                                     " index: _id_ dup key: { _id }"};
 }
 
+std::optional<MongodError> WriteRun::clash(const std::string& document) const {
+  std::string words = mongod_.store_.clash(ns_, Document(document));
+  if (words.empty()) return std::nullopt;
+  return MongodError{wire::code::kDuplicateKey, std::move(words)};
+}
+
 OrError<WriteRun::Done> WriteRun::insert(const Document& document, int32_t stmt_id) {
   std::string bytes(document.bytes());
   if (!document.has("_id")) {
@@ -180,6 +186,7 @@ OrError<WriteRun::Done> WriteRun::insert(const Document& document, int32_t stmt_
   }
   const Value id = *Document(bytes).find("_id");
   if (auto refused = duplicate(id)) return tl::unexpected(std::move(*refused));
+  if (auto refused = clash(bytes)) return tl::unexpected(std::move(*refused));
   mongod_.write(ns_, id, {std::nullopt, bytes, false}, session_, stmt_id);
   return Done{1, false, std::nullopt, std::nullopt, std::move(bytes)};
 }
@@ -244,6 +251,7 @@ OrError<WriteRun::Done> WriteRun::update_one(const std::string& before, const Do
     return refuse(wire::code::kImmutableField, "the (immutable) field '_id' was altered");
   Done done{1, *after != before, std::nullopt, before, *after};
   if (done.is_modified) {
+    if (auto refused = clash(*after)) return tl::unexpected(std::move(*refused));
     mongod_.write(ns_, id, {before, std::move(*after), has_operators(change)}, session_, stmt_id);
   }
   return done;
@@ -268,6 +276,7 @@ OrError<WriteRun::Done> WriteRun::upsert(const Document& filter, const Document&
   const std::string document = out.finish();
   const bson::OwnedValue id(*Document(document).find("_id"));
   if (auto refused = duplicate(id.view())) return tl::unexpected(std::move(*refused));
+  if (auto refused = clash(document)) return tl::unexpected(std::move(*refused));
   mongod_.write(ns_, id.view(), {std::nullopt, document, false}, session_, stmt_id);
   return Done{1, false, id, std::nullopt, document};
 }

@@ -43,6 +43,8 @@ class WriteRun {
   [[nodiscard]] OrError<std::string> changed(const std::string& before,
                                              const bson::Document& change, bool inserts) const;
   [[nodiscard]] std::optional<MongodError> duplicate(const bson::Value& id) const;
+  // Of a key of a unique index.
+  [[nodiscard]] std::optional<MongodError> clash(const std::string& document) const;
 
   [[nodiscard]] OrError<std::string> run_many();
   [[nodiscard]] OrError<std::string> find_and_modify();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "integration/world/nemesis.h"
+#include "integration/world/world_accounts.h"
 #include "replication/merge/row.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int64_t kRestMsMax = 30 * 60'000;  // for everybody to have everything, and collect it
 constexpr int64_t kLookMsMax = 10'000;
+constexpr int64_t kSettleMs = 10'000;    // for what is parked to be tried again
 constexpr int64_t kLastWriteMs = 5'000;  // for what was acknowledged last to be published
 const std::vector<std::string> kNames{"bergen", "oslo", "paris"};
 
@@ -36,6 +38,7 @@ class World {
       }
       sites_.push_back(
           std::make_unique<WorldSite>(parts_, name, kNames, parts_.chance(30), updates_win));
+      make_accounts(*sites_.back());
     }
   }
 
@@ -62,6 +65,7 @@ class World {
     Nemesis nemesis(parts_, sites_);
     net::TaskGroup tasks;
     for (const auto& app : apps_) tasks.spawn(app->run());
+    for (const auto& clerk : clerks_) tasks.spawn(clerk->run_accounts());
     tasks.spawn(nemesis.run());
     for (int64_t ms = 0; ms < options_.minutes * 60'000;) {
       const int64_t pause_ms = parts_.draw(1, kLookMsMax);
@@ -73,6 +77,7 @@ class World {
     co_await nemesis.heal();
     co_await parts_.sleep_ms(parts_.draw(1, 5'000));
     for (const auto& app : apps_) app->end();
+    for (const auto& clerk : clerks_) clerk->end();
     co_await tasks.until_empty();
     co_await rest();
     for (const auto& site : sites_) co_await site->stop();
@@ -87,6 +92,10 @@ class World {
     for (int number = 1; number <= kApps; ++number) {
       const WorldSite& site = *sites_[static_cast<size_t>(number - 1) % sites_.size()];
       apps_.push_back(std::make_unique<WorldApp>(parts_, book_, number, site, pause_ms));
+    }
+    int number = kApps;
+    for (const auto& site : sites_) {
+      clerks_.push_back(std::make_unique<WorldApp>(parts_, book_, ++number, *site, pause_ms));
     }
   }
 
@@ -105,20 +114,44 @@ class World {
     const bool serve = co_await until(&World::all_serve, "serves");
     if (serve) {
       for (const auto& app : apps_) co_await app->write_last();
-      apps_.clear();
       co_await parts_.sleep_ms(kLastWriteMs);
       const bool all = co_await until(&World::all_have_all, "has everything");
+      co_await parts_.sleep_ms(kSettleMs);
       for (const auto& site : sites_) book_.check(site->name(), site->mongod());
       for (size_t i = 1; i < sites_.size(); ++i) {
         book_.compare(sites_[0]->name(), sites_[0]->mongod(), sites_[i]->name(),
                       sites_[i]->mongod());
       }
+      check_accounts();
+      apps_.clear();
+      if (all) co_await free_accounts();
+      clerks_.clear();
       if (all) (void)co_await until(&World::nothing_is_left, "has let go of everything");
     }
     for (const auto& site : sites_) {
       tell_of_trouble(*site);
       for (const std::string& trouble : site->troubles()) book_.say(site->name() + " " + trouble);
     }
+  }
+
+  void check_accounts() {
+    for (const auto& site : sites_) {
+      for (const auto& other : sites_) {
+        for (std::string& wrong : look_at_accounts(*site, *other)) book_.say(std::move(wrong));
+      }
+    }
+  }
+
+  // Whoever stands before others goes, until nobody is parked.
+  net::Task<void> free_accounts() {
+    for (int round = 0; round <= kAccountsMax; ++round) {
+      if (parked_accounts(*sites_[0]) == 0) co_return;
+      co_await clerks_.front()->delete_accounts();
+      (void)co_await until(&World::all_have_all, "has everything");
+      co_await parts_.sleep_ms(kSettleMs);
+      check_accounts();
+    }
+    book_.say("accounts stay parked although nobody stands before them");
   }
 
   void tell_of_trouble(const WorldSite& site) {
@@ -218,6 +251,7 @@ class World {
   WorldBook book_;
   std::vector<std::unique_ptr<WorldSite>> sites_;
   std::vector<std::unique_ptr<WorldApp>> apps_;
+  std::vector<std::unique_ptr<WorldApp>> clerks_;  // apps that write accounts alone
 };
 
 }  // namespace

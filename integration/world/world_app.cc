@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "integration/world/world_accounts.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger::world {
@@ -328,6 +329,71 @@ net::Task<void> WorldApp::be_wild() {
   const std::string command = wild_statement(what);
   const Outcome outcome = co_await send(command);
   tell(what, outcome);
+}
+
+net::Task<void> WorldApp::run_accounts() {
+  constexpr int64_t kEveryMs = 20'000;
+  constexpr int64_t kApartMsMax = 150;
+  while (!is_over_) {
+    const int64_t now_ms = parts_.time->now_us() / 1000;
+    const int64_t pause_ms = kEveryMs - now_ms % kEveryMs + parts_.draw(0, kApartMsMax);
+    co_await parts_.sleep_ms(pause_ms);
+    const int64_t times = parts_.draw(0, 3);
+    for (int64_t i = 0; i < times && !is_over_; ++i) co_await register_account();
+  }
+}
+
+// Few keys, so that sites that are apart give the same one away.
+std::string WorldApp::account_statement(std::string& what) {
+  const std::string id = fmt::format("u{}", parts_.draw(1, kAccountsMax));
+  const std::string field = parts_.chance(70) ? "mail" : "phone";
+  const int64_t key = parts_.draw(1, 5);
+  const int64_t which = parts_.draw(1, 9);
+  what = fmt::format("account {} of {}.{} {}", which, id, field, key);
+  switch (which) {
+    case 1:
+    case 2: {
+      Writer document;
+      document.string("_id", id).int64(field, key).string("from", name_);
+      return insert_command(parts_, kAccounts, document.finish());
+    }
+    case 3:
+    case 9:
+      return delete_command(parts_, kAccounts, id);
+    case 4:
+      return update_command(
+          parts_, kAccounts, id, [&](Writer& out) { out.int64(field, key).string("from", name_); },
+          parts_.chance(50));
+    case 5:
+      return update_command(
+          parts_, kAccounts, id,
+          [&](Writer& out) { out.open_document("$unset").string(field, "").close(); }, false);
+    case 6:
+      return update_command(
+          parts_, kAccounts, id,
+          [&](Writer& out) { out.open_document("$inc").int64("n", 1).close(); }, false);
+    default:
+      return update_command(
+          parts_, kAccounts, id,
+          [&](Writer& out) { out.open_document("$set").int64(field, key).close(); },
+          parts_.chance(50));
+  }
+}
+
+net::Task<void> WorldApp::register_account() {
+  std::string what;
+  const std::string command = account_statement(what);
+  const Outcome outcome = co_await send(command);
+  tell(what, outcome);
+}
+
+net::Task<void> WorldApp::delete_accounts() {
+  for (int i = 1; i <= kAccountsMax; ++i) {
+    const std::string id = fmt::format("u{}", i);
+    const std::string command = delete_command(parts_, kAccounts, id);
+    const Outcome outcome = co_await send(command);
+    tell("delete " + id, outcome);
+  }
 }
 
 }  // namespace outrigger::world

@@ -22,9 +22,13 @@ class WorldApp {
 
   // Until end().
   net::Task<void> run();
+  // The same, of nothing but documents that share keys: at moments that are the same at all sites.
+  net::Task<void> run_accounts();
   void end() { is_over_ = true; }
   // Everything is healed: a write must succeed now.
   net::Task<void> write_last();
+  // Takes away what is shown of those that share keys.
+  net::Task<void> delete_accounts();
 
  private:
   using Outcome = WorldDriver::Outcome;
@@ -39,9 +43,11 @@ class WorldApp {
   net::Task<void> raise_cause();
   net::Task<void> look_at_cause();
   net::Task<void> be_wild();
+  net::Task<void> register_account();
   net::Task<Outcome> send(const std::string& command);
   net::Task<int64_t> read_number(const char* collection, const std::string& id);
   [[nodiscard]] std::string wild_statement(std::string& what);
+  [[nodiscard]] std::string account_statement(std::string& what);
   void tell(const std::string& what, Outcome outcome);
 
   WorldParts& parts_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "integration/world/world_accounts.h"
 #include "replication/bson/bson.h"
 
 namespace outrigger::world {
@@ -10,7 +11,7 @@ namespace {
 using bson::Document;
 
 constexpr const char* kCollections[] = {kKept,    kFields, kCounters, kCauses, kEffects,
-                                        kTallies, kLists,  kOwn,      kWild};
+                                        kTallies, kLists,  kOwn,      kWild,   kAccounts};
 
 // A document's fields by name, for sites may hold them in different orders; also in the elements of
 // arrays.

@@ -84,6 +84,10 @@ std::string why_not_of_kind(const LedgerEntry& entry) {
     return "the store here refuses this document, and it is tried again by itself: change what "
            "the reason names";
   }
+  if (kind == kUnique) {
+    return "another document holds a key of this one: change or delete that one, and this one is "
+           "shown by itself";
+  }
   if (kind == kQuarantinedKind) return "it is a record: outriggerctl quarantine retry";
   if (kind == kLeftOut) return "the store here refuses this part of the document: see the reason";
   if (kind == kValidatorBypassed) return "nothing was lost: the document is stored as it is";
@@ -248,7 +252,7 @@ ChoicePlan plan_value(ChoiceVerb verb, const LedgerEntry& entry) {
 }
 
 ChoicePlan plan_dismissal(const LedgerEntry& entry) {
-  if (entry.kind == kNotApplied || entry.kind == kQuarantinedKind) {
+  if (entry.kind == kNotApplied || entry.kind == kUnique || entry.kind == kQuarantinedKind) {
     return {why_not_of_kind(entry), {}, ""};
   }
   LedgerEntry of = entry;

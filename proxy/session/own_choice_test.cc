@@ -141,13 +141,15 @@ TEST(OwnChoice, ADismissalFindsNothingWhereTheEntryIs) {
   entry.ns = "outrigger.catalog";
   entry.id = bson::make_string("shop.meetings");
   EXPECT_THAT(command(ChoiceVerb::kDismiss, entry), HasSubstr(R"("update": "meetings")"));
-  entry.kind = kNotApplied;
-  EXPECT_FALSE(plan_choice(ChoiceVerb::kDismiss, entry).refusal.empty());
+  for (const char* kind : {kNotApplied, kUnique}) {
+    entry.kind = kind;
+    EXPECT_FALSE(plan_choice(ChoiceVerb::kDismiss, entry).refusal.empty());
+  }
 }
 
 TEST(OwnChoice, WhatNoWriteBringsBackIsRefused) {
-  for (const char* kind : {"hidden_counter", "overflow", kNotApplied, kQuarantinedKind, kLeftOut,
-                           kValidatorBypassed, kMissing}) {
+  for (const char* kind : {"hidden_counter", "overflow", kNotApplied, kUnique, kQuarantinedKind,
+                           kLeftOut, kValidatorBypassed, kMissing}) {
     LedgerEntry entry = title();
     entry.kind = kind;
     EXPECT_FALSE(plan_choice(kChoose, entry).refusal.empty()) << kind;

@@ -28,7 +28,8 @@ Applier::Applier(Replica& replica, outbox::Outbox& outbox, outbox::CommitThread&
       gatherer_(site_, outbox, store, locks_, options_),
       committer_(site_, outbox, commit, options_),
       writer_(store),
-      resolver_(site_, outbox, store, locks_, options_) {
+      resolver_(site_, outbox, store, locks_, options_),
+      owners_(site_, outbox, commit, store, locks_, options_) {
   replica_.attach(locks);
   site_.wakers.on_work([this] { wake(); });
 }
@@ -51,6 +52,14 @@ Result<StepOutcome> Applier::step() {
     if (store_.process_id() != progress.process_id) progress.begin_again();
     return finish();
   }
+  auto decided = owners_.step();
+  if (!decided) {
+    locks_.release();
+    locks_.leave_line();
+    if (is_of_the_log(decided.error())) return tl::unexpected(decided.error());
+    return trouble(decided.error());
+  }
+  if (*decided) return StepOutcome::kApplied;
   auto work = gatherer_.gather();
   if (!work) {
     if (is_of_the_log(work.error())) return tl::unexpected(work.error());
@@ -112,6 +121,7 @@ Status Applier::write_all(ApplyWork& work, bool must_be_served) {
     for (const StoreWrite& write : work.intent.writes) {
       if (write.ns == kCatalogNs && write.id.type == bson::Type::kString) {
         options_.catalog_changed(std::string(write.id.view().as_string()));
+        site_.aside.try_parked_again(std::string(write.id.view().as_string()));
       }
     }
     if (work.progress.outcomes.strangers.empty()) return {};

@@ -18,10 +18,11 @@
 //                    goes on. It is tried again when it next changes, now and then, and at start.
 //                    The same holds for what the store's user may not write, while it may write
 //                    elsewhere. What it may not read cannot be merged: its stream waits, and the
-//                    namespace is told
+//                    namespace is told. Of what a key of a unique index keeps out it is decided
+//                    between batches who is shown (unique_owners.h)
 //   a validator      is bypassed, and the ledger says what it would have said
 //
-// A batch is a value (apply_work.h) that goes from one to the next: the gatherer makes it, the
+// A batch is a value (apply_batch.h) that goes from one to the next: the gatherer makes it, the
 // committer does (1) and (3), the writer (2). The applier says when, and what follows an error;
 // between batches the resolver works on what is set aside (aside_resolver.h).
 //
@@ -37,12 +38,13 @@
 #include "config/thread_annotations.h"
 #include "config/threads.h"
 #include "replication/apply/applier_options.h"
+#include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_committer.h"
 #include "replication/apply/apply_gatherer.h"
 #include "replication/apply/apply_locks.h"
-#include "replication/apply/apply_work.h"
 #include "replication/apply/apply_writer.h"
 #include "replication/apply/aside_resolver.h"
+#include "replication/apply/unique_owners.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/site/lock_table.h"
@@ -119,6 +121,7 @@ class Applier {
   ApplyCommitter committer_;
   ApplyWriter writer_;
   AsideResolver resolver_;
+  UniqueOwners owners_;
 };
 
 }  // namespace outrigger

@@ -6,6 +6,7 @@
 // other one gets may build on it. Touches of one document in a row are one write.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,9 +17,13 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/apply/apply_intent.h"
+#include "replication/apply/apply_writer.h"
 #include "replication/outbox/ledger.h"
 #include "replication/record/record.h"
 #include "replication/site/state/aside.h"
+#include "replication/site/state/inbox.h"
+#include "replication/site/state/meta_keys.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -49,6 +54,28 @@ struct ApplyDocument {
 
 // By row key. They stay where they are.
 using ApplyDocuments = std::unordered_map<std::string, ApplyDocument>;
+
+// A batch between gathering and release, handed from one to the next: what is to be done, by the
+// gatherer; what it writes, by the commit of the intent; how far that has come, by the writer. See
+// applier.h for its three steps.
+struct ApplyWork {
+  std::vector<std::shared_ptr<const Record>> records;
+  ApplyIntent intent;
+  const char* intent_key = meta_keys::kIntent;  // where the log keeps it
+  std::vector<Inbox::Promised> promised;
+  // Records that may not be applied, and why; records set aside that may now, by name.
+  std::vector<std::pair<std::shared_ptr<const Record>, std::string>> wrong;
+  std::map<std::string, std::shared_ptr<const Record>> released;
+  ApplyDocuments documents;  // none when a batch is replayed
+  size_t bytes = 0;          // of what was read and is to be written
+  bool blocked = false;      // some records were left because of a lock
+  ApplyProgress progress;
+
+  // Nothing is to be written: neither to the log nor to the store.
+  [[nodiscard]] bool empty() const {
+    return documents.empty() && intent.after.empty() && released.empty();
+  }
+};
 
 // What records do to each document; `documents` may hold some to be tried again.
 void add_touches(std::span<const std::shared_ptr<const Record>> records, ApplyDocuments& documents);

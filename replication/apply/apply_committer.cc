@@ -293,7 +293,9 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
       now = std::move(*kept);
     }
     if (before && (!now || now->ledger_key != before->ledger_key)) {
-      batch.remove_ledger(before->ledger_key);
+      if (Status closed = close_aside(outbox_, site_.ledger, batch, before->ledger_key); !closed) {
+        return closed;
+      }
     }
     if (before && !now) {
       batch.remove_meta(meta_keys::kDetached + key);
@@ -306,6 +308,8 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
   if (Status noted = note_validators(work, batch); !noted) return noted;
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   site_.aside.replace(keys, std::move(aside));
+  const auto behind = site_.aside.behind(std::vector<std::string>(keys.begin(), keys.end()));
+  (void)site_.aside.try_again(behind);
   site_.state.stored(work.intent.after, work.records);
   return {};
 }
@@ -322,16 +326,23 @@ Result<std::optional<Aside>> ApplyCommitter::set_aside(outbox::Batch& batch,
   aside.code = refusal.outcome.code;
   if (before) aside.met = before->met;
   aside.met.insert(met.begin(), met.end());
-  const LedgerEntry entry = not_applied_entry(
+  // What is parked already keeps its entry; who is to have the key is decided after the batch.
+  const bool has_met_key = refusal.document && !unique_index_of(refusal.outcome).empty();
+  const bool stays_parked = has_met_key && before && is_parked(*before);
+  const LedgerEntry entry = (has_met_key ? refused_key_entry : not_applied_entry)(
       refusal.ns, refusal.id, refusal.document,
       missing ? "the document to update was removed from the store around the sidecar"
               : "the store refused it with " + std::to_string(refusal.outcome.code) + ": " +
                     refusal.outcome.message,
       aside.since_ms);
-  if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) {
+  if (stays_parked) {
+    aside.ledger_key = before->ledger_key;
+  } else if (has_met_key) {
+    site_.ledger.put(batch, ledger_key(entry), entry, 0);
+  } else if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) {
     return tl::unexpected(noted.error());
   }
-  if (!again && options_.warn) {
+  if (!again && !has_met_key && options_.warn) {
     options_.warn("set aside " + refusal.ns + " " + bson::to_json(refusal.id.view(), 100) + ": " +
                   entry.reason);
   }
@@ -346,7 +357,7 @@ Result<std::optional<Aside>> ApplyCommitter::set_aside(outbox::Batch& batch,
   if (!kept) return tl::unexpected(kept.error());
   batch.put_row(refusal.ns, canonical, *kept);
   if (!*row || !merge::counts(**row)) site_.state.rows_changed(1);
-  aside.ledger_key = ledger_key(entry);
+  if (aside.ledger_key.empty()) aside.ledger_key = ledger_key(entry);
   batch.put_meta(meta_keys::kDetached + row_key, encode_aside(aside));
   return std::optional(std::move(aside));
 }

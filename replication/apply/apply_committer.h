@@ -23,7 +23,7 @@
 
 #include "config/result.h"
 #include "replication/apply/applier_options.h"
-#include "replication/apply/apply_work.h"
+#include "replication/apply/apply_batch.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"

@@ -62,6 +62,30 @@ bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
   return try_take(keys);
 }
 
+bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDocument> documents) {
+  std::vector<LockKey> keys;
+  for (const LockedDocument& document : documents) {
+    keys.push_back({namespace_lock_key(document.ns), LockMode::kShared});
+    keys.push_back({document_lock_key(document.ns, document.id.view()), LockMode::kExclusive});
+  }
+  if (try_take(keys)) return true;
+  if (line_) return false;
+  HeldLocks locks;
+  if (stand_in_line(keys, locks)) {
+    hold(std::move(locks), keys);
+    return true;
+  }
+  line_.emplace(Line{owner, std::move(keys), std::move(locks)});
+  return false;
+}
+
+bool ApplyLocks::take_line() {
+  if (!line_ || !line_->locks) return false;
+  hold(std::move(line_->locks), line_->keys);
+  line_.reset();
+  return true;
+}
+
 void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front) {
   for (auto at = places_.begin(); at != places_.end();) {
     const auto queue = front.find(at->first);
@@ -104,18 +128,23 @@ bool ApplyLocks::try_take(const std::vector<LockKey>& keys) {
 // Of the record's keys none is left out, though the batch may hold some: it lets them go before it
 // comes to this record. True: they are free by now, and the batch held none of them.
 bool ApplyLocks::queue(const Record& record, const std::vector<LockKey>& keys) {
+  HeldLocks locks;
+  if (stand_in_line(keys, locks)) {
+    hold(std::move(locks), keys);
+    return true;
+  }
+  places_.emplace(record.origin, Place{record.hlc, std::move(locks)});
+  return false;
+}
+
+bool ApplyLocks::stand_in_line(const std::vector<LockKey>& keys, HeldLocks& locks) {
   auto request = std::make_unique<LockRequest>();
   for (const LockKey& key : keys) request->add(key.hash, key.mode);
   const bool at_once = table_.acquire(*request, [notice = notice_] {
     const MutexLock lock(notice->mutex);
     if (notice->granted) notice->granted();
   });
-  HeldLocks locks(table_, std::move(request));
-  if (at_once) {
-    hold(std::move(locks), keys);
-  } else {
-    places_.emplace(record.origin, Place{record.hlc, std::move(locks)});
-  }
+  locks = HeldLocks(table_, std::move(request));
   return at_once;
 }
 

@@ -12,6 +12,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -20,6 +23,11 @@
 #include "replication/site/state/inbox.h"
 
 namespace outrigger {
+
+struct LockedDocument {
+  std::string ns;
+  bson::OwnedValue id;
+};
 
 class ApplyLocks {
  public:
@@ -36,6 +44,15 @@ class ApplyLocks {
   [[nodiscard]] bool take_if_free(const Record& record);
   // Those of one document, or false; without a place in line.
   [[nodiscard]] bool take(std::string_view ns, const bson::Value& id);
+  // Those of all these documents, for `owner` (a name), or none. False: not all are free, and it is
+  // in line for them, unless somebody else is: one owner waits at a time.
+  [[nodiscard]] bool take_or_wait(const std::string& owner,
+                                  std::span<const LockedDocument> documents);
+  // Who waits so; empty: nobody.
+  [[nodiscard]] std::string waits_in_line() const { return line_ ? line_->owner : std::string(); }
+  // What it waited for, once it is granted. False: not yet.
+  [[nodiscard]] bool take_line();
+  void leave_line() { line_.reset(); }
   // Gives up the places of records that are not in front any more: nobody would take them.
   void keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front);
   // The batch is done.
@@ -49,6 +66,11 @@ class ApplyLocks {
     Hlc stamp = 0;
     HeldLocks locks;  // so far: waited for
   };
+  struct Line {
+    std::string owner;
+    std::vector<LockKey> keys;
+    HeldLocks locks;  // so far: waited for
+  };
   struct Notice {
     Mutex mutex;
     std::function<void()> granted GUARDED_BY(mutex);  // nothing once the owner is gone
@@ -56,6 +78,8 @@ class ApplyLocks {
 
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
   [[nodiscard]] bool queue(const Record& record, const std::vector<LockKey>& keys);
+  // Whether all are free by now; else `locks` wait.
+  [[nodiscard]] bool stand_in_line(const std::vector<LockKey>& keys, HeldLocks& locks);
   void hold(HeldLocks locks, const std::vector<LockKey>& keys);
 
   LockTable& table_;
@@ -63,6 +87,7 @@ class ApplyLocks {
   std::vector<HeldLocks> held_;
   std::unordered_map<uint64_t, LockMode> held_keys_;
   std::map<Origin, Place> places_;
+  std::optional<Line> line_;  // of documents that are no record's
 };
 
 }  // namespace outrigger

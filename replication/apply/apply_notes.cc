@@ -20,6 +20,26 @@ Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batc
   return {};
 }
 
+Status close_aside(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batch& batch,
+                   const std::string& ledger_key) {
+  std::optional<LedgerEntry> entry;
+  if (is_of_kind(ledger_key, kUnique)) {
+    auto bytes = outbox.ledger(ledger_key);
+    if (!bytes) return tl::unexpected(bytes.error());
+    auto known = *bytes ? decode_ledger(**bytes) : LedgerEntry();
+    if (!known) return tl::unexpected(known.error());
+    if (!known->loser.is_zero()) entry = std::move(*known);
+  }
+  if (!entry) {
+    batch.remove_ledger(ledger_key);
+    return {};
+  }
+  entry->open = false;
+  entry->mark = LedgerMark::kResolved;
+  ledger.put(batch, ledger_key, *entry, 0);
+  return {};
+}
+
 void note_held(Alarms& alarms, const std::vector<Origin>& refused,
                const std::vector<Origin>& overfull) {
   std::vector<std::string> held;

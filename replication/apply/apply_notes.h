@@ -24,6 +24,11 @@ namespace outrigger {
 [[nodiscard]] Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger,
                               outbox::Batch& batch, const LedgerEntry& entry);
 
+// The entry of a document that is set aside no more, or under another entry. What was parked at
+// every site alike stays there, closed; else it goes. Errors: of the log.
+[[nodiscard]] Status close_aside(const outbox::Outbox& outbox, LedgerKeeper& ledger,
+                                 outbox::Batch& batch, const std::string& ledger_key);
+
 // Origins whose next record waits: for a lock, or as too many records are set aside already.
 void note_held(Alarms& alarms, const std::vector<Origin>& refused,
                const std::vector<Origin>& overfull);

@@ -139,6 +139,37 @@ LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
   return entry;
 }
 
+LedgerEntry parked_entry(const std::string& ns, const bson::OwnedValue& id,
+                         const std::string& document, const Dot& claim,
+                         const std::optional<bson::OwnedValue>& owner) {
+  constexpr size_t kShownMax = 100;
+  LedgerEntry entry;
+  entry.time_ms = hlc_ms(claim.hlc);
+  entry.ns = ns;
+  entry.id = id;
+  entry.kind = kUnique;
+  entry.shape = Shape::kDocument;
+  entry.value = bson::make_document(document);
+  entry.loser = claim;
+  entry.winning = owner;
+  entry.open = true;
+  const std::string holder =
+      owner ? "the document with _id " + bson::to_json(owner->view(), kShownMax) : "another one";
+  entry.reason = holder +
+                 " holds a key of a unique index that this one has, too, and came first; change or "
+                 "delete it, and this one is shown";
+  return entry;
+}
+
+LedgerEntry refused_key_entry(const std::string& ns, const bson::OwnedValue& id,
+                              const std::optional<std::string>& document, std::string reason,
+                              int64_t wall_ms) {
+  LedgerEntry entry = not_applied_entry(ns, id, document, std::move(reason), wall_ms);
+  entry.kind = kUnique;
+  entry.open = true;
+  return entry;
+}
+
 std::string record_name(const Dot& dot) {
   return to_hex(dot.origin) + "/" + std::to_string(dot.hlc);
 }
@@ -186,6 +217,11 @@ std::string ledger_key(const LedgerEntry& entry) {
   // one other: such a value is told from another one by itself.
   if (entry.kind == kUnrecorded || entry.is_element) key += hash_of(entry.value);
   return key;
+}
+
+// It is the last of what a key is made of, but for those that are told apart by their values.
+bool is_of_kind(std::string_view ledger_key, std::string_view kind) {
+  return ledger_key.ends_with(kind);
 }
 
 const char* state_text(const LedgerEntry& entry) {

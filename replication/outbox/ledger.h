@@ -38,8 +38,8 @@ struct LedgerEntry {
   std::string ns;
   bson::OwnedValue id;
   Path path;  // empty: the whole document
-  // loss_kind_text(), kNotApplied, kValidatorBypassed, kLeftOut, kQuarantinedKind, kUnrecorded,
-  // kMissing
+  // loss_kind_text(), kNotApplied, kUnique, kValidatorBypassed, kLeftOut, kQuarantinedKind,
+  // kUnrecorded, kMissing
   std::string kind;
   Shape shape = Shape::kValue;
   bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
@@ -70,6 +70,7 @@ struct LedgerPage {
 };
 
 inline constexpr const char* kNotApplied = "not_applied";
+inline constexpr const char* kUnique = "unique";  // see parked_entry()
 inline constexpr const char* kQuarantinedKind = "quarantined";
 inline constexpr const char* kValidatorBypassed = "validator_bypassed";
 inline constexpr const char* kLeftOut = "left_out";
@@ -89,6 +90,19 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] LedgerEntry not_applied_entry(const std::string& ns, const bson::OwnedValue& id,
                                             const std::optional<std::string>& document,
                                             std::string reason, int64_t wall_ms);
+// A document parked as an earlier one holds a key of a unique index that it has, too
+// (merge/claim.h): `claim` names it, so that the entry is the same at every site. `owner`: the _id
+// of that one, where it is known. Open until it is shown or deleted.
+[[nodiscard]] LedgerEntry parked_entry(const std::string& ns, const bson::OwnedValue& id,
+                                       const std::string& document, const Dot& claim,
+                                       const std::optional<bson::OwnedValue>& owner);
+// The same before anybody has looked at claims, `reason` in the store's own words.
+[[nodiscard]] LedgerEntry refused_key_entry(const std::string& ns, const bson::OwnedValue& id,
+                                            const std::optional<std::string>& document,
+                                            std::string reason, int64_t wall_ms);
+// Is it the key of an entry of this kind?
+[[nodiscard]] bool is_of_kind(std::string_view ledger_key, std::string_view kind);
+
 // A document stored although its collection's validator, in whose words, refuses it. `newest`: the
 // last record that changed it.
 [[nodiscard]] LedgerEntry validator_entry(const std::string& ns, const bson::OwnedValue& id,

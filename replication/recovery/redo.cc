@@ -201,7 +201,7 @@ Result<std::optional<Redo::Wanted>> Redo::wanted(const std::string& key,
   const Window& window = documents_.at(key);
   auto document = records_.document(window.places);
   if (!document) return tl::unexpected(document.error());
-  if (document->forgotten.empty()) return std::optional<Wanted>();
+  if (document->forgotten.empty() || site_.aside.is_parked(key)) return std::optional<Wanted>();
   auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
   if (!row) return tl::unexpected(row.error());
   auto back = after_crash(site_.context.self.site, *row ? std::string_view(**row) : "",

@@ -4,7 +4,8 @@
 // everything of the document that the store's journal is not known to hold is said again,
 // absolutely: assigned values and births as the records have them, counters as base and sums. So it
 // is of peers' records too: what one of them assigned may have been there already, by a write that
-// is forgotten now. Values older than all of these the store still holds.
+// is forgotten now. Values older than all of these the store still holds. A document that is parked
+// is left out: its row has all of it, also what an app wrote, and it is tried again.
 #pragma once
 
 #include <optional>

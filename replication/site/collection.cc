@@ -74,7 +74,7 @@ Status Collection::note_journaled(const VersionVector& journaled) {
 }
 
 Status Collection::drop_cohorts(const VersionVector& stable) {
-  if (dropped_through_ == stable) return {};
+  if (dropped_through_ == stable || aside_.has_parked()) return {};
   auto dropped = context_.outbox.drop_cohorts([&](const Origin& of) { return stable.get(of); });
   if (!dropped) return tl::unexpected(dropped.error());
   state_.rows_changed(-static_cast<int64_t>(*dropped));
@@ -121,20 +121,30 @@ static HeldLocks try_lock(LockTable& table, const RowKey& key) {
   return locks;
 }
 
+// False: all is as it was when the last pass began, and that has left nothing out.
+bool Collection::begins_pass(const VersionVector& stable, const VersionVector& closed,
+                             const std::set<std::string>& kept) {
+  if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed && pass_kept_ == kept) {
+    return false;
+  }
+  pass_stable_ = stable;
+  pass_closed_ = closed;
+  pass_kept_ = kept;
+  pass_under_way_ = false;  // set again when a locked row had to be passed over
+  return true;
+}
+
 Status Collection::collect_rows(size_t documents_max, const VersionVector& stable) {
   LockTable* const table = locks_;
   if (table == nullptr) return {};
   const VersionVector closed = state_.standing().closed;
-  if (row_cursor_.empty()) {
-    if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed) return {};
-    pass_stable_ = stable;
-    pass_closed_ = closed;
-    pass_under_way_ = false;  // set again when a locked row had to be passed over
-  }
+  const std::set<std::string> kept = aside_.parked_namespaces();
+  if (row_cursor_.empty() && !begins_pass(stable, closed, kept)) return {};
   std::vector<ReadyRow> ready;
   auto next = context_.outbox.scan_rows(
       row_cursor_, documents_max,
       [&](std::string_view ns, std::string_view id, std::string_view bytes) {
+        if (!kept.empty() && kept.contains(std::string(ns))) return;
         auto after = collected(bytes, stable, closed);
         if (!after || !*after) return;
         const bool goes = (*after)->empty() && bytes.size() <= kRowBytesKept;

@@ -3,10 +3,13 @@
 //
 // Rows and records stay until the store's journal holds what they are about as well, however many
 // members have it: a crash of the store takes the rest back, and they are what it is put back from.
+// Nor is anything forgotten of a collection in which a document is parked: claims to keys are
+// compared by stamps (merge/claim.h). Cohorts are dropped all or none.
 // How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 
 #include <atomic>
+#include <set>
 #include <string>
 
 #include "config/result.h"
@@ -16,6 +19,7 @@
 #include "replication/site/local_records.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/retirement.h"
+#include "replication/site/state/aside_documents.h"
 #include "replication/site/state/site_state.h"
 #include "replication/site/state/wakers.h"
 
@@ -26,11 +30,12 @@ class Collection {
  public:
   // Everything is borrowed and outlives this.
   Collection(const SiteContext& context, SiteState& state, LocalRecords& records,
-             LedgerKeeper& ledger, Retirement& retirement, Wakers& wakers)
+             LedgerKeeper& ledger, AsideDocuments& aside, Retirement& retirement, Wakers& wakers)
       : context_(context),
         state_(state),
         records_(records),
         ledger_(ledger),
+        aside_(aside),
         retirement_(retirement),
         wakers_(wakers) {}
 
@@ -44,6 +49,8 @@ class Collection {
   [[nodiscard]] Status note_journaled(const VersionVector& journaled) REQUIRES(stepping_);
   [[nodiscard]] Status truncate(const VersionVector& through_all);
   [[nodiscard]] Status drop_cohorts(const VersionVector& stable) REQUIRES(stepping_);
+  [[nodiscard]] bool begins_pass(const VersionVector& stable, const VersionVector& closed,
+                                 const std::set<std::string>& kept) REQUIRES(stepping_);
   [[nodiscard]] Status collect_rows(size_t documents_max, const VersionVector& stable)
       REQUIRES(stepping_);
   [[nodiscard]] Status expire_retries(size_t count) REQUIRES(stepping_);
@@ -52,6 +59,7 @@ class Collection {
   SiteState& state_;
   LocalRecords& records_;
   LedgerKeeper& ledger_;
+  AsideDocuments& aside_;
   Retirement& retirement_;
   Wakers& wakers_;
   std::atomic<LockTable*> locks_{nullptr};
@@ -64,7 +72,8 @@ class Collection {
   // When the present or last pass over the rows began.
   VersionVector pass_stable_ GUARDED_BY(stepping_);
   VersionVector pass_closed_ GUARDED_BY(stepping_);
-  VersionVector dropped_through_ GUARDED_BY(stepping_);  // stable when cohorts were dropped last
+  std::set<std::string> pass_kept_ GUARDED_BY(stepping_);  // namespaces; of that pass
+  VersionVector dropped_through_ GUARDED_BY(stepping_);    // stable when cohorts were dropped last
   std::string retry_cursor_ GUARDED_BY(stepping_);
   int64_t retries_checked_ms_ GUARDED_BY(stepping_) = 0;
 };

@@ -53,6 +53,7 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
   const LocalWrite& name = write.name();
   const Dot dot{name.hlc, context_.self};
   const Hlc closed = state_.closed_for(name.hlc);
+  std::vector<std::string> behind = behind_changed(changes);
   auto settled = records_.make(dot, name.deps, closed, std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   staged.batch_.append(std::move(settled->batch));
@@ -62,8 +63,20 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
   staged.rows_ += settled->rows;
   std::move(settled->detached.begin(), settled->detached.end(),
             std::back_inserter(staged.detached_));
+  std::move(behind.begin(), behind.end(), std::back_inserter(staged.detached_));
   write.decided();
   return {};
+}
+
+// Parked documents that may come back by this.
+std::vector<std::string> LocalWrites::behind_changed(
+    const std::vector<DocumentChange>& changes) const {
+  std::vector<std::string> keys;
+  if (!aside_.has_parked()) return keys;
+  for (const DocumentChange& change : changes) {
+    keys.push_back(outbox::row_key(change.ns, bson::canonical_key(change.id.view())));
+  }
+  return aside_.behind(keys);
 }
 
 void LocalWrites::drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries,

@@ -76,6 +76,8 @@ class LocalWrites {
  private:
   friend class BegunRecord;
   void give_up(Hlc stamp);  // no record carries it
+  [[nodiscard]] std::vector<std::string> behind_changed(
+      const std::vector<DocumentChange>& changes) const;
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
 
   const SiteContext& context_;

@@ -46,7 +46,7 @@ struct SiteParts {
   LocalWrites writes{context, state, records, aside, wakers};
   SiteExchange exchange{context, state, members, alarms, wakers};
   Retirement retirement{context, state, records, writes};
-  Collection collection{context, state, records, ledger, retirement, wakers};
+  Collection collection{context, state, records, ledger, aside, retirement, wakers};
 };
 
 }  // namespace outrigger

@@ -23,8 +23,9 @@ class StagedWrites {
   friend class LocalWrites;
   outbox::Batch batch_;
   std::vector<SettledWrite> settled_;
-  int64_t rows_ = 0;                   // more rows than before
-  std::vector<std::string> detached_;  // row keys of documents set aside that changed
+  int64_t rows_ = 0;  // more rows than before
+  // Row keys of documents set aside that changed, or that others keep from being shown which did.
+  std::vector<std::string> detached_;
 };
 
 }  // namespace outrigger

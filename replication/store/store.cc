@@ -28,6 +28,21 @@ std::string process_of(const bson::Document& hello) {
   return std::string(process->bytes);
 }
 
+// "E11000 duplicate key error collection: a.b index: email_1 dup key: { ... }", with " collation: "
+// and what that is before the key where the index has one.
+std::string unique_index_of(const WriteOutcome& outcome) {
+  constexpr int32_t kDuplicateKey = 11000;
+  constexpr std::string_view kIndex = " index: ";
+  if (outcome.kind != WriteOutcome::Kind::kRejected || outcome.code != kDuplicateKey) return {};
+  std::string_view words = outcome.message;
+  const size_t begin = words.find(kIndex);
+  if (begin == std::string_view::npos) return {};
+  words.remove_prefix(begin + kIndex.size());
+  words = words.substr(0, words.find(" dup key:"));
+  words = words.substr(0, words.find(" collation:"));
+  return words == "_id_" ? std::string() : std::string(words);
+}
+
 Result<std::vector<OpenTransaction>> StoreFence::open_transactions() {
   return fail(ErrorCode::kUnsupported, "list transactions", "", "this kind of store has none");
 }

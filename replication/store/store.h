@@ -106,6 +106,10 @@ struct StoreFound {
   std::string refusal;  // empty: it was answered
 };
 
+// The unique index that refused a write as another document holds the key; empty when that was not
+// why, or it is the index of _id.
+[[nodiscard]] std::string unique_index_of(const WriteOutcome& outcome);
+
 // How far a list of writes got.
 struct Applied {
   std::vector<WriteOutcome> outcomes;  // of the first so many writes
@@ -286,11 +290,28 @@ class StoreFence {
   ~StoreFence() = default;
 };
 
+// Keys of unique indexes but that of _id.
+class StoreKeys {
+ public:
+  // The fields that decide which of them a document of `ns` holds, those among them that the
+  // filters of partial indexes ask for. Empty: there is no such index.
+  [[nodiscard]] virtual Result<std::vector<Path>> unique_fields(const std::string& ns) = 0;
+  // The documents that hold the key for which `document` was refused by this index
+  // (unique_index_of). Empty: none does any more, or it cannot be told.
+  [[nodiscard]] virtual Result<std::vector<std::string>> holders(const std::string& ns,
+                                                                 const std::string& document,
+                                                                 const std::string& index) = 0;
+
+ protected:
+  ~StoreKeys() = default;
+};
+
 // All of it.
 class Store : public StoreServer,
               public StoreCatalog,
               public StoreReader,
               public StoreWriter,
+              public StoreKeys,
               public StoreOplog,
               public StoreFence {
  public:

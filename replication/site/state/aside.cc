@@ -1,5 +1,6 @@
 #include "replication/site/state/aside.h"
 
+#include "replication/outbox/ledger.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger {
@@ -8,6 +9,8 @@ namespace {
 constexpr size_t kPairBytes = 64;
 
 }  // namespace
+
+bool is_parked(const Aside& aside) { return is_of_kind(aside.ledger_key, kUnique); }
 
 std::string encode_aside(const Aside& aside) {
   ByteWriter out;

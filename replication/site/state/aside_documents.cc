@@ -6,22 +6,92 @@
 
 namespace outrigger {
 
+void AsideDocuments::put(const std::string& row_key, Aside aside) {
+  erase(row_key);
+  if (outrigger::is_parked(aside)) ++parked_;
+  aside_.emplace(row_key, std::move(aside));
+}
+
+void AsideDocuments::erase(const std::string& row_key) {
+  const auto known = aside_.find(row_key);
+  if (known == aside_.end()) return;
+  if (outrigger::is_parked(known->second)) --parked_;
+  aside_.erase(known);
+  const auto before = before_.find(row_key);
+  if (before == before_.end()) return;
+  const auto others = behind_.find(before->second);
+  others->second.erase(row_key);
+  if (others->second.empty()) behind_.erase(others);
+  before_.erase(before);
+}
+
 void AsideDocuments::load(const std::string& row_key, Aside aside) {
   const MutexLock lock(mutex_);
-  aside_.emplace(row_key, std::move(aside));
+  put(row_key, std::move(aside));
   retries_.insert(row_key);
 }
 
 void AsideDocuments::replace(const std::set<std::string>& row_keys,
                              std::map<std::string, Aside> aside) {
   const MutexLock lock(mutex_);
-  for (const std::string& key : row_keys) aside_.erase(key);
-  for (auto& [key, each] : aside) aside_[key] = std::move(each);
+  for (const std::string& key : row_keys) erase(key);
+  for (auto& [key, each] : aside) {
+    if (outrigger::is_parked(each)) retries_.insert(key);
+    put(key, std::move(each));
+  }
 }
 
 void AsideDocuments::remove(const std::string& row_key) {
   const MutexLock lock(mutex_);
-  aside_.erase(row_key);
+  erase(row_key);
+}
+
+void AsideDocuments::stays(const std::string& row_key, Aside aside, const std::string& behind) {
+  const MutexLock lock(mutex_);
+  put(row_key, std::move(aside));
+  retries_.erase(row_key);
+  if (behind.empty()) return;
+  behind_[behind].insert(row_key);
+  before_[row_key] = behind;
+}
+
+std::vector<std::string> AsideDocuments::behind(const std::vector<std::string>& row_keys) const {
+  std::vector<std::string> found;
+  if (!has_parked()) return found;
+  const MutexLock lock(mutex_);
+  for (const std::string& key : row_keys) {
+    const auto known = behind_.find(key);
+    if (known != behind_.end()) {
+      found.insert(found.end(), known->second.begin(), known->second.end());
+    }
+  }
+  return found;
+}
+
+bool AsideDocuments::is_parked(const std::string& row_key) const {
+  if (!has_parked()) return false;
+  const auto known = find(row_key);
+  return known && outrigger::is_parked(*known);
+}
+
+std::set<std::string> AsideDocuments::parked_namespaces() const {
+  std::set<std::string> found;
+  if (!has_parked()) return found;
+  const MutexLock lock(mutex_);
+  for (const auto& [key, aside] : aside_) {
+    if (outrigger::is_parked(aside)) found.insert(key.substr(0, key.find('\0')));
+  }
+  return found;
+}
+
+void AsideDocuments::try_parked_again(const std::string& ns) {
+  if (!has_parked()) return;
+  const MutexLock lock(mutex_);
+  const std::string begin = ns + '\0';
+  for (auto at = aside_.lower_bound(begin); at != aside_.end() && at->first.starts_with(begin);
+       ++at) {
+    if (outrigger::is_parked(at->second)) retries_.insert(at->first);
+  }
 }
 
 size_t AsideDocuments::size() const {
@@ -70,9 +140,21 @@ std::map<std::string, Aside> AsideDocuments::due() {
   const MutexLock lock(mutex_);
   for (const std::string& key : retries_) {
     const auto found = aside_.find(key);
-    if (found != aside_.end()) due.insert(*found);
+    if (found != aside_.end() && !outrigger::is_parked(found->second)) due.insert(*found);
   }
-  if (due.empty()) retries_.clear();
+  if (due.empty()) std::erase_if(retries_, [&](const auto& key) { return !aside_.contains(key); });
+  return due;
+}
+
+std::map<std::string, Aside> AsideDocuments::parked_due(size_t count) const {
+  std::map<std::string, Aside> due;
+  if (!has_parked()) return due;
+  const MutexLock lock(mutex_);
+  for (const std::string& key : retries_) {
+    if (due.size() == count) break;
+    const auto found = aside_.find(key);
+    if (found != aside_.end() && outrigger::is_parked(found->second)) due.insert(*found);
+  }
   return due;
 }
 

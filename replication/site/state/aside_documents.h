@@ -1,8 +1,12 @@
 // The documents that the store would not take (aside.h), and which of them are to be tried again:
 // those that changed since, and now and then some of the others, as what stood in the way may have
 // gone by itself.
+//
+// Those that are parked (merge/claim.h) are tried apart from the others, and also when the document
+// that stands before them changes.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <optional>
 #include <set>
@@ -19,7 +23,7 @@ class AsideDocuments {
  public:
   // From the log; it is to be tried again.
   void load(const std::string& row_key, Aside aside);
-  // Set aside now: `aside` of `row_keys`, and no others of these.
+  // Set aside now: `aside` of `row_keys`, and no others of these. What is parked is to be tried.
   void replace(const std::set<std::string>& row_keys, std::map<std::string, Aside> aside);
   void remove(const std::string& row_key);
 
@@ -29,21 +33,40 @@ class AsideDocuments {
   // but for those to be tried again anyway.
   [[nodiscard]] std::map<std::string, Aside> unresolved(int64_t since_ms, size_t count) const;
 
+  // It has been tried: it stays, and so long as `behind` (nothing: nobody known) is as it is.
+  void stays(const std::string& row_key, Aside aside, const std::string& behind);
+  // Those that stay because of one of these.
+  [[nodiscard]] std::vector<std::string> behind(const std::vector<std::string>& row_keys) const;
+  [[nodiscard]] bool is_parked(const std::string& row_key) const;
+  // Is there any at all?
+  [[nodiscard]] bool has_parked() const { return parked_ > 0; }
+  // Namespaces in which some are parked.
+  [[nodiscard]] std::set<std::string> parked_namespaces() const;
+  void try_parked_again(const std::string& ns);
+
   // True: one of them is new among those to be tried again.
   bool try_again(const std::vector<std::string>& row_keys);
   // The next ones after `cursor`, round and round. Returns the cursor for the next call.
   [[nodiscard]] std::string try_some_again(std::string cursor, size_t count);
-  // Those to be tried again that are set aside.
+  // Those to be tried again that are set aside, but the parked ones.
   [[nodiscard]] std::map<std::string, Aside> due();
+  // The parked ones, at most so many.
+  [[nodiscard]] std::map<std::string, Aside> parked_due(size_t count) const;
   // It is being tried.
   void taken(const std::string& row_key);
   // It was taken for nothing.
   void put_back(const std::string& row_key);
 
  private:
+  void put(const std::string& row_key, Aside aside) REQUIRES(mutex_);
+  void erase(const std::string& row_key) REQUIRES(mutex_);
+
   mutable Mutex mutex_;
   std::map<std::string, Aside> aside_ GUARDED_BY(mutex_);
   std::set<std::string> retries_ GUARDED_BY(mutex_);
+  std::map<std::string, std::set<std::string>> behind_ GUARDED_BY(mutex_);  // by who stands before
+  std::map<std::string, std::string> before_ GUARDED_BY(mutex_);            // the other way
+  std::atomic<size_t> parked_{0};
 };
 
 }  // namespace outrigger

@@ -227,6 +227,9 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   }
   if (document.size() > bson::kStoredBytesMax) return rejected(10334, "larger than 16 MiB");
   if (auto outcome = judge(bson::Document(document)); !outcome.ok()) return outcome;
+  if (std::string words = clash_of(write.ns, bson::Document(document)); !words.empty()) {
+    return rejected(11000, std::move(words));
+  }
   documents_[at] = std::move(document);
   if (noted) return {WriteOutcome::Kind::kOk, 0, no->message, true};
   return {};

@@ -12,12 +12,12 @@
 
 #include "config/thread_annotations.h"
 #include "replication/store/memory/memory_remains.h"
-#include "replication/store/memory/memory_trouble.h"
+#include "replication/store/memory/memory_unique.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
 
-class MemoryStore final : public Store, public MemoryTrouble, public MemoryRemains {
+class MemoryStore final : public MemoryKeys, public MemoryRemains {
  public:
   MemoryStore();
 
@@ -80,8 +80,7 @@ class MemoryStore final : public Store, public MemoryTrouble, public MemoryRemai
   [[nodiscard]] WriteOutcome update(const StoreWrite& write, std::string& document)
       REQUIRES(mutex_);
 
-  mutable Mutex mutex_;
-  std::map<MemoryKey, std::string> documents_ GUARDED_BY(mutex_);
+  using MemoryKeys::mutex_;
   std::map<std::string, CollectionInfo> collections_ GUARDED_BY(mutex_);
   std::vector<std::string> missing_rights_ GUARDED_BY(mutex_);
   StoreInfo info_ GUARDED_BY(mutex_);

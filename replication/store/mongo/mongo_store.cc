@@ -14,6 +14,7 @@
 #include "replication/store/mongo/mongo_journal.h"
 #include "replication/store/mongo/mongo_oplog.h"
 #include "replication/store/mongo/mongo_read.h"
+#include "replication/store/mongo/mongo_unique_keys.h"
 
 namespace outrigger {
 
@@ -31,6 +32,7 @@ struct MongoStore::Parts {
   mongo::IndexBuilds builds;
   mongo::CatalogEntries entries{*client, catalog, builds};
   mongo::DocumentReader reader{*client, catalog};
+  mongo::UniqueKeys keys{*client};
   mongo::DocumentWriter writer{{*client, topology, catalog, privileges, journal}};
   mongo::Oplog oplog{*client, topology};
 };
@@ -129,6 +131,16 @@ Result<std::vector<NamespaceCount>> MongoStore::replicated_namespaces(
 
 Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
   return parts_->catalog.collection(ns);
+}
+
+Result<std::vector<Path>> MongoStore::unique_fields(const std::string& ns) {
+  return parts_->keys.fields(ns);
+}
+
+Result<std::vector<std::string>> MongoStore::holders(const std::string& ns,
+                                                     const std::string& document,
+                                                     const std::string& index) {
+  return parts_->keys.holders(ns, document, index);
 }
 
 Status MongoStore::fence(std::span<const std::string> lsid_ids,

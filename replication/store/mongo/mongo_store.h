@@ -48,6 +48,11 @@ class MongoStore final : public Store {
       const NamespaceFilter& filter) override;
   [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns) override;
 
+  [[nodiscard]] Result<std::vector<Path>> unique_fields(const std::string& ns) override;
+  [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
+                                                         const std::string& document,
+                                                         const std::string& index) override;
+
   [[nodiscard]] Status fence(std::span<const std::string> lsid_ids,
                              std::span<const std::string> clients, Duration timeout) override;
   [[nodiscard]] Result<std::vector<OpenTransaction>> open_transactions() override;

@@ -1,0 +1,112 @@
+// Documents that a unique index keeps from being shown together: whose the key is, the same at
+// every site (merge/claim.h has the rule and why it is that).
+//
+// The problem: what a site shows follows from all merged documents at once, and a batch meets one
+// refusal at a time, in an order of its own. The idea: a search that changes one document at a time
+// and can only come to rest where the rule is true: no two that are shown share a key (the store
+// sees to that), and each that is parked has an earlier one that is shown and holds a key of its.
+// Where both are so, what is shown is what the rule says. It comes to rest, since a later document
+// only ever makes room for an earlier one.
+//
+// So a batch that meets such a refusal sets the document aside, and this, between batches, decides:
+// whoever holds the key is asked for its claim, too. If that is the later one, it is *parked*: its
+// row comes to hold every value, and with the ledger's entry that is durable before the store lets
+// the document go; then the other one is put in. Else the refused one stays parked, and nothing of
+// an older version of it is left in the store. What is parked goes on merging in its row. It is
+// tried again, in the order of claims, when it changes, when who stands before it changes or goes,
+// now and then, and at start.
+//
+// A crash anywhere leaves a parked document that is there still, or one that is not yet, and either
+// is tried again. What the store is made to do is journaled before the log builds on it.
+//
+// Locks: of the document, then of all that have to make room for it, or none: who cannot have them
+// stands in line for all of them and is left for a later step.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "replication/apply/applier_options.h"
+#include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_locks.h"
+#include "replication/merge/claim.h"
+#include "replication/outbox/commit_thread.h"
+#include "replication/outbox/ledger.h"
+#include "replication/outbox/outbox.h"
+#include "replication/site/state/aside.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+struct SiteParts;
+
+// One thread's: the one that applies.
+class UniqueOwners {
+ public:
+  // Everything is borrowed and outlives this.
+  UniqueOwners(SiteParts& site, outbox::Outbox& outbox, outbox::CommitThread& commit, Store& store,
+               ApplyLocks& locks, const ApplierOptions& options)
+      : site_(site),
+        outbox_(outbox),
+        commit_(commit),
+        store_(store),
+        locks_(locks),
+        options_(options) {}
+
+  // Decides about those that are due, some of them at once. No batch is under way. False: there was
+  // nothing to decide, or what there was waits for locks. Errors: of the store, the log; what is
+  // not decided is due still.
+  [[nodiscard]] Result<bool> step();
+
+ private:
+  struct Claimant {
+    std::string row_key;
+    std::string ns;
+    bson::OwnedValue id;
+    merge::Claim claim;
+    std::optional<Aside> aside;           // nothing: it is shown as it should be
+    std::optional<std::string> row;       // before
+    std::optional<std::string> document;  // as merged; of a holder, as stored
+    [[nodiscard]] bool is_parked() const { return aside && outrigger::is_parked(*aside); }
+  };
+  // Who stood before a document for which others had made room in vain: as long as both are as
+  // they were, nobody makes room again. For so many tries: indexes may change, too.
+  struct Obstacle {
+    Claimant holder;
+    merge::Claim claim;  // of the document that is kept out
+    int tries = 0;
+  };
+  enum class Settled : uint8_t { kDone, kWaits };
+
+  [[nodiscard]] Result<std::vector<Claimant>> due();
+  [[nodiscard]] Result<const std::vector<Path>*> fields_of(const std::string& ns);
+  [[nodiscard]] Status read_row(Claimant& of);
+  [[nodiscard]] Result<std::optional<std::string>> stored(const Claimant& of);
+  [[nodiscard]] Result<WriteOutcome> write(const Claimant& of,
+                                           const std::optional<std::string>& document);
+  [[nodiscard]] Result<Settled> settle(Claimant& one);
+  [[nodiscard]] Result<Settled> contend(Claimant& one, const ApplyDocument& merged, bool is_there);
+  [[nodiscard]] Result<std::vector<Claimant>> holders(const Claimant& of, const std::string& index);
+  [[nodiscard]] Result<const Claimant*> before(const Claimant& one,
+                                               const std::vector<Claimant>& holders);
+  [[nodiscard]] Result<bool> make_room(const Claimant& one, std::vector<Claimant>& holders);
+  [[nodiscard]] Status park(const Claimant& holder, const Claimant& owner);
+  [[nodiscard]] Status stay(const Claimant& one, const Claimant* owner, bool is_there);
+  [[nodiscard]] Status come_back(const Claimant& one, const ApplyDocument& merged,
+                                 const WriteOutcome& outcome);
+  [[nodiscard]] Status refile(const Claimant& one, const WriteOutcome& outcome);
+
+  SiteParts& site_;
+  outbox::Outbox& outbox_;
+  outbox::CommitThread& commit_;
+  Store& store_;
+  ApplyLocks& locks_;
+  const ApplierOptions& options_;
+  std::map<std::string, std::vector<Path>> fields_;  // of a step, by namespace
+  std::map<std::string, Obstacle> obstacles_;        // by row key
+};
+
+}  // namespace outrigger

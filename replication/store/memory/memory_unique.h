@@ -1,0 +1,58 @@
+// The documents of a store in memory and the keys they hold in its unique indexes, as MongoDB has
+// it of fields, compound keys and arrays. A field that is missing counts as null; each element of
+// an array is a key. No collations, no filters.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/thread_annotations.h"
+#include "replication/bson/bson.h"
+#include "replication/record/path.h"
+#include "replication/store/memory/memory_trouble.h"
+#include "replication/store/store.h"
+
+namespace outrigger {
+
+struct MemoryIndex {
+  std::vector<Path> fields;
+  bool sparse = false;  // a document that has none of the fields holds no key
+
+  // "a.b_1_c_1"
+  [[nodiscard]] std::string name() const;
+};
+
+[[nodiscard]] std::set<std::string> keys_in(const MemoryIndex& index,
+                                            const bson::Document& document);
+
+// Thread-safe.
+class MemoryKeys : public Store, public MemoryTrouble {
+ public:
+  [[nodiscard]] Result<std::vector<Path>> unique_fields(const std::string& ns) override;
+  [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
+                                                         const std::string& document,
+                                                         const std::string& index) override;
+
+  // What is there already is not looked at. The app's side must ask itself: put() takes anything.
+  void make_unique(const std::string& ns, MemoryIndex index);
+  // What mongod says to `document` where another one holds a key of its; empty: none does.
+  [[nodiscard]] std::string clash(const std::string& ns, const bson::Document& document) const;
+
+ protected:
+  [[nodiscard]] std::string clash_of(const std::string& ns, const bson::Document& document) const
+      REQUIRES(mutex_);
+
+  mutable Mutex mutex_;
+  std::map<MemoryKey, std::string> documents_ GUARDED_BY(mutex_);
+
+ private:
+  // Another document that has a key of `document` in the index; null: none.
+  [[nodiscard]] const std::string* holder(const std::string& ns, const MemoryIndex& index,
+                                          const bson::Document& document) const REQUIRES(mutex_);
+
+  std::map<std::string, std::vector<MemoryIndex>> unique_ GUARDED_BY(mutex_);
+};
+
+}  // namespace outrigger
