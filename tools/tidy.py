@@ -21,8 +21,8 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
-REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "outbox/",
-               "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
+REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "merge/claims/",
+               "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
                "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/",

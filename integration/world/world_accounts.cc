@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "replication/merge/claim.h"
+#include "replication/merge/claims/claim.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger::world {

@@ -1,6 +1,6 @@
 // What must be true of documents that a unique index keeps apart, once everything is at rest: the
 // same is shown at every site, the same is parked, and what is parked has an earlier one before it
-// that is shown (merge/claim.h).
+// that is shown (merge/claims/claim.h).
 #pragma once
 
 #include <string>

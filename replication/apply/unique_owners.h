@@ -1,5 +1,5 @@
 // Documents that a unique index keeps from being shown together: whose the key is, the same at
-// every site (merge/claim.h has the rule and why it is that).
+// every site (merge/claims/claim.h has the rule and why it is that).
 //
 // The problem: what a site shows follows from all merged documents at once, and a batch meets one
 // refusal at a time, in an order of its own. The idea: a search that changes one document at a time
@@ -32,7 +32,7 @@
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_locks.h"
-#include "replication/merge/claim.h"
+#include "replication/merge/claims/claim.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/outbox.h"

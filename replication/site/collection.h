@@ -4,7 +4,7 @@
 // Rows and records stay until the store's journal holds what they are about as well, however many
 // members have it: a crash of the store takes the rest back, and they are what it is put back from.
 // Nor is anything forgotten of a collection in which a document is parked: claims to keys are
-// compared by stamps (merge/claim.h). Cohorts are dropped all or none.
+// compared by stamps (merge/claims/claim.h). Cohorts are dropped all or none.
 // How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 

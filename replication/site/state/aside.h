@@ -29,7 +29,7 @@ struct Aside {
   friend bool operator==(const Aside&, const Aside&) = default;
 };
 
-// Parked: a key of a unique index that another document holds keeps it out (merge/claim.h).
+// Parked: a key of a unique index that another document holds keeps it out (merge/claims/claim.h).
 [[nodiscard]] bool is_parked(const Aside& aside);
 
 // The bytes: FORMATS.md, section 9.2.

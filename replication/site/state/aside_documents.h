@@ -2,7 +2,7 @@
 // those that changed since, and now and then some of the others, as what stood in the way may have
 // gone by itself.
 //
-// Those that are parked (merge/claim.h) are tried apart from the others, and also when the document
+// Those that are parked (merge/claims/claim.h) are tried apart from the others, and also when the document
 // that stands before them changes.
 #pragma once
 

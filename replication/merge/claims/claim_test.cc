@@ -1,4 +1,4 @@
-#include "replication/merge/claim.h"
+#include "replication/merge/claims/claim.h"
 
 #include "replication/merge/worlds/merge_fixture.h"
 
