@@ -123,8 +123,13 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
     text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";
   }
   if (in_array) {
+    const std::string merges =
+        is_assigned(ruling.type)
+            ? "which is a part of the value of the array"
+            : "and what is in an element merges field by field, by what is done to it: no rule "
+              "but the array's holds there; an array in an element is one value";
     text += "where " + joined(array, array.size()) + " is an array, " + dotted +
-            " is in an element of it, and of an element the whole merges as one value\n";
+            " is in an element of it, " + merges + "\n";
   }
   return text;
 }

@@ -124,7 +124,12 @@ TEST(ExplainPath, AnElementIsExplainedByItsArray) {
   const Settings settings = with_fields("{items: list}");
   const std::string why = explain_path(settings, "a.yaml", "shop.carts", "items.3.qty");
   EXPECT_NE(why.find("'items = list' decides"), std::string::npos) << why;
-  EXPECT_NE(why.find("items.3.qty is in an element of it"), std::string::npos) << why;
+  EXPECT_NE(why.find("items.3.qty is in an element of it, and what is in an element merges field"),
+            std::string::npos)
+      << why;
+  const std::string lww =
+      explain_path(with_fields("{items: lww}"), "a.yaml", "shop.carts", "items.3.qty");
+  EXPECT_NE(lww.find("an element of it, which is a part of the value"), std::string::npos) << lww;
 }
 
 TEST(ExplainPath, WhatStaysHereIsSaidToStay) {

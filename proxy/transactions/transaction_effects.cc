@@ -10,8 +10,6 @@ namespace {
 
 using Kind = DocumentChange::Kind;
 
-constexpr size_t kPartsMax = 1000;  // of the elements of an array, in one transaction
-
 std::string name_of(std::string_view ns, const bson::Value& id) {
   std::string name(ns);
   name.push_back('\0');
@@ -32,7 +30,7 @@ size_t bytes_of(const PathChange& change) {
   if (change.base) bytes += change.base->bytes.size();
   for (const std::string& name : change.path) bytes += sizeof(name) + name.size();
   for (const ElementPart& part : change.parts) {
-    bytes += sizeof(part);
+    bytes += sizeof(part) + (part.delta ? part.delta->bytes.size() : 0);
     for (const std::string& name : part.path) bytes += sizeof(name) + name.size();
   }
   return bytes;
@@ -89,20 +87,14 @@ ArrayEdit both_edits(const PathChange& first, const PathChange& again) {
 }
 
 // What both named in elements. None: that is not known of one of them.
-std::vector<ElementPart> both_parts(const PathChange& first, const PathChange& again) {
-  if (first.base == first.value || appended(first)) return again.parts;
-  if (again.base == again.value || appended(again)) return first.parts;
+std::vector<ElementPart> both_parts(PathChange& first, PathChange& again) {
+  if (first.base == first.value || appended(first)) return std::move(again.parts);
+  if (again.base == again.value || appended(again)) return std::move(first.parts);
   if (first.parts.empty() || again.parts.empty()) return {};
-  std::vector<ElementPart> parts = first.parts;
-  parts.insert(parts.end(), again.parts.begin(), again.parts.end());
-  // Where both have counted; where one of them has, the store's values tell.
-  for (const ElementPart& one : first.parts) {
-    for (const ElementPart& other : again.parts) {
-      const bool both = one.delta && other.delta && one.path == other.path &&
-                        (one.position == other.position || !one.position || !other.position);
-      const auto sum = both ? sum_of(*one.delta, *other.delta) : std::nullopt;
-      const auto& position = one.position ? one.position : other.position;
-      if (sum && parts.size() < kPartsMax) parts.push_back({position, one.path, *sum});
+  std::vector<ElementPart> parts = std::move(first.parts);
+  for (ElementPart& part : again.parts) {
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) {
+      parts.push_back(std::move(part));
     }
   }
   return parts;
@@ -118,8 +110,8 @@ void edit_again(PathChange& first, PathChange&& again) {
     first.kind = Operation::kAssign;
     return;
   }
-  first.parts = both_parts(first, again);
   first.edit = both_edits(first, again);
+  first.parts = both_parts(first, again);
   first.value = std::move(again.value);
 }
 

@@ -27,6 +27,22 @@ bool is_equal(const bson::Value& a, const bson::Value& b) {
   return a == b || (documents && bson::equal_unordered(a.as_document(), b.as_document()));
 }
 
+bool is_whole(const bson::Value& value) {
+  return value.type == bson::Type::kInt32 || value.type == bson::Type::kInt64;
+}
+
+// What was added to one whole number to make it another; to none.
+std::optional<bson::OwnedValue> added_between(const std::optional<bson::Value>& was,
+                                              const bson::Value& now) {
+  if (!is_whole(now) || (was && !is_whole(*was))) return std::nullopt;
+  if (!was) return bson::OwnedValue(now);
+  const bson::Sum difference = bson::add(now, bson::negate(*was).view());
+  if (difference.clamped) return std::nullopt;
+  const int64_t delta = *difference.value.view().to_int64();
+  const bool is_narrow = now.type == bson::Type::kInt32 && delta >= INT32_MIN && delta <= INT32_MAX;
+  return is_narrow ? bson::make_int32(static_cast<int32_t>(delta)) : bson::make_int64(delta);
+}
+
 // Of this element alone: others may share what stands in it.
 Body& own_body(ListElement& element) {
   const bool is_shared = element.inside == nullptr || element.inside.use_count() > 1;
@@ -81,16 +97,20 @@ class InsideMaker {
       path.resize(reached.names);  // an array in an element is one value
       is_cut = true;
     }
-    std::vector<bson::Value>& deltas = named_[path];
-    if (part.delta && !is_cut) deltas.push_back(part.delta->view());
+    Named& named = named_[path];
+    if (part.delta && !is_cut) {
+      named.deltas.push_back(part.delta->view());
+    } else {
+      named.only_counts = false;
+    }
   }
 
   std::optional<std::vector<Effect>> make() {
     const Path* above = nullptr;
-    for (const auto& [path, deltas] : named_) {
+    for (const auto& [path, named] : named_) {
       if (above != nullptr && has_prefix(path, *above)) continue;
       above = &path;
-      write(path, deltas);
+      write(path, named);
     }
     if (!leads_to_it()) {
       effects_.clear();
@@ -104,7 +124,14 @@ class InsideMaker {
   }
 
  private:
-  void write(const Path& path, const std::vector<bson::Value>& deltas) {
+  // What operators did at a path of this element, or of others: without a position nobody but the
+  // store knows. So a value that differs by just what was added elsewhere is taken to be a sum.
+  struct Named {
+    std::vector<bson::Value> deltas;
+    bool only_counts = true;
+  };
+
+  void write(const Path& path, const Named& named) {
     const auto was = old_.find(path);
     const auto now = new_.find(path);
     if (was == now) return;
@@ -113,10 +140,16 @@ class InsideMaker {
       unset.baselines = seen_below(path);
       return;
     }
-    for (const bson::Value& delta : deltas) {
-      const bool adds = was ? was->is_number() && bson::increment(*was, delta).value.view() == *now
-                            : delta == *now;
-      if (adds) return count(path, delta);
+    const auto adds = [&](const bson::Value& delta) {
+      return was ? was->is_number() && bson::increment(*was, delta).value.view() == *now
+                 : delta == *now;
+    };
+    for (const bson::Value& delta : named.deltas) {
+      if (adds(delta)) return count(path, delta);
+    }
+    if (named.only_counts && std::all_of(named.deltas.begin(), named.deltas.end(), is_whole)) {
+      const auto all = added_between(was, *now);  // by several statements of a transaction
+      if (all && adds(all->view())) return count(path, all->view());
     }
     give(path, *now);
   }
@@ -169,7 +202,7 @@ class InsideMaker {
   const std::string new_bytes_;
   bson::PathFinder old_;
   bson::PathFinder new_;
-  std::map<Path, std::vector<bson::Value>> named_;  // with what may have been added there
+  std::map<Path, Named> named_;
   std::vector<Effect> effects_;
 };
 

@@ -104,6 +104,36 @@ TEST_F(InsidePair, WhatAValueHadSeenOfASumDoesNotCountAgainWhenTheSumGoesOn) {
   all_hold({doc({{"sku", text("pen")}, {"qty", i32(103)}})});
 }
 
+TEST_F(InsidePair, ManyIncrementsOfOneTransactionAreOne) {
+  start({kPen, kInk});
+  // {$inc: {"l.$.qty": 1..}}, one after the other, of both
+  const auto count = [&](WorldSite& site, int32_t pens, int32_t inks) {
+    Items all = {doc({{"sku", text("pen")}, {"qty", i32(1 + pens)}}),
+                 doc({{"sku", text("ink")}, {"qty", i32(5 + inks)}})};
+    PathChange change = edit_of(site, "l", all, ArrayEdit::kInPlace);
+    for (int32_t i = 1; i <= 12; ++i) change.parts.push_back({std::nullopt, {"qty"}, i32(i)});
+    edit(site, change);
+  };
+  count(a_, 50, 28);
+  count(b_, 60, 18);
+  all_hold({doc({{"sku", text("pen")}, {"qty", i32(111)}}),
+            doc({{"sku", text("ink")}, {"qty", i32(51)}})});
+  all_lost({});
+}
+
+TEST_F(InsidePair, WhatAlsoMayHaveBeenSetIsNoSum) {
+  start({kPen});
+  const auto write = [&](WorldSite& site, int32_t qty) {
+    PathChange change =
+        edit_of(site, "l", {doc({{"sku", text("pen")}, {"qty", i32(qty)}})}, ArrayEdit::kInPlace);
+    change.parts = {{std::nullopt, {"qty"}, i32(2)}, {std::nullopt, {"qty"}, std::nullopt}};
+    edit(site, change);
+  };
+  write(a_, 50);
+  write(b_, 60);
+  all_hold({doc({{"sku", text("pen")}, {"qty", i32(60)}})});
+}
+
 TEST_F(InsidePair, FieldsInAnotherOrderMakeNoEditAnAssignment) {
   start({kPen});
   set_inside(b_, "l", 0, "note", text("lost"));

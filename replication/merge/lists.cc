@@ -106,15 +106,13 @@ void apply_edit(Body& body, const Effect& effect, const Authorship& author) {
 }
 
 void apply_inside(Body& body, const Effect& effect, const Authorship& author) {
-  const size_t at = element_in(effect.path);
-  Effect nothing;
-  nothing.kind = Operation::kEdit;
-  nothing.path = path_of_array(effect.path);
-  apply_edit(body, nothing, author);
-  const std::optional<ElementId> id = element_named(effect.path[at]);
-  const auto own = body.registers.find(nothing.path);
+  const Path array = path_of_array(effect.path);
+  begin_list(body, array);
+  List& list = body.lists.at(array);
+  note_edit(list, author);
+  const std::optional<ElementId> id = element_named(effect.path[array.size()]);
+  const auto own = body.registers.find(array);
   const bool knows_base = own == body.registers.end() || author.saw(own->second.stamp);
-  List& list = body.lists.at(nothing.path);
   ListElement* element = id ? element_meant(list, *id, author, knows_base) : nullptr;
   if (element != nullptr) apply_in_element(*element, effect, author);
 }

@@ -15,6 +15,8 @@ namespace {
 
 // In a document of more no value contends by itself.
 constexpr size_t kContendingNamesMax = 10'000;
+// In an array of which more is written, elements are given as a whole: a record has an end.
+constexpr size_t kInsideEffectsMax = 100'000;
 
 // The document without what is at these paths.
 std::string without(const bson::Document& document, const std::set<Path>& paths, Path& at) {
@@ -237,11 +239,14 @@ class EffectMaker {
     std::map<ElementId, size_t> shown;
     size_t position = 0;
     for (const size_t i : shown_of(list)) shown.emplace(list.elements[i].id(), position++);
+    PathChange whole;
+    whole.path = change.path;
     std::vector<Effect> inside;
     std::erase_if(edit.changed, [&](const ChangedElement& each) {
       const ListElement* at = find_element(list, each.id);
       const auto seen = is_detached_ ? std::nullopt : std::optional(shown.at(each.id));
-      auto made = effects_inside(*at, each.value.view(), change, seen, context_);
+      const bool has_room = inside.size() < kInsideEffectsMax;
+      auto made = effects_inside(*at, each.value.view(), has_room ? change : whole, seen, context_);
       if (!made) return false;
       std::move(made->begin(), made->end(), std::back_inserter(inside));
       return true;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/policy.h"
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/memory/memory_outbox.h"
 #include "replication/site/site_parts.h"
@@ -54,6 +55,7 @@ class LedgerBoundTest : public ::testing::Test {
     return found;
   }
 
+  std::optional<Policy> policy_;
   const std::vector<std::string> names_{"oslo", "paris"};
   TestSite oslo_{"oslo", names_, memory_outbox()};
   TestSite paris_{"paris", names_, memory_outbox()};
@@ -83,6 +85,48 @@ TEST_F(LedgerBoundTest, TheOldestGoAndAreCounted) {
   paris_.restart();
   EXPECT_EQ(paris_.status().ledger_dropped, status.ledger_dropped);
   EXPECT_EQ(paris_.status().ledger_bytes, status.ledger_bytes);
+}
+
+TEST_F(LedgerBoundTest, WhatLosesInAnElementIsOpenWhereTheRuleOfItsArraySaysSo) {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  rule.fields = {{{"items"}, PathType::kList}};
+  rule.fields.front().escalate = true;
+  policy_.emplace(settings);
+  paris_.kill();
+  paris_.replica_options.policy = &*policy_;
+  paris_.open();
+  ASSERT_TRUE(paris_.recover().has_value());
+  const auto items = [](int32_t qty) {
+    const std::string item = bson::Writer().int32("qty", qty).finish();
+    const std::string array = bson::Writer().document("0", bson::Document(item)).finish();
+    return bson::OwnedValue(bson::Type::kArray, array);
+  };
+  const auto edit = [&](TestSite& site, int32_t qty) {
+    DocumentChange change = TestSite::setting(2, "items", items(qty));
+    PathChange& part = change.changes.front();
+    part.kind = Operation::kEdit;
+    part.edit = ArrayEdit::kInPlace;
+    part.base_known = true;
+    part.base = items(1);
+    part.parts = {{0, {"qty"}, std::nullopt}};
+    auto pending = site.begin(std::move(change));
+    site.store(*pending);
+    site.settle(std::move(pending));
+    site.flush();
+  };
+  paris_.insert(2, {{"items", items(1)}});
+  exchange(oslo_, paris_);
+  edit(oslo_, 7);
+  paris_.clock.advance_ms(5);
+  oslo_.clock.advance_ms(5);
+  edit(paris_, 8);
+  exchange(oslo_, paris_);
+  const auto ledger = paris_.ledger();
+  ASSERT_THAT(ledger, SizeIs(1));
+  EXPECT_TRUE(is_into_element(ledger.front().path)) << path_text(ledger.front().path);
+  EXPECT_TRUE(ledger.front().open);
 }
 
 TEST_F(LedgerBoundTest, NamespacesAreCountedUpToABound) {

@@ -39,7 +39,8 @@ Status LedgerKeeper::load() {
 bool LedgerKeeper::is_escalated(const LedgerEntry& entry) const {
   const Policy* policy = context_.options.policy;
   if (policy == nullptr || entry.loser.is_zero() || !is_loss(entry.kind)) return false;
-  return policy->merge_rules(entry.ns).escalates(entry.path);
+  // In an element no rule holds but the array's.
+  return policy->merge_rules(entry.ns).escalates(path_of_array(entry.path));
 }
 
 void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry) {

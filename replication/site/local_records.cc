@@ -16,6 +16,37 @@ namespace {
 // A record is sent whole, and taken whole into memory where it arrives. Roughly.
 using limits::kRecordBytesMax;
 
+// What names the field of an element and says what was done to it, beside its value.
+constexpr size_t kAroundEffect = 64;
+
+// An edit in elements may be told field by field, each with its path.
+size_t bytes_told_apart(const PathChange& change) {
+  // Of what a crash left it is not known which field differs.
+  if (change.edit == ArrayEdit::kFound) return 8 * change.value.bytes.size();
+  const bool in_place = change.kind == Operation::kEdit && change.edit == ArrayEdit::kInPlace &&
+                        change.value.type == bson::Type::kArray;
+  if (!in_place) return 0;
+  size_t changed = 0;
+  const bool has_base = change.base && change.base->type == bson::Type::kArray;
+  const std::string empty = bson::Writer().finish();
+  const bson::Document before(has_base ? change.base->bytes : empty);
+  auto old = before.begin();
+  for (const bson::Element& each : change.value.view().as_document()) {
+    if (old == before.end()) break;
+    changed += (*old).value == each.value ? 0 : 1;
+    ++old;
+  }
+  size_t around = kAroundEffect;
+  for (const std::string& name : change.path) around += name.size();
+  size_t bytes = 0;
+  for (const ElementPart& part : change.parts) {
+    size_t each = around;
+    for (const std::string& name : part.path) each += name.size();
+    bytes += each * (part.position ? 1 : changed);
+  }
+  return bytes;
+}
+
 // A rough count of what a change makes a record grow by. Where rules have a say, they may be told
 // with each field of a document.
 size_t memory_bytes(const DocumentChange& change, const Policy* policy) {
@@ -29,7 +60,7 @@ size_t memory_bytes(const DocumentChange& change, const Policy* policy) {
   }
   size_t bytes = change.ns.size() + change.id.bytes.size() + (tells ? change.document.size() : 0);
   for (const PathChange& each : change.changes) {
-    bytes += each.value.bytes.size();
+    bytes += each.value.bytes.size() + bytes_told_apart(each);
     for (const std::string& name : each.path) bytes += name.size();
   }
   return bytes + told_apart;

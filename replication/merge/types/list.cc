@@ -159,7 +159,7 @@ bool has_added(const List& list) {
 }
 
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
-  unsettle(list);
+  note_edit(list, author);
   const auto is_meant = [&](const ElementId& id) {
     return merge::is_meant(id, author, knows_base);
   };
@@ -179,6 +179,10 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
     return false;
   });
   add_all(list, edit.added);
+}
+
+void note_edit(List& list, const Authorship& author) {
+  unsettle(list);
   list.asserted = std::max(list.asserted, author.stamp);
 }
 

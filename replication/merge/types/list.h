@@ -91,6 +91,8 @@ struct List {
 // One edit of a record, as it arrives. `knows_base`: its author had seen the assignment that the
 // assigned elements are of.
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base);
+// All that an edit does that names no element.
+void note_edit(List& list, const Authorship& author);
 // The element of that name, where an author may mean it; null: it is gone, or was never here.
 [[nodiscard]] ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
                                          bool knows_base);
