@@ -33,7 +33,19 @@ LedgerEntry entry_of(const std::string& ns, const bson::OwnedValue& id, const st
 
 }  // namespace
 
+// For who may forget rows (site/collection.h). Who may not see the indexes of a collection is left
+// not knowing them.
+Status UniqueOwners::note_fields() {
+  for (const std::string& ns : site_.aside.without_unique_fields()) {
+    auto fields = store_.unique_fields(ns);
+    if (!fields && !is_of_the_document(fields.error())) return tl::unexpected(fields.error());
+    site_.aside.note_unique_fields(ns, fields ? std::optional(std::move(*fields)) : std::nullopt);
+  }
+  return {};
+}
+
 Result<bool> UniqueOwners::step() {
+  if (Status noted = note_fields(); !noted) return tl::unexpected(noted.error());
   if (site_.aside.parked_due(1).empty()) {
     locks_.leave_line();  // who stood there is decided about, and nobody would take its turn
     return false;

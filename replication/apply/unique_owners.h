@@ -81,6 +81,7 @@ class UniqueOwners {
   };
   enum class Settled : uint8_t { kDone, kWaits };
 
+  [[nodiscard]] Status note_fields();
   [[nodiscard]] Result<std::vector<Claimant>> due();
   [[nodiscard]] Result<const std::vector<Path>*> fields_of(const std::string& ns);
   [[nodiscard]] Status read_row(Claimant& of);
