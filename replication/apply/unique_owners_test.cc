@@ -324,6 +324,22 @@ TEST(OwnersOfThree, WhatComesBackTookItsKeysAnew) {
   }
 }
 
+TEST_F(OwnersTest, ManyToDecideAboutDoNotHoldUpTheStream) {
+  constexpr int kMany = 200;
+  for (int i = 0; i < kMany; ++i) oslo_.insert(i, {{"mail", text(std::to_string(i))}});
+  paris_.clock.advance_ms(10);
+  for (int i = 0; i < kMany; ++i) paris_.insert(1000 + i, {{"mail", text(std::to_string(i))}});
+  exchange(oslo_, paris_);
+  EXPECT_EQ(paris_.status().not_applied, static_cast<size_t>(kMany));
+  paris_.restart();  // all are to be tried
+  oslo_.insert(2000, {});
+  offer();
+  for (int i = 0; i < 2 && paris_.show(2000) == "none"; ++i) (void)step();
+  EXPECT_NE(paris_.show(2000), "none");
+  exchange(oslo_, paris_);
+  EXPECT_EQ(paris_.status().not_applied, static_cast<size_t>(kMany));
+}
+
 TEST_F(OwnersTest, ACrashAnywhereEndsInTheSame) {
   for (int crash = 0; crash < 8; ++crash) {
     const int id = 10 * (crash + 1);

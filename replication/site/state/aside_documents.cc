@@ -183,16 +183,22 @@ std::map<std::string, Aside> AsideDocuments::due() {
   return due;
 }
 
-std::map<std::string, Aside> AsideDocuments::parked_due(size_t count) const {
+std::map<std::string, Aside> AsideDocuments::parked_due(const std::string& cursor,
+                                                        size_t count) const {
   std::map<std::string, Aside> due;
   if (!has_parked()) return due;
   const MutexLock lock(mutex_);
-  for (const std::string& key : retries_) {
-    if (due.size() == count) break;
-    const auto found = aside_.find(key);
+  for (auto at = retries_.upper_bound(cursor); at != retries_.end() && due.size() < count; ++at) {
+    const auto found = aside_.find(*at);
     if (found != aside_.end() && outrigger::is_parked(found->second)) due.insert(*found);
   }
   return due;
+}
+
+bool AsideDocuments::is_due(const std::string& row_key) const {
+  const MutexLock lock(mutex_);
+  const auto found = aside_.find(row_key);
+  return found != aside_.end() && outrigger::is_parked(found->second) && retries_.contains(row_key);
 }
 
 void AsideDocuments::taken(const std::string& row_key) {

@@ -63,8 +63,11 @@ class AsideDocuments {
   [[nodiscard]] std::string try_some_again(std::string cursor, size_t count);
   // Those to be tried again that are set aside, but the parked ones.
   [[nodiscard]] std::map<std::string, Aside> due();
-  // The parked ones, at most so many.
-  [[nodiscard]] std::map<std::string, Aside> parked_due(size_t count) const;
+  // The parked ones behind `cursor`, at most so many.
+  [[nodiscard]] std::map<std::string, Aside> parked_due(const std::string& cursor,
+                                                        size_t count) const;
+  // Is this one parked and to be tried again?
+  [[nodiscard]] bool is_due(const std::string& row_key) const;
   // It is being tried.
   void taken(const std::string& row_key);
   // It was taken for nothing.
