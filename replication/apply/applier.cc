@@ -52,14 +52,19 @@ Result<StepOutcome> Applier::step() {
     if (store_.process_id() != progress.process_id) progress.begin_again();
     return finish();
   }
-  auto decided = owners_.step();
-  if (!decided) {
-    locks_.release();
-    locks_.leave_line();
-    if (is_of_the_log(decided.error())) return tl::unexpected(decided.error());
-    return trouble(decided.error());
+  // Owners of keys and batches take turns: however many are parked, the stream goes on.
+  const bool is_owners_turn = std::exchange(is_owners_turn_, !is_owners_turn_);
+  if (is_owners_turn) {
+    auto decided = owners_.step();
+    if (!decided) {
+      locks_.release();
+      locks_.leave_line();
+      if (is_of_the_log(decided.error())) return tl::unexpected(decided.error());
+      return trouble(decided.error());
+    }
+    if (*decided) return StepOutcome::kApplied;
+    is_owners_turn_ = true;
   }
-  if (*decided) return StepOutcome::kApplied;
   auto work = gatherer_.gather();
   if (!work) {
     if (is_of_the_log(work.error())) return tl::unexpected(work.error());
@@ -67,6 +72,7 @@ Result<StepOutcome> Applier::step() {
   }
   if (work->empty()) {
     if (take_promises(work->promised)) return StepOutcome::kApplied;
+    if (!is_owners_turn) return StepOutcome::kApplied;  // it was: there may be more
     return work->blocked ? StepOutcome::kBlocked : StepOutcome::kIdle;
   }
   if (Status committed = committer_.commit_intent(*work); !committed) {
@@ -138,6 +144,7 @@ bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
 }
 
 void Applier::try_aside_again() {
+  site_.aside.forget_unique_fields();  // indexes are made without a word to the applier
   aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
 }
 

@@ -107,6 +107,7 @@ class Applier {
   const ApplierOptions options_;
 
   std::string aside_cursor_;  // row key of the last one tried again
+  bool is_owners_turn_ = true;
   // The batch between (1) and (3), if one is under way.
   std::optional<ApplyWork> under_way_;
 

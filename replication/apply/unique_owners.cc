@@ -1,6 +1,7 @@
 #include "replication/apply/unique_owners.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -14,8 +15,9 @@ namespace outrigger {
 namespace {
 
 constexpr int32_t kDuplicateKey = 11000;
-constexpr size_t kRoundsMax = 100;  // of making room for one document
-constexpr int kTriesMax = 20;       // before an obstacle is looked at anew
+constexpr size_t kDocumentsAtOnce = 16;  // the stream waits meanwhile
+constexpr size_t kRoundsMax = 100;       // of making room for one document
+constexpr int kTriesMax = 20;            // before an obstacle is looked at anew
 
 // Of what the store lets nobody ask about this one, while it answers others.
 bool is_of_the_document(const Error& error) {
@@ -33,8 +35,20 @@ LedgerEntry entry_of(const std::string& ns, const bson::OwnedValue& id, const st
 
 }  // namespace
 
+// For who may forget rows (site/collection.h). Who may not see the indexes of a collection is left
+// not knowing them.
+Status UniqueOwners::note_fields() {
+  for (const std::string& ns : site_.aside.without_unique_fields()) {
+    auto fields = store_.unique_fields(ns);
+    if (!fields && !is_of_the_document(fields.error())) return tl::unexpected(fields.error());
+    site_.aside.note_unique_fields(ns, fields ? std::optional(std::move(*fields)) : std::nullopt);
+  }
+  return {};
+}
+
 Result<bool> UniqueOwners::step() {
-  if (site_.aside.parked_due(1).empty()) {
+  if (Status noted = note_fields(); !noted) return tl::unexpected(noted.error());
+  if (site_.aside.parked_due("", 1).empty()) {
     locks_.leave_line();  // who stood there is decided about, and nobody would take its turn
     return false;
   }
@@ -42,9 +56,9 @@ Result<bool> UniqueOwners::step() {
     return tl::unexpected(admitted.error());
   }
   fields_.clear();
-  auto claimants = due();
-  if (!claimants) return tl::unexpected(claimants.error());
   const std::string waiting = locks_.waits_in_line();
+  auto claimants = due(waiting);
+  if (!claimants) return tl::unexpected(claimants.error());
   const bool is_due = std::any_of(claimants->begin(), claimants->end(),
                                   [&](const Claimant& each) { return each.row_key == waiting; });
   if (!waiting.empty() && !is_due) locks_.leave_line();
@@ -67,10 +81,15 @@ Result<bool> UniqueOwners::step() {
   return done;
 }
 
-// In the order in which they are to be decided.
-Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due() {
+// Some of them, the next ones each time, and who waits in line; in the order in which they are to
+// be decided.
+Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due(const std::string& waiting) {
   std::vector<Claimant> claimants;
-  for (const auto& [key, aside] : site_.aside.parked_due(options_.try_aside_documents)) {
+  std::map<std::string, Aside> some = site_.aside.parked_due(cursor_, kDocumentsAtOnce);
+  if (some.empty()) some = site_.aside.parked_due("", kDocumentsAtOnce);
+  cursor_ = some.empty() ? std::string() : some.rbegin()->first;
+  if (site_.aside.is_due(waiting)) some.emplace(waiting, *site_.aside.find(waiting));
+  for (const auto& [key, aside] : some) {
     auto bytes = outbox_.ledger(aside.ledger_key);
     if (!bytes) return tl::unexpected(bytes.error());
     if (!*bytes) continue;
@@ -125,15 +144,14 @@ Result<std::optional<std::string>> UniqueOwners::stored(const Claimant& of) {
   return std::move(found->front());
 }
 
-// Nothing: it goes. Journaled, in the run of the store that is served.
+// Nothing: it goes. Journaled, and asked for afterwards: in the run of the store that is served.
 Result<WriteOutcome> UniqueOwners::write(const Claimant& of,
                                          const std::optional<std::string>& document) {
   const StoreWrite write = whole_write(of.ns, of.id, document);
   auto outcomes = store_.apply(std::span(&write, 1));
   if (!outcomes) return tl::unexpected(outcomes.error());
-  if (!options_.admits(store_.process_id())) {
-    return fail(ErrorCode::kUnavailable, "apply to store", of.ns, "it was started anew",
-                "it is tried again");
+  if (Status admitted = is_admitted(store_, options_); !admitted) {
+    return tl::unexpected(admitted.error());
   }
   return std::move(outcomes->front());
 }
@@ -158,6 +176,13 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one) {
   for (const auto& [position, write] : merged.writes) writes.push_back(&write);
   one.document = written(*there, writes);
   if (!writes.empty()) return contend(one, merged, there->has_value());
+  // It was put there by a call whose answer was lost: no journal need have it yet.
+  if (Status journaled = store_.wait_journaled(); !journaled) {
+    return tl::unexpected(journaled.error());
+  }
+  if (Status admitted = is_admitted(store_, options_); !admitted) {
+    return tl::unexpected(admitted.error());
+  }
   if (Status back = come_back(one, merged, WriteOutcome()); !back) {
     return tl::unexpected(back.error());
   }
@@ -187,7 +212,7 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
       if (made_room) obstacles_[one.row_key] = {**owner, one.claim};
       return ended(stay(one, *owner, is_there));
     }
-    auto room = make_room(one, *held_by);
+    auto room = make_room(one, index, *held_by);
     if (!room) return tl::unexpected(room.error());
     if (!*room) return Settled::kWaits;
     made_room = true;
@@ -237,18 +262,28 @@ Result<const UniqueOwners::Claimant*> UniqueOwners::before(const Claimant& one,
   return nullptr;
 }
 
-// False: not now, as some are locked, or are no longer as they were.
-Result<bool> UniqueOwners::make_room(const Claimant& one, std::vector<Claimant>& holders) {
+// False: not now, as some are locked. Who holds the key is asked again under the locks: an app may
+// have moved it meanwhile, and nobody is parked who is in nobody's way.
+Result<bool> UniqueOwners::make_room(const Claimant& one, const std::string& index,
+                                     const std::vector<Claimant>& met) {
   std::vector<LockedDocument> documents{{one.ns, one.id}};
-  for (const Claimant& holder : holders) documents.push_back({holder.ns, holder.id});
+  std::set<std::string> locked;
+  for (const Claimant& holder : met) {
+    documents.push_back({holder.ns, holder.id});
+    locked.insert(holder.row_key);
+  }
   if (!locks_.take_or_wait(one.row_key, documents)) return false;
-  for (Claimant& holder : holders) {
-    if (Status read = read_row(holder); !read) return tl::unexpected(read.error());
-    auto document = stored(holder);
-    if (!document) return tl::unexpected(document.error());
-    holder.document = std::move(*document);
-    if (!holder.document) continue;
-    if (!holder.is_parked() && (holder.aside || holder.claim < one.claim)) return false;
+  auto holders_now = holders(one, index);
+  if (!holders_now) return tl::unexpected(holders_now.error());
+  // It was read in the run that is served: its row is made of it.
+  if (Status admitted = is_admitted(store_, options_); !admitted) {
+    return tl::unexpected(admitted.error());
+  }
+  for (const Claimant& holder : *holders_now) {
+    if (!locked.contains(holder.row_key)) return true;  // the next round meets it
+    if (!holder.is_parked() && (holder.aside || holder.claim < one.claim)) return true;
+  }
+  for (const Claimant& holder : *holders_now) {
     if (Status parked = park(holder, one); !parked) return tl::unexpected(parked.error());
   }
   return true;

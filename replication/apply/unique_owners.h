@@ -56,9 +56,9 @@ class UniqueOwners {
         locks_(locks),
         options_(options) {}
 
-  // Decides about those that are due, some of them at once. No batch is under way. False: there was
-  // nothing to decide, or what there was waits for locks. Errors: of the store, the log; what is
-  // not decided is due still.
+  // Decides about some of those that are due, few enough for a batch to wait for. No batch is under
+  // way. False: there was nothing to decide, or what there was waits for locks. Errors: of the
+  // store, the log; what is not decided is due still.
   [[nodiscard]] Result<bool> step();
 
  private:
@@ -81,7 +81,8 @@ class UniqueOwners {
   };
   enum class Settled : uint8_t { kDone, kWaits };
 
-  [[nodiscard]] Result<std::vector<Claimant>> due();
+  [[nodiscard]] Status note_fields();
+  [[nodiscard]] Result<std::vector<Claimant>> due(const std::string& waiting);
   [[nodiscard]] Result<const std::vector<Path>*> fields_of(const std::string& ns);
   [[nodiscard]] Status read_row(Claimant& of);
   [[nodiscard]] Result<std::optional<std::string>> stored(const Claimant& of);
@@ -92,7 +93,8 @@ class UniqueOwners {
   [[nodiscard]] Result<std::vector<Claimant>> holders(const Claimant& of, const std::string& index);
   [[nodiscard]] Result<const Claimant*> before(const Claimant& one,
                                                const std::vector<Claimant>& holders);
-  [[nodiscard]] Result<bool> make_room(const Claimant& one, std::vector<Claimant>& holders);
+  [[nodiscard]] Result<bool> make_room(const Claimant& one, const std::string& index,
+                                       const std::vector<Claimant>& met);
   [[nodiscard]] Status park(const Claimant& holder, const Claimant& owner);
   [[nodiscard]] Status stay(const Claimant& one, const Claimant* owner, bool is_there);
   [[nodiscard]] Status come_back(const Claimant& one, const ApplyDocument& merged,
@@ -105,6 +107,7 @@ class UniqueOwners {
   Store& store_;
   ApplyLocks& locks_;
   const ApplierOptions& options_;
+  std::string cursor_;                               // row key of the last one that was due
   std::map<std::string, std::vector<Path>> fields_;  // of a step, by namespace
   std::map<std::string, Obstacle> obstacles_;        // by row key
 };

@@ -186,6 +186,42 @@ TEST_F(OwnersTest, ForgettingChangesNoOrder) {
   expect_parked(3);
 }
 
+TEST_F(OwnersTest, WhatClaimsEarlierThanAllThatAreParkedIsForgotten) {
+  oslo_.insert(5, {{"mail", text("five")}, {"n", number(0)}});
+  exchange(oslo_, paris_);
+  paris_.clock.advance_ms(10);
+  clash();
+  exchange(oslo_, paris_);
+  paris_.clock.advance_ms(10);
+  paris_.insert(6, {{"mail", text("six")}});
+  for (int i = 0; i < 50; ++i) paris_.inc(5, "n", 1);
+  exchange(oslo_, paris_);
+  expect_parked(2);
+  settle_down({&oslo_, &paris_});
+  settle_down({&oslo_, &paris_});
+  EXPECT_EQ(oslo_.status().rows, 2u) << "2 and 6";
+  EXPECT_EQ(paris_.status().rows, 2u);
+  EXPECT_EQ(oslo_.number(5, "n"), 50);
+}
+
+// 1 is refused at paris for a reason of that site when 2 comes to hold the key there for good.
+TEST_F(OwnersTest, NothingIsForgottenWhereOneIsSetAsideForAnotherReason) {
+  oslo_.insert(1, {{"mail", text("k")}});
+  paris_.clock.advance_ms(10);
+  paris_.insert(2, {{"mail", text("k")}});
+  paris_.mongod.refuse_when(
+      [](const bson::Document& each) { return each.find("_id")->as_int32() == 1 ? 13 : 0; });
+  exchange(oslo_, paris_);
+  EXPECT_EQ(paris_.status().not_applied, 1u);
+  for (int i = 0; i < 3; ++i) settle_down({&oslo_, &paris_});
+  EXPECT_NE(paris_.show(2), "none");
+  paris_.mongod.refuse_when(nullptr);
+  paris_.applier->try_aside_again();
+  exchange(oslo_, paris_);
+  expect_equal({1, 2});
+  expect_parked(2);
+}
+
 TEST_F(OwnersTest, ALocalWriteThatTookTheKeyMeanwhileGivesItBack) {
   clash();
   exchange(oslo_, paris_);
@@ -286,6 +322,22 @@ TEST(OwnersOfThree, WhatComesBackTookItsKeysAnew) {
       EXPECT_EQ(site->status().rows, 0u) << site->name << owner;
     }
   }
+}
+
+TEST_F(OwnersTest, ManyToDecideAboutDoNotHoldUpTheStream) {
+  constexpr int kMany = 200;
+  for (int i = 0; i < kMany; ++i) oslo_.insert(i, {{"mail", text(std::to_string(i))}});
+  paris_.clock.advance_ms(10);
+  for (int i = 0; i < kMany; ++i) paris_.insert(1000 + i, {{"mail", text(std::to_string(i))}});
+  exchange(oslo_, paris_);
+  EXPECT_EQ(paris_.status().not_applied, static_cast<size_t>(kMany));
+  paris_.restart();  // all are to be tried
+  oslo_.insert(2000, {});
+  offer();
+  for (int i = 0; i < 2 && paris_.show(2000) == "none"; ++i) (void)step();
+  EXPECT_NE(paris_.show(2000), "none");
+  exchange(oslo_, paris_);
+  EXPECT_EQ(paris_.status().not_applied, static_cast<size_t>(kMany));
 }
 
 TEST_F(OwnersTest, ACrashAnywhereEndsInTheSame) {

@@ -1,6 +1,6 @@
 // Three sites write documents with two unique keys by chance, apart and together, crash and forget;
-// at the end each shows what the rule says (merge/claims/claim.h): said here once more, by a function of
-// what was written alone, which knows no rows and no stores.
+// at the end each shows what the rule says (merge/claims/claim.h): said here once more, by a
+// function of what was written alone, which knows no rows and no stores.
 //
 //   applier_test --gtest_filter='UniqueWorlds*'                     runs all seeds
 //   OUTRIGGER_SEED=17 applier_test --gtest_filter='UniqueWorlds*'   runs one, and tells of it

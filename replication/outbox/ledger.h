@@ -91,8 +91,8 @@ inline constexpr const char* kMissing = "missing";        // likewise
                                             const std::optional<std::string>& document,
                                             std::string reason, int64_t wall_ms);
 // A document parked as an earlier one holds a key of a unique index that it has, too
-// (merge/claims/claim.h): `claim` names it, so that the entry is the same at every site. `owner`: the _id
-// of that one, where it is known. Open until it is shown or deleted.
+// (merge/claims/claim.h): `claim` names it, so that the entry is the same at every site. `owner`:
+// the _id of that one, where it is known. Open until it is shown or deleted.
 [[nodiscard]] LedgerEntry parked_entry(const std::string& ns, const bson::OwnedValue& id,
                                        const std::string& document, const Dot& claim,
                                        const std::optional<bson::OwnedValue>& owner);

@@ -1,9 +1,11 @@
 #include "replication/site/collection.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <vector>
 
+#include "replication/merge/claim.h"
 #include "replication/merge/row.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -14,6 +16,7 @@ constexpr size_t kTruncateRecords = 20'000;       // a step
 constexpr size_t kTruncateBytes = 1u << 20;       // read at once
 constexpr size_t kRowsAtOnce = 64;                // locked together
 constexpr size_t kRowBytesKept = 128;             // of a row that is looked at twice
+constexpr size_t kAsideRead = 200;                // of a namespace, in each step
 constexpr int64_t kRetryLifeMs = 35 * 60 * 1000;  // a server session lives 30 minutes
 constexpr int64_t kRetryCheckMs = 60 * 1000;
 
@@ -28,20 +31,28 @@ struct ReadyRow {
   std::string to_go;  // its bytes when it was read, if with these nothing of it stays
 };
 
+}  // namespace
+
 // What is to become of a row: nothing (unchanged), bytes, or removal (empty bytes).
-Result<std::optional<std::string>> collected(std::string_view bytes, const VersionVector& stable,
-                                             const VersionVector& closed) {
+Result<std::optional<std::string>> Collection::collected(std::string_view bytes,
+                                                         const VersionVector& stable,
+                                                         const VersionVector& closed,
+                                                         const Kept* kept) {
   if (merge::is_at_rest(bytes)) return std::optional<std::string>();
   auto state = merge::load_row(bytes);
   if (!state) return tl::unexpected(state.error());
   if (state->detached) return std::optional<std::string>();  // the only copy of its values
+  if (kept != nullptr) {
+    if (kept->from.is_zero()) return std::optional<std::string>();
+    if (merge::claim_of(*state, kept->unique_fields) >= kept->from) {
+      return std::optional<std::string>();
+    }
+  }
   std::string after =
       merge::collect(*state, stable, closed) ? merge::stable_row(*state) : merge::strip(*state);
   if (after == bytes) return std::optional<std::string>();
   return std::optional<std::string>(std::move(after));
 }
-
-}  // namespace
 
 Status Collection::step(size_t documents_max) {
   const MutexLock one_caller(stepping_);
@@ -56,8 +67,10 @@ Status Collection::step(size_t documents_max) {
     return cut;
   if (Status trimmed = ledger_.trim(); !trimmed) return trimmed;
   const VersionVector stable = VersionVector::minimum(common.stable, journaled);
-  if (Status dropped = drop_cohorts(stable); !dropped) return dropped;
-  if (Status rows = collect_rows(documents_max, stable); !rows) return rows;
+  const auto kept = kept_rows();
+  if (!kept) return tl::unexpected(kept.error());
+  if (Status dropped = drop_cohorts(stable, *kept); !dropped) return dropped;
+  if (Status rows = collect_rows(documents_max, stable, *kept); !rows) return rows;
   return expire_retries(documents_max);
 }
 
@@ -73,13 +86,41 @@ Status Collection::note_journaled(const VersionVector& journaled) {
   return {};
 }
 
-Status Collection::drop_cohorts(const VersionVector& stable) {
-  if (dropped_through_ == stable || aside_.has_parked()) return {};
-  auto dropped = context_.outbox.drop_cohorts([&](const Origin& of) { return stable.get(of); });
+Result<Collection::KeptRows> Collection::kept_rows() const {
+  KeptRows kept;
+  if (aside_.size() == 0) return kept;
+  for (auto& [ns, in] : aside_.in_namespaces(kAsideRead)) {
+    if (!in.unique_fields || in.row_keys.empty()) {
+      kept.emplace(ns, Kept());
+      continue;
+    }
+    if (in.unique_fields->empty()) continue;
+    std::optional<Dot> first;
+    for (const std::string& key : in.row_keys) {
+      auto row = context_.outbox.row(ns, key.substr(ns.size() + 1));
+      if (!row) return tl::unexpected(row.error());
+      auto state = merge::load_row(*row ? std::string_view(**row) : std::string_view());
+      if (!state) return tl::unexpected(state.error());
+      if (*row && state->incarnations.empty()) continue;  // it is to go, and claims nothing
+      const Dot claim = merge::claim_of(*state, *in.unique_fields);
+      first = first ? std::min(*first, claim) : claim;
+    }
+    if (first) kept.emplace(ns, Kept{std::move(*in.unique_fields), *first});
+  }
+  return kept;
+}
+
+Status Collection::drop_cohorts(const VersionVector& stable, const KeptRows& kept) {
+  Hlc before = std::numeric_limits<Hlc>::max();
+  for (const auto& [ns, each] : kept) before = std::min(before, each.from.hlc);
+  if ((dropped_through_ == stable && dropped_before_ == before) || before == 0) return {};
+  auto dropped = context_.outbox.drop_cohorts(
+      [&](const Origin& of) { return std::min(stable.get(of), before - 1); });
   if (!dropped) return tl::unexpected(dropped.error());
   state_.rows_changed(-static_cast<int64_t>(*dropped));
   collected_rows_ += *dropped;
   dropped_through_ = stable;
+  dropped_before_ = before;
   return {};
 }
 
@@ -123,7 +164,7 @@ static HeldLocks try_lock(LockTable& table, const RowKey& key) {
 
 // False: all is as it was when the last pass began, and that has left nothing out.
 bool Collection::begins_pass(const VersionVector& stable, const VersionVector& closed,
-                             const std::set<std::string>& kept) {
+                             const KeptRows& kept) {
   if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed && pass_kept_ == kept) {
     return false;
   }
@@ -134,18 +175,21 @@ bool Collection::begins_pass(const VersionVector& stable, const VersionVector& c
   return true;
 }
 
-Status Collection::collect_rows(size_t documents_max, const VersionVector& stable) {
+Status Collection::collect_rows(size_t documents_max, const VersionVector& stable,
+                                const KeptRows& kept) {
   LockTable* const table = locks_;
   if (table == nullptr) return {};
   const VersionVector closed = state_.standing().closed;
-  const std::set<std::string> kept = aside_.parked_namespaces();
+  const auto as_collected = [&](std::string_view ns, std::string_view bytes) {
+    const auto known = kept.empty() ? kept.end() : kept.find(std::string(ns));
+    return collected(bytes, stable, closed, known == kept.end() ? nullptr : &known->second);
+  };
   if (row_cursor_.empty() && !begins_pass(stable, closed, kept)) return {};
   std::vector<ReadyRow> ready;
   auto next = context_.outbox.scan_rows(
       row_cursor_, documents_max,
       [&](std::string_view ns, std::string_view id, std::string_view bytes) {
-        if (!kept.empty() && kept.contains(std::string(ns))) return;
-        auto after = collected(bytes, stable, closed);
+        auto after = as_collected(ns, bytes);
         if (!after || !*after) return;
         const bool goes = (*after)->empty() && bytes.size() <= kRowBytesKept;
         ready.push_back({{std::string(ns), std::string(id)}, std::string(goes ? bytes : "")});
@@ -173,7 +217,7 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
         ++gone;
         continue;
       }
-      auto after = collected(**bytes, stable, closed);
+      auto after = as_collected(key.ns, **bytes);
       if (!after) result = tl::unexpected(after.error());
       if (!after || !*after) continue;
       if (merge::counts(**bytes) && !merge::counts(**after)) ++gone;

@@ -3,14 +3,21 @@
 //
 // Rows and records stay until the store's journal holds what they are about as well, however many
 // members have it: a crash of the store takes the rest back, and they are what it is put back from.
-// Nor is anything forgotten of a collection in which a document is parked: claims to keys are
-// compared by stamps (merge/claims/claim.h). Cohorts are dropped all or none.
+// Cohorts are dropped all or none.
+//
+// Claims to unique keys are compared by stamps (merge/claims/claim.h). Where a document is set aside, by
+// whatever error, one that is shown may come to be compared with it: of a collection with unique
+// indexes nothing is forgotten but what has an earlier claim than all of these, for which zero says
+// the same. Where that cannot be told, nothing is.
 // How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 
 #include <atomic>
-#include <set>
+#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "config/result.h"
 #include "config/thread_annotations.h"
@@ -46,13 +53,27 @@ class Collection {
   [[nodiscard]] uint64_t collected_rows() const { return collected_rows_; }
 
  private:
+  // Rows with this claim or a later one stay.
+  struct Kept {
+    std::vector<Path> unique_fields;
+    Dot from;
+    friend bool operator==(const Kept&, const Kept&) = default;
+  };
+  using KeptRows = std::map<std::string, Kept>;  // by namespace
+
+  [[nodiscard]] Result<KeptRows> kept_rows() const;
+  [[nodiscard]] static Result<std::optional<std::string>> collected(std::string_view bytes,
+                                                                    const VersionVector& stable,
+                                                                    const VersionVector& closed,
+                                                                    const Kept* kept);
   [[nodiscard]] Status note_journaled(const VersionVector& journaled) REQUIRES(stepping_);
   [[nodiscard]] Status truncate(const VersionVector& through_all);
-  [[nodiscard]] Status drop_cohorts(const VersionVector& stable) REQUIRES(stepping_);
-  [[nodiscard]] bool begins_pass(const VersionVector& stable, const VersionVector& closed,
-                                 const std::set<std::string>& kept) REQUIRES(stepping_);
-  [[nodiscard]] Status collect_rows(size_t documents_max, const VersionVector& stable)
+  [[nodiscard]] Status drop_cohorts(const VersionVector& stable, const KeptRows& kept)
       REQUIRES(stepping_);
+  [[nodiscard]] bool begins_pass(const VersionVector& stable, const VersionVector& closed,
+                                 const KeptRows& kept) REQUIRES(stepping_);
+  [[nodiscard]] Status collect_rows(size_t documents_max, const VersionVector& stable,
+                                    const KeptRows& kept) REQUIRES(stepping_);
   [[nodiscard]] Status expire_retries(size_t count) REQUIRES(stepping_);
 
   const SiteContext& context_;
@@ -72,8 +93,9 @@ class Collection {
   // When the present or last pass over the rows began.
   VersionVector pass_stable_ GUARDED_BY(stepping_);
   VersionVector pass_closed_ GUARDED_BY(stepping_);
-  std::set<std::string> pass_kept_ GUARDED_BY(stepping_);  // namespaces; of that pass
-  VersionVector dropped_through_ GUARDED_BY(stepping_);    // stable when cohorts were dropped last
+  KeptRows pass_kept_ GUARDED_BY(stepping_);             // of that pass
+  VersionVector dropped_through_ GUARDED_BY(stepping_);  // stable when cohorts were dropped last
+  Hlc dropped_before_ GUARDED_BY(stepping_) = 0;         // as were stamps of rows that were kept
   std::string retry_cursor_ GUARDED_BY(stepping_);
   int64_t retries_checked_ms_ GUARDED_BY(stepping_) = 0;
 };

@@ -5,6 +5,15 @@
 #include "replication/store/store_errors.h"
 
 namespace outrigger {
+namespace {
+
+constexpr char kBehindNamespace = '\1';  // behind all row keys of it
+
+std::string namespace_of(const std::string& row_key) {
+  return row_key.substr(0, row_key.find('\0'));
+}
+
+}  // namespace
 
 void AsideDocuments::put(const std::string& row_key, Aside aside) {
   erase(row_key);
@@ -74,19 +83,47 @@ bool AsideDocuments::is_parked(const std::string& row_key) const {
   return known && outrigger::is_parked(*known);
 }
 
-std::set<std::string> AsideDocuments::parked_namespaces() const {
-  std::set<std::string> found;
-  if (!has_parked()) return found;
+std::map<std::string, AsideIn> AsideDocuments::in_namespaces(size_t documents_max) const {
+  std::map<std::string, AsideIn> found;
   const MutexLock lock(mutex_);
-  for (const auto& [key, aside] : aside_) {
-    if (outrigger::is_parked(aside)) found.insert(key.substr(0, key.find('\0')));
+  for (auto at = aside_.begin(); at != aside_.end();) {
+    const std::string ns = namespace_of(at->first);
+    AsideIn& in = found[ns];
+    const auto known = fields_.find(ns);
+    if (known != fields_.end()) in.unique_fields = known->second;
+    const auto end = aside_.lower_bound(ns + kBehindNamespace);
+    for (; at != end && in.row_keys.size() <= documents_max; ++at) in.row_keys.push_back(at->first);
+    if (at != end) in.row_keys.clear();
+    at = end;
   }
   return found;
 }
 
-void AsideDocuments::try_parked_again(const std::string& ns) {
-  if (!has_parked()) return;
+std::vector<std::string> AsideDocuments::without_unique_fields() const {
+  std::vector<std::string> found;
   const MutexLock lock(mutex_);
+  for (auto at = aside_.begin(); at != aside_.end();) {
+    const std::string ns = namespace_of(at->first);
+    if (!fields_.contains(ns)) found.push_back(ns);
+    at = aside_.lower_bound(ns + kBehindNamespace);
+  }
+  return found;
+}
+
+void AsideDocuments::note_unique_fields(const std::string& ns,
+                                        std::optional<std::vector<Path>> fields) {
+  const MutexLock lock(mutex_);
+  fields_.insert_or_assign(ns, std::move(fields));
+}
+
+void AsideDocuments::forget_unique_fields() {
+  const MutexLock lock(mutex_);
+  fields_.clear();
+}
+
+void AsideDocuments::try_parked_again(const std::string& ns) {
+  const MutexLock lock(mutex_);
+  fields_.erase(ns);
   const std::string begin = ns + '\0';
   for (auto at = aside_.lower_bound(begin); at != aside_.end() && at->first.starts_with(begin);
        ++at) {
@@ -146,16 +183,22 @@ std::map<std::string, Aside> AsideDocuments::due() {
   return due;
 }
 
-std::map<std::string, Aside> AsideDocuments::parked_due(size_t count) const {
+std::map<std::string, Aside> AsideDocuments::parked_due(const std::string& cursor,
+                                                        size_t count) const {
   std::map<std::string, Aside> due;
   if (!has_parked()) return due;
   const MutexLock lock(mutex_);
-  for (const std::string& key : retries_) {
-    if (due.size() == count) break;
-    const auto found = aside_.find(key);
+  for (auto at = retries_.upper_bound(cursor); at != retries_.end() && due.size() < count; ++at) {
+    const auto found = aside_.find(*at);
     if (found != aside_.end() && outrigger::is_parked(found->second)) due.insert(*found);
   }
   return due;
+}
+
+bool AsideDocuments::is_due(const std::string& row_key) const {
+  const MutexLock lock(mutex_);
+  const auto found = aside_.find(row_key);
+  return found != aside_.end() && outrigger::is_parked(found->second) && retries_.contains(row_key);
 }
 
 void AsideDocuments::taken(const std::string& row_key) {

@@ -2,8 +2,8 @@
 // those that changed since, and now and then some of the others, as what stood in the way may have
 // gone by itself.
 //
-// Those that are parked (merge/claims/claim.h) are tried apart from the others, and also when the document
-// that stands before them changes.
+// Those that are parked (merge/claims/claim.h) are tried apart from the others, and also when the
+// document that stands before them changes.
 #pragma once
 
 #include <atomic>
@@ -14,9 +14,17 @@
 #include <vector>
 
 #include "config/thread_annotations.h"
+#include "replication/record/path.h"
 #include "replication/site/state/aside.h"
 
 namespace outrigger {
+
+// What is set aside in one collection, and what it may be compared by.
+struct AsideIn {
+  std::vector<std::string> row_keys;  // none if there are too many
+  // Of the fields of its unique indexes (StoreKeys::unique_fields). Nothing: nobody knows now.
+  std::optional<std::vector<Path>> unique_fields;
+};
 
 // Thread-safe. Documents go by their row keys.
 class AsideDocuments {
@@ -40,9 +48,14 @@ class AsideDocuments {
   [[nodiscard]] bool is_parked(const std::string& row_key) const;
   // Is there any at all?
   [[nodiscard]] bool has_parked() const { return parked_ > 0; }
-  // Namespaces in which some are parked.
-  [[nodiscard]] std::set<std::string> parked_namespaces() const;
   void try_parked_again(const std::string& ns);
+
+  // By namespace; with at most so many documents each.
+  [[nodiscard]] std::map<std::string, AsideIn> in_namespaces(size_t documents_max) const;
+  // Namespaces whose unique fields nobody has asked for, or not since forget_unique_fields().
+  [[nodiscard]] std::vector<std::string> without_unique_fields() const;
+  void note_unique_fields(const std::string& ns, std::optional<std::vector<Path>> fields);
+  void forget_unique_fields();
 
   // True: one of them is new among those to be tried again.
   bool try_again(const std::vector<std::string>& row_keys);
@@ -50,8 +63,11 @@ class AsideDocuments {
   [[nodiscard]] std::string try_some_again(std::string cursor, size_t count);
   // Those to be tried again that are set aside, but the parked ones.
   [[nodiscard]] std::map<std::string, Aside> due();
-  // The parked ones, at most so many.
-  [[nodiscard]] std::map<std::string, Aside> parked_due(size_t count) const;
+  // The parked ones behind `cursor`, at most so many.
+  [[nodiscard]] std::map<std::string, Aside> parked_due(const std::string& cursor,
+                                                        size_t count) const;
+  // Is this one parked and to be tried again?
+  [[nodiscard]] bool is_due(const std::string& row_key) const;
   // It is being tried.
   void taken(const std::string& row_key);
   // It was taken for nothing.
@@ -66,6 +82,7 @@ class AsideDocuments {
   std::set<std::string> retries_ GUARDED_BY(mutex_);
   std::map<std::string, std::set<std::string>> behind_ GUARDED_BY(mutex_);  // by who stands before
   std::map<std::string, std::string> before_ GUARDED_BY(mutex_);            // the other way
+  std::map<std::string, std::optional<std::vector<Path>>> fields_ GUARDED_BY(mutex_);
   std::atomic<size_t> parked_{0};
 };
 
