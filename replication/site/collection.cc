@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "replication/merge/claim.h"
+#include "replication/merge/claims/claim.h"
 #include "replication/merge/row.h"
 #include "replication/site/state/meta_keys.h"
 

@@ -5,10 +5,10 @@
 // members have it: a crash of the store takes the rest back, and they are what it is put back from.
 // Cohorts are dropped all or none.
 //
-// Claims to unique keys are compared by stamps (merge/claims/claim.h). Where a document is set aside, by
-// whatever error, one that is shown may come to be compared with it: of a collection with unique
-// indexes nothing is forgotten but what has an earlier claim than all of these, for which zero says
-// the same. Where that cannot be told, nothing is.
+// Claims to unique keys are compared by stamps (merge/claims/claim.h). Where a document is set
+// aside, by whatever error, one that is shown may come to be compared with it: of a collection with
+// unique indexes nothing is forgotten but what has an earlier claim than all of these, for which
+// zero says the same. Where that cannot be told, nothing is.
 // How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 
