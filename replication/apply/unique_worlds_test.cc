@@ -25,7 +25,7 @@ constexpr int kKeys = 4;
 const std::vector<std::string> kFields{"x", "y"};
 
 // All that was written, merged by the later stamp.
-struct History {
+struct AccountsWritten {
   struct Field {
     std::optional<int> value;
     Dot dot;
@@ -258,7 +258,7 @@ class UniqueWorld {
   std::mt19937_64 random_;
   const bool talk_;
   std::vector<std::unique_ptr<TestSite>> sites_;
-  History history_;
+  AccountsWritten history_;
   std::set<int> used_;  // an _id is born once: births beside each other are another test's
 };
 

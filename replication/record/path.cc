@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kIndexBytes = 4;
 constexpr size_t kOfArrayBytes = 1 + kIndexBytes;
-constexpr size_t kAddedBytes = kOfArrayBytes + sizeof(Hlc) + sizeof(Origin);
+constexpr size_t kOfAdditionBytes = kOfArrayBytes + sizeof(Hlc) + sizeof(Origin);
 
 std::string text_of(const ElementId& id) {
   if (id.dot.is_zero()) return fmt::format("({})", id.index);
@@ -36,7 +36,8 @@ std::string element_name(const ElementId& id) {
 
 std::optional<ElementId> element_named(std::string_view name) {
   const bool is_of_array = name.size() == kOfArrayBytes;
-  if (!is_element_name(name) || (!is_of_array && name.size() != kAddedBytes)) return std::nullopt;
+  if (!is_element_name(name) || (!is_of_array && name.size() != kOfAdditionBytes))
+    return std::nullopt;
   ByteReader in(name.substr(1), "element");
   ElementId id;
   id.index = in.u32();

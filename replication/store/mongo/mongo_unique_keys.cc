@@ -13,9 +13,9 @@ using bson::Element;
 using bson::Type;
 using bson::Value;
 
-constexpr int32_t kNamespaceNotFound = 26;
+constexpr int32_t kNoNamespace = 26;
 constexpr int32_t kHoldersMax = 100;
-constexpr const char* kStep = "look for the holder of a key";
+constexpr const char* kHolderStep = "look for the holder of a key";
 
 Path path_of(std::string_view dotted) {
   Path path;
@@ -108,8 +108,8 @@ Result<std::vector<std::string>> UniqueKeys::unique_indexes(const std::string& n
   const std::string ask = bson::Writer().string("listIndexes", names.collection).finish();
   std::vector<std::string> indexes;
   auto probe = client_.run(names.database, ask);
-  if (probe && !probe->ok && probe->code == kNamespaceNotFound) return indexes;
-  const Status listed = client_.each(names.database, ask, kStep, [&](const Document& index) {
+  if (probe && !probe->ok && probe->code == kNoNamespace) return indexes;
+  const Status listed = client_.each(names.database, ask, kHolderStep, [&](const Document& index) {
     const bool is_on_id = text(index, "name") == "_id_" || truthy(index, "clustered");
     if (truthy(index, "unique") && !is_on_id) indexes.emplace_back(index.bytes());
     return true;
@@ -142,7 +142,7 @@ Result<std::vector<std::string>> UniqueKeys::holders(const std::string& ns,
     if (text(Document(index), "name") != name) continue;
     const Status shown =
         client_.each(names.database, find_command(names.collection, Document(index), document),
-                     kStep, [&](const Document& holder) {
+                     kHolderStep, [&](const Document& holder) {
                        found.emplace_back(holder.bytes());
                        return true;
                      });
