@@ -87,6 +87,31 @@ def test_of_two_at_once_the_last_one_stands_whole(pair):
         assert sorted(each["n"] for each in same(pair, "twos")) == list(range(300))
 
 
+def test_a_key_twice_in_what_is_written_leaves_what_there_was(pair):
+    shop = pair.oslo.app().shop
+    shop.twice.create_index("k", unique=True)
+    shop.twice.insert_many([{"_id": i, "k": i} for i in range(100)])
+    shop.from_both.insert_many([{"_id": 500, "k": 5}, {"_id": 501, "k": 5}])
+    assert code_of(lambda: shop.from_both.aggregate([{"$out": "twice"}])) == 11000
+    left = same(pair, "twice")
+    assert len(left) == 100 and {"_id": 500, "k": 5} in left
+
+
+def test_an_error_half_way_does_not_ask_for_all_of_it_again(make_cluster):
+    """A driver that sent it again would add twice."""
+    sites = make_cluster(settings={"outbox": {"max_bytes": "1MiB"}}).start()
+    shop = sites.oslo.app().shop
+    shop.many.insert_many([{"_id": i, "n": 1, "text": "x" * 400} for i in range(1000)])
+    sites.wait_converged(["shop"])
+    sites.break_off("oslo", "paris")
+    with pytest.raises(pymongo.errors.OperationFailure) as refused:
+        shop.many.aggregate([{"$merge": {"into": "more", "whenMatched": [
+            {"$set": {"n": {"$add": ["$n", "$$new.n"]}}}]}}])
+        shop.many.aggregate([{"$merge": "more"}])
+        shop.many.aggregate([{"$set": {"text": "y"}}, {"$merge": "more"}])
+    assert not refused.value.has_error_label("RetryableError")
+
+
 @pytest.mark.parametrize("concern", ["majority", "local", "available"])
 def test_a_read_concern_is_of_the_read(pair, concern):
     shop = pair.oslo.app().shop.with_options(

@@ -295,6 +295,12 @@ std::string output_update(const OutputStage& stage, const OutputDocument& docume
   return out.boolean("upsert", upserts).finish();
 }
 
+std::string equal_filter(const Document& values) {
+  Writer out;
+  for (const bson::Element& each : values) write_equal(out, each.name, each.value);
+  return out.finish();
+}
+
 std::string output_error_text(const OutputStage& stage, int code, std::string_view words) {
   std::string_view why;
   if (stage.kind == OutputStage::Kind::kMerge && code == wire::code::kDuplicateKey) {

@@ -86,6 +86,9 @@ struct OutputError {
 // A statement of an update, for all but Matched::kFail, whose documents are inserted.
 [[nodiscard]] std::string output_update(const OutputStage& stage, const OutputDocument& document);
 
+// A filter for these fields that finds just their values.
+[[nodiscard]] std::string equal_filter(const bson::Document& values);
+
 // mongod's words around an error of a write, as its stage says them.
 [[nodiscard]] std::string output_error_text(const OutputStage& stage, int code,
                                             std::string_view words);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,8 @@ using bson::Writer;
 
 constexpr int kCappedOutput = 17152;  // mongod's
 constexpr int kQueryPlanKilled = 175;
+constexpr int kOverloaded = wire::code::kIngressRequestRateLimitExceeded;
+constexpr auto kBatchSize = static_cast<int32_t>(limits::kOutputBatchMax);
 
 }  // namespace
 
@@ -107,7 +108,10 @@ OutputTarget::Written OutputTarget::read_answer(std::string body) {
   Written written;
   const Document reply(body);
   if (!is_ok(reply)) {
-    written.failed = Answer::body(std::move(body));
+    // Without its labels: who sends all of it again does half of it twice.
+    const auto words = reply.find("errmsg");
+    const bool has_words = words && words->type == bson::Type::kString;
+    written.failed = refuse(wire::code_of(reply), has_words ? words->as_string() : "");
     return written;
   }
   const auto n = reply.find("n");
@@ -127,16 +131,22 @@ OutputTarget::Written OutputTarget::read_answer(std::string body) {
   const bool has_words = words && words->type == bson::Type::kString;
   written.code = wire::code_of(said);
   written.documents = static_cast<size_t>(index ? index->to_int64().value_or(0) : 0);
+  const auto key = said.find("keyValue");
+  // Under a collation what it says of strings are not their values.
+  const bool is_plain = key && key->type == bson::Type::kDocument && !said.has("collation");
+  if (is_plain) written.holder = equal_filter(key->as_document());
   written.failed = fail_with(written.code, has_words ? words->as_string() : "", said);
   return written;
 }
 
-net::Task<OutputFailed> OutputTarget::remove_all_but(const std::unordered_set<std::string>& kept) {
+net::Task<OutputFailed> OutputTarget::remove_all_but(const Ids& kept) {
   Writer find;
   find.string("find", stage_.collection).open_document("projection").int32("_id", 1).close();
+  find.int32("batchSize", kBatchSize);
   append_reader(find, parsed_);
   std::string body = find.string("$db", stage_.database).finish();
-  for (int64_t cursor = -1; cursor != 0;) {
+  OutputFailed failed;
+  for (int64_t cursor = -1; cursor != 0 && !failed;) {
     std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
     Result<std::string> reply = co_await backend_.call(std::move(message));
     const auto said = answer_in(reply);
@@ -147,30 +157,67 @@ net::Task<OutputFailed> OutputTarget::remove_all_but(const std::unordered_set<st
       const auto id = each.find("_id");
       if (id && !kept.contains(bson::canonical_key(*id))) others.emplace_back(*id);
     });
-    for (std::span<const bson::OwnedValue> left = others; !left.empty();) {
-      const size_t count = std::min(left.size(), limits::kOutputBatchMax);
-      Written written = co_await remove(left.first(count));
-      if (written.failed) co_return std::move(written.failed);
-      left = left.subspan(count);
-    }
+    failed = co_await remove(others);
+    if (failed && cursor != 0) co_await give_up(cursor);
     Writer more;
     more.int64("getMore", cursor).string("collection", stage_.collection);
+    more.int32("batchSize", kBatchSize);
     append_reader(more, parsed_);
     body = more.string("$db", stage_.database).finish();
   }
-  co_return std::nullopt;
+  co_return failed;
+}
+
+net::Task<void> OutputTarget::give_up(int64_t cursor) {
+  Writer out;
+  out.string("killCursors", stage_.collection).open_array("cursors").int64("0", cursor).close();
+  append_reader(out, parsed_);
+  const std::string body = out.string("$db", stage_.database).finish();
+  std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+  const Result<std::string> ended = co_await backend_.call(std::move(message));
+  if (!ended) context_.log->debug("{}", ended.error().message());
+}
+
+net::Task<OutputFailed> OutputTarget::remove_holders(const std::string& filter, const Ids& kept,
+                                                     Answer why) {
+  if (filter.empty()) co_return why;
+  OutputFailed failed = co_await is_the_same();
+  if (failed) co_return failed;
+  Writer find;
+  find.string("find", stage_.collection).document("filter", Document(filter));
+  find.open_document("projection").int32("_id", 1).close();
+  find.int32("limit", kBatchSize).boolean("singleBatch", true);
+  append_reader(find, parsed_);
+  const std::string body = find.string("$db", stage_.database).finish();
+  std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+  Result<std::string> reply = co_await backend_.call(std::move(message));
+  const auto said = answer_in(reply);
+  if (!said) co_return Answer::close();
+  if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
+  std::vector<bson::OwnedValue> holders;
+  bool is_own = false;
+  static_cast<void>(show_batch(said->body, [&](const Document& each) {
+    const auto id = each.find("_id");
+    if (!id) return;
+    is_own = is_own || kept.contains(bson::canonical_key(*id));
+    holders.emplace_back(*id);
+  }));
+  if (is_own || holders.empty()) co_return why;
+  failed = co_await remove(holders);
+  co_return failed;
 }
 
 net::Task<OutputFailed> OutputTarget::is_the_same() {
   Result<CollectionInfo> info = co_await context_.facts.learn(stage_.ns());
-  if (!info) co_return Answer::body(wire::overloaded_body(info.error().message()));
+  if (!info) co_return refuse(kOverloaded, info.error().message());
   const std::string before = std::exchange(uuid_, info->uuid);
   if (before.empty() || before == uuid_) co_return std::nullopt;
   co_return fail_with(kQueryPlanKilled,
                       fmt::format("collection dropped while it was written: {}", stage_.ns()));
 }
 
-net::Task<OutputTarget::Written> OutputTarget::remove(std::span<const bson::OwnedValue> ids) {
+net::Task<OutputFailed> OutputTarget::remove(const std::vector<bson::OwnedValue>& ids) {
+  if (ids.empty()) co_return std::nullopt;
   std::string statements;
   for (const bson::OwnedValue& id : ids) {
     Writer one;
@@ -182,13 +229,13 @@ net::Task<OutputTarget::Written> OutputTarget::remove(std::span<const bson::Owne
   std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body),
                                            {{"deletes", statements}});
   Written written = co_await send(std::move(message), CommandKind::kDelete);
-  co_return written;
+  co_return std::move(written.failed);
 }
 
 net::Task<OutputFailed> OutputTarget::make() {
   std::string ns = stage_.ns();
   Result<CollectionInfo> info = co_await context_.facts.learn(ns);
-  if (!info) co_return Answer::body(wire::overloaded_body(info.error().message()));
+  if (!info) co_return refuse(kOverloaded, info.error().message());
   if (info->exists()) co_return std::nullopt;
   Writer create;
   create.string("create", stage_.collection);
@@ -206,6 +253,11 @@ net::Task<OutputFailed> OutputTarget::make() {
   const bool is_there = wire::code_of(said->body) == wire::code::kNamespaceExists;
   if (!is_ok(said->body) && !is_there) co_return done;
   co_return std::nullopt;
+}
+
+Answer OutputTarget::refuse(int code, std::string_view words) const {
+  const std::string body = wire::error_body(code, words);
+  return Answer::body(with_times(body, Document(last_answer_)));
 }
 
 Answer OutputTarget::fail_with(int code, std::string_view words, const Document& error) const {

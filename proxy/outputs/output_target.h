@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "proxy/capture/reply.h"
 #include "proxy/mongo/backend.h"
@@ -26,6 +27,7 @@ class OutputTarget {
     int code = 0;          // of the write error, if one is the reason
     size_t documents = 0;  // before it
     int64_t n = 0;         // that it found or made
+    std::string holder;    // a filter for who has the key that it is refused for; empty: none known
   };
 
   // All outlive it. `parsed` is the app's command. `writing` is set from the first write on: what
@@ -39,7 +41,10 @@ class OutputTarget {
   // The statements of these documents as one command: an insert or an update. They outlive it.
   net::Task<Written> write(CommandKind kind, std::span<const OutputDocument> documents);
   // What it holds besides these, canonical _ids. They outlive it.
-  net::Task<OutputFailed> remove_all_but(const std::unordered_set<std::string>& kept);
+  using Ids = std::unordered_set<std::string>;
+  net::Task<OutputFailed> remove_all_but(const Ids& kept);
+  // What `filter` finds, if it is none of these. Nothing found, or one of these: fails as `why`.
+  net::Task<OutputFailed> remove_holders(const std::string& filter, const Ids& kept, Answer why);
   // It is still the collection that was written to first, and not another of that name.
   net::Task<OutputFailed> is_the_same();
   // An empty one is there, too.
@@ -48,6 +53,8 @@ class OutputTarget {
   // An answer with an error as the stage says it; `error`: mongod's, whose further fields stay.
   [[nodiscard]] Answer fail_with(int code, std::string_view words,
                                  const bson::Document& error = bson::Document()) const;
+  // The same of an error of ours, in its own words.
+  [[nodiscard]] Answer refuse(int code, std::string_view words) const;
   // Of a write that was not as durable as the app asked for.
   [[nodiscard]] const std::optional<std::string>& concern_error() const { return concern_error_; }
   // The body of the last answer of mongod, for its times.
@@ -56,7 +63,8 @@ class OutputTarget {
 
  private:
   net::Task<Written> send(std::string message, CommandKind kind);
-  net::Task<Written> remove(std::span<const bson::OwnedValue> ids);
+  net::Task<OutputFailed> remove(const std::vector<bson::OwnedValue>& ids);
+  net::Task<void> give_up(int64_t cursor);
   Written read_answer(std::string body);
 
   ProxyContext& context_;

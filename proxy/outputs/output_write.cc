@@ -17,6 +17,7 @@ using bson::Writer;
 
 // A namespace of nobody's, for the locks of targets.
 constexpr std::string_view kOutputLocks = "outrigger.output";
+constexpr std::string_view kLate = "operation exceeded time limit";
 
 std::string message_of(Backend& backend, const std::string& body) {
   return wire::build_op_msg(backend.next_request_id(), 0, 0, Document(body));
@@ -25,11 +26,6 @@ std::string message_of(Backend& backend, const std::string& body) {
 std::string key_of(const OutputDocument& each) {
   const auto id = Document(each.document).find("_id");
   return id ? bson::canonical_key(*id) : std::string();
-}
-
-Answer late() {
-  return Answer::body(
-      wire::error_body(wire::code::kMaxTimeMsExpired, "operation exceeded time limit"));
 }
 
 std::string_view read_level(const wire::OpMsg& parsed) {
@@ -42,15 +38,17 @@ std::string_view read_level(const wire::OpMsg& parsed) {
 }  // namespace
 
 net::Task<Answer> OutputWrite::run() {
+  Failed failed = co_await check();  // of its maxTimeMS, too
   const auto limit = parsed_.body.find("maxTimeMS");
   const int64_t limit_ms = limit ? limit->to_int64().value_or(0) : 0;
   if (limit_ms > 0) deadline_us_ = context_.clock.monotonic_us() + limit_ms * 1000;
-  Failed failed = co_await check();
   const std::string ns = stage_.ns();
-  LockRequest request({{document_lock_key(kOutputLocks, ns), LockMode::kExclusive}});
+  const LockMode mode = is_out() ? LockMode::kExclusive : LockMode::kShared;
+  LockRequest request({{document_lock_key(kOutputLocks, ns), mode}});
   HeldLocks locks;
   if (!failed) locks = co_await wait_for_locks(context_, request, deadline_us_);
-  if (!failed && !locks) failed = late();
+  if (!failed && !locks) failed = target_.refuse(wire::code::kMaxTimeMsExpired, kLate);
+  if (!failed && !backend_.is_open()) failed = Answer::close();  // its app did not wait
   if (!failed) failed = co_await target_.refusal();
   if (!failed) failed = co_await copy();
   if (failed && cursor_ != 0) co_await give_up_cursor();
@@ -91,6 +89,8 @@ net::Task<OutputWrite::Failed> OutputWrite::copy() {
     if (failed) co_return failed;
     Writer more;
     more.int64("getMore", cursor_).string("collection", read_ns_.substr(read_ns_.find('.') + 1));
+    // No more than is written before the cursor is asked again: it waits for some minutes only.
+    if (!is_out()) more.int32("batchSize", static_cast<int32_t>(limits::kOutputBatchMax));
     append_reader(more, parsed_);
     const std::string body = more.string("$db", parsed_.database()).finish();
     message = message_of(backend_, body);
@@ -105,22 +105,9 @@ net::Task<OutputWrite::Failed> OutputWrite::finish_out() {
   const size_t count = held_.size();
   Failed failed = co_await write_held();
   if (!failed) failed = co_await target_.is_the_same();
-  if (!failed && !others_removed_) failed = co_await remove_all_but(count);
+  if (!failed) failed = co_await target_.remove_all_but(taken_);
   if (!failed && count == 0) failed = co_await target_.make();
   if (!failed) failed = co_await target_.is_the_same();
-  co_return failed;
-}
-
-net::Task<OutputWrite::Failed> OutputWrite::remove_all_but(size_t written) {
-  others_removed_ = true;
-  Failed failed;
-  if (written == held_.size()) {
-    failed = co_await target_.remove_all_but(taken_);
-    co_return failed;
-  }
-  std::unordered_set<std::string> kept;
-  for (size_t i = 0; i < written; ++i) kept.insert(key_of(held_[i]));
-  failed = co_await target_.remove_all_but(kept);
   co_return failed;
 }
 
@@ -150,19 +137,20 @@ OutputWrite::Failed OutputWrite::take(const Document& shown) {
   OutputDocument document = output_document(stage_, shown, context_.birth().id());
   const std::optional<OutputError> wrong = find_match_fields(stage_, document);
   if (wrong) return target_.fail_with(wrong->code, wrong->what);
-  // A _id that is noted costs a node and its place besides its bytes.
-  const size_t bytes = document.bytes() + (is_out() ? 2 * document.on.size() + 64 : 0);
-  held_bytes_ += bytes;
-  const size_t held = context_.output_bytes.fetch_add(bytes) + bytes;
-  if (held > limits::kOutputsBytesMax) {
-    return Answer::body(wire::error_body(
-        wire::code::kExceededMemoryLimit,
-        fmt::format("what {} gives is more than Outrigger holds at once, {} MiB for all outputs: "
-                    "write it by several, or by $merge",
-                    is_out() ? "$out" : "a batch", limits::kOutputsBytesMax >> 20)));
-  }
   Failed failed;
-  if (is_out()) failed = note_id(document);
+  if (is_out()) {
+    // A _id is noted twice, and each costs a node and its place besides its bytes.
+    const size_t bytes = document.bytes() + 2 * (document.on.size() + 64);
+    held_bytes_ += bytes;
+    if (context_.output_bytes.fetch_add(bytes) + bytes > limits::kOutputsBytesMax) {
+      return target_.refuse(
+          wire::code::kExceededMemoryLimit,
+          fmt::format("what $out gives is more than Outrigger holds at once, {} MiB for all: write "
+                      "it by several, or by $merge",
+                      limits::kOutputsBytesMax >> 20));
+    }
+    failed = note_id(document);
+  }
   held_.push_back(std::move(document));
   return failed;
 }
@@ -193,14 +181,14 @@ bool OutputWrite::is_late() const {
 
 net::Task<OutputWrite::Failed> OutputWrite::write_held() {
   Failed failed;
-  if (is_late()) co_return late();
+  if (is_late()) co_return target_.refuse(wire::code::kMaxTimeMsExpired, kLate);
   if (stage_.looks_at_each()) {
     failed = co_await write_each();
     co_return failed;
   }
   for (size_t first = 0; first < held_.size() && !failed;) {
     failed = co_await write_batch(first, batch_end(first));
-    if (!failed && is_late()) failed = late();
+    if (!failed && is_late()) failed = target_.refuse(wire::code::kMaxTimeMsExpired, kLate);
   }
   co_return failed;
 }
@@ -222,17 +210,18 @@ net::Task<OutputWrite::Failed> OutputWrite::write_batch(size_t& first, size_t en
   const std::span<const OutputDocument> documents =
       std::span<const OutputDocument>(held_).subspan(first, end - first);
   OutputTarget::Written written = co_await target_.write(kind, documents);
-  // An old document is in the way, which has no place in what is written: its key is taken, or it
-  // is the one of this _id under the collection's collation.
-  const bool in_the_way =
-      written.code == wire::code::kDuplicateKey || written.code == wire::code::kImmutableField;
-  if (is_out() && in_the_way && !others_removed_) {
+  if (is_out() && written.failed) {
     first += written.documents;
-    Failed failed = co_await remove_all_but(first);
+    Failed failed = co_await make_room(written, first);
     co_return failed;
   }
+  const bool is_first = first == 0;
   first = end;
   if (written.failed) co_return std::move(written.failed);
+  if (is_out() && is_first) {  // from now on it is known which collection that is
+    Failed failed = co_await target_.is_the_same();
+    co_return failed;
+  }
   const bool is_short = written.n < static_cast<int64_t>(documents.size());
   if (stage_.missing != OutputStage::Missing::kFail || !is_short) co_return std::nullopt;
   co_return target_.fail_with(wire::code::kMergeStageNoMatchingDocument,
@@ -240,10 +229,22 @@ net::Task<OutputWrite::Failed> OutputWrite::write_batch(size_t& first, size_t en
                               "for at least one document in the source collection");
 }
 
+// An old document may be in the way of the one at `end`: it has its key, or its _id is this one
+// under the collection's collation. It has no place in what is written, or is written anew later.
+net::Task<OutputWrite::Failed> OutputWrite::make_room(OutputTarget::Written& written, size_t end) {
+  const bool is_id = written.code == wire::code::kImmutableField;
+  if (!is_id && written.code != wire::code::kDuplicateKey) co_return std::move(written.failed);
+  for (; written_end_ < end; ++written_end_) written_.insert(key_of(held_[written_end_]));
+  const std::string holder = is_id ? held_[end].on : written.holder;
+  Answer why = std::move(*written.failed);
+  Failed failed = co_await target_.remove_holders(holder, written_, std::move(why));
+  co_return failed;
+}
+
 // Of a pipeline that may find nothing, the answer must say so of each document.
 net::Task<OutputWrite::Failed> OutputWrite::write_each() {
   for (const OutputDocument& each : held_) {
-    if (is_late()) co_return late();
+    if (is_late()) co_return target_.refuse(wire::code::kMaxTimeMsExpired, kLate);
     const std::span<const OutputDocument> one(&each, 1);
     OutputTarget::Written written = co_await target_.write(CommandKind::kUpdate, one);
     if (written.failed) co_return std::move(written.failed);

@@ -8,14 +8,13 @@
 //
 // So what a peer or a reader sees of a `$out` changes document by document, and a crash can leave
 // it half-way, as with `$merge`; MongoDB renames a whole collection. Documents stand in the order
-// they were first written in. Two outputs into one collection wait for each other: the last of two
-// `$out`s would delete what the other has written.
+// they were first written in. A `$out` waits for all other outputs into its collection, and they
+// for it: the last of two would delete what the other has written.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "proxy/outputs/output_target.h"
@@ -52,7 +51,7 @@ class OutputWrite {
   net::Task<Failed> write_held();
   [[nodiscard]] size_t batch_end(size_t first) const;
   net::Task<Failed> write_batch(size_t& first, size_t end);
-  net::Task<Failed> remove_all_but(size_t written);
+  net::Task<Failed> make_room(OutputTarget::Written& written, size_t end);
   net::Task<Failed> write_each();
   net::Task<void> give_up_cursor();
   [[nodiscard]] bool is_out() const { return stage_.kind == OutputStage::Kind::kOut; }
@@ -70,8 +69,9 @@ class OutputWrite {
   std::string read_ns_;  // of the cursor
   std::vector<OutputDocument> held_;
   size_t held_bytes_ = 0;
-  std::unordered_set<std::string> taken_;  // $out: canonical _ids of all that was read
-  bool others_removed_ = false;
+  OutputTarget::Ids taken_;             // $out: canonical _ids of all that was read
+  OutputTarget::Ids written_;           // of what is written, once somebody has been in the way
+  size_t written_end_ = 0;              // of those among what is held
   std::optional<int64_t> deadline_us_;  // the app's, until something is written
 };
 
