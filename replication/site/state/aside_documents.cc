@@ -179,7 +179,9 @@ std::map<std::string, Aside> AsideDocuments::due() {
     const auto found = aside_.find(key);
     if (found != aside_.end() && !outrigger::is_parked(found->second)) due.insert(*found);
   }
-  if (due.empty()) std::erase_if(retries_, [&](const auto& key) { return !aside_.contains(key); });
+  for (auto at = retries_.begin(); due.empty() && at != retries_.end();) {
+    at = aside_.contains(*at) ? std::next(at) : retries_.erase(at);
+  }
   return due;
 }
 
