@@ -224,6 +224,24 @@ TEST(Answers, WhatWasCountedByDocumentsIsPutTogether) {
   EXPECT_EQ(kind_of_answer(*sent, run, said, nullptr), Answer::Kind::kMessage);
 }
 
+TEST(Answers, OfWhatIsHalfDoneNobodyIsAskedToSendAllAgain) {
+  const auto labels_after = [](int32_t n, const testing::Fill& session) {
+    const auto sent =
+        send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "a", 1))}, session);
+    ReplyBuilder reply(sent->command);
+    const std::string done =
+        doc([&](Writer& w) { w.int32("n", n).int32("nModified", n).real("ok", 1.0); });
+    reply.add(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(done)));
+    reply.fail(wire::overloaded_body("the outbox is full"));
+    return Document(reply.finish()).has("errorLabels");
+  };
+  EXPECT_TRUE(labels_after(0, [](Writer&) {}));
+  EXPECT_FALSE(labels_after(1, [](Writer&) {}));
+  EXPECT_TRUE(labels_after(1, [](Writer& w) {
+    w.open_document("lsid").binary("id", 4, std::string(16, 'x')).close().int64("txnNumber", 1);
+  }));
+}
+
 TEST(Answers, OnlyTheStoreKnowsTheDocumentOfAFindAndModifyThatWasSettledAfterACrash) {
   WriteCommand command;
   command.kind = CommandKind::kFindAndModify;

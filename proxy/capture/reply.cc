@@ -69,6 +69,14 @@ std::string with_concern_error(const Document& body, const std::string& error) {
   return out.finish();
 }
 
+std::string without_labels(const Document& body) {
+  bson::Writer out;
+  for (const bson::Element& each : body) {
+    if (each.name != "errorLabels") out.element(each);
+  }
+  return out.finish();
+}
+
 }  // namespace
 
 std::string with_times(const std::string& body, const Document& from) {
@@ -201,7 +209,11 @@ Answer ReplyBuilder::answer() {
 }
 
 std::string ReplyBuilder::finish() {
-  if (failure_) return std::move(*failure_);
+  if (failure_) {
+    // Who sends all of it again does what is done once more, unless it is known by its number.
+    const bool is_half_done = n_ > 0 && !command_->session.is_retryable();
+    return is_half_done ? without_labels(Document(*failure_)) : std::move(*failure_);
+  }
   if (single_) return std::move(*single_);
   const Document tail(tail_);
   bson::Writer out;

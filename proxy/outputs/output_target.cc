@@ -51,6 +51,7 @@ net::Task<OutputFailed> OutputTarget::refusal() {
   Result<CollectionInfo> info = co_await context_.facts.learn(ns);
   if (!info) co_return Answer::body(wire::overloaded_body(info.error().message()));
   uuid_ = info->uuid;
+  is_new_ = !info->exists();
   if (info->type == CollectionInfo::Type::kView) {
     co_return fail_with(wire::code::kCommandNotSupportedOnView,
                         fmt::format("Namespace {} is a view, not a collection", ns));

@@ -49,6 +49,8 @@ class OutputTarget {
   net::Task<OutputFailed> is_the_same();
   // An empty one is there, too.
   net::Task<OutputFailed> make();
+  // It was not there: after refusal().
+  [[nodiscard]] bool is_new() const { return is_new_; }
 
   // An answer with an error as the stage says it; `error`: mongod's, whose further fields stay.
   [[nodiscard]] Answer fail_with(int code, std::string_view words,
@@ -73,6 +75,7 @@ class OutputTarget {
   const wire::OpMsg& parsed_;
   const OutputStage& stage_;
   std::string uuid_;  // empty: it was not there
+  bool is_new_ = false;
   std::optional<std::string> concern_error_;
   std::string last_answer_;
 };
