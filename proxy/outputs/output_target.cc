@@ -159,7 +159,11 @@ net::Task<OutputFailed> OutputTarget::remove_all_but(const Ids& kept) {
       if (id && !kept.contains(bson::canonical_key(*id))) others.emplace_back(*id);
     });
     failed = co_await remove(others);
-    if (failed && cursor != 0) co_await give_up(cursor);
+    if (failed && cursor != 0) {
+      std::string database = stage_.database;
+      std::string collection = stage_.collection;
+      co_await give_up(cursor, std::move(database), std::move(collection));
+    }
     Writer more;
     more.int64("getMore", cursor).string("collection", stage_.collection);
     more.int32("batchSize", kBatchSize);
@@ -169,11 +173,12 @@ net::Task<OutputFailed> OutputTarget::remove_all_but(const Ids& kept) {
   co_return failed;
 }
 
-net::Task<void> OutputTarget::give_up(int64_t cursor) {
+net::Task<void> OutputTarget::give_up(int64_t cursor, std::string database,
+                                      std::string collection) {
   Writer out;
-  out.string("killCursors", stage_.collection).open_array("cursors").int64("0", cursor).close();
+  out.string("killCursors", collection).open_array("cursors").int64("0", cursor).close();
   append_reader(out, parsed_);
-  const std::string body = out.string("$db", stage_.database).finish();
+  const std::string body = out.string("$db", database).finish();
   std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
   const Result<std::string> ended = co_await backend_.call(std::move(message));
   if (!ended) context_.log->debug("{}", ended.error().message());

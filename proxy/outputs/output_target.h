@@ -49,6 +49,8 @@ class OutputTarget {
   net::Task<OutputFailed> is_the_same();
   // An empty one is there, too.
   net::Task<OutputFailed> make();
+  // Ends a cursor of the app's that nobody asks any more.
+  net::Task<void> give_up(int64_t cursor, std::string database, std::string collection);
   // It was not there: after refusal().
   [[nodiscard]] bool is_new() const { return is_new_; }
 
@@ -66,7 +68,6 @@ class OutputTarget {
  private:
   net::Task<Written> send(std::string message, CommandKind kind);
   net::Task<OutputFailed> remove(const std::vector<bson::OwnedValue>& ids);
-  net::Task<void> give_up(int64_t cursor);
   Written read_answer(std::string body);
 
   ProxyContext& context_;

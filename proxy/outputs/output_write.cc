@@ -51,7 +51,12 @@ net::Task<Answer> OutputWrite::run() {
   if (!failed && !backend_.is_open()) failed = Answer::close();  // its app did not wait
   if (!failed) failed = co_await target_.refusal();
   if (!failed) failed = co_await copy();
-  if (failed && cursor_ != 0) co_await give_up_cursor();
+  if (failed && cursor_ != 0) {
+    const size_t dot = read_ns_.find('.');
+    std::string database = read_ns_.substr(0, dot);
+    std::string collection = read_ns_.substr(dot + 1);
+    co_await target_.give_up(cursor_, std::move(database), std::move(collection));
+  }
   writing_ = false;
   if (failed) co_return std::move(*failed);
   const std::string body = answer_body();
@@ -259,17 +264,6 @@ net::Task<OutputWrite::Failed> OutputWrite::write_each() {
     if (written.n == 0) co_return std::move(made.failed);
   }
   co_return std::nullopt;
-}
-
-net::Task<void> OutputWrite::give_up_cursor() {
-  Writer out;
-  out.string("killCursors", read_ns_.substr(read_ns_.find('.') + 1));
-  out.open_array("cursors").int64("0", cursor_).close();
-  append_reader(out, parsed_);
-  const std::string body = out.string("$db", parsed_.database()).finish();
-  std::string message = message_of(backend_, body);
-  const Result<std::string> ended = co_await backend_.call(std::move(message));
-  if (!ended) context_.log->debug("{}", ended.error().message());
 }
 
 std::string OutputWrite::answer_body() const {

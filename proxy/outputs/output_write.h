@@ -53,7 +53,6 @@ class OutputWrite {
   net::Task<Failed> write_batch(size_t& first, size_t end);
   net::Task<Failed> make_room(OutputTarget::Written& written, size_t end);
   net::Task<Failed> write_each();
-  net::Task<void> give_up_cursor();
   [[nodiscard]] bool is_out() const { return stage_.kind == OutputStage::Kind::kOut; }
   [[nodiscard]] bool is_late() const;
   void let_go();

@@ -7,25 +7,8 @@
 namespace outrigger::merge {
 namespace {
 
-using Items = std::vector<bson::OwnedValue>;
-
-class InsidePair : public MergeTest {
+class InsidePair : public ArrayTest {
  protected:
-  void start(const Items& items) {
-    insert(a_, {{"l", array(items)}});
-    exchange();
-  }
-  void all_hold(const Items& items) { all_show({{"l", array(items)}}); }
-  // No site remembers anything but what outlives stability.
-  void settle_all() {
-    for (int round = 0; round < 3; ++round) {
-      exchange();
-      for (WorldSite* to : all_) {
-        for (WorldSite* from : all_) to->stability->hear(from->report());
-      }
-      for (WorldSite* site : all_) site->collect(true);
-    }
-  }
   // Each tells the same, whatever the order.
   void all_lost_alike(const std::vector<std::string>& lines) {
     for (const WorldSite* site : all_) EXPECT_EQ(lost(*site), lines);

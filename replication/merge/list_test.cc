@@ -6,26 +6,7 @@
 namespace outrigger::merge {
 namespace {
 
-using Items = std::vector<bson::OwnedValue>;
-
-class ListPair : public MergeTest {
- protected:
-  void start(const Items& items) {
-    insert(a_, {{"l", array(items)}});
-    exchange();
-  }
-  void all_hold(const Items& items) { all_show({{"l", array(items)}}); }
-  // No site remembers anything but what outlives stability.
-  void settle_all() {
-    for (int round = 0; round < 3; ++round) {
-      exchange();
-      for (WorldSite* to : all_) {
-        for (WorldSite* from : all_) to->stability->hear(from->report());
-      }
-      for (WorldSite* site : all_) site->collect(true);
-    }
-  }
-};
+class ListPair : public ArrayTest {};
 
 TEST_F(ListPair, PushAndPushBothStandInTheOrderOfTheirStamps) {
   start({i32(1)});

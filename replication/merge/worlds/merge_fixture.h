@@ -301,4 +301,25 @@ class MergeTest : public ::testing::Test {
   const std::vector<WorldSite*> all_ = {&a_, &b_, &c_};
 };
 
+// Of one array, "l", that all sites have.
+class ArrayTest : public MergeTest {
+ protected:
+  using Items = std::vector<bson::OwnedValue>;
+  void start(const Items& items) {
+    insert(a_, {{"l", array(items)}});
+    exchange();
+  }
+  void all_hold(const Items& items) { all_show({{"l", array(items)}}); }
+  // No site remembers anything but what outlives stability.
+  void settle_all() {
+    for (int round = 0; round < 3; ++round) {
+      exchange();
+      for (WorldSite* to : all_) {
+        for (WorldSite* from : all_) to->stability->hear(from->report());
+      }
+      for (WorldSite* site : all_) site->collect(true);
+    }
+  }
+};
+
 }  // namespace outrigger::merge
