@@ -69,6 +69,13 @@ class MongoStoreTest : public testing::Test {
     write.document = bson::Writer().int32("_id", id).int32("n", n).finish();
     return write;
   }
+  StoreWrite set(int32_t id, int32_t n) const {
+    StoreWrite write = replace(id, n);
+    write.kind = StoreWrite::Kind::kUpdate;
+    write.document.clear();
+    write.set = {{{"n"}, bson::make_int32(n)}};
+    return write;
+  }
   StoreWrite remove(bson::OwnedValue id) const {
     return {StoreWrite::Kind::kRemove, db_ + ".c", std::move(id), "", {}, {}};
   }

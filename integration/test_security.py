@@ -285,7 +285,7 @@ def test_a_name_with_control_characters_forges_no_line_of_the_log(one_site, log_
     site.mongod.start()
     site.sidecar.start()
     name = "c\n2026-01-01T00:00:00.000Z error outrigger: forged\x1b[2J\x9b31m\u202e\u2028"
-    site.app().shop.command("create", name, capped=True, size=4096)
+    site.app().shop.command("create", name, timeseries={"timeField": "at"})
     site.sidecar.wait_log("forged")
     log = site.sidecar.process.log_path.read_bytes()
     assert not [line for line in log.split(b"\n") if line.startswith(b"2026-01-01")]

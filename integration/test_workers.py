@@ -106,9 +106,9 @@ def test_a_collection_made_anew_on_one_loop_is_another_one_on_all(site):
             client.shop.carts.insert_one({"of": number})
         first = clients[number % CLIENTS].shop
         site.direct().shop.drop_collection("carts")
-        first.create_collection("carts", capped=True, size=4096)
+        first.create_collection("carts", timeseries={"timeField": "at"})
         for client in clients:
-            with pytest.raises(pymongo.errors.OperationFailure, match="capped"):
+            with pytest.raises(pymongo.errors.OperationFailure, match="time-series"):
                 client.shop.carts.insert_one({"of": number})
         site.direct().shop.drop_collection("carts")
         first.create_collection("carts")

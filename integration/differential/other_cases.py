@@ -171,6 +171,25 @@ CASES += [
          prepare=[create(viewOn="things", pipeline=[])], modes=("plain", "sequence", "session")),
 ]
 
+CAPPED = create(capped=True, size=4096, max=3)
+CASES += [
+    Case("capped: writes", insert({"_id": 1}, {"_id": 2, "n": 1}, {"_id": 3}, {"_id": 4}),
+         update({"_id": 2}, {"$inc": {"n": 1}, "$set": {"s": "x" * 100}}),
+         update({"_id": 1}, {"$set": {"a": 1}}), update({"_id": 3}, {"a": 1}),
+         update({"_id": 5}, {"$set": {"a": 1}}, upsert=True), insert({"_id": 5}),
+         modify(query={"_id": 4}, update={"$push": {"l": 1}}, new=True), {"find": C},
+         delete({"_id": 4}), {"find": C}, insert({"_id": 1}, {"_id": 2}), {"find": C},
+         modify(query={"_id": 2}, remove=True), {"drop": C}, {"find": C},
+         prepare=[CAPPED], modes=("plain", "sequence", "session")),
+    Case("capped: what it is", CAPPED, CAPPED, {"listCollections": 1, "filter": {"name": C}},
+         create(capped=True), create(size=4096), create(capped=True, size=-1),
+         {"collMod": C, "cappedSize": 8192, "cappedMax": 2}, {"collMod": C, "cappedSize": 0},
+         {"collMod": C, "cappedMax": 0},
+         {"listCollections": 1, "filter": {"name": C}},
+         {"createIndexes": C, "indexes": [{"key": {"t": 1}, "name": "t",
+                                           "expireAfterSeconds": 5}]}, **ONLY),
+]
+
 REFUSED = [
     ("renameCollection", {"renameCollection": "shop.a", "to": "shop.b", "$db": "admin"}),
     ("convertToCapped", {"convertToCapped": C, "size": 4096}),
@@ -185,8 +204,7 @@ CASES += [Case("refused: " + name, command, documents=PAIR, refused=True, **ONLY
           for name, command in REFUSED]
 CASES += [
     Case(f"refused: {name} {kind}", command, prepare=[create(**options)], refused=True, **ONLY)
-    for kind, options in (("capped", {"capped": True, "size": 4096}),
-                          ("time-series", {"timeseries": {"timeField": "t"}}))
+    for kind, options in [("time-series", {"timeseries": {"timeField": "t"}})]
     for name, command in (("insert into", insert({"_id": 1})),
                           ("update of", update({"_id": 1}, {"$set": {"a": 1}})),
                           ("delete from", delete({"_id": 1})),

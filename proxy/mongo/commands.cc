@@ -18,7 +18,7 @@ using K = CommandKind;
 constexpr std::string_view kRenames =
     "a renamed collection would be another one at the other sites";
 constexpr std::string_view kCapped =
-    "capped collections evict documents on their own at every site";
+    "it makes another collection of one that is there: create a capped one, and copy into it";
 constexpr std::string_view kRawOplog = "it writes behind the capture";
 constexpr std::string_view kBulk =
     "send insert, update and delete instead (maxWireVersion 21 and "

@@ -118,7 +118,6 @@ net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
   const bool knows_guard = context_.knows_uuids && command.kind != CommandKind::kFindAndModify;
   if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);
   std::string_view why;
-  if (info.capped) why = "a capped collection evicts documents on its own at every site";
   if (info.type == CollectionInfo::Type::kTimeSeries) why = "it is a time-series collection";
   if (info.type == CollectionInfo::Type::kView) {
     out.refused = Answer::pass();  // mongod refuses it, in its own words

@@ -13,7 +13,7 @@
 // the store does them in theirs. What refuses a write is told apart:
 //   it passes        (no primary, a write block, a lock): the batch stays under way, nothing behind
 //                    it is written, and it goes on where it stopped
-//   a verdict        (unique key, size, a capped collection): the document is set aside: its row
+//   a verdict        (unique key, size, a time series): the document is set aside: its row
 //                    holds every value ("detached"), the ledger its merged state, and the stream
 //                    goes on. It is tried again when it next changes, now and then, and at start.
 //                    The same holds for what the store's user may not write, while it may write

@@ -147,18 +147,6 @@ TEST_F(ApplierTest, WhatAValidatorMakesOfADocumentIsToldAlsoWhereACrashTookItsWo
   EXPECT_EQ(paris_.ledger().front().id, number(1));
 }
 
-TEST_F(ApplierTest, ACappedCollectionTakesNothingAndShowsIt) {
-  CollectionInfo capped;
-  capped.type = CollectionInfo::Type::kCollection;
-  capped.capped = true;
-  paris_.mongod.set_collection(kTestNs, capped);
-  oslo_.insert(1, {{"a", number(1)}});
-  exchange(paris_, oslo_);
-  EXPECT_EQ(paris_.show(1), "none");
-  EXPECT_EQ(paris_.status().not_applied, 1u);
-  EXPECT_THAT(paris_.ledger().front().reason, HasSubstr("capped"));
-}
-
 TEST_F(ApplierTest, AViewWithTheNameOfACollectionSetsItsDocumentsAsideAndNoOthers) {
   const auto insert_elsewhere = [&](int id) {
     DocumentChange change = TestSite::inserting(id, {{"a", number(1)}});

@@ -42,7 +42,7 @@ struct CatalogEntry {
   std::map<std::string, bson::OwnedValue, std::less<>> indexes;  // by name: arrays [keys, rest]
   std::set<std::string, std::less<>> building;                   // indexes that are not there yet
   std::string
-      other;  // not empty: no collection that replicates has this name, but a capped one or such
+      other;  // not empty: no collection that replicates has this name, but a time series or such
   // Reads documents of other collections, and has none of its own: options are what it shows.
   [[nodiscard]] bool is_view() const { return options.contains("viewOn"); }
   friend bool operator==(const CatalogEntry&, const CatalogEntry&) = default;

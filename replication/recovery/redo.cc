@@ -20,6 +20,24 @@ constexpr size_t kDocumentsAtOnce = 16;    // each may be large
 constexpr size_t kBytesAtOnce = 8u << 20;  // of the records about them
 constexpr int32_t kDuplicateKey = 11000;
 
+// Of those from `begin` on, as many as are looked at together: to where.
+template <typename Windows>
+size_t end_of_some(const Windows& documents, const std::vector<std::string>& keys, size_t begin) {
+  const std::string& ns = documents.at(keys[begin]).ns;
+  std::set<Dot> records;
+  size_t bytes = 0;
+  size_t end = begin;
+  for (; end < keys.size() && end - begin < kDocumentsAtOnce; ++end) {
+    const auto& window = documents.at(keys[end]);
+    if (window.ns != ns) break;
+    for (const RedoRecords::Place& place : window.places) {
+      if (records.insert(place.dot).second) bytes += place.bytes;
+    }
+    if (end > begin && bytes > kBytesAtOnce) break;
+  }
+  return end;
+}
+
 }  // namespace
 
 // ---- what there is to do
@@ -40,6 +58,7 @@ Status Redo::look(Store& store) {
   due_.clear();
   noted_.clear();
   records_.clear();
+  evicted_.clear();
   if (Status noted = note_records(); !noted) return noted;
   if (Status noted = note_prepared(); !noted) return noted;
   process_ = process;
@@ -167,7 +186,7 @@ Result<std::vector<std::string>> Redo::put_all(Store& store, std::vector<std::st
     if (may_stop && is_stopping_()) {
       return fail(ErrorCode::kClosed, "put back what the store forgot", "", "stopped");
     }
-    end = end_of_some(keys, begin);
+    end = end_of_some(documents_, keys, begin);
     auto some = put_some(store, std::span(keys).subspan(begin, end - begin));
     if (!some) return some;
     for (size_t i = begin; i < end; ++i) {
@@ -179,22 +198,6 @@ Result<std::vector<std::string>> Redo::put_all(Store& store, std::vector<std::st
   return met;
 }
 
-size_t Redo::end_of_some(const std::vector<std::string>& keys, size_t begin) const {
-  const std::string& ns = documents_.at(keys[begin]).ns;
-  std::set<Dot> records;
-  size_t bytes = 0;
-  size_t end = begin;
-  for (; end < keys.size() && end - begin < kDocumentsAtOnce; ++end) {
-    const Window& window = documents_.at(keys[end]);
-    if (window.ns != ns) break;
-    for (const RedoRecords::Place& place : window.places) {
-      if (records.insert(place.dot).second) bytes += place.bytes;
-    }
-    if (end > begin && bytes > kBytesAtOnce) break;
-  }
-  return end;
-}
-
 Result<std::optional<Redo::Wanted>> Redo::wanted(const std::string& key,
                                                  const std::optional<std::string>& stored,
                                                  outbox::Batch& lost) {
@@ -202,6 +205,9 @@ Result<std::optional<Redo::Wanted>> Redo::wanted(const std::string& key,
   auto document = records_.document(window.places);
   if (!document) return tl::unexpected(document.error());
   if (document->forgotten.empty() || site_.aside.is_parked(key)) return std::optional<Wanted>();
+  if (!stored && evicted_.has(window.ns, made_by(document->forgotten))) {
+    return std::optional<Wanted>();
+  }
   auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));
   if (!row) return tl::unexpected(row.error());
   auto back = after_crash(site_.context.self.site, *row ? std::string_view(**row) : "",
@@ -229,6 +235,15 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     ids.push_back(window.id);
   }
   if (names.empty()) return all;
+  const std::string& ns = documents_.at(*names.front()).ns;
+  const auto made = [this](const std::string& key) -> Result<Dot> {
+    const auto window = documents_.find(key);
+    if (window == documents_.end()) return Dot();
+    const auto document = records_.document(window->second.places);
+    if (!document) return tl::unexpected(document.error());
+    return made_by(document->forgotten);
+  };
+  if (Status known = evicted_.look(store, ns, made); !known) return tl::unexpected(known.error());
   outbox::Batch lost;
   Status judged;
   std::vector<bool> is_seen(names.size());
@@ -241,7 +256,7 @@ Result<std::vector<Redo::Wanted>> Redo::wanted(Store& store, std::span<const std
     if (!one) judged = tl::unexpected(one.error());
   };
   const Status looked = store.look(
-      documents_.at(*names.front()).ns, ids, std::nullopt,
+      ns, ids, std::nullopt,
       [&](size_t i, const bson::Document& document) { judge(i, std::string(document.bytes())); });
   if (!looked) {
     if (looked.error().code == ErrorCode::kInvalidArgument) return all;  // none can be there
@@ -358,6 +373,7 @@ Status Redo::finish() {
   documents_.clear();
   noted_.clear();
   records_.clear();
+  evicted_.clear();
   return {};
 }
 

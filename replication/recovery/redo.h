@@ -35,6 +35,7 @@
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/record/record.h"
+#include "replication/recovery/redo_capped.h"
 #include "replication/recovery/redo_document.h"
 #include "replication/recovery/redo_records.h"
 #include "replication/site/site_parts.h"
@@ -111,8 +112,6 @@ class Redo {
                                                      outbox::Batch& lost);
   // What that overwrites and nobody's record explains is in the ledger then, on disk.
   [[nodiscard]] Result<std::vector<Wanted>> wanted(Store& store, std::span<const std::string> keys);
-  // Of those from `begin` on, as many as are looked at together: to where.
-  [[nodiscard]] size_t end_of_some(const std::vector<std::string>& keys, size_t begin) const;
   // Gives those that met a unique value of another document.
   [[nodiscard]] Result<std::vector<std::string>> put_some(Store& store,
                                                           std::span<const std::string> keys);
@@ -136,6 +135,7 @@ class Redo {
   std::set<std::string> due_;                // of them, those not put back
   std::set<Dot> noted_;                      // records in documents_
   RedoRecords records_;
+  EvictedDocuments evicted_;
   std::atomic<uint64_t> put_back_{0};
 };
 

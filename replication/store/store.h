@@ -226,8 +226,9 @@ class StoreWriter {
   // that is rejected is passed over. A document may be named more than once. Validators are
   // bypassed: they judge what an app writes, not what replicates. Journaled when all are done (on a
   // multi-member set: majority-committed). A write to what holds no documents of this kind (a view,
-  // a capped collection that would evict others) is rejected. A path that is not is_dotted_path()
-  // stops the whole call with kInvalidArgument before anything is sent.
+  // a time series) is rejected; an update of what a capped collection has evicted is done. A path
+  // that is not is_dotted_path() stops the whole call with kInvalidArgument before anything is
+  // sent.
   [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;
   // The same for callers that have no use for a part: an error says nothing of any write.
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(std::span<const StoreWrite> writes);

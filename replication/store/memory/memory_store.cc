@@ -197,10 +197,7 @@ WriteOutcome MemoryStore::apply_one(const StoreWrite& write) {
   const MemoryKey at = memory_key(write.ns, write.id.view());
   constexpr int32_t kIllegalOperation = 20;
   ++applied_;
-  if (const auto info = collections_.find(write.ns); info != collections_.end()) {
-    if (info->second.capped) return rejected(kIllegalOperation, "the collection here is capped");
-    if (is_view(write.ns)) return rejected(kIllegalOperation, "what has this name here is a view");
-  }
+  if (is_view(write.ns)) return rejected(kIllegalOperation, "what has this name here is a view");
   if (!may_write(write.ns)) {
     return rejected(13, kLacksRights + std::string("insert on ") + write.ns);
   }

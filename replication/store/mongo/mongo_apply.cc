@@ -46,7 +46,7 @@ std::string unfit(const CollectionInfo& target) {
   if (target.type == CollectionInfo::Type::kTimeSeries) {
     return "the collection here is a time series";
   }
-  return target.capped ? "the collection here is capped: it would evict other documents" : "";
+  return "";
 }
 
 std::string key_of(const bson::Document& document) {
@@ -317,13 +317,15 @@ class OrderedBulkWrite {
     return {};
   }
 
-  // Of the updates done since `from`, those whose document is not there.
+  // Of the updates done since `from`, those whose document is not there, though nothing here takes
+  // any away but who deletes it.
   [[nodiscard]] Status find_unmatched(const std::string& ns, size_t from) {
     std::vector<bson::OwnedValue> ids;
     for (size_t i = from; i < done(); ++i) {
       if (writes_[i].kind == Kind::kUpdate) ids.push_back(writes_[i].id);
     }
     if (ids.empty()) return {};
+    if (const auto target = parts_.catalog.target(ns); target && target->capped) return {};
     std::set<std::string> there;
     auto looked = find_by_id(client_, ns, ids, Projection{std::vector<std::string>()},
                              [&](const bson::Document& d) { there.insert(key_of(d)); });

@@ -136,7 +136,7 @@ Result<CollectionInfo> Catalog::target(const std::string& ns) {
   if (targets_.size() >= kTargetsMax) targets_.clear();
   // Whatever has no such name of its own must be looked at again.
   const bool collection = listed->type == CollectionInfo::Type::kCollection;
-  if (can_name_collections() && collection && !listed->capped) targets_.emplace(ns, *listed);
+  if (can_name_collections() && collection) targets_.emplace(ns, *listed);
   return listed;
 }
 

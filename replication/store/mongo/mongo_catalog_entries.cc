@@ -26,6 +26,7 @@ constexpr int32_t kNamespaceExists = 48;
 constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
 constexpr int32_t kBuiltAtOnceMs = 1'000;   // mongod may have it wait for other builds
 constexpr int32_t kMaxTimeExpired = 50;
+constexpr const char* kCapped = "capped";
 constexpr const char* kCollation = "collation";
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
@@ -34,7 +35,8 @@ constexpr const char* kChange = "change collection";
 // What collMod says where there is none, or "" where it cannot take it away.
 struct Option {
   std::string_view name;
-  std::string_view unset;  // JSON-like: see append_unset
+  std::string_view unset;               // JSON-like: see append_unset
+  std::string_view in_coll_mod = name;  // what that calls it
 };
 constexpr auto kOptionsKnown = std::to_array<Option>({
     {"validator", "{}"},
@@ -42,6 +44,9 @@ constexpr auto kOptionsKnown = std::to_array<Option>({
     {"validationAction", "error"},
     {"changeStreamPreAndPostImages", "disabled"},
     {"expireAfterSeconds", "off"},
+    {"size", "0", "cappedSize"},
+    {"max", "0", "cappedMax"},
+    {kCapped, ""},
     {kCollation, ""},
     {"clusteredIndex", ""},
     {"viewOn", ""},
@@ -56,6 +61,7 @@ const Option* known_option(std::string_view name) {
 
 // Said by collMod though nobody asked for it.
 bool is_default(const Option& option, const bson::Value& value) {
+  if (option.name == kCapped || option.unset == "0") return !value.truthy();
   if (value.type == bson::Type::kString) return value.as_string() == option.unset;
   return option.unset == "{}" && value.type == bson::Type::kDocument && value.as_document().empty();
 }
@@ -63,6 +69,8 @@ bool is_default(const Option& option, const bson::Value& value) {
 void append_unset(const Option& option, Writer& out) {
   if (option.unset == "{}") {
     out.open_document(option.name).close();
+  } else if (option.unset == "0") {
+    out.int32(option.in_coll_mod, 0);
   } else if (option.unset == "disabled") {
     out.open_document(option.name).boolean("enabled", false).close();
   } else {
@@ -77,10 +85,6 @@ bool are_equal(const OwnedValue& a, const OwnedValue& b) {
 
 bool is_name(const OwnedValue& id) {
   return id.type == bson::Type::kString && wrong_with_namespace(id.view().as_string()).empty();
-}
-
-std::string command_within(const std::string& command, int32_t time_ms) {
-  return Writer().append_all(Document(command)).int32("maxTimeMS", time_ms).finish();
 }
 
 WriteOutcome rejected(int32_t code, std::string message) {
@@ -136,7 +140,6 @@ Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
     const std::string type = text(each, "type");
     const Document options = sub(each, "options");
     if (type == "timeseries") found.other = "the collection here is a time series";
-    if (truthy(options, "capped")) found.other = "the collection here is capped";
     found.exists = true;
     for (const bson::Element& option : options) {
       const Option* known = known_option(option.name);
@@ -302,7 +305,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntr
                                                  ", which no collection can change"));
     }
     any = true;
-    if (is_said) out.value(option.name, then->second);
+    if (is_said) out.value(option.in_coll_mod, then->second);
     if (!is_said) append_unset(option, out);
   }
   if (!any) return Refusal();
@@ -363,7 +366,8 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
       refusal = builds_.build(is.ns, name, command);
       continue;
     }
-    auto made = run(is.ns, command_within(command, kBuiltAtOnceMs));
+    auto made = run(
+        is.ns, Writer().append_all(Document(command)).int32("maxTimeMS", kBuiltAtOnceMs).finish());
     if (!made) return made;
     if (*made && (*made)->code == kMaxTimeExpired) {
       refusal = builds_.build(is.ns, name, command);
