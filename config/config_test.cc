@@ -63,6 +63,9 @@ TEST(Policy, HashCoversRulesTheirOrderAndEqualSet) {
   EXPECT_NE(hash, policy_of({a}).hash());
   EXPECT_NE(hash, policy_of({{"a.*", true, {}}, b}).hash());
   EXPECT_NE(hash, policy_of({a, b}, EqualSet::kDrop).hash());
+  ReplicateRule by_diff = b;
+  by_diff.replaces = ReplacePolicy::kDiff;
+  EXPECT_NE(hash, policy_of({a, by_diff}).hash());
 }
 
 TEST(Policy, HashIsTheSameOnEveryMachineAndInEveryVersion) {

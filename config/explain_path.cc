@@ -100,6 +100,11 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
         "deletes: update_wins: a document that one site deletes and another one updates, "
         "neither seeing the other, stays whole; the ledger has the delete\n";
   }
+  if (rules.replaces_by_diff()) {
+    text +=
+        "replaces: diff: a replacement of a document is a write of what it changes in it, as if "
+        "that alone had been updated\n";
+  }
   const std::vector<std::string> path = names_of(dotted);
   PathRuling ruling = rules.at(path);
   // Of an element it is the array that is asked, unless a rule takes the number for a name.

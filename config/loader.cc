@@ -273,11 +273,15 @@ class Loader {
     if (deletes) {
       rule.deletes = static_cast<DeletePolicy>(load_word(*deletes, {"delete_wins", "update_wins"}));
     }
+    const auto replaces = map.take("replaces");
+    if (replaces) {
+      rule.replaces = static_cast<ReplacePolicy>(load_word(*replaces, {"whole", "diff"}));
+    }
     const auto fields = map.take("fields");
     if (fields) rule.fields = read_field_rules(errors_, *fields);
     const auto escalate = map.take("escalate");
     if (escalate) rule.escalate = read_bool(errors_, *escalate).value_or(false);
-    for (const auto& merges : {deletes, fields, escalate}) {
+    for (const auto& merges : {deletes, replaces, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");

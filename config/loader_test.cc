@@ -155,6 +155,8 @@ const BadCase kValues[] = {
      "database: audit.*)"},
     {"deletes_unknown", "replicate:\n  - {namespace: a.b, deletes: never}\n",
      "f.yaml:5: replicate[0].deletes", "expected delete_wins or update_wins, found 'never'"},
+    {"replaces_unknown", "replicate:\n  - {namespace: a.b, replaces: part}\n",
+     "f.yaml:5: replicate[0].replaces", "expected whole or diff, found 'part'"},
     {"field_type_unknown", "replicate:\n  - namespace: a.b\n    fields: {total: sum}\n",
      "f.yaml:6: replicate[0].fields.total",
      "expected list, counter, lww, atomic, first_wins, max, min, longest, multi_value or "
@@ -317,6 +319,7 @@ replicate:
   - {namespace: "audit.*", replicate: false}
   - namespace: shop.carts
     deletes: delete_wins
+    replaces: diff
 )";
 
 TEST(Loader, WithoutANumberOfWorkersOneCoreIsLeftToOthers) {
@@ -352,6 +355,7 @@ TEST(Loader, EverySettingIsTakenOver) {
   ASSERT_EQ(loaded->replicate.size(), 2u);
   EXPECT_FALSE(loaded->replicate[0].replicate);
   EXPECT_EQ(loaded->replicate[1].namespace_glob, "shop.carts");
+  EXPECT_EQ(loaded->replicate[1].replaces, ReplacePolicy::kDiff);
 }
 
 TEST(Loader, InsecurePeersAndAdminAreAllowedWithAWarning) {

@@ -29,7 +29,8 @@ class MergeRules {
   explicit MergeRules(const ReplicateRule& rule)
       : fields_(&rule.fields),
         escalates_all_(rule.escalate),
-        updates_win_(rule.deletes == DeletePolicy::kUpdateWins) {}
+        updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
+        replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
   // What the longest list of preferred texts takes in a record, about.
@@ -38,6 +39,8 @@ class MergeRules {
   [[nodiscard]] PathRuling at(const std::vector<std::string>& path) const;
   // Does an update stand against a delete that has not seen it?
   [[nodiscard]] bool updates_win() const { return updates_win_; }
+  // Is a replacement what it changes, field by field?
+  [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
   // Is somebody to decide about what loses there? Empty: of whole documents.
   [[nodiscard]] bool escalates(const std::vector<std::string>& path) const;
 
@@ -45,6 +48,7 @@ class MergeRules {
   const std::vector<PathRule>* fields_ = nullptr;
   bool escalates_all_ = false;
   bool updates_win_ = false;
+  bool replaces_by_diff_ = false;
 };
 
 // Does every write to such a path give it a value, whatever its operator? Then its author tells

@@ -23,6 +23,7 @@ std::vector<std::string> normal_form(const Settings& settings) {
   for (const ReplicateRule& rule : settings.replicate) {
     lines.push_back("namespace: " + rule.namespace_glob +
                     (rule.replicate ? deletes_of(rule) : ", replicate: false") +
+                    (rule.replaces == ReplacePolicy::kDiff ? ", replaces: diff" : "") +
                     (rule.escalate ? ", escalate: true" : ""));
     for (const PathRule& field : rule.fields) {
       lines.push_back("namespace: " + rule.namespace_glob + ", field: " + text_of(field));

@@ -97,6 +97,10 @@ enum class EqualSet { kKeep, kDrop };
 // Which of two concurrent operations stands when one deletes the document.
 enum class DeletePolicy : uint8_t { kDeleteWins, kUpdateWins };
 
+// What a replacement of a whole document says to other sites: all of it, or what it changed in the
+// document that it met.
+enum class ReplacePolicy : uint8_t { kWhole, kDiff };
+
 // How writes to a path merge; config/merge_rules.h says what each of them means.
 enum class PathType : uint8_t {
   kByOperation,
@@ -127,7 +131,8 @@ struct ReplicateRule {
   DeletePolicy deletes = DeletePolicy::kDeleteWins;
   std::vector<PathRule> fields = {};  // the first match decides
   bool escalate = false;              // of all that is in it, as of a path
-  int line = 0;                       // as above
+  ReplacePolicy replaces = ReplacePolicy::kWhole;
+  int line = 0;  // as above
 };
 
 struct Settings {

@@ -22,6 +22,10 @@ def insert(**fields):
     return lambda c: c.insert_one({"_id": 1, **fields})
 
 
+def replace(**fields):
+    return lambda c: c.replace_one({"_id": 1}, fields)
+
+
 def push(value):
     return update({"$push": {"l": value}})
 
@@ -78,6 +82,10 @@ PAIRS = {
     ("edit of an element", "its removal"): (
         {"l": ITEMS[:2]}, update({"$set": {"l.0.n": 8}}), update({"$pull": {"l": {"k": 1}}}),
         {"l": [{"k": 2, "n": 2}]}, [8]),
+    ("replaceOne", "replaceOne, later"): (
+        {"a": 0, "b": 0}, replace(a=1, b=0), replace(a=0, b=2), {"a": 0, "b": 2}, [0, 1]),
+    ("replaceOne, under replaces: diff", "the same"): (
+        {"a": 0, "b": 0}, replace(a=1, b=0), replace(a=0, b=2), {"a": 1, "b": 2}, []),
     ("delete", "update"): ({"a": 1}, delete, update({"$set": {"a": 2}}), None, [2]),
     ("delete, under deletes: update_wins", "update"): (
         {"a": 1, "b": 1}, delete, update({"$set": {"a": 2}}), {"a": 2, "b": 1},
@@ -120,8 +128,9 @@ def named(line):
     return re.sub(r"\W+", "_", " beside ".join(line))
 
 
-RULES = [{"namespace": f"shop.{named(line)}", "deletes": "update_wins"}
-         for line in PAIRS if "update_wins" in line[0]]
+RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in PAIRS
+         for word, rule in (("update_wins", {"deletes": "update_wins"}),
+                            ("diff", {"replaces": "diff"})) if word in line[0]]
 
 
 @pytest.fixture(scope="module")

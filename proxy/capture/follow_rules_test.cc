@@ -36,6 +36,17 @@ TEST(ShapeUnderRules, WhatIsAssignedWhateverTheOperatorNeedsTheDocumentAfterward
   EXPECT_EQ(set.form, Form::kLiteral);
 }
 
+TEST(ShapeUnderRules, AReplacementIsWhatItChangesWhereTheRuleSaysSo) {
+  ReplicateRule rule = rules_of({});
+  const std::string replacement = doc([](Writer& w) { w.int32("n", 1); });
+  UpdateShape shape = read_shape(replacement);
+  follow_rules(shape, MergeRules(rule));
+  EXPECT_EQ(shape.form, Form::kReplacement);
+  rule.replaces = ReplacePolicy::kDiff;
+  follow_rules(shape, MergeRules(rule));
+  EXPECT_EQ(shape.form, Form::kDiff);
+}
+
 TEST(ShapeUnderRules, APartOfAnAtomicValueTouchesTheWhole) {
   const ReplicateRule rule = rules_of({{{"at"}, PathType::kAtomic}});
   const std::string update = doc([](Writer& w) {

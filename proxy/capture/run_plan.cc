@@ -100,7 +100,7 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
     const bool is_exact = is_told_by_bytes(item.id.view());
     note_needs(item, is_exact ? std::optional(item.id.view()) : std::nullopt);
     // mongod refuses such an update; without `multi` it would run.
-    if (statement.multi && item.shape->form == UpdateShape::Form::kReplacement) return std::nullopt;
+    if (replaces_many(statement)) return std::nullopt;
   }
   return item;
 }

@@ -289,6 +289,7 @@ UpdateShape read_update_shape(const Value& update, bool has_array_filters) {
 
 void follow_rules(UpdateShape& shape, const MergeRules& rules) {
   using Form = UpdateShape::Form;
+  if (shape.form == Form::kReplacement && rules.replaces_by_diff()) shape.form = Form::kDiff;
   if (rules.empty() || (shape.form != Form::kLiteral && shape.form != Form::kPostImage)) return;
   for (Path& path : shape.touched) {
     const PathRuling ruling = rules.at(path);

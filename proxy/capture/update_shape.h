@@ -23,7 +23,7 @@ struct UpdateShape {
     kLiteral,      // $set, top-level $unset, $inc on plain paths: request and reply tell all
     kPostImage,    // operators whose result stands in the document afterwards
     kReplacement,  // the document afterwards is the change
-    kDiff,         // a pipeline: before and after
+    kDiff,         // a pipeline, or a replacement by such a rule: before and after
   };
   struct Operation {
     outrigger::Operation kind = outrigger::Operation::kAssign;
