@@ -64,6 +64,7 @@ def _emptied(spare, replica_set):
         with pymongo.MongoClient(f"127.0.0.1:{spare.port}", directConnection=True,
                                  timeoutMS=2000) as client:
             client.admin.command("killAllSessions", [])
+            client.admin.command("setParameter", 1, ttlMonitorEnabled=True)
             for name in client.list_database_names():
                 if name not in SYSTEM_DATABASES:
                     client.drop_database(name)

@@ -181,6 +181,30 @@ def test_the_same_document_inserted_at_both_is_one_with_the_losers_kept(pair, sh
     assert all(site.losers(collection) for site, collection in zip(pair, shop))
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_many_upserts_in_one_command_add_up_with_those_of_the_other_site(pair, request, ordered):
+    shop = pair.collections(f"upserts_{ordered}")
+    shop[0].insert_many([{"_id": i, "n": 1} for i in range(0, 300, 2)])
+    pair.wait_converged(["shop"])
+    keys = [ObjectId() for _ in range(100)]
+    with pair.apart("oslo", "paris"):
+        for number, collection in enumerate(shop):
+            made = collection.bulk_write([
+                *(UpdateOne({"_id": i}, {"$inc": {"n": 10}, "$set": {f"by{number}": i}},
+                            upsert=True) for i in range(300)),
+                *(ReplaceOne({"_id": key}, {"by": number}, upsert=True) for key in keys),
+                UpdateOne({"_id": 1}, {"$push": {"l": number}}, upsert=True)], ordered=ordered)
+            assert made.upserted_count == 150 + 100
+            assert made.matched_count == 150 + 1
+            assert made.upserted_ids[1] == 1 and 0 not in made.upserted_ids
+    documents = {each["_id"]: each for each in pair.alike(shop)}
+    assert len(documents) == 400 and documents[1]["l"] == [0, 1]
+    for i in range(300):
+        assert documents[i]["n"] == (20 if i % 2 else 21)
+        assert documents[i]["by0"] == documents[i]["by1"] == i
+    assert all(documents[key]["by"] == 1 for key in keys)
+
+
 def test_a_set_and_an_increment_that_clash_converge(pair, stocked):
     with pair.apart("oslo", "paris"):
         stocked[0].update_one({"_id": 1}, {"$inc": {"n": 5}})

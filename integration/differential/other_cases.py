@@ -36,6 +36,10 @@ SESSIONS = [
     retried("several updates", updates(one({"_id": 1}, {"$inc": {"a": 1}}),
                                        one({"a": 2}, {"$inc": {"a": 1}}),
                                        one({"_id": 9}, {"$inc": {"a": 1}}, upsert=True))),
+    retried("several upserts", updates(
+        one({"_id": 7}, {"$inc": {"a": 1}}, upsert=True),
+        one({"_id": 1}, {"$inc": {"a": 1}}, upsert=True),
+        one({"_id": 8}, {"a": 8}, upsert=True), one({"_id": 2}, {"a": 8}, upsert=True))),
     retried("several updates with an error", updates(
         one({"_id": 1}, {"$inc": {"a": 1}}), one({"_id": 2}, {"$inc": {"a": "x"}}),
         one({"_id": 2}, {"$inc": {"a": 1}}), ordered=False)),

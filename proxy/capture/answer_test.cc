@@ -253,6 +253,25 @@ TEST(Answers, OnlyTheStoreKnowsTheDocumentOfAFindAndModifyThatWasSettledAfterACr
   EXPECT_TRUE(reply.add_remembered(Document(whole), 0));
 }
 
+TEST(Answers, OfSeveralUpsertsItIsRememberedWhichInserted) {
+  const auto upsert = [](int32_t id) {
+    return update_statement(by_id(id), op("$set", "a", 1), true);
+  };
+  const auto sent = send(CommandKind::kUpdate, {upsert(1), upsert(2), upsert(3)});
+  const std::string said = doc([](Writer& w) {
+    w.int32("n", 3).int32("nModified", 1).open_array("upserted");
+    w.open_document("0").int32("index", 0).int32("_id", 1).close();
+    w.open_document("1").int32("index", 2).int32("_id", 3).close().close().real("ok", 1);
+  });
+  const std::string known =
+      remember(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(said)));
+  ReplyBuilder reply(sent->command);
+  EXPECT_TRUE(reply.add_remembered(Document(known), 0));
+  const std::string again = reply.finish();
+  const std::string told = bson::to_json(*Document(again).find("upserted"));
+  EXPECT_EQ(told, R"([{"index": 0, "_id": 1}, {"index": 2, "_id": 3}])");
+}
+
 TEST(UserDigest, IsTheOneMongodKeepsSessionsApartBy) {
   const auto hex_of = [](const std::string& status) {
     std::string out;

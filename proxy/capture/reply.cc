@@ -159,13 +159,28 @@ bool ReplyBuilder::add_remembered(const Document& result, size_t statement) {
   }
   if (const auto n = result.find("n")) n_ += n->to_int64().value_or(0);
   if (const auto modified = result.find("nModified")) modified_ += modified->to_int64().value_or(0);
-  if (const auto upserted = result.find("upserted"); upserted && upserted->type == Type::kArray) {
-    for (const Element& id : upserted->as_document()) {
-      upserted_.push_back({statement, bson::OwnedValue(id.value)});
-    }
-  }
+  add_inserted(result, statement);
   if (!retried_known_) retried_.push_back(command_->statements[statement].stmt_id);
   return true;
+}
+
+// What a run of several upserts inserted stands behind its place in the run.
+void ReplyBuilder::add_inserted(const Document& result, size_t statement) {
+  const auto upserted = result.find("upserted");
+  if (!upserted || upserted->type != Type::kArray) return;
+  const auto places = result.find("at");
+  const bool has_places = places && places->type == Type::kArray;
+  const Document at = has_places ? places->as_document() : Document();
+  auto place = at.begin();
+  for (const Element& id : upserted->as_document()) {
+    size_t index = statement;
+    if (has_places && place != at.end()) {
+      index += static_cast<size_t>((*place).value.to_int64().value_or(0));
+      ++place;
+    }
+    if (index < command_->statements.size())
+      upserted_.push_back({index, bson::OwnedValue(id.value)});
+  }
 }
 
 void ReplyBuilder::add_error(size_t statement, int code, std::string_view message) {
@@ -275,6 +290,16 @@ std::string remember(const Run& run, const RunReply& reply) {
     out.open_array("upserted");
     for (size_t i = 0; i < reply.upserted.size(); ++i) {
       out.value(bson::index_name(i), reply.upserted[i].id);
+    }
+    out.close();
+  }
+  if (!reply.upserted.empty() && run.items.size() > 1) {
+    const size_t first = run.items.front().statement->index;
+    out.open_array("at");
+    for (size_t i = 0; i < reply.upserted.size(); ++i) {
+      const size_t item = std::min(reply.upserted[i].item, run.items.size() - 1);
+      const size_t place = run.items[item].statement->index - first;
+      out.int32(bson::index_name(i), static_cast<int32_t>(place));
     }
     out.close();
   }

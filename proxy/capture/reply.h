@@ -81,6 +81,8 @@ class ReplyBuilder {
     size_t index;
     bson::OwnedValue id;
   };
+  void add_inserted(const bson::Document& result, size_t statement);
+
   const WriteCommand* command_;
   int64_t n_ = 0;
   int64_t modified_ = 0;
@@ -106,7 +108,8 @@ class ReplyBuilder {
                                             const bson::Document& command);
 
 // What to remember of a run under the key of its first statement (its other statements get an empty
-// document): {n, nModified, upserted: [id], reply: {findAndModify's}}.
+// document): {n, nModified, upserted: [id], reply: {findAndModify's}}; of several statements `at`
+// has the places of those ids in the run.
 [[nodiscard]] std::string remember(const Run& run, const RunReply& reply);
 
 // The retry entries of a run under the app's own number. Only of what changed something: the rest

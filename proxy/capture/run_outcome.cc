@@ -166,8 +166,8 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   DocumentChange change = change_for(run, item, DocumentChange::Kind::kUpsert);
   change.id = bson::OwnedValue(id);
   const auto image = after.find(bson::canonical_key(id));
-  if (image == after.end()) return std::nullopt;
-  change.document = image->second;
+  if (image == after.end() && item.becomes.empty()) return std::nullopt;
+  change.document = image == after.end() ? item.becomes : image->second;
   if (item.shape->form == UpdateShape::Form::kReplacement) {
     change.kind = DocumentChange::Kind::kInsert;
     return change;
@@ -176,7 +176,7 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   for (const UpdateShape::Operation& op : item.shape->operations) {
     if (op.kind == Operation::kIncrement) change.changes.push_back(path_change(op, nothing));
   }
-  bson::PathFinder finder{Document(image->second)};
+  bson::PathFinder finder{Document(change.document)};
   for (const auto& [path, edit] : item.shape->edits) {
     const auto value = finder.find(path);
     const bool counts = edit.delta && value && value->is_number();

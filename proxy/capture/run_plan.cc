@@ -64,10 +64,13 @@ void note_needs(RunItem& item, const std::optional<bson::Value>& id) {
   using Form = UpdateShape::Form;
   const Form form = item.shape->form;
   item.needs_before = form == Form::kDiff || item.shape->edits_unknown();
-  if (form == Form::kReplacement && !item.upsert) {
+  // Of two names for one _id, an upsert that inserts has mongod choose.
+  const auto& given = item.shape->given_id;
+  const bool is_named = !item.upsert || (id && (!given || *given == *id));
+  if (form == Form::kReplacement && is_named) {
     item.becomes = complete_replacement(item.statement->update->as_document(), id);
   }
-  item.needs_after = item.upsert || (form != Form::kLiteral && item.becomes.empty());
+  item.needs_after = (item.upsert || form != Form::kLiteral) && item.becomes.empty();
 }
 
 // The statement about the document it names; nothing: it names none.
@@ -113,8 +116,13 @@ bool is_pipeline(const RunItem& item) {
 // answer to a delete in a transaction counts: a document that its snapshot does not show may be
 // there all the same.
 bool is_alone(const WriteRequest& request, const RunItem& item) {
-  const bool counts = request.transaction != nullptr && item.statement->remove;
-  return counts || item.upsert || item.narrows_further || is_pipeline(item);
+  const bool counts = request.transaction != nullptr && (item.statement->remove || item.upsert);
+  return counts || item.narrows_further || is_pipeline(item);
+}
+
+// Of what upserts did the answer tells by itself; of what is not there other updates do nothing.
+bool may_go_with(const Run& run, const RunItem& item) {
+  return run.items.empty() || run.items.front().upsert == item.upsert;
 }
 
 // Whether the collation of the statement has a say in what its update does.
@@ -184,6 +192,7 @@ Run gather_run(const WriteRequest& request, size_t first, const Birth& birth,
     if (i > first && is_remembered(statement)) break;
     std::optional<RunItem> item = direct_item(request, statement, birth);
     if (!item || (i > first && is_alone(request, *item)) || keys.count(item->key) > 0) break;
+    if (!may_go_with(run, *item)) break;
     bytes += statement.raw.bytes().size();
     run.items.push_back(std::move(*item));
     if (is_alone(request, run.items.back()) || most == 1) break;

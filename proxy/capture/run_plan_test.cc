@@ -68,10 +68,16 @@ TEST(RunPlan, NoDocumentIsInARunTwice) {
   EXPECT_EQ(asked.gather(2).items.size(), 1u);
 }
 
-TEST(RunPlan, WhatMayInsertIsAlone) {
-  const Asked asked(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1), true),
-                                           update_statement(by_id(2), op("$set", "a", 1))});
-  EXPECT_EQ(asked.gather().items.size(), 1u);
+TEST(RunPlan, WhatMayInsertGoesWithItsLike) {
+  const auto upsert = [](int32_t id) {
+    return update_statement(by_id(id), op("$set", "a", 1), true);
+  };
+  const Asked asked(CommandKind::kUpdate, {upsert(1), upsert(2), upsert(1), upsert(3),
+                                           update_statement(by_id(4), op("$set", "a", 1)),
+                                           update_statement(by_id(5), op("$set", "a", 1))});
+  EXPECT_EQ(asked.gather().items.size(), 2u);
+  EXPECT_EQ(asked.gather(2).items.size(), 2u);
+  EXPECT_EQ(asked.gather(4).items.size(), 2u);
 }
 
 TEST(RunPlan, ARunEndsBeforeWhatIsRemembered) {
@@ -187,6 +193,7 @@ TEST(RunPlan, WhatAReplacementMakesOfItsDocumentNeedsNoImageWhereItsIdIsKnown) {
   EXPECT_EQ(plan(number, plain), "");  // stored it may be 5.0
   EXPECT_EQ(plan(number, named), R"({"_id": 5, "n": 1})");
   EXPECT_EQ(plan(number, named, true), "");
+  EXPECT_NE(plan(name, plain, true), "");
   EXPECT_EQ(plan(number, timed), "");
   EXPECT_NE(plan(name, plain), "");
 }

@@ -127,7 +127,8 @@ net::Task<bool> RunSettler::read_what_is_missing(const Run& run, const RunReply&
   // An upsert whose _id the store chose.
   for (const RunReply::Upserted& entry : said.upserted) {
     const std::string key = bson::canonical_key(entry.id);
-    if (answer.after.count(key) > 0) continue;
+    const bool is_known = entry.item < run.items.size() && !run.items[entry.item].becomes.empty();
+    if (is_known || answer.after.count(key) > 0) continue;
     RunItem item;
     item.id = bson::OwnedValue(entry.id);
     std::vector<const RunItem*> items = {&item};
