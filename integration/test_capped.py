@@ -128,6 +128,42 @@ def test_its_size_can_be_changed_and_it_can_be_dropped(sites, logs):
 
 
 @FORMS
+def test_a_drop_takes_what_other_sites_still_held(sites, logs):
+    sites.cut("oslo", "paris")
+    for log, name in zip(logs, ("oslo", "paris")):
+        log.insert_many([{"_id": f"{name}{i}"} for i in range(30)])
+    sites.heal_all()
+    wait_told(sites)
+    logs[0].drop()
+    wait_alike(sites)
+    assert sites.paris.direct().shop.list_collection_names() == []
+    wait_told(sites)
+
+
+@pytest.mark.parametrize("with_sidecar", [False, True], ids=["mongod", "both"])
+def test_a_batch_that_a_kill_interrupts_leaves_the_newest(make_cluster, with_sidecar):
+    sites = make_cluster().start()
+    sites.oslo.app().shop.create_collection("log", capped=True, size=1 << 20, max=LAST)
+    wait_alike(sites)
+    for number in range(3):
+        sites.cut("oslo", "paris")
+        sites.oslo.app().shop.log.insert_many([{"_id": 3000 * number + i} for i in range(3000)])
+        sites.heal_all()
+        newest = 3000 * number + 2999
+        wait_until(lambda: sites.paris.direct().shop.log.find_one({"_id": {
+            "$gt": newest - 2500}}), "some of it is applied", interval_s=0.001)
+        if with_sidecar:
+            sites.paris.sidecar.kill()
+        sites.paris.mongod.kill()
+        sites.paris.mongod.start()
+        if with_sidecar:
+            sites.paris.sidecar.start()
+        wait_until(lambda: shown(sites.paris.direct().shop.log)[-1:] == [newest], "the newest", 60)
+        wait_told(sites)
+        assert shown(sites.paris.direct().shop.log) == list(range(newest - LAST + 1, newest + 1))
+
+
+@FORMS
 def test_sites_that_make_it_otherwise_agree(sites):
     shop, paris = sites.oslo.app().shop, sites.paris.app().shop
     with sites.apart("oslo", "paris"):

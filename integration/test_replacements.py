@@ -97,7 +97,8 @@ def test_what_changes_nothing_says_nothing(pair, people):
 def test_the_kind_of_an_id_is_the_one_it_was_given(pair, people):
     people[0].replace_one({"_id": 1}, {"_id": 1.0, "name": "Ada"})
     document = pair.alike(people)[0]
-    assert document == {"_id": 1, "name": "Ada"}
+    direct = [type(site.direct().shop[people[0].name].find_one()["_id"]) for site in pair]
+    assert document == {"_id": 1, "name": "Ada"} and direct[0] is direct[1]
 
 
 def test_by_default_the_later_document_stands_whole(pair):

@@ -40,6 +40,11 @@ SESSIONS = [
         one({"_id": 7}, {"$inc": {"a": 1}}, upsert=True),
         one({"_id": 1}, {"$inc": {"a": 1}}, upsert=True),
         one({"_id": 8}, {"a": 8}, upsert=True), one({"_id": 2}, {"a": 8}, upsert=True))),
+    retried("several upserts, the first refused", updates(
+        one({"_id": 7}, {"$set": {"a": 1}}, upsert=True),
+        one({"_id": 8}, {"$set": {"a": 8}}, upsert=True),
+        one({"_id": 9}, {"$set": {"a": 9}}, upsert=True), ordered=False),
+            prepare=[index("a", unique=True)]),
     retried("several updates with an error", updates(
         one({"_id": 1}, {"$inc": {"a": 1}}), one({"_id": 2}, {"$inc": {"a": "x"}}),
         one({"_id": 2}, {"$inc": {"a": 1}}), ordered=False)),

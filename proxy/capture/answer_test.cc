@@ -264,12 +264,19 @@ TEST(Answers, OfSeveralUpsertsItIsRememberedWhichInserted) {
     w.open_document("1").int32("index", 2).int32("_id", 3).close().close().real("ok", 1);
   });
   const std::string known =
-      remember(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(said)));
+      remember(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(said)), 0);
   ReplyBuilder reply(sent->command);
   EXPECT_TRUE(reply.add_remembered(Document(known), 0));
   const std::string again = reply.finish();
   const std::string told = bson::to_json(*Document(again).find("upserted"));
   EXPECT_EQ(told, R"([{"index": 0, "_id": 1}, {"index": 2, "_id": 3}])");
+  // The first was refused.
+  const std::string later =
+      remember(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(said)), 1);
+  ReplyBuilder second(sent->command);
+  EXPECT_TRUE(second.add_remembered(Document(later), 1));
+  const std::string rest = second.finish();
+  EXPECT_EQ(bson::to_json(*Document(rest).find("upserted")), R"([{"index": 2, "_id": 3}])");
 }
 
 TEST(UserDigest, IsTheOneMongodKeepsSessionsApartBy) {

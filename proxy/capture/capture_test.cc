@@ -381,7 +381,7 @@ TEST(Replies, ARememberedRunAnswersARetryAlike) {
   const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), op("$set", "a", 1))});
   const outrigger::Run run = run_of(sent->command);
   const std::string ok = reply_body(1, 1);
-  const std::string kept = remember(run, read_run_reply(CommandKind::kUpdate, Document(ok)));
+  const std::string kept = remember(run, read_run_reply(CommandKind::kUpdate, Document(ok)), 0);
   ReplyBuilder builder(sent->command);
   EXPECT_TRUE(builder.add_remembered(Document(kept), 0));
   const std::string body = builder.finish();

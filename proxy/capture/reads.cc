@@ -11,10 +11,11 @@ namespace {
 using bson::Document;
 
 // The paths whose values increments of the items add to; nothing where more is needed, or where a
-// projection could mean something else.
+// projection could mean something else. Of a replacement it is only asked whether it is there.
 std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const RunItem*>& items) {
   std::set<std::string> paths;
   for (const RunItem* item : items) {
+    if (item->shape && item->shape->form == UpdateShape::Form::kReplacement) continue;
     if (!item->shape || item->shape->form != UpdateShape::Form::kLiteral) return std::nullopt;
     for (const UpdateShape::Operation& op : item->shape->operations) {
       if (op.kind != Operation::kIncrement) continue;

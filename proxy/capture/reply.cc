@@ -164,7 +164,7 @@ bool ReplyBuilder::add_remembered(const Document& result, size_t statement) {
   return true;
 }
 
-// What a run of several upserts inserted stands behind its place in the run.
+// Beside what upserts inserted stands of which statement behind this one each of it is.
 void ReplyBuilder::add_inserted(const Document& result, size_t statement) {
   const auto upserted = result.find("upserted");
   if (!upserted || upserted->type != Type::kArray) return;
@@ -274,7 +274,7 @@ std::string ReplyBuilder::finish() {
   return with_times(out.real("ok", 1.0).finish(), tail);
 }
 
-std::string remember(const Run& run, const RunReply& reply) {
+std::string remember(const Run& run, const RunReply& reply, size_t first) {
   bson::Writer out;
   if (run.command->kind == CommandKind::kFindAndModify) {
     out.open_document("reply");
@@ -286,24 +286,20 @@ std::string remember(const Run& run, const RunReply& reply) {
   }
   out.int64("n", reply.n);
   if (run.command->kind == CommandKind::kUpdate) out.int64("nModified", reply.modified);
-  if (!reply.upserted.empty()) {
-    out.open_array("upserted");
-    for (size_t i = 0; i < reply.upserted.size(); ++i) {
-      out.value(bson::index_name(i), reply.upserted[i].id);
-    }
-    out.close();
+  std::vector<const RunReply::Upserted*> inserted;
+  for (const RunReply::Upserted& each : reply.upserted) {
+    const bool is_its = each.item < run.items.size() && !run.items[each.item].recorded;
+    if (is_its && run.items[each.item].statement->index >= first) inserted.push_back(&each);
   }
-  if (!reply.upserted.empty() && run.items.size() > 1) {
-    const size_t first = run.items.front().statement->index;
-    out.open_array("at");
-    for (size_t i = 0; i < reply.upserted.size(); ++i) {
-      const size_t item = std::min(reply.upserted[i].item, run.items.size() - 1);
-      const size_t place = run.items[item].statement->index - first;
-      out.int32(bson::index_name(i), static_cast<int32_t>(place));
-    }
-    out.close();
+  if (inserted.empty()) return out.finish();
+  out.open_array("upserted");
+  for (size_t i = 0; i < inserted.size(); ++i) out.value(bson::index_name(i), inserted[i]->id);
+  out.close().open_array("at");
+  for (size_t i = 0; i < inserted.size(); ++i) {
+    const size_t place = run.items[inserted[i]->item].statement->index - first;
+    out.int32(bson::index_name(i), static_cast<int32_t>(place));
   }
-  return out.finish();
+  return out.close().finish();
 }
 
 std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply) {
@@ -320,7 +316,8 @@ std::vector<RetryEntry> retry_entries(const Run& run, const RunReply& reply) {
     RetryEntry entry;
     entry.key = retry_key(run.command->ns, session.lsid_id, session.user, *session.txn_number,
                           run.items[i].statement->stmt_id);
-    entry.value = out.empty() ? remember(run, reply) : std::string("\x05\0\0\0\0", 5);
+    entry.value = out.empty() ? remember(run, reply, run.items[i].statement->index)
+                              : std::string("\x05\0\0\0\0", 5);
     out.push_back(std::move(entry));
   }
   return out;

@@ -107,10 +107,10 @@ class ReplyBuilder {
 [[nodiscard]] std::string with_apps_concern(const bson::Document& reply,
                                             const bson::Document& command);
 
-// What to remember of a run under the key of its first statement (its other statements get an empty
-// document): {n, nModified, upserted: [id], reply: {findAndModify's}}; of several statements `at`
-// has the places of those ids in the run.
-[[nodiscard]] std::string remember(const Run& run, const RunReply& reply);
+// What to remember of a run under the key of one statement, of the index `first` (those behind it
+// get an empty document): {n, nModified, upserted: [id], at: [places of these behind `first`],
+// reply: {findAndModify's}}.
+[[nodiscard]] std::string remember(const Run& run, const RunReply& reply, size_t first);
 
 // The retry entries of a run under the app's own number. Only of what changed something: the rest
 // leaves no trace in mongod either, and the app's retry of it must be tried again.

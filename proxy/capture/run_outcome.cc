@@ -131,7 +131,9 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
   }
   const bool reads_image = shape.form != UpdateShape::Form::kLiteral || adopt || item.opaque;
   if (reads_image && image == after.end()) return std::nullopt;
-  if (shape.form == UpdateShape::Form::kReplacement ||
+  // What stood there before the attempt that mongod has run nobody knows any more.
+  const bool is_untold = adopt && shape.form == UpdateShape::Form::kDiff;
+  if (shape.form == UpdateShape::Form::kReplacement || is_untold ||
       (reads_image && is_opaque(item, before, image->second))) {
     change.kind = DocumentChange::Kind::kReplace;
     change.document = image->second;
@@ -161,12 +163,13 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
   return change;
 }
 
+// `adopt`: mongod made it for an attempt before.
 std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, const Value& id,
-                                       const Images& after) {
+                                       const Images& after, bool adopt) {
   DocumentChange change = change_for(run, item, DocumentChange::Kind::kUpsert);
   change.id = bson::OwnedValue(id);
   const auto image = after.find(bson::canonical_key(id));
-  if (image == after.end() && item.becomes.empty()) return std::nullopt;
+  if (image == after.end() && (adopt || item.becomes.empty())) return std::nullopt;
   change.document = image == after.end() ? item.becomes : image->second;
   if (item.shape->form == UpdateShape::Form::kReplacement) {
     change.kind = DocumentChange::Kind::kInsert;
@@ -281,8 +284,12 @@ bool needs_unplanned_after_images(const Run& run, const RunReply& reply) {
   // A delete of what is not there is a delete: there the _id alone needs no second look.
   const bool tells = run.command->kind == CommandKind::kUpdate ||
                      (run.command->kind == CommandKind::kDelete && filters);
-  if (!tells) return false;
-  const auto missed = static_cast<int64_t>(run.items.size() - reply.errors.size()) - reply.n;
+  // Of upserts each that is not refused finds or makes its document.
+  if (!tells || run.items.front().upsert) return false;
+  // Behind an error nothing was tried.
+  const bool is_cut = run.stops_at_error() && !reply.errors.empty();
+  const size_t tried = is_cut ? reply.errors.front().item : run.items.size() - reply.errors.size();
+  const auto missed = static_cast<int64_t>(tried) - reply.n;
   return run.items.size() > 1 && missed > 0 && reply.n > 0;
 }
 
@@ -318,7 +325,7 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
     }
     std::optional<DocumentChange> change;
     if (const Value* id = said[i].upserted) {
-      change = upserted(run, item, *id, after);
+      change = upserted(run, item, *id, after, adopt);
     } else if (!looked || there) {
       // Whether this one of several matched, its own filter decided.
       const bool unsure = looked && !adopt && run.items.size() > 1 && item.narrows_further;

@@ -108,19 +108,26 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   return item;
 }
 
-bool is_pipeline(const RunItem& item) {
+bool is_told_by_diff(const RunItem& item) {
   return item.shape && item.shape->form == UpdateShape::Form::kDiff;
+}
+
+// The answer counts what changed of all upserts of a run together; what these do is told without.
+bool tells_by_itself(const RunItem& item) {
+  return item.shape && (item.shape->form == UpdateShape::Form::kLiteral ||
+                        item.shape->form == UpdateShape::Form::kReplacement);
 }
 
 // Statements that must be alone: their answer, or an image of 16 MB, is theirs only. So is what the
 // answer to a delete in a transaction counts: a document that its snapshot does not show may be
 // there all the same.
 bool is_alone(const WriteRequest& request, const RunItem& item) {
-  const bool counts = request.transaction != nullptr && (item.statement->remove || item.upsert);
-  return counts || item.narrows_further || is_pipeline(item);
+  const bool in_transaction = request.transaction != nullptr;
+  if (in_transaction && (item.statement->remove || item.upsert)) return true;
+  return item.narrows_further || is_told_by_diff(item) || (item.upsert && !tells_by_itself(item));
 }
 
-// Of what upserts did the answer tells by itself; of what is not there other updates do nothing.
+// Of upserts mongod says which of them inserted; what is not there other updates pass over.
 bool may_go_with(const Run& run, const RunItem& item) {
   return run.items.empty() || run.items.front().upsert == item.upsert;
 }
@@ -255,7 +262,7 @@ Run gather_found(const WriteRequest& request, const Statement& statement,
   size_t bytes = 0;
   for (size_t i = first; i < ids.size(); ++i) {
     RunItem item = narrowed_item(request, statement, ids[i]);
-    const bool alone = is_pipeline(item);
+    const bool alone = is_told_by_diff(item);
     bytes += statement.raw.bytes().size() + item.filter.size();
     if (!run.items.empty() && (alone || bytes > kRunBytesMax)) break;
     run.items.push_back(std::move(item));

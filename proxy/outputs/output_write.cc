@@ -210,7 +210,7 @@ size_t OutputWrite::batch_end(size_t first) const {
 
 // `first` becomes that of what is left.
 net::Task<OutputWrite::Failed> OutputWrite::write_batch(size_t& first, size_t end) {
-  // Inserts are recorded many at once, upserts one by one.
+  // What is new is inserted, and needs no looking for.
   const bool inserts = is_out() ? target_.is_new() : stage_.matched == OutputStage::Matched::kFail;
   const CommandKind kind = inserts ? CommandKind::kInsert : CommandKind::kUpdate;
   const std::span<const OutputDocument> documents =

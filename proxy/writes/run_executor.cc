@@ -15,6 +15,12 @@ std::string naming(const WriteRequest& request, bool with_api) {
   return request.transaction->naming(request.command.body, with_api);
 }
 
+// Of a replacement the oplog tells what the document became, and not what of it changed.
+bool is_replaced_by_diff(const RunItem& item) {
+  return item.shape && item.shape->form == UpdateShape::Form::kDiff &&
+         item.statement->update->type != bson::Type::kArray;
+}
+
 // What it removes may have to come back.
 bool yields(const Run& run, const RunItem& item) {
   return item.statement->remove && run.removal() != Removal::kPlain;
@@ -201,6 +207,7 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
   for (RunItem& item : run.items) {
     look_at_row(context_.replica, request_.command, item);
     if (yields(run, item)) item.needs_before = for_prepare = true;
+    for_prepare = for_prepare || is_replaced_by_diff(item);
     if (context_.retryable) continue;
     const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
     const bool upsert = item.upsert && !item.there;

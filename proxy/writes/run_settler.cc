@@ -124,11 +124,11 @@ net::Task<bool> RunSettler::read_what_is_missing(const Run& run, const RunReply&
     const StoreRead seen = co_await reads_.read_images(std::move(all), Taken::kAfter, answer.after);
     if (!seen.done()) co_return false;
   }
-  // An upsert whose _id the store chose.
+  // An upsert whose _id the store chose. (Of any other its image was asked for with the rest.)
   for (const RunReply::Upserted& entry : said.upserted) {
     const std::string key = bson::canonical_key(entry.id);
-    const bool is_known = entry.item < run.items.size() && !run.items[entry.item].becomes.empty();
-    if (is_known || answer.after.count(key) > 0) continue;
+    const bool is_named = entry.item < run.items.size() && run.items[entry.item].key == key;
+    if (is_named || answer.after.count(key) > 0) continue;
     RunItem item;
     item.id = bson::OwnedValue(entry.id);
     std::vector<const RunItem*> items = {&item};

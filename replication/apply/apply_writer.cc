@@ -116,6 +116,7 @@ Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
     if (of.at(row_key_of(write)).back() == &write) last.push_back(&write);
   }
   std::vector<StoreWrite> missing;
+  std::map<std::string, size_t> before_births;  // by namespace: of `missing`, those before its last
   for (size_t begin = 0; begin < last.size();) {
     auto stored = read_some(std::span(last).subspan(begin));
     if (!stored) return tl::unexpected(stored.error());
@@ -125,6 +126,7 @@ Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
       const auto& all = of.at(key);
       if (all.size() == 1 && write.kind == StoreWrite::Kind::kInsert && there) {
         if (!is_born(write, *there)) progress.refused[key].kind = WriteOutcome::Kind::kRejected;
+        before_births[write.ns] = missing.size();
         continue;
       }
       const auto wanted = written(there, all);
@@ -136,9 +138,34 @@ Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
       }
     }
   }
+  if (Status passed = pass_over_evicted(missing, before_births); !passed) return passed;
   // What it has got already may not be in its journal.
   if (missing.empty()) return store_.wait_journaled();
   return note(store_.apply_in_order(missing), missing, progress);
+}
+
+// A capped collection evicts in the order of its births: what was born before one that is there and
+// is missing was not forgotten. Put back it would evict what is newer.
+Status ApplyWriter::pass_over_evicted(std::vector<StoreWrite>& missing,
+                                      const std::map<std::string, size_t>& before_births) {
+  std::vector<StoreWrite> left;
+  std::map<std::string, bool> is_capped;
+  for (size_t i = 0; i < missing.size(); ++i) {
+    StoreWrite& write = missing[i];
+    const bool is_birth = write.kind != StoreWrite::Kind::kUpdate && !write.document.empty();
+    const auto before = before_births.find(write.ns);
+    if (is_birth && before != before_births.end() && i < before->second) {
+      const auto [known, is_new] = is_capped.try_emplace(write.ns, false);
+      const auto info = is_new ? store_.collection(write.ns) : Result<CollectionInfo>();
+      const bool may_ask = info || info.error().code != ErrorCode::kRefused;
+      if (!info && may_ask) return tl::unexpected(info.error());
+      if (is_new && info) known->second = info->capped;
+      if (known->second) continue;
+    }
+    left.push_back(std::move(write));
+  }
+  missing = std::move(left);
+  return {};
 }
 
 // The documents that were not taken as they came: perhaps the write was too special (the document

@@ -80,6 +80,8 @@ class ApplyWriter {
   [[nodiscard]] Status write_in_order(std::span<const StoreWrite> writes, ApplyProgress& progress);
   [[nodiscard]] Status pass_over_births(std::span<const StoreWrite> writes,
                                         ApplyProgress& progress);
+  [[nodiscard]] Status pass_over_evicted(std::vector<StoreWrite>& missing,
+                                         const std::map<std::string, size_t>& before_births);
   [[nodiscard]] Result<std::vector<std::optional<std::string>>> read_some(
       std::span<const StoreWrite* const> of);
   [[nodiscard]] Status write_what_is_missing(std::span<const StoreWrite> writes,

@@ -87,11 +87,44 @@ std::optional<std::vector<Path>> paths_touched(const PreparedDocument& prepared,
   return named;
 }
 
+// What became of a document since the prepare was written.
+Verdict collection_difference(const PreparedDocument& prepared, const std::string& document) {
+  const auto before = catalog_entry(bson::Document(prepared.document));
+  const auto after = catalog_entry(bson::Document(document));
+  if (!before || !after || !after->other.empty()) return {};
+  std::vector<PathChange> changes = catalog_changes(*before, *after);
+  if (changes.empty()) return {};
+  return {How::kHappened, catalog_change(before->ns, std::move(changes))};
+}
+
+Verdict difference(const PreparedDocument& prepared, const std::string& document) {
+  if (prepared.ns == kCatalogNs) return collection_difference(prepared, document);
+  const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
+  if (!write) return {};
+  if (write->kind != StoreWrite::Kind::kUpdate) {
+    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
+  }
+  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
+  for (const StoreWrite::Set& set : write->set) {
+    PathChange& at = change.changes.emplace_back();
+    at.path = set.path;
+    at.value = set.value;
+  }
+  for (const Path& path : write->unset) {
+    PathChange& at = change.changes.emplace_back();
+    at.kind = Operation::kUnset;
+    at.path = path;
+  }
+  return {How::kHappened, std::move(change)};
+}
+
 Verdict update_happened(const PreparedDocument& prepared, const std::string& document,
                         const std::string& o) {
   DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
   Stored stored(document);
   const std::optional<std::vector<Path>> named = paths_touched(prepared, o);
+  const bool is_told = !named && prepared.what == What::kUpdate && !prepared.document.empty();
+  if (is_told) return difference(prepared, document);
   if (prepared.what == What::kReplace || !named || stored.is_opaque()) {
     return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
   }
@@ -192,37 +225,6 @@ bool only_assigns(const PreparedDocument& prepared) {
 Verdict uncertain(Verdict verdict) {
   verdict.certain = false;
   return verdict;
-}
-
-// What became of a document since the prepare was written.
-Verdict collection_difference(const PreparedDocument& prepared, const std::string& document) {
-  const auto before = catalog_entry(bson::Document(prepared.document));
-  const auto after = catalog_entry(bson::Document(document));
-  if (!before || !after || !after->other.empty()) return {};
-  std::vector<PathChange> changes = catalog_changes(*before, *after);
-  if (changes.empty()) return {};
-  return {How::kHappened, catalog_change(before->ns, std::move(changes))};
-}
-
-Verdict difference(const PreparedDocument& prepared, const std::string& document) {
-  if (prepared.ns == kCatalogNs) return collection_difference(prepared, document);
-  const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
-  if (!write) return {};
-  if (write->kind != StoreWrite::Kind::kUpdate) {
-    return {How::kHappened, whole_change(prepared, DocumentChange::Kind::kReplace, document)};
-  }
-  DocumentChange change = change_of(prepared, DocumentChange::Kind::kUpdate);
-  for (const StoreWrite::Set& set : write->set) {
-    PathChange& at = change.changes.emplace_back();
-    at.path = set.path;
-    at.value = set.value;
-  }
-  for (const Path& path : write->unset) {
-    PathChange& at = change.changes.emplace_back();
-    at.kind = Operation::kUnset;
-    at.path = path;
-  }
-  return {How::kHappened, std::move(change)};
 }
 
 Verdict update_in_doubt(const PreparedDocument& prepared, const std::string& document,

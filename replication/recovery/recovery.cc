@@ -202,7 +202,7 @@ Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<
                                       bool put_back, RecoveryReport& report) {
   auto left = without_recorded(prepare);
   if (!left) return tl::unexpected(left.error());
-  auto settled = judge_prepare(store_, *left, oplog, put_back);
+  auto settled = judge_with_evictions(store_, *left, oplog, put_back);
   if (!settled) return tl::unexpected(settled.error());
   if (put_back) keep_set_aside(*settled);
   if (redo_.is_due() && !put_back && !settled->certain) return false;
@@ -319,10 +319,10 @@ Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
   const std::vector<OplogWrite>* known = *entries ? &**entries : nullptr;
   auto left = without_recorded(prepare);
   if (!left) return tl::unexpected(left.error());
-  auto settled = judge_prepare(store, *left, known);
+  auto settled = judge_with_evictions(store, *left, known, false);
   if (settled && redo_.is_due() && !settled->certain) {
     if (Status put = put_back_for(prepare, store); !put) return tl::unexpected(put.error());
-    settled = judge_prepare(store, *left, known, true);
+    settled = judge_with_evictions(store, *left, known, true);
     if (settled) keep_set_aside(*settled);
   }
   if (!settled) return settled;

@@ -65,6 +65,11 @@ struct SettledPrepare {
 [[nodiscard]] Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
                                                    const std::vector<OplogWrite>* oplog,
                                                    bool put_back = false);
+// The same, but that nothing counts as deleted that a capped collection may have evicted
+// (evictions.h).
+[[nodiscard]] Result<SettledPrepare> judge_with_evictions(Store& store, const Prepare& prepare,
+                                                          const std::vector<OplogWrite>* oplog,
+                                                          bool put_back);
 
 class Recovery {
  public:

@@ -35,7 +35,7 @@
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/record/record.h"
-#include "replication/recovery/redo_capped.h"
+#include "replication/recovery/evictions.h"
 #include "replication/recovery/redo_document.h"
 #include "replication/recovery/redo_records.h"
 #include "replication/site/site_parts.h"

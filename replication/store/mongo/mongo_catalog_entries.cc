@@ -1,13 +1,13 @@
 #include "replication/store/mongo/mongo_catalog_entries.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "replication/record/record_checks.h"
+#include "replication/store/mongo/mongo_collection_options.h"
 #include "replication/store/mongo/mongo_index_specs.h"
 #include "replication/store/store_errors.h"
 
@@ -26,57 +26,8 @@ constexpr int32_t kNamespaceExists = 48;
 constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
 constexpr int32_t kBuiltAtOnceMs = 1'000;   // mongod may have it wait for other builds
 constexpr int32_t kMaxTimeExpired = 50;
-constexpr const char* kCapped = "capped";
-constexpr const char* kCollation = "collation";
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
-
-// Options that make a collection what it is at every site; others (storage engine) are the site's.
-// What collMod says where there is none, or "" where it cannot take it away.
-struct Option {
-  std::string_view name;
-  std::string_view unset;               // JSON-like: see append_unset
-  std::string_view in_coll_mod = name;  // what that calls it
-};
-constexpr auto kOptionsKnown = std::to_array<Option>({
-    {"validator", "{}"},
-    {"validationLevel", "strict"},
-    {"validationAction", "error"},
-    {"changeStreamPreAndPostImages", "disabled"},
-    {"expireAfterSeconds", "off"},
-    {"size", "0", "cappedSize"},
-    {"max", "0", "cappedMax"},
-    {kCapped, ""},
-    {kCollation, ""},
-    {"clusteredIndex", ""},
-    {"viewOn", ""},
-    {"pipeline", ""},
-});
-
-const Option* known_option(std::string_view name) {
-  const auto found = std::find_if(kOptionsKnown.begin(), kOptionsKnown.end(),
-                                  [&](const Option& each) { return each.name == name; });
-  return found == kOptionsKnown.end() ? nullptr : &*found;
-}
-
-// Said by collMod though nobody asked for it.
-bool is_default(const Option& option, const bson::Value& value) {
-  if (option.name == kCapped || option.unset == "0") return !value.truthy();
-  if (value.type == bson::Type::kString) return value.as_string() == option.unset;
-  return option.unset == "{}" && value.type == bson::Type::kDocument && value.as_document().empty();
-}
-
-void append_unset(const Option& option, Writer& out) {
-  if (option.unset == "{}") {
-    out.open_document(option.name).close();
-  } else if (option.unset == "0") {
-    out.int32(option.in_coll_mod, 0);
-  } else if (option.unset == "disabled") {
-    out.open_document(option.name).boolean("enabled", false).close();
-  } else {
-    out.string(option.name, option.unset);
-  }
-}
 
 bool are_equal(const OwnedValue& a, const OwnedValue& b) {
   if (!a.view().is_container() || a.type != b.type) return a == b;
@@ -102,9 +53,10 @@ bool is_same_in(std::string_view option, const CatalogEntry& is, const CatalogEn
 
 // In what no collection can change.
 bool is_made_otherwise(const CatalogEntry& is, const CatalogEntry& wanted) {
-  return std::any_of(kOptionsKnown.begin(), kOptionsKnown.end(), [&](const Option& option) {
-    return option.unset.empty() && !is_same_in(option.name, is, wanted);
-  });
+  return std::any_of(kOptionsKnown.begin(), kOptionsKnown.end(),
+                     [&](const CollectionOption& option) {
+                       return option.unset.empty() && !is_same_in(option.name, is, wanted);
+                     });
 }
 
 // What is so after the write.
@@ -142,7 +94,7 @@ Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
     if (type == "timeseries") found.other = "the collection here is a time series";
     found.exists = true;
     for (const bson::Element& option : options) {
-      const Option* known = known_option(option.name);
+      const CollectionOption* known = known_option(option.name);
       if (known == nullptr || is_default(*known, option.value)) continue;
       found.options[std::string(option.name)] = OwnedValue(option.value);
     }
@@ -213,6 +165,10 @@ Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
   auto wanted = after(*found, write);
   if (!wanted) return rejected(kNoCollection, wanted.error().message());
   if (wanted->ns != ns) return rejected(kNoCollection, "it is another collection's");
+  // Dropped at one site while another one changed how large it may be.
+  if (!wanted->options.contains(kCapped)) {
+    for (const char* name : {"size", "max"}) wanted->options.erase(name);
+  }
   builds_.keep_only(ns, wanted->indexes);
   auto refusal = make_true(*found, *wanted);
   catalog_.forget_target(ns);
@@ -233,10 +189,12 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
     return is_made_otherwise(is, wanted) ? change_view(wanted) : Refusal();
   }
   if (!stays || is_made_otherwise(is, wanted)) {
-    // With a view no document goes.
-    auto empty = is.is_view() ? Result<bool>(true) : is_empty(is.ns);
-    if (!empty) return tl::unexpected<Error>(empty.error());
-    if (*empty) {
+    // With a view no document goes. With a capped collection all do: who dropped it knows nothing
+    // of those that it had evicted.
+    const bool is_whole = is.is_view() || (!stays && is.options.contains(kCapped));
+    auto goes = is_whole ? Result<bool>(true) : is_empty(is.ns);
+    if (!goes) return tl::unexpected<Error>(goes.error());
+    if (*goes) {
       const std::string drop = Writer().string("drop", split(is.ns).collection).finish();
       auto dropped = run(is.ns, drop, kNamespaceNotFound);
       if (!dropped || *dropped || !stays) return dropped;
@@ -293,7 +251,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntr
   Writer out;
   out.string("collMod", split(is.ns).collection);
   bool any = false;
-  for (const Option& option : kOptionsKnown) {
+  for (const CollectionOption& option : kOptionsKnown) {
     const auto now = is.options.find(option.name);
     const auto then = wanted.options.find(option.name);
     if (now == is.options.end() && then == wanted.options.end()) continue;
@@ -379,9 +337,8 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
 }
 
 Result<bool> CatalogEntries::is_large(const std::string& ns) {
-  const Names names = split(ns);
-  const std::string ask = Writer().string("count", names.collection).finish();
-  auto counted = client_.must(names.database, ask, kLook);
+  const std::string ask = Writer().string("count", split(ns).collection).finish();
+  auto counted = client_.must(split(ns).database, ask, kLook);
   if (!counted) return tl::unexpected<Error>(counted.error());
   return integer(counted->document(), "n") > kBuiltAtOnceMax;
 }

@@ -1,13 +1,17 @@
-#include "replication/recovery/redo_capped.h"
+#include "replication/recovery/evictions.h"
 
 #include <algorithm>
 #include <optional>
 
 #include "replication/outbox/outbox.h"
 #include "replication/record/catalog.h"
+#include "replication/recovery/recovery.h"
 
 namespace outrigger {
 namespace {
+
+// Who may not ask what it is may still read and write.
+bool is_refused(const Error& error) { return error.code == ErrorCode::kRefused; }
 
 // Nothing: it is empty.
 Result<std::optional<bson::OwnedValue>> oldest_of(Store& store, const std::string& ns) {
@@ -33,8 +37,8 @@ Result<std::optional<bson::OwnedValue>> oldest_of(Store& store, const std::strin
 Status EvictedDocuments::look(Store& store, const std::string& ns, const MadeBy& made_by) {
   if (ns == kCatalogNs || looked_at_.contains(ns)) return {};
   const auto info = store.collection(ns);
-  if (!info) return tl::unexpected(info.error());
-  if (info->capped) {
+  if (!info && !is_refused(info.error())) return tl::unexpected(info.error());
+  if (info && info->capped) {
     const auto oldest = oldest_of(store, ns);
     if (!oldest) return tl::unexpected(oldest.error());
     Dot first;
@@ -57,6 +61,32 @@ bool EvictedDocuments::has(const std::string& ns, const Dot& made) const {
 void EvictedDocuments::clear() {
   looked_at_.clear();
   oldest_.clear();
+}
+
+Result<SettledPrepare> judge_with_evictions(Store& store, const Prepare& prepare,
+                                            const std::vector<OplogWrite>* oplog, bool put_back) {
+  auto settled = judge_prepare(store, prepare, oplog, put_back);
+  if (!settled) return settled;
+  const bool is_delete = std::any_of(
+      prepare.documents.begin(), prepare.documents.end(),
+      [](const PreparedDocument& each) { return each.what == PreparedDocument::What::kRemove; });
+  if (is_delete) return settled;
+  std::vector<DocumentChange> stand;
+  std::vector<DocumentChange>& changes = settled->changes;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    // One that is made anew is removed first.
+    const bool is_anew = i + 1 < changes.size() && changes[i + 1].id == changes[i].id;
+    bool may_be_evicted = false;
+    if (changes[i].kind == DocumentChange::Kind::kRemove && !is_anew &&
+        changes[i].ns != kCatalogNs) {
+      const auto info = store.collection(changes[i].ns);
+      if (!info && !is_refused(info.error())) return tl::unexpected(info.error());
+      may_be_evicted = info && info->capped;
+    }
+    if (!may_be_evicted) stand.push_back(std::move(changes[i]));
+  }
+  settled->changes = std::move(stand);
+  return settled;
 }
 
 Dot made_by(std::span<const Forgotten> forgotten) {

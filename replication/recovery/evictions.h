@@ -1,5 +1,5 @@
-// Which documents capped collections have evicted: they are not put back, or they would evict what
-// is newer.
+// Which documents capped collections have evicted. They are not put back, or they would evict what
+// is newer; and that they are gone is nobody's delete.
 //
 // Such a collection evicts in the order in which it was given its documents. So one that is not
 // there was forgotten if an older one is there, and evicted if none is.
