@@ -1,6 +1,7 @@
 """The same commands, once to a mongod and once through the proxy to another: equal replies, byte
 for byte apart from what names a server, a time or a position, and equal documents behind them.
-Each case runs in several forms: body array, document sequence, with a session, numbered."""
+Each case runs in several forms: body array, document sequence, with a session, numbered; each
+presentation takes some of them, and all in the long tests."""
 
 import pytest
 

@@ -65,6 +65,7 @@ def run_rounds(make_cluster, replica_set, rounds, seed):
     cluster.wait_quiet()
 
 
+@pytest.mark.long_on("standalone")
 @FORMS
 def test_what_three_sites_answered_outlives_their_mongods(make_cluster, replica_set):
     run_rounds(make_cluster, replica_set, SHORT_ROUNDS, seed=1)

@@ -92,6 +92,7 @@ def turn_round(emails):
     emails.update_one({"_id": 0}, {"$set": {"email": last}})
 
 
+@pytest.mark.long_on("standalone-both")
 @pytest.mark.parametrize("with_sidecar", [False, True], ids=["mongod", "both"])
 @FORMS
 def test_what_a_killed_mongod_forgot_is_put_back(sites, replica_set, with_sidecar):

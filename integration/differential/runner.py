@@ -1,6 +1,7 @@
 """Runs cases against a mongod directly and against another one through a sidecar."""
 
 import copy
+import os
 import uuid
 
 from bson import Binary, Int64
@@ -77,13 +78,20 @@ class Pair:
         out = []
         if case.replica_set_only and not self.replica_set:
             return out
-        for mode in case.modes:
+        for mode in self._modes(case):
             collection = self._collection(case)
             lsid = {"id": Binary(uuid.uuid4().bytes, 4)}
             out += [f"[{mode}] {line}" for line in self._run(case, mode, collection, lsid)]
         if case.differs:
             return [] if out else [f"no difference any more: {case.differs}"]
         return out
+
+    def _modes(self, case):
+        """Of several, each presentation runs some; both run all of them in the long tests."""
+        half = len(case.modes) // 2
+        if case.differs or case.replica_set_only or os.environ.get("OUTRIGGER_TEST_ALL") == "1":
+            return case.modes
+        return case.modes[half:] if self.replica_set or not half else case.modes[:half]
 
     def _collection(self, case):
         """An empty one. Making collections takes most of the time, so one is used again and again

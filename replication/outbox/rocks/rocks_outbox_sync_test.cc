@@ -296,7 +296,7 @@ class RandomSyncFailsTest : public SyncFailsTest {
 
 TEST_F(RandomSyncFailsTest, HoweverMuchTheDiskLostAllIsThereAgain) {
   open();
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 25; ++round) {
     for (uint64_t batches = draw(30); batches > 0; --batches) write_some();
     disk_->blanks = draw(2) == 0;
     fail_and_heal(draw(3) == 0 ? 1000 : draw(1001));
