@@ -35,19 +35,17 @@ LedgerEntry entry_of(const std::string& ns, const bson::OwnedValue& id, const st
 
 }  // namespace
 
-// For who may forget rows (site/collection.h). Who may not see the indexes of a collection is left
-// not knowing them.
-Status UniqueOwners::note_fields() {
-  for (const std::string& ns : site_.aside.without_unique_fields()) {
-    auto fields = store_.unique_fields(ns);
-    if (!fields && !is_of_the_document(fields.error())) return tl::unexpected(fields.error());
-    site_.aside.note_unique_fields(ns, fields ? std::optional(std::move(*fields)) : std::nullopt);
+// For who may forget claims (site/collection.h). What cannot be told now is asked again.
+void UniqueOwners::note_indexes() {
+  for (const std::string& ns : site_.aside.without_indexes()) {
+    const auto info = store_.collection(ns);
+    site_.aside.note_unique_index(
+        ns, info ? std::optional(!info->unique_fields.empty()) : std::nullopt);
   }
-  return {};
 }
 
 Result<bool> UniqueOwners::step() {
-  if (Status noted = note_fields(); !noted) return tl::unexpected(noted.error());
+  note_indexes();
   if (site_.aside.parked_due("", 1).empty()) {
     locks_.leave_line();  // who stood there is decided about, and nobody would take its turn
     return false;
@@ -55,7 +53,6 @@ Result<bool> UniqueOwners::step() {
   if (Status admitted = is_admitted(store_, options_); !admitted) {
     return tl::unexpected(admitted.error());
   }
-  fields_.clear();
   const std::string waiting = locks_.waits_in_line();
   auto claimants = due(waiting);
   if (!claimants) return tl::unexpected(claimants.error());
@@ -110,27 +107,15 @@ Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due(const std::string&
   return claimants;
 }
 
-Result<const std::vector<Path>*> UniqueOwners::fields_of(const std::string& ns) {
-  auto known = fields_.find(ns);
-  if (known == fields_.end()) {
-    auto fields = store_.unique_fields(ns);
-    if (!fields) return tl::unexpected(fields.error());
-    known = fields_.emplace(ns, std::move(*fields)).first;
-  }
-  return &known->second;
-}
-
 // What is known of it here: row, claim, and whether it is set aside.
 Status UniqueOwners::read_row(Claimant& of) {
-  const auto fields = fields_of(of.ns);
-  if (!fields) return tl::unexpected(fields.error());
   of.claim.canonical_id = bson::canonical_key(of.id.view());
   auto row = outbox_.row(of.ns, of.claim.canonical_id);
   if (!row) return tl::unexpected(row.error());
   of.row = std::move(*row);
   auto state = merge::load_row(of.row ? std::string_view(*of.row) : std::string_view());
   if (!state) return tl::unexpected(state.error());
-  of.claim.dot = merge::claim_of(*state, **fields);
+  of.claim.dot = merge::claim_of(*state);
   of.aside = site_.aside.find(of.row_key);
   return {};
 }
