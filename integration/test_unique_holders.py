@@ -109,3 +109,16 @@ def test_an_index_that_is_dropped_parks_nobody(pair, users):
     pair.wait_converged(["shop"])
     assert all(not parked(site, each) for site, each in zip(pair, users))
     assert shown(users[0]) == shown(users[1])
+
+
+@pytest.mark.parametrize("first", ["two", "null"])
+def test_an_element_without_the_name_has_a_key_too(pair, users, first):
+    unique(pair, users, "items.sku")
+    kinds = {"two": [{"sku": 1}, {"qty": 2}], "null": [{"qty": 9}]}
+    second = "null" if first == "two" else "two"
+    with pair.apart("oslo", "paris"):
+        users[0].insert_one({"_id": first, "items": kinds[first]})
+        users[1].insert_one({"_id": second, "items": kinds[second]})
+    settled(pair, users, [first], [second])
+    users[1].delete_one({"_id": first})
+    settled(pair, users, [second], [])

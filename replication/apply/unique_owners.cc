@@ -70,6 +70,7 @@ Result<bool> UniqueOwners::step() {
     locks_.release();
     if (!settled && is_of_the_document(settled.error())) {
       site_.aside.taken(each.row_key);  // until it is tried again
+      tell_once(each, "stays parked: " + settled.error().message());
       continue;
     }
     if (!settled) return tl::unexpected(settled.error());
@@ -105,6 +106,12 @@ Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due(const std::string&
     return std::tie(a.ns, a.claim) < std::tie(b.ns, b.claim);
   });
   return claimants;
+}
+
+// What the rule cannot help, or not now.
+void UniqueOwners::tell_once(const Claimant& of, const std::string& what) {
+  if (!told_.insert(of.row_key).second || !options_.warn) return;
+  options_.warn("a document of " + of.ns + ", _id " + bson::to_json(of.id.view()) + ", " + what);
 }
 
 // What is known of it here: row, claim, and whether it is set aside.
@@ -190,7 +197,11 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     if (index.empty() || !one.document) return ended(refile(one, *outcome));
     auto held_by = holders(one, index);
     if (!held_by) return tl::unexpected(held_by.error());
-    if (held_by->empty()) break;
+    if (held_by->empty()) {
+      tell_once(one,
+                "is parked by the unique index " + index + ", and no other holds its key there");
+      break;
+    }
     const auto owner = before(one, *held_by);
     if (!owner) return tl::unexpected(owner.error());
     if (*owner != nullptr) {
@@ -314,10 +325,13 @@ Status UniqueOwners::stay(const Claimant& one, const Claimant* owner, bool is_th
   aside.ledger_key = ledger_key(entry);
   auto known = outbox_.ledger(aside.ledger_key);
   if (!known) return tl::unexpected(known.error());
+  // It has been there before, and came back.
+  const auto before = *known ? decode_ledger(**known) : LedgerEntry();
+  const bool is_open = *known && before && before->open;
   outbox::Batch batch;
-  if (!*known || (owner != nullptr && **known != encode_ledger(entry))) {
-    site_.ledger.put(batch, aside.ledger_key, entry, *known ? 0 : 1);
-    if (!*known && options_.warn) options_.warn("parked " + entry.ns + " " + entry.reason);
+  if (!is_open || (owner != nullptr && **known != encode_ledger(entry))) {
+    site_.ledger.put(batch, aside.ledger_key, entry, is_open ? 0 : 1);
+    if (!is_open && options_.warn) options_.warn("parked " + entry.ns + " " + entry.reason);
   }
   if (aside.ledger_key != one.aside->ledger_key) {
     batch.remove_ledger(one.aside->ledger_key);
@@ -352,6 +366,7 @@ Status UniqueOwners::come_back(const Claimant& one, const ApplyDocument& merged,
   const int64_t before = one.row && merge::counts(*one.row) ? 1 : 0;
   site_.state.rows_changed((merge::counts(merged.row_after) ? 1 : 0) - before);
   obstacles_.erase(one.row_key);
+  told_.erase(one.row_key);
   site_.aside.remove(one.row_key);
   return {};
 }

@@ -25,6 +25,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ class UniqueOwners {
   enum class Settled : uint8_t { kDone, kWaits };
 
   void note_indexes();
+  void tell_once(const Claimant& of, const std::string& what);
   [[nodiscard]] Result<std::vector<Claimant>> due(const std::string& waiting);
   [[nodiscard]] Status read_row(Claimant& of);
   [[nodiscard]] Result<std::optional<std::string>> stored(const Claimant& of);
@@ -108,6 +110,7 @@ class UniqueOwners {
   const ApplierOptions& options_;
   std::string cursor_;                         // row key of the last one that was due
   std::map<std::string, Obstacle> obstacles_;  // by row key
+  std::set<std::string> told_;                 // row keys
 };
 
 }  // namespace outrigger

@@ -41,8 +41,10 @@ void add_asked(const Document& filter, std::vector<Path>& fields) {
   }
 }
 
-// What an index has of a document at a path.
-void add_values(const Value& at, std::span<const std::string> names, std::vector<Value>& values) {
+// What an index has of a document at a path. `in_array`: a document in one that lacks the name has
+// null there, beside what others have.
+void add_values(const Value& at, std::span<const std::string> names, std::vector<Value>& values,
+                bool in_array = false) {
   if (names.empty()) {
     if (at.type != Type::kArray) return values.push_back(at);
     for (const Element& each : at.as_document()) values.push_back(each.value);
@@ -51,10 +53,13 @@ void add_values(const Value& at, std::span<const std::string> names, std::vector
   }
   if (at.type == Type::kDocument) {
     const auto value = at.as_document().find(names.front());
-    if (value) add_values(*value, names.subspan(1), values);
+    if (value) add_values(*value, names.subspan(1), values, in_array);
+    const Value null{Type::kNull, {}};
+    const bool has_null = std::find(values.begin(), values.end(), null) != values.end();
+    if (!value && in_array && !has_null) values.push_back(null);
   } else if (at.type == Type::kArray) {
     for (const Element& each : at.as_document()) {
-      if (each.value.type == Type::kDocument) add_values(each.value, names, values);
+      if (each.value.type == Type::kDocument) add_values(each.value, names, values, true);
     }
   }
 }
