@@ -41,7 +41,7 @@ TEST_F(MongoStoreTest, ReportsTheServersOwnRefusals) {
   run(R"({"createIndexes": "c", "indexes": [{"key": {"n": 1}, "name": "n", "unique": true}]})");
   EXPECT_TRUE(write(replace(1, 5)).ok());
   EXPECT_EQ(write(replace(3, 5)).code, 11000);
-  EXPECT_TRUE(store_->collection(db_ + ".c")->unique_indexes);
+  EXPECT_FALSE(store_->collection(db_ + ".c")->unique_fields.empty());
 }
 
 TEST_F(MongoStoreTest, BypassesAValidatorAndSaysWhatItWouldHaveSaid) {
@@ -129,7 +129,7 @@ TEST_F(MongoStoreTest, TellsViewsCappedAndClusteredCollectionsApart) {
   EXPECT_EQ(store_->collection(db_ + ".s")->type, CollectionInfo::Type::kTimeSeries);
   EXPECT_TRUE(store_->collection(db_ + ".k")->capped);
   EXPECT_TRUE(store_->collection(db_ + ".l")->clustered);
-  EXPECT_FALSE(store_->collection(db_ + ".l")->unique_indexes);
+  EXPECT_TRUE(store_->collection(db_ + ".l")->unique_fields.empty());
 }
 
 TEST_F(MongoStoreTest, AViewHoldsNoDocumentsWhateverItShows) {

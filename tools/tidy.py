@@ -21,17 +21,20 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
-REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/", "merge/claims/",
+REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/holding/",
+               "merge/", "merge/claims/",
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
                "recovery/", "merge/worlds/", "testing/"]
-PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/",
-         "transactions/", "writes/",
+PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/ids/",
+         "capture/", "transactions/", "writes/",
          "outputs/", "session/", "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
-    "replication/merge/": ["bson/", "causality/", "record/", "merge/types/"],
-    "replication/merge/worlds/": ["bson/", "causality/", "record/", "merge/types/", "merge/"],
+    "replication/merge/holding/": ["causality/", "record/"],
+    "replication/merge/": ["bson/", "causality/", "record/", "merge/types/", "merge/holding/"],
+    "replication/merge/worlds/": ["bson/", "causality/", "record/", "merge/types/",
+                                  "merge/holding/", "merge/"],
     "replication/store/": ["bson/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
     "replication/store/mongo/connection/": ["bson/", "record/", "store/"],
@@ -42,7 +45,8 @@ KNOWS_LESS = {
     "proxy/net/memory/": ["net/"],
     "proxy/mongo/wire/": [],
     "proxy/mongo/": ["net/", "mongo/wire/"],
-    "proxy/capture/": ["mongo/wire/", "mongo/"],
+    "proxy/capture/ids/": [],
+    "proxy/capture/": ["mongo/wire/", "mongo/", "capture/ids/"],
     "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
     "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
     "proxy/outputs/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],

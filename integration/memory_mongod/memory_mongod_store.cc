@@ -113,11 +113,6 @@ Result<CollectionInfo> MemoryMongodStore::collection(const std::string& ns) {
   return store_.collection(ns);
 }
 
-Result<std::vector<Path>> MemoryMongodStore::unique_fields(const std::string& ns) {
-  if (const Status there = reach("look at indexes"); !there) return tl::unexpected(there.error());
-  return store_.unique_fields(ns);
-}
-
 Result<std::vector<std::string>> MemoryMongodStore::holders(const std::string& ns,
                                                             const std::string& document,
                                                             const std::string& index) {

@@ -46,7 +46,6 @@ class MemoryMongodStore final : public Store {
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
       const NamespaceFilter& filter) override;
   [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns) override;
-  [[nodiscard]] Result<std::vector<Path>> unique_fields(const std::string& ns) override;
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;

@@ -31,14 +31,12 @@ using Accounts = std::map<std::string, Account>;  // by canonical _id
 Account account(const std::string& canonical, const std::string& document,
                 const merge::DocumentState& state) {
   Account one{document, {{}, canonical}, {}};
-  std::vector<Path> fields;
   for (const MemoryIndex& index : indexes()) {
-    fields.insert(fields.end(), index.fields.begin(), index.fields.end());
     for (const std::string& key : keys_in(index, Document(document))) {
       one.keys.insert(index.name() + key);
     }
   }
-  one.claim.dot = merge::claim_of(state, fields);
+  one.claim.dot = merge::claim_of(state);
   return one;
 }
 

@@ -343,11 +343,12 @@ net::Task<void> WorldApp::run_accounts() {
   }
 }
 
-// Few keys, so that sites that are apart give the same one away.
+// Few keys, so that sites apart give one away twice; often one of its own, again and again.
 std::string WorldApp::account_statement(std::string& what) {
-  const std::string id = fmt::format("u{}", parts_.draw(1, kAccountsMax));
+  const int64_t number = parts_.draw(1, kAccountsMax);
+  const std::string id = fmt::format("u{}", number);
   const std::string field = parts_.chance(70) ? "mail" : "phone";
-  const int64_t key = parts_.draw(1, 5);
+  const int64_t key = parts_.chance(60) ? number % 5 + 1 : parts_.draw(1, 5);
   const int64_t which = parts_.draw(1, 9);
   what = fmt::format("account {} of {}.{} {}", which, id, field, key);
   switch (which) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "proxy/capture/id_bytes.h"
+#include "proxy/capture/ids/id_bytes.h"
 
 namespace outrigger {
 namespace {

@@ -26,7 +26,7 @@ namespace outrigger {
 // Whether a collation has a say in which _id equals this one.
 [[nodiscard]] bool is_collated(const bson::Value& id);
 
-// How to tell an _id from those equal to it under a collation (id_bytes.h).
+// How to tell an _id from those equal to it under a collation (ids/id_bytes.h).
 enum class TellApart : uint8_t { kNot, kByExpression, kByPattern };
 
 // {_id: {$eq: id}, ...lasting}, and what tells the _id apart.

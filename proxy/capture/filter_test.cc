@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "proxy/capture/capture_testing.h"
-#include "proxy/capture/id_bytes.h"
+#include "proxy/capture/ids/id_bytes.h"
 
 namespace outrigger::testing {
 namespace {

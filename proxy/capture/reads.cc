@@ -10,18 +10,32 @@ namespace {
 
 using bson::Document;
 
-// The paths whose values increments of the items add to; nothing where more is needed, or where a
-// projection could mean something else. Of a replacement it is only asked whether it is there.
-std::optional<std::vector<std::string>> paths_of_bases(const std::vector<const RunItem*>& items) {
+// What an update gives values to, and the fields of unique indexes where it replaces all (else that
+// is only looked for): false where more is needed, or where a projection could mean something else.
+bool add_paths(const RunItem& item, std::set<std::string>& paths) {
+  if (!item.shape) return false;
+  if (item.shape->form == UpdateShape::Form::kReplacement) {
+    if (item.needs_keys == nullptr) return true;
+    for (const Path& field : *item.needs_keys) {
+      if (!is_plain_field(field.front())) return false;
+      paths.insert(field.front());
+    }
+    return true;
+  }
+  if (item.shape->form != UpdateShape::Form::kLiteral) return false;
+  for (const UpdateShape::Operation& op : item.shape->operations) {
+    if (op.kind != Operation::kIncrement && item.needs_keys == nullptr) continue;
+    if (!is_dotted_path(op.path)) return false;
+    paths.insert(dotted(op.path));
+  }
+  return true;
+}
+
+// The paths of which these items need the values; nothing where they need more.
+std::optional<std::vector<std::string>> paths_of_values(const std::vector<const RunItem*>& items) {
   std::set<std::string> paths;
   for (const RunItem* item : items) {
-    if (item->shape && item->shape->form == UpdateShape::Form::kReplacement) continue;
-    if (!item->shape || item->shape->form != UpdateShape::Form::kLiteral) return std::nullopt;
-    for (const UpdateShape::Operation& op : item->shape->operations) {
-      if (op.kind != Operation::kIncrement) continue;
-      if (!is_dotted_path(op.path)) return std::nullopt;
-      paths.insert(dotted(op.path));
-    }
+    if (!add_paths(*item, paths)) return std::nullopt;
   }
   std::vector<std::string> out;
   for (const std::string& path : paths) {  // in order: what encloses comes before what is in it
@@ -68,7 +82,7 @@ std::string build_images_find(const WriteCommand& command, const std::vector<con
   bson::Writer out;
   find_items(out, command, items);
   // Under the collection's collation, which its _id index has: no two that are equal are in it.
-  const auto paths = taken == Taken::kBefore ? paths_of_bases(items) : std::nullopt;
+  const auto paths = taken == Taken::kBefore ? paths_of_values(items) : std::nullopt;
   if (paths) {
     out.open_document("projection").int32("_id", 1);
     for (const std::string& path : *paths) out.int32(path, 1);
@@ -81,7 +95,8 @@ std::string build_images_find(const WriteCommand& command, const std::vector<con
 std::vector<const RunItem*> items_needing(const Run& run, Taken taken) {
   std::vector<const RunItem*> out;
   for (const RunItem& item : run.items) {
-    if (taken == Taken::kBefore ? item.needs_before : item.needs_after) out.push_back(&item);
+    const bool needs_before = item.needs_before || item.needs_keys != nullptr;
+    if (taken == Taken::kBefore ? needs_before : item.needs_after) out.push_back(&item);
   }
   return out;
 }

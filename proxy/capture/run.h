@@ -47,6 +47,9 @@ struct RunItem {
   bool drops_collation = false;  // the filter is the _id alone, which needs none
   bool collates_simply = false;  // whatever the collection's own collation turns out to be
   bool needs_before = false;
+  // Its values from before at these fields of unique indexes, if they can be had: they tell whether
+  // it keeps its keys.
+  const std::vector<Path>* needs_keys = nullptr;
   bool needs_after = false;
   bool recorded = false;  // mongod ran it for an earlier attempt, and that has a record
   bool opaque =
@@ -78,6 +81,8 @@ struct Run {
   const WriteCommand* command = nullptr;
   std::vector<RunItem> items;
   MergeRules rules;  // of the namespace
+  // CollectionInfo's; null: not known, or it has changed meanwhile.
+  const std::vector<Path>* unique_fields = nullptr;
   RunConcern concern = RunConcern::kAsAsked;
   bool verbatim = false;  // the app's message says exactly this run
   std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name

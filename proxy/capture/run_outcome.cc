@@ -3,6 +3,7 @@
 #include <set>
 
 #include "proxy/capture/run.h"
+#include "proxy/capture/unique_keys.h"
 #include "replication/bson/fields.h"
 #include "replication/bson/id.h"
 
@@ -221,6 +222,17 @@ std::optional<DocumentChange> present(const Run& run, const RunItem& item, const
   return change;
 }
 
+// Of an update that the store has just run.
+Keys keys_of(const Run& run, const RunItem& item, const DocumentChange& change, bool modified,
+             const Images& before, const Images& after) {
+  if (!modified && run.unique_fields != nullptr && !run.unique_fields->empty()) return Keys::kKeeps;
+  const auto image = after.find(item.key);
+  std::optional<Document> is;
+  if (image != after.end()) is.emplace(image->second);
+  if (change.kind == DocumentChange::Kind::kReplace) is.emplace(change.document);
+  return keys_after(run, item, before, is);
+}
+
 // What the reply says of each item of the run.
 struct ItemReply {
   bool failed = false;
@@ -335,6 +347,9 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
       const bool as_it_is = adopt || (unsure && !told);
       change = updated(run, item, reply.modified > 0 || as_it_is, before, after, equal_set_keeps,
                        as_it_is);
+      if (change && !as_it_is) {
+        change->keys = keys_of(run, item, *change, reply.modified > 0, before, after);
+      }
     }
     if (change) out.push_back(std::move(*change));
   }

@@ -4,7 +4,8 @@
 #include <array>
 #include <unordered_set>
 
-#include "proxy/capture/id_bytes.h"
+#include "proxy/capture/ids/id_bytes.h"
+#include "proxy/capture/unique_keys.h"
 
 namespace outrigger {
 namespace {
@@ -16,6 +17,8 @@ Run new_run(const WriteRequest& request) {
   run.command = &request.command;
   run.uuid = request.collection.uuid;
   run.rules = request.rules;
+  const auto& fields = request.collection.unique_fields;
+  if (fields) run.unique_fields = &*fields;
   return run;
 }
 
@@ -60,7 +63,7 @@ UpdateShape shape_of(const WriteRequest& request, const Statement& statement) {
 }
 
 // Which images of its document an update needs. `id`: as complete_replacement() takes it.
-void note_needs(RunItem& item, const std::optional<bson::Value>& id) {
+void note_needs(RunItem& item, const WriteRequest& request, const std::optional<bson::Value>& id) {
   using Form = UpdateShape::Form;
   const Form form = item.shape->form;
   item.needs_before = form == Form::kDiff || item.shape->edits_unknown();
@@ -71,6 +74,8 @@ void note_needs(RunItem& item, const std::optional<bson::Value>& id) {
     item.becomes = complete_replacement(item.statement->update->as_document(), id);
   }
   item.needs_after = (item.upsert || form != Form::kLiteral) && item.becomes.empty();
+  const auto& fields = request.collection.unique_fields;
+  if (fields && needs_keys_before(item, *fields)) item.needs_keys = &*fields;
 }
 
 // The statement about the document it names; nothing: it names none.
@@ -101,7 +106,7 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   if (!statement.remove && statement.update) {
     item.shape = shape_of(request, statement);
     const bool is_exact = is_told_by_bytes(item.id.view());
-    note_needs(item, is_exact ? std::optional(item.id.view()) : std::nullopt);
+    note_needs(item, request, is_exact ? std::optional(item.id.view()) : std::nullopt);
     // mongod refuses such an update; without `multi` it would run.
     if (replaces_many(statement)) return std::nullopt;
   }
@@ -225,7 +230,7 @@ RunItem narrowed_item(const WriteRequest& request, const Statement& statement,
   item.was_found = true;
   if (!statement.remove && statement.update) {
     item.shape = shape_of(request, statement);
-    note_needs(item, item.id.view());
+    note_needs(item, request, item.id.view());
   }
   const std::string lasting = lasting_part(statement.filter, command.let);
   item.narrows_further = !Document(lasting).empty();

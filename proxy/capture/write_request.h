@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/merge_rules.h"
 #include "proxy/capture/statement.h"
@@ -22,6 +23,7 @@ struct WriteRequest {
     bool simple_collation = true;
     std::string uuid;              // where mongod can be asked to write to no other; else empty
     uint64_t facts_forgotten = 0;  // Facts::forgotten, before they were looked at
+    std::optional<std::vector<Path>> unique_fields = {};  // CollectionInfo's; nothing: not known
   };
 
   // The three live as long as the request does.

@@ -196,6 +196,7 @@ void TransactionEffects::put(Touched& document, DocumentChange&& change) {
     case Kind::kReplace:
       // What is born here and replaced is born so.
       if (document.now && is_birth(*document.now)) change.kind = Kind::kInsert;
+      if (document.now) change.keys = std::min(change.keys, document.now->keys);
       break;
     case Kind::kInsert:
     case Kind::kUpsert:
@@ -214,6 +215,7 @@ void TransactionEffects::update(Touched& document, DocumentChange&& change) {
     document.now = std::move(change);
     return;
   }
+  document.now->keys = std::min(document.now->keys, change.keys);
   if (document.now->kind != Kind::kUpdate) {
     document.is_wanted = true;
     if (document.now->kind != Kind::kUpsert) return;

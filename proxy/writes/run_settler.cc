@@ -98,6 +98,9 @@ net::Task<RunSettler::Effects> RunSettler::find_effects(Run& run, const RunSessi
     if (!told) co_return out;
   }
   for (const size_t item : doubtful) run.items[item].recorded = true;  // or not: see `effects`
+  // Indexes may have been made since the run was planned.
+  const uint64_t forgotten = context_.facts.forgotten(request_.command.ns);
+  if (forgotten != request_.collection.facts_forgotten) run.unique_fields = nullptr;
   const bool keep_equal = context_.policy.equal_set() == EqualSet::kKeep;
   append(changes_of_run(run, said, answer.before, answer.after, keep_equal), effects.changes);
   const bool changed =

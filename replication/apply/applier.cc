@@ -144,7 +144,7 @@ bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
 }
 
 void Applier::try_aside_again() {
-  site_.aside.forget_unique_fields();  // indexes are made without a word to the applier
+  site_.aside.forget_indexes();  // indexes are made without a word to the applier
   aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
 }
 

@@ -35,19 +35,17 @@ LedgerEntry entry_of(const std::string& ns, const bson::OwnedValue& id, const st
 
 }  // namespace
 
-// For who may forget rows (site/collection.h). Who may not see the indexes of a collection is left
-// not knowing them.
-Status UniqueOwners::note_fields() {
-  for (const std::string& ns : site_.aside.without_unique_fields()) {
-    auto fields = store_.unique_fields(ns);
-    if (!fields && !is_of_the_document(fields.error())) return tl::unexpected(fields.error());
-    site_.aside.note_unique_fields(ns, fields ? std::optional(std::move(*fields)) : std::nullopt);
+// For who may forget claims (site/collection.h). What cannot be told now is asked again.
+void UniqueOwners::note_indexes() {
+  for (const std::string& ns : site_.aside.without_indexes()) {
+    const auto info = store_.collection(ns);
+    site_.aside.note_unique_index(
+        ns, info ? std::optional(!info->unique_fields.empty()) : std::nullopt);
   }
-  return {};
 }
 
 Result<bool> UniqueOwners::step() {
-  if (Status noted = note_fields(); !noted) return tl::unexpected(noted.error());
+  note_indexes();
   if (site_.aside.parked_due("", 1).empty()) {
     locks_.leave_line();  // who stood there is decided about, and nobody would take its turn
     return false;
@@ -55,7 +53,6 @@ Result<bool> UniqueOwners::step() {
   if (Status admitted = is_admitted(store_, options_); !admitted) {
     return tl::unexpected(admitted.error());
   }
-  fields_.clear();
   const std::string waiting = locks_.waits_in_line();
   auto claimants = due(waiting);
   if (!claimants) return tl::unexpected(claimants.error());
@@ -73,6 +70,7 @@ Result<bool> UniqueOwners::step() {
     locks_.release();
     if (!settled && is_of_the_document(settled.error())) {
       site_.aside.taken(each.row_key);  // until it is tried again
+      tell_once(each, "stays parked: " + settled.error().message());
       continue;
     }
     if (!settled) return tl::unexpected(settled.error());
@@ -110,27 +108,21 @@ Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due(const std::string&
   return claimants;
 }
 
-Result<const std::vector<Path>*> UniqueOwners::fields_of(const std::string& ns) {
-  auto known = fields_.find(ns);
-  if (known == fields_.end()) {
-    auto fields = store_.unique_fields(ns);
-    if (!fields) return tl::unexpected(fields.error());
-    known = fields_.emplace(ns, std::move(*fields)).first;
-  }
-  return &known->second;
+// What the rule cannot help, or not now.
+void UniqueOwners::tell_once(const Claimant& of, const std::string& what) {
+  if (!told_.insert(of.row_key).second || !options_.warn) return;
+  options_.warn("a document of " + of.ns + ", _id " + bson::to_json(of.id.view()) + ", " + what);
 }
 
 // What is known of it here: row, claim, and whether it is set aside.
 Status UniqueOwners::read_row(Claimant& of) {
-  const auto fields = fields_of(of.ns);
-  if (!fields) return tl::unexpected(fields.error());
   of.claim.canonical_id = bson::canonical_key(of.id.view());
   auto row = outbox_.row(of.ns, of.claim.canonical_id);
   if (!row) return tl::unexpected(row.error());
   of.row = std::move(*row);
   auto state = merge::load_row(of.row ? std::string_view(*of.row) : std::string_view());
   if (!state) return tl::unexpected(state.error());
-  of.claim.dot = merge::claim_of(*state, **fields);
+  of.claim.dot = merge::claim_of(*state);
   of.aside = site_.aside.find(of.row_key);
   return {};
 }
@@ -205,7 +197,11 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     if (index.empty() || !one.document) return ended(refile(one, *outcome));
     auto held_by = holders(one, index);
     if (!held_by) return tl::unexpected(held_by.error());
-    if (held_by->empty()) break;
+    if (held_by->empty()) {
+      tell_once(one,
+                "is parked by the unique index " + index + ", and no other holds its key there");
+      break;
+    }
     const auto owner = before(one, *held_by);
     if (!owner) return tl::unexpected(owner.error());
     if (*owner != nullptr) {
@@ -329,10 +325,13 @@ Status UniqueOwners::stay(const Claimant& one, const Claimant* owner, bool is_th
   aside.ledger_key = ledger_key(entry);
   auto known = outbox_.ledger(aside.ledger_key);
   if (!known) return tl::unexpected(known.error());
+  // It has been there before, and came back.
+  const auto before = *known ? decode_ledger(**known) : LedgerEntry();
+  const bool is_open = *known && before && before->open;
   outbox::Batch batch;
-  if (!*known || (owner != nullptr && **known != encode_ledger(entry))) {
-    site_.ledger.put(batch, aside.ledger_key, entry, *known ? 0 : 1);
-    if (!*known && options_.warn) options_.warn("parked " + entry.ns + " " + entry.reason);
+  if (!is_open || (owner != nullptr && **known != encode_ledger(entry))) {
+    site_.ledger.put(batch, aside.ledger_key, entry, is_open ? 0 : 1);
+    if (!is_open && options_.warn) options_.warn("parked " + entry.ns + " " + entry.reason);
   }
   if (aside.ledger_key != one.aside->ledger_key) {
     batch.remove_ledger(one.aside->ledger_key);
@@ -367,6 +366,7 @@ Status UniqueOwners::come_back(const Claimant& one, const ApplyDocument& merged,
   const int64_t before = one.row && merge::counts(*one.row) ? 1 : 0;
   site_.state.rows_changed((merge::counts(merged.row_after) ? 1 : 0) - before);
   obstacles_.erase(one.row_key);
+  told_.erase(one.row_key);
   site_.aside.remove(one.row_key);
   return {};
 }

@@ -25,6 +25,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,9 +82,9 @@ class UniqueOwners {
   };
   enum class Settled : uint8_t { kDone, kWaits };
 
-  [[nodiscard]] Status note_fields();
+  void note_indexes();
+  void tell_once(const Claimant& of, const std::string& what);
   [[nodiscard]] Result<std::vector<Claimant>> due(const std::string& waiting);
-  [[nodiscard]] Result<const std::vector<Path>*> fields_of(const std::string& ns);
   [[nodiscard]] Status read_row(Claimant& of);
   [[nodiscard]] Result<std::optional<std::string>> stored(const Claimant& of);
   [[nodiscard]] Result<WriteOutcome> write(const Claimant& of,
@@ -107,9 +108,9 @@ class UniqueOwners {
   Store& store_;
   ApplyLocks& locks_;
   const ApplierOptions& options_;
-  std::string cursor_;                               // row key of the last one that was due
-  std::map<std::string, std::vector<Path>> fields_;  // of a step, by namespace
-  std::map<std::string, Obstacle> obstacles_;        // by row key
+  std::string cursor_;                         // row key of the last one that was due
+  std::map<std::string, Obstacle> obstacles_;  // by row key
+  std::set<std::string> told_;                 // row keys
 };
 
 }  // namespace outrigger

@@ -195,6 +195,7 @@ TEST_F(OwnersTest, WhatClaimsEarlierThanAllThatAreParkedIsForgotten) {
   paris_.clock.advance_ms(10);
   paris_.insert(6, {{"mail", text("six")}});
   for (int i = 0; i < 50; ++i) paris_.inc(5, "n", 1);
+  for (int i = 0; i < 50; ++i) paris_.inc(6, "n", 1);
   exchange(oslo_, paris_);
   expect_parked(2);
   settle_down({&oslo_, &paris_});
@@ -202,6 +203,9 @@ TEST_F(OwnersTest, WhatClaimsEarlierThanAllThatAreParkedIsForgotten) {
   EXPECT_EQ(oslo_.status().rows, 2u) << "2 and 6";
   EXPECT_EQ(paris_.status().rows, 2u);
   EXPECT_EQ(oslo_.number(5, "n"), 50);
+  const auto row = oslo_.outbox->row(kTestNs, bson::canonical_key(number(6).view()));
+  ASSERT_TRUE(row && *row);
+  EXPECT_LE((*row)->size(), 50u) << "the claim alone, and no increments";
 }
 
 // 1 is refused at paris for a reason of that site when 2 comes to hold the key there for good.

@@ -36,10 +36,10 @@ TEST_F(HandshakeTest, OverlappingVersionsSpeakTheHighestCommonOne) {
 }
 
 TEST_F(HandshakeTest, VersionsWithoutOverlapNameBoth) {
-  theirs_.version_min = 2;
+  theirs_.version_min = 3;
   theirs_.version_max = 4;
   EXPECT_EQ(refused(RefuseCode::kVersion),
-            "oslo speaks link version 1, paris speaks 2 to 4: upgrade the older sidecar");
+            "oslo speaks link version 2, paris speaks 3 to 4: upgrade the older sidecar");
 }
 
 TEST_F(HandshakeTest, ReachingAnotherSiteThanDialledIsRefused) {

@@ -61,10 +61,7 @@ void note_observed(DocumentState& state, const Record& record, const DocumentEff
 std::vector<Dot> call_back(DocumentState& state, const Record& record,
                            const DocumentEffects& effects) {
   std::vector<Dot> called;
-  const bool writes = std::any_of(
-      effects.effects.begin(), effects.effects.end(),
-      [](const Effect& effect) { return effect.kind != Operation::kRemove && !effect.is_birth(); });
-  if (!writes) return called;
+  if (!writes_to_what_is_there(effects)) return called;
   const auto back = std::stable_partition(
       state.gone.begin(), state.gone.end(),
       [&](const Incarnation& each) { return !reaches(record, effects, each, true); });
@@ -109,6 +106,7 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
   }
   std::sort(joined.births.begin(), joined.births.end());
   joined.body = join(old);
+  for (const Incarnation& incarnation : old) join(joined.holding, incarnation.holding);
   purge(joined.body);
   note_hidden(joined.body);
   state.incarnations.erase(state.incarnations.begin(), young);
@@ -130,8 +128,12 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   LossFinder finder(state, record, effects, losses);
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);
+  const bool writes = writes_to_what_is_there(effects);
   for (Incarnation& incarnation : state.incarnations) {
-    if (reaches(record, effects, incarnation, false)) begin_counters(incarnation.body, effects);
+    if (!reaches(record, effects, incarnation, false)) continue;
+    begin_counters(incarnation.body, effects);
+    if (!writes) continue;
+    note_write(incarnation.holding, incarnation.removals, dot, effects.keys, &record.deps);
   }
   bool updates = false;
   std::vector<Dot> touched;  // a birth of each
@@ -163,15 +165,16 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   if (losses != nullptr) note_withstood(state, record, called, *losses);
 }
 
-std::string stable_row(const DocumentState& state) {
+std::string stable_row(const DocumentState& state, bool keeps_claim) {
   DocumentState rest;
   rest.opaque = state.opaque;
   for (const Incarnation& incarnation : state.incarnations) {
-    Body names = names_of(incarnation.body);
-    if (names.lists.empty()) continue;
-    Incarnation& kept = rest.incarnations.emplace_back();
+    Incarnation kept;
     kept.births.emplace_back();
-    kept.body = std::move(names);
+    kept.body = names_of(incarnation.body);
+    if (keeps_claim) kept.holding.since = claim_of(incarnation);
+    if (kept.body.lists.empty() && kept.holding.empty()) continue;
+    rest.incarnations.push_back(std::move(kept));
   }
   return strip(rest);
 }
@@ -204,6 +207,8 @@ VersionVector stamps(const DocumentState& state) {
     for (const Incarnation& incarnation : *all) {
       for_each_stamp_in(incarnation, add);
       for (const auto& [origin, hlc] : incarnation.seen.entries()) result.raise(origin, hlc);
+      const Dot& since = incarnation.holding.since;
+      if (!since.is_zero()) add(since, false);
     }
   }
   return result;

@@ -156,6 +156,7 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   }
   if (is_new(change)) state.incarnations.emplace_back().births.push_back(context.dot);
   const bool sparse = state.is_sparse();
+  const bool writes = writes_to_what_is_there(effects);
   Authorship author(context.dot, nullptr, effects);
   for (Incarnation& incarnation : state.incarnations) {
     Body& body = incarnation.body;
@@ -173,6 +174,9 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
     }
     if (!sparse) begin_counters(body, effects);
     const bool own = is_new(change) && incarnation.births.front() == context.dot;
+    if (!own && writes) {
+      note_write(incarnation.holding, incarnation.removals, context.dot, effects.keys, nullptr);
+    }
     for (const Effect& effect : effects.effects) {
       if (own || !effect.is_birth()) apply_effect(body, effect, author);
     }

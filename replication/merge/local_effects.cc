@@ -385,6 +385,11 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
   effects.ns = change.ns;
   effects.id = change.id;
   effects.effects = maker.take();
+  // What the store shows is not what each of them holds.
+  const bool is_one = state.incarnations.size() <= 1 && state.gone.empty() && !state.detached;
+  const bool is_written =
+      change.kind == DocumentChange::Kind::kUpdate || change.kind == DocumentChange::Kind::kReplace;
+  if (is_written) effects.keys = is_one || change.keys == Keys::kNone ? change.keys : Keys::kClaims;
   const bool is_plain_removal = change.kind == DocumentChange::Kind::kRemove &&
                                 effects.effects.front().removal == Removal::kPlain;
   if (!is_new(change) && !is_plain_removal) name_removals(state, effects);

@@ -23,12 +23,14 @@
 // Pure: no clock, no disk, no store.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/result.h"
+#include "replication/merge/holding/holding.h"
 #include "replication/merge/types/contest.h"
 #include "replication/merge/types/list.h"
 #include "replication/merge/types/register.h"
@@ -64,18 +66,19 @@ struct Body {
   Dot floor_stamp;  // of an upsert's birth, else zero
 };
 
-struct NotedRemoval {
-  Dot dot;
-  Removal why = Removal::kUpdateWins;  // never kPlain
-};
-
 struct Incarnation {
   std::vector<Dot>
       births;  // sorted; more than one after stable births joined. Zero dot: from before
   Body body;
   std::vector<NotedRemoval> removals{};  // that yield and have met it, sorted
   VersionVector seen{};                  // of it, by all of these
+  Holding holding{};
 };
+
+// Since when it holds the keys it shows; zero: since before all that is remembered.
+[[nodiscard]] inline Dot claim_of(const Incarnation& incarnation) {
+  return std::max(incarnation.births.back(), incarnation.holding.since);
+}
 
 struct DocumentState {
   std::vector<Incarnation> incarnations;  // empty: no document
@@ -164,7 +167,8 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
 // every counter entry by `closed` too). What stays then is stable_row(state).
 [[nodiscard]] bool collect(DocumentState& state, const VersionVector& stable,
                            const VersionVector& closed);
-[[nodiscard]] std::string stable_row(const DocumentState& state);
+// `keeps_claim`: and since when it holds its keys.
+[[nodiscard]] std::string stable_row(const DocumentState& state, bool keeps_claim = false);
 // The largest stamp per origin in the state: what must become stable before the row can go.
 [[nodiscard]] VersionVector stamps(const DocumentState& state);
 

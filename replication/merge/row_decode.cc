@@ -50,7 +50,8 @@ class RowReader {
     has_lists_ = (flags & kListsFlag) != 0;
     has_contests_ = (flags & kContestsFlag) != 0;
     yields_ = (flags & kYieldsFlag) != 0;
-    if (flags >= kYieldsFlag << 1) in_.fail("unknown flags");
+    holds_ = (flags & kHoldingFlag) != 0;
+    if (flags >= kHoldingFlag << 1) in_.fail("unknown flags");
     read_origins();
     in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
@@ -72,11 +73,7 @@ class RowReader {
   }
   void removals(Incarnation& incarnation) {
     const Dot* before = nullptr;
-    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
-      const Dot seen = in_.dot();
-      if (seen.is_zero()) in_.fail("stamp of zero");
-      incarnation.seen.raise(seen.origin, seen.hlc);
-    }
+    read(incarnation.seen);
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       const Dot dot = in_.dot();
       const uint8_t why = in_.u8();
@@ -92,6 +89,19 @@ class RowReader {
     if (incarnation.removals.empty() != incarnation.seen.empty()) {
       in_.fail("seen by no removal");
     }
+  }
+  void read(VersionVector& all) {
+    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
+      const Dot each = in_.dot();
+      if (each.is_zero()) in_.fail("stamp of zero");
+      all.raise(each.origin, each.hlc);
+    }
+  }
+  void read(Holding& holding) {
+    holding.since = in_.dot();
+    read(holding.counts);
+    read(holding.keeps);
+    read(holding.passes);
   }
   void read_origins() {
     const size_t n = in_.count(SIZE_MAX, kOriginBytes);
@@ -129,6 +139,7 @@ class RowReader {
         shown_ |= each.settled;
       });
     }
+    if (holds_) read(result.holding);
     if (yields_) removals(result);
     if (result.body.counters.contains(Path()) || result.body.lists.contains(Path()) ||
         result.body.contests.contains(Path()) || result.body.asserted.contains(Path())) {
@@ -154,6 +165,7 @@ class RowReader {
   bool has_lists_ = false;
   bool has_contests_ = false;
   bool yields_ = false;
+  bool holds_ = false;
 };
 
 }  // namespace

@@ -13,8 +13,9 @@ const Dot* whole_birth(const DocumentState& state) {
   if (!state.is_alone() || !state.gone.empty()) return nullptr;
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
-  if (only.births.size() != 1 || body.registers.size() != 1 || !body.counters.empty() ||
-      !body.lists.empty() || !body.contests.empty() || !body.asserted.empty()) {
+  if (only.births.size() != 1 || !only.holding.empty() || body.registers.size() != 1 ||
+      !body.counters.empty() || !body.lists.empty() || !body.contests.empty() ||
+      !body.asserted.empty()) {
     return nullptr;
   }
   const auto& [path, reg] = *body.registers.begin();
@@ -27,9 +28,9 @@ bool holds_only_names(const DocumentState& state) {
   if (!state.is_alone() || !state.gone.empty()) return false;
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
-  return only.births.size() == 1 && only.births.front().is_zero() && body.registers.empty() &&
-         body.counters.empty() && body.contests.empty() && body.asserted.empty() &&
-         !body.lists.empty() &&
+  return only.births.size() == 1 && only.births.front().is_zero() && only.holding.empty() &&
+         body.registers.empty() && body.counters.empty() && body.contests.empty() &&
+         body.asserted.empty() && !body.lists.empty() &&
          std::all_of(body.lists.begin(), body.lists.end(),
                      [](const auto& each) { return each.second.settled; });
 }
@@ -55,7 +56,7 @@ class RowWriter {
     note(state.gone);
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
             (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0) |
-            (yields_ ? kYieldsFlag : 0));
+            (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0));
     out_.varint(out_.origins.size());
     for (const Origin& each : out_.origins) out_.origin(each);
     out_.u64(out_.newest);
@@ -75,6 +76,7 @@ class RowWriter {
       has_lists_ |= !each.body.lists.empty();
       has_contests_ |= !each.body.contests.empty();
       yields_ |= !each.removals.empty();
+      holds_ |= !each.holding.empty();
     }
   }
   void write(const Incarnation& incarnation, bool alone) {
@@ -94,9 +96,9 @@ class RowWriter {
         state(whole);
       });
     }
+    if (holds_) write(incarnation.holding);
     if (!yields_) return;
-    out_.varint(incarnation.seen.entries().size());
-    for (const auto& [origin, hlc] : incarnation.seen.entries()) out_.dot({hlc, origin});
+    write(incarnation.seen);
     out_.varint(incarnation.removals.size());
     for (const NotedRemoval& each : incarnation.removals) {
       out_.dot(each.dot);
@@ -104,10 +106,22 @@ class RowWriter {
     }
   }
 
+  void write(const Holding& holding) {
+    out_.dot(holding.since);
+    write(holding.counts);
+    write(holding.keeps);
+    write(holding.passes);
+  }
+  void write(const VersionVector& all) {
+    out_.varint(all.entries().size());
+    for (const auto& [origin, hlc] : all.entries()) out_.dot({hlc, origin});
+  }
+
   RowOut out_;
   bool has_lists_ = false;
   bool has_contests_ = false;
   bool yields_ = false;
+  bool holds_ = false;
 };
 
 }  // namespace

@@ -91,6 +91,7 @@ void note_removal(Incarnation& incarnation, const Dot& dot, Removal why,
   for (const Dot& birth : incarnation.births) see(birth, false);
   for_each_stamp_in(incarnation.body, see);
   incarnation.seen.raise(dot.origin, dot.hlc);
+  note_yielding(incarnation.holding, dot, deps);
 }
 
 void part(DocumentState& state) {

@@ -54,12 +54,13 @@ void for_each_stamp_in(const Body& body, const Visit& visit) {
   for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
 }
 
-// Likewise births and removals.
+// Likewise births, removals, and what since when keys are held is told from.
 template <typename Visit>
 void for_each_stamp_in(const Incarnation& incarnation, const Visit& visit) {
   for (const Dot& birth : incarnation.births) visit(birth, false);
   for_each_stamp_in(incarnation.body, visit);
   for (const NotedRemoval& each : incarnation.removals) visit(each.dot, false);
+  for_each_compared(incarnation.holding, [&](const Dot& stamp) { visit(stamp, false); });
 }
 
 }  // namespace outrigger::merge

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "replication/outbox/batch.h"
 
@@ -211,14 +212,22 @@ void Cohorts::remove(All::iterator at) {
   all_.erase(at);
 }
 
-std::vector<Cohorts::Dropped> Cohorts::drop(const std::function<Hlc(const Origin&)>& through) {
+std::vector<Cohorts::Dropped> Cohorts::drop(
+    const std::function<Hlc(const Origin&)>& through,
+    const std::function<bool(const Dot&, std::string_view ns)>& is_kept) {
   std::vector<Dropped> dropped;
   for (auto at = all_.begin(); at != all_.end();) {
     const Origin origin = origin_of(at->first);
     const Hlc last = through(origin);
     Dropped gone;
     while (at != all_.end() && origin_of(at->first) == origin) {
-      if (sortable_tail(std::string_view(at->first).substr(0, kNamespaceAt)) > last) break;
+      const Hlc stamp = sortable_tail(std::string_view(at->first).substr(0, kNamespaceAt));
+      if (stamp > last) break;
+      if (is_kept({stamp, origin}, at->second.ns)) {
+        if (!gone.first.empty()) dropped.push_back(std::exchange(gone, {}));
+        ++at;
+        continue;
+      }
       if (gone.first.empty()) gone.first = at->first;
       gone.last = at->first;
       gone.documents += at->second.members;

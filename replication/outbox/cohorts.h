@@ -60,13 +60,16 @@ class Cohorts {
   };
   [[nodiscard]] std::optional<Left> leave(std::string_view row_key, std::string_view cohort = {});
 
-  // Drops the cohorts of records up to `through` of their origin: all there are between two keys.
+  // Drops the cohorts of records up to `through` of their origin that are not kept: all there are
+  // between two keys.
   struct Dropped {
     std::string first;
     std::string last;
     size_t documents = 0;  // that had not left
   };
-  [[nodiscard]] std::vector<Dropped> drop(const std::function<Hlc(const Origin&)>& through);
+  [[nodiscard]] std::vector<Dropped> drop(
+      const std::function<Hlc(const Origin&)>& through,
+      const std::function<bool(const Dot&, std::string_view ns)>& is_kept);
 
   [[nodiscard]] size_t documents() const { return count_; }
   void clear();

@@ -43,10 +43,13 @@ class CohortsTest : public ::testing::Test, protected OutboxFixture {
     return found && *found ? **found : "none";
   }
   size_t drop(Hlc through) {
-    const auto dropped = outbox_->drop_cohorts(of_oslo(through));
+    const auto dropped = outbox_->drop_cohorts(
+        of_oslo(through),
+        [&](const Dot& dot, std::string_view) { return kept_.contains(dot.hlc); });
     EXPECT_TRUE(dropped);
     return dropped.value_or(0);
   }
+  std::set<Hlc> kept_;  // whatever is dropped
   // Rows that were put one by one.
   size_t single_rows() {
     size_t count = 0;
@@ -183,8 +186,14 @@ RC_GTEST_PROP(CohortsModel, FindWhomAPlainMapFinds, ()) {
       RC_ASSERT(cohorts.leave(row_key("t.a", id)).has_value() == (model.erase(id) > 0));
     } else {
       const Hlc through = *rc::gen::inRange<Hlc>(0, stamp + 1);
-      (void)cohorts.drop(of_oslo(through));
-      std::erase_if(model, [&](const auto& each) { return each.second <= through; });
+      const bool keeps = *rc::gen::inRange(0, 4) == 0;
+      const auto is_kept = [&](const Dot& birth, std::string_view) {
+        return keeps && birth.hlc % 2 == 0;
+      };
+      (void)cohorts.drop(of_oslo(through), is_kept);
+      std::erase_if(model, [&](const auto& each) {
+        return each.second <= through && !is_kept({each.second, kOslo}, "");
+      });
     }
     RC_ASSERT(cohorts.documents() == model.size());
     for (int id = 0; id < 60; ++id) {

@@ -88,11 +88,12 @@ class Outbox : public LogPort {
   [[nodiscard]] virtual Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                          const PairVisitor& visit) const = 0;
 
-  // Cohorts of records up to `through` of their origin go, and with them the rows of the documents
-  // in them: how many. Nothing of these rows is scanned (a store may have put each by itself: then
-  // it is, and none goes here).
+  // Cohorts of records up to `through` of their origin go, but those that are kept (by the record's
+  // stamp, and namespace), and with them the rows of the documents in them: how many. Nothing of
+  // these rows is scanned (a store may have put each by itself: then it is, and none goes here).
   [[nodiscard]] virtual Result<size_t> drop_cohorts(
-      const std::function<Hlc(const Origin&)>& through) = 0;
+      const std::function<Hlc(const Origin&)>& through,
+      const std::function<bool(const Dot&, std::string_view ns)>& is_kept) = 0;
   [[nodiscard]] virtual size_t cohort_rows() const = 0;
   // Exact, also across crashes, without ever scanning a backlog.
   [[nodiscard]] virtual Usage usage() const = 0;

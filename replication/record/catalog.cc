@@ -284,6 +284,7 @@ DocumentChange catalog_change(const std::string& ns, std::vector<PathChange> cha
   DocumentChange change;
   change.ns = kCatalogNs;
   change.id = bson::make_string(ns);
+  change.keys = Keys::kNone;
   change.changes = std::move(changes);
   return change;
 }

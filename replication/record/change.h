@@ -59,6 +59,7 @@ struct DocumentChange {
   bson::OwnedValue id;
   // kRemove: one that yields needs `document` as it was; without that it is a plain one.
   Removal removal = Removal::kPlain;
+  Keys keys = Keys::kClaims;        // kReplace, kUpdate
   std::string document;             // BSON; kInsert, kUpsert, kReplace
   std::vector<PathChange> changes;  // kUpdate; kUpsert: only the kIncrement and kEdit ones
 };

@@ -12,6 +12,7 @@
 // (path.h), and comes behind the edit of the array.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -62,11 +63,18 @@ struct DocumentEffects {
   std::string ns;       // "db.collection"
   bson::OwnedValue id;  // the document's _id as the author's store holds it
   std::vector<Effect> effects;
+  Keys keys = Keys::kClaims;  // what all of them are to these; of births and removals nothing
   // Removals that yield and that its author remembers: by which something was gone there, which
   // these effects do not reach, and which something has outlived, which they do.
   std::vector<Dot> gone{};
   std::vector<Dot> there{};
   friend bool operator==(const DocumentEffects&, const DocumentEffects&) = default;
 };
+
+[[nodiscard]] inline bool writes_to_what_is_there(const DocumentEffects& document) {
+  return std::any_of(document.effects.begin(), document.effects.end(), [](const Effect& each) {
+    return each.kind != Operation::kRemove && !each.is_birth();
+  });
+}
 
 }  // namespace outrigger

@@ -28,6 +28,16 @@ enum class Removal : uint8_t {
   kExpiry = 2,      // likewise, and nobody wanted it but a clock: nothing is told
 };
 
+// What a write to a document is to the keys of unique indexes (but that of _id) that it holds. Its
+// author says so, who has the document locked and knows the indexes; everybody else believes it
+// (merge/holding/holding.h). Of several writes as one the smallest holds. The code in its bytes.
+enum class Keys : uint8_t {
+  kClaims = 0,  // it may have changed them
+  kKeeps = 1,   // it wrote where they stand, and they are as they were
+  kPasses = 2,  // it wrote elsewhere
+  kNone = 3,    // there are no such indexes
+};
+
 [[nodiscard]] constexpr bool is_birth(Operation operation) {
   return operation == Operation::kBirth || operation == Operation::kWeakBirth;
 }

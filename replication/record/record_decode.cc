@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "replication/record/bytes.h"
 #include "replication/record/path.h"
@@ -52,7 +53,7 @@ class Decoder {
   void retired(Record& record);
   void document(DocumentEffects& document);
   void removals(std::vector<Dot>& removals);
-  void effect(Effect& effect);
+  void effect(Effect& effect, Keys* keys);  // null: it says nothing of them
   void removal(Effect& effect);
   Path path();
   void counter(CounterEntry& counter);
@@ -258,7 +259,8 @@ void Decoder::document(DocumentEffects& document) {
   effects_ += count;
   in_.spend(namespaces_[ns].size());
   document.ns = namespaces_[ns];
-  read_each(document.effects, count, [&](Effect& each) { effect(each); });
+  Keys* told = &document.keys;
+  read_each(document.effects, count, [&](Effect& each) { effect(each, std::exchange(told, {})); });
   if (!yields_) return;
   removals(document.gone);
   removals(document.there);
@@ -271,17 +273,17 @@ void Decoder::removals(std::vector<Dot>& removals) {
   });
 }
 
-void Decoder::effect(Effect& effect) {
+void Decoder::effect(Effect& effect, Keys* keys) {
   const uint8_t tag = in_.u8();
   const int kind = tag & 7;
   const bool has_baselines = tag >> 3 & 1;
   const bool has_rule = tag >> 4 & 1;
   const bool yields = tag >> 5 & 1;
-  if (tag > 0x3f || kind < 1) return in_.fail("unknown kind of effect");
+  if (kind < 1 || (keys == nullptr && tag > 0x3f)) return in_.fail("unknown kind of effect");
+  if (keys != nullptr) *keys = static_cast<Keys>(tag >> 6);
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
-  if (has_baselines && (effect.kind == Operation::kIncrement || effect.kind == Operation::kRemove ||
-                        effect.kind == Operation::kEdit)) {
+  if (has_baselines && !effect.is_birth() && !is_assign && effect.kind != Operation::kUnset) {
     return in_.fail("baseline where none can be");
   }
   if (has_rule && !is_assign && effect.kind != Operation::kUnset) {

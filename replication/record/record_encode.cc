@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
+#include <utility>
 
 #include "replication/record/bytes.h"
 #include "replication/record/record_codec.h"
@@ -59,7 +60,7 @@ class Encoder {
   void record_body(const Record& record);
   void deps(const Record& record);
   void document(const DocumentEffects& document);
-  void effect(const Effect& effect);
+  void effect(const Effect& effect, Keys keys);
   void counter(const CounterEntry& counter);
   void edit(const ListEdit& edit);
   void element(const ElementId& id);
@@ -146,7 +147,8 @@ void Encoder::document(const DocumentEffects& document) {
   body_.varint(namespaces_.index(document.ns));
   body_.value(document.id);
   body_.varint(document.effects.size());
-  for (const Effect& each : document.effects) effect(each);
+  Keys keys = document.keys;
+  for (const Effect& each : document.effects) effect(each, std::exchange(keys, Keys::kClaims));
   if ((flags_ & kFlagYields) == 0) return;
   removals(document.gone);
   removals(document.there);
@@ -157,12 +159,12 @@ void Encoder::removals(const std::vector<Dot>& removals) {
   for (const Dot& each : removals) dot(each);
 }
 
-void Encoder::effect(const Effect& effect) {
+void Encoder::effect(const Effect& effect, Keys keys) {
   const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
-  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_baselines << 3 |
-                                effect.rule.is_contest() << 4 |
-                                (effect.removal != Removal::kPlain) << 5));
+  body_.u8(static_cast<uint8_t>(
+      static_cast<int>(effect.kind) | has_baselines << 3 | effect.rule.is_contest() << 4 |
+      (effect.removal != Removal::kPlain) << 5 | static_cast<int>(keys) << 6));
   if (effect.removal != Removal::kPlain) body_.u8(static_cast<uint8_t>(effect.removal));
   if (has_path) body_.varint(paths_.index(&effect.path));
   if (effect.is_birth() || effect.kind == Operation::kAssign) body_.value(effect.value);

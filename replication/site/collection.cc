@@ -1,7 +1,6 @@
 #include "replication/site/collection.h"
 
 #include <algorithm>
-#include <limits>
 #include <memory>
 #include <vector>
 
@@ -33,23 +32,29 @@ struct ReadyRow {
 
 }  // namespace
 
+bool Collection::Forgettable::keeps(std::string_view ns, const Dot& claim) const {
+  const auto from = kept_from.find(ns);
+  return from != kept_from.end() && claim >= from->second;
+}
+
 // What is to become of a row: nothing (unchanged), bytes, or removal (empty bytes).
-Result<std::optional<std::string>> Collection::collected(std::string_view bytes,
-                                                         const VersionVector& stable,
-                                                         const VersionVector& closed,
-                                                         const Kept* kept) {
+Result<std::optional<std::string>> Collection::collected(std::string_view ns,
+                                                         std::string_view bytes,
+                                                         const Forgettable& may_go) {
   if (merge::is_at_rest(bytes)) return std::optional<std::string>();
   auto state = merge::load_row(bytes);
   if (!state) return tl::unexpected(state.error());
   if (state->detached) return std::optional<std::string>();  // the only copy of its values
-  if (kept != nullptr) {
-    if (kept->from.is_zero()) return std::optional<std::string>();
-    if (merge::claim_of(*state, kept->unique_fields) >= kept->from) {
-      return std::optional<std::string>();
-    }
+  std::string after;
+  if (!merge::collect(*state, may_go.stable, may_go.closed)) {
+    after = merge::strip(*state);
+  } else {
+    const Dot claim = merge::claim_of(*state);
+    if (claim.hlc >= may_go.before) return std::optional<std::string>();
+    const bool keeps = !claim.is_zero() && may_go.keeps(ns, claim);
+    if (keeps && merge::birth_in_row(bytes)) return std::optional<std::string>();  // it is no more
+    after = merge::stable_row(*state, keeps);
   }
-  std::string after =
-      merge::collect(*state, stable, closed) ? merge::stable_row(*state) : merge::strip(*state);
   if (after == bytes) return std::optional<std::string>();
   return std::optional<std::string>(std::move(after));
 }
@@ -66,11 +71,10 @@ Status Collection::step(size_t documents_max) {
   if (Status cut = truncate(VersionVector::minimum(common.acknowledged, journaled)); !cut)
     return cut;
   if (Status trimmed = ledger_.trim(); !trimmed) return trimmed;
-  const VersionVector stable = VersionVector::minimum(common.stable, journaled);
-  const auto kept = kept_rows();
-  if (!kept) return tl::unexpected(kept.error());
-  if (Status dropped = drop_cohorts(stable, *kept); !dropped) return dropped;
-  if (Status rows = collect_rows(documents_max, stable, *kept); !rows) return rows;
+  const auto may_go = forgettable(common, journaled);
+  if (!may_go) return tl::unexpected(may_go.error());
+  if (Status dropped = drop_cohorts(*may_go); !dropped) return dropped;
+  if (Status rows = collect_rows(documents_max, *may_go); !rows) return rows;
   return expire_retries(documents_max);
 }
 
@@ -86,41 +90,45 @@ Status Collection::note_journaled(const VersionVector& journaled) {
   return {};
 }
 
-Result<Collection::KeptRows> Collection::kept_rows() const {
-  KeptRows kept;
-  if (aside_.size() == 0) return kept;
-  for (auto& [ns, in] : aside_.in_namespaces(kAsideRead)) {
-    if (!in.unique_fields || in.row_keys.empty()) {
-      kept.emplace(ns, Kept());
-      continue;
+Result<Collection::Forgettable> Collection::forgettable(const SiteState::Common& common,
+                                                        const VersionVector& journaled) const {
+  Forgettable may_go;
+  may_go.stable = VersionVector::minimum(common.stable, journaled);
+  may_go.closed = state_.standing().closed;
+  may_go.before = kHlcMax;
+  for (const auto& [origin, hlc] : common.known.entries()) {
+    const Hlc stable = may_go.stable.get(origin);
+    if (origin.epoch != kRetired && stable < hlc) {
+      may_go.before = std::min(may_go.before, stable + 1);
     }
-    if (in.unique_fields->empty()) continue;
+  }
+  if (aside_.size() == 0) return may_go;
+  for (const auto& [ns, in] : aside_.in_namespaces(kAsideRead)) {
+    if (in.has_unique_index == false) continue;
     std::optional<Dot> first;
     for (const std::string& key : in.row_keys) {
       auto row = context_.outbox.row(ns, key.substr(ns.size() + 1));
       if (!row) return tl::unexpected(row.error());
       auto state = merge::load_row(*row ? std::string_view(**row) : std::string_view());
       if (!state) return tl::unexpected(state.error());
-      if (*row && state->incarnations.empty()) continue;  // it is to go, and claims nothing
-      const Dot claim = merge::claim_of(*state, *in.unique_fields);
+      if (*row && state->incarnations.empty() && state->gone.empty()) continue;  // it is to go
+      const Dot claim = merge::least_claim_of(*state);
       first = first ? std::min(*first, claim) : claim;
     }
-    if (first) kept.emplace(ns, Kept{std::move(*in.unique_fields), *first});
+    if (first || in.row_keys.empty()) may_go.kept_from.emplace(ns, first.value_or(Dot()));
   }
-  return kept;
+  return may_go;
 }
 
-Status Collection::drop_cohorts(const VersionVector& stable, const KeptRows& kept) {
-  Hlc before = std::numeric_limits<Hlc>::max();
-  for (const auto& [ns, each] : kept) before = std::min(before, each.from.hlc);
-  if ((dropped_through_ == stable && dropped_before_ == before) || before == 0) return {};
+Status Collection::drop_cohorts(const Forgettable& may_go) {
+  if (dropped_ == may_go) return {};
   auto dropped = context_.outbox.drop_cohorts(
-      [&](const Origin& of) { return std::min(stable.get(of), before - 1); });
+      [&](const Origin& of) { return std::min(may_go.stable.get(of), may_go.before - 1); },
+      [&](const Dot& birth, std::string_view ns) { return may_go.keeps(ns, birth); });
   if (!dropped) return tl::unexpected(dropped.error());
   state_.rows_changed(-static_cast<int64_t>(*dropped));
   collected_rows_ += *dropped;
-  dropped_through_ = stable;
-  dropped_before_ = before;
+  dropped_ = may_go;
   return {};
 }
 
@@ -163,33 +171,22 @@ static HeldLocks try_lock(LockTable& table, const RowKey& key) {
 }
 
 // False: all is as it was when the last pass began, and that has left nothing out.
-bool Collection::begins_pass(const VersionVector& stable, const VersionVector& closed,
-                             const KeptRows& kept) {
-  if (!pass_under_way_ && pass_stable_ == stable && pass_closed_ == closed && pass_kept_ == kept) {
-    return false;
-  }
-  pass_stable_ = stable;
-  pass_closed_ = closed;
-  pass_kept_ = kept;
+bool Collection::begins_pass(const Forgettable& may_go) {
+  if (!pass_under_way_ && pass_ == may_go) return false;
+  pass_ = may_go;
   pass_under_way_ = false;  // set again when a locked row had to be passed over
   return true;
 }
 
-Status Collection::collect_rows(size_t documents_max, const VersionVector& stable,
-                                const KeptRows& kept) {
+Status Collection::collect_rows(size_t documents_max, const Forgettable& may_go) {
   LockTable* const table = locks_;
   if (table == nullptr) return {};
-  const VersionVector closed = state_.standing().closed;
-  const auto as_collected = [&](std::string_view ns, std::string_view bytes) {
-    const auto known = kept.empty() ? kept.end() : kept.find(std::string(ns));
-    return collected(bytes, stable, closed, known == kept.end() ? nullptr : &known->second);
-  };
-  if (row_cursor_.empty() && !begins_pass(stable, closed, kept)) return {};
+  if (row_cursor_.empty() && !begins_pass(may_go)) return {};
   std::vector<ReadyRow> ready;
   auto next = context_.outbox.scan_rows(
       row_cursor_, documents_max,
       [&](std::string_view ns, std::string_view id, std::string_view bytes) {
-        auto after = as_collected(ns, bytes);
+        auto after = collected(ns, bytes, may_go);
         if (!after || !*after) return;
         const bool goes = (*after)->empty() && bytes.size() <= kRowBytesKept;
         ready.push_back({{std::string(ns), std::string(id)}, std::string(goes ? bytes : "")});
@@ -217,7 +214,7 @@ Status Collection::collect_rows(size_t documents_max, const VersionVector& stabl
         ++gone;
         continue;
       }
-      auto after = as_collected(key.ns, **bytes);
+      auto after = collected(key.ns, **bytes, may_go);
       if (!after) result = tl::unexpected(after.error());
       if (!after || !*after) continue;
       if (merge::counts(**bytes) && !merge::counts(**after)) ++gone;

@@ -5,10 +5,11 @@
 // members have it: a crash of the store takes the rest back, and they are what it is put back from.
 // Cohorts are dropped all or none.
 //
-// Claims to unique keys are compared by stamps (merge/claims/claim.h). Where a document is set
-// aside, by whatever error, one that is shown may come to be compared with it: of a collection with
-// unique indexes nothing is forgotten but what has an earlier claim than all of these, for which
-// zero says the same. Where that cannot be told, nothing is.
+// Claims to unique keys are compared by stamps, and merge/claims/claim.h says when one may be
+// forgotten: not before all is stable that is not later, and not while something is set aside in
+// its collection, by whatever error, that claims as early or earlier. Then of a row that is stable
+// the claim alone stays. Where it cannot be told what is set aside claims, all of them do; where
+// there are no unique indexes, none.
 // How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 
@@ -53,27 +54,28 @@ class Collection {
   [[nodiscard]] uint64_t collected_rows() const { return collected_rows_; }
 
  private:
-  // Rows with this claim or a later one stay.
-  struct Kept {
-    std::vector<Path> unique_fields;
-    Dot from;
-    friend bool operator==(const Kept&, const Kept&) = default;
+  // What of rows may go.
+  struct Forgettable {
+    VersionVector stable;
+    VersionVector closed;
+    Hlc before = 0;  // claims below this
+    // By namespace: claims like this and later ones may not.
+    std::map<std::string, Dot, std::less<>> kept_from;
+    [[nodiscard]] bool keeps(std::string_view ns, const Dot& claim) const;
+    friend bool operator==(const Forgettable&, const Forgettable&) = default;
   };
-  using KeptRows = std::map<std::string, Kept>;  // by namespace
 
-  [[nodiscard]] Result<KeptRows> kept_rows() const;
-  [[nodiscard]] static Result<std::optional<std::string>> collected(std::string_view bytes,
-                                                                    const VersionVector& stable,
-                                                                    const VersionVector& closed,
-                                                                    const Kept* kept);
+  [[nodiscard]] Result<Forgettable> forgettable(const SiteState::Common& common,
+                                                const VersionVector& journaled) const;
+  [[nodiscard]] static Result<std::optional<std::string>> collected(std::string_view ns,
+                                                                    std::string_view bytes,
+                                                                    const Forgettable& may_go);
   [[nodiscard]] Status note_journaled(const VersionVector& journaled) REQUIRES(stepping_);
   [[nodiscard]] Status truncate(const VersionVector& through_all);
-  [[nodiscard]] Status drop_cohorts(const VersionVector& stable, const KeptRows& kept)
+  [[nodiscard]] Status drop_cohorts(const Forgettable& may_go) REQUIRES(stepping_);
+  [[nodiscard]] bool begins_pass(const Forgettable& may_go) REQUIRES(stepping_);
+  [[nodiscard]] Status collect_rows(size_t documents_max, const Forgettable& may_go)
       REQUIRES(stepping_);
-  [[nodiscard]] bool begins_pass(const VersionVector& stable, const VersionVector& closed,
-                                 const KeptRows& kept) REQUIRES(stepping_);
-  [[nodiscard]] Status collect_rows(size_t documents_max, const VersionVector& stable,
-                                    const KeptRows& kept) REQUIRES(stepping_);
   [[nodiscard]] Status expire_retries(size_t count) REQUIRES(stepping_);
 
   const SiteContext& context_;
@@ -90,12 +92,8 @@ class Collection {
   VersionVector noted_journaled_ GUARDED_BY(stepping_);  // in the log
   std::string row_cursor_ GUARDED_BY(stepping_);
   bool pass_under_way_ GUARDED_BY(stepping_) = false;
-  // When the present or last pass over the rows began.
-  VersionVector pass_stable_ GUARDED_BY(stepping_);
-  VersionVector pass_closed_ GUARDED_BY(stepping_);
-  KeptRows pass_kept_ GUARDED_BY(stepping_);             // of that pass
-  VersionVector dropped_through_ GUARDED_BY(stepping_);  // stable when cohorts were dropped last
-  Hlc dropped_before_ GUARDED_BY(stepping_) = 0;         // as were stamps of rows that were kept
+  Forgettable pass_ GUARDED_BY(stepping_);     // when the present or last one over the rows began
+  Forgettable dropped_ GUARDED_BY(stepping_);  // when cohorts were dropped last
   std::string retry_cursor_ GUARDED_BY(stepping_);
   int64_t retries_checked_ms_ GUARDED_BY(stepping_) = 0;
 };

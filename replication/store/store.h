@@ -129,9 +129,11 @@ struct CollectionInfo {
   bool capped = false;
   bool clustered = false;
   bool simple_collation = true;  // false: the collection's default collation is another
-  bool unique_indexes = false;   // besides _id
-  std::string validator;         // BSON, not empty when there is one
-  std::string uuid;              // 16 bytes; changes when it is dropped and made again
+  // Of unique indexes, besides that of _id: their fields, and those that the filters of partial
+  // ones ask for. Sorted; none: there is no such index.
+  std::vector<Path> unique_fields{};
+  std::string validator;  // BSON, not empty when there is one
+  std::string uuid;       // 16 bytes; changes when it is dropped and made again
   [[nodiscard]] bool exists() const { return type != Type::kNone; }
 };
 
@@ -294,9 +296,6 @@ class StoreFence {
 // Keys of unique indexes but that of _id.
 class StoreKeys {
  public:
-  // The fields that decide which of them a document of `ns` holds, those among them that the
-  // filters of partial indexes ask for. Empty: there is no such index.
-  [[nodiscard]] virtual Result<std::vector<Path>> unique_fields(const std::string& ns) = 0;
   // The documents that hold the key for which `document` was refused by this index
   // (unique_index_of). Empty: none does any more, or it cannot be told.
   [[nodiscard]] virtual Result<std::vector<std::string>> holders(const std::string& ns,

@@ -357,7 +357,7 @@ TEST_P(StoreContract, DescribesACollection) {
   ASSERT_TRUE(info);
   EXPECT_EQ(info->type, CollectionInfo::Type::kCollection);
   EXPECT_TRUE(info->simple_collation);
-  EXPECT_FALSE(info->capped || info->clustered || info->unique_indexes);
+  EXPECT_FALSE(info->capped || info->clustered || !info->unique_fields.empty());
   EXPECT_EQ(info->uuid.size(), 16u);
 }
 

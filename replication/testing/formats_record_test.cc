@@ -179,12 +179,19 @@ Example digest_example() {
           }};
 }
 
+Record keeping(const bson::OwnedValue& value) {
+  Record record = record_of({effect(Operation::kAssign, {"n"}, value)});
+  record.documents.front().keys = Keys::kKeeps;
+  return record;
+}
+
 }  // namespace
 
 std::vector<Example> record_examples() {
   const bson::OwnedValue seven = bson::make_int32(7);
   return {
       record_example("record-assign", record_of({effect(Operation::kAssign, {"n"}, seven)})),
+      record_example("record-keeps", keeping(seven)),
       record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
       record_example("record-edit", editing()),

@@ -69,6 +69,7 @@ bool same(const Incarnation& a, const Incarnation& b) {
     return x.dot == y.dot && x.why == y.why;
   };
   return a.births == b.births && same(a.body, b.body) && a.seen == b.seen &&
+         a.holding == b.holding &&
          std::equal(a.removals.begin(), a.removals.end(), b.removals.begin(), b.removals.end(),
                     same_removal);
 }
@@ -112,6 +113,13 @@ DocumentState inserted(bool is_opaque) {
 DocumentState one_field_set() {
   DocumentState state = born({Dot()});
   state.incarnations.front().body.registers[{"a"}] = holding(Dot{5, kOslo}, Content::kShown);
+  return state;
+}
+
+DocumentState claimed() {
+  DocumentState state = one_field_set();
+  state.incarnations.front().holding.since = Dot{5, kOslo};
+  state.incarnations.front().holding.counts.raise(kOslo, 5);
   return state;
 }
 
@@ -207,6 +215,7 @@ std::vector<Example> row_examples() {
       row_example("row-inserted", [] { return inserted(false); }),
       row_example("row-inserted-opaque", [] { return inserted(true); }),
       row_example("row-field-set", one_field_set),
+      row_example("row-claimed", claimed),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
       row_example("row-inside", inside),

@@ -283,6 +283,7 @@ class MergeTest : public ::testing::Test {
     write.change.kind = kind;
     write.change.ns = "shop.carts";
     write.change.id = text(id_);
+    write.change.keys = attested_;
     return write;
   }
   void run(WorldSite& site, const AppWrite& write) { run(site, std::vector<AppWrite>{write}); }
@@ -294,6 +295,7 @@ class MergeTest : public ::testing::Test {
   }
 
   std::string id_ = "d";
+  Keys attested_ = Keys::kNone;  // of what is written
   int64_t now_ms_ = 1'000'000;
   WorldSite a_{'A', 3, 0};
   WorldSite b_{'B', 3, 0};

@@ -280,7 +280,11 @@ Result<std::string> MemoryOutbox::scan_retries(std::string_view cursor, size_t c
   return scan(Family::kRetries, cursor, count, visit);
 }
 
-Result<size_t> MemoryOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>&) { return 0; }
+Result<size_t> MemoryOutbox::drop_cohorts(
+    const std::function<Hlc(const Origin&)>&,
+    const std::function<bool(const Dot&, std::string_view ns)>&) {
+  return 0;
+}
 
 Usage MemoryOutbox::usage() const {
   const MutexLock lock(mutex_);

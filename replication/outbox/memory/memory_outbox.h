@@ -46,7 +46,8 @@ class MemoryOutbox : public Outbox {
                                                  const PairVisitor& visit) const override;
   // Each row of a cohort is put by itself.
   [[nodiscard]] Result<size_t> drop_cohorts(
-      const std::function<Hlc(const Origin&)>& through) override;
+      const std::function<Hlc(const Origin&)>& through,
+      const std::function<bool(const Dot&, std::string_view ns)>& is_kept) override;
   [[nodiscard]] size_t cohort_rows() const override { return 0; }
   [[nodiscard]] Usage usage() const override;
 

@@ -214,12 +214,14 @@ Usage RocksOutbox::usage() const {
   return usage;
 }
 
-Result<size_t> RocksOutbox::drop_cohorts(const std::function<Hlc(const Origin&)>& through) {
+Result<size_t> RocksOutbox::drop_cohorts(
+    const std::function<Hlc(const Origin&)>& through,
+    const std::function<bool(const Dot&, std::string_view ns)>& is_kept) {
   if (auto error = failure()) return tl::unexpected(*error);
   const ReaderLock lock(files_mutex_);
   if (auto error = failure()) return tl::unexpected(*error);
   if (!files_) return tl::unexpected(unusable().error());
-  auto dropped = rows_->drop(*files_, through);
+  auto dropped = rows_->drop(*files_, through, is_kept);
   if (!dropped) return tl::unexpected(mark_failed(dropped.error()).error());
   return dropped;
 }

@@ -83,7 +83,8 @@ class RocksOutbox final : public Outbox {
   [[nodiscard]] Result<std::string> scan_retries(std::string_view cursor, size_t count,
                                                  const PairVisitor& visit) const override;
   [[nodiscard]] Result<size_t> drop_cohorts(
-      const std::function<Hlc(const Origin&)>& through) override;
+      const std::function<Hlc(const Origin&)>& through,
+      const std::function<bool(const Dot&, std::string_view ns)>& is_kept) override;
   [[nodiscard]] size_t cohort_rows() const override;
   [[nodiscard]] Usage usage() const override;
 

@@ -114,12 +114,13 @@ std::optional<uint64_t> RocksRows::puts() const {
   return begun == ended ? std::optional(begun) : std::nullopt;
 }
 
-Result<size_t> RocksRows::drop(const RocksFiles& files,
-                               const std::function<Hlc(const Origin&)>& through) {
+Result<size_t> RocksRows::drop(
+    const RocksFiles& files, const std::function<Hlc(const Origin&)>& through,
+    const std::function<bool(const Dot&, std::string_view ns)>& is_kept) {
   const MutexLock lock(mutex_);
   rocksdb::WriteBatch out;
   size_t rows = 0;
-  for (const Cohorts::Dropped& each : cohorts_.drop(through)) {
+  for (const Cohorts::Dropped& each : cohorts_.drop(through, is_kept)) {
     rows += each.documents;
     (void)out.DeleteRange(files.handle(Family::kCohorts), each.first, each.last + '\1');
   }

@@ -55,9 +55,10 @@ class RocksRows {
   [[nodiscard]] std::optional<uint64_t> puts() const;
   void seen_empty(uint64_t puts) { puts_at_empty_ = puts; }
 
-  // Cohorts of records up to `through` of their origin; how many rows those were.
-  [[nodiscard]] Result<size_t> drop(const RocksFiles& files,
-                                    const std::function<Hlc(const Origin&)>& through);
+  // Cohorts of records up to `through` of their origin that are not kept; how many rows those were.
+  [[nodiscard]] Result<size_t> drop(
+      const RocksFiles& files, const std::function<Hlc(const Origin&)>& through,
+      const std::function<bool(const Dot&, std::string_view ns)>& is_kept);
   [[nodiscard]] size_t rows_of_cohorts() const;
 
  private:

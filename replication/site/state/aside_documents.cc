@@ -89,8 +89,8 @@ std::map<std::string, AsideIn> AsideDocuments::in_namespaces(size_t documents_ma
   for (auto at = aside_.begin(); at != aside_.end();) {
     const std::string ns = namespace_of(at->first);
     AsideIn& in = found[ns];
-    const auto known = fields_.find(ns);
-    if (known != fields_.end()) in.unique_fields = known->second;
+    const auto known = unique_.find(ns);
+    if (known != unique_.end()) in.has_unique_index = known->second;
     const auto end = aside_.lower_bound(ns + kBehindNamespace);
     for (; at != end && in.row_keys.size() <= documents_max; ++at) in.row_keys.push_back(at->first);
     if (at != end) in.row_keys.clear();
@@ -99,31 +99,30 @@ std::map<std::string, AsideIn> AsideDocuments::in_namespaces(size_t documents_ma
   return found;
 }
 
-std::vector<std::string> AsideDocuments::without_unique_fields() const {
+std::vector<std::string> AsideDocuments::without_indexes() const {
   std::vector<std::string> found;
   const MutexLock lock(mutex_);
   for (auto at = aside_.begin(); at != aside_.end();) {
     const std::string ns = namespace_of(at->first);
-    if (!fields_.contains(ns)) found.push_back(ns);
+    if (!unique_.contains(ns)) found.push_back(ns);
     at = aside_.lower_bound(ns + kBehindNamespace);
   }
   return found;
 }
 
-void AsideDocuments::note_unique_fields(const std::string& ns,
-                                        std::optional<std::vector<Path>> fields) {
+void AsideDocuments::note_unique_index(const std::string& ns, std::optional<bool> has_one) {
   const MutexLock lock(mutex_);
-  fields_.insert_or_assign(ns, std::move(fields));
+  unique_.insert_or_assign(ns, has_one);
 }
 
-void AsideDocuments::forget_unique_fields() {
+void AsideDocuments::forget_indexes() {
   const MutexLock lock(mutex_);
-  fields_.clear();
+  unique_.clear();
 }
 
 void AsideDocuments::try_parked_again(const std::string& ns) {
   const MutexLock lock(mutex_);
-  fields_.erase(ns);
+  unique_.erase(ns);
   const std::string begin = ns + '\0';
   for (auto at = aside_.lower_bound(begin); at != aside_.end() && at->first.starts_with(begin);
        ++at) {

@@ -14,16 +14,14 @@
 #include <vector>
 
 #include "config/thread_annotations.h"
-#include "replication/record/path.h"
 #include "replication/site/state/aside.h"
 
 namespace outrigger {
 
-// What is set aside in one collection, and what it may be compared by.
+// What is set aside in one collection.
 struct AsideIn {
-  std::vector<std::string> row_keys;  // none if there are too many
-  // Of the fields of its unique indexes (StoreKeys::unique_fields). Nothing: nobody knows now.
-  std::optional<std::vector<Path>> unique_fields;
+  std::vector<std::string> row_keys;     // none if there are too many
+  std::optional<bool> has_unique_index;  // besides that of _id; nothing: nobody knows now
 };
 
 // Thread-safe. Documents go by their row keys.
@@ -52,10 +50,11 @@ class AsideDocuments {
 
   // By namespace; with at most so many documents each.
   [[nodiscard]] std::map<std::string, AsideIn> in_namespaces(size_t documents_max) const;
-  // Namespaces whose unique fields nobody has asked for, or not since forget_unique_fields().
-  [[nodiscard]] std::vector<std::string> without_unique_fields() const;
-  void note_unique_fields(const std::string& ns, std::optional<std::vector<Path>> fields);
-  void forget_unique_fields();
+  // Namespaces of which nobody has asked whether they have unique indexes, or not since
+  // forget_indexes().
+  [[nodiscard]] std::vector<std::string> without_indexes() const;
+  void note_unique_index(const std::string& ns, std::optional<bool> has_one);
+  void forget_indexes();
 
   // True: one of them is new among those to be tried again.
   bool try_again(const std::vector<std::string>& row_keys);
@@ -82,7 +81,7 @@ class AsideDocuments {
   std::set<std::string> retries_ GUARDED_BY(mutex_);
   std::map<std::string, std::set<std::string>> behind_ GUARDED_BY(mutex_);  // by who stands before
   std::map<std::string, std::string> before_ GUARDED_BY(mutex_);            // the other way
-  std::map<std::string, std::optional<std::vector<Path>>> fields_ GUARDED_BY(mutex_);
+  std::map<std::string, std::optional<bool>> unique_ GUARDED_BY(mutex_);    // by namespace
   std::atomic<size_t> parked_{0};
 };
 

@@ -193,7 +193,9 @@ SiteState::Common SiteState::update_stability() {
   const MutexLock lock(mutex_);
   const VersionVector& durable = vectors_.durable();
   const bool moved = news_.update_stability(durable, clock_.issued(), writes_.published());
-  return {moved, news_.stability().stable(), news_.acknowledged(durable)};
+  VersionVector known = vectors_.visible();
+  known.raise(durable);
+  return {moved, news_.stability().stable(), news_.acknowledged(durable), std::move(known)};
 }
 
 void SiteState::raise_floor(const Origin& origin, Hlc through) {

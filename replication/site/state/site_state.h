@@ -159,6 +159,7 @@ class SiteState {
     bool moved = false;  // of what is stable
     VersionVector stable;
     VersionVector acknowledged;  // by every member; empty until all have reported in this run
+    VersionVector known;         // all that stands in rows here, as far as it is published
   };
   [[nodiscard]] Common update_stability();
   struct Kept {

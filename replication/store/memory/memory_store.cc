@@ -273,10 +273,13 @@ Result<std::vector<NamespaceCount>> MemoryStore::replicated_namespaces(
 Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
   const MutexLock lock(mutex_);
   if (auto ok = admit("look at collection"); !ok) return tl::unexpected<Error>(ok.error());
-  if (const auto it = collections_.find(ns); it != collections_.end()) return it->second;
-  const auto first = documents_.lower_bound({ns, ""});
-  if (first == documents_.end() || first->first.first != ns) return CollectionInfo{};
   CollectionInfo info;
+  const auto known = collections_.find(ns);
+  if (known != collections_.end()) info = known->second;
+  info.unique_fields = unique_fields(ns);
+  if (known != collections_.end()) return info;
+  const auto first = documents_.lower_bound({ns, ""});
+  if (first == documents_.end() || first->first.first != ns) return info;
   info.type = CollectionInfo::Type::kCollection;
   info.uuid = std::string(16, 'u');
   return info;

@@ -51,16 +51,14 @@ std::set<std::string> keys_in(const MemoryIndex& index, const bson::Document& do
   return keys;
 }
 
-Result<std::vector<Path>> MemoryKeys::unique_fields(const std::string& ns) {
-  const MutexLock lock(mutex_);
-  if (auto ok = admit("look at indexes"); !ok) return tl::unexpected<Error>(ok.error());
-  std::vector<Path> fields;
+std::vector<Path> MemoryKeys::unique_fields(const std::string& ns) const {
+  std::set<Path> fields;
   const auto found = unique_.find(ns);
-  if (found == unique_.end()) return fields;
+  if (found == unique_.end()) return {};
   for (const MemoryIndex& index : found->second) {
-    fields.insert(fields.end(), index.fields.begin(), index.fields.end());
+    fields.insert(index.fields.begin(), index.fields.end());
   }
-  return fields;
+  return {fields.begin(), fields.end()};
 }
 
 Result<std::vector<std::string>> MemoryKeys::holders(const std::string& ns,
@@ -82,6 +80,11 @@ Result<std::vector<std::string>> MemoryKeys::holders(const std::string& ns,
 void MemoryKeys::make_unique(const std::string& ns, MemoryIndex index) {
   const MutexLock lock(mutex_);
   unique_[ns].push_back(std::move(index));
+}
+
+void MemoryKeys::drop_unique(const std::string& ns, const std::string& name) {
+  const MutexLock lock(mutex_);
+  std::erase_if(unique_[ns], [&](const MemoryIndex& each) { return each.name() == name; });
 }
 
 std::string MemoryKeys::clash(const std::string& ns, const bson::Document& document) const {

@@ -30,17 +30,19 @@ struct MemoryIndex {
 // Thread-safe.
 class MemoryKeys : public Store, public MemoryTrouble {
  public:
-  [[nodiscard]] Result<std::vector<Path>> unique_fields(const std::string& ns) override;
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;
 
   // What is there already is not looked at. The app's side must ask itself: put() takes anything.
   void make_unique(const std::string& ns, MemoryIndex index);
+  void drop_unique(const std::string& ns, const std::string& name);
   // What mongod says to `document` where another one holds a key of its; empty: none does.
   [[nodiscard]] std::string clash(const std::string& ns, const bson::Document& document) const;
 
  protected:
+  // As CollectionInfo has them.
+  [[nodiscard]] std::vector<Path> unique_fields(const std::string& ns) const REQUIRES(mutex_);
   [[nodiscard]] std::string clash_of(const std::string& ns, const bson::Document& document) const
       REQUIRES(mutex_);
 

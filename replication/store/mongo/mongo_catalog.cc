@@ -1,5 +1,7 @@
 #include "replication/store/mongo/mongo_catalog.h"
 
+#include "replication/store/mongo/mongo_unique_keys.h"
+
 namespace outrigger::mongo {
 namespace {
 
@@ -112,9 +114,7 @@ Result<CollectionInfo> Catalog::collection(const std::string& ns) {
   auto probe = client_.run(names.database, ask);
   if (probe && !probe->ok && probe->code == kNamespaceNotFound) return CollectionInfo{};
   auto indexes = client_.each(names.database, ask, "look at indexes", [&](const bson::Document& d) {
-    const bool on_id =
-        sub(d, "key").has("_id") && !truthy(d, "clustered") && text(d, "name") == "_id_";
-    if (truthy(d, "unique") && !on_id && !truthy(d, "clustered")) info.unique_indexes = true;
+    if (is_unique_index(d)) add_unique_fields(d, info.unique_fields);
     return true;
   });
   if (!indexes) return tl::unexpected<Error>(indexes.error());

@@ -133,10 +133,6 @@ Result<CollectionInfo> MongoStore::collection(const std::string& ns) {
   return parts_->catalog.collection(ns);
 }
 
-Result<std::vector<Path>> MongoStore::unique_fields(const std::string& ns) {
-  return parts_->keys.fields(ns);
-}
-
 Result<std::vector<std::string>> MongoStore::holders(const std::string& ns,
                                                      const std::string& document,
                                                      const std::string& index) {

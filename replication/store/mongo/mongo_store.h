@@ -48,7 +48,6 @@ class MongoStore final : public Store {
       const NamespaceFilter& filter) override;
   [[nodiscard]] Result<CollectionInfo> collection(const std::string& ns) override;
 
-  [[nodiscard]] Result<std::vector<Path>> unique_fields(const std::string& ns) override;
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;

@@ -41,8 +41,10 @@ void add_asked(const Document& filter, std::vector<Path>& fields) {
   }
 }
 
-// What an index has of a document at a path.
-void add_values(const Value& at, std::span<const std::string> names, std::vector<Value>& values) {
+// What an index has of a document at a path. `in_array`: a document in one that lacks the name has
+// null there, beside what others have.
+void add_values(const Value& at, std::span<const std::string> names, std::vector<Value>& values,
+                bool in_array = false) {
   if (names.empty()) {
     if (at.type != Type::kArray) return values.push_back(at);
     for (const Element& each : at.as_document()) values.push_back(each.value);
@@ -51,10 +53,13 @@ void add_values(const Value& at, std::span<const std::string> names, std::vector
   }
   if (at.type == Type::kDocument) {
     const auto value = at.as_document().find(names.front());
-    if (value) add_values(*value, names.subspan(1), values);
+    if (value) add_values(*value, names.subspan(1), values, in_array);
+    const Value null{Type::kNull, {}};
+    const bool has_null = std::find(values.begin(), values.end(), null) != values.end();
+    if (!value && in_array && !has_null) values.push_back(null);
   } else if (at.type == Type::kArray) {
     for (const Element& each : at.as_document()) {
-      if (each.value.type == Type::kDocument) add_values(each.value, names, values);
+      if (each.value.type == Type::kDocument) add_values(each.value, names, values, true);
     }
   }
 }
@@ -103,6 +108,18 @@ std::string find_command(const std::string& collection, const Document& index,
 
 }  // namespace
 
+bool is_unique_index(const Document& index) {
+  const bool is_on_id = text(index, "name") == "_id_" || truthy(index, "clustered");
+  return truthy(index, "unique") && !is_on_id;
+}
+
+void add_unique_fields(const Document& index, std::vector<Path>& fields) {
+  for (const Element& key : sub(index, "key")) fields.push_back(path_of(key.name));
+  add_asked(sub(index, "partialFilterExpression"), fields);
+  std::sort(fields.begin(), fields.end());
+  fields.erase(std::unique(fields.begin(), fields.end()), fields.end());
+}
+
 Result<std::vector<std::string>> UniqueKeys::unique_indexes(const std::string& ns) {
   const Names names = split(ns);
   const std::string ask = bson::Writer().string("listIndexes", names.collection).finish();
@@ -110,25 +127,11 @@ Result<std::vector<std::string>> UniqueKeys::unique_indexes(const std::string& n
   auto probe = client_.run(names.database, ask);
   if (probe && !probe->ok && probe->code == kNoNamespace) return indexes;
   const Status listed = client_.each(names.database, ask, kHolderStep, [&](const Document& index) {
-    const bool is_on_id = text(index, "name") == "_id_" || truthy(index, "clustered");
-    if (truthy(index, "unique") && !is_on_id) indexes.emplace_back(index.bytes());
+    if (is_unique_index(index)) indexes.emplace_back(index.bytes());
     return true;
   });
   if (!listed) return tl::unexpected(listed.error());
   return indexes;
-}
-
-Result<std::vector<Path>> UniqueKeys::fields(const std::string& ns) {
-  const auto indexes = unique_indexes(ns);
-  if (!indexes) return tl::unexpected(indexes.error());
-  std::vector<Path> fields;
-  for (const std::string& index : *indexes) {
-    for (const Element& key : sub(Document(index), "key")) fields.push_back(path_of(key.name));
-    add_asked(sub(Document(index), "partialFilterExpression"), fields);
-  }
-  std::sort(fields.begin(), fields.end());
-  fields.erase(std::unique(fields.begin(), fields.end()), fields.end());
-  return fields;
 }
 
 Result<std::vector<std::string>> UniqueKeys::holders(const std::string& ns,

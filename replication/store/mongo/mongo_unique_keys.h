@@ -18,12 +18,16 @@
 
 namespace outrigger::mongo {
 
+// As listIndexes says one: is it unique, and not that of _id?
+[[nodiscard]] bool is_unique_index(const bson::Document& index);
+// Its fields, as CollectionInfo has them.
+void add_unique_fields(const bson::Document& index, std::vector<Path>& fields);
+
 class UniqueKeys {
  public:
   explicit UniqueKeys(Client& client) : client_(client) {}
 
   // As the port has them (store.h).
-  [[nodiscard]] Result<std::vector<Path>> fields(const std::string& ns);
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index);

@@ -1,4 +1,4 @@
-#include "proxy/capture/id_bytes.h"
+#include "proxy/capture/ids/id_bytes.h"
 
 #include "replication/bson/fields.h"
 
