@@ -84,10 +84,12 @@ class Loader {
   }
 
   void load_endpoint(YamlMap& map, const std::string& key, Endpoint* out) {
-    const auto value = map.take(key);
-    if (!value) return;
-    places_[value->path] = *value;
-    if (const auto endpoint = read_endpoint(errors_, *value)) *out = *endpoint;
+    if (const auto value = map.take(key)) set_endpoint(*value, out);
+  }
+
+  void set_endpoint(const YamlValue& value, Endpoint* out) {
+    places_[value.path] = value;
+    if (const auto endpoint = read_endpoint(errors_, value)) *out = *endpoint;
   }
 
   void load_proxy(const YamlValue& value) {
@@ -95,6 +97,10 @@ class Loader {
     load_endpoint(map, "listen", &settings_.proxy.listen);
     settings_.proxy.advertise = settings_.proxy.listen;
     load_endpoint(map, "advertise", &settings_.proxy.advertise);
+    if (const auto members = map.take("members")) {
+      places_[members->path] = *members;
+      for (const YamlValue& item : read_list(errors_, *members, "members")) load_member(item);
+    }
     if (const auto workers = map.take("workers")) {
       settings_.proxy.workers = read_number(errors_, *workers, 1, limits::kWorkersMax);
     }
@@ -107,6 +113,18 @@ class Loader {
       }
       limit.finish();
     }
+    map.finish();
+  }
+
+  void load_member(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    ProxyMember& member = settings_.proxy.members.emplace_back();
+    const auto name = map.require("member", "the member as the set names it, host:port");
+    if (name) set_endpoint(*name, &member.member);
+    const auto listen = map.require("listen", "where apps reach this member, host:port");
+    if (listen) set_endpoint(*listen, &member.listen);
+    member.advertise = member.listen;
+    load_endpoint(map, "advertise", &member.advertise);
     map.finish();
   }
 
