@@ -72,9 +72,14 @@ class StoreGateTest : public LoopsTest {
           served_.serve(answers_);
           return true;
         },
-        StoreGate::Hooks{[this](const std::string& process) { gone_.push_back(process); },
-                         [this] { passed_before_open_ = passed_.load(); }},
+        StoreGate::Hooks{
+            [this](std::string process) { return note_gone(*this, std::move(process)); },
+            [this] { passed_before_open_ = passed_.load(); }},
         silent());
+  }
+  static net::Task<void> note_gone(StoreGateTest& test, std::string process) {
+    test.gone_.push_back(std::move(process));
+    co_return;
   }
   static net::Task<void> pass(StoreGateTest& test, net::Loop& loop, std::string process) {
     const bool passed = co_await test.gate_->pass(loop, std::move(process));
@@ -128,6 +133,17 @@ TEST_F(StoreGateTest, WhoWaitsForARunThatIsGoneAsWellIsRefusedOnceAnotherIsServe
   until([this] { return refused_ == 150; });
   pass("three");
   until([this] { return passed_ == 3; });
+  loop_.block_on(gate_->close());
+  end();
+}
+
+TEST_F(StoreGateTest, APrimaryOfAnEarlierTermIsRefusedAtOnce) {
+  const auto run = [](char term) { return std::string(12, 'p') + std::string(12, term); };
+  served_.serve(run(2));
+  start();
+  pass(run(1), 50);
+  until([this] { return refused_ == 150; });
+  EXPECT_EQ(steps_, 0) << "nobody looks at the store for that";
   loop_.block_on(gate_->close());
   end();
 }
