@@ -4,6 +4,11 @@
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
+namespace {
+
+constexpr int64_t kNoMajorityMs = 30'000;
+
+}  // namespace
 
 Result<Timestamp> OplogWindow::noted() const {
   auto bytes = outbox_.meta(meta_keys::kOplogTime);
@@ -17,15 +22,21 @@ Status OplogWindow::write(Timestamp time) {
   return outbox_.write(std::move(batch));
 }
 
+// What is not in the oplog of a primary whose election a majority has in its own comes back with no
+// later one. Without a majority nobody can wait for that, and many writes may be in doubt.
+void OplogWindow::wait_for_majority(Store& store) {
+  const int64_t now_ms = site_.context.clock.wall_ms();
+  if (now_ms < no_majority_until_ms_) return;
+  if (!store.wait_settled()) no_majority_until_ms_ = now_ms + kNoMajorityMs;
+}
+
 Result<std::optional<std::vector<OplogWrite>>> OplogWindow::read(
     Store& store, const std::vector<std::string>& session_ids) {
   using Found = std::optional<std::vector<OplogWrite>>;
   auto info = store.info();
   if (!info) return tl::unexpected(info.error());
   if (info->kind == StoreKind::kStandalone || session_ids.empty()) return Found();
-  // What is not in the oplog of a primary whose election a majority has in its own comes back with
-  // no later one. Without a majority nobody can wait for that.
-  if (info->kind == StoreKind::kMultiMember) (void)store.wait_settled();
+  if (info->kind == StoreKind::kMultiMember) wait_for_majority(store);
   auto since = noted();
   if (!since) return tl::unexpected(since.error());
   auto entries = store.oplog_since(*since, session_ids);

@@ -37,6 +37,7 @@ class OplogWindow {
 
  private:
   [[nodiscard]] Result<Timestamp> noted() const;
+  void wait_for_majority(Store& store);
   [[nodiscard]] Status write(Timestamp time);
 
   SiteParts& site_;
@@ -45,6 +46,7 @@ class OplogWindow {
   // note(): a time read earlier, good once every stamp up to `candidate_stamp_` is settled.
   std::optional<Timestamp> candidate_;
   Hlc candidate_stamp_ = 0;
+  int64_t no_majority_until_ms_ = 0;
 };
 
 }  // namespace outrigger
