@@ -194,13 +194,16 @@ net::Task<Result<std::unique_ptr<Backend>>> dial_answering(net::Loop& loop,
 
 net::Task<Result<std::unique_ptr<Backend>>> dial_any(net::Loop& loop, const StoreMembers& members,
                                                      Random& random, Logger log) {
-  Result<std::unique_ptr<Backend>> dialled;
+  Result<std::unique_ptr<Backend>> found;
   for (const StoreMember& member : members) {
     Logger same = log;
-    dialled = co_await dial_answering(loop, member, random, std::move(same));
-    if (dialled) break;
+    Result<std::unique_ptr<Backend>> dialled =
+        co_await dial_answering(loop, member, random, std::move(same));
+    const bool is_primary = dialled && !is_follower(*(*dialled)->process);
+    if (is_primary || !found || !*found) found = std::move(dialled);
+    if (is_primary) break;
   }
-  co_return dialled;
+  co_return found;
 }
 
 std::optional<wire::OpMsg> answer_in(const Result<std::string>& reply) {

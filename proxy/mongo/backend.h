@@ -108,7 +108,7 @@ using StoreMembers = std::vector<StoreMember>;
 net::Task<Result<std::unique_ptr<Backend>>> dial_answering(net::Loop& loop,
                                                            const StoreMember& member,
                                                            Random& random, Logger log);
-// The same to the first that answers.
+// The same to the primary, or else to the first that answers.
 net::Task<Result<std::unique_ptr<Backend>>> dial_any(net::Loop& loop, const StoreMembers& members,
                                                      Random& random, Logger log);
 

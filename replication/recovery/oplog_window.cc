@@ -6,7 +6,7 @@
 namespace outrigger {
 namespace {
 
-constexpr int64_t kNoMajorityMs = 30'000;
+constexpr int64_t kNoMajorityUs = 30'000'000;
 
 }  // namespace
 
@@ -25,9 +25,9 @@ Status OplogWindow::write(Timestamp time) {
 // What is not in the oplog of a primary whose election a majority has in its own comes back with no
 // later one. Without a majority nobody can wait for that, and many writes may be in doubt.
 void OplogWindow::wait_for_majority(Store& store) {
-  const int64_t now_ms = site_.context.clock.wall_ms();
-  if (now_ms < no_majority_until_ms_) return;
-  if (!store.wait_settled()) no_majority_until_ms_ = now_ms + kNoMajorityMs;
+  const int64_t now_us = site_.context.clock.monotonic_us();
+  if (now_us < no_majority_until_us_) return;
+  if (!store.wait_settled()) no_majority_until_us_ = now_us + kNoMajorityUs;
 }
 
 Result<std::optional<std::vector<OplogWrite>>> OplogWindow::read(

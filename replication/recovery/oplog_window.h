@@ -46,7 +46,7 @@ class OplogWindow {
   // note(): a time read earlier, good once every stamp up to `candidate_stamp_` is settled.
   std::optional<Timestamp> candidate_;
   Hlc candidate_stamp_ = 0;
-  int64_t no_majority_until_ms_ = 0;
+  int64_t no_majority_until_us_ = INT64_MIN;
 };
 
 }  // namespace outrigger
