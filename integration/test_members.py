@@ -10,7 +10,7 @@ import pytest
 from pymongo.read_preferences import Secondary
 
 from choices import both_have, edited_apart
-from sidecar import program
+from sidecar import Sidecar, program
 from waiting import wait_until
 
 
@@ -38,6 +38,15 @@ def test_a_driver_sees_the_members_under_the_names_of_their_listeners(oslo):
     wait_until(lambda: [each["member"] for each in oslo.status()["members"] if each["primary"]]
                == [primary.address], lambda: f"{primary.address}: {oslo.status()['members']}")
     assert all(each["in_set"] for each in oslo.status()["members"])
+
+
+def test_without_listeners_for_its_members_a_set_is_refused_with_the_lines_to_write(
+        oslo, tmp_path):
+    members = oslo.mongod.members
+    uri = f"mongodb://{members[0].address}/?replicaSet=rs0"
+    said = Sidecar(tmp_path, "rome", uri).start_refused()
+    for number, member in enumerate(members):
+        assert f'{{member: "{member.address}", listen: "127.0.0.1:{27117 + number}"}}' in said
 
 
 def test_writes_arrive_and_secondaries_are_read(sites, oslo):
