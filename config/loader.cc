@@ -84,10 +84,12 @@ class Loader {
   }
 
   void load_endpoint(YamlMap& map, const std::string& key, Endpoint* out) {
-    const auto value = map.take(key);
-    if (!value) return;
-    places_[value->path] = *value;
-    if (const auto endpoint = read_endpoint(errors_, *value)) *out = *endpoint;
+    if (const auto value = map.take(key)) set_endpoint(*value, out);
+  }
+
+  void set_endpoint(const YamlValue& value, Endpoint* out) {
+    places_[value.path] = value;
+    if (const auto endpoint = read_endpoint(errors_, value)) *out = *endpoint;
   }
 
   void load_proxy(const YamlValue& value) {
@@ -95,6 +97,10 @@ class Loader {
     load_endpoint(map, "listen", &settings_.proxy.listen);
     settings_.proxy.advertise = settings_.proxy.listen;
     load_endpoint(map, "advertise", &settings_.proxy.advertise);
+    if (const auto members = map.take("members")) {
+      places_[members->path] = *members;
+      for (const YamlValue& item : read_list(errors_, *members, "members")) load_member(item);
+    }
     if (const auto workers = map.take("workers")) {
       settings_.proxy.workers = read_number(errors_, *workers, 1, limits::kWorkersMax);
     }
@@ -107,6 +113,18 @@ class Loader {
       }
       limit.finish();
     }
+    map.finish();
+  }
+
+  void load_member(const YamlValue& value) {
+    YamlMap map(errors_, value);
+    ProxyMember& member = settings_.proxy.members.emplace_back();
+    const auto name = map.require("member", "the member as the set names it, host:port");
+    if (name) set_endpoint(*name, &member.member);
+    const auto listen = map.require("listen", "where apps reach this member, host:port");
+    if (listen) set_endpoint(*listen, &member.listen);
+    member.advertise = member.listen;
+    load_endpoint(map, "advertise", &member.advertise);
     map.finish();
   }
 
@@ -204,9 +222,7 @@ class Loader {
 
   void load_expiry(const YamlValue& value) {
     YamlMap map(errors_, value);
-    if (const auto by = map.take("by")) {
-      settings_.expiry.by = static_cast<ExpiredBy>(load_word(*by, {"sidecar", "store"}));
-    }
+    load_enum(map.take("by"), {"sidecar", "store"}, settings_.expiry.by);
     constexpr int64_t kEveryMsMax = 86'400'000;
     const auto every = map.take("every");
     if (every) load_duration(*every, &settings_.expiry.every_ms);
@@ -234,22 +250,22 @@ class Loader {
     return 0;
   }
 
+  // Its words in the order of its values; nothing is said: as it is.
+  template <typename Enum>
+  void load_enum(const std::optional<YamlValue>& value, const std::vector<std::string>& words,
+                 Enum& into) {
+    if (value) into = static_cast<Enum>(load_word(*value, words));
+  }
+
   void load_log(const YamlValue& value) {
     YamlMap map(errors_, value);
-    if (const auto format = map.take("format")) {
-      settings_.log.format = static_cast<LogFormat>(load_word(*format, {"text", "json"}));
-    }
-    if (const auto level = map.take("level")) {
-      settings_.log.level =
-          static_cast<LogLevel>(load_word(*level, {"trace", "debug", "info", "warn", "error"}));
-    }
+    load_enum(map.take("format"), {"text", "json"}, settings_.log.format);
+    load_enum(map.take("level"), {"trace", "debug", "info", "warn", "error"}, settings_.log.level);
     map.finish();
   }
 
   void load_policy(YamlMap& top) {
-    if (const auto equal_set = top.take("equal_set")) {
-      settings_.equal_set = static_cast<EqualSet>(load_word(*equal_set, {"keep", "drop"}));
-    }
+    load_enum(top.take("equal_set"), {"keep", "drop"}, settings_.equal_set);
     const auto rules = top.take("replicate");
     if (!rules) return;
     for (const YamlValue& item : read_list(errors_, *rules, "rules")) load_rule(item);
@@ -270,13 +286,9 @@ class Loader {
     const auto replicate = map.take("replicate");
     if (replicate) rule.replicate = read_bool(errors_, *replicate).value_or(true);
     const auto deletes = map.take("deletes");
-    if (deletes) {
-      rule.deletes = static_cast<DeletePolicy>(load_word(*deletes, {"delete_wins", "update_wins"}));
-    }
+    load_enum(deletes, {"delete_wins", "update_wins"}, rule.deletes);
     const auto replaces = map.take("replaces");
-    if (replaces) {
-      rule.replaces = static_cast<ReplacePolicy>(load_word(*replaces, {"whole", "diff"}));
-    }
+    load_enum(replaces, {"whole", "diff"}, rule.replaces);
     const auto fields = map.take("fields");
     if (fields) rule.fields = read_field_rules(errors_, *fields);
     const auto escalate = map.take("escalate");

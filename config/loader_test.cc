@@ -74,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(Missing, BadSettings, testing::ValuesIn(kMissing));
 const BadCase kKeys[] = {
     {"unknown_at_the_top", "proxi: {}\n", "f.yaml:4: proxi", "unknown key (known here: site, "},
     {"unknown_inside", "proxy:\n  listen: 127.0.0.1:1\n  lisen: x\n", "f.yaml:6: proxy.lisen",
-     "unknown key (known here: listen, advertise, workers, tls, limits)"},
+     "unknown key (known here: listen, advertise, members, workers, tls, limits)"},
     {"unknown_in_a_list", "peers:\n  sites:\n    - {site: oslo, addres: x}\n",
      "f.yaml:6: peers.sites[0].addres", "unknown key"},
     {"twice_at_the_top", "admin: {}\nsite: oslo\n", "f.yaml:5: site",

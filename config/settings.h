@@ -35,13 +35,24 @@ struct StoreSettings {
   std::string uri;  // holds a password: print redact_uri(uri) of config/log.h, never this
 };
 
+// A member of the store's set, as apps reach it: what comes in at `listen` goes to it.
+struct ProxyMember {
+  Endpoint member;  // as the configuration of the set names it
+  Endpoint listen;
+  Endpoint advertise;  // what hello tells drivers; defaults to listen
+};
+
 struct ProxySettings {
   Endpoint listen{"127.0.0.1", 27117};
   Endpoint advertise{"127.0.0.1", 27117};  // what hello tells drivers; defaults to listen
   uint32_t connections_max = 10'000;
   std::optional<TlsSettings> tls;   // apps speak TLS, and nothing else
   std::optional<uint32_t> workers;  // event loops that serve apps; absent: by the machine
+  // Of a set of several members. Where there are some, `listen` and `advertise` mean nothing.
+  std::vector<ProxyMember> members;
 
+  // Where apps may come in: at the members', or the one.
+  [[nodiscard]] std::vector<Endpoint> doors() const;
   // Where `cores` may be used: all but one, which is left to MongoDB, the disk and the applier.
   [[nodiscard]] uint32_t workers_on(uint32_t cores) const;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 namespace outrigger {
 namespace {
@@ -62,27 +64,52 @@ constexpr auto kRefused = std::to_array<Refusal>({
     {"tlscrlfile", "certificates are not looked up in lists"},
 });
 
-}  // namespace
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
 
-std::optional<RefusedOption> refused_option(std::string_view uri) {
+// Each as it was written: its name, and what follows the sign.
+std::vector<std::pair<std::string, std::string>> options_of(std::string_view uri) {
+  std::vector<std::pair<std::string, std::string>> options;
   // Behind the credentials, which may hold anything.
   const size_t credentials = uri.rfind('@');
   const size_t question = uri.find('?', credentials == std::string_view::npos ? 0 : credentials);
-  if (question == std::string_view::npos) return std::nullopt;
+  if (question == std::string_view::npos) return options;
   std::string_view rest = uri.substr(question + 1);
   while (!rest.empty()) {
     const size_t end = std::min(rest.find_first_of("&;"), rest.size());
     const std::string_view option = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
-    std::string name(option.substr(0, option.find('=')));
-    if (name.empty()) continue;
-    std::string lower = name;
-    for (char& c : lower) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    if (std::find(kHonoured.begin(), kHonoured.end(), lower) != kHonoured.end()) continue;
-    const auto known = std::find_if(kRefused.begin(), kRefused.end(),
-                                    [&](const Refusal& refusal) { return refusal.name == lower; });
+    const size_t sign = std::min(option.find('='), option.size());
+    if (sign == 0) continue;
+    options.emplace_back(option.substr(0, sign), option.substr(std::min(sign + 1, option.size())));
+  }
+  return options;
+}
+
+}  // namespace
+
+StoreUriOptions::StoreUriOptions(std::string_view uri) {
+  for (const auto& [name, value] : options_of(uri)) options_.emplace(lower(name), value);
+}
+
+std::string StoreUriOptions::text(const std::string& name) const {
+  const auto found = options_.find(name);
+  return found == options_.end() ? "" : found->second;
+}
+
+std::optional<RefusedOption> refused_option(std::string_view uri) {
+  for (auto& [name, value] : options_of(uri)) {
+    const std::string in_small_letters = lower(name);
+    if (std::find(kHonoured.begin(), kHonoured.end(), in_small_letters) != kHonoured.end())
+      continue;
+    const auto known = std::find_if(kRefused.begin(), kRefused.end(), [&](const Refusal& refusal) {
+      return refusal.name == in_small_letters;
+    });
     if (known != kRefused.end()) return RefusedOption{std::move(name), std::string(known->reason)};
     return RefusedOption{std::move(name), "it is not known here"};
   }

@@ -4,6 +4,7 @@
 // pass over what it does not know.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,16 @@ namespace outrigger {
 struct RefusedOption {
   std::string name;  // as it was written
   std::string reason;
+};
+
+// Options by name, in small letters; "" where one is not there.
+class StoreUriOptions {
+ public:
+  explicit StoreUriOptions(std::string_view uri);
+  [[nodiscard]] std::string text(const std::string& name) const;
+
+ private:
+  std::map<std::string, std::string> options_;
 };
 
 // The first option of the URI that cannot be honoured.

@@ -70,6 +70,13 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
   return Endpoint{std::string(host), static_cast<uint16_t>(*port)};
 }
 
+std::vector<Endpoint> ProxySettings::doors() const {
+  if (members.empty()) return {listen};
+  std::vector<Endpoint> all;
+  for (const ProxyMember& member : members) all.push_back(member.listen);
+  return all;
+}
+
 uint32_t ProxySettings::workers_on(uint32_t cores) const {
   if (workers) return *workers;
   return std::clamp(cores, uint32_t{2}, limits::kWorkersMax + 1) - 1;

@@ -17,6 +17,7 @@ class Validator {
   void run() {
     check_listeners();
     check_advertise();
+    check_set();
     check_store();
     check_admin();
     check_members();
@@ -44,11 +45,15 @@ class Validator {
 
   void check_listeners() {
     struct Listener {
-      const char* path;
+      std::string path;
       Endpoint endpoint;
     };
-    std::vector<Listener> listeners = {{"proxy.listen", settings_.proxy.listen},
-                                       {"admin.listen", settings_.admin.listen}};
+    std::vector<Listener> listeners;
+    for (size_t i = 0; i < settings_.proxy.members.size(); ++i) {
+      listeners.push_back({member_path(i, "listen"), settings_.proxy.members[i].listen});
+    }
+    if (listeners.empty()) listeners.push_back({"proxy.listen", settings_.proxy.listen});
+    listeners.push_back({"admin.listen", settings_.admin.listen});
     if (settings_.peers.listen) listeners.push_back({"peers.listen", *settings_.peers.listen});
     for (size_t i = 0; i < listeners.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
@@ -60,7 +65,53 @@ class Validator {
     }
   }
 
+  static std::string member_path(size_t i, const char* key) {
+    return "proxy.members[" + std::to_string(i) + "]." + key;
+  }
+
+  // What is said of the members of a set.
+  void check_set() {
+    const auto& members = settings_.proxy.members;
+    if (members.empty()) {
+      if (places_.contains("proxy.members")) {
+        refuse("proxy.members", "expected the members of the set, found none");
+      }
+      return;
+    }
+    for (const char* alone : {"proxy.listen", "proxy.advertise"}) {
+      if (!places_.contains(alone)) continue;
+      refuse(alone, "expected no such key beside proxy.members",
+             "each member has a listener of its own: what comes in there goes to it");
+    }
+    for (size_t i = 0; i < members.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (members[i].member == members[j].member) {
+          refuse(member_path(i, "member"), "expected a member that is not listed yet, found " +
+                                               members[i].member.text() + " again");
+        }
+        if (members[i].advertise == members[j].advertise) {
+          refuse(member_path(i, "advertise"),
+                 "expected an address of its own, found that of " + members[j].member.text());
+        }
+      }
+      if (!members[i].advertise.is_wildcard()) continue;
+      refuse(member_path(i, "listen"),
+             "expected an address that drivers can dial, found " + members[i].advertise.text(),
+             "set advertise beside it to the name or address of this machine");
+    }
+    const StoreUriOptions options(settings_.store.uri);
+    if (options.text("replicaset").empty()) {
+      refuse("store.uri", "expected replicaSet= beside proxy.members, found none",
+             "the sidecar's own connections follow the primary of that set");
+    }
+    if (options.text("directconnection") == "true") {
+      refuse("store.uri", "expected no directConnection=true beside proxy.members",
+             "the sidecar's own connections follow the primary");
+    }
+  }
+
   void check_advertise() {
+    if (!settings_.proxy.members.empty()) return;
     if (!settings_.proxy.advertise.is_wildcard()) return;
     const bool named = places_.contains("proxy.advertise");
     refuse(named ? "proxy.advertise" : "proxy.listen",
@@ -81,11 +132,16 @@ class Validator {
     if (hosts == ",") {
       refuse("store.uri", "expected host:port after mongodb://, found no host");
     }
+    const std::vector<Endpoint> doors = settings_.proxy.doors();
     for (size_t at = 0; at < hosts.size();) {
       const size_t comma = hosts.find(',', at);
-      if (hosts.substr(at, comma - at) == settings_.proxy.listen.text()) {
-        refuse("store.uri", "expected the address of MongoDB, found that of proxy.listen",
-               "the app dials proxy.listen; the sidecar dials store.uri");
+      const std::string host = hosts.substr(at, comma - at);
+      const auto is_it = [&](const Endpoint& door) { return door.text() == host; };
+      if (std::any_of(doors.begin(), doors.end(), is_it)) {
+        const char* door =
+            settings_.proxy.members.empty() ? "proxy.listen" : "a listener of proxy.members";
+        refuse("store.uri", std::string("expected the address of MongoDB, found that of ") + door,
+               std::string("the app dials ") + door + "; the sidecar dials store.uri");
       }
       at = comma + 1;
     }

@@ -9,6 +9,7 @@ import pymongo
 from documents import difference, dump
 from line import Line
 from real_mongod import RealMongod
+from real_set import RealSet
 from sidecar import ROOT, Sidecar, merged
 from waiting import close_all, wait_until
 
@@ -21,9 +22,13 @@ def answers(client):
 
 
 class Site:
-    def __init__(self, directory, name, settings, **mongod):
+    def __init__(self, directory, name, settings, replica_set_of=None, **mongod):
+        """`replica_set_of`: several members, as RealSet takes them."""
         self.name = name
-        self.mongod = RealMongod(directory / "mongod", **mongod)
+        self.mongod = (RealSet(directory / "mongod", **replica_set_of) if replica_set_of
+                       else RealMongod(directory / "mongod", **mongod))
+        if replica_set_of:
+            settings = merged(settings or {}, {"proxy": self.mongod.proxy_settings()})
         if self.mongod.socket_dir:  # names of sockets in it must be short, too
             settings = merged(settings or {}, {"data_dir": str(self.mongod.socket_dir / "state")})
         self.sidecar = Sidecar(
@@ -34,6 +39,8 @@ class Site:
 
     def uri(self):
         """What an app is given: the same as for the mongod but for the port."""
+        if isinstance(self.mongod, RealSet):
+            return self.mongod.app_uri()
         return self.mongod.uri().replace(self.mongod.address, self.sidecar.proxy_address)
 
     def client(self, **options):
@@ -85,12 +92,14 @@ class Cluster:
     """sites: their names. links: pairs of names that can dial each other (all by default)."""
 
     def __init__(self, directory, sites=("oslo", "paris"), links=None, replica_set=True, auth=False,
-                 tls=False, settings=None, unix_socket=False, parameters=None):
+                 tls=False, settings=None, unix_socket=False, parameters=None, sets=None):
+        """sets: of sites whose store is a set of several, by name, what RealSet takes."""
         self.directory = Path(directory)
         self.names = list(sites)
         pairs = links if links is not None else [(a, b) for a in sites for b in sites if a < b]
         self.sites = {name: Site(self.directory / name, name, settings, replica_set=replica_set,
-                                 auth=auth, unix_socket=unix_socket, parameters=parameters)
+                                 auth=auth, unix_socket=unix_socket, parameters=parameters,
+                                 replica_set_of=(sets or {}).get(name))
                       for name in self.names}
         # (a, b) is the line on which a dials b.
         self.lines = {}

@@ -105,3 +105,20 @@ def pair(tmp_path_factory):
     """oslo and paris, running, shared by the tests of a file: each takes its own collection."""
     with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def sites_on_a_set(tmp_path_factory):
+    """oslo, on a set of three, and paris, on a set of one."""
+    with Cluster(tmp_path_factory.mktemp("members"), sets={"oslo": {"members": 3}},
+                 settings={"log": {"level": "info"}}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def oslo_on_a_set(sites_on_a_set):
+    """Its set whole again, and served."""
+    oslo = sites_on_a_set.oslo
+    oslo.mongod.wait_whole()
+    oslo.wait_served()
+    return oslo

@@ -99,11 +99,23 @@ void write_expiry(bson::Writer& out, const ExpiryStatus& expiry) {
   out.close().close();
 }
 
+void write_members(bson::Writer& out, const std::vector<MemberStatus>& members) {
+  if (members.empty()) return;
+  out.open_array("members");
+  for (size_t i = 0; i < members.size(); ++i) {
+    out.open_document(bson::index_name(i)).string("member", members[i].member);
+    out.string("listen", members[i].listen).boolean("primary", members[i].is_primary);
+    out.boolean("in_set", members[i].is_in_set).close();
+  }
+  out.close();
+}
+
 void write_status(bson::Writer& out, const StatusParts& parts) {
   const ReplicaStatus& replica = parts.replica;
   out.string("site", replica.site).string("site_id", replica.site_id);
   out.string("epoch", fmt::format("{:016x}", replica.epoch)).string("version", parts.version);
   out.string("store", parts.store).boolean("store_available", parts.store_available);
+  write_members(out, parts.members);
   out.int64("uptime_ms", parts.uptime_ms);
   out.int64("connections", static_cast<int64_t>(parts.connections));
   write_vector(out, "vector", replica.applied);

@@ -14,10 +14,19 @@
 
 namespace outrigger {
 
+// Of the store's set, one that has a listener.
+struct MemberStatus {
+  std::string member;
+  std::string listen;
+  bool is_primary = false;
+  bool is_in_set = false;
+};
+
 struct StatusParts {
   std::string version;
   std::string store;  // "replica set rs0 at 127.0.0.1:27017", no credentials
   bool store_available = true;
+  std::vector<MemberStatus> members;  // where the settings list some
   uint64_t connections = 0;
   int64_t uptime_ms = 0;
   ReplicaStatus replica;

@@ -50,7 +50,7 @@ App::Exit App::run() {
 }
 
 Status App::open() {
-  Result<StoreEndpoint> endpoint = store_endpoint(settings_.store.uri, network_);
+  Result<StoreEndpoint> endpoint = store_endpoint(settings_, network_);
   if (!endpoint) return tl::unexpected(endpoint.error());
   const Result<DescriptorPlan> plan =
       plan_descriptors(raise_descriptor_limit(), settings_, workers_);
@@ -87,7 +87,7 @@ Status App::open_outbox() {
 }
 
 Status App::make_sidecar(StoreEndpoint endpoint) {
-  Result<std::optional<StoreLogin>> login = store_login(settings_.store.uri);
+  Result<std::optional<StoreLogin>> login = store_login(settings_);
   if (!login) return tl::unexpected(login.error());
   SidecarPorts ports{loop_,
                      network_,
@@ -96,7 +96,8 @@ Status App::make_sidecar(StoreEndpoint endpoint) {
                      threads_,
                      *outbox_,
                      [this]() -> Result<std::unique_ptr<Store>> {
-                       return MongoStore::open(settings_.store.uri, threads_);
+                       const bool follows_primary = !settings_.proxy.members.empty();
+                       return MongoStore::open(settings_.store.uri, threads_, follows_primary);
                      },
                      std::move(endpoint),
                      [this] { return open_loop(); },

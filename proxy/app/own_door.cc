@@ -40,7 +40,7 @@ std::string listens_at(const Endpoint& endpoint) {
 
 }  // namespace
 
-Result<std::string> own_door_uri(const Settings& settings) {
+Result<std::string> own_door_uri(const Settings& settings, const Endpoint& door) {
   if (settings.proxy.tls && !settings.proxy.tls->ca.empty()) {
     return fail(ErrorCode::kUnsupported, kStep, "proxy.tls",
                 "with a `ca` there every client shows a certificate, and the sidecar has none",
@@ -60,7 +60,7 @@ Result<std::string> own_door_uri(const Settings& settings) {
     if (password != nullptr) uri += ":" + escaped(password);
     uri += "@";
   }
-  uri += listens_at(settings.proxy.listen) + "/?directConnection=true";
+  uri += listens_at(door) + "/?directConnection=true";
   uri += kLimits;
   const char* const source = mongoc_uri_get_auth_source(store.get());
   const bool has_user = mongoc_uri_get_username(store.get()) != nullptr;
@@ -71,9 +71,14 @@ Result<std::string> own_door_uri(const Settings& settings) {
   return uri;
 }
 
-Result<std::string> ask_own_door(const Settings& settings, const std::string& verb,
-                                 const std::string& name) {
-  const auto uri = own_door_uri(settings);
+namespace {
+
+constexpr int32_t kNotWritablePrimary = 10107;
+
+// Nothing: that member is not primary.
+Result<std::optional<std::string>> ask_at(const Settings& settings, const Endpoint& door,
+                                          const std::string& verb, const std::string& name) {
+  const auto uri = own_door_uri(settings, door);
   if (!uri) return tl::unexpected(uri.error());
   auto client = mongo::Client::open(*uri);
   if (!client) return tl::unexpected(client.error());
@@ -82,6 +87,7 @@ Result<std::string> ask_own_door(const Settings& settings, const std::string& ve
   }
   const auto reply = (*client)->run("outrigger", bson::Writer().string(verb, name).finish());
   if (!reply) return tl::unexpected(reply.error());
+  if (!reply->ok && reply->code == kNotWritablePrimary) return std::optional<std::string>();
   if (!reply->ok) {
     return fail(ErrorCode::kRefused, verb, name,
                 reply->message + " (code " + std::to_string(reply->code) + ")");
@@ -93,7 +99,22 @@ Result<std::string> ask_own_door(const Settings& settings, const std::string& ve
     if (!is_mongods) said.element(each);
   }
   const std::string body = said.finish();
-  return bson::to_json(bson::Document(body), SIZE_MAX);
+  return std::optional(bson::to_json(bson::Document(body), SIZE_MAX));
+}
+
+}  // namespace
+
+Result<std::string> ask_own_door(const Settings& settings, const std::string& verb,
+                                 const std::string& name) {
+  Status why = fail(ErrorCode::kUnavailable, verb, name, "no member of the store's set is primary");
+  for (const Endpoint& door : settings.proxy.doors()) {
+    auto said = ask_at(settings, door, verb, name);
+    if (said && *said) return std::move(**said);
+    if (said) continue;
+    if (said.error().code != ErrorCode::kUnavailable) return tl::unexpected(said.error());
+    why = tl::unexpected(said.error());
+  }
+  return tl::unexpected(why.error());
 }
 
 }  // namespace outrigger

@@ -12,7 +12,9 @@ class OwnDoorTest : public ::testing::Test {
     settings_.store.uri = "mongodb://127.0.0.1:27017/?replicaSet=rs0";
     settings_.proxy.listen = {"127.0.0.1", 27117};
   }
-  [[nodiscard]] std::string uri() const { return own_door_uri(settings_).value_or("(refused)"); }
+  [[nodiscard]] std::string uri() const {
+    return own_door_uri(settings_, settings_.proxy.doors().front()).value_or("(refused)");
+  }
   [[nodiscard]] bool says(const std::string& part) const {
     return uri().find(part) != std::string::npos;
   }
@@ -44,10 +46,12 @@ TEST_F(OwnDoorTest, SpeaksTlsWhereAppsDo) {
 
 TEST_F(OwnDoorTest, ShowsNoCertificate) {
   settings_.store.uri = "mongodb://CN%3Dx@127.0.0.1/?authMechanism=MONGODB-X509&tls=true";
-  EXPECT_EQ(own_door_uri(settings_).error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(own_door_uri(settings_, settings_.proxy.doors().front()).error().code,
+            ErrorCode::kUnsupported);
   settings_.store.uri = "mongodb://127.0.0.1";
   settings_.proxy.tls = TlsSettings{"app.crt", "app.key", "ca.crt"};
-  EXPECT_EQ(own_door_uri(settings_).error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(own_door_uri(settings_, settings_.proxy.doors().front()).error().code,
+            ErrorCode::kUnsupported);
 }
 
 }  // namespace

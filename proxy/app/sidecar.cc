@@ -57,6 +57,8 @@ Sidecar::Sidecar(const Settings& settings, SidecarPorts ports, SidecarOptions op
       log_(ports_.log),
       store_log_(ports_.store_log),
       policy_(settings_),
+      members_(settings_.proxy, ports_.store),
+      reached_members_(members_.reached_by(ports_.network)),
       transactions_(locks_),
       places_(options_.connections_max, options_.workers),
       store_text_("not reached yet at " + ports_.store.address),
@@ -95,7 +97,7 @@ net::Task<void> Sidecar::run() {
   if (stopping_) co_return;
   if (recovered) {
     login_rule_ = std::make_unique<LoginRule>(
-        [this] { return Backend::dial(ports_.store, ports_.random, log_); });
+        [this] { return dial_any(ports_.loop, reached_members_, ports_.random, log_); });
     co_await login_rule_->learn();
     if (stopping_) co_return;
     recovered = open_doors();
@@ -108,7 +110,7 @@ Status Sidecar::look_at_store(Store& store) {
   for (;;) {
     Status status = wait_for_store(store, stopping_, store_log_);
     if (!status) return status;
-    Result<StoreInfo> info = check_store(store, ports_.store.address, store_log_);
+    Result<StoreInfo> info = check_store(store, ports_.store.address, members_, store_log_);
     if (info) {
       status = check_first_start(ports_.outbox, store,
                                  [this](std::string_view ns) { return policy_.replicates(ns); });
@@ -166,7 +168,7 @@ void Sidecar::make_shared() {
   transaction_sweep_ = std::make_unique<TransactionSweep>(
       transactions_, ports_.clock, [this] { proxy_metrics_->lost.Increment(); });
   Recovery* recovery = recovery_.get();
-  if (store_info_.kind != StoreKind::kStandalone) {
+  if (store_info_.kind == StoreKind::kSingleMember) {  // of several, the others wait there
     oplog_watch_ = make_oplog_watch(ports_.loop, *oplog_worker_, ports_.clock);
   }
   journal_keeper_ =
@@ -174,26 +176,34 @@ void Sidecar::make_shared() {
   gate_ = std::make_unique<StoreGate>(
       ports_.loop, *worker_, recovery->served(),
       [recovery](Store& store) { return recovery->put_back_step(store); },
-      StoreGate::Hooks{[this](const std::string& process) { end_connections_to(process); },
-                       [this] {
-                         changes_.forget_all();
-                         store_available_ = true;
-                       }},
+      StoreGate::Hooks{
+          [this](std::string process) { return end_connections_to(std::move(process)); },
+          [this] {
+            changes_.forget_all();
+            store_available_ = true;
+          }},
       store_log_);
 }
 
-// A run of mongod that is gone. On the site's own loop.
-void Sidecar::end_connections_to(const std::string& process) {
+// A run of mongod that is gone. On the site's own loop; ends when all loops have done it.
+net::Task<void> Sidecar::end_connections_to(std::string process) {
   transaction_sweep_->store_gone(process);
   if (expiry_) expiry_->store_gone(process);
+  std::vector<std::shared_ptr<net::OneShot<bool>>> asked;
   for (const auto& worker : workers_) {
     Sessions* sessions = &worker->sessions;
     if (&worker->loop == &ports_.loop) {
       sessions->store_gone(process);
-    } else {
-      worker->loop.post([sessions, process] { sessions->store_gone(process); });
+      continue;
     }
+    const auto done = std::make_shared<net::OneShot<bool>>(ports_.loop);
+    asked.push_back(done);
+    worker->loop.post([sessions, process, done, &loop = ports_.loop] {
+      sessions->store_gone(process);
+      loop.post([done] { done->set(true); });
+    });
   }
+  for (const auto& each : asked) (void)co_await each->wait();
 }
 
 void Sidecar::make_workers() {
@@ -201,12 +211,10 @@ void Sidecar::make_workers() {
       changes_,     room_budgets_, *worker_, *replica_,
       ports_.clock, ports_.random, places_,  [this] { journal_keeper_->touch(); }};
   const auto context = [this](Worker& worker) { return context_of(worker); };
-  workers_.push_back(std::make_unique<Worker>(ports_.loop, ports_.store, site, 0, context));
+  workers_.push_back(std::make_unique<Worker>(ports_.loop, reached_members_, site, 0, context));
   for (const auto& loop : loops_) {
-    StoreEndpoint store = ports_.store;
-    store.network = &loop->network();
-    workers_.push_back(
-        std::make_unique<Worker>(loop->loop(), std::move(store), site, workers_.size(), context));
+    workers_.push_back(std::make_unique<Worker>(loop->loop(), members_.reached_by(loop->network()),
+                                                site, workers_.size(), context));
   }
   for (const auto& loop : loops_) loop->start(ports_.threads);
 }
@@ -220,7 +228,7 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           worker.rooms,
           worker.fresh_ids,
           worker.store,
-          worker.store_endpoint,
+          worker.members,
           app_tls_[workers_.size()],  // this worker comes there
           policy_,
           *replica_,
@@ -233,8 +241,8 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           ports_.random,
           *proxy_metrics_,
           log_,
-          settings_.proxy.advertise.text(),
           store_info_.kind != StoreKind::kStandalone,
+          members_.found_again(store_info_.kind),
           store_info_.wire_version_max >= kWireVersionUuids,
           [recovery](Store& store, UndecidedWrite& write, const std::string& lsid,
                      const std::string& address) -> Status {
@@ -265,8 +273,8 @@ Status Sidecar::open_doors() {
                                          log_, options);
   std::vector<Sessions*> sessions;
   for (const auto& worker : workers_) sessions.push_back(&worker->sessions);
-  auto server =
-      Server::listen(ports_.network, settings_.proxy.listen.text(), places_, std::move(sessions));
+  const std::vector<std::string> doors = members_.doors();
+  auto server = Server::listen(ports_.network, doors, places_, std::move(sessions));
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
   const Status linked = peers_->start();
@@ -276,7 +284,7 @@ Status Sidecar::open_doors() {
   timer_->start(kTickMs, [this] { tick(); });
   serving_ = true;
   log_->info("site {} serves {} on {}, with {} event loop{}", settings_.site, store_text_,
-             settings_.proxy.listen.text(), workers_.size(), workers_.size() == 1 ? "" : "s");
+             fmt::join(doors, ", "), workers_.size(), workers_.size() == 1 ? "" : "s");
   return {};
 }
 
@@ -310,6 +318,7 @@ void Sidecar::tend(Store& store) {
   }
   // One that was started anew is there for nobody before the gate has put back what it forgot.
   store_available_ = alive && recovery_->served().admits(store.process_id());
+  members_.look(store);
   if (alive && store_info_.kind != StoreKind::kStandalone) {
     const Status noted = recovery_->note_oplog_time();
     if (!noted) store_log_->warn("{}", noted.error().message());
@@ -350,37 +359,6 @@ net::Task<void> Sidecar::stop(int64_t drain_ms) {
   server_.reset();
   timer_.reset();
   if (served) log_->info("drained");
-}
-
-StatusParts Sidecar::status() const {
-  StatusParts parts;
-  parts.version = "0.1.0";
-  parts.store_available = store_available_;
-  parts.uptime_ms = ports_.clock.wall_ms() - started_ms_;
-  parts.replica.site = settings_.site;
-  parts.store = "starting";
-  if (!recovered_) return parts;
-  parts.store = store_text_;
-  parts.replica = replica_->status();
-  parts.replica.documents_put_back = recovery_->documents_put_back();
-  if (!serving_) return parts;
-  parts.peers = peers_->status();
-  parts.expiry = expiry_->status();
-  parts.connections = static_cast<uint64_t>(proxy_metrics_->connections.Value());
-  return parts;
-}
-
-Status Sidecar::ready() const {
-  if (stopping_) return fail(ErrorCode::kClosed, "serve", "", "draining");
-  if (!serving_) {
-    return fail(ErrorCode::kUnavailable, "serve", ports_.store.address,
-                "starting or waiting for it");
-  }
-  if (!store_available_) {
-    return fail(ErrorCode::kUnavailable, "serve", ports_.store.address,
-                "the store is away, or was started anew and gets back what it forgot");
-  }
-  return replica_->admit();
 }
 
 }  // namespace outrigger

@@ -21,6 +21,7 @@
 #include "config/settings.h"
 #include "config/threads.h"
 #include "proxy/admin/status.h"
+#include "proxy/app/listed_members.h"
 #include "proxy/app/worker.h"
 #include "proxy/expiry/expiry.h"
 #include "proxy/mongo/journal_keeper.h"
@@ -102,7 +103,7 @@ class Sidecar {
   [[nodiscard]] Status recover(Store& store);
   [[nodiscard]] Status open_replica();
   void make_shared();
-  void end_connections_to(const std::string& process);
+  net::Task<void> end_connections_to(std::string process);
   void make_workers();
   [[nodiscard]] ProxyContext context_of(Worker& worker);
   [[nodiscard]] Status open_doors();
@@ -116,6 +117,8 @@ class Sidecar {
   Logger log_;
   Logger store_log_;
   Policy policy_;
+  ListedMembers members_;
+  const StoreMembers reached_members_;  // from the site's own loop
   LockTable locks_;
   TransactionTable transactions_;
   net::TaskGroup tasks_;

@@ -4,8 +4,16 @@
 
 namespace outrigger {
 
-Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& network) {
-  const Result<StoreAddress> found = store_address(uri);
+namespace {
+
+Result<StoreAddress> address_in(const Settings& settings) {
+  return store_address(settings.store.uri, !settings.proxy.members.empty());
+}
+
+}  // namespace
+
+Result<StoreEndpoint> store_endpoint(const Settings& settings, net::Network& network) {
+  const Result<StoreAddress> found = address_in(settings);
   if (!found) return tl::unexpected(found.error());
   StoreEndpoint endpoint{&network, found->address, found->host, nullptr};
   if (!found->tls) return endpoint;
@@ -23,8 +31,8 @@ Result<StoreEndpoint> store_endpoint(const std::string& uri, net::Network& netwo
   return endpoint;
 }
 
-Result<std::optional<StoreLogin>> store_login(const std::string& uri) {
-  const Result<StoreAddress> found = store_address(uri);
+Result<std::optional<StoreLogin>> store_login(const Settings& settings) {
+  const Result<StoreAddress> found = address_in(settings);
   if (!found) return tl::unexpected(found.error());
   return found->login;
 }

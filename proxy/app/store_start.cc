@@ -35,14 +35,12 @@ Status wait_for_store(Store& store, const std::atomic<bool>& stopping, const Log
   }
 }
 
-Result<StoreInfo> check_store(Store& store, const std::string& address, const Logger& log) {
+Result<StoreInfo> check_store(Store& store, const std::string& address,
+                              const ListedMembers& members, const Logger& log) {
   Result<StoreInfo> info = store.info();
   if (!info) return info;
-  if (info->kind == StoreKind::kMultiMember) {
-    return fail(ErrorCode::kUnsupported, "start", "replica set " + info->set_name,
-                "sets of several members are not built yet",
-                "use a standalone or a single-member replica set");
-  }
+  const Status served = members.check(*info, log);
+  if (!served) return tl::unexpected(served.error());
   const auto missing = store.missing_rights();
   if (!missing) return tl::unexpected(missing.error());
   if (!missing->empty()) {

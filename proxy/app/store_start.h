@@ -10,6 +10,7 @@
 
 #include "config/log.h"
 #include "config/result.h"
+#include "proxy/app/listed_members.h"
 #include "proxy/mongo/backend.h"
 #include "replication/recovery/recovery.h"
 #include "replication/store/store.h"
@@ -27,7 +28,7 @@ namespace outrigger {
 
 // Why it cannot be served, with the way out.
 [[nodiscard]] Result<StoreInfo> check_store(Store& store, const std::string& address,
-                                            const Logger& log);
+                                            const ListedMembers& members, const Logger& log);
 
 // Tries again while the store is away or a right is missing that may be granted.
 [[nodiscard]] Status settle_last_run(Recovery& recovery, Applier& applier, Threads& threads,

@@ -20,10 +20,10 @@ DurableWaits::WhenDurable when_durable(Replica& replica) {
 
 }  // namespace
 
-Worker::Worker(net::Loop& its_loop, StoreEndpoint store_from_it, const Site& site, size_t number,
+Worker::Worker(net::Loop& its_loop, StoreMembers members_from_it, const Site& site, size_t number,
                const std::function<ProxyContext(Worker&)>& context_of)
     : loop(its_loop),
-      store_endpoint(std::move(store_from_it)),
+      members(std::move(members_from_it)),
       store(site.store, loop),
       facts(site.changes, store, site.clock),
       fresh_ids(site.random),

@@ -26,15 +26,15 @@ class Worker {
     std::function<void()> on_write;
   };
   // Made before the loop runs, or on its thread; taken away after it has run, or there. `number`: 0
-  // is the loop the site's own work is on. `store` is reached from `loop`; `context` makes the
+  // is the loop the site's own work is on. `members` are reached from `loop`; `context` makes the
   // worker's, once its other parts are there.
-  Worker(net::Loop& loop, StoreEndpoint store, const Site& site, size_t number,
+  Worker(net::Loop& loop, StoreMembers members, const Site& site, size_t number,
          const std::function<ProxyContext(Worker&)>& context);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   net::Loop& loop;
-  const StoreEndpoint store_endpoint;
+  const StoreMembers members;
   const StoreAsker store;
   Facts facts;
   FreshIds fresh_ids;

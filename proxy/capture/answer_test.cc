@@ -140,24 +140,42 @@ TEST(Runs, AreAnsweredAsAskedOrOnceJournaled) {
 }
 
 TEST(Runs, OnASetTheJournalIsWaitedForUnlessTheAppCountsMembers) {
-  const auto concern = [](const testing::Fill& fill, bool is_set = true) {
+  const auto concern = [](const testing::Fill& fill, FoundAgain found = FoundAgain::kJournaled) {
     const auto sent = send(CommandKind::kInsert, {by_id(1)}, [&](Writer& w) {
       w.open_document("writeConcern");
       fill(w);
       w.close();
     });
-    return concern_of(sent->command, is_set);
+    return concern_of(sent->command, found);
   };
   const auto none = send(CommandKind::kInsert, {by_id(1)});
-  EXPECT_EQ(concern_of(none->command, true), RunConcern::kJournaled);
-  EXPECT_EQ(concern_of(none->command, false), RunConcern::kAsAsked);
+  EXPECT_EQ(concern_of(none->command, FoundAgain::kJournaled), RunConcern::kJournaled);
+  EXPECT_EQ(concern_of(none->command, FoundAgain::kNever), RunConcern::kAsAsked);
   const auto majority = [](Writer& w) { w.string("w", "majority"); };
   EXPECT_EQ(concern(majority), RunConcern::kJournaled);
-  EXPECT_EQ(concern(majority, false), RunConcern::kAsAsked);
+  EXPECT_EQ(concern(majority, FoundAgain::kNever), RunConcern::kAsAsked);
   EXPECT_EQ(concern([](Writer&) {}), RunConcern::kJournaled);
   EXPECT_EQ(concern([](Writer& w) { w.int64("w", 1); }), RunConcern::kAsAsked);
   EXPECT_EQ(concern([](Writer& w) { w.int32("w", 0); }), RunConcern::kAsAsked);
   EXPECT_EQ(concern([](Writer& w) { w.int64("w", 1).boolean("j", true); }), RunConcern::kJournaled);
+}
+
+TEST(Runs, OfSeveralMembersOnlyAMajorityIsSureToBeFoundAgain) {
+  const auto concern = [](const testing::Fill& fill) {
+    const auto sent = send(CommandKind::kInsert, {by_id(1)}, [&](Writer& w) {
+      w.open_document("writeConcern");
+      fill(w);
+      w.close();
+    });
+    return concern_of(sent->command, FoundAgain::kByMajority);
+  };
+  EXPECT_EQ(concern([](Writer& w) { w.string("w", "majority"); }), RunConcern::kJournaled);
+  EXPECT_EQ(concern([](Writer& w) { w.int32("w", 1).boolean("j", true); }), RunConcern::kAsAsked);
+  EXPECT_EQ(concern([](Writer& w) { w.int32("w", 3); }), RunConcern::kAsAsked);
+  EXPECT_EQ(concern([](Writer& w) { w.string("w", "east"); }), RunConcern::kAsAsked);
+  EXPECT_EQ(concern([](Writer&) {}), RunConcern::kAsAsked);
+  const auto none = send(CommandKind::kInsert, {by_id(1)});
+  EXPECT_EQ(concern_of(none->command, FoundAgain::kByMajority), RunConcern::kAsAsked);
 }
 
 // The store's message as it is, or what is put together?

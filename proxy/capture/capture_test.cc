@@ -73,7 +73,7 @@ TEST(Hello, ASetIsShownUnderTheAdvertisedAddressOnly) {
     w.int32("maxWireVersion", 25).int32("maxMessageSizeBytes", 48'000'000);
     w.open_document("topologyVersion").int64("counter", 6).close();
   });
-  const std::string masked = mask_hello_reply(Document(reply), "shop:27117");
+  const std::string masked = mask_hello_reply(Document(reply), {"shop:27117", {}});
   EXPECT_EQ(bson::to_json(Document(masked)).find("10.0.0.1"), std::string::npos);
   EXPECT_EQ(Document(masked).find("me")->as_string(), "shop:27117");
   EXPECT_FALSE(Document(masked).has("topologyVersion"));
@@ -83,7 +83,7 @@ TEST(Hello, ASetIsShownUnderTheAdvertisedAddressOnly) {
 
 TEST(Hello, AStandaloneStaysAStandalone) {
   const std::string reply = doc([](Writer& w) { w.boolean("isWritablePrimary", true); });
-  const std::string masked = mask_hello_reply(Document(reply), "shop:27117");
+  const std::string masked = mask_hello_reply(Document(reply), {"shop:27117", {}});
   EXPECT_FALSE(Document(masked).has("setName"));
   EXPECT_FALSE(Document(masked).has("me"));
   EXPECT_FALSE(Document(masked).has("hosts"));

@@ -201,9 +201,9 @@ std::optional<RunSession> session_of_app(const WriteCommand& command) {
   return session;
 }
 
-RunConcern concern_of(const WriteCommand& command, bool is_set) {
-  if (!is_set || command.unacknowledged) return RunConcern::kAsAsked;
-  return concern_of(command.body);
+RunConcern concern_of(const WriteCommand& command, FoundAgain found) {
+  if (found == FoundAgain::kNever || command.unacknowledged) return RunConcern::kAsAsked;
+  return concern_of(command.body, found);
 }
 
 void write_concern(bson::Writer& out, const Document& body, RunConcern concern_asked) {
@@ -221,9 +221,15 @@ void write_concern(bson::Writer& out, const Document& body, RunConcern concern_a
   out.boolean("j", true).close();
 }
 
-RunConcern concern_of(const Document& body) {
-  if (waits_for_journal(body)) return RunConcern::kJournaled;
+RunConcern concern_of(const Document& body, FoundAgain found) {
   const auto concern = body.find("writeConcern");
+  if (found == FoundAgain::kByMajority) {
+    if (!concern || concern->type != Type::kDocument) return RunConcern::kAsAsked;
+    const auto w = concern->as_document().find("w");
+    const bool by_majority = w && w->type == Type::kString && w->as_string() == "majority";
+    return by_majority ? RunConcern::kJournaled : RunConcern::kAsAsked;
+  }
+  if (waits_for_journal(body)) return RunConcern::kJournaled;
   if (!concern || concern->type != Type::kDocument) return RunConcern::kJournaled;
   const auto w = concern->as_document().find("w");
   return w && w->is_number() ? RunConcern::kAsAsked : RunConcern::kJournaled;

@@ -106,13 +106,21 @@ struct Run {
   }
 };
 
+// Where a write can be found again after a crash, by its prepare alone.
+enum class FoundAgain : uint8_t {
+  kNever,       // a standalone has no oplog
+  kJournaled,   // a set of one: what its journal holds
+  kByMajority,  // of several: what the journals of a majority hold, as any may be the next primary
+};
+
 // When mongod is to answer the command. A set waits for its journal unless the app says that the
 // memory of so many members will do: what is journaled is found in the oplog again. What a command
 // does not say is up to defaults (setDefaultRWConcern, writeConcernMajorityJournalDefault), which
-// may change at any time; so it is said.
-[[nodiscard]] RunConcern concern_of(const WriteCommand& command, bool is_set);
-// The same of any command, by its body.
-[[nodiscard]] RunConcern concern_of(const bson::Document& body);
+// may change at any time; so it is said, on a set of one. On one of several nothing is added but
+// the journal to a majority that was asked for: there may be none, and defaults are then less.
+[[nodiscard]] RunConcern concern_of(const WriteCommand& command, FoundAgain found);
+// The same of any command of a set, by its body.
+[[nodiscard]] RunConcern concern_of(const bson::Document& body, FoundAgain found);
 // Writes the concern that the body says, so that mongod answers when it is to.
 void write_concern(bson::Writer& out, const bson::Document& body, RunConcern concern);
 

@@ -82,8 +82,9 @@ Expiry::Expiry(Parts parts)
       settings_(parts.settings),
       catalogue_changes_(std::move(parts.catalogue_changes)),
       metrics_(parts.metrics),
-      connection_(context_, std::move(parts.login)),
-      monitor_(connection_, std::move(parts.mark), context_.log),
+      connection_(context_, parts.login),
+      monitor_(connection_, parts.mark, context_.log, context_.members.size() > 1),
+      followers_(context_, parts.login, parts.mark),
       timer_(context_.loop),
       limit_(context_.loop) {}
 
@@ -91,6 +92,7 @@ void Expiry::start() { tasks_.spawn(settings_.by == ExpiredBy::kStore ? leave_to
 
 // A sidecar before this one, which was killed, may have put it to rest.
 net::Task<void> Expiry::leave_to_store() {
+  co_await followers_.give_back();
   while (!stopping_) {
     const Status given_back = co_await monitor_.give_back();
     connection_.close();
@@ -110,6 +112,7 @@ net::Task<void> Expiry::stop(int64_t timeout_ms, std::function<void()> hurry) {
     });
   }
   co_await tasks_.until_empty();
+  co_await followers_.give_back();
   limit_.start(kGiveBackMs, [this] { connection_.close(); });
   const Status given_back = co_await monitor_.give_back();
   limit_.close();
@@ -151,6 +154,7 @@ net::Task<Status> Expiry::look() {
   if (!opened) co_return opened;
   const Status learned = co_await learn_catalogue();
   if (!learned) co_return learned;
+  followers_.tend(any_travels());
   const Status tended = co_await monitor_.tend(any_travels());
   if (!tended && tended.error().code != ErrorCode::kRefused) co_return tended;
   if (!tended) {

@@ -25,6 +25,7 @@
 #include "config/settings.h"
 #include "config/thread_annotations.h"
 #include "proxy/expiry/expiry_status.h"
+#include "proxy/expiry/member_monitors.h"
 #include "proxy/expiry/own_connection.h"
 #include "proxy/expiry/store_monitor.h"
 #include "proxy/expiry/ttl_index.h"
@@ -91,6 +92,7 @@ class Expiry {
   Metrics& metrics_;
   OwnConnection connection_;
   StoreMonitor monitor_;
+  MemberMonitors followers_;
   std::vector<Due> indexes_;
   size_t batch_ = kBatchMax;              // fewer where so many take too long
   std::optional<uint64_t> changes_seen_;  // when `indexes_` was asked for; none: not yet

@@ -7,11 +7,30 @@
 namespace outrigger {
 net::Task<Status> OwnConnection::open() {
   if (is_open()) co_return Status();
+  Status done;
+  if (member_) {
+    done = co_await open_at(context_.members[*member_]);
+    co_return done;
+  }
+  const size_t count = context_.members.size();
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = (last_ + i) % count;
+    done = co_await open_at(context_.members[at]);
+    if (done) last_ = at;
+    if (done) co_return done;
+  }
+  co_return done;
+}
+
+net::Task<Status> OwnConnection::open_at(const StoreMember& member) {
   Result<std::unique_ptr<Backend>> dialled =
-      co_await Backend::dial(context_.store_endpoint, context_.random, context_.log);
+      co_await dial_answering(context_.loop, member, context_.random, context_.log);
   if (!dialled) co_return tl::unexpected(dialled.error());
   backend_ = std::move(*dialled);
-  Status done = co_await backend_->learn_process();
+  Status done;
+  if (!member_ && is_follower(*backend_->process)) {
+    done = fail(ErrorCode::kUnavailable, "write to the store", member.name, "it is not primary");
+  }
   if (done && login_) done = co_await log_in(*backend_, *login_, context_.random);
   if (!done) backend_->close();
   was_opened_ = done.has_value();

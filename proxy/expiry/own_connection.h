@@ -15,9 +15,11 @@ namespace outrigger {
 // Of the loop's thread.
 class OwnConnection {
  public:
-  // `context` outlives it. `login`: none where the store is used without a user.
-  OwnConnection(ProxyContext& context, std::optional<StoreLogin> login)
-      : context_(context), login_(std::move(login)) {}
+  // `context` outlives it. `login`: none where the store is used without a user. `member`: the only
+  // one it goes to, whatever that one is; without, of several, it goes to the primary.
+  OwnConnection(ProxyContext& context, std::optional<StoreLogin> login,
+                std::optional<size_t> member = std::nullopt)
+      : context_(context), login_(std::move(login)), member_(member) {}
 
   // Dials and logs in where that is not so already. Until `pass_gate` nothing is to be written.
   net::Task<Status> open();
@@ -29,8 +31,10 @@ class OwnConnection {
   }
   // After open().
   [[nodiscard]] Backend& backend() { return *backend_; }
-  // Which run of mongod answers, after open().
-  [[nodiscard]] std::string process() const { return backend_->process.value_or(""); }
+  // Which process of mongod answers, after open().
+  [[nodiscard]] std::string process() const {
+    return std::string(process_part(backend_->process.value_or("")));
+  }
   [[nodiscard]] bool is_open() const { return backend_ && backend_->is_open(); }
   // It was made anew since the last time this was asked.
   [[nodiscard]] bool was_opened() { return std::exchange(was_opened_, false); }
@@ -40,9 +44,13 @@ class OwnConnection {
   void store_gone(const std::string& process);
 
  private:
+  net::Task<Status> open_at(const StoreMember& member);
+
   ProxyContext& context_;
   const std::optional<StoreLogin> login_;
+  const std::optional<size_t> member_;
   std::unique_ptr<Backend> backend_;
+  size_t last_ = 0;  // of the members, the one that was primary
   bool was_opened_ = false;
 };
 

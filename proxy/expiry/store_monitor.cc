@@ -31,7 +31,37 @@ bool is_forbidden(const Document& options) {
   return !value->truthy();
 }
 
+constexpr size_t kProcessBytes = 12;
+// Of those that were started anew since nobody takes the old ones out.
+constexpr size_t kMarkedMax = 16;
+
+size_t place_in(const std::string& marked, const std::string& process) {
+  if (process.empty()) return std::string::npos;
+  for (size_t at = 0; at + process.size() <= marked.size(); at += kProcessBytes) {
+    if (marked.compare(at, process.size(), process) == 0) return at;
+  }
+  return std::string::npos;
+}
+
+bool names(const std::string& marked, const std::string& process) {
+  return place_in(marked, process) != std::string::npos;
+}
+
 }  // namespace
+
+Status StoreMonitor::mark(bool is_ours) {
+  const std::string process = connection_.process();
+  std::string marked;
+  if (is_one_of_several_) {
+    Result<std::string> read = mark_.read();
+    if (!read) return tl::unexpected(read.error());
+    marked = std::move(*read);
+    const size_t at = place_in(marked, process);
+    if (at != std::string::npos) marked.erase(at, process.size());
+    if (marked.size() >= kMarkedMax * kProcessBytes) marked.erase(0, kProcessBytes);
+  }
+  return mark_.write(is_ours ? marked + process : marked);
+}
 
 net::Task<Status> StoreMonitor::tend(bool rests) {
   if (connection_.was_opened()) {
@@ -41,9 +71,9 @@ net::Task<Status> StoreMonitor::tend(bool rests) {
   if (is_forbidden_) co_return Status();
   const Status looked = co_await look();
   if (!looked) co_return looked;
-  const Result<std::string> mark = mark_.read();
-  if (!mark) co_return tl::unexpected(mark.error());
-  const bool is_ours = !mark->empty() && *mark == connection_.process();
+  const Result<std::string> marked = mark_.read();
+  if (!marked) co_return tl::unexpected(marked.error());
+  const bool is_ours = names(*marked, connection_.process());
   if (state_ == MonitorState::kRests && !is_ours) state_ = MonitorState::kForbidden;
   Status done;
   if (rests && state_ != MonitorState::kRests && state_ != MonitorState::kForbidden) {
@@ -56,11 +86,11 @@ net::Task<Status> StoreMonitor::tend(bool rests) {
 
 // The mark comes first: should we be killed in between, it says what may be so.
 net::Task<Status> StoreMonitor::put_to_rest() {
-  const Status marked = mark_.write(connection_.process());
+  const Status marked = mark(true);
   if (!marked) co_return marked;
   Status done = co_await set(false);
   if (!done && done.error().code == ErrorCode::kRefused) {
-    const Status unmarked = mark_.write("");
+    const Status unmarked = mark(false);
     if (!unmarked) co_return unmarked;
   }
   co_return done;
@@ -68,19 +98,19 @@ net::Task<Status> StoreMonitor::put_to_rest() {
 
 net::Task<Status> StoreMonitor::wake() {
   Status done = co_await set(true);
-  if (done) done = mark_.write("");
+  if (done) done = mark(false);
   co_return done;
 }
 
 net::Task<Status> StoreMonitor::give_back() {
-  const Result<std::string> mark = mark_.read();
-  if (!mark) co_return tl::unexpected(mark.error());
-  if (mark->empty()) co_return Status();
+  const Result<std::string> marked = mark_.read();
+  if (!marked) co_return tl::unexpected(marked.error());
+  if (marked->empty()) co_return Status();
   Status done = co_await connection_.open();
   if (!done) co_return done;
-  if (*mark == connection_.process()) {
+  if (names(*marked, connection_.process())) {
     done = co_await wake();
-  } else {
+  } else if (!is_one_of_several_) {
     done = mark_.write("");  // that run is gone, and its pause with it
   }
   co_return done;

@@ -5,7 +5,7 @@
 // Who started mongod with ttlMonitorEnabled=false, or set it so, wants nothing to expire. That is
 // left so. What we put to rest is told by a mark on disk, which names that run of mongod: of a
 // sidecar that was killed the next one must be able to give it back, and nobody else's pause may be
-// taken for ours.
+// taken for ours. On a set of several members it names a process of each.
 #pragma once
 
 #include <functional>
@@ -22,18 +22,22 @@ enum class MonitorState : uint8_t {
   kForbidden,  // mongod was started without it, or somebody else has put it to rest
 };
 
-// Which run of mongod has its monitor at rest because of us; "": none.
+// Which processes of mongod have their monitors at rest because of us, their names (12 bytes each)
+// one after the other; "": none.
 struct MonitorMark {
   std::function<Result<std::string>()> read;
-  std::function<Status(const std::string& process)> write;  // on disk when it returns
+  std::function<Status(const std::string& processes)> write;  // on disk when it returns
 };
 
 // Of the loop's thread.
 class StoreMonitor {
  public:
-  // `connection` outlives it.
-  StoreMonitor(OwnConnection& connection, MonitorMark mark, Logger log)
-      : connection_(connection), mark_(std::move(mark)), log_(std::move(log)) {}
+  // `connection` outlives it. `is_one_of_several`: the mark may name others, which stay in it.
+  StoreMonitor(OwnConnection& connection, MonitorMark mark, Logger log, bool is_one_of_several)
+      : connection_(connection),
+        mark_(std::move(mark)),
+        log_(std::move(log)),
+        is_one_of_several_(is_one_of_several) {}
 
   // Looks at it, and makes it rest or, if it was us who made it rest, work again. Over a connection
   // that is open. kRefused: our user may not do that, and which right is missing; then state() is
@@ -49,10 +53,13 @@ class StoreMonitor {
   net::Task<Status> put_to_rest();
   net::Task<Status> wake();
   net::Task<Status> set(bool works);
+  // Puts the process that answers into the mark, or takes it out.
+  [[nodiscard]] Status mark(bool is_ours);
 
   OwnConnection& connection_;
   const MonitorMark mark_;
   const Logger log_;
+  const bool is_one_of_several_;
   MonitorState state_ = MonitorState::kUnknown;
   bool is_forbidden_ = false;  // by how mongod was started
 };

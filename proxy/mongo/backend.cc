@@ -12,6 +12,7 @@ namespace outrigger {
 namespace {
 
 constexpr int64_t kDialTimeoutMs = 5'000;
+constexpr int64_t kHelloMs = 3'000;     // of one of several
 constexpr size_t kReadableMax = 1'000;  // namespaces remembered for one connection
 
 tl::unexpected<Error> gone(const std::string& address) {
@@ -174,6 +175,35 @@ net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
     head.clear();
     if (left == 0) co_return flags;
   }
+}
+
+net::Task<Result<std::unique_ptr<Backend>>> dial_answering(net::Loop& loop,
+                                                           const StoreMember& member,
+                                                           Random& random, Logger log) {
+  Result<std::unique_ptr<Backend>> dialled =
+      co_await Backend::dial(member.store, random, std::move(log));
+  if (!dialled) co_return dialled;
+  Backend* const backend = dialled->get();
+  net::Timer limit(loop);
+  if (!member.name.empty()) limit.start(kHelloMs, [backend] { backend->close(); });
+  const Status learned = co_await backend->learn_process();
+  limit.close();
+  if (!learned) co_return tl::unexpected(learned.error());
+  co_return dialled;
+}
+
+net::Task<Result<std::unique_ptr<Backend>>> dial_any(net::Loop& loop, const StoreMembers& members,
+                                                     Random& random, Logger log) {
+  Result<std::unique_ptr<Backend>> found;
+  for (const StoreMember& member : members) {
+    Logger same = log;
+    Result<std::unique_ptr<Backend>> dialled =
+        co_await dial_answering(loop, member, random, std::move(same));
+    const bool is_primary = dialled && !is_follower(*(*dialled)->process);
+    if (is_primary || !found || !*found) found = std::move(dialled);
+    if (is_primary) break;
+  }
+  co_return found;
 }
 
 std::optional<wire::OpMsg> answer_in(const Result<std::string>& reply) {

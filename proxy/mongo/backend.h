@@ -8,9 +8,11 @@
 #include <span>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "config/log.h"
 #include "config/random.h"
+#include "proxy/mongo/hello.h"
 #include "proxy/mongo/wire/framer.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/net/network.h"
@@ -88,6 +90,27 @@ class Backend {
   std::unordered_set<std::string> readable_;
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
 };
+
+// A member of the store that apps are let through to. Where the settings list those of a replica
+// set (`proxy.members`) each has a listener of its own, and what comes in there goes to it, whoever
+// is primary; else there is one, whatever it is called.
+struct StoreMember {
+  StoreEndpoint store;  // reached from one loop
+  ShownNames names;     // as its hellos show the set
+  std::string name;     // "host:port" in the set's configuration; empty: nobody lists members
+};
+
+// In the order of the listeners; never empty.
+using StoreMembers = std::vector<StoreMember>;
+
+// A connection to it over which a hello has been answered. A member of several that says nothing is
+// given up after some seconds. Everything is borrowed and outlives the task.
+net::Task<Result<std::unique_ptr<Backend>>> dial_answering(net::Loop& loop,
+                                                           const StoreMember& member,
+                                                           Random& random, Logger log);
+// The same to the primary, or else to the first that answers.
+net::Task<Result<std::unique_ptr<Backend>>> dial_any(net::Loop& loop, const StoreMembers& members,
+                                                     Random& random, Logger log);
 
 // A reply of call(), which the view borrows from. Nothing: mongod did not answer.
 [[nodiscard]] std::optional<wire::OpMsg> answer_in(const Result<std::string>& reply);

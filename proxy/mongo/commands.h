@@ -28,6 +28,12 @@ struct CommandInfo {
   std::string_view why;  // kRefused: ends the sentence "X is not replicated yet: ..."
 };
 
+// One of the four that change documents.
+[[nodiscard]] constexpr bool is_captured(CommandKind kind) {
+  return kind == CommandKind::kInsert || kind == CommandKind::kUpdate ||
+         kind == CommandKind::kDelete || kind == CommandKind::kFindAndModify;
+}
+
 // `name` is the first key of the body, matched as mongod matches it (case counts, aliases listed).
 [[nodiscard]] CommandInfo command_info(std::string_view name);
 

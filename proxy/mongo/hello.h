@@ -1,6 +1,9 @@
 // The topology mask: what a driver learns of the server. A driver dials whatever `hello` names, so
 // a single-member replica set must be shown under the address the proxy is reached at, or the
-// driver would go straight to mongod, past the capture. A standalone is shown as it is.
+// driver would go straight to mongod, past the capture. A standalone is shown as it is. Of a set of
+// several each member is shown under the address of its own listener, and is in all else what it
+// says: so drivers see elections, secondaries and tags as they are. A member without a listener is
+// not shown.
 //
 // Also taken out: compression (then nothing compressed ever arrives), topologyVersion (then drivers
 // poll instead of streaming), and room is kept in maxMessageSizeBytes for what we add to a command.
@@ -10,6 +13,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "replication/bson/bson.h"
 
@@ -21,9 +26,25 @@ inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 // The client's hello or isMaster as the backend shall see it.
 [[nodiscard]] std::string mask_hello_request(const bson::Document& command);
 
-// The backend's reply as the client shall see it. `advertise` is "host:port", lower case.
-[[nodiscard]] std::string mask_hello_reply(const bson::Document& reply,
-                                           const std::string& advertise);
+// Names of hosts: case does not count.
+[[nodiscard]] bool equal_names(std::string_view one, std::string_view other);
+
+// Under which names drivers are shown what a hello names; all are "host:port".
+struct ShownNames {
+  std::string advertise;  // of the member that answers
+  // Of a set of several: its own names and these. Empty: there is one member, shown under the name
+  // above.
+  std::vector<std::pair<std::string, std::string>> members;
+
+  // Nothing: it is not shown.
+  [[nodiscard]] const std::string* of(std::string_view member) const;
+};
+
+// The backend's reply as the client shall see it.
+[[nodiscard]] std::string mask_hello_reply(const bson::Document& reply, const ShownNames& names);
+// The reply of a primary that is not served yet (store_gate.h), as mongod would give it while what
+// it had not heard of before its election is still being written.
+[[nodiscard]] std::string not_primary_yet(const bson::Document& reply);
 
 // Whether this command, or what a hello says of a login, would log in by the certificate of the
 // connection: to mongod that is the sidecar's, and no client's.

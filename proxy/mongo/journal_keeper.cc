@@ -11,7 +11,7 @@ Status wait_journaled(Store& store, const ServedProcess& served) {
     return fail(ErrorCode::kUnavailable, "wait for the journal", "", "the store was started anew");
   };
   if (Status before = is_served(); !before) return before;
-  if (Status journaled = store.wait_journaled(); !journaled) return journaled;
+  if (Status journaled = store.wait_settled(); !journaled) return journaled;
   return is_served();
 }
 

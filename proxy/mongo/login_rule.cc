@@ -9,6 +9,8 @@ namespace {
 std::string question(int32_t request_id) {
   bson::Writer command;
   command.string("find", "system.version").int32("limit", 1).boolean("singleBatch", true);
+  // Of a set, any member may be asked.
+  command.open_document("$readPreference").string("mode", "secondaryPreferred").close();
   command.string("$db", "admin");
   return wire::build_op_msg(request_id, 0, 0, bson::Document(command.finish()));
 }

@@ -72,9 +72,14 @@ class StoreGateTest : public LoopsTest {
           served_.serve(answers_);
           return true;
         },
-        StoreGate::Hooks{[this](const std::string& process) { gone_.push_back(process); },
-                         [this] { passed_before_open_ = passed_.load(); }},
+        StoreGate::Hooks{
+            [this](std::string process) { return note_gone(*this, std::move(process)); },
+            [this] { passed_before_open_ = passed_.load(); }},
         silent());
+  }
+  static net::Task<void> note_gone(StoreGateTest& test, std::string process) {
+    test.gone_.push_back(std::move(process));
+    if (test.ending_) (void)co_await test.ending_->wait();
   }
   static net::Task<void> pass(StoreGateTest& test, net::Loop& loop, std::string process) {
     const bool passed = co_await test.gate_->pass(loop, std::move(process));
@@ -100,7 +105,8 @@ class StoreGateTest : public LoopsTest {
   std::atomic<int> refused_{0};
   int passed_before_open_ = -1;
   std::vector<std::string> gone_;
-  std::array<net::TaskGroup, 3> tasks_;  // each of its loop
+  std::shared_ptr<net::OneShot<bool>> ending_;  // connections to it are, until this is set
+  std::array<net::TaskGroup, 3> tasks_;         // each of its loop
 };
 
 TEST_F(StoreGateTest, WhoWaitsOnAnyLoopPassesOnceItIsPutBack) {
@@ -128,6 +134,33 @@ TEST_F(StoreGateTest, WhoWaitsForARunThatIsGoneAsWellIsRefusedOnceAnotherIsServe
   until([this] { return refused_ == 150; });
   pass("three");
   until([this] { return passed_ == 3; });
+  loop_.block_on(gate_->close());
+  end();
+}
+
+TEST_F(StoreGateTest, APrimaryOfAnEarlierTermIsRefusedAtOnce) {
+  const auto run = [](char term) { return std::string(12, 'p') + std::string(12, term); };
+  served_.serve(run(2));
+  start();
+  pass(run(1), 50);
+  until([this] { return refused_ == 150; });
+  EXPECT_EQ(steps_, 0) << "nobody looks at the store for that";
+  loop_.block_on(gate_->close());
+  end();
+}
+
+TEST_F(StoreGateTest, NothingIsPutBackAsLongAsConnectionsToTheOldRunAreEnding) {
+  ending_ = std::make_shared<net::OneShot<bool>>(loop_);
+  is_put_back_ = true;
+  start();
+  pass("two");
+  until([this] { return !gone_.empty(); });
+  int turns = 0;
+  until([&turns] { return ++turns > 20; });
+  EXPECT_EQ(steps_, 0);
+  ending_->set(true);
+  until([this] { return passed_ == 3; });
+  EXPECT_EQ(steps_, 1);
   loop_.block_on(gate_->close());
   end();
 }

@@ -28,19 +28,21 @@ StoreGate::StoreGate(net::Loop& loop, StoreWorker& worker, ServedProcess& served
 
 StoreGate::~StoreGate() { served_.on_another(nullptr); }
 
-net::Task<bool> StoreGate::pass(net::Loop& loop, std::string process) {
+net::Task<bool> StoreGate::pass(net::Loop& loop, std::string process, int64_t held_ms) {
   if (is_open_for(process)) co_return true;
+  // A primary that has not heard yet that another was elected.
+  if (is_of_earlier_term(process, served_.process())) co_return false;
   if (is_closed_) co_return false;
   auto shot = std::make_shared<net::OneShot<bool>>(loop);
   net::Timer limit(loop);
-  limit.start(kHeldMsMax, [shot] { shot->set(false); });
+  limit.start(held_ms, [shot] { shot->set(false); });
   const std::weak_ptr<Self> self = self_;
   loop_.post([self, waiter = Waiter{&loop, process, shot}] {
     if (const auto still = self.lock()) still->gate->wait(waiter);
   });
   const bool woken = co_await shot->wait();
   limit.close();
-  if (woken && served_.is(process)) co_return true;
+  if (woken && is_open_for(process)) co_return true;
   loop_.post([self, shot] {
     const auto is_its = [&shot](const Waiter& waiter) { return waiter.shot == shot; };
     if (const auto still = self.lock()) std::erase_if(still->gate->waiting_, is_its);
@@ -86,7 +88,7 @@ net::Task<void> StoreGate::put_back() {
         return store.ping().has_value() && !served.is(store.process_id());
       };
       is_gone = co_await worker_.ask(loop_, std::move(look));
-      if (is_gone) hooks_.on_gone(was);
+      if (is_gone) co_await hooks_.on_gone(was);
     }
     Step job = step_;
     const Result<bool> done = co_await worker_.ask(loop_, std::move(job));

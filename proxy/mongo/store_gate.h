@@ -5,7 +5,8 @@
 // each new connection first says which run of mongod answers it. Met for the first time, that run
 // is not served before what it forgot has been put back (recovery/redo.h): connections wait here.
 // Those to the run that is gone are ended: a host that vanished says nothing, and a write that
-// waits for it would keep everybody waiting here.
+// waits for it would keep everybody waiting here. On a set of several members each primary, in each
+// of its terms, is a run of its own (store/store.h).
 #pragma once
 
 #include <atomic>
@@ -30,8 +31,10 @@ class StoreGate {
   static constexpr int64_t kHeldMsMax = 10'000;
 
   struct Hooks {
-    // The run of this name is gone: another one answers.
-    std::function<void(const std::string& process)> on_gone;
+    // The run of this name is gone: another one answers. When this has ended no connection to it is
+    // left on any loop: on a set of several members that run may still answer, and nothing it says
+    // from here on may be acknowledged.
+    std::function<net::Task<void>(std::string process)> on_gone;
     // Another one is served, from when this returns.
     std::function<void()> on_open;
   };
@@ -43,8 +46,8 @@ class StoreGate {
   StoreGate& operator=(const StoreGate&) = delete;
 
   // A connection is answered by this run. Waits until that one is served. False: it is not, or not
-  // soon enough. On the thread of `loop`, which outlives this.
-  net::Task<bool> pass(net::Loop& loop, std::string process);
+  // within `held_ms`. On the thread of `loop`, which outlives this.
+  net::Task<bool> pass(net::Loop& loop, std::string process, int64_t held_ms = kHeldMsMax);
   // Nobody waits any longer. Ends when nothing runs any more.
   net::Task<void> close();
 

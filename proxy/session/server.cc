@@ -21,28 +21,32 @@ Server::Server(net::Loop& loop, Places& places, std::vector<Sessions*> sessions)
 
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::listen(net::Network& network, const std::string& address,
+Result<std::unique_ptr<Server>> Server::listen(net::Network& network,
+                                               const std::vector<std::string>& addresses,
                                                Places& places, std::vector<Sessions*> sessions) {
   std::unique_ptr<Server> server(new Server(network.loop(), places, std::move(sessions)));
   Server* self = server.get();
-  auto listener = network.listen_for_arrivals(
-      address,
-      [self](std::unique_ptr<net::Arrival> arrival) { self->arrived(std::move(arrival)); });
-  if (!listener) return tl::unexpected(listener.error());
-  server->listener_ = std::move(*listener);
+  for (size_t member = 0; member < addresses.size(); ++member) {
+    auto listener = network.listen_for_arrivals(
+        addresses[member], [self, member](std::unique_ptr<net::Arrival> arrival) {
+          self->arrived({std::move(arrival), member});
+        });
+    if (!listener) return tl::unexpected(listener.error());
+    server->listeners_.push_back(std::move(*listener));
+  }
   return server;
 }
 
-void Server::arrived(std::unique_ptr<net::Arrival> arrival) {
-  if (places_.take()) return seat(std::move(arrival));
-  if (newcomers_.size() < limits::kNewcomersMax) newcomers_.spawn(make_room(std::move(arrival)));
+void Server::arrived(Newcomer newcomer) {
+  if (places_.take()) return seat(std::move(newcomer));
+  if (newcomers_.size() < limits::kNewcomersMax) newcomers_.spawn(make_room(std::move(newcomer)));
 }
 
-net::Task<void> Server::make_room(std::unique_ptr<net::Arrival> arrival) {
+net::Task<void> Server::make_room(Newcomer newcomer) {
   while (const std::optional<Guest> first = places_.take_first_to_go()) {
     const bool is_gone = co_await ask_to_go(*first);
     if (!is_gone || !places_.take()) continue;  // or another newcomer was faster
-    seat(std::move(arrival));
+    seat(std::move(newcomer));
     co_return;
   }
 }
@@ -58,20 +62,23 @@ net::Task<bool> Server::ask_to_go(Guest guest) {
   co_return is_gone;
 }
 
-void Server::seat(std::unique_ptr<net::Arrival> arrival) {
+void Server::seat(Newcomer newcomer) {
   const auto has_fewer = [](const Sessions* one, const Sessions* other) {
     return one->count() < other->count();
   };
   Sessions& sessions = **std::min_element(sessions_.begin(), sessions_.end(), has_fewer);
   const uint64_t number = sessions.expect(loop_.now_us());
-  if (&sessions.loop() == &loop_) return sessions.welcome(number, std::move(arrival));
-  const auto carried = std::make_shared<std::unique_ptr<net::Arrival>>(std::move(arrival));
-  sessions.loop().post(
-      [&sessions, number, carried] { sessions.welcome(number, std::move(*carried)); });
+  if (&sessions.loop() == &loop_) {
+    return sessions.welcome(number, std::move(newcomer.arrival), newcomer.member);
+  }
+  const auto carried = std::make_shared<Newcomer>(std::move(newcomer));
+  sessions.loop().post([&sessions, number, carried] {
+    sessions.welcome(number, std::move(carried->arrival), carried->member);
+  });
 }
 
 net::Task<void> Server::drain(int64_t timeout_ms, std::function<void()> hurry) {
-  listener_->close();
+  for (const auto& listener : listeners_) listener->close();
   co_await newcomers_.until_empty();
   std::vector<std::shared_ptr<Asked>> drained;
   for (Sessions* sessions : sessions_) {

@@ -1,6 +1,6 @@
-// The door for apps: takes connections up to a limit and gives each to the loop that serves the
-// fewest. When all places are taken a newcomer gets that of a stranger (strangers.h), and is
-// refused when there is none, or when
+// The doors for apps, one a member of the store (mongo/backend.h): takes connections up to a limit
+// and gives each to the loop that serves the fewest. When all places are taken a newcomer gets that
+// of a stranger (strangers.h), and is refused when there is none, or when
 // kNewcomersMax wait for such a place.
 //
 // A connection becomes a stream only where it is served, so the door hands on no more than a
@@ -21,32 +21,35 @@ namespace outrigger {
 // Of its network's loop.
 class Server {
  public:
-  // Everything is borrowed and outlives the server. `sessions`: by the number of the loop.
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(net::Network& network,
-                                                              const std::string& address,
-                                                              Places& places,
-                                                              std::vector<Sessions*> sessions);
+  // Everything is borrowed and outlives the server. `addresses`: by the number of the member;
+  // `sessions`: by that of the loop.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(
+      net::Network& network, const std::vector<std::string>& addresses, Places& places,
+      std::vector<Sessions*> sessions);
   ~Server();
 
   // Takes no new connections, lets commands under way be answered, and returns when all sessions
   // have ended. See Sessions::drain; `hurry` is called on each loop, once.
   net::Task<void> drain(int64_t timeout_ms, std::function<void()> hurry);
 
-  [[nodiscard]] uint16_t port() const { return listener_->port(); }
-
  private:
   using Asked = net::OneShot<bool>;
 
   Server(net::Loop& loop, Places& places, std::vector<Sessions*> sessions);
-  void arrived(std::unique_ptr<net::Arrival> arrival);
-  net::Task<void> make_room(std::unique_ptr<net::Arrival> arrival);
+  // Somebody who came for the member of this number.
+  struct Newcomer {
+    std::unique_ptr<net::Arrival> arrival;
+    size_t member = 0;
+  };
+  void arrived(Newcomer newcomer);
+  net::Task<void> make_room(Newcomer newcomer);
   net::Task<bool> ask_to_go(Guest guest);
-  void seat(std::unique_ptr<net::Arrival> arrival);
+  void seat(Newcomer newcomer);
 
   net::Loop& loop_;
   Places& places_;
   const std::vector<Sessions*> sessions_;
-  std::unique_ptr<net::Listener> listener_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
   net::TaskGroup newcomers_;
 };
 

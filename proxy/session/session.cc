@@ -20,11 +20,6 @@ bool is_handshake(CommandKind kind) {
   return kind == CommandKind::kHello || kind == CommandKind::kLogin;
 }
 
-bool is_captured(CommandKind kind) {
-  return kind == CommandKind::kInsert || kind == CommandKind::kUpdate ||
-         kind == CommandKind::kDelete || kind == CommandKind::kFindAndModify;
-}
-
 // Nobody needs to hear of what is written there.
 bool stays_here(const wire::OpMsg& parsed, const Policy& policy) {
   const std::string ns = ns_of(parsed);
@@ -45,9 +40,11 @@ Metrics::Counter& counter_of(ProxyMetrics& metrics, CommandKind kind, bool reads
 
 }  // namespace
 
-Session::Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
-                 std::function<void(News)> on_news)
+Session::Session(ProxyContext& context, const StoreMember& member,
+                 std::unique_ptr<net::Stream> client, std::function<void(News)> on_news)
     : context_(context),
+      member_(member),
+      passage_(context, member),
       client_(std::move(client)),
       on_news_(std::move(on_news)),
       room_([this] { return framer_.buffered_bytes(); },
@@ -121,7 +118,7 @@ net::Task<bool> Session::connect() {
   if (backend_ && backend_->is_open()) co_return true;
   if (backend_) co_return false;  // what the client authenticated died with it
   Result<std::unique_ptr<Backend>> backend =
-      co_await Backend::dial(context_.store_endpoint, context_.random, context_.log);
+      co_await Backend::dial(member_.store, context_.random, context_.log);
   if (!backend) {
     context_.log->warn("{}", backend.error().message());
     co_return false;
@@ -143,8 +140,8 @@ net::Task<Session::Next> Session::serve(std::string_view borrowed) {
     const bool dialled = co_await connect();
     if (!dialled) co_return Next::kEnd;
     if (needs_gate(message)) {
-      const bool passed = co_await pass_gate(message);
-      if (!passed) co_return Next::kEnd;
+      const std::optional<Next> stopped = co_await pass_gate(message);
+      if (stopped) co_return *stopped;
     }
     const Next next = co_await serve_msg(message);
     co_return next;

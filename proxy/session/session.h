@@ -18,6 +18,7 @@
 #include "proxy/mongo/message_room.h"
 #include "proxy/mongo/wire/framer.h"
 #include "proxy/mongo/wire/op_msg.h"
+#include "proxy/session/store_passage.h"
 #include "proxy/writes/context.h"
 
 namespace outrigger {
@@ -25,9 +26,9 @@ namespace outrigger {
 class Session {
  public:
   enum class News { kSpoke, kLetIn };
-  // `context` outlives the session. `on_news` is told of each whole message of a stranger, and that
-  // it is none any more.
-  Session(ProxyContext& context, std::unique_ptr<net::Stream> client,
+  // `context` and `member`, whose client this is, outlive the session. `on_news` is told of each
+  // whole message of a stranger, and that it is none any more.
+  Session(ProxyContext& context, const StoreMember& member, std::unique_ptr<net::Stream> client,
           std::function<void(News)> on_news);
   ~Session();
 
@@ -64,16 +65,17 @@ class Session {
   net::Task<Next> answer_refusal(const wire::OpMsg& parsed, std::string body);
   net::Task<Next> answer_error(const wire::MsgHeader& header, const wire::WireError& error);
   net::Task<bool> connect();
-  // Whether this connection may be used: it is to the run of mongod that is served.
-  net::Task<bool> pass_gate(std::string_view message);
+  // Whether the message may go on; else how: the client has been told why, or is to go.
+  net::Task<std::optional<Next>> pass_gate(std::string_view message);
   // mongod has not let it in, and asks for a login.
   [[nodiscard]] bool is_stranger() const;
   [[nodiscard]] size_t message_bytes_max() const;
   void let_in();
-  void note_process(const bson::Document& hello);
   void client_gone();
 
   ProxyContext& context_;
+  const StoreMember& member_;
+  StorePassage passage_;
   std::unique_ptr<net::Stream> client_;
   std::unique_ptr<Backend> backend_;
   wire::Framer framer_;

@@ -4,14 +4,42 @@
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/mongo/wire/op_query.h"
 #include "proxy/mongo/wire/op_reply.h"
+#include "proxy/outputs/output_write.h"
+#include "proxy/session/own_database.h"
 #include "proxy/session/refusals.h"
 #include "proxy/session/session.h"
+#include "proxy/session/transaction_command.h"
 
 namespace outrigger {
 
 using bson::Document;
 
 namespace {
+
+// Drivers ask anew every half second as long as they miss a primary.
+constexpr int64_t kHelloHeldMs = 1'000;
+
+// What the sidecar sees to by itself, and the store does on its primary alone.
+bool needs_primary(const wire::OpMsg& parsed, const Policy& policy) {
+  if (is_in_transaction(parsed) || OwnDatabase::answers(parsed)) return true;
+  const CommandKind kind = command_info(parsed.command_name()).kind;
+  if (is_captured(kind)) return !policy.stays_here(ns_of(parsed));
+  if (kind == CommandKind::kDdl) return ddl_travels(parsed, policy);
+  return output_that_travels(parsed, policy).has_value();
+}
+
+// An app that reads at the primary, or would rather. Where it goes on reading what another one has
+// given it, it has said so before.
+bool wants_primary(const wire::OpMsg& parsed) {
+  const CommandKind kind = command_info(parsed.command_name()).kind;
+  const bool reads = kind == CommandKind::kRead || kind == CommandKind::kAggregate;
+  if (!reads || parsed.command_name() == "getMore") return false;
+  const auto preference = parsed.body.find("$readPreference");
+  if (!preference || preference->type != bson::Type::kDocument) return true;
+  const auto mode = preference->as_document().find("mode");
+  if (!mode || mode->type != bson::Type::kString) return true;
+  return mode->as_string() == "primary" || mode->as_string() == "primaryPreferred";
+}
 
 wire::WireError certificate_refused() {
   return {wire::code::kAuthenticationFailed,
@@ -63,12 +91,6 @@ net::Task<Session::Next> Session::log_in(std::string_view message, const wire::O
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
-// An error says nothing of it: then it is asked for before anything else is sent.
-void Session::note_process(const Document& hello) {
-  std::string process = process_of(hello);
-  if (!process.empty()) backend_->process = std::move(process);
-}
-
 net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
   const wire::MsgHeader header = parsed.header;
   const std::string command = mask_hello_request(parsed.body);
@@ -77,9 +99,8 @@ net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
   if (!reply) co_return Next::kEnd;
   const auto answer = wire::parse_op_msg_trusted(*reply);
   if (!answer) co_return Next::kEnd;
-  note_process(answer->body);
   if (logs_in_with_hello(answer->body)) let_in();
-  const std::string body = mask_hello_reply(answer->body, context_.advertise);
+  const std::string body = co_await passage_.shown_hello(*backend_, answer->body);
   const std::string out =
       wire::build_op_msg(answer->header.request_id, header.request_id, 0, Document(body));
   Status sent = co_await client_->write(out);
@@ -115,9 +136,8 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
     context_.metrics.hellos.Increment();
     const auto parsed = wire::parse_op_reply(out);
     if (!parsed) co_return Next::kEnd;
-    note_process(parsed->documents.front());
-    const std::string body = mask_hello_reply(parsed->documents.front(), context_.advertise);
     if (logs_in_with_hello(parsed->documents.front())) let_in();
+    const std::string body = co_await passage_.shown_hello(*backend_, parsed->documents.front());
     out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));
   } else if (kind == CommandKind::kLogin) {
     const auto parsed = wire::parse_op_reply(out);
@@ -127,19 +147,74 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
-net::Task<bool> Session::pass_gate(std::string_view message) {
-  if (backend_->is_admitted) co_return true;
-  if (!backend_->process) {
-    const Status learned = co_await backend_->learn_process();
-    if (!learned) co_return false;
-  }
-  std::string process = *backend_->process;
-  backend_->is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
-  if (backend_->is_admitted) co_return true;
+net::Task<std::optional<Session::Next>> Session::pass_gate(std::string_view message) {
+  using Verdict = StorePassage::Verdict;
   const auto parsed = wire::parse_op_msg(message);  // as needs_gate() did
-  std::string body = not_served_body();
-  [[maybe_unused]] const Next next = co_await answer(*parsed, std::move(body));
-  co_return false;
+  const Verdict verdict = co_await passage_.pass(*backend_, *parsed);
+  if (verdict == Verdict::kFree) co_return std::nullopt;
+  // Nobody would hear that it is no primary: mongod closes such a connection.
+  if (verdict == Verdict::kNotPrimary && !parsed->more_to_come()) {
+    std::string body = not_primary_body(*parsed);
+    const Next next = co_await answer_refusal(*parsed, std::move(body));
+    co_return next;
+  }
+  if (verdict == Verdict::kNotServed) {
+    std::string body = not_served_body();
+    [[maybe_unused]] const Next next = co_await answer(*parsed, std::move(body));
+  }
+  co_return Next::kEnd;
+}
+
+// ---- which run of mongod it is to
+
+// As mongod says it, with the labels that drivers go by.
+std::string not_primary_body(const wire::OpMsg& parsed) {
+  constexpr const char* kWords = "not primary";
+  const std::string_view name = parsed.command_name();
+  const bool ends = name == "commitTransaction" || name == "abortTransaction";
+  if (is_in_transaction(parsed) && !ends) {
+    return wire::error_body(wire::code::kNotWritablePrimary, kWords, {"TransientTransactionError"});
+  }
+  if (ends || parsed.body.has("txnNumber")) {
+    return wire::error_body(wire::code::kNotWritablePrimary, kWords, {"RetryableWriteError"});
+  }
+  return wire::error_body(wire::code::kNotWritablePrimary, kWords);
+}
+
+net::Task<StorePassage::Verdict> StorePassage::pass(Backend& backend, const wire::OpMsg& parsed) {
+  if (!backend.process) {
+    const Status learned = co_await backend.learn_process();
+    if (!learned) co_return Verdict::kClosed;
+  }
+  if (is_follower(*backend.process)) {
+    const bool needs = needs_primary(parsed, context_.policy);
+    if (!needs && !wants_primary(parsed)) co_return Verdict::kFree;
+    const Status learned = co_await backend.learn_process();
+    if (!learned) co_return Verdict::kClosed;
+    if (is_follower(*backend.process)) co_return needs ? Verdict::kNotPrimary : Verdict::kFree;
+  }
+  std::string process = *backend.process;
+  backend.is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
+  co_return backend.is_admitted ? Verdict::kFree : Verdict::kNotServed;
+}
+
+net::Task<std::string> StorePassage::shown_hello(Backend& backend, Document reply) {
+  std::string run = process_of(reply);
+  std::string shown = mask_hello_reply(reply, member_.names);
+  // An error says nothing of it: then it is asked for before anything else is sent.
+  if (run.empty()) co_return shown;
+  const bool is_known = backend.is_admitted && backend.process == run;
+  bool is_served = true;
+  if (!is_known && is_of_several(run) && !is_follower(run)) {
+    std::string asked = run;
+    is_served = co_await context_.gate.pass(context_.loop, std::move(asked), kHelloHeldMs);
+    if (is_served) backend.process.reset();  // it is admitted as this run from here on
+    if (is_served) backend.is_admitted = true;
+  }
+  // Of a connection that was admitted its run stays known: with that it ends.
+  if (!backend.is_admitted || !backend.process) backend.process = std::move(run);
+  if (is_served) co_return shown;
+  co_return not_primary_yet(Document(shown));
 }
 
 }  // namespace outrigger

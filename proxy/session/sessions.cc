@@ -25,9 +25,9 @@ uint64_t Sessions::expect(uint64_t now_us) {
   return number;
 }
 
-void Sessions::welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival) {
+void Sessions::welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival, size_t member) {
   auto client = arrival->open(context_.loop);
-  if (client) return tasks_.spawn(serve(number, std::move(*client)));
+  if (client) return tasks_.spawn(serve(number, std::move(*client), member));
   places_.remove({number_, number});
   places_.give_back();
   --count_;
@@ -100,7 +100,8 @@ net::Task<std::unique_ptr<net::Stream>> Sessions::shake_hands(uint64_t number,
   co_return std::move(*secured);
 }
 
-net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> client) {
+net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> client,
+                                size_t member) {
   if (context_.app_tls) {
     client = co_await shake_hands(number, std::move(client));
     if (!client) co_return leave(number);
@@ -109,7 +110,8 @@ net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> cl
   std::function<void(Session::News)> on_news = [this, number](Session::News news) {
     heard(number, news);
   };
-  auto session = std::make_unique<Session>(context_, std::move(client), std::move(on_news));
+  auto session = std::make_unique<Session>(context_, context_.members[member], std::move(client),
+                                           std::move(on_news));
   sessions_.emplace(number, session.get());
   co_await session->run();
   session.reset();

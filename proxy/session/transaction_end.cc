@@ -229,7 +229,7 @@ net::Task<Status> TransactionEnd::begin(const Transaction& transaction, Committi
 net::Task<Answer> TransactionEnd::send_commit(const wire::OpMsg& parsed,
                                               TransactionTable::Entry transaction,
                                               Committing committing) {
-  const RunConcern concern = concern_of(parsed.body);
+  const RunConcern concern = concern_of(parsed.body, context_.found_again);
   std::string request = commit_message(parsed, concern, backend_.next_request_id());
   std::optional<OplogWatch::Write> watched(std::in_place, context_.oplog_watch,
                                            concern == RunConcern::kJournaled);

@@ -16,6 +16,7 @@
 #include "config/policy.h"
 #include "config/random.h"
 #include "config/settings.h"
+#include "proxy/capture/run.h"
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/facts.h"
 #include "proxy/mongo/fresh_ids.h"
@@ -90,7 +91,7 @@ struct ProxyContext {
   MessageRooms& rooms;
   FreshIds& fresh_ids;
   StoreAsker store;
-  const StoreEndpoint& store_endpoint;
+  const StoreMembers& members;               // reached from here
   std::shared_ptr<net::TlsContext> app_tls;  // what apps speak; none: nothing over their sockets
 
   // ---- the site's
@@ -105,8 +106,8 @@ struct ProxyContext {
   Random& random;
   ProxyMetrics& metrics;
   Logger log;
-  std::string advertise;     // "host:port" drivers are told
-  bool retryable = false;    // the store is a replica set: sessions may number their writes
+  bool retryable = false;  // the store is a replica set: sessions may number their writes
+  FoundAgain found_again = FoundAgain::kNever;
   bool knows_uuids = false;  // a write can name the collection it is meant for (6.0)
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.

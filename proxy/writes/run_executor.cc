@@ -66,7 +66,7 @@ net::Task<RunResult> RunExecutor::execute_locked(Run run) {
     co_return result;
   }
   const RunSession session = session_for(run);
-  run.concern = concern_of(request_.command, context_.retryable);
+  run.concern = concern_of(request_.command, context_.found_again);
   std::optional<OplogWatch::Write> watched(std::in_place, context_.oplog_watch,
                                            run.concern == RunConcern::kJournaled);
   Result<Begun> begun = co_await begin(run, session);

@@ -49,7 +49,8 @@ Recovery::Recovery(Replica& replica, outbox::Outbox& outbox, outbox::CommitThrea
       commit_(commit),
       store_(store),
       options_(std::move(options)),
-      redo_(site_, outbox, commit, served_, options_of_redo(options_), options_.is_stopping) {}
+      redo_(site_, outbox, commit, served_, options_of_redo(options_), options_.is_stopping),
+      oplog_(site_, outbox, [this](const std::string& text) { warn(text); }) {}
 
 void Recovery::warn(const std::string& text) const {
   if (options_.warn) options_.warn(text);
@@ -117,35 +118,6 @@ Status Recovery::forget_backends() {
   outbox::Batch batch;
   for (const std::string& key : *noted) batch.remove_meta(key);
   return batch.empty() ? Status() : outbox_.write(std::move(batch));
-}
-
-Result<Timestamp> Recovery::noted_oplog_time() const {
-  auto bytes = outbox_.meta(meta_keys::kOplogTime);
-  if (!bytes) return tl::unexpected(bytes.error());
-  return *bytes ? decode_oplog_time(**bytes).value_or(Timestamp()) : Timestamp();
-}
-
-Status Recovery::write_oplog_time(Timestamp time) {
-  outbox::Batch batch;
-  batch.put_meta(meta_keys::kOplogTime, encode_oplog_time(time));
-  return outbox_.write(std::move(batch));
-}
-
-Result<std::optional<std::vector<OplogWrite>>> Recovery::oplog(
-    Store& store, const std::vector<std::string>& session_ids) {
-  using Found = std::optional<std::vector<OplogWrite>>;
-  auto info = store.info();
-  if (!info) return tl::unexpected(info.error());
-  if (info->kind == StoreKind::kStandalone || session_ids.empty()) return Found();
-  auto since = noted_oplog_time();
-  if (!since) return tl::unexpected(since.error());
-  auto entries = store.oplog_since(*since, session_ids);
-  if (entries) return Found(std::move(*entries));
-  if (entries.error().code != ErrorCode::kNotFound) return tl::unexpected(entries.error());
-  warn(
-      "the oplog no longer reaches back to the last noted time; writes in doubt are settled by "
-      "adopting what the store shows");
-  return Found();
 }
 
 // The epochs of earlier runs are known to their end now. What this run will cite and report of them
@@ -237,7 +209,7 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   if (Status looked = redo_.look(store_); !looked) return tl::unexpected(looked.error());
   std::set<std::string> sessions;
   for (const Prepare& prepare : *prepares) add_session(prepare, sessions);
-  auto entries = oplog(store_, std::vector<std::string>(sessions.begin(), sessions.end()));
+  auto entries = oplog_.read(store_, std::vector<std::string>(sessions.begin(), sessions.end()));
   if (!entries) return tl::unexpected(entries.error());
   const std::vector<OplogWrite>* known = *entries ? &**entries : nullptr;
   std::vector<const Prepare*> uncertain;
@@ -262,13 +234,7 @@ Result<RecoveryReport> Recovery::run(Applier& applier) {
   if (was_due) {
     if (Status finished = finish_redo(); !finished) return tl::unexpected(finished.error());
   }
-  auto info = store_.info();
-  if (!info) return tl::unexpected(info.error());
-  if (info->kind != StoreKind::kStandalone) {
-    auto time = store_.last_oplog_time();
-    if (!time) return tl::unexpected(time.error());
-    if (Status noted = write_oplog_time(*time); !noted) return tl::unexpected(noted.error());
-  }
+  if (Status noted = oplog_.begin_now(store_); !noted) return tl::unexpected(noted.error());
   if (Status forgotten = forget_backends(); !forgotten) return tl::unexpected(forgotten.error());
   if (Status closed = close_epochs(); !closed) return tl::unexpected(closed.error());
   replica_.open_for_writes();
@@ -286,6 +252,7 @@ Status Recovery::finish_redo() {
 Result<bool> Recovery::put_back_step(Store& store) {
   if (Status looked = redo_.look(store); !looked) return tl::unexpected(looked.error());
   if (!redo_.is_due()) return true;
+  served_.suspend();
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
   std::set<std::string> under_way;
@@ -295,6 +262,7 @@ Result<bool> Recovery::put_back_step(Store& store) {
     return tl::unexpected(put.error());
   }
   if (redo_.has_documents()) return false;
+  if (Status noted = oplog_.meet(store); !noted) return tl::unexpected(noted.error());
   if (Status finished = finish_redo(); !finished) return tl::unexpected(finished.error());
   return true;
 }
@@ -314,7 +282,7 @@ Result<Prepare> Recovery::open_prepare(const LocalWrite& write) const {
 Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
                                        const std::vector<std::string>& session_ids) {
   if (Status looked = redo_.look(store); !looked) return tl::unexpected(looked.error());
-  auto entries = oplog(store, session_ids);
+  auto entries = oplog_.read(store, session_ids);
   if (!entries) return tl::unexpected(entries.error());
   const std::vector<OplogWrite>* known = *entries ? &**entries : nullptr;
   auto left = without_recorded(prepare);
@@ -375,25 +343,6 @@ Result<SettledPrepare::How> Recovery::settle_in_doubt(UndecidedWrite& write,
                           : replica_.settle(write, settled->changes, settled->retries);
   if (!done) return tl::unexpected(done.error());
   return settled->how;
-}
-
-Status Recovery::note_oplog_time() {
-  auto info = store_.info();
-  if (!info) return tl::unexpected(info.error());
-  if (info->kind == StoreKind::kStandalone) return {};
-  const SiteState::Standing before = site_.state.standing();
-  if (candidate_ && before.published >= candidate_stamp_) {
-    if (Status noted = write_oplog_time(*candidate_); !noted) return noted;
-    candidate_.reset();
-  }
-  if (candidate_) return {};
-  auto time = store_.last_oplog_time();
-  if (!time) return tl::unexpected(time.error());
-  candidate_ = *time;
-  // Writes that begin later than this reading of `issued` are sent after it; the oplog was read
-  // later still, so what they do may already be before `time`: take the stamps as of now.
-  candidate_stamp_ = site_.state.standing().issued;
-  return {};
 }
 
 }  // namespace outrigger

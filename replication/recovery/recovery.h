@@ -25,7 +25,7 @@
 #include "replication/apply/applier.h"
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
-#include "replication/recovery/oplog_time.h"
+#include "replication/recovery/oplog_window.h"
 #include "replication/recovery/redo.h"
 #include "replication/site/replica.h"
 #include "replication/store/store.h"
@@ -108,7 +108,7 @@ class Recovery {
 
   // Replica sets: remembers from where a later recovery must read the oplog. Call now and then
   // (every half minute) from the thread of `store`; does nothing while older writes are open.
-  [[nodiscard]] Status note_oplog_time();
+  [[nodiscard]] Status note_oplog_time() { return oplog_.note(store_); }
 
  private:
   [[nodiscard]] Status fence(const std::vector<Prepare>& prepares);
@@ -132,11 +132,6 @@ class Recovery {
   [[nodiscard]] Status finish_redo();
   [[nodiscard]] Status forget_backends();
   [[nodiscard]] Status close_epochs();
-  [[nodiscard]] Status write_oplog_time(Timestamp time);
-  [[nodiscard]] Result<Timestamp> noted_oplog_time() const;
-  // Entries since the noted time; nothing on a standalone or when the oplog was cut.
-  [[nodiscard]] Result<std::optional<std::vector<OplogWrite>>> oplog(
-      Store& store, const std::vector<std::string>& session_ids);
   void warn(const std::string& text) const;
 
   Replica& replica_;
@@ -147,10 +142,7 @@ class Recovery {
   const RecoveryOptions options_;
   ServedProcess served_;
   Redo redo_;
-  // note_oplog_time: a time read earlier, good once every stamp up to `candidate_stamp_` is
-  // settled.
-  std::optional<Timestamp> candidate_;
-  Hlc candidate_stamp_ = 0;
+  OplogWindow oplog_;
 };
 
 }  // namespace outrigger

@@ -38,6 +38,19 @@ size_t end_of_some(const Windows& documents, const std::vector<std::string>& key
   return end;
 }
 
+// That run of the store answers. One that was served and answers again is served as before, whoever
+// answered meanwhile.
+Status meet(const std::string& process, ServedProcess& served) {
+  if (is_of_earlier_term(process, served.process())) {
+    return fail(ErrorCode::kUnavailable, "ask the store", "",
+                "the primary that answers is of an earlier term than the one before it",
+                "another one has been elected; if the set was restored from a backup, data_dir "
+                "must be, too");
+  }
+  if (process == served.process()) served.serve(process);
+  return {};
+}
+
 }  // namespace
 
 // ---- what there is to do
@@ -48,6 +61,7 @@ Status Redo::look(Store& store) {
   if (served_.process().empty()) {
     if (Status learned = learn_served(process); !learned) return learned;
   }
+  if (Status met = meet(process, served_); !met) return met;
   if (served_.is(process)) {
     process_ = process;
     is_due_ = false;
@@ -118,8 +132,7 @@ Status Redo::note_records() {
       after = entries->back().first;
       for (const auto& [stamp, bytes] : *entries) {
         const Dot dot{stamp, origin};
-        if (noted_.count(dot) > 0) continue;
-        if (site_.quarantine.holds(dot)) continue;
+        if (noted_.count(dot) > 0 || site_.quarantine.holds(dot)) continue;
         auto record = records_.take(dot, bytes);
         if (!record) return tl::unexpected(record.error());
         noted_.insert(dot);

@@ -29,7 +29,7 @@ class ServedProcess {
   }
   [[nodiscard]] bool is(std::string_view process) const {
     const MutexLock lock(mutex_);
-    return process.empty() || process == process_;
+    return process.empty() || (!is_suspended_ && process == process_);
   }
   [[nodiscard]] std::string process() const {
     const MutexLock lock(mutex_);
@@ -38,12 +38,21 @@ class ServedProcess {
   void serve(std::string_view process) {
     const MutexLock lock(mutex_);
     process_ = process;
+    is_suspended_ = false;
+  }
+  // What that run forgot, or another one lacks, is looked for in the log from here on: an answer of
+  // it that is looked at later counts for nothing, though it may still be given (a primary that has
+  // not heard yet that another was elected). Until the next serve().
+  void suspend() {
+    const MutexLock lock(mutex_);
+    is_suspended_ = true;
   }
 
  private:
   std::function<void()> tell_;
   mutable Mutex mutex_;
   std::string process_ GUARDED_BY(mutex_);
+  bool is_suspended_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace outrigger

@@ -12,6 +12,20 @@ bool is_plain_name(const std::string& name) {
          !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+constexpr size_t kProcessBytes = 12;
+const std::string kNoElection(12, '\0');
+
+// Hidden ones it does not show; they are never primary.
+size_t members_shown(const bson::Document& hello) {
+  size_t shown = 0;
+  for (const char* field : {"hosts", "passives", "arbiters"}) {
+    const auto names = hello.find(field);
+    if (!names || names->type != bson::Type::kArray) continue;
+    for ([[maybe_unused]] const bson::Element& each : names->as_document()) ++shown;
+  }
+  return shown;
+}
+
 }  // namespace
 
 Timestamp timestamp_of(const std::optional<bson::Value>& value) {
@@ -21,11 +35,37 @@ Timestamp timestamp_of(const std::optional<bson::Value>& value) {
 }
 
 std::string process_of(const bson::Document& hello) {
+  std::string name;
   const auto version = hello.find("topologyVersion");
-  if (!version || version->type != bson::Type::kDocument) return {};
-  const auto process = version->as_document().find("processId");
-  if (!process || process->type != bson::Type::kObjectId) return {};
-  return std::string(process->bytes);
+  const auto process = version && version->type == bson::Type::kDocument
+                           ? version->as_document().find("processId")
+                           : std::nullopt;
+  if (process && process->type == bson::Type::kObjectId) name = process->bytes;
+  if (members_shown(hello) < 2) return name;
+  name.resize(kProcessBytes);
+  const auto is_set = [&](std::string_view field) {
+    const auto value = hello.find(field);
+    return value && value->truthy();
+  };
+  const auto election = hello.find("electionId");
+  const bool is_primary = (is_set("isWritablePrimary") || is_set("ismaster")) && election &&
+                          election->type == bson::Type::kObjectId;
+  return name + (is_primary ? std::string(election->bytes) : kNoElection);
+}
+
+std::string_view process_part(std::string_view process) {
+  return process.substr(0, std::min(process.size(), kProcessBytes));
+}
+
+bool is_of_several(std::string_view process) { return process.size() > kProcessBytes; }
+
+bool is_follower(std::string_view process) {
+  return process.size() > kProcessBytes && process.substr(kProcessBytes) == kNoElection;
+}
+
+bool is_of_earlier_term(std::string_view process, std::string_view than) {
+  if (process.size() <= kProcessBytes || than.size() <= kProcessBytes) return false;
+  return process.substr(kProcessBytes) < than.substr(kProcessBytes);
 }
 
 // "E11000 duplicate key error collection: a.b index: email_1 dup key: { ... }", with " collation: "

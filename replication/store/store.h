@@ -41,8 +41,17 @@ struct Timestamp {
 [[nodiscard]] Timestamp timestamp_of(const std::optional<bson::Value>& value);
 
 // Which run of mongod gave this reply to hello, as StoreServer::process_id() names it; empty when
-// it does not say.
+// it does not say. On a set of several members a run is a primary's, in one term: one that stepped
+// down may have been rolled back before it is elected again, in the same process. 12 bytes of the
+// process; behind them, there, 12 of the election, or zeros where it is not primary.
 [[nodiscard]] std::string process_of(const bson::Document& hello);
+[[nodiscard]] bool is_of_several(std::string_view process);
+// The process alone, which goes on through elections.
+[[nodiscard]] std::string_view process_part(std::string_view process);
+// It is a member of a set of several that is not primary: nobody may take it for the store.
+[[nodiscard]] bool is_follower(std::string_view process);
+// Both are primaries of one set, this one of an earlier term: it is none any more.
+[[nodiscard]] bool is_of_earlier_term(std::string_view process, std::string_view than);
 
 enum class StoreKind : uint8_t {
   kStandalone,
@@ -57,8 +66,9 @@ struct StoreInfo {
   std::string me;                  // our member's own name in the set
   std::string version;             // "6.0.5"
   int32_t wire_version_max = 0;
-  std::string process_id;  // 12 bytes, new at each start of mongod; empty if it tells none
-  bool writable = false;   // a standalone, or the primary
+  std::vector<std::string> members;                // hosts, passives and arbiters: what hello shows
+  std::string process_id;                          // process_of(hello): new at each start of mongod
+  bool writable = false;                           // a standalone, or the primary
   std::optional<int32_t> session_timeout_minutes;  // nothing: the store knows no sessions
 };
 
@@ -173,7 +183,7 @@ class StoreServer {
   // What our user may not do with `ns` (empty: with every database) although it may elsewhere, and
   // how to grant it; empty when it may, and when it may nowhere: that is missing_rights().
   [[nodiscard]] virtual Result<std::string> forbidden(const std::string& ns) = 0;
-  // Which run of mongod answered the last ping() or took the last writes (12 bytes); empty when
+  // Which run of mongod answered the last ping() or took the last writes (process_of); empty when
   // that is not known.
   [[nodiscard]] virtual std::string process_id() const = 0;
 
@@ -227,16 +237,18 @@ class StoreWriter {
   // Writes one after the other: whoever reads sees none without all before it, except that one
   // that is rejected is passed over. A document may be named more than once. Validators are
   // bypassed: they judge what an app writes, not what replicates. Journaled when all are done (on a
-  // multi-member set: majority-committed). A write to what holds no documents of this kind (a view,
+  // multi-member set: by the primary). A write to what holds no documents of this kind (a view,
   // a time series) is rejected; an update of what a capped collection has evicted is done. A path
   // that is not is_dotted_path() stops the whole call with kInvalidArgument before anything is
   // sent.
   [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;
   // The same for callers that have no use for a part: an error says nothing of any write.
   [[nodiscard]] Result<std::vector<WriteOutcome>> apply(std::span<const StoreWrite> writes);
-  // Returns when the journal holds everything the store had answered before this call; on a set it
-  // is majority-committed then.
+  // Returns when the journal holds everything the store had answered before this call.
   [[nodiscard]] virtual Status wait_journaled() = 0;
+  // The same of every run of the store that may be its primary hereafter: on a set of several
+  // members the journals of a majority hold it. kUnavailable after some seconds without one.
+  [[nodiscard]] virtual Status wait_settled() { return wait_journaled(); }
   // What apply_in_order() says of validators, of documents as they stand: those of `ids`, by their
   // places, that the validator of their collection would refuse. For who did not hear it: of a
   // document that is as it is to be already, no validator is asked.

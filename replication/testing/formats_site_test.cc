@@ -1,6 +1,7 @@
 // What a site remembers beside records and rows, as FORMATS.md describes it.
 #include "replication/apply/apply_intent.h"
 #include "replication/outbox/ledger.h"
+#include "replication/recovery/oplog_time.h"
 #include "replication/recovery/recovery.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"

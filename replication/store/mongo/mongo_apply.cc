@@ -93,9 +93,8 @@ Result<std::vector<size_t>> refused_by_validator(const DocumentWriter::Parts& pa
 // One call of apply_in_order(): holds what its steps share.
 class OrderedBulkWrite {
  public:
-  OrderedBulkWrite(const DocumentWriter::Parts& parts, StoreKind kind,
-                   std::span<const StoreWrite> writes)
-      : parts_(parts), client_(parts.client), kind_(kind), writes_(writes) {}
+  OrderedBulkWrite(const DocumentWriter::Parts& parts, std::span<const StoreWrite> writes)
+      : parts_(parts), client_(parts.client), writes_(writes) {}
 
   [[nodiscard]] Applied run() {
     Status going;
@@ -232,13 +231,9 @@ class OrderedBulkWrite {
     const bool named = parts_.catalog.can_name_collections() && target.exists();
     if (named) w.binary("collectionUUID", kUuid, target.uuid);
     const bool last = done() + command.statements.size() == writes_.size();
-    w.open_document("writeConcern");
-    if (last && kind_ == StoreKind::kMultiMember) {
-      w.string("w", "majority");
-    } else {
-      w.int32("w", 1);
-    }
-    w.boolean("j", last).close();
+    // No majority is waited for: a set may be without one. What another primary lacks of this is
+    // put back there, as long as it is not settled.
+    w.open_document("writeConcern").int32("w", 1).boolean("j", last).close();
     return w.finish();
   }
 
@@ -359,7 +354,6 @@ class OrderedBulkWrite {
 
   const DocumentWriter::Parts& parts_;
   Client& client_;
-  const StoreKind kind_;
   const std::span<const StoreWrite> writes_;
   Applied applied_;
   size_t commands_ = 0;
@@ -388,7 +382,7 @@ Applied DocumentWriter::apply_in_order(std::span<const StoreWrite> writes) {
       (own_sessions_.empty() || own_sessions_.back() != session)) {
     own_sessions_.push_back(session);
   }
-  return OrderedBulkWrite(parts_, *of_kind, writes).run();
+  return OrderedBulkWrite(parts_, writes).run();
 }
 
 Result<std::vector<size_t>> DocumentWriter::against_validator(

@@ -1,18 +1,24 @@
 #include "replication/store/mongo/mongo_journal.h"
 
 namespace outrigger::mongo {
+namespace {
 
-Status Journal::wait() {
+// A set may be without a majority for long.
+constexpr int32_t kMajorityMsMax = 5'000;
+
+}  // namespace
+
+Status Journal::wait(Of of) {
   const std::string step = "wait for the journal";
   auto of_kind = topology_.kind();
   if (!of_kind) return tl::unexpected<Error>(of_kind.error());
-  auto reply = delete_nothing(*of_kind);
+  auto reply = delete_nothing(*of_kind, of);
   if (reply && !reply->ok && reply->code == kUnauthorized) {
     // Our user may not write everywhere. Anywhere will do.
     auto place = privileges_.somewhere_to_delete();
     if (!place) return tl::unexpected<Error>(place.error());
     nothing_ns_ = place->empty() ? kNobodysNamespace : std::move(*place);
-    reply = delete_nothing(*of_kind);
+    reply = delete_nothing(*of_kind, of);
   }
   if (!reply) {
     reply.error().step = step;
@@ -31,18 +37,20 @@ Status Journal::wait() {
 }
 
 // A write that changes nothing is answered, as its concern asks, when all before it is there.
-Result<CommandReply> Journal::delete_nothing(StoreKind of_kind) {
+Result<CommandReply> Journal::delete_nothing(StoreKind of_kind, Of of) {
   const Names where = split(nothing_ns_);
   bson::Writer nothing;
   nothing.string("delete", where.collection).open_array("deletes").open_document("0");
   nothing.open_document("q").open_document("_id").open_array("$in").close().close().close();
   nothing.int32("limit", 1).close().close();
   nothing.open_document("writeConcern");
-  if (of_kind == StoreKind::kStandalone) {
+  const bool is_several = of_kind == StoreKind::kMultiMember;
+  if (of_kind == StoreKind::kStandalone || (is_several && of == Of::kPrimary)) {
     nothing.int32("w", 1);
   } else {
     nothing.string("w", "majority");
   }
+  if (is_several && of == Of::kMajority) nothing.int32("wtimeout", kMajorityMsMax);
   nothing.boolean("j", true).close();
   return client_.run(where.database, nothing.finish());
 }

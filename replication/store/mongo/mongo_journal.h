@@ -1,4 +1,4 @@
-// Waiting until what the store has answered is in its journal (on a set: majority-committed).
+// Waiting until what the store has answered is in its journal, or in those of a majority.
 //
 // mongod has no command for it that an ordinary user may run, so we write what changes nothing and
 // let its write concern wait: its answer comes when all before it is there.
@@ -17,13 +17,17 @@ class Journal {
   Journal(Client& client, Topology& topology, Privileges& privileges)
       : client_(client), topology_(topology), privileges_(privileges) {}
 
-  [[nodiscard]] Status wait();
+  // As the port has them (store.h): wait_journaled(), wait_settled().
+  [[nodiscard]] Status wait() { return wait(Of::kPrimary); }
+  [[nodiscard]] Status wait_settled() { return wait(Of::kMajority); }
 
  private:
+  enum class Of : uint8_t { kPrimary, kMajority };
   // Never made.
   static constexpr const char* kNobodysNamespace = "outrigger.nothing";
 
-  [[nodiscard]] Result<CommandReply> delete_nothing(StoreKind of_kind);
+  [[nodiscard]] Status wait(Of of);
+  [[nodiscard]] Result<CommandReply> delete_nothing(StoreKind of_kind, Of of);
 
   Client& client_;
   Topology& topology_;

@@ -1,11 +1,13 @@
 #include "replication/store/mongo/mongo_oplog.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 namespace outrigger::mongo {
 namespace {
 
+constexpr uint32_t kSlotSecondsMax = 60;
 constexpr size_t kSessionsInFilter = 10'000;  // beyond that, filter here
 
 std::vector<int32_t> statement_ids(const bson::Document& entry) {
@@ -124,7 +126,14 @@ Result<Timestamp> Oplog::last_time() {
   // Not the newest entry: beside it, slots given out earlier may still be empty. Majority-committed
   // means that everything before it is in place, on a set of one too.
   const bson::Document written = sub(hello->document(), "lastWrite");
-  const Timestamp at = timestamp(sub(written, "majorityOpTime"), "ts");
+  Timestamp at = timestamp(sub(written, "majorityOpTime"), "ts");
+  auto of_kind = topology_.kind();
+  if (!of_kind) return tl::unexpected<Error>(of_kind.error());
+  if (at == Timestamp{} && *of_kind == StoreKind::kMultiMember) {
+    // There may be no majority for long. No slot is empty for as long as this.
+    const Timestamp newest = timestamp(sub(written, "opTime"), "ts");
+    at.seconds = newest.seconds - std::min(newest.seconds, kSlotSecondsMax);
+  }
   if (at == Timestamp{}) {
     return fail(ErrorCode::kUnavailable, step, client_.name(), "nothing is majority-committed yet");
   }

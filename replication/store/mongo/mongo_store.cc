@@ -37,8 +37,9 @@ struct MongoStore::Parts {
   mongo::Oplog oplog{*client, topology};
 };
 
-Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri, Threads& threads) {
-  auto client = mongo::Client::open(uri);
+Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri, Threads& threads,
+                                                     bool follows_primary) {
+  auto client = mongo::Client::open(uri, follows_primary);
   if (!client) return tl::unexpected<Error>(client.error());
   return std::unique_ptr<MongoStore>(
       new MongoStore(std::make_unique<Parts>(std::move(*client), uri, threads)));
@@ -119,6 +120,8 @@ Result<std::vector<size_t>> MongoStore::against_validator(const std::string& ns,
 std::string MongoStore::process_id() const { return parts_->topology.process_id(); }
 
 Status MongoStore::wait_journaled() { return parts_->journal.wait(); }
+
+Status MongoStore::wait_settled() { return parts_->journal.wait_settled(); }
 
 Status MongoStore::watch_oplog(Duration duration) { return parts_->oplog.watch(duration); }
 

@@ -17,9 +17,11 @@ namespace outrigger {
 class MongoStore final : public Store {
  public:
   // Connects nowhere yet: see wait_available(). kInvalidArgument for a URI that cannot be read.
-  // `threads` outlives it.
+  // `threads` outlives it. `follows_primary`: the set has several members, so that one that does
+  // not answer any more is left for another within seconds, where the URI does not say otherwise.
   [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(const std::string& uri,
-                                                                Threads& threads);
+                                                                Threads& threads,
+                                                                bool follows_primary = false);
   ~MongoStore() override;
 
   [[nodiscard]] Status ping() override;
@@ -41,6 +43,7 @@ class MongoStore final : public Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] std::string process_id() const override;
   [[nodiscard]] Status wait_journaled() override;
+  [[nodiscard]] Status wait_settled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
 

@@ -8,6 +8,11 @@
 namespace outrigger::mongo {
 namespace {
 
+constexpr int32_t kConnectMs = 5'000;
+// Where another member may answer instead. All members are asked before one is chosen, and an
+// answer may be that of a thousand writes, journaled.
+constexpr int32_t kSilentConnectMs = 2'000;
+constexpr int32_t kSilentMs = 15'000;
 constexpr const char* kHint = "is mongod running there, and is store.uri right?";
 
 void start_libmongoc() {
@@ -42,7 +47,7 @@ std::string hello_command() { return bson::Writer().int32("hello", 1).finish(); 
 
 }  // namespace
 
-Result<std::unique_ptr<Client>> Client::open(const std::string& uri) {
+Result<std::unique_ptr<Client>> Client::open(const std::string& uri, bool leaves_the_silent) {
   start_libmongoc();
   bson_error_t error;
   mongoc_uri_t* parsed = mongoc_uri_new_with_error(uri.c_str(), &error);
@@ -52,8 +57,11 @@ Result<std::unique_ptr<Client>> Client::open(const std::string& uri) {
                 "expected mongodb://[user:password@]host:port/[?options]");
   }
   mongoc_uri_set_appname(parsed, "outrigger");
-  const bool own_limit = mongoc_uri_has_option(parsed, MONGOC_URI_CONNECTTIMEOUTMS);
-  if (!own_limit) mongoc_uri_set_option_as_int32(parsed, MONGOC_URI_CONNECTTIMEOUTMS, 5000);
+  const auto set_default = [parsed](const char* option, int32_t ms) {
+    if (!mongoc_uri_has_option(parsed, option)) mongoc_uri_set_option_as_int32(parsed, option, ms);
+  };
+  set_default(MONGOC_URI_CONNECTTIMEOUTMS, leaves_the_silent ? kSilentConnectMs : kConnectMs);
+  if (leaves_the_silent) set_default(MONGOC_URI_SOCKETTIMEOUTMS, kSilentMs);
   return std::unique_ptr<Client>(new Client(parsed));
 }
 

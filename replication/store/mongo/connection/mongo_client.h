@@ -31,7 +31,9 @@ struct CommandReply {
 class Client {
  public:
   // Checks the URI, connects nowhere. kInvalidArgument when libmongoc cannot read it.
-  [[nodiscard]] static Result<std::unique_ptr<Client>> open(const std::string& uri);
+  // `leaves_the_silent`: a member that does not answer is given up after seconds.
+  [[nodiscard]] static Result<std::unique_ptr<Client>> open(const std::string& uri,
+                                                            bool leaves_the_silent = false);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -31,6 +31,11 @@ StoreInfo describe(const bson::Document& hello, StoreKind kind) {
   for (const bson::Element& e : sub(hello, "hosts")) {
     if (e.value.type == bson::Type::kString) info.hosts.emplace_back(e.value.as_string());
   }
+  for (const char* field : {"hosts", "passives", "arbiters"}) {
+    for (const bson::Element& e : sub(hello, field)) {
+      if (e.value.type == bson::Type::kString) info.members.emplace_back(e.value.as_string());
+    }
+  }
   info.me = text(hello, "me");
   info.wire_version_max = static_cast<int32_t>(integer(hello, "maxWireVersion"));
   info.process_id = process_of(hello);
@@ -48,6 +53,11 @@ Status Topology::ping() {
   auto reply = client_.must("admin", bson::Writer().int32("hello", 1).finish(), "ping store");
   if (!reply) return tl::unexpected<Error>(reply.error());
   process_id_ = process_of(reply->document());
+  if (is_follower(process_id_)) {
+    client_.drop();  // what it knows of the set is old
+    return fail(ErrorCode::kUnavailable, "ping store", client_.name(), "it is not primary any more",
+                "it is tried again");
+  }
   // libmongoc connects anew by itself; what this client knows is then of a run that is gone.
   if (process_id_ == process_of(client_.hello())) return {};
   client_.drop();

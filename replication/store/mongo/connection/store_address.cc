@@ -43,7 +43,7 @@ std::optional<StoreLogin> login_of(const mongoc_uri_t* uri) {
 
 }  // namespace
 
-Result<StoreAddress> store_address(const std::string& uri) {
+Result<StoreAddress> store_address(const std::string& uri, bool may_be_several) {
   // Its words are not passed on: they may quote the password. Without a place for them it prints.
   bson_error_t unsaid;
   const std::unique_ptr<mongoc_uri_t, decltype(&mongoc_uri_destroy)> parsed(
@@ -54,10 +54,10 @@ Result<StoreAddress> store_address(const std::string& uri) {
                 "% as %25, : as %3A, / as %2F and @ as %40");
   }
   const mongoc_host_list_t* host = mongoc_uri_get_hosts(parsed.get());
-  if (host == nullptr || host->next != nullptr) {
+  if (host == nullptr || (host->next != nullptr && !may_be_several)) {
     return fail(ErrorCode::kUnsupported, "read", "store.uri",
                 "it must name exactly one host and port, or one Unix socket",
-                "name the mongod on this machine");
+                "name the mongod on this machine, or list the members of its set in proxy.members");
   }
   StoreAddress found;
   found.tls = tls_of(parsed.get());

@@ -32,8 +32,10 @@ struct StoreAddress {
   std::optional<StoreLogin> login;  // none: nobody is named
 };
 
-// kInvalidArgument when the string cannot be read; kUnsupported for several hosts and
-// mongodb+srv: the sidecar stands beside exactly one mongod.
-[[nodiscard]] Result<StoreAddress> store_address(const std::string& uri);
+// kInvalidArgument when the string cannot be read; kUnsupported for mongodb+srv, and for several
+// hosts unless they `may_be_several`, which are seeds of a set whose members are named elsewhere;
+// then the first is given.
+[[nodiscard]] Result<StoreAddress> store_address(const std::string& uri,
+                                                 bool may_be_several = false);
 
 }  // namespace outrigger

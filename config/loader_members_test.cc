@@ -1,0 +1,98 @@
+// What may be said of the members of a replica set, and what of it is refused.
+#include <gtest/gtest.h>
+
+#include "config/loader.h"
+
+namespace outrigger {
+namespace {
+
+// Three lines that load; what a case adds starts on line 4.
+constexpr const char* kThreeLines =
+    "site: paris\n"
+    "data_dir: /var/lib/outrigger\n"
+    "store: {uri: 'mongodb://127.0.0.1:27017/'}\n";
+
+struct BadMember {
+  const char* name;
+  const char* yaml;
+  const char* place;   // "file:line: key", at the start of a line of the message
+  const char* reason;  // what follows it
+};
+
+void PrintTo(const BadMember& bad, std::ostream* out) { *out << bad.name; }
+
+class BadMembers : public testing::TestWithParam<BadMember> {};
+
+TEST_P(BadMembers, AreRefusedNamingLineKeyAndExpectation) {
+  const BadMember& bad = GetParam();
+  const std::string extra = bad.yaml;
+  const bool whole = extra.starts_with("#whole\n");
+  const auto result = parse_settings(whole ? extra.substr(7) : kThreeLines + extra, "f.yaml");
+  ASSERT_FALSE(result.has_value());
+  const std::string message = "\n" + describe(result.error());
+  const std::string wanted = std::string("\n") + bad.place + ": " + bad.reason;
+  EXPECT_NE(message.find(wanted), std::string::npos) << "wanted: " << wanted << message;
+}
+
+const BadMember kBadMembers[] = {
+    {"no_members", "proxy: {members: []}\n", "f.yaml:4: proxy.members",
+     "expected the members of the set, found none"},
+    {"member_without_listener", "proxy: {members: [{member: 'db1:27017'}]}\n",
+     "f.yaml:4: proxy.members[0].listen",
+     "expected where apps reach this member, host:port, found no such key"},
+    {"members_beside_listen",
+     "proxy:\n  listen: 127.0.0.1:1\n  members: [{member: 'db1:1', listen: '127.0.0.1:2'}]\n",
+     "f.yaml:5: proxy.listen", "expected no such key beside proxy.members"},
+    {"members_beside_advertise",
+     "proxy:\n  advertise: a.example:1\n  members: [{member: 'db1:1', listen: '127.0.0.1:2'}]\n",
+     "f.yaml:5: proxy.advertise", "expected no such key beside proxy.members"},
+    {"member_twice",
+     "proxy:\n  members:\n    - {member: 'db1:1', listen: '127.0.0.1:2'}\n"
+     "    - {member: 'db1:1', listen: '127.0.0.1:3'}\n",
+     "f.yaml:7: proxy.members[1].member",
+     "expected a member that is not listed yet, found db1:1 again"},
+    {"members_share_a_port",
+     "proxy:\n  members:\n    - {member: 'db1:1', listen: '127.0.0.1:2'}\n"
+     "    - {member: 'db2:1', listen: '127.0.0.1:2'}\n",
+     "f.yaml:7: proxy.members[1].listen", "expected a port of its own, found 127.0.0.1:2"},
+    {"members_share_a_name",
+     "proxy:\n  members:\n    - {member: 'db1:1', listen: '127.0.0.1:2', advertise: 'a:1'}\n"
+     "    - {member: 'db2:1', listen: '127.0.0.1:3', advertise: 'a:1'}\n",
+     "f.yaml:7: proxy.members[1].advertise", "expected an address of its own, found that of db1:1"},
+    {"member_shown_as_wildcard", "proxy: {members: [{member: 'db1:1', listen: '0.0.0.0:2'}]}\n",
+     "f.yaml:4: proxy.members[0].listen",
+     "expected an address that drivers can dial, found 0.0.0.0:2"},
+    {"members_of_no_set", "proxy: {members: [{member: 'db1:1', listen: '127.0.0.1:2'}]}\n",
+     "f.yaml:3: store.uri", "expected replicaSet= beside proxy.members, found none"},
+    {"members_and_a_direct_connection",
+     "#whole\nsite: a\ndata_dir: /d\n"
+     "store: {uri: 'mongodb://h/?replicaSet=rs0&directConnection=true'}\n"
+     "proxy: {members: [{member: 'db1:1', listen: '127.0.0.1:2'}]}\n",
+     "f.yaml:3: store.uri", "expected no directConnection=true beside proxy.members"},
+    {"store_is_a_members_listener",
+     "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb://h:1,127.0.0.1:2/?replicaSet=r'}\n"
+     "proxy: {members: [{member: 'db1:1', listen: '127.0.0.1:2'}]}\n",
+     "f.yaml:3: store.uri",
+     "expected the address of MongoDB, found that of a listener of proxy.members"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Set, BadMembers, testing::ValuesIn(kBadMembers));
+
+TEST(Loader, MembersOfASetHaveListenersOfTheirOwn) {
+  const auto loaded = parse_settings(
+      "site: paris\ndata_dir: /d\nstore: {uri: 'mongodb://db1:1,db2:1/?replicaSet=rs0'}\n"
+      "proxy:\n  members:\n    - {member: 'db1:1', listen: '127.0.0.1:2'}\n"
+      "    - {member: 'db2:1', listen: '0.0.0.0:3', advertise: 'paris.example:3'}\n",
+      "f.yaml");
+  ASSERT_TRUE(loaded.has_value()) << describe(loaded.error());
+  const ProxySettings& proxy = loaded->proxy;
+  ASSERT_EQ(proxy.members.size(), 2u);
+  EXPECT_EQ(proxy.members[0].member.text(), "db1:1");
+  EXPECT_EQ(proxy.members[0].advertise.text(), "127.0.0.1:2");
+  EXPECT_EQ(proxy.members[1].advertise.text(), "paris.example:3");
+  ASSERT_EQ(proxy.doors().size(), 2u);
+  EXPECT_EQ(proxy.doors()[1].text(), "0.0.0.0:3");
+}
+
+}  // namespace
+}  // namespace outrigger
