@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "proxy/capture/unique_keys.h"
 #include "replication/bson/id.h"
 
 namespace outrigger {
@@ -24,7 +25,8 @@ bool add_paths(const RunItem& item, std::set<std::string>& paths) {
   }
   if (item.shape->form != UpdateShape::Form::kLiteral) return false;
   for (const UpdateShape::Operation& op : item.shape->operations) {
-    if (op.kind != Operation::kIncrement && item.needs_keys == nullptr) continue;
+    const bool is_key = item.needs_keys != nullptr && is_at_keys(op.path, *item.needs_keys);
+    if (op.kind != Operation::kIncrement && !is_key) continue;
     if (!is_dotted_path(op.path)) return false;
     paths.insert(dotted(op.path));
   }

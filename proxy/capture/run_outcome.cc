@@ -229,8 +229,11 @@ Keys keys_of(const Run& run, const RunItem& item, const DocumentChange& change, 
   const auto image = after.find(item.key);
   std::optional<Document> is;
   if (image != after.end()) is.emplace(image->second);
-  if (change.kind == DocumentChange::Kind::kReplace) is.emplace(change.document);
-  return keys_after(run, item, before, is);
+  const bool is_whole = change.kind == DocumentChange::Kind::kReplace;
+  if (is_whole) is.emplace(change.document);
+  const Keys keys = keys_after(run, item, before, is);
+  // Recorded whole, it gives the keys again.
+  return is_whole && keys == Keys::kPasses ? Keys::kKeeps : keys;
 }
 
 // What the reply says of each item of the run.

@@ -25,11 +25,6 @@ bool is_on_one_way(const Path& path, const Path& field) {
                     path.begin());
 }
 
-bool is_at_one(const Path& path, const UniqueFields& fields) {
-  return std::any_of(fields.begin(), fields.end(),
-                     [&](const Path& field) { return is_on_one_way(path, field); });
-}
-
 void put_bytes(const Value& value, std::string& out) {
   out += 'v';
   out += static_cast<char>(value.type);
@@ -81,7 +76,25 @@ bool gives_what_was_there(const UpdateShape& shape, const Document& before,
   });
 }
 
+// Something beside a field of an index makes what both stand in: a value or an array that stood
+// there is gone with all in it, and an older one that comes later is not shown.
+bool makes_what_holds_keys(const UpdateShape& shape, const UniqueFields& fields) {
+  const auto is_beside = [&](const Path& path) {
+    return std::any_of(fields.begin(), fields.end(), [&](const Path& field) {
+      return field.size() > 1 && !path.empty() && path.front() == field.front();
+    });
+  };
+  return std::any_of(shape.operations.begin(), shape.operations.end(),
+                     [&](const auto& each) { return is_beside(each.path); }) ||
+         std::any_of(shape.touched.begin(), shape.touched.end(), is_beside);
+}
+
 }  // namespace
+
+bool is_at_keys(const Path& path, const UniqueFields& fields) {
+  return std::any_of(fields.begin(), fields.end(),
+                     [&](const Path& field) { return is_on_one_way(path, field); });
+}
 
 bool names_keys(const UpdateShape& shape, const UniqueFields& fields) {
   if (fields.empty()) return false;
@@ -89,9 +102,9 @@ bool names_keys(const UpdateShape& shape, const UniqueFields& fields) {
     return true;
   }
   return std::any_of(shape.operations.begin(), shape.operations.end(),
-                     [&](const auto& each) { return is_at_one(each.path, fields); }) ||
+                     [&](const auto& each) { return is_at_keys(each.path, fields); }) ||
          std::any_of(shape.touched.begin(), shape.touched.end(),
-                     [&](const Path& path) { return is_at_one(path, fields); });
+                     [&](const Path& path) { return is_at_keys(path, fields); });
 }
 
 bool needs_keys_before(const RunItem& item, const UniqueFields& fields) {
@@ -114,7 +127,9 @@ Keys keys_after(const Run& run, const RunItem& item, const Images& before,
   const UniqueFields& fields = *run.unique_fields;
   if (fields.empty()) return Keys::kNone;
   if (item.opaque) return Keys::kClaims;
-  if (!names_keys(*item.shape, fields)) return Keys::kPasses;
+  if (!names_keys(*item.shape, fields)) {
+    return makes_what_holds_keys(*item.shape, fields) ? Keys::kKeeps : Keys::kPasses;
+  }
   const auto image = before.find(item.key);
   if (image == before.end()) return Keys::kClaims;
   const Document was(image->second);

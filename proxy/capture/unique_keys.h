@@ -17,7 +17,9 @@ namespace outrigger {
 
 using UniqueFields = std::vector<Path>;  // CollectionInfo::unique_fields
 
-// Does the update name anything at, above or below one of the fields?
+// Is the path one of the fields, above or below it?
+[[nodiscard]] bool is_at_keys(const Path& path, const UniqueFields& fields);
+// Does the update name anything that is?
 [[nodiscard]] bool names_keys(const UpdateShape& shape, const UniqueFields& fields);
 // Of an item of the run: will only its document as it was tell?
 [[nodiscard]] bool needs_keys_before(const RunItem& item, const UniqueFields& fields);

@@ -118,17 +118,21 @@ Status Applier::replay_interrupted() {
 // Strangers become writes of the batch, which are done then. What a store shows that has forgotten
 // is none, and what was written into it is written again.
 Status Applier::write_all(ApplyWork& work, bool must_be_served) {
+  std::vector<std::string> collections;  // that become others; nobody knows them meanwhile
+  for (const StoreWrite& write : work.intent.writes) {
+    if (write.ns != kCatalogNs || write.id.type != bson::Type::kString) continue;
+    collections.emplace_back(write.id.view().as_string());
+    options_.catalog_changed(collections.back());
+  }
   while (true) {
     if (Status stored = writer_.write(work.intent.writes, work.progress); !stored) return stored;
     if (must_be_served && !options_.admits(store_.process_id())) {
       work.progress.begin_again();
       return fail(ErrorCode::kUnavailable, "apply to store", "", "it was started anew");
     }
-    for (const StoreWrite& write : work.intent.writes) {
-      if (write.ns == kCatalogNs && write.id.type == bson::Type::kString) {
-        options_.catalog_changed(std::string(write.id.view().as_string()));
-        site_.aside.try_parked_again(std::string(write.id.view().as_string()));
-      }
+    for (const std::string& ns : collections) {
+      options_.catalog_changed(ns);
+      site_.aside.try_parked_again(ns);
     }
     if (work.progress.outcomes.strangers.empty()) return {};
     if (Status joined = committer_.join_strangers(work); !joined) return joined;
