@@ -77,7 +77,7 @@ TEST_F(ElectionsTest, OneOfAnEarlierTermIsNotServedAgain) {
   elect(2);
   paris_.set(1, "a", 2);
   answers(1);
-  const auto done = paris_.recovery->put_back_step(paris_.mongod);
+  const auto done = paris_.recovery->put_back_step(paris_.mongod, true);
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().code, ErrorCode::kUnavailable);
   EXPECT_TRUE(served().is(run(2)));
@@ -88,7 +88,7 @@ TEST_F(ElectionsTest, AnAnswerOfTheOldOneCountsForNothingOnceTheLogIsLookedAt) {
   auto pending = paris_.begin(TestSite::setting(1, "b", number(3)));
   answers(2);
   EXPECT_TRUE(served().admits(run(1)));
-  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod)) << "one is under way";
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, true)) << "one is under way";
   EXPECT_FALSE(served().admits(run(1))) << "it may still answer";
   EXPECT_FALSE(served().admits(run(2)));
   paris_.settle(std::move(pending));
@@ -96,10 +96,22 @@ TEST_F(ElectionsTest, AnAnswerOfTheOldOneCountsForNothingOnceTheLogIsLookedAt) {
   EXPECT_TRUE(served().admits(run(2)));
 }
 
+TEST_F(ElectionsTest, NothingIsPutBackAsLongAsAppsAreConnectedToTheOldOne) {
+  const Documents held = documents();
+  paris_.set(1, "a", 2);
+  const Documents answered = documents();
+  lose_to(2, held);
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, false));
+  expect(held);
+  EXPECT_FALSE(served().is(run(2)));
+  put_back();
+  expect(answered);
+}
+
 TEST_F(ElectionsTest, TheOneThatWasServedIsServedAgainIfNoOtherOneStays) {
   auto pending = paris_.begin(TestSite::setting(1, "b", number(3)));
   answers(2);
-  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod));
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, true));
   paris_.settle(std::move(pending));
   answers(1);  // what is asked of the set may still meet it
   put_back();
