@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/recovery/oplog_time.h"
+#include "replication/recovery/oplog_window.h"
 #include "replication/recovery/redo.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/testing/redo_testing.h"
@@ -135,6 +136,32 @@ TEST_F(ElectionsTest, TheOplogIsReadFromWhereTheClockOfTheNewOneStands) {
   note(now - 1);
   elect(3);
   EXPECT_EQ(noted(), now - 1);
+}
+
+TEST_F(ElectionsTest, AMajorityIsWaitedForOnceAtEachPrimary) {
+  OplogWindow window(paris_.replica->parts(), *paris_.outbox, [](const std::string&) {});
+  const std::vector<std::string> sessions = {std::string(16, 's')};
+  const auto waits = [&] {
+    const size_t before = paris_.mongod.settled_waits();
+    EXPECT_TRUE(window.read(paris_.mongod, sessions).has_value());
+    return paris_.mongod.settled_waits() - before;
+  };
+  EXPECT_EQ(waits(), 1u);
+  EXPECT_EQ(waits(), 0u);
+  answers(2);
+  EXPECT_EQ(waits(), 1u);
+  answers(3);
+  paris_.mongod.lose_majority(ErrorCode::kUnavailable);
+  EXPECT_FALSE(window.read(paris_.mongod, sessions).has_value()) << "nothing is known of one";
+  paris_.mongod.lose_majority(ErrorCode::kTimeout);
+  EXPECT_EQ(waits(), 1u);
+  EXPECT_EQ(waits(), 0u) << "there may be none for long";
+  answers(4);
+  EXPECT_EQ(waits(), 1u) << "the next one may have one";
+  paris_.mongod.lose_majority({});
+  paris_.clock.advance_ms(30'001);
+  EXPECT_EQ(waits(), 1u);
+  EXPECT_EQ(waits(), 0u);
 }
 
 }  // namespace
