@@ -43,8 +43,8 @@ struct Timestamp {
 // Which run of mongod gave this reply to hello, as StoreServer::process_id() names it; empty when
 // it does not say. On a set of several members a run is a primary's, in one term: one that stepped
 // down may have been rolled back before it is elected again, in the same process. 12 bytes of the
-// process; behind them, there, 12 of the election, or zeros where it is not primary, nor is a mongod
-// that is to be a member of a set and has no config of one.
+// process; behind them, there, 12 of the election, or zeros where it is not primary; nor is a
+// mongod that is to be a member of a set and has no config of one.
 [[nodiscard]] std::string process_of(const bson::Document& hello);
 [[nodiscard]] bool is_of_several(std::string_view process);
 // The process alone, which goes on through elections.
