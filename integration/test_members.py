@@ -10,8 +10,9 @@ import pytest
 from pymongo.read_preferences import Secondary
 
 from choices import both_have, edited_apart
+from differential.raw import RawClient
 from sidecar import Sidecar, program
-from waiting import wait_until
+from waiting import free_port, wait_until
 
 
 @pytest.fixture
@@ -47,6 +48,12 @@ def test_without_listeners_for_its_members_a_set_is_refused_with_the_lines_to_wr
     said = Sidecar(tmp_path, "rome", uri).start_refused()
     for number, member in enumerate(members):
         assert f'{{member: "{member.address}", listen: "127.0.0.1:{27117 + number}"}}' in said
+    # Listed as the set does not name them: drivers would be shown no member.
+    others = [{"member": f"localhost:{member.port}", "listen": f"127.0.0.1:{free_port()}"}
+              for member in members]
+    said = Sidecar(tmp_path, "rome", uri, settings={
+        "proxy": {"listen": None, "members": others}}).start_refused()
+    assert "lists none of the members" in said
 
 
 def test_writes_arrive_and_secondaries_are_read(sites, oslo):
@@ -96,6 +103,20 @@ def test_a_write_to_a_secondary_is_answered_as_mongod_answers_it(oslo):
             assert refusal(through, command, **fields)["code"] == 10107, command
         assert through.shop.things.count_documents({}) > 0  # a read goes on
     assert oslo.app().shop.things.find_one({"_id": "never"}) is None
+
+
+@pytest.mark.parametrize("preference", [{}, {"$readPreference": {"mode": "primary"}}])
+def test_a_read_at_the_primary_is_not_answered_by_a_secondary(oslo, preference):
+    member = oslo.mongod.secondaries()[0]
+
+    def answer(address):
+        with RawClient(address) as client:
+            return bson.decode(client.command({"find": "things", "$db": "shop", **preference}))
+
+    said, answered = answer(member.address), answer(member.listens_at)
+    assert said["code"] == 13435
+    for field in ("ok", "code", "codeName"):  # the words go by what the client has said of itself
+        assert answered[field] == said[field], field
 
 
 def test_no_members_own_monitor_expires_documents(oslo):

@@ -69,6 +69,13 @@ Status ListedMembers::check(const StoreInfo& info, const Logger& log) const {
     log->warn("proxy.members lists {}, which the set {} does not show: it has {}", listed.back(),
               info.set_name, fmt::join(info.members, ", "));
   }
+  const bool any = std::any_of(info.hosts.begin(), info.hosts.end(),
+                               [&](const std::string& each) { return holds(listed, each); });
+  if (!any) {
+    return fail(ErrorCode::kInvalidArgument, "start", "replica set " + info.set_name,
+                "proxy.members lists none of the members that may be primary",
+                "name them as the set's own config does; " + lines_for(info));
+  }
   for (const std::string& member : info.members) {
     if (holds(listed, member)) continue;
     log->warn(

@@ -175,7 +175,9 @@ void Sidecar::make_shared() {
       make_journal_keeper(ports_.loop, *journal_worker_, *replica_, recovery->served());
   gate_ = std::make_unique<StoreGate>(
       ports_.loop, *worker_, recovery->served(),
-      [recovery](Store& store) { return recovery->put_back_step(store); },
+      [recovery](Store& store, bool is_cut_off) {
+        return recovery->put_back_step(store, is_cut_off);
+      },
       StoreGate::Hooks{
           [this](std::string process) { return end_connections_to(std::move(process)); },
           [this] {

@@ -34,6 +34,11 @@ std::optional<std::string> flaw_of_reply(const std::string& message) {
   return std::nullopt;
 }
 
+bool is_ok(const bson::Document& reply) {
+  const auto ok = reply.find("ok");
+  return ok && ok->truthy();
+}
+
 }  // namespace
 
 Backend::Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log)
@@ -120,7 +125,12 @@ net::Task<Status> Backend::learn_process() {
   Result<std::string> reply = co_await call(std::move(request));
   if (!reply) co_return tl::unexpected(reply.error());
   const auto said = wire::parse_op_msg_trusted(*reply);
-  process = said ? process_of(said->body) : std::string();
+  // A mongod that shuts down refuses, and looks like one of a set of one then.
+  if (!said || !is_ok(said->body)) {
+    co_return fail(ErrorCode::kUnavailable, "ask the store what it is", stream_->peer_address(),
+                   "it does not say");
+  }
+  process = process_of(said->body);
   co_return Status();
 }
 

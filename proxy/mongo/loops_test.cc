@@ -66,9 +66,9 @@ class StoreGateTest : public LoopsTest {
     served_.serve("one");
     gate_ = std::make_unique<StoreGate>(
         loop_, worker_, served_,
-        [this](Store&) -> Result<bool> {
+        [this](Store&, bool is_cut_off) -> Result<bool> {
           ++steps_;
-          if (!is_put_back_) return false;
+          if (!is_put_back_ || !is_cut_off) return false;
           served_.serve(answers_);
           return true;
         },
@@ -97,7 +97,8 @@ class StoreGateTest : public LoopsTest {
 
   const char* answers_ = "two";  // when it is put back
   ServedProcess served_;
-  StoreWorker worker_{std::make_unique<MemoryStore>(), threads_};
+  MemoryStore* store_ = new MemoryStore();  // the worker's
+  StoreWorker worker_{std::unique_ptr<MemoryStore>(store_), threads_};
   std::unique_ptr<StoreGate> gate_;
   std::atomic<bool> is_put_back_{false};
   std::atomic<int> steps_{0};
@@ -161,6 +162,18 @@ TEST_F(StoreGateTest, NothingIsPutBackAsLongAsConnectionsToTheOldRunAreEnding) {
   ending_->set(true);
   until([this] { return passed_ == 3; });
   EXPECT_EQ(steps_, 1);
+  loop_.block_on(gate_->close());
+  end();
+}
+
+TEST_F(StoreGateTest, ARunThatOnlyTheStepMeetsIsServedAfterTheOldOnesConnectionsHaveEnded) {
+  store_->fail_next(1);  // the first look meets nobody
+  is_put_back_ = true;
+  start();
+  pass("two");
+  until([this] { return passed_ == 3; });
+  EXPECT_EQ(gone_, std::vector<std::string>({"one"}));
+  EXPECT_EQ(steps_, 2);
   loop_.block_on(gate_->close());
   end();
 }

@@ -90,7 +90,10 @@ net::Task<void> StoreGate::put_back() {
       is_gone = co_await worker_.ask(loop_, std::move(look));
       if (is_gone) co_await hooks_.on_gone(was);
     }
-    Step job = step_;
+    // Another one may be elected in between, and is first met by the step.
+    std::function<Result<bool>(Store&)> job = [step = step_, is_gone](Store& store) {
+      return step(store, is_gone);
+    };
     const Result<bool> done = co_await worker_.ask(loop_, std::move(job));
     if (done && *done) break;
     if (!done && std::exchange(said, done.error().message()) != done.error().message()) {
@@ -100,6 +103,7 @@ net::Task<void> StoreGate::put_back() {
     co_await pause.sleep_ms(done ? kAgainMs : kAfterErrorMs);
   }
   if (is_closed_) co_return;
+  OUTRIGGER_ASSERT(is_gone || served_.process() == was);
   hooks_.on_open();  // before anybody passes, here or on another loop
   is_shut_ = false;
   wake(true);

@@ -26,14 +26,14 @@ namespace outrigger {
 class StoreGate {
  public:
   // Recovery::put_back_step, on the worker's thread.
-  using Step = std::function<Result<bool>(Store&)>;
+  using Step = std::function<Result<bool>(Store&, bool is_cut_off)>;
   // A connection waits so long; then whoever it is for hears that the store is not ready.
   static constexpr int64_t kHeldMsMax = 10'000;
 
   struct Hooks {
     // The run of this name is gone: another one answers. When this has ended no connection to it is
     // left on any loop: on a set of several members that run may still answer, and nothing it says
-    // from here on may be acknowledged.
+    // from here on may be acknowledged. Before anything is put back at the other one.
     std::function<net::Task<void>(std::string process)> on_gone;
     // Another one is served, from when this returns.
     std::function<void()> on_open;
@@ -66,7 +66,7 @@ class StoreGate {
   };
 
   [[nodiscard]] bool is_open_for(const std::string& process) const {
-    // In this order: another run is served only while the gate is shut.
+    // In this order: another run is served only while the gate is shut, and after on_gone.
     return served_.is(process) && !is_shut_;
   }
   void wait(Waiter waiter);

@@ -28,17 +28,29 @@ bool needs_primary(const wire::OpMsg& parsed, const Policy& policy) {
   return output_that_travels(parsed, policy).has_value();
 }
 
+std::string_view read_preference(const wire::OpMsg& parsed) {
+  const auto preference = parsed.body.find("$readPreference");
+  if (!preference || preference->type != bson::Type::kDocument) return "primary";
+  const auto mode = preference->as_document().find("mode");
+  return mode && mode->type == bson::Type::kString ? mode->as_string() : "primary";
+}
+
 // An app that reads at the primary, or would rather. Where it goes on reading what another one has
 // given it, it has said so before.
 bool wants_primary(const wire::OpMsg& parsed) {
   const CommandKind kind = command_info(parsed.command_name()).kind;
   const bool reads = kind == CommandKind::kRead || kind == CommandKind::kAggregate;
   if (!reads || parsed.command_name() == "getMore") return false;
-  const auto preference = parsed.body.find("$readPreference");
-  if (!preference || preference->type != bson::Type::kDocument) return true;
-  const auto mode = preference->as_document().find("mode");
-  if (!mode || mode->type != bson::Type::kString) return true;
-  return mode->as_string() == "primary" || mode->as_string() == "primaryPreferred";
+  const std::string_view mode = read_preference(parsed);
+  return mode == "primary" || mode == "primaryPreferred";
+}
+
+// mongod answers these at its primary alone, if it is not told otherwise. What it would answer is
+// not waited for: it could be elected in between, and lack what was acknowledged.
+bool reads_at_primary_only(const wire::OpMsg& parsed) {
+  const std::string_view name = parsed.command_name();
+  const bool reads = name == "find" || name == "aggregate" || name == "count" || name == "distinct";
+  return reads && read_preference(parsed) == "primary" && parsed.database() != "local";
 }
 
 wire::WireError certificate_refused() {
@@ -153,8 +165,9 @@ net::Task<std::optional<Session::Next>> Session::pass_gate(std::string_view mess
   const Verdict verdict = co_await passage_.pass(*backend_, *parsed);
   if (verdict == Verdict::kFree) co_return std::nullopt;
   // Nobody would hear that it is no primary: mongod closes such a connection.
-  if (verdict == Verdict::kNotPrimary && !parsed->more_to_come()) {
-    std::string body = not_primary_body(*parsed);
+  const bool is_to_read = verdict == Verdict::kNotToBeRead;
+  if ((verdict == Verdict::kNotPrimary || is_to_read) && !parsed->more_to_come()) {
+    std::string body = is_to_read ? not_to_be_read_body() : not_primary_body(*parsed);
     const Next next = co_await answer_refusal(*parsed, std::move(body));
     co_return next;
   }
@@ -181,6 +194,11 @@ std::string not_primary_body(const wire::OpMsg& parsed) {
   return wire::error_body(wire::code::kNotWritablePrimary, kWords);
 }
 
+std::string not_to_be_read_body() {
+  return wire::error_body(wire::code::kNotPrimaryNoSecondaryOk,
+                          "not primary and secondaryOk=false");
+}
+
 net::Task<StorePassage::Verdict> StorePassage::pass(Backend& backend, const wire::OpMsg& parsed) {
   if (!backend.process) {
     const Status learned = co_await backend.learn_process();
@@ -191,7 +209,10 @@ net::Task<StorePassage::Verdict> StorePassage::pass(Backend& backend, const wire
     if (!needs && !wants_primary(parsed)) co_return Verdict::kFree;
     const Status learned = co_await backend.learn_process();
     if (!learned) co_return Verdict::kClosed;
-    if (is_follower(*backend.process)) co_return needs ? Verdict::kNotPrimary : Verdict::kFree;
+    if (is_follower(*backend.process)) {
+      if (needs) co_return Verdict::kNotPrimary;
+      co_return reads_at_primary_only(parsed) ? Verdict::kNotToBeRead : Verdict::kFree;
+    }
   }
   std::string process = *backend.process;
   backend.is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
@@ -202,17 +223,17 @@ net::Task<std::string> StorePassage::shown_hello(Backend& backend, Document repl
   std::string run = process_of(reply);
   std::string shown = mask_hello_reply(reply, member_.names);
   // An error says nothing of it: then it is asked for before anything else is sent.
-  if (run.empty()) co_return shown;
-  const bool is_known = backend.is_admitted && backend.process == run;
+  const auto ok = reply.find("ok");
+  if (run.empty() || !ok || !ok->truthy()) co_return shown;
+  // Not primary any more, or elected again: then it passes the gate anew.
+  if (backend.process != run) backend.is_admitted = false;
   bool is_served = true;
-  if (!is_known && is_of_several(run) && !is_follower(run)) {
+  if (!backend.is_admitted && is_of_several(run) && !is_follower(run)) {
     std::string asked = run;
     is_served = co_await context_.gate.pass(context_.loop, std::move(asked), kHelloHeldMs);
-    if (is_served) backend.process.reset();  // it is admitted as this run from here on
-    if (is_served) backend.is_admitted = true;
+    backend.is_admitted = is_served;
   }
-  // Of a connection that was admitted its run stays known: with that it ends.
-  if (!backend.is_admitted || !backend.process) backend.process = std::move(run);
+  backend.process = std::move(run);
   if (is_served) co_return shown;
   co_return not_primary_yet(Document(shown));
 }

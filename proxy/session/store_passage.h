@@ -22,10 +22,11 @@ class StorePassage {
       : context_(context), member_(member) {}
 
   enum class Verdict : uint8_t {
-    kFree,        // it is to the run that is served, or to another member that will do for this
-    kNotPrimary,  // that has to be sent to another member
-    kNotServed,   // nor will it be soon
-    kClosed,      // it has ended
+    kFree,         // it is to the run that is served, or to another member that will do for this
+    kNotPrimary,   // that has to be sent to another member
+    kNotToBeRead,  // it reads at the primary alone, which this is not
+    kNotServed,    // nor will it be soon
+    kClosed,       // it has ended
   };
   // Of a connection that is not admitted: whether this may be sent there. `parsed` is no handshake.
   net::Task<Verdict> pass(Backend& backend, const wire::OpMsg& parsed);
@@ -37,7 +38,8 @@ class StorePassage {
   const StoreMember& member_;
 };
 
-// What a member that is not primary answers to this.
+// What a member that is not primary answers to this; and to who reads there by mistake.
 [[nodiscard]] std::string not_primary_body(const wire::OpMsg& parsed);
+[[nodiscard]] std::string not_to_be_read_body();
 
 }  // namespace outrigger

@@ -312,6 +312,13 @@ net::Task<RunAnswer> RunExecutor::send(Run& run, const RunSession& session, Seen
   }
   const auto parsed = wire::parse_op_msg_trusted(out.message);
   if (!parsed) co_return out;
+  // Elected again since, in the same process: it may have been rolled back in between, and what it
+  // wrote to lacks what was acknowledged.
+  if (is_of_another_election(parsed->body, backend_.process.value_or(std::string()))) {
+    backend_.close();
+    out.broken = true;
+    co_return out;
+  }
   const RunReply said = read_run_reply(request_.command.kind, parsed->body);
   const std::optional<Taken> shown = image_in_answer(request_.command);
   if (shown) take_answered_image(said.body, shown == Taken::kAfter ? out.after : out.before);

@@ -23,11 +23,22 @@ Status OplogWindow::write(Timestamp time) {
 }
 
 // What is not in the oplog of a primary whose election a majority has in its own comes back with no
-// later one. Without a majority nobody can wait for that, and many writes may be in doubt.
-void OplogWindow::wait_for_majority(Store& store) {
+// later one: it is waited for once at each primary. Without a majority nobody can wait for that,
+// and many writes may be in doubt. Any other error says nothing of a majority.
+Status OplogWindow::wait_for_majority(Store& store) {
   const int64_t now_us = site_.context.clock.monotonic_us();
-  if (now_us < no_majority_until_us_) return;
-  if (!store.wait_settled()) no_majority_until_us_ = now_us + kNoMajorityUs;
+  const std::string process = store.process_id();
+  const bool is_asked = waited_.process == process && !process.empty();
+  if (is_asked && (waited_.is_settled || now_us < waited_.again_us)) return {};
+  const Status settled = store.wait_settled();
+  if (!settled && settled.error().code != ErrorCode::kTimeout) return settled;
+  if (Status alive = store.ping(); !alive) return alive;
+  if (store.process_id() != process) {
+    return fail(ErrorCode::kUnavailable, "wait for a majority", "", "another primary was elected",
+                "it is tried again");
+  }
+  waited_ = {process, settled.has_value(), now_us + kNoMajorityUs};
+  return {};
 }
 
 Result<std::optional<std::vector<OplogWrite>>> OplogWindow::read(
@@ -36,7 +47,9 @@ Result<std::optional<std::vector<OplogWrite>>> OplogWindow::read(
   auto info = store.info();
   if (!info) return tl::unexpected(info.error());
   if (info->kind == StoreKind::kStandalone || session_ids.empty()) return Found();
-  if (info->kind == StoreKind::kMultiMember) wait_for_majority(store);
+  if (info->kind == StoreKind::kMultiMember) {
+    if (Status waited = wait_for_majority(store); !waited) return tl::unexpected(waited.error());
+  }
   auto since = noted();
   if (!since) return tl::unexpected(since.error());
   auto entries = store.oplog_since(*since, session_ids);

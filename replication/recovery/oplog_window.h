@@ -37,7 +37,7 @@ class OplogWindow {
 
  private:
   [[nodiscard]] Result<Timestamp> noted() const;
-  void wait_for_majority(Store& store);
+  [[nodiscard]] Status wait_for_majority(Store& store);
   [[nodiscard]] Status write(Timestamp time);
 
   SiteParts& site_;
@@ -46,7 +46,13 @@ class OplogWindow {
   // note(): a time read earlier, good once every stamp up to `candidate_stamp_` is settled.
   std::optional<Timestamp> candidate_;
   Hlc candidate_stamp_ = 0;
-  int64_t no_majority_until_us_ = INT64_MIN;
+  // What came of waiting for a majority, and at which run of the store.
+  struct Waited {
+    std::string process;
+    bool is_settled = false;
+    int64_t again_us = INT64_MIN;  // not before this, where there was none
+  };
+  Waited waited_;
 };
 
 }  // namespace outrigger

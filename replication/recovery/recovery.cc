@@ -249,9 +249,10 @@ Status Recovery::finish_redo() {
   return {};
 }
 
-Result<bool> Recovery::put_back_step(Store& store) {
+Result<bool> Recovery::put_back_step(Store& store, bool is_cut_off) {
   if (Status looked = redo_.look(store); !looked) return tl::unexpected(looked.error());
   if (!redo_.is_due()) return true;
+  if (!is_cut_off) return false;
   served_.suspend();
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());

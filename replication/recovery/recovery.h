@@ -102,8 +102,10 @@ class Recovery {
   [[nodiscard]] ServedProcess& served() { return served_; }
   // Another run may answer than the one that is served: puts back what it has forgotten, but for
   // the documents of writes whose end is still to be told. True: it is all there, and that run is
-  // served. Call it again until then.
-  [[nodiscard]] Result<bool> put_back_step(Store& store);
+  // served. Call it again until then. Where another run answers nothing is done before
+  // `is_cut_off`: no app has a connection any more to the one that is served. The step itself may
+  // be the first to meet that other one.
+  [[nodiscard]] Result<bool> put_back_step(Store& store, bool is_cut_off);
   [[nodiscard]] uint64_t documents_put_back() const { return redo_.documents_put_back(); }
 
   // Replica sets: remembers from where a later recovery must read the oplog. Call now and then

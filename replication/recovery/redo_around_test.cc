@@ -47,7 +47,7 @@ TEST_F(RedoAroundTest, AValueThatNoRecordGaveGoesToTheLedgerBeforeItIsOverwritte
                  .finish();
   come_back_with(found);
   paris_.mongod.crash_after(0);
-  EXPECT_FALSE(paris_.recovery->put_back_step(paris_.mongod).has_value());
+  EXPECT_FALSE(paris_.recovery->put_back_step(paris_.mongod, true).has_value());
   EXPECT_EQ(paris_.ledger().size(), 2u);
   for (int times = 0; times < 2; ++times) {
     come_back_with(found);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/recovery/oplog_time.h"
+#include "replication/recovery/oplog_window.h"
 #include "replication/recovery/redo.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/testing/redo_testing.h"
@@ -77,7 +78,7 @@ TEST_F(ElectionsTest, OneOfAnEarlierTermIsNotServedAgain) {
   elect(2);
   paris_.set(1, "a", 2);
   answers(1);
-  const auto done = paris_.recovery->put_back_step(paris_.mongod);
+  const auto done = paris_.recovery->put_back_step(paris_.mongod, true);
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().code, ErrorCode::kUnavailable);
   EXPECT_TRUE(served().is(run(2)));
@@ -88,7 +89,7 @@ TEST_F(ElectionsTest, AnAnswerOfTheOldOneCountsForNothingOnceTheLogIsLookedAt) {
   auto pending = paris_.begin(TestSite::setting(1, "b", number(3)));
   answers(2);
   EXPECT_TRUE(served().admits(run(1)));
-  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod)) << "one is under way";
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, true)) << "one is under way";
   EXPECT_FALSE(served().admits(run(1))) << "it may still answer";
   EXPECT_FALSE(served().admits(run(2)));
   paris_.settle(std::move(pending));
@@ -96,10 +97,22 @@ TEST_F(ElectionsTest, AnAnswerOfTheOldOneCountsForNothingOnceTheLogIsLookedAt) {
   EXPECT_TRUE(served().admits(run(2)));
 }
 
+TEST_F(ElectionsTest, NothingIsPutBackAsLongAsAppsAreConnectedToTheOldOne) {
+  const Documents held = documents();
+  paris_.set(1, "a", 2);
+  const Documents answered = documents();
+  lose_to(2, held);
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, false));
+  expect(held);
+  EXPECT_FALSE(served().is(run(2)));
+  put_back();
+  expect(answered);
+}
+
 TEST_F(ElectionsTest, TheOneThatWasServedIsServedAgainIfNoOtherOneStays) {
   auto pending = paris_.begin(TestSite::setting(1, "b", number(3)));
   answers(2);
-  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod));
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, true));
   paris_.settle(std::move(pending));
   answers(1);  // what is asked of the set may still meet it
   put_back();
@@ -123,6 +136,32 @@ TEST_F(ElectionsTest, TheOplogIsReadFromWhereTheClockOfTheNewOneStands) {
   note(now - 1);
   elect(3);
   EXPECT_EQ(noted(), now - 1);
+}
+
+TEST_F(ElectionsTest, AMajorityIsWaitedForOnceAtEachPrimary) {
+  OplogWindow window(paris_.replica->parts(), *paris_.outbox, [](const std::string&) {});
+  const std::vector<std::string> sessions = {std::string(16, 's')};
+  const auto waits = [&] {
+    const size_t before = paris_.mongod.settled_waits();
+    EXPECT_TRUE(window.read(paris_.mongod, sessions).has_value());
+    return paris_.mongod.settled_waits() - before;
+  };
+  EXPECT_EQ(waits(), 1u);
+  EXPECT_EQ(waits(), 0u);
+  answers(2);
+  EXPECT_EQ(waits(), 1u);
+  answers(3);
+  paris_.mongod.lose_majority(ErrorCode::kUnavailable);
+  EXPECT_FALSE(window.read(paris_.mongod, sessions).has_value()) << "nothing is known of one";
+  paris_.mongod.lose_majority(ErrorCode::kTimeout);
+  EXPECT_EQ(waits(), 1u);
+  EXPECT_EQ(waits(), 0u) << "there may be none for long";
+  answers(4);
+  EXPECT_EQ(waits(), 1u) << "the next one may have one";
+  paris_.mongod.lose_majority({});
+  paris_.clock.advance_ms(30'001);
+  EXPECT_EQ(waits(), 1u);
+  EXPECT_EQ(waits(), 0u);
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ TEST_F(RedoTest, AStoreThatDiesMeanwhileIsPutBackFromTheStart) {
   const Documents answered = documents();
   come_back_with(journaled);
   paris_.mongod.crash_after(2);
-  EXPECT_FALSE(paris_.recovery->put_back_step(paris_.mongod).has_value());
+  EXPECT_FALSE(paris_.recovery->put_back_step(paris_.mongod, true).has_value());
   come_back_with(journaled);
   put_back();
   expect(answered);
@@ -200,7 +200,7 @@ TEST_F(RedoTest, WhoIsToStopLeavesTheRestToTheNextStart) {
   RecoveryOptions options;
   options.is_stopping = [] { return true; };
   Recovery stopped(*paris_.replica, *paris_.outbox, *paris_.commit, paris_.mongod, options);
-  const auto done = stopped.put_back_step(paris_.mongod);
+  const auto done = stopped.put_back_step(paris_.mongod, true);
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().code, ErrorCode::kClosed);
   expect(journaled);
@@ -216,7 +216,7 @@ TEST_F(RedoTest, ADocumentOfAWriteUnderWayWaitsForItsEnd) {
   paris_.store(*pending);
   const Documents answered = documents();
   come_back_with(journaled);
-  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod));
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, true));
   EXPECT_EQ(paris_.number(1, "a"), 1);
   EXPECT_EQ(paris_.number(2, "a"), 2);
   paris_.settle(std::move(pending));  // its answer had come
@@ -229,7 +229,7 @@ TEST_F(RedoTest, AWriteInDoubtThatAddsIsJudgedByWhatIsPutBack) {
   paris_.inc(1, "n", 5);
   auto pending = paris_.begin(TestSite::incrementing(1, "n", 100));  // nobody knows
   come_back_with(journaled);
-  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod));
+  EXPECT_FALSE(*paris_.recovery->put_back_step(paris_.mongod, true));
   auto how = paris_.recovery->settle_in_doubt(pending->write, "", "", paris_.mongod);
   ASSERT_TRUE(how.has_value()) << how.error().message();
   paris_.release(*pending);

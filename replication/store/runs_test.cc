@@ -55,6 +55,28 @@ TEST(Runs, OneThatIsNotPrimaryIsNobodysRun) {
   EXPECT_FALSE(served.is(follower));
 }
 
+TEST(Runs, OneThatHasNoConfigOfASetIsNotTakenForItsPrimary) {
+  bson::Writer out;
+  out.boolean("isWritablePrimary", false).boolean("secondary", false).boolean("isreplicaset", true);
+  out.open_document("topologyVersion").object_id("processId", std::string(12, 'p')).close();
+  const std::string body = out.finish();
+  EXPECT_TRUE(is_follower(process_of(bson::Document(body))));
+}
+
+TEST(Runs, ARepliesElectionIsThatOfItsRunOrIsNotSaid) {
+  const auto is_another = [](const std::string& body, const std::string& run) {
+    return is_of_another_election(bson::Document(body), run);
+  };
+  const auto reply = [](char term) {
+    return bson::Writer().int32("n", 1).object_id("electionId", std::string(11, '\x7f') + term);
+  };
+  const std::string first = reply(1).finish();
+  EXPECT_FALSE(is_another(first, run_of({})));
+  EXPECT_TRUE(is_another(first, run_of({.term = 2})));
+  EXPECT_FALSE(is_another(first, run_of({.members = 1})));
+  EXPECT_FALSE(is_another(bson::Writer().int32("n", 1).finish(), run_of({})));
+}
+
 TEST(Runs, OfAnEarlierTermAreToldWhereBothHaveTerms) {
   EXPECT_TRUE(is_of_earlier_term(run_of({.process = 'z'}), run_of({.term = 2})));
   EXPECT_FALSE(is_of_earlier_term(run_of({.term = 2}), run_of({})));

@@ -41,12 +41,12 @@ std::string process_of(const bson::Document& hello) {
                            ? version->as_document().find("processId")
                            : std::nullopt;
   if (process && process->type == bson::Type::kObjectId) name = process->bytes;
-  if (members_shown(hello) < 2) return name;
-  name.resize(kProcessBytes);
   const auto is_set = [&](std::string_view field) {
     const auto value = hello.find(field);
     return value && value->truthy();
   };
+  if (members_shown(hello) < 2 && !is_set("isreplicaset")) return name;
+  name.resize(kProcessBytes);
   const auto election = hello.find("electionId");
   const bool is_primary = (is_set("isWritablePrimary") || is_set("ismaster")) && election &&
                           election->type == bson::Type::kObjectId;
@@ -66,6 +66,13 @@ bool is_follower(std::string_view process) {
 bool is_of_earlier_term(std::string_view process, std::string_view than) {
   if (process.size() <= kProcessBytes || than.size() <= kProcessBytes) return false;
   return process.substr(kProcessBytes) < than.substr(kProcessBytes);
+}
+
+bool is_of_another_election(const bson::Document& reply, std::string_view process) {
+  if (process.size() <= kProcessBytes) return false;
+  const auto election = reply.find("electionId");
+  return election && election->type == bson::Type::kObjectId &&
+         election->bytes != process.substr(kProcessBytes);
 }
 
 // "E11000 duplicate key error collection: a.b index: email_1 dup key: { ... }", with " collation: "

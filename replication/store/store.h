@@ -43,7 +43,8 @@ struct Timestamp {
 // Which run of mongod gave this reply to hello, as StoreServer::process_id() names it; empty when
 // it does not say. On a set of several members a run is a primary's, in one term: one that stepped
 // down may have been rolled back before it is elected again, in the same process. 12 bytes of the
-// process; behind them, there, 12 of the election, or zeros where it is not primary.
+// process; behind them, there, 12 of the election, or zeros where it is not primary; nor is a
+// mongod that is to be a member of a set and has no config of one.
 [[nodiscard]] std::string process_of(const bson::Document& hello);
 [[nodiscard]] bool is_of_several(std::string_view process);
 // The process alone, which goes on through elections.
@@ -52,6 +53,9 @@ struct Timestamp {
 [[nodiscard]] bool is_follower(std::string_view process);
 // Both are primaries of one set, this one of an earlier term: it is none any more.
 [[nodiscard]] bool is_of_earlier_term(std::string_view process, std::string_view than);
+// A reply to a write that names another election than that of this run: it was given as of another
+// one, elected since in the same process.
+[[nodiscard]] bool is_of_another_election(const bson::Document& reply, std::string_view process);
 
 enum class StoreKind : uint8_t {
   kStandalone,
@@ -247,7 +251,7 @@ class StoreWriter {
   // Returns when the journal holds everything the store had answered before this call.
   [[nodiscard]] virtual Status wait_journaled() = 0;
   // The same of every run of the store that may be its primary hereafter: on a set of several
-  // members the journals of a majority hold it. kUnavailable after some seconds without one.
+  // members the journals of a majority hold it. kTimeout after some seconds without one.
   [[nodiscard]] virtual Status wait_settled() { return wait_journaled(); }
   // What apply_in_order() says of validators, of documents as they stand: those of `ids`, by their
   // places, that the validator of their collection would refuse. For who did not hear it: of a

@@ -43,7 +43,7 @@ class RedoTest : public ::testing::Test {
     paris_.mongod.set_info(info);
   }
   void put_back() {
-    auto done = paris_.recovery->put_back_step(paris_.mongod);
+    auto done = paris_.recovery->put_back_step(paris_.mongod, true);
     ASSERT_TRUE(done.has_value()) << done.error().message();
     EXPECT_TRUE(*done);
   }

@@ -251,6 +251,20 @@ Status MemoryStore::wait_journaled() {
   return fail(ErrorCode::kUnavailable, step, "memory store", "told to crash");
 }
 
+Status MemoryStore::wait_settled() {
+  {
+    const MutexLock lock(mutex_);
+    ++settled_waits_;
+    if (auto has = majority(); !has) return has;
+  }
+  return wait_journaled();
+}
+
+size_t MemoryStore::settled_waits() const {
+  const MutexLock lock(mutex_);
+  return settled_waits_;
+}
+
 std::vector<std::string> MemoryStore::own_sessions() const {
   const MutexLock lock(mutex_);
   if (info_.kind == StoreKind::kStandalone || applies_ == 0) return {};

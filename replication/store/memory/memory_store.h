@@ -40,6 +40,7 @@ class MemoryStore final : public MemoryKeys, public MemoryRemains {
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
   [[nodiscard]] std::string process_id() const override;
   [[nodiscard]] Status wait_journaled() override;
+  [[nodiscard]] Status wait_settled() override;
   [[nodiscard]] Status watch_oplog(Duration duration) override;
   [[nodiscard]] std::vector<std::string> own_sessions() const override;
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
@@ -71,6 +72,7 @@ class MemoryStore final : public MemoryKeys, public MemoryRemains {
   [[nodiscard]] size_t applied() const;      // writes done
   // Called under the store's own lock after each write done by apply_in_order().
   void watch(std::function<void(const StoreWrite&)> seen);
+  [[nodiscard]] size_t settled_waits() const;  // calls of wait_settled()
   // Calls of apply_in_order() that did not fail before their first write.
   [[nodiscard]] size_t applies() const;
 
@@ -89,6 +91,7 @@ class MemoryStore final : public MemoryKeys, public MemoryRemains {
   std::atomic<size_t> shown_bytes_{0};
   size_t applied_ GUARDED_BY(mutex_) = 0;
   size_t applies_ GUARDED_BY(mutex_) = 0;
+  size_t settled_waits_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace outrigger

@@ -47,6 +47,17 @@ void MemoryTrouble::crash_after(size_t writes) {
   crash_after_ = writes;
 }
 
+void MemoryTrouble::lose_majority(std::optional<ErrorCode> failure) {
+  const MutexLock lock(mutex_);
+  no_majority_ = failure;
+}
+
+Status MemoryTrouble::majority() const {
+  const MutexLock lock(mutex_);
+  if (!no_majority_) return {};
+  return fail(*no_majority_, "wait for a majority", "memory store", "told to miss one");
+}
+
 Status MemoryTrouble::admit(const std::string& step) {
   const MutexLock lock(mutex_);
   if (failures_left_ == 0) return {};

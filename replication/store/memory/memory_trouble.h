@@ -34,6 +34,8 @@ class MemoryTrouble {
   void permit(const std::string& ns);
   // The next `calls` calls (not counting own_sessions) fail and do nothing.
   void fail_next(size_t calls, ErrorCode code = ErrorCode::kUnavailable);
+  // wait_settled() finds none and fails with this; with nothing all is well.
+  void lose_majority(std::optional<ErrorCode> failure);
   // The next calls of apply_in_order() do this many writes together, then one fails with
   // kUnavailable. For this wait_journaled() is one write.
   void crash_after(size_t writes);
@@ -42,6 +44,8 @@ class MemoryTrouble {
   // ---- what the store asks
   // An error when this call is to fail.
   [[nodiscard]] Status admit(const std::string& step);
+  // What lose_majority() says.
+  [[nodiscard]] Status majority() const;
   // Is it to crash instead of the next write? Counts that write; crashes once.
   [[nodiscard]] bool crashes_at_next_write();
   // Is it to crash after the last of a call's writes, when no next one asks?
@@ -59,6 +63,7 @@ class MemoryTrouble {
   std::map<std::string, bool> forbidden_ GUARDED_BY(mutex_);  // namespace -> may be read
   std::function<int32_t(const bson::Document&)> rule_ GUARDED_BY(mutex_);
   std::string rule_words_ GUARDED_BY(mutex_);
+  std::optional<ErrorCode> no_majority_ GUARDED_BY(mutex_);
   size_t failures_left_ GUARDED_BY(mutex_) = 0;
   ErrorCode failure_ GUARDED_BY(mutex_) = ErrorCode::kUnavailable;
   std::optional<size_t> crash_after_ GUARDED_BY(mutex_);

@@ -5,6 +5,7 @@ namespace {
 
 // A set may be without a majority for long.
 constexpr int32_t kMajorityMsMax = 5'000;
+constexpr int64_t kWriteConcernTimeout = 64;
 
 }  // namespace
 
@@ -29,9 +30,11 @@ Status Journal::wait(Of of) {
   }
   for (const char* trouble : {"writeConcernError", "writeErrors"}) {
     if (!reply->document().has(trouble)) continue;
-    client_.drop();
-    return fail(ErrorCode::kUnavailable, step, client_.name(), to_json(reply->document()),
-                "it is tried again");
+    const int64_t code = integer(sub(reply->document(), "writeConcernError"), "code");
+    const bool is_late = code == kWriteConcernTimeout;
+    if (!is_late) client_.drop();
+    return fail(is_late ? ErrorCode::kTimeout : ErrorCode::kUnavailable, step, client_.name(),
+                to_json(reply->document()), "it is tried again");
   }
   return {};
 }
