@@ -15,12 +15,6 @@ std::string naming(const WriteRequest& request, bool with_api) {
   return request.transaction->naming(request.command.body, with_api);
 }
 
-// Of a replacement the oplog tells what the document became, and not what of it changed.
-bool is_replaced_by_diff(const RunItem& item) {
-  return item.shape && item.shape->form == UpdateShape::Form::kDiff &&
-         item.statement->update->type != bson::Type::kArray;
-}
-
 // What it removes may have to come back.
 bool yields(const Run& run, const RunItem& item) {
   return item.statement->remove && run.removal() != Removal::kPlain;

@@ -239,6 +239,11 @@ void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& i
       item.needs_before || lacks(known.base_is_known) || lacks(known.array_is_known);
 }
 
+bool is_replaced_by_diff(const RunItem& item) {
+  return item.shape && item.shape->form == UpdateShape::Form::kDiff &&
+         item.statement->update->type != bson::Type::kArray;
+}
+
 bool any_edits_unknown(const Run& run) {
   return std::any_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     if (!item.shape) return false;

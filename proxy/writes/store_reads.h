@@ -77,5 +77,7 @@ class StoreReads {
 void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& item);
 // Does one of them edit an array of which nobody knows what it held?
 [[nodiscard]] bool any_edits_unknown(const Run& run);
+// Of a replacement the oplog tells what the document became, and not what of it changed.
+[[nodiscard]] bool is_replaced_by_diff(const RunItem& item);
 
 }  // namespace outrigger
