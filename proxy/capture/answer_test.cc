@@ -271,6 +271,26 @@ TEST(Answers, OnlyTheStoreKnowsTheDocumentOfAFindAndModifyThatWasSettledAfterACr
   EXPECT_TRUE(reply.add_remembered(Document(whole), 0));
 }
 
+TEST(Answers, AConcernThatAnElectionCutShortMayBeAskedForAgainByItsNumber) {
+  const std::string said = doc([](Writer& w) {
+    w.int32("n", 1).int32("nModified", 1).open_document("writeConcernError").int32("code", 11602);
+    w.close().open_array("errorLabels").string("0", "RetryableWriteError").close().real("ok", 1);
+  });
+  const auto has_labels = [&](const testing::Fill& session) {
+    const auto sent =
+        send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "a", 1))}, session);
+    ReplyBuilder part(sent->command);
+    part.add(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(said)));
+    ReplyBuilder reply(sent->command);
+    reply.absorb(std::move(part));
+    return Document(reply.finish()).has("errorLabels");
+  };
+  EXPECT_TRUE(has_labels([](Writer& w) {
+    w.open_document("lsid").binary("id", 4, std::string(16, 'x')).close().int64("txnNumber", 1);
+  }));
+  EXPECT_FALSE(has_labels([](Writer&) {})) << "it was said of the sidecar's own number";
+}
+
 TEST(Answers, OfSeveralUpsertsItIsRememberedWhichInserted) {
   const auto upsert = [](int32_t id) {
     return update_statement(by_id(id), op("$set", "a", 1), true);

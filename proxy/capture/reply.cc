@@ -95,8 +95,12 @@ std::string with_apps_concern(const Document& reply, const Document& command) {
 }
 
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
-  if (reply.concern_error)
+  if (reply.concern_error) {
     concern_error_ = citing_the_apps_concern(command_->body, *reply.concern_error);
+    // By its number the app's own session makes it one; mongod may say it of ours.
+    const auto labels = reply.body.find("errorLabels");
+    if (labels && command_->session.is_retryable()) concern_labels_.emplace(*labels);
+  }
   doubted_ = doubted_ || !outrigger::is_refused_surely(run, reply);
   if (!reply.ok) {
     failure_ = std::string(reply.body.bytes());
@@ -209,7 +213,10 @@ void ReplyBuilder::absorb(ReplyBuilder&& other) {
   retried_.insert(retried_.end(), other.retried_.begin(), other.retried_.end());
   doubted_ = doubted_ || other.doubted_;
   is_stores_ = is_stores_ && other.is_stores_;
-  if (other.concern_error_) concern_error_ = std::move(other.concern_error_);
+  if (other.concern_error_) {
+    concern_error_ = std::move(other.concern_error_);
+    concern_labels_ = std::move(other.concern_labels_);
+  }
   if (!other.tail_.empty()) tail_ = std::move(other.tail_);
   if (other.failure_) failure_ = std::move(other.failure_);
   if (other.single_) single_ = std::move(other.single_);
@@ -271,6 +278,7 @@ std::string ReplyBuilder::finish() {
     out.int32("nModified", static_cast<int32_t>(modified_));
   }
   if (concern_error_) out.document("writeConcernError", Document(*concern_error_));
+  if (concern_error_ && concern_labels_) out.value("errorLabels", *concern_labels_);
   return with_times(out.real("ok", 1.0).finish(), tail);
 }
 

@@ -93,6 +93,7 @@ class ReplyBuilder {
   bool is_stores_ = true;  // no error is one of our own
   bool retried_known_ = false;
   std::optional<std::string> concern_error_;
+  std::optional<bson::OwnedValue> concern_labels_;  // beside it: whether drivers may try again
   std::string tail_;  // body of the last store reply: electionId, opTime, ok, times
   std::optional<std::string> failure_;
   std::optional<std::string> single_;  // findAndModify: the whole reply
