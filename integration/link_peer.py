@@ -10,6 +10,7 @@ import struct
 
 import bson
 
+VERSION = 2
 HELLO, WELCOME, REFUSE, BATCH, REPORTS, CREDIT, PING, PONG, BYE, MEMBERS = range(1, 11)
 MORE = 1
 FRAME_MAX = 1 << 20
@@ -211,9 +212,10 @@ class LinkPeer:
 
     def greet(self):
         """Says hello; True once the link is open, False when it was refused (see .ended)."""
-        self.send(HELLO, b"OUTRLINK" + varint(1) + varint(1) + varint(8 << 20) + text(self.site) +
-                  self.site_id + struct.pack("<Q", self.epoch) + text(self.policy_hash) +
-                  varint(len(self.members)) + b"".join(text(name) for name in self.members) +
+        self.send(HELLO, b"OUTRLINK" + varint(VERSION) + varint(VERSION) + varint(8 << 20) +
+                  text(self.site) + self.site_id + struct.pack("<Q", self.epoch) +
+                  text(self.policy_hash) + varint(len(self.members)) +
+                  b"".join(text(name) for name in self.members) +
                   vector(self.applied) + vector({}) + vector({}) + varint(0))
         while True:
             frame = self.read()
@@ -222,7 +224,7 @@ class LinkPeer:
             kind, payload = frame
             if kind == HELLO:
                 self.hello = self._hello(Reader(payload))
-                self.send(WELCOME, varint(1))
+                self.send(WELCOME, varint(VERSION))
             elif kind == WELCOME:
                 return True
             elif kind in (REFUSE, BYE):
