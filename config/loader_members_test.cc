@@ -1,40 +1,16 @@
 // What may be said of the members of a replica set, and what of it is refused.
-#include <gtest/gtest.h>
-
-#include "config/loader.h"
+#include "config/loader_testing.h"
 
 namespace outrigger {
 namespace {
 
-// Three lines that load; what a case adds starts on line 4.
-constexpr const char* kThreeLines =
-    "site: paris\n"
-    "data_dir: /var/lib/outrigger\n"
-    "store: {uri: 'mongodb://127.0.0.1:27017/'}\n";
+using testing::BadCase;
 
-struct BadMember {
-  const char* name;
-  const char* yaml;
-  const char* place;   // "file:line: key", at the start of a line of the message
-  const char* reason;  // what follows it
-};
+class BadMembers : public ::testing::TestWithParam<BadCase> {};
 
-void PrintTo(const BadMember& bad, std::ostream* out) { *out << bad.name; }
+TEST_P(BadMembers, AreRefusedNamingLineKeyAndExpectation) { testing::expect_refused(GetParam()); }
 
-class BadMembers : public testing::TestWithParam<BadMember> {};
-
-TEST_P(BadMembers, AreRefusedNamingLineKeyAndExpectation) {
-  const BadMember& bad = GetParam();
-  const std::string extra = bad.yaml;
-  const bool whole = extra.starts_with("#whole\n");
-  const auto result = parse_settings(whole ? extra.substr(7) : kThreeLines + extra, "f.yaml");
-  ASSERT_FALSE(result.has_value());
-  const std::string message = "\n" + describe(result.error());
-  const std::string wanted = std::string("\n") + bad.place + ": " + bad.reason;
-  EXPECT_NE(message.find(wanted), std::string::npos) << "wanted: " << wanted << message;
-}
-
-const BadMember kBadMembers[] = {
+const BadCase kBadMembers[] = {
     {"no_members", "proxy: {members: []}\n", "f.yaml:4: proxy.members",
      "expected the members of the set, found none"},
     {"member_without_listener", "proxy: {members: [{member: 'db1:27017'}]}\n",
@@ -76,7 +52,7 @@ const BadMember kBadMembers[] = {
      "expected the address of MongoDB, found that of a listener of proxy.members"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Set, BadMembers, testing::ValuesIn(kBadMembers));
+INSTANTIATE_TEST_SUITE_P(Set, BadMembers, ::testing::ValuesIn(kBadMembers));
 
 TEST(Loader, MembersOfASetHaveListenersOfTheirOwn) {
   const auto loaded = parse_settings(

@@ -6,20 +6,15 @@
 #include <fstream>
 
 #include "config/limits.h"
+#include "config/loader_testing.h"
 
 namespace outrigger {
 namespace {
 
-// Three lines that load; what a case adds starts on line 4.
-constexpr const char* kMinimal =
-    "site: paris\n"
-    "data_dir: /var/lib/outrigger\n"
-    "store: {uri: 'mongodb://127.0.0.1:27017/'}\n";
-
-std::string errors_of(const std::string& yaml) {
-  const auto result = parse_settings(yaml, "f.yaml");
-  return result ? "" : describe(result.error());
-}
+using testing::BadCase;
+using testing::errors_of;
+using testing::expect_refused;
+using testing::kMinimal;
 
 Settings settings_of(const std::string& extra) {
   const auto result = parse_settings(kMinimal + extra, "f.yaml");
@@ -27,27 +22,9 @@ Settings settings_of(const std::string& extra) {
   return result.value_or(Settings{});
 }
 
-struct BadCase {
-  const char* name;
-  const char* yaml;
-  const char* place;   // "file:line: key", at the start of a line of the message
-  const char* reason;  // what follows it
-};
+class BadSettings : public ::testing::TestWithParam<BadCase> {};
 
-void PrintTo(const BadCase& bad, std::ostream* out) { *out << bad.name; }
-
-class BadSettings : public testing::TestWithParam<BadCase> {};
-
-TEST_P(BadSettings, AreRefusedNamingLineKeyAndExpectation) {
-  const BadCase& bad = GetParam();
-  const std::string extra = bad.yaml;
-  const bool whole = extra.starts_with("#whole\n");
-  const std::string message = errors_of(whole ? extra.substr(7) : kMinimal + extra);
-  const std::string wanted = std::string(bad.place) + ": " + bad.reason;
-  const bool at_start = message.starts_with(wanted);
-  EXPECT_TRUE(at_start || message.find("\n" + wanted) != std::string::npos)
-      << "wanted: " << wanted << "\nfound:  " << message;
-}
+TEST_P(BadSettings, AreRefusedNamingLineKeyAndExpectation) { expect_refused(GetParam()); }
 
 const BadCase kMissing[] = {
     {"no_site", "#whole\ndata_dir: /d\nstore: {uri: 'mongodb://h'}\n", "f.yaml:1: site",
@@ -69,7 +46,7 @@ const BadCase kMissing[] = {
     {"rule_without_namespace", "replicate:\n  - {replicate: false}\n",
      "f.yaml:5: replicate[0].namespace", "expected database.collection"},
 };
-INSTANTIATE_TEST_SUITE_P(Missing, BadSettings, testing::ValuesIn(kMissing));
+INSTANTIATE_TEST_SUITE_P(Missing, BadSettings, ::testing::ValuesIn(kMissing));
 
 const BadCase kKeys[] = {
     {"unknown_at_the_top", "proxi: {}\n", "f.yaml:4: proxi", "unknown key (known here: site, "},
@@ -83,7 +60,7 @@ const BadCase kKeys[] = {
      "expected each key once, found it again; first on line 5"},
     {"key_that_is_a_list", "[a, b]: c\n", "f.yaml:4", "expected a key that is a plain name"},
 };
-INSTANTIATE_TEST_SUITE_P(Keys, BadSettings, testing::ValuesIn(kKeys));
+INSTANTIATE_TEST_SUITE_P(Keys, BadSettings, ::testing::ValuesIn(kKeys));
 
 const BadCase kValues[] = {
     {"site_in_capitals", "#whole\nsite: Paris\ndata_dir: /d\nstore: {uri: 'mongodb://h'}\n",
@@ -180,7 +157,7 @@ const BadCase kValues[] = {
      "replicate:\n  - namespace: a.b\n    fields:\n      a: list\n      a: counter\n",
      "f.yaml:8: replicate[0].fields.a", "expected each key once, found it again; first on line 7"},
 };
-INSTANTIATE_TEST_SUITE_P(Values, BadSettings, testing::ValuesIn(kValues));
+INSTANTIATE_TEST_SUITE_P(Values, BadSettings, ::testing::ValuesIn(kValues));
 
 const BadCase kNotBuilt[] = {
     {"retain_for", "outbox: {retain_for: 30d}\n", "f.yaml:4: outbox.retain_for",
@@ -188,7 +165,7 @@ const BadCase kNotBuilt[] = {
     {"srv", "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb+srv://h'}\n",
      "f.yaml:3: store.uri", "known, but not yet built: expected mongodb://"},
 };
-INSTANTIATE_TEST_SUITE_P(NotBuilt, BadSettings, testing::ValuesIn(kNotBuilt));
+INSTANTIATE_TEST_SUITE_P(NotBuilt, BadSettings, ::testing::ValuesIn(kNotBuilt));
 
 const BadCase kContradictions[] = {
     {"field_of_id", "replicate:\n  - namespace: a.b\n    fields: {_id.a: counter}\n",
@@ -253,7 +230,7 @@ const BadCase kContradictions[] = {
     {"reserved_database", "replicate:\n  - {namespace: 'config.*', replicate: true}\n",
      "f.yaml:5: replicate[0].namespace", "expected a database that can travel"},
 };
-INSTANTIATE_TEST_SUITE_P(Contradictions, BadSettings, testing::ValuesIn(kContradictions));
+INSTANTIATE_TEST_SUITE_P(Contradictions, BadSettings, ::testing::ValuesIn(kContradictions));
 
 TEST(Loader, ReportsAllErrorsInTheOrderOfTheFile) {
   const std::string message = errors_of(std::string("site: A\nx: 1\n") + "clock: {max_ahead: 1}\n");
@@ -367,7 +344,7 @@ TEST(Loader, InsecurePeersAndAdminAreAllowedWithAWarning) {
 }
 
 TEST(Loader, TlsAllowsPeersAnywhere) {
-  const std::string pem = testing::TempDir() + "loader_test.pem";
+  const std::string pem = ::testing::TempDir() + "loader_test.pem";
   std::ofstream(pem) << "-----BEGIN CERTIFICATE-----\n";
   const Settings settings =
       settings_of("peers:\n  listen: 0.0.0.0:7117\n  tls: {certificate: " + pem + ", key: " + pem +
@@ -377,7 +354,7 @@ TEST(Loader, TlsAllowsPeersAnywhere) {
 }
 
 TEST(Loader, TlsTowardsAppsNeedsNoAuthority) {
-  const std::string pem = testing::TempDir() + "loader_test.pem";
+  const std::string pem = ::testing::TempDir() + "loader_test.pem";
   std::ofstream(pem) << "-----BEGIN CERTIFICATE-----\n";
   const Settings settings =
       settings_of("proxy:\n  tls: {certificate: " + pem + ", key: " + pem + "}\n");

@@ -72,13 +72,18 @@ def test_what_one_site_evicts_no_other_loses(sites, logs):
     assert sites.oslo.losers(logs[0]) == sites.paris.losers(logs[1]) == []
 
 
-@FORMS
-def test_both_write_while_apart(sites, logs):
+def write_apart(sites, logs):
+    """More than it holds, at both, neither hearing of the other."""
     sites.cut("oslo", "paris")
     for log, name in zip(logs, ("oslo", "paris")):
         log.insert_many([{"_id": f"{name}{i}"} for i in range(30)])
     sites.heal_all()
     wait_told(sites)
+
+
+@FORMS
+def test_both_write_while_apart(sites, logs):
+    write_apart(sites, logs)
     # What was newest there when the other's came.
     assert shown(logs[0]) == [f"paris{i}" for i in range(10, 30)]
     assert shown(logs[1]) == [f"oslo{i}" for i in range(10, 30)]
@@ -129,11 +134,7 @@ def test_its_size_can_be_changed_and_it_can_be_dropped(sites, logs):
 
 @FORMS
 def test_a_drop_takes_what_other_sites_still_held(sites, logs):
-    sites.cut("oslo", "paris")
-    for log, name in zip(logs, ("oslo", "paris")):
-        log.insert_many([{"_id": f"{name}{i}"} for i in range(30)])
-    sites.heal_all()
-    wait_told(sites)
+    write_apart(sites, logs)
     logs[0].drop()
     wait_alike(sites)
     assert sites.paris.direct().shop.list_collection_names() == []

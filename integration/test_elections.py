@@ -14,17 +14,8 @@ from pymongo.write_concern import WriteConcern
 from oracle import Oracle
 from test_catalog import wait_alike
 from test_drivers import DRIVERS, Driver, said
+from test_members import oslo, sites  # noqa: F401
 from waiting import wait_until
-
-
-@pytest.fixture
-def sites(sites_on_a_set):
-    return sites_on_a_set
-
-
-@pytest.fixture
-def oslo(oslo_on_a_set):
-    return oslo_on_a_set
 
 
 class Increments:

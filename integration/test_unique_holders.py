@@ -4,22 +4,8 @@ to it again; and it gives the key away when it changes it."""
 import pytest
 from pymongo import ReplaceOne, UpdateOne
 
-from cluster import Cluster
-from test_unique_owners import parked, settled, shown, unique
+from test_unique_owners import pair, parked, settled, shown, unique, users  # noqa: F401
 from waiting import wait_until
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["replica_set", "standalone"])
-def pair(request, tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("pair"), replica_set=request.param) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def users(pair, request):
-    name = "".join(c if c.isalnum() else "_" for c in request.node.name)[-60:]
-    yield pair.collections(name)
-    pair.heal("oslo", "paris")
 
 
 def mail_clash(pair, users):

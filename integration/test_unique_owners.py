@@ -20,7 +20,7 @@ def pair(request, tmp_path_factory):
 @pytest.fixture
 def users(pair, request):
     """The collections of a name of its own, at oslo and paris."""
-    name = "".join(c if c.isalnum() else "_" for c in request.node.name)[:60]
+    name = "".join(c if c.isalnum() else "_" for c in request.node.name)[-60:]
     yield pair.collections(name)
     pair.heal("oslo", "paris")
 

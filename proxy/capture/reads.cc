@@ -153,11 +153,6 @@ std::string build_ids_find(const WriteCommand& command, const Statement& stateme
   return out.finish();
 }
 
-bool is_ok(const Document& reply) {
-  const auto ok = reply.find("ok");
-  return ok && ok->truthy();
-}
-
 int64_t show_batch(const Document& reply, const Visit& visit) {
   int64_t left = 0;
   const auto cursor = reply.find("cursor");

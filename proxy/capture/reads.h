@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/capture/run.h"
+#include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {
 
@@ -40,7 +41,7 @@ void take_answered_image(const bson::Document& reply, Images& images);
 [[nodiscard]] std::string build_ids_find(const WriteCommand& command, const Statement& statement,
                                          size_t limit, const std::vector<bson::OwnedValue>* among);
 
-[[nodiscard]] bool is_ok(const bson::Document& reply);
+using wire::is_ok;
 // Shows every document of a find's or getMore's answer; gives the cursor that is left, 0: none.
 using Visit = std::function<void(const bson::Document&)>;
 int64_t show_batch(const bson::Document& reply, const Visit& visit);

@@ -4,6 +4,7 @@
 
 #include "proxy/capture/run.h"
 #include "proxy/capture/unique_keys.h"
+#include "proxy/mongo/wire/error_reply.h"
 #include "replication/bson/fields.h"
 #include "replication/bson/id.h"
 
@@ -266,8 +267,7 @@ std::vector<ItemReply> replies_by_item(const Run& run, const RunReply& reply) {
 RunReply read_run_reply(CommandKind kind, const Document& body) {
   RunReply out;
   out.body = body;
-  const auto ok = body.find("ok");
-  out.ok = ok && ok->truthy();
+  out.ok = wire::is_ok(body);
   if (const auto error = body.find("writeConcernError"); error && error->type == Type::kDocument) {
     out.concern_error = error->as_document();
   }

@@ -31,7 +31,6 @@ bool is_forbidden(const Document& options) {
   return !value->truthy();
 }
 
-constexpr size_t kProcessBytes = 12;
 // Of those that were started anew since nobody takes the old ones out.
 constexpr size_t kMarkedMax = 16;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/mongo/user_digest.h"
+#include "proxy/mongo/wire/error_reply.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/mongo/wire/op_reply.h"
 #include "replication/store/session_token.h"
@@ -32,11 +33,6 @@ std::optional<std::string> flaw_of_reply(const std::string& message) {
   const auto reply = wire::parse_op_msg(message);
   if (!reply) return reply.error().message;
   return std::nullopt;
-}
-
-bool is_ok(const bson::Document& reply) {
-  const auto ok = reply.find("ok");
-  return ok && ok->truthy();
 }
 
 }  // namespace
@@ -126,7 +122,7 @@ net::Task<Status> Backend::learn_process() {
   if (!reply) co_return tl::unexpected(reply.error());
   const auto said = wire::parse_op_msg_trusted(*reply);
   // A mongod that shuts down refuses, and looks like one of a set of one then.
-  if (!said || !is_ok(said->body)) {
+  if (!said || !wire::is_ok(said->body)) {
     co_return fail(ErrorCode::kUnavailable, "ask the store what it is", stream_->peer_address(),
                    "it does not say");
   }

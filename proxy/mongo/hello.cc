@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/mongo/wire/error_reply.h"
+
 namespace outrigger {
 namespace {
 
@@ -134,8 +136,7 @@ bool is_by_certificate(const bson::Document& login) {
 }
 
 bool ends_login(std::string_view command, const bson::Document& answer) {
-  const auto ok = answer.find("ok");
-  if (!ok || !ok->truthy()) return false;
+  if (!wire::is_ok(answer)) return false;
   const auto done = answer.find("done");
   return command == "authenticate" || (done && done->truthy());
 }

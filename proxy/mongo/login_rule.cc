@@ -18,8 +18,7 @@ std::string question(int32_t request_id) {
 }  // namespace
 
 std::optional<bool> asks_login(const bson::Document& answer) {
-  const auto ok = answer.find("ok");
-  if (ok && ok->truthy()) return false;
+  if (wire::is_ok(answer)) return false;
   if (wire::code_of(answer) == wire::code::kUnauthorized) return true;
   return std::nullopt;
 }

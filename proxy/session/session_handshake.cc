@@ -223,8 +223,7 @@ net::Task<std::string> StorePassage::shown_hello(Backend& backend, Document repl
   std::string run = process_of(reply);
   std::string shown = mask_hello_reply(reply, member_.names);
   // An error says nothing of it: then it is asked for before anything else is sent.
-  const auto ok = reply.find("ok");
-  if (run.empty() || !ok || !ok->truthy()) co_return shown;
+  if (run.empty() || !wire::is_ok(reply)) co_return shown;
   // Not primary any more, or elected again: then it passes the gate anew.
   if (backend.process != run) backend.is_admitted = false;
   bool is_served = true;

@@ -1,5 +1,7 @@
 #include "proxy/writes/catalog_command.h"
 
+#include "proxy/mongo/wire/error_reply.h"
+
 namespace outrigger {
 namespace {
 
@@ -13,9 +15,7 @@ void add_name(const bson::Value& spec, std::set<std::string, std::less<>>& names
 
 bool is_done(const std::string& message) {
   const auto parsed = wire::parse_op_msg_trusted(message);
-  if (!parsed) return false;
-  const auto ok = parsed->body.find("ok");
-  return ok && ok->truthy();
+  return parsed && wire::is_ok(parsed->body);
 }
 
 bool made_collection(const std::string& message) {

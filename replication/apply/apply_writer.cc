@@ -149,18 +149,17 @@ Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
 Status ApplyWriter::pass_over_evicted(std::vector<StoreWrite>& missing,
                                       const std::map<std::string, size_t>& before_births) {
   std::vector<StoreWrite> left;
-  std::map<std::string, bool> is_capped;
+  std::map<std::string, bool> evicts;
   for (size_t i = 0; i < missing.size(); ++i) {
     StoreWrite& write = missing[i];
     const bool is_birth = write.kind != StoreWrite::Kind::kUpdate && !write.document.empty();
     const auto before = before_births.find(write.ns);
     if (is_birth && before != before_births.end() && i < before->second) {
-      const auto [known, is_new] = is_capped.try_emplace(write.ns, false);
-      const auto info = is_new ? store_.collection(write.ns) : Result<CollectionInfo>();
-      const bool may_ask = info || info.error().code != ErrorCode::kRefused;
-      if (!info && may_ask) return tl::unexpected(info.error());
-      if (is_new && info) known->second = info->capped;
-      if (known->second) continue;
+      const auto [known, is_new] = evicts.try_emplace(write.ns, false);
+      const auto said = is_new ? is_capped(store_, write.ns) : Result<bool>(known->second);
+      if (!said) return tl::unexpected(said.error());
+      known->second = *said;
+      if (*said) continue;
     }
     left.push_back(std::move(write));
   }

@@ -10,9 +10,6 @@
 namespace outrigger {
 namespace {
 
-// Who may not ask what it is may still read and write.
-bool is_refused(const Error& error) { return error.code == ErrorCode::kRefused; }
-
 // Nothing: it is empty.
 Result<std::optional<bson::OwnedValue>> oldest_of(Store& store, const std::string& ns) {
   const size_t dot = ns.find('.');
@@ -36,9 +33,9 @@ Result<std::optional<bson::OwnedValue>> oldest_of(Store& store, const std::strin
 
 Status EvictedDocuments::look(Store& store, const std::string& ns, const MadeBy& made_by) {
   if (ns == kCatalogNs || looked_at_.contains(ns)) return {};
-  const auto info = store.collection(ns);
-  if (!info && !is_refused(info.error())) return tl::unexpected(info.error());
-  if (info && info->capped) {
+  const auto evicts = is_capped(store, ns);
+  if (!evicts) return tl::unexpected(evicts.error());
+  if (*evicts) {
     const auto oldest = oldest_of(store, ns);
     if (!oldest) return tl::unexpected(oldest.error());
     Dot first;
@@ -76,14 +73,11 @@ Result<SettledPrepare> judge_with_evictions(Store& store, const Prepare& prepare
   for (size_t i = 0; i < changes.size(); ++i) {
     // One that is made anew is removed first.
     const bool is_anew = i + 1 < changes.size() && changes[i + 1].id == changes[i].id;
-    bool may_be_evicted = false;
-    if (changes[i].kind == DocumentChange::Kind::kRemove && !is_anew &&
-        changes[i].ns != kCatalogNs) {
-      const auto info = store.collection(changes[i].ns);
-      if (!info && !is_refused(info.error())) return tl::unexpected(info.error());
-      may_be_evicted = info && info->capped;
-    }
-    if (!may_be_evicted) stand.push_back(std::move(changes[i]));
+    const bool is_gone = changes[i].kind == DocumentChange::Kind::kRemove && !is_anew;
+    const auto evicts = is_gone && changes[i].ns != kCatalogNs ? is_capped(store, changes[i].ns)
+                                                               : Result<bool>(false);
+    if (!evicts) return tl::unexpected(evicts.error());
+    if (!*evicts) stand.push_back(std::move(changes[i]));
   }
   settled->changes = std::move(stand);
   return settled;

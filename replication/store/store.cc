@@ -12,10 +12,10 @@ bool is_plain_name(const std::string& name) {
          !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-constexpr size_t kProcessBytes = 12;
 const std::string kNoElection(12, '\0');
 
-// Hidden ones it does not show; they are never primary.
+}  // namespace
+
 size_t members_shown(const bson::Document& hello) {
   size_t shown = 0;
   for (const char* field : {"hosts", "passives", "arbiters"}) {
@@ -25,8 +25,6 @@ size_t members_shown(const bson::Document& hello) {
   }
   return shown;
 }
-
-}  // namespace
 
 Timestamp timestamp_of(const std::optional<bson::Value>& value) {
   if (!value || value->type != bson::Type::kTimestamp) return {};
@@ -73,6 +71,13 @@ bool is_of_another_election(const bson::Document& reply, std::string_view proces
   const auto election = reply.find("electionId");
   return election && election->type == bson::Type::kObjectId &&
          election->bytes != process.substr(kProcessBytes);
+}
+
+Result<bool> is_capped(StoreCatalog& catalog, const std::string& ns) {
+  const auto info = catalog.collection(ns);
+  if (info) return info->capped;
+  if (info.error().code == ErrorCode::kRefused) return false;
+  return tl::unexpected(info.error());
 }
 
 // "E11000 duplicate key error collection: a.b index: email_1 dup key: { ... }", with " collation: "

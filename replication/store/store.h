@@ -40,12 +40,16 @@ struct Timestamp {
 // Of a value that is one; else zero.
 [[nodiscard]] Timestamp timestamp_of(const std::optional<bson::Value>& value);
 
+// How many members of its set a hello shows. Hidden ones it does not; they are never primary.
+[[nodiscard]] size_t members_shown(const bson::Document& hello);
+
 // Which run of mongod gave this reply to hello, as StoreServer::process_id() names it; empty when
 // it does not say. On a set of several members a run is a primary's, in one term: one that stepped
 // down may have been rolled back before it is elected again, in the same process. 12 bytes of the
 // process; behind them, there, 12 of the election, or zeros where it is not primary; nor is a
 // mongod that is to be a member of a set and has no config of one.
 [[nodiscard]] std::string process_of(const bson::Document& hello);
+inline constexpr size_t kProcessBytes = 12;
 [[nodiscard]] bool is_of_several(std::string_view process);
 // The process alone, which goes on through elections.
 [[nodiscard]] std::string_view process_part(std::string_view process);
@@ -334,6 +338,10 @@ class Store : public StoreServer,
   using Duration = std::chrono::milliseconds;
   virtual ~Store() = default;
 };
+
+// Whether the collection evicts documents by itself. Who may not ask may still read and write: then
+// it counts as one that does not. Errors: of the store.
+[[nodiscard]] Result<bool> is_capped(StoreCatalog& catalog, const std::string& ns);
 
 // Can a top-level field of this name be asked for by itself?
 [[nodiscard]] bool is_plain_field(std::string_view name);

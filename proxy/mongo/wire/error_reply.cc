@@ -67,6 +67,11 @@ constexpr Named kNames[] = {
 
 }  // namespace
 
+bool is_ok(const bson::Document& reply) {
+  const auto ok = reply.find("ok");
+  return ok && ok->truthy();
+}
+
 int code_of(const bson::Document& error) {
   const auto code = error.find("code");
   return code ? static_cast<int>(code->to_int64().value_or(0)) : 0;

@@ -67,6 +67,8 @@ inline constexpr int kNotPrimaryNoSecondaryOk = 13435;
 inline constexpr int kNotPrimaryOrSecondary = 13436;
 }  // namespace code
 
+// A reply that says it went well.
+[[nodiscard]] bool is_ok(const bson::Document& reply);
 // What `error`, a reply or a write error of mongod's, says; 0: nothing.
 [[nodiscard]] int code_of(const bson::Document& error);
 

@@ -14,12 +14,6 @@ size_t count_elements(const bson::Document& of) {
   return n;
 }
 
-// Members that hello shows; hidden ones it does not.
-size_t visible_members(const bson::Document& hello) {
-  return count_elements(sub(hello, "hosts")) + count_elements(sub(hello, "passives")) +
-         count_elements(sub(hello, "arbiters"));
-}
-
 bool is_writable(const bson::Document& hello) {
   return truthy(hello, "isWritablePrimary") && !truthy(hello, "isreplicaset");
 }
@@ -111,7 +105,7 @@ Result<StoreKind> Topology::look_at_kind(const bson::Document& hello) {
   }
   StoreKind seen_kind = StoreKind::kStandalone;
   if (hello.has("setName")) {
-    size_t members = visible_members(hello);
+    size_t members = members_shown(hello);
     // The configuration also lists hidden members. Where we may not read it, hello must do.
     bson::Writer find;
     find.string("find", "system.replset").int32("limit", 1);
