@@ -6,10 +6,11 @@ from pathlib import Path
 
 import svg
 from arms import Arms
-from machine import ROOT, say
+from machine import say
 from sites import Sites, load
 
 DOCUMENTS = 10_000
+HERE = Path(__file__).resolve().parent
 ARMS = ("direct", "outrigger")
 BACKLOG_STEPS = (0, 1_000, 10_000, 100_000)
 READ_BYTES = 16 * 2**20  # of a collection for reads, as far as it needs
@@ -41,8 +42,8 @@ class Growth:
         path = self.plots / f"{name}.svg"
         path.write_text(svg.chart(title, x_label, "operations a second", lines, **options))
         shown = path.resolve()
-        if shown.is_relative_to(ROOT):
-            shown = shown.relative_to(ROOT)
+        if shown.is_relative_to(HERE):  # as RESULTS.md names it
+            shown = shown.relative_to(HERE)
         self.lines.append(f"![{title}]({shown})")
 
     def measure(self, arms, steps):

@@ -26,6 +26,7 @@ from pymongo.errors import PyMongoError
 DOCUMENTS = 10_000
 PLOTS = machine.ROOT / "tools" / "benchmark" / "plots"
 README = machine.ROOT / "README.md"
+RESULTS = machine.ROOT / "tools" / "benchmark" / "RESULTS.md"
 PARTS = ("table", "standalone", "replication", "size", "plot")
 
 
@@ -34,6 +35,7 @@ class Outcome:
 
     def __init__(self):
         self.lines = []
+        self.short = []  # of the lines, what README shows
         self.bars = []
         self.void = []   # why ratios mean nothing
         self.wrong = []  # what broke, or was acknowledged and is not there
@@ -61,6 +63,7 @@ def run_table(options, directory, outcome, replica_set=True):
     if typical > report.NOISE_MAX:
         outcome.void.append(noise_line)
     outcome.add(report.table(bench.results), [*report.Bars(bench).all(), *latency_bars])
+    outcome.short += report.short_rows(bench.results)
     if replica_set:
         outcome.add(["", f"Medians of {options.blocks} interleaved blocks of {options.seconds:g} "
                      "s, with the range over blocks; one raw-socket client, 12 fields a document; "
@@ -104,7 +107,7 @@ def read_options():
     parser.add_argument("--quick", action="store_true", help="3 short blocks, less of everything")
     parser.add_argument("--check", action="store_true", help="fail where a bar is missed")
     parser.add_argument("--readme", action="store_true",
-                        help="write tables and bars into README.md, with all parts")
+                        help="write RESULTS.md and the short table of README.md, with all parts")
     parser.add_argument("--parts", type=lambda text: text.split(","),
                         help=f"of {','.join(PARTS)}; all but plot unless --plot or --readme")
     parser.add_argument("--plot", action="store_true", help="draw growth, too")
@@ -161,18 +164,22 @@ def show(outcome, options):
         print("Every acknowledged write is at its site and at the peer, the collections are equal, "
               "and nobody keeps a record or a row of them.")
     missed = sum(not bar.met for bar in outcome.bars)
-    print(f"{len(outcome.bars) - missed} bars met, {missed} missed")
+    count = f"{len(outcome.bars) - missed} bars met, {missed} missed"
+    print(count)
     if options.readme and (outcome.void or outcome.wrong):
         print("bench: README.md is left as it is: the run is void", file=sys.stderr)
     elif options.readme:
-        report.write_readme(README, lines)
+        report.write_marked(RESULTS, lines)
+        report.write_marked(README, [*report.SHORT_HEAD, *outcome.short, "",
+                                     f"{count}. Machine: {machine.describe()}."])
     return missed
 
 
 def main():
     options = read_options()
     if options.readme:
-        report.readme_parts(README)
+        for path in (README, RESULTS):
+            report.marked_parts(path)
     end_on_signals()
     started = time.monotonic()
     machine.give_site(options.site_cores)

@@ -67,6 +67,19 @@ def table(results):
     return lines
 
 
+SHORT_HEAD = ["| operation | connections | outrigger / direct | p50 ms: direct, outrigger |",
+              "|---|---:|---:|---:|"]
+
+
+def short_rows(results):
+    """Lines of markdown under SHORT_HEAD: what README shows of the table."""
+    return [f"| {label} | {connections} | {ratio(blocks, 'outrigger', 'direct')} | "
+            + ", ".join(f"{median(blocks, arm, 'p50_us') / 1000:.2f}"
+                        for arm in ("direct", "outrigger")) + " |"
+            for (label, connections), blocks in results.items()
+            if "outrigger" in blocks and "direct" in blocks]
+
+
 def noise(results):
     """(how far two equal arms are apart in a typical block, a line that says so)."""
     apart = []
@@ -178,8 +191,8 @@ class Bars:
         return self.bars
 
 
-def readme_parts(path):
-    """(what stands before the tables, what after)"""
+def marked_parts(path):
+    """(what stands before the marks, what after)"""
     text = path.read_text()
     start, end = (text.find(mark) for mark in MARKS)
     if start < 0 or end < start:
@@ -187,6 +200,6 @@ def readme_parts(path):
     return text[:start + len(MARKS[0])], text[end:]
 
 
-def write_readme(path, lines):
-    before, after = readme_parts(path)
+def write_marked(path, lines):
+    before, after = marked_parts(path)
     path.write_text("\n".join([before, *lines, after]))
