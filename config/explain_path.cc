@@ -40,7 +40,15 @@ std::string meaning(PathType type) {
              "path the later one stands everywhere, and the ledger keeps the other";
     case PathType::kList:
       return "an array whose elements merge one by one: pushes of several sites all stand, an "
-             "element is removed where it was seen; of two arrays assigned whole the later stands";
+             "element is removed where it was seen; of two arrays assigned whole the later stands, "
+             "but where every element has an _id of its own: then they are told apart by it";
+    case PathType::kKeyed:
+      return "an array of documents that are told apart by one field, also where it is assigned "
+             "whole: edits of different ones, and of different fields of one, all stand";
+    case PathType::kSet:
+      return "an array in which equal elements show once: what several sites add stands, an "
+             "element "
+             "is removed where it was seen, also where the array is assigned whole";
     case PathType::kCounter:
       return "what $inc adds adds up; a value assigned replaces what its writer had seen, and "
              "increments it had not seen are added to it";

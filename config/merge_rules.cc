@@ -11,6 +11,8 @@ struct Word {
 };
 constexpr Word kWords[] = {
     {PathType::kList, "list"},
+    {PathType::kKeyed, "keyed"},
+    {PathType::kSet, "set"},
     {PathType::kCounter, "counter"},
     {PathType::kLww, "lww"},
     {PathType::kAtomic, "atomic"},
@@ -43,12 +45,58 @@ const PathRule* first_match(const std::vector<PathRule>& rules,
   return nullptr;
 }
 
+// "prefer[a, b]" -> "a, b".
+std::optional<std::string_view> inside(std::string_view text, std::string_view opening,
+                                       std::string_view closing) {
+  if (!text.starts_with(opening) || !text.ends_with(closing)) return std::nullopt;
+  return text.substr(opening.size(), text.size() - opening.size() - closing.size());
+}
+
+std::string_view trimmed(std::string_view word) {
+  while (word.starts_with(' ')) word.remove_prefix(1);
+  while (word.ends_with(' ')) word.remove_suffix(1);
+  return word;
+}
+
+std::optional<PathRule> parse_prefer(std::string_view words) {
+  PathRule rule;
+  rule.type = PathType::kPrefer;
+  for (;;) {
+    const size_t comma = words.find(',');
+    const std::string_view word = trimmed(words.substr(0, comma));
+    const bool is_again =
+        std::find(rule.preferred.begin(), rule.preferred.end(), word) != rule.preferred.end();
+    if (word.empty() || word.size() > kPreferredMax || is_again || !is_printable(word)) {
+      return std::nullopt;
+    }
+    rule.preferred.emplace_back(word);
+    if (comma == std::string_view::npos) break;
+    words.remove_prefix(comma + 1);
+  }
+  if (rule.preferred.size() < 2 || rule.preferred.size() > kPreferredMax) return std::nullopt;
+  return rule;
+}
+
+// A field of the element itself.
+std::optional<PathRule> parse_keyed(std::string_view field) {
+  field = trimmed(field);
+  const bool is_name = !field.empty() && field.front() != '$' && is_printable(field) &&
+                       field.find_first_of(".()") == std::string_view::npos;
+  if (!is_name) return std::nullopt;
+  PathRule rule;
+  rule.type = PathType::kKeyed;
+  rule.key = field;
+  return rule;
+}
+
 }  // namespace
 
 bool is_assigned(PathType type) {
   switch (type) {
     case PathType::kByOperation:
     case PathType::kList:
+    case PathType::kKeyed:
+    case PathType::kSet:
     case PathType::kCounter:
       return false;
     case PathType::kLww:
@@ -62,6 +110,12 @@ bool is_assigned(PathType type) {
       break;
   }
   return true;
+}
+
+std::string_view element_key_of(const PathRuling& ruling) {
+  if (ruling.type == PathType::kKeyed) return ruling.rule->key;
+  const bool is_list = ruling.type == PathType::kByOperation || ruling.type == PathType::kList;
+  return is_list ? "_id" : "";
 }
 
 bool is_kept_whole(PathType type) { return is_assigned(type) && type != PathType::kLww; }
@@ -123,36 +177,18 @@ std::string path_type_words() {
   for (const Word& each : kWords) {
     const bool is_prefer = each.type == PathType::kPrefer;  // the last
     words += (words.empty() ? "" : is_prefer ? " or " : ", ") + std::string(each.word);
+    if (each.type == PathType::kKeyed) words += "(FIELD)";
   }
   return words + "[WEAKEST, ..., STRONGEST]";
 }
 
 std::optional<PathRule> parse_path_type(std::string_view text) {
+  if (const auto words = inside(text, "prefer[", "]")) return parse_prefer(*words);
+  if (const auto field = inside(text, "keyed(", ")")) return parse_keyed(*field);
+  const auto type = path_type_of(text);
+  if (!type || *type == PathType::kPrefer || *type == PathType::kKeyed) return std::nullopt;
   PathRule rule;
-  constexpr std::string_view kOpening = "prefer[";
-  if (!text.starts_with(kOpening) || !text.ends_with("]")) {
-    const auto type = path_type_of(text);
-    if (!type || *type == PathType::kPrefer) return std::nullopt;
-    rule.type = *type;
-    return rule;
-  }
-  rule.type = PathType::kPrefer;
-  text = text.substr(kOpening.size(), text.size() - kOpening.size() - 1);
-  for (;;) {
-    const size_t comma = text.find(',');
-    std::string_view word = text.substr(0, comma);
-    while (word.starts_with(' ')) word.remove_prefix(1);
-    while (word.ends_with(' ')) word.remove_suffix(1);
-    const bool is_again =
-        std::find(rule.preferred.begin(), rule.preferred.end(), word) != rule.preferred.end();
-    if (word.empty() || word.size() > kPreferredMax || is_again || !is_printable(word)) {
-      return std::nullopt;
-    }
-    rule.preferred.emplace_back(word);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
-  }
-  if (rule.preferred.size() < 2 || rule.preferred.size() > kPreferredMax) return std::nullopt;
+  rule.type = *type;
   return rule;
 }
 
@@ -177,6 +213,7 @@ std::string text_of(const PathRule& rule) {
     text += (&each == &rule.preferred.front() ? "[" : ", ") + each;
   }
   if (!rule.preferred.empty()) text += "]";
+  if (!rule.key.empty()) text += "(" + rule.key + ")";
   return rule.escalate ? text + ", escalate: true" : text;
 }
 

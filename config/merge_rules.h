@@ -51,6 +51,9 @@ class MergeRules {
   bool replaces_by_diff_ = false;
 };
 
+// The field that tells the elements of an array at its path apart, where an array is assigned whole
+// or computed; empty: none does.
+[[nodiscard]] std::string_view element_key_of(const PathRuling& ruling);
 // Does every write to such a path give it a value, whatever its operator? Then its author tells
 // what it has become.
 [[nodiscard]] bool is_assigned(PathType type);
@@ -62,7 +65,8 @@ class MergeRules {
 
 // A type by its word in the settings, and back.
 [[nodiscard]] std::optional<PathType> path_type_of(std::string_view word);
-// "max", or "prefer[open, paid]" with what is preferred: a rule that lacks its pattern.
+// "max", "keyed(sku)", or "prefer[open, paid]" with what is preferred: a rule that lacks its
+// pattern.
 [[nodiscard]] std::optional<PathRule> parse_path_type(std::string_view text);
 [[nodiscard]] std::string_view word_of(PathType type);
 // All of them, as an error message lists them.

@@ -76,6 +76,17 @@ TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
             "namespace: shop.carts, field: status = prefer[open, paid, shipped]");
 }
 
+TEST(MergeRules, WhatTellsElementsApartIsAPartOfTheLine) {
+  const Policy policy(with_fields("{items: keyed( sku ), tags: set, whole: lww, l: list}"));
+  const MergeRules rules = policy.merge_rules("shop.carts");
+  EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: items = keyed(sku)");
+  EXPECT_EQ(element_key_of(rules.at({"items"})), "sku");
+  EXPECT_EQ(element_key_of(rules.at({"l"})), "_id");
+  EXPECT_EQ(element_key_of(rules.at({"other"})), "_id");
+  EXPECT_EQ(element_key_of(rules.at({"tags"})), "");
+  EXPECT_EQ(element_key_of(rules.at({"whole"})), "");
+}
+
 TEST(MergeRules, APathOrANamespaceEscalates) {
   Settings settings = with_fields("{v: {type: max, escalate: true}, w: max}");
   const Policy policy(settings);

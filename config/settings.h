@@ -116,6 +116,8 @@ enum class ReplacePolicy : uint8_t { kWhole, kDiff };
 enum class PathType : uint8_t {
   kByOperation,
   kList,
+  kKeyed,
+  kSet,
   kCounter,
   kLww,
   kAtomic,
@@ -132,6 +134,7 @@ struct PathRule {
   std::vector<std::string> pattern;  // names; "*" is any one, "**" (the last) any one or more
   PathType type = PathType::kByOperation;
   std::vector<std::string> preferred = {};  // kPrefer: the later in the list, the stronger
+  std::string key = {};                     // kKeyed: the field by which elements are told apart
   bool escalate = false;                    // what loses there waits for somebody to decide
   int line = 0;                             // of the file, for who asks why; no part of the policy
 };

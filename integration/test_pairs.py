@@ -40,6 +40,7 @@ def twice(first, second):
 # What is there, what one site does, what the other does later, what is there then at both, and what
 # the ledger says was lost.
 ITEMS = [{"k": 1, "n": 1}, {"k": 2, "n": 2}, {"k": 3, "n": 3}]
+NAMED = [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}, {"_id": 3, "n": 3}]
 OTHER_ELEMENT = [{"k": 1, "n": 9}, {"k": 3, "n": 3}]
 PAIRS = {
     ("$set a", "$set b"): (
@@ -62,6 +63,10 @@ PAIRS = {
     ("$set the array", "$set the array, later"): (
         {"l": [1]}, update({"$set": {"l": [2]}}), update({"$set": {"l": [3]}}), {"l": [3]},
         [[2]]),
+    ("$set an array of documents with an _id each", "the same, or any edit of elements"): (
+        {"l": NAMED}, update({"$set": {"l": [{"_id": 1, "n": 9}, {"_id": 3, "n": 3}]}}),
+        update({"$set": {"l": [*NAMED, {"_id": 4, "n": 4}]}}),
+        {"l": [{"_id": 1, "n": 9}, {"_id": 3, "n": 3}, {"_id": 4, "n": 4}]}, []),
     ("edit of an element (a.$, a.3.x)", "edit or removal of another"): (
         {"l": ITEMS}, update({"$set": {"l.0.n": 9}}), update({"$pull": {"l": {"k": 2}}}),
         {"l": OTHER_ELEMENT}, []),

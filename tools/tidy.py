@@ -27,8 +27,8 @@ REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/holding/
                "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
                "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/ids/",
-         "capture/", "transactions/", "writes/",
-         "outputs/", "session/", "expiry/", "peer/", "admin/", "app/"]
+         "capture/shape/", "capture/", "transactions/", "writes/", "outputs/", "session/",
+         "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/holding/": ["causality/", "record/"],
@@ -46,7 +46,8 @@ KNOWS_LESS = {
     "proxy/mongo/wire/": [],
     "proxy/mongo/": ["net/", "mongo/wire/"],
     "proxy/capture/ids/": [],
-    "proxy/capture/": ["mongo/wire/", "mongo/", "capture/ids/"],
+    "proxy/capture/shape/": [],
+    "proxy/capture/": ["mongo/wire/", "mongo/", "capture/ids/", "capture/shape/"],
     "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
     "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
     "proxy/outputs/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],

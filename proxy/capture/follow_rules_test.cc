@@ -7,6 +7,7 @@ namespace {
 using bson::Document;
 using bson::Writer;
 using testing::doc;
+using testing::Fill;
 using testing::op;
 using Form = UpdateShape::Form;
 
@@ -86,6 +87,63 @@ TEST(ShapeUnderRules, WhatAPipelineDidInsideAnAtomicValueIsTheWhole) {
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].path, Path{"at"});
   EXPECT_EQ(found[1].kind, Operation::kAssign);
+}
+
+// An array of documents with this field, of these values.
+Fill array_by(std::string_view path, std::string_view field, const std::vector<int32_t>& values) {
+  return [=](Writer& w) {
+    w.open_array(path);
+    for (size_t i = 0; i < values.size(); ++i) {
+      w.open_document(bson::index_name(i)).int32(field, values[i]).close();
+    }
+    w.close();
+  };
+}
+UpdateShape given(const std::string& array, const ReplicateRule& rule) {
+  UpdateShape shape = read_shape(doc([&](Writer& w) { w.document("$set", Document(array)); }));
+  follow_rules(shape, MergeRules(rule));
+  return shape;
+}
+
+TEST(ShapeUnderRules, AnArrayIsEditedWhereItsElementsAreToldApart) {
+  const ReplicateRule none = rules_of({});
+  EXPECT_TRUE(given(doc(array_by("l", "_id", {1, 2})), none).edits_unknown());
+  EXPECT_EQ(given(doc(array_by("l", "_id", {1, 1})), none).form, Form::kLiteral);
+  EXPECT_EQ(given(doc(array_by("l", "sku", {1, 2})), none).form, Form::kLiteral);
+  EXPECT_EQ(given(doc(array_by("l", "_id", {})), none).form, Form::kLiteral);
+  ReplicateRule by_sku = rules_of({{{"l"}, PathType::kKeyed}});
+  by_sku.fields.front().key = "sku";
+  EXPECT_EQ(given(doc(array_by("l", "sku", {1, 2})), by_sku).edits.at({"l"}).key, "sku");
+  EXPECT_TRUE(given(doc(array_by("l", "sku", {})), by_sku).edits_unknown());
+  EXPECT_EQ(given(doc(array_by("l", "_id", {1, 2})), by_sku).form, Form::kLiteral);
+  const ReplicateRule assigned = rules_of({{{"l"}, PathType::kLww}});
+  EXPECT_EQ(given(doc(array_by("l", "_id", {1})), assigned).form, Form::kLiteral);
+}
+
+TEST(ShapeUnderRules, WhereNoSuchArrayWasItIsAssigned) {
+  const UpdateShape shape = given(doc(array_by("l", "_id", {1, 2})), rules_of({}));
+  const std::string after = doc(array_by("l", "_id", {1, 2}));
+  const auto kind_after = [&](const std::string& before) {
+    const auto changes = changes_from_image(shape, Document(after), Document(before));
+    return changes.at(0).kind;
+  };
+  EXPECT_EQ(kind_after(doc(array_by("l", "_id", {2}))), Operation::kEdit);
+  EXPECT_EQ(kind_after(doc(array_by("l", "_id", {}))), Operation::kEdit);
+  EXPECT_EQ(kind_after(doc(array_by("l", "_id", {2, 2}))), Operation::kAssign);
+  EXPECT_EQ(kind_after(doc(array_by("m", "_id", {2}))), Operation::kAssign);
+  EXPECT_EQ(changes_from_image(shape, Document(after)).at(0).kind, Operation::kAssign);
+}
+
+TEST(ShapeUnderRules, WhatAPipelineMakesOfAnArrayIsToldByItsElements) {
+  const std::string before = doc(array_by("l", "_id", {1, 2}));
+  const std::string after = doc(array_by("l", "_id", {2, 3}));
+  auto found = changes_from_diff(Document(before), Document(after));
+  follow_rules(found, MergeRules(rules_of({})), Document(after));
+  EXPECT_EQ(found.at(0).edit, ArrayEdit::kKeyed);
+  EXPECT_EQ(found.at(0).key, "_id");
+  found = changes_from_diff(Document(before), Document(after));
+  follow_rules(found, MergeRules(rules_of({{{"l"}, PathType::kSet}})), Document(after));
+  EXPECT_EQ(found.at(0).edit, ArrayEdit::kAddsSet);
 }
 
 }  // namespace

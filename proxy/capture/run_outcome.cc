@@ -185,8 +185,8 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   for (const auto& [path, edit] : item.shape->edits) {
     const auto value = finder.find(path);
     const bool counts = edit.delta && value && value->is_number();
-    const bool adds =
-        edit.how && edit.how != ArrayEdit::kInPlace && value && value->type == Type::kArray;
+    const bool adds = edit.how && edit.how != ArrayEdit::kInPlace && !edit.is_given && value &&
+                      value->type == Type::kArray;
     if (!counts && !adds) continue;
     PathChange& made = change.changes.emplace_back();
     made.kind = counts ? Operation::kIncrement : Operation::kEdit;

@@ -75,8 +75,19 @@ std::optional<bson::OwnedValue> appended(const PathChange& edit) {
   return bson::OwnedValue(bson::Type::kArray, added.finish());
 }
 
+// The field that tells the elements apart before the first and after the second; empty: none does.
+std::string key_of_both(const PathChange& first, const PathChange& again) {
+  const std::string& key = first.key.empty() ? again.key : first.key;
+  const bool holds = !key.empty() && first.base && bson::is_keyed_by(first.base->view(), key) &&
+                     bson::is_keyed_by(again.value.view(), key);
+  return holds ? key : "";
+}
+
 // What both did to one array; where they differ, only what is left tells.
 ArrayEdit both_edits(const PathChange& first, const PathChange& again) {
+  if (!first.key.empty()) return ArrayEdit::kKeyed;
+  const bool was_keyed = first.edit == ArrayEdit::kKeyed || again.edit == ArrayEdit::kKeyed;
+  if (was_keyed) return ArrayEdit::kComputed;
   if (first.edit == again.edit) return first.edit;
   if (first.base == first.value) return again.edit;
   if (again.base == again.value) return first.edit;
@@ -110,6 +121,7 @@ void edit_again(PathChange& first, PathChange&& again) {
     first.kind = Operation::kAssign;
     return;
   }
+  first.key = key_of_both(first, again);
   first.edit = both_edits(first, again);
   first.parts = both_parts(first, again);
   first.value = std::move(again.value);

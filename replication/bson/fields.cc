@@ -1,6 +1,8 @@
 #include "replication/bson/fields.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 namespace outrigger::bson {
 namespace {
@@ -46,6 +48,17 @@ bool repeats_within(const Document& document, Levels levels, int depth) {
 
 bool repeats_names(const Document& document, Levels levels) {
   return repeats_within(document, levels, 0);
+}
+
+bool is_keyed_by(const Value& array, std::string_view field) {
+  if (array.type != Type::kArray) return false;
+  std::set<std::pair<Type, std::string_view>> known;
+  for (const Element& each : array.as_document()) {
+    if (each.value.type != Type::kDocument) return false;
+    const auto key = each.value.as_document().find(field);
+    if (!key || !known.emplace(key->type, key->bytes).second) return false;
+  }
+  return true;
 }
 
 std::optional<Value> FieldFinder::find(std::string_view name) {

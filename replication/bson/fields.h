@@ -27,6 +27,9 @@ enum class Levels : uint8_t {
   return value.type == Type::kDocument && repeats_names(value.as_document());
 }
 
+// Is every element of the array a document with this field, no two with the same value there?
+[[nodiscard]] bool is_keyed_by(const Value& array, std::string_view field);
+
 // Borrows the document's bytes.
 class FieldFinder {
  public:

@@ -219,13 +219,11 @@ class EffectMaker {
     if (change.base_may_be_missing && !missing_is_empty(state_, change.path)) return std::nullopt;
     const std::optional<bson::Value> before =
         change.base ? std::optional(change.base->view()) : std::nullopt;
-    const List list = list_known(change);
+    List list = list_known(change);
     if (before ? !shows(list, *before) : !shown_of(list).empty()) return edited_aside(list, change);
     if (shows(list, change.value.view())) return ListEdit();
-    if (!list.settled) return edit_between(list, change.value.view(), change.edit, context_.dot);
-    List told = list;
-    take_values(told, before);
-    return edit_between(told, change.value.view(), change.edit, context_.dot);
+    if (list.settled) take_values(list, before);
+    return edit_between(list, change.value.view(), change.edit, context_.dot, change.key);
   }
 
   // What the edit that was just told changed in elements is told part by part, where it can be.
@@ -239,14 +237,21 @@ class EffectMaker {
     std::map<ElementId, size_t> shown;
     size_t position = 0;
     for (const size_t i : shown_of(list)) shown.emplace(list.elements[i].id(), position++);
-    PathChange whole;
-    whole.path = change.path;
+    PathChange other;  // of whose parts the request says nothing
+    other.path = change.path;
     std::vector<Effect> inside;
     std::erase_if(edit.changed, [&](const ChangedElement& each) {
       const ListElement* at = find_element(list, each.id);
       const auto seen = is_detached_ ? std::nullopt : std::optional(shown.at(each.id));
       const bool has_room = inside.size() < kInsideEffectsMax;
-      auto made = effects_inside(*at, each.value.view(), has_room ? change : whole, seen, context_);
+      const bool by_key = change.edit == ArrayEdit::kKeyed;
+      other.parts.clear();
+      if (has_room && by_key) {
+        other.parts =
+            parts_between(at->value.view().as_document(), each.value.view().as_document());
+      }
+      auto made = effects_inside(*at, each.value.view(), has_room && !by_key ? change : other, seen,
+                                 context_);
       if (!made) return false;
       std::move(made->begin(), made->end(), std::back_inserter(inside));
       return true;
@@ -289,24 +294,6 @@ class EffectMaker {
     const bool in_place = changed_alone(list, change.value.view()).has_value();
     return edit_between(list, change.value.view(),
                         in_place ? ArrayEdit::kInPlace : ArrayEdit::kMoves, context_.dot);
-  }
-
-  // Of two arrays of as many elements, the one in which they differ: a document in both.
-  static std::optional<std::pair<bson::Value, bson::Value>> changed_alone(
-      const List& list, const bson::Value& array) {
-    std::optional<std::pair<bson::Value, bson::Value>> alone;
-    const std::vector<size_t> shown = shown_of(list);
-    size_t at = 0;
-    for (const bson::Element& each : array.as_document()) {
-      if (at == shown.size()) return std::nullopt;
-      const bson::Value was = list.elements[shown[at++]].value.view();
-      if (was == each.value) continue;
-      const bool documents =
-          was.type == bson::Type::kDocument && each.value.type == bson::Type::kDocument;
-      if (alone || !documents) return std::nullopt;
-      alone.emplace(was, each.value);
-    }
-    return at == shown.size() ? alone : std::nullopt;
   }
 
   // Whatever was done there: where the element differs now, it was given this.

@@ -15,6 +15,7 @@ enum class ArrayEdit : uint8_t {
   kMoves,     // adds some, takes some away; those that stay are as they were
   kAddsSet,   // $addToSet
   kInPlace,   // changes some where they stand, and may add some behind
+  kKeyed,     // as kMoves and kInPlace together: its elements are told apart by PathChange::key
   kComputed,  // whatever a pipeline does: told only where it adds or takes away, not both
   kFound,     // of a kAssign: nobody knows; this is what there is now
 };
@@ -39,6 +40,8 @@ struct PathChange {
   std::optional<bson::OwnedValue> base;
   bool base_may_be_missing = false;    // kEdit: `base` is an empty array, but there may be none
   ArrayEdit edit = ArrayEdit::kMoves;  // kEdit
+  // kKeyed: a field that every element of `base` and `value` has, no two with the same value there.
+  std::string key{};
   // kInPlace: all that may have changed in its elements. None: that is not known, and an element
   // that changed was given a value.
   std::vector<ElementPart> parts{};

@@ -21,8 +21,9 @@ constexpr size_t kAroundEffect = 64;
 
 // An edit in elements may be told field by field, each with its path.
 size_t bytes_told_apart(const PathChange& change) {
-  // Of what a crash left it is not known which field differs.
-  if (change.edit == ArrayEdit::kFound) return 8 * change.value.bytes.size();
+  // It is not known yet which fields differ.
+  if (change.edit == ArrayEdit::kFound || change.edit == ArrayEdit::kKeyed)
+    return 8 * change.value.bytes.size();
   const bool in_place = change.kind == Operation::kEdit && change.edit == ArrayEdit::kInPlace &&
                         change.value.type == bson::Type::kArray;
   if (!in_place) return 0;

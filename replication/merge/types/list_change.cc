@@ -81,7 +81,34 @@ std::optional<Origins> shift(const Values& before, const Values& after) {
   return std::nullopt;
 }
 
-std::optional<Origins> origins_of(const Values& before, const Values& after, ArrayEdit how) {
+// Those with the same value in their field. Nothing: one has none, two have the same, or those that
+// stay are in another order.
+std::optional<Origins> same_keys(const Values& before, const Values& after, std::string_view key) {
+  std::map<ValueKey, size_t> known;
+  const auto key_in = [&](const bson::Value& element) {
+    return element.type == bson::Type::kDocument ? element.as_document().find(key) : std::nullopt;
+  };
+  for (size_t b = 0; b < before.size(); ++b) {
+    const auto value = key_in(before[b]);
+    if (!value || !known.emplace(key_of(*value), b).second) return std::nullopt;
+  }
+  Origins origins;
+  size_t next = 0;
+  for (const bson::Value& each : after) {
+    const auto value = key_in(each);
+    if (!value) return std::nullopt;
+    const auto found = known.find(key_of(*value));
+    origins.push_back(found == known.end() ? kNone : found->second);
+    if (origins.back() == kNone) continue;
+    if (origins.back() < next) return std::nullopt;
+    next = origins.back() + 1;
+  }
+  return origins;
+}
+
+std::optional<Origins> origins_of(const Values& before, const Values& after, ArrayEdit how,
+                                  std::string_view key) {
+  if (how == ArrayEdit::kKeyed) return same_keys(before, after, key);
   if (how == ArrayEdit::kInPlace && after.size() >= before.size()) {
     Origins origins(after.size(), kNone);
     for (size_t i = 0; i < before.size(); ++i) origins[i] = i;
@@ -112,8 +139,9 @@ bool only_appends(const List& before, const ListEdit& edit) {
 
 class EditMaker {
  public:
-  EditMaker(const List& list, const bson::Value& array, ArrayEdit how, const Dot& dot)
-      : list_(list), shown_(shown_of(list)), how_(how), dot_(dot) {
+  EditMaker(const List& list, const bson::Value& array, ArrayEdit how, const Dot& dot,
+            std::string_view key)
+      : list_(list), shown_(shown_of(list)), how_(how), dot_(dot), key_(key) {
     for (const size_t i : shown_) before_.push_back(list.elements[i].value.view());
     for (const bson::Element& each : array.as_document()) after_.push_back(each.value);
     for (const ListElement& each : list.elements) {
@@ -123,7 +151,7 @@ class EditMaker {
 
   std::optional<ListEdit> make() {
     if (std::max(before_.size(), after_.size()) > kListElementsMax) return std::nullopt;
-    const std::optional<Origins> origins = origins_of(before_, after_, how_);
+    const std::optional<Origins> origins = origins_of(before_, after_, how_, key_);
     if (!origins) return std::nullopt;
     take_away(*origins);
     change(*origins);
@@ -207,6 +235,7 @@ class EditMaker {
   const std::vector<size_t> shown_;
   const ArrayEdit how_;
   const Dot dot_;
+  const std::string_view key_;
   Values before_;
   Values after_;
   uint32_t index_ = 0;
@@ -255,11 +284,28 @@ std::optional<bson::OwnedValue> done_to(const List& list, const std::optional<bs
   return bson::OwnedValue(bson::Type::kArray, out.finish());
 }
 
+std::optional<std::pair<bson::Value, bson::Value>> changed_alone(const List& list,
+                                                                 const bson::Value& array) {
+  std::optional<std::pair<bson::Value, bson::Value>> alone;
+  const std::vector<size_t> shown = shown_of(list);
+  size_t at = 0;
+  for (const bson::Element& each : array.as_document()) {
+    if (at == shown.size()) return std::nullopt;
+    const bson::Value was = list.elements[shown[at++]].value.view();
+    if (was == each.value) continue;
+    const bool documents =
+        was.type == bson::Type::kDocument && each.value.type == bson::Type::kDocument;
+    if (alone || !documents) return std::nullopt;
+    alone.emplace(was, each.value);
+  }
+  return at == shown.size() ? alone : std::nullopt;
+}
+
 std::optional<ListEdit> edit_between(const List& before, const bson::Value& after, ArrayEdit how,
-                                     const Dot& dot) {
+                                     const Dot& dot, std::string_view key) {
   if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;
   if (names_for_itself(before)) return std::nullopt;
-  std::optional<ListEdit> made = EditMaker(before, after, how, dot).make();
+  std::optional<ListEdit> made = EditMaker(before, after, how, dot, key).make();
   if (!made || only_appends(before, *made)) return made;
   List check = before;
   DocumentEffects nothing;

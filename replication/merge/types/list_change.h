@@ -7,6 +7,8 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "replication/merge/types/list.h"
 #include "replication/record/change.h"
@@ -18,14 +20,20 @@ inline constexpr size_t kListElementsMax = 16'384;
 inline constexpr size_t kListBytesMax = size_t{1} << 20;
 
 // What leads from `before`, whose values are there, to the array `after`, by the commit `dot`.
-// Nothing: it cannot be said so, or nothing changed.
+// `key`: of kKeyed, the field that tells elements apart. Nothing: it cannot be said so, or nothing
+// changed.
 [[nodiscard]] std::optional<ListEdit> edit_between(const List& before, const bson::Value& after,
-                                                   ArrayEdit how, const Dot& dot);
+                                                   ArrayEdit how, const Dot& dot,
+                                                   std::string_view key = {});
 
 // The same edit, from `before` to `after`, done to a list that shows something else: what it would
 // show then. Nothing: the edit does more than add behind all others, take away or change in place.
 [[nodiscard]] std::optional<bson::OwnedValue> done_to(const List& list,
                                                       const std::optional<bson::Value>& before,
                                                       const bson::Value& after, ArrayEdit how);
+
+// Of two arrays of as many elements, the one in which they differ: a document in both.
+[[nodiscard]] std::optional<std::pair<bson::Value, bson::Value>> changed_alone(
+    const List& list, const bson::Value& array);
 
 }  // namespace outrigger::merge

@@ -46,6 +46,8 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
   switch (ruling.type) {
     case PathType::kByOperation:
     case PathType::kList:
+    case PathType::kKeyed:
+    case PathType::kSet:
     case PathType::kCounter:
     case PathType::kLww:
     case PathType::kAtomic:

@@ -90,6 +90,10 @@ class RandomEdits {
                                                     const std::string& document, const Path& path,
                                                     const Found& now,
                                                     std::vector<bson::OwnedValue> all);
+  // `all`, whose last one is new: it moves to some place, another one changes, and the array is
+  // assigned whole.
+  [[nodiscard]] AppWrite assign_by_key(DocumentChange change, const std::string& document,
+                                       const Found& now, std::vector<bson::OwnedValue> all);
   [[nodiscard]] std::optional<ElementPart> write_into(bson::OwnedValue& element);
   // What an append tells of the array before, where no image was taken.
   void forget_base(AppWrite& append, const DocumentState& state);

@@ -46,6 +46,8 @@ struct UpdateShape {
     std::optional<bson::Value> delta;  // $inc: added to the number at the path's end
     bool has_digits = false;           // so an array on the way has an element of it changed
     bool is_of_part = false;           // the operator named a part of what the rules keep whole
+    bool is_given = false;             // an array is assigned whole: an edit where there was one
+    std::string_view key = {};         // kKeyed: of the rules, which outlive the shape
   };
   std::map<Path, Edit> edits;
   // Every path with a position or digits in it: what is named in the elements of arrays.
@@ -54,6 +56,8 @@ struct UpdateShape {
     std::optional<bson::Value> delta;  // $inc
   };
   std::vector<InArray> in_arrays;
+  // Arrays that $set assigns, whose elements the rules may tell apart all the same.
+  std::vector<std::pair<Path, bson::Value>> given_arrays;
   bool asserts = false;  // holds a $set: equal values still are a write
   // An _id the update itself gives to an upserted document ($set, $setOnInsert, replacement).
   std::optional<bson::Value> given_id;
@@ -69,12 +73,15 @@ struct UpdateShape {
 [[nodiscard]] UpdateShape read_update_shape(const bson::Value& update, bool has_array_filters);
 
 // What the rules make of it: where every write is an assignment, and of what is kept whole, only
-// the document afterwards tells the value.
+// the document afterwards tells the value. An array that is assigned is an edit of its elements
+// where these are told apart.
 void follow_rules(UpdateShape& shape, const MergeRules& rules);
 // The same of changes that were read from documents, of which `after` is the later one.
 void follow_rules(std::vector<PathChange>& changes, const MergeRules& rules,
                   const bson::Document& after);
 
+// As far as no name is a position in an array.
+[[nodiscard]] Path in_front_of_position(const Path& path);
 // "a.b.c" -> names.
 [[nodiscard]] Path split_path(std::string_view dotted);
 

@@ -1,0 +1,82 @@
+// Arrays that are assigned whole, whose elements a field tells apart: what two sites change in them
+// without knowing of each other. c writes nothing: it sees both orders at work.
+#include "replication/merge/types/list_change.h"
+#include "replication/merge/worlds/merge_fixture.h"
+
+namespace outrigger::merge {
+namespace {
+
+bson::OwnedValue item(const char* sku, int32_t qty) {
+  return doc({{"sku", text(sku)}, {"qty", i32(qty)}});
+}
+
+class KeyedPair : public ArrayTest {
+ protected:
+  void assign(WorldSite& site, const Items& all) {
+    PathChange change = edit_of(site, "l", all, ArrayEdit::kKeyed);
+    change.key = "sku";
+    edit(site, change);
+  }
+};
+
+TEST_F(KeyedPair, ChangesAdditionsAndRemovalsOfBothStand) {
+  start({item("pen", 1), item("ink", 2), item("cup", 3)});
+  assign(a_, {item("hat", 1), item("pen", 9), item("cup", 3)});
+  assign(b_, {item("pen", 1), item("ink", 2), item("bag", 5), item("cup", 4)});
+  all_hold({item("hat", 1), item("pen", 9), item("bag", 5), item("cup", 4)});
+  all_lost({});
+}
+
+TEST_F(KeyedPair, FieldsOfOneElementStandBesideEachOther) {
+  start({item("pen", 1)});
+  assign(a_, {doc({{"sku", text("pen")}, {"qty", i32(1)}, {"note", text("red")}})});
+  inc_inside(b_, "l", 0, "qty", 4);
+  all_hold({doc({{"sku", text("pen")}, {"qty", i32(5)}, {"note", text("red")}})});
+  all_lost({});
+}
+
+TEST_F(KeyedPair, OfTwoValuesOfOneFieldTheLaterStands) {
+  start({item("pen", 1), item("ink", 2)});
+  assign(a_, {item("pen", 7), item("ink", 2)});
+  assign(b_, {item("pen", 8), item("ink", 2)});
+  all_hold({item("pen", 8), item("ink", 2)});
+  for (const WorldSite* site : all_) EXPECT_EQ(lost(*site).size(), 1u);
+}
+
+TEST_F(KeyedPair, TheRemovalOfAnElementBeatsItsChange) {
+  start({item("pen", 1), item("ink", 2)});
+  assign(a_, {item("ink", 2)});
+  assign(b_, {item("pen", 8), item("ink", 2)});
+  all_hold({item("ink", 2)});
+  for (const WorldSite* site : all_) EXPECT_EQ(lost(*site).size(), 1u);
+}
+
+TEST_F(KeyedPair, AnotherOrderIsAnAssignment) {
+  start({item("pen", 1), item("ink", 2)});
+  assign(a_, {item("pen", 9), item("ink", 2)});
+  assign(b_, {item("ink", 2), item("pen", 1)});
+  all_hold({item("ink", 2), item("pen", 1)});
+}
+
+TEST_F(KeyedPair, AnEqualArrayTakesNothingBack) {
+  start({item("pen", 1)});
+  assign(a_, {item("pen", 9)});
+  assign(b_, {item("pen", 1)});
+  all_hold({item("pen", 9)});
+  all_lost({});
+}
+
+TEST(Keyed, AnEditNeedsEveryKeyOnce) {
+  const Dot dot{7, 1};
+  const List before = list_of(array_of_values({item("pen", 1), item("ink", 2)}).view());
+  const auto edit = [&](const std::vector<bson::OwnedValue>& after) {
+    return edit_between(before, array_of_values(after).view(), ArrayEdit::kKeyed, dot, "sku");
+  };
+  EXPECT_TRUE(edit({item("ink", 3)}));
+  EXPECT_FALSE(edit({item("ink", 3), item("ink", 4)}));
+  EXPECT_FALSE(edit({item("ink", 3), i32(1)}));
+  EXPECT_FALSE(edit({doc({{"qty", i32(1)}})}));
+}
+
+}  // namespace
+}  // namespace outrigger::merge
