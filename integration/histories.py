@@ -1,0 +1,278 @@
+"""What must be in a document by its history alone: which writes there were, in which order of
+time, and which of them each had seen. Nothing here knows how a sidecar gets there, nor a state that
+was merged: `expected` is a function of the set of writes, by README's table.
+
+Writes are made one after the other, at sites that are joined or apart, so their order in time is
+the order of their stamps, and what a write has seen is what its site was joined with before it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ABSENT = object()  # no field there, or no document
+LEAVES = [("a",), ("b",), ("n",), ("c", "x"), ("c", "n"), ("c", "d", "y"), ("l",),
+          ("i",)]
+COUNTERS = [("n",), ("c", "n")]
+LIST = ("l",)
+ITEMS = ("i",)  # documents with an _id each, which no two ever share
+
+
+@dataclass(frozen=True)
+class Write:
+    """`at`: its place in the order of time, and its name: one statement may be several writes."""
+    at: int
+    site: str
+    kind: str             # insert, replace, delete, set, unset, inc, push, pull; of ITEMS: w, q
+    path: tuple = ()
+    value: Any = None
+    seen: frozenset = field(default=frozenset(), repr=False)  # of earlier writes, by their names
+
+    def gives(self):
+        """Does it give its path a value, or take the field away, with all that lies below?"""
+        return self.kind in ("insert", "replace", "set", "unset")
+
+
+def name_of(element):
+    return element["_id"] if isinstance(element, dict) else element
+
+
+def covers(above, path):
+    return path[:len(above)] == above
+
+
+def value_at(value, path):
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return ABSENT
+        value = value[name]
+    return value
+
+
+def births_alive(writes):
+    """Inserts that no delete has seen."""
+    deletes = [write for write in writes if write.kind == "delete"]
+    return {write.at for write in writes if write.kind == "insert"
+            and not any(write.at in delete.seen for delete in deletes)}
+
+
+def that_count(writes):
+    """Writes to what is left of the document: one that was seen by none of its deletes."""
+    alive = births_alive(writes)
+    return [write for write in writes if write.kind != "delete" and
+            (write.at in alive if write.kind == "insert" else write.seen & alive)]
+
+
+class Outcome:
+    """Of one document's writes."""
+
+    def __init__(self, writes):
+        self.writes = that_count(writes)
+
+    def giving(self, path):
+        return [write for write in self.writes if write.gives() and covers(write.path, path)]
+
+    def governing(self, path):
+        """The latest that gave the path a value, or what is above it: (write, value)."""
+        giving = self.giving(path)
+        if not giving:
+            return None, ABSENT
+        last = max(giving, key=lambda write: write.at)
+        if last.kind == "unset":
+            return last, ABSENT
+        return last, value_at(last.value, path[len(last.path):])
+
+    def left(self, kind, path, giving):
+        """Increments or pushes that none of those who gave the path a value had seen."""
+        return [write for write in self.writes if write.kind == kind and write.path == path
+                and not any(write.at in other.seen for other in giving)]
+
+    def counter(self, path):
+        """What stands, and the increments its writer had not seen: whatever became of them where
+        they were made, they happened."""
+        governing, base = self.governing(path)
+        added = self.left("inc", path, [governing])
+        if not added:
+            return base
+        return (0 if base is ABSENT else base) + sum(write.value for write in added)
+
+    def elements(self, path):
+        governing, base = self.governing(path)
+        pulls = [write for write in self.writes if write.kind == "pull" and write.path == path]
+
+        def stays(value, by):
+            return not any(pull.value == name_of(value) and by.at in pull.seen for pull in pulls)
+        assigned = [] if base is ABSENT else [value for value in base if stays(value, governing)]
+        pushed = [write for write in self.left("push", path, self.giving(path))
+                  if stays(write.value, write)]
+        return assigned + [write.value for write in sorted(pushed, key=lambda write: write.at)]
+
+    def items(self):
+        """With what was written into them: the latest value of `w`, and all that `q` was given."""
+        out = []
+        for item in self.elements(ITEMS):
+            mine = [write for write in self.writes if write.path == (*ITEMS, item["_id"])]
+            item = {**item, "q": item["q"] + sum(each.value for each in mine if each.kind == "q")}
+            for last in sorted(mine, key=lambda write: write.at):
+                item = item if last.kind == "q" else {**item, "w": last.value}
+            out.append(item)
+        return out
+
+    def document(self):
+        if not any(write.kind == "insert" for write in self.writes):
+            return ABSENT
+        out = {}
+        for path in LEAVES:
+            if path == LIST:
+                value = self.elements(path)
+            elif path == ITEMS:
+                value = self.items()
+            elif path in COUNTERS:
+                value = self.counter(path)
+            else:
+                value = self.governing(path)[1]
+            if value is ABSENT:
+                continue
+            level = out
+            for name in path[:-1]:
+                level = level.setdefault(name, {})
+            level[path[-1]] = value
+        return without_empty(out)
+
+
+def without_empty(value):
+    """An array or a document with nothing in it may be there or not: that is not what is asked."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: without_empty(each) for name, each in value.items()}
+    return {name: each for name, each in kept.items() if each not in ({}, [])}
+
+
+def expected(writes):
+    """The document, but for its _id; None: there is none."""
+    document = Outcome(writes).document()
+    return None if document is ABSENT else document
+
+
+class Author:
+    """Draws what an app may do to a document as it sees it."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.values = 0
+
+    def fresh(self):
+        self.values += 1
+        return self.values
+
+    def document(self):
+        chance = self.chance
+        out = {name: self.fresh() for name in "ab" if chance.random() < 0.6}
+        if chance.random() < 0.5:
+            out["n"] = self.fresh()
+        if chance.random() < 0.5:
+            out["c"] = self.container()
+        if chance.random() < 0.5:
+            out["l"] = [self.fresh() for _ in range(chance.randrange(3))]
+        if chance.random() < 0.5:
+            out["i"] = [self.item() for _ in range(chance.randrange(3))]
+        return out
+
+    def container(self):
+        chance = self.chance
+        out = {name: self.fresh() for name in "xn" if chance.random() < 0.6}
+        if chance.random() < 0.4:
+            out["d"] = {"y": self.fresh()}
+        return out
+
+    def item(self):
+        return {"_id": self.fresh(), "q": 0, "w": self.fresh()}
+
+    def write(self, document):
+        """(statement, [(kind, path, value)]): what an app does to a document that is there, or is
+        not, and what of it is a write."""
+        chance = self.chance
+        if document is None:
+            return self.whole("insert")
+        kind = chance.choices(["set", "unset", "inc", "push", "pull", "items", "replace", "delete"],
+                              [7, 2, 6, 5, 3, 8, 1, 1])[0]
+        if kind in ("replace", "delete"):
+            return self.whole(kind)
+        if kind == "items":
+            return self.items(document.get("i"))
+        if kind == "inc":
+            return simple(kind, chance.choice(COUNTERS), chance.choice([1, 2, 5, -3]))
+        if kind == "pull" and document.get("l"):
+            return simple(kind, LIST, chance.choice(document["l"]))
+        if kind in ("push", "pull"):
+            return simple("push", LIST, self.fresh())
+        path = chance.choice([*LEAVES[:-1], ("c",), ("c", "d")])
+        if kind == "unset" and value_at(document, path) is not ABSENT:  # else it is no write
+            return simple(kind, path, None)
+        return simple("set", path, self.value_for(path))
+
+    def whole(self, kind):
+        value = None if kind == "delete" else self.document()
+        return (kind, value), [(kind, (), value)]
+
+    def items(self, there):
+        """One operator on an element, or the whole array as the app wants it."""
+        chance = self.chance
+        if not there or chance.random() < 0.3:
+            item = self.item()
+            return ("update", {"$push": {"i": item}}), [("push", ITEMS, item)]
+        one = chance.choice(there)
+        if chance.random() < 0.2:
+            return ("update", {"$pull": {"i": {"_id": one["_id"]}}}), [("pull", ITEMS, one["_id"])]
+        if chance.random() < 0.4:
+            number = chance.randrange(1, 5)
+            return (("update", {"$inc": {f"i.{there.index(one)}.q": number}}),
+                    [("q", (*ITEMS, one["_id"]), number)])
+        if chance.random() < 0.4:
+            value = self.fresh()
+            return (("update", {"$set": {f"i.{there.index(one)}.w": value}}),
+                    [("w", (*ITEMS, one["_id"]), value)])
+        return self.assigned_items(there)
+
+    def assigned_items(self, there):
+        """Some are gone, some changed, one is new."""
+        chance = self.chance
+        all_, writes = [], []
+        for item in there:
+            pick = chance.random()
+            if pick < 0.2:
+                writes.append(("pull", ITEMS, item["_id"]))
+                continue
+            if pick < 0.5:
+                item = {**item, "w": self.fresh()}
+                writes.append(("w", (*ITEMS, item["_id"]), item["w"]))
+            all_.append(item)
+        all_.append(self.item())
+        writes.append(("push", ITEMS, all_[-1]))
+        return ("update", {"$set": {"i": all_}}), writes
+
+    def value_for(self, path):
+        if path == ("c",):
+            return self.container()
+        if path == ("c", "d"):
+            return {"y": self.fresh()}
+        if path == LIST:
+            return [self.fresh() for _ in range(self.chance.randrange(1, 4))]
+        return self.fresh()
+
+
+def simple(kind, path, value):
+    """One operator at one path."""
+    return (("update", {f"${kind}": {".".join(path): 1 if kind == "unset" else value}}),
+            [(kind, path, value)])
+
+
+def perform(collection, which, statement):
+    """As any app would."""
+    kind, value = statement
+    if kind == "insert":
+        collection.insert_one({"_id": which, **value})
+    elif kind == "replace":
+        collection.replace_one({"_id": which}, value)
+    elif kind == "delete":
+        collection.delete_one({"_id": which})
+    else:
+        collection.update_one({"_id": which}, value)
