@@ -47,25 +47,43 @@ def value_at(value, path):
     return value
 
 
-def births_alive(writes):
-    """Inserts that no delete has seen."""
-    deletes = [write for write in writes if write.kind == "delete"]
-    return {write.at for write in writes if write.kind == "insert"
-            and not any(write.at in delete.seen for delete in deletes)}
+class Births:
+    """Which inserts of a document still stand: those that no delete has seen, nor a later insert,
+    which found nothing there. Where updates win, only a delete that has seen all that was written
+    to the document counts."""
 
+    def __init__(self, writes, updates_win):
+        self.writes = writes
+        self.updates_win = updates_win
+        self.touched = {}  # by a write's name: the inserts that stood as it was made
+        for write in sorted(writes, key=lambda write: write.at):
+            self.touched[write.at] = self.standing(
+                [other for other in writes if other.at in write.seen])
 
-def that_count(writes):
-    """Writes to what is left of the document: one that was seen by none of its deletes."""
-    alive = births_alive(writes)
-    return [write for write in writes if write.kind != "delete" and
-            (write.at in alive if write.kind == "insert" else write.seen & alive)]
+    def standing(self, writes):
+        return {write.at for write in writes if write.kind == "insert"
+                and not any(self.ends(by, write.at, writes) for by in writes)}
+
+    def ends(self, by, birth, writes):
+        if by.kind not in ("insert", "delete") or birth not in by.seen:
+            return False
+        yields = self.updates_win and by.kind == "delete"
+        return not (yields and any(birth in self.touched[write.at] for write in writes
+                                   if write.kind not in ("insert", "delete")
+                                   and write.at not in by.seen))
+
+    def that_count(self):
+        """The writes to what is left."""
+        left = self.standing(self.writes)
+        return [write for write in self.writes if write.kind != "delete" and
+                (write.at in left if write.kind == "insert" else self.touched[write.at] & left)]
 
 
 class Outcome:
     """Of one document's writes."""
 
-    def __init__(self, writes):
-        self.writes = that_count(writes)
+    def __init__(self, writes, updates_win):
+        self.writes = Births(writes, updates_win).that_count()
 
     def giving(self, path):
         return [write for write in self.writes if write.gives() and covers(write.path, path)]
@@ -146,9 +164,9 @@ def without_empty(value):
     return {name: each for name, each in kept.items() if each not in ({}, [])}
 
 
-def expected(writes):
+def expected(writes, updates_win=False):
     """The document, but for its _id; None: there is none."""
-    document = Outcome(writes).document()
+    document = Outcome(writes, updates_win).document()
     return None if document is ABSENT else document
 
 

@@ -25,20 +25,22 @@ PAIRS_JOINED = [[["oslo", "paris"], ["rome"]], [["oslo"], ["paris", "rome"]],
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two_sites", "three_sites"])
 def sites(tmp_path_factory, request):
-    with Cluster(tmp_path_factory.mktemp("sites"), sites=SITES[request.param]) as cluster:
+    with Cluster(tmp_path_factory.mktemp("sites"), sites=SITES[request.param], settings={
+            "replicate": [{"namespace": "shop.kept*", "deletes": "update_wins"}]}) as cluster:
         yield cluster
 
 
 class Histories:
     """Of the documents of one collection."""
 
-    def __init__(self, sites, seed, count):
+    def __init__(self, sites, seed, count, updates_win):
         self.sites = sites
+        self.updates_win = updates_win
         self.chance = random.Random(seed)
         self.author = histories.Author(self.chance)
         self.writes = {which: [] for which in range(count)}
         names = [site.name for site in sites]
-        self.apps = dict(zip(names, sites.collections(f"history{seed}")))
+        self.apps = dict(zip(names, sites.collections(("kept" if updates_win else "plain") + str(seed))))
         self.known = {name: set() for name in names}  # what a site has seen, by all documents
         self.time = 0
 
@@ -98,7 +100,7 @@ class Histories:
         for which, writes in self.writes.items():
             is_there = held.get(which)
             found = None if is_there is None else histories.without_empty(is_there)
-            wanted = histories.expected(writes)
+            wanted = histories.expected(writes, self.updates_win)
             assert found == wanted, "\n".join(
                 [f"document {which}: {found}, by its history {wanted}"]
                 + [f"{write} had seen {sorted(write.seen & {w.at for w in writes})}"
@@ -111,26 +113,25 @@ def wait_for_next_ms():
         pass
 
 
-def run(sites, seed, count):
+def run(sites, seed, updates_win):
     print(f"OUTRIGGER_SEED={seed}")
-    history = Histories(sites, seed, count)
+    history = Histories(sites, seed, DOCUMENTS_AT_ONCE, updates_win)
     for _ in range(PHASES):
         history.phase()
         history.check()
 
 
-def counted(default):
-    return int(os.environ.get("OUTRIGGER_HISTORIES", default))
+def run_many(sites, seed, default):
+    count = int(os.environ.get("OUTRIGGER_HISTORIES", default))
+    seed = int(os.environ.get("OUTRIGGER_SEED", seed))
+    for number in range(max(1, count // DOCUMENTS_AT_ONCE)):
+        run(sites, seed + number, updates_win=number % 2 == 1)
 
 
 def test_documents_are_what_their_histories_say(sites):
-    first = int(os.environ.get("OUTRIGGER_SEED", 1))
-    for seed in range(first, first + max(1, counted(50) // DOCUMENTS_AT_ONCE)):
-        run(sites, seed, DOCUMENTS_AT_ONCE)
+    run_many(sites, 1, 50)
 
 
 @pytest.mark.long
 def test_documents_are_what_many_histories_say(sites):
-    first = int(os.environ.get("OUTRIGGER_SEED", random.randrange(1 << 32)))
-    for seed in range(first, first + counted(300) // DOCUMENTS_AT_ONCE):
-        run(sites, seed, DOCUMENTS_AT_ONCE)
+    run_many(sites, random.randrange(1 << 32), 300)
