@@ -40,7 +40,8 @@ class Histories:
         self.author = histories.Author(self.chance)
         self.writes = {which: [] for which in range(count)}
         names = [site.name for site in sites]
-        self.apps = dict(zip(names, sites.collections(("kept" if updates_win else "plain") + str(seed))))
+        name = ("kept" if updates_win else "plain") + str(seed)
+        self.apps = dict(zip(names, sites.collections(name)))
         self.known = {name: set() for name in names}  # what a site has seen, by all documents
         self.time = 0
 
