@@ -112,7 +112,9 @@ class EffectMaker {
         const auto found = body_->counters.find(change.path);
         const auto& entries = found == body_->counters.end() ? kNoEntries : found->second;
         const Register* own = governor_of(*body_, change.path).own();
-        effect.entry = counted(change.value.view(), own, entries, context_);
+        effect.entry = is_of_all_births(change.path, entries)
+                           ? counted(change.value.view(), own, entries, context_)
+                           : new_entry(change.value, context_);
         break;
       }
     }
@@ -177,6 +179,17 @@ class EffectMaker {
       }
       at.pop_back();
     }
+  }
+
+  // An entry that only some of several births have must not go on in the others: should those it is
+  // of be deleted, what it had counted in them would live on.
+  bool is_of_all_births(const Path& path, const CounterEntries& entries) const {
+    const auto& births = state_.incarnations;
+    return births.size() < 2 ||
+           std::all_of(births.begin(), births.end(), [&](const Incarnation& each) {
+             const auto found = each.body.counters.find(path);
+             return (found == each.body.counters.end() ? kNoEntries : found->second) == entries;
+           });
   }
 
   // The rule a value at this path comes with. Of a contest of which no rule of today speaks, its

@@ -353,8 +353,4 @@ int64_t MergeWorld::added(const std::string& id) const {
   return at == added_.end() ? 0 : at->second;
 }
 
-std::string MergeWorld::pushed(const std::string& id) const {
-  return list_by_history(sites_.front()->log, id);
-}
-
 }  // namespace outrigger::merge

@@ -87,8 +87,10 @@ class MergeWorld {
   [[nodiscard]] uint64_t drops() const;
   [[nodiscard]] size_t losses_of(LossKind kind) const;       // at all sites
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
-  // add_only: what `l` must be, by what each record added and took away.
-  [[nodiscard]] std::string pushed(const std::string& id) const;
+  // All that was ever written, by origin.
+  [[nodiscard]] const std::map<Origin, std::vector<Published>>& log() const {
+    return sites_.front()->log;
+  }
   // add_only: what was added to `q` of each element of `e`, by its `k`.
   [[nodiscard]] const std::map<std::string, int64_t>& counted() const { return counted_; }
   uint64_t records = 0;

@@ -1,0 +1,264 @@
+#include "replication/merge/worlds/history.h"
+
+#include <algorithm>
+
+#include "replication/bson/number.h"
+#include "replication/merge/types/decompose.h"
+#include "replication/merge/worlds/merge_world.h"
+
+namespace outrigger::merge {
+namespace {
+
+std::optional<bson::Value> value_below(const std::optional<bson::Value>& value, const Path& path,
+                                       size_t from) {
+  std::optional<bson::Value> at = value;
+  Path here(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(from));
+  for (size_t i = from; i < path.size() && at; ++i) {
+    if (!is_container(*at, here)) return std::nullopt;
+    at = at->as_document().find(path[i]);
+    here.push_back(path[i]);
+  }
+  return at;
+}
+
+bool is_empty(const bson::Value& value) {
+  return value.type == bson::Type::kDocument && value.as_document().empty();
+}
+
+// Sums of doubles depend on the order, in their last digits.
+bool is_same(const bson::Value& a, const bson::Value& b) {
+  if (!a.is_number() || !b.is_number()) return bson::to_json(a) == bson::to_json(b);
+  const bson::OwnedValue apart = bson::add(a, bson::negate(b).view()).value;
+  return bson::compare_numbers(apart.view(), bson::make_double(1e-6).view()) < 0 &&
+         bson::compare_numbers(apart.view(), bson::make_double(-1e-6).view()) > 0;
+}
+
+std::string text_of(const Path& path) { return path.empty() ? "the document" : path_text(path); }
+
+}  // namespace
+
+struct History::Shown {
+  enum { kAbsent, kValue, kFields, kAny } what = kAbsent;
+  bson::OwnedValue value{};
+  std::map<std::string, Shown> fields{};
+};
+
+History::History(const std::map<Origin, std::vector<Published>>& log, const std::string& id) {
+  for (const auto& [origin, published] : log) {
+    for (const Published& each : published) {
+      for (const DocumentEffects& document : each.record->documents) {
+        if (id_text(document.id) != id) continue;
+        for (const Effect& effect : document.effects) {
+          events_.push_back({each.record->dot(), &each.record->deps, &effect});
+        }
+      }
+    }
+  }
+  std::stable_sort(events_.begin(), events_.end(),
+                   [](const Event& a, const Event& b) { return a.at < b.at; });
+  for (Event& event : events_) event.touched = standing(&event);
+  const std::set<Dot> left = standing(nullptr);
+  is_there_ = !left.empty();
+  for (Event& event : events_) {
+    event.counts = event.effect->is_birth()
+                       ? left.contains(event.at)
+                       : std::any_of(event.touched.begin(), event.touched.end(),
+                                     [&](const Dot& birth) { return left.contains(birth); });
+    if (event.counts && event.effect->kind != Operation::kRemove) note(event);
+  }
+  count();
+}
+
+// The births that no removal has ended: of those the viewer had seen or has made, or of all.
+std::set<Dot> History::standing(const Event* viewer) const {
+  const auto is_seen = [&](const Event& each) {
+    return viewer == nullptr || viewer->sees(each.at) || (each.at == viewer->at && &each < viewer);
+  };
+  std::set<Dot> births;
+  for (const Event& each : events_) {
+    if (each.effect->is_birth() && is_seen(each)) births.insert(each.at);
+  }
+  for (const Event& each : events_) {
+    if (each.effect->kind != Operation::kRemove || !is_seen(each)) continue;
+    std::erase_if(births, [&](const Dot& birth) { return each.sees(birth); });
+  }
+  return births;
+}
+
+void History::note(const Event& event) {
+  const Effect& effect = *event.effect;
+  Path path = path_of_array(effect.path);
+  const bool edits = effect.kind == Operation::kEdit || is_into_element(effect.path);
+  if (edits) arrays_.insert(path);
+  Dot& newest = newest_[path];
+  newest = std::max(newest, event.at);
+  if (edits || effect.kind == Operation::kIncrement) return;
+  if (effect.kind == Operation::kUnset) {
+    given_.push_back({&event, path, std::nullopt});
+  } else if (effect.kind == Operation::kWeakBirth) {  // fields of upserts merge
+    for_each_leaf(path, effect.value.view(), [&](const Path& at, const bson::Value& value) {
+      if (!is_empty(value)) given_.push_back({&event, at, value});
+      Dot& there = newest_[at];
+      there = std::max(there, event.at);
+    });
+  } else {
+    given_.push_back({&event, path, effect.value.view()});
+  }
+}
+
+// A record carries the sum of an entry: what one increment added is by how much it has grown.
+void History::count() {
+  std::map<std::pair<Path, Dot>, const bson::OwnedValue*> sums;
+  for (const Event& event : events_) {
+    const Effect& effect = *event.effect;
+    if (effect.kind != Operation::kIncrement || is_into_element(effect.path)) continue;
+    bson::OwnedValue delta = effect.entry.sum;
+    const bson::OwnedValue*& before = sums[{effect.path, effect.entry.first}];
+    if (before != nullptr)
+      delta = bson::add(delta.view(), bson::negate(before->view()).view()).value;
+    before = &effect.entry.sum;
+    if (event.counts) counted_[effect.path].push_back({&event, std::move(delta)});
+  }
+}
+
+const History::Given* History::governing(const Path& path) const {
+  const Given* latest = nullptr;
+  const auto key = [](const Given& each) { return std::pair(each.by->at, each.path.size()); };
+  for (const Given& each : given_) {
+    if (!has_prefix(path, each.path)) continue;
+    if (latest == nullptr || key(*latest) < key(each)) latest = &each;
+  }
+  return latest;
+}
+
+std::optional<Dot> History::newest_below(const Path& path) const {
+  std::optional<Dot> newest;
+  for (const auto& [at, dot] : newest_) {
+    const bool is_below = at.size() > path.size() && has_prefix(at, path);
+    if (is_below && (!newest || *newest < dot)) newest = dot;
+  }
+  return newest;
+}
+
+std::set<std::string> History::names_below(const Path& path) const {
+  std::set<std::string> names;
+  for (const auto& [at, dot] : newest_) {
+    if (at.size() > path.size() && has_prefix(at, path)) names.insert(at[path.size()]);
+  }
+  for (const Given& each : given_) {
+    if (!has_prefix(path, each.path)) continue;
+    const auto value = value_below(each.value, path, each.path.size());
+    if (!value || !is_container(*value, path)) continue;
+    for (const bson::Element& field : value->as_document()) names.insert(std::string(field.name));
+  }
+  return names;
+}
+
+History::Shown History::fields(const Path& path) const {
+  Shown all;
+  all.what = Shown::kFields;
+  for (const std::string& name : names_below(path)) {
+    if (path.empty() && name == "_id") continue;
+    Path below = path;
+    below.push_back(name);
+    Shown field = shown(below);
+    if (field.what != Shown::kAbsent) all.fields.emplace(name, std::move(field));
+  }
+  return all;
+}
+
+History::Shown History::shown(const Path& path) const {
+  if (arrays_.contains(path)) return {Shown::kAny};
+  const Given* by = governing(path);
+  const Dot at = by == nullptr ? Dot() : by->by->at;
+  const std::optional<bson::Value> found =
+      by == nullptr ? std::nullopt : value_below(by->value, path, by->path.size());
+  const std::optional<Dot> below = newest_below(path);
+  const bool is_newer_below = below && *below > at;
+  if (path.empty() || is_newer_below || (found && is_container(*found, path)) ||
+      (!found && below)) {
+    Shown all = fields(path);
+    if (!path.empty() && !found && !is_newer_below && all.fields.empty()) return {};
+    return all;
+  }
+  Shown value;
+  if (found) value = {Shown::kValue, bson::OwnedValue(*found)};
+  const auto counted = counted_.find(path);
+  if (counted == counted_.end() || (found && !found->is_number())) return value;
+  for (const Counted& each : counted->second) {
+    if (by != nullptr && (each.by->at == at || by->by->sees(each.by->at))) continue;
+    const bool is_first = value.what == Shown::kAbsent;
+    value = {Shown::kValue,
+             is_first ? each.delta : bson::add(value.value.view(), each.delta.view()).value};
+  }
+  return value;
+}
+
+std::string History::difference(const Shown& wanted, const std::optional<bson::Value>& held,
+                                const Path& path) {
+  const auto is = [&](const std::string& should) {
+    return text_of(path) + " is " + (held ? bson::to_json(*held) : "not there") +
+           ", by its history " + should;
+  };
+  switch (wanted.what) {
+    case Shown::kAny:
+      return {};
+    case Shown::kAbsent:
+      return held && !is_empty(*held) ? is("not there") : "";
+    case Shown::kValue: {
+      const bool same = held && is_same(*held, wanted.value.view());
+      return same ? "" : is(bson::to_json(wanted.value.view()));
+    }
+    case Shown::kFields:
+      break;
+  }
+  const bool is_document = held && held->type == bson::Type::kDocument;
+  if (held && !is_document) return is("a document");
+  std::set<std::string> names;
+  for (const auto& [name, field] : wanted.fields) names.insert(name);
+  if (is_document) {
+    for (const bson::Element& field : held->as_document()) names.insert(std::string(field.name));
+  }
+  for (const std::string& name : names) {
+    Path below = path;
+    below.push_back(name);
+    if (below == Path{"_id"}) continue;
+    const auto field = wanted.fields.find(name);
+    const auto there = is_document ? held->as_document().find(name) : std::nullopt;
+    const Shown nothing;
+    const std::string wrong =
+        difference(field == wanted.fields.end() ? nothing : field->second, there, below);
+    if (!wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+std::string History::text() const {
+  std::string text;
+  for (size_t i = 0; i < events_.size(); ++i) {
+    const Effect& effect = *events_[i].effect;
+    text += std::to_string(i) + " " + to_text(events_[i].at) + " operation " +
+            std::to_string(static_cast<int>(effect.kind)) + " " + text_of(effect.path) + " " +
+            bson::to_json(effect.value.view());
+    if (effect.kind == Operation::kIncrement) {
+      text += " sum " + bson::to_json(effect.entry.sum.view()) + " since " +
+              to_text(effect.entry.first);
+    }
+    text += " had seen";
+    for (size_t other = 0; other < i; ++other) {
+      if (events_[i].sees(events_[other].at)) text += " " + std::to_string(other);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string History::why_not(const std::optional<bson::Document>& held) const {
+  if (held.has_value() != is_there_) {
+    return is_there_ ? "it is not there, by its history it is" : "it is there, by its history not";
+  }
+  if (!held) return {};
+  return difference(shown({}), bson::Value{bson::Type::kDocument, held->bytes()}, {});
+}
+
+}  // namespace outrigger::merge
