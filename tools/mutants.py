@@ -1,6 +1,7 @@
 """Plants one fault at a time in a copy of the product, and lets whole sites in virtual time
-(integration/world) find it. A fault that is not found within the seeds is a hole in what they
-check.
+(integration/world) find it, or, where it is one of merging, small worlds of documents and their
+history (replication/merge/worlds). A fault that is not found within the seeds is a hole in what
+they check.
 
     python3 tools/mutants.py [NAME...]
 
@@ -9,6 +10,7 @@ not in the file any more, the mutant is to be written anew; that counts as not c
 """
 
 import argparse
+import os
 import re
 import shutil
 import signal
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "build" / "mutants"
 SEEDS_MAX = 1000
 SOUND_SEEDS = 100  # of the product as it stands: nothing may be found
+MERGE_WORLDS_A_SEED = 20  # they are that small
 HUNT_SECONDS_MAX = 1500
 
 
@@ -31,6 +34,7 @@ class Mutant:
     path: str
     old: str
     new: str
+    by: str = "world"  # or "merge"
 
 
 MUTANTS = [
@@ -99,6 +103,43 @@ MUTANTS = [
            "replication/apply/unique_owners.cc",
            "    if (holder.aside || holder.claim < one.claim) return &holder;\n",
            "    if (holder.aside || !holder.is_parked()) return &holder;\n"),
+    Mutant("no_baselines", "a value does not hide the increments its writer had seen",
+           "replication/merge/types/register.cc",
+           "  reg.baseline = sorted(author.named(effect.path));\n", "", "merge"),
+    Mutant("no_reset_below", "a newer container leaves what lay in the older one",
+           "replication/merge/body.cc",
+           "if (above != nullptr && *above > at->second.stamp) {",
+           "if (above != nullptr && above->is_zero() && *above > at->second.stamp) {", "merge"),
+    Mutant("the_earlier_stands", "of values of two births the earlier one stands",
+           "replication/merge/types/register.cc",
+           "} else if (other.stamp > reg.stamp) {", "} else if (other.stamp < reg.stamp) {",
+           "merge"),
+    Mutant("collected_at_once", "stamps go before every member has them",
+           "replication/merge/births.cc",
+           "settled &= stable.covers(stamp) &&", "settled &= !stamp.is_zero() &&", "merge"),
+    Mutant("closed_ignored", "an entry that others have folded goes on",
+           "replication/merge/types/counter.cc",
+           " || entry.last <= context.closed) continue;", ") continue;", "merge"),
+    Mutant("a_removal_takes_all", "a delete takes documents that its author had not seen",
+           "replication/merge/yields.cc",
+           "[&](const Dot& birth) { return record.deps.covers(birth); });",
+           "[&](const Dot& birth) { return record.deps.covers(birth) || !birth.is_zero(); });",
+           "merge"),
+    Mutant("a_removal_takes_what_is_new", "an element goes that its remover cannot have meant",
+           "replication/merge/types/list.cc",
+           "return id.dot.is_zero() ? knows_base : author.saw(id.dot);",
+           "return id.dot.is_zero() || author.saw(id.dot);", "merge"),
+    Mutant("an_assignment_takes_all", "an array that is assigned takes pushes it had not seen",
+           "replication/merge/types/list.cc",
+           "    return !element.is_assigned() && author.saw(element.id().dot);",
+           "    return !element.is_assigned() && author.stamp > element.id().dot;", "merge"),
+    Mutant("an_array_beside_another", "of two arrays assigned whole the elements of both stand",
+           "replication/merge/types/list.cc",
+           "[](const ListElement& element) { return element.is_assigned(); });\n  if (!array",
+           "[](const ListElement& element) { return element.is_stale; });\n  if (!array", "merge"),
+    Mutant("an_entry_of_another_birth", "a counted sum outlives the document it was counted in",
+           "replication/merge/local_effects.cc",
+           "    return births.size() < 2 ||", "    return births.size() < 200 ||", "merge"),
     Mutant("judged_too_late", "what certainly happened is asked after it was written over",
            "replication/recovery/recovery.cc",
            "if (redo_.is_due() && !put_back && !settled->certain) return false;",
@@ -125,15 +166,29 @@ def copy_tree():
         shutil.copy(source, target)  # newer than what was built of it
 
 
-def build():
+def build(by):
     """What the compiler says; nothing: it is built."""
-    done = sh("tools/build", "release", "outrigger_world", stdout=subprocess.PIPE,
-              stderr=subprocess.STDOUT)
+    target = "outrigger_world" if by == "world" else "merge_world_test"
+    done = sh("tools/build", "release", target, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.stdout[-4000:] if done.returncode != 0 else None
 
 
-def hunt(seeds):
+def hunt_in_merges(worlds):
+    """As hunt(), in so many small worlds of each kind."""
+    environment = {**os.environ, "OUTRIGGER_WORLDS": str(worlds)}
+    done = sh("build/release/merge_world_test", "--gtest_fail_fast", stdout=subprocess.PIPE,
+              stderr=subprocess.STDOUT, env=environment, timeout=HUNT_SECONDS_MAX)
+    if done.returncode == 0:
+        return None
+    seed = re.search(r"OUTRIGGER_SEED=(\d+)", done.stdout)
+    failed = re.search(r"FAILED  \] (\S+)", done.stdout)
+    return f"{failed[1] if failed else 'it died'}, seed {seed[1] if seed else 'unknown'}"
+
+
+def hunt(by, seeds):
     """How something was found within the first so many seeds; nothing: it was not."""
+    if by == "merge":
+        return hunt_in_merges(seeds * MERGE_WORLDS_A_SEED)
     try:
         done = sh("build/release/outrigger_world", "--seed", "1", "--count", str(seeds),
                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HUNT_SECONDS_MAX)
@@ -160,8 +215,8 @@ def try_one(mutant):
         return False
     target.write_text(sound.replace(mutant.old, mutant.new))
     try:
-        trouble = build()
-        caught = None if trouble else hunt(SEEDS_MAX)
+        trouble = build(mutant.by)
+        caught = None if trouble else hunt(mutant.by, SEEDS_MAX)
     finally:
         target.write_text(sound)
     if trouble:
@@ -180,9 +235,10 @@ def main():
     if len(chosen) < len(arguments.names):
         sys.exit("mutants: no such name; there are " + ", ".join(m.name for m in MUTANTS))
     copy_tree()
-    trouble = build() or hunt(SOUND_SEEDS)
-    if trouble:
-        sys.exit(f"mutants: the product itself is not sound: {trouble}")
+    for by in sorted({mutant.by for mutant in chosen}):
+        trouble = build(by) or hunt(by, SOUND_SEEDS)
+        if trouble:
+            sys.exit(f"mutants: the product itself is not sound: {trouble}")
     missed = [mutant.name for mutant in chosen if not try_one(mutant)]
     if missed:
         print("not caught: " + ", ".join(missed))

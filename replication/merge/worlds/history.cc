@@ -43,14 +43,27 @@ struct History::Shown {
   std::map<std::string, Shown> fields{};
 };
 
-History::History(const std::map<Origin, std::vector<Published>>& log, const std::string& id) {
+std::map<std::string, History::Records> History::by_document(
+    const std::map<Origin, std::vector<Published>>& log) {
+  std::map<std::string, Records> all;
   for (const auto& [origin, published] : log) {
     for (const Published& each : published) {
+      std::set<std::string> ids;
       for (const DocumentEffects& document : each.record->documents) {
-        if (id_text(document.id) != id) continue;
-        for (const Effect& effect : document.effects) {
-          events_.push_back({each.record->dot(), &each.record->deps, &effect});
-        }
+        ids.insert(id_text(document.id));
+      }
+      for (const std::string& id : ids) all[id].push_back(each.record.get());
+    }
+  }
+  return all;
+}
+
+History::History(const Records& records, const std::string& id) {
+  for (const Record* record : records) {
+    for (const DocumentEffects& document : record->documents) {
+      if (id_text(document.id) != id) continue;
+      for (const Effect& effect : document.effects) {
+        events_.push_back({record->dot(), &record->deps, &effect});
       }
     }
   }

@@ -19,8 +19,13 @@ namespace outrigger::merge {
 
 class History {
  public:
-  // Of the document of this _id (id_text). Borrows the records.
-  History(const std::map<Origin, std::vector<Published>>& log, const std::string& id);
+  // All records that write to a document, by its _id (id_text). Borrowed, here and below.
+  using Records = std::vector<const Record*>;
+  [[nodiscard]] static std::map<std::string, Records> by_document(
+      const std::map<Origin, std::vector<Published>>& log);
+
+  // Of the document of this _id.
+  History(const Records& records, const std::string& id);
 
   // How a document that a site holds is not what it must be; empty: it is. Nothing: it is not
   // there.
