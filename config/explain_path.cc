@@ -70,6 +70,8 @@ std::string meaning(PathType type) {
              "mixed kinds, by kind: numbers before texts before dates)";
     case PathType::kPrefer:
       return kBeside + "the one that stands last in the list shows; any other loses to those in it";
+    case PathType::kSite:
+      return kBeside + "that of the site that stands last in the list shows; any other site loses";
     case PathType::kLongest:
       return kBeside + "the text of the most characters shows";
     case PathType::kMultiValue:

@@ -21,6 +21,7 @@ constexpr Word kWords[] = {
     {PathType::kMin, "min"},
     {PathType::kLongest, "longest"},
     {PathType::kMultiValue, "multi_value"},
+    {PathType::kSite, "site"},
     {PathType::kPrefer, "prefer"},
 };
 
@@ -58,9 +59,9 @@ std::string_view trimmed(std::string_view word) {
   return word;
 }
 
-std::optional<PathRule> parse_prefer(std::string_view words) {
+std::optional<PathRule> parse_list(PathType type, std::string_view words) {
   PathRule rule;
-  rule.type = PathType::kPrefer;
+  rule.type = type;
   for (;;) {
     const size_t comma = words.find(',');
     const std::string_view word = trimmed(words.substr(0, comma));
@@ -105,6 +106,7 @@ bool is_assigned(PathType type) {
     case PathType::kMax:
     case PathType::kMin:
     case PathType::kPrefer:
+    case PathType::kSite:
     case PathType::kLongest:
     case PathType::kMultiValue:
       break;
@@ -178,15 +180,19 @@ std::string path_type_words() {
     const bool is_prefer = each.type == PathType::kPrefer;  // the last
     words += (words.empty() ? "" : is_prefer ? " or " : ", ") + std::string(each.word);
     if (each.type == PathType::kKeyed) words += "(FIELD)";
+    if (each.type == PathType::kSite) words += "[WEAKEST, ..., STRONGEST]";
   }
   return words + "[WEAKEST, ..., STRONGEST]";
 }
 
 std::optional<PathRule> parse_path_type(std::string_view text) {
-  if (const auto words = inside(text, "prefer[", "]")) return parse_prefer(*words);
+  if (const auto words = inside(text, "prefer[", "]")) return parse_list(PathType::kPrefer, *words);
+  if (const auto sites = inside(text, "site[", "]")) return parse_list(PathType::kSite, *sites);
   if (const auto field = inside(text, "keyed(", ")")) return parse_keyed(*field);
   const auto type = path_type_of(text);
-  if (!type || *type == PathType::kPrefer || *type == PathType::kKeyed) return std::nullopt;
+  const bool is_bare =
+      type && *type != PathType::kPrefer && *type != PathType::kSite && *type != PathType::kKeyed;
+  if (!is_bare) return std::nullopt;
   PathRule rule;
   rule.type = *type;
   return rule;

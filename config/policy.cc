@@ -41,7 +41,8 @@ uint64_t hash_lines(const std::vector<std::string>& lines) {
 }  // namespace
 
 Policy::Policy(const Settings& settings)
-    : equal_set_(settings.equal_set),
+    : site_(settings.site),
+      equal_set_(settings.equal_set),
       rules_(settings.replicate),
       default_rule_{"*"},
       lines_(normal_form(settings)),

@@ -32,6 +32,8 @@ class Policy {
   // The rule that decides for `ns`; the default rule when none matches.
   [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;
   [[nodiscard]] EqualSet equal_set() const { return equal_set_; }
+  // Whose settings they are; no part of what members share.
+  [[nodiscard]] const std::string& site() const { return site_; }
 
   // The same on every machine and in every build for the same lines.
   [[nodiscard]] uint64_t hash() const { return hash_; }
@@ -39,6 +41,7 @@ class Policy {
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
 
  private:
+  std::string site_;
   EqualSet equal_set_;
   std::vector<ReplicateRule> rules_;
   ReplicateRule default_rule_;

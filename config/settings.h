@@ -125,6 +125,7 @@ enum class PathType : uint8_t {
   kMax,
   kMin,
   kPrefer,
+  kSite,
   kLongest,
   kMultiValue
 };
@@ -133,10 +134,11 @@ enum class PathType : uint8_t {
 struct PathRule {
   std::vector<std::string> pattern;  // names; "*" is any one, "**" (the last) any one or more
   PathType type = PathType::kByOperation;
-  std::vector<std::string> preferred = {};  // kPrefer: the later in the list, the stronger
-  std::string key = {};                     // kKeyed: the field by which elements are told apart
-  bool escalate = false;                    // what loses there waits for somebody to decide
-  int line = 0;                             // of the file, for who asks why; no part of the policy
+  // kPrefer, kSite: the later in the list, the stronger.
+  std::vector<std::string> preferred = {};
+  std::string key = {};   // kKeyed: the field by which elements are told apart
+  bool escalate = false;  // what loses there waits for somebody to decide
+  int line = 0;           // of the file, for who asks why; no part of the policy
 };
 
 struct ReplicateRule {

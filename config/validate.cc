@@ -209,6 +209,21 @@ class Validator {
     }
   }
 
+  // Only members write.
+  void check_sites(const PathRule& field) {
+    if (field.type != PathType::kSite) return;
+    const auto& peers = settings_.peers.sites;
+    for (const std::string& name : field.preferred) {
+      const bool is_member = name == settings_.site ||
+                             std::any_of(peers.begin(), peers.end(),
+                                         [&](const auto& each) { return each.site == name; });
+      if (is_member) continue;
+      errors_.refuse({YAML::Node(), "replicate", field.line}, ErrorCode::kInvalidArgument,
+                     "expected names of members in '" + text_of(field) + "', found '" + name + "'",
+                     "members are this site and those of peers.sites");
+    }
+  }
+
   void check_rules() {
     const auto& rules = settings_.replicate;
     for (size_t i = 0; i < rules.size(); ++i) {
@@ -221,6 +236,7 @@ class Validator {
                  "admin, local, config and outrigger stay at their site");
         }
       }
+      for (const PathRule& field : rules[i].fields) check_sites(field);
       // A '*' in the later glob is matched like any other byte, so this finds what is covered.
       const auto covers = [&](const ReplicateRule& earlier) {
         return glob_matches(earlier.namespace_glob, rules[i].namespace_glob);

@@ -8,11 +8,11 @@ namespace {
 class ContestTest : public MergeTest {
  protected:
   void rule(const Path& pattern, PathType type, std::vector<std::string> preferred = {}) {
-    Settings settings;
-    ReplicateRule& all = settings.replicate.emplace_back();
+    settings_ = {};
+    ReplicateRule& all = settings_.replicate.emplace_back();
     all.namespace_glob = "*";
     all.fields.push_back({pattern, type, std::move(preferred)});
-    policy_.emplace(settings);
+    policy_.emplace(settings_);
     for (WorldSite* site : all_) site->policy = &*policy_;
   }
   // A path "v" that two sites give a value, the first named first; what shows, at all of them.
@@ -35,6 +35,11 @@ class ContestTest : public MergeTest {
     const auto& contests = state.incarnations.front().body.contests;
     return contests.empty() ? 0 : contests.begin()->second.contenders.size();
   }
+  Policy of_site(const std::string& name) {
+    settings_.site = name;
+    return Policy(settings_);
+  }
+  Settings settings_;
   std::optional<Policy> policy_;
 };
 
@@ -61,6 +66,22 @@ TEST_F(ContestTest, TheLastInTheListShowsAndOthersLoseToThoseInIt) {
   EXPECT_EQ(between(text("open"), text("cancelled")), text("open"));
   EXPECT_EQ(between(text("lost"), text("stolen")), text("stolen"));
   EXPECT_EQ(between(text("open"), i32(7)), text("open"));
+}
+
+TEST_F(ContestTest, TheValueOfTheSiteThatStandsLastInTheListShows) {
+  rule({"v"}, PathType::kSite, {"oslo", "paris"});
+  const Policy oslo = of_site("oslo");
+  const Policy paris = of_site("paris");
+  const Policy rome = of_site("rome");
+  a_.policy = &oslo;
+  b_.policy = &paris;
+  EXPECT_EQ(between(i32(1), i32(2)), i32(2));
+  std::swap(a_.policy, b_.policy);
+  EXPECT_EQ(between(i32(1), i32(2)), i32(1));
+  b_.policy = &rome;
+  EXPECT_EQ(between(i32(1), i32(2)), i32(1));
+  a_.policy = &rome;
+  EXPECT_EQ(between(i32(1), i32(2)), i32(2));
 }
 
 TEST_F(ContestTest, TheLongestTextInCharacters) {

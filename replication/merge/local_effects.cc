@@ -172,7 +172,7 @@ class EffectMaker {
       if (is_kept_whole(ruling.type)) {
         Effect& effect = add(Operation::kAssign, at);
         effect.value = bson::OwnedValue(field.value);
-        effect.rule = contest_of(ruling);
+        effect.rule = contest_of(ruling, context_.site());
         found.insert(at);
       } else if (is_container(field.value, at)) {
         wholes_in(field.value.as_document(), at, found);
@@ -196,7 +196,7 @@ class EffectMaker {
   // own.
   ContestRule rule_at(const Path& path, const PathRuling& ruling) const {
     if (ruling.depth != path.size()) return {};
-    const ContestRule rule = contest_of(ruling);
+    const ContestRule rule = contest_of(ruling, context_.site());
     const auto known = body_->contests.find(path);
     if (rule.is_contest() || known == body_->contests.end()) return rule;
     return known->second.contenders.back().rule;
@@ -213,7 +213,7 @@ class EffectMaker {
   void contests_in(const bson::Document& document, Path& at) {
     for (const bson::Element& field : document) {
       at.emplace_back(field.name);
-      const ContestRule rule = contest_of(rules_.at(at));
+      const ContestRule rule = contest_of(rules_.at(at), context_.site());
       if (rule.is_contest()) {
         Effect& effect = add(Operation::kAssign, at);
         effect.value = bson::OwnedValue(field.value);

@@ -21,12 +21,15 @@ enum class ContestKind : uint8_t {
   kPrefer = 4,      // the text that stands last in `preferred`
   kLongest = 5,     // the text of the most characters
   kMultiValue = 6,  // the newest
+  kSite = 7,        // that of the site that stands last in `preferred`
 };
-inline constexpr uint8_t kContestKindMax = 6;
+inline constexpr uint8_t kContestKindMax = 7;
 
 struct ContestRule {
   ContestKind kind = ContestKind::kNone;
-  std::vector<std::string> preferred;  // kPrefer; every other text, and no text, is before these
+  // kPrefer: texts; every other text, and no text, is before these. kSite: names of sites, as well.
+  std::vector<std::string> preferred;
+  std::string author{};  // kSite: the name of the site that gave the value
 
   [[nodiscard]] bool is_contest() const { return kind != ContestKind::kNone; }
   friend bool operator==(const ContestRule&, const ContestRule&) = default;

@@ -4,12 +4,9 @@
 
 #include <map>
 
+#include "config/policy.h"
 #include "replication/merge/types/counter.h"
 #include "replication/record/effect.h"
-
-namespace outrigger {
-class Policy;
-}
 
 namespace outrigger::merge {
 
@@ -18,6 +15,7 @@ struct LocalContext {
   Dot dot;                         // of this write
   Hlc closed = 0;                  // own closed bound: entries up to here are never extended
   const Policy* policy = nullptr;  // which type merges what; null: the default for every path
+  [[nodiscard]] std::string site() const { return policy == nullptr ? "" : policy->site(); }
 };
 
 // The author of one record's effects on one document. Borrows what they name.

@@ -89,11 +89,12 @@ size_t length_of(std::string_view text) {
 bool is_text(const Contender& of) { return of.value.type == bson::Type::kString; }
 
 // One more than the place of what is preferred, and of all others zero.
+size_t place_in(const std::vector<std::string>& all, std::string_view name) {
+  return static_cast<size_t>(all.rend() - std::find(all.rbegin(), all.rend(), name));
+}
 size_t preference(const Contender& of, const ContestRule& rule) {
-  if (!is_text(of)) return 0;
-  const auto& all = rule.preferred;
-  const auto at = std::find(all.rbegin(), all.rend(), of.value.view().as_string());
-  return static_cast<size_t>(all.rend() - at);
+  if (rule.kind == ContestKind::kSite) return place_in(rule.preferred, of.rule.author);
+  return is_text(of) ? place_in(rule.preferred, of.value.view().as_string()) : 0;
 }
 
 // Above zero: `a` goes before `b`, which is older. Two that are there.
@@ -104,6 +105,7 @@ int compare_by(const ContestRule& rule, const Contender& a, const Contender& b) 
     case ContestKind::kMin:
       return compare_values(b.value.view(), a.value.view());
     case ContestKind::kPrefer:
+    case ContestKind::kSite:
       return compare(preference(a, rule), preference(b, rule));
     case ContestKind::kLongest:
       if (!is_text(a) || !is_text(b)) return compare(is_text(a), is_text(b));

@@ -41,8 +41,8 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
                                                              : MergeType::kRegister;
 }
 
-// The contest that values of a path are in, if they are in any.
-[[nodiscard]] inline ContestRule contest_of(const PathRuling& ruling) {
+// The contest that values of a path are in, if they are in any, where this site gives one.
+[[nodiscard]] inline ContestRule contest_of(const PathRuling& ruling, const std::string& author) {
   switch (ruling.type) {
     case PathType::kByOperation:
     case PathType::kList:
@@ -60,6 +60,8 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
       return {ContestKind::kMin, {}};
     case PathType::kPrefer:
       return {ContestKind::kPrefer, ruling.rule->preferred};
+    case PathType::kSite:
+      return {ContestKind::kSite, ruling.rule->preferred, author};
     case PathType::kLongest:
       return {ContestKind::kLongest, {}};
     case PathType::kMultiValue:
