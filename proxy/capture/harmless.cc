@@ -18,6 +18,15 @@ bool is_generic(std::string_view name) {
          name.substr(0, 3) == "api";
 }
 
+constexpr std::string_view kDocuments = "documents";
+
+std::string repeated(bson::Bytes bytes, size_t count) {
+  std::string out;
+  out.reserve(bytes.size() * count);
+  for (size_t i = 0; i < count; ++i) out.append(bytes);
+  return out;
+}
+
 bool names_transaction(std::string_view name) {
   return name == "lsid" || name == "txnNumber" || name == "autocommit" ||
          name == "startTransaction" || name == "readConcern" || name == "stmtId" ||
@@ -31,9 +40,19 @@ bool knows_guard(CommandKind kind) { return kind != CommandKind::kFindAndModify;
 std::string guarded_command(const wire::OpMsg& parsed, const Uuid& nobodys, int32_t request_id,
                             Told told) {
   const bool in_transaction = read_session(parsed.body).in_transaction;
+  const bool is_emptied = parsed.command_name() == "insert";
   bson::Writer out;
   for (const bson::Element& field : parsed.body) {
     if (field.name == kCollectionUuid || field.name == "apiStrict") continue;
+    if (is_emptied && field.name == kDocuments && field.value.type == bson::Type::kArray) {
+      out.open_array(kDocuments);
+      for (const bson::Element& each : field.value.as_document()) {
+        each.value.type == bson::Type::kDocument ? out.document(each.name, Document())
+                                                 : out.element(each);
+      }
+      out.close();
+      continue;
+    }
     if (in_transaction && names_transaction(field.name)) continue;
     if (told == Told::kFirst && field.name == "ordered" && field.value.type == bson::Type::kBool) {
       continue;
@@ -43,8 +62,11 @@ std::string guarded_command(const wire::OpMsg& parsed, const Uuid& nobodys, int3
   out.binary(kCollectionUuid, kUuidSubtype,
              std::string_view(reinterpret_cast<const char*>(nobodys.data()), nobodys.size()));
   std::vector<wire::SequenceOut> sequences;
+  std::string empty;
   for (const wire::Sequence& sequence : parsed.sequences) {
-    sequences.push_back({sequence.identifier, sequence.bytes});
+    const bool has_documents = is_emptied && sequence.identifier == kDocuments;
+    if (has_documents) empty += repeated(Document().bytes(), sequence.documents.size());
+    sequences.push_back({sequence.identifier, has_documents ? bson::Bytes(empty) : sequence.bytes});
   }
   return wire::build_op_msg(request_id, 0, 0, Document(out.finish()), sequences);
 }
@@ -97,9 +119,13 @@ bool met_the_guard(CommandKind kind, const Document& body) {
     return wire::code_of(body) == wire::code::kCollectionUuidMismatch ||
            wire::code_of(body) == wire::code::kUnknownField;
   }
-  return std::any_of(said.errors.begin(), said.errors.end(), [](const RunReply::WriteError& error) {
-    return wire::code_of(error.error) == wire::code::kCollectionUuidMismatch;
-  });
+  return std::any_of(
+      said.errors.begin(), said.errors.end(), [&](const RunReply::WriteError& error) {
+        const int code = wire::code_of(error.error);
+        // What a time series says of an empty document.
+        const bool has_no_time = kind == CommandKind::kInsert && code == wire::code::kBadValue;
+        return code == wire::code::kCollectionUuidMismatch || has_no_time;
+      });
 }
 
 std::string without_guard(const Document& refusal) {

@@ -4,6 +4,8 @@
 // mongod says first what is wrong with the command, or what a retried statement did; whatever it
 // would have run fails with 361. Stores before 6.0 do not know the field and refuse the command for
 // it, and none knows it for findAndModify: there the command names a document that is not there.
+// A time series takes measurements whatever uuid is named (seen on 6.0.5): documents to be inserted
+// are sent empty, as it takes none without a time.
 //
 // A command of a transaction is asked about outside of it: there an error would end it.
 //

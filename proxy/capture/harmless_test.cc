@@ -32,6 +32,22 @@ TEST(Harmless, TheGuardStandsInPlaceOfTheAppsOwn) {
   EXPECT_EQ(fields_of(Told::kFirst), "insert $db collectionUUID ");
 }
 
+// A time series does not mind the guard.
+TEST(Harmless, NothingIsInsertedIntoATimeSeries) {
+  const auto sent = send(CommandKind::kInsert, {by_id(1), by_id(2)});
+  const std::string message = guarded_command(sent->parsed, Uuid{}, 9, Told::kAll);
+  const auto parsed = wire::parse_op_msg(message);
+  ASSERT_EQ(parsed->sequences.size(), 1u);
+  ASSERT_EQ(parsed->sequences[0].documents.size(), 2u);
+  for (const Document& each : parsed->sequences[0].documents) EXPECT_TRUE(each.empty());
+  const std::string met = doc([](Writer& w) {
+    w.int32("n", 0).open_array("writeErrors").open_document("0").int32("index", 0);
+    w.int32("code", 2).close().close().real("ok", 1.0);
+  });
+  EXPECT_TRUE(met_the_guard(CommandKind::kInsert, Document(met)));
+  EXPECT_FALSE(met_the_guard(CommandKind::kUpdate, Document(met)));
+}
+
 TEST(Harmless, ACommandThatMetTheGuardWouldHaveRun) {
   const std::string whole = refusal(361, "collection UUID does not match");
   EXPECT_TRUE(met_the_guard(CommandKind::kInsert, Document(whole)));
