@@ -279,13 +279,12 @@ def test_a_password_of_odd_characters_appears_nowhere(locked_site, password):
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_a_name_with_control_characters_forges_no_line_of_the_log(one_site, log_format):
-    site = one_site.oslo
-    site.sidecar.settings["log"]["format"] = log_format
-    site.mongod.start()
-    site.sidecar.start()
+def test_a_name_with_control_characters_forges_no_line_of_the_log(make_cluster, log_format):
+    sites = make_cluster(settings={"log": {"format": log_format}}).start()
+    site = sites.oslo
     name = "c\n2026-01-01T00:00:00.000Z error outrigger: forged\x1b[2J\x9b31m\u202e\u2028"
-    site.app().shop.command("create", name, timeseries={"timeField": "at"})
+    site.direct().shop.create_collection(name, viewOn="others", pipeline=[])
+    sites.paris.app().shop[name].insert_one({})
     site.sidecar.wait_log("forged")
     log = site.sidecar.process.log_path.read_bytes()
     assert not [line for line in log.split(b"\n") if line.startswith(b"2026-01-01")]

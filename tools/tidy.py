@@ -21,11 +21,11 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "config", "integration", 
 # it in its list, all of replication/ from config/, all of proxy/ from both. Some know
 # less than that. Tests may use what stands in replication/testing/.
 CONFIG = ["config/"]
-REPLICATION = ["bson/", "causality/", "record/", "merge/types/", "merge/holding/",
+REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "merge/holding/",
                "merge/", "merge/claims/",
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
-               "store/mongo/connection/", "store/mongo/", "site/state/", "site/", "link/", "apply/",
-               "recovery/", "merge/worlds/", "testing/"]
+               "store/mongo/connection/", "store/mongo/series/", "store/mongo/", "site/state/",
+               "site/", "link/", "apply/", "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/ids/",
          "capture/shape/", "capture/", "transactions/", "writes/", "outputs/", "session/",
          "expiry/", "peer/", "admin/", "app/"]
@@ -35,10 +35,13 @@ KNOWS_LESS = {
     "replication/merge/": ["bson/", "causality/", "record/", "merge/types/", "merge/holding/"],
     "replication/merge/worlds/": ["bson/", "causality/", "record/", "merge/types/",
                                   "merge/holding/", "merge/"],
-    "replication/store/": ["bson/", "record/"],
+    "replication/store/": ["bson/", "series/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
     "replication/store/mongo/connection/": ["bson/", "record/", "store/"],
-    "replication/store/mongo/": ["bson/", "record/", "store/", "store/mongo/connection/"],
+    "replication/store/mongo/series/": ["bson/", "series/", "record/", "store/",
+                                        "store/mongo/connection/"],
+    "replication/store/mongo/": ["bson/", "series/", "record/", "store/", "store/mongo/connection/",
+                                 "store/mongo/series/"],
     "replication/link/": ["bson/", "causality/", "record/", "site/site_hello.h"],
     "proxy/net/": [],
     "proxy/net/uv/": ["net/"],

@@ -1,6 +1,8 @@
 """Sessions and retries, reads, catalogue and administration, and what the proxy refuses."""
 
-from bson import Binary, Int64
+import datetime
+
+from bson import Binary, Int64, Timestamp
 
 from differential.case import (C, Case, THINGS, create, delete, deletes, index, insert, modify, one,
                                update, updates)
@@ -211,11 +213,40 @@ REFUSED = [
 ]
 CASES += [Case("refused: " + name, command, documents=PAIR, refused=True, **ONLY)
           for name, command in REFUSED]
+SERIES = create(timeseries={"timeField": "t", "metaField": "of"})
+T = datetime.datetime(2026, 1, 2, 3, 4, 5)
+# Of one no more than a single field is beside those two: mongod gives them in no order.
+MEASURED = insert({"t": T, "of": {"b": 1, "a": 2}, "v": 1}, {"_id": 1, "t": T}, {"t": T, "v": 3})
+READ = {"find": C, "sort": {"v": 1}}
 CASES += [
-    Case(f"refused: {name} {kind}", command, prepare=[create(**options)], refused=True, **ONLY)
-    for kind, options in [("time-series", {"timeseries": {"timeField": "t"}})]
-    for name, command in (("insert into", insert({"_id": 1})),
-                          ("update of", update({"_id": 1}, {"$set": {"a": 1}})),
-                          ("delete from", delete({"_id": 1})),
-                          ("findAndModify of", modify(query={"_id": 1}, remove=True)))
+    Case("series: what it is", SERIES, SERIES, {"listCollections": 1, "filter": {"name": C}},
+         {"collMod": C, "timeseries": {"granularity": "minutes"}},
+         {"collMod": C, "timeseries": {"granularity": "seconds"}},
+         {"collMod": C, "expireAfterSeconds": 1000}, {"collMod": C, "expireAfterSeconds": "off"},
+         index("of", "t"), index("v", unique=True), {"listIndexes": C},
+         {"dropIndexes": C, "index": "of_t"}, {"listIndexes": C},
+         {"listCollections": 1, "filter": {"name": C}}, {"drop": C}, {"drop": C},
+         create(timeseries={"timeField": "a.b"}), create(timeseries={"timeField": 1}),
+         create(timeseries={"timeField": "t"}, capped=True, size=4096), **ONLY),
+    Case("series: inserts and reads", MEASURED, MEASURED, READ, {"count": C},
+         {"aggregate": C, "cursor": {}, "pipeline": [
+             {"$group": {"_id": "$of", "n": {"$sum": "$v"}}}, {"$sort": {"n": 1}}]},
+         {"distinct": C, "key": "v"}, prepare=[SERIES],
+         modes=("plain", "sequence", "session")),
+    Case("series: odd measurements", insert(
+        {"_id": [1], "t": T}, {"t": T, "z": Timestamp(0, 0)}, {"t": T, "$a": 1}, {"t": T, "b.c": 2},
+        {"": 3, "t": T}, {"_id": None, "t": T, "of": None}, {"of": [1, {"b": 1, "a": 2}], "t": T}),
+         READ,
+         prepare=[SERIES], modes=("plain", "sequence", "session")),
+    Case("series: bad ones", insert({"_id": 1}), insert({"t": "no"}), insert({}),
+         insert({"t": T, "v": 1}, {"v": 2}, {"t": T, "v": 3}), READ,
+         insert({"t": T, "v": 4}, {"v": 5}, {"t": T, "v": 6}, {"t": 1}, ordered=False), READ,
+         insert(), prepare=[SERIES], modes=("plain", "sequence", "session")),
+    Case("series: findAndModify", modify(query={"_id": 1}, remove=True),
+         modify(query={"of": 1}, update={"$set": {"of": 2}}), prepare=[SERIES], **ONLY),
+]
+CASES += [
+    Case(f"refused: {name} a time series", command, prepare=[SERIES], refused=True, **ONLY)
+    for name, command in (("update of", update({"of": 1}, {"$set": {"of": 2}}, multi=True)),
+                          ("delete from", delete({"of": 1}, limit=0)))
 ]

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "replication/series/measurement.h"
+
 namespace outrigger {
 namespace {
 
@@ -36,6 +38,8 @@ void write_session(bson::Writer& out, const Run& run, const RunSession& session)
   }
   if (!session.own) {
     if (app.lsid) out.value("lsid", *app.lsid);
+    // mongod would pass over one that it has seen, and not say so.
+    if (run.is_of_series) return;
     out.int64("txnNumber", *app.txn_number);
     if (run.command->kind == CommandKind::kFindAndModify) {
       out.int32("stmtId", run.items.front().statement->stmt_id);
@@ -140,8 +144,8 @@ PreparedDocument prepare_item(const Run& run, const RunItem& item) {
   out.id = item.id;
   if (command.kind == CommandKind::kInsert) {
     out.what = What::kInsert;
-    out.document =
-        document_digest(item.document.empty() ? item.statement->raw : Document(item.document));
+    if (run.is_of_series) out.ns = series::measurements_of(command.ns);
+    out.document = run.is_of_series ? item.measurement : document_digest(inserted(item));
     return out;
   }
   if (item.statement->remove) {
@@ -190,6 +194,10 @@ PreparedDocument prepare_item(const Run& run, const RunItem& item) {
 }
 
 }  // namespace
+
+Document inserted(const RunItem& item) {
+  return item.document.empty() ? item.statement->raw : Document(item.document);
+}
 
 std::optional<RunSession> session_of_app(const WriteCommand& command) {
   const AppSession& app = command.session;
@@ -301,6 +309,7 @@ std::optional<Guarded> guard_message(std::string_view message, const wire::OpMsg
 }
 
 bool shows_what_it_did(const Run& run) {
+  if (run.is_of_series) return true;
   const CommandKind kind = run.command->kind;
   if (kind != CommandKind::kUpdate && kind != CommandKind::kFindAndModify) return false;
   // An error of these may have come before the write or after it.

@@ -38,6 +38,7 @@ struct RunItem {
   // Sent instead of the statement's own filter, document and flags where set.
   std::string filter;            // narrowed to the document; empty: the statement's own
   std::string document;          // insert: with its _id in front; empty: the statement's own
+  std::string measurement;       // into a time series: as it travels
   bool upsert = false;           // may insert
   bool upsert_changed = false;   // `upsert` differs from what the statement says
   std::optional<bool> there;     // upsert: before the run; nothing: nobody looked
@@ -58,6 +59,9 @@ struct RunItem {
   bool narrows_further = false;  // the filter says more than the _id: n tells whether it matched
   bool was_found = false;        // by that filter, and nobody has written to it since
 };
+
+// What an insert inserts. Borrowed from the item.
+[[nodiscard]] bson::Document inserted(const RunItem& item);
 
 // The session the run goes out under.
 struct RunSession {
@@ -84,9 +88,10 @@ struct Run {
   // CollectionInfo's; null: not known, or it has changed meanwhile.
   const std::vector<Path>* unique_fields = nullptr;
   RunConcern concern = RunConcern::kAsAsked;
-  bool verbatim = false;  // the app's message says exactly this run
-  std::string uuid;       // 16 bytes: of the collection it is meant for; empty: of any of that name
-  bool probe = false;     // cannot match: sent for what the store says of it, flags as the app's
+  bool is_of_series = false;  // its documents are measurements
+  bool verbatim = false;      // the app's message says exactly this run
+  std::string uuid;    // 16 bytes: of the collection it is meant for; empty: of any of that name
+  bool probe = false;  // cannot match: sent for what the store says of it, flags as the app's
   std::optional<int64_t> max_time_ms;  // what is left of the app's maxTimeMS
 
   // Several documents of one statement: mongod stops such a statement at its first error, whatever
@@ -143,7 +148,7 @@ struct Guarded {
 
 // Would the documents show whether the run happened? So they do when it is sure to match them and
 // assigns values, or a whole document: found there, they are what the run wanted; else it did not
-// happen. And when a findAndModify removes one: it is gone.
+// happen. And when a findAndModify removes one: it is gone. Of measurements there are more.
 [[nodiscard]] bool shows_what_it_did(const Run& run);
 
 // What the intent of a run looks like before it is sent.

@@ -7,6 +7,7 @@
 #include "proxy/mongo/wire/error_reply.h"
 #include "replication/bson/fields.h"
 #include "replication/bson/id.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -326,8 +327,8 @@ std::vector<DocumentChange> changes_of_run(const Run& run, const RunReply& reply
     }
     if (run.command->kind == CommandKind::kInsert) {
       DocumentChange change = change_for(run, item, DocumentChange::Kind::kInsert);
-      change.document =
-          item.document.empty() ? std::string(item.statement->raw.bytes()) : item.document;
+      if (run.is_of_series) change.ns = series::measurements_of(run.command->ns);
+      change.document = run.is_of_series ? item.measurement : std::string(inserted(item).bytes());
       out.push_back(std::move(change));
       continue;
     }

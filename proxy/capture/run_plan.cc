@@ -6,6 +6,7 @@
 
 #include "proxy/capture/ids/id_bytes.h"
 #include "proxy/capture/unique_keys.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -16,6 +17,7 @@ Run new_run(const WriteRequest& request) {
   Run run;
   run.command = &request.command;
   run.uuid = request.collection.uuid;
+  run.is_of_series = request.collection.is_series;
   run.rules = request.rules;
   const auto& fields = request.collection.unique_fields;
   if (fields) run.unique_fields = &*fields;
@@ -26,6 +28,7 @@ Run new_run(const WriteRequest& request) {
 bool says_the_same(const Run& run) {
   const WriteCommand& command = *run.command;
   if (run.items.size() != command.statements.size() || command.unacknowledged) return false;
+  if (run.is_of_series && command.session.txn_number) return false;
   return std::all_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     return item.filter.empty() && item.document.empty() && !item.upsert_changed &&
            !item.collates_simply && !item.drops_collation && !item.statement->multi;
@@ -86,10 +89,14 @@ std::optional<RunItem> direct_item(const WriteRequest& request, const Statement&
   item.statement = &statement;
   // mongod refuses it; without `multi` it would run.
   if (statement.multi && command.session.is_retryable()) return std::nullopt;
-  if (command.kind == CommandKind::kInsert) {
+  if (command.kind == CommandKind::kInsert && request.collection.is_series) {
+    if (bson::repeats_names(statement.raw, bson::Levels::kTop)) {
+      item.document = series::as_kept(statement.raw);
+    }
+    item.id = series::kin_of(statement.raw);  // by which it is locked
+  } else if (command.kind == CommandKind::kInsert) {
     if (!is_complete_insert(statement.raw)) complete(item, birth);
-    const Document document = item.document.empty() ? statement.raw : Document(item.document);
-    item.id = bson::OwnedValue(*document.find("_id"));
+    item.id = bson::OwnedValue(*inserted(item).find("_id"));
   } else {
     const auto id = filter_id(statement.filter, request.compares_simply(statement));
     if (!id) return std::nullopt;
@@ -217,6 +224,12 @@ Run gather_run(const WriteRequest& request, size_t first, const Birth& birth,
   // mongod answers nothing to what says that more is to come.
   run.verbatim = !run.items.empty() && !request.parsed.more_to_come() && says_the_same(run);
   return run;
+}
+
+void name_measurement(RunItem& item, int64_t before, bson::Bytes by) {
+  const Document is = inserted(item);
+  item.id = series::name_of(series::kin_of(is), by);
+  item.measurement = series::measurement_document(item.id, before, is);
 }
 
 RunItem narrowed_item(const WriteRequest& request, const Statement& statement,

@@ -22,6 +22,9 @@ using IsRemembered = std::function<bool(const Statement&)>;
 [[nodiscard]] Run gather_run(const WriteRequest& request, size_t first, const Birth& birth,
                              const IsRemembered& is_remembered);
 
+// A measurement, once its kin are locked: there are `before` equal ones. `by`: as series::name_of.
+void name_measurement(RunItem& item, int64_t before, bson::Bytes by);
+
 // The statement for one document that its filter found.
 [[nodiscard]] RunItem narrowed_item(const WriteRequest& request, const Statement& statement,
                                     bson::OwnedValue id);

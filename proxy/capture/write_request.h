@@ -21,6 +21,7 @@ class Transaction;  // transactions/transaction.h
 struct WriteRequest {
   struct Collection {
     bool simple_collation = true;
+    bool is_series = false;        // what is inserted are measurements (series/measurement.h)
     std::string uuid;              // where mongod can be asked to write to no other; else empty
     uint64_t facts_forgotten = 0;  // Facts::forgotten, before they were looked at
     std::optional<std::vector<Path>> unique_fields = {};  // CollectionInfo's; nothing: not known

@@ -118,13 +118,17 @@ net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
   out.collection.unique_fields = std::move(info.unique_fields);
   const bool knows_guard = context_.knows_uuids && command.kind != CommandKind::kFindAndModify;
   if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);
-  std::string_view why;
-  if (info.type == CollectionInfo::Type::kTimeSeries) why = "it is a time-series collection";
-  if (info.type == CollectionInfo::Type::kView) {
+  out.collection.is_series = info.type == CollectionInfo::Type::kTimeSeries;
+  const bool inserts = command.kind == CommandKind::kInsert;
+  const bool may_pass =
+      inserts ? transaction_ != nullptr : command.kind == CommandKind::kFindAndModify;
+  if (info.type == CollectionInfo::Type::kView || (out.collection.is_series && may_pass)) {
     out.refused = Answer::pass();  // mongod refuses it, in its own words
-  } else if (!why.empty()) {
+  } else if (out.collection.is_series && !inserts) {
     context_.metrics.refused_unsupported.Increment();
-    out.refused = Answer::body(unsupported("a write to " + command.ns, why));
+    out.refused = Answer::body(unsupported("a write to " + command.ns,
+                                           "of a time-series collection only what is inserted "
+                                           "reaches other sites"));
   }
   co_return out;
 }
@@ -133,7 +137,9 @@ net::Task<Answer> Capture::write_all(WriteRequest& request, StoreRefusals& refus
   const std::vector<Statement>& statements = request.command.statements;
   RunResult all(request.command);
   const IsRemembered has_record = is_remembered(request);
-  if (std::all_of(statements.begin(), statements.end(), has_record)) {
+  // Of measurements mongod has not heard that they are retried (write_session in run.cc).
+  if (!request.collection.is_series &&
+      std::all_of(statements.begin(), statements.end(), has_record)) {
     all = co_await refusals.answer_retry(request.command);
     if (all.end == End::kBroken) co_return Answer::close();
     if (all.reply.is_answered()) {

@@ -185,7 +185,7 @@ std::vector<PathChange> CatalogWrite::changes_of(const Command& command, Catalog
                                                  CatalogEntry after, bool is_ok) const {
   if (command.how == How::kDrop) {
     const bool is_dropped = before.exists && (is_ok || !after.exists);
-    return is_dropped ? catalog_drop() : std::vector<PathChange>();
+    return is_dropped ? catalog_drop(before) : std::vector<PathChange>();
   }
   if (command.how == How::kIndexes && is_ok) {
     // One that was being built is given up: it was there to be dropped all the same.
@@ -211,9 +211,9 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     if (!read->front()) return seen;
     auto entry = catalog_entry(Document(*read->front()));
     if (!entry) return tl::unexpected(entry.error());
-    if (!entry->other.empty()) return seen;
     seen.entry = std::move(*entry);
-    if (!with_ids || !seen.entry->exists || seen.entry->is_view()) return seen;
+    const bool has_documents = seen.entry->exists && !seen.entry->is_view();
+    if (!with_ids || !has_documents || seen.entry->is_series()) return seen;
     const size_t dot = ns.find('.');
     const bool is_clustered = seen.entry->options.contains("clusteredIndex");
     auto found = store.find(ns.substr(0, dot), find_ids(ns.substr(dot + 1), is_clustered));

@@ -47,7 +47,7 @@ net::Task<RunResult> RunExecutor::execute(Run run) {
 net::Task<RunResult> RunExecutor::execute_locked(Run run) {
   RunResult result(request_.command);
   result.left = run.left();
-  if (may_have_been_made(run)) {
+  if (may_have_been_made(run) || reads_.have_been_recorded(run)) {
     result.end = RunResult::End::kAnotherCollection;
     co_return result;
   }
@@ -197,6 +197,8 @@ Unsynced RunExecutor::unsynced(const Run& run) const {
 // have to come back.
 net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
   SeenBefore out;
+  if (run.is_of_series) out.read = co_await reads_.count_measurements(run);
+  if (run.is_of_series) co_return out;
   bool for_prepare = false;
   for (RunItem& item : run.items) {
     look_at_row(context_.replica, request_.command, item);

@@ -4,8 +4,10 @@
 #include <set>
 
 #include "config/limits.h"
+#include "proxy/capture/run_plan.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/transactions/transaction.h"
+#include "proxy/writes/run_settler.h"
 
 namespace outrigger {
 namespace {
@@ -212,6 +214,45 @@ net::Task<StoreRead> StoreReads::read_refused(std::string find, Visit visit, std
   for (const std::string& document : found->documents) visit(Document(document));
   out.end = StoreRead::End::kDone;
   co_return out;
+}
+
+net::Task<StoreRead> StoreReads::count_measurements(Run& run) {
+  struct Counted {
+    std::vector<int64_t> equal;
+    std::string process;
+  };
+  using Counts = Result<Counted>;
+  std::vector<bson::Document> measurements;  // borrowed from the run, which waits
+  for (const RunItem& item : run.items) measurements.push_back(inserted(item));
+  std::string ns = request_.command.ns;
+  std::function<Counts(Store&)> job = [ns, measurements](Store& store) -> Counts {
+    auto equal = store.count_measurements(ns, measurements);
+    if (!equal) return tl::unexpected(equal.error());
+    if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+    return Counted{std::move(*equal), store.process_id()};
+  };
+  Counts counted = co_await context_.store.ask(std::move(job));
+  StoreRead out;
+  out.end = counted ? StoreRead::End::kDone : StoreRead::End::kVerdict;
+  if (!counted) out.body = wire::overloaded_body(counted.error().message());
+  if (!counted) co_return out;
+  // Started anew, it may lack some that are to be put back.
+  if (backend_.process && counted->process != *backend_.process) {
+    out.end = StoreRead::End::kBroken;
+    co_return out;
+  }
+  const Birth birth = context_.birth();
+  for (size_t i = 0; i < run.items.size(); ++i) {
+    name_measurement(run.items[i], counted->equal[i], birth.id());
+  }
+  co_return out;
+}
+
+bool StoreReads::have_been_recorded(const Run& run) const {
+  return run.is_of_series &&
+         std::any_of(run.items.begin(), run.items.end(), [&](const RunItem& item) {
+           return remembered(context_, request_, *item.statement).has_value();
+         });
 }
 
 void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& item) {

@@ -56,6 +56,12 @@ class StoreReads {
   // Adds the items' documents to `images`. Before the run it may take no longer than the app's
   // command; afterwards it must be known what the run did.
   net::Task<StoreRead> read_images(std::vector<const RunItem*> items, Taken taken, Images& images);
+  // Of measurements: how many equal ones there are. Asked by the sidecar's own user, as the app's
+  // may have no right to read.
+  net::Task<StoreRead> count_measurements(Run& run);
+  // Of measurements, too: an attempt before this one was settled while this waited for its locks.
+  // mongod, who would pass over it, is not told that this is a retry.
+  [[nodiscard]] bool have_been_recorded(const Run& run) const;
   // How large the items' documents are.
   net::Task<StoreRead> read_sizes(std::vector<const RunItem*> items, Sizes& sizes);
 

@@ -5,8 +5,10 @@
 #include <set>
 
 #include "replication/bson/fields.h"
+#include "replication/merge/body.h"
 #include "replication/merge/merge.h"
 #include "replication/outbox/batch.h"
+#include "replication/record/catalog.h"
 
 namespace outrigger {
 namespace {
@@ -183,6 +185,32 @@ void note_unseen(const merge::DocumentState& state, const Record& record, Met& m
 
 }  // namespace
 
+namespace {
+
+Dot contents_dropped(const merge::DocumentState& state) {
+  const merge::WholeBody body(state);
+  const auto contents = body->registers.find(catalog_contents());
+  return contents == body->registers.end() ? Dot() : contents->second.stamp;
+}
+
+// A drop goes before what follows, also where the collection is wanted again.
+bool drops_series(const merge::DocumentState& state, const ApplyDocument::Touch& touch,
+                  const std::optional<std::string>& before) {
+  if (!before || !drops_contents(*touch.effects)) return false;
+  if (contents_dropped(state) != touch.record->dot()) return false;
+  const auto entry = catalog_entry(bson::Document(*before));
+  return entry && entry->is_series();
+}
+
+}  // namespace
+
+Result<Dot> contents_dropped(const std::optional<std::string>& catalog_row) {
+  if (!catalog_row) return Dot();
+  const auto state = merge::load_row(*catalog_row);
+  if (!state) return tl::unexpected(state.error());
+  return contents_dropped(*state);
+}
+
 Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::Document>& stored,
                             bool whole) {
   auto state = merge::load_row(document.row ? std::string_view(*document.row) : std::string_view());
@@ -207,6 +235,11 @@ Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::D
   for (const ApplyDocument::Touch& touch : document.touches) {
     note_unseen(*state, *touch.record, document.met);
     merge::apply_remote(*state, *touch.record, *touch.effects, &losses);
+    if (drops_series(*state, touch, before)) {
+      StoreWrite drop = whole_write(document.ns, own_id, std::nullopt);
+      writes.emplace_back(touch.position, std::move(drop));
+      before.reset();
+    }
     const bool last = &touch == &document.touches.back();
     if (touch.shown && !show(touch.position, last ? &losses : nullptr)) return false;
   }

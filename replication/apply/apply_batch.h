@@ -91,6 +91,10 @@ void add_touches(std::span<const std::shared_ptr<const Record>> records, ApplyDo
 [[nodiscard]] Result<bool> merge_document(ApplyDocument& document,
                                           const std::optional<bson::Document>& stored, bool whole);
 
+// When, as far as is remembered, a time series was last dropped, by its row in the catalogue (none:
+// zero). What others measured without having heard of that is gone with it. Errors: kCorrupt.
+[[nodiscard]] Result<Dot> contents_dropped(const std::optional<std::string>& catalog_row);
+
 // The row of what the store refused: every value of `document` is in it; nothing: a document that
 // should be gone is still there. Errors: kCorrupt.
 [[nodiscard]] Result<std::string> detached_row(std::string_view row,

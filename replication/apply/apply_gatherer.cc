@@ -10,6 +10,8 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_unread.h"
+#include "replication/record/catalog.h"
+#include "replication/series/measurement.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -180,6 +182,36 @@ Status ApplyGatherer::merge_all(ApplyWork& work) {
   }
   for (const auto& [ns, documents] : whole) {
     if (Status merged = merge_some(work, ns, documents, std::nullopt); !merged) return merged;
+  }
+  return leave_out_dropped(work);
+}
+
+// Measurements that have gone with their time series before they came, or in this batch.
+Status ApplyGatherer::leave_out_dropped(ApplyWork& work) {
+  std::map<std::string, Dot> dropped;  // by namespace
+  for (auto& [key, document] : work.documents) {
+    if (!series::holds_measurements(document.ns) || document.touches.empty()) continue;
+    const auto [at, is_new] = dropped.try_emplace(document.ns);
+    if (is_new) {
+      const std::string id =
+          bson::canonical_key(bson::make_string(series::collection_of(document.ns)).view());
+      const auto entry = work.documents.find(outbox::row_key(kCatalogNs, id));
+      std::optional<std::string> row;
+      if (entry != work.documents.end()) {
+        row = entry->second.row_after;
+      } else {
+        auto read = outbox_.row(kCatalogNs, id);
+        if (!read) return tl::unexpected(read.error());
+        row = std::move(*read);
+      }
+      const auto when = contents_dropped(row);
+      if (!when) return tl::unexpected(when.error());
+      at->second = *when;
+    }
+    const Record& record = *document.touches.back().record;
+    if (at->second.is_zero() || record.deps.covers(at->second)) continue;
+    document.writes.clear();
+    document.row_after.clear();
   }
   return {};
 }

@@ -55,6 +55,7 @@ class ApplyGatherer {
   [[nodiscard]] Status add_released(ApplyWork& work);
   [[nodiscard]] Status read_rows(ApplyWork& work);
   [[nodiscard]] Status merge_all(ApplyWork& work);
+  [[nodiscard]] Status leave_out_dropped(ApplyWork& work);
   [[nodiscard]] Result<bool> is_there(const std::string& ns, const ApplyDocument& document);
   [[nodiscard]] Status bear_all(ApplyWork& work, const std::string& ns,
                                 std::span<ApplyDocument* const> documents);

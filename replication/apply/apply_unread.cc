@@ -5,6 +5,7 @@
 
 #include "replication/merge/body.h"
 #include "replication/merge/merge.h"
+#include "replication/record/catalog.h"
 
 namespace outrigger {
 namespace {
@@ -93,7 +94,9 @@ StoreWrite birth_write(const DocumentEffects& effects) {
 
 Result<bool> overwrite(ApplyDocument& document) {
   const auto plain = [&](const auto& touch) { return is_plain(touch, document.id); };
+  const auto drops = [](const auto& touch) { return drops_contents(*touch.effects); };
   if (!document.row || document.touches.empty() ||
+      std::any_of(document.touches.begin(), document.touches.end(), drops) ||
       !std::all_of(document.touches.begin(), document.touches.end(), plain)) {
     return false;
   }

@@ -1,8 +1,13 @@
 #include "replication/apply/apply_writer.h"
 
+#include <algorithm>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
+#include "replication/record/catalog.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -12,6 +17,24 @@ constexpr size_t kReadAtOnce = 16;  // documents may be large
 // It is the document of this birth.
 bool is_born(const StoreWrite& birth, const std::string& there) {
   return bson::equal_unordered(bson::Document(there), bson::Document(birth.document));
+}
+
+// The collection that it changes, or puts a measurement into; else nothing.
+std::string series_of(const StoreWrite& write) {
+  if (series::holds_measurements(write.ns)) return series::collection_of(write.ns);
+  const bool is_entry = write.ns == kCatalogNs && write.id.type == bson::Type::kString;
+  return is_entry ? std::string(write.id.view().as_string()) : std::string();
+}
+
+// Whether they were dropped before they were made anew nobody can see. So they are again, and all
+// that comes behind is inserted once more: nobody else writes to them meanwhile.
+std::set<std::string> dropped_series(std::span<const StoreWrite> writes) {
+  std::set<std::string> dropped;
+  for (const StoreWrite& write : writes) {
+    const bool drops = write.ns == kCatalogNs && write.kind == StoreWrite::Kind::kRemove;
+    if (drops) dropped.insert(series_of(write));
+  }
+  return dropped;
 }
 
 // It is a note for people alone: where it cannot be had nothing waits for it.
@@ -109,10 +132,18 @@ Status ApplyWriter::pass_over_births(std::span<const StoreWrite> writes, ApplyPr
 // Each document where the batch is done with it.
 Status ApplyWriter::write_what_is_missing(std::span<const StoreWrite> writes,
                                           ApplyProgress& progress) {
+  const std::set<std::string> dropped = dropped_series(writes);
+  if (!dropped.empty()) {
+    std::vector<StoreWrite> again;
+    std::copy_if(writes.begin(), writes.end(), std::back_inserter(again),
+                 [&](const StoreWrite& write) { return dropped.contains(series_of(write)); });
+    if (Status done = note(store_.apply_in_order(again), again, progress); !done) return done;
+  }
   std::map<std::string, std::vector<const StoreWrite*>> of;
   for (const StoreWrite& write : writes) of[row_key_of(write)].push_back(&write);
   std::vector<const StoreWrite*> last;
   for (const StoreWrite& write : writes) {
+    if (dropped.contains(series_of(write))) continue;
     if (of.at(row_key_of(write)).back() == &write) last.push_back(&write);
   }
   std::vector<StoreWrite> missing;

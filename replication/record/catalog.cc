@@ -14,7 +14,6 @@ using Values = std::map<std::string, OwnedValue, std::less<>>;
 
 constexpr const char* kOptions = "options";
 constexpr const char* kIndexes = "indexes";
-constexpr const char* kOther = "other";
 
 tl::unexpected<Error> corrupt(std::string_view ns, const char* what) {
   return fail(ErrorCode::kCorrupt, "read what a collection is", std::string(ns), what);
@@ -140,6 +139,13 @@ void differ(const Values& before, const Values& after, const char* where,
   }
 }
 
+PathChange without_contents() {
+  PathChange change;
+  change.kind = Operation::kUnset;
+  change.path = catalog_contents();
+  return change;
+}
+
 }  // namespace
 
 std::string catalog_document(const CatalogEntry& entry) {
@@ -154,7 +160,6 @@ std::string catalog_document(const CatalogEntry& entry) {
   for (const auto& [name, index] : entry.indexes) out.value(escaped(name), index);
   for (const std::string& name : entry.building) out.open_array(escaped(name)).close();
   out.close();
-  if (!entry.other.empty()) out.string(kOther, entry.other);
   return out.finish();
 }
 
@@ -170,8 +175,6 @@ Result<CatalogEntry> catalog_entry(const Document& document) {
       return tl::unexpected(set.error());
     }
   }
-  const auto other = document.find(kOther);
-  if (other && other->type == Type::kString) entry.other = other->as_string();
   return entry;
 }
 
@@ -229,18 +232,31 @@ std::vector<PathChange> catalog_changes(const CatalogEntry& before, const Catalo
     change.kind = after.exists ? Operation::kAssign : Operation::kUnset;
     change.path = {kOptions};
     if (after.exists) change.value = options_value(after.options);
+    if (before.exists && before.is_series()) changes.push_back(without_contents());
   }
   const auto as_it_is = [](const OwnedValue& value) { return value; };
   differ(before.indexes, after.indexes, kIndexes, as_it_is, changes);
   return changes;
 }
 
-std::vector<PathChange> catalog_drop() {
+std::vector<PathChange> catalog_drop(const CatalogEntry& before) {
   std::vector<PathChange> changes(2);
   changes[0].path = {kOptions};
   changes[1].path = {kIndexes};
   for (PathChange& change : changes) change.kind = Operation::kUnset;
+  if (before.is_series()) changes.push_back(without_contents());
   return changes;
+}
+
+const Path& catalog_contents() {
+  static const Path kPath = {"contents"};
+  return kPath;
+}
+
+bool drops_contents(const DocumentEffects& effects) {
+  return effects.ns == kCatalogNs &&
+         std::any_of(effects.effects.begin(), effects.effects.end(),
+                     [](const Effect& effect) { return effect.path == catalog_contents(); });
 }
 
 Status set_in_catalog(CatalogEntry& entry, const Path& path, const OwnedValue& value) {
@@ -271,6 +287,7 @@ Status unset_in_catalog(CatalogEntry& entry, const Path& path) {
     entry.building.clear();
     return {};
   }
+  if (path == catalog_contents()) return {};  // who makes it true drops the collection
   const auto name = path.size() == 2 ? unescaped(path.back()) : std::nullopt;
   if (!name || !(of_options || of_indexes)) {
     return corrupt(entry.ns, "a field that no collection has");

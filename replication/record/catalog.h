@@ -16,7 +16,9 @@
 // they may hold what no path can.
 //
 // A drop takes away `options` and all indexes. A collection is wanted while it has either, and
-// stays while it holds documents.
+// stays while it holds documents. That of a time series takes away its `contents`, too: a field
+// that no collection has, so that when it was last dropped is remembered also once it is made anew.
+// Measurements whose author had not heard of that are gone with it.
 #pragma once
 
 #include <functional>
@@ -30,6 +32,7 @@
 #include "config/result.h"
 #include "replication/bson/bson.h"
 #include "replication/record/change.h"
+#include "replication/record/effect.h"
 
 namespace outrigger {
 
@@ -41,10 +44,10 @@ struct CatalogEntry {
   std::map<std::string, bson::OwnedValue, std::less<>> options;  // as mongod has them
   std::map<std::string, bson::OwnedValue, std::less<>> indexes;  // by name: arrays [keys, rest]
   std::set<std::string, std::less<>> building;                   // indexes that are not there yet
-  std::string
-      other;  // not empty: no collection that replicates has this name, but a time series or such
   // Reads documents of other collections, and has none of its own: options are what it shows.
   [[nodiscard]] bool is_view() const { return options.contains("viewOn"); }
+  // Holds no documents but measurements (series/measurement.h).
+  [[nodiscard]] bool is_series() const { return options.contains("timeseries"); }
   friend bool operator==(const CatalogEntry&, const CatalogEntry&) = default;
 };
 
@@ -61,7 +64,10 @@ struct CatalogEntry {
                                                       const CatalogEntry& after);
 
 // All of it is taken away, also what the store has not made yet.
-[[nodiscard]] std::vector<PathChange> catalog_drop();
+[[nodiscard]] std::vector<PathChange> catalog_drop(const CatalogEntry& before);
+// What a drop of a time series takes away besides.
+[[nodiscard]] const Path& catalog_contents();
+[[nodiscard]] bool drops_contents(const DocumentEffects& effects);
 
 // One write of a path of the document, as merging makes them (store/store.h). Errors: kCorrupt.
 [[nodiscard]] Status set_in_catalog(CatalogEntry& entry, const Path& path,

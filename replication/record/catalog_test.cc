@@ -87,7 +87,7 @@ TEST(CatalogDocument, ADropLeavesNothing) {
   entry.building = {"b_1"};
   CatalogEntry none;
   none.ns = entry.ns;
-  EXPECT_EQ(after(entry, catalog_drop()), none);
+  EXPECT_EQ(after(entry, catalog_drop(entry)), none);
 }
 
 TEST(CatalogDocument, KeysOfAnIndexHaveAnOrder) {
@@ -133,6 +133,26 @@ TEST(CatalogDocument, WhatIsNoneIsRefused) {
   EXPECT_FALSE(set_in_catalog(entry, {}, bson::make_int32(1)));
   EXPECT_FALSE(set_in_catalog(entry, {"options", "x", "y"}, bson::make_int32(1)));
   EXPECT_FALSE(unset_in_catalog(entry, {"_id"}));
+}
+
+TEST(Catalog, ADropOfATimeSeriesIsRememberedBesideWhatItIsNow) {
+  CatalogEntry before;
+  before.ns = "a.b";
+  before.exists = true;
+  EXPECT_EQ(catalog_drop(before).size(), 2u);
+  before.options["timeseries"] =
+      bson::make_document(bson::Writer().string("timeField", "t").finish());
+  CatalogEntry none;
+  none.ns = "a.b";
+  for (const auto& changes : {catalog_drop(before), catalog_changes(before, none)}) {
+    EXPECT_EQ(changes.back().path, catalog_contents());
+    EXPECT_EQ(changes.back().kind, Operation::kUnset);
+  }
+  for (const PathChange& change : catalog_changes(none, before)) {
+    EXPECT_NE(change.path, catalog_contents());
+  }
+  EXPECT_TRUE(unset_in_catalog(before, catalog_contents()));
+  EXPECT_TRUE(before.exists);
 }
 
 }  // namespace

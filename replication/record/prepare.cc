@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "replication/record/bytes.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -85,7 +86,8 @@ PreparedDocument read_document(ByteReader& in, uint8_t version) {
   document.id = in.value();
   document.document = in.bytes();
   const bool is_insert = document.what == PreparedDocument::What::kInsert;
-  const bool is_digest = is_insert && version == kVersion;
+  const bool is_digest =
+      is_insert && version == kVersion && !series::holds_measurements(document.ns);
   if (!is_digest && !document.document.empty() && !bson::validate(document.document)) {
     in.fail("document not well formed");
   }

@@ -45,7 +45,8 @@ struct PreparedDocument {
   std::vector<PreparedPath> paths;  // what a kUpdate or kUpsert may touch
   bool whole = false;  // `paths` cannot tell: any part of the document may have changed
   // kReplace: the new document; kUpsert: that, or nothing. kInsert: document_digest() of it, which
-  // is enough to know it again; the store has the rest (of a transaction: the document). kUpdate:
+  // is enough to know it again; the store has the rest (of a transaction, and of a measurement: the
+  // document). kUpdate:
   // as it was before, where that is known; the difference tells more than the present values.
   // kRemove: likewise, of one that yields.
   std::string document;

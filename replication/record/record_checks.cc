@@ -5,6 +5,7 @@
 
 #include "replication/bson/id.h"
 #include "replication/record/catalog.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -81,11 +82,16 @@ class Checker {
     if (document.ns != checked_ns_) {
       if (std::string wrong = wrong_with_namespace(document.ns); !wrong.empty()) return wrong;
       const bool is_catalog = document.ns == kCatalogNs;
-      if (!is_catalog && !rules_.replicates(document.ns)) return "its namespace does not replicate";
+      const bool is_series = series::holds_measurements(document.ns);
+      const std::string ns = is_series ? series::collection_of(document.ns) : document.ns;
+      if (!is_catalog && !rules_.replicates(ns)) return "its namespace does not replicate";
       checked_ns_ = document.ns;
     }
     if (document.ns == kCatalogNs) {
       if (std::string wrong = catalog(document); !wrong.empty()) return wrong;
+    }
+    if (series::holds_measurements(document.ns) && !is_measurement(document)) {
+      return "it does to a time series what nobody can";
     }
     if (std::string wrong = wrong_with_id(document.id.view()); !wrong.empty()) return wrong;
     if (std::string wrong = wrong_with_value(document.id.view(), 1); !wrong.empty()) return wrong;
@@ -114,6 +120,14 @@ class Checker {
       if (!is_said || effect.path.empty()) return "it does to a collection what nobody can";
     }
     return rules_.replicates(ns) ? "" : "its collection does not replicate";
+  }
+
+  // They come, and nothing else is done to them.
+  static bool is_measurement(const DocumentEffects& document) {
+    if (document.effects.size() != 1 || document.id.type != bson::Type::kDocument) return false;
+    const Effect& effect = document.effects.front();
+    return effect.kind == Operation::kBirth && effect.value.type == bson::Type::kDocument &&
+           series::read_measurement(effect.value.view().as_document()).has_value();
   }
 
   static bool has_other_id(const Effect& effect, const bson::OwnedValue& id) {

@@ -11,7 +11,9 @@
 #include "replication/record/oplog_paths.h"
 #include "replication/record/record_checks.h"
 #include "replication/recovery/judge_paths.h"
+#include "replication/recovery/judge_series.h"
 #include "replication/recovery/judge_transaction.h"
+#include "replication/series/measurement.h"
 #include "replication/store/session_token.h"
 
 namespace outrigger {
@@ -91,7 +93,7 @@ std::optional<std::vector<Path>> paths_touched(const PreparedDocument& prepared,
 Verdict collection_difference(const PreparedDocument& prepared, const std::string& document) {
   const auto before = catalog_entry(bson::Document(prepared.document));
   const auto after = catalog_entry(bson::Document(document));
-  if (!before || !after || !after->other.empty()) return {};
+  if (!before || !after) return {};
   std::vector<PathChange> changes = catalog_changes(*before, *after);
   if (changes.empty()) return {};
   return {How::kHappened, catalog_change(before->ns, std::move(changes))};
@@ -367,6 +369,16 @@ Result<SettledPrepare> judge_prepare(StoreReader& store, const Prepare& prepare,
   const Entries entries = recognisable ? entries_of(prepare, *oplog) : Entries();
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
     PreparedDocument prepared = prepare.documents[i];
+    if (series::holds_measurements(prepared.ns)) {
+      auto there = is_inserted(store, prepared);
+      if (!there) return tl::unexpected(there.error());
+      if (!*there) continue;
+      if (!keys.empty()) settled.retries.push_back({keys[i], answer_of_insert()});
+      if (settled.how == How::kDropped) settled.how = How::kHappened;
+      settled.changes.push_back(
+          whole_change(prepared, DocumentChange::Kind::kInsert, prepared.document));
+      continue;
+    }
     const OplogWrite* entry = entry_of(entries, prepare, prepared);
     auto verdict = judge(store, prepared, entry, recognisable, looked, put_back);
     if (!verdict) return tl::unexpected(verdict.error());

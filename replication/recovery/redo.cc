@@ -9,6 +9,7 @@
 #include "replication/apply/apply_writer.h"
 #include "replication/record/catalog.h"
 #include "replication/record/record_codec.h"
+#include "replication/recovery/judge_series.h"
 #include "replication/recovery/redo_found.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -218,7 +219,9 @@ Result<std::optional<Redo::Wanted>> Redo::wanted(const std::string& key,
   auto document = records_.document(window.places);
   if (!document) return tl::unexpected(document.error());
   if (document->forgotten.empty() || site_.aside.is_parked(key)) return std::optional<Wanted>();
-  if (!stored && evicted_.has(window.ns, made_by(document->forgotten))) {
+  const auto gone = gone_with_series(outbox_, window.ns, *document->forgotten.front().record);
+  if (!gone) return tl::unexpected(gone.error());
+  if (*gone || (!stored && evicted_.has(window.ns, made_by(document->forgotten)))) {
     return std::optional<Wanted>();
   }
   auto row = outbox_.row(window.ns, bson::canonical_key(window.id.view()));

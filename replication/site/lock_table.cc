@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/result.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -23,10 +24,14 @@ uint64_t document_lock_key(std::string_view ns, std::string_view canonical_id) {
 }
 
 uint64_t document_lock_key(std::string_view ns, const bson::Value& id) {
+  if (series::holds_measurements(ns)) {
+    return document_lock_key(series::collection_of(ns), series::kin_in(id).view());
+  }
   return document_lock_key(ns, std::string_view(bson::canonical_key(id)));
 }
 
 uint64_t namespace_lock_key(std::string_view ns) {
+  if (series::holds_measurements(ns)) return namespace_lock_key(series::collection_of(ns));
   return XXH3_64bits_withSeed(ns.data(), ns.size(), kNamespaceSeed);
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "replication/record/bytes.h"
+#include "replication/series/measurement.h"
 
 namespace outrigger {
 namespace {
@@ -126,8 +127,9 @@ std::vector<std::string> retry_keys(const Prepare& prepare) {
   std::vector<std::string> keys;
   if (key.txn_number < 0 || key.stmt_ids.size() != prepare.documents.size()) return keys;
   for (size_t i = 0; i < prepare.documents.size(); ++i) {
-    keys.push_back(
-        retry_key(prepare.documents[i].ns, id_of(key), key.user, key.txn_number, key.stmt_ids[i]));
+    const std::string& ns = prepare.documents[i].ns;
+    const std::string of = series::holds_measurements(ns) ? series::collection_of(ns) : ns;
+    keys.push_back(retry_key(of, id_of(key), key.user, key.txn_number, key.stmt_ids[i]));
   }
   return keys;
 }

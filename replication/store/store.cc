@@ -99,6 +99,12 @@ Result<std::vector<OpenTransaction>> StoreFence::open_transactions() {
   return fail(ErrorCode::kUnsupported, "list transactions", "", "this kind of store has none");
 }
 
+Result<std::vector<int64_t>> StoreReader::count_measurements(
+    const std::string& collection, std::span<const bson::Document> /*measurements*/) {
+  return fail(ErrorCode::kUnsupported, "count measurements", collection,
+              "this kind of store has no time series");
+}
+
 bool is_plain_field(std::string_view name) {
   if (name.empty() || name.front() == '$') return false;
   return name.find('.') == std::string_view::npos && name.find('\0') == std::string_view::npos;

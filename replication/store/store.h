@@ -152,6 +152,9 @@ struct CollectionInfo {
   std::vector<Path> unique_fields{};
   std::string validator;  // BSON, not empty when there is one
   std::string uuid;       // 16 bytes; changes when it is dropped and made again
+  // Of a time series: where its measurements have their time, and what they are of (or empty).
+  std::string time_field;
+  std::string meta_field;
   [[nodiscard]] bool exists() const { return type != Type::kNone; }
 };
 
@@ -204,8 +207,8 @@ class StoreCatalog {
  public:
   using NamespaceFilter = std::function<bool(std::string_view ns)>;
 
-  // Every collection of documents `filter` takes that holds at least one; no views, no time series,
-  // no system.*; never admin, local, config.
+  // Every collection `filter` takes that holds at least one document or measurement; no views, no
+  // system.*; never admin, local, config.
   [[nodiscard]] virtual Result<std::vector<NamespaceCount>> replicated_namespaces(
       const NamespaceFilter& filter) = 0;
   [[nodiscard]] virtual Result<CollectionInfo> collection(const std::string& ns) = 0;
@@ -214,7 +217,7 @@ class StoreCatalog {
   ~StoreCatalog() = default;
 };
 
-// Its documents, as they stand.
+// Its documents, as they stand. Measurements of time series are none (series/measurement.h).
 class StoreReader {
  public:
   // The current document of each _id, in the order of `ids` (nothing: not there). _ids compare as
@@ -234,6 +237,10 @@ class StoreReader {
       const std::string& ns, std::span<const bson::OwnedValue> ids,
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit) = 0;
+  // How many equal to each of these measurements there are in `collection`; none where that is no
+  // time series. (read() and look() find no measurements.) kUnsupported from a store that has none.
+  [[nodiscard]] virtual Result<std::vector<int64_t>> count_measurements(
+      const std::string& collection, std::span<const bson::Document> measurements);
 
  protected:
   ~StoreReader() = default;
@@ -246,7 +253,9 @@ class StoreWriter {
   // that is rejected is passed over. A document may be named more than once. Validators are
   // bypassed: they judge what an app writes, not what replicates. Journaled when all are done (on a
   // multi-member set: by the primary). A write to what holds no documents of this kind (a view,
-  // a time series) is rejected; an update of what a capped collection has evicted is done. A path
+  // a time series) is rejected; an update of what a capped collection has evicted is done. Of
+  // measurements those are inserted that are not there yet, and rejected where there is no time
+  // series for them. A path
   // that is not is_dotted_path() stops the whole call with kInvalidArgument before anything is
   // sent.
   [[nodiscard]] virtual Applied apply_in_order(std::span<const StoreWrite> writes) = 0;

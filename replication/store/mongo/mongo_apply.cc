@@ -5,8 +5,10 @@
 #include <unordered_set>
 
 #include "replication/bson/fields.h"
+#include "replication/series/measurement.h"
 #include "replication/store/mongo/mongo_read.h"
 #include "replication/store/mongo/mongo_statements.h"
+#include "replication/store/mongo/series/mongo_series.h"
 #include "replication/store/store_errors.h"
 
 namespace outrigger::mongo {
@@ -68,28 +70,6 @@ Verb verb_of(Kind kind) {
 
 bool is_whole(Kind kind) { return kind == Kind::kReplaceOrInsert || kind == Kind::kInsert; }
 
-// Of a document named twice its last place.
-Result<std::vector<size_t>> refused_by_validator(const DocumentWriter::Parts& parts,
-                                                 const std::string& ns,
-                                                 std::span<const bson::OwnedValue> ids) {
-  std::vector<size_t> refused;
-  const auto target = parts.catalog.collection(ns);
-  if (!target) return tl::unexpected<Error>(target.error());
-  if (target->validator.empty()) return refused;
-  std::map<std::string, size_t> places;
-  for (size_t i = 0; i < ids.size(); ++i) places[canonical_key(ids[i].view())] = i;
-  const auto note = [&](const bson::Document& document) {
-    const auto found = places.find(key_of(document));
-    if (found != places.end()) refused.push_back(found->second);
-  };
-  const bson::Document validator(target->validator);
-  const Projection wanted{std::vector<std::string>(), &validator};
-  if (Status found = find_by_id(parts.client, ns, ids, wanted, note); !found) {
-    return tl::unexpected<Error>(found.error());
-  }
-  return refused;
-}
-
 // One call of apply_in_order(): holds what its steps share.
 class OrderedBulkWrite {
  public:
@@ -120,6 +100,7 @@ class OrderedBulkWrite {
 
   [[nodiscard]] Status step() {
     const StoreWrite& first = writes_[done()];
+    if (series::holds_measurements(first.ns)) return step_of_series();
     auto target = parts_.catalog.target(first.ns);
     if (!target && target.error().code == ErrorCode::kRefused) {
       return on_error(kUnauthorized, target.error().reason, 1);
@@ -147,6 +128,27 @@ class OrderedBulkWrite {
     if (!reply) return tl::unexpected<Error>(reply.error());
     if (reply->ok) return read_reply(first.ns, reply->document(), command.statements.size());
     return on_error(reply->code, reply->message, command.statements.size());
+  }
+
+  // Measurements that follow each other: those that are missing are inserted, in their order.
+  [[nodiscard]] Status step_of_series() {
+    const std::string collection = series::collection_of(writes_[done()].ns);
+    auto target = parts_.catalog.target(collection);
+    if (!target && target.error().code == ErrorCode::kRefused) {
+      return on_error(kUnauthorized, target.error().reason, 1);
+    }
+    if (!target) return tl::unexpected<Error>(target.error());
+    if (target->type != CollectionInfo::Type::kTimeSeries) {
+      reject(kIllegalOperation, "there is no time series of this name here");
+      return {};
+    }
+    commands_ += 2;
+    const auto written = write_measurements(client_, *target, writes_.subspan(done()));
+    if (!written) return tl::unexpected<Error>(written.error());
+    journaled_ = written->journaled;
+    applied_.outcomes.resize(done() + written->done);
+    if (written->code == 0) return {};
+    return on_error(written->code, written->message, 1);
   }
 
   // libmongoc may have connected anew between two commands: the journal of a mongod that was
@@ -342,7 +344,7 @@ class OrderedBulkWrite {
     for (const auto& [ns, written] : bypassed_) {
       std::vector<bson::OwnedValue> ids;
       for (const size_t i : written) ids.push_back(writes_[i].id);
-      const auto against = refused_by_validator(parts_, ns, ids);
+      const auto against = refused_by_validator(parts_.client, parts_.catalog, ns, ids);
       if (!against) continue;
       for (const size_t at : *against) {
         WriteOutcome& outcome = applied_.outcomes[written[at]];
@@ -387,7 +389,7 @@ Applied DocumentWriter::apply_in_order(std::span<const StoreWrite> writes) {
 
 Result<std::vector<size_t>> DocumentWriter::against_validator(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
-  return refused_by_validator(parts_, ns, ids);
+  return refused_by_validator(parts_.client, parts_.catalog, ns, ids);
 }
 
 }  // namespace outrigger::mongo

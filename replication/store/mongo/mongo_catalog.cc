@@ -21,6 +21,9 @@ CollectionInfo describe(const bson::Document& listed) {
   const bson::Document validator = sub(options, "validator");
   if (!validator.empty()) info.validator = validator.bytes();
   info.uuid = binary(sub(listed, "info"), "uuid");
+  const bson::Document series = sub(options, "timeseries");
+  info.time_field = text(series, "timeField");
+  info.meta_field = text(series, "metaField");
   return info;
 }
 
@@ -58,7 +61,7 @@ Status Catalog::list_namespaces(const std::string& database,
   auto listed = client_.each(
       database, list_collections(std::nullopt), "list collections", [&](const bson::Document& d) {
         const std::string name = text(d, "name");
-        const bool ours = describe(d).type == CollectionInfo::Type::kCollection &&
+        const bool ours = describe(d).type != CollectionInfo::Type::kView &&
                           !name.starts_with("system.") && filter(database + "." + name);
         if (ours) collections.push_back(name);
         return true;

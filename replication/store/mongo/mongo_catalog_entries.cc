@@ -34,6 +34,10 @@ bool are_equal(const OwnedValue& a, const OwnedValue& b) {
   return bson::equal_unordered(a.view().as_document(), b.view().as_document());
 }
 
+Document as_document(const OwnedValue& value) {
+  return value.type == bson::Type::kDocument ? value.view().as_document() : Document();
+}
+
 bool is_name(const OwnedValue& id) {
   return id.type == bson::Type::kString && wrong_with_namespace(id.view().as_string()).empty();
 }
@@ -42,12 +46,29 @@ WriteOutcome rejected(int32_t code, std::string message) {
   return {WriteOutcome::Kind::kRejected, code, std::move(message), false};
 }
 
+// How large its buckets are is no part of what it is.
+bool is_same_series(const Document& a, const Document& b) {
+  return text(a, "timeField") == text(b, "timeField") &&
+         text(a, "metaField") == text(b, "metaField");
+}
+
+// mongod makes buckets only larger.
+bool is_coarser(const Document& wanted, const Document& is) {
+  constexpr std::string_view kGranularities[] = {"seconds", "minutes", "hours"};
+  const auto rank = [&](const Document& of) {
+    const std::string said = text(of, "granularity");
+    return std::find(std::begin(kGranularities), std::end(kGranularities), said);
+  };
+  return rank(wanted) != std::end(kGranularities) && rank(wanted) > rank(is);
+}
+
 bool is_same_in(std::string_view option, const CatalogEntry& is, const CatalogEntry& wanted) {
   const auto now = is.options.find(option);
   const auto then = wanted.options.find(option);
   if (now == is.options.end() || then == wanted.options.end()) {
     return (now == is.options.end()) == (then == wanted.options.end());
   }
+  if (option == kSeries) return is_same_series(as_document(now->second), as_document(then->second));
   return are_equal(now->second, then->second);
 }
 
@@ -89,9 +110,7 @@ Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
   Writer list;
   list.int32("listCollections", 1).open_document("filter").string("name", names.collection).close();
   auto listed = client_.each(names.database, list.finish(), kLook, [&](const Document& each) {
-    const std::string type = text(each, "type");
     const Document options = sub(each, "options");
-    if (type == "timeseries") found.other = "the collection here is a time series";
     found.exists = true;
     for (const bson::Element& option : options) {
       const CollectionOption* known = known_option(option.name);
@@ -101,10 +120,6 @@ Result<CatalogEntry> CatalogEntries::find(const std::string& ns) {
     return true;
   });
   if (!listed) return tl::unexpected<Error>(listed.error());
-  if (!found.other.empty()) {
-    found.exists = false;
-    found.options.clear();
-  }
   if (!found.exists || found.is_view()) return found;
   if (Status indexes = list_indexes(found); !indexes) {
     return tl::unexpected<Error>(indexes.error());
@@ -161,7 +176,6 @@ Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
   const std::string ns(write.id.view().as_string());
   auto found = find(ns);
   if (!found) return tl::unexpected<Error>(found.error());
-  if (!found->other.empty()) return rejected(kCannotChange, found->other);
   auto wanted = after(*found, write);
   if (!wanted) return rejected(kNoCollection, wanted.error().message());
   if (wanted->ns != ns) return rejected(kNoCollection, "it is another collection's");
@@ -190,8 +204,9 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
   }
   if (!stays || is_made_otherwise(is, wanted)) {
     // With a view no document goes. With a capped collection all do: who dropped it knows nothing
-    // of those that it had evicted.
-    const bool is_whole = is.is_view() || (!stays && is.options.contains(kCapped));
+    // of those that it had evicted. Measurements are in nobody's records of a drop.
+    const bool is_whole =
+        is.is_view() || (!stays && (is.options.contains(kCapped) || is.is_series()));
     auto goes = is_whole ? Result<bool>(true) : is_empty(is.ns);
     if (!goes) return tl::unexpected<Error>(goes.error());
     if (*goes) {
@@ -257,6 +272,13 @@ Result<CatalogEntries::Refusal> CatalogEntries::change_options(const CatalogEntr
     if (now == is.options.end() && then == wanted.options.end()) continue;
     const bool is_said = then != wanted.options.end();
     if (is_said && now != is.options.end() && are_equal(now->second, then->second)) continue;
+    if (option.name == kSeries && is_same_in(kSeries, is, wanted)) {
+      const Document series = as_document(then->second);
+      if (!is_coarser(series, as_document(now->second))) continue;
+      out.open_document(kSeries).string("granularity", text(series, "granularity")).close();
+      any = true;
+      continue;
+    }
     if (option.unset.empty()) {
       return Refusal(rejected(kCannotChange, "the collection here has another " +
                                                  std::string(option.name) +

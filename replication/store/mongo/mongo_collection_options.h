@@ -12,6 +12,7 @@ namespace outrigger::mongo {
 
 inline constexpr std::string_view kCapped = "capped";
 inline constexpr std::string_view kCollation = "collation";
+inline constexpr std::string_view kSeries = "timeseries";
 
 struct CollectionOption {
   std::string_view name;
@@ -29,6 +30,7 @@ inline constexpr auto kOptionsKnown = std::to_array<CollectionOption>({
     {kCapped, ""},
     {kCollation, ""},
     {"clusteredIndex", ""},
+    {kSeries, ""},
     {"viewOn", ""},
     {"pipeline", ""},
 });

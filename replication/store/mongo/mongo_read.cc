@@ -3,6 +3,8 @@
 #include <map>
 
 #include "replication/bson/id.h"
+#include "replication/series/measurement.h"
+#include "replication/store/mongo/series/mongo_series.h"
 
 namespace outrigger::mongo {
 namespace {
@@ -72,6 +74,29 @@ Status find_by_id(Client& client, const std::string& ns, std::span<const bson::O
   return {};
 }
 
+Result<std::vector<size_t>> refused_by_validator(Client& client, Catalog& catalog,
+                                                 const std::string& ns,
+                                                 std::span<const bson::OwnedValue> ids) {
+  std::vector<size_t> refused;
+  if (series::holds_measurements(ns)) return refused;  // they have none
+  const auto target = catalog.collection(ns);
+  if (!target) return tl::unexpected<Error>(target.error());
+  if (target->validator.empty()) return refused;
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < ids.size(); ++i) places[canonical_key(ids[i].view())] = i;
+  const auto note = [&](const bson::Document& document) {
+    const auto id = document.find("_id");
+    const auto found = id ? places.find(canonical_key(*id)) : places.end();
+    if (found != places.end()) refused.push_back(found->second);
+  };
+  const bson::Document validator(target->validator);
+  const Projection wanted{std::vector<std::string>(), &validator};
+  if (Status found = find_by_id(client, ns, ids, wanted, note); !found) {
+    return tl::unexpected<Error>(found.error());
+  }
+  return refused;
+}
+
 Result<std::vector<std::optional<std::string>>> DocumentReader::read(
     const std::string& ns, std::span<const bson::OwnedValue> ids) {
   std::vector<std::optional<std::string>> found(ids.size());
@@ -112,6 +137,7 @@ Status DocumentReader::look(
     const std::string& ns, std::span<const bson::OwnedValue> ids,
     const std::optional<std::vector<std::string>>& fields,
     const std::function<void(size_t index, const bson::Document& document)>& visit) {
+  if (series::holds_measurements(ns)) return {};
   if (Status there = holds_documents(ns); !there) return there;
   std::multimap<std::string, size_t> wanted;
   for (size_t i = 0; i < ids.size(); ++i) wanted.emplace(canonical_key(ids[i].view()), i);
@@ -126,6 +152,16 @@ Status DocumentReader::look(
   if (!refused || !catalog_.forget_target(ns)) return looked;
   const Status still = holds_documents(ns);  // a view may have come in its place
   return still ? looked : still;
+}
+
+Result<std::vector<int64_t>> DocumentReader::count_measurements(
+    const std::string& collection, std::span<const bson::Document> measurements) {
+  const auto target = catalog_.target(collection);
+  if (!target) return tl::unexpected<Error>(target.error());
+  if (target->type != CollectionInfo::Type::kTimeSeries) {
+    return std::vector<int64_t>(measurements.size());
+  }
+  return count_equal(client_, collection, *target, measurements);
 }
 
 // What is no collection shows documents that are none of its own, or refuses to show any: whatever

@@ -37,6 +37,11 @@ struct Projection {
                                 std::span<const bson::OwnedValue> ids, const Projection& projection,
                                 const std::function<void(const bson::Document&)>& visit);
 
+// Of `ids`, by their places, those whose documents the validator of their collection would refuse;
+// of a document named twice its last place.
+[[nodiscard]] Result<std::vector<size_t>> refused_by_validator(
+    Client& client, Catalog& catalog, const std::string& ns, std::span<const bson::OwnedValue> ids);
+
 class DocumentReader {
  public:
   DocumentReader(Client& client, Catalog& catalog) : client_(client), catalog_(catalog) {}
@@ -49,6 +54,8 @@ class DocumentReader {
       const std::string& ns, std::span<const bson::OwnedValue> ids,
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit);
+  [[nodiscard]] Result<std::vector<int64_t>> count_measurements(
+      const std::string& collection, std::span<const bson::Document> measurements);
 
  private:
   // kInvalidArgument where it does not.

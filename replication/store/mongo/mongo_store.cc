@@ -85,6 +85,11 @@ Status MongoStore::look(
   return {};
 }
 
+Result<std::vector<int64_t>> MongoStore::count_measurements(
+    const std::string& collection, std::span<const bson::Document> measurements) {
+  return parts_->reader.count_measurements(collection, measurements);
+}
+
 // Documents between two changes of the catalogue are written together.
 Applied MongoStore::apply_in_order(std::span<const StoreWrite> writes) {
   const auto is_entry = [](const StoreWrite& write) { return write.ns == kCatalogNs; };

@@ -38,6 +38,8 @@ class MongoStore final : public Store {
       const std::string& ns, std::span<const bson::OwnedValue> ids,
       const std::optional<std::vector<std::string>>& fields,
       const std::function<void(size_t index, const bson::Document& document)>& visit) override;
+  [[nodiscard]] Result<std::vector<int64_t>> count_measurements(
+      const std::string& collection, std::span<const bson::Document> measurements) override;
   [[nodiscard]] Applied apply_in_order(std::span<const StoreWrite> writes) override;
   [[nodiscard]] Result<std::vector<size_t>> against_validator(
       const std::string& ns, std::span<const bson::OwnedValue> ids) override;
