@@ -292,6 +292,15 @@ def test_a_retry_is_inserted_once(sites, heat):
     assert wait_equal(sites, heat) == 2
 
 
+@pytest.mark.long
+def test_a_first_start_finds_what_was_measured_before(one_site):
+    one_site.oslo.mongod.start()
+    shop = one_site.oslo.direct().shop
+    shop.create_collection("heat", **HEAT)
+    shop.heat.insert_one({"t": at()})
+    assert "shop.heat" in one_site.oslo.sidecar.start_refused()
+
+
 class Meter:
     """Measures at a site until told to stop; `said` are those that were acknowledged."""
 
