@@ -231,11 +231,16 @@ TEST(CompareNumbers, OrdersExactlyAcrossTypes) {
   }
 }
 
+// But of two that are no numbers, one is the sum (number.h).
 TEST(Properties, AddIsCommutative) {
-  EXPECT_TRUE(rc::check([](uint64_t seed) {
+  const auto is_nan = [](const OwnedValue& of) {
+    return to_json(of.view()).find("NaN") != std::string::npos;
+  };
+  EXPECT_TRUE(rc::check([&](uint64_t seed) {
     testing::RandomDocument random(seed);
     for (int i = 0; i < 50; ++i) {
       const OwnedValue a = random.number(), b = random.number();
+      if (is_nan(a) && is_nan(b)) continue;
       RC_ASSERT(add(a.view(), b.view()).value == add(b.view(), a.view()).value);
     }
   }));
