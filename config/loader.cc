@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "config/field_rules.h"
-#include "config/limits.h"
+#include "config/sections.h"
 #include "config/site_name.h"
 #include "config/units.h"
 #include "config/validate.h"
@@ -16,9 +16,7 @@
 namespace outrigger {
 namespace {
 
-constexpr const char* kPemFile = "the path of a PEM file";
 constexpr const char* kNamespaceForm = "database.collection, where * matches anything";
-constexpr uint32_t kConnectionsLimit = 1'000'000;
 constexpr uint64_t kKeptBytesMin = 1ULL << 20;
 
 // One function a section, in the order of the file.
@@ -30,7 +28,7 @@ class Loader {
     YamlMap top(errors_, {root_, "", 1});
     load_site(top);
     load_store(top);
-    if (const auto proxy = top.take("proxy")) load_proxy(*proxy);
+    if (const auto proxy = top.take("proxy")) read_proxy(errors_, *proxy, settings_.proxy, places_);
     if (const auto peers = top.take("peers")) load_peers(*peers);
     if (const auto admin = top.take("admin")) load_admin(*admin);
     if (const auto outbox = top.take("outbox")) load_outbox(*outbox);
@@ -84,48 +82,7 @@ class Loader {
   }
 
   void load_endpoint(YamlMap& map, const std::string& key, Endpoint* out) {
-    if (const auto value = map.take(key)) set_endpoint(*value, out);
-  }
-
-  void set_endpoint(const YamlValue& value, Endpoint* out) {
-    places_[value.path] = value;
-    if (const auto endpoint = read_endpoint(errors_, value)) *out = *endpoint;
-  }
-
-  void load_proxy(const YamlValue& value) {
-    YamlMap map(errors_, value);
-    load_endpoint(map, "listen", &settings_.proxy.listen);
-    settings_.proxy.advertise = settings_.proxy.listen;
-    load_endpoint(map, "advertise", &settings_.proxy.advertise);
-    if (const auto members = map.take("members")) {
-      places_[members->path] = *members;
-      for (const YamlValue& item : read_list(errors_, *members, "members")) load_member(item);
-    }
-    if (const auto workers = map.take("workers")) {
-      settings_.proxy.workers = read_number(errors_, *workers, 1, limits::kWorkersMax);
-    }
-    if (const auto tls = map.take("tls")) settings_.proxy.tls = load_tls(*tls, false);
-    if (const auto limits = map.take("limits")) {
-      YamlMap limit(errors_, *limits);
-      if (const auto connections = limit.take("connections")) {
-        settings_.proxy.connections_max =
-            read_number(errors_, *connections, 1, kConnectionsLimit).value_or(1);
-      }
-      limit.finish();
-    }
-    map.finish();
-  }
-
-  void load_member(const YamlValue& value) {
-    YamlMap map(errors_, value);
-    ProxyMember& member = settings_.proxy.members.emplace_back();
-    const auto name = map.require("member", "the member as the set names it, host:port");
-    if (name) set_endpoint(*name, &member.member);
-    const auto listen = map.require("listen", "where apps reach this member, host:port");
-    if (listen) set_endpoint(*listen, &member.listen);
-    member.advertise = member.listen;
-    load_endpoint(map, "advertise", &member.advertise);
-    map.finish();
+    if (const auto value = map.take(key)) read_endpoint(errors_, *value, places_, out);
   }
 
   void load_peers(const YamlValue& value) {
@@ -138,32 +95,11 @@ class Loader {
       places_[insecure->path] = *insecure;
       settings_.peers.insecure = read_bool(errors_, *insecure).value_or(false);
     }
-    if (const auto tls = map.take("tls")) settings_.peers.tls = load_tls(*tls, true);
+    if (const auto tls = map.take("tls")) settings_.peers.tls = read_tls(errors_, *tls, true);
     if (const auto sites = map.take("sites")) {
       for (const YamlValue& item : read_list(errors_, *sites, "sites")) load_peer_site(item);
     }
     map.finish();
-  }
-
-  TlsSettings load_tls(const YamlValue& value, bool needs_ca) {
-    YamlMap map(errors_, value);
-    TlsSettings tls;
-    load_tls_file(map.require("certificate", kPemFile), &tls.certificate);
-    load_tls_file(map.require("key", kPemFile), &tls.key);
-    load_tls_file(needs_ca ? map.require("ca", kPemFile) : map.take("ca"), &tls.ca);
-    map.finish();
-    return tls;
-  }
-
-  void load_tls_file(const std::optional<YamlValue>& value, std::string* out) {
-    const std::string what = kPemFile;
-    if (!value) return;
-    const auto path = read_text(errors_, *value, what);
-    if (!path) return;
-    *out = *path;
-    if (std::ifstream(*path).peek() == std::ifstream::traits_type::eof()) {
-      errors_.expected(*value, "a PEM file that can be read", "tools/certs makes test files");
-    }
   }
 
   void load_peer_site(const YamlValue& value) {

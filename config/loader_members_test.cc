@@ -45,6 +45,14 @@ const BadCase kBadMembers[] = {
      "store: {uri: 'mongodb://h/?replicaSet=rs0&directConnection=true'}\n"
      "proxy: {members: [{member: 'db1:1', listen: '127.0.0.1:2'}]}\n",
      "f.yaml:3: store.uri", "expected no directConnection=true beside proxy.members"},
+    {"members_beside_socket",
+     "proxy:\n  socket: /run/a.sock\n  members: [{member: 'db1:1', listen: '127.0.0.1:2'}]\n",
+     "f.yaml:5: proxy.socket", "expected no such key beside proxy.members"},
+    {"members_share_a_socket",
+     "proxy:\n  members:\n    - {member: 'db1:1', listen: '127.0.0.1:2', socket: /run/a.sock}\n"
+     "    - {member: 'db2:1', listen: '127.0.0.1:3', socket: /run/a.sock}\n",
+     "f.yaml:7: proxy.members[1].socket",
+     "expected a path of its own, found /run/a.sock, which is also proxy.members[0].socket"},
     {"store_is_a_members_listener",
      "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb://h:1,127.0.0.1:2/?replicaSet=r'}\n"
      "proxy: {members: [{member: 'db1:1', listen: '127.0.0.1:2'}]}\n",
@@ -68,6 +76,22 @@ TEST(Loader, MembersOfASetHaveListenersOfTheirOwn) {
   EXPECT_EQ(proxy.members[1].advertise.text(), "paris.example:3");
   ASSERT_EQ(proxy.doors().size(), 2u);
   EXPECT_EQ(proxy.doors()[1].text(), "0.0.0.0:3");
+}
+
+TEST(Loader, ASocketStandsBesideAListener) {
+  const auto alone = parse_settings(
+      std::string(testing::kMinimal) + "proxy: {socket: /run/a.sock, socket_mode: 0770}\n", "f");
+  ASSERT_TRUE(alone.has_value()) << describe(alone.error());
+  EXPECT_EQ(alone->proxy.socket, "/run/a.sock");
+  EXPECT_EQ(alone->proxy.socket_mode, 0770u);
+  EXPECT_EQ(alone->proxy.listen.text(), "127.0.0.1:27117");
+  const auto members = parse_settings(
+      "site: paris\ndata_dir: /d\nstore: {uri: 'mongodb://db1:1/?replicaSet=rs0'}\n"
+      "proxy:\n  members: [{member: 'db1:1', listen: '127.0.0.1:2', socket: /run/b.sock}]\n",
+      "f");
+  ASSERT_TRUE(members.has_value()) << describe(members.error());
+  EXPECT_EQ(members->proxy.members[0].socket, "/run/b.sock");
+  EXPECT_EQ(members->proxy.socket_mode, 0700u);
 }
 
 }  // namespace

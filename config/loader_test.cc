@@ -51,7 +51,8 @@ INSTANTIATE_TEST_SUITE_P(Missing, BadSettings, ::testing::ValuesIn(kMissing));
 const BadCase kKeys[] = {
     {"unknown_at_the_top", "proxi: {}\n", "f.yaml:4: proxi", "unknown key (known here: site, "},
     {"unknown_inside", "proxy:\n  listen: 127.0.0.1:1\n  lisen: x\n", "f.yaml:6: proxy.lisen",
-     "unknown key (known here: listen, advertise, members, workers, tls, limits)"},
+     "unknown key (known here: listen, advertise, socket, socket_mode, members, workers, tls, "
+     "limits)"},
     {"unknown_in_a_list", "peers:\n  sites:\n    - {site: oslo, addres: x}\n",
      "f.yaml:6: peers.sites[0].addres", "unknown key"},
     {"twice_at_the_top", "admin: {}\nsite: oslo\n", "f.yaml:5: site",
@@ -76,6 +77,23 @@ const BadCase kValues[] = {
      "expected a URI such as mongodb://127.0.0.1:27017/?replicaSet=rs0, found nothing"},
     {"uri_without_host", "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb:///x'}\n",
      "f.yaml:3: store.uri", "expected host:port after mongodb://, found no host"},
+    {"socket_of_no_folder", "proxy: {socket: outrigger.sock}\n", "f.yaml:4: proxy.socket",
+     "expected an absolute path that ends in .sock, of at most 107 small letters, digits and "
+     "/ . _ -, found 'outrigger.sock'"},
+    {"socket_drivers_take_for_a_host", "proxy: {socket: /run/outrigger}\n",
+     "f.yaml:4: proxy.socket", "expected an absolute path that ends in .sock"},
+    {"socket_in_capitals", "proxy: {socket: /run/Outrigger.sock}\n", "f.yaml:4: proxy.socket",
+     "expected an absolute path that ends in .sock, of at most 107 small letters"},
+    {"socket_mode_without_socket", "proxy: {socket_mode: 0770}\n", "f.yaml:4: proxy.socket_mode",
+     "expected no such key without a socket"},
+    {"socket_mode_in_words", "proxy: {socket: /run/a.sock, socket_mode: rwx}\n",
+     "f.yaml:4: proxy.socket_mode", "expected a file mode such as 0700 or 0770, found 'rwx'"},
+    {"socket_mode_in_tens", "proxy: {socket: /run/a.sock, socket_mode: 770}\n",
+     "f.yaml:4: proxy.socket_mode", "expected a file mode such as 0700 or 0770, found '770'"},
+    {"socket_of_the_store",
+     "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb://%2Frun%2Fa.sock'}\n"
+     "proxy: {socket: /run/a.sock}\n",
+     "f.yaml:3: store.uri", "expected the socket of MongoDB, found that of proxy.socket"},
     {"port_alone", "proxy: {listen: 27117}\n", "f.yaml:4: proxy.listen",
      "expected host:port such as 127.0.0.1:27117 or [::1]:27117, found '27117'"},
     {"port_too_high", "proxy: {listen: 'h:65536'}\n", "f.yaml:4: proxy.listen",

@@ -39,7 +39,8 @@ struct StoreSettings {
 struct ProxyMember {
   Endpoint member;  // as the configuration of the set names it
   Endpoint listen;
-  Endpoint advertise;  // what hello tells drivers; defaults to listen
+  Endpoint advertise;       // what hello tells drivers; defaults to listen
+  std::string socket = {};  // as ProxySettings::socket
 };
 
 struct ProxySettings {
@@ -51,7 +52,13 @@ struct ProxySettings {
   // Of a set of several members. Where there are some, `listen` and `advertise` mean nothing.
   std::vector<ProxyMember> members;
 
-  // Where apps may come in: at the members', or the one.
+  // The path of a Unix socket where apps come in, too; empty: none.
+  std::string socket;
+  // Who may connect to it (and to those of members), as a file's mode.
+  uint32_t socket_mode = kSocketModeDefault;
+  static constexpr uint32_t kSocketModeDefault = 0700;  // as mongod's
+
+  // Where apps may come in over TCP: at the members', or the one.
   [[nodiscard]] std::vector<Endpoint> doors() const;
   // Where `cores` may be used: all but one, which is left to MongoDB, the disk and the applier.
   [[nodiscard]] uint32_t workers_on(uint32_t cores) const;

@@ -16,6 +16,7 @@ class Validator {
 
   void run() {
     check_listeners();
+    check_sockets();
     check_advertise();
     check_set();
     check_store();
@@ -65,6 +66,38 @@ class Validator {
     }
   }
 
+  // Each file is one listener's, and drivers are shown it.
+  void check_sockets() {
+    const ProxySettings& proxy = settings_.proxy;
+    std::map<std::string, std::string> seen;
+    if (!proxy.socket.empty()) seen.emplace(proxy.socket, "proxy.socket");
+    for (size_t i = 0; i < proxy.members.size(); ++i) {
+      const std::string& path = proxy.members[i].socket;
+      if (path.empty()) continue;
+      const auto [other, is_new] = seen.emplace(path, member_path(i, "socket"));
+      if (is_new) continue;
+      refuse(member_path(i, "socket"),
+             "expected a path of its own, found " + path + ", which is also " + other->second);
+    }
+    if (seen.empty() && places_.contains("proxy.socket_mode")) {
+      refuse("proxy.socket_mode", "expected no such key without a socket",
+             "write socket: /run/outrigger.sock beside it");
+    }
+    const std::string store = in_small_letters(settings_.store.uri);
+    for (const auto& [path, place] : seen) {
+      std::string escaped;
+      for (const char c : path) escaped += c == '/' ? std::string("%2f") : std::string(1, c);
+      if (store.find(escaped) == std::string::npos) continue;
+      refuse("store.uri", "expected the socket of MongoDB, found that of " + place,
+             "the app dials " + place + "; the sidecar dials store.uri");
+    }
+  }
+
+  static std::string in_small_letters(std::string text) {
+    for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return text;
+  }
+
   static std::string member_path(size_t i, const char* key) {
     return "proxy.members[" + std::to_string(i) + "]." + key;
   }
@@ -78,7 +111,7 @@ class Validator {
       }
       return;
     }
-    for (const char* alone : {"proxy.listen", "proxy.advertise"}) {
+    for (const char* alone : {"proxy.listen", "proxy.advertise", "proxy.socket"}) {
       if (!places_.contains(alone)) continue;
       refuse(alone, "expected no such key beside proxy.members",
              "each member has a listener of its own: what comes in there goes to it");

@@ -1,5 +1,9 @@
 """A real replica set of several members for a test, each a mongod of its own."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pymongo
 import pymongo.errors
 
@@ -48,6 +52,8 @@ class RealSet:
         """`arbiter`: the last of them only votes."""
         self.members = [SetMember(directory, number) for number in range(members)]
         self.arbiter = self.members[-1] if arbiter else None
+        # Of the sidecar's sockets; a test's own folder is too deep for their names.
+        self._listen_dir = Path(tempfile.mkdtemp(prefix="listen-"))
         self._clients = []
         self._bare = {}
 
@@ -67,8 +73,12 @@ class RealSet:
 
     def proxy_settings(self):
         return {"listen": None, "members": [
-            {"member": member.address, "listen": member.listens_at, "advertise": member.shown_as}
-            for member in self.members]}
+            {"member": member.address, "listen": member.listens_at, "advertise": member.shown_as,
+             "socket": self.socket_of(member)} for member in self.members]}
+
+    def socket_of(self, member):
+        """Where the sidecar listens for this member, too."""
+        return str(self._listen_dir / f"{member.port}.sock")
 
     def client(self, **options):
         client = pymongo.MongoClient(self.uri(), **{"serverSelectionTimeoutMS": 30000, **options})
@@ -175,5 +185,6 @@ class RealSet:
         close_all(self._clients)
         close_all(list(self._bare.values()))
         self._bare.clear()
+        shutil.rmtree(self._listen_dir, ignore_errors=True)
         for member in self.members:
             member.process.kill()

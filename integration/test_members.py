@@ -3,6 +3,7 @@ see them, reads at secondaries, what is refused there."""
 
 import subprocess
 import uuid
+from urllib.parse import quote
 
 import bson
 import pymongo
@@ -39,6 +40,17 @@ def test_a_driver_sees_the_members_under_the_names_of_their_listeners(oslo):
     wait_until(lambda: [each["member"] for each in oslo.status()["members"] if each["primary"]]
                == [primary.address], lambda: f"{primary.address}: {oslo.status()['members']}")
     assert all(each["in_set"] for each in oslo.status()["members"])
+
+
+def test_a_driver_that_comes_by_a_socket_sees_the_members_by_theirs(oslo):
+    sockets = {oslo.mongod.socket_of(member) for member in oslo.mongod.members}
+    one = quote(min(sockets), safe="")
+    with pymongo.MongoClient(f"mongodb://{one}/?replicaSet=rs0") as app:
+        wait_until(lambda: {host for host, _ in app.nodes} == sockets,
+                   lambda: f"{sockets}: {app.nodes}")
+        app.shop.by_socket.insert_one({"_id": 1})
+        assert app.admin.command("hello")["me"] == oslo.mongod.socket_of(oslo.mongod.primary())
+    assert oslo.app().shop.by_socket.find_one() == {"_id": 1}
 
 
 def test_without_listeners_for_its_members_a_set_is_refused_with_the_lines_to_write(

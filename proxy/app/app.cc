@@ -58,6 +58,7 @@ Status App::open() {
   descriptors_ = *plan;
   warn_of_few_connections();
   if (const Status opened = open_outbox(); !opened) return opened;
+  network_.set_socket_mode(settings_.proxy.socket_mode);
   if (endpoint->address.starts_with("unix:")) {
     Result<std::string> made = net::make_socket_dir(settings_.data_dir);
     if (!made) return tl::unexpected(made.error());

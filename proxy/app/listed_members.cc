@@ -27,9 +27,16 @@ std::string lines_for(const StoreInfo& info) {
 
 }  // namespace
 
-std::vector<std::string> ListedMembers::doors() const {
-  std::vector<std::string> all;
-  for (const Endpoint& door : settings_.doors()) all.push_back(door.text());
+std::vector<StoreDoor> ListedMembers::doors() const {
+  std::vector<StoreDoor> all;
+  const auto add = [&](size_t member, const Endpoint& listen, const std::string& socket) {
+    all.push_back({listen.text(), member, false});
+    if (!socket.empty()) all.push_back({"unix:" + socket, member, true});
+  };
+  if (!are_listed()) add(0, settings_.listen, settings_.socket);
+  for (size_t i = 0; i < settings_.members.size(); ++i) {
+    add(i, settings_.members[i].listen, settings_.members[i].socket);
+  }
   return all;
 }
 
@@ -37,16 +44,24 @@ StoreMembers ListedMembers::reached_by(net::Network& network) const {
   StoreMembers members;
   StoreEndpoint store = store_;
   store.network = &network;
-  if (!are_listed()) return {{store, {settings_.advertise.text(), {}}, ""}};
+  if (!are_listed()) {
+    return {{store, {settings_.advertise.text(), {}}, "", {settings_.socket, {}}}};
+  }
   ShownNames names;
+  ShownNames by_socket;  // a member without one is reached over TCP from there, too
+  const auto socket_of = [](const ProxyMember& each) {
+    return each.socket.empty() ? each.advertise.text() : each.socket;
+  };
   for (const ProxyMember& each : settings_.members) {
     names.members.emplace_back(each.member.text(), each.advertise.text());
+    by_socket.members.emplace_back(each.member.text(), socket_of(each));
   }
   for (const ProxyMember& each : settings_.members) {
     store.address = each.member.text();
     store.host = each.member.host;
     names.advertise = each.advertise.text();
-    members.push_back({store, names, each.member.text()});
+    by_socket.advertise = socket_of(each);
+    members.push_back({store, names, each.member.text(), by_socket});
   }
   return members;
 }

@@ -275,7 +275,9 @@ Status Sidecar::open_doors() {
                                          log_, options);
   std::vector<Sessions*> sessions;
   for (const auto& worker : workers_) sessions.push_back(&worker->sessions);
-  const std::vector<std::string> doors = members_.doors();
+  const std::vector<StoreDoor> doors = members_.doors();
+  std::vector<std::string> addresses;
+  for (const StoreDoor& door : doors) addresses.push_back(door.address);
   auto server = Server::listen(ports_.network, doors, places_, std::move(sessions));
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
@@ -286,7 +288,7 @@ Status Sidecar::open_doors() {
   timer_->start(kTickMs, [this] { tick(); });
   serving_ = true;
   log_->info("site {} serves {} on {}, with {} event loop{}", settings_.site, store_text_,
-             fmt::join(doors, ", "), workers_.size(), workers_.size() == 1 ? "" : "s");
+             fmt::join(addresses, ", "), workers_.size(), workers_.size() == 1 ? "" : "s");
   return {};
 }
 

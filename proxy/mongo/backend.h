@@ -98,6 +98,15 @@ struct StoreMember {
   StoreEndpoint store;  // reached from one loop
   ShownNames names;     // as its hellos show the set
   std::string name;     // "host:port" in the set's configuration; empty: nobody lists members
+  // The same names for who came by a Unix socket, and is to stay there.
+  ShownNames socket_names = {};
+};
+
+// Where apps come in, and to which member that leads.
+struct StoreDoor {
+  std::string address;  // "host:port" or "unix:/path"
+  size_t member = 0;
+  bool is_socket = false;
 };
 
 // In the order of the listeners; never empty.

@@ -16,20 +16,21 @@ void run_on(net::Loop& to, const net::Loop& from, std::function<void()> job) {
 
 }  // namespace
 
-Server::Server(net::Loop& loop, Places& places, std::vector<Sessions*> sessions)
-    : loop_(loop), places_(places), sessions_(std::move(sessions)) {}
+Server::Server(net::Loop& loop, const std::vector<StoreDoor>& doors, Places& places,
+               std::vector<Sessions*> sessions)
+    : loop_(loop), doors_(doors), places_(places), sessions_(std::move(sessions)) {}
 
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::listen(net::Network& network,
-                                               const std::vector<std::string>& addresses,
-                                               Places& places, std::vector<Sessions*> sessions) {
-  std::unique_ptr<Server> server(new Server(network.loop(), places, std::move(sessions)));
+                                               const std::vector<StoreDoor>& doors, Places& places,
+                                               std::vector<Sessions*> sessions) {
+  std::unique_ptr<Server> server(new Server(network.loop(), doors, places, std::move(sessions)));
   Server* self = server.get();
-  for (size_t member = 0; member < addresses.size(); ++member) {
+  for (const StoreDoor& door : self->doors_) {
     auto listener = network.listen_for_arrivals(
-        addresses[member], [self, member](std::unique_ptr<net::Arrival> arrival) {
-          self->arrived({std::move(arrival), member});
+        door.address, [self, at = &door](std::unique_ptr<net::Arrival> arrival) {
+          self->arrived({std::move(arrival), at});
         });
     if (!listener) return tl::unexpected(listener.error());
     server->listeners_.push_back(std::move(*listener));
@@ -69,11 +70,11 @@ void Server::seat(Newcomer newcomer) {
   Sessions& sessions = **std::min_element(sessions_.begin(), sessions_.end(), has_fewer);
   const uint64_t number = sessions.expect(loop_.now_us());
   if (&sessions.loop() == &loop_) {
-    return sessions.welcome(number, std::move(newcomer.arrival), newcomer.member);
+    return sessions.welcome(number, std::move(newcomer.arrival), *newcomer.door);
   }
   const auto carried = std::make_shared<Newcomer>(std::move(newcomer));
   sessions.loop().post([&sessions, number, carried] {
-    sessions.welcome(number, std::move(carried->arrival), carried->member);
+    sessions.welcome(number, std::move(carried->arrival), *carried->door);
   });
 }
 

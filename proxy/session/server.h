@@ -21,11 +21,11 @@ namespace outrigger {
 // Of its network's loop.
 class Server {
  public:
-  // Everything is borrowed and outlives the server. `addresses`: by the number of the member;
-  // `sessions`: by that of the loop.
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(
-      net::Network& network, const std::vector<std::string>& addresses, Places& places,
-      std::vector<Sessions*> sessions);
+  // Everything is borrowed and outlives the server. `sessions`: by the number of the loop.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(net::Network& network,
+                                                              const std::vector<StoreDoor>& doors,
+                                                              Places& places,
+                                                              std::vector<Sessions*> sessions);
   ~Server();
 
   // Takes no new connections, lets commands under way be answered, and returns when all sessions
@@ -35,11 +35,12 @@ class Server {
  private:
   using Asked = net::OneShot<bool>;
 
-  Server(net::Loop& loop, Places& places, std::vector<Sessions*> sessions);
-  // Somebody who came for the member of this number.
+  Server(net::Loop& loop, const std::vector<StoreDoor>& doors, Places& places,
+         std::vector<Sessions*> sessions);
+  // Somebody who came by this door.
   struct Newcomer {
     std::unique_ptr<net::Arrival> arrival;
-    size_t member = 0;
+    const StoreDoor* door = nullptr;
   };
   void arrived(Newcomer newcomer);
   net::Task<void> make_room(Newcomer newcomer);
@@ -47,6 +48,7 @@ class Server {
   void seat(Newcomer newcomer);
 
   net::Loop& loop_;
+  const std::vector<StoreDoor> doors_;
   Places& places_;
   const std::vector<Sessions*> sessions_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;

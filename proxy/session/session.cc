@@ -40,11 +40,11 @@ Metrics::Counter& counter_of(ProxyMetrics& metrics, CommandKind kind, bool reads
 
 }  // namespace
 
-Session::Session(ProxyContext& context, const StoreMember& member,
+Session::Session(ProxyContext& context, const StoreMember& member, bool by_socket,
                  std::unique_ptr<net::Stream> client, std::function<void(News)> on_news)
     : context_(context),
       member_(member),
-      passage_(context, member),
+      passage_(context, by_socket ? member.socket_names : member.names),
       client_(std::move(client)),
       on_news_(std::move(on_news)),
       room_([this] { return framer_.buffered_bytes(); },

@@ -28,8 +28,8 @@ class Session {
   enum class News { kSpoke, kLetIn };
   // `context` and `member`, whose client this is, outlive the session. `on_news` is told of each
   // whole message of a stranger, and that it is none any more.
-  Session(ProxyContext& context, const StoreMember& member, std::unique_ptr<net::Stream> client,
-          std::function<void(News)> on_news);
+  Session(ProxyContext& context, const StoreMember& member, bool by_socket,
+          std::unique_ptr<net::Stream> client, std::function<void(News)> on_news);
   ~Session();
 
   // Serves until either side ends. A write under way is finished first, whatever the client does.

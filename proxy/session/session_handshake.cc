@@ -221,7 +221,7 @@ net::Task<StorePassage::Verdict> StorePassage::pass(Backend& backend, const wire
 
 net::Task<std::string> StorePassage::shown_hello(Backend& backend, Document reply) {
   std::string run = process_of(reply);
-  std::string shown = mask_hello_reply(reply, member_.names);
+  std::string shown = mask_hello_reply(reply, names_);
   // An error says nothing of it: then it is asked for before anything else is sent.
   if (run.empty() || !wire::is_ok(reply)) co_return shown;
   // Not primary any more, or elected again: then it passes the gate anew.

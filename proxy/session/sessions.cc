@@ -25,9 +25,10 @@ uint64_t Sessions::expect(uint64_t now_us) {
   return number;
 }
 
-void Sessions::welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival, size_t member) {
+void Sessions::welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival,
+                       const StoreDoor& door) {
   auto client = arrival->open(context_.loop);
-  if (client) return tasks_.spawn(serve(number, std::move(*client), member));
+  if (client) return tasks_.spawn(serve(number, std::move(*client), door));
   places_.remove({number_, number});
   places_.give_back();
   --count_;
@@ -101,7 +102,7 @@ net::Task<std::unique_ptr<net::Stream>> Sessions::shake_hands(uint64_t number,
 }
 
 net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> client,
-                                size_t member) {
+                                StoreDoor door) {
   if (context_.app_tls) {
     client = co_await shake_hands(number, std::move(client));
     if (!client) co_return leave(number);
@@ -110,8 +111,8 @@ net::Task<void> Sessions::serve(uint64_t number, std::unique_ptr<net::Stream> cl
   std::function<void(Session::News)> on_news = [this, number](Session::News news) {
     heard(number, news);
   };
-  auto session = std::make_unique<Session>(context_, context_.members[member], std::move(client),
-                                           std::move(on_news));
+  auto session = std::make_unique<Session>(context_, context_.members[door.member], door.is_socket,
+                                           std::move(client), std::move(on_news));
   sessions_.emplace(number, session.get());
   co_await session->run();
   session.reset();

@@ -32,8 +32,8 @@ class Sessions {
   [[nodiscard]] uint64_t expect(uint64_t now_us);
 
   // ---- the loop's thread
-  // The one that was expected under this number; it came for the member of this number.
-  void welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival, size_t member);
+  // The one that was expected under this number; it came by this door.
+  void welcome(uint64_t number, std::unique_ptr<net::Arrival> arrival, const StoreDoor& door);
   // The connection is to go. True: its descriptors and its place are free now, or have been before.
   // False: it has been let in, or a write of its is under way.
   bool give_up(uint64_t number);
@@ -45,7 +45,7 @@ class Sessions {
   void drain(int64_t timeout_ms, std::function<void()> hurry, std::function<void()> done);
 
  private:
-  net::Task<void> serve(uint64_t number, std::unique_ptr<net::Stream> client, size_t member);
+  net::Task<void> serve(uint64_t number, std::unique_ptr<net::Stream> client, StoreDoor door);
   // What the app speaks over its socket. Nothing: it could not be agreed.
   net::Task<std::unique_ptr<net::Stream>> shake_hands(uint64_t number,
                                                       std::unique_ptr<net::Stream> socket);

@@ -18,8 +18,7 @@ namespace outrigger {
 class StorePassage {
  public:
   // Both outlive it.
-  StorePassage(ProxyContext& context, const StoreMember& member)
-      : context_(context), member_(member) {}
+  StorePassage(ProxyContext& context, const ShownNames& names) : context_(context), names_(names) {}
 
   enum class Verdict : uint8_t {
     kFree,         // it is to the run that is served, or to another member that will do for this
@@ -35,7 +34,7 @@ class StorePassage {
 
  private:
   ProxyContext& context_;
-  const StoreMember& member_;
+  const ShownNames& names_;
 };
 
 // What a member that is not primary answers to this; and to who reads there by mistake.

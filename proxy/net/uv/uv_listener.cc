@@ -39,6 +39,19 @@ Error listen_error(int error, const std::string& address) {
   return result;
 }
 
+// What became of a path that a Unix socket was to be bound to.
+Error unix_error(int error, const Address& address) {
+  Error result = listen_error(error, address.text());
+  struct stat file {};
+  const bool is_there = ::lstat(address.path.c_str(), &file) == 0;
+  if (error == EADDRINUSE && is_there && !S_ISSOCK(file.st_mode)) {
+    result.hint = "what is there is no socket: remove it, or choose another path";
+  } else if (error == EACCES || error == ENOENT) {
+    result.hint = "the folder must be there, and writable for the sidecar";
+  }
+  return result;
+}
+
 // Binds and listens, or closes and gives errno.
 int bind_and_listen(int fd, const sockaddr* name, socklen_t size, int& error) {
   if (fd >= 0 && ::bind(fd, name, size) == 0 && ::listen(fd, kBacklog) == 0) return fd;
@@ -84,7 +97,9 @@ bool is_stale(const sockaddr_un& name) {
   return refused;
 }
 
-Result<int> listen_unix(const Address& address) {
+// With `mode` from the moment it is there: what the process's mask takes from that is given back
+// behind it.
+Result<int> listen_unix(const Address& address, uint32_t mode) {
   const sockaddr_un name = unix_name(address.path);
   int fd = -1;
   int error = 0;
@@ -92,10 +107,22 @@ Result<int> listen_unix(const Address& address) {
     if (attempt == 1 && (error != EADDRINUSE || !is_stale(name))) break;
     if (attempt == 1) ::unlink(name.sun_path);
     fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) ::fchmod(fd, mode);
     fd = bind_and_listen(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name, error);
   }
-  if (fd < 0) return tl::unexpected<Error>(listen_error(error, address.text()));
-  return fd;
+  if (fd >= 0 && ::chmod(name.sun_path, mode) == 0) return fd;
+  if (fd >= 0) {
+    error = errno;
+    ::close(fd);
+  }
+  return tl::unexpected<Error>(unix_error(error, address));
+}
+
+// Which file it is, so that another one of the same path is told apart.
+std::pair<dev_t, ino_t> file_at(const std::string& path) {
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0) return {};
+  return {file.st_dev, file.st_ino};
 }
 
 uint16_t bound_port(int fd) {
@@ -134,6 +161,7 @@ struct UvListener::Core {
       : loop(owner),
         fd(socket),
         where(bound),
+        file(bound.is_unix() ? file_at(bound.path) : std::pair<dev_t, ino_t>()),
         text(bound.text()),
         handler(std::move(on_connection)) {
     uv_poll_init(uv_loop_of(loop), &poll, fd);
@@ -191,9 +219,10 @@ struct UvListener::Core {
     if (is_closed) return;
     is_closed = true;
     uv_poll_stop(&poll);
+    // Before it is closed: then somebody else may take the path.
+    if (where.is_unix() && file_at(where.path) == file) ::unlink(where.path.c_str());
     ::close(fd);
     if (reserve_fd >= 0) ::close(reserve_fd);
-    if (where.is_unix()) ::unlink(where.path.c_str());
     const auto on_closed = [](uv_handle_t* handle) { static_cast<Core*>(handle->data)->release(); };
     uv_close(reinterpret_cast<uv_handle_t*>(&poll), on_closed);
     uv_close(reinterpret_cast<uv_handle_t*>(&pause), on_closed);
@@ -208,6 +237,7 @@ struct UvListener::Core {
   const int fd;
   int reserve_fd = open_reserve();
   const Address where;
+  const std::pair<dev_t, ino_t> file;  // of a Unix socket
   const std::string text;
   const ArrivalHandler handler;
   int64_t pause_ms = kPauseMs;
@@ -227,10 +257,11 @@ Result<std::unique_ptr<UvListener>> UvListener::listen(Loop& loop, const std::st
 
 Result<std::unique_ptr<UvListener>> UvListener::listen_for_arrivals(Loop& loop,
                                                                     const std::string& address,
-                                                                    ArrivalHandler handler) {
+                                                                    ArrivalHandler handler,
+                                                                    uint32_t socket_mode) {
   auto where = parse_address(address);
   if (!where) return tl::unexpected<Error>(std::move(where.error()));
-  auto fd = where->is_unix() ? listen_unix(*where) : listen_tcp(*where);
+  auto fd = where->is_unix() ? listen_unix(*where, socket_mode) : listen_tcp(*where);
   if (!fd) return tl::unexpected<Error>(std::move(fd.error()));
   if (!where->is_unix()) where->port = bound_port(*fd);
   auto* core = new Core(loop, *fd, *where, std::move(handler));

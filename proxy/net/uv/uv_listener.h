@@ -23,8 +23,9 @@ class UvListener final : public Listener {
   [[nodiscard]] static Result<std::unique_ptr<UvListener>> listen(Loop& loop,
                                                                   const std::string& address,
                                                                   Handler handler);
+  // `socket_mode`: who may connect to a Unix socket, as a file's mode.
   [[nodiscard]] static Result<std::unique_ptr<UvListener>> listen_for_arrivals(
-      Loop& loop, const std::string& address, ArrivalHandler handler);
+      Loop& loop, const std::string& address, ArrivalHandler handler, uint32_t socket_mode = 0700);
   ~UvListener() override;
 
   void close() override;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <optional>
 #include <vector>
 
@@ -241,6 +242,42 @@ TEST_F(UnixListenerTest, ReplacesAFileNobodyListensOnAndRefusesOneInUse) {
   const auto second = UvListener::listen(loop_, address(), [](auto) {});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().object, address());
+}
+
+TEST_F(UnixListenerTest, LetsInWhomItsModeSaysWhateverTheMaskOfTheProcess) {
+  const auto mode_of_its_file = [this] {
+    struct stat file {};
+    EXPECT_EQ(::stat(path_.c_str(), &file), 0);
+    return file.st_mode & 0777;
+  };
+  const mode_t mask = ::umask(0077);
+  listen_and_echo(address());
+  EXPECT_EQ(mode_of_its_file(), 0700u);
+  listener_->close();
+  const auto ignore = [](std::unique_ptr<Arrival>) {};
+  const auto wide = UvListener::listen_for_arrivals(loop_, address(), ignore, 0770);
+  ::umask(mask);
+  ASSERT_TRUE(wide);
+  EXPECT_EQ(mode_of_its_file(), 0770u);
+}
+
+TEST_F(UnixListenerTest, LeavesAFileThatIsNotItsOwn) {
+  listen_and_echo(address());
+  ::unlink(path_.c_str());
+  const auto other = UvListener::listen(loop_, address(), [](auto) {});
+  ASSERT_TRUE(other);
+  listener_->close();
+  EXPECT_TRUE(file_exists());
+  EXPECT_TRUE(dial_to(loop_, address()));
+}
+
+TEST_F(UnixListenerTest, APathThatIsNoSocketIsLeftAndNamed) {
+  std::ofstream(path_) << "notes";
+  const auto refused = UvListener::listen(loop_, address(), [](auto) {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().object, address());
+  EXPECT_NE(refused.error().hint.find("is no socket"), std::string::npos);
+  EXPECT_TRUE(file_exists());
 }
 
 TEST_F(UnixListenerTest, ConnectingToNobodyNamesThePath) {

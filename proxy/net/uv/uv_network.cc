@@ -202,7 +202,7 @@ Task<Result<std::unique_ptr<Stream>>> UvNetwork::connect(std::string address, in
 
 Result<std::unique_ptr<Listener>> UvNetwork::listen_for_arrivals(const std::string& address,
                                                                  Listener::ArrivalHandler handler) {
-  auto listener = UvListener::listen_for_arrivals(loop_, address, std::move(handler));
+  auto listener = UvListener::listen_for_arrivals(loop_, address, std::move(handler), socket_mode_);
   if (!listener) return tl::unexpected<Error>(std::move(listener.error()));
   return std::move(*listener);
 }

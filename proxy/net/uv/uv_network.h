@@ -19,6 +19,9 @@ class UvNetwork final : public Network {
   // end sees as its peer; the file is gone again once connected.
   void name_our_ends_in(std::string socket_dir) { socket_dir_ = std::move(socket_dir); }
 
+  // Who may connect to the Unix sockets it listens on from now on, as a file's mode; else 0700.
+  void set_socket_mode(uint32_t mode) { socket_mode_ = mode; }
+
   // Every address the name has is tried in turn within the one timeout. TCP_NODELAY and keepalive
   // are on.
   Task<Result<std::unique_ptr<Stream>>> connect(std::string address, int64_t timeout_ms) override;
@@ -29,6 +32,7 @@ class UvNetwork final : public Network {
  private:
   Loop& loop_;
   std::string socket_dir_;
+  uint32_t socket_mode_ = 0700;
 };
 
 }  // namespace outrigger::net
