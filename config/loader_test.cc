@@ -52,7 +52,7 @@ const BadCase kKeys[] = {
     {"unknown_at_the_top", "proxi: {}\n", "f.yaml:4: proxi", "unknown key (known here: site, "},
     {"unknown_inside", "proxy:\n  listen: 127.0.0.1:1\n  lisen: x\n", "f.yaml:6: proxy.lisen",
      "unknown key (known here: listen, advertise, socket, socket_mode, members, workers, tls, "
-     "limits)"},
+     "compressors, limits)"},
     {"unknown_in_a_list", "peers:\n  sites:\n    - {site: oslo, addres: x}\n",
      "f.yaml:6: peers.sites[0].addres", "unknown key"},
     {"twice_at_the_top", "admin: {}\nsite: oslo\n", "f.yaml:5: site",
@@ -94,6 +94,10 @@ const BadCase kValues[] = {
      "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb://%2Frun%2Fa.sock'}\n"
      "proxy: {socket: /run/a.sock}\n",
      "f.yaml:3: store.uri", "expected the socket of MongoDB, found that of proxy.socket"},
+    {"compressor_unknown", "proxy: {compressors: [lz4]}\n", "f.yaml:4: proxy.compressors[0]",
+     "expected snappy, zstd or zlib, found 'lz4'"},
+    {"compressor_twice", "proxy: {compressors: [zlib, zlib]}\n", "f.yaml:4: proxy.compressors[1]",
+     "expected each compressor once, found 'zlib'"},
     {"port_alone", "proxy: {listen: 27117}\n", "f.yaml:4: proxy.listen",
      "expected host:port such as 127.0.0.1:27117 or [::1]:27117, found '27117'"},
     {"port_too_high", "proxy: {listen: 'h:65536'}\n", "f.yaml:4: proxy.listen",

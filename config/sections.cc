@@ -59,6 +59,7 @@ class Proxy {
       into_.workers = read_number(errors_, *workers, 1, limits::kWorkersMax);
     }
     if (const auto tls = map.take("tls")) into_.tls = read_tls(errors_, *tls, false);
+    if (const auto compressors = map.take("compressors")) read_compressors(*compressors);
     if (const auto limits = map.take("limits")) read_limits(*limits);
     map.finish();
   }
@@ -97,6 +98,22 @@ class Proxy {
                          end == text.data() + text.size();
     if (!is_mode) return errors_.expected(value, kModeForm);
     into_.socket_mode = mode;
+  }
+
+  void read_compressors(const YamlValue& value) {
+    const std::vector<std::string> known = into_.compressors;
+    into_.compressors.clear();
+    for (const YamlValue& item : read_list(errors_, value, "compressors")) {
+      const std::string name = item.node.IsScalar() ? item.node.Scalar() : "";
+      const auto is_it = [&](const std::string& each) { return each == name; };
+      if (std::none_of(known.begin(), known.end(), is_it)) {
+        errors_.expected(item, "snappy, zstd or zlib");
+      } else if (std::any_of(into_.compressors.begin(), into_.compressors.end(), is_it)) {
+        errors_.expected(item, "each compressor once");
+      } else {
+        into_.compressors.push_back(name);
+      }
+    }
   }
 
   void read_limits(const YamlValue& value) {

@@ -47,7 +47,9 @@ struct ProxySettings {
   Endpoint listen{"127.0.0.1", 27117};
   Endpoint advertise{"127.0.0.1", 27117};  // what hello tells drivers; defaults to listen
   uint32_t connections_max = 10'000;
-  std::optional<TlsSettings> tls;   // apps speak TLS, and nothing else
+  std::optional<TlsSettings> tls;  // apps speak TLS, and nothing else
+  // Which compressors apps may use; mongod's own default.
+  std::vector<std::string> compressors = {"snappy", "zstd", "zlib"};
   std::optional<uint32_t> workers;  // event loops that serve apps; absent: by the machine
   // Of a set of several members. Where there are some, `listen` and `advertise` mean nothing.
   std::vector<ProxyMember> members;

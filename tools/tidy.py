@@ -26,8 +26,8 @@ REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "mer
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/series/", "store/mongo/", "site/state/",
                "site/", "link/", "apply/", "recovery/", "merge/worlds/", "testing/"]
-PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "capture/ids/",
-         "capture/shape/", "capture/", "transactions/", "writes/", "outputs/", "session/",
+PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "client/",
+         "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "outputs/", "session/",
          "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
@@ -48,14 +48,15 @@ KNOWS_LESS = {
     "proxy/net/memory/": ["net/"],
     "proxy/mongo/wire/": [],
     "proxy/mongo/": ["net/", "mongo/wire/"],
+    "proxy/client/": ["net/", "mongo/wire/", "mongo/"],
     "proxy/capture/ids/": [],
     "proxy/capture/shape/": [],
     "proxy/capture/": ["mongo/wire/", "mongo/", "capture/ids/", "capture/shape/"],
     "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
     "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
     "proxy/outputs/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
-    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/", "writes/",
-                       "outputs/"],
+    "proxy/session/": ["net/", "mongo/wire/", "mongo/", "client/", "capture/", "transactions/",
+                       "writes/", "outputs/"],
     "proxy/expiry/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
     "proxy/peer/": ["net/", "net/memory/"],
     "proxy/admin/": ["net/", "net/uv/", "expiry/", "peer/"],

@@ -40,6 +40,12 @@ std::vector<StoreDoor> ListedMembers::doors() const {
   return all;
 }
 
+std::string ListedMembers::doors_text() const {
+  std::vector<std::string> addresses;
+  for (const StoreDoor& door : doors()) addresses.push_back(door.address);
+  return fmt::format("{}", fmt::join(addresses, ", "));
+}
+
 StoreMembers ListedMembers::reached_by(net::Network& network) const {
   StoreMembers members;
   StoreEndpoint store = store_;

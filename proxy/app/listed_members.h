@@ -25,6 +25,8 @@ class ListedMembers {
   [[nodiscard]] bool are_listed() const { return !settings_.members.empty(); }
   // Where apps come in, in the order of the members.
   [[nodiscard]] std::vector<StoreDoor> doors() const;
+  // The same to read.
+  [[nodiscard]] std::string doors_text() const;
   // As they are reached by this network; one where none are listed.
   [[nodiscard]] StoreMembers reached_by(net::Network& network) const;
   // Whether this set can be served as the settings say, with the way out; what of it apps will not

@@ -232,6 +232,7 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           worker.store,
           worker.members,
           app_tls_[workers_.size()],  // this worker comes there
+          wire::compressors_named(settings_.proxy.compressors),
           policy_,
           *replica_,
           locks_,
@@ -276,8 +277,6 @@ Status Sidecar::open_doors() {
   std::vector<Sessions*> sessions;
   for (const auto& worker : workers_) sessions.push_back(&worker->sessions);
   const std::vector<StoreDoor> doors = members_.doors();
-  std::vector<std::string> addresses;
-  for (const StoreDoor& door : doors) addresses.push_back(door.address);
   auto server = Server::listen(ports_.network, doors, places_, std::move(sessions));
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);
@@ -288,7 +287,7 @@ Status Sidecar::open_doors() {
   timer_->start(kTickMs, [this] { tick(); });
   serving_ = true;
   log_->info("site {} serves {} on {}, with {} event loop{}", settings_.site, store_text_,
-             fmt::join(addresses, ", "), workers_.size(), workers_.size() == 1 ? "" : "s");
+             members_.doors_text(), workers_.size(), workers_.size() == 1 ? "" : "s");
   return {};
 }
 

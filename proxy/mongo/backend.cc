@@ -97,6 +97,22 @@ net::Task<Result<std::string>> Backend::receive() {
   }
 }
 
+net::Task<Result<wire::MsgHeader>> Backend::next_reply() {
+  std::string head;
+  while (head.size() < wire::kHeaderBytes) {
+    Result<std::string_view> bytes = co_await stream_->read_some();
+    if (!bytes) co_return tl::unexpected(bytes.error());
+    if (bytes->empty()) co_return gone(stream_->peer_address());
+    head.append(*bytes);
+  }
+  stream_->unread(head);
+  const wire::MsgHeader header = *wire::read_header(head);
+  const bool is_possible = header.message_length >= static_cast<int32_t>(wire::kHeaderBytes) &&
+                           header.message_length <= static_cast<int32_t>(wire::kMessageBytesMax);
+  if (!is_possible) co_return no_reply("a reply has an impossible length");
+  co_return header;
+}
+
 net::Task<Result<std::string>> Backend::call(std::string message) {
   Status sent = co_await stream_->write(message);
   if (!sent) co_return tl::unexpected(sent.error());

@@ -50,6 +50,8 @@ class Backend {
   // The next reply, whole; its documents are well formed. kClosed when the connection ended,
   // kCorrupt when that is no reply: then it is closed.
   net::Task<Result<std::string>> receive();
+  // The header of the next reply, which is left to be received or relayed. Errors as receive().
+  net::Task<Result<wire::MsgHeader>> next_reply();
   // One message out, its answer back.
   net::Task<Result<std::string>> call(std::string message);
   // mongod's answer to the command anybody may send: that it is there, and its times.

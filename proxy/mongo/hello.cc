@@ -81,8 +81,8 @@ void write_field(bson::Writer& out, const bson::Element& field, bool is_set,
 std::string mask_hello_request(const bson::Document& command) {
   bson::Writer out;
   for (const bson::Element& field : command) {
-    if (field.name == "compression" || field.name == "topologyVersion" ||
-        field.name == "maxAwaitTimeMS" || field.name == "loadBalanced") {
+    if (field.name == "topologyVersion" || field.name == "maxAwaitTimeMS" ||
+        field.name == "loadBalanced") {
       continue;
     }
     if (field.name == "speculativeAuthenticate" && field.value.type == bson::Type::kDocument &&
@@ -112,6 +112,25 @@ std::string mask_hello_reply(const bson::Document& reply, const ShownNames& name
   const bool is_set = reply.has("setName");
   bson::Writer out;
   for (const bson::Element& field : reply) write_field(out, field, is_set, names);
+  return out.finish();
+}
+
+std::string with_compressors(const bson::Document& reply,
+                             const std::vector<std::string_view>& names) {
+  bson::Writer out;
+  bool is_said = names.empty();
+  const auto say = [&] {
+    if (std::exchange(is_said, true)) return;
+    out.open_array("compression");
+    for (size_t i = 0; i < names.size(); ++i) out.string(bson::index_name(i), names[i]);
+    out.close();
+  };
+  for (const bson::Element& field : reply) {
+    if (field.name == "compression") continue;
+    if (field.name == "ok") say();
+    out.element(field);
+    if (field.name == "readOnly") say();
+  }
   return out.finish();
 }
 

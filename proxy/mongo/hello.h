@@ -5,8 +5,8 @@
 // says: so drivers see elections, secondaries and tags as they are. A member without a listener is
 // not shown.
 //
-// Also taken out: compression (then nothing compressed ever arrives), topologyVersion (then drivers
-// poll instead of streaming), and room is kept in maxMessageSizeBytes for what we add to a command.
+// Also taken out: topologyVersion (then drivers poll instead of streaming), and what mongod says of
+// compression; and room is kept in maxMessageSizeBytes for what we add to a command.
 //
 // Pure: bytes in, bytes out.
 #pragma once
@@ -42,6 +42,10 @@ struct ShownNames {
 
 // The backend's reply as the client shall see it.
 [[nodiscard]] std::string mask_hello_reply(const bson::Document& reply, const ShownNames& names);
+// The same with the compressors that the client and we have agreed on, where mongod names its own;
+// none: nothing is said of them.
+[[nodiscard]] std::string with_compressors(const bson::Document& reply,
+                                           const std::vector<std::string_view>& names);
 // The reply of a primary that is not served yet (store_gate.h), as mongod would give it while what
 // it had not heard of before its election is still being written.
 [[nodiscard]] std::string not_primary_yet(const bson::Document& reply);

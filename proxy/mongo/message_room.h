@@ -19,6 +19,7 @@
 #include <set>
 #include <vector>
 
+#include "config/limits.h"
 #include "config/thread_annotations.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/task.h"
@@ -161,6 +162,28 @@ class MessageRoom {
   net::Timer timer_;  // runs while somebody waits, here or on another loop
   bool watching_ = false;
   std::shared_ptr<Self> self_;
+};
+
+// How much of messages that come in pieces all loops together may gather.
+struct RoomBudgets {
+  std::shared_ptr<RoomBudget> strangers = std::make_shared<RoomBudget>(limits::kStrangerRoomBytes);
+  std::shared_ptr<RoomBudget> small = std::make_shared<RoomBudget>(limits::kSmallRoomBytes);
+  std::shared_ptr<RoomBudget> large = std::make_shared<RoomBudget>(limits::kLargeRoomBytes);
+  // Of replies that are being compressed (client/client_replies.h).
+  std::shared_ptr<RoomBudget> replies = std::make_shared<RoomBudget>(limits::kRepliesRoomBytes);
+};
+
+// Where one loop gathers them.
+struct MessageRooms {
+  MessageRooms(net::Loop& loop, const RoomBudgets& budgets)
+      : strangers(loop, budgets.strangers),
+        small(loop, budgets.small),
+        large(loop, budgets.large),
+        replies(*budgets.replies) {}
+  MessageRoom strangers;
+  MessageRoom small;
+  MessageRoom large;
+  RoomBudget& replies;
 };
 
 }  // namespace outrigger

@@ -44,15 +44,14 @@ Session::Session(ProxyContext& context, const StoreMember& member, bool by_socke
                  std::unique_ptr<net::Stream> client, std::function<void(News)> on_news)
     : context_(context),
       member_(member),
-      passage_(context, by_socket ? member.socket_names : member.names),
+      passage_(context),
       client_(std::move(client)),
-      on_news_(std::move(on_news)),
-      room_([this] { return framer_.buffered_bytes(); },
-            [this] {
-              context_.log->warn("{}: its message stopped while others waited to send theirs",
-                                 client_->peer_address());
-              static_cast<void>(abort());
-            }) {
+      replies_(*client_, context.compressors, context.rooms.replies),
+      messages_(*client_, context.rooms, replies_, context.log,
+                [this] { static_cast<void>(abort()); }),
+      greeting_(context.loop, context.gate, by_socket ? member.socket_names : member.names,
+                replies_, [this] { let_in(); }),
+      on_news_(std::move(on_news)) {
   client_->on_end([this] { client_gone(); });
   context_.metrics.connections.Increment();
 }
@@ -68,14 +67,14 @@ void Session::drain() {
   draining_ = true;
   if (serving_) return;
   client_->close();
-  room_.release();
+  messages_.release();
 }
 
 bool Session::abort() {
   draining_ = true;
   if (writing_) return false;
   client_->close();
-  room_.release();
+  messages_.release();
   if (backend_) backend_->close();
   return true;
 }
@@ -87,13 +86,12 @@ net::Task<void> Session::run() {
     std::string_view rest = *bytes;
     if (busy_since_us_ == 0) {
       busy_since_us_ = context_.loop.now_us();
-      framer_.set_message_bytes_max(message_bytes_max());
+      messages_.begin(is_stranger());
     }
-    const wire::Framer::Step step = framer_.next(rest);
+    const wire::Framer::Step step = messages_.next(rest);
     if (!rest.empty()) client_->unread(rest);
     if (step.kind == wire::Framer::Kind::kNeedMore) {
-      if (room_.is_held()) continue;
-      const bool may_go_on = co_await make_room(step);
+      const bool may_go_on = co_await messages_.make_room(step);
       if (!may_go_on) break;
       continue;
     }
@@ -101,12 +99,18 @@ net::Task<void> Session::run() {
       context_.log->debug("{}: {}", client_->peer_address(), step.error.message);
       break;
     }
-    room_.complete();
+    messages_.complete();
+    std::string_view message = step.message;
+    if (step.header.op_code == wire::OpCode::kCompressed) {
+      const bool is_expanded = co_await messages_.expand(message);
+      if (!is_expanded) break;
+      message = messages_.expanded();
+    }
     if (!is_let_in_) on_news_(News::kSpoke);
     serving_ = true;
-    const Next next = co_await serve(step.message);
+    const Next next = co_await serve(message);
     serving_ = false;
-    room_.release();
+    messages_.served();
     busy_since_us_ = 0;
     if (next == Next::kEnd || draining_) break;
   }
@@ -205,7 +209,10 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
     OutputWrite copy(context_, *backend_, writing_, *kept, std::move(*output));
     done = co_await copy.run();
   } else if (greets || info.kind == CommandKind::kDdl) {
-    if (info.kind == CommandKind::kHello) next = co_await hello(*kept);
+    if (info.kind == CommandKind::kHello) {
+      const bool is_answered = co_await greeting_.greet(*backend_, *kept);
+      next = is_answered ? Next::kGoOn : Next::kEnd;
+    }
     if (info.kind == CommandKind::kLogin) next = co_await log_in(message, *kept);
     if (info.kind == CommandKind::kDdl) next = co_await ddl(message, *kept);
     co_return next;
@@ -219,7 +226,7 @@ net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_co
   if (!sent) co_return Next::kEnd;
   if (more_to_come) co_return Next::kGoOn;
   for (;;) {
-    Result<uint32_t> flags = co_await backend_->relay_reply(*client_);
+    Result<uint32_t> flags = co_await replies_.relay(*backend_);
     if (!flags) co_return Next::kEnd;
     if ((*flags & wire::kMoreToCome) == 0) co_return Next::kGoOn;
   }
@@ -245,7 +252,7 @@ net::Task<Session::Next> Session::finish(std::string_view message, const wire::O
     next = Next::kGoOn;
   } else if (done.kind == Answer::Kind::kMessage) {
     wire::patch_response_to(done.bytes, parsed.header.request_id);
-    Status sent = co_await client_->write(done.bytes);
+    Status sent = co_await replies_.send(done.bytes);
     next = sent ? Next::kGoOn : Next::kEnd;
   }
   co_return next;
@@ -277,7 +284,7 @@ net::Task<Session::Next> Session::answer(const wire::OpMsg& parsed, std::string 
   if (parsed.more_to_come()) co_return Next::kGoOn;
   const std::string out =
       wire::build_op_msg(backend_->next_request_id(), parsed.header.request_id, 0, Document(body));
-  Status sent = co_await client_->write(out);
+  Status sent = co_await replies_.send(out);
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
@@ -298,7 +305,7 @@ net::Task<Session::Next> Session::answer_error(const wire::MsgHeader& header,
   const std::string body = wire::error_body(error);
   const std::string out =
       wire::build_op_msg(backend_->next_request_id(), header.request_id, 0, Document(body));
-  Status sent = co_await client_->write(out);
+  Status sent = co_await replies_.send(out);
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 

@@ -13,10 +13,11 @@
 #include <string>
 
 #include "proxy/capture/reply.h"
+#include "proxy/client/client_messages.h"
+#include "proxy/client/client_replies.h"
+#include "proxy/client/greeting.h"
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/commands.h"
-#include "proxy/mongo/message_room.h"
-#include "proxy/mongo/wire/framer.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/session/store_passage.h"
 #include "proxy/writes/context.h"
@@ -50,12 +51,9 @@ class Session {
  private:
   enum class Next { kGoOn, kEnd };
 
-  // A part of a message has come: whether the rest may.
-  net::Task<bool> make_room(const wire::Framer::Step& step);
   net::Task<Next> serve(std::string_view message);
   net::Task<Next> serve_msg(std::string_view message);
   net::Task<Next> serve_query(std::string_view message);
-  net::Task<Next> hello(const wire::OpMsg& parsed);
   net::Task<Answer> write(std::string_view message, const wire::OpMsg& parsed, CommandKind kind);
   net::Task<Next> finish(std::string_view message, const wire::OpMsg& parsed, Answer done);
   net::Task<Next> ddl(std::string_view message, const wire::OpMsg& parsed);
@@ -69,7 +67,6 @@ class Session {
   net::Task<std::optional<Next>> pass_gate(std::string_view message);
   // mongod has not let it in, and asks for a login.
   [[nodiscard]] bool is_stranger() const;
-  [[nodiscard]] size_t message_bytes_max() const;
   void let_in();
   void client_gone();
 
@@ -77,10 +74,11 @@ class Session {
   const StoreMember& member_;
   StorePassage passage_;
   std::unique_ptr<net::Stream> client_;
+  ClientReplies replies_;
   std::unique_ptr<Backend> backend_;
-  wire::Framer framer_;
+  ClientMessages messages_;
+  Greeting greeting_;
   const std::function<void(News)> on_news_;
-  MessageRoom::Hold room_;
   uint64_t busy_since_us_ = 0;
   const std::shared_ptr<const void> alive_ = std::make_shared<char>();  // as long as this is
   bool is_let_in_ = false;

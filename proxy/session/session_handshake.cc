@@ -16,9 +16,6 @@ using bson::Document;
 
 namespace {
 
-// Drivers ask anew every half second as long as they miss a primary.
-constexpr int64_t kHelloHeldMs = 1'000;
-
 // What the sidecar sees to by itself, and the store does on its primary alone.
 bool needs_primary(const wire::OpMsg& parsed, const Policy& policy) {
   if (is_in_transaction(parsed) || OwnDatabase::answers(parsed)) return true;
@@ -64,21 +61,6 @@ wire::WireError certificate_refused() {
 
 bool Session::is_stranger() const { return !is_let_in_ && context_.login_rule.asks_login(); }
 
-size_t Session::message_bytes_max() const {
-  return is_stranger() ? limits::kStrangerMessageBytesMax : limits::kMessageBytesMax;
-}
-
-net::Task<bool> Session::make_room(const wire::Framer::Step& step) {
-  const auto bytes = static_cast<size_t>(step.header.message_length);
-  if (bytes <= limits::kUnreadBytesMax) co_return true;
-  MessageRooms& rooms = context_.rooms;
-  MessageRoom* room = &rooms.large;
-  if (bytes <= limits::kSmallMessageBytesMax) room = &rooms.small;
-  if (message_bytes_max() == limits::kStrangerMessageBytesMax) room = &rooms.strangers;
-  const bool has_room = co_await room_.take(*room, bytes);
-  co_return has_room;
-}
-
 void Session::let_in() {
   if (std::exchange(is_let_in_, true)) return;
   on_news_(News::kLetIn);
@@ -99,23 +81,7 @@ net::Task<Session::Next> Session::log_in(std::string_view message, const wire::O
   if (!reply) co_return Next::kEnd;
   const auto answer = wire::parse_op_msg(*reply);
   if (answer && ends_login(parsed.command_name(), answer->body)) let_in();
-  Status sent = co_await client_->write(*reply);
-  co_return sent ? Next::kGoOn : Next::kEnd;
-}
-
-net::Task<Session::Next> Session::hello(const wire::OpMsg& parsed) {
-  const wire::MsgHeader header = parsed.header;
-  const std::string command = mask_hello_request(parsed.body);
-  std::string request = wire::build_op_msg(header.request_id, 0, 0, Document(command));
-  Result<std::string> reply = co_await backend_->call(std::move(request));
-  if (!reply) co_return Next::kEnd;
-  const auto answer = wire::parse_op_msg_trusted(*reply);
-  if (!answer) co_return Next::kEnd;
-  if (logs_in_with_hello(answer->body)) let_in();
-  const std::string body = co_await passage_.shown_hello(*backend_, answer->body);
-  const std::string out =
-      wire::build_op_msg(answer->header.request_id, header.request_id, 0, Document(body));
-  Status sent = co_await client_->write(out);
+  Status sent = co_await replies_.send(*reply);
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
@@ -130,7 +96,7 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   if (refused) {
     out = wire::build_op_reply(backend_->next_request_id(), header.request_id,
                                Document(wire::error_body(*refused)));
-    Status sent = co_await client_->write(out);
+    Status sent = co_await replies_.send(out);
     co_return sent && !refused->close_connection ? Next::kGoOn : Next::kEnd;
   }
   const CommandKind kind = command_info(query->command_name()).kind;
@@ -148,14 +114,14 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
     context_.metrics.hellos.Increment();
     const auto parsed = wire::parse_op_reply(out);
     if (!parsed) co_return Next::kEnd;
-    if (logs_in_with_hello(parsed->documents.front())) let_in();
-    const std::string body = co_await passage_.shown_hello(*backend_, parsed->documents.front());
+    const Document said = parsed->documents.front();
+    const std::string body = co_await greeting_.shown(*backend_, query->command, said);
     out = wire::build_op_reply(parsed->header.request_id, header.request_id, Document(body));
   } else if (kind == CommandKind::kLogin) {
     const auto parsed = wire::parse_op_reply(out);
     if (parsed && ends_login(query->command_name(), parsed->documents.front())) let_in();
   }
-  Status sent = co_await client_->write(out);
+  Status sent = co_await replies_.send(out);
   co_return sent ? Next::kGoOn : Next::kEnd;
 }
 
@@ -217,24 +183,6 @@ net::Task<StorePassage::Verdict> StorePassage::pass(Backend& backend, const wire
   std::string process = *backend.process;
   backend.is_admitted = co_await context_.gate.pass(context_.loop, std::move(process));
   co_return backend.is_admitted ? Verdict::kFree : Verdict::kNotServed;
-}
-
-net::Task<std::string> StorePassage::shown_hello(Backend& backend, Document reply) {
-  std::string run = process_of(reply);
-  std::string shown = mask_hello_reply(reply, names_);
-  // An error says nothing of it: then it is asked for before anything else is sent.
-  if (run.empty() || !wire::is_ok(reply)) co_return shown;
-  // Not primary any more, or elected again: then it passes the gate anew.
-  if (backend.process != run) backend.is_admitted = false;
-  bool is_served = true;
-  if (!backend.is_admitted && is_of_several(run) && !is_follower(run)) {
-    std::string asked = run;
-    is_served = co_await context_.gate.pass(context_.loop, std::move(asked), kHelloHeldMs);
-    backend.is_admitted = is_served;
-  }
-  backend.process = std::move(run);
-  if (is_served) co_return shown;
-  co_return not_primary_yet(Document(shown));
 }
 
 }  // namespace outrigger

@@ -4,8 +4,8 @@
 // A secondary is nobody's store: it is read as it is. What has to be captured is never sent there,
 // as it may be elected while that is on its way; it is asked what it is first, and while it is not
 // primary the app hears what mongod would have said. So it is asked before it is read as a primary.
-// A hello that says primary passes the gate before it goes on, so that drivers turn to a primary
-// only once it holds all that was acknowledged.
+// A hello that says primary passes the gate before it goes on (client/greeting.h), so that drivers
+// turn to a primary only once it holds all that was acknowledged.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ namespace outrigger {
 
 class StorePassage {
  public:
-  // Both outlive it.
-  StorePassage(ProxyContext& context, const ShownNames& names) : context_(context), names_(names) {}
+  // Outlives it.
+  explicit StorePassage(ProxyContext& context) : context_(context) {}
 
   enum class Verdict : uint8_t {
     kFree,         // it is to the run that is served, or to another member that will do for this
@@ -29,12 +29,9 @@ class StorePassage {
   };
   // Of a connection that is not admitted: whether this may be sent there. `parsed` is no handshake.
   net::Task<Verdict> pass(Backend& backend, const wire::OpMsg& parsed);
-  // What the client is shown of mongod's answer to a hello on it.
-  net::Task<std::string> shown_hello(Backend& backend, bson::Document reply);
 
  private:
   ProxyContext& context_;
-  const ShownNames& names_;
 };
 
 // What a member that is not primary answers to this; and to who reads there by mistake.

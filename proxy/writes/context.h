@@ -25,6 +25,7 @@
 #include "proxy/mongo/oplog_watch.h"
 #include "proxy/mongo/store_gate.h"
 #include "proxy/mongo/store_worker.h"
+#include "proxy/mongo/wire/op_compressed.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/tls.h"
 #include "proxy/transactions/transaction_table.h"
@@ -37,24 +38,6 @@
 #include "replication/store/store.h"
 
 namespace outrigger {
-
-// How much of messages that come in pieces all loops together may gather (message_room.h).
-struct RoomBudgets {
-  std::shared_ptr<RoomBudget> strangers = std::make_shared<RoomBudget>(limits::kStrangerRoomBytes);
-  std::shared_ptr<RoomBudget> small = std::make_shared<RoomBudget>(limits::kSmallRoomBytes);
-  std::shared_ptr<RoomBudget> large = std::make_shared<RoomBudget>(limits::kLargeRoomBytes);
-};
-
-// Where one loop gathers them.
-struct MessageRooms {
-  MessageRooms(net::Loop& loop, const RoomBudgets& budgets)
-      : strangers(loop, budgets.strangers),
-        small(loop, budgets.small),
-        large(loop, budgets.large) {}
-  MessageRoom strangers;
-  MessageRoom small;
-  MessageRoom large;
-};
 
 // Numbers of the write and read paths, looked up once.
 struct ProxyMetrics {
@@ -95,6 +78,7 @@ struct ProxyContext {
   std::shared_ptr<net::TlsContext> app_tls;  // what apps speak; none: nothing over their sockets
 
   // ---- the site's
+  const wire::Compressors compressors;  // that apps may use
   const Policy& policy;
   Replica& replica;
   LockTable& locks;

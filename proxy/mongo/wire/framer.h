@@ -49,6 +49,8 @@ class Framer {
 
   // Bytes held of a message that is not complete: not 0 at end of stream means it was cut off.
   [[nodiscard]] size_t buffered_bytes() const { return delivered_ ? 0 : buffer_.size(); }
+  // What they are. Valid until the next call.
+  [[nodiscard]] Bytes gathered() const { return delivered_ ? Bytes() : Bytes(buffer_); }
   [[nodiscard]] bool between_messages() const { return buffered_bytes() == 0 && relay_left_ == 0; }
 
  private:
