@@ -59,7 +59,7 @@ def run_all(uri, database, every=1):
 CONNECTIONS = {
     "plain": "",
     "direct": "directConnection=true",
-    "compressed": "compressors=zlib",
+    "compressed": "compressors=zstd,snappy",
     "not retried": "retryWrites=false&retryReads=false",
     "causal majority": "w=majority&readConcernLevel=majority",
 }

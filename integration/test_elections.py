@@ -327,3 +327,29 @@ def test_without_a_majority_all_goes_on_and_nothing_is_forgotten(make_cluster):
     assert oslo.status()["rows"] >= 20
     ours.start(follower)
     sites.wait_quiet()
+
+
+def seen_primary(client):
+    description = client.topology_description
+    return next((address for address, server in description.server_descriptions().items()
+                 if server.server_type_name == "RSPrimary"), None)
+
+
+def test_an_idle_driver_hears_of_an_election_when_it_happens(oslo):
+    with pymongo.MongoClient(oslo.uri()) as app:  # asks every 10 s unless it streams
+        app.admin.command("ping")
+        was = wait_until(lambda: seen_primary(app), "a primary")
+        time_elected, time_seen = [], []
+
+        def watch():
+            wait_until(lambda: seen_primary(app) not in (None, was), "another primary", 60, 0.005)
+            time_seen.append(time.monotonic())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        oslo.mongod.step_down()
+        time_elected.append(time.monotonic())  # at the latest: it waits for that
+        watcher.join(60)
+    late_s = time_seen[0] - time_elected[0]
+    print(f"seen {late_s:.2f} s after the election was over")
+    assert late_s < 2

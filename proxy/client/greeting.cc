@@ -12,30 +12,61 @@ using bson::Document;
 
 // Drivers ask anew every half second as long as they miss a primary.
 constexpr int64_t kHelloHeldMs = 1'000;
+constexpr int64_t kHeldBackPauseMs = 100;
 
 }  // namespace
 
-net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
-  const wire::MsgHeader header = hello.header;
-  const std::string command = mask_hello_request(hello.body);
-  std::string request = wire::build_op_msg(header.request_id, 0, 0, Document(command));
+std::string Greeting::masked(const Document& hello) const {
+  return mask_hello_request(hello, !is_held_back_);
+}
+
+net::Task<Result<std::string>> Greeting::ask(Backend& backend, std::string request, bool waits) {
+  is_waiting_ = waits;
   Result<std::string> reply = co_await backend.call(std::move(request));
-  if (!reply) co_return false;
-  const auto answer = wire::parse_op_msg_trusted(*reply);
-  if (!answer) co_return false;
-  const std::string body = co_await shown(backend, hello.body, answer->body);
-  const std::string out =
-      wire::build_op_msg(answer->header.request_id, header.request_id, 0, Document(body));
-  Status sent = co_await replies_.send(out);
-  co_return sent.has_value();
+  is_waiting_ = false;
+  if (waits && reply) hooks_.waited();
+  co_return reply;
+}
+
+// As mongod does it, each answer of a stream is one to the answer before it.
+net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
+  std::string command(hello.body.bytes());
+  int32_t request_id = hello.header.request_id;
+  net::Timer pause(loop_);
+  for (;;) {
+    const Document asked(command);
+    const bool waits = waits_for_news(asked);
+    const std::string sent_on = masked(asked);
+    // mongod refuses a stream of answers that do not wait.
+    const uint32_t flags = waits ? 0 : hello.flags & wire::kExhaustAllowed;
+    std::string request = wire::build_op_msg(request_id, 0, flags, Document(sent_on));
+    Result<std::string> reply = co_await ask(backend, std::move(request), waits);
+    if (!reply) co_return false;
+    const auto answer = wire::parse_op_msg_trusted(*reply);
+    if (!answer) co_return false;
+    const std::string body = co_await shown(backend, hello.body, answer->body);
+    std::optional<std::string> next;
+    if (hello.exhaust_allowed() && waits) next = behind_news(asked, answer->body);
+    const std::string out = wire::build_op_msg(answer->header.request_id, request_id,
+                                               next ? wire::kMoreToCome : 0, Document(body));
+    Status sent = co_await replies_.send(out);
+    if (!sent || is_ended_) co_return false;
+    if (!next) co_return true;
+    // Where the gate says no at once.
+    if (is_held_back_) co_await pause.sleep_ms(kHeldBackPauseMs);
+    request_id = answer->header.request_id;
+    command = std::move(*next);
+  }
 }
 
 net::Task<std::string> Greeting::shown(Backend& backend, Document hello, Document reply) {
-  if (logs_in_with_hello(reply)) let_in_();
-  std::string masked = mask_hello_reply(reply, names_);
+  if (logs_in_with_hello(reply)) hooks_.let_in();
+  backend.note_topology(reply);
+  std::string body = mask_hello_reply(reply, names_);
   const bool served = co_await is_served(backend, reply);
-  if (!served) masked = not_primary_yet(Document(masked));
-  co_return replies_.agreed(hello, Document(masked));
+  is_held_back_ = !served;
+  if (!served) body = not_primary_yet(Document(body));
+  co_return replies_.agreed(hello, Document(body));
 }
 
 // Or not its primary: that may be shown.

@@ -143,7 +143,22 @@ net::Task<Status> Backend::learn_process() {
                    "it does not say");
   }
   process = process_of(said->body);
+  note_topology(said->body);
   co_return Status();
+}
+
+void Backend::note_topology(const bson::Document& hello) {
+  const auto version = hello.find("topologyVersion");
+  if (version) topology_ = bson::Writer().value("topologyVersion", *version).finish();
+}
+
+std::string Backend::with_topology(const bson::Document& error) const {
+  bson::Writer out;
+  for (const bson::Element& field : error) out.element(field);
+  if (!topology_.empty()) {
+    for (const bson::Element& field : bson::Document(topology_)) out.element(field);
+  }
+  return out.finish();
 }
 
 net::Task<Status> Backend::learn_user() {

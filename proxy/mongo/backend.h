@@ -71,6 +71,10 @@ class Backend {
   std::optional<std::string> process;
   // Asks for that.
   net::Task<Status> learn_process();
+  // What it has said of itself in a hello: errors that we make in its place carry the same.
+  void note_topology(const bson::Document& hello);
+  // `error` with the topologyVersion of its last hello.
+  [[nodiscard]] std::string with_topology(const bson::Document& error) const;
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
   std::optional<uint64_t> user;
   // Asks for that, where it is not known.
@@ -90,6 +94,7 @@ class Backend {
   Uuid lsid_;
   int64_t txn_number_ = 0;
   std::unordered_set<std::string> readable_;
+  std::string topology_;             // {topologyVersion: ..}; empty: it has said none
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
 };
 

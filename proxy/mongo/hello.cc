@@ -15,8 +15,7 @@ constexpr std::string_view kLargestElectionId("\x7f\xff\xff\xff\x00\x00\x00\x00\
 constexpr int32_t kSetVersion = 1;
 
 bool is_dropped(std::string_view name) {
-  return name == "topologyVersion" || name == "compression" || name == "$clusterTime" ||
-         name == "operationTime";
+  return name == "compression" || name == "$clusterTime" || name == "operationTime";
 }
 
 // Said of a set of several members.
@@ -78,13 +77,23 @@ void write_field(bson::Writer& out, const bson::Element& field, bool is_set,
 
 }  // namespace
 
-std::string mask_hello_request(const bson::Document& command) {
+bool waits_for_news(const bson::Document& hello) { return hello.has("maxAwaitTimeMS"); }
+
+std::optional<std::string> behind_news(const bson::Document& hello, const bson::Document& reply) {
+  const auto version = reply.find("topologyVersion");
+  if (!version || !wire::is_ok(reply)) return std::nullopt;
+  bson::Writer out;
+  for (const bson::Element& field : hello) {
+    out.element(field.name == "topologyVersion" ? bson::Element{field.name, *version} : field);
+  }
+  return out.finish();
+}
+
+std::string mask_hello_request(const bson::Document& command, bool may_wait) {
   bson::Writer out;
   for (const bson::Element& field : command) {
-    if (field.name == "topologyVersion" || field.name == "maxAwaitTimeMS" ||
-        field.name == "loadBalanced") {
-      continue;
-    }
+    const bool is_wait = field.name == "topologyVersion" || field.name == "maxAwaitTimeMS";
+    if (field.name == "loadBalanced" || (is_wait && !may_wait)) continue;
     if (field.name == "speculativeAuthenticate" && field.value.type == bson::Type::kDocument &&
         is_by_certificate(field.value.as_document())) {
       continue;

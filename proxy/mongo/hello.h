@@ -5,12 +5,14 @@
 // says: so drivers see elections, secondaries and tags as they are. A member without a listener is
 // not shown.
 //
-// Also taken out: topologyVersion (then drivers poll instead of streaming), and what mongod says of
-// compression; and room is kept in maxMessageSizeBytes for what we add to a command.
+// topologyVersion stays mongod's: errors that pass byte for byte carry it, too, and drivers tell by
+// it which of the two is newer. So a hello may wait at mongod until there is news. What mongod says
+// of compression is taken out, and room is kept in maxMessageSizeBytes for what we add to commands.
 //
 // Pure: bytes in, bytes out.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,8 +25,15 @@ namespace outrigger {
 inline constexpr int32_t kWireVersionMax = 21;  // bulkWrite (25) is not captured yet
 inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 
-// The client's hello or isMaster as the backend shall see it.
-[[nodiscard]] std::string mask_hello_request(const bson::Document& command);
+// The client's hello or isMaster as the backend shall see it. `may_wait`: there until its topology
+// changes, if the client asks for that.
+[[nodiscard]] std::string mask_hello_request(const bson::Document& command, bool may_wait = true);
+// The client asks for an answer as soon as there is news, or after some time.
+[[nodiscard]] bool waits_for_news(const bson::Document& hello);
+// The next question of a client that is told of all news without asking again: `hello`, behind
+// `reply`. Nothing: that has no topologyVersion, as errors have none.
+[[nodiscard]] std::optional<std::string> behind_news(const bson::Document& hello,
+                                                     const bson::Document& reply);
 
 // Names of hosts: case does not count.
 [[nodiscard]] bool equal_names(std::string_view one, std::string_view other);

@@ -32,7 +32,8 @@ TEST(HelloOfSeveral, NamesEachMemberByItsListenerAndLeavesOutWhoHasNone) {
   const std::string reply = primarys_hello();
   const std::string shown = mask_hello_reply(Document(reply), kNames);
   EXPECT_EQ(bson::to_json(Document(shown)),
-            R"({"hosts": ["app.example:1", "app.example:2"], "passives": [], )"
+            R"({"topologyVersion": {"counter": 6}, "hosts": ["app.example:1", )"
+            R"("app.example:2"], "passives": [], )"
             R"("arbiters": ["app.example:4"], "setName": "rs0", "setVersion": 7, )"
             R"("isWritablePrimary": true, "secondary": false, "primary": "app.example:2", )"
             R"("me": "app.example:2", "electionId": {"$oid": "313233343536373839303132"}, )"
@@ -55,6 +56,50 @@ TEST(HelloOfSeveral, APrimaryThatIsNotServedYetIsASecondary) {
   EXPECT_FALSE(Document(shown).has("electionId"));
   EXPECT_FALSE(Document(shown).has("primary"));
   EXPECT_TRUE(Document(shown).has("me"));
+}
+
+std::string waiting_hello(int64_t counter) {
+  bson::Writer out;
+  out.int32("hello", 1).open_document("topologyVersion").int64("counter", counter).close();
+  out.int64("maxAwaitTimeMS", 10'000).boolean("loadBalanced", false).string("$db", "admin");
+  return out.finish();
+}
+
+TEST(HelloThatWaits, WaitsAtMongodUnlessWeHaveTheNews) {
+  const std::string hello = waiting_hello(5);
+  EXPECT_TRUE(waits_for_news(Document(hello)));
+  const std::string waits = mask_hello_request(Document(hello));
+  EXPECT_TRUE(waits_for_news(Document(waits)));
+  EXPECT_TRUE(Document(waits).has("topologyVersion"));
+  EXPECT_FALSE(Document(waits).has("loadBalanced"));
+  const std::string at_once = mask_hello_request(Document(hello), false);
+  EXPECT_EQ(bson::to_json(Document(at_once)), R"({"hello": 1, "$db": "admin"})");
+}
+
+TEST(HelloThatWaits, TheNextOneIsBehindTheNewsOfTheLast) {
+  const std::string hello = waiting_hello(5);
+  const auto answered = [](double ok) {
+    bson::Writer out;
+    out.open_document("topologyVersion").int64("counter", 6).close().real("ok", ok);
+    return out.finish();
+  };
+  const std::string news = answered(1);
+  EXPECT_EQ(behind_news(Document(hello), Document(news)), waiting_hello(6));
+  const std::string refused = answered(0);
+  EXPECT_FALSE(behind_news(Document(hello), Document(refused)));
+  const std::string silent = bson::Writer().real("ok", 1).finish();
+  EXPECT_FALSE(behind_news(Document(hello), Document(silent)));
+}
+
+TEST(HelloOfCompression, NamesWhatWasAgreedOnWhereMongodNamesIts) {
+  bson::Writer out;
+  out.boolean("readOnly", false).open_array("compression").string("0", "noop").close();
+  const std::string reply = out.real("ok", 1).finish();
+  const std::string some = with_compressors(Document(reply), {"zlib", "snappy"});
+  EXPECT_EQ(bson::to_json(Document(some)),
+            R"({"readOnly": false, "compression": ["zlib", "snappy"], "ok": 1.0})");
+  const std::string none = with_compressors(Document(reply), {});
+  EXPECT_EQ(bson::to_json(Document(none)), R"({"readOnly": false, "ok": 1.0})");
 }
 
 }  // namespace

@@ -50,13 +50,19 @@ Session::Session(ProxyContext& context, const StoreMember& member, bool by_socke
       messages_(*client_, context.rooms, replies_, context.log,
                 [this] { static_cast<void>(abort()); }),
       greeting_(context.loop, context.gate, by_socket ? member.socket_names : member.names,
-                replies_, [this] { let_in(); }),
+                replies_, {[this] { let_in(); }, [this] { waited(); }}),
       on_news_(std::move(on_news)) {
   client_->on_end([this] { client_gone(); });
   context_.metrics.connections.Increment();
 }
 
 Session::~Session() { context_.metrics.connections.Decrement(); }
+
+// A stranger that listens to news is as good as one that asks for them.
+void Session::waited() {
+  busy_since_us_ = context_.loop.now_us();
+  if (!is_let_in_) on_news_(News::kSpoke);
+}
 
 // While the store works on a read for a client that has left, there is nobody to answer.
 void Session::client_gone() {
@@ -65,8 +71,10 @@ void Session::client_gone() {
 
 void Session::drain() {
   draining_ = true;
-  if (serving_) return;
+  greeting_.end();
+  if (serving_ && !greeting_.is_waiting()) return;
   client_->close();
+  if (serving_) backend_->close();
   messages_.release();
 }
 

@@ -43,8 +43,11 @@ class Session {
   void store_gone(const std::string& process) {
     if (backend_ && backend_->is_admitted && backend_->process == process) backend_->close();
   }
-  // Since when its message is being gathered or served, by the loop's clock; 0 between messages.
-  [[nodiscard]] uint64_t busy_since_us() const { return busy_since_us_; }
+  // Since when its message is being gathered or served, by the loop's clock; 0 between messages,
+  // and while it waits for news.
+  [[nodiscard]] uint64_t busy_since_us() const {
+    return greeting_.is_waiting() ? 0 : busy_since_us_;
+  }
   [[nodiscard]] bool is_serving() const { return serving_; }
   [[nodiscard]] bool is_let_in() const { return is_let_in_; }
 
@@ -68,6 +71,7 @@ class Session {
   // mongod has not let it in, and asks for a login.
   [[nodiscard]] bool is_stranger() const;
   void let_in();
+  void waited();
   void client_gone();
 
   ProxyContext& context_;

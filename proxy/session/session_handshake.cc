@@ -104,10 +104,12 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   backend_->user.reset();
   std::string request(message);
   if (is_hello) {
-    request = wire::build_op_query(header.request_id, query->database,
-                                   Document(mask_hello_request(query->command)), query->flags);
+    const std::string masked = greeting_.masked(query->command);
+    request =
+        wire::build_op_query(header.request_id, query->database, Document(masked), query->flags);
   }
-  Result<std::string> reply = co_await backend_->call(std::move(request));
+  const bool waits = is_hello && waits_for_news(query->command);
+  Result<std::string> reply = co_await greeting_.ask(*backend_, std::move(request), waits);
   if (!reply) co_return Next::kEnd;
   out = std::move(*reply);
   if (is_hello) {
@@ -133,12 +135,14 @@ net::Task<std::optional<Session::Next>> Session::pass_gate(std::string_view mess
   // Nobody would hear that it is no primary: mongod closes such a connection.
   const bool is_to_read = verdict == Verdict::kNotToBeRead;
   if ((verdict == Verdict::kNotPrimary || is_to_read) && !parsed->more_to_come()) {
-    std::string body = is_to_read ? not_to_be_read_body() : not_primary_body(*parsed);
+    const std::string error = is_to_read ? not_to_be_read_body() : not_primary_body(*parsed);
+    std::string body = backend_->with_topology(Document(error));
     const Next next = co_await answer_refusal(*parsed, std::move(body));
     co_return next;
   }
   if (verdict == Verdict::kNotServed) {
-    std::string body = not_served_body();
+    const std::string error = not_served_body();
+    std::string body = backend_->with_topology(Document(error));
     [[maybe_unused]] const Next next = co_await answer(*parsed, std::move(body));
   }
   co_return Next::kEnd;

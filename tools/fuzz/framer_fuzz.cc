@@ -5,6 +5,7 @@
 
 #include "config/result.h"
 #include "proxy/mongo/wire/framer.h"
+#include "proxy/mongo/wire/op_compressed.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/mongo/wire/op_query.h"
 #include "proxy/mongo/wire/op_reply.h"
@@ -12,6 +13,19 @@
 namespace {
 using namespace outrigger;
 using wire::Framer;
+
+// What comes out is as long as it says, and goes back in.
+void unpack(bson::Bytes message) {
+  constexpr size_t kBytesMax = 1 << 20;
+  const auto packed = wire::parse_op_compressed(message, kBytesMax);
+  if (!packed) return;
+  const auto plain = wire::expand(*packed);
+  if (!plain) return;
+  OUTRIGGER_ASSERT(plain->size() == packed->message_bytes && plain->size() <= kBytesMax);
+  const auto again = wire::compress(*plain, packed->compressor);
+  const auto parsed = wire::parse_op_compressed(*again, kBytesMax);
+  OUTRIGGER_ASSERT(parsed && wire::expand(*parsed) == *plain);
+}
 
 void parse(bson::Bytes message) {
   if (auto parsed = wire::parse_op_msg(message)) {
@@ -28,6 +42,7 @@ void parse(bson::Bytes message) {
   (void)wire::parse_op_msg_trusted(message);
   if (auto parsed = wire::parse_op_query(message)) (void)wire::refuse_op_query(*parsed);
   (void)wire::parse_op_reply(message);
+  unpack(message);
 }
 
 // Messages, and whether an error ended them. `step` 0: all at once.
