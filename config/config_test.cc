@@ -120,7 +120,10 @@ TEST(Printable, OthersTextStaysOnItsLineAndMovesNoCursor) {
 TEST(StoreUri, OptionsThatCannotHoldForAppsAreRefusedByName) {
   EXPECT_FALSE(refused_option("mongodb://h"));
   EXPECT_FALSE(refused_option("mongodb://h/?replicaSet=rs0&w=majority&tls=true&tlsCAFile=/x"));
-  EXPECT_EQ(refused_option("mongodb://u:p?x=y@h/?compressors=zstd")->name, "compressors");
+  EXPECT_EQ(refused_option("mongodb://u:p?x=y@h/?loadBalanced=true")->name, "loadBalanced");
+  const StoreUriOptions several("mongodb://h/?w=1&Compressors=zstd,,snappy");
+  EXPECT_EQ(several.compressors(), (std::vector<std::string>{"zstd", "snappy"}));
+  EXPECT_TRUE(StoreUriOptions("mongodb://h").compressors().empty());
   EXPECT_EQ(refused_option("mongodb://h/db?tls=true;LOADBALANCED=1")->name, "LOADBALANCED");
   EXPECT_EQ(refused_option("mongodb://h/?unheard")->name, "unheard");
   EXPECT_FALSE(refused_option("mongodb://u:p?x=y@h/"));

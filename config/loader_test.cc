@@ -94,6 +94,9 @@ const BadCase kValues[] = {
      "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb://%2Frun%2Fa.sock'}\n"
      "proxy: {socket: /run/a.sock}\n",
      "f.yaml:3: store.uri", "expected the socket of MongoDB, found that of proxy.socket"},
+    {"compressor_of_the_store_unknown",
+     "#whole\nsite: a\ndata_dir: /d\nstore: {uri: 'mongodb://h/?compressors=zstd,lz4'}\n",
+     "f.yaml:3: store.uri", "expected of compressors snappy, zstd or zlib, found lz4"},
     {"compressor_unknown", "proxy: {compressors: [lz4]}\n", "f.yaml:4: proxy.compressors[0]",
      "expected snappy, zstd or zlib, found 'lz4'"},
     {"compressor_twice", "proxy: {compressors: [zlib, zlib]}\n", "f.yaml:4: proxy.compressors[1]",

@@ -16,6 +16,7 @@ constexpr auto kHonoured = std::to_array<std::string_view>({
     "authmechanism",
     "authmechanismproperties",
     "authsource",
+    "compressors",
     "connecttimeoutms",
     "directconnection",
     "heartbeatfrequencyms",
@@ -56,8 +57,7 @@ struct Refusal {
   std::string_view reason;
 };
 constexpr auto kRefused = std::to_array<Refusal>({
-    {"compressors", "messages of apps pass to MongoDB as they are, uncompressed"},
-    {"zlibcompressionlevel", "messages of apps pass to MongoDB as they are, uncompressed"},
+    {"zlibcompressionlevel", "messages of apps are compressed at a level of our own"},
     {"loadbalanced", "the sidecar stands beside exactly one mongod"},
     {"proxyhost", "connections of apps go to MongoDB directly"},
     {"proxyport", "connections of apps go to MongoDB directly"},
@@ -100,6 +100,18 @@ StoreUriOptions::StoreUriOptions(std::string_view uri) {
 std::string StoreUriOptions::text(const std::string& name) const {
   const auto found = options_.find(name);
   return found == options_.end() ? "" : found->second;
+}
+
+std::vector<std::string> StoreUriOptions::compressors() const {
+  std::vector<std::string> names;
+  std::string_view rest;
+  const std::string all = text("compressors");
+  for (rest = all; !rest.empty();) {
+    const size_t end = std::min(rest.find(','), rest.size());
+    if (end > 0) names.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return names;
 }
 
 std::optional<RefusedOption> refused_option(std::string_view uri) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace outrigger {
 
@@ -21,6 +22,8 @@ class StoreUriOptions {
  public:
   explicit StoreUriOptions(std::string_view uri);
   [[nodiscard]] std::string text(const std::string& name) const;
+  // The names in the option `compressors`.
+  [[nodiscard]] std::vector<std::string> compressors() const;
 
  private:
   std::map<std::string, std::string> options_;

@@ -162,6 +162,10 @@ class Validator {
       refuse("store.uri", "expected no option " + option->name + ": " + option->reason,
              "remove it from the URI");
     }
+    for (const std::string& name : StoreUriOptions(uri).compressors()) {
+      if (name == "snappy" || name == "zstd" || name == "zlib") continue;
+      refuse("store.uri", "expected of compressors snappy, zstd or zlib, found " + name);
+    }
     if (hosts == ",") {
       refuse("store.uri", "expected host:port after mongodb://, found no host");
     }

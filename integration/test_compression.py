@@ -273,3 +273,38 @@ def test_what_comes_out_of_many_messages_is_bounded_together(site):
     print(f"at most {most / 2**20:.0f} MiB")
     # What is expanded, and twice that again while it is served.
     assert most < MEMORY_FACTOR * (9 * LARGEST_MESSAGE_BYTES + 128 * 2**20)
+
+
+# ---- towards the store
+
+@pytest.mark.parametrize("number", [
+    number if number == 3 else pytest.param(number, marks=pytest.mark.long) for number in NAMES],
+    ids=NAMES.values())
+def test_what_goes_to_the_store_is_packed_as_its_uri_says(tmp_path, number):
+    name = NAMES[number]
+    mongod = RealMongod(tmp_path / "mongod").start()
+    sidecar = Sidecar(tmp_path / "sidecar", "oslo", f"{mongod.uri()}&compressors={name}")
+
+    def packed():
+        said = mongod.client().admin.command("serverStatus")["network"]["compression"][name]
+        return said["decompressor"]["bytesOut"], said["compressor"]["bytesIn"]
+
+    try:
+        sidecar.start()
+        uri = f"mongodb://{sidecar.proxy_address}/?replicaSet=rs0"
+        for options in ("", "&compressors=zlib"):
+            sent, received = packed()
+            with pymongo.MongoClient(f"{uri}{options}") as app:
+                things = app.shop[f"things{options[-4:]}"]
+                things.insert_many([{"_id": i, "text": "x" * 100_000} for i in range(30)])
+                for cursor_type in (CursorType.NON_TAILABLE, CursorType.EXHAUST):
+                    assert sum(len(each["text"]) for each in
+                               things.find(batch_size=4, cursor_type=cursor_type)) == 3_000_000
+                things.create_index("text2")
+            now_sent, now_received = packed()
+            assert now_sent - sent > 3_000_000 and now_received - received > 6_000_000
+        assert Driver("pymongo", *python("pymongo_sync.py")(None)).run(uri, "a", "work") == SEEN
+        sidecar.stop()
+    finally:
+        sidecar.discard()
+        mongod.discard()

@@ -102,8 +102,8 @@ def test_an_authority_that_is_not_ours_is_refused_unless_that_is_allowed(site):
         app.shop.carts.insert_one({"_id": 1})
 
 
-@pytest.mark.parametrize("option", ["compressors=zstd", "loadBalanced=true", "proxyHost=h",
-                                    "tlsCRLFile=/x", "sslMode=on", "Compressors=snappy"])
+@pytest.mark.parametrize("option", ["zlibCompressionLevel=3", "loadBalanced=true", "proxyHost=h",
+                                    "tlsCRLFile=/x", "sslMode=on", "LoadBalanced=true"])
 def test_an_option_that_cannot_hold_for_apps_is_refused_by_name(one_site, option):
     oslo = one_site.oslo
     oslo.sidecar.settings["store"]["uri"] = f"{oslo.mongod.store_uri()}&{option}"

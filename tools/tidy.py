@@ -27,8 +27,8 @@ REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "mer
                "store/mongo/connection/", "store/mongo/series/", "store/mongo/", "site/state/",
                "site/", "link/", "apply/", "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "client/",
-         "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "outputs/", "session/",
-         "expiry/", "peer/", "admin/", "app/"]
+         "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "outputs/",
+         "session/", "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/holding/": ["causality/", "record/"],

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "config/store_uri.h"
+
 namespace outrigger {
 
 namespace {
@@ -15,7 +17,9 @@ Result<StoreAddress> address_in(const Settings& settings) {
 Result<StoreEndpoint> store_endpoint(const Settings& settings, net::Network& network) {
   const Result<StoreAddress> found = address_in(settings);
   if (!found) return tl::unexpected(found.error());
-  StoreEndpoint endpoint{&network, found->address, found->host, nullptr};
+  StoreEndpoint endpoint{&network, found->address, found->host, nullptr, {}};
+  const StoreUriOptions options_of_uri(settings.store.uri);
+  endpoint.compressors = wire::compressors_named(options_of_uri.compressors());
   if (!found->tls) return endpoint;
   net::TlsOptions options;
   options.certificate_file = found->tls->certificate_key_file;

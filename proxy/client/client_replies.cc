@@ -47,10 +47,10 @@ net::Task<Status> ClientReplies::send(std::string_view message) {
 
 net::Task<Result<uint32_t>> ClientReplies::relay(Backend& backend) {
   if (packed_by_) {
-    const Result<wire::MsgHeader> header = co_await backend.next_reply();
-    if (!header) co_return tl::unexpected(header.error());
-    const auto bytes = 2 * static_cast<size_t>(header->message_length);
-    const bool is_small = bytes <= 2 * limits::kUnreadBytesMax;
+    const Result<size_t> plain = co_await backend.next_reply_bytes();
+    if (!plain) co_return tl::unexpected(plain.error());
+    const size_t bytes = 2 * *plain;
+    const bool is_small = *plain <= limits::kUnreadBytesMax;
     if (is_small || room_.take(bytes)) {
       const Result<std::string> reply = co_await backend.receive();
       Status sent;
@@ -58,7 +58,7 @@ net::Task<Result<uint32_t>> ClientReplies::relay(Backend& backend) {
       if (!is_small) room_.give_back(bytes);
       if (!reply) co_return tl::unexpected(reply.error());
       if (!sent) co_return tl::unexpected(sent.error());
-      const bool is_msg = header->op_code == wire::OpCode::kMsg;
+      const bool is_msg = wire::read_header(*reply)->op_code == wire::OpCode::kMsg;
       co_return is_msg ? wire::peek_op_msg_flags(*reply).value_or(0) : 0;
     }
   }

@@ -16,8 +16,9 @@ constexpr int64_t kHeldBackPauseMs = 100;
 
 }  // namespace
 
-std::string Greeting::masked(const Document& hello) const {
-  return mask_hello_request(hello, !is_held_back_);
+std::string Greeting::masked(const Backend& backend, const Document& hello) const {
+  const std::string out = mask_hello_request(hello, !is_held_back_);
+  return backend.with_offer(Document(out));
 }
 
 net::Task<Result<std::string>> Greeting::ask(Backend& backend, std::string request, bool waits) {
@@ -36,7 +37,7 @@ net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
   for (;;) {
     const Document asked(command);
     const bool waits = waits_for_news(asked);
-    const std::string sent_on = masked(asked);
+    const std::string sent_on = masked(backend, asked);
     // mongod refuses a stream of answers that do not wait.
     const uint32_t flags = waits ? 0 : hello.flags & wire::kExhaustAllowed;
     std::string request = wire::build_op_msg(request_id, 0, flags, Document(sent_on));
@@ -62,6 +63,7 @@ net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
 net::Task<std::string> Greeting::shown(Backend& backend, Document hello, Document reply) {
   if (logs_in_with_hello(reply)) hooks_.let_in();
   backend.note_topology(reply);
+  backend.note_agreed(reply);
   std::string body = mask_hello_reply(reply, names_);
   const bool served = co_await is_served(backend, reply);
   is_held_back_ = !served;

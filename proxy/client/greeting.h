@@ -39,7 +39,7 @@ class Greeting {
 
   // ---- the parts of it, for hellos of old form
   // The client's hello as the store shall see it.
-  [[nodiscard]] std::string masked(const bson::Document& hello) const;
+  [[nodiscard]] std::string masked(const Backend& backend, const bson::Document& hello) const;
   // The store's answer to it.
   net::Task<Result<std::string>> ask(Backend& backend, std::string request, bool waits);
   // What the client is shown of the store's answer to its hello.

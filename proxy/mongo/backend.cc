@@ -37,8 +37,28 @@ std::optional<std::string> flaw_of_reply(const std::string& message) {
 
 }  // namespace
 
-Backend::Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log)
-    : stream_(std::move(stream)), log_(std::move(log)), lsid_(lsid) {}
+Backend::Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log,
+                 wire::Compressors offered)
+    : stream_(std::move(stream)), log_(std::move(log)), lsid_(lsid), offered_(std::move(offered)) {}
+
+std::string Backend::with_offer(const bson::Document& hello) const {
+  if (offered_.empty()) return std::string(hello.bytes());
+  std::vector<std::string_view> names;
+  for (const wire::Compressor each : offered_) names.push_back(wire::name_of(each));
+  return offering(hello, names);
+}
+
+void Backend::note_agreed(const bson::Document& reply) {
+  const auto agreed = reply.find("compression");
+  if (offered_.empty() || !wire::is_ok(reply)) return;
+  packs_by_.reset();
+  if (!agreed || agreed->type != bson::Type::kArray) return;
+  for (const bson::Element& each : agreed->as_document()) {
+    const bool is_name = each.value.type == bson::Type::kString;
+    const auto named = is_name ? wire::compressor_named(each.value.as_string()) : std::nullopt;
+    if (named && !packs_by_) packs_by_ = named;
+  }
+}
 
 tl::unexpected<Error> Backend::no_reply(std::string why) {
   auto error = fail(ErrorCode::kCorrupt, "read from the store", stream_->peer_address(),
@@ -72,11 +92,24 @@ net::Task<Result<std::unique_ptr<Backend>>> Backend::dial(const StoreEndpoint& s
     }
     stream = std::move(*secured);
   }
-  co_return std::make_unique<Backend>(std::move(*stream), random.uuid(), std::move(log));
+  co_return std::make_unique<Backend>(std::move(*stream), random.uuid(), std::move(log),
+                                      store.compressors);
 }
 
 net::Task<Status> Backend::send(std::span<const std::string_view> messages) {
-  Status sent = co_await stream_->write(messages);
+  if (!packs_by_) {
+    Status sent = co_await stream_->write(messages);
+    co_return sent;
+  }
+  Status sent;
+  for (size_t i = 0; sent && i < messages.size(); ++i) sent = co_await send_one(messages[i]);
+  co_return sent;
+}
+
+net::Task<Status> Backend::send_one(std::string_view message) {
+  std::optional<std::string> packed;
+  if (packs_by_) packed = wire::compress_command(message, *packs_by_);
+  Status sent = co_await stream_->write(packed ? std::string_view(*packed) : message);
   co_return sent;
 }
 
@@ -89,7 +122,16 @@ net::Task<Result<std::string>> Backend::receive() {
     const wire::Framer::Step step = framer_.next(rest);
     if (step.kind == wire::Framer::Kind::kError) co_return no_reply(step.error.message);
     if (step.kind != wire::Framer::Kind::kMessage) continue;
-    std::string message(step.message);
+    std::string message;
+    if (step.header.op_code == wire::OpCode::kCompressed) {
+      const auto packed = wire::parse_op_compressed(step.message, wire::kMessageBytesMax);
+      if (!packed) co_return no_reply(packed.error().message);
+      auto plain = wire::expand(*packed);
+      if (!plain) co_return no_reply(plain.error().message);
+      message = std::move(*plain);
+    } else {
+      message = step.message;
+    }
     std::optional<std::string> wrong = flaw_of_reply(message);
     if (wrong) co_return no_reply(std::move(*wrong));
     if (!rest.empty()) stream_->unread(rest);
@@ -97,24 +139,34 @@ net::Task<Result<std::string>> Backend::receive() {
   }
 }
 
-net::Task<Result<wire::MsgHeader>> Backend::next_reply() {
+net::Task<Result<size_t>> Backend::next_reply_bytes() {
   std::string head;
-  while (head.size() < wire::kHeaderBytes) {
+  std::optional<wire::MsgHeader> header;
+  const auto is_short = [&] {
+    header = wire::read_header(head);
+    if (!header) return true;
+    return header->op_code == wire::OpCode::kCompressed && head.size() < wire::kCompressedHeadBytes;
+  };
+  while (is_short()) {
     Result<std::string_view> bytes = co_await stream_->read_some();
     if (!bytes) co_return tl::unexpected(bytes.error());
     if (bytes->empty()) co_return gone(stream_->peer_address());
     head.append(*bytes);
   }
   stream_->unread(head);
-  const wire::MsgHeader header = *wire::read_header(head);
-  const bool is_possible = header.message_length >= static_cast<int32_t>(wire::kHeaderBytes) &&
-                           header.message_length <= static_cast<int32_t>(wire::kMessageBytesMax);
+  if (header->op_code == wire::OpCode::kCompressed) {
+    const auto packed = wire::parse_op_compressed(head, wire::kMessageBytesMax);
+    if (!packed) co_return no_reply(packed.error().message);
+    co_return packed->message_bytes;
+  }
+  const bool is_possible = header->message_length >= static_cast<int32_t>(wire::kHeaderBytes) &&
+                           header->message_length <= static_cast<int32_t>(wire::kMessageBytesMax);
   if (!is_possible) co_return no_reply("a reply has an impossible length");
-  co_return header;
+  co_return static_cast<size_t>(header->message_length);
 }
 
 net::Task<Result<std::string>> Backend::call(std::string message) {
-  Status sent = co_await stream_->write(message);
+  Status sent = co_await send_one(message);
   if (!sent) co_return tl::unexpected(sent.error());
   Result<std::string> reply = co_await receive();
   co_return reply;
@@ -175,6 +227,15 @@ net::Task<Status> Backend::learn_user() {
   co_return Status();
 }
 
+net::Task<Result<uint32_t>> Backend::relay_expanded(net::Stream& to) {
+  const Result<std::string> reply = co_await receive();
+  if (!reply) co_return tl::unexpected(reply.error());
+  Status sent = co_await to.write(*reply);
+  if (!sent) co_return fail(ErrorCode::kIo, "answer the client", to.peer_address(), "it is gone");
+  const bool is_msg = wire::read_header(*reply)->op_code == wire::OpCode::kMsg;
+  co_return is_msg ? wire::peek_op_msg_flags(*reply).value_or(0) : 0;
+}
+
 net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
   std::string head;  // while fewer bytes than a header and its flags have come
   size_t left = 0;   // of the message, once its length is known
@@ -197,6 +258,11 @@ net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
         co_return no_reply("a reply has an impossible length");
       }
       if (piece.size() < wire::kHeaderBytes + 4) continue;
+      if (header->op_code == wire::OpCode::kCompressed) {
+        stream_->unread(piece);
+        Result<uint32_t> expanded = co_await relay_expanded(to);
+        co_return expanded;
+      }
       if (header->op_code == wire::OpCode::kMsg) {
         flags = wire::peek_op_msg_flags(piece).value_or(0);
       }

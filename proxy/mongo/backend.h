@@ -14,6 +14,7 @@
 #include "config/random.h"
 #include "proxy/mongo/hello.h"
 #include "proxy/mongo/wire/framer.h"
+#include "proxy/mongo/wire/op_compressed.h"
 #include "proxy/mongo/wire/op_msg.h"
 #include "proxy/net/network.h"
 #include "proxy/net/stream.h"
@@ -29,6 +30,7 @@ struct StoreEndpoint {
   std::string address;                   // "host:port" or "unix:/path"
   std::string host;                      // without the port: whose certificate is expected
   std::shared_ptr<net::TlsContext> tls;  // none: in clear
+  wire::Compressors compressors = {};    // that it is offered, the best first
 };
 
 class Backend {
@@ -39,19 +41,31 @@ class Backend {
                                                           Random& random, Logger log);
 
   // `lsid`: of its own writes.
-  Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log);
+  Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log,
+          wire::Compressors offered = {});
+
+  // ---- compression, as store.uri asks for it: what is sent is packed once a hello has agreed on
+  // it, and what comes is expanded
+  // A hello with our own offer in the place of a client's.
+  [[nodiscard]] std::string with_offer(const bson::Document& hello) const;
+  [[nodiscard]] bool packs() const { return packs_by_.has_value(); }
+  // mongod's answer to that.
+  void note_agreed(const bson::Document& reply);
 
   [[nodiscard]] net::Stream& stream() { return *stream_; }
   void close() { stream_->close(); }
   [[nodiscard]] bool is_open() const { return stream_->is_open(); }
 
+  // Sends a whole message.
+  net::Task<Status> send_one(std::string_view message);
   // Sends whole messages, one after the other.
   net::Task<Status> send(std::span<const std::string_view> messages);
   // The next reply, whole; its documents are well formed. kClosed when the connection ended,
   // kCorrupt when that is no reply: then it is closed.
   net::Task<Result<std::string>> receive();
-  // The header of the next reply, which is left to be received or relayed. Errors as receive().
-  net::Task<Result<wire::MsgHeader>> next_reply();
+  // The bytes of the next reply, as receive() will give it; it is left to be received or relayed.
+  // Errors as there.
+  net::Task<Result<size_t>> next_reply_bytes();
   // One message out, its answer back.
   net::Task<Result<std::string>> call(std::string message);
   // mongod's answer to the command anybody may send: that it is there, and its times.
@@ -87,6 +101,7 @@ class Backend {
 
  private:
   tl::unexpected<Error> no_reply(std::string why);
+  net::Task<Result<uint32_t>> relay_expanded(net::Stream& to);
 
   std::unique_ptr<net::Stream> stream_;
   Logger log_;
@@ -94,6 +109,8 @@ class Backend {
   Uuid lsid_;
   int64_t txn_number_ = 0;
   std::unordered_set<std::string> readable_;
+  const wire::Compressors offered_;
+  std::optional<wire::Compressor> packs_by_;
   std::string topology_;             // {topologyVersion: ..}; empty: it has said none
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
 };

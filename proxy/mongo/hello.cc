@@ -77,6 +77,17 @@ void write_field(bson::Writer& out, const bson::Element& field, bool is_set,
 
 }  // namespace
 
+std::string offering(const bson::Document& hello, const std::vector<std::string_view>& names) {
+  bson::Writer out;
+  for (const bson::Element& field : hello) {
+    if (field.name != "compression") out.element(field);
+  }
+  out.open_array("compression");
+  for (size_t i = 0; i < names.size(); ++i) out.string(bson::index_name(i), names[i]);
+  out.close();
+  return out.finish();
+}
+
 bool waits_for_news(const bson::Document& hello) { return hello.has("maxAwaitTimeMS"); }
 
 std::optional<std::string> behind_news(const bson::Document& hello, const bson::Document& reply) {

@@ -28,6 +28,9 @@ inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 // The client's hello or isMaster as the backend shall see it. `may_wait`: there until its topology
 // changes, if the client asks for that.
 [[nodiscard]] std::string mask_hello_request(const bson::Document& command, bool may_wait = true);
+// A hello that offers these compressors, and no others.
+[[nodiscard]] std::string offering(const bson::Document& hello,
+                                   const std::vector<std::string_view>& names);
 // The client asks for an answer as soon as there is news, or after some time.
 [[nodiscard]] bool waits_for_news(const bson::Document& hello);
 // The next question of a client that is told of all news without asking again: `hello`, behind

@@ -230,7 +230,12 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
 }
 
 net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_come) {
-  Status sent = co_await backend_->stream().write(message);
+  Status sent;
+  if (backend_->packs()) {
+    sent = co_await backend_->send_one(message);
+  } else {
+    sent = co_await backend_->stream().write(message);
+  }
   if (!sent) co_return Next::kEnd;
   if (more_to_come) co_return Next::kGoOn;
   for (;;) {

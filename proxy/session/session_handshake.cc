@@ -104,7 +104,7 @@ net::Task<Session::Next> Session::serve_query(std::string_view message) {
   backend_->user.reset();
   std::string request(message);
   if (is_hello) {
-    const std::string masked = greeting_.masked(query->command);
+    const std::string masked = greeting_.masked(*backend_, query->command);
     request =
         wire::build_op_query(header.request_id, query->database, Document(masked), query->flags);
   }

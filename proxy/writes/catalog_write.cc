@@ -297,7 +297,7 @@ net::Task<Result<CatalogWrite::Parts>> CatalogWrite::begin(const Command& comman
 net::Task<Result<std::string>> CatalogWrite::send(std::string_view message,
                                                   const wire::OpMsg& parsed) {
   const std::optional<std::string> ours = with_session(parsed, backend_);
-  Status sent = co_await backend_.stream().write(ours ? std::string_view(*ours) : message);
+  Status sent = co_await backend_.send_one(ours ? std::string_view(*ours) : message);
   if (!sent) co_return tl::unexpected(sent.error());
   if (parsed.more_to_come()) {
     Result<std::string> done = co_await backend_.ping();  // it is done before

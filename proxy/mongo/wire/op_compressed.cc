@@ -9,6 +9,7 @@
 
 #include "proxy/mongo/wire/cursor.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/mongo/wire/op_msg.h"
 
 namespace outrigger::wire {
 namespace {
@@ -167,6 +168,19 @@ std::optional<std::string> compress(Bytes message, Compressor compressor) {
   out.resize(kCompressedHeadBytes + packed);
   patch_length(out);
   return out;
+}
+
+std::optional<std::string> compress_command(Bytes message, Compressor compressor) {
+  constexpr std::string_view kPlain[] = {
+      "hello",        "isMaster",   "ismaster",   "saslStart",       "saslContinue",   "getnonce",
+      "authenticate", "createUser", "updateUser", "copydbSaslStart", "copydbgetnonce", "copydb"};
+  const auto header = read_header(message);
+  if (!header || header->op_code != OpCode::kMsg) return std::nullopt;
+  const auto parsed = parse_op_msg_trusted(message);
+  if (!parsed) return std::nullopt;
+  const auto* plain = std::find(std::begin(kPlain), std::end(kPlain), parsed->command_name());
+  if (plain != std::end(kPlain)) return std::nullopt;
+  return compress(message, compressor);
 }
 
 }  // namespace outrigger::wire

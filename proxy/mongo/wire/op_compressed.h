@@ -46,4 +46,8 @@ struct OpCompressed {
 // The other way, for a whole message that is not compressed. Nothing: it would be too long.
 [[nodiscard]] std::optional<std::string> compress(Bytes message, Compressor compressor);
 
+// The same, unless it is one of the commands that drivers never compress: secrets, and what goes
+// before any agreement.
+[[nodiscard]] std::optional<std::string> compress_command(Bytes message, Compressor compressor);
+
 }  // namespace outrigger::wire

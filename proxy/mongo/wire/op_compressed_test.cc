@@ -133,6 +133,20 @@ TEST(OpCompressed, AMessageThatMightBecomeTooLongStaysAsItIs) {
   for (const Compressor each : kAll) EXPECT_FALSE(compress(whole, each));
 }
 
+TEST(OpCompressed, SecretsAndGreetingsStayPlain) {
+  const auto is_packed = [](const char* command) {
+    bson::Writer body;
+    const std::string bytes = body.int32(command, 1).string("$db", "admin").finish();
+    const std::string message = build_op_msg(1, 0, 0, bson::Document(bytes));
+    return compress_command(message, Compressor::kZstd).has_value();
+  };
+  for (const char* command : {"hello", "isMaster", "ismaster", "saslStart", "saslContinue",
+                              "authenticate", "createUser", "updateUser"}) {
+    EXPECT_FALSE(is_packed(command)) << command;
+  }
+  for (const char* command : {"find", "insert", "ping"}) EXPECT_TRUE(is_packed(command));
+}
+
 TEST(OpCompressed, AreNamedAsDriversNameThem) {
   for (const Compressor each : kAll) EXPECT_EQ(compressor_named(name_of(each)), each);
   for (const char* other : {"", "noop", "ZLIB", "lz4"}) EXPECT_FALSE(compressor_named(other));
