@@ -69,8 +69,10 @@ size_t pack(Compressor compressor, Bytes plain, char* to, size_t bytes_max) {
   }
   if (compressor == Compressor::kZlib) {
     uLongf packed = bytes_max;
-    const int status = ::compress(reinterpret_cast<Bytef*>(to), &packed,
-                                  reinterpret_cast<const Bytef*>(plain.data()), plain.size());
+    // An event loop does it, and others wait meanwhile.
+    const int status =
+        ::compress2(reinterpret_cast<Bytef*>(to), &packed,
+                    reinterpret_cast<const Bytef*>(plain.data()), plain.size(), Z_BEST_SPEED);
     return status == Z_OK ? packed : 0;
   }
   length = ::ZSTD_compress(to, bytes_max, plain.data(), plain.size(), ZSTD_CLEVEL_DEFAULT);
