@@ -24,8 +24,9 @@ void ClientMessages::begin(bool is_stranger) {
 }
 
 void ClientMessages::served() {
+  framer_.release();
+  std::string().swap(expanded_);  // an assignment would keep its memory
   room_.release();
-  expanded_ = {};
 }
 
 MessageRoom& ClientMessages::room_for(size_t bytes) {

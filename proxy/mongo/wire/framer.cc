@@ -39,19 +39,26 @@ Framer::Step Framer::judge(const MsgHeader& header) {
   return step;
 }
 
-void Framer::drop_delivered() {
+void Framer::release() {
   if (!delivered_) return;
   delivered_ = false;
   if (buffer_.capacity() > limits::kKeptBufferBytesMax) {
-    buffer_ = {};
+    std::string().swap(buffer_);  // an assignment would keep its memory
   } else {
     buffer_.clear();
   }
 }
 
+std::string Framer::take(const Step& step) {
+  OUTRIGGER_ASSERT(step.kind == Kind::kMessage);
+  if (!delivered_) return std::string(step.message);
+  delivered_ = false;
+  return std::exchange(buffer_, std::string());
+}
+
 Framer::Step Framer::next_header(Bytes& input) {
   OUTRIGGER_ASSERT(relay_left_ == 0);
-  drop_delivered();
+  release();
   if (error_) {
     Step step;
     step.kind = Kind::kError;
@@ -99,7 +106,7 @@ Bytes Framer::relay(Bytes& input) {
     delivered_ = !buffer_.empty();
     if (delivered_) return buffer_;
   } else {
-    drop_delivered();
+    release();
   }
   const Bytes piece = input.substr(0, std::min(relay_left_, input.size()));
   input.remove_prefix(piece.size());

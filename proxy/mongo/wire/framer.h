@@ -8,7 +8,8 @@
 //    `relay(input)` hands the message on piece by piece, without gathering it.
 //
 // Memory: a length below 16 or above the limit is an error before anything is allocated, and the
-// buffer grows with the bytes that really came, never by what a header claims.
+// buffer grows with the bytes that really came, never by what a header claims. Who waits for the
+// next message holds nothing of the last one, once it was taken or released.
 #pragma once
 
 #include "proxy/mongo/wire/header.h"
@@ -51,11 +52,17 @@ class Framer {
   [[nodiscard]] size_t buffered_bytes() const { return delivered_ ? 0 : buffer_.size(); }
   // What they are. Valid until the next call.
   [[nodiscard]] Bytes gathered() const { return delivered_ ? Bytes() : Bytes(buffer_); }
+  // The message that next() has just given, as its owner: not copied where it was gathered.
+  [[nodiscard]] std::string take(const Step& step);
+  // Its view is not used any more: a large buffer is given back, now and not with the next bytes.
+  void release();
+
   [[nodiscard]] bool between_messages() const { return buffered_bytes() == 0 && relay_left_ == 0; }
+  // What it holds, of whatever use.
+  [[nodiscard]] size_t capacity() const { return buffer_.capacity(); }
 
  private:
   [[nodiscard]] Step judge(const MsgHeader& header);  // kHeader or kError
-  void drop_delivered();
 
   size_t bytes_max_;
   std::string buffer_;      // front of a message that came in pieces

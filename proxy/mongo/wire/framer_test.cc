@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "config/limits.h"
 #include "proxy/mongo/wire/op_msg.h"
 
 namespace outrigger::wire {
@@ -109,6 +110,37 @@ TEST(Framer, DoesNotCopyAMessageThatLiesWhole) {
   Bytes input = bytes;
   EXPECT_EQ(framer.next(input).message.data(), bytes.data());
   EXPECT_EQ(input, "tail");
+}
+
+// Gathers a message of this length in two pieces.
+Framer::Step gather(Framer& framer, size_t bytes) {
+  const std::string message = message_of(bytes);
+  Bytes input = Bytes(message).substr(0, bytes / 2);
+  EXPECT_EQ(framer.next(input).kind, Framer::Kind::kNeedMore);
+  input = Bytes(message).substr(bytes / 2);
+  const auto step = framer.next(input);
+  EXPECT_EQ(step.kind, Framer::Kind::kMessage);
+  EXPECT_EQ(step.message, message);
+  return step;
+}
+
+TEST(Framer, HoldsNothingOfALargeMessageThatWasReleased) {
+  Framer framer;
+  (void)gather(framer, 1'000'000);
+  EXPECT_GE(framer.capacity(), 1'000'000u);
+  framer.release();
+  EXPECT_LE(framer.capacity(), limits::kKeptBufferBytesMax);
+}
+
+TEST(Framer, HandsOverWhatItGathered) {
+  Framer framer;
+  const auto step = gather(framer, 1'000'000);
+  const char* const at = step.message.data();
+  const std::string taken = framer.take(step);
+  EXPECT_EQ(taken.data(), at);
+  EXPECT_EQ(taken, message_of(1'000'000));
+  EXPECT_LE(framer.capacity(), limits::kKeptBufferBytesMax);
+  (void)gather(framer, 1'000);  // goes on
 }
 
 TEST(Framer, TellsHowManyBytesAreMissing) {
