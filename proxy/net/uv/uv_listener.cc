@@ -97,6 +97,14 @@ bool is_stale(const sockaddr_un& name) {
   return refused;
 }
 
+// The file we have bound, and no other that a link in its place leads to.
+bool set_mode(const char* path, uint32_t mode) {
+  struct stat file {};
+  if (::lstat(path, &file) != 0) return false;
+  if (S_ISSOCK(file.st_mode) && (file.st_mode & 07777) == mode) return true;
+  return ::fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 // With `mode` from the moment it is there: what the process's mask takes from that is given back
 // behind it.
 Result<int> listen_unix(const Address& address, uint32_t mode) {
@@ -110,9 +118,10 @@ Result<int> listen_unix(const Address& address, uint32_t mode) {
     if (fd >= 0) ::fchmod(fd, mode);
     fd = bind_and_listen(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name, error);
   }
-  if (fd >= 0 && ::chmod(name.sun_path, mode) == 0) return fd;
+  if (fd >= 0 && set_mode(name.sun_path, mode)) return fd;
   if (fd >= 0) {
     error = errno;
+    ::unlink(name.sun_path);
     ::close(fd);
   }
   return tl::unexpected<Error>(unix_error(error, address));
