@@ -123,6 +123,8 @@ TEST(StoreUri, OptionsThatCannotHoldForAppsAreRefusedByName) {
   EXPECT_EQ(refused_option("mongodb://u:p?x=y@h/?loadBalanced=true")->name, "loadBalanced");
   const StoreUriOptions several("mongodb://h/?w=1&Compressors=zstd,,snappy");
   EXPECT_EQ(several.compressors(), (std::vector<std::string>{"zstd", "snappy"}));
+  const StoreUriOptions encoded("mongodb://h/?compressors=zstd%2Csnappy%2czl%69b%");
+  EXPECT_EQ(encoded.compressors(), (std::vector<std::string>{"zstd", "snappy", "zlib%"}));
   EXPECT_TRUE(StoreUriOptions("mongodb://h").compressors().empty());
   EXPECT_EQ(refused_option("mongodb://h/db?tls=true;LOADBALANCED=1")->name, "LOADBALANCED");
   EXPECT_EQ(refused_option("mongodb://h/?unheard")->name, "unheard");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,20 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+// What "%2C" and the like stand for, as in any URI.
+std::string decoded(std::string_view text) {
+  std::string out;
+  for (; !text.empty(); text.remove_prefix(1)) {
+    uint8_t byte = 0;
+    const char* const end = text.data() + std::min<size_t>(text.size(), 3);
+    const bool is_code = text.size() >= 3 && text.front() == '%' &&
+                         std::from_chars(text.data() + 1, end, byte, 16).ptr == end;
+    out.push_back(is_code ? static_cast<char>(byte) : text.front());
+    if (is_code) text.remove_prefix(2);
+  }
+  return out;
+}
+
 // Each as it was written: its name, and what follows the sign.
 std::vector<std::pair<std::string, std::string>> options_of(std::string_view uri) {
   std::vector<std::pair<std::string, std::string>> options;
@@ -104,9 +119,8 @@ std::string StoreUriOptions::text(const std::string& name) const {
 
 std::vector<std::string> StoreUriOptions::compressors() const {
   std::vector<std::string> names;
-  std::string_view rest;
-  const std::string all = text("compressors");
-  for (rest = all; !rest.empty();) {
+  const std::string all = decoded(text("compressors"));
+  for (std::string_view rest = all; !rest.empty();) {
     const size_t end = std::min(rest.find(','), rest.size());
     if (end > 0) names.emplace_back(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));

@@ -164,7 +164,8 @@ class Validator {
     }
     for (const std::string& name : StoreUriOptions(uri).compressors()) {
       if (name == "snappy" || name == "zstd" || name == "zlib") continue;
-      refuse("store.uri", "expected of compressors snappy, zstd or zlib, found " + name);
+      refuse("store.uri", "expected of compressors snappy, zstd or zlib, found " + name,
+             "in small letters, the best first: compressors=zstd,snappy; or leave it out");
     }
     if (hosts == ",") {
       refuse("store.uri", "expected host:port after mongodb://, found no host");
