@@ -9,7 +9,7 @@
 // came while nobody read, and kUnreadBytesMax of a message that has not been let in. What all of
 // them hold of messages: the three rooms below, and twice that again while they are served (the
 // message, the command it becomes). Before a login: kStrangerRoomBytes, whatever their number. All
-// replies that are being compressed hold kRepliesRoomBytes.
+// replies that are held whole, since they are compressed or came compressed: kRepliesRoomBytes.
 // A write that is under way holds beside its message: of one run kRunBytesMax and one statement,
 // and kRunImagesBytesMax and one document, the latter twice while they become a record; of one
 // statement for many documents kFoundBytesMax. All transactions together hold
@@ -48,8 +48,9 @@ inline constexpr size_t kStrangerRoomBytes = 8 << 20;
 inline constexpr size_t kSmallMessageBytesMax = 1 << 20;
 inline constexpr size_t kSmallRoomBytes = 48 << 20;
 inline constexpr size_t kLargeRoomBytes = 3 * kMessageBytesMax;
-// Replies that are held to be compressed, as they are and packed, where they exceed one read;
-// those that find no room go as they are. What comes compressed takes room above for both forms.
+// Replies that are held, in each form, where they exceed one read: to be compressed (those that
+// find no room go as they are), or since the store compressed them (those wait). What comes
+// compressed takes room above for both forms.
 inline constexpr size_t kRepliesRoomBytes = 2 * kMessageBytesMax;
 // Connections that wait for room, each with up to kUnreadBytesMax; the longest waiting goes.
 inline constexpr size_t kRoomWaitersMax = 1'024;

@@ -7,6 +7,19 @@
 
 namespace outrigger {
 
+ClientReplies::ClientReplies(net::Stream& client, const wire::Compressors& spoken,
+                             MessageRoom& room, Logger log, std::function<void()> push_out)
+    : client_(client),
+      spoken_(spoken),
+      room_(room),
+      log_(std::move(log)),
+      held_([this] { return taken_bytes_; },
+            [this, push_out = std::move(push_out)] {
+              log_->warn("{}: it takes its reply too slowly while others wait for theirs",
+                         client_.peer_address());
+              push_out();
+            }) {}
+
 bool ClientReplies::speaks(wire::Compressor compressor) const {
   return std::find(spoken_.begin(), spoken_.end(), compressor) != spoken_.end();
 }
@@ -27,42 +40,76 @@ std::string ClientReplies::agreed(const bson::Document& hello, const bson::Docum
   return with_compressors(reply, names);
 }
 
-net::Task<Status> ClientReplies::pack_and_send(std::string_view message) {
-  const std::optional<std::string> packed = wire::compress(message, *packed_by_);
-  Status sent = co_await client_.write(packed ? std::string_view(*packed) : message);
+bool ClientReplies::packs(size_t bytes) const {
+  return packed_by_ && bytes <= wire::packed_bytes_max(*packed_by_);
+}
+
+// In pieces, so that it shows whether the client takes them.
+net::Task<Status> ClientReplies::send_held(std::string message) {
+  if (packs(message.size())) {
+    if (auto packed = wire::compress(message, *packed_by_)) message = std::move(*packed);
+  }
+  taken_bytes_ = 0;
+  held_.resume();
+  Status sent;
+  while (sent && taken_bytes_ < message.size()) {
+    const auto piece = std::string_view(message).substr(taken_bytes_, limits::kUnreadBytesMax);
+    sent = co_await client_.write(piece);
+    taken_bytes_ += piece.size();
+  }
   co_return sent;
 }
 
 net::Task<Status> ClientReplies::send(std::string_view message) {
-  const size_t bytes = message.size();
-  const bool is_small = bytes <= limits::kUnreadBytesMax;
-  if (packed_by_ && (is_small || room_.take(bytes))) {
-    Status sent = co_await pack_and_send(message);
-    if (!is_small) room_.give_back(bytes);
-    co_return sent;
+  const bool is_small = message.size() <= limits::kUnreadBytesMax;
+  Status sent;
+  if (packs(message.size()) && (is_small || held_.take_now(room_, 2 * message.size()))) {
+    std::string copy(message);
+    sent = co_await send_held(std::move(copy));
+    held_.release();
+  } else {
+    sent = co_await client_.write(message);
   }
-  Status sent = co_await client_.write(message);
   co_return sent;
 }
 
+net::Task<Result<uint32_t>> ClientReplies::relay_held(Backend& backend) {
+  held_.complete();  // it is the store's to send
+  Result<std::string> reply = co_await backend.receive_unread();
+  if (!reply) co_return tl::unexpected(reply.error());
+  const bool is_msg = wire::read_header(*reply)->op_code == wire::OpCode::kMsg;
+  const uint32_t flags = is_msg ? wire::peek_op_msg_flags(*reply).value_or(0) : 0;
+  const Status sent = co_await send_held(std::move(*reply));
+  if (!sent) co_return tl::unexpected(sent.error());
+  co_return flags;
+}
+
 net::Task<Result<uint32_t>> ClientReplies::relay(Backend& backend) {
-  if (packed_by_) {
-    const Result<size_t> plain = co_await backend.next_reply_bytes();
-    if (!plain) co_return tl::unexpected(plain.error());
-    const size_t bytes = 2 * *plain;
-    const bool is_small = *plain <= limits::kUnreadBytesMax;
-    if (is_small || room_.take(bytes)) {
-      const Result<std::string> reply = co_await backend.receive();
-      Status sent;
-      if (reply) sent = co_await pack_and_send(*reply);
-      if (!is_small) room_.give_back(bytes);
-      if (!reply) co_return tl::unexpected(reply.error());
-      if (!sent) co_return tl::unexpected(sent.error());
-      const bool is_msg = wire::read_header(*reply)->op_code == wire::OpCode::kMsg;
-      co_return is_msg ? wire::peek_op_msg_flags(*reply).value_or(0) : 0;
+  bool is_held = false;
+  if (packed_by_ || backend.packs()) {
+    const Result<Backend::Announced> reply = co_await backend.next_reply();
+    if (!reply) co_return tl::unexpected(reply.error());
+    const bool is_packed = reply->packed_bytes > 0;
+    const size_t times = packs(reply->bytes) ? 2 : 1;
+    const size_t bytes = reply->packed_bytes + times * reply->bytes;
+    const bool is_small = bytes <= times * limits::kUnreadBytesMax;
+    is_held = is_packed || packs(reply->bytes);
+    if (is_packed && !is_small) {
+      const bool has_room = co_await held_.take(room_, bytes);
+      if (!has_room)
+        co_return fail(ErrorCode::kClosed, "answer the client", client_.peer_address(),
+                       "it is to go");
+    } else if (is_held && !is_small) {
+      is_held = held_.take_now(room_, bytes);
     }
   }
-  Result<uint32_t> flags = co_await backend.relay_reply(client_);
+  Result<uint32_t> flags;
+  if (is_held) {
+    flags = co_await relay_held(backend);
+  } else {
+    flags = co_await backend.relay_reply(client_);
+  }
+  held_.release();
   co_return flags;
 }
 

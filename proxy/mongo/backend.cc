@@ -101,19 +101,40 @@ net::Task<Status> Backend::send(std::span<const std::string_view> messages) {
     Status sent = co_await stream_->write(messages);
     co_return sent;
   }
-  Status sent;
-  for (size_t i = 0; sent && i < messages.size(); ++i) sent = co_await send_one(messages[i]);
+  std::vector<std::optional<std::string>> forms;
+  std::vector<std::string_view> pieces;
+  forms.reserve(messages.size());  // the views below need them to stay where they are
+  for (const std::string_view message : messages) {
+    forms.push_back(packed(message));
+    pieces.push_back(forms.back() ? std::string_view(*forms.back()) : message);
+  }
+  Status sent = co_await stream_->write(pieces);
   co_return sent;
 }
 
+// A part of a message would be read by mongod as one, or the other way round.
+std::optional<std::string> Backend::packed(std::string_view message) const {
+  if (!packs_by_) return std::nullopt;
+  const auto header = wire::read_header(message);
+  OUTRIGGER_ASSERT(header && static_cast<size_t>(header->message_length) == message.size());
+  return wire::compress_command(message, *packs_by_);
+}
+
 net::Task<Status> Backend::send_one(std::string_view message) {
-  std::optional<std::string> packed;
-  if (packs_by_) packed = wire::compress_command(message, *packs_by_);
-  Status sent = co_await stream_->write(packed ? std::string_view(*packed) : message);
+  const std::optional<std::string> form = packed(message);
+  Status sent = co_await stream_->write(form ? std::string_view(*form) : message);
   co_return sent;
 }
 
 net::Task<Result<std::string>> Backend::receive() {
+  Result<std::string> message = co_await receive_unread();
+  if (!message) co_return message;
+  std::optional<std::string> wrong = flaw_of_reply(*message);
+  if (wrong) co_return no_reply(std::move(*wrong));
+  co_return message;
+}
+
+net::Task<Result<std::string>> Backend::receive_unread() {
   for (;;) {
     Result<std::string_view> bytes = co_await stream_->read_some();
     if (!bytes) co_return tl::unexpected(bytes.error());
@@ -129,17 +150,16 @@ net::Task<Result<std::string>> Backend::receive() {
       auto plain = wire::expand(*packed);
       if (!plain) co_return no_reply(plain.error().message);
       message = std::move(*plain);
+      framer_.release();
     } else {
-      message = step.message;
+      message = framer_.take(step);
     }
-    std::optional<std::string> wrong = flaw_of_reply(message);
-    if (wrong) co_return no_reply(std::move(*wrong));
     if (!rest.empty()) stream_->unread(rest);
     co_return message;
   }
 }
 
-net::Task<Result<size_t>> Backend::next_reply_bytes() {
+net::Task<Result<Backend::Announced>> Backend::next_reply() {
   std::string head;
   std::optional<wire::MsgHeader> header;
   const auto is_short = [&] {
@@ -154,15 +174,18 @@ net::Task<Result<size_t>> Backend::next_reply_bytes() {
     head.append(*bytes);
   }
   stream_->unread(head);
-  if (header->op_code == wire::OpCode::kCompressed) {
-    const auto packed = wire::parse_op_compressed(head, wire::kMessageBytesMax);
-    if (!packed) co_return no_reply(packed.error().message);
-    co_return packed->message_bytes;
-  }
   const bool is_possible = header->message_length >= static_cast<int32_t>(wire::kHeaderBytes) &&
                            header->message_length <= static_cast<int32_t>(wire::kMessageBytesMax);
   if (!is_possible) co_return no_reply("a reply has an impossible length");
-  co_return static_cast<size_t>(header->message_length);
+  const auto length = static_cast<size_t>(header->message_length);
+  Announced announced{length};
+  if (header->op_code == wire::OpCode::kCompressed) {
+    const auto packed = wire::parse_op_compressed(head, wire::kMessageBytesMax);
+    if (!packed) co_return no_reply(packed.error().message);
+    announced.bytes = packed->message_bytes;
+    announced.packed_bytes = length;
+  }
+  co_return announced;
 }
 
 net::Task<Result<std::string>> Backend::call(std::string message) {
@@ -227,15 +250,6 @@ net::Task<Status> Backend::learn_user() {
   co_return Status();
 }
 
-net::Task<Result<uint32_t>> Backend::relay_expanded(net::Stream& to) {
-  const Result<std::string> reply = co_await receive();
-  if (!reply) co_return tl::unexpected(reply.error());
-  Status sent = co_await to.write(*reply);
-  if (!sent) co_return fail(ErrorCode::kIo, "answer the client", to.peer_address(), "it is gone");
-  const bool is_msg = wire::read_header(*reply)->op_code == wire::OpCode::kMsg;
-  co_return is_msg ? wire::peek_op_msg_flags(*reply).value_or(0) : 0;
-}
-
 net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
   std::string head;  // while fewer bytes than a header and its flags have come
   size_t left = 0;   // of the message, once its length is known
@@ -259,9 +273,7 @@ net::Task<Result<uint32_t>> Backend::relay_reply(net::Stream& to) {
       }
       if (piece.size() < wire::kHeaderBytes + 4) continue;
       if (header->op_code == wire::OpCode::kCompressed) {
-        stream_->unread(piece);
-        Result<uint32_t> expanded = co_await relay_expanded(to);
-        co_return expanded;
+        co_return no_reply("a reply is packed where no request was");
       }
       if (header->op_code == wire::OpCode::kMsg) {
         flags = wire::peek_op_msg_flags(piece).value_or(0);

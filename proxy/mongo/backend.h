@@ -44,8 +44,9 @@ class Backend {
   Backend(std::unique_ptr<net::Stream> stream, const Uuid& lsid, Logger log,
           wire::Compressors offered = {});
 
-  // ---- compression, as store.uri asks for it: what is sent is packed once a hello has agreed on
-  // it, and what comes is expanded
+  // ---- compression, as store.uri asks for it: what is sent is packed once a client's hello, with
+  // our offer in it, has agreed on it, and what comes is expanded. Questions of our own before any
+  // client's hello go plain.
   // A hello with our own offer in the place of a client's.
   [[nodiscard]] std::string with_offer(const bson::Document& hello) const;
   [[nodiscard]] bool packs() const { return packs_by_.has_value(); }
@@ -58,20 +59,27 @@ class Backend {
 
   // Sends a whole message.
   net::Task<Status> send_one(std::string_view message);
-  // Sends whole messages, one after the other.
+  // Sends whole messages, one after the other, in one write. Where nothing is packed, parts of
+  // messages do as well.
   net::Task<Status> send(std::span<const std::string_view> messages);
   // The next reply, whole; its documents are well formed. kClosed when the connection ended,
   // kCorrupt when that is no reply: then it is closed.
   net::Task<Result<std::string>> receive();
-  // The bytes of the next reply, as receive() will give it; it is left to be received or relayed.
-  // Errors as there.
-  net::Task<Result<size_t>> next_reply_bytes();
+  // What the next reply says of itself; it is left to be received or relayed. Errors as there.
+  struct Announced {
+    size_t bytes = 0;         // as receive() will give it
+    size_t packed_bytes = 0;  // as it comes; 0: it is not packed
+  };
+  net::Task<Result<Announced>> next_reply();
+  // As receive(), of a reply that nobody here looks into: whatever mongod says passes.
+  net::Task<Result<std::string>> receive_unread();
   // One message out, its answer back.
   net::Task<Result<std::string>> call(std::string message);
   // mongod's answer to the command anybody may send: that it is there, and its times.
   net::Task<Result<std::string>> ping();
-  // Passes the next reply on as it comes, in pieces, without holding it. Gives its flag bits (0 for
-  // another opcode than OP_MSG). Errors: kClosed from this side, kIo from the client's.
+  // Passes the next reply on as it comes, in pieces, without holding it; not one that is packed.
+  // Gives its flag bits (0 for another opcode than OP_MSG). Errors: kClosed from this side, kIo
+  // from the client's.
   net::Task<Result<uint32_t>> relay_reply(net::Stream& to);
 
   [[nodiscard]] int32_t next_request_id() { return ++request_id_; }
@@ -101,7 +109,7 @@ class Backend {
 
  private:
   tl::unexpected<Error> no_reply(std::string why);
-  net::Task<Result<uint32_t>> relay_expanded(net::Stream& to);
+  [[nodiscard]] std::optional<std::string> packed(std::string_view message) const;
 
   std::unique_ptr<net::Stream> stream_;
   Logger log_;

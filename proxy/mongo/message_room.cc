@@ -114,15 +114,24 @@ void RoomBudget::forget(const MessageRoom* room) {
   std::erase_if(rooms_, [room](const Room& each) { return each.room == room; });
 }
 
-net::Task<bool> MessageRoom::Hold::take(MessageRoom& room, size_t bytes) {
+bool MessageRoom::Hold::take_now(MessageRoom& room, size_t bytes) {
   OUTRIGGER_ASSERT(room_ == nullptr);
-  room_ = &room;
   bytes_ = std::min(bytes, room.budget_->bytes());
   is_complete_ = false;
-  if (room.budget_->take(bytes_)) {
-    room.hold(*this);
-    co_return true;
-  }
+  if (!room.budget_->take(bytes_)) return false;
+  room_ = &room;
+  room.hold(*this);
+  return true;
+}
+
+void MessageRoom::Hold::resume() {
+  is_complete_ = false;
+  if (room_ != nullptr) since_us_ = room_->loop_.now_us();
+}
+
+net::Task<bool> MessageRoom::Hold::take(MessageRoom& room, size_t bytes) {
+  if (take_now(room, bytes)) co_return true;
+  room_ = &room;
   const std::shared_ptr<Wait> wait = room.wait(*this);
   if (!wait) co_return true;
   const bool got = co_await wait->granted.wait();

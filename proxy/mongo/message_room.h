@@ -111,8 +111,12 @@ class MessageRoom {
     // Takes `bytes` of `room`, more than it has being all of it. False: the connection has been
     // given up meanwhile. Not while something is held.
     net::Task<bool> take(MessageRoom& room, size_t bytes);
+    // The same, at once or not at all: also not while others wait.
+    [[nodiscard]] bool take_now(MessageRoom& room, size_t bytes);
     // The message is whole: nobody is pushed out for its own work.
     void complete() { is_complete_ = true; }
+    // From now on it is the other side again that has to keep up.
+    void resume();
     // Gives back what is held; a take() that waits returns false.
     void release();
     [[nodiscard]] bool is_held() const { return room_ != nullptr; }
@@ -169,7 +173,7 @@ struct RoomBudgets {
   std::shared_ptr<RoomBudget> strangers = std::make_shared<RoomBudget>(limits::kStrangerRoomBytes);
   std::shared_ptr<RoomBudget> small = std::make_shared<RoomBudget>(limits::kSmallRoomBytes);
   std::shared_ptr<RoomBudget> large = std::make_shared<RoomBudget>(limits::kLargeRoomBytes);
-  // Of replies that are being compressed (client/client_replies.h).
+  // Of replies that are held whole (client/client_replies.h).
   std::shared_ptr<RoomBudget> replies = std::make_shared<RoomBudget>(limits::kRepliesRoomBytes);
 };
 
@@ -179,11 +183,11 @@ struct MessageRooms {
       : strangers(loop, budgets.strangers),
         small(loop, budgets.small),
         large(loop, budgets.large),
-        replies(*budgets.replies) {}
+        replies(loop, budgets.replies) {}
   MessageRoom strangers;
   MessageRoom small;
   MessageRoom large;
-  RoomBudget& replies;
+  MessageRoom replies;
 };
 
 }  // namespace outrigger

@@ -63,6 +63,18 @@ TEST_F(MessageRoomTest, WhoDoesNotFitWaitsForThoseWhoCameFirst) {
   EXPECT_EQ(budget_->held_bytes(), 60u);
 }
 
+TEST_F(MessageRoomTest, WhoDoesNotWantToWaitTakesNothingBeforeThoseWhoDo) {
+  Client one, two, three;
+  EXPECT_TRUE(one.hold->take_now(room_, 60));
+  ask(two, 50);
+  EXPECT_FALSE(three.hold->take_now(room_, 10));
+  EXPECT_FALSE(three.hold->is_held());
+  one.hold->release();
+  turn();
+  EXPECT_EQ(two.answers, std::vector<bool>({true}));
+  EXPECT_TRUE(three.hold->take_now(room_, 10));
+}
+
 TEST_F(MessageRoomTest, MoreThanThereIsTakesAllOfIt) {
   Client one, two;
   ask(one, 1'000);

@@ -46,7 +46,8 @@ Session::Session(ProxyContext& context, const StoreMember& member, bool by_socke
       member_(member),
       passage_(context),
       client_(std::move(client)),
-      replies_(*client_, context.compressors, context.rooms.replies),
+      replies_(*client_, context.compressors, context.rooms.replies, context.log,
+               [this] { static_cast<void>(abort()); }),
       messages_(*client_, context.rooms, replies_, context.log,
                 [this] { static_cast<void>(abort()); }),
       greeting_(context.loop, context.gate, by_socket ? member.socket_names : member.names,
@@ -67,6 +68,7 @@ void Session::waited() {
 // While the store works on a read for a client that has left, there is nobody to answer.
 void Session::client_gone() {
   if (serving_ && !writing_ && backend_) backend_->close();
+  replies_.release();
 }
 
 void Session::drain() {
@@ -76,6 +78,7 @@ void Session::drain() {
   client_->close();
   if (serving_) backend_->close();
   messages_.release();
+  replies_.release();
 }
 
 bool Session::abort() {
@@ -83,6 +86,7 @@ bool Session::abort() {
   if (writing_) return false;
   client_->close();
   messages_.release();
+  replies_.release();
   if (backend_) backend_->close();
   return true;
 }
@@ -230,12 +234,7 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
 }
 
 net::Task<Session::Next> Session::pass(std::string_view message, bool more_to_come) {
-  Status sent;
-  if (backend_->packs()) {
-    sent = co_await backend_->send_one(message);
-  } else {
-    sent = co_await backend_->stream().write(message);
-  }
+  const Status sent = co_await backend_->send_one(message);
   if (!sent) co_return Next::kEnd;
   if (more_to_come) co_return Next::kGoOn;
   for (;;) {

@@ -354,9 +354,10 @@ net::Task<Status> RunExecutor::send_and_receive(Run& run, const RunSession& sess
   if (as_it_came && !run.uuid.empty()) {
     guarded = guard_message(request_.message, request_.parsed, run.uuid);
   }
+  if (guarded && backend_.packs()) guarded->start.append(std::exchange(guarded->rest, {}));
   if (guarded) {
     pieces.push_back(guarded->start);
-    pieces.push_back(guarded->rest);
+    if (!guarded->rest.empty()) pieces.push_back(guarded->rest);
   } else if (as_it_came && run.uuid.empty()) {
     pieces.push_back(request_.message);
   } else {

@@ -17,13 +17,19 @@ namespace {
 struct NamedCompressor {
   Compressor compressor;
   std::string_view name;
+  size_t bytes_max;  // of a message that is packed
 };
 
 constexpr NamedCompressor kCompressors[] = {
-    {Compressor::kSnappy, "snappy"},
-    {Compressor::kZlib, "zlib"},
-    {Compressor::kZstd, "zstd"},
+    {Compressor::kSnappy, "snappy", 16 << 20},
+    {Compressor::kZlib, "zlib", 1 << 20},
+    {Compressor::kZstd, "zstd", 4 << 20},
 };
+
+const NamedCompressor& entry_of(Compressor compressor) {
+  const auto is_it = [&](const NamedCompressor& named) { return named.compressor == compressor; };
+  return *std::find_if(std::begin(kCompressors), std::end(kCompressors), is_it);
+}
 
 tl::unexpected<WireError> refuse(int code, std::string why) {
   return wire_fail(code, std::move(why), true);
@@ -54,7 +60,8 @@ bool unpack(Compressor compressor, Bytes packed, char* to, size_t bytes) {
   return unpack_zstd(packed, to, bytes);
 }
 
-size_t packed_bytes_max(Compressor compressor, size_t bytes) {
+// What may come out.
+size_t bound_of(Compressor compressor, size_t bytes) {
   if (compressor == Compressor::kSnappy) return snappy::MaxCompressedLength(bytes);
   if (compressor == Compressor::kZlib) return ::compressBound(bytes);
   return ::ZSTD_compressBound(bytes);
@@ -81,10 +88,9 @@ size_t pack(Compressor compressor, Bytes plain, char* to, size_t bytes_max) {
 
 }  // namespace
 
-std::string_view name_of(Compressor compressor) {
-  const auto is_it = [&](const NamedCompressor& named) { return named.compressor == compressor; };
-  return std::find_if(std::begin(kCompressors), std::end(kCompressors), is_it)->name;
-}
+std::string_view name_of(Compressor compressor) { return entry_of(compressor).name; }
+
+size_t packed_bytes_max(Compressor compressor) { return entry_of(compressor).bytes_max; }
 
 std::optional<Compressor> compressor_named(std::string_view name) {
   const auto is_it = [&](const NamedCompressor& named) { return named.name == name; };
@@ -154,8 +160,8 @@ std::optional<std::string> compress(Bytes message, Compressor compressor) {
   const auto header = read_header(message);
   OUTRIGGER_ASSERT(header && header->op_code != OpCode::kCompressed);
   const Bytes plain = message.substr(kHeaderBytes);
-  const size_t packed_max = packed_bytes_max(compressor, plain.size());
-  if (kCompressedHeadBytes + packed_max > kMessageBytesMax) return std::nullopt;
+  if (message.size() > packed_bytes_max(compressor)) return std::nullopt;
+  const size_t packed_max = bound_of(compressor, plain.size());
   std::string out;
   out.reserve(kCompressedHeadBytes + packed_max);
   MsgHeader head = *header;

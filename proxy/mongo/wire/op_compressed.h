@@ -43,7 +43,10 @@ struct OpCompressed {
 // as fewer or more.
 [[nodiscard]] WireResult<std::string> expand(const OpCompressed& compressed);
 
-// The other way, for a whole message that is not compressed. Nothing: it would be too long.
+// An event loop does it, and others wait meanwhile: messages of more bytes stay plain, so that none
+// takes more than some hundredths of a second.
+[[nodiscard]] size_t packed_bytes_max(Compressor compressor);
+// The other way, for a whole message that is not compressed. Nothing: it is too long for that.
 [[nodiscard]] std::optional<std::string> compress(Bytes message, Compressor compressor);
 
 // The same, unless it is one of the commands that drivers never compress: secrets, and what goes
