@@ -23,7 +23,15 @@ std::string Greeting::masked(const Backend& backend, const Document& hello) cons
 
 net::Task<Result<std::string>> Greeting::ask(Backend& backend, std::string request, bool waits) {
   is_waiting_ = waits;
-  Result<std::string> reply = co_await backend.call(std::move(request));
+  // Where the gate says no at once, the answer would come at once, and be asked for again.
+  net::Timer pause(loop_);
+  if (waits && is_held_back_) co_await pause.sleep_ms(kHeldBackPauseMs);
+  Result<std::string> reply;
+  if (waits && is_ended_) {
+    reply = fail(ErrorCode::kClosed, "wait for news", "hello", "the connection ends");
+  } else {
+    reply = co_await backend.call(std::move(request));
+  }
   is_waiting_ = false;
   if (waits && reply) hooks_.waited();
   co_return reply;
@@ -33,7 +41,6 @@ net::Task<Result<std::string>> Greeting::ask(Backend& backend, std::string reque
 net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
   std::string command(hello.body.bytes());
   int32_t request_id = hello.header.request_id;
-  net::Timer pause(loop_);
   for (;;) {
     const Document asked(command);
     const bool waits = waits_for_news(asked);
@@ -53,8 +60,6 @@ net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
     Status sent = co_await replies_.send(out);
     if (!sent || is_ended_) co_return false;
     if (!next) co_return true;
-    // Where the gate says no at once.
-    if (is_held_back_) co_await pause.sleep_ms(kHeldBackPauseMs);
     request_id = answer->header.request_id;
     command = std::move(*next);
   }

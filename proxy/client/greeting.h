@@ -40,7 +40,7 @@ class Greeting {
   // ---- the parts of it, for hellos of old form
   // The client's hello as the store shall see it.
   [[nodiscard]] std::string masked(const Backend& backend, const bson::Document& hello) const;
-  // The store's answer to it.
+  // The store's answer to it; kClosed after end(), where it `waits`.
   net::Task<Result<std::string>> ask(Backend& backend, std::string request, bool waits);
   // What the client is shown of the store's answer to its hello.
   net::Task<std::string> shown(Backend& backend, bson::Document hello, bson::Document reply);
