@@ -20,6 +20,7 @@ from sidecar import Sidecar
 from test_drivers import SEEN, Driver, libmongoc, node, python
 from test_hostile_client import MEMORY_FACTOR
 from test_strangers import LARGEST_MESSAGE_BYTES
+from waiting import wait_until
 
 OP_COMPRESSED = 2012
 EXHAUST_ALLOWED = 1 << 16
@@ -31,6 +32,13 @@ EACH = pytest.mark.parametrize("number", NAMES, ids=NAMES.values())
 UNSAID = ("$clusterTime", "operationTime", "topologyVersion")  # of hello, by the sidecar
 PING = {"ping": 1, "$db": "admin"}
 STRANGER_BYTES_MAX = 128 * 1024
+
+
+def one_of(number):
+    """EACH, but in a short run only this one."""
+    each = [other if other == number else pytest.param(other, marks=pytest.mark.long)
+            for other in NAMES]
+    return pytest.mark.parametrize("number", each, ids=NAMES.values())
 
 
 class PackedClient(RawClient):
@@ -68,6 +76,13 @@ class PackedClient(RawClient):
         return said and (said[0], bson.decode(said[2][5:]))
 
 
+def memory_of(site, which):
+    said = Path(f"/proc/{site.process.pid}/status").read_text()
+    found = int(re.search(rf"{which}:\s+(\d+) kB", said)[1]) * 1024
+    print(f"{which} {found / 2**20:.0f} MiB")
+    return found
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A running sidecar, with its mongod."""
@@ -100,6 +115,7 @@ def client(site):
 
 # ---- drivers
 
+@pytest.mark.long
 @EACH
 def test_a_driver_that_compresses_sees_what_others_see(pair, number, tmp_path_factory):
     name = NAMES[number]
@@ -111,7 +127,7 @@ def test_a_driver_that_compresses_sees_what_others_see(pair, number, tmp_path_fa
     pair.wait_converged([name, f"other_{name}"])
 
 
-@EACH
+@one_of(1)
 def test_large_messages_and_cursors_of_all_kinds_come_whole(pair, number):
     name = NAMES[number]
     with pymongo.MongoClient(pair.oslo.uri(), compressors=name) as app:
@@ -267,44 +283,100 @@ def test_what_comes_out_of_many_messages_is_bounded_together(site):
         client.send(OP_COMPRESSED, packed)
     for client in clients:
         assert client.reply() is not None  # it is more than a command may be
-        client.close()
-    most = int(re.search(r"VmHWM:\s+(\d+) kB",
-                         Path(f"/proc/{site.process.pid}/status").read_text())[1]) * 1024
-    print(f"at most {most / 2**20:.0f} MiB")
     # What is expanded, and twice that again while it is served.
-    assert most < MEMORY_FACTOR * (9 * LARGEST_MESSAGE_BYTES + 128 * 2**20)
+    assert memory_of(site, "VmHWM") < MEMORY_FACTOR * (9 * LARGEST_MESSAGE_BYTES + 128 * 2**20)
+    # They stay, and hold nothing.
+    wait_until(lambda: memory_of(site, "VmRSS") < MEMORY_FACTOR * 256 * 2**20, "it to be freed")
+    for client in clients:
+        client.close()
 
 
 # ---- towards the store
 
-@pytest.mark.parametrize("number", [
-    number if number == 3 else pytest.param(number, marks=pytest.mark.long) for number in NAMES],
-    ids=NAMES.values())
-def test_what_goes_to_the_store_is_packed_as_its_uri_says(tmp_path, number):
-    name = NAMES[number]
-    mongod = RealMongod(tmp_path / "mongod").start()
-    sidecar = Sidecar(tmp_path / "sidecar", "oslo", f"{mongod.uri()}&compressors={name}")
+@pytest.fixture
+def packing_site(tmp_path):
+    """Makes a sidecar that speaks by this compressor with its mongod."""
+    made = []
 
-    def packed():
-        said = mongod.client().admin.command("serverStatus")["network"]["compression"][name]
+    def make(name):
+        mongod = RealMongod(tmp_path / "mongod").start()
+        made.append(mongod)
+        sidecar = Sidecar(tmp_path / "sidecar", "oslo", f"{mongod.uri()}&compressors={name}")
+        made.append(sidecar)
+        sidecar.mongod = mongod
+        sidecar.app_uri = f"mongodb://{sidecar.proxy_address}/?replicaSet=rs0"
+        return sidecar.start()
+
+    yield make
+    for each in reversed(made):
+        each.discard()
+
+
+class Packed:
+    """What mongod has heard and said of compressed messages, in the block."""
+
+    def __init__(self, site, name):
+        self.site, self.name = site, name
+
+    def _now(self):
+        with self.site.mongod.client() as direct:
+            said = direct.admin.command("serverStatus")["network"]["compression"][self.name]
         return said["decompressor"]["bytesOut"], said["compressor"]["bytesIn"]
 
-    try:
-        sidecar.start()
-        uri = f"mongodb://{sidecar.proxy_address}/?replicaSet=rs0"
-        for options in ("", "&compressors=zlib"):
-            sent, received = packed()
-            with pymongo.MongoClient(f"{uri}{options}") as app:
-                things = app.shop[f"things{options[-4:]}"]
-                things.insert_many([{"_id": i, "text": "x" * 100_000} for i in range(30)])
-                for cursor_type in (CursorType.NON_TAILABLE, CursorType.EXHAUST):
+    def __enter__(self):
+        self._before = self._now()
+        return self
+
+    def __exit__(self, *_):
+        self.heard, self.said = (now - was for now, was in zip(self._now(), self._before))
+
+
+@one_of(3)
+def test_what_goes_to_the_store_is_packed_as_its_uri_says(packing_site, number):
+    name = NAMES[number]
+    site = packing_site(name)
+    for options in ("", "&compressors=zlib"):
+        with pymongo.MongoClient(f"{site.app_uri}{options}") as app:
+            things = app.shop[f"things{options[-4:]}"]
+            for part in range(3):  # the first one makes the collection
+                with Packed(site, name) as packed:
+                    things.insert_many([{"_id": 8 * part + i, "text": "x" * 100_000}
+                                        for i in range(8)])
+                assert packed.heard > 800_000, part
+            with Packed(site, name) as packed:
+                things.update_one({"_id": 3}, {"$set": {"text": "y" * 800_000}})
+            assert packed.heard > 800_000
+            for cursor_type in (CursorType.NON_TAILABLE, CursorType.EXHAUST):
+                with Packed(site, name) as packed:
                     assert sum(len(each["text"]) for each in
-                               things.find(batch_size=4, cursor_type=cursor_type)) == 3_000_000
-                things.create_index("text2")
-            now_sent, now_received = packed()
-            assert now_sent - sent > 3_000_000 and now_received - received > 6_000_000
-        assert Driver("pymongo", *python("pymongo_sync.py")(None)).run(uri, "a", "work") == SEEN
-        sidecar.stop()
-    finally:
-        sidecar.discard()
-        mongod.discard()
+                               things.find(batch_size=4, cursor_type=cursor_type)) == 3_100_000
+                assert packed.said > 3_100_000
+    assert Driver("pymongo", *python("pymongo_sync.py")(None)).run(
+        site.app_uri, "a", "work") == SEEN
+    site.stop()
+
+
+@pytest.mark.long
+def test_who_takes_nothing_of_packed_replies_keeps_no_other_from_theirs(packing_site):
+    site = packing_site("zstd")
+    with pymongo.MongoClient(site.app_uri) as app:
+        app.shop.large.insert_many([{"_id": i, "text": "x" * 8_000_000} for i in range(2)])
+    ask = {"find": "large", "batchSize": 2, "$db": "shop"}
+
+    def asking():
+        client = PackedClient(site.proxy_address)
+        client.command({"hello": 1, "$db": "admin"})  # agrees on it with the store
+        client.send_msg([body_section(ask)])
+        return client
+
+    with Packed(site, "zstd") as packed:
+        stuck = [asking() for _ in range(20)]
+        with asking() as last:
+            last.socket.settimeout(120)
+            assert len(last.reply()[1]["cursor"]["firstBatch"]) == 2
+    assert packed.said > 20 * 16_000_000
+    # Not 20 * 16 MB beside all else.
+    assert memory_of(site, "VmHWM") < MEMORY_FACTOR * 320 * 2**20
+    for client in stuck:
+        client.close()
+    site.stop()

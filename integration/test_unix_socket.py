@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pymongo
 import pytest
 
+from cluster import make_certificates
 from real_mongod import RealMongod
 from sidecar import Sidecar
 from test_drivers import Driver, SEEN, node, python
@@ -64,7 +65,8 @@ def test_a_driver_stays_on_the_socket(site, options):
 
 
 @pytest.mark.parametrize("name, made", [("pymongo", python("pymongo_sync.py")),
-                                        ("node", node("6."))], ids=["pymongo", "node"])
+                                        pytest.param("node", node("6."), marks=pytest.mark.long)],
+                         ids=["pymongo", "node"])
 def test_all_that_a_driver_does_works_over_it(site, name, made):
     if not site.options:
         pytest.skip("the drivers' programs use transactions")
@@ -78,6 +80,33 @@ def test_over_tcp_the_names_stay_those_of_tcp(site):
         assert app.admin.command("hello")["hosts"] == [site.proxy_address]
 
 
+def test_tls_is_asked_for_over_it_too_as_mongod_asks_for_it(folder, tmp_path):
+    certificates = tmp_path / "certs"
+    make_certificates(certificates, "localhost")
+    mongod = RealMongod(tmp_path / "mongod").start()
+    path = folder / "tls.sock"
+    tls = {"certificate": str(certificates / "localhost.crt"),
+           "key": str(certificates / "localhost.key")}
+    sidecar = sidecar_with(path, tmp_path / "sidecar", mongod, tls=tls, advertise="localhost:1")
+
+    def ping(**options):
+        with pymongo.MongoClient(f"mongodb://{quote(str(path), safe='')}/", directConnection=True,
+                                 serverSelectionTimeoutMS=2000, **options) as app:
+            return app.admin.command("ping")["ok"]
+
+    try:
+        sidecar.start()
+        with pytest.raises(pymongo.errors.ServerSelectionTimeoutError):
+            ping()
+        # No certificate has a path for its name.
+        assert ping(tls=True, tlsCAFile=str(certificates / "ca.crt"),
+                    tlsAllowInvalidHostnames=True) == 1
+        sidecar.stop()
+    finally:
+        sidecar.discard()
+        mongod.discard()
+
+
 class StrangerBySocket(Stranger):
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -85,6 +114,7 @@ class StrangerBySocket(Stranger):
         self.socket.connect(str(path))
 
 
+@pytest.mark.long
 def test_strangers_are_bounded_there_too(folder, tmp_path):
     mongod = RealMongod(tmp_path / "mongod", auth=True).start()
     sidecar = sidecar_with(folder / "strangers.sock", tmp_path / "sidecar", mongod,
