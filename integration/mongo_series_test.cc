@@ -10,36 +10,81 @@ namespace {
 using bson::Document;
 using bson::Writer;
 
-TEST_F(MongoStoreTest, InsertsMeasurementsThatAreNotThereYet) {
-  run(R"({"create": "s", "timeseries": {"timeField": "t", "metaField": "of"}})");
-  const std::string ns = series::measurements_of(db_ + ".s");
-  const auto measured = [&](int32_t v, int64_t before) {
-    const std::string is = Writer().date("t", v).int32("of", 1).int32("v", v).finish();
+class MongoSeriesTest : public MongoStoreTest {
+ protected:
+  void make() { run(R"({"create": "s", "timeseries": {"timeField": "t", "metaField": "of"}})"); }
+
+  [[nodiscard]] std::string ns() const { return series::measurements_of(db_ + ".s"); }
+
+  // Of `is`, which has so many equal ones before it.
+  [[nodiscard]] StoreWrite write_of(const std::string& is, int64_t before) const {
     StoreWrite write;
     write.kind = StoreWrite::Kind::kInsert;
-    write.ns = ns;
+    write.ns = ns();
     const Document document(is);
     write.id = series::name_of(series::kin_of(document), "123456789012");
     write.document = series::measurement_document(write.id, before, document);
     return write;
-  };
-  const auto count = [&](int32_t v) {
-    const std::string is = Writer().int32("v", v).int32("of", 1).date("t", v).finish();
+  }
+
+  static std::string measured(int32_t v, int64_t at_ms) {
+    return Writer().date("t", at_ms).int32("of", 1).int32("v", v).finish();
+  }
+  [[nodiscard]] StoreWrite measured_at(int32_t v, int64_t before) const {
+    return write_of(measured(v, v), before);
+  }
+
+  [[nodiscard]] int64_t count_of(const std::string& is) {
     const Document document(is);
-    return store_->count_measurements(db_ + ".s", std::span(&document, 1))->front();
-  };
-  const std::vector<StoreWrite> writes{measured(1, 0), measured(2, 0), measured(1, 1)};
-  for (int again = 0; again < 2; ++again) {
+    const auto counted = store_->count_measurements(db_ + ".s", std::span(&document, 1));
+    EXPECT_TRUE(counted) << counted.error().message();
+    return counted && !counted->empty() ? counted->front() : -1;
+  }
+  [[nodiscard]] int64_t count(int32_t v) {
+    return count_of(Writer().int32("v", v).int32("of", 1).date("t", v).finish());
+  }
+
+  void apply(const std::vector<StoreWrite>& writes) {
     const auto outcomes = store_->apply(writes);
     ASSERT_TRUE(outcomes) << outcomes.error().message();
     for (const WriteOutcome& each : *outcomes) EXPECT_TRUE(each.ok()) << each.message;
+  }
+};
+
+TEST_F(MongoSeriesTest, InsertsMeasurementsThatAreNotThereYet) {
+  make();
+  const std::vector<StoreWrite> writes{measured_at(1, 0), measured_at(2, 0), measured_at(1, 1)};
+  for (int again = 0; again < 2; ++again) {
+    apply(writes);
     EXPECT_EQ(count(1), 2);
     EXPECT_EQ(count(2), 1);
   }
-  StoreWrite elsewhere = measured(1, 0);
+  StoreWrite elsewhere = measured_at(1, 0);
   elsewhere.ns = series::measurements_of(db_ + ".none");
   EXPECT_EQ(write(elsewhere).kind, WriteOutcome::Kind::kRejected);
-  EXPECT_EQ(store_->read(ns, std::span(&elsewhere.id, 1))->front(), std::nullopt);
+  EXPECT_EQ(store_->read(ns(), std::span(&elsewhere.id, 1))->front(), std::nullopt);
+}
+
+// By somebody of whom the store's own connection hears nothing.
+TEST_F(MongoSeriesTest, FindsTheSeriesThatCameInThePlaceOfACollection) {
+  run(R"({"create": "s"})");
+  const bson::OwnedValue id = bson::make_string("x");
+  ASSERT_TRUE(store_->read(db_ + ".s", std::span(&id, 1)));
+  run(R"({"drop": "s"})");
+  make();
+  apply({measured_at(1, 0)});
+  EXPECT_EQ(count(1), 1);
+}
+
+// What is read of an ordinary collection is what is known of it, until that fails.
+TEST_F(MongoSeriesTest, CountsInTheSeriesThatCameInThePlaceOfACollection) {
+  run(R"({"create": "s"})");
+  const bson::OwnedValue id = bson::make_string("x");
+  ASSERT_TRUE(store_->read(db_ + ".s", std::span(&id, 1)));
+  run(R"({"drop": "s"})");
+  make();
+  run(R"({"insert": "s", "documents": [{"t": {"$date": {"$numberLong": "1"}}, "of": 1, "v": 1}]})");
+  EXPECT_EQ(count(1), 1);
 }
 
 }  // namespace

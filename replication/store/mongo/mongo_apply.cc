@@ -133,7 +133,7 @@ class OrderedBulkWrite {
   // Measurements that follow each other: those that are missing are inserted, in their order.
   [[nodiscard]] Status step_of_series() {
     const std::string collection = series::collection_of(writes_[done()].ns);
-    auto target = parts_.catalog.target(collection);
+    auto target = parts_.catalog.target_now(collection);
     if (!target && target.error().code == ErrorCode::kRefused) {
       return on_error(kUnauthorized, target.error().reason, 1);
     }

@@ -143,4 +143,9 @@ Result<CollectionInfo> Catalog::target(const std::string& ns) {
   return listed;
 }
 
+Result<CollectionInfo> Catalog::target_now(const std::string& ns) {
+  forget_target(ns);
+  return target(ns);
+}
+
 }  // namespace outrigger::mongo

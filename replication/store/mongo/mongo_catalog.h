@@ -25,6 +25,9 @@ class Catalog {
 
   // What is read and written under this name (nothing of its indexes), as last looked at.
   [[nodiscard]] Result<CollectionInfo> target(const std::string& ns);
+  // The same, never as it was before. A series says nothing when it is written to as the collection
+  // that it came in the place of, nor does one that has come in its place.
+  [[nodiscard]] Result<CollectionInfo> target_now(const std::string& ns);
   // Looks at it anew the next time. False: it would have, anyway.
   bool forget_target(const std::string& ns) { return targets_.erase(ns) > 0; }
   // Can a command say which collection it means, so that it fails where another has come in its

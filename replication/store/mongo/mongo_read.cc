@@ -156,7 +156,7 @@ Status DocumentReader::look(
 
 Result<std::vector<int64_t>> DocumentReader::count_measurements(
     const std::string& collection, std::span<const bson::Document> measurements) {
-  const auto target = catalog_.target(collection);
+  const auto target = catalog_.target_now(collection);
   if (!target) return tl::unexpected<Error>(target.error());
   if (target->type != CollectionInfo::Type::kTimeSeries) {
     return std::vector<int64_t>(measurements.size());
