@@ -87,5 +87,32 @@ TEST_F(MongoSeriesTest, CountsInTheSeriesThatCameInThePlaceOfACollection) {
   EXPECT_EQ(count(1), 1);
 }
 
+TEST_F(MongoSeriesTest, FindsThoseWhoseMetaFieldNoFilterCanName) {
+  make();
+  const auto of = [](const char* first, const char* second) {
+    Writer out;
+    out.date("t", 1).open_document("of").int32(first, 1).int32(second, 2).close();
+    return out.finish();
+  };
+  // MongoDB keeps its fields in order, and '$' comes before letters.
+  for (const std::string& is : {of("a", "$b"), of("$in", "a"), of("a", "b")}) {
+    apply({write_of(is, 0), write_of(is, 1)});
+    EXPECT_EQ(count_of(is), 2) << bson::to_json(Document(is));
+  }
+}
+
+TEST_F(MongoSeriesTest, FindsThemWheneverTheyWereMeasured) {
+  constexpr int64_t kYearMs = 31'557'600'000;
+  for (const int64_t at_ms : {int64_t{-1}, -kYearMs, -200 * kYearMs, 3 * kYearMs, 69 * kYearMs,
+                              70 * kYearMs, 140 * kYearMs, 8029 * kYearMs}) {
+    make();  // one that has held such times is asked in another way
+    const std::string is = measured(7, at_ms);
+    apply({write_of(is, 0), write_of(is, 1)});
+    apply({write_of(is, 0), write_of(is, 1)});
+    EXPECT_EQ(count_of(is), 2) << at_ms;
+    run(R"({"drop": "s"})");
+  }
+}
+
 }  // namespace
 }  // namespace outrigger

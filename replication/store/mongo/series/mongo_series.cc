@@ -1,8 +1,8 @@
 #include "replication/store/mongo/series/mongo_series.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -28,10 +28,9 @@ struct Timed {
   size_t index = 0;
 };
 
-// Can a filter say that a field is equal to it?
-bool can_be_asked_for(const std::optional<Value>& value) {
-  if (!value) return true;
-  switch (value->type) {
+// Can a filter say that a field is equal to it? It is in the order in which MongoDB keeps it.
+bool can_be_asked_for(const Value& value) {
+  switch (value.type) {
     case Type::kString:
     case Type::kInt32:
     case Type::kInt64:
@@ -43,7 +42,7 @@ bool can_be_asked_for(const std::optional<Value>& value) {
     case Type::kNull:
       return true;
     case Type::kDocument: {
-      const auto first = value->as_document().first();
+      const auto first = value.as_document().first();
       return !first || !first->name.starts_with('$');
     }
     default:
@@ -53,18 +52,19 @@ bool can_be_asked_for(const std::optional<Value>& value) {
 
 // Those of the metaFields; nothing, where they cannot all be said.
 void ask_for_metas(std::span<const Document> of, const std::string& field, bson::Writer& filter) {
-  std::map<std::string, std::string> metas;  // by what is said of them
+  std::set<std::string> metas;
   for (const Document& each : of) {
     const auto meta = each.find(field);
-    if (!can_be_asked_for(meta) || metas.size() > kMetasMax) return;
     bson::Writer one;
     meta ? one.value("", *meta) : one.null("");
     const std::string said = one.finish();
-    metas.try_emplace(said, series::in_order(Document(said)));
+    std::string kept = series::in_order(Document(said));
+    if (!can_be_asked_for(Document(kept).first()->value) || metas.size() > kMetasMax) return;
+    metas.insert(std::move(kept));
   }
   filter.open_document(field).open_array("$in");
   size_t at = 0;
-  for (const auto& [said, meta] : metas) {
+  for (const std::string& meta : metas) {
     filter.value(bson::index_name(at++), Document(meta).first()->value);
   }
   filter.close().close();
@@ -83,16 +83,18 @@ void ask_for_ids(std::span<const Document> of, bson::Writer& filter) {
   filter.open_document("_id").value("$gte", *least).value("$lte", *largest).close();
 }
 
+// `closely`: by more than their times.
 std::string find_near(const std::string& collection, const CollectionInfo& series,
-                      std::span<const Timed> timed, std::span<const Document> of) {
+                      std::span<const Timed> timed, std::span<const Document> of, bool closely) {
   bson::Writer find;
   find.string("find", collection).open_document("filter").open_document(series.time_field);
   // Of times less than a bucket's span after 1970 mongod finds none this way (seen on 6.0.5).
   if (timed.front().at_ms > kBucketSpanMaxMs) find.date("$gte", timed.front().at_ms);
   find.date("$lte", timed.back().at_ms).close();
-  if (!series.meta_field.empty()) ask_for_metas(of, series.meta_field, find);
+  if (closely && !series.meta_field.empty()) ask_for_metas(of, series.meta_field, find);
   // Its own name may be the one of the metaField.
-  if (series.meta_field != "_id" && series.time_field != "_id") ask_for_ids(of, find);
+  const bool has_ids = series.meta_field != "_id" && series.time_field != "_id";
+  if (closely && has_ids) ask_for_ids(of, find);
   find.close().open_document("collation").string("locale", "simple").close();
   find.open_document("readConcern").string("level", "local").close();
   return find.finish();
@@ -123,15 +125,22 @@ Result<std::vector<int64_t>> count_equal(Client& client, const std::string& ns,
       bytes += of.back().bytes().size();
       wanted[series::digest_of(of.back())].push_back(all[end].index);
     }
-    const std::string find =
-        find_near(names.collection, series, std::span(all).subspan(begin, end - begin), of);
-    Status looked =
-        client.each(names.database, find, "look for measurements", [&](const Document& found) {
-          const auto equal = wanted.find(series::digest_of(found));
-          if (equal == wanted.end()) return true;
-          for (const size_t index : equal->second) ++counts[index];
-          return true;
-        });
+    const auto look = [&](bool closely) {
+      for (const auto& [digest, indexes] : wanted) {
+        for (const size_t index : indexes) counts[index] = 0;
+      }
+      const std::string find = find_near(names.collection, series,
+                                         std::span(all).subspan(begin, end - begin), of, closely);
+      return client.each(names.database, find, "look for measurements", [&](const Document& found) {
+        const auto equal = wanted.find(series::digest_of(found));
+        if (equal == wanted.end()) return true;
+        for (const size_t index : equal->second) ++counts[index];
+        return true;
+      });
+    };
+    Status looked = look(true);
+    // What mongod has against a value in a filter must stop nobody: times it takes.
+    if (!looked && looked.error().code == ErrorCode::kRefused) looked = look(false);
     if (!looked) return tl::unexpected<Error>(looked.error());
   }
   return counts;
