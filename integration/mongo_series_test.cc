@@ -87,6 +87,22 @@ TEST_F(MongoSeriesTest, CountsInTheSeriesThatCameInThePlaceOfACollection) {
   EXPECT_EQ(count(1), 1);
 }
 
+// Sites that insert equal ones, and what was set aside, come in no order.
+TEST_F(MongoSeriesTest, HoldsAsManyEqualOnesWhicheverComesFirst) {
+  make();
+  apply({measured_at(1, 1)});
+  EXPECT_EQ(count(1), 2);
+  apply({measured_at(1, 0), measured_at(1, 2), measured_at(1, 1)});
+  EXPECT_EQ(count(1), 3);
+}
+
+// A peer may say anything.
+TEST_F(MongoSeriesTest, WaitsForEqualOnesThatAreTooManyToBeMadeAtOnce) {
+  make();
+  EXPECT_EQ(write(measured_at(1, INT64_MAX)).kind, WriteOutcome::Kind::kRejected);
+  EXPECT_EQ(count(1), 0);
+}
+
 TEST_F(MongoSeriesTest, FindsThoseWhoseMetaFieldNoFilterCanName) {
   make();
   const auto of = [](const char* first, const char* second) {

@@ -4,8 +4,9 @@
 // MongoDB keeps them in buckets that are other ones at every site, and says of an insert that may
 // have happened nothing that would tell it from one just like it. The idea: measurements are never
 // changed, so two that are equal are the same but for how many there are. Each travels with the
-// number of equal ones that its site had before it: whoever has more than that has it. Looking
-// again is then all it takes to insert it once, after any crash, at its own site or at others.
+// number of equal ones that its site had before it: whoever has more than that has it, and who has
+// not makes as many. Looking again is then all it takes to insert it once, after any crash, at its
+// own site or at others, and in whatever order equal ones come.
 //
 //   {_id: {of: <which measurements it may be equal to>, by: <a name of its own>},
 //    before: <equal ones, where there were any>, measurement: {...}}

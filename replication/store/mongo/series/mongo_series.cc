@@ -53,13 +53,16 @@ bool can_be_asked_for(const Value& value) {
 // Those of the metaFields; nothing, where they cannot all be said.
 void ask_for_metas(std::span<const Document> of, const std::string& field, bson::Writer& filter) {
   std::set<std::string> metas;
+  size_t bytes = 0;
   for (const Document& each : of) {
     const auto meta = each.find(field);
     bson::Writer one;
     meta ? one.value("", *meta) : one.null("");
     const std::string said = one.finish();
     std::string kept = series::in_order(Document(said));
-    if (!can_be_asked_for(Document(kept).first()->value) || metas.size() > kMetasMax) return;
+    bytes += kept.size();
+    const bool is_too_much = metas.size() > kMetasMax || bytes > kBytesAtOnce;
+    if (is_too_much || !can_be_asked_for(Document(kept).first()->value)) return;
     metas.insert(std::move(kept));
   }
   filter.open_document(field).open_array("$in");
@@ -152,9 +155,19 @@ namespace {
 struct Missing {
   size_t writes = 0;                // this is about
   std::string wrong;                // with the one behind them, if there are none
-  std::vector<size_t> of;           // of the writes
+  std::vector<size_t> of;           // of the writes; one may come more than once
   std::vector<Document> documents;  // of these; borrowed
 };
+
+// There are to be as many as one more than were before it, whichever of those that are equal comes
+// first. How many are missing; nothing: more than are made at once, which only others can bring.
+std::optional<size_t> copies_missing(const Document& measurement, int64_t before, int64_t there) {
+  if (there > before) return 0;
+  const auto lacks = static_cast<uint64_t>(before) - static_cast<uint64_t>(there);
+  const size_t most = std::min(kAtOnce, kBytesAtOnce / (measurement.bytes().size() + 1));
+  if (lacks > most) return std::nullopt;
+  return lacks + 1;
+}
 
 Result<Missing> missing_of(Client& client, const CollectionInfo& series,
                            std::span<const StoreWrite> writes) {
@@ -183,13 +196,21 @@ Result<Missing> missing_of(Client& client, const CollectionInfo& series,
   const auto counted = count_equal(client, ns, series, measurements);
   if (!counted) return tl::unexpected<Error>(counted.error());
   std::unordered_map<std::string, int64_t> there;  // by digest, with those that are to be
+  bytes = 0;
   for (size_t i = 0; i < measurements.size(); ++i) {
     const std::string digest = series::digest_of(measurements[i]);
     int64_t& equal = there.try_emplace(digest, (*counted)[i]).first->second;
-    if (equal > before[i]) continue;
-    ++equal;
-    out.of.push_back(of[i]);
-    out.documents.push_back(measurements[i]);
+    const auto missing = copies_missing(measurements[i], before[i], equal);
+    bytes += missing.value_or(0) * measurements[i].bytes().size();
+    const bool is_full = !out.of.empty() && (bytes > kBytesAtOnce || out.of.size() > kAtOnce);
+    if (!missing || is_full) {
+      out.writes = of[i];
+      out.wrong = "too many that are equal to it and were there before it are not there";
+      break;
+    }
+    equal += static_cast<int64_t>(*missing);
+    out.of.insert(out.of.end(), *missing, of[i]);
+    out.documents.insert(out.documents.end(), *missing, measurements[i]);
   }
   return out;
 }
