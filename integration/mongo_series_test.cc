@@ -44,6 +44,16 @@ class MongoSeriesTest : public MongoStoreTest {
     return count_of(Writer().int32("v", v).int32("of", 1).date("t", v).finish());
   }
 
+  // That mongod has been asked so far.
+  [[nodiscard]] int64_t queries() {
+    const auto status = mongod_->command(db_, R"({"serverStatus": 1})");
+    EXPECT_TRUE(status);
+    if (!status) return 0;
+    const std::string name = "\"query\" : ";
+    const size_t at = status->find(name, status->find("\"opcounters\" : "));
+    return at == std::string::npos ? 0 : std::stoll(status->substr(at + name.size()));
+  }
+
   void apply(const std::vector<StoreWrite>& writes) {
     const auto outcomes = store_->apply(writes);
     ASSERT_TRUE(outcomes) << outcomes.error().message();
@@ -101,6 +111,20 @@ TEST_F(MongoSeriesTest, WaitsForEqualOnesThatAreTooManyToBeMadeAtOnce) {
   make();
   EXPECT_EQ(write(measured_at(1, INT64_MAX)).kind, WriteOutcome::Kind::kRejected);
   EXPECT_EQ(count(1), 0);
+}
+
+TEST_F(MongoSeriesTest, LooksForMeasurementsOfOneBucketTogether) {
+  constexpr int64_t kDayMs = 86'400'000;
+  constexpr int64_t kFirstMs = 20'000 * kDayMs;
+  run(R"({"create": "s", "timeseries": {"timeField": "t", "granularity": "hours"}})");
+  std::vector<std::string> daily;
+  for (int day = 0; day < 90; ++day) daily.push_back(measured(day, kFirstMs + day * kDayMs));
+  std::vector<Document> documents;
+  for (const std::string& each : daily) documents.emplace_back(each);
+  const int64_t before = queries();
+  ASSERT_GT(before, 0);
+  ASSERT_TRUE(store_->count_measurements(db_ + ".s", documents));
+  EXPECT_LE(queries() - before, 4);
 }
 
 TEST_F(MongoSeriesTest, FindsThoseWhoseMetaFieldNoFilterCanName) {

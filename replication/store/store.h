@@ -155,6 +155,7 @@ struct CollectionInfo {
   // Of a time series: where its measurements have their time, and what they are of (or empty).
   std::string time_field;
   std::string meta_field;
+  int64_t bucket_span_ms = 0;  // of such a span at most it keeps them together
   [[nodiscard]] bool exists() const { return type != Type::kNone; }
 };
 

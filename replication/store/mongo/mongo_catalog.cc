@@ -24,6 +24,7 @@ CollectionInfo describe(const bson::Document& listed) {
   const bson::Document series = sub(options, "timeseries");
   info.time_field = text(series, "timeField");
   info.meta_field = text(series, "metaField");
+  info.bucket_span_ms = 1000 * integer(series, "bucketMaxSpanSeconds");
   return info;
 }
 

@@ -19,7 +19,7 @@ using bson::Value;
 constexpr int32_t kBadValue = 2;
 constexpr size_t kAtOnce = 1000;
 constexpr size_t kBytesAtOnce = 8u << 20;
-constexpr int64_t kSpanMs = 3'600'000;  // what is asked for at once is near each other
+constexpr int64_t kSpanMsMin = 3'600'000;
 constexpr int64_t kBucketSpanMaxMs = 31LL * 24 * 3'600'000;
 constexpr size_t kMetasMax = 200;
 
@@ -118,12 +118,14 @@ Result<std::vector<int64_t>> count_equal(Client& client, const std::string& ns,
   std::stable_sort(all.begin(), all.end(),
                    [](const Timed& a, const Timed& b) { return a.at_ms < b.at_ms; });
   const Names names = split(ns);
+  // What is asked for at once is near each other: mongod reads whole buckets anyway.
+  const int64_t span_ms = std::clamp(series.bucket_span_ms, kSpanMsMin, kBucketSpanMaxMs);
   for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     std::vector<Document> of;
     std::unordered_map<std::string, std::vector<size_t>> wanted;  // by digest
     size_t bytes = 0;
     for (; end < all.size() && of.size() < kAtOnce && bytes < kBytesAtOnce; ++end) {
-      if (all[end].at_ms - all[begin].at_ms > kSpanMs) break;
+      if (all[end].at_ms - all[begin].at_ms > span_ms) break;
       of.push_back(measurements[all[end].index]);
       bytes += of.back().bytes().size();
       wanted[series::digest_of(of.back())].push_back(all[end].index);
