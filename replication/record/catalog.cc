@@ -14,6 +14,7 @@ using Values = std::map<std::string, OwnedValue, std::less<>>;
 
 constexpr const char* kOptions = "options";
 constexpr const char* kIndexes = "indexes";
+constexpr const char* kSeries = "timeseries";
 
 tl::unexpected<Error> corrupt(std::string_view ns, const char* what) {
   return fail(ErrorCode::kCorrupt, "read what a collection is", std::string(ns), what);
@@ -139,6 +140,19 @@ void differ(const Values& before, const Values& after, const char* where,
   }
 }
 
+// What it is goes with each change of a series: dropped elsewhere meanwhile, it is to stay one, and
+// not become an ordinary collection with its indexes and options.
+void say_series_again(const CatalogEntry& after, std::vector<PathChange>& changes) {
+  const Path path = {kOptions, kSeries};
+  const auto series = after.options.find(kSeries);
+  const auto says = [&](const PathChange& change) { return change.path == path; };
+  if (series == after.options.end() || changes.empty()) return;
+  if (std::any_of(changes.begin(), changes.end(), says)) return;
+  PathChange& change = changes.emplace_back();
+  change.path = path;
+  change.value = array_of_one(series->second);
+}
+
 PathChange without_contents() {
   PathChange change;
   change.kind = Operation::kUnset;
@@ -236,6 +250,7 @@ std::vector<PathChange> catalog_changes(const CatalogEntry& before, const Catalo
   }
   const auto as_it_is = [](const OwnedValue& value) { return value; };
   differ(before.indexes, after.indexes, kIndexes, as_it_is, changes);
+  if (before.exists && after.exists) say_series_again(after, changes);
   return changes;
 }
 

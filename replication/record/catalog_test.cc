@@ -155,5 +155,29 @@ TEST(Catalog, ADropOfATimeSeriesIsRememberedBesideWhatItIsNow) {
   EXPECT_TRUE(before.exists);
 }
 
+// Who drops it apart leaves the others what they say of it, and that is to be a series.
+TEST(Catalog, AChangeOfATimeSeriesSaysThatItIsOne) {
+  const Path says_series = {"options", "timeseries"};
+  CatalogEntry before;
+  before.ns = "a.b";
+  before.exists = true;
+  before.options["timeseries"] =
+      bson::make_document(bson::Writer().string("timeField", "t").finish());
+  CatalogEntry after = before;
+  EXPECT_TRUE(catalog_changes(before, after).empty());
+  after.options["expireAfterSeconds"] = bson::make_int32(60);
+  const auto changes = catalog_changes(before, after);
+  ASSERT_EQ(changes.size(), 2u);
+  EXPECT_EQ(changes.back().path, says_series);
+  CatalogEntry now;  // dropped meanwhile
+  for (const PathChange& change : changes) {
+    EXPECT_TRUE(set_in_catalog(now, change.path, change.value));
+  }
+  EXPECT_EQ(now.options, after.options);
+  after.options["timeseries"] = bson::make_document(
+      bson::Writer().string("timeField", "t").string("granularity", "hours").finish());
+  EXPECT_EQ(catalog_changes(before, after).size(), 2u);
+}
+
 }  // namespace
 }  // namespace outrigger
