@@ -159,9 +159,11 @@ net::Task<StoreRead> RunExecutor::see_in_transaction(Run& run, SeenBefore& seen)
 }
 
 // Somebody may have made the collection, of whatever kind, while this waited for its locks. One
-// that was there and is another one now is told by its uuid.
+// that was there and is another one now is told by its uuid; but a time series takes what is
+// inserted whatever uuid is named.
 bool RunExecutor::may_have_been_made(const Run& run) const {
-  return may_make_collection(run) && run.uuid.empty() &&
+  const bool is_told = !run.uuid.empty() && run.command->kind != CommandKind::kInsert;
+  return may_make_collection(run) && !is_told &&
          context_.facts.forgotten(request_.command.ns) != request_.collection.facts_forgotten;
 }
 
