@@ -231,6 +231,20 @@ def test_sites_that_make_it_otherwise_say_so(two_sites):
     wait_until(lambda: all(site.status()["not_applied"] > 0 for site in two_sites), "set aside")
 
 
+def test_what_was_set_aside_goes_with_its_series(sites):
+    otherwise = sites.collections("otherwise")
+    with sites.apart("oslo", "paris"):
+        for collection, field in zip(otherwise, ("t", "time")):
+            collection.database.create_collection("otherwise", timeseries={"timeField": field})
+            collection.insert_one({field: at()})
+    wait_until(lambda: all(site.status()["not_applied"] > 0 for site in sites), "set aside")
+    otherwise[0].drop()
+    wait_until(lambda: all(site.status()["not_applied"] == 0 for site in sites), "all of it gone")
+    otherwise[1].database.create_collection("otherwise", timeseries={"timeField": "time"})
+    wait_alike(sites)
+    assert wait_equal(sites, otherwise) == 0
+
+
 @EITHER
 def test_what_mongod_forgets_is_put_back_once(sites, heat, with_sidecar):
     same = {"_id": 1, "t": at(), "of": 1}

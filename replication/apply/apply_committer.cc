@@ -310,6 +310,7 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
   site_.aside.replace(keys, std::move(aside));
   const auto behind = site_.aside.behind(std::vector<std::string>(keys.begin(), keys.end()));
   (void)site_.aside.try_again(behind);
+  (void)site_.aside.try_again(site_.aside.measured_in(keys));
   site_.state.stored(work.intent.after, work.records);
   return {};
 }

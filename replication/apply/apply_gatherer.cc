@@ -10,7 +10,9 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_unread.h"
+#include "replication/merge/merge.h"
 #include "replication/record/catalog.h"
+#include "replication/record/record_codec.h"
 #include "replication/series/measurement.h"
 #include "replication/site/site_parts.h"
 
@@ -186,11 +188,30 @@ Status ApplyGatherer::merge_all(ApplyWork& work) {
   return leave_out_dropped(work);
 }
 
+// Has it gone with its time series, whose contents were dropped then? It has if its author had not
+// heard of that. Of one that was set aside the record tells, as long as there is one. When all have
+// it, who drops it later has heard of it.
+static Result<bool> is_gone(const outbox::Outbox& outbox, const ApplyDocument& document,
+                            const Dot& dropped) {
+  if (!document.touches.empty()) return !document.touches.back().record->deps.covers(dropped);
+  const auto state = merge::load_row(document.row ? std::string_view(*document.row) : "");
+  if (!state) return tl::unexpected(state.error());
+  if (state->incarnations.empty() || state->incarnations.back().births.empty()) return false;
+  const Dot birth = state->incarnations.back().births.back();
+  if (birth.hlc < dropped.hlc) return true;  // nobody hears of what is yet to be
+  const auto bytes = outbox.entry(birth.origin, birth.hlc);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return false;
+  const auto record = decode_record(**bytes);
+  if (!record) return tl::unexpected(record.error());
+  return !record->deps.covers(dropped);
+}
+
 // Measurements that have gone with their time series before they came, or in this batch.
 Status ApplyGatherer::leave_out_dropped(ApplyWork& work) {
   std::map<std::string, Dot> dropped;  // by namespace
   for (auto& [key, document] : work.documents) {
-    if (!series::holds_measurements(document.ns) || document.touches.empty()) continue;
+    if (!series::holds_measurements(document.ns)) continue;
     const auto [at, is_new] = dropped.try_emplace(document.ns);
     if (is_new) {
       const std::string id =
@@ -208,8 +229,10 @@ Status ApplyGatherer::leave_out_dropped(ApplyWork& work) {
       if (!when) return tl::unexpected(when.error());
       at->second = *when;
     }
-    const Record& record = *document.touches.back().record;
-    if (at->second.is_zero() || record.deps.covers(at->second)) continue;
+    if (at->second.is_zero()) continue;
+    const auto gone = is_gone(outbox_, document, at->second);
+    if (!gone) return tl::unexpected(gone.error());
+    if (!*gone) continue;
     document.writes.clear();
     document.row_after.clear();
   }

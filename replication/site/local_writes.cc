@@ -1,8 +1,10 @@
 #include "replication/site/local_writes.h"
 
 #include <iterator>
+#include <set>
 
 #include "replication/bson/bson.h"
+#include "replication/record/catalog.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/store/session_token.h"
@@ -68,15 +70,21 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
   return {};
 }
 
-// Parked documents that may come back by this.
+// Parked documents that may come back by this, and measurements that may go.
 std::vector<std::string> LocalWrites::behind_changed(
     const std::vector<DocumentChange>& changes) const {
   std::vector<std::string> keys;
-  if (!aside_.has_parked()) return keys;
+  if (aside_.size() == 0) return keys;
+  std::set<std::string> entries;
   for (const DocumentChange& change : changes) {
     keys.push_back(outbox::row_key(change.ns, bson::canonical_key(change.id.view())));
+    if (change.ns == kCatalogNs) entries.insert(keys.back());
   }
-  return aside_.behind(keys);
+  std::vector<std::string> behind = aside_.behind(keys);
+  if (entries.empty()) return behind;
+  const std::vector<std::string> measured = aside_.measured_in(entries);
+  behind.insert(behind.end(), measured.begin(), measured.end());
+  return behind;
 }
 
 void LocalWrites::drop(UndecidedWrite& write, const std::vector<RetryEntry>& retries,

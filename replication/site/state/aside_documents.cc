@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "replication/outbox/batch.h"
+#include "replication/record/catalog.h"
+#include "replication/series/measurement.h"
 #include "replication/store/store_errors.h"
 
 namespace outrigger {
@@ -81,6 +84,19 @@ bool AsideDocuments::is_parked(const std::string& row_key) const {
   if (!has_parked()) return false;
   const auto known = find(row_key);
   return known && outrigger::is_parked(*known);
+}
+
+std::vector<std::string> AsideDocuments::measured_in(const std::set<std::string>& row_keys) const {
+  std::vector<std::string> found;
+  const auto entry = row_keys.lower_bound(std::string(kCatalogNs));
+  if (entry == row_keys.end() || namespace_of(*entry) != kCatalogNs) return found;
+  for (const auto& [ns, in] : in_namespaces(SIZE_MAX)) {
+    if (!series::holds_measurements(ns)) continue;
+    const bson::OwnedValue name = bson::make_string(series::collection_of(ns));
+    const std::string key = outbox::row_key(kCatalogNs, bson::canonical_key(name.view()));
+    if (row_keys.contains(key)) found.insert(found.end(), in.row_keys.begin(), in.row_keys.end());
+  }
+  return found;
 }
 
 std::map<std::string, AsideIn> AsideDocuments::in_namespaces(size_t documents_max) const {

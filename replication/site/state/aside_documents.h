@@ -50,6 +50,9 @@ class AsideDocuments {
 
   // By namespace; with at most so many documents each.
   [[nodiscard]] std::map<std::string, AsideIn> in_namespaces(size_t documents_max) const;
+  // Of measurements those of the time series whose entries in the catalogue these row keys name:
+  // what happens to it may be the end of them.
+  [[nodiscard]] std::vector<std::string> measured_in(const std::set<std::string>& row_keys) const;
   // Namespaces of which nobody has asked whether they have unique indexes, or not since
   // forget_indexes().
   [[nodiscard]] std::vector<std::string> without_indexes() const;
