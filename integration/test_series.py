@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+import zlib
 
 import pymongo
 import pymongo.errors
@@ -46,7 +47,7 @@ def sites(tmp_path_factory, request):
 @pytest.fixture
 def heat(sites, request):
     """A series as the app at each site sees it."""
-    return make_series(sites, f"heat{abs(hash(request.node.name))}")
+    return make_series(sites, f"heat{zlib.crc32(request.node.name.encode())}")
 
 
 def make_series(sites, name="heat", **more):
