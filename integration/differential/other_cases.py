@@ -208,8 +208,9 @@ REFUSED = [
                                  "size": 4096}),
     ("applyOps", {"applyOps": [], "$db": "admin"}),
     ("bulkWrite", {"bulkWrite": 1, "ops": [], "nsInfo": [], "$db": "admin"}),
-    ("mapReduce into old values", {"mapReduce": C, "map": "function() {}",
-                                   "reduce": "function() {}", "out": {"reduce": "target"}}),
+    ("mapReduce into old values with variables", {
+        "mapReduce": C, "map": "function() {}", "reduce": "function() {}", "scope": {"n": 1},
+        "out": {"reduce": "target"}}),
 ]
 CASES += [Case("refused: " + name, command, documents=PAIR, refused=True, **ONLY)
           for name, command in REFUSED]

@@ -1,6 +1,6 @@
 """Aggregations and mapReduce that write: what `$out` and `$merge` say, and what they leave."""
 
-from bson import Binary, Decimal128, Int64, Regex
+from bson import Binary, Code, Decimal128, Int64, Regex
 
 from differential.case import C, Case, create, index, oid
 
@@ -28,6 +28,8 @@ def reduced(out_to, **more):
             "reduce": "function(key, values) { return Array.sum(values) }", "out": out_to, **more}
 
 
+SUM = Code("function(key, values) { return Array.sum(values) }")
+HALF = "function(key, value) { return value / 2 }"
 ADD = [{"$set": {"a": {"$add": ["$a", "$$new.a"]}}}]
 OUTPUTS = [
     ("$out", out(NEW)),
@@ -116,6 +118,15 @@ REDUCED = [
     ("mapReduce into it", reduced(C)),
     ("mapReduce to replace", reduced({"replace": C})),
     ("mapReduce to merge", reduced({"merge": C})),
+    ("mapReduce to reduce", reduced({"reduce": C}), reduced({"reduce": C}), reduced({"reduce": C})),
+    ("mapReduce to reduce, by code", reduced({"reduce": C}, reduce=SUM), reduced(
+        {"reduce": C}, reduce=SUM, query={"a": {"$gt": 1}})),
+    ("mapReduce to reduce, finalized", reduced({"reduce": C}, finalize=HALF), reduced(
+        {"reduce": C}, finalize=HALF)),
+    ("mapReduce to reduce, finalized by nothing", reduced({"reduce": C}, finalize=None), reduced(
+        {"reduce": C}, finalize=None)),
+    ("mapReduce to reduce what it throws at", reduced({"reduce": C}), reduced(
+        {"reduce": C}, reduce="function(key, values) { throw 'no' }")),
     ("mapReduce to nowhere", reduced({"wrong": C})),
     ("mapReduce, a wrong function", reduced({"merge": C}, reduce="function(")),
 ]

@@ -68,6 +68,37 @@ void read_merge(const Document& said, OutputStage& stage) {
   if (missing == "fail") stage.missing = OutputStage::Missing::kFail;
 }
 
+// What mongod makes of `out: {reduce}` (map_reduce_agg.cpp of its sources, translateOutReduce): the
+// old value and the new one, reduced by the same function, and finalized. Nothing: its functions
+// need variables that no pipeline gives them.
+std::optional<bson::OwnedValue> reduce_pipeline(const Document& command) {
+  const auto is_function = [](const std::optional<Value>& value) {
+    return value && (value->type == Type::kString || value->type == Type::kCode);
+  };
+  const auto reduce = command.find("reduce");
+  const auto finalize = command.find("finalize");
+  const auto scope = command.find("scope");
+  const bool finalizes = finalize && finalize->type != Type::kNull;
+  const bool has_scope = scope && (scope->type != Type::kDocument || !scope->as_document().empty());
+  if (has_scope || !is_function(reduce) || (finalizes && !is_function(finalize))) {
+    return std::nullopt;
+  }
+  Writer out;
+  const auto stage = [&](const char* index, const Value& body, bool is_finalizing) {
+    out.open_document(index).open_document("$project").open_document("value");
+    out.open_document("$function").value("body", body).open_array("args").string("0", "$_id");
+    if (is_finalizing) {
+      out.string("1", "$value");
+    } else {
+      out.open_array("1").string("0", "$value").string("1", "$$new.value").close();
+    }
+    out.close().string("lang", "js").close().close().close().close();
+  };
+  stage("0", *reduce, false);
+  if (finalizes) stage("1", *finalize, true);
+  return bson::OwnedValue(Type::kArray, out.finish());
+}
+
 std::optional<OutputStage> read_map_reduce(const wire::OpMsg& parsed) {
   const auto out = parsed.body.find("out");
   if (!out || (out->type != Type::kString && out->type != Type::kDocument)) return std::nullopt;
@@ -86,7 +117,12 @@ std::optional<OutputStage> read_map_reduce(const wire::OpMsg& parsed) {
     if (!said.has(how)) continue;
     stage.collection = text_of(said, how, "");
     if (how != "replace") stage.kind = OutputStage::Kind::kMerge;
-    stage.adds_to_old = how == "reduce";
+    if (how != "reduce") continue;
+    const auto pipeline = reduce_pipeline(parsed.body);
+    stage.cannot_add = !pipeline;
+    if (!pipeline) continue;
+    stage.matched = OutputStage::Matched::kPipeline;
+    stage.pipeline = *pipeline;
   }
   return stage;
 }

@@ -35,7 +35,7 @@ struct OutputStage {
   std::optional<bson::OwnedValue> let;  // of it
   bool is_map_reduce = false;
   bool is_time_series = false;  // what it would make (MongoDB 7.0)
-  bool adds_to_old = false;     // mapReduce's `out: {reduce: ...}`
+  bool cannot_add = false;      // mapReduce's `out: {reduce: ...}`, whose function needs variables
 
   [[nodiscard]] std::string ns() const { return database + "." + collection; }
   // The read gives {d: document, c: variables}.

@@ -69,9 +69,9 @@ std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& p
         return refuse("an output of the database outrigger",
                       "what the sidecar says there is of one site");
       }
-      if (!output->adds_to_old) return std::nullopt;
-      return refuse("mapReduce with out: {reduce: ...}",
-                    "what its function makes of old values passes no sidecar");
+      if (!output->cannot_add) return std::nullopt;
+      return refuse("mapReduce with out: {reduce: ...} and scope, or a function with a scope",
+                    "what it makes of old values is asked of MongoDB's $function, which has none");
     }
     default:
       return std::nullopt;
