@@ -158,9 +158,7 @@ net::Task<StoreRead> RunExecutor::see_in_transaction(Run& run, SeenBefore& seen)
   co_return read;
 }
 
-// Somebody may have made the collection, of whatever kind, while this waited for its locks. One
-// that was there and is another one now is told by its uuid; but a time series takes what is
-// inserted whatever uuid is named.
+// While this waited for its locks. A uuid tells; but a time series heeds none that inserts name.
 bool RunExecutor::may_have_been_made(const Run& run) const {
   const bool is_told = !run.uuid.empty() && run.command->kind != CommandKind::kInsert;
   return may_make_collection(run) && !is_told &&

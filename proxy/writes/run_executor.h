@@ -54,8 +54,7 @@ class RunExecutor {
   net::Task<StoreRead> fit_images(Run& run);
   // Items whose images are asked for in the breath of the run.
   struct Around {
-    std::vector<const RunItem*> before;
-    std::vector<const RunItem*> after;
+    std::vector<const RunItem*> before, after;
   };
   [[nodiscard]] Around around(const Run& run, bool before_is_known) const;
   // Fills in the answer; an error: there is none.
