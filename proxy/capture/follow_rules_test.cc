@@ -100,8 +100,10 @@ Fill array_by(std::string_view path, std::string_view field, const std::vector<i
   };
 }
 UpdateShape given(const std::string& array, const ReplicateRule& rule) {
-  UpdateShape shape = read_shape(doc([&](Writer& w) { w.document("$set", Document(array)); }));
+  const std::string update = doc([&](Writer& w) { w.document("$set", Document(array)); });
+  UpdateShape shape = read_shape(update);
   follow_rules(shape, MergeRules(rule));
+  shape.given_arrays.clear();  // they borrow from it
   return shape;
 }
 
