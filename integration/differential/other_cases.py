@@ -218,7 +218,7 @@ SERIES = create(timeseries={"timeField": "t", "metaField": "of"})
 T = datetime.datetime(2026, 1, 2, 3, 4, 5)
 # Of one no more than a single field is beside those two: mongod gives them in no order.
 MEASURED = insert({"t": T, "of": {"b": 1, "a": 2}, "v": 1}, {"_id": 1, "t": T}, {"t": T, "v": 3})
-READ = {"find": C, "sort": {"v": 1}}
+READ = {"find": C, "sort": {"v": 1, "_id": 1, "z": 1}}
 CASES += [
     Case("series: what it is", SERIES, SERIES, {"listCollections": 1, "filter": {"name": C}},
          {"collMod": C, "timeseries": {"granularity": "minutes"}},
@@ -232,7 +232,7 @@ CASES += [
     Case("series: inserts and reads", MEASURED, MEASURED, READ, {"count": C},
          {"aggregate": C, "cursor": {}, "pipeline": [
              {"$group": {"_id": "$of", "n": {"$sum": "$v"}}}, {"$sort": {"n": 1}}]},
-         {"distinct": C, "key": "v"}, prepare=[SERIES],
+         {"distinct": C, "key": "t"}, prepare=[SERIES],
          modes=("plain", "sequence", "session")),
     Case("series: odd measurements", insert(
         {"_id": [1], "t": T}, {"t": T, "z": Timestamp(0, 0)}, {"t": T, "$a": 1}, {"t": T, "b.c": 2},
