@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import cpp_text
+import mutants
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE_COLUMNS_MAX = 100
@@ -302,6 +303,15 @@ def check_every_file_is_used(sources, cmake_texts):
             wrong(path, 1, "in no CMake target")
 
 
+def check_mutants(sources):
+    """A fault whose text is not once in its file any more could not be planted."""
+    for mutant in mutants.MUTANTS:
+        path = ROOT / mutant.path
+        found = sources.get(path, "").count(mutant.old)
+        if found != 1:
+            wrong(path, 1, f"mutant '{mutant.name}' finds its text {found} times")
+
+
 def check_format(paths):
     result = subprocess.run(["clang-format", "--dry-run", *map(str, paths)], text=True,
                             capture_output=True)
@@ -335,6 +345,7 @@ def main():
             cmake_texts[path] = text
     check_every_file_is_used(sources, cmake_texts)
     check_classes(sources)
+    check_mutants(sources)
     check_folders(list(sources))
     check_format(list(sources))
     for error in errors:
