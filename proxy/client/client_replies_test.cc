@@ -70,6 +70,17 @@ class ClientRepliesTest : public testing::Test {
     tasks_.spawn(say(*connection.store.second, std::move(message)));
     tasks_.spawn(relay(connection));
   }
+  // Of an app that takes nothing.
+  void hold_for(Connection& stuck, const std::string& packed, size_t bytes) {
+    reply(stuck, packed);
+    ASSERT_TRUE(until([&] { return budget_->held_bytes() >= bytes; }));
+  }
+  void comes_as_it_is(Connection& connection, const std::string& message) {
+    read(connection);
+    reply(connection, message);
+    ASSERT_TRUE(until([&] { return connection.came.size() >= message.size(); }));
+    EXPECT_TRUE(connection.came == message);
+  }
   void read(Connection& connection) { tasks_.spawn(take(connection)); }
   static net::Task<void> waiting(net::Loop& loop, std::function<bool()> done) {
     net::Timer timer(loop);
@@ -117,20 +128,14 @@ TEST_F(ClientRepliesTest, AReplyGoesPlainWhereTheRoomIsTakenByOthers) {
   MessageRoom::Hold others([] { return size_t{0}; }, [] {});
   ASSERT_TRUE(others.take_now(room_, kRoomBytes - 1'000));
   const std::string message = reply_of(200'000);
-  read(one);
-  reply(one, message);
-  ASSERT_TRUE(until([&] { return one.came.size() >= message.size(); }));
-  EXPECT_TRUE(one.came == message);
+  comes_as_it_is(one, message);
 }
 
 TEST_F(ClientRepliesTest, AReplyThatCameLargerThanIsPackedGoesPlain) {
   Connection& one = connect(false);
   one.replies->answer_by(wire::Compressor::kZlib);
   const std::string message = reply_of(wire::packed_bytes_max(wire::Compressor::kZlib));
-  read(one);
-  reply(one, message);
-  ASSERT_TRUE(until([&] { return one.came.size() >= message.size(); }));
-  EXPECT_TRUE(one.came == message);
+  comes_as_it_is(one, message);
 }
 
 TEST_F(ClientRepliesTest, WhatTheStorePackedIsHeldOnlyInRoomAndWaitsForIt) {
@@ -138,8 +143,7 @@ TEST_F(ClientRepliesTest, WhatTheStorePackedIsHeldOnlyInRoomAndWaitsForIt) {
   Connection& one = connect(true);
   const std::string message = reply_of(600'000);
   const std::string packed = *wire::compress(message, wire::Compressor::kZstd);
-  reply(stuck, packed);
-  ASSERT_TRUE(until([&] { return budget_->held_bytes() >= message.size(); }));
+  hold_for(stuck, packed, message.size());
   read(one);
   reply(one, packed);
   ASSERT_TRUE(until([&] { return budget_->waiting() == 1; }));
@@ -156,8 +160,7 @@ TEST_F(ClientRepliesTest, WhoTakesNothingIsPushedOutForThoseWhoWait) {
   Connection& one = connect(true);
   const std::string message = reply_of(600'000);
   const std::string packed = *wire::compress(message, wire::Compressor::kZstd);
-  reply(stuck, packed);
-  ASSERT_TRUE(until([&] { return budget_->held_bytes() >= message.size(); }));
+  hold_for(stuck, packed, message.size());
   read(one);
   reply(one, packed);
   ASSERT_TRUE(until([&] { return one.came.size() >= message.size(); }));
