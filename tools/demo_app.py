@@ -55,6 +55,29 @@ class CityGuide:
         total = self.places.aggregate([{"$group": {"_id": None, "visits": {"$sum": "$visits"}}}])
         return next(total)["visits"]
 
+    def tour(self, name):
+        return self.client.guide.tours.find_one({"_id": name})
+
+    def join(self, tour, person):
+        self.client.guide.tours.update_one({"_id": tour}, {"$push": {"people": person}})
+
+    def plan(self, tour, **facts):
+        self.client.guide.tours.update_one({"_id": tour}, {"$set": facts})
+
+    def basket(self, name):
+        return self.client.guide.baskets.find_one({"_id": name})
+
+    def order(self, basket, sku, quantity):
+        item = {"sku": sku, "quantity": quantity}
+        self.client.guide.baskets.update_one({"_id": basket}, {"$push": {"items": item}})
+
+    def more_of(self, basket, sku, quantity):
+        self.client.guide.baskets.update_one({"_id": basket, "items.sku": sku},
+                                             {"$inc": {"items.$.quantity": quantity}})
+
+    def not_wanted(self, basket, sku):
+        self.client.guide.baskets.update_one({"_id": basket}, {"$pull": {"items": {"sku": sku}}})
+
     def fingerprint(self):
         """SHA-256 over all documents, types included; the order of their fields does not count."""
         digest = hashlib.sha256()

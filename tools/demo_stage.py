@@ -49,13 +49,14 @@ class Signals:
 class Stage:
     """Two sites under a temporary directory; close() ends and removes all of it."""
 
-    def __init__(self, names, signals):
+    def __init__(self, names, rules, signals):
         self.directory = None
         self.cluster = None
         self.started = time.monotonic()
         with signals.held():
             self.directory = Path(tempfile.mkdtemp(prefix="outrigger-demo-"))
-            self.cluster = Cluster(self.directory, names, settings={"log": {"level": "info"}})
+            self.cluster = Cluster(self.directory, names, settings={
+                "log": {"level": "info"}, "replicate": rules})
             for process in self.processes():
                 process.start = hold(signals, process.start)
 

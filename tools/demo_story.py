@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import demo_data
+import demo_plans
 from demo_app import CityGuide
 from demo_stage import Signals, Stage, Stopped
 
@@ -63,6 +64,7 @@ class Story:
         self.cut_off()
         self.heal()
         self.ledger()
+        self.decide()
         self.numbers()
 
     # ---- the sites and the app
@@ -121,6 +123,7 @@ class Story:
             count, took = one.result()
             say(f"   {name:6} inserts {count:,} places of {what} in {took:.2f} s")
         say(f"   both hold {self.oslo.count():,} places {seconds:.2f} s later")
+        demo_plans.begin(self.oslo)
         delays = [self.delay("NO Bergen", number) for number in range(20)]
         say(f"   a write at oslo can be read at paris after {milliseconds(min(delays))} to "
             f"{milliseconds(max(delays))} (median {milliseconds(statistics.median(delays))})")
@@ -151,8 +154,10 @@ class Story:
                 f"{peer['records_behind']:,} records wait for {peer['site']}")
             check(peer["records_behind"] >= VISITS_WHILE_CUT, "the records of a cut-off site wait")
         say("   meanwhile they see different things:")
+        plans = zip(demo_plans.rows(self.oslo), demo_plans.rows(self.paris))
         self.table([(place, self.seen(self.oslo, place), self.seen(self.paris, place))
-                    for place in self.expected], ("", *SITES))
+                    for place in self.expected]
+                   + [(what, here, there) for (what, here), (_, there) in plans], ("", *SITES))
         check(self.oslo.fingerprint() != self.paris.fingerprint(), "cut-off sites differ")
 
     def clash(self):
@@ -183,6 +188,8 @@ class Story:
         self.expected[island["_id"]] = {"note": "found by oslo"}
         # Increments at both, of what the visits below count.
         self.expected["NO Bergen"] = {"visits": 2 * VISITS_WHILE_CUT // 5}
+        # Lists of people and of things, a day and a title.
+        demo_plans.clash(oslo, paris)
         # Many documents in one command.
         self.coast = paris.describe_region("FR", "53", coast="Brittany")
         self.expected["FR Brest"] = {"coast": "Brittany"}
@@ -213,7 +220,10 @@ class Story:
         say(f"   equal after {seconds:.2f} s. Asked directly, both MongoDBs hold "
             f"{self.oslo.count():,} places, SHA-256 {prints[0][:16]}...")
         say("   both see now:")
-        self.table([(place, self.seen(self.oslo, place)) for place in self.expected])
+        self.table([(place, self.seen(self.oslo, place)) for place in self.expected]
+                   + demo_plans.rows(self.oslo))
+        for guide in (self.oslo, self.paris):
+            demo_plans.told(guide, check)
         for place, facts in self.expected.items():
             for guide in (self.oslo, self.paris):
                 document = guide.show(place)
@@ -246,16 +256,37 @@ class Story:
         check(kinds == {"set_set", "delete_update", "insert_insert"}, f"the ledger has: {kinds}")
         check(len(lost[0]) == len(lost[1]), "both sites keep the same ledger")
 
+    def decide(self):
+        heading("6. What people decide, they decide at any site")
+        for site, guide in zip(self.stage.cluster, (self.oslo, self.paris)):
+            [day] = demo_plans.open_matters(guide)
+            check((day["lost"], day["won"]) == ("Tuesday", "Thursday"), f"the day is open: {day}")
+            say(f"   {site.name:6} which day the tour starts is open: '{day['lost']}' or "
+                f"'{day['won']}', which stands so far")
+        site = self.stage.cluster.oslo
+        done = demo_plans.choose_title(self.oslo, control(), site.sidecar.admin_address)
+        chosen = demo_plans.CHOSEN
+        started = time.monotonic()
+        while [guide.tour("fjords")["title"] for guide in (self.oslo, self.paris)] != [chosen] * 2:
+            check(time.monotonic() - started < 10, "the title that was chosen stands at both sites")
+            time.sleep(0.01)
+        say(f"   {site.name:6} {done}")
+        say(f"          the title is '{chosen}' again, at both sites")
+
     # ---- in numbers
 
     def numbers(self):
-        heading("6. In numbers")
+        heading("7. In numbers")
         records = sum(site.sidecar.metric("applied_total") for site in self.stage.cluster)
         size = self.oslo.client.guide.command("collStats", "places")["size"]
         say(f"   {self.oslo.count():,} documents of {size:,} bytes (BSON) at each site; "
             f"{self.visits:,} visits")
         say(f"   {records:,.0f} records travelled, {self.stage.wire_bytes():,} bytes on the wire "
             "both ways, heartbeats included")
+
+
+def control():
+    return ROOT / "build" / os.environ.get("OUTRIGGER_BUILD", "release") / "outriggerctl"
 
 
 def keep_running(story, signals):
@@ -267,8 +298,7 @@ def keep_running(story, signals):
         say(f"          admin: http://{site.sidecar.admin_address}/status (/metrics, /conflicts)")
         say(f"          the MongoDB itself: {site.mongod.uri()}")
     app = Path(__file__).with_name("demo_app.py")
-    control = ROOT / "build" / os.environ.get("OUTRIGGER_BUILD", "release") / "outriggerctl"
-    say(f"   read it: {control} --admin {sites[0].sidecar.admin_address} status")
+    say(f"   read it: {control()} --admin {sites[0].sidecar.admin_address} status")
     say(f"   use it:  {sys.executable} {app} '{sites[0].uri()}' visit 'FR Paris'")
     say(f"   logs and settings: {story.stage.directory}")
     say(f"   to stop: Ctrl-C, or kill {os.getpid()}"
@@ -292,7 +322,7 @@ def run(arguments, signals):
     has_told = False
     try:
         places = demo_data.places(["NO", "SE", "DK", "FI", "FR", "SJ"])
-        stage = Stage(SITES, signals)
+        stage = Stage(SITES, demo_plans.RULES, signals)
         story = Story(stage, places, stop)
         story.tell()
         has_told = True
