@@ -115,18 +115,22 @@ def wait_for_next_ms():
 
 
 def run(sites, seed, updates_win):
+    """How many writes there were."""
     print(f"OUTRIGGER_SEED={seed}")
     history = Histories(sites, seed, DOCUMENTS_AT_ONCE, updates_win)
     for _ in range(PHASES):
         history.phase()
         history.check()
+    return sum(len(writes) for writes in history.writes.values())
 
 
 def run_many(sites, seed, default):
     count = int(os.environ.get("OUTRIGGER_HISTORIES", default))
     seed = int(os.environ.get("OUTRIGGER_SEED", seed))
-    for number in range(max(1, count // DOCUMENTS_AT_ONCE)):
-        run(sites, seed + number, updates_win=number % 2 == 1)
+    rounds = max(1, count // DOCUMENTS_AT_ONCE)
+    writes = sum(run(sites, seed + number, updates_win=number % 2 == 1)
+                 for number in range(rounds))
+    print(f"{rounds * DOCUMENTS_AT_ONCE} documents, {writes} writes")
 
 
 def test_documents_are_what_their_histories_say(sites):
