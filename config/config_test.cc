@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "config/clock.h"
+#include "config/loader.h"
 #include "config/log.h"
 #include "config/metrics.h"
 #include "config/policy.h"
@@ -30,6 +32,93 @@ TEST(Glob, StarMatchesAnyRunOfBytes) {
   EXPECT_FALSE(glob_matches("shop.*", "shop"));
   EXPECT_FALSE(glob_matches("a*b", "abc"));
   EXPECT_FALSE(glob_matches("", "a"));
+}
+
+TEST(Glob, TwoOverlapWhereATextMatchesBoth) {
+  EXPECT_TRUE(globs_overlap("shop.*", "*.carts"));
+  EXPECT_TRUE(globs_overlap("a*", "a"));
+  EXPECT_TRUE(globs_overlap("a*b*", "*c"));
+  EXPECT_TRUE(globs_overlap("", "**"));
+  EXPECT_FALSE(globs_overlap("shop.*", "blog.*"));
+  EXPECT_FALSE(globs_overlap("a*b", "*c"));
+  EXPECT_FALSE(globs_overlap("a", ""));
+}
+
+TEST(Glob, OverlapIsWhatTheirTextsSay) {
+  std::vector<std::string> texts = {""};
+  std::vector<std::string> globs = {""};
+  const auto longer = [](std::vector<std::string>& all, const std::string& of, size_t length) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i].size() == length) continue;
+      for (const char c : of) all.push_back(all[i] + c);
+    }
+  };
+  longer(texts, "ab", 6);
+  longer(globs, "ab*", 3);
+  for (const std::string& a : globs) {
+    for (const std::string& b : globs) {
+      const bool both = std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+        return glob_matches(a, text) && glob_matches(b, text);
+      });
+      EXPECT_EQ(globs_overlap(a, b), both) << a << " and " << b;
+    }
+  }
+}
+
+TEST(Policy, SelectionIsWhatTravelsAlone) {
+  ReplicateRule carts{"shop.carts"};
+  const ReplicateRule audit{"audit.*", false};
+  const uint64_t selection = policy_of({carts, audit}).selection();
+  carts.deletes = DeletePolicy::kUpdateWins;
+  EXPECT_EQ(policy_of({carts, audit}).selection(), selection);
+  EXPECT_EQ(policy_of({audit}).selection(), selection);
+  EXPECT_NE(policy_of({carts}).selection(), selection);
+  EXPECT_NE(policy_of({{"audit.kept"}, audit}).selection(), selection);
+  EXPECT_NE(policy_of({{"*.kept"}, audit}).selection(), selection);
+}
+
+TEST(Policy, RulesThatAreToldAreThoseOfTheFile) {
+  const std::string rules =
+      "equal_set: drop\n"
+      "replicate:\n"
+      "  - {namespace: shop.carts, deletes: update_wins, fields: {'*.n': 'keyed(sku)', v: max}}\n"
+      "  - {namespace: 'audit.*', replicate: false}\n";
+  const auto file = parse_settings(
+      "site: oslo\ndata_dir: /tmp/x\nstore: {uri: 'mongodb://127.0.0.1/?replicaSet=rs0'}\n" + rules,
+      "f.yaml");
+  ASSERT_TRUE(file) << describe(file.error());
+  const auto told = parse_rules(file->rules_text, "told");
+  ASSERT_TRUE(told) << describe(told.error());
+  EXPECT_EQ(Policy(*told).lines(), Policy(*file).lines());
+  EXPECT_EQ(Policy(*told).hash(), Policy(*file).hash());
+  EXPECT_EQ(told->rules_text, file->rules_text);
+  EXPECT_FALSE(parse_rules("site: oslo", "told"));
+  EXPECT_FALSE(parse_rules("replicate: [{namespace: a.b, fields: {v: sorted}}]", "told"));
+  EXPECT_FALSE(parse_rules("replicate: [", "told"));
+  EXPECT_FALSE(parse_rules("replicate: [&r {namespace: a.b}, *r]", "told"));
+}
+
+TEST(Policy, AFileMayHaveAliasesAndWhatIsToldHasNone) {
+  const auto file = parse_settings(
+      "site: oslo\ndata_dir: /tmp/x\nstore: {uri: 'mongodb://127.0.0.1/?replicaSet=rs0'}\n"
+      "replicate:\n"
+      "  - {namespace: a.b, fields: &all {'*.n': max, 'true': lww}}\n"
+      "  - {namespace: c.d, fields: *all}\n",
+      "f.yaml");
+  ASSERT_TRUE(file) << describe(file.error());
+  const auto told = parse_rules(file->rules_text, "told");
+  ASSERT_TRUE(told) << describe(told.error());
+  EXPECT_EQ(Policy(*told).lines(), Policy(*file).lines());
+}
+
+TEST(Policy, WhatWasBorrowedOutlivesAChange) {
+  Settings settings;
+  settings.replicate = {{"shop.*", true, DeletePolicy::kUpdateWins}};
+  Policy policy(settings);
+  const MergeRules before = policy.merge_rules("shop.carts");
+  policy.change_to(Settings());
+  EXPECT_TRUE(before.updates_win());
+  EXPECT_FALSE(policy.merge_rules("shop.carts").updates_win());
 }
 
 TEST(Policy, WithoutRulesAllButLocalDatabasesTravel) {

@@ -1,17 +1,18 @@
 #include "config/loader.h"
 
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <fstream>
 #include <sstream>
 
 #include "config/field_rules.h"
+#include "config/limits.h"
 #include "config/sections.h"
 #include "config/site_name.h"
 #include "config/units.h"
 #include "config/validate.h"
 #include "config/yaml_reader.h"
+#include "config/yaml_text.h"
 
 namespace outrigger {
 namespace {
@@ -39,6 +40,15 @@ class Loader {
     load_policy(top);
     top.finish();
     if (errors_.empty()) validate(settings_, places_, errors_);
+    if (!errors_.empty()) return tl::unexpected(errors_.take());
+    return settings_;
+  }
+
+  SettingsResult load_rules() {
+    YamlMap top(errors_, {root_, "", 1});
+    load_policy(top);
+    top.finish();
+    if (errors_.empty()) validate_rules(settings_, places_, errors_);
     if (!errors_.empty()) return tl::unexpected(errors_.take());
     return settings_;
   }
@@ -201,8 +211,17 @@ class Loader {
   }
 
   void load_policy(YamlMap& top) {
-    load_enum(top.take("equal_set"), {"keep", "drop"}, settings_.equal_set);
+    const auto equal_set = top.take("equal_set");
+    load_enum(equal_set, {"keep", "drop"}, settings_.equal_set);
     const auto rules = top.take("replicate");
+    YAML::Node said(YAML::NodeType::Map);
+    if (equal_set) said["equal_set"] = equal_set->node;
+    if (rules) said["replicate"] = rules->node;
+    settings_.rules_text = plain_yaml(said);
+    if (settings_.rules_text.size() > limits::kRulesBytesMax) {
+      errors_.expected(*rules,
+                       "at most " + std::to_string(limits::kRulesBytesMax) + " bytes of rules");
+    }
     if (!rules) return;
     for (const YamlValue& item : read_list(errors_, *rules, "rules")) load_rule(item);
   }
@@ -244,33 +263,6 @@ class Loader {
   Places places_;
 };
 
-// Takes a document's events and keeps none.
-class IgnoredEvents final : public YAML::EventHandler {
- public:
-  using Anchor = YAML::anchor_t;
-  using Style = YAML::EmitterStyle::value;
-  void OnDocumentStart(const YAML::Mark&) override {}
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark&, Anchor) override {}
-  void OnAlias(const YAML::Mark&, Anchor) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, Anchor, const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, Anchor, Style) override {}
-  void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, Anchor, Style) override {}
-  void OnMapEnd() override {}
-};
-
-// 0, 1, or 2 for more. YAML::LoadAll would tell too, but never returns from a file that starts
-// with a comma: it finds one empty document after the other.
-int count_documents(const std::string& text) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  IgnoredEvents ignored;
-  int count = 0;
-  while (count < 2 && parser.HandleNextDocument(ignored)) ++count;
-  return count;
-}
-
 std::vector<Error> one_error(Error error) {
   std::vector<Error> errors;
   errors.push_back(std::move(error));
@@ -280,24 +272,21 @@ std::vector<Error> one_error(Error error) {
 }  // namespace
 
 SettingsResult parse_settings(const std::string& text, const std::string& file) {
-  YAML::Node root;
-  int documents = 0;
-  try {
-    documents = count_documents(text);
-    root = YAML::Load(text);
-  } catch (const YAML::Exception& e) {
-    return tl::unexpected(
-        one_error({ErrorCode::kInvalidArgument, "", file + ":" + std::to_string(e.mark.line + 1),
-                   "expected YAML, found an error: " + e.msg, ""}));
-  }
-  if (documents != 1) {
-    const std::string found = documents == 0 ? "none" : "more than one";
-    return tl::unexpected(one_error({ErrorCode::kInvalidArgument, "", file + ":1",
-                                     "expected one YAML document, found " + found,
-                                     "start with: site, data_dir and store.uri"}));
+  const auto yaml = parse_yaml(text, file);
+  if (!yaml) return tl::unexpected(one_error(yaml.error()));
+  YamlErrors errors(file);
+  return Loader(errors, yaml->root).load();
+}
+
+SettingsResult parse_rules(const std::string& text, const std::string& file) {
+  const auto yaml = parse_yaml(text, file);
+  if (!yaml) return tl::unexpected(one_error(yaml.error()));
+  if (yaml->has_alias) {
+    return tl::unexpected(one_error({ErrorCode::kInvalidArgument, "", file,
+                                     "expected each rule written out, found an alias", ""}));
   }
   YamlErrors errors(file);
-  return Loader(errors, root).load();
+  return Loader(errors, yaml->root).load_rules();
 }
 
 SettingsResult load_settings(const std::string& path) {

@@ -23,6 +23,9 @@ using SettingsResult = tl::expected<Settings, std::vector<Error>>;
 // The same for text already in memory; `file` only appears in errors.
 [[nodiscard]] SettingsResult parse_settings(const std::string& text, const std::string& file);
 
+// The same for what Settings::rules_text says: only what it is about is filled in.
+[[nodiscard]] SettingsResult parse_rules(const std::string& text, const std::string& file);
+
 // One error a line.
 [[nodiscard]] std::string describe(const std::vector<Error>& errors);
 

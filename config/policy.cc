@@ -32,6 +32,23 @@ std::vector<std::string> normal_form(const Settings& settings) {
   return lines;
 }
 
+// What does not travel, and what before it takes something from that.
+std::vector<std::string> selection_of(const std::vector<ReplicateRule>& rules) {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const bool matters =
+        !rules[i].replicate ||
+        std::any_of(rules.begin() + static_cast<std::ptrdiff_t>(i), rules.end(),
+                    [&](const ReplicateRule& later) {
+                      return !later.replicate &&
+                             globs_overlap(rules[i].namespace_glob, later.namespace_glob);
+                    });
+    if (!matters) continue;
+    lines.push_back((rules[i].replicate ? "+ " : "- ") + rules[i].namespace_glob);
+  }
+  return lines;
+}
+
 uint64_t hash_lines(const std::vector<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines) text += line + "\n";
@@ -40,13 +57,24 @@ uint64_t hash_lines(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-Policy::Policy(const Settings& settings)
-    : site_(settings.site),
-      equal_set_(settings.equal_set),
-      rules_(settings.replicate),
-      default_rule_{"*"},
-      lines_(normal_form(settings)),
-      hash_(hash_lines(lines_)) {}
+Policy::Rules::Rules(const Settings& settings)
+    : equal_set(settings.equal_set),
+      rules(settings.replicate),
+      lines(normal_form(settings)),
+      hash(hash_lines(lines)),
+      selection(hash_lines(selection_of(settings.replicate))),
+      text(settings.rules_text) {}
+
+Policy::Policy(const Settings& settings) : site_(settings.site), now_(nullptr) {
+  change_to(settings);
+}
+
+void Policy::change_to(const Settings& rules) {
+  auto changed = std::make_unique<const Rules>(rules);
+  const MutexLock lock(mutex_);
+  now_.store(changed.get(), std::memory_order_release);
+  all_.push_back(std::move(changed));
+}
 
 bool Policy::replicates(std::string_view ns) const {
   const size_t dot = ns.find('.');
@@ -65,10 +93,11 @@ bool Policy::stays_here(std::string_view ns) const {
 }
 
 const ReplicateRule& Policy::rule_for(std::string_view ns) const {
-  for (const ReplicateRule& rule : rules_) {
+  const Rules& rules = now();
+  for (const ReplicateRule& rule : rules.rules) {
     if (glob_matches(rule.namespace_glob, ns)) return rule;
   }
-  return default_rule_;
+  return rules.otherwise;
 }
 
 bool glob_matches(std::string_view glob, std::string_view text) {
@@ -94,6 +123,33 @@ bool glob_matches(std::string_view glob, std::string_view text) {
   }
   while (g < glob.size() && glob[g] == '*') ++g;
   return g == glob.size();
+}
+
+// By rows: which ends of `b` can go on from here, having matched as much of `a`.
+bool globs_overlap(std::string_view a, std::string_view b) {
+  std::vector<bool> reached(b.size() + 1);
+  reached[0] = true;
+  const auto over_stars = [&] {  // of b, which may stand for nothing
+    for (size_t j = 0; j < b.size(); ++j)
+      reached[j + 1] = reached[j + 1] || (reached[j] && b[j] == '*');
+  };
+  over_stars();
+  for (const char c : a) {
+    std::vector<bool> next(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); ++j) {
+      if (!reached[j]) continue;
+      if (c == '*') {
+        std::fill(next.begin() + static_cast<std::ptrdiff_t>(j), next.end(), true);
+        break;
+      }
+      if (j == b.size()) continue;
+      if (b[j] == '*') next[j] = true;
+      if (b[j] == c) next[j + 1] = true;
+    }
+    reached = std::move(next);
+    over_stars();
+  }
+  return reached[b.size()];
 }
 
 std::vector<std::string> policy_difference(const std::vector<std::string>& ours,

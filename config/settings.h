@@ -174,6 +174,7 @@ struct Settings {
   LogSettings log;
   EqualSet equal_set = EqualSet::kKeep;
   std::vector<ReplicateRule> replicate;  // the first match decides; see config/policy.h
+  std::string rules_text;                // these two as YAML, as other sites are told of them
 };
 
 }  // namespace outrigger

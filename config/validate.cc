@@ -24,7 +24,11 @@ class Validator {
     check_members();
     check_peer_security();
     check_rules();
+    for (const ReplicateRule& rule : settings_.replicate) {
+      for (const PathRule& field : rule.fields) check_sites(field);
+    }
   }
+  void run_rules() { check_rules(); }
 
  private:
   // A value that was left at its default has no line of its own; its section, or line 1, has.
@@ -274,7 +278,6 @@ class Validator {
                  "admin, local, config and outrigger stay at their site");
         }
       }
-      for (const PathRule& field : rules[i].fields) check_sites(field);
       // A '*' in the later glob is matched like any other byte, so this finds what is covered.
       const auto covers = [&](const ReplicateRule& earlier) {
         return glob_matches(earlier.namespace_glob, rules[i].namespace_glob);
@@ -298,6 +301,10 @@ class Validator {
 
 void validate(const Settings& settings, const Places& places, YamlErrors& errors) {
   Validator(settings, places, errors).run();
+}
+
+void validate_rules(const Settings& rules, const Places& places, YamlErrors& errors) {
+  Validator(rules, places, errors).run_rules();
 }
 
 }  // namespace outrigger

@@ -14,5 +14,7 @@ using Places = std::map<std::string, YamlValue>;
 
 // Reports every contradiction to `errors`.
 void validate(const Settings& settings, const Places& places, YamlErrors& errors);
+// Those of the rules among each other.
+void validate_rules(const Settings& rules, const Places& places, YamlErrors& errors);
 
 }  // namespace outrigger

@@ -99,6 +99,16 @@ void write_expiry(bson::Writer& out, const ExpiryStatus& expiry) {
   out.close().close();
 }
 
+void write_rules(bson::Writer& out, const RulesStatus& rules) {
+  out.open_document("rules").string("name", rules.name);
+  if (!rules.by.empty()) out.string("by", rules.by).int64("since_ms", rules.since_ms);
+  out.open_array("file_differs");
+  for (size_t i = 0; i < rules.file_differs.size(); ++i) {
+    out.string(bson::index_name(i), rules.file_differs[i]);
+  }
+  out.close().close();
+}
+
 void write_members(bson::Writer& out, const std::vector<MemberStatus>& members) {
   if (members.empty()) return;
   out.open_array("members");
@@ -140,6 +150,7 @@ void write_status(bson::Writer& out, const StatusParts& parts) {
   out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
   out.int64("oldest_open_write_ms", replica.oldest_open_write_ms);
   if (replica.outbox_failure) out.string("outbox_failed", replica.outbox_failure->message());
+  write_rules(out, replica.rules);
   write_expiry(out, parts.expiry);
   out.open_array("held");
   for (size_t i = 0; i < replica.held.size(); ++i) {

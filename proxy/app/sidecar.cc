@@ -19,12 +19,11 @@ constexpr int64_t kExpiryEndsMs = 500;
 constexpr auto kStoreAgain = std::chrono::milliseconds(500);
 constexpr int32_t kWireVersionUuids = 17;  // 6.0
 
-ReplicaOptions replica_options(const Settings& settings, const Policy& policy) {
+ReplicaOptions replica_options(const Settings& settings, Policy& policy) {
   ReplicaOptions options;
   options.site = settings.site;
   options.members.push_back(settings.site);
   for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
-  options.policy_hash = fmt::format("{:016x}", policy.hash());
   options.ledger_bytes_max = settings.ledger.bytes_max;
   options.max_ahead_ms = settings.clock.ahead_ms_max;
   options.policy = &policy;
@@ -270,7 +269,7 @@ Status Sidecar::open_doors() {
   PeerManagerOptions options;
   options.site = settings_.site;
   options.peers = settings_.peers;
-  options.policy_lines = policy_.lines();
+  options.policy_lines = [this] { return policy_.lines(); };
   options.seed = ports_.random.number();
   peers_ = std::make_unique<PeerManager>(ports_.loop, ports_.network, *exchange_, ports_.clock,
                                          log_, options);

@@ -62,7 +62,7 @@ link::LinkOptions Peer::link_options() {
   options.hello = [this] {
     link::Hello hello;
     hello.site = exchange_.hello();
-    hello.policy_lines = setup_.policy_lines;
+    if (setup_.policy_lines) hello.policy_lines = setup_.policy_lines();
     return hello;
   };
   options.expect = [this](const SiteHello&) {

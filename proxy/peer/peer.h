@@ -65,7 +65,7 @@ class Peer {
   // What a connection needs to know of its surroundings; the functions run on the loop thread.
   struct Setup {
     PeerTuning tuning;
-    std::vector<std::string> policy_lines;
+    std::function<std::vector<std::string>()> policy_lines;
     std::string dialled_site;                                   // empty: accepted
     std::optional<std::vector<std::string>> certificate_names;  // of the other side, with TLS
     std::function<std::map<std::string, SiteId>()> known_sites;

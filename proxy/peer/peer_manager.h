@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -37,7 +38,7 @@ namespace outrigger {
 struct PeerManagerOptions {
   std::string site;  // ours
   PeersSettings peers;
-  std::vector<std::string> policy_lines;
+  std::function<std::vector<std::string>()> policy_lines;
   PeerTuning tuning;
   int64_t backoff_ms_min = 100;
   int64_t backoff_ms_max = 10'000;

@@ -91,7 +91,7 @@ TEST(PeerManagerTest, RefusalsShowAtBothSitesInTheSameWords) {
 TEST(PeerManagerTest, APolicyThatDiffersIsRefusedWithItsLines) {
   PeerWorld world({"oslo", "paris"});
   world.at("oslo").self.policy_hash = "other";
-  world.options("oslo").policy_lines = {"audit.*: local"};
+  world.options("oslo").policy_lines = [] { return std::vector<std::string>{"audit.*: local"}; };
   world.start_all();
   EXPECT_TRUE(world.comes_true([&] {
     return world.status("paris", "oslo").last_error.find("audit.*: local") != std::string::npos &&

@@ -83,15 +83,26 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   const int64_t rows = put_rows(work, batch);
   auto conflicts = put_losses(work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
+  const Record* rules = put_rules(work, batch);
   batch.put_meta(work.intent_key, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
+  if (rules != nullptr) site_.rules.take(*rules, site_.members.name_of(rules->origin.site));
   site_.quarantine.change(work.released, std::move(set_aside));
   if (!work.wrong.empty()) (*conflicts)[{kQuarantinedKind, ""}] += work.wrong.size();
   site_.ledger.count(*conflicts);
   site_.state.rows_changed(rows);
   site_.state.rows_durable(done);
   return {};
+}
+
+// The record whose rules hold from here on; null: nothing changes.
+const Record* ApplyCommitter::put_rules(const ApplyWork& work, outbox::Batch& batch) {
+  std::vector<std::shared_ptr<const Record>> records = work.records;
+  for (const auto& [name, record] : work.released) records.push_back(record);
+  const Record* rules = site_.rules.newest_of(records);
+  if (rules != nullptr) RulesKeeper::put(batch, *rules);
+  return rules;
 }
 
 // What records are set aside or come back from there, but for what that changes in memory.

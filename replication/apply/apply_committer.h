@@ -53,6 +53,7 @@ class ApplyCommitter {
   [[nodiscard]] Status complete(const ApplyWork& work);
 
  private:
+  [[nodiscard]] const Record* put_rules(const ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
                                                                   outbox::Batch& batch);
   [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);

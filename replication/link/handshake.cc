@@ -102,8 +102,15 @@ MaybeRefusal check_members(const SiteHello& ours, const SiteHello& theirs) {
                  difference + ": every site must list the same members (peers.sites)");
 }
 
+// Records will tell who has the later rules, if the same namespaces travel (RulesKeeper::name).
+bool will_agree(const std::string& ours, const std::string& theirs) {
+  const bool is_told = ours.ends_with('+') || theirs.ends_with('+');
+  return is_told && ours.substr(0, ours.find('-')) == theirs.substr(0, theirs.find('-'));
+}
+
 MaybeRefusal check_policy(const Hello& ours, const Hello& theirs) {
   if (ours.site.policy_hash == theirs.site.policy_hash) return std::nullopt;
+  if (will_agree(ours.site.policy_hash, theirs.site.policy_hash)) return std::nullopt;
   std::string text = ours.site.site + " and " + theirs.site.site +
                      " have different replicate rules (policy hash " + ours.site.policy_hash +
                      " and " + theirs.site.policy_hash + "); - is only at " + ours.site.site +

@@ -103,6 +103,16 @@ TEST_F(HandshakeTest, DifferentPoliciesShowTheDifferingLines) {
   EXPECT_NE(text.find("\n  + audit.*: local"), std::string::npos);
 }
 
+TEST_F(HandshakeTest, RulesThatARecordToldMayDifferUntilItHasCome) {
+  ours_.site.policy_hash = "aa-11";
+  theirs_.site.policy_hash = "aa-22+";
+  EXPECT_TRUE(accepted());
+  theirs_.site.policy_hash = "aa-22";
+  (void)refused(RefuseCode::kPolicy);
+  theirs_.site.policy_hash = "bb-11+";
+  (void)refused(RefuseCode::kPolicy);
+}
+
 TEST_F(HandshakeTest, APeerBelowOurFloorIsTheOneToSetUpAgain) {
   Origin rome{site_id(3), 1};
   ours_.site.applied.raise(rome, 100);

@@ -19,6 +19,9 @@ struct Record {
   // them, and their place in vectors is taken by a watermark (version_vector.h). The dependencies
   // name them once more.
   VersionVector retired;
+  // What the author's site says of how paths merge from here on: Settings::rules_text. Empty:
+  // nothing, as nearly always.
+  std::string rules{};
   [[nodiscard]] Dot dot() const { return Dot{hlc, origin}; }
   friend bool operator==(const Record&, const Record&) = default;
 };

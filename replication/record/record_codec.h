@@ -25,6 +25,7 @@ namespace outrigger {
 inline constexpr uint8_t kRecordFormatVersion = 2;
 inline constexpr uint8_t kFlagRetires = 2;
 inline constexpr uint8_t kFlagYields = 4;  // its documents name removals that yield
+inline constexpr uint8_t kFlagRules = 8;
 
 // What a decoder accepts. Writers stay far below: a run is at most 1,000 statements and 4 MiB.
 struct RecordLimits {

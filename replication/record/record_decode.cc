@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/limits.h"
 #include "replication/record/bytes.h"
 #include "replication/record/path.h"
 #include "replication/record/record_codec.h"
@@ -80,8 +81,7 @@ class Decoder {
   std::vector<std::string_view> namespaces_;
   std::vector<Path> paths_;
   std::vector<size_t> path_bytes_;  // memory of a copy of each
-  bool retires_ = false;
-  bool yields_ = false;
+  uint8_t flags_ = 0;
   size_t records_ = 0;
   size_t effects_ = 0;  // of the record being read
   Hlc hlc_ = 0;         // likewise
@@ -90,10 +90,8 @@ class Decoder {
 
 void Decoder::header() {
   if (in_.u8() != kRecordFormatVersion) return in_.fail("unknown format version");
-  const uint8_t flags = in_.u8();
-  if ((flags & ~(kFlagRetires | kFlagYields)) != 0) return in_.fail("unknown flags");
-  retires_ = (flags & kFlagRetires) != 0;
-  yields_ = (flags & kFlagYields) != 0;
+  flags_ = in_.u8();
+  if ((flags_ & ~(kFlagRetires | kFlagYields | kFlagRules)) != 0) return in_.fail("unknown flags");
   read_each(origins_, in_.count(limits_.origins_max, kOriginBytes),
             [&](Origin& origin) { origin = in_.origin(); });
   read_each(namespaces_, in_.count(limits_.effects_max, 1), [&](std::string_view& ns) {
@@ -217,7 +215,8 @@ void Decoder::record_body(Record& record) {
   deps(record);
   read_each(record.documents, in_.count(limits_.documents_max, kDocumentBytes),
             [&](DocumentEffects& each) { document(each); });
-  if (retires_) retired(record);
+  if ((flags_ & kFlagRetires) != 0) retired(record);
+  if ((flags_ & kFlagRules) != 0) record.rules = in_.bytes(limits::kRulesBytesMax);
 }
 
 void Decoder::retired(Record& record) {
@@ -261,7 +260,7 @@ void Decoder::document(DocumentEffects& document) {
   document.ns = namespaces_[ns];
   Keys* told = &document.keys;
   read_each(document.effects, count, [&](Effect& each) { effect(each, std::exchange(told, {})); });
-  if (!yields_) return;
+  if ((flags_ & kFlagYields) == 0) return;
   removals(document.gone);
   removals(document.there);
 }

@@ -108,12 +108,14 @@ void Encoder::record_body(const Record& record) {
   deps(record);
   body_.varint(record.documents.size());
   for (const DocumentEffects& each : record.documents) document(each);
-  if ((flags_ & kFlagRetires) == 0) return;
-  body_.varint(record.retired.entries().size());
-  for (const auto& [origin, last] : record.retired.entries()) {
-    body_.varint(origins_.index(origin));
-    stamp(body_, last);
+  if ((flags_ & kFlagRetires) != 0) {
+    body_.varint(record.retired.entries().size());
+    for (const auto& [origin, last] : record.retired.entries()) {
+      body_.varint(origins_.index(origin));
+      stamp(body_, last);
+    }
   }
+  if ((flags_ & kFlagRules) != 0) body_.bytes(record.rules);
 }
 
 void Encoder::deps(const Record& record) {
@@ -248,7 +250,7 @@ std::string Encoder::finish() {
 
 // Roughly what its documents take: where they are whole ones, nearly all of it.
 size_t bytes_of(const Record& record) {
-  size_t bytes = 64;
+  size_t bytes = 64 + record.rules.size();
   for (const DocumentEffects& document : record.documents) {
     bytes += document.id.bytes.size() + 8;
     for (const Effect& effect : document.effects) {
@@ -265,7 +267,7 @@ uint8_t flags_of(const Record& record) {
       record.documents.begin(), record.documents.end(),
       [](const DocumentEffects& each) { return !each.gone.empty() || !each.there.empty(); });
   return static_cast<uint8_t>((record.retired.empty() ? 0 : kFlagRetires) |
-                              (tells ? kFlagYields : 0));
+                              (tells ? kFlagYields : 0) | (record.rules.empty() ? 0 : kFlagRules));
 }
 
 }  // namespace

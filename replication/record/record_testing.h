@@ -173,11 +173,12 @@ class RecordMaker {
   }
 
   Record record(const Origin& of, Hlc at) {
-    Record record{of, at, vector(), {}, {}};
+    Record record{of, at, vector(), {}, {}, {}};
     const VersionVector old = chance(4) ? vector() : VersionVector();
     for (const auto& [epoch, last] : old.entries()) {
       if (last < at) record.retired.raise(epoch, last);
     }
+    if (chance(8)) record.rules = "equal_set: keep";
     if (!chance(3) && at > 1) record.deps.raise(of, at - 1);
     for (size_t i = below(4); i > 0; --i) record.documents.push_back(document_effects());
     return record;

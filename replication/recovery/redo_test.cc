@@ -59,7 +59,7 @@ TEST_F(RedoTest, WhatRulesOfPathsGovernIsPutBack) {
   ReplicateRule& rule = settings.replicate.emplace_back();
   rule.namespace_glob = "*";
   rule.fields = {{{"whole"}, PathType::kAtomic}, {{"best"}, PathType::kMax}};
-  static const Policy policy(settings);
+  static Policy policy(settings);
   for (TestSite* site : {&paris_, &oslo_}) {
     site->replica_options.policy = &policy;
     site->restart();

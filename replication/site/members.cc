@@ -85,6 +85,13 @@ void Members::heard(const SiteId& site) {
   heard_ms_[site] = context_.clock.wall_ms();
 }
 
+std::string Members::name_of(const SiteId& site) const {
+  if (site == context_.self.site) return context_.options.site;
+  const MutexLock lock(mutex_);
+  const auto known = names_.find(site);
+  return known == names_.end() ? to_hex(site) : known->second;
+}
+
 std::vector<MemberId> Members::list() const {
   const MutexLock lock(mutex_);
   std::vector<MemberId> members;

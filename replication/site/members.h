@@ -36,6 +36,8 @@ class Members {
   void heard(const SiteId& site);
 
   [[nodiscard]] std::vector<MemberId> list() const;
+  // Ours, too; what is not known: its id.
+  [[nodiscard]] std::string name_of(const SiteId& site) const;
   // The ids alone, as of now.
   [[nodiscard]] std::shared_ptr<const MemberIds> ids() const;
   // All other members in the settings, also those not heard of in this run: how far each is, with

@@ -180,6 +180,8 @@ ReplicaStatus Replica::status() const {
   const std::vector<std::string> held = parts_->alarms.held();
   status.held.insert(status.held.begin(), held.begin(), held.end());
   status.alarms = parts_->alarms.texts();
+  const Dot rules = parts_->rules.describe(status.rules);
+  if (!rules.is_zero()) status.rules.by = parts_->members.name_of(rules.origin.site);
   return status;
 }
 
@@ -212,7 +214,24 @@ void Replica::open_for_writes() { parts_->state.open_for_writes(); }
 
 void Replica::attach(LockTable& locks) { parts_->collection.attach(locks); }
 
+// Our file was changed: the others are told.
+static Status tell_rules(SiteParts& parts) {
+  if (!parts.rules.is_due() || !parts.writes.admit()) return {};
+  auto begun = parts.writes.begin_record();
+  if (!begun) return tl::unexpected(begun.error());
+  Record record;
+  record.origin = parts.context.self;
+  record.hlc = begun->name().hlc;
+  record.deps = begun->name().deps;
+  outbox::Batch batch;
+  parts.rules.tell(record, batch);
+  if (Status committed = begun->commit(record, std::move(batch)); !committed) return committed;
+  parts.rules.told(record);
+  return {};
+}
+
 Status Replica::collect_step(size_t documents_max) {
+  if (Status told = tell_rules(*parts_); !told) return told;
   return parts_->collection.step(documents_max);
 }
 

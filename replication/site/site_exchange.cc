@@ -11,7 +11,7 @@ SiteHello SiteExchange::hello() const {
   hello.site = context_.options.site;
   hello.site_id = context_.self.site;
   hello.epoch = context_.self.epoch;
-  hello.policy_hash = context_.options.policy_hash;
+  hello.policy_hash = rules_.name();
   hello.members = context_.options.members;
   std::sort(hello.members.begin(), hello.members.end());
   hello.applied = std::move(standing.applied);

@@ -6,6 +6,7 @@
 #include "config/result.h"
 #include "replication/record/outgoing.h"
 #include "replication/site/members.h"
+#include "replication/site/rules/rules_keeper.h"
 #include "replication/site/site_hello.h"
 #include "replication/site/state/alarms.h"
 #include "replication/site/state/replica_status.h"
@@ -18,9 +19,14 @@ namespace outrigger {
 class SiteExchange {
  public:
   // Everything is borrowed and outlives this.
-  SiteExchange(const SiteContext& context, SiteState& state, Members& members, Alarms& alarms,
-               Wakers& wakers)
-      : context_(context), state_(state), members_(members), alarms_(alarms), wakers_(wakers) {}
+  SiteExchange(const SiteContext& context, SiteState& state, Members& members,
+               const RulesKeeper& rules, Alarms& alarms, Wakers& wakers)
+      : context_(context),
+        state_(state),
+        members_(members),
+        rules_(rules),
+        alarms_(alarms),
+        wakers_(wakers) {}
 
   [[nodiscard]] SiteHello hello() const;
   [[nodiscard]] Result<OutgoingBatch> read_batch(const VersionVector& has, size_t bytes_max,
@@ -40,6 +46,7 @@ class SiteExchange {
   const SiteContext& context_;
   SiteState& state_;
   Members& members_;
+  const RulesKeeper& rules_;
   Alarms& alarms_;
   Wakers& wakers_;
 };

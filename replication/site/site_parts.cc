@@ -133,6 +133,7 @@ Result<std::shared_ptr<SiteParts>> SiteParts::open(ReplicaOptions options, outbo
                         outbox.usage(), *rows});
   parts->writes.owned_by(parts);
   if (Status loaded = parts->members.load(); !loaded) return tl::unexpected(loaded.error());
+  if (Status loaded = parts->rules.load(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = load_aside(outbox, parts->aside); !loaded) {
     return tl::unexpected(loaded.error());
   }

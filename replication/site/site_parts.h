@@ -14,6 +14,7 @@
 #include "replication/site/members.h"
 #include "replication/site/quarantine.h"
 #include "replication/site/retirement.h"
+#include "replication/site/rules/rules_keeper.h"
 #include "replication/site/site_exchange.h"
 #include "replication/site/state/alarms.h"
 #include "replication/site/state/aside_documents.h"
@@ -40,11 +41,12 @@ struct SiteParts {
   Alarms alarms{context.options.alarm};
   AsideDocuments aside;
   Members members{context};
+  RulesKeeper rules{context};
   Quarantine quarantine{context, state, members, wakers};
   LedgerKeeper ledger{context, alarms};
   LocalRecords records{context, state, ledger};
   LocalWrites writes{context, state, records, aside, wakers};
-  SiteExchange exchange{context, state, members, alarms, wakers};
+  SiteExchange exchange{context, state, members, rules, alarms, wakers};
   Retirement retirement{context, state, records, writes};
   Collection collection{context, state, records, ledger, aside, retirement, wakers};
 };

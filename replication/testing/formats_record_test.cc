@@ -58,6 +58,15 @@ Record retiring() {
   return record;
 }
 
+Record telling_rules() {
+  Record record;
+  record.origin = kRome;
+  record.hlc = 9;
+  record.deps.raise(kRome, 8);
+  record.rules = "equal_set: drop";
+  return record;
+}
+
 Record editing() {
   Effect edit = effect(Operation::kEdit, {"l"});
   edit.edit.removed = {{Dot(), 0}, {Dot{3, kRome}, 0}};
@@ -198,6 +207,7 @@ std::vector<Example> record_examples() {
       record_example("record-inside", writing_inside()),
       record_example("record-yields", yielding()),
       record_example("record-retires", retiring()),
+      record_example("record-rules", telling_rules()),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,
               segments_in),
       example("segments-two-records", two_records(), segments_bytes, segments_in),

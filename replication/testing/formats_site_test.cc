@@ -3,6 +3,7 @@
 #include "replication/outbox/ledger.h"
 #include "replication/recovery/oplog_time.h"
 #include "replication/recovery/recovery.h"
+#include "replication/site/rules/rules_keeper.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/testing/formats_testing.h"
@@ -120,6 +121,16 @@ Example item(const std::string& name, const std::string& key, const std::string&
           }};
 }
 
+Example rules_item() {
+  Record record;
+  record.origin = kRome;
+  record.hlc = 9;
+  record.rules = "equal_set: drop";
+  outbox::Batch batch;
+  RulesKeeper::put(batch, record);
+  return item("meta-rules", batch.changes().front().key, batch.changes().front().bytes);
+}
+
 Example retry() {
   const std::string answer = bson::Writer().int64("n", 1).finish();
   return {"retry", [answer] { return Parts{encode_retry(1'700'000'000'000, answer)}; },
@@ -144,6 +155,8 @@ std::vector<Example> site_examples() {
       example("ledger-entry-quarantined", quarantined_entry(unwanted(), "why", 0), encode_ledger,
               decode_ledger),
       item("meta-site-id", meta_keys::kSiteId, bytes_of(kOslo.site)),
+      rules_item(),
+      number_item("meta-rules-file", meta_keys::kRulesFile, 7),
       number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
       number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),
       oplog_time(),

@@ -24,6 +24,8 @@ inline constexpr const char* kLedgerDropped = "ledger_dropped";
 inline constexpr const char* kOplogTime = "oplog_time";
 inline constexpr const char* kStoreProcess = "store_process";
 inline constexpr const char* kRedoIntent = "redo_intent";
+inline constexpr const char* kRules = "rules";
+inline constexpr const char* kRulesFile = "rules_file";
 inline constexpr const char* kRestingMonitor = "resting_monitor";
 // What others begin with.
 inline constexpr const char* kVector = "vector/";

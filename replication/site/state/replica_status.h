@@ -29,6 +29,14 @@ struct Progress {
   PeerProgress unheard;
 };
 
+// Which rules of merging hold (rules/rules_keeper.h).
+struct RulesStatus {
+  std::string name;  // as the hello says it
+  std::string by;    // the site whose record told them; empty: they are the file's
+  int64_t since_ms = 0;
+  std::vector<std::string> file_differs;  // "- line" only there, "+ line" only in those that hold
+};
+
 struct ReplicaStatus {
   std::string site;
   std::string site_id;
@@ -55,6 +63,7 @@ struct ReplicaStatus {
       held;  // origins held back and why (clock too far ahead, locked document)
   std::vector<std::string> alarms;  // what should never happen and needs a person
   std::vector<PeerProgress> peers;
+  RulesStatus rules;
   uint64_t documents_put_back = 0;  // that the store had forgotten (recovery/redo.h)
   uint64_t applied_records = 0;     // of peers, in this run; like the three below
   uint64_t duplicate_records = 0;   // offered again

@@ -22,15 +22,15 @@ class Policy;
 struct ReplicaOptions {
   std::string site;
   std::vector<std::string> members;  // every site's name, ours included
-  std::string policy_hash;
   int64_t max_ahead_ms = 60'000;
   size_t inbox_bytes_max = limits::kInboxBytesMax;
   uint64_t ledger_bytes_max = 1ULL << 30;    // beyond, the oldest closed entries go
   size_t origins_max = limits::kOriginsMax;  // what falls to each member are its epochs
   // Which namespaces travel; empty: all.
   std::function<bool(std::string_view ns)> replicates;
-  // How writes to paths merge; null: as by default. It outlives the replica.
-  const Policy* policy = nullptr;
+  // How writes to paths merge; null: as by default. It outlives the replica, which changes it when
+  // a record says so.
+  Policy* policy = nullptr;
   // One line for the log, once for each alarm; any thread.
   std::function<void(const std::string&)> alarm;
   std::function<void(const std::string&)> warn;  // the same for what is merely to be known

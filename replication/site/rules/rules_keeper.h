@@ -1,0 +1,71 @@
+// Which rules of merging hold at this site, where its file says one thing and another site's record
+// another.
+//
+// Somebody changes the file of one site and starts it again. That site notices that its file is not
+// what it was, takes the new rules, and says so in a record (Record::rules). Every other site takes
+// them as it applies that record: at one point of causal history, whatever its own file says, and
+// also at its next start, as long as its file has not been changed itself. Of two sites that change
+// their files without knowing of each other the later record stands everywhere. A write carries the
+// rules it was made by, so nothing that is under way minds the moment.
+//
+// Which namespaces travel is not told so: there each site's file decides, and sites of which these
+// differ do not talk.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/policy.h"
+#include "config/result.h"
+#include "config/thread_annotations.h"
+#include "replication/outbox/batch.h"
+#include "replication/record/record.h"
+#include "replication/site/state/replica_status.h"
+#include "replication/site/state/site_context.h"
+
+namespace outrigger {
+
+// Thread-safe.
+class RulesKeeper {
+ public:
+  // `context` outlives this. Without a policy in its options there is nothing to keep.
+  explicit RulesKeeper(const SiteContext& context);
+
+  // At start, before anything is written or applied: takes those that a record told, unless the
+  // file has been changed since. Errors: of the log; kUnsupported: a later version told them.
+  [[nodiscard]] Status load();
+  // The file was changed, and no record says so yet.
+  [[nodiscard]] bool is_due() const;
+  // Then such a record says what holds here, and goes to the log with that batch.
+  void tell(Record& record, outbox::Batch& batch) const;
+  void told(const Record& record);
+
+  // Of records that are applied: the one whose rules will stand; null: none changes them.
+  [[nodiscard]] const Record* newest_of(
+      const std::vector<std::shared_ptr<const Record>>& records) const;
+  static void put(outbox::Batch& batch, const Record& record);
+  // It is durable. `by`: the name of its author.
+  void take(const Record& record, const std::string& by);
+
+  // "SELECTION-RULES", hashes of which namespaces travel and of all; and a + where a record has
+  // told them, or is about to.
+  [[nodiscard]] std::string name() const;
+  // All but by whom; the record they are from, zero: none.
+  [[nodiscard]] Dot describe(RulesStatus& status) const;
+
+ private:
+  void say_difference(const std::string& what, const std::vector<std::string>& before) const;
+
+  const SiteContext& context_;
+  Policy* const policy_;
+  // Of the file, as this run was started with it.
+  const uint64_t file_hash_ = 0;
+  const std::vector<std::string> file_lines_;
+  mutable Mutex mutex_;
+  bool is_due_ GUARDED_BY(mutex_) = false;
+  Dot told_ GUARDED_BY(mutex_);
+  size_t changes_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace outrigger
