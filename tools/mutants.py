@@ -147,6 +147,15 @@ MUTANTS = [
            "replication/recovery/recovery.cc",
            "if (redo_.is_due() && !put_back && !settled->certain) return false;",
            "if (redo_.is_due() && !put_back) return false;"),
+    Mutant("a_contest_by_time", "of values under a rule the newest shows, whatever the rule says",
+           "replication/merge/types/contest.cc",
+           "return newer.absent || compare_by(rule, newer, older) >= 0;",
+           "return newer.absent || compare_by(rule, newer, older) > -2;", by="merge"),
+    Mutant("a_removal_that_saw_all", "a removal that yields is taken to have seen what it had not",
+           "replication/merge/yields.cc",
+           "const bool sees = deps == nullptr || deps->covers(stamp);",
+           "const bool sees = deps == nullptr || deps->covers(stamp) || !stamp.is_zero();",
+           by="merge"),
 ]
 
 

@@ -8,12 +8,6 @@ namespace {
 
 class Yields : public MergeTest {
  protected:
-  void yield(WorldSite& site, Removal why = Removal::kUpdateWins) {
-    AppWrite write = make(Kind::kRemove);
-    write.change.removal = why;
-    write.change.document = std::string(stored(site).bytes());
-    run(site, write);
-  }
   void make_known(const Fields& fields = {{"a", i32(1)}, {"b", i32(2)}, {"n", i32(5)}}) {
     insert(a_, fields);
     exchange();

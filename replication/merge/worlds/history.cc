@@ -1,7 +1,9 @@
 #include "replication/merge/worlds/history.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "replication/bson/fields.h"
 #include "replication/bson/number.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/merge/worlds/merge_world.h"
@@ -82,7 +84,8 @@ History::History(const Records& records, const std::string& id) {
   count();
 }
 
-// The births that no removal has ended: of those the viewer had seen or has made, or of all.
+// The births that nothing has ended: of those the viewer had seen or has made, or of all. Whoever
+// gave birth to a document had found none.
 std::set<Dot> History::standing(const Event* viewer) const {
   const auto is_seen = [&](const Event& each) {
     return viewer == nullptr || viewer->sees(each.at) || (each.at == viewer->at && &each < viewer);
@@ -91,11 +94,58 @@ std::set<Dot> History::standing(const Event* viewer) const {
   for (const Event& each : events_) {
     if (each.effect->is_birth() && is_seen(each)) births.insert(each.at);
   }
+  std::vector<const Event*> yielding;
   for (const Event& each : events_) {
-    if (each.effect->kind != Operation::kRemove || !is_seen(each)) continue;
-    std::erase_if(births, [&](const Dot& birth) { return each.sees(birth); });
+    const bool removes = each.effect->kind == Operation::kRemove;
+    if (!is_seen(each) || (!removes && !each.effect->is_birth())) continue;
+    if (each.effect->removal != Removal::kPlain) {
+      yielding.push_back(&each);
+    } else {
+      std::erase_if(births, [&](const Dot& birth) { return each.sees(birth); });
+    }
+  }
+  for (const std::set<Dot>& one : joined(births, yielding)) {
+    const auto touches = [&](const Event& each) {
+      return is_seen(each) && each.effect->kind != Operation::kRemove &&
+             std::any_of(one.begin(), one.end(), [&](const Dot& birth) {
+               return each.at == birth || each.touched.contains(birth);
+             });
+    };
+    const auto is_outlived = [&](const Event& each) {
+      return std::any_of(yielding.begin(), yielding.end(), [&](const Event* removal) {
+        const auto& met = removal->touched;
+        const bool meets = std::any_of(one.begin(), one.end(),
+                                       [&](const Dot& birth) { return met.contains(birth); });
+        return meets && removal->sees(each.at);
+      });
+    };
+    const bool is_gone = std::all_of(events_.begin(), events_.end(), [&](const Event& each) {
+      return !touches(each) || is_outlived(each);
+    });
+    if (is_gone) std::erase_if(births, [&](const Dot& birth) { return one.contains(birth); });
   }
   return births;
+}
+
+// Of these births those that were one document to who took it away: together all of what was
+// written to them was seen by such removals, or they stand.
+std::vector<std::set<Dot>> History::joined(const std::set<Dot>& births,
+                                           const std::vector<const Event*>& removals) {
+  std::vector<std::set<Dot>> all;
+  for (const Event* removal : removals) {
+    std::set<Dot> one;
+    std::set_intersection(births.begin(), births.end(), removal->touched.begin(),
+                          removal->touched.end(), std::inserter(one, one.end()));
+    if (one.empty()) continue;
+    std::erase_if(all, [&](const std::set<Dot>& other) {
+      const bool meet = std::any_of(other.begin(), other.end(),
+                                    [&](const Dot& birth) { return one.contains(birth); });
+      if (meet) one.insert(other.begin(), other.end());
+      return meet;
+    });
+    all.push_back(std::move(one));
+  }
+  return all;
 }
 
 void History::note(const Event& event) {
@@ -167,6 +217,32 @@ std::set<std::string> History::names_below(const Path& path) const {
   return names;
 }
 
+// Of the values given to this path by a rule, and not replaced by who had seen them, the one that
+// the rule of the newest wants.
+const History::Given* History::contending(const Path& path) const {
+  std::vector<const Given*> left;
+  for (const Given& each : given_) {
+    if (each.path != path || !each.by->effect->rule.is_contest()) continue;
+    const bool is_replaced = std::any_of(given_.begin(), given_.end(), [&](const Given& other) {
+      return has_prefix(path, other.path) && other.by->sees(each.by->at);
+    });
+    if (!is_replaced) left.push_back(&each);
+  }
+  if (left.empty()) return nullptr;
+  const ContestRule& rule = left.back()->by->effect->rule;  // they stand in the order of stamps
+  const auto better = [&](const Given* a, const Given* b) {
+    const bool newer = a->by->at > b->by->at;
+    if (rule.kind == ContestKind::kFirstWins) return !newer;
+    if (rule.kind == ContestKind::kMultiValue) return newer;
+    if (!a->value || !b->value)
+      return a->value.has_value() == b->value.has_value() ? newer : a->value.has_value();
+    const int order = bson::compare_numbers(*a->value, *b->value);
+    if (order == 0) return newer;
+    return (order > 0) == (rule.kind == ContestKind::kMax);
+  };
+  return *std::min_element(left.begin(), left.end(), better);
+}
+
 History::Shown History::fields(const Path& path) const {
   Shown all;
   all.what = Shown::kFields;
@@ -182,6 +258,9 @@ History::Shown History::fields(const Path& path) const {
 
 History::Shown History::shown(const Path& path) const {
   if (arrays_.contains(path)) return {Shown::kAny};
+  if (const Given* chosen = contending(path)) {
+    return chosen->value ? Shown{Shown::kValue, bson::OwnedValue(*chosen->value)} : Shown();
+  }
   const Given* by = governing(path);
   const Dot at = by == nullptr ? Dot() : by->by->at;
   const std::optional<bson::Value> found =
@@ -246,6 +325,12 @@ std::string History::difference(const Shown& wanted, const std::optional<bson::V
   return {};
 }
 
+bool History::repeats_names() const {
+  return std::any_of(events_.begin(), events_.end(), [](const Event& event) {
+    return bson::repeats_names(event.effect->value.view());
+  });
+}
+
 std::string History::text() const {
   std::string text;
   for (size_t i = 0; i < events_.size(); ++i) {
@@ -253,6 +338,7 @@ std::string History::text() const {
     text += std::to_string(i) + " " + to_text(events_[i].at) + " operation " +
             std::to_string(static_cast<int>(effect.kind)) + " " + text_of(effect.path) + " " +
             bson::to_json(effect.value.view());
+    if (effect.removal != Removal::kPlain) text += " yields";
     if (effect.kind == Operation::kIncrement) {
       text += " sum " + bson::to_json(effect.entry.sum.view()) + " since " +
               to_text(effect.entry.first);

@@ -2,7 +2,8 @@
 // README's table, that knows no state of a merge, no vector of a replica, no order of arrival. What
 // sites hold in a world is held against it (merge_world_test.cc).
 //
-// It speaks of what has a path of fields. An array whose elements were edited may be anything here:
+// It speaks of what has a path of fields; of rules of paths, of those that choose among numbers or
+// by time, right below the document. An array whose elements were edited may be anything here:
 // list_by_history (merge_world_values.h) and the histories on real MongoDBs speak of those. So may
 // what holds nothing: a document that is empty may be there or not.
 #pragma once
@@ -30,6 +31,9 @@ class History {
   // How a document that a site holds is not what it must be; empty: it is. Nothing: it is not
   // there.
   [[nodiscard]] std::string why_not(const std::optional<bson::Document>& held) const;
+  // A field is twice in one document: whole documents travel then, and of removals that yield to
+  // them this says nothing.
+  [[nodiscard]] bool repeats_names() const;
   // What was written, a line each.
   [[nodiscard]] std::string text() const;
 
@@ -55,9 +59,12 @@ class History {
   struct Shown;
 
   [[nodiscard]] std::set<Dot> standing(const Event* viewer) const;
+  [[nodiscard]] static std::vector<std::set<Dot>> joined(const std::set<Dot>& births,
+                                                         const std::vector<const Event*>& removals);
   void note(const Event& event);
   void count();
   [[nodiscard]] const Given* governing(const Path& path) const;
+  [[nodiscard]] const Given* contending(const Path& path) const;
   [[nodiscard]] std::optional<Dot> newest_below(const Path& path) const;
   [[nodiscard]] std::set<std::string> names_below(const Path& path) const;
   [[nodiscard]] Shown shown(const Path& path) const;

@@ -63,6 +63,13 @@ class MergeTest : public ::testing::Test {
   }
   void replace(WorldSite& site, const Fields& fields) { create(site, Kind::kReplace, fields); }
   void remove(WorldSite& site) { run(site, make(Kind::kRemove)); }
+  // A removal that gives way to updates it had not seen.
+  void yield(WorldSite& site, Removal why = Removal::kUpdateWins) {
+    AppWrite write = make(Kind::kRemove);
+    write.change.removal = why;
+    write.change.document = std::string(stored(site).bytes());
+    run(site, write);
+  }
   void set(WorldSite& site, const Path& path, const bson::OwnedValue& value) {
     PathChange change;
     change.path = path;

@@ -93,6 +93,7 @@ class MergeWorld {
   }
   // add_only: what was added to `q` of each element of `e`, by its `k`.
   [[nodiscard]] const std::map<std::string, int64_t>& counted() const { return counted_; }
+  [[nodiscard]] bool yields() const { return options_.yields; }
   uint64_t records = 0;
 
  private:

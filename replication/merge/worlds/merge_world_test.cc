@@ -34,6 +34,7 @@ void expect_by_history(const MergeWorld& world) {
     std::optional<bson::Document> document;
     if (stored != world.documents().end()) document = bson::Document(stored->second);
     const History history(records, id);
+    if (world.yields() && history.repeats_names()) continue;
     const std::string wrong = history.why_not(document);
     EXPECT_EQ(wrong, "") << "document " << id << ":\n" << (wrong.empty() ? "" : history.text());
   }
@@ -92,6 +93,7 @@ TEST(MergeWorld, SitesAgreeOnWhatComesBackWheneverTheyForget) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    if (!contests) expect_by_history(forgetting);
     withstood += forgetting.losses_of(LossKind::kUpdateDelete);
   });
   std::printf("%zu removals lost to an update\n", withstood);

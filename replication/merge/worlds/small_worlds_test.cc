@@ -40,6 +40,19 @@ class SmallWorlds : public MergeTest {
   void put_in_its_place(WorldSite& site) { replace(site, {{"a", fresh()}, {"n", fresh()}}); }
   void take_away(WorldSite& site) { remove(site); }
   void upsert_n(WorldSite& site) { count_n(site); }
+  void set_high(WorldSite& site) { set(site, "high", strewn()); }
+  void unset_high(WorldSite& site) {
+    if (stored(site).has("high")) unset(site, "high");
+  }
+  void set_first(WorldSite& site) { set(site, "first", strewn()); }
+  void unset_first(WorldSite& site) {
+    if (stored(site).has("first")) unset(site, "first");
+  }
+  void take_away_yielding(WorldSite& site) { yield(site); }
+  void set_any(WorldSite& site) { set(site, "any", strewn()); }
+  void give_all_anew(WorldSite& site) {
+    replace(site, {{"high", strewn()}, {"first", strewn()}, {"any", strewn()}});
+  }
 
  protected:
   // Where no document is, each makes one.
@@ -51,6 +64,8 @@ class SmallWorlds : public MergeTest {
     (this->*how)(site);
   }
   bson::OwnedValue fresh() { return i32(++value_); }
+  // Later ones are not larger.
+  bson::OwnedValue strewn() { return i32(++value_ * 37 % 101); }
   void write_below(WorldSite& site, const char* above, const char* path,
                    const bson::OwnedValue& value) {
     const auto found = stored(site).find(above);
@@ -72,6 +87,22 @@ const std::vector<Act> kCore = {&SmallWorlds::set_a,     &SmallWorlds::count_n,
                                 &SmallWorlds::count_c_n, &SmallWorlds::put_in_its_place,
                                 &SmallWorlds::take_away};
 
+// Where rules say which of two values shows, and updates win against removals.
+const std::vector<Act> kRuled = {
+    &SmallWorlds::set_high,    &SmallWorlds::take_away_yielding, &SmallWorlds::set_first,
+    &SmallWorlds::unset_high,  &SmallWorlds::give_all_anew,      &SmallWorlds::count_n,
+    &SmallWorlds::unset_first, &SmallWorlds::take_away,          &SmallWorlds::set_any};
+
+Settings rules() {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  rule.fields = {{{"high"}, PathType::kMax},
+                 {{"first"}, PathType::kFirstWins},
+                 {{"any"}, PathType::kMultiValue}};
+  return settings;
+}
+
 // One order of sites and of what each has heard of before it acts; all sequences of operations go
 // through it beside each other, each in a document of its own.
 class Schedule : public SmallWorlds {
@@ -84,6 +115,9 @@ class Schedule : public SmallWorlds {
 
   void TestBody() override {}
 
+  void follow(const Policy* policy) {
+    for (WorldSite* site : all_) site->policy = policy;
+  }
   // `made`: the document is there, and everybody knows it, before the first step.
   void run(const std::vector<Step>& steps, const std::vector<Act>& acts, bool made) {
     size_t count = 1;
@@ -132,7 +166,8 @@ class Schedule : public SmallWorlds {
 };
 
 // The first step is at the first site: which one it is does not matter.
-void run_all(size_t length, const std::vector<Act>& acts, bool made, size_t& worlds) {
+void run_all(size_t length, const std::vector<Act>& acts, bool made, size_t& worlds,
+             const Policy* policy = nullptr) {
   constexpr size_t kWays = 3 * 4;  // sites, and what is heard
   size_t schedules = 1;
   for (size_t i = 1; i < length; ++i) schedules *= kWays;
@@ -142,7 +177,9 @@ void run_all(size_t length, const std::vector<Act>& acts, bool made, size_t& wor
       steps.push_back({left % kWays / 4, left % 4});
     }
     SCOPED_TRACE("schedule " + std::to_string(number));
-    Schedule().run(steps, acts, made);
+    Schedule schedule;
+    schedule.follow(policy);
+    schedule.run(steps, acts, made);
     size_t count = 1;
     for (size_t i = 0; i < length; ++i) count *= acts.size();
     worlds += count;
@@ -161,6 +198,18 @@ TEST(EverySmallWorld, IsWhatItsHistorySays) {
     run_all(2, kAll, made, worlds);
     run_all(3, few ? first(3) : longer ? kAll : kCore, made, worlds);
     if (longer) run_all(4, first(4), made, worlds);
+  }
+  std::printf("%zu small worlds\n", worlds);
+}
+
+TEST(EverySmallWorld, OfRulesIsWhatItsHistorySays) {
+  const bool few = std::getenv("OUTRIGGER_WORLDS") != nullptr;
+  const Policy policy(rules());
+  size_t worlds = 0;
+  for (const bool made : {true, false}) {
+    run_all(2, kRuled, made, worlds, &policy);
+    run_all(3, std::vector<Act>(kRuled.begin(), kRuled.begin() + (few ? 3 : 6)), made, worlds,
+            &policy);
   }
   std::printf("%zu small worlds\n", worlds);
 }
