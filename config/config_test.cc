@@ -98,6 +98,34 @@ TEST(Policy, RulesThatAreToldAreThoseOfTheFile) {
   EXPECT_FALSE(parse_rules("replicate: [&r {namespace: a.b}, *r]", "told"));
 }
 
+TEST(Policy, WhatIsTooLargeToBeToldIsRefused) {
+  const auto why = [](const std::string& rules) {
+    const auto parsed = parse_rules(rules, "f.yaml");
+    return parsed ? "" : describe(parsed.error());
+  };
+  const auto list = [](const std::string& item, int count) {
+    std::string text = "replicate: [";
+    for (int i = 0; i < count; ++i) text += item + ",";
+    return text + "]";
+  };
+  const std::string glob(256, 'a');
+  EXPECT_NE(why(list("{namespace: a.b}", 501)).find("at most 500 rules"), std::string::npos);
+  EXPECT_NE(why(list("{namespace: " + glob + ".*}", 1)).find("bytes of a namespace"),
+            std::string::npos);
+  std::string texts;
+  for (int i = 0; i < 20; ++i) texts += std::string(250, 'a') + std::to_string(i) + ",";
+  EXPECT_NE(why(list("{namespace: a.b, fields: {v: 'prefer[" + texts + "b]'}}", 1))
+                .find("bytes of a rule"),
+            std::string::npos);
+  std::string fields;
+  for (int i = 0; i < 501; ++i) fields += "f" + std::to_string(i) + ": lww,";
+  EXPECT_NE(why(list("{namespace: a.b, fields: {" + fields + "}}", 1)).find("at most 500 patterns"),
+            std::string::npos);
+  std::string many = "equal_set: [";
+  for (int i = 0; i < 10'000; ++i) many += "a,";
+  EXPECT_NE(why(many + "a]").find("expected keep or drop"), std::string::npos);
+}
+
 TEST(Policy, AFileMayHaveAliasesAndWhatIsToldHasNone) {
   const auto file = parse_settings(
       "site: oslo\ndata_dir: /tmp/x\nstore: {uri: 'mongodb://127.0.0.1/?replicaSet=rs0'}\n"

@@ -1,5 +1,6 @@
 #include "config/field_rules.h"
 
+#include "config/limits.h"
 #include "config/merge_rules.h"
 
 namespace outrigger {
@@ -40,12 +41,16 @@ std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fiel
   std::vector<YamlValue> places;
   YamlMap map(errors, fields);
   if (!fields.node.IsMap()) return rules;
+  if (fields.node.size() > limits::kRulesMax) {
+    errors.expected(fields, "at most " + std::to_string(limits::kRulesMax) + " patterns");
+    return rules;
+  }
   for (const auto& pair : fields.node) {
     if (!pair.first.IsScalar()) continue;  // reported
     const std::string& key = pair.first.Scalar();
     const auto value = map.take(key);
     if (!value) continue;  // a second time: reported
-    auto pattern = parse_pattern(key);
+    auto pattern = key.size() > limits::kPatternBytesMax ? std::nullopt : parse_pattern(key);
     if (!pattern) {
       errors.refuse(*value, ErrorCode::kInvalidArgument,
                     std::string("expected ") + kPatternForm + ", found '" + key + "'");

@@ -89,7 +89,12 @@ inline constexpr size_t kOutputBatchMax = 1'000;
 // What a run becomes is several records where it is more than this, beyond the first document.
 inline constexpr size_t kRecordBytesMax = 16u << 20;
 // The rules of replication, as YAML.
-inline constexpr size_t kRulesBytesMax = 64 << 10;
+inline constexpr size_t kRulesBytesMax = 32 << 10;
+inline constexpr size_t kRulesMax = 500;  // likewise of paths
+inline constexpr size_t kGlobBytesMax = 255;
+inline constexpr size_t kPatternBytesMax = 1'024;
+inline constexpr size_t kRuleLineBytesMax = 4'096;  // in normal form
+inline constexpr size_t kRuleLinesBytesMax = 256 << 10;
 
 // ---- transactions of apps
 

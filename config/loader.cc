@@ -2,11 +2,13 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
 #include "config/field_rules.h"
 #include "config/limits.h"
+#include "config/policy.h"
 #include "config/sections.h"
 #include "config/site_name.h"
 #include "config/units.h"
@@ -44,7 +46,9 @@ class Loader {
     return settings_;
   }
 
-  SettingsResult load_rules() {
+  // `text`: what they stand in.
+  SettingsResult load_rules(const std::string& text) {
+    settings_.rules_text = text;
     YamlMap top(errors_, {root_, "", 1});
     load_policy(top);
     top.finish();
@@ -214,16 +218,45 @@ class Loader {
     const auto equal_set = top.take("equal_set");
     load_enum(equal_set, {"keep", "drop"}, settings_.equal_set);
     const auto rules = top.take("replicate");
+    if (rules) {
+      const std::vector<YamlValue> items = read_list(errors_, *rules, "rules");
+      if (items.size() > limits::kRulesMax) return too_large(*rules, limits::kRulesMax, "rules");
+      for (const YamlValue& item : items) load_rule(item);
+    }
+    if (!errors_.empty()) return;
+    if (settings_.rules_text.empty()) settings_.rules_text = rules_text(equal_set, rules);
+    if (rules) check_sizes(*rules);
+  }
+
+  static std::string rules_text(const std::optional<YamlValue>& equal_set,
+                                const std::optional<YamlValue>& rules) {
     YAML::Node said(YAML::NodeType::Map);
     if (equal_set) said["equal_set"] = equal_set->node;
     if (rules) said["replicate"] = rules->node;
-    settings_.rules_text = plain_yaml(said);
-    if (settings_.rules_text.size() > limits::kRulesBytesMax) {
-      errors_.expected(*rules,
-                       "at most " + std::to_string(limits::kRulesBytesMax) + " bytes of rules");
+    return plain_yaml(said);
+  }
+
+  // Other sites are told of them, and each has to be able to say them in its hello.
+  void check_sizes(const YamlValue& rules) {
+    size_t bytes = 0;
+    size_t longest = 0;
+    const Policy policy(settings_);
+    for (const std::string& line : policy.lines()) {
+      bytes += line.size();
+      longest = std::max(longest, line.size());
     }
-    if (!rules) return;
-    for (const YamlValue& item : read_list(errors_, *rules, "rules")) load_rule(item);
+    if (settings_.rules_text.size() > limits::kRulesBytesMax) {
+      too_large(rules, limits::kRulesBytesMax, "bytes of rules");
+    } else if (longest > limits::kRuleLineBytesMax) {
+      too_large(rules, limits::kRuleLineBytesMax, "bytes of a rule");
+    } else if (bytes > limits::kRuleLinesBytesMax) {
+      too_large(rules, limits::kRuleLinesBytesMax, "bytes of rules, written out one a line");
+    }
+  }
+  void too_large(const YamlValue& at, size_t most, const std::string& what) {
+    errors_.refuse(at, ErrorCode::kInvalidArgument,
+                   "expected at most " + std::to_string(most) + " " + what,
+                   "patterns with * take the place of many");
   }
 
   void load_rule(const YamlValue& value) {
@@ -233,6 +266,9 @@ class Loader {
     if (const auto glob = map.require("namespace", kNamespaceForm)) {
       places_[glob->path] = *glob;
       rule.namespace_glob = read_text(errors_, *glob, kNamespaceForm).value_or("*");
+      if (rule.namespace_glob.size() > limits::kGlobBytesMax) {
+        too_large(*glob, limits::kGlobBytesMax, "bytes of a namespace");
+      }
       if (rule.namespace_glob.find_first_of(".*") == std::string::npos) {
         errors_.expected(*glob, kNamespaceForm,
                          "for a whole database: " + rule.namespace_glob + ".*");
@@ -286,7 +322,7 @@ SettingsResult parse_rules(const std::string& text, const std::string& file) {
                                      "expected each rule written out, found an alias", ""}));
   }
   YamlErrors errors(file);
-  return Loader(errors, yaml->root).load_rules();
+  return Loader(errors, yaml->root).load_rules(text);
 }
 
 SettingsResult load_settings(const std::string& path) {

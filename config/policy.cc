@@ -72,8 +72,12 @@ Policy::Policy(const Settings& settings) : site_(settings.site), now_(nullptr) {
 void Policy::change_to(const Settings& rules) {
   auto changed = std::make_unique<const Rules>(rules);
   const MutexLock lock(mutex_);
-  now_.store(changed.get(), std::memory_order_release);
-  all_.push_back(std::move(changed));
+  const auto same = std::find_if(all_.begin(), all_.end(), [&](const auto& each) {
+    return each->lines == changed->lines && each->text == changed->text;
+  });
+  const Rules* now = same == all_.end() ? changed.get() : same->get();
+  if (same == all_.end()) all_.push_back(std::move(changed));
+  now_.store(now, std::memory_order_release);
 }
 
 bool Policy::replicates(std::string_view ns) const {

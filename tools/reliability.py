@@ -86,7 +86,9 @@ def write(rows):
     """Each row in the place of that of its title."""
     text = README.read_text()
     before, _, rest = text.partition(MARKS[0])
-    kept, _, after = rest.partition(MARKS[1])
+    kept, end, after = rest.partition(MARKS[1])
+    if not end:
+        sys.exit(f"reliability: README.md has no lines {MARKS[0]} and {MARKS[1]}")
     by_title = {line.split("|")[1].strip(): line for line in kept.splitlines()
                 if line.startswith("| ") and line not in HEAD}
     by_title.update({line.split("|")[1].strip(): line for line in rows})

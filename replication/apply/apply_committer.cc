@@ -83,11 +83,13 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   const int64_t rows = put_rows(work, batch);
   auto conflicts = put_losses(work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
-  const Record* rules = put_rules(work, batch);
+  const ToldRules rules = put_rules(work, batch);
   batch.put_meta(work.intent_key, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
-  if (rules != nullptr) site_.rules.take(*rules, site_.members.name_of(rules->origin.site));
+  if (rules.record != nullptr) {
+    site_.rules.take(rules, site_.members.name_of(rules.record->origin.site));
+  }
   site_.quarantine.change(work.released, std::move(set_aside));
   if (!work.wrong.empty()) (*conflicts)[{kQuarantinedKind, ""}] += work.wrong.size();
   site_.ledger.count(*conflicts);
@@ -96,12 +98,12 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   return {};
 }
 
-// The record whose rules hold from here on; null: nothing changes.
-const Record* ApplyCommitter::put_rules(const ApplyWork& work, outbox::Batch& batch) {
+// The rules that hold from here on.
+ToldRules ApplyCommitter::put_rules(const ApplyWork& work, outbox::Batch& batch) {
   std::vector<std::shared_ptr<const Record>> records = work.records;
   for (const auto& [name, record] : work.released) records.push_back(record);
-  const Record* rules = site_.rules.newest_of(records);
-  if (rules != nullptr) RulesKeeper::put(batch, *rules);
+  ToldRules rules = site_.rules.newest_of(records);
+  if (rules.record != nullptr) RulesKeeper::put(batch, *rules.record);
   return rules;
 }
 

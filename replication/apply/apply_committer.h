@@ -28,6 +28,7 @@
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/site/ledger_keeper.h"
+#include "replication/site/rules/rules_keeper.h"
 #include "replication/site/state/aside.h"
 
 namespace outrigger {
@@ -53,7 +54,7 @@ class ApplyCommitter {
   [[nodiscard]] Status complete(const ApplyWork& work);
 
  private:
-  [[nodiscard]] const Record* put_rules(const ApplyWork& work, outbox::Batch& batch);
+  [[nodiscard]] ToldRules put_rules(const ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
                                                                   outbox::Batch& batch);
   [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);

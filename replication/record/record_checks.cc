@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "config/loader.h"
 #include "replication/bson/id.h"
 #include "replication/record/catalog.h"
 #include "replication/series/measurement.h"
@@ -52,7 +51,6 @@ class Checker {
     if (record_.origin.epoch == kRetired) return "its origin is no epoch";
     if (std::string wrong = deps(); !wrong.empty()) return wrong;
     if (std::string wrong = retired(); !wrong.empty()) return wrong;
-    if (std::string wrong = rules(); !wrong.empty()) return wrong;
     for (const DocumentEffects& each : record_.documents) {
       if (std::string wrong = document(each); !wrong.empty()) return wrong;
     }
@@ -78,13 +76,6 @@ class Checker {
     }
     if (record_.deps.includes(record_.retired)) return {};
     return "it retires what it does not depend on";
-  }
-
-  // A later version may know rules that this one does not.
-  std::string rules() {
-    if (record_.rules.empty()) return {};
-    const auto parsed = parse_rules(record_.rules, "rules");
-    return parsed ? "" : "its rules are none that this version knows: " + describe(parsed.error());
   }
 
   std::string document(const DocumentEffects& document) {

@@ -41,7 +41,7 @@ struct SiteParts {
   Alarms alarms{context.options.alarm};
   AsideDocuments aside;
   Members members{context};
-  RulesKeeper rules{context};
+  RulesKeeper rules{context, alarms};
   Quarantine quarantine{context, state, members, wakers};
   LedgerKeeper ledger{context, alarms};
   LocalRecords records{context, state, ledger};

@@ -156,7 +156,7 @@ std::vector<Example> site_examples() {
               decode_ledger),
       item("meta-site-id", meta_keys::kSiteId, bytes_of(kOslo.site)),
       rules_item(),
-      number_item("meta-rules-file", meta_keys::kRulesFile, 7),
+      item("meta-rules-file", meta_keys::kRulesFile, "equal_set: keep"),
       number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
       number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),
       oplog_time(),

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "config/loader.h"
+#include "config/printable.h"
 #include "replication/record/bytes.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -12,70 +14,71 @@ namespace outrigger {
 namespace {
 
 constexpr size_t kChangesMax = 256;  // of a run: each is remembered in case somebody goes by it
-constexpr const char* kFile = "the rules of a record";
+constexpr size_t kLinesSaidMax = 20;
+constexpr size_t kLineSaidBytesMax = 200;
+constexpr const char* kAlarm = "rules";
+
+std::optional<Settings> read_rules(const std::string& text) {
+  auto rules = parse_rules(text, "rules");
+  return rules ? std::optional(std::move(*rules)) : std::nullopt;
+}
 
 // As the log keeps them: who told them, and what.
 struct Kept {
   Dot told;
-  Settings rules;
+  std::string text;
 };
 
 Result<Kept> decode_kept(std::string_view bytes) {
   ByteReader in(bytes, "rules");
   Kept kept;
   kept.told = in.dot_be();
-  const std::string text(in.raw(in.left()));
-  in.end();
+  kept.text = std::string(in.raw(in.left()));
   if (!in.ok()) return in.error();
-  auto rules = parse_rules(text, kFile);
-  if (!rules) {
-    return fail(ErrorCode::kUnsupported, "read rules", to_text(kept.told), describe(rules.error()),
-                "use the version of outrigger that took them");
-  }
-  kept.rules = std::move(*rules);
   return kept;
 }
 
 }  // namespace
 
-RulesKeeper::RulesKeeper(const SiteContext& context)
+RulesKeeper::RulesKeeper(const SiteContext& context, Alarms& alarms)
     : context_(context),
+      alarms_(alarms),
       policy_(context.options.policy),
+      file_text_(policy_ == nullptr ? std::string() : policy_->text()),
       file_hash_(policy_ == nullptr ? 0 : policy_->hash()),
       file_lines_(policy_ == nullptr ? std::vector<std::string>() : policy_->lines()) {}
 
+// The file of the last start is compared by what it means to this version, not by its bytes.
 Status RulesKeeper::load() {
-  if (policy_ == nullptr) return {};
+  if (policy_ == nullptr || file_text_.empty()) return {};
   const auto file = context_.outbox.meta(meta_keys::kRulesFile);
   if (!file) return tl::unexpected(file.error());
   const auto bytes = context_.outbox.meta(meta_keys::kRules);
   if (!bytes) return tl::unexpected(bytes.error());
-  std::optional<Kept> kept;
+  std::optional<Settings> kept;
+  const MutexLock lock(mutex_);
   if (*bytes) {
     auto decoded = decode_kept(**bytes);
     if (!decoded) return tl::unexpected(decoded.error());
-    kept = std::move(*decoded);
+    told_ = decoded->told;
+    kept = read_rules(decoded->text);
   }
-  const std::string now = outbox::sortable(file_hash_);
-  const bool is_changed = *file && **file != now;
-  const MutexLock lock(mutex_);
-  if (kept) told_ = kept->told;
-  const bool can_tell = !policy_->text().empty();
-  if (is_changed && can_tell && !(kept && Policy(kept->rules).hash() == file_hash_)) {
+  const auto is_file = [&](const std::optional<Settings>& rules) {
+    return rules && Policy(*rules).hash() == file_hash_;
+  };
+  const std::optional<Settings> file_then = *file ? read_rules(**file) : std::nullopt;
+  if (*file && !is_file(file_then) && !is_file(kept)) {
     is_due_ = true;
+    const Settings before = kept ? *kept : file_then.value_or(Settings());
+    say("the rules of the file were changed: they hold now, and the other sites are told",
+        Policy(before).lines());
     return {};
   }
-  if (kept) {
-    policy_->change_to(kept->rules);
-    if (policy_->hash() != file_hash_) {
-      say_difference("the rules of the file are not those that hold, which another site has told",
-                     file_lines_);
-    }
-  }
-  if (*file == now) return {};
+  if (!told_.is_zero()) hold(kept, "another site");
+  if (*file == file_text_) return {};
   outbox::Batch batch;
-  batch.put_meta(meta_keys::kRulesFile, now);
-  return context_.outbox.write(std::move(batch));
+  batch.put_meta(meta_keys::kRulesFile, file_text_);
+  return context_.write_soon(std::move(batch));
 }
 
 bool RulesKeeper::is_due() const {
@@ -84,28 +87,30 @@ bool RulesKeeper::is_due() const {
 }
 
 void RulesKeeper::tell(Record& record, outbox::Batch& batch) const {
-  record.rules = policy_->text();
+  record.rules = file_text_;
   put(batch, record);
-  batch.put_meta(meta_keys::kRulesFile, outbox::sortable(file_hash_));
+  batch.put_meta(meta_keys::kRulesFile, file_text_);
 }
 
 void RulesKeeper::told(const Record& record) {
   const MutexLock lock(mutex_);
-  told_ = record.dot();
+  told_ = std::max(told_, record.dot());
   is_due_ = false;
+  alarms_.calm(kAlarm);
 }
 
-const Record* RulesKeeper::newest_of(
-    const std::vector<std::shared_ptr<const Record>>& records) const {
-  const Record* newest = nullptr;
-  for (const auto& record : records) {
-    if (record->rules.empty() || policy_ == nullptr) continue;
-    const auto rules = parse_rules(record->rules, kFile);
-    if (!rules || Policy(*rules).selection() != policy_->selection()) continue;
+ToldRules RulesKeeper::newest_of(const std::vector<std::shared_ptr<const Record>>& records) const {
+  ToldRules newest;
+  if (policy_ == nullptr) return newest;
+  const Dot told = [&] {
     const MutexLock lock(mutex_);
-    const bool stands = record->dot() > told_;
-    if (stands && (newest == nullptr || record->dot() > newest->dot())) newest = record.get();
+    return told_;
+  }();
+  for (const auto& record : records) {
+    const Dot& before = newest.record == nullptr ? told : newest.record->dot();
+    if (!record->rules.empty() && record->dot() > before) newest.record = record.get();
   }
+  if (newest.record != nullptr) newest.rules = read_rules(newest.record->rules);
   return newest;
 }
 
@@ -116,22 +121,32 @@ void RulesKeeper::put(outbox::Batch& batch, const Record& record) {
   batch.put_meta(meta_keys::kRules, out.take());
 }
 
-void RulesKeeper::take(const Record& record, const std::string& by) {
-  const auto rules = parse_rules(record.rules, kFile);
-  OUTRIGGER_ASSERT(rules.has_value());  // newest_of has read them
+void RulesKeeper::take(const ToldRules& told, const std::string& by) {
   const MutexLock lock(mutex_);
-  told_ = record.dot();
-  if (is_due_) return;  // what is told next is later
-  if (++changes_ > kChangesMax) {
-    if (context_.options.alarm) {
-      context_.options.alarm("the rules were changed " + std::to_string(kChangesMax) +
-                             " times in this run: later ones hold from the next start on");
-    }
-    return;
+  told_ = told.record->dot();
+  if (!is_due_) hold(told.rules, by);  // else what is told next is later
+}
+
+void RulesKeeper::hold(const std::optional<Settings>& rules, const std::string& by) {
+  if (!rules) {
+    return alarms_.raise(kAlarm, "this version cannot read the rules of merging that " + by +
+                                     " has told: use its version; until then those of before hold");
   }
+  if (Policy(*rules).selection() != policy_->selection()) {
+    return alarms_.raise(kAlarm,
+                         "by the rules that " + by +
+                             " has told other namespaces travel than by the file here: make "
+                             "them the same; until then those of before hold");
+  }
+  if (Policy(*rules).hash() != policy_->hash() && ++changes_ > kChangesMax) {
+    return alarms_.raise(kAlarm, fmt::format("the rules of merging were changed {} times: those "
+                                             "that {} has told hold from the next start on",
+                                             kChangesMax, by));
+  }
+  alarms_.calm(kAlarm);
   const std::vector<std::string> before = policy_->lines();
   policy_->change_to(*rules);
-  if (policy_->lines() != before) say_difference(by + " has changed the rules", before);
+  if (policy_->lines() != before) say(by + " has changed the rules", before);
 }
 
 std::string RulesKeeper::name() const {
@@ -151,12 +166,15 @@ Dot RulesKeeper::describe(RulesStatus& status) const {
   return told_;
 }
 
-void RulesKeeper::say_difference(const std::string& what,
-                                 const std::vector<std::string>& before) const {
+void RulesKeeper::say(const std::string& what, const std::vector<std::string>& before) const {
   if (!context_.options.warn) return;
   std::string text = what + " (- before, + now):";
-  for (const std::string& line : policy_difference(before, policy_->lines())) {
-    text += "\n  " + line;
+  const std::vector<std::string> lines = policy_difference(before, policy_->lines());
+  for (size_t i = 0; i < std::min(lines.size(), kLinesSaidMax); ++i) {
+    text += "\n  " + printable(lines[i].substr(0, kLineSaidBytesMax));
+  }
+  if (lines.size() > kLinesSaidMax) {
+    text += fmt::format("\n  and {} more", lines.size() - kLinesSaidMax);
   }
   context_.options.warn(text);
 }

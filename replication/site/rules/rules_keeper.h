@@ -6,13 +6,15 @@
 // them as it applies that record: at one point of causal history, whatever its own file says, and
 // also at its next start, as long as its file has not been changed itself. Of two sites that change
 // their files without knowing of each other the later record stands everywhere. A write carries the
-// rules it was made by, so nothing that is under way minds the moment.
+// rules it was made by, so a merge minds no moment; which of what loses is left open (`escalate`)
+// is asked of the rules that hold where the entry is written.
 //
 // Which namespaces travel is not told so: there each site's file decides, and sites of which these
-// differ do not talk.
+// differ do not talk. Rules that this version cannot read wait in the log for one that can.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,19 +23,26 @@
 #include "config/thread_annotations.h"
 #include "replication/outbox/batch.h"
 #include "replication/record/record.h"
+#include "replication/site/state/alarms.h"
 #include "replication/site/state/replica_status.h"
 #include "replication/site/state/site_context.h"
 
 namespace outrigger {
 
+// Rules of a record that stand from where it is applied.
+struct ToldRules {
+  const Record* record = nullptr;  // borrowed; null: no record changes them
+  std::optional<Settings> rules;   // nothing: this version cannot read them
+};
+
 // Thread-safe.
 class RulesKeeper {
  public:
-  // `context` outlives this. Without a policy in its options there is nothing to keep.
-  explicit RulesKeeper(const SiteContext& context);
+  // Both outlive this. Without a policy in the options there is nothing to keep.
+  RulesKeeper(const SiteContext& context, Alarms& alarms);
 
   // At start, before anything is written or applied: takes those that a record told, unless the
-  // file has been changed since. Errors: of the log; kUnsupported: a later version told them.
+  // file has been changed since. Errors: of the log.
   [[nodiscard]] Status load();
   // The file was changed, and no record says so yet.
   [[nodiscard]] bool is_due() const;
@@ -41,12 +50,12 @@ class RulesKeeper {
   void tell(Record& record, outbox::Batch& batch) const;
   void told(const Record& record);
 
-  // Of records that are applied: the one whose rules will stand; null: none changes them.
-  [[nodiscard]] const Record* newest_of(
+  // Of records that are applied, the one whose rules will stand.
+  [[nodiscard]] ToldRules newest_of(
       const std::vector<std::shared_ptr<const Record>>& records) const;
   static void put(outbox::Batch& batch, const Record& record);
   // It is durable. `by`: the name of its author.
-  void take(const Record& record, const std::string& by);
+  void take(const ToldRules& told, const std::string& by);
 
   // "SELECTION-RULES", hashes of which namespaces travel and of all; and a + where a record has
   // told them, or is about to.
@@ -55,11 +64,15 @@ class RulesKeeper {
   [[nodiscard]] Dot describe(RulesStatus& status) const;
 
  private:
-  void say_difference(const std::string& what, const std::vector<std::string>& before) const;
+  // Rules that a record told hold now, if they can.
+  void hold(const std::optional<Settings>& rules, const std::string& by) REQUIRES(mutex_);
+  void say(const std::string& what, const std::vector<std::string>& before) const;
 
   const SiteContext& context_;
+  Alarms& alarms_;
   Policy* const policy_;
   // Of the file, as this run was started with it.
+  const std::string file_text_;
   const uint64_t file_hash_ = 0;
   const std::vector<std::string> file_lines_;
   mutable Mutex mutex_;

@@ -56,7 +56,8 @@ Hlc watermark_of(const Record& record) {
 }
 
 size_t memory_bytes(const Record& record) {
-  size_t bytes = sizeof record + record.deps.entries().size() * sizeof(VersionVector::Entry);
+  size_t bytes = sizeof record + record.rules.size() +
+                 record.deps.entries().size() * sizeof(VersionVector::Entry);
   for (const DocumentEffects& document : record.documents) {
     bytes += sizeof document + document.ns.size() + document.id.bytes.size();
     for (const Effect& effect : document.effects) {
