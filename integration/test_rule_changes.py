@@ -64,7 +64,7 @@ def test_a_file_that_says_what_held_before_changes_nothing(pair):
     assert outcome(pair, 5, 9) == 5
     assert state(pair.paris)["file_differs"] == [
         "- namespace: shop.*, field: v = max", "+ namespace: shop.*, field: v = min"]
-    assert "which another site has told" in pair.paris.sidecar.process.log_text()
+    assert "another site has changed the rules" in pair.paris.sidecar.process.log_text()
     change(pair.paris, rules(v="min"))
     wait_until(lambda: state(pair.paris)["file_differs"] == [], "the file says what holds")
     wait_rules_of("oslo", *pair)
