@@ -85,9 +85,8 @@ std::string key_of_both(const PathChange& first, const PathChange& again) {
 
 // What both did to one array; where they differ, only what is left tells.
 ArrayEdit both_edits(const PathChange& first, const PathChange& again) {
-  if (!first.key.empty()) return ArrayEdit::kKeyed;
   const bool was_keyed = first.edit == ArrayEdit::kKeyed || again.edit == ArrayEdit::kKeyed;
-  if (was_keyed) return ArrayEdit::kComputed;
+  if (was_keyed) return first.key.empty() ? ArrayEdit::kComputed : ArrayEdit::kKeyed;
   if (first.edit == again.edit) return first.edit;
   if (first.base == first.value) return again.edit;
   if (again.base == again.value) return first.edit;
