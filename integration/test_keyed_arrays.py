@@ -182,20 +182,6 @@ def test_of_moves_of_one_item_the_later_stands_and_who_takes_it_away_wins(pair, 
     assert not lost_by(pair, oslo)
 
 
-def test_a_restarted_site_knows_where_items_stand(pair, carts):
-    both = carts("plain")
-    oslo, paris = both.sites
-    order(oslo, ORDER)
-    both.pair.wait_converged(["shop"])
-    with both.apart():
-        paris.update_one({"_id": 1}, {"$push": {"cart.items": item("bag", qty=5)}})
-        order(oslo, ["ink", "cup", "pen"])
-        pair.oslo.sidecar.kill()
-        pair.oslo.sidecar.start()
-        order(oslo, ["pen", "ink", "cup"])
-    assert [each["sku"] for each in both.converged()] == ["pen", "ink", "cup", "bag"]
-
-
 @pytest.mark.parametrize("later", [
     pytest.param([*ITEMS, item("pen", qty=2)], id="a key twice"),
     pytest.param([*ITEMS, {"qty": 1}], id="an element without a key"),
@@ -236,3 +222,18 @@ def test_a_set_keeps_what_each_added_and_loses_what_each_took_away(pair, carts):
         oslo.update_one({"_id": 1}, {"$push": {"tags": "f"}})
     both.converged()
     assert oslo.find_one()["tags"] == paris.find_one()["tags"] == ["b", "d", "e", "f"]
+
+
+# The last one: a sidecar that was killed gives stamps ahead of its clock for a while.
+def test_a_restarted_site_knows_where_items_stand(pair, carts):
+    both = carts("plain")
+    oslo, paris = both.sites
+    order(oslo, ORDER)
+    both.pair.wait_converged(["shop"])
+    with both.apart():
+        paris.update_one({"_id": 1}, {"$push": {"cart.items": item("bag", qty=5)}})
+        order(oslo, ["ink", "cup", "pen"])
+        pair.oslo.sidecar.kill()
+        pair.oslo.sidecar.start()
+        order(oslo, ["pen", "ink", "cup"])
+    assert [each["sku"] for each in both.converged()] == ["pen", "ink", "cup", "bag"]
