@@ -311,7 +311,9 @@ class EffectMaker {
     auto edit = edit_between(list, change.value.view(), how, context_.dot);
     if (edit) return edit;
     const std::string_view key = element_key_of(rules_.at(change.path));
-    return edit_between(list, change.value.view(), ArrayEdit::kKeyed, context_.dot, key);
+    edit = edit_between(list, change.value.view(), ArrayEdit::kKeyed, context_.dot, key);
+    // An element that was given a value would count what it shows once more.
+    return edit && edit->changed.empty() ? edit : std::nullopt;
   }
 
   // Whatever was done there: where the element differs now, it was given this.

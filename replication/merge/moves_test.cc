@@ -39,6 +39,17 @@ class Moves : public ArrayTest {
     }
     return item(name);
   }
+  static bson::OwnedValue with_id(char name, int32_t qty = 1) {
+    return doc({{"_id", text(std::string(1, name))}, {"qty", i32(qty)}});
+  }
+  // What a crash left of a write, of which nobody knows what it did.
+  void find_at(WorldSite& site, const Items& all) {
+    PathChange change;
+    change.path = {"l"};
+    change.value = array(all);
+    change.edit = ArrayEdit::kFound;
+    edit(site, change);
+  }
   void all_stand(const std::string& names) { all_hold(items_of(names)); }
   ListEdit last_edit(const WorldSite& site) const {
     const Effect* last = nullptr;
@@ -230,6 +241,22 @@ TEST_F(Moves, OneStatementAfterAnotherLeadsToTheLast) {
   all_hold(all);
   EXPECT_EQ(all.size(), 4u);
   EXPECT_EQ(std::count(all.begin(), all.end(), item('b', 2)), 1);
+}
+
+TEST_F(Moves, OneThatIsFoundToHaveHappenedIsAMoveWhereNothingElseDid) {
+  start({});
+  for (const char name : {'a', 'b', 'c'}) push(a_, "l", with_id(name));
+  exchange();
+  inc_inside(b_, "l", 0, "qty", 4);
+  exchange();
+  const Items all = items(a_, "l");
+  find_at(a_, {all[2], all[0], all[1]});
+  push(b_, "l", with_id('d'));
+  all_hold({all[2], all[0], all[1], with_id('d')});
+  const Items left = {with_id('d'), all[2], with_id('a', 9), all[1]};
+  find_at(a_, left);
+  inc_inside(b_, "l", 1, "qty", 1);
+  all_hold(left);
 }
 
 TEST_F(Moves, WithoutAKeyAnotherOrderIsAnAssignment) {
