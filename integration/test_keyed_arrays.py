@@ -224,6 +224,24 @@ def test_a_set_keeps_what_each_added_and_loses_what_each_took_away(pair, carts):
     assert oslo.find_one()["tags"] == paris.find_one()["tags"] == ["b", "d", "e", "f"]
 
 
+def test_statements_of_one_transaction_move_and_write(pair, carts):
+    if pair.form == "standalone":
+        pytest.skip("no transactions there")
+    both = carts("plain")
+    oslo, paris = both.sites
+    with both.apart():
+        with oslo.database.client.start_session() as session, session.start_transaction():
+            oslo.update_one({"_id": 1}, {"$set": {"cart.items": [ITEMS[2], *ITEMS[:2]]}},
+                            session=session)
+            oslo.update_one({"_id": 1}, {"$inc": {"cart.items.0.qty": 1}}, session=session)
+            oslo.update_one({"_id": 1}, {"$push": {"cart.items": item("hat", qty=1)}},
+                            session=session)
+        paris.update_one({"_id": 1}, {"$set": {"cart.items.2.note": "red"}})
+        paris.update_one({"_id": 1}, {"$pull": {"cart.items": {"sku": "ink"}}})
+    assert both.converged() == [item("cup", qty=4, note="red"), ITEMS[0], item("hat", qty=1)]
+    assert not lost_by(pair, oslo)
+
+
 # The last one: a sidecar that was killed gives stamps ahead of its clock for a while.
 def test_a_restarted_site_knows_where_items_stand(pair, carts):
     both = carts("plain")
