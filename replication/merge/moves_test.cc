@@ -1,6 +1,8 @@
 // Elements that change places, as an array whose elements a field tells apart is assigned in
 // another order: what two sites do so without knowing of each other. c writes nothing: it sees both
 // orders.
+#include <random>
+
 #include "replication/merge/types/list_change.h"
 #include "replication/merge/worlds/merge_fixture.h"
 
@@ -38,6 +40,11 @@ class Moves : public ArrayTest {
       }
     }
     return item(name);
+  }
+  size_t position(WorldSite& site, char name) const {
+    const Items all = items(site, "l");
+    const auto at = std::find(all.begin(), all.end(), find(site, name));
+    return static_cast<size_t>(at - all.begin());
   }
   static bson::OwnedValue with_id(char name, int32_t qty = 1) {
     return doc({{"_id", text(std::string(1, name))}, {"qty", i32(qty)}});
@@ -216,6 +223,39 @@ TEST_F(Moves, WhatMovesForeverStaysWhole) {
       EXPECT_EQ(std::count(all.begin(), all.end(), each), 1);
     }
   }
+}
+
+// Each stands behind the one that was moved before it, deeper and deeper.
+TEST_F(Moves, AnEditStandsHoweverDeepTheMovesAre) {
+  start_with("habcf");
+  std::string names = "abc";
+  const int orders = 2 * static_cast<int>(kPlacePartsMax) + 6;
+  for (int i = 0; i < orders; ++i) {
+    std::rotate(names.begin(), names.begin() + 1, names.end());
+    order(a_, "h" + names + "f");
+    inc_inside(b_, "l", 4, "qty", 1);
+    exchange();
+  }
+  all_hold({item('h'), item(names[0]), item(names[1]), item(names[2]), item('f', 1 + orders)});
+  all_lost({});
+}
+
+TEST_F(Moves, AnEditStandsHoweverMuchMoves) {
+  std::string names;
+  for (char name = '!'; name < 'z'; ++name) names.push_back(name);
+  start_with(names);
+  std::mt19937_64 draw(1);
+  for (int i = 0; i < 10; ++i) {
+    std::shuffle(names.begin(), names.end(), draw);
+    const char edited = names.front();
+    const size_t at = position(b_, edited);
+    order(a_, names);
+    inc_inside(b_, "l", at, "qty", 1);
+    exchange();
+    EXPECT_EQ(position(b_, edited), 0u);
+    all_hold(items(a_, "l"));
+  }
+  all_lost({});
 }
 
 TEST_F(Moves, OfASetTheTwinsGoWithTheOneThatMoves) {

@@ -182,7 +182,9 @@ class EditMaker {
     if (!origins) return std::nullopt;
     take_away(*origins);
     change(*origins);
-    if (!place(*origins) || adds_what_is_gone()) return std::nullopt;
+    removed_ = edit_.removed.size();
+    if (!place(*origins, unmoved(*origins)) && !place_anew(*origins)) return std::nullopt;
+    if (adds_what_is_gone()) return std::nullopt;
     const bool does_both = !edit_.removed.empty() && !edit_.added.empty();
     if (how_ == ArrayEdit::kComputed && does_both) return std::nullopt;
     if (edit_ == ListEdit()) return std::nullopt;
@@ -230,8 +232,7 @@ class EditMaker {
   }
 
   // What is new, and what has moved. False: it stands behind too many others, or is too much.
-  bool place(const Origins& origins) {
-    const std::vector<bool> stays = unmoved(origins);
+  bool place(const Origins& origins, const std::vector<bool>& stays) {
     const auto last_old = std::find(stays.rbegin(), stays.rend(), true);
     const auto behind_all = static_cast<size_t>(stays.rend() - last_old);
     const ListElement* last = nullptr;
@@ -259,6 +260,16 @@ class EditMaker {
     return moved_parts_ <= kMovedPartsMin + after_bytes_ / kBytesOfPart;
   }
 
+  // Where all move, each stands behind no other one: what was done to them elsewhere still stands.
+  bool place_anew(const Origins& origins) {
+    if (how_ != ArrayEdit::kKeyed) return false;
+    edit_.moved.clear();
+    edit_.added.clear();
+    edit_.removed.resize(removed_);
+    moved_parts_ = 0;
+    return place(origins, std::vector<bool>(origins.size()));
+  }
+
   [[nodiscard]] bool adds_what_is_gone() const {
     return std::any_of(edit_.added.begin(), edit_.added.end(), [&](const AddedElement& each) {
       return gone_.contains(key_of(each.value.view()));
@@ -273,6 +284,7 @@ class EditMaker {
   Values before_;
   Values after_;
   const size_t after_bytes_;
+  size_t removed_ = 0;  // before anything was placed
   size_t moved_parts_ = 0;
   uint32_t index_ = 0;
   std::set<ValueKey> gone_;
