@@ -3,6 +3,7 @@
 // orders.
 #include <random>
 
+#include "replication/merge/types/author.h"
 #include "replication/merge/types/list_change.h"
 #include "replication/merge/worlds/merge_fixture.h"
 
@@ -256,6 +257,57 @@ TEST_F(Moves, AnEditStandsHoweverMuchMoves) {
     all_hold(items(a_, "l"));
   }
   all_lost({});
+}
+
+// Of which so many are looked for that an index is made.
+class FoundByName : public ::testing::Test {
+ protected:
+  using Items = std::vector<bson::OwnedValue>;
+  FoundByName() { order("zyxwvutsrqponmlkjihgfedcba"); }
+  void order(const std::string& names) {
+    const Dot dot{++now_, 1};
+    const auto made =
+        edit_between(list_, array(items_of(names)).view(), ArrayEdit::kKeyed, dot, "k");
+    ASSERT_TRUE(made);
+    edit(list_, *made, author(dot), true);
+  }
+  Authorship author(const Dot& dot) const { return {dot, nullptr, nothing_}; }
+  void all_are_found() const {
+    for (int round = 0; round < 2; ++round) {
+      for (const ListElement& each : list_.elements) {
+        ASSERT_EQ(find_element(list_, each.id()), &each);
+      }
+      ASSERT_EQ(find_element(list_, {Dot{999, 9}, 0}), nullptr);
+    }
+  }
+
+  const DocumentEffects nothing_;
+  uint64_t now_ = 7;
+  List list_ = list_of(array(items_of("abcdefghijklmnopqrstuvwxyz")).view());
+};
+
+TEST_F(FoundByName, AfterEdits) {
+  all_are_found();
+  order("zbyxwvutsrqponmalkjihgfedc");
+  all_are_found();
+  order("zbyxwuvtsr1qponmalkjihgfedc");
+  all_are_found();
+  order("zwvyrxtsbq1ponmlkjihged");
+  all_are_found();
+}
+
+TEST_F(FoundByName, AfterWhatTakesOrBringsMany) {
+  const List other = list_;
+  order("0zbyxwv1tsrqponmalkjihgfedc");
+  all_are_found();
+  join(list_, other);
+  all_are_found();
+  drop_observed(list_, author({++now_, 1}));
+  all_are_found();
+  take_values(list_, array(items_of("zyxwvu")).view());
+  all_are_found();
+  assign(list_, array(items_of("zyx")).view());
+  all_are_found();
 }
 
 TEST_F(Moves, OfASetTheTwinsGoWithTheOneThatMoves) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -15,6 +16,7 @@ namespace outrigger::merge {
 namespace {
 
 constexpr size_t kSortedAtOnce = 16;  // more are put in order together
+constexpr uint32_t kScansMax = 8;     // who looks for more elements one by one needs an index
 
 uint32_t hash_of(const bson::Value& array) {
   return static_cast<uint32_t>(XXH3_64bits(array.bytes.data(), array.bytes.size()));
@@ -167,6 +169,7 @@ bool has_added(const List& list) {
 
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
   note_edit(list, author);
+  list.index.forget();
   const auto is_meant = [&](const ElementId& id) {
     return merge::is_meant(id, author, knows_base);
   };
@@ -210,9 +213,28 @@ const ListElement* find_element(const List& list, const ElementId& id) {
     const auto at = std::lower_bound(all.begin(), all.end(), probe, stands_before);
     if (at != all.end() && at->stands() == probe.place && at->id() == id) return &*at;
   }
-  const auto at = std::find_if(list.elements.begin(), list.elements.end(),
-                               [&](const ListElement& each) { return each.id() == id; });
-  return at == list.elements.end() ? nullptr : &*at;
+  return list.index.find(list.elements, id);
+}
+
+const ListElement* ListIndex::find(const std::vector<ListElement>& elements, const ElementId& id) {
+  if (by_name_ == nullptr && ++scans_ <= kScansMax) {
+    const auto at = std::find_if(elements.begin(), elements.end(),
+                                 [&](const ListElement& each) { return each.id() == id; });
+    return at == elements.end() ? nullptr : &*at;
+  }
+  if (by_name_ == nullptr) {
+    std::vector<uint32_t> all(elements.size());
+    std::iota(all.begin(), all.end(), 0);
+    std::sort(all.begin(), all.end(),
+              [&](uint32_t a, uint32_t b) { return elements[a].id() < elements[b].id(); });
+    by_name_ = std::make_shared<const std::vector<uint32_t>>(std::move(all));
+  }
+  OUTRIGGER_ASSERT(by_name_->size() == elements.size());
+  const auto at = std::lower_bound(
+      by_name_->begin(), by_name_->end(), id,
+      [&](uint32_t i, const ElementId& wanted) { return elements[i].id() < wanted; });
+  const bool is_there = at != by_name_->end() && elements[*at].id() == id;
+  return is_there ? &elements[*at] : nullptr;
 }
 
 ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
@@ -244,6 +266,7 @@ void take_order(List& list, const bson::Value& array) {
 }
 
 void drop_observed(List& list, const Authorship& author) {
+  list.index.forget();
   unsettle(list);
   std::erase_if(list.elements, [&](const ListElement& element) {
     return !element.is_assigned() && author.saw(element.id().dot);
@@ -251,6 +274,7 @@ void drop_observed(List& list, const Authorship& author) {
 }
 
 void assign(List& list, const std::optional<bson::Value>& array) {
+  list.index.forget();
   unsettle(list);
   std::erase_if(list.elements, [](const ListElement& element) { return element.is_assigned(); });
   if (!array || array->type != bson::Type::kArray) return;
@@ -261,6 +285,7 @@ void assign(List& list, const std::optional<bson::Value>& array) {
 }
 
 void join(List& list, const List& other) {
+  list.index.forget();
   unsettle(list);
   std::map<ElementId, size_t> known;
   for (size_t i = 0; i < list.elements.size(); ++i) known[list.elements[i].id()] = i;
@@ -315,6 +340,7 @@ void take_values(List& list, const std::optional<bson::Value>& array) {
   if (array && array->type == bson::Type::kArray) {
     for (const bson::Element& each : array->as_document()) values.push_back(each.value);
   }
+  list.index.forget();
   size_t at = 0;
   std::erase_if(list.elements, [&](ListElement& element) {
     const size_t from = element.twin_at ? *element.twin_at : at++;

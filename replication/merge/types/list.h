@@ -73,12 +73,26 @@ struct ListElement {
   [[nodiscard]] bool is_assigned() const { return place.back().lane == Lane::kAssigned; }
 };
 
+// Where the elements of a list are, by their names. Made once many have been looked for; whoever
+// has elements come, go or stand elsewhere forgets it. Copies of a list share it.
+class ListIndex {
+ public:
+  [[nodiscard]] const ListElement* find(const std::vector<ListElement>& elements,
+                                        const ElementId& id);
+  void forget() { *this = ListIndex(); }
+
+ private:
+  uint32_t scans_ = 0;
+  std::shared_ptr<const std::vector<uint32_t>> by_name_;
+};
+
 struct List {
   std::vector<ListElement> elements;  // as they stand
   Dot asserted;                       // newest edit
   bool hidden = false;                // in a row: something else shows in its place
   bool settled = false;
   uint32_t hash = 0;  // settled: of the array the store shows
+  mutable ListIndex index{};
 };
 
 // The elements of an array that was just assigned.
