@@ -259,6 +259,19 @@ TEST_F(Moves, AnEditStandsHoweverMuchMoves) {
   all_lost({});
 }
 
+TEST(MovedLast, StandsBehindWhatAnEarlierStampWouldAppend) {
+  List list = list_of(array(items_of("abc")).view());
+  const DocumentEffects nothing;
+  const Dot late{50, 2};
+  const auto moved =
+      edit_between(list, array(items_of("bca")).view(), ArrayEdit::kKeyed, late, "k");
+  ASSERT_TRUE(moved);
+  edit(list, *moved, Authorship(late, nullptr, nothing), true);
+  const bson::OwnedValue after = array(items_of("bcax"));
+  EXPECT_FALSE(edit_between(list, after.view(), ArrayEdit::kMoves, Dot{40, 1}));
+  EXPECT_TRUE(edit_between(list, after.view(), ArrayEdit::kMoves, Dot{60, 1}));
+}
+
 // Of which so many are looked for that an index is made.
 class FoundByName : public ::testing::Test {
  protected:

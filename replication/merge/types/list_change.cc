@@ -147,7 +147,7 @@ std::optional<Origins> origins_of(const Values& before, const Values& after, Arr
 // What nearly all edits do; it surely leads to what was found.
 bool only_appends(const List& before, const ListEdit& edit) {
   if (!edit.removed.empty() || !edit.changed.empty() || !edit.moved.empty()) return false;
-  const Place* last = before.elements.empty() ? nullptr : &before.elements.back().place;
+  const Place* last = before.elements.empty() ? nullptr : &before.elements.back().stands();
   for (const AddedElement& each : edit.added) {
     const bool behind = each.place.back().lane == Lane::kBack && !each.as_set &&
                         (last == nullptr || comes_before(*last, each.place));
