@@ -334,6 +334,19 @@ TEST_F(Moves, OfASetTheTwinsGoWithTheOneThatMoves) {
   all_stand("xt");
 }
 
+TEST_F(Moves, OfASetATwinThatItsRemoverHadNotSeenStays) {
+  start_with("y");
+  add_to_set(a_, "l", item('t'));
+  add_to_set(b_, "l", item('t'));
+  pull(c_, a_);
+  pull(c_, b_);
+  order(c_, "ty");
+  take(a_, "l", item('t'));
+  all_stand("ty");
+  take(a_, "l", item('t'));
+  all_stand("y");
+}
+
 TEST_F(Moves, OneStatementAfterAnotherLeadsToTheLast) {
   start_with("abc");
   order(a_, "cab");

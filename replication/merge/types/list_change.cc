@@ -182,7 +182,6 @@ class EditMaker {
     if (!origins) return std::nullopt;
     take_away(*origins);
     change(*origins);
-    removed_ = edit_.removed.size();
     if (!place(*origins, unmoved(*origins)) && !place_anew(*origins)) return std::nullopt;
     if (adds_what_is_gone()) return std::nullopt;
     const bool does_both = !edit_.removed.empty() && !edit_.added.empty();
@@ -195,7 +194,8 @@ class EditMaker {
   [[nodiscard]] const ListElement& shown(size_t b) const { return list_.elements[shown_[b]]; }
 
   // What shows of a set stands for its twins.
-  void remove_twins(size_t b) {
+  template <typename Visit>
+  void for_each_twin(size_t b, const Visit& visit) {
     const ListElement& of = shown(b);
     if (!of.as_set) return;
     if (sets_.empty()) {
@@ -205,8 +205,11 @@ class EditMaker {
     }
     const auto [first, end] = sets_.equal_range(key_of(of.value.view()));
     for (auto at = first; at != end; ++at) {
-      if (at->second != &of) edit_.removed.push_back(at->second->id());
+      if (at->second != &of) visit(at->second->id());
     }
+  }
+  void remove_twins(size_t b) {
+    for_each_twin(b, [&](const ElementId& id) { edit_.removed.push_back(id); });
   }
 
   void take_away(const Origins& origins) {
@@ -231,6 +234,17 @@ class EditMaker {
     }
   }
 
+  void move(const ElementId& id, const Place& to) {
+    moved_parts_ += to.size();
+    edit_.moved.push_back({id, to});
+  }
+  // It still does not show, and nobody has taken it away.
+  void move_behind(const Place& place, const ElementId& id) {
+    Place to = place;
+    to.back().id.index = index_++;
+    move(id, to);
+  }
+
   // What is new, and what has moved. False: it stands behind too many others, or is too much.
   bool place(const Origins& origins, const std::vector<bool>& stays) {
     const auto last_old = std::find(stays.rbegin(), stays.rend(), true);
@@ -252,9 +266,9 @@ class EditMaker {
         edit_.added.push_back(
             {std::move(to), how_ == ArrayEdit::kAddsSet, bson::OwnedValue(after_[a])});
       } else {
-        moved_parts_ += to.size();
-        edit_.moved.push_back({shown(b).id(), std::move(to)});
-        if (before_[b] == after_[a]) remove_twins(b);
+        move(shown(b).id(), to);
+        const bool has_twins = before_[b] == after_[a];
+        if (has_twins) for_each_twin(b, [&](const ElementId& id) { move_behind(to, id); });
       }
     }
     return moved_parts_ <= kMovedPartsMin + after_bytes_ / kBytesOfPart;
@@ -265,7 +279,6 @@ class EditMaker {
     if (how_ != ArrayEdit::kKeyed) return false;
     edit_.moved.clear();
     edit_.added.clear();
-    edit_.removed.resize(removed_);
     moved_parts_ = 0;
     return place(origins, std::vector<bool>(origins.size()));
   }
@@ -284,7 +297,6 @@ class EditMaker {
   Values before_;
   Values after_;
   const size_t after_bytes_;
-  size_t removed_ = 0;  // before anything was placed
   size_t moved_parts_ = 0;
   uint32_t index_ = 0;
   std::set<ValueKey> gone_;
