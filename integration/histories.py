@@ -21,7 +21,7 @@ class Write:
     """`at`: its place in the order of time, and its name: one statement may be several writes."""
     at: int
     site: str
-    kind: str             # insert, replace, delete, set, unset, inc, push, pull; of ITEMS: w, q
+    kind: str  # insert, replace, delete, set, unset, inc, push, pull; of ITEMS also w, q, front
     path: tuple = ()
     value: Any = None
     seen: frozenset = field(default=frozenset(), repr=False)  # of earlier writes, by their names
@@ -124,15 +124,19 @@ class Outcome:
         return assigned + [write.value for write in sorted(pushed, key=lambda write: write.at)]
 
     def items(self):
-        """With what was written into them: the latest value of `w`, and all that `q` was given."""
+        """With what was written into them: the latest value of `w`, and all that `q` was given. In
+        front of all others those that were put there, the latest first."""
         out = []
+        in_front = {}
         for item in self.elements(ITEMS):
             mine = [write for write in self.writes if write.path == (*ITEMS, item["_id"])]
             item = {**item, "q": item["q"] + sum(each.value for each in mine if each.kind == "q")}
             for last in sorted(mine, key=lambda write: write.at):
-                item = item if last.kind == "q" else {**item, "w": last.value}
+                item = {**item, "w": last.value} if last.kind == "w" else item
+            fronts = [each.at for each in mine if each.kind == "front"]
+            in_front[item["_id"]] = max(fronts, default=-1)
             out.append(item)
-        return out
+        return sorted(out, key=lambda item: -in_front[item["_id"]])
 
     def document(self):
         if not any(write.kind == "insert" for write in self.writes):
@@ -251,7 +255,7 @@ class Author:
         return self.assigned_items(there)
 
     def assigned_items(self, there):
-        """Some are gone, some changed, one is new."""
+        """Some are gone, some changed, one has come to the front, one is new."""
         chance = self.chance
         all_, writes = [], []
         for item in there:
@@ -263,6 +267,9 @@ class Author:
                 item = {**item, "w": self.fresh()}
                 writes.append(("w", (*ITEMS, item["_id"]), item["w"]))
             all_.append(item)
+        if len(all_) > 2 and chance.random() < 0.4:
+            all_.insert(0, all_.pop(chance.randrange(2, len(all_))))
+            writes.append(("front", (*ITEMS, all_[0]["_id"]), None))
         all_.append(self.item())
         writes.append(("push", ITEMS, all_[-1]))
         return ("update", {"$set": {"i": all_}}), writes

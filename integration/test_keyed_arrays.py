@@ -125,8 +125,64 @@ def test_an_array_emptied_by_rule_leaves_what_was_not_seen(carts):
     assert both.converged() == [item("hat", qty=1)]
 
 
+ORDER = ["cup", "pen", "ink"]  # as it comes out, too, where `order` sorts
+
+
+def items_of(collection):
+    return {each["sku"]: each for each in collection.find_one({"_id": 1})["cart"]["items"]}
+
+
+def order(collection, wanted, how="update_one"):
+    """The items that are there, in this order."""
+    if how == "sort":
+        collection.update_one({"_id": 1}, [{"$set": {"cart.items": {"$sortArray": {
+            "input": "$cart.items", "sortBy": {"rank": 1}}}}}])
+    elif how == "push":
+        collection.update_one({"_id": 1}, {"$push": {"cart.items": {
+            "$each": [], "$sort": {"rank": 1}}}})
+    else:
+        items = items_of(collection)
+        assign(collection, [items[each] for each in wanted], how)
+
+
+@pytest.mark.parametrize("how", ["update_one", "pipeline", "find", "bulk", "by a field", "replace",
+                                 "transaction", "sort", "push"])
+@pytest.mark.parametrize("kind", ["plain", "by_sku"])
+def test_what_is_written_into_an_item_that_moves_stands(pair, carts, kind, how):
+    if how == "transaction" and pair.form == "standalone":
+        pytest.skip("no transactions there")
+    items = [{**each, "rank": ORDER.index(each["sku"])} for each in ITEMS]
+    both = carts("diff" if how == "replace" else kind, items)
+    oslo, paris = both.sites
+    with both.apart():
+        order(oslo, ORDER, how)
+        paris.update_one({"_id": 1}, {"$inc": {"cart.items.2.qty": 4, "cart.items.0.qty": 1}})
+        paris.update_one({"_id": 1}, {"$push": {"cart.items": item("bag", qty=5)}})
+    assert [(each["sku"], each["qty"]) for each in both.converged()] == [
+        ("cup", 7), ("pen", 2), ("ink", 2), ("bag", 5)]
+    assert not lost_by(pair, oslo)
+
+
+def lost_by(pair, collection):
+    return [each["lost"] for site in pair for each in
+            site.app().outrigger.conflicts.find({"namespace": collection.full_name})]
+
+
+def test_of_moves_of_one_item_the_later_stands_and_who_takes_it_away_wins(pair, carts):
+    both = carts("by_sku", [item(each, qty=1) for each in ["pen", "ink", "cup", "hat", "bag"]])
+    oslo, paris = both.sites
+    with both.apart():
+        order(oslo, ["cup", "pen", "ink", "hat", "bag"])
+        order(paris, ["pen", "ink", "hat", "bag", "cup"])
+    assert [each["sku"] for each in both.converged()] == ["pen", "ink", "hat", "bag", "cup"]
+    with both.apart():
+        order(oslo, ["cup", "pen", "hat", "bag"])
+        order(paris, ["pen", "hat", "bag", "cup", "ink"])
+    assert [each["sku"] for each in both.converged()] == ["cup", "pen", "hat", "bag"]
+    assert not lost_by(pair, oslo)
+
+
 @pytest.mark.parametrize("later", [
-    pytest.param(list(reversed(ITEMS)), id="another order"),
     pytest.param([*ITEMS, item("pen", qty=2)], id="a key twice"),
     pytest.param([*ITEMS, {"qty": 1}], id="an element without a key"),
     pytest.param([1, 2], id="no documents")])
@@ -166,3 +222,36 @@ def test_a_set_keeps_what_each_added_and_loses_what_each_took_away(pair, carts):
         oslo.update_one({"_id": 1}, {"$push": {"tags": "f"}})
     both.converged()
     assert oslo.find_one()["tags"] == paris.find_one()["tags"] == ["b", "d", "e", "f"]
+
+
+def test_statements_of_one_transaction_move_and_write(pair, carts):
+    if pair.form == "standalone":
+        pytest.skip("no transactions there")
+    both = carts("plain")
+    oslo, paris = both.sites
+    with both.apart():
+        with oslo.database.client.start_session() as session, session.start_transaction():
+            oslo.update_one({"_id": 1}, {"$set": {"cart.items": [ITEMS[2], *ITEMS[:2]]}},
+                            session=session)
+            oslo.update_one({"_id": 1}, {"$inc": {"cart.items.0.qty": 1}}, session=session)
+            oslo.update_one({"_id": 1}, {"$push": {"cart.items": item("hat", qty=1)}},
+                            session=session)
+        paris.update_one({"_id": 1}, {"$set": {"cart.items.2.note": "red"}})
+        paris.update_one({"_id": 1}, {"$pull": {"cart.items": {"sku": "ink"}}})
+    assert both.converged() == [item("cup", qty=4, note="red"), ITEMS[0], item("hat", qty=1)]
+    assert not lost_by(pair, oslo)
+
+
+# The last one: a sidecar that was killed gives stamps ahead of its clock for a while.
+def test_a_restarted_site_knows_where_items_stand(pair, carts):
+    both = carts("plain")
+    oslo, paris = both.sites
+    order(oslo, ORDER)
+    both.pair.wait_converged(["shop"])
+    with both.apart():
+        paris.update_one({"_id": 1}, {"$push": {"cart.items": item("bag", qty=5)}})
+        order(oslo, ["ink", "cup", "pen"])
+        pair.oslo.sidecar.kill()
+        pair.oslo.sidecar.start()
+        order(oslo, ["pen", "ink", "cup"])
+    assert [each["sku"] for each in both.converged()] == ["pen", "ink", "cup", "bag"]

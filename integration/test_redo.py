@@ -63,6 +63,7 @@ class Forgetful:
 
 def fill(client):
     client.shop.things.insert_many([{"_id": i, "n": i, "tags": [i]} for i in range(50)])
+    client.shop.things.insert_one({"_id": "keyed", "items": [{"_id": i, "q": 0} for i in range(5)]})
     client.shop.fresh.insert_one({"_id": "first"})  # to make a collection writes the journal
     client.shop.emails.create_index("email", unique=True)
     client.shop.emails.insert_many([{"_id": i, "email": i} for i in range(40)])
@@ -74,6 +75,9 @@ def write_all_kinds(app):
     things.update_one({"_id": "new"}, {"$set": {"a": 2}, "$inc": {"n": 5}})
     things.update_many({"n": {"$lt": 10}}, {"$inc": {"n": 100}})
     things.update_one({"_id": 11}, {"$push": {"tags": "x"}})
+    keyed = things.find_one({"_id": "keyed"})["items"]
+    things.update_one({"_id": "keyed"}, {"$set": {"items": keyed[3:] + keyed[:3]}})
+    things.update_one({"_id": "keyed"}, {"$inc": {"items.1.q": 2}, "$push": {"tags": "x"}})
     things.replace_one({"_id": 12}, {"other": True})
     things.delete_one({"_id": 13})
     things.delete_one({"_id": 14})

@@ -136,6 +136,25 @@ TEST(ShapeUnderRules, WhereNoSuchArrayWasItIsAssigned) {
   EXPECT_EQ(changes_from_image(shape, Document(after)).at(0).kind, Operation::kAssign);
 }
 
+TEST(ShapeUnderRules, OfAPushThatSortsItIsKnownWhatTellsElementsApart) {
+  const std::string before = doc(array_by("l", "_id", {1, 2}));
+  const auto key_after = [&](const std::string& after, bool sorts) {
+    const std::string update = doc([&](Writer& w) {
+      w.open_document("$push").open_document("l").open_array("$each").close();
+      w.int32(sorts ? "$sort" : "$position", 1).close().close();
+    });
+    const ReplicateRule none = rules_of({});
+    UpdateShape shape = read_shape(update);
+    follow_rules(shape, MergeRules(none));
+    const PathChange change = changes_from_image(shape, Document(after), Document(before)).at(0);
+    EXPECT_EQ(change.edit, ArrayEdit::kMoves);
+    return change.key;
+  };
+  EXPECT_EQ(key_after(doc(array_by("l", "_id", {2, 1})), true), "_id");
+  EXPECT_EQ(key_after(doc(array_by("l", "_id", {2, 1})), false), "");
+  EXPECT_EQ(key_after(doc(array_by("l", "sku", {2, 1})), true), "");
+}
+
 TEST(ShapeUnderRules, WhatAPipelineMakesOfAnArrayIsToldByItsElements) {
   const std::string before = doc(array_by("l", "_id", {1, 2}));
   const std::string after = doc(array_by("l", "_id", {2, 3}));

@@ -85,16 +85,16 @@ std::string key_of_both(const PathChange& first, const PathChange& again) {
 
 // What both did to one array; where they differ, only what is left tells.
 ArrayEdit both_edits(const PathChange& first, const PathChange& again) {
-  if (!first.key.empty()) return ArrayEdit::kKeyed;
+  const ArrayEdit by_what_is_left = first.key.empty() ? ArrayEdit::kComputed : ArrayEdit::kKeyed;
   const bool was_keyed = first.edit == ArrayEdit::kKeyed || again.edit == ArrayEdit::kKeyed;
-  if (was_keyed) return ArrayEdit::kComputed;
+  if (was_keyed) return by_what_is_left;
   if (first.edit == again.edit) return first.edit;
   if (first.base == first.value) return again.edit;
   if (again.base == again.value) return first.edit;
   // What is added behind all others stands beside what is changed in place.
   const bool in_place = (first.edit == ArrayEdit::kInPlace && appended(again)) ||
                         (again.edit == ArrayEdit::kInPlace && appended(first));
-  return in_place ? ArrayEdit::kInPlace : ArrayEdit::kComputed;
+  return in_place ? ArrayEdit::kInPlace : by_what_is_left;
 }
 
 // What both named in elements. None: that is not known of one of them.

@@ -32,16 +32,31 @@ bson::OwnedValue array(const std::vector<int32_t>& all) {
   return {bson::Type::kArray, out.finish()};
 }
 
-PathChange edit(const std::vector<int32_t>& before, const std::vector<int32_t>& after,
+// Elements {k, n}.
+bson::OwnedValue keyed(const std::vector<std::pair<int32_t, int32_t>>& all) {
+  bson::Writer out;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto [k, n] = all[i];
+    const std::string element = bson::Writer().int32("k", k).int32("n", n).finish();
+    out.document(bson::index_name(i), bson::Document(element));
+  }
+  return {bson::Type::kArray, out.finish()};
+}
+
+PathChange edit(const bson::OwnedValue& before, const bson::OwnedValue& after,
                 ArrayEdit how = ArrayEdit::kMoves) {
   PathChange change;
   change.kind = Operation::kEdit;
   change.path = {"a"};
-  change.value = array(after);
+  change.value = after;
   change.base_known = true;
-  change.base = array(before);
+  change.base = before;
   change.edit = how;
   return change;
+}
+PathChange edit(const std::vector<int32_t>& before, const std::vector<int32_t>& after,
+                ArrayEdit how = ArrayEdit::kMoves) {
+  return edit(array(before), array(after), how);
 }
 
 class TransactionEffectsTest : public testing::Test {
@@ -215,6 +230,26 @@ TEST_F(TransactionEffectsTest, EditsOfOneArrayLeadFromTheFirstToTheLast) {
 TEST_F(TransactionEffectsTest, EditsOfDifferentKindsAreToldByWhatIsLeft) {
   update(edit({1}, {1, 2}, ArrayEdit::kAddsSet));
   update(edit({1, 2}, {2}));
+  EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kComputed);
+}
+
+TEST_F(TransactionEffectsTest, WhatIsChangedInPlaceAndWhatIsSortedIsToldByTheKey) {
+  const auto in_place = edit(keyed({{1, 4}, {2, 4}}), keyed({{1, 5}, {2, 4}}), ArrayEdit::kInPlace);
+  const auto sorted = [](PathChange change) {
+    change.key = "k";
+    return change;
+  };
+  update(in_place);
+  update(sorted(edit(in_place.value, keyed({{2, 4}, {3, 0}, {1, 5}}))));
+  EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kKeyed);
+  update(sorted(edit(keyed({{2, 4}, {1, 4}}), *in_place.base)));
+  update(in_place);
+  const PathChange both = take()[0].changes[0];
+  EXPECT_EQ(both.edit, ArrayEdit::kKeyed);
+  EXPECT_EQ(both.key, "k");
+  // Without it, by what is left.
+  update(in_place);
+  update(edit(in_place.value, keyed({{2, 4}, {1, 5}})));
   EXPECT_EQ(take()[0].changes[0].edit, ArrayEdit::kComputed);
 }
 

@@ -224,6 +224,18 @@ TEST(RecordRows, AnElementIsTheRecordsOwnOrOlder) {
   EXPECT_NE(with({{Lane::kAssigned, {Dot(), 0}}}), "");
   EXPECT_NE(with({{Lane::kBehind, {own, 0}}}), "");
   EXPECT_NE(with({{Lane::kBack, {older, 0}}, {Lane::kBack, {own, 0}}}), "");
+  const auto moved = [&](const ElementId& id, Place to) {
+    effect.edit = {};
+    effect.edit.moved = {{id, std::move(to)}};
+    return wrong(record);
+  };
+  EXPECT_EQ(moved({older, 7}, {{Lane::kBack, {own, 0}}}), "");
+  EXPECT_EQ(moved({Dot(), 2}, {{Lane::kAssigned, {Dot(), 3}}, {Lane::kBehind, {own, 0}}}), "");
+  EXPECT_NE(moved({Dot(), 2}, {{Lane::kBack, {older, 0}}}), "");
+  EXPECT_NE(moved({Dot(), 2}, {{Lane::kAssigned, {Dot(), 0}}}), "");
+  EXPECT_NE(moved({own, 7}, {{Lane::kBack, {own, 0}}}), "");
+  EXPECT_NE(moved({Dot{own.hlc + 1, own.origin}, 7}, {{Lane::kBack, {own, 0}}}), "");
+  effect.edit = {};
   EXPECT_EQ(with({{Lane::kBack, {own, 0}}}), "");
   effect.edit.removed = {{older, 7}, {Dot(), 2}};
   EXPECT_EQ(wrong(record), "");

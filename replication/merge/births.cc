@@ -1,8 +1,10 @@
 // Incarnations: which of them a record touches, and when those that everybody knows become one.
 #include <algorithm>
 
+#include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 #include "replication/merge/losses.h"
+#include "replication/merge/types/decompose.h"
 #include "replication/merge/yields.h"
 
 namespace outrigger::merge {
@@ -114,6 +116,12 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
 }
 
 }  // namespace
+
+bool is_weak_birth(const DocumentChange& change) {
+  if (change.kind != DocumentChange::Kind::kUpsert) return false;
+  const bson::Document document(change.document);
+  return !bson::repeats_names(document) && names_in_paths(document) <= kNamesTakenApartMax;
+}
 
 void apply_remote(DocumentState& state, const Record& record, const DocumentEffects& effects,
                   std::vector<Loss>* losses) {

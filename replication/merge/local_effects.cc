@@ -236,7 +236,9 @@ class EffectMaker {
     if (before ? !shows(list, *before) : !shown_of(list).empty()) return edited_aside(list, change);
     if (shows(list, change.value.view())) return ListEdit();
     if (list.settled) take_values(list, before);
-    return edit_between(list, change.value.view(), change.edit, context_.dot, change.key);
+    auto edit = edit_between(list, change.value.view(), change.edit, context_.dot, change.key);
+    if (edit || change.key.empty() || change.edit == ArrayEdit::kKeyed) return edit;
+    return edit_between(list, change.value.view(), ArrayEdit::kKeyed, context_.dot, change.key);
   }
 
   // What the edit that was just told changed in elements is told part by part, where it can be.
@@ -305,8 +307,13 @@ class EffectMaker {
     if (shows(list, change.value.view())) return ListEdit();
     if (change.value.type != bson::Type::kArray) return std::nullopt;
     const bool in_place = changed_alone(list, change.value.view()).has_value();
-    return edit_between(list, change.value.view(),
-                        in_place ? ArrayEdit::kInPlace : ArrayEdit::kMoves, context_.dot);
+    const ArrayEdit how = in_place ? ArrayEdit::kInPlace : ArrayEdit::kMoves;
+    auto edit = edit_between(list, change.value.view(), how, context_.dot);
+    if (edit) return edit;
+    const std::string_view key = element_key_of(rules_.at(change.path));
+    edit = edit_between(list, change.value.view(), ArrayEdit::kKeyed, context_.dot, key);
+    // An element that was given a value would count what it shows once more.
+    return edit && edit->changed.empty() ? edit : std::nullopt;
   }
 
   // Whatever was done there: where the element differs now, it was given this.
@@ -354,12 +361,6 @@ class EffectMaker {
 };
 
 }  // namespace
-
-bool is_weak_birth(const DocumentChange& change) {
-  if (change.kind != DocumentChange::Kind::kUpsert) return false;
-  const bson::Document document(change.document);
-  return !bson::repeats_names(document) && names_in_paths(document) <= kNamesTakenApartMax;
-}
 
 DocumentEffects local_effects(const DocumentState& state, const DocumentChange& change,
                               const LocalContext& context) {

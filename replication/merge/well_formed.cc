@@ -27,9 +27,11 @@ bool may_be_inside(const Effect& effect) {
          (effect.kind == Operation::kUnset && !is_element);
 }
 
-bool may_add(const ListEdit& edit, const Dot& stamp) {
+bool may_place(const ListEdit& edit, const Dot& stamp) {
   return std::all_of(edit.added.begin(), edit.added.end(),
-                     [&](const AddedElement& each) { return is_place_of(each.place, stamp); });
+                     [&](const AddedElement& each) { return is_place_of(each.place, stamp); }) &&
+         std::all_of(edit.moved.begin(), edit.moved.end(),
+                     [&](const MovedElement& each) { return is_place_of(each.to, stamp); });
 }
 
 }  // namespace
@@ -59,7 +61,7 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
     case Operation::kIncrement:
       return !effect.path.empty() && may_count(effect.entry, stamp);
     case Operation::kEdit:
-      return !effect.path.empty() && may_add(effect.edit, stamp);
+      return !effect.path.empty() && may_place(effect.edit, stamp);
   }
   return false;
 }

@@ -15,7 +15,8 @@ enum class ArrayEdit : uint8_t {
   kMoves,     // adds some, takes some away; those that stay are as they were
   kAddsSet,   // $addToSet
   kInPlace,   // changes some where they stand, and may add some behind
-  kKeyed,     // as kMoves and kInPlace together: its elements are told apart by PathChange::key
+  kKeyed,     // as kMoves and kInPlace together, and in another order: PathChange::key tells its
+              // elements apart
   kComputed,  // whatever a pipeline does: told only where it adds or takes away, not both
   kFound,     // of a kAssign: nobody knows; this is what there is now
 };
@@ -41,6 +42,7 @@ struct PathChange {
   bool base_may_be_missing = false;    // kEdit: `base` is an empty array, but there may be none
   ArrayEdit edit = ArrayEdit::kMoves;  // kEdit
   // kKeyed: a field that every element of `base` and `value` has, no two with the same value there.
+  // kMoves: likewise, should they be in another order.
   std::string key{};
   // kInPlace: all that may have changed in its elements. None: that is not known, and an element
   // that changed was given a value.

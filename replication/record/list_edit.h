@@ -1,4 +1,4 @@
-// What one commit did to the elements of an array: which it took away, changed and added.
+// What one commit did to the elements of an array: which it took away, changed, moved and added.
 //
 // An element has a name that nobody else gives: the commit that added it, and a number among those
 // of that commit. Those that came with the array itself, when it was assigned as a whole, are named
@@ -8,6 +8,10 @@
 //
 // Where an element stands is part of its name, so that those before it may go and nobody need
 // remember them: in front of all, behind all, or right behind another one.
+//
+// An element that is moved keeps its name, and what was done to it under that name stands. It gets
+// another place to stand at, whose last part is of the commit that moved it; of several the largest
+// holds. What stands behind its old place stays there.
 #pragma once
 
 #include <compare>
@@ -39,7 +43,7 @@ using Place = std::vector<PlacePart>;
 inline constexpr size_t kPlacePartsMax = 32;
 
 [[nodiscard]] bool comes_before(const Place& a, const Place& b);
-// Is it one that a commit of this dot may add to an array?
+// Is it one at which a commit of this dot may add an element to an array, or to which move one?
 [[nodiscard]] bool is_place_of(const Place& place, const Dot& dot);
 
 struct AddedElement {
@@ -55,9 +59,16 @@ struct ChangedElement {
   friend bool operator==(const ChangedElement&, const ChangedElement&) = default;
 };
 
+struct MovedElement {
+  ElementId id;
+  Place to;  // as one that this commit adds
+  friend bool operator==(const MovedElement&, const MovedElement&) = default;
+};
+
 struct ListEdit {
   std::vector<ElementId> removed;
   std::vector<ChangedElement> changed;
+  std::vector<MovedElement> moved;
   std::vector<AddedElement> added;
   friend bool operator==(const ListEdit&, const ListEdit&) = default;
 };

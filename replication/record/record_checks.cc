@@ -165,15 +165,25 @@ class Checker {
       if (wrong.empty()) wrong = wrong_with_value(each.value.view(), names);
     }
     for (const AddedElement& each : effect.edit.added) {
-      for (const PlacePart& part : each.place) {
-        if (wrong.empty()) wrong = element(part.id);
-      }
-      if (wrong.empty() && !is_place_of(each.place, record_.dot())) {
-        wrong = "an element in it stands where none can";
-      }
+      if (wrong.empty()) wrong = place(each.place);
       if (wrong.empty()) wrong = wrong_with_value(each.value.view(), names);
     }
+    for (const MovedElement& each : effect.edit.moved) {
+      if (wrong.empty()) wrong = element(each.id);
+      if (wrong.empty()) wrong = place(each.to);
+      const bool is_new = each.id.dot == record_.dot();
+      if (wrong.empty() && is_new) wrong = "it moves an element that it adds";
+    }
     return wrong;
+  }
+
+  std::string place(const Place& place) {
+    std::string wrong;
+    for (const PlacePart& part : place) {
+      if (wrong.empty()) wrong = element(part.id);
+    }
+    const bool is_one = is_place_of(place, record_.dot());
+    return wrong.empty() && !is_one ? "an element in it stands where none can" : wrong;
   }
 
   // Of a path that leads into an element.

@@ -21,8 +21,7 @@ constexpr size_t kCounterBytes = 4;
 constexpr size_t kBaselineBytes = 2;
 constexpr size_t kElementBytes = 2;
 constexpr size_t kChangedBytes = 3;
-constexpr size_t kAddedBytes = 5;
-
+constexpr size_t kPlacedBytes = 5;
 constexpr size_t kReservedMax = 64;  // elements, on the word of a count alone
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
@@ -46,7 +45,6 @@ class Decoder {
 
  private:
   void header();
-  void read_paths();
   void read_path(const Path& before);
   void segment(Segment& segment);
   void record_body(Record& record);
@@ -58,8 +56,8 @@ class Decoder {
   void removal(Effect& effect);
   Path path();
   void counter(CounterEntry& counter);
-  void edit(ListEdit& edit);
-  void added(AddedElement& added);
+  void edit(ListEdit& edit, bool has_moves);
+  bool place(Place& place);  // true: an element that is added there is of a set
   ElementId element();
   Dot dot();  // or zero
   Hlc stamp() { return hlc_ - static_cast<Hlc>(unzigzag(in_.varint())); }
@@ -100,13 +98,9 @@ void Decoder::header() {
       in_.fail("not a namespace");
     }
   });
-  read_paths();
-}
-
-void Decoder::read_paths() {
-  const size_t count = in_.count(limits_.effects_max, kPathBytes);
+  const size_t paths = in_.count(limits_.effects_max, kPathBytes);
   const Path root;
-  for (size_t i = 0; i < count && in_.ok(); ++i) {
+  for (size_t i = 0; i < paths && in_.ok(); ++i) {
     in_.spend(sizeof(Path) + sizeof(size_t));
     read_path(i == 0 ? root : paths_[i - 1]);
   }
@@ -275,13 +269,14 @@ void Decoder::removals(std::vector<Dot>& removals) {
 void Decoder::effect(Effect& effect, Keys* keys) {
   const uint8_t tag = in_.u8();
   const int kind = tag & 7;
-  const bool has_baselines = tag >> 3 & 1;
   const bool has_rule = tag >> 4 & 1;
   const bool yields = tag >> 5 & 1;
   if (kind < 1 || (keys == nullptr && tag > 0x3f)) return in_.fail("unknown kind of effect");
   if (keys != nullptr) *keys = static_cast<Keys>(tag >> 6);
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
+  const bool is_edit = effect.kind == Operation::kEdit;  // which may have moves
+  const bool has_baselines = (tag >> 3 & 1) != 0 && !is_edit;
   if (has_baselines && !effect.is_birth() && !is_assign && effect.kind != Operation::kUnset) {
     return in_.fail("baseline where none can be");
   }
@@ -306,7 +301,7 @@ void Decoder::effect(Effect& effect, Keys* keys) {
     if (effect.baselines.empty()) in_.fail("no baseline where one is told");
   }
   if (effect.kind == Operation::kIncrement) counter(effect.entry);
-  if (effect.kind == Operation::kEdit) edit(effect.edit);
+  if (is_edit) edit(effect.edit, (tag >> 3 & 1) != 0);
   if (!has_rule) return;
   if (effect.path.empty()) return in_.fail("rule of a contest where none can be");
   read(in_, effect.rule);
@@ -321,31 +316,35 @@ void Decoder::removal(Effect& effect) {
   effect.removal = static_cast<Removal>(code);
 }
 
-void Decoder::edit(ListEdit& edit) {
+void Decoder::edit(ListEdit& edit, bool has_moves) {
   read_each(edit.removed, in_.count(limits_.effects_max, kElementBytes),
             [&](ElementId& each) { each = element(); });
   read_each(edit.changed, in_.count(limits_.effects_max, kChangedBytes), [&](ChangedElement& each) {
     each.id = element();
     each.value = in_.value();
   });
-  read_each(edit.added, in_.count(limits_.effects_max, kAddedBytes),
-            [&](AddedElement& each) { added(each); });
+  read_each(edit.added, in_.count(limits_.effects_max, kPlacedBytes), [&](AddedElement& each) {
+    each.as_set = place(each.place);
+    each.value = in_.value();
+  });
+  if (!has_moves) return;
+  read_each(edit.moved, in_.count(limits_.effects_max, kPlacedBytes), [&](MovedElement& each) {
+    each.id = element();
+    if (place(each.to)) in_.fail("an element is moved into a set");
+  });
+  if (edit.moved.empty()) in_.fail("no move where one is told");
 }
 
-void Decoder::added(AddedElement& added) {
+bool Decoder::place(Place& place) {
   const uint8_t head = in_.u8();
-  added.as_set = (head & 1) != 0;
   const size_t parts = head >> 1;
-  if (parts == 0 || parts > kPlacePartsMax) return in_.fail("place of an element that is none");
-  in_.spend(parts * sizeof(PlacePart));
-  for (size_t i = 0; i < parts && in_.ok(); ++i) {
-    PlacePart& part = added.place.emplace_back();
+  if (parts == 0 || parts > kPlacePartsMax) in_.fail("place of an element that is none");
+  read_each(place, parts, [&](PlacePart& part) {
     const uint8_t lane = in_.u8();
-    if (lane > static_cast<uint8_t>(Lane::kBehind)) return in_.fail("unknown lane of an array");
-    part.lane = static_cast<Lane>(lane);
-    part.id = element();
-  }
-  added.value = in_.value();
+    if (lane > static_cast<uint8_t>(Lane::kBehind)) in_.fail("unknown lane of an array");
+    part = {static_cast<Lane>(lane & 3), element()};
+  });
+  return (head & 1) != 0;
 }
 
 ElementId Decoder::element() {

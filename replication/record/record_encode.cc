@@ -63,6 +63,7 @@ class Encoder {
   void effect(const Effect& effect, Keys keys);
   void counter(const CounterEntry& counter);
   void edit(const ListEdit& edit);
+  void place(const Place& place, bool as_set);
   void element(const ElementId& id);
   void dot(const Dot& dot);  // or zero
   void removals(const std::vector<Dot>& removals);
@@ -164,9 +165,11 @@ void Encoder::removals(const std::vector<Dot>& removals) {
 void Encoder::effect(const Effect& effect, Keys keys) {
   const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
-  body_.u8(static_cast<uint8_t>(
-      static_cast<int>(effect.kind) | has_baselines << 3 | effect.rule.is_contest() << 4 |
-      (effect.removal != Removal::kPlain) << 5 | static_cast<int>(keys) << 6));
+  const bool has_moves = !effect.edit.moved.empty();
+  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | (has_baselines || has_moves) << 3 |
+                                effect.rule.is_contest() << 4 |
+                                (effect.removal != Removal::kPlain) << 5 |
+                                static_cast<int>(keys) << 6));
   if (effect.removal != Removal::kPlain) body_.u8(static_cast<uint8_t>(effect.removal));
   if (has_path) body_.varint(paths_.index(&effect.path));
   if (effect.is_birth() || effect.kind == Operation::kAssign) body_.value(effect.value);
@@ -193,13 +196,23 @@ void Encoder::edit(const ListEdit& edit) {
   }
   body_.varint(edit.added.size());
   for (const AddedElement& each : edit.added) {
-    OUTRIGGER_ASSERT(!each.place.empty() && each.place.size() <= kPlacePartsMax);
-    body_.u8(static_cast<uint8_t>(each.place.size() << 1 | (each.as_set ? 1 : 0)));
-    for (const PlacePart& part : each.place) {
-      body_.u8(static_cast<uint8_t>(part.lane));
-      element(part.id);
-    }
+    place(each.place, each.as_set);
     body_.value(each.value);
+  }
+  if (edit.moved.empty()) return;
+  body_.varint(edit.moved.size());
+  for (const MovedElement& each : edit.moved) {
+    element(each.id);
+    place(each.to, false);
+  }
+}
+
+void Encoder::place(const Place& place, bool as_set) {
+  OUTRIGGER_ASSERT(!place.empty() && place.size() <= kPlacePartsMax);
+  body_.u8(static_cast<uint8_t>(place.size() << 1 | (as_set ? 1 : 0)));
+  for (const PlacePart& part : place) {
+    body_.u8(static_cast<uint8_t>(part.lane));
+    element(part.id);
   }
 }
 

@@ -154,7 +154,22 @@ TEST(HostileRecord, ElementsStandWhereTheyCan) {
   EXPECT_EQ(added({1 << 1, 2, 1, 12, 0}), "stamp of zero");
   EXPECT_EQ(added({1 << 1, 2, 1, 0, uint64_t{1} << 32}), "element beyond the largest array");
   EXPECT_EQ(Forged().effect(kEdit).numbers({1, 1u << 20}).refusal(), "count beyond the end");
-  EXPECT_EQ(Forged().effect(kEdit | kBaselines).refusal(), "baseline where none can be");
+}
+
+TEST(HostileRecord, ElementsMoveToWhereTheyCan) {
+  constexpr uint8_t kMoves = 8;
+  const auto moved = [](std::initializer_list<uint64_t> moves) {
+    return Forged().effect(kEdit | kMoves).numbers({1, 0, 0, 0}).numbers(moves).refusal();
+  };
+  EXPECT_EQ(moved({1, 0, 3, 1 << 1, 2, 1, 0, 0}), "");
+  EXPECT_EQ(moved({1, 1, 0, 3, 2 << 1, 1, 0, 4, 3, 1, 0, 0}), "");
+  EXPECT_EQ(moved({0}), "no move where one is told");
+  EXPECT_EQ(moved({2, 0, 3, 1 << 1, 2, 1, 0, 0}), "count beyond the end");
+  EXPECT_EQ(moved({1, 0, 3, 1 << 1 | 1, 2, 1, 0, 0}), "an element is moved into a set");
+  EXPECT_EQ(moved({1, 0, 3, 0, 0, 0, 0}), "place of an element that is none");
+  EXPECT_EQ(moved({1, 0, 3, 33 << 1, 0, 0, 0}), "place of an element that is none");
+  EXPECT_EQ(moved({1, 0, 3, 1 << 1, 4, 1, 0, 0}), "unknown lane of an array");
+  EXPECT_EQ(moved({1, 0, 1u << 31, 1 << 1, 2, 1, 0, 0}), "element beyond the largest array");
 }
 
 TEST(HostileRecord, AWholeDocumentMustBeADocument) {

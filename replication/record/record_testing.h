@@ -105,17 +105,28 @@ class RecordMaker {
     return chance(2) ? ElementId{Dot{}, index} : ElementId{Dot{hlc(), origin()}, index};
   }
 
+  Place place() {
+    Place place;
+    for (size_t parts = 1 + below(3); parts > 0; --parts) {
+      place.push_back({static_cast<Lane>(below(4)), element()});
+    }
+    return place;
+  }
+
   ListEdit edit() {
     ListEdit edit;
     for (size_t i = below(3); i > 0; --i) edit.removed.push_back(element());
     for (size_t i = below(3); i > 0; --i) edit.changed.push_back({element(), value()});
     for (size_t i = below(3); i > 0; --i) {
       AddedElement& added = edit.added.emplace_back();
-      for (size_t parts = 1 + below(3); parts > 0; --parts) {
-        added.place.push_back({static_cast<Lane>(below(4)), element()});
-      }
+      added.place = place();
       added.as_set = chance(2);
       added.value = value();
+    }
+    for (size_t i = chance(2) ? 0 : below(3); i > 0; --i) {
+      MovedElement& moved = edit.moved.emplace_back();
+      moved.id = element();
+      moved.to = place();
     }
     return edit;
   }

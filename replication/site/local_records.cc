@@ -22,8 +22,7 @@ constexpr size_t kAroundEffect = 64;
 // An edit in elements may be told field by field, each with its path.
 size_t bytes_told_apart(const PathChange& change) {
   // It is not known yet which fields differ.
-  if (change.edit == ArrayEdit::kFound || change.edit == ArrayEdit::kKeyed)
-    return 8 * change.value.bytes.size();
+  if (change.edit == ArrayEdit::kFound || !change.key.empty()) return 8 * change.value.bytes.size();
   const bool in_place = change.kind == Operation::kEdit && change.edit == ArrayEdit::kInPlace &&
                         change.value.type == bson::Type::kArray;
   if (!in_place) return 0;

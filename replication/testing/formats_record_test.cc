@@ -76,6 +76,15 @@ Record editing() {
   return record;
 }
 
+Record moving() {
+  Effect edit = effect(Operation::kEdit, {"l"});
+  edit.edit.moved.push_back(
+      {{Dot{3, kRome}, 0}, {{Lane::kAssigned, {Dot(), 1}}, {Lane::kBehind, {Dot{5, kOslo}, 0}}}});
+  Record record = record_of({edit});
+  record.deps.raise(kRome, 3);
+  return record;
+}
+
 Record writing_inside() {
   Effect increment = effect(Operation::kIncrement, {"l", element_name({Dot(), 0}), "q"});
   increment.entry = {Dot{5, kOslo}, 5, bson::make_int32(2)};
@@ -204,6 +213,7 @@ std::vector<Example> record_examples() {
       record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
       record_example("record-edit", editing()),
+      record_example("record-moves", moving()),
       record_example("record-inside", writing_inside()),
       record_example("record-yields", yielding()),
       record_example("record-retires", retiring()),

@@ -21,8 +21,8 @@ bool same(const Register& a, const Register& b) {
 
 bool same(const merge::List& a, const merge::List& b) {
   const auto same_element = [](const merge::ListElement& x, const merge::ListElement& y) {
-    return x.place == y.place && x.as_set == y.as_set && x.changed == y.changed &&
-           x.value == y.value && x.twin_at == y.twin_at;
+    return x.place == y.place && x.moved == y.moved && x.as_set == y.as_set &&
+           x.changed == y.changed && x.value == y.value && x.twin_at == y.twin_at;
   };
   return a.asserted == b.asserted && a.hidden == b.hidden && a.settled == b.settled &&
          a.hash == b.hash &&
@@ -141,6 +141,15 @@ DocumentState pushed() {
   return state;
 }
 
+DocumentState moved() {
+  DocumentState state = pushed();
+  merge::List& list = state.incarnations.front().body.lists.at({"l"});
+  list.elements.front().moved.push_back({Lane::kBack, {Dot{8, kRome}, 0}});
+  std::rotate(list.elements.begin(), list.elements.begin() + 1, list.elements.end());
+  list.asserted = Dot{8, kRome};
+  return state;
+}
+
 DocumentState inside() {
   DocumentState state = born({Dot()});
   const std::string item = bson::Writer().int32("q", 1).finish();
@@ -218,6 +227,7 @@ std::vector<Example> row_examples() {
       row_example("row-claimed", claimed),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
+      row_example("row-moved", moved),
       row_example("row-inside", inside),
       row_example("row-names", names),
       row_example("row-detached", detached),

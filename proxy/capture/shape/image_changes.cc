@@ -60,8 +60,9 @@ void say_edit(PathChange& change, const UpdateShape::Edit& edit, ArrayEdit how,
   if (!edit.appends) {
     if (!before) return;
     const auto was = bson::PathFinder(*before).find(change.path);
-    if (edit.is_given && !(was && are_told_apart(*was, change.value.view(), edit.key))) return;
-    change.key = edit.key;
+    const bool told_apart = was && are_told_apart(*was, change.value.view(), edit.key);
+    if (edit.is_given && !told_apart) return;
+    if (told_apart) change.key = edit.key;
     if (!was || was->type == Type::kArray) say_edit(change, how, was);
     return;
   }

@@ -61,6 +61,8 @@ std::optional<UpdateShape::Edit> edit_of(std::string_view name, const Path& path
     edit.how = ArrayEdit::kInPlace;
   } else if (name == "$push") {
     edit.how = ArrayEdit::kMoves;
+    const bool has_modifiers = !edit.has_digits && value.type == Type::kDocument;
+    edit.sorts = has_modifiers && value.as_document().has("$sort");
     if (!edit.has_digits) edit.appends = appended_by(value);
   } else if (name == "$addToSet") {
     edit.how = ArrayEdit::kAddsSet;
@@ -204,6 +206,10 @@ void follow_rules(UpdateShape& shape, const MergeRules& rules) {
   using Form = UpdateShape::Form;
   if (shape.form == Form::kReplacement && rules.replaces_by_diff()) shape.form = Form::kDiff;
   if (!shape.given_arrays.empty()) edit_given_arrays(shape, rules);
+  for (auto& [path, edit] : shape.edits) {
+    const PathRuling ruling = edit.sorts ? rules.at(path) : PathRuling();
+    if (edit.sorts && ruling.depth == path.size()) edit.key = element_key_of(ruling);
+  }
   if (rules.empty() || (shape.form != Form::kLiteral && shape.form != Form::kPostImage)) return;
   for (Path& path : shape.touched) {
     const PathRuling ruling = rules.at(path);

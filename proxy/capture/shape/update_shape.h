@@ -47,7 +47,8 @@ struct UpdateShape {
     bool has_digits = false;           // so an array on the way has an element of it changed
     bool is_of_part = false;           // the operator named a part of what the rules keep whole
     bool is_given = false;             // an array is assigned whole: an edit where there was one
-    std::string_view key = {};         // kKeyed: of the rules, which outlive the shape
+    bool sorts = false;                // $push with $sort
+    std::string_view key = {};         // kKeyed, or it sorts: of the rules, which outlive the shape
   };
   std::map<Path, Edit> edits;
   // Every path with a position or digits in it: what is named in the elements of arrays.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -15,10 +16,7 @@ namespace outrigger::merge {
 namespace {
 
 constexpr size_t kSortedAtOnce = 16;  // more are put in order together
-
-bool stands_before(const ListElement& a, const ListElement& b) {
-  return comes_before(a.place, b.place);
-}
+constexpr uint32_t kScansMax = 8;     // who looks for more elements one by one needs an index
 
 uint32_t hash_of(const bson::Value& array) {
   return static_cast<uint32_t>(XXH3_64bits(array.bytes.data(), array.bytes.size()));
@@ -50,7 +48,7 @@ void add_all(List& list, const std::vector<AddedElement>& added) {
     if (!known.insert(each.place.back().id).second) continue;
     if (many) {
       list.elements.push_back(
-          {each.place, each.as_set, Dot(), each.value, std::nullopt, nullptr, false});
+          {each.place, {}, each.as_set, Dot(), each.value, std::nullopt, nullptr, false});
     } else {
       add(list, each);
     }
@@ -80,7 +78,13 @@ void give(ListElement& element, const bson::OwnedValue& value, const Authorship&
   if (is_newer) element.changed = author.stamp;
 }
 
+void move(ListElement& element, const Place& to) {
+  const bool is_later = element.moved.empty() || element.moved.back().id < to.back().id;
+  if (is_later) element.moved = to;
+}
+
 void join(ListElement& mine, const ListElement& other) {
+  if (!other.moved.empty()) move(mine, other.moved);
   mine.as_set = mine.as_set && other.as_set;
   if (mine.inside != nullptr || other.inside != nullptr) {
     mine.inside = mine.inside != nullptr ? mine.inside->joined(other) : other.inside->joined(mine);
@@ -92,6 +96,11 @@ void join(ListElement& mine, const ListElement& other) {
 }
 
 }  // namespace
+
+bool stands_before(const ListElement& a, const ListElement& b) {
+  if (a.stands() == b.stands()) return a.id() < b.id();
+  return comes_before(a.stands(), b.stands());
+}
 
 List list_of(const bson::Value& array) {
   List list;
@@ -142,7 +151,7 @@ bool shows(const List& list, const bson::Value& array) {
 bool is_as_assigned(const List& list) {
   for (size_t i = 0; i < list.elements.size(); ++i) {
     const ListElement& each = list.elements[i];
-    if (!each.is_assigned() || each.id().index != i) return false;
+    if (!each.is_assigned() || !each.moved.empty() || each.id().index != i) return false;
   }
   return true;
 }
@@ -160,6 +169,7 @@ bool has_added(const List& list) {
 
 void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
   note_edit(list, author);
+  list.index.forget();
   const auto is_meant = [&](const ElementId& id) {
     return merge::is_meant(id, author, knows_base);
   };
@@ -171,13 +181,20 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
   for (const ChangedElement& each : edit.changed) {
     if (is_meant(each.id)) changed[each.id] = &each.value;
   }
+  std::map<ElementId, const Place*> moved;
+  for (const MovedElement& each : edit.moved) {
+    if (is_meant(each.id)) moved[each.id] = &each.to;
+  }
   std::erase_if(list.elements, [&](ListElement& element) {
     if (removed.contains(element.id())) return true;
+    const auto to = moved.find(element.id());
+    if (to != moved.end()) move(element, *to->second);
     const auto change = changed.find(element.id());
     if (change != changed.end()) give(element, *change->second, author);
     element.as_set = element.as_set && change == changed.end();
     return false;
   });
+  if (!moved.empty()) std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
   add_all(list, edit.added);
 }
 
@@ -187,18 +204,37 @@ void note_edit(List& list, const Authorship& author) {
 }
 
 const ListElement* find_element(const List& list, const ElementId& id) {
-  // What stands behind no other one stands where its name says.
+  // What stands behind no other one, and was not moved, stands where its name says.
   for (const Lane lane : {Lane::kAssigned, Lane::kBack, Lane::kFront}) {
     if ((lane == Lane::kAssigned) != id.dot.is_zero()) continue;
     ListElement probe;
     probe.place.push_back({lane, id});
     const auto& all = list.elements;
     const auto at = std::lower_bound(all.begin(), all.end(), probe, stands_before);
-    if (at != all.end() && at->place == probe.place) return &*at;
+    if (at != all.end() && at->stands() == probe.place && at->id() == id) return &*at;
   }
-  const auto at = std::find_if(list.elements.begin(), list.elements.end(),
-                               [&](const ListElement& each) { return each.id() == id; });
-  return at == list.elements.end() ? nullptr : &*at;
+  return list.index.find(list.elements, id);
+}
+
+const ListElement* ListIndex::find(const std::vector<ListElement>& elements, const ElementId& id) {
+  if (by_name_ == nullptr && ++scans_ <= kScansMax) {
+    const auto at = std::find_if(elements.begin(), elements.end(),
+                                 [&](const ListElement& each) { return each.id() == id; });
+    return at == elements.end() ? nullptr : &*at;
+  }
+  if (by_name_ == nullptr) {
+    std::vector<uint32_t> all(elements.size());
+    std::iota(all.begin(), all.end(), 0);
+    std::sort(all.begin(), all.end(),
+              [&](uint32_t a, uint32_t b) { return elements[a].id() < elements[b].id(); });
+    by_name_ = std::make_shared<const std::vector<uint32_t>>(std::move(all));
+  }
+  OUTRIGGER_ASSERT(by_name_->size() == elements.size());
+  const auto at = std::lower_bound(
+      by_name_->begin(), by_name_->end(), id,
+      [&](uint32_t i, const ElementId& wanted) { return elements[i].id() < wanted; });
+  const bool is_there = at != by_name_->end() && elements[*at].id() == id;
+  return is_there ? &elements[*at] : nullptr;
 }
 
 ListElement* element_meant(List& list, const ElementId& id, const Authorship& author,
@@ -230,6 +266,7 @@ void take_order(List& list, const bson::Value& array) {
 }
 
 void drop_observed(List& list, const Authorship& author) {
+  list.index.forget();
   unsettle(list);
   std::erase_if(list.elements, [&](const ListElement& element) {
     return !element.is_assigned() && author.saw(element.id().dot);
@@ -237,6 +274,7 @@ void drop_observed(List& list, const Authorship& author) {
 }
 
 void assign(List& list, const std::optional<bson::Value>& array) {
+  list.index.forget();
   unsettle(list);
   std::erase_if(list.elements, [](const ListElement& element) { return element.is_assigned(); });
   if (!array || array->type != bson::Type::kArray) return;
@@ -247,6 +285,7 @@ void assign(List& list, const std::optional<bson::Value>& array) {
 }
 
 void join(List& list, const List& other) {
+  list.index.forget();
   unsettle(list);
   std::map<ElementId, size_t> known;
   for (size_t i = 0; i < list.elements.size(); ++i) known[list.elements[i].id()] = i;
@@ -301,6 +340,7 @@ void take_values(List& list, const std::optional<bson::Value>& array) {
   if (array && array->type == bson::Type::kArray) {
     for (const bson::Element& each : array->as_document()) values.push_back(each.value);
   }
+  list.index.forget();
   size_t at = 0;
   std::erase_if(list.elements, [&](ListElement& element) {
     const size_t from = element.twin_at ? *element.twin_at : at++;

@@ -16,6 +16,10 @@
 // some of it is told all, and what it shows need not be asked. Then the list is *settled*: the
 // values are the store's, and the row keeps names, with a hash of the array they belong to.
 //
+// An element that was moved stands at another place than the one it is named by. Who moves it does
+// nothing else to it; of two moves the later one holds, and of one that is gone none does. The row
+// keeps that place with the name.
+//
 // Two sites may put equal values into one set: both stay, the first of them shows.
 //
 // Where something in an element was edited by itself, the element has an inside: a state of its
@@ -54,6 +58,7 @@ class Inside {
 
 struct ListElement {
   Place place;
+  Place moved;  // to where, by the latest move; empty: it stands where it was added
   bool as_set = false;
   // Of the commit that gave it its value, or wrote into it last, if not the one that added it.
   Dot changed;
@@ -64,7 +69,21 @@ struct ListElement {
   bool is_stale = false;  // the value is not what the inside shows by now: show_insides (body.h)
 
   [[nodiscard]] const ElementId& id() const { return place.back().id; }
+  [[nodiscard]] const Place& stands() const { return moved.empty() ? place : moved; }
   [[nodiscard]] bool is_assigned() const { return place.back().lane == Lane::kAssigned; }
+};
+
+// Where the elements of a list are, by their names. Made once many have been looked for; whoever
+// has elements come, go or stand elsewhere forgets it. Copies of a list share it.
+class ListIndex {
+ public:
+  [[nodiscard]] const ListElement* find(const std::vector<ListElement>& elements,
+                                        const ElementId& id);
+  void forget() { *this = ListIndex(); }
+
+ private:
+  uint32_t scans_ = 0;
+  std::shared_ptr<const std::vector<uint32_t>> by_name_;
 };
 
 struct List {
@@ -73,16 +92,20 @@ struct List {
   bool hidden = false;                // in a row: something else shows in its place
   bool settled = false;
   uint32_t hash = 0;  // settled: of the array the store shows
+  mutable ListIndex index{};
 };
 
 // The elements of an array that was just assigned.
 [[nodiscard]] List list_of(const bson::Value& array);
+// The order of a list: by where elements stand. No two that stand at one place are told to us by
+// anybody honest; their names decide then.
+[[nodiscard]] bool stands_before(const ListElement& a, const ListElement& b);
 // Those that show, by their numbers among the elements. Values must be there.
 [[nodiscard]] std::vector<size_t> shown_of(const List& list);
 // The array it shows, and whether it shows just this one.
 [[nodiscard]] bson::OwnedValue array_of(const List& list);
 [[nodiscard]] bool shows(const List& list, const bson::Value& array);
-// Nothing but what was assigned, unchanged.
+// Nothing but what was assigned, unchanged and unmoved.
 [[nodiscard]] bool is_as_assigned(const List& list);
 // It has elements that no other site knows by their names (take_values).
 [[nodiscard]] bool names_for_itself(const List& list);
@@ -123,8 +146,10 @@ template <typename Visit>
 void for_each_stamp(const List& list, const Visit& visit) {
   if (!list.asserted.is_zero()) visit(list.asserted, false);
   for (const ListElement& element : list.elements) {
-    for (const PlacePart& part : element.place) {
-      if (!part.id.dot.is_zero()) visit(part.id.dot, false);
+    for (const Place* place : {&element.place, &element.moved}) {
+      for (const PlacePart& part : *place) {
+        if (!part.id.dot.is_zero()) visit(part.id.dot, false);
+      }
     }
     if (!element.changed.is_zero()) visit(element.changed, false);
     if (element.inside != nullptr) element.inside->for_each_stamp(visit);

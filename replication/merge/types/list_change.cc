@@ -13,6 +13,9 @@ namespace {
 
 constexpr size_t kComparedMax = size_t{1} << 18;  // pairs of elements
 constexpr size_t kNone = SIZE_MAX;
+// What tells where elements move takes no more of a record than the array does, or than this.
+constexpr size_t kMovedPartsMin = 64;
+constexpr size_t kBytesOfPart = 8;
 
 using ValueKey = std::pair<bson::Type, std::string_view>;
 ValueKey key_of(const bson::Value& value) { return {value.type, value.bytes}; }
@@ -81,8 +84,7 @@ std::optional<Origins> shift(const Values& before, const Values& after) {
   return std::nullopt;
 }
 
-// Those with the same value in their field. Nothing: one has none, two have the same, or those that
-// stay are in another order.
+// Those with the same value in their field. Nothing: one has none, or two have the same.
 std::optional<Origins> same_keys(const Values& before, const Values& after, std::string_view key) {
   std::map<ValueKey, size_t> known;
   const auto key_in = [&](const bson::Value& element) {
@@ -93,17 +95,35 @@ std::optional<Origins> same_keys(const Values& before, const Values& after, std:
     if (!value || !known.emplace(key_of(*value), b).second) return std::nullopt;
   }
   Origins origins;
-  size_t next = 0;
+  std::set<ValueKey> left;
   for (const bson::Value& each : after) {
     const auto value = key_in(each);
-    if (!value) return std::nullopt;
+    if (!value || !left.insert(key_of(*value)).second) return std::nullopt;
     const auto found = known.find(key_of(*value));
     origins.push_back(found == known.end() ? kNone : found->second);
-    if (origins.back() == kNone) continue;
-    if (origins.back() < next) return std::nullopt;
-    next = origins.back() + 1;
   }
   return origins;
+}
+
+// Of those that were there, as many as can be that stand in the order they had: all others have
+// moved. A longest increasing subsequence.
+std::vector<bool> unmoved(const Origins& origins) {
+  std::vector<size_t> last;  // of the ways of each length, that which ends lowest: where
+  Origins before(origins.size(), kNone);
+  for (size_t a = 0; a < origins.size(); ++a) {
+    if (origins[a] == kNone) continue;
+    const auto at = std::lower_bound(last.begin(), last.end(), origins[a],
+                                     [&](size_t i, size_t b) { return origins[i] < b; });
+    if (at != last.begin()) before[a] = *(at - 1);
+    if (at == last.end()) {
+      last.push_back(a);
+    } else {
+      *at = a;
+    }
+  }
+  std::vector<bool> stays(origins.size());
+  for (size_t a = last.empty() ? kNone : last.back(); a != kNone; a = before[a]) stays[a] = true;
+  return stays;
 }
 
 std::optional<Origins> origins_of(const Values& before, const Values& after, ArrayEdit how,
@@ -126,8 +146,8 @@ std::optional<Origins> origins_of(const Values& before, const Values& after, Arr
 
 // What nearly all edits do; it surely leads to what was found.
 bool only_appends(const List& before, const ListEdit& edit) {
-  if (!edit.removed.empty() || !edit.changed.empty()) return false;
-  const Place* last = before.elements.empty() ? nullptr : &before.elements.back().place;
+  if (!edit.removed.empty() || !edit.changed.empty() || !edit.moved.empty()) return false;
+  const Place* last = before.elements.empty() ? nullptr : &before.elements.back().stands();
   for (const AddedElement& each : edit.added) {
     const bool behind = each.place.back().lane == Lane::kBack && !each.as_set &&
                         (last == nullptr || comes_before(*last, each.place));
@@ -141,11 +161,18 @@ class EditMaker {
  public:
   EditMaker(const List& list, const bson::Value& array, ArrayEdit how, const Dot& dot,
             std::string_view key)
-      : list_(list), shown_(shown_of(list)), how_(how), dot_(dot), key_(key) {
+      : list_(list),
+        shown_(shown_of(list)),
+        how_(how),
+        dot_(dot),
+        key_(key),
+        after_bytes_(array.bytes.size()) {
     for (const size_t i : shown_) before_.push_back(list.elements[i].value.view());
     for (const bson::Element& each : array.as_document()) after_.push_back(each.value);
     for (const ListElement& each : list.elements) {
-      if (each.id().dot == dot) index_ = std::max(index_, each.id().index + 1);
+      for (const ElementId& id : {each.id(), each.stands().back().id}) {
+        if (id.dot == dot) index_ = std::max(index_, id.index + 1);
+      }
     }
   }
 
@@ -155,10 +182,11 @@ class EditMaker {
     if (!origins) return std::nullopt;
     take_away(*origins);
     change(*origins);
-    if (!add(*origins) || moves()) return std::nullopt;
+    if (!place(*origins, unmoved(*origins)) && !place_anew(*origins)) return std::nullopt;
+    if (adds_what_is_gone()) return std::nullopt;
     const bool does_both = !edit_.removed.empty() && !edit_.added.empty();
     if (how_ == ArrayEdit::kComputed && does_both) return std::nullopt;
-    if (edit_.removed.empty() && edit_.changed.empty() && edit_.added.empty()) return std::nullopt;
+    if (edit_ == ListEdit()) return std::nullopt;
     return std::move(edit_);
   }
 
@@ -166,7 +194,8 @@ class EditMaker {
   [[nodiscard]] const ListElement& shown(size_t b) const { return list_.elements[shown_[b]]; }
 
   // What shows of a set stands for its twins.
-  void remove_twins(size_t b) {
+  template <typename Visit>
+  void for_each_twin(size_t b, const Visit& visit) {
     const ListElement& of = shown(b);
     if (!of.as_set) return;
     if (sets_.empty()) {
@@ -176,8 +205,11 @@ class EditMaker {
     }
     const auto [first, end] = sets_.equal_range(key_of(of.value.view()));
     for (auto at = first; at != end; ++at) {
-      if (at->second != &of) edit_.removed.push_back(at->second->id());
+      if (at->second != &of) visit(at->second->id());
     }
+  }
+  void remove_twins(size_t b) {
+    for_each_twin(b, [&](const ElementId& id) { edit_.removed.push_back(id); });
   }
 
   void take_away(const Origins& origins) {
@@ -202,30 +234,56 @@ class EditMaker {
     }
   }
 
-  // False: it stands behind too many others.
-  bool add(const Origins& origins) {
-    const auto last_old =
-        std::find_if(origins.rbegin(), origins.rend(), [](size_t b) { return b != kNone; });
-    const auto behind_all = static_cast<size_t>(origins.rend() - last_old);
-    const ListElement* last = nullptr;
-    for (size_t a = 0; a < origins.size(); ++a) {
-      if (origins[a] != kNone) {
-        last = &shown(origins[a]);
-        continue;
-      }
-      AddedElement& added = edit_.added.emplace_back();
-      Lane lane = Lane::kBack;
-      if (a < behind_all) lane = last == nullptr ? Lane::kFront : Lane::kBehind;
-      if (lane == Lane::kBehind) added.place = last->place;
-      if (added.place.size() == kPlacePartsMax) return false;
-      added.place.push_back({lane, {dot_, index_++}});
-      added.as_set = how_ == ArrayEdit::kAddsSet;
-      added.value = bson::OwnedValue(after_[a]);
-    }
-    return true;
+  void move(const ElementId& id, const Place& to) {
+    moved_parts_ += to.size();
+    edit_.moved.push_back({id, to});
+  }
+  // It still does not show, and nobody has taken it away.
+  void move_behind(const Place& place, const ElementId& id) {
+    Place to = place;
+    to.back().id.index = index_++;
+    move(id, to);
   }
 
-  [[nodiscard]] bool moves() const {
+  // What is new, and what has moved. False: it stands behind too many others, or is too much.
+  bool place(const Origins& origins, const std::vector<bool>& stays) {
+    const auto last_old = std::find(stays.rbegin(), stays.rend(), true);
+    const auto behind_all = static_cast<size_t>(stays.rend() - last_old);
+    const ListElement* last = nullptr;
+    for (size_t a = 0; a < origins.size(); ++a) {
+      const size_t b = origins[a];
+      if (stays[a]) {
+        last = &shown(b);
+        continue;
+      }
+      Lane lane = Lane::kBack;
+      if (a < behind_all) lane = last == nullptr ? Lane::kFront : Lane::kBehind;
+      Place to;
+      if (lane == Lane::kBehind) to = last->stands();
+      if (to.size() == kPlacePartsMax) return false;
+      to.push_back({lane, {dot_, index_++}});
+      if (b == kNone) {
+        edit_.added.push_back(
+            {std::move(to), how_ == ArrayEdit::kAddsSet, bson::OwnedValue(after_[a])});
+      } else {
+        move(shown(b).id(), to);
+        const bool has_twins = before_[b] == after_[a];
+        if (has_twins) for_each_twin(b, [&](const ElementId& id) { move_behind(to, id); });
+      }
+    }
+    return moved_parts_ <= kMovedPartsMin + after_bytes_ / kBytesOfPart;
+  }
+
+  // Where all move, each stands behind no other one: what was done to them elsewhere still stands.
+  bool place_anew(const Origins& origins) {
+    if (how_ != ArrayEdit::kKeyed) return false;
+    edit_.moved.clear();
+    edit_.added.clear();
+    moved_parts_ = 0;
+    return place(origins, std::vector<bool>(origins.size()));
+  }
+
+  [[nodiscard]] bool adds_what_is_gone() const {
     return std::any_of(edit_.added.begin(), edit_.added.end(), [&](const AddedElement& each) {
       return gone_.contains(key_of(each.value.view()));
     });
@@ -238,6 +296,8 @@ class EditMaker {
   const std::string_view key_;
   Values before_;
   Values after_;
+  const size_t after_bytes_;
+  size_t moved_parts_ = 0;
   uint32_t index_ = 0;
   std::set<ValueKey> gone_;
   std::multimap<ValueKey, const ListElement*> sets_;  // added to a set; made when asked for

@@ -2,8 +2,11 @@
 // changed, which are new and where they stand.
 //
 // The store tells the array before and after; the operator, whether elements move. What stayed is
-// found as a longest common part of both. An array that was sorted, or whose elements cannot be
-// told apart like that, is assigned as a whole: that merges least, and agrees everywhere.
+// found as a longest common part of both. Where a field tells elements apart, those that stayed may
+// stand in another order: as few as can be are said to have moved; all of them, once they stand
+// behind each other too deep, or that would take too much to say. Any other array that was sorted,
+// or whose elements cannot be told apart like that, is assigned as a whole: that merges least, and
+// agrees everywhere.
 #pragma once
 
 #include <optional>

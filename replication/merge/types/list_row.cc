@@ -15,19 +15,33 @@ constexpr uint8_t kAsSet = 4;
 constexpr uint8_t kChanged = 8;
 constexpr uint8_t kTwin = 16;
 constexpr uint8_t kInside = 32;  // a run of one
+constexpr uint8_t kMoved = 64;
 
 // No array that a store takes has more.
 constexpr uint64_t kSettledRunMax = bson::kDocumentBytesMax / 3;
 
+bool goes_on(const Place& last, const Place& next) {
+  if (last.empty() || next.empty()) return last.empty() && next.empty();
+  const PlacePart& a = last.back();
+  const PlacePart& b = next.back();
+  return last.size() == next.size() && a.lane == b.lane &&
+         std::equal(last.begin(), last.end() - 1, next.begin()) && a.id.dot == b.id.dot &&
+         b.id.index - a.id.index == 1;
+}
+
 bool goes_on(const ListElement& last, const ListElement& next) {
-  const ElementId& a = last.id();
-  const ElementId& b = next.id();
-  return last.place.size() == next.place.size() &&
-         last.place.back().lane == next.place.back().lane &&
-         std::equal(last.place.begin(), last.place.end() - 1, next.place.begin()) &&
-         a.dot == b.dot && b.index - a.index == 1 && last.as_set == next.as_set &&
-         last.changed == next.changed && !last.twin_at && !next.twin_at && last.inside == nullptr &&
-         next.inside == nullptr;
+  return goes_on(last.place, next.place) && goes_on(last.moved, next.moved) &&
+         last.as_set == next.as_set && last.changed == next.changed && !last.twin_at &&
+         !next.twin_at && last.inside == nullptr && next.inside == nullptr;
+}
+
+void write_parts(RowOut& out, const Place& place, size_t count) {
+  out.varint(count);
+  for (size_t i = 0; i < count; ++i) {
+    out.u8(static_cast<uint8_t>(place[i].lane));
+    out.dot(place[i].id.dot);
+    out.varint(place[i].id.index);
+  }
 }
 
 void write_run(RowOut& out, const ListElement& first, size_t count) {
@@ -36,21 +50,17 @@ void write_run(RowOut& out, const ListElement& first, size_t count) {
   if (!first.changed.is_zero()) head |= kChanged;
   if (first.twin_at) head |= kTwin;
   if (first.inside != nullptr) head |= kInside;
+  if (!first.moved.empty()) head |= kMoved;
   out.u8(head);
   if (first.place.back().lane == Lane::kBehind) {
-    out.varint(first.place.size() - 1);
-    for (size_t i = 0; i + 1 < first.place.size(); ++i) {
-      const PlacePart& part = first.place[i];
-      out.u8(static_cast<uint8_t>(part.lane));
-      out.dot(part.id.dot);
-      out.varint(part.id.index);
-    }
+    write_parts(out, first.place, first.place.size() - 1);
   }
   out.dot(first.id().dot);
   out.varint(first.id().index);
   out.varint(count);
   if (!first.changed.is_zero()) out.dot(first.changed);
   if (first.twin_at) out.varint(*first.twin_at);
+  if (!first.moved.empty()) write_parts(out, first.moved, first.moved.size());
 }
 
 uint32_t read_index(RowIn& in) {
@@ -59,25 +69,37 @@ uint32_t read_index(RowIn& in) {
   return static_cast<uint32_t>(index);
 }
 
+void read_parts(RowIn& in, Place& place, size_t count_max) {
+  for (size_t n = in.count(count_max, 3); n > 0 && in.ok(); --n) {
+    PlacePart& part = place.emplace_back();
+    const uint8_t lane = in.u8();
+    if (lane > kLaneMask) in.fail("unknown lane of an array");
+    part.lane = static_cast<Lane>(lane & kLaneMask);
+    part.id.dot = in.dot();
+    part.id.index = read_index(in);
+  }
+}
+
+// To where the first element of a run was moved.
+void read_moved(RowIn& in, Place& moved) {
+  read_parts(in, moved, kPlacePartsMax);
+  const bool is_place =
+      !moved.empty() && !moved.back().id.dot.is_zero() && is_place_of(moved, moved.back().id.dot);
+  if (!is_place) in.fail("an element was moved to where none can be");
+}
+
 // Of a run, the first element.
 ListElement read_run(RowIn& in, bool settled) {
   ListElement first;
   const uint8_t head = in.u8();
   const auto lane = static_cast<Lane>(head & kLaneMask);
-  constexpr uint8_t kKnown = kLaneMask | kAsSet | kChanged | kTwin | kInside;
+  constexpr uint8_t kKnown = kLaneMask | kAsSet | kChanged | kTwin | kInside | kMoved;
   if ((head & ~kKnown) != 0) in.fail("unknown kind of elements");
   if ((head & kInside) != 0 && settled) in.fail("a settled element with an inside");
   if ((head & kTwin) != 0 && !settled) in.fail("twin where none can be");
   first.as_set = (head & kAsSet) != 0;
   if (lane == Lane::kBehind) {
-    for (size_t n = in.count(kPlacePartsMax - 1, 3); n > 0 && in.ok(); --n) {
-      PlacePart& part = first.place.emplace_back();
-      const uint8_t at = in.u8();
-      if (at > kLaneMask) in.fail("unknown lane of an array");
-      part.lane = static_cast<Lane>(at & kLaneMask);
-      part.id.dot = in.dot();
-      part.id.index = read_index(in);
-    }
+    read_parts(in, first.place, kPlacePartsMax - 1);
   }
   const Dot dot = in.dot();
   first.place.push_back({lane, {dot, read_index(in)}});
@@ -127,20 +149,28 @@ void read(RowIn& in, List& list) {
     ListElement element = read_run(in, list.settled);
     const uint8_t head = in.ok() ? static_cast<uint8_t>(in.all()[head_at]) : 0;
     const uint64_t count = in.varint();
-    if (count == 0 || count - 1 > UINT32_MAX - element.id().index) in.fail("run of no elements");
+    const auto has_room = [&](const ElementId& first) {
+      return count != 0 && count - 1 <= UINT32_MAX - first.index;
+    };
+    if (!has_room(element.id())) in.fail("run of no elements");
     if (!list.settled && count > in.left()) in.fail("cut short");
     if (list.settled && count > kSettledRunMax) in.fail("run of too many elements");
     if ((head & kChanged) != 0) element.changed = in.dot();
     if ((head & kTwin) != 0) element.twin_at = read_index(in);
+    if ((head & kMoved) != 0) read_moved(in, element.moved);
+    if (in.ok() && !element.moved.empty() && !has_room(element.moved.back().id)) {
+      in.fail("run of no elements");
+    }
     if ((head & kInside) != 0 && count != 1) in.fail("one inside of several elements");
     for (uint64_t i = 0; i < count && in.ok(); ++i) {
       if (!list.settled) element.value = in.counted();
       if ((head & kInside) != 0) element.inside = read_inside(in);
-      if (!list.elements.empty() && !comes_before(list.elements.back().place, element.place)) {
+      if (!list.elements.empty() && !stands_before(list.elements.back(), element)) {
         in.fail("elements out of order");
       }
       list.elements.push_back(element);
       ++element.place.back().id.index;
+      if (!element.moved.empty()) ++element.moved.back().id.index;
     }
   }
 }

@@ -53,7 +53,8 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
   if (now.what == Found::kValue && now.value.type != bson::Type::kArray) return std::nullopt;
   std::vector<bson::OwnedValue> all;
   if (now.what == Found::kValue) all = values_in(now.value);
-  const size_t which = pick(18);
+  const size_t which = pick(20);
+  if (which >= 18) return reorder(std::move(change), document, path, now, std::move(all), "q");
   if (which >= 10) return edit_inside(std::move(change), document, path, now, std::move(all));
   ArrayEdit how = ArrayEdit::kMoves;
   bool appends = false;
@@ -174,10 +175,21 @@ AppWrite RandomEdits::assign_by_key(DocumentChange change, const std::string& do
   const bson::OwnedValue was = all[pick(all.size())];
   const auto other = std::find(all.begin(), all.end(), was);
   *other = bson::make_document(with_path(was.view().as_document(), {"w", "x"}, values_.fresh()));
-  std::rotate(all.begin() + static_cast<std::ptrdiff_t>(pick(all.size())), all.end() - 1,
-              all.end());
-  AppWrite write = edit_write(std::move(change), document, {"e"}, now, all, ArrayEdit::kKeyed);
-  write.change.changes.back().key = "k";
+  return reorder(std::move(change), document, {"e"}, now, std::move(all), "k");
+}
+
+AppWrite RandomEdits::reorder(DocumentChange change, const std::string& document, const Path& path,
+                              const Found& now, std::vector<bson::OwnedValue> all,
+                              const std::string& key) {
+  std::erase_if(all,
+                [](const bson::OwnedValue& each) { return each.type != bson::Type::kDocument; });
+  for (size_t moves = all.empty() ? 0 : pick(4); moves > 0; --moves) {
+    const bson::OwnedValue item = all[pick(all.size())];
+    all.erase(std::find(all.begin(), all.end(), item));
+    all.insert(all.begin() + static_cast<std::ptrdiff_t>(pick(all.size() + 1)), item);
+  }
+  AppWrite write = edit_write(std::move(change), document, path, now, all, ArrayEdit::kKeyed);
+  write.change.changes.back().key = key;
   return write;
 }
 
@@ -187,9 +199,12 @@ std::optional<AppWrite> RandomEdits::append_or_pull(DocumentChange change,
   const Found now = find_path(bson::Document(document), {"l"});
   std::vector<bson::OwnedValue> all;
   if (now.what == Found::kValue) all = values_in(now.value);
+  if (pick(3) == 0) return reorder(std::move(change), document, {"l"}, now, std::move(all), "k");
   const bool appends = all.empty() || pick(10) < 7;
   if (appends) {
-    for (size_t i = 1 + pick(2); i > 0; --i) all.push_back(values_.fresh());
+    for (size_t i = 1 + pick(2); i > 0; --i) {
+      all.push_back(bson::make_document(bson::Writer().value("k", values_.fresh()).finish()));
+    }
   } else {
     all.erase(all.begin() + static_cast<std::ptrdiff_t>(pick(all.size())));
   }

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "replication/bson/number.h"
 #include "replication/merge/worlds/history.h"
 
 namespace outrigger::merge {
@@ -53,11 +54,27 @@ TEST(MergeWorld, SitesAgreeAndHoldWhatTheHistorySaysAndStableDocumentsCostNothin
   std::printf("%lu records, %lu rows dropped\n", records, drops);
 }
 
+// Who forgets opens entries of counters anew: a sum may be the same number of another width.
+bool are_same(const bson::Value& a, const bson::Value& b) {
+  if (a.is_number() && b.is_number()) return bson::compare_numbers(a, b) == 0;
+  const bool documents = a.type == bson::Type::kDocument && b.type == bson::Type::kDocument;
+  if (a == b || !documents) return a == b;
+  size_t missing = 0;
+  for (const bson::Element& field : b.as_document()) {
+    missing += a.as_document().has(field.name) ? 0 : 1;
+  }
+  for (const bson::Element& field : a.as_document()) {
+    const auto other = b.as_document().find(field.name);
+    if (!other || !are_same(field.value, *other)) return false;
+  }
+  return missing == 0;
+}
+
 void expect_same_documents(const MergeWorld& remembering, const MergeWorld& forgetting) {
   const auto& others = forgetting.documents();
   for (const auto& [id, document] : remembering.documents()) {
     ASSERT_TRUE(others.contains(id));
-    EXPECT_TRUE(bson::equal_unordered(bson::Document(document), bson::Document(others.at(id))))
+    EXPECT_TRUE(are_same({bson::Type::kDocument, document}, {bson::Type::kDocument, others.at(id)}))
         << bson::to_json(bson::Document(document)) << "\n"
         << bson::to_json(bson::Document(others.at(id)));
   }

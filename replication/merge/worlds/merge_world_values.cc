@@ -97,7 +97,12 @@ bson::OwnedValue RandomValues::id(const std::string& id) {
 std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
                             const std::string& id) {
   std::map<ElementId, bson::OwnedValue> left;
+  std::map<ElementId, Place> places;
   std::set<ElementId> removed;
+  const auto place = [&](const ElementId& element, const Place& at) {
+    Place& last = places[element];
+    if (last.empty() || last.back().id.dot < at.back().id.dot) last = at;
+  };
   for (const auto& [origin, published] : log) {
     for (const Published& each : published) {
       for (const DocumentEffects& document : each.record->documents) {
@@ -106,16 +111,23 @@ std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
           if (effect.path != Path{"l"}) continue;
           for (const AddedElement& added : effect.edit.added) {
             left[added.place.back().id] = added.value;
+            place(added.place.back().id, added.place);
           }
+          for (const MovedElement& moved : effect.edit.moved) place(moved.id, moved.to);
           removed.insert(effect.edit.removed.begin(), effect.edit.removed.end());
         }
       }
     }
   }
-  std::vector<bson::OwnedValue> values;
+  std::vector<ElementId> order;
   for (const auto& [element, value] : left) {
-    if (!removed.contains(element)) values.push_back(value);
+    if (!removed.contains(element)) order.push_back(element);
   }
+  std::sort(order.begin(), order.end(), [&](const ElementId& a, const ElementId& b) {
+    return comes_before(places.at(a), places.at(b));
+  });
+  std::vector<bson::OwnedValue> values;
+  for (const ElementId& element : order) values.push_back(left.at(element));
   return bson::to_json(array_of_values(values).view());
 }
 

@@ -73,7 +73,7 @@ class RandomEdits {
   // says of which document. `state`: what its site remembers of it.
   [[nodiscard]] std::optional<AppWrite> edit(DocumentChange change, const std::string& document,
                                              const DocumentState& state);
-  // The same of values that are there once in all of the world.
+  // Likewise, and moves, of documents that are there once in all of the world.
   [[nodiscard]] std::optional<AppWrite> append_or_pull(DocumentChange change,
                                                        const std::string& document,
                                                        const DocumentState& state);
@@ -90,8 +90,13 @@ class RandomEdits {
                                                     const std::string& document, const Path& path,
                                                     const Found& now,
                                                     std::vector<bson::OwnedValue> all);
-  // `all`, whose last one is new: it moves to some place, another one changes, and the array is
-  // assigned whole.
+  // Those of `all` that are documents, in another order, as an array that is assigned whole. `key`:
+  // what tells them apart.
+  [[nodiscard]] AppWrite reorder(DocumentChange change, const std::string& document,
+                                 const Path& path, const Found& now,
+                                 std::vector<bson::OwnedValue> all, const std::string& key);
+  // `all`, whose last one is new: it and some others move to some place, another one changes, and
+  // the array is assigned whole.
   [[nodiscard]] AppWrite assign_by_key(DocumentChange change, const std::string& document,
                                        const Found& now, std::vector<bson::OwnedValue> all);
   [[nodiscard]] std::optional<ElementPart> write_into(bson::OwnedValue& element);
@@ -102,8 +107,8 @@ class RandomEdits {
   RandomValues& values_;
 };
 
-// What `l` of a document must be where arrays are only edited, by what each record added and took
-// away, as JSON.
+// What `l` of a document must be where arrays are only edited, by what each record added, moved and
+// took away, as JSON.
 [[nodiscard]] std::string list_by_history(const std::map<Origin, std::vector<Published>>& log,
                                           const std::string& id);
 
