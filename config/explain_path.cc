@@ -3,6 +3,7 @@
 
 #include "config/merge_rules.h"
 #include "config/policy.h"
+#include "config/units.h"
 
 namespace outrigger {
 namespace {
@@ -97,6 +98,20 @@ std::string about_namespace(const Settings& settings, const Policy& policy, cons
   return text + "\n";
 }
 
+std::string about_escalation(const Escalation& escalation) {
+  if (escalation == Escalation()) return {};
+  std::string where;
+  if (escalation.differs_by) {
+    where = " where it and what it lost to are no numbers that differ by at most " +
+            number_text(*escalation.differs_by);
+  }
+  if (escalation.older_than_ms) {
+    where += std::string(where.empty() ? " where" : ", or where") + " it was written more than " +
+             duration_text(*escalation.older_than_ms) + " before what it lost to";
+  }
+  return "escalate: what loses there is open in the ledger until somebody decides" + where + "\n";
+}
+
 }  // namespace
 
 std::string explain_path(const Settings& settings, const std::string& file, const std::string& ns,
@@ -131,9 +146,7 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
     text += "no pattern matches: the default decides";
   }
   text += ": " + meaning(ruling.type) + "\n";
-  if (rules.escalates(in_array ? array : path)) {
-    text += "escalate: what loses there is open in the ledger until somebody decides\n";
-  }
+  text += about_escalation(rules.escalation(in_array ? array : path));
   if (ruling.depth < path.size() && !in_array) {
     text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";
   }

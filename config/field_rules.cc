@@ -1,12 +1,16 @@
 #include "config/field_rules.h"
 
 #include "config/merge_rules.h"
+#include "config/units.h"
 
 namespace outrigger {
 namespace {
 
 constexpr const char* kPatternForm =
     "names between dots, * for any one name, ** at the end for all that follow";
+
+constexpr const char* kEscalationForm =
+    "true, false, or where: {differs_by: NUMBER}, {older_than: DURATION} or both";
 
 bool read_word(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
   const auto word = read_text(errors, value, path_type_words());
@@ -20,20 +24,49 @@ bool read_word(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
   return true;
 }
 
-// A word, or {type: WORD, escalate: true}.
+// A word, or {type: WORD, escalate: ...}.
 bool read_type(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
   if (!value.node.IsMap()) return read_word(errors, value, rule);
   YamlMap map(errors, value);
   const auto type = map.require("type", path_type_words());
   const bool is_good = type && read_word(errors, *type, rule);
   if (const auto escalate = map.take("escalate")) {
-    rule.escalate = read_bool(errors, *escalate).value_or(false);
+    rule.escalate = read_escalation(errors, *escalate);
   }
   map.finish();
   return is_good;
 }
 
 }  // namespace
+
+Escalation read_escalation(YamlErrors& errors, const YamlValue& value) {
+  Escalation escalation;
+  if (value.node.IsScalar()) {
+    escalation.always = read_bool(errors, value).value_or(false);
+    return escalation;
+  }
+  if (!value.node.IsMap()) {
+    errors.expected(value, kEscalationForm);
+    return escalation;
+  }
+  YamlMap map(errors, value);
+  const auto scalar = [](const YamlValue& at) {
+    return at.node.IsScalar() ? at.node.Scalar() : std::string();
+  };
+  const auto differs_by = map.take("differs_by");
+  if (differs_by) {
+    escalation.differs_by = parse_amount(scalar(*differs_by));
+    if (!escalation.differs_by) errors.expected(*differs_by, kAmountForm);
+  }
+  const auto older_than = map.take("older_than");
+  if (older_than) {
+    escalation.older_than_ms = parse_duration_ms(scalar(*older_than));
+    if (!escalation.older_than_ms) errors.expected(*older_than, kDurationForm);
+  }
+  map.finish();
+  if (!differs_by && !older_than) errors.expected(value, kEscalationForm);
+  return escalation;
+}
 
 std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields) {
   std::vector<PathRule> rules;

@@ -1,4 +1,4 @@
-// The `fields` of a rule, as a person writes them.
+// The `fields` and `escalate` of a rule, as a person writes them.
 #pragma once
 
 #include <vector>
@@ -10,5 +10,8 @@ namespace outrigger {
 
 // In the order of the file. What is no rule, or can have no say, is reported and left out.
 [[nodiscard]] std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields);
+
+// Beside a path's type, or beside a namespace.
+[[nodiscard]] Escalation read_escalation(YamlErrors& errors, const YamlValue& value);
 
 }  // namespace outrigger

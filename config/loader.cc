@@ -228,7 +228,7 @@ class Loader {
     const auto fields = map.take("fields");
     if (fields) rule.fields = read_field_rules(errors_, *fields);
     const auto escalate = map.take("escalate");
-    if (escalate) rule.escalate = read_bool(errors_, *escalate).value_or(false);
+    if (escalate) rule.escalate = read_escalation(errors_, *escalate);
     for (const auto& merges : {deletes, replaces, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,

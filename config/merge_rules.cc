@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/units.h"
+
 namespace outrigger {
 namespace {
 
@@ -155,9 +157,9 @@ PathRuling MergeRules::at(const std::vector<std::string>& path) const {
   return ruling;
 }
 
-bool MergeRules::escalates(const std::vector<std::string>& path) const {
+Escalation MergeRules::escalation(const std::vector<std::string>& path) const {
   const PathRule* rule = at(path).rule;
-  return escalates_all_ || (rule != nullptr && rule->escalate);
+  return rule != nullptr && rule->escalate ? *rule->escalate : escalation_;
 }
 
 std::optional<PathType> path_type_of(std::string_view word) {
@@ -220,7 +222,18 @@ std::string text_of(const PathRule& rule) {
   }
   if (!rule.preferred.empty()) text += "]";
   if (!rule.key.empty()) text += "(" + rule.key + ")";
-  return rule.escalate ? text + ", escalate: true" : text;
+  return rule.escalate ? text + ", escalate: " + text_of(*rule.escalate) : text;
+}
+
+std::string text_of(const Escalation& escalation) {
+  std::string where;
+  if (escalation.differs_by) where = "differs_by: " + number_text(*escalation.differs_by);
+  if (escalation.older_than_ms) {
+    where +=
+        (where.empty() ? "" : ", ") + ("older_than: " + duration_text(*escalation.older_than_ms));
+  }
+  if (!where.empty()) return "{" + where + "}";
+  return escalation.always ? "true" : "false";
 }
 
 std::string why_no_rule(const std::vector<PathRule>& rules, size_t at) {

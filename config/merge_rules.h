@@ -28,7 +28,7 @@ class MergeRules {
   MergeRules() = default;
   explicit MergeRules(const ReplicateRule& rule)
       : fields_(&rule.fields),
-        escalates_all_(rule.escalate),
+        escalation_(rule.escalate),
         updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
         replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff) {}
 
@@ -41,12 +41,12 @@ class MergeRules {
   [[nodiscard]] bool updates_win() const { return updates_win_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
-  // Is somebody to decide about what loses there? Empty: of whole documents.
-  [[nodiscard]] bool escalates(const std::vector<std::string>& path) const;
+  // About what of that which loses there is somebody to decide? Empty: of whole documents.
+  [[nodiscard]] Escalation escalation(const std::vector<std::string>& path) const;
 
  private:
   const std::vector<PathRule>* fields_ = nullptr;
-  bool escalates_all_ = false;
+  Escalation escalation_;
   bool updates_win_ = false;
   bool replaces_by_diff_ = false;
 };
@@ -75,6 +75,8 @@ class MergeRules {
 [[nodiscard]] std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted);
 // "items.*.note = list": a rule in normal form.
 [[nodiscard]] std::string text_of(const PathRule& rule);
+// "true", "false", or "{differs_by: 10, older_than: 30d}": as it is written in the settings.
+[[nodiscard]] std::string text_of(const Escalation& escalation);
 // Why this rule of several can have no say, or takes it from another; empty: it is fine.
 [[nodiscard]] std::string why_no_rule(const std::vector<PathRule>& rules, size_t at);
 

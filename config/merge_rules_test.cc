@@ -41,10 +41,10 @@ TEST(MergeRules, NoneHasASayInTheDatabaseThatTheSidecarServesItself) {
   Settings settings;
   ReplicateRule& all = settings.replicate.emplace_back();
   all.namespace_glob = "*";
-  all.escalate = true;
+  all.escalate.always = true;
   const Policy policy(settings);
-  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"a"}));
-  EXPECT_FALSE(policy.merge_rules("outrigger.catalog").escalates({"indexes", "a_1"}));
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalation({"a"}).always);
+  EXPECT_FALSE(policy.merge_rules("outrigger.catalog").escalation({"indexes", "a_1"}).always);
 }
 
 TEST(MergeRules, OfWhatIsKeptWholeThePathAboveDecides) {
@@ -90,14 +90,14 @@ TEST(MergeRules, WhatTellsElementsApartIsAPartOfTheLine) {
 TEST(MergeRules, APathOrANamespaceEscalates) {
   Settings settings = with_fields("{v: {type: max, escalate: true}, w: max}");
   const Policy policy(settings);
-  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"v", "x"}));
-  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({"w"}));
-  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({}));
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalation({"v", "x"}).always);
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalation({"w"}).always);
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalation({}).always);
   EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: v = max, escalate: true");
-  settings.replicate[0].escalate = true;
+  settings.replicate[0].escalate.always = true;
   const Policy all(settings);
-  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({}));
-  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({"w"}));
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalation({}).always);
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalation({"w"}).always);
   EXPECT_EQ(all.lines()[2], "namespace: shop.carts, deletes: delete_wins, escalate: true");
 }
 

@@ -24,7 +24,7 @@ std::vector<std::string> normal_form(const Settings& settings) {
     lines.push_back("namespace: " + rule.namespace_glob +
                     (rule.replicate ? deletes_of(rule) : ", replicate: false") +
                     (rule.replaces == ReplacePolicy::kDiff ? ", replaces: diff" : "") +
-                    (rule.escalate ? ", escalate: true" : ""));
+                    (rule.escalate == Escalation() ? "" : ", escalate: " + text_of(rule.escalate)));
     for (const PathRule& field : rule.fields) {
       lines.push_back("namespace: " + rule.namespace_glob + ", field: " + text_of(field));
     }

@@ -21,6 +21,8 @@ RULES = [{"namespace": "shop.*", "fields": {
     "title": {"type": "longest", "escalate": True},
     "answer": "multi_value",
     "deep.best": "max",
+    "price": {"type": "lww", "escalate": {"differs_by": 10}},
+    "seen": {"type": "max", "escalate": {"older_than": "30d", "differs_by": 1000}},
 }}]
 
 
@@ -112,6 +114,25 @@ def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, c
     for name in path.split("."):
         shown = shown[name]
     assert shown == values[1 - stands]
+
+
+# path, what oslo writes, what paris writes later, whether somebody is to decide about it
+ESCALATIONS = [("price", 100, 110, False), ("price", 100, 110.5, True), ("price", 7, "free", True),
+               ("seen", 5, 900, False), ("seen", 5, 1006, True)]
+
+
+def test_what_lost_by_little_is_closed_and_what_lost_by_much_is_open_until_chosen(pair, carts):
+    for path, lost_value, stands, is_open in ESCALATIONS:
+        with pair.apart("oslo", "paris"):
+            carts[0].update_one({"_id": 1}, {"$set": {path: lost_value}})
+            carts[1].update_one({"_id": 1}, {"$set": {path: stands}})
+        assert pair.one_alike(carts)[path] == stands
+        newest = [next(c for c in site.app().outrigger.conflicts.find(
+            {"namespace": carts[0].full_name, "path": path})) for site in pair]
+        assert newest[0] == newest[1]
+        assert (newest[0]["lost"], newest[0]["state"] == "open") == (lost_value, is_open), path
+    assert pair.oslo.app().outrigger.command({"choose": newest[0]["_id"]})["state"] == "resolved"
+    assert pair.one_alike(carts)["seen"] == 5
 
 
 def test_whole_documents_and_counted_values_take_part_in_a_contest(pair, carts):
