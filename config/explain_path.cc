@@ -33,6 +33,12 @@ const std::string kBeside =
     "one value with all that is in it; whoever has seen a value replaces it, and of values that "
     "sites gave without seeing each other's ";
 
+const std::string kUnion =
+    "one value with all that is in it; whoever has seen a value replaces it, and what sites gave "
+    "without seeing each other's is united: an array of all distinct elements, those of the "
+    "earlier "
+    "one first, of what is no array itself";
+
 std::string meaning(PathType type) {
   switch (type) {
     case PathType::kByOperation:
@@ -79,6 +85,8 @@ std::string meaning(PathType type) {
       return kBeside +
              "the latest of them shows, and the ledger keeps the others open until "
              "somebody decides";
+    case PathType::kUnion:
+      return kUnion;
   }
   return {};
 }

@@ -23,6 +23,7 @@ constexpr Word kWords[] = {
     {PathType::kMin, "min"},
     {PathType::kLongest, "longest"},
     {PathType::kMultiValue, "multi_value"},
+    {PathType::kUnion, "union"},
     {PathType::kSite, "site"},
     {PathType::kPrefer, "prefer"},
 };
@@ -111,6 +112,7 @@ bool is_assigned(PathType type) {
     case PathType::kSite:
     case PathType::kLongest:
     case PathType::kMultiValue:
+    case PathType::kUnion:
       break;
   }
   return true;

@@ -67,6 +67,18 @@ TEST(MergeRules, FieldsAreAPartOfThePolicyAndItsHash) {
                                       "+ namespace: shop.carts, field: b = counter"}));
 }
 
+TEST(MergeRules, AUnionIsOneValueWithAllThatIsInIt) {
+  const Settings settings = with_fields("{labels: union}");
+  const Policy policy(settings);
+  const PathRuling inside = policy.merge_rules("shop.carts").at({"labels", "0"});
+  EXPECT_EQ(inside.type, PathType::kUnion);
+  EXPECT_EQ(inside.depth, 1u);
+  EXPECT_TRUE(is_assigned(inside.type));
+  EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: labels = union");
+  EXPECT_NE(explain_path(settings, "a.yaml", "shop.carts", "labels").find("is united: an array of"),
+            std::string::npos);
+}
+
 TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
   const Policy policy(with_fields("{status: 'prefer[open,  paid ,shipped]', a: max}"));
   const PathRuling ruling = policy.merge_rules("shop.carts").at({"status"});

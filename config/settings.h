@@ -136,7 +136,8 @@ enum class PathType : uint8_t {
   kPrefer,
   kSite,
   kLongest,
-  kMultiValue
+  kMultiValue,
+  kUnion
 };
 
 // Which of what loses to another write waits for somebody to decide: it is open in the ledger. One

@@ -69,7 +69,10 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
 // What the record had not seen and what shows (or, for an unset, holds) before it.
 void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
   if (node.chosen != nullptr) {
-    if (unseen(node.chosen->dot)) registers_.push_back({path, as_register(*node.chosen)});
+    for (const Contender& each : node.contest->contenders) {
+      const bool shows = node.is_union ? !each.absent : &each == node.chosen;
+      if (shows && unseen(each.dot)) registers_.push_back({path, as_register(each)});
+    }
     return;
   }
   if (node.shows == Node::Shows::kList) {

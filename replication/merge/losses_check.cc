@@ -130,11 +130,14 @@ bool LossFinder::check_contest(const Place& place, const Path& path, const Regis
     return true;
   }
   if (chosen.dot == reg.stamp) return true;
+  if (node->is_union && has_given(*node->contest, reg.stamp)) return true;
   const bool is_absent = reg.content == Content::kAbsent;
   if (chosen.absent == is_absent && (is_absent || chosen.value == reg.value)) return true;
   const bson::Value value = chosen.value.view();
-  report(LossKind::kSetSet, path, reg, chosen.dot, chosen.absent ? nullptr : &value,
-         node->contest->contenders.back().rule);
+  const ContestRule& rule = node->contest->contenders.back().rule;
+  const bool unites = rule.kind == ContestKind::kUnion && !is_absent && !chosen.absent;
+  if (unites && compare_values(value, reg.value.view()) == 0) return true;
+  report(LossKind::kSetSet, path, reg, chosen.dot, chosen.absent ? nullptr : &value, rule);
   return true;
 }
 

@@ -110,7 +110,8 @@ TEST(HostileRecord, ARuleOfAContestIsOneAndStandsBesideAValueOfAField) {
   EXPECT_EQ(ruled({2}), "");
   EXPECT_EQ(ruled({4, 2, 1, 'a', 0}), "");
   EXPECT_EQ(ruled({0}), "unknown rule of a contest");
-  EXPECT_EQ(ruled({8}), "unknown rule of a contest");
+  EXPECT_EQ(ruled({8}), "");
+  EXPECT_EQ(ruled({9}), "unknown rule of a contest");
   EXPECT_EQ(ruled({7, 1, 1, 'a', 1, 'b'}), "");
   EXPECT_NE(ruled({7, 1, 1, 'a'}), "");
   EXPECT_NE(ruled({4, 2, 1, 'a'}), "");
