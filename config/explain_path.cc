@@ -139,6 +139,11 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
         "that alone had been updated\n";
   }
   const std::vector<std::string> path = names_of(dotted);
+  if (!rules.version_field().empty()) {
+    text += "version_field: " + joined(rules.version_field(), rules.version_field().size()) +
+            ": a write that names it gives the whole document: of two that did not see each other "
+            "the later stands whole, and the ledger has the other, whole\n";
+  }
   PathRuling ruling = rules.at(path);
   // Of an element it is the array that is asked, unless a rule takes the number for a name.
   const auto position = std::find_if(path.begin() + 1, path.end(), is_position);

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kPatternForm =
     "names between dots, * for any one name, ** at the end for all that follow";
 
+constexpr const char* kFieldForm = "the path of one field, such as __v, and not _id";
 constexpr const char* kEscalationForm =
     "true, false, or where: {differs_by: NUMBER}, {older_than: DURATION} or both";
 
@@ -66,6 +67,15 @@ Escalation read_escalation(YamlErrors& errors, const YamlValue& value) {
   map.finish();
   if (!differs_by && !older_than) errors.expected(value, kEscalationForm);
   return escalation;
+}
+
+std::vector<std::string> read_version_field(YamlErrors& errors, const YamlValue& value) {
+  const auto text = read_text(errors, value, kFieldForm);
+  if (!text) return {};
+  const auto path = text->find('*') == std::string::npos ? parse_pattern(*text) : std::nullopt;
+  if (path && path->front() != "_id") return *path;
+  errors.expected(value, kFieldForm);
+  return {};
 }
 
 std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields) {

@@ -11,6 +11,9 @@ namespace outrigger {
 // In the order of the file. What is no rule, or can have no say, is reported and left out.
 [[nodiscard]] std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields);
 
+// The path of a field; empty and reported: it is none.
+[[nodiscard]] std::vector<std::string> read_version_field(YamlErrors& errors,
+                                                          const YamlValue& value);
 // Beside a path's type, or beside a namespace.
 [[nodiscard]] Escalation read_escalation(YamlErrors& errors, const YamlValue& value);
 

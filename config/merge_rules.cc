@@ -159,6 +159,18 @@ PathRuling MergeRules::at(const std::vector<std::string>& path) const {
   return ruling;
 }
 
+const std::vector<std::string>& MergeRules::version_field() const {
+  static const std::vector<std::string> kNone;
+  return version_field_ == nullptr ? kNone : *version_field_;
+}
+
+bool MergeRules::gives_version(const std::vector<std::string>& path) const {
+  const std::vector<std::string>& field = version_field();
+  const size_t shared = std::min(field.size(), path.size());
+  return shared > 0 &&
+         std::equal(field.begin(), field.begin() + static_cast<ptrdiff_t>(shared), path.begin());
+}
+
 Escalation MergeRules::escalation(const std::vector<std::string>& path) const {
   const PathRule* rule = at(path).rule;
   return rule != nullptr && rule->escalate ? *rule->escalate : escalation_;

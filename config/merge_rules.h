@@ -30,7 +30,8 @@ class MergeRules {
       : fields_(&rule.fields),
         escalation_(rule.escalate),
         updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
-        replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff) {}
+        replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff),
+        version_field_(&rule.version_field) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
   // What the longest list of preferred texts takes in a record, about.
@@ -41,6 +42,10 @@ class MergeRules {
   [[nodiscard]] bool updates_win() const { return updates_win_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
+  // At which path apps count versions of a document; empty: they do not.
+  [[nodiscard]] const std::vector<std::string>& version_field() const;
+  // Is what is written at this path a version: at that field, above or below it?
+  [[nodiscard]] bool gives_version(const std::vector<std::string>& path) const;
   // About what of that which loses there is somebody to decide? Empty: of whole documents.
   [[nodiscard]] Escalation escalation(const std::vector<std::string>& path) const;
 
@@ -49,6 +54,7 @@ class MergeRules {
   Escalation escalation_;
   bool updates_win_ = false;
   bool replaces_by_diff_ = false;
+  const std::vector<std::string>* version_field_ = nullptr;
 };
 
 // The field that tells the elements of an array at its path apart, where an array is assigned whole

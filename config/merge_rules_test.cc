@@ -79,6 +79,26 @@ TEST(MergeRules, AUnionIsOneValueWithAllThatIsInIt) {
             std::string::npos);
 }
 
+TEST(MergeRules, TheFieldOfVersionsIsAPartOfThePolicy) {
+  const Settings settings = with_fields("{v: max}\n    version_field: meta.v");
+  const Policy policy(settings);
+  const MergeRules rules = policy.merge_rules("shop.carts");
+  for (const std::vector<std::string>& path :
+       {std::vector<std::string>{"meta", "v"}, std::vector<std::string>{"meta"},
+        std::vector<std::string>{"meta", "v", "x"}}) {
+    EXPECT_TRUE(rules.gives_version(path));
+  }
+  EXPECT_FALSE(rules.gives_version({"meta", "w"}));
+  EXPECT_FALSE(rules.gives_version({"v"}));
+  EXPECT_FALSE(policy.merge_rules("shop.others").gives_version({"meta", "v"}));
+  EXPECT_FALSE(MergeRules().gives_version({"meta", "v"}));
+  EXPECT_EQ(policy.lines()[2],
+            "namespace: shop.carts, deletes: delete_wins, version_field: meta.v");
+  EXPECT_NE(explain_path(settings, "a.yaml", "shop.carts", "x")
+                .find("version_field: meta.v: a write that names it gives the whole document"),
+            std::string::npos);
+}
+
 TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
   const Policy policy(with_fields("{status: 'prefer[open,  paid ,shipped]', a: max}"));
   const PathRuling ruling = policy.merge_rules("shop.carts").at({"status"});

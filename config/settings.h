@@ -169,6 +169,9 @@ struct ReplicateRule {
   std::vector<PathRule> fields = {};  // the first match decides
   Escalation escalate = {};           // of all that is in it, where a path says nothing else
   ReplacePolicy replaces = ReplacePolicy::kWhole;
+  // A path that apps count versions of a document at; empty: none. What is written to it is a
+  // version: the whole document.
+  std::vector<std::string> version_field = {};
   int line = 0;  // as above
 };
 

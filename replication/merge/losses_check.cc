@@ -40,6 +40,9 @@ void LossFinder::check_new(const Node& root) {
   const Dot dot = record_.dot();
   for (const Effect& effect : effects_.effects) {
     if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
+    if (effect.is_version) {
+      if (check_version(root, register_of(effect.path, effect.value.view(), dot))) continue;
+    }
     if (is_into_element(effect.path)) {
       elements_.check_inside(look_at_array(root, path_of_array(effect.path), dot), effect);
     } else if (effect.kind == Operation::kIncrement) {
@@ -116,6 +119,16 @@ bool LossFinder::is_beaten(const Place& place, const Path& path, const Register&
   const bson::Value value = winner.value.view();
   report(between(reg.stamp, winner.stamp, LossKind::kSetSet), path, reg, winner.stamp,
          winner.content == Content::kValue ? &value : nullptr);
+  return true;
+}
+
+bool LossFinder::check_version(const Node& root, const Register& version) {
+  if (!root.governs || root.reg->stamp <= version.stamp) return false;
+  const Register& winner = *root.reg;
+  const bool differs = winner.content != version.content || winner.value != version.value ||
+                       winner.fields.document().bytes() != version.fields.document().bytes();
+  const LossKind kind = between(version.stamp, winner.stamp, LossKind::kSetSet);
+  if (differs) report(kind, {}, version, winner.stamp, nullptr);
   return true;
 }
 

@@ -164,7 +164,7 @@ void Encoder::effect(const Effect& effect, Keys keys) {
   const bool has_baselines = !effect.baselines.empty();
   body_.u8(static_cast<uint8_t>(
       static_cast<int>(effect.kind) | has_baselines << 3 | effect.rule.is_contest() << 4 |
-      (effect.removal != Removal::kPlain) << 5 | static_cast<int>(keys) << 6));
+      (effect.removal != Removal::kPlain || effect.is_version) << 5 | static_cast<int>(keys) << 6));
   if (effect.removal != Removal::kPlain) body_.u8(static_cast<uint8_t>(effect.removal));
   if (has_path) body_.varint(paths_.index(&effect.path));
   if (effect.is_birth() || effect.kind == Operation::kAssign) body_.value(effect.value);
