@@ -106,6 +106,8 @@ def test_a_version_given_in_a_transaction_is_whole(pair, orders):
             orders[0].update_one({"_id": 1}, {"$inc": {"price": 1}}, session=session)
         guarded(orders[1], price=9)
     assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 1, "price": 9, "tags": ["a"]}
+    assert entry_of(pair.paris, namespace=orders[0].full_name)["lost"] == {
+        "_id": 1, "__v": 8, "qty": 2, "price": 6, "tags": ["t"]}
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["answer_lost", "command_lost"])

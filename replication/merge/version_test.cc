@@ -1,5 +1,6 @@
 // Documents that count versions: of two written apart one stands whole, and the other is one entry.
 #include "config/policy.h"
+#include "replication/merge/row.h"
 #include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
@@ -91,6 +92,14 @@ TEST_F(Versions, TheRowOfOneIsReadBack) {
   fill(state, stored(a_));
   EXPECT_EQ(strip(state), row);
   for (size_t cut = 1; cut < row.size(); ++cut) EXPECT_FALSE(load_row(row.substr(0, cut)));
+}
+
+TEST_F(Versions, InARowOnlyTheWholeDocumentIsOne) {
+  set(a_, "y", i32(5));
+  DocumentState state = a_.load("d");
+  EXPECT_TRUE(load_row(encode_row(state)));
+  state.incarnations.front().body.registers.at({"y"}).is_version = true;
+  EXPECT_FALSE(load_row(encode_row(state)));
 }
 
 }  // namespace

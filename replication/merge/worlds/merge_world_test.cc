@@ -84,7 +84,7 @@ TEST(MergeWorld, SitesAgreeOnWhatIsContestedWheneverTheyForget) {
 }
 
 TEST(MergeWorld, SitesAgreeOnVersionsWheneverTheyForget) {
-  for_each_seed(1000, [](uint64_t seed) {
+  for_each_seed(400, [](uint64_t seed) {
     MergeWorld forgetting(seed, {.versions = true, .yields = seed % 2 == 0});
     MergeWorld remembering(seed, {.collect = false, .versions = true, .yields = seed % 2 == 0});
     ASSERT_EQ(forgetting.run(), "");
