@@ -122,3 +122,34 @@ def test_a_version_whose_answer_was_lost_is_whole_or_never_was(pair, orders, ans
     assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 1, "price": 6, "tags": ["a"]}
     found = list(pair.paris.app().outrigger.conflicts.find({"namespace": orders[0].full_name}))
     assert [(each["path"], each["lost"]["qty"]) for each in found] == [("", 2)] * answered
+
+
+def lose_and_fall_silent(impostor, name):
+    """The answer to the next such command is lost, and mongod is not reached any more."""
+    def silent(request, is_own):
+        raise ConnectionError
+
+    def strike(request, is_own):
+        if name + b"\0" in request[:60]:
+            impostor.swallow = silent
+            raise ConnectionError
+
+    impostor.lie = strike
+
+
+# The last: the stamps of a site that was killed lie some seconds ahead for a while.
+def test_a_version_in_doubt_when_the_sidecar_is_killed_is_whole(pair, orders):
+    app = pair.oslo.client(retryWrites=False, socketTimeoutMS=500).shop[orders[0].name]
+    app.find_one()
+    with pair.apart("oslo", "paris"):
+        guarded(orders[1], price=6)
+        lose_and_fall_silent(pair.impostor, b"update")
+        with pytest.raises(AutoReconnect):
+            guarded(app, qty=2)
+        assert pair.oslo.status()["open_writes"] == 1
+        pair.oslo.sidecar.kill()
+        pair.impostor.lie = pair.impostor.swallow = None
+        pair.oslo.sidecar.start()
+        pair.oslo.wait_served()
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 2, "price": 5, "tags": ["a"]}
+    assert entry_of(pair.paris, namespace=orders[0].full_name)["lost"]["price"] == 6
