@@ -95,6 +95,14 @@ const BadCase kBadEscalations[] = {
      "replicate:\n  - namespace: a.b\n    replicate: false\n"
      "    escalate: {older_than: 1d}\n",
      "f.yaml:7: replicate[0].escalate", "expected no merge rule beside replicate: false"},
+    {"contest_beside_versions",
+     "replicate:\n  - namespace: a.b\n    fields:\n      a: lww\n      tags: union\n"
+     "    version_field: v\n",
+     "f.yaml:8: replicate[0].fields.tags", "expected no 'union' beside version_field"},
+    {"contest_in_long_beside_versions",
+     "replicate:\n  - namespace: a.b\n    version_field: v\n"
+     "    fields: {top: {type: max, escalate: true}}\n",
+     "f.yaml:7: replicate[0].fields.top", "expected no 'max' beside version_field"},
 };
 INSTANTIATE_TEST_SUITE_P(Escalations, BadEscalation, ::testing::ValuesIn(kBadEscalations));
 

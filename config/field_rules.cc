@@ -78,7 +78,8 @@ std::vector<std::string> read_version_field(YamlErrors& errors, const YamlValue&
   return {};
 }
 
-std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields) {
+std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields,
+                                       bool beside_versions) {
   std::vector<PathRule> rules;
   std::vector<YamlValue> places;
   YamlMap map(errors, fields);
@@ -96,6 +97,15 @@ std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fiel
     }
     PathRule rule;
     if (!read_type(errors, *value, rule)) continue;
+    if (beside_versions && is_contest(rule.type)) {
+      errors.refuse(
+          *value, ErrorCode::kInvalidArgument,
+          "expected no '" + std::string(word_of(rule.type)) +
+              "' beside version_field: it would show a value of one version in another",
+          "remove one of the two; beside versions paths may be list, keyed, set, counter, "
+          "lww or atomic");
+      continue;
+    }
     rule.pattern = *std::move(pattern);
     rule.line = value->line;
     rules.push_back(std::move(rule));

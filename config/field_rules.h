@@ -9,7 +9,9 @@
 namespace outrigger {
 
 // In the order of the file. What is no rule, or can have no say, is reported and left out.
-[[nodiscard]] std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields);
+// `beside_versions`: the rule has a version_field.
+[[nodiscard]] std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fields,
+                                                     bool beside_versions);
 
 // The path of a field; empty and reported: it is none.
 [[nodiscard]] std::vector<std::string> read_version_field(YamlErrors& errors,

@@ -228,7 +228,9 @@ class Loader {
     const auto version_field = map.take("version_field");
     if (version_field) rule.version_field = read_version_field(errors_, *version_field);
     const auto fields = map.take("fields");
-    if (fields) rule.fields = read_field_rules(errors_, *fields);
+    if (fields) {
+      rule.fields = read_field_rules(errors_, *fields, version_field.has_value());
+    }
     const auto escalate = map.take("escalate");
     if (escalate) rule.escalate = read_escalation(errors_, *escalate);
     for (const auto& merges : {deletes, replaces, version_field, fields, escalate}) {

@@ -126,6 +126,8 @@ std::string_view element_key_of(const PathRuling& ruling) {
 
 bool is_kept_whole(PathType type) { return is_assigned(type) && type != PathType::kLww; }
 
+bool is_contest(PathType type) { return is_kept_whole(type) && type != PathType::kAtomic; }
+
 bool pattern_matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
                      size_t depth) {
   for (size_t i = 0; i < pattern.size(); ++i) {

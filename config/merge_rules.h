@@ -65,6 +65,8 @@ class MergeRules {
 [[nodiscard]] bool is_assigned(PathType type);
 // Is what lies below such a path a part of its value?
 [[nodiscard]] bool is_kept_whole(PathType type);
+// Do values that did not see each other stand side by side there until the rule chooses?
+[[nodiscard]] bool is_contest(PathType type);
 
 [[nodiscard]] bool pattern_matches(const std::vector<std::string>& pattern,
                                    const std::vector<std::string>& path, size_t depth);

@@ -80,7 +80,7 @@ TEST(MergeRules, AUnionIsOneValueWithAllThatIsInIt) {
 }
 
 TEST(MergeRules, TheFieldOfVersionsIsAPartOfThePolicy) {
-  const Settings settings = with_fields("{v: max}\n    version_field: meta.v");
+  const Settings settings = with_fields("{v: lww}\n    version_field: meta.v");
   const Policy policy(settings);
   const MergeRules rules = policy.merge_rules("shop.carts");
   for (const std::vector<std::string>& path :

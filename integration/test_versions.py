@@ -9,7 +9,7 @@ from cluster import Cluster
 from impostor import Impostor, lose
 from waiting import wait_until
 
-RULES = [{"namespace": "shop.*", "version_field": "__v", "fields": {"tags": "union"}}]
+RULES = [{"namespace": "shop.*", "version_field": "__v"}]
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["replica_set", "standalone"])
