@@ -42,9 +42,10 @@ bool differ_by_more(const LedgerEntry& entry, double than) {
   return bson::compare_numbers(difference.value.view(), bound.view()) > 0;
 }
 
-// Of what nobody knows what it lost to, nobody knows that it is not.
+// What a delete took is, too: where it was deleted already when the write came, nobody knows when.
 bool is_older_by_more(const LedgerEntry& entry, int64_t than_ms) {
-  if (entry.winner.is_zero()) return true;
+  const bool by_delete = entry.kind == loss_kind_text(merge::LossKind::kDeleteUpdate);
+  if (by_delete || entry.winner.is_zero()) return true;
   return hlc_ms(entry.winner.hlc) - hlc_ms(entry.loser.hlc) > than_ms;
 }
 

@@ -87,6 +87,25 @@ TEST_F(LedgerOpenTest, WhatWasWrittenLongerBeforeWhatItLostTo) {
   EXPECT_FALSE(opens(bson::make_string("a"), bson::make_string("b"), 5));
 }
 
+TEST_F(LedgerOpenTest, WhatADeleteTookWhereverTheTwoMet) {
+  rule({.older_than_ms = 1'000'000});
+  const auto remove = [](TestSite& site) {
+    auto pending = site.begin(TestSite::removing(1));
+    site.store(*pending);
+    site.settle(std::move(pending));
+    site.flush();
+  };
+  remove(oslo_);
+  for (TestSite* site : {&oslo_, &paris_}) site->clock.advance_ms(5);
+  give(paris_, bson::make_int32(1));
+  exchange(oslo_, paris_);
+  for (TestSite* site : {&oslo_, &paris_}) {
+    ASSERT_THAT(site->ledger(), SizeIs(1));
+    EXPECT_EQ(site->ledger().front().kind, "delete_update");
+    EXPECT_TRUE(site->ledger().front().open);
+  }
+}
+
 TEST_F(LedgerOpenTest, OneOfTwoConditionsIsEnough) {
   rule({.differs_by = 10, .older_than_ms = 1000});
   EXPECT_FALSE(opens(bson::make_int32(1), bson::make_int32(2)));
