@@ -3,6 +3,7 @@
 
 #include "config/merge_rules.h"
 #include "config/policy.h"
+#include "config/units.h"
 
 namespace outrigger {
 namespace {
@@ -31,6 +32,12 @@ bool is_position(const std::string& name) {
 const std::string kBeside =
     "one value with all that is in it; whoever has seen a value replaces it, and of values that "
     "sites gave without seeing each other's ";
+
+const std::string kUnion =
+    "one value with all that is in it; whoever has seen a value replaces it, and what sites gave "
+    "without seeing each other's is united: an array of all distinct elements, those of the "
+    "earlier "
+    "one first, of what is no array itself";
 
 std::string meaning(PathType type) {
   switch (type) {
@@ -78,6 +85,8 @@ std::string meaning(PathType type) {
       return kBeside +
              "the latest of them shows, and the ledger keeps the others open until "
              "somebody decides";
+    case PathType::kUnion:
+      return kUnion;
   }
   return {};
 }
@@ -95,6 +104,20 @@ std::string about_namespace(const Settings& settings, const Policy& policy, cons
                : "no rule names this namespace";
   if (!policy.replicates(ns)) text += "; it does not travel: other sites have no say in it";
   return text + "\n";
+}
+
+std::string about_escalation(const Escalation& escalation) {
+  if (escalation == Escalation()) return {};
+  std::string where;
+  if (escalation.differs_by) {
+    where = " where it and what it lost to are no numbers that differ by at most " +
+            number_text(*escalation.differs_by);
+  }
+  if (escalation.older_than_ms) {
+    where += std::string(where.empty() ? " where" : ", or where") + " it was written more than " +
+             duration_text(*escalation.older_than_ms) + " before what it lost to";
+  }
+  return "escalate: what loses there is open in the ledger until somebody decides" + where + "\n";
 }
 
 }  // namespace
@@ -116,6 +139,11 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
         "that alone had been updated\n";
   }
   const std::vector<std::string> path = names_of(dotted);
+  if (!rules.version_field().empty()) {
+    text += "version_field: " + joined(rules.version_field(), rules.version_field().size()) +
+            ": a write that names it gives the whole document: of two that did not see each other "
+            "the later stands whole, and the ledger has the other, whole\n";
+  }
   PathRuling ruling = rules.at(path);
   // Of an element it is the array that is asked, unless a rule takes the number for a name.
   const auto position = std::find_if(path.begin() + 1, path.end(), is_position);
@@ -131,9 +159,7 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
     text += "no pattern matches: the default decides";
   }
   text += ": " + meaning(ruling.type) + "\n";
-  if (rules.escalates(in_array ? array : path)) {
-    text += "escalate: what loses there is open in the ledger until somebody decides\n";
-  }
+  text += about_escalation(rules.escalation(in_array ? array : path));
   if (ruling.depth < path.size() && !in_array) {
     text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";
   }

@@ -280,11 +280,15 @@ class Loader {
     load_enum(deletes, {"delete_wins", "update_wins"}, rule.deletes);
     const auto replaces = map.take("replaces");
     load_enum(replaces, {"whole", "diff"}, rule.replaces);
+    const auto version_field = map.take("version_field");
+    if (version_field) rule.version_field = read_version_field(errors_, *version_field);
     const auto fields = map.take("fields");
-    if (fields) rule.fields = read_field_rules(errors_, *fields);
+    if (fields) {
+      rule.fields = read_field_rules(errors_, *fields, version_field.has_value());
+    }
     const auto escalate = map.take("escalate");
-    if (escalate) rule.escalate = read_bool(errors_, *escalate).value_or(false);
-    for (const auto& merges : {deletes, replaces, fields, escalate}) {
+    if (escalate) rule.escalate = read_escalation(errors_, *escalate);
+    for (const auto& merges : {deletes, replaces, version_field, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/units.h"
+
 namespace outrigger {
 namespace {
 
@@ -21,6 +23,7 @@ constexpr Word kWords[] = {
     {PathType::kMin, "min"},
     {PathType::kLongest, "longest"},
     {PathType::kMultiValue, "multi_value"},
+    {PathType::kUnion, "union"},
     {PathType::kSite, "site"},
     {PathType::kPrefer, "prefer"},
 };
@@ -109,6 +112,7 @@ bool is_assigned(PathType type) {
     case PathType::kSite:
     case PathType::kLongest:
     case PathType::kMultiValue:
+    case PathType::kUnion:
       break;
   }
   return true;
@@ -121,6 +125,8 @@ std::string_view element_key_of(const PathRuling& ruling) {
 }
 
 bool is_kept_whole(PathType type) { return is_assigned(type) && type != PathType::kLww; }
+
+bool is_contest(PathType type) { return is_kept_whole(type) && type != PathType::kAtomic; }
 
 bool pattern_matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
                      size_t depth) {
@@ -155,9 +161,21 @@ PathRuling MergeRules::at(const std::vector<std::string>& path) const {
   return ruling;
 }
 
-bool MergeRules::escalates(const std::vector<std::string>& path) const {
+const std::vector<std::string>& MergeRules::version_field() const {
+  static const std::vector<std::string> kNone;
+  return version_field_ == nullptr ? kNone : *version_field_;
+}
+
+bool MergeRules::gives_version(const std::vector<std::string>& path) const {
+  const std::vector<std::string>& field = version_field();
+  const size_t shared = std::min(field.size(), path.size());
+  return shared > 0 &&
+         std::equal(field.begin(), field.begin() + static_cast<ptrdiff_t>(shared), path.begin());
+}
+
+Escalation MergeRules::escalation(const std::vector<std::string>& path) const {
   const PathRule* rule = at(path).rule;
-  return escalates_all_ || (rule != nullptr && rule->escalate);
+  return rule != nullptr && rule->escalate ? *rule->escalate : escalation_;
 }
 
 std::optional<PathType> path_type_of(std::string_view word) {
@@ -220,7 +238,18 @@ std::string text_of(const PathRule& rule) {
   }
   if (!rule.preferred.empty()) text += "]";
   if (!rule.key.empty()) text += "(" + rule.key + ")";
-  return rule.escalate ? text + ", escalate: true" : text;
+  return rule.escalate ? text + ", escalate: " + text_of(*rule.escalate) : text;
+}
+
+std::string text_of(const Escalation& escalation) {
+  std::string where;
+  if (escalation.differs_by) where = "differs_by: " + number_text(*escalation.differs_by);
+  if (escalation.older_than_ms) {
+    where +=
+        (where.empty() ? "" : ", ") + ("older_than: " + duration_text(*escalation.older_than_ms));
+  }
+  if (!where.empty()) return "{" + where + "}";
+  return escalation.always ? "true" : "false";
 }
 
 std::string why_no_rule(const std::vector<PathRule>& rules, size_t at) {

@@ -28,9 +28,10 @@ class MergeRules {
   MergeRules() = default;
   explicit MergeRules(const ReplicateRule& rule)
       : fields_(&rule.fields),
-        escalates_all_(rule.escalate),
+        escalation_(rule.escalate),
         updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
-        replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff) {}
+        replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff),
+        version_field_(&rule.version_field) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
   // What the longest list of preferred texts takes in a record, about.
@@ -41,14 +42,19 @@ class MergeRules {
   [[nodiscard]] bool updates_win() const { return updates_win_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
-  // Is somebody to decide about what loses there? Empty: of whole documents.
-  [[nodiscard]] bool escalates(const std::vector<std::string>& path) const;
+  // At which path apps count versions of a document; empty: they do not.
+  [[nodiscard]] const std::vector<std::string>& version_field() const;
+  // Is what is written at this path a version: at that field, above or below it?
+  [[nodiscard]] bool gives_version(const std::vector<std::string>& path) const;
+  // About what of that which loses there is somebody to decide? Empty: of whole documents.
+  [[nodiscard]] Escalation escalation(const std::vector<std::string>& path) const;
 
  private:
   const std::vector<PathRule>* fields_ = nullptr;
-  bool escalates_all_ = false;
+  Escalation escalation_;
   bool updates_win_ = false;
   bool replaces_by_diff_ = false;
+  const std::vector<std::string>* version_field_ = nullptr;
 };
 
 // The field that tells the elements of an array at its path apart, where an array is assigned whole
@@ -59,6 +65,8 @@ class MergeRules {
 [[nodiscard]] bool is_assigned(PathType type);
 // Is what lies below such a path a part of its value?
 [[nodiscard]] bool is_kept_whole(PathType type);
+// Do values that did not see each other stand side by side there until the rule chooses?
+[[nodiscard]] bool is_contest(PathType type);
 
 [[nodiscard]] bool pattern_matches(const std::vector<std::string>& pattern,
                                    const std::vector<std::string>& path, size_t depth);
@@ -75,6 +83,8 @@ class MergeRules {
 [[nodiscard]] std::optional<std::vector<std::string>> parse_pattern(std::string_view dotted);
 // "items.*.note = list": a rule in normal form.
 [[nodiscard]] std::string text_of(const PathRule& rule);
+// "true", "false", or "{differs_by: 10, older_than: 30d}": as it is written in the settings.
+[[nodiscard]] std::string text_of(const Escalation& escalation);
 // Why this rule of several can have no say, or takes it from another; empty: it is fine.
 [[nodiscard]] std::string why_no_rule(const std::vector<PathRule>& rules, size_t at);
 

@@ -41,10 +41,10 @@ TEST(MergeRules, NoneHasASayInTheDatabaseThatTheSidecarServesItself) {
   Settings settings;
   ReplicateRule& all = settings.replicate.emplace_back();
   all.namespace_glob = "*";
-  all.escalate = true;
+  all.escalate.always = true;
   const Policy policy(settings);
-  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"a"}));
-  EXPECT_FALSE(policy.merge_rules("outrigger.catalog").escalates({"indexes", "a_1"}));
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalation({"a"}).always);
+  EXPECT_FALSE(policy.merge_rules("outrigger.catalog").escalation({"indexes", "a_1"}).always);
 }
 
 TEST(MergeRules, OfWhatIsKeptWholeThePathAboveDecides) {
@@ -65,6 +65,38 @@ TEST(MergeRules, FieldsAreAPartOfThePolicyAndItsHash) {
   EXPECT_EQ(policy_difference(one.lines(), third.lines()),
             (std::vector<std::string>{"- namespace: shop.carts, field: b = list",
                                       "+ namespace: shop.carts, field: b = counter"}));
+}
+
+TEST(MergeRules, AUnionIsOneValueWithAllThatIsInIt) {
+  const Settings settings = with_fields("{labels: union}");
+  const Policy policy(settings);
+  const PathRuling inside = policy.merge_rules("shop.carts").at({"labels", "0"});
+  EXPECT_EQ(inside.type, PathType::kUnion);
+  EXPECT_EQ(inside.depth, 1u);
+  EXPECT_TRUE(is_assigned(inside.type));
+  EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: labels = union");
+  EXPECT_NE(explain_path(settings, "a.yaml", "shop.carts", "labels").find("is united: an array of"),
+            std::string::npos);
+}
+
+TEST(MergeRules, TheFieldOfVersionsIsAPartOfThePolicy) {
+  const Settings settings = with_fields("{v: lww}\n    version_field: meta.v");
+  const Policy policy(settings);
+  const MergeRules rules = policy.merge_rules("shop.carts");
+  for (const std::vector<std::string>& path :
+       {std::vector<std::string>{"meta", "v"}, std::vector<std::string>{"meta"},
+        std::vector<std::string>{"meta", "v", "x"}}) {
+    EXPECT_TRUE(rules.gives_version(path));
+  }
+  EXPECT_FALSE(rules.gives_version({"meta", "w"}));
+  EXPECT_FALSE(rules.gives_version({"v"}));
+  EXPECT_FALSE(policy.merge_rules("shop.others").gives_version({"meta", "v"}));
+  EXPECT_FALSE(MergeRules().gives_version({"meta", "v"}));
+  EXPECT_EQ(policy.lines()[2],
+            "namespace: shop.carts, deletes: delete_wins, version_field: meta.v");
+  EXPECT_NE(explain_path(settings, "a.yaml", "shop.carts", "x")
+                .find("version_field: meta.v: a write that names it gives the whole document"),
+            std::string::npos);
 }
 
 TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
@@ -90,14 +122,14 @@ TEST(MergeRules, WhatTellsElementsApartIsAPartOfTheLine) {
 TEST(MergeRules, APathOrANamespaceEscalates) {
   Settings settings = with_fields("{v: {type: max, escalate: true}, w: max}");
   const Policy policy(settings);
-  EXPECT_TRUE(policy.merge_rules("shop.carts").escalates({"v", "x"}));
-  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({"w"}));
-  EXPECT_FALSE(policy.merge_rules("shop.carts").escalates({}));
+  EXPECT_TRUE(policy.merge_rules("shop.carts").escalation({"v", "x"}).always);
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalation({"w"}).always);
+  EXPECT_FALSE(policy.merge_rules("shop.carts").escalation({}).always);
   EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: v = max, escalate: true");
-  settings.replicate[0].escalate = true;
+  settings.replicate[0].escalate.always = true;
   const Policy all(settings);
-  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({}));
-  EXPECT_TRUE(all.merge_rules("shop.carts").escalates({"w"}));
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalation({}).always);
+  EXPECT_TRUE(all.merge_rules("shop.carts").escalation({"w"}).always);
   EXPECT_EQ(all.lines()[2], "namespace: shop.carts, deletes: delete_wins, escalate: true");
 }
 

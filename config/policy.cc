@@ -14,6 +14,12 @@ const char* deletes_of(const ReplicateRule& rule) {
                                                    : ", deletes: delete_wins";
 }
 
+std::string dotted(const ReplicateRule& rule) {
+  std::string text;
+  for (const std::string& name : rule.version_field) text += (text.empty() ? "" : ".") + name;
+  return text;
+}
+
 // The first line carries the version of this normal form: a new form must not hash like an old
 // one.
 std::vector<std::string> normal_form(const Settings& settings) {
@@ -24,7 +30,8 @@ std::vector<std::string> normal_form(const Settings& settings) {
     lines.push_back("namespace: " + rule.namespace_glob +
                     (rule.replicate ? deletes_of(rule) : ", replicate: false") +
                     (rule.replaces == ReplacePolicy::kDiff ? ", replaces: diff" : "") +
-                    (rule.escalate ? ", escalate: true" : ""));
+                    (rule.version_field.empty() ? "" : ", version_field: " + dotted(rule)) +
+                    (rule.escalate == Escalation() ? "" : ", escalate: " + text_of(rule.escalate)));
     for (const PathRule& field : rule.fields) {
       lines.push_back("namespace: " + rule.namespace_glob + ", field: " + text_of(field));
     }

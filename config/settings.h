@@ -136,7 +136,19 @@ enum class PathType : uint8_t {
   kPrefer,
   kSite,
   kLongest,
-  kMultiValue
+  kMultiValue,
+  kUnion
+};
+
+// Which of what loses to another write waits for somebody to decide: it is open in the ledger. One
+// condition that holds is enough. They ask values and stamps, which are the same at every site.
+struct Escalation {
+  bool always = false;
+  // The two values are no numbers both, or numbers that differ by more.
+  std::optional<double> differs_by = {};
+  // What lost was written longer than this before what it lost to.
+  std::optional<int64_t> older_than_ms = {};
+  bool operator==(const Escalation&) const = default;
 };
 
 // How one pattern of paths merges.
@@ -145,9 +157,9 @@ struct PathRule {
   PathType type = PathType::kByOperation;
   // kPrefer, kSite: the later in the list, the stronger.
   std::vector<std::string> preferred = {};
-  std::string key = {};   // kKeyed: the field by which elements are told apart
-  bool escalate = false;  // what loses there waits for somebody to decide
-  int line = 0;           // of the file, for who asks why; no part of the policy
+  std::string key = {};                     // kKeyed: the field by which elements are told apart
+  std::optional<Escalation> escalate = {};  // nothing: as its namespace
+  int line = 0;                             // of the file, for who asks why; no part of the policy
 };
 
 struct ReplicateRule {
@@ -155,8 +167,11 @@ struct ReplicateRule {
   bool replicate = true;
   DeletePolicy deletes = DeletePolicy::kDeleteWins;
   std::vector<PathRule> fields = {};  // the first match decides
-  bool escalate = false;              // of all that is in it, as of a path
+  Escalation escalate = {};           // of all that is in it, where a path says nothing else
   ReplacePolicy replaces = ReplacePolicy::kWhole;
+  // A path that apps count versions of a document at; empty: none. What is written to it is a
+  // version: the whole document.
+  std::vector<std::string> version_field = {};
   int line = 0;  // as above
 };
 

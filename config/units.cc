@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -38,6 +40,9 @@ std::optional<uint64_t> parse_with_unit(std::string_view text, const Unit (&unit
   return std::nullopt;
 }
 
+constexpr Unit kDurations[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+
 }  // namespace
 
 std::optional<uint64_t> parse_size(std::string_view text) {
@@ -47,11 +52,32 @@ std::optional<uint64_t> parse_size(std::string_view text) {
 }
 
 std::optional<int64_t> parse_duration_ms(std::string_view text) {
-  static constexpr Unit kUnits[] = {
-      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
-  const auto ms = parse_with_unit(text, kUnits);
+  const auto ms = parse_with_unit(text, kDurations);
   if (!ms) return std::nullopt;
   return static_cast<int64_t>(*ms);
+}
+
+std::string duration_text(int64_t ms) {
+  Unit said = kDurations[0];
+  for (const Unit& unit : kDurations) {
+    if (ms != 0 && static_cast<uint64_t>(ms) % unit.factor == 0) said = unit;
+  }
+  return std::to_string(static_cast<uint64_t>(ms) / said.factor) + std::string(said.name);
+}
+
+std::optional<double> parse_amount(std::string_view text) {
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const bool is_digits = !text.empty() && text.front() >= '0' && text.front() <= '9';
+  if (error != std::errc{} || rest != end || !is_digits) return std::nullopt;
+  return std::isfinite(number) ? std::optional(number) : std::nullopt;
+}
+
+std::string number_text(double number) {
+  char text[32];
+  const auto [end, error] = std::to_chars(std::begin(text), std::end(text), number);
+  return {std::begin(text), end};
 }
 
 std::optional<Endpoint> parse_endpoint(std::string_view text) {

@@ -64,3 +64,18 @@ class Impostor:
                 raise ConnectionError
             data += piece
         return data
+
+
+def lose(impostor, *names, answered):
+    """The next command of one of these names is lost, or the answer to it; gives what was."""
+    lost = []
+
+    def strike(request, is_own):
+        if is_own or lost or not any(name + b"\0" in request[:60] for name in names):
+            return None
+        lost.append(request)
+        raise ConnectionError
+
+    impostor.lie = strike if answered else None
+    impostor.swallow = None if answered else strike
+    return lost

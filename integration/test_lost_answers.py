@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect
 
 from cluster import Cluster
-from impostor import Impostor
+from impostor import Impostor, lose
 from waiting import wait_until
 
 @pytest.fixture(scope="module", params=[True, False], ids=["replica_set", "standalone"])
@@ -33,21 +33,6 @@ def sites(request, tmp_path_factory):
     yield cluster
     impostor.close()
     cluster.discard()
-
-
-def lose(impostor, *names, answered):
-    """The next command of one of these names is lost, or the answer to it; gives what was."""
-    lost = []
-
-    def strike(request, is_own):
-        if is_own or lost or not any(name + b"\0" in request[:60] for name in names):
-            return None
-        lost.append(request)
-        raise ConnectionError
-
-    impostor.lie = strike if answered else None
-    impostor.swallow = None if answered else strike
-    return lost
 
 
 AFTER = pymongo.ReturnDocument.AFTER

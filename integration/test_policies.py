@@ -21,6 +21,9 @@ RULES = [{"namespace": "shop.*", "fields": {
     "title": {"type": "longest", "escalate": True},
     "answer": "multi_value",
     "deep.best": "max",
+    "labels": "union",
+    "price": {"type": "lww", "escalate": {"differs_by": 10}},
+    "seen": {"type": "max", "escalate": {"older_than": "30d", "differs_by": 1000}},
 }}]
 
 
@@ -114,6 +117,43 @@ def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, c
     assert shown == values[1 - stands]
 
 
+def test_a_union_shows_what_both_gave_until_somebody_who_saw_it_gives_another(pair, carts):
+    carts[0].update_one({"_id": 1}, {"$set": {"labels": ["new"]}})
+    pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$push": {"labels": "red"}})
+        carts[1].find_one_and_update({"_id": 1}, [{"$set": {"labels": ["blue", 1]}}])
+        with carts[1].database.client.start_session() as session, session.start_transaction():
+            carts[1].update_one({"_id": 1}, {"$addToSet": {"labels": 1.0}}, session=session)
+    assert pair.one_alike(carts)["labels"] == ["new", "red", "blue", 1]
+    assert lost(pair, carts[0]) == []
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$pull": {"labels": "new"}})
+        carts[1].replace_one({"_id": 1}, {"labels": "none"})
+    assert pair.one_alike(carts) == {"_id": 1, "labels": ["red", "blue", 1, "none"]}
+    carts[0].update_one({"_id": 1}, {"$pull": {"labels": {"$in": ["red", 1]}}})
+    assert pair.one_alike(carts)["labels"] == ["blue", "none"]
+
+
+# path, what oslo writes, what paris writes later, whether somebody is to decide about it
+ESCALATIONS = [("price", 100, 110, False), ("price", 100, 110.5, True), ("price", 7, "free", True),
+               ("seen", 5, 900, False), ("seen", 5, 1006, True)]
+
+
+def test_what_lost_by_little_is_closed_and_what_lost_by_much_is_open_until_chosen(pair, carts):
+    for path, lost_value, stands, is_open in ESCALATIONS:
+        with pair.apart("oslo", "paris"):
+            carts[0].update_one({"_id": 1}, {"$set": {path: lost_value}})
+            carts[1].update_one({"_id": 1}, {"$set": {path: stands}})
+        assert pair.one_alike(carts)[path] == stands
+        newest = [next(c for c in site.app().outrigger.conflicts.find(
+            {"namespace": carts[0].full_name, "path": path})) for site in pair]
+        assert newest[0] == newest[1]
+        assert (newest[0]["lost"], newest[0]["state"] == "open") == (lost_value, is_open), path
+    assert pair.oslo.app().outrigger.command({"choose": newest[0]["_id"]})["state"] == "resolved"
+    assert pair.one_alike(carts)["seen"] == 5
+
+
 def test_whole_documents_and_counted_values_take_part_in_a_contest(pair, carts):
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$inc": {"high": 9}})
@@ -170,11 +210,12 @@ def test_an_operator_that_finds_nothing_inside_a_whole_leaves_it_alone(pair, car
 # The last: the stamps of a site that was killed lie some seconds ahead for a while.
 def test_a_contest_outlives_a_restart_of_everything(pair, carts):
     with pair.apart("oslo", "paris"):
-        carts[0].update_one({"_id": 1}, {"$set": {"status": "shipped"}})
-        carts[1].update_one({"_id": 1}, {"$set": {"status": "paid"}})
+        carts[0].update_one({"_id": 1}, {"$set": {"status": "shipped", "labels": ["a", "b"]}})
+        carts[1].update_one({"_id": 1}, {"$set": {"status": "paid", "labels": ["b", "c"]}})
         pair.sites["oslo"].sidecar.process.kill()
         pair.sites["oslo"].sidecar.start()
-    assert pair.one_alike(carts)["status"] == "shipped"
+    document = pair.one_alike(carts)
+    assert (document["status"], sorted(document["labels"])) == ("shipped", ["a", "b", "c"])
     with pair.apart("oslo", "paris"):
         carts[0].update_one({"_id": 1}, {"$set": {"status": "open"}})
         carts[1].update_one({"_id": 1}, {"$unset": {"status": ""}})

@@ -48,6 +48,24 @@ TEST(ShapeUnderRules, AReplacementIsWhatItChangesWhereTheRuleSaysSo) {
   EXPECT_EQ(shape.form, Form::kDiff);
 }
 
+TEST(ShapeUnderRules, WhatNamesTheFieldOfVersionsIsTheDocumentAfterwards) {
+  ReplicateRule rule = rules_of({});
+  rule.version_field = {"meta", "v"};
+  const auto is_version = [&](const std::string& update) {
+    UpdateShape shape = read_shape(update);
+    follow_rules(shape, MergeRules(rule));
+    EXPECT_EQ(shape.form == Form::kPostImage && !shape.edits_unknown(), shape.is_version);
+    return shape.is_version;
+  };
+  EXPECT_TRUE(is_version(op("$inc", "meta.v", 1)));
+  EXPECT_TRUE(is_version(op("$set", "meta.v", 8)));
+  EXPECT_TRUE(is_version(op("$max", "meta.v", 8)));
+  EXPECT_TRUE(is_version(op("$set", "meta", 1)));
+  EXPECT_TRUE(is_version(op("$unset", "meta.v.x", 1)));
+  EXPECT_FALSE(is_version(op("$inc", "meta.w", 1)));
+  EXPECT_FALSE(is_version(op("$setOnInsert", "meta.v", 0)));
+}
+
 TEST(ShapeUnderRules, APartOfAnAtomicValueTouchesTheWhole) {
   const ReplicateRule rule = rules_of({{{"at"}, PathType::kAtomic}});
   const std::string update = doc([](Writer& w) {

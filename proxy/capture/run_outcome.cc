@@ -136,7 +136,7 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
   if (reads_image && image == after.end()) return std::nullopt;
   // What stood there before the attempt that mongod has run nobody knows any more.
   const bool is_untold = adopt && shape.form == UpdateShape::Form::kDiff;
-  if (shape.form == UpdateShape::Form::kReplacement || is_untold ||
+  if (shape.form == UpdateShape::Form::kReplacement || is_untold || shape.is_version ||
       (reads_image && is_opaque(item, before, image->second))) {
     change.kind = DocumentChange::Kind::kReplace;
     change.document = image->second;
@@ -163,6 +163,14 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     }
   }
   if (change.changes.empty()) return std::nullopt;
+  const bool is_version =
+      std::any_of(change.changes.begin(), change.changes.end(),
+                  [&](const PathChange& each) { return run.rules.gives_version(each.path); });
+  if (is_version && image != after.end()) {
+    change.kind = DocumentChange::Kind::kReplace;
+    change.document = image->second;
+    change.changes.clear();
+  }
   return change;
 }
 
@@ -174,7 +182,9 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   const auto image = after.find(bson::canonical_key(id));
   if (image == after.end() && (adopt || item.becomes.empty())) return std::nullopt;
   change.document = image == after.end() ? item.becomes : image->second;
-  if (item.shape->form == UpdateShape::Form::kReplacement) {
+  // Of two that are made with a version nothing is mixed either.
+  const bool is_version = bson::has_path(Document(change.document), run.rules.version_field());
+  if (item.shape->form == UpdateShape::Form::kReplacement || is_version) {
     change.kind = DocumentChange::Kind::kInsert;
     return change;
   }

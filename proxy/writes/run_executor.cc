@@ -205,9 +205,9 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
     if (yields(run, item)) item.needs_before = for_prepare = true;
     for_prepare = for_prepare || is_replaced_by_diff(item);
     if (context_.retryable) continue;
-    const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
+    const bool diff = is_told_by_both(item);
     const bool upsert = item.upsert && !item.there;
-    item.needs_before = item.needs_before || upsert;
+    item.needs_before = item.needs_before || diff || upsert;
     for_prepare = for_prepare || diff || upsert;
   }
   out.read = co_await fit_images(run);
@@ -224,7 +224,7 @@ net::Task<RunExecutor::SeenBefore> RunExecutor::see_before(Run& run) {
     const auto image = out.images.find(item.key);
     const bool found = image != out.images.end();
     if (item.upsert && !item.there) item.there = found;
-    const bool diff = item.shape && item.shape->form == UpdateShape::Form::kDiff;
+    const bool diff = is_told_by_both(item);
     if (found && (diff || yields(run, item))) item.was = image->second;
   }
   co_return out;

@@ -285,6 +285,10 @@ bool is_replaced_by_diff(const RunItem& item) {
          item.statement->update->type != bson::Type::kArray;
 }
 
+bool is_told_by_both(const RunItem& item) {
+  return item.shape && (item.shape->form == UpdateShape::Form::kDiff || item.shape->is_version);
+}
+
 bool any_edits_unknown(const Run& run) {
   return std::any_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
     if (!item.shape) return false;

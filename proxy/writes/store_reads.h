@@ -85,5 +85,7 @@ void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& i
 [[nodiscard]] bool any_edits_unknown(const Run& run);
 // Of a replacement the oplog tells what the document became, and not what of it changed.
 [[nodiscard]] bool is_replaced_by_diff(const RunItem& item);
+// Where no oplog tells after a crash whether it happened, the document before it does.
+[[nodiscard]] bool is_told_by_both(const RunItem& item);
 
 }  // namespace outrigger

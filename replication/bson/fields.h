@@ -85,4 +85,10 @@ class PathFinder {
   std::unordered_map<const char*, FieldFinder> levels_;  // by where their bytes begin
 };
 
+// Is there anything at a path? Nothing is at the empty one.
+template <typename Path>
+[[nodiscard]] bool has_path(const Document& document, const Path& path) {
+  return !path.empty() && PathFinder(document).find(path).has_value();
+}
+
 }  // namespace outrigger::bson

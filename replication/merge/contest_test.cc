@@ -106,6 +106,94 @@ TEST_F(ContestTest, AllConcurrentValuesStayUntilTheyAreSettledAndTheLatestShows)
   forget();
 }
 
+TEST_F(ContestTest, UnitedShowAllDistinctElementsThoseOfTheEarlierFirst) {
+  rule({"v"}, PathType::kUnion);
+  EXPECT_EQ(between(array({text("a"), text("b")}), array({text("c"), text("a")})),
+            array({text("a"), text("b"), text("c")}));
+  EXPECT_EQ(between(array({i32(1), i32(1)}), array({bson::make_double(1), i32(2)})),
+            array({i32(1), i32(2)}));
+  EXPECT_EQ(between(array({i32(1), i32(1)}), array({i32(1), i32(1)})), array({i32(1), i32(1)}));
+  EXPECT_EQ(between(i32(1), bson::make_int64(1)), bson::make_int64(1));
+  EXPECT_EQ(between(text("a"), array({text("b")})), array({text("a"), text("b")}));
+  EXPECT_EQ(between(doc({{"x", i32(1)}}), doc({{"x", i32(2)}})),
+            array({doc({{"x", i32(1)}}), doc({{"x", i32(2)}})}));
+  all_lost({});
+}
+
+TEST_F(ContestTest, WhoHasSeenAUnionReplacesAllThatIsInItAndOthersStay) {
+  rule({"v"}, PathType::kUnion);
+  insert(a_, {{"v", array({i32(0)})}});
+  exchange();
+  set(a_, "v", array({i32(1)}));
+  set(b_, "v", array({i32(2)}));
+  pull(c_, a_);
+  set(c_, "v", array({i32(3)}));  // in place of that of `a`
+  all_show({{"v", array({i32(2), i32(3)})}});
+  set(b_, "v", array({i32(3)}));
+  all_show({{"v", array({i32(3)})}});
+  all_lost({});
+  forget();
+}
+
+TEST_F(ContestTest, WhatIsTakenAwayIsInNoUnionAndInTheLedger) {
+  rule({"v"}, PathType::kUnion);
+  insert(a_, {{"v", array({i32(0)})}, {"w", i32(0)}});
+  exchange();
+  unset(a_, "v");
+  set(b_, "v", array({i32(2)}));
+  set(c_, "v", array({i32(3)}));
+  all_show({{"v", array({i32(2), i32(3)})}, {"w", i32(0)}});
+  all_lost({"1/v unset"});
+}
+
+TEST_F(ContestTest, OfWhatIsTooLargeToUniteTheNewestShowsAndTheLedgerHasTheOthers) {
+  rule({"v"}, PathType::kUnion);
+  insert(a_, {{"v", array({})}});
+  exchange();
+  const auto large = [](char fill) { return array({text(std::string(kUnionBytesMax / 2, fill))}); };
+  set(a_, "v", large('a'));
+  set(b_, "v", large('b'));
+  exchange();
+  all_show({{"v", large('b')}});
+  for (const WorldSite* site : all_) {
+    ASSERT_EQ(site->losses.size(), 1u);
+    EXPECT_EQ(site->losses.front().value, large('a'));
+    EXPECT_EQ(to_text(site->losses.front().rule), "union");
+  }
+  set(c_, "v", array({i32(1)}));
+  all_show({{"v", array({i32(1)})}});
+  forget();
+}
+
+TEST_F(ContestTest, AUnionThatNoLongerFitsLosesWhatItHadShown) {
+  rule({"v"}, PathType::kUnion);
+  insert(a_, {{"v", array({})}});
+  exchange();
+  set(a_, "v", array({i32(1)}));
+  set(b_, "v", array({i32(2)}));
+  pull(a_, b_);
+  pull(b_, a_);
+  const bson::OwnedValue large = array({text(std::string(kUnionBytesMax, 'c'))});
+  set(c_, "v", large);
+  all_show({{"v", large}});
+  all_lost({"1/v [1]", "1/v [2]"});
+}
+
+TEST_F(ContestTest, AUnionGivesWayToAContainerAboveItThatHadSeenPartOfIt) {
+  rule({"c", "v"}, PathType::kUnion);
+  insert(a_, {{"c", doc({{"v", array({i32(0)})}})}});
+  exchange();
+  set(a_, "c.v", array({i32(1)}));
+  pull(b_, a_);
+  replace(b_, {{"c", doc({{"v", array({i32(2)})}, {"x", i32(1)}})}});
+  set(c_, "c.v", array({i32(3)}));
+  all_show({{"c", doc({{"v", array({i32(2), i32(3)})}, {"x", i32(1)}})}});
+  set(a_, "c", i32(5));
+  set(b_, "c.v", array({i32(6)}));
+  exchange();
+  forget();
+}
+
 TEST_F(ContestTest, WhoHasSeenAValueReplacesItWhateverTheRuleSays) {
   rule({"v"}, PathType::kMax);
   insert(a_, {{"v", i32(0)}});

@@ -252,6 +252,7 @@ std::shared_ptr<const Inside> read_inside(RowIn& in) {
   read_map(in, body.registers, [&](Register& reg) {
     read(in, reg);
     if (reg.content == Content::kShown) in.fail("a value in an element is missing");
+    if (reg.is_version) in.fail("version of a part");
   });
   read_map(in, body.counters, [&](CounterEntries& entries) {
     read(in, entries);

@@ -64,6 +64,7 @@ class EffectMaker {
   void replace(const std::string& document) {
     add(Operation::kAssign, {}).value = bson::make_document(document);
     effects_.back().baselines = seen_below({});
+    effects_.back().is_version = bson::has_path(bson::Document(document), rules_.version_field());
     contend_below({}, bson::make_document(document));
   }
   // Nothing was done to the elements of an array that is there: nobody need be told. An element
@@ -202,9 +203,9 @@ class EffectMaker {
     return known->second.contenders.back().rule;
   }
 
-  // Values that are given with a container above them, and are in a contest all the same.
+  // Values that are given with a container above them (but a version), and contend all the same.
   void contend_below(const Path& path, const bson::OwnedValue& value) {
-    if (rules_.empty() || !is_container(value.view(), path)) return;
+    if (rules_.empty() || effects_.back().is_version || !is_container(value.view(), path)) return;
     // Each takes an effect of its own, at every site.
     if (names_in_paths(value.view().as_document()) > kContendingNamesMax) return;
     Path at = path;

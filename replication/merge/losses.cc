@@ -61,6 +61,7 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
   if (!concurrent_) return;
   const WholeBody body(before);
   const Node root = view_tree(*body);
+  if (root.governs && root.reg->is_version && unseen(root.reg->stamp)) version_ = *root.reg;
   Path path;
   collect(root, path, body->floor_stamp);
   elements_.collect_insides(*body);
@@ -69,7 +70,10 @@ LossFinder::LossFinder(const DocumentState& before, const Record& record,
 // What the record had not seen and what shows (or, for an unset, holds) before it.
 void LossFinder::collect(const Node& node, Path& path, const Dot& floor) {
   if (node.chosen != nullptr) {
-    if (unseen(node.chosen->dot)) registers_.push_back({path, as_register(*node.chosen)});
+    for (const Contender& each : node.contest->contenders) {
+      const bool shows = node.is_union ? !each.absent : &each == node.chosen;
+      if (shows && unseen(each.dot)) registers_.push_back({path, as_register(each)});
+    }
     return;
   }
   if (node.shows == Node::Shows::kList) {
@@ -190,7 +194,10 @@ void LossFinder::finish(const DocumentState& after) {
   for (const Dot& birth : births_) removed_.erase(birth);
   const WholeBody body(after);
   const Node root = view_tree(*body);
-  // What a removal took along was reported as a whole.
+  // What a removal took along was reported as a whole. So is a version.
+  if (version_ && !removed_.contains(version_->stamp) && check_version(root, *version_)) {
+    removed_.insert(version_->stamp);
+  }
   for (const Contested& old : registers_) {
     if (!removed_.contains(old.reg.stamp)) check_register(root, old.path, old.reg);
   }

@@ -58,6 +58,9 @@ class LossFinder {
   [[nodiscard]] bool unseen(const Dot& dot) const {
     return !dot.is_zero() && !record_.deps.covers(dot) && dot != record_.dot();
   }
+  // Of a version as a whole: has another value of the document taken its place? Then nothing of it
+  // is looked for by itself.
+  [[nodiscard]] bool check_version(const Node& root, const Register& version);
   // Of values beside each other: has another one been chosen? False: there are none.
   [[nodiscard]] bool check_contest(const Place& place, const Path& path, const Register& reg);
   void check_register(const Node& root, const Path& path, const Register& reg);
@@ -74,7 +77,8 @@ class LossFinder {
   const DocumentEffects& effects_;
   std::vector<Loss>* losses_;
   bool concurrent_ = false;
-  std::set<Dot> removed_;  // stamps of what went with an incarnation
+  std::set<Dot> removed_;            // stamps of what went with an incarnation
+  std::optional<Register> version_;  // that governed the document before, and was not seen
   std::vector<Contested> registers_;
   std::vector<ContestedCounter> counters_;
   ElementLosses elements_;

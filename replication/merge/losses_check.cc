@@ -40,6 +40,9 @@ void LossFinder::check_new(const Node& root) {
   const Dot dot = record_.dot();
   for (const Effect& effect : effects_.effects) {
     if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
+    if (effect.is_version) {
+      if (check_version(root, register_of(effect.path, effect.value.view(), dot))) continue;
+    }
     if (is_into_element(effect.path)) {
       elements_.check_inside(look_at_array(root, path_of_array(effect.path), dot), effect);
     } else if (effect.kind == Operation::kIncrement) {
@@ -119,6 +122,16 @@ bool LossFinder::is_beaten(const Place& place, const Path& path, const Register&
   return true;
 }
 
+bool LossFinder::check_version(const Node& root, const Register& version) {
+  if (!root.governs || root.reg->stamp <= version.stamp) return false;
+  const Register& winner = *root.reg;
+  const bool differs = winner.content != version.content || winner.value != version.value ||
+                       winner.fields.document().bytes() != version.fields.document().bytes();
+  const LossKind kind = between(version.stamp, winner.stamp, LossKind::kSetSet);
+  if (differs) report(kind, {}, version, winner.stamp, nullptr);
+  return true;
+}
+
 bool LossFinder::check_contest(const Place& place, const Path& path, const Register& reg) {
   const Node* node = place.node;
   if (node == nullptr || node->chosen == nullptr) return false;
@@ -130,11 +143,14 @@ bool LossFinder::check_contest(const Place& place, const Path& path, const Regis
     return true;
   }
   if (chosen.dot == reg.stamp) return true;
+  if (node->is_union && has_given(*node->contest, reg.stamp)) return true;
   const bool is_absent = reg.content == Content::kAbsent;
   if (chosen.absent == is_absent && (is_absent || chosen.value == reg.value)) return true;
   const bson::Value value = chosen.value.view();
-  report(LossKind::kSetSet, path, reg, chosen.dot, chosen.absent ? nullptr : &value,
-         node->contest->contenders.back().rule);
+  const ContestRule& rule = node->contest->contenders.back().rule;
+  const bool unites = rule.kind == ContestKind::kUnion && !is_absent && !chosen.absent;
+  if (unites && compare_values(value, reg.value.view()) == 0) return true;
+  report(LossKind::kSetSet, path, reg, chosen.dot, chosen.absent ? nullptr : &value, rule);
   return true;
 }
 

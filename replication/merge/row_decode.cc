@@ -145,6 +145,9 @@ class RowReader {
         result.body.contests.contains(Path()) || result.body.asserted.contains(Path())) {
       in_.fail("the root is no field");
     }
+    for (const auto& [path, reg] : result.body.registers) {
+      if (reg.is_version && !path.empty()) in_.fail("version of a part");
+    }
     const auto root = result.body.registers.find(Path());
     if (root != result.body.registers.end() && !is_document(root->second)) {
       in_.fail("the root is no document");

@@ -38,6 +38,13 @@ void hide(Node& node) {
 std::optional<Node::Shows> shown_by_contest(Node& node) {
   if (node.contest == nullptr) return std::nullopt;
   node.chosen = &chosen(*node.contest);
+  if (auto all = union_of(*node.contest)) {
+    for (Node& child : node.children) hide(child);
+    node.is_union = true;
+    node.array = *std::move(all);
+    node.value = node.array.view();
+    return Node::Shows::kContest;
+  }
   if (node.governs && node.reg->stamp == node.chosen->dot) return std::nullopt;
   for (Node& child : node.children) hide(child);
   if (node.chosen->absent) return Node::Shows::kNothing;

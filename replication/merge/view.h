@@ -2,7 +2,7 @@
 // what it shows from the stamps above it and from what its children show; then the tree is written
 // out over the bytes it lies in. Fields without state are never made nodes: they are copied.
 //
-//   values beside each other at the path              shows the chosen one
+//   values beside each other at the path              shows the chosen one, or what is in all
 //   governing register newer than every effect below   shows that register
 //   an effect below is newer than a whole value here   shows a document, even an empty one
 //   absent, but something below survived               shows a document
@@ -43,7 +43,8 @@ struct Node {
   CounterSum sum;  // kCounter
   // Of values beside each other, the one that shows; also where the register holds it.
   const Contender* chosen = nullptr;
-  bson::OwnedValue array;  // kList: `value` is a view of it
+  bool is_union = false;   // kContest: all of them show
+  bson::OwnedValue array;  // kList, or of a union: `value` is a view of it
 
   [[nodiscard]] const Node* child(std::string_view child_name) const;
   [[nodiscard]] bool shows_leaf() const {

@@ -55,6 +55,10 @@ LedgerMark mark_of(std::string_view state) {
 const char* reason_of(const merge::Loss& loss) {
   switch (loss.kind) {
     case merge::LossKind::kSetSet:
+      if (loss.path.empty()) {
+        return "two sites wrote this document without seeing each other; the later one stands "
+               "whole";
+      }
       return "two sites set this path without seeing each other; the later stamp stands";
     case merge::LossKind::kContainer:
       return "a concurrent write above or below this path has the later stamp";

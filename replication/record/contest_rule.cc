@@ -18,6 +18,8 @@ std::string to_text(const ContestRule& rule) {
       return "longest";
     case ContestKind::kMultiValue:
       return "multi_value";
+    case ContestKind::kUnion:
+      return "union";
     case ContestKind::kPrefer:
     case ContestKind::kSite:
       break;

@@ -22,8 +22,9 @@ enum class ContestKind : uint8_t {
   kLongest = 5,     // the text of the most characters
   kMultiValue = 6,  // the newest
   kSite = 7,        // that of the site that stands last in `preferred`
+  kUnion = 8,       // an array of what is in all of them, each once
 };
-inline constexpr uint8_t kContestKindMax = 7;
+inline constexpr uint8_t kContestKindMax = 8;
 
 struct ContestRule {
   ContestKind kind = ContestKind::kNone;

@@ -55,6 +55,7 @@ struct Effect {
   // kAssign, kUnset, below the root: what it is to values that its author had not seen.
   ContestRule rule;
   Removal removal = Removal::kPlain;  // kRemove
+  bool is_version = false;  // kAssign of the whole document: where it loses, it does whole
   [[nodiscard]] bool is_birth() const { return outrigger::is_birth(kind); }
   friend bool operator==(const Effect&, const Effect&) = default;
 };

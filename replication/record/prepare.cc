@@ -35,7 +35,7 @@ void put_document(ByteWriter& out, const PreparedDocument& document) {
   const bool yields = document.removal != Removal::kPlain;
   out.u8(yields ? static_cast<uint8_t>(kYields + static_cast<uint8_t>(document.removal))
                 : static_cast<uint8_t>(document.what));
-  out.u8(document.whole);
+  out.u8(static_cast<uint8_t>(document.whole | document.told_whole << 1));
   out.value(document.id);
   out.bytes(document.document);
   out.varint(document.paths.size());
@@ -82,7 +82,9 @@ PreparedDocument read_document(ByteReader& in, uint8_t version) {
   document.what =
       yields ? PreparedDocument::What::kRemove : static_cast<PreparedDocument::What>(what);
   if (yields) document.removal = static_cast<Removal>(what - kYields);
-  document.whole = read_choice(in, 0, 1) == 1;
+  const uint8_t whole = read_choice(in, 0, 3);
+  document.whole = (whole & 1) != 0;
+  document.told_whole = (whole & 2) != 0;
   document.id = in.value();
   document.document = in.bytes();
   const bool is_insert = document.what == PreparedDocument::What::kInsert;

@@ -51,6 +51,8 @@ struct PreparedDocument {
   // kRemove: likewise, of one that yields.
   std::string document;
   Removal removal = Removal::kPlain;  // kRemove
+  // Whatever it turns out to have done is recorded as the whole document afterwards.
+  bool told_whole = false;
   friend bool operator==(const PreparedDocument&, const PreparedDocument&) = default;
 };
 

@@ -270,22 +270,21 @@ void Decoder::effect(Effect& effect, Keys* keys) {
   const uint8_t tag = in_.u8();
   const int kind = tag & 7;
   const bool has_rule = tag >> 4 & 1;
-  const bool yields = tag >> 5 & 1;
+  const bool is_marked = tag >> 5 & 1;
   if (kind < 1 || (keys == nullptr && tag > 0x3f)) return in_.fail("unknown kind of effect");
   if (keys != nullptr) *keys = static_cast<Keys>(tag >> 6);
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
   const bool is_edit = effect.kind == Operation::kEdit;  // which may have moves
   const bool has_baselines = (tag >> 3 & 1) != 0 && !is_edit;
-  if (has_baselines && !effect.is_birth() && !is_assign && effect.kind != Operation::kUnset) {
-    return in_.fail("baseline where none can be");
-  }
-  if (has_rule && !is_assign && effect.kind != Operation::kUnset) {
-    return in_.fail("rule of a contest where none can be");
-  }
-  if (yields) removal(effect);
+  const bool gives = is_assign || effect.kind == Operation::kUnset;
+  if (has_baselines && !gives && !effect.is_birth()) return in_.fail("baseline where none can be");
+  if (has_rule && !gives) return in_.fail("rule of a contest where none can be");
+  effect.is_version = is_marked && is_assign;
+  if (is_marked && !is_assign) removal(effect);
   if (effect.kind == Operation::kRemove) return;
   if (!effect.is_birth()) effect.path = path();
+  if (effect.is_version && !effect.path.empty()) return in_.fail("version of a part");
   if (effect.is_birth() || is_assign) effect.value = in_.value();
   const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
   if (in_.ok() && is_whole && effect.value.type != bson::Type::kDocument) {

@@ -166,9 +166,9 @@ void Encoder::effect(const Effect& effect, Keys keys) {
   const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
   const bool has_moves = !effect.edit.moved.empty();
+  const bool is_marked = effect.removal != Removal::kPlain || effect.is_version;
   body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | (has_baselines || has_moves) << 3 |
-                                effect.rule.is_contest() << 4 |
-                                (effect.removal != Removal::kPlain) << 5 |
+                                effect.rule.is_contest() << 4 | is_marked << 5 |
                                 static_cast<int>(keys) << 6));
   if (effect.removal != Removal::kPlain) body_.u8(static_cast<uint8_t>(effect.removal));
   if (has_path) body_.varint(paths_.index(&effect.path));

@@ -110,7 +110,8 @@ TEST(HostileRecord, ARuleOfAContestIsOneAndStandsBesideAValueOfAField) {
   EXPECT_EQ(ruled({2}), "");
   EXPECT_EQ(ruled({4, 2, 1, 'a', 0}), "");
   EXPECT_EQ(ruled({0}), "unknown rule of a contest");
-  EXPECT_EQ(ruled({8}), "unknown rule of a contest");
+  EXPECT_EQ(ruled({8}), "");
+  EXPECT_EQ(ruled({9}), "unknown rule of a contest");
   EXPECT_EQ(ruled({7, 1, 1, 'a', 1, 'b'}), "");
   EXPECT_NE(ruled({7, 1, 1, 'a'}), "");
   EXPECT_NE(ruled({4, 2, 1, 'a'}), "");
@@ -133,8 +134,17 @@ TEST(HostileRecord, OnlyRemovalsYieldAndSayWhy) {
   EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({0}).refusal(), "unknown kind of removal");
   EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({3}).refusal(), "unknown kind of removal");
   for (const uint8_t kind : {kAssign, kUnset, kIncrement, kBirth, kEdit}) {
+    if (kind == kAssign) continue;  // there it says another thing
     EXPECT_EQ(Forged().effect(kind | kYields).numbers({1}).refusal(), "no removal, and it yields");
   }
+}
+
+TEST(HostileRecord, OnlyAWholeDocumentIsAVersion) {
+  constexpr uint8_t kVersion = 0x20;
+  const bson::OwnedValue document = bson::make_document(bson::Writer().finish());
+  EXPECT_EQ(Forged().effect(kAssign | kVersion).numbers({0}).value(document).refusal(), "");
+  EXPECT_EQ(Forged().effect(kAssign | kVersion).numbers({1}).value(document).refusal(),
+            "version of a part");
 }
 
 TEST(HostileRecord, ElementsStandWhereTheyCan) {

@@ -153,6 +153,7 @@ class RecordMaker {
     const bool gives = is_assign || effect.kind == Operation::kUnset;
     if (gives && !effect.path.empty() && chance(3)) effect.rule = rule();
     if (is_whole) effect.value = bson::make_document(document());
+    effect.is_version = is_assign && is_whole && chance(2);
     if (effect.kind == Operation::kIncrement) {
       effect.entry = counter();
       return effect;

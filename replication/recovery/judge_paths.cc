@@ -158,4 +158,12 @@ std::vector<PathChange> additions_in_arrays(Stored& stored,
   return changes;
 }
 
+void tell_whole(DocumentChange& change, const std::optional<std::string>& stored) {
+  using Kind = DocumentChange::Kind;
+  if (!stored || (change.kind != Kind::kUpdate && change.kind != Kind::kUpsert)) return;
+  change.kind = change.kind == Kind::kUpdate ? Kind::kReplace : Kind::kInsert;
+  change.document = *stored;
+  change.changes.clear();
+}
+
 }  // namespace outrigger

@@ -299,8 +299,7 @@ Verdict in_doubt(const PreparedDocument& prepared, const std::optional<std::stri
     case What::kUpsert:
       if (!stored) return {};
       if (was_not_there) return uncertain({How::kHappened, born(prepared, *stored)});
-      // Whether this made it or found it cannot be told. A birth beside the one that peers know
-      // would be no outcome of either.
+      // Made or found? A birth beside the one that peers know would be no outcome of either.
       return {How::kAdopted, whole_change(prepared, DocumentChange::Kind::kInsert, *stored), true,
               false};
     case What::kUpdate:
@@ -352,8 +351,10 @@ Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, cons
     stored = std::vector<std::optional<std::string>>(1);
   }
   if (!stored) return tl::unexpected(stored.error());
-  return entry != nullptr ? happened(prepared, *entry, stored->front())
-                          : in_doubt(prepared, stored->front(), was_not_there, put_back);
+  Verdict verdict = entry != nullptr ? happened(prepared, *entry, stored->front())
+                                     : in_doubt(prepared, stored->front(), was_not_there, put_back);
+  if (prepared.told_whole && verdict.change) tell_whole(*verdict.change, stored->front());
+  return verdict;
 }
 
 }  // namespace

@@ -65,6 +65,37 @@ TEST_F(JudgePrepare, AnUnknownUpdateTakesItsPathsFromTheOplogAndItsValuesFromThe
   EXPECT_EQ(changes[2].kind, Operation::kUnset);
 }
 
+TEST_F(JudgePrepare, WhatIsToldWholeIsSoWhateverTheOplogSaysOfIt) {
+  PreparedDocument& document = prepare_.documents[0];
+  document.told_whole = true;
+  document.paths = {{Operation::kIncrement, {"a"}, number(1)}};
+  const std::vector<OplogWrite> oplog{
+      update([](bson::Writer& diff) { diff.open_document("u").int32("a", 1).close(); })};
+  for (const bool whole : {true, false}) {
+    document.whole = whole;
+    const auto settled = judge_prepare(store_, prepare_, &oplog);
+    ASSERT_EQ(settled->changes.size(), 1u);
+    EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kReplace);
+    EXPECT_TRUE(bson::Document(settled->changes[0].document).has("list"));
+    EXPECT_TRUE(settled->changes[0].changes.empty());
+  }
+  document.what = PreparedDocument::What::kUpsert;
+  EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->changes.at(0).kind,
+            DocumentChange::Kind::kReplace);
+}
+
+TEST_F(JudgePrepare, WhereNoOplogTellsWhatIsToldWholeHappenedIfTheDocumentHasChanged) {
+  prepare_.session = numbered(-1);
+  PreparedDocument& document = prepare_.documents[0];
+  document.told_whole = true;
+  document.document = *store_.read(kTestNs, std::span(&document.id, 1))->front();
+  EXPECT_EQ(judge_prepare(store_, prepare_, nullptr)->how, SettledPrepare::How::kDropped);
+  document.document = bson::Writer().int32("_id", 1).int32("a", 0).finish();
+  const auto settled = judge_prepare(store_, prepare_, nullptr);
+  ASSERT_EQ(settled->changes.size(), 1u);
+  EXPECT_EQ(settled->changes[0].kind, DocumentChange::Kind::kReplace);
+}
+
 TEST_F(JudgePrepare, WhatAnUpsertAddedToAContainerThatItMadeIsAddedOnce) {
   bson::Writer writer;
   writer.int32("_id", 1).open_document("sub").int32("n", 3).int32("x", 5).close().int32("y", 1);

@@ -92,7 +92,7 @@ TEST_F(LedgerBoundTest, WhatLosesInAnElementIsOpenWhereTheRuleOfItsArraySaysSo) 
   ReplicateRule& rule = settings.replicate.emplace_back();
   rule.namespace_glob = "*";
   rule.fields = {{{"items"}, PathType::kList}};
-  rule.fields.front().escalate = true;
+  rule.fields.front().escalate = {.always = true};
   policy_.emplace(settings);
   paris_.kill();
   paris_.replica_options.policy = &*policy_;

@@ -4,6 +4,7 @@
 
 #include "config/limits.h"
 #include "config/policy.h"
+#include "replication/bson/number.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -21,6 +22,32 @@ constexpr const char* kOtherNamespaces = "(others)";
 
 constexpr const char* kFind = "find a conflict";
 constexpr const char* kAboutOpen = "ledger";  // an alarm
+
+// Than that, or in what no number tells.
+bool differ_by_more(const LedgerEntry& entry, double than) {
+  const bool tells = entry.shape == Shape::kValue && entry.winning;
+  if (!tells || !entry.value.view().is_number() || !entry.winning->view().is_number()) return true;
+  const auto [smaller, larger] =
+      bson::compare_numbers(entry.value.view(), entry.winning->view()) < 0
+          ? std::pair(entry.value, *entry.winning)
+          : std::pair(*entry.winning, entry.value);
+  const bson::OwnedValue minus = bson::negate(smaller.view());
+  const bson::Sum difference = bson::add(larger.view(), minus.view());
+  // Of an infinite number and itself it is not a number, which sorts below all.
+  const bson::OwnedValue zero = bson::make_double(0);
+  if (difference.clamped || bson::compare_numbers(difference.value.view(), zero.view()) < 0) {
+    return true;
+  }
+  const bson::OwnedValue bound = bson::make_double(than);
+  return bson::compare_numbers(difference.value.view(), bound.view()) > 0;
+}
+
+// What a delete took is, too: where it was deleted already when the write came, nobody knows when.
+bool is_older_by_more(const LedgerEntry& entry, int64_t than_ms) {
+  const bool by_delete = entry.kind == loss_kind_text(merge::LossKind::kDeleteUpdate);
+  if (by_delete || entry.winner.is_zero()) return true;
+  return hlc_ms(entry.winner.hlc) - hlc_ms(entry.loser.hlc) > than_ms;
+}
 
 // So much goes at once, so that it is not a few entries every second.
 uint64_t kept_after_trimming(uint64_t bytes_max) { return bytes_max - bytes_max / 32; }
@@ -40,7 +67,11 @@ bool LedgerKeeper::is_escalated(const LedgerEntry& entry) const {
   const Policy* policy = context_.options.policy;
   if (policy == nullptr || entry.loser.is_zero() || !is_loss(entry.kind)) return false;
   // In an element no rule holds but the array's.
-  return policy->merge_rules(entry.ns).escalates(path_of_array(entry.path));
+  const MergeRules rules = policy->merge_rules(entry.ns);
+  const Escalation escalation = rules.escalation(path_of_array(entry.path));
+  if (escalation.always) return true;
+  if (escalation.differs_by && differ_by_more(entry, *escalation.differs_by)) return true;
+  return escalation.older_than_ms && is_older_by_more(entry, *escalation.older_than_ms);
 }
 
 void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry) {

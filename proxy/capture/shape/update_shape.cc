@@ -161,6 +161,13 @@ void edit_given_arrays(UpdateShape& shape, const MergeRules& rules) {
   if (shape.form == UpdateShape::Form::kPostImage) move_to_image(shape);
 }
 
+bool names_version(const UpdateShape& shape, const MergeRules& rules) {
+  const auto gives = [&](const Path& path) { return rules.gives_version(path); };
+  return std::any_of(shape.operations.begin(), shape.operations.end(),
+                     [&](const auto& each) { return gives(each.path); }) ||
+         std::any_of(shape.touched.begin(), shape.touched.end(), gives);
+}
+
 }  // namespace
 
 Path in_front_of_position(const Path& path) {
@@ -205,6 +212,12 @@ UpdateShape read_update_shape(const Value& update, bool has_array_filters) {
 void follow_rules(UpdateShape& shape, const MergeRules& rules) {
   using Form = UpdateShape::Form;
   if (shape.form == Form::kReplacement && rules.replaces_by_diff()) shape.form = Form::kDiff;
+  if (names_version(shape, rules)) {
+    shape.is_version = true;
+    shape.form = Form::kPostImage;
+    shape.edits.clear();
+    return;
+  }
   if (!shape.given_arrays.empty()) edit_given_arrays(shape, rules);
   for (auto& [path, edit] : shape.edits) {
     const PathRuling ruling = edit.sorts ? rules.at(path) : PathRuling();

@@ -59,7 +59,8 @@ struct UpdateShape {
   std::vector<InArray> in_arrays;
   // Arrays that $set assigns, whose elements the rules may tell apart all the same.
   std::vector<std::pair<Path, bson::Value>> given_arrays;
-  bool asserts = false;  // holds a $set: equal values still are a write
+  bool is_version = false;  // it names the field of versions: the document afterwards is the change
+  bool asserts = false;     // holds a $set: equal values still are a write
   // An _id the update itself gives to an upserted document ($set, $setOnInsert, replacement).
   std::optional<bson::Value> given_id;
 

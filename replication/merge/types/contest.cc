@@ -1,6 +1,7 @@
 #include "replication/merge/types/contest.h"
 
 #include <algorithm>
+#include <set>
 
 #include "replication/bson/number.h"
 #include "replication/merge/types/author.h"
@@ -113,6 +114,7 @@ int compare_by(const ContestRule& rule, const Contender& a, const Contender& b) 
     case ContestKind::kNone:
     case ContestKind::kFirstWins:
     case ContestKind::kMultiValue:
+    case ContestKind::kUnion:
       break;
   }
   return 0;
@@ -136,6 +138,39 @@ void put(Contest& contest, Contender&& fresh) {
   } else {
     all.insert(at, std::move(fresh));
   }
+}
+
+bool are_equal(const Contender& a, const Contender& b) {
+  return compare_values(a.value.view(), b.value.view()) == 0;
+}
+
+// Takes elements, each once, as long as there is room.
+class Uniter {
+ public:
+  void add(const bson::Value& value) {
+    if (!has_room() || !known_.insert(value).second) return;
+    constexpr size_t kAround = 16;  // of its name and type
+    bytes_ += value.bytes.size() + kAround;
+    if (has_room()) out_.value(bson::index_name(known_.size() - 1), value);
+  }
+  [[nodiscard]] bool has_room() const { return bytes_ <= kUnionBytesMax; }
+  [[nodiscard]] bson::OwnedValue take() { return {bson::Type::kArray, out_.finish()}; }
+
+ private:
+  struct Before {
+    bool operator()(const bson::Value& a, const bson::Value& b) const {
+      return compare_values(a, b) < 0;
+    }
+  };
+  std::set<bson::Value, Before> known_;
+  bson::Writer out_;
+  size_t bytes_ = 0;
+};
+
+// In an array it lies one level deeper.
+bool fits_in_array(const bson::Value& value) {
+  const bool nests = value.type == bson::Type::kDocument;
+  return !nests || bson::validate(value.bytes, kUnionDepthMax).has_value();
 }
 
 }  // namespace
@@ -208,6 +243,35 @@ const Contender& chosen(const Contest& contest) {
     if (&each != best && goes_before(rule, each, *best)) best = &each;
   }
   return *best;
+}
+
+std::optional<bson::OwnedValue> union_of(const Contest& contest) {
+  const auto& all = contest.contenders;
+  if (all.back().rule.kind != ContestKind::kUnion) return std::nullopt;
+  const Contender& newest = chosen(contest);
+  const bool is_alone = std::all_of(all.begin(), all.end(), [&](const Contender& each) {
+    return each.absent || are_equal(each, newest);
+  });
+  if (is_alone) return std::nullopt;
+  Uniter united;
+  for (const Contender& each : all) {
+    if (each.absent) continue;
+    const bson::Value value = each.value.view();
+    if (value.type != bson::Type::kArray) {
+      if (!fits_in_array(value)) return std::nullopt;
+      united.add(value);
+    } else {
+      for (const bson::Element& element : value.as_document()) united.add(element.value);
+    }
+    if (!united.has_room()) return std::nullopt;
+  }
+  return united.take();
+}
+
+bool has_given(const Contest& contest, const Dot& dot) {
+  const auto& all = contest.contenders;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Contender& each) { return each.dot == dot && !each.absent; });
 }
 
 void write(RowOut& out, const Contest& contest) {

@@ -7,9 +7,13 @@
 // whoever may still replace it, too, has seen it. What is assigned or taken away above the path
 // replaces what it had seen likewise; values it had not seen show in it.
 //
+// Under one rule all of them show, as the array of what is in them. The store then shows none of
+// them, and whoever writes has seen each.
+//
 // Values are in the row as long as the contest is: the store shows one of them at most.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "replication/merge/types/row_stamps.h"
@@ -38,8 +42,16 @@ void drop_observed(Contest& contest, const Authorship& author);
 // What is in either of them.
 void join(Contest& contest, const Contest& other);
 
-// The one that shows; there is one.
+// The one that shows; there is one. Where all of them do, the newest.
 [[nodiscard]] const Contender& chosen(const Contest& contest);
+// Where all of them show that are there: the distinct elements of all, those of the earlier first;
+// of what is no array, itself. Nothing: the chosen one shows, as it is the only one, all are equal,
+// or it would be more than a document should hold (kUnionBytesMax, kUnionDepthMax).
+[[nodiscard]] std::optional<bson::OwnedValue> union_of(const Contest& contest);
+inline constexpr size_t kUnionBytesMax = size_t{8} << 20;  // half of a document
+inline constexpr int kUnionDepthMax = 100;
+// Was it this commit that gave one of them, other than by taking it away?
+[[nodiscard]] bool has_given(const Contest& contest, const Dot& dot);
 // The order in which MongoDB sorts values: by kind first, so every text is above every number.
 [[nodiscard]] int compare_values(const bson::Value& a, const bson::Value& b);
 

@@ -7,6 +7,8 @@ namespace {
 
 // Beside the values of Content: a kDocument with fields, as it stands in a row.
 constexpr uint8_t kDocumentFollows = 4;
+// Added to these.
+constexpr uint8_t kVersion = 8;
 
 }  // namespace
 
@@ -29,6 +31,7 @@ Register assigned(const Effect& effect, Authorship& author) {
     }
   }
   reg.baseline = sorted(author.named(effect.path));
+  reg.is_version = effect.is_version;
   reg.order = author.next_order++;
   return reg;
 }
@@ -68,17 +71,19 @@ Register kept_in_row(const Register& reg, Content content) {
   kept.content = content;
   if (content == Content::kValue) kept.value = reg.value;
   if (content == Content::kDocument) kept.fields = reg.fields;
+  kept.is_version = reg.is_version;
   kept.baseline = reg.baseline;
   return kept;
 }
 
 void write(RowOut& out, const Register& reg) {
   out.dot(reg.stamp);
+  const uint8_t version = reg.is_version ? kVersion : 0;
   if (reg.content == Content::kDocument && !reg.fields.document().empty()) {
-    out.u8(kDocumentFollows);
+    out.u8(kDocumentFollows | version);
     out.bytes(reg.fields.bytes);
   } else {
-    out.u8(static_cast<uint8_t>(reg.content));
+    out.u8(static_cast<uint8_t>(reg.content) | version);
     if (reg.content == Content::kValue) out.counted(reg.value);
   }
   write(out, reg.baseline);
@@ -86,7 +91,9 @@ void write(RowOut& out, const Register& reg) {
 
 void read(RowIn& in, Register& reg) {
   reg.stamp = in.dot();
-  const uint8_t content = in.u8();
+  const uint8_t both = in.u8();
+  const auto content = static_cast<uint8_t>(both & ~kVersion);
+  reg.is_version = content != both;
   if (content > kDocumentFollows) in.fail("unknown content");
   reg.content = content == kDocumentFollows ? Content::kDocument : static_cast<Content>(content);
   if (reg.content == Content::kValue) reg.value = in.counted();

@@ -39,6 +39,7 @@ struct Register {
   bson::OwnedValue value;   // kValue
   SharedBytes fields;       // kDocument: those assigned with it
   CounterEntries baseline;  // sorted by first dot
+  bool is_version = false;  // of the root: where it loses, the ledger has it whole
   uint32_t order = 0;       // place among new siblings; not part of the state
 };
 

@@ -66,6 +66,8 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
       return {ContestKind::kLongest, {}};
     case PathType::kMultiValue:
       return {ContestKind::kMultiValue, {}};
+    case PathType::kUnion:
+      return {ContestKind::kUnion, {}};
   }
   return {};
 }

@@ -28,8 +28,10 @@ MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = static_cast<int64_t>(random_() % (2 * spread + 1)) - spread;
     sites_.push_back(std::make_unique<WorldSite>('A' + i, count, 1000 + offset));
-    if (!options.contests) continue;
-    if (!policy_) policy_.emplace(contested());
+    if (!options.contests && !options.versions) continue;
+    Settings settings = contested();
+    if (options.versions) settings.replicate.front().version_field = {"a"};
+    if (!policy_) policy_.emplace(settings);
     sites_.back()->policy = &*policy_;
   }
 }

@@ -23,6 +23,7 @@ struct WorldOptions {
   bool collect = true;    // drop rows when they are stable
   bool add_only = false;  // documents are made once, numbers only incremented, arrays only edited
   bool contests = false;  // values of some paths stand beside each other until a rule decides
+  bool versions = false;  // documents count versions, and values are contested besides
   bool yields = false;    // removals of the second document yield to what they had not seen
 };
 

@@ -101,6 +101,16 @@ TEST(MergeWorld, SitesAgreeOnWhatIsContestedWheneverTheyForget) {
   });
 }
 
+TEST(MergeWorld, SitesAgreeOnVersionsWheneverTheyForget) {
+  for_each_seed(400, [](uint64_t seed) {
+    MergeWorld forgetting(seed, {.versions = true, .yields = seed % 2 == 0});
+    MergeWorld remembering(seed, {.collect = false, .versions = true, .yields = seed % 2 == 0});
+    ASSERT_EQ(forgetting.run(), "");
+    ASSERT_EQ(remembering.run(), "");
+    expect_same_documents(remembering, forgetting);
+  });
+}
+
 TEST(MergeWorld, SitesAgreeOnWhatComesBackWheneverTheyForget) {
   size_t withstood = 0;
   for_each_seed(3000, [&](uint64_t seed) {

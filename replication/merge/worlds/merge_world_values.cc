@@ -147,7 +147,7 @@ Settings contested() {
   rule.fields = {{{"a"}, PathType::kMax},
                  {{"c", "x"}, PathType::kPrefer, {"x", "y"}},
                  {{"c", "y"}, PathType::kFirstWins},
-                 {{"c", "d", "x"}, PathType::kMultiValue},
+                 {{"c", "d", "x"}, PathType::kUnion},
                  {{"p.q", "*"}, PathType::kLongest}};
   return settings;
 }

@@ -1,0 +1,155 @@
+"""Optimistic locking: guarded updates that pass at two sites apart never mix their fields."""
+
+import pymongo
+import pytest
+from pymongo.errors import AutoReconnect
+
+from choices import entry_of
+from cluster import Cluster
+from impostor import Impostor, lose
+from waiting import wait_until
+
+RULES = [{"namespace": "shop.*", "version_field": "__v"}]
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["replica_set", "standalone"])
+def pair(request, tmp_path_factory):
+    """Two sites; what lies between the sidecar of oslo and its store may lose something."""
+    cluster = Cluster(tmp_path_factory.mktemp("pair"), replica_set=request.param,
+                      settings={"replicate": RULES})
+    for site in cluster:
+        site.mongod.start()
+    cluster.impostor = Impostor(cluster.oslo.mongod.port)
+    uri = f"mongodb://127.0.0.1:{cluster.impostor.port}/?directConnection=true"
+    cluster.oslo.sidecar.settings["store"]["uri"] = uri
+    for site in cluster:
+        site.sidecar.start()
+    yield cluster
+    cluster.impostor.close()
+    cluster.discard()
+
+
+@pytest.fixture
+def orders(pair, request):
+    collections = pair.collections(request.node.name)
+    collections[0].insert_one({"_id": 1, "__v": 7, "qty": 1, "price": 5, "tags": ["a"]})
+    pair.wait_converged(["shop"])
+    return collections
+
+
+def guarded(collection, session=None, **fields):
+    """As object mappers save: nothing is written unless the version is the one that was read."""
+    done = collection.update_one({"_id": 1, "__v": 7}, {"$set": fields, "$inc": {"__v": 1}},
+                                 session=session)
+    assert done.modified_count == 1
+
+
+def test_of_two_guarded_updates_one_stands_whole_and_the_other_can_be_chosen(pair, orders):
+    with pair.apart("oslo", "paris"):
+        guarded(orders[0], qty=2, tags=["b"])
+        guarded(orders[1], price=6)
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 1, "price": 6, "tags": ["a"]}
+    lost = {"_id": 1, "__v": 8, "qty": 2, "price": 5, "tags": ["b"]}
+    for site in pair:
+        entry = entry_of(site, namespace=orders[0].full_name)
+        assert (entry["path"], entry["kind"], entry["lost"]) == ("", "set_set", lost)
+    pair.paris.app().outrigger.command({"choose": entry["_id"]})
+    assert pair.one_alike(orders) == lost
+    pair.paris.app().outrigger.command({"revert": entry["_id"]})
+    assert pair.one_alike(orders)["price"] == 6
+
+
+WRITES = {
+    "findAndModify": lambda c: c.find_one_and_update(
+        {"__v": 7}, {"$push": {"tags": "b"}, "$inc": {"__v": 1}}),
+    "updateMany": lambda c: c.update_many({"qty": 1}, {"$set": {"qty": 2, "__v": 8}}),
+    "pipeline": lambda c: c.update_one({"_id": 1}, [{"$set": {"qty": 2, "__v": 8}}]),
+    "replaceOne": lambda c: c.replace_one({"_id": 1, "__v": 7}, {"__v": 8, "qty": 2}),
+    "bulkWrite": lambda c: c.bulk_write([
+        pymongo.UpdateOne({"_id": 1}, {"$set": {"qty": 2}}),
+        pymongo.UpdateOne({"_id": 1, "__v": 7}, {"$inc": {"__v": 1}})]),
+}
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_whatever_names_the_version_gives_the_whole_document(pair, orders, how):
+    with pair.apart("oslo", "paris"):
+        WRITES[how](orders[0])
+        guarded(orders[1], price=6)
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 1, "price": 6, "tags": ["a"]}
+
+
+def test_other_writes_merge_beside_a_version(pair, orders):
+    with pair.apart("oslo", "paris"):
+        guarded(orders[0], qty=2)
+        orders[1].update_one({"_id": 1}, {"$set": {"note": "fragile"}, "$inc": {"seen": 1}})
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 2, "price": 5, "tags": ["a"],
+                                      "note": "fragile", "seen": 1}
+
+
+def test_what_upserts_make_with_a_version_is_not_mixed(pair, orders):
+    with pair.apart("oslo", "paris"):
+        for collection, field in zip(orders, ("qty", "price")):
+            collection.update_one({"_id": 2}, {"$set": {field: 1}, "$setOnInsert": {"__v": 0}},
+                                  upsert=True)
+    assert pair.one_alike(orders, 2) == {"_id": 2, "price": 1, "__v": 0}
+
+
+def test_a_version_given_in_a_transaction_is_whole(pair, orders):
+    if not pair.oslo.mongod.replica_set:
+        pytest.skip("a standalone knows no transactions")
+    with pair.apart("oslo", "paris"):
+        client = orders[0].database.client
+        with client.start_session() as session, session.start_transaction():
+            orders[0].update_one({"_id": 1}, {"$set": {"tags": ["t"]}}, session=session)
+            guarded(orders[0], session=session, qty=2)
+            orders[0].update_one({"_id": 1}, {"$inc": {"price": 1}}, session=session)
+        guarded(orders[1], price=9)
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 1, "price": 9, "tags": ["a"]}
+    assert entry_of(pair.paris, namespace=orders[0].full_name)["lost"] == {
+        "_id": 1, "__v": 8, "qty": 2, "price": 6, "tags": ["t"]}
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answer_lost", "command_lost"])
+def test_a_version_whose_answer_was_lost_is_whole_or_never_was(pair, orders, answered):
+    app = pair.oslo.client(retryWrites=False).shop[orders[0].name]
+    with pair.apart("oslo", "paris"):
+        lose(pair.impostor, b"update", answered=answered)
+        with pytest.raises(AutoReconnect):
+            guarded(app, qty=2)
+        wait_until(lambda: pair.oslo.status()["open_writes"] == 0, "the doubt settled")
+        guarded(orders[1], price=6)
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 1, "price": 6, "tags": ["a"]}
+    found = list(pair.paris.app().outrigger.conflicts.find({"namespace": orders[0].full_name}))
+    assert [(each["path"], each["lost"]["qty"]) for each in found] == [("", 2)] * answered
+
+
+def lose_and_fall_silent(impostor, name):
+    """The answer to the next such command is lost, and mongod is not reached any more."""
+    def silent(request, is_own):
+        raise ConnectionError
+
+    def strike(request, is_own):
+        if name + b"\0" in request[:60]:
+            impostor.swallow = silent
+            raise ConnectionError
+
+    impostor.lie = strike
+
+
+# The last: the stamps of a site that was killed lie some seconds ahead for a while.
+def test_a_version_in_doubt_when_the_sidecar_is_killed_is_whole(pair, orders):
+    app = pair.oslo.client(retryWrites=False, socketTimeoutMS=500).shop[orders[0].name]
+    app.find_one()
+    with pair.apart("oslo", "paris"):
+        guarded(orders[1], price=6)
+        lose_and_fall_silent(pair.impostor, b"update")
+        with pytest.raises(AutoReconnect):
+            guarded(app, qty=2)
+        assert pair.oslo.status()["open_writes"] == 1
+        pair.oslo.sidecar.kill()
+        pair.impostor.lie = pair.impostor.swallow = None
+        pair.oslo.sidecar.start()
+        pair.oslo.wait_served()
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 2, "price": 5, "tags": ["a"]}
+    assert entry_of(pair.paris, namespace=orders[0].full_name)["lost"]["price"] == 6
