@@ -125,6 +125,8 @@ class Recovery {
   [[nodiscard]] Result<bool> settle_earlier(const Prepare& prepare,
                                             const std::vector<OplogWrite>* oplog, bool put_back,
                                             RecoveryReport& report);
+  [[nodiscard]] Result<bool> settle_earlier_rename(const Prepare& prepare, RecoveryReport& report);
+  [[nodiscard]] Result<bool> told_rename(const Prepare& prepare, Store& store);
   // A prepare as it has to be judged: without the statements that have a record already. Such a
   // prepare is of a driver's retry, which mongod did not run again.
   [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;
