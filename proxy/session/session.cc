@@ -1,5 +1,6 @@
 #include "proxy/session/session.h"
 
+#include "proxy/catalog/rename_write.h"
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/outputs/output_write.h"
@@ -284,6 +285,9 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
   if (parsed.command_name() == "dropDatabase") {
     DatabaseDrop drop(context_, *backend_, writing_);
     done = co_await drop.run(parsed);
+  } else if (parsed.command_name() == "renameCollection") {
+    RenameWrite rename(context_, *backend_, writing_, message, parsed);
+    done = co_await rename.run();
   } else {
     CatalogWrite change(context_, *backend_, writing_);
     done = co_await change.run(message, parsed, ns);
