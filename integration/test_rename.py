@@ -217,6 +217,8 @@ def kill_while_it_is_told(sites, number, kill):
     assert held.count_documents({"of": "before"}) == 0, where
     left = sites.paris.direct().shop[new].count_documents({"of": "before"})
     assert left == (2500 if has_old else 0), where
+    assert not sites.oslo.sidecar.conflicts(10) and not sites.paris.sidecar.conflicts(10), where
+    print(where, "has", old if has_old else new)
     for name in (old, new):
         shop[name].drop()
 

@@ -33,23 +33,33 @@ std::string text(const wire::OpMsg& parsed, std::string_view name) {
 
 std::string_view database_of(std::string_view ns) { return ns.substr(0, ns.find('.')); }
 
-// Who is away, or lacks some of what is applied here, or has what is not applied here.
-std::string lacking(const Replica& replica, const VersionVector& needed, int64_t now_ms) {
+// What members are to have: what is applied here, and what they had, when the locks were taken.
+struct Level {
+  VersionVector theirs;
+  VersionVector ours;
+};
+
+Level level_of(const Replica& replica) {
+  const ReplicaStatus status = replica.status();
+  Level level{status.applied, status.applied};
+  for (const PeerProgress& peer : status.peers) level.ours.raise(peer.acked);
+  return level;
+}
+
+// Who is away, or lacks some of it.
+std::string lacking(const Replica& replica, const Level& level, int64_t now_ms) {
   const ReplicaStatus status = replica.status();
   for (const PeerProgress& peer : status.peers) {
     if (peer.last_heard_ms == 0 || now_ms - peer.last_heard_ms > kSilentMs) {
       return fmt::format("the site {} is away, and lacks {} records; rename it when all are there",
                          peer.site, peer.records_behind);
     }
-    if (!peer.acked.includes(needed)) {
-      return fmt::format("the site {} lacks {} records; rename it when it has them", peer.site,
-                         peer.records_behind);
-    }
-    if (!status.applied.includes(peer.acked)) {
-      return fmt::format("not all that the site {} has is here yet; try it again", peer.site);
-    }
+    if (peer.acked.includes(level.theirs)) continue;
+    return fmt::format("the site {} lacks {} records; rename it when it has them", peer.site,
+                       peer.records_behind);
   }
-  return {};
+  if (status.applied.includes(level.ours)) return {};
+  return "what other sites have written is not all here yet; try it again";
 }
 
 }  // namespace
@@ -192,11 +202,11 @@ std::string RenameWrite::in_the_way(const Rename& rename) const {
 
 net::Task<std::string> RenameWrite::wait_for_members() {
   const Replica& replica = context_.replica;
-  const VersionVector needed = replica.applied();
+  const Level level = level_of(replica);
   const int64_t until_us = context_.clock.monotonic_us() + kBehindUs;
   net::Timer pause(context_.loop);
   for (;;) {
-    std::string why = lacking(replica, needed, context_.clock.wall_ms());
+    std::string why = lacking(replica, level, context_.clock.wall_ms());
     const bool is_late = context_.clock.monotonic_us() > until_us || context_.store.stopping();
     if (why.empty() || is_late) co_return why;
     co_await pause.sleep_ms(kLookMs);
