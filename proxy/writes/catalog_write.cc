@@ -110,13 +110,6 @@ net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool 
 
 net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
                                     std::string ns) {
-  if (read_session(parsed.body).in_transaction) {
-    context_.metrics.refused_transaction.Increment();
-    co_return Answer::body(wire::error_body(
-        wire::code::kCommandNotSupported,
-        fmt::format("{} in a transaction is not replicated by Outrigger yet: send it by itself",
-                    parsed.command_name())));
-  }
   const Status admitted = context_.replica.admit();
   if (!admitted) {
     context_.metrics.refused_unavailable.Increment();

@@ -7,6 +7,7 @@
 
 #include "replication/apply/apply_batch.h"
 #include "replication/bson/number.h"
+#include "replication/record/catalog.h"
 
 namespace outrigger {
 namespace {
@@ -156,6 +157,16 @@ std::vector<PathChange> additions_in_arrays(Stored& stored,
     if (change) changes.push_back(*std::move(change));
   }
   return changes;
+}
+
+std::optional<DocumentChange> catalog_difference(const PreparedDocument& prepared,
+                                                 const std::string& document) {
+  const auto before = catalog_entry(bson::Document(prepared.document));
+  const auto after = catalog_entry(bson::Document(document));
+  if (!before || !after) return std::nullopt;
+  std::vector<PathChange> changes = catalog_changes(*before, *after);
+  if (changes.empty()) return std::nullopt;
+  return catalog_change(before->ns, std::move(changes));
 }
 
 }  // namespace outrigger

@@ -46,4 +46,8 @@ void add_present_values(DocumentChange& change, Stored& stored, const std::vecto
 [[nodiscard]] std::vector<PathChange> additions_in_arrays(Stored& stored,
                                                           const std::vector<PreparedPath>& paths);
 
+// What has become of a collection, where `document` is what the catalogue shows now.
+[[nodiscard]] std::optional<DocumentChange> catalog_difference(const PreparedDocument& prepared,
+                                                               const std::string& document);
+
 }  // namespace outrigger

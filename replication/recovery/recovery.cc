@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 
+#include "replication/record/catalog.h"
 #include "replication/renames/rename.h"
 #include "replication/renames/under_way.h"
 #include "replication/site/site_parts.h"
@@ -161,6 +162,25 @@ void Recovery::keep_set_aside(SettledPrepare& settled) const {
   });
 }
 
+// A collection that documents have made since it was dropped is not known to others as one that is
+// wanted: it is told in full with the next change, as where that is not in doubt.
+Status Recovery::tell_in_full(SettledPrepare& settled, StoreReader& store) const {
+  for (DocumentChange& change : settled.changes) {
+    if (change.ns != kCatalogNs) continue;
+    const std::string id = bson::canonical_key(change.id.view());
+    if (!replica_.is_unset(kCatalogNs, id, {"options"})) continue;
+    auto shown = store.read(change.ns, std::span(&change.id, 1));
+    if (!shown) return tl::unexpected(shown.error());
+    if (!shown->front()) continue;
+    const auto entry = catalog_entry(bson::Document(*shown->front()));
+    if (!entry) return tl::unexpected(entry.error());
+    CatalogEntry none;
+    none.ns = entry->ns;
+    if (entry->exists) change = catalog_change(none.ns, catalog_changes(none, *entry));
+  }
+  return {};
+}
+
 // Whoever sends such a statement again is answered by the store, which must not forget that it ran.
 Status Recovery::hold(const SettledPrepare& settled, Store& store) const {
   return settled.retries.empty() ? Status() : store.wait_journaled();
@@ -175,6 +195,7 @@ Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<
   if (!settled) return tl::unexpected(settled.error());
   if (put_back) keep_set_aside(*settled);
   if (redo_.is_due() && !put_back && !settled->certain) return false;
+  if (Status told = tell_in_full(*settled, store_); !told) return tl::unexpected(told.error());
   if (Status held = hold(*settled, store_); !held) return tl::unexpected(held.error());
   if (Status same = redo_.still(store_); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);
@@ -312,6 +333,7 @@ Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
     if (settled) keep_set_aside(*settled);
   }
   if (!settled) return settled;
+  if (Status told = tell_in_full(*settled, store); !told) return tl::unexpected(told.error());
   if (Status held = hold(*settled, store); !held) return tl::unexpected(held.error());
   if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);

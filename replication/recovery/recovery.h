@@ -120,6 +120,7 @@ class Recovery {
                                              const std::vector<std::string>& session_ids);
   [[nodiscard]] Status put_back_for(const Prepare& prepare, Store& store);
   void keep_set_aside(SettledPrepare& settled) const;
+  [[nodiscard]] Status tell_in_full(SettledPrepare& settled, StoreReader& store) const;
   [[nodiscard]] Status hold(const SettledPrepare& settled, Store& store) const;
   // Prepares of earlier runs. False: nothing is certain of it before what the store forgot is back.
   [[nodiscard]] Result<bool> settle_earlier(const Prepare& prepare,
