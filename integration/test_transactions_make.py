@@ -8,13 +8,16 @@ import pymongo
 import pymongo.errors
 import pytest
 
+from cluster import Cluster
 from test_catalog import catalogue, is_there, wait_alike
 from waiting import wait_until
 
 
-@pytest.fixture
-def sites(make_cluster):
-    return make_cluster(settings={"log": {"level": "info"}}).start()
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    """Shared by the tests of this file: each makes collections of its own."""
+    with Cluster(tmp_path_factory.mktemp("pair"), parameters={"enableTestCommands": 1}) as cluster:
+        yield cluster
 
 
 def make(site, name, documents=3, **options):
@@ -52,13 +55,13 @@ def test_what_is_aborted_is_made_nowhere(sites):
     app = sites.oslo.app()
     with app.start_session() as session:
         session.start_transaction()
-        app.shop.create_collection("things", session=session)
-        app.shop.things.insert_one({"_id": 1}, session=session)
+        app.shop.create_collection("aborted", session=session)
+        app.shop.aborted.insert_one({"_id": 1}, session=session)
         session.abort_transaction()
-    make(sites.oslo, "things", documents=1)  # nothing is locked any more
-    app.shop.other.insert_one({"_id": 1})
+    make(sites.oslo, "aborted", documents=1)  # nothing is locked any more
+    wait_until(lambda: is_there(sites.paris, "aborted"), "the other one")
     wait_alike(sites)
-    assert set(catalogue(sites.paris.direct())) == {"things", "other"}
+    assert [each["_id"] for each in sites.paris.direct().shop.aborted.find()] == ["aborted 0"]
 
 
 def test_no_site_shows_a_document_before_its_collection_is_what_it_is(sites):
@@ -69,14 +72,14 @@ def test_no_site_shows_a_document_before_its_collection_is_what_it_is(sites):
         shop = sites.paris.mongod.client().shop
         while not stop.is_set():
             for turn in range(10):
-                name = f"things{turn}"
+                name = f"shown{turn}"
                 if shop[name].find_one() and len(list(shop[name].list_indexes())) < 2:
                     seen.append(name)
     watching = threading.Thread(target=watch)
     watching.start()
     for turn in range(10):
-        make(sites.oslo, f"things{turn}")
-    wait_until(lambda: is_there(sites.paris, "things9"), "the last one")
+        make(sites.oslo, f"shown{turn}")
+    wait_until(lambda: is_there(sites.paris, "shown9"), "the last one")
     wait_alike(sites)
     stop.set()
     watching.join()
@@ -87,26 +90,24 @@ def test_two_transactions_that_make_one_collection_end_as_at_mongod(sites):
     app = sites.oslo.app()
     with app.start_session() as session, app.start_session() as other:
         session.start_transaction()
-        app.shop.create_collection("things", session=session)
+        app.shop.create_collection("both", session=session)
         other.start_transaction()
         with pytest.raises(pymongo.errors.OperationFailure) as refused:
-            app.shop.create_collection("things", session=other)
+            app.shop.create_collection("both", session=other)
         assert refused.value.has_error_label("TransientTransactionError")
         session.commit_transaction()
-    wait_until(lambda: is_there(sites.paris, "things"), "at paris")
+    wait_until(lambda: is_there(sites.paris, "both"), "at paris")
     wait_alike(sites)
 
 
-def test_a_commit_whose_answer_is_lost_is_told_by_the_oplog(make_cluster):
-    sites = make_cluster(parameters={"enableTestCommands": 1},
-                         settings={"log": {"level": "info"}}).start()
+def test_a_commit_whose_answer_is_lost_is_told_by_the_oplog(sites):
     admin = sites.oslo.mongod.client().admin
     admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data={
-        "failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 3000})
+        "failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 1000})
 
     def swallowed():  # a driver sends a commit again
         with contextlib.suppress(pymongo.errors.PyMongoError):
-            make(sites.oslo, "things", validator={"n": {"$lt": 5}})
+            make(sites.oslo, "doubtful", validator={"n": {"$lt": 5}})
     making = threading.Thread(target=swallowed)
     making.start()
 
@@ -120,6 +121,6 @@ def test_a_commit_whose_answer_is_lost_is_told_by_the_oplog(make_cluster):
     sites.oslo.sidecar.start()
     making.join()
     wait_alike(sites)
-    made = {site.name: catalogue(site.direct()).get("things") for site in sites}
+    made = {site.name: catalogue(site.direct()).get("doubtful") for site in sites}
     assert made["oslo"] == made["paris"] and made["oslo"][1]["validator"] == {"n": {"$lt": 5}}
-    assert sites.paris.direct().shop.things.count_documents({}) == 3
+    assert sites.paris.direct().shop.doubtful.count_documents({}) == 3
