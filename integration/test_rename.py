@@ -268,3 +268,18 @@ def test_one_that_is_empty_or_large_gets_its_name_at_three_sites(make_cluster):
     wait_renamed(three, "old", "new")
     wait_renamed(three, "empty", "still_empty")
     assert oslo.new.count_documents({"n": 1}) == 50
+
+
+@pytest.mark.long
+def test_more_than_a_quarter_of_the_outbox_is_refused_with_the_sizes(make_cluster):
+    sites = make_cluster(settings={"outbox": {"max_bytes": "1MiB"}}).start()
+    oslo, _ = sites.collections("old")
+    oslo.insert_many([{"_id": i, "text": "x" * 1000} for i in range(300)])
+    sites.wait_quiet()
+    with pytest.raises(pymongo.errors.OperationFailure, match="outbox.max_bytes") as refused:
+        rename(sites.oslo, "old", "new")
+    assert refused.value.code == 115
+    oslo.delete_many({"_id": {"$gte": 100}})
+    sites.wait_quiet()
+    rename(sites.oslo, "old", "new")
+    wait_renamed(sites, "old", "new")
