@@ -218,7 +218,6 @@ def kill_while_it_is_told(sites, number, kill):
     left = sites.paris.direct().shop[new].count_documents({"of": "before"})
     assert left == (2500 if has_old else 0), where
     assert not sites.oslo.sidecar.conflicts(10) and not sites.paris.sidecar.conflicts(10), where
-    print(where, "has", old if has_old else new)
     for name in (old, new):
         shop[name].drop()
 
@@ -283,3 +282,20 @@ def test_more_than_a_quarter_of_the_outbox_is_refused_with_the_sizes(make_cluste
     sites.wait_quiet()
     rename(sites.oslo, "old", "new")
     wait_renamed(sites, "old", "new")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(300, 304))
+def test_an_election_anywhere_ends_with_one_name(sites_on_a_set, oslo_on_a_set, number):
+    mongod = oslo_on_a_set.mongod
+    killed = []
+
+    def elect():
+        if number % 2:
+            mongod.step_down()
+            return
+        killed.append(mongod.primary())
+        mongod.kill(killed[0])
+    kill_while_it_is_told(sites_on_a_set, number, elect)
+    for member in killed:
+        mongod.start(member)
