@@ -202,7 +202,7 @@ def kill_while_it_is_told(sites, number, kill):
     shop[old].insert_many([{"_id": i, "text": "x" * 300} for i in range(6000)])
     shop[new].insert_many([{"_id": i, "of": "before"} for i in range(5000, 7500)])
     wait_alike(sites)
-    after_s = 0.4 * chance.random()
+    after_s = 0.12 * chance.random()
     killed = threading.Timer(after_s, kill)
     killed.start()
     swallow(lambda: shop[old].insert_one({"_id": "late"}))
