@@ -7,12 +7,13 @@ import pytest
 
 from cluster import Cluster
 from differential import (id_cases, insert_cases, odd_cases, other_cases, other_write_cases,
-                          output_cases, transaction_cases, update_cases)
+                          output_cases, rename_cases, transaction_cases, update_cases)
 from differential.runner import Pair
 from real_mongod import RealMongod
 
 CASES = (insert_cases.CASES + update_cases.CASES + other_write_cases.CASES + other_cases.CASES +
-         output_cases.CASES + odd_cases.CASES + id_cases.CASES + transaction_cases.CASES)
+         output_cases.CASES + odd_cases.CASES + id_cases.CASES + transaction_cases.CASES +
+         rename_cases.CASES)
 # A few of each kind for the slower builds.
 SMOKE = CASES[::len(CASES) // 24]
 

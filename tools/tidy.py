@@ -26,11 +26,11 @@ REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "mer
                "merge/", "merge/claims/",
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/series/", "store/mongo/", "site/state/",
-               "site/rules/", "site/", "link/", "apply/", "recovery/", "merge/worlds/",
-               "testing/"]
+               "site/rules/", "site/", "renames/", "link/", "apply/", "recovery/",
+               "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "client/",
-         "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "outputs/",
-         "session/", "expiry/", "peer/", "admin/", "app/"]
+         "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "catalog/",
+         "outputs/", "session/", "expiry/", "peer/", "admin/", "app/"]
 KNOWS_LESS = {
     "replication/merge/types/": ["bson/", "causality/", "record/"],
     "replication/merge/holding/": ["causality/", "record/"],
@@ -57,8 +57,9 @@ KNOWS_LESS = {
     "proxy/transactions/": ["mongo/wire/", "mongo/", "capture/"],
     "proxy/writes/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/"],
     "proxy/outputs/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
+    "proxy/catalog/": ["net/", "mongo/wire/", "mongo/", "capture/", "transactions/", "writes/"],
     "proxy/session/": ["net/", "mongo/wire/", "mongo/", "client/", "capture/", "transactions/",
-                       "writes/", "outputs/"],
+                       "writes/", "catalog/", "outputs/"],
     "proxy/expiry/": ["net/", "mongo/wire/", "mongo/", "capture/", "writes/"],
     "proxy/peer/": ["net/", "net/memory/"],
     "proxy/admin/": ["net/", "net/uv/", "expiry/", "peer/"],

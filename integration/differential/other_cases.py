@@ -202,7 +202,6 @@ CASES += [
 ]
 
 REFUSED = [
-    ("renameCollection", {"renameCollection": "shop.a", "to": "shop.b", "$db": "admin"}),
     ("convertToCapped", {"convertToCapped": C, "size": 4096}),
     ("cloneCollectionAsCapped", {"cloneCollectionAsCapped": C, "toCollection": "capped",
                                  "size": 4096}),

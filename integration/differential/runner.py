@@ -46,12 +46,12 @@ class Side:
 
 
 def named(command, collection, lsid):
-    """`command` with its own collection, also inside pipelines, and its own session."""
+    """`command` with its own collection, also inside pipelines and names, and its own session."""
     def walk(value, key=None):
         if key == "lsid" and value == C:
             return lsid
-        if value == C:
-            return collection
+        if isinstance(value, str):
+            return value.replace(C, collection)
         if isinstance(value, dict):
             return {name: walk(item, name) for name, item in value.items()}
         if isinstance(value, list):

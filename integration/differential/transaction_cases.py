@@ -77,6 +77,35 @@ STATEMENTS = [
                                          fields={"a": 1})),
 ]
 
+MADE = f"{C}_made"
+INDEX = {"createIndexes": MADE, "indexes": [{"key": {"a": 1}, "name": "a", "unique": True}]}
+INTO = {"insert": MADE, "documents": [{"_id": 1, "a": 1}, {"_id": 2, "a": 2}]}
+CATALOGUE = [
+    ("create", [{"create": MADE}]),
+    ("create, then documents", [{"create": MADE, "validator": {"a": {"$lt": 5}}}, INTO]),
+    ("create, then what its validator refuses", [
+        {"create": MADE, "validator": {"a": {"$lt": 2}}}, INTO]),
+    ("documents, then create", [INTO, {"create": MADE}]),
+    ("create with a collation, then a write by it", [
+        {"create": MADE, "collation": {"locale": "en", "strength": 2}},
+        {"insert": MADE, "documents": [{"_id": "a"}]},
+        {"update": MADE, "updates": [{"q": {"_id": "A"}, "u": {"$set": {"b": 1}}}]}]),
+    ("create of what is there", [{"create": C}]),
+    ("create with a wrong field", [{"create": MADE, "wrong": 1}]),
+    ("indexes", [INDEX]),
+    ("create and indexes and documents", [{"create": MADE}, INDEX, INTO]),
+    ("a key twice under a new index", [INDEX, INTO, {
+        "insert": MADE, "documents": [{"_id": 3, "a": 1}]}]),
+    ("documents, then indexes", [INTO, INDEX]),
+    ("indexes of what is there and empty", [{**INDEX, "createIndexes": C}]),
+    ("an index that is none", [{**INDEX, "indexes": [{"key": {}, "name": "x"}]}]),
+    ("collMod", [{"collMod": C, "validator": {}}]),
+    ("drop", [INTO, {"drop": C}]),
+    ("drop of indexes", [INTO, {"dropIndexes": C, "index": "*"}]),
+    ("drop of a database", [INTO, {"dropDatabase": 1}]),
+    ("rename", [INTO, {"renameCollection": f"shop.{C}", "to": f"shop.{MADE}", "$db": "admin"}]),
+]
+
 CASES = [whole(name, command, FIND) for name, command in STATEMENTS]
 CASES += [whole(name + ", aborted", command, FIND, last=ABORT) for name, command in STATEMENTS[::4]]
 CASES += [whole(name + ", after a read", FIND, command) for name, command in STATEMENTS[::3]]
@@ -136,6 +165,13 @@ CASES += [
            end("commitTransaction", writeConcern=concern), ABORT)
     for concern in ({"w": 1}, {"w": 1, "j": True}, {"w": "majority"}, {"w": "majority", "j": False},
                     {"w": "majority", "wtimeout": 1000})
+] + [
+    Case(f"transaction: catalogue: {name}", *[under(command, start=not i)
+                                              for i, command in enumerate(commands)],
+         last, {"listCollections": 1, "filter": {"name": MADE}},
+         {"listIndexes": MADE}, {"find": MADE}, prepare=[create()], modes=("plain",))
+    for name, commands in CATALOGUE for last in (COMMIT, ABORT)
+    for name in (f"{name}, {'committed' if last is COMMIT else 'aborted'}",)
 ] + [
     Case("transaction: on a view", under(insert({"_id": 7}), start=True), COMMIT,
          prepare=[create(viewOn="things", pipeline=[])], modes=("plain",), replica_set_only=True),

@@ -51,8 +51,7 @@ TEST(Commands, WritesAreCapturedUnderEverySpelling) {
 }
 
 TEST(Commands, WhatMayWriteUncapturedIsRefusedWithAReason) {
-  for (const char* name : {"renameCollection", "bulkWrite", "applyOps", "convertToCapped",
-                           "cloneCollectionAsCapped"}) {
+  for (const char* name : {"bulkWrite", "applyOps", "convertToCapped", "cloneCollectionAsCapped"}) {
     EXPECT_EQ(command_info(name).kind, CommandKind::kRefused) << name;
     EXPECT_FALSE(command_info(name).why.empty()) << name;
   }

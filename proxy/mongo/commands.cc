@@ -15,8 +15,6 @@ struct Row {
 
 using K = CommandKind;
 
-constexpr std::string_view kRenames =
-    "a renamed collection would be another one at the other sites";
 constexpr std::string_view kCapped =
     "it makes another collection of one that is there: create a capped one, and copy into it";
 constexpr std::string_view kRawOplog = "it writes behind the capture";
@@ -123,7 +121,7 @@ constexpr auto kTable = std::to_array<Row>({
     {"profile", K::kLocal},
     {"reIndex", K::kLocal},
     {"refreshSessions", K::kRead},
-    {"renameCollection", K::kRefused, kRenames},
+    {"renameCollection", K::kDdl},
     {"replSetAbortPrimaryCatchUp", K::kLocal},
     {"replSetFreeze", K::kLocal},
     {"replSetGetConfig", K::kRead},

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "proxy/catalog/rename_write.h"
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/outputs/output_stage.h"
@@ -32,6 +33,7 @@ std::string ns_of(const wire::OpMsg& parsed) {
 }
 
 bool ddl_travels(const wire::OpMsg& parsed, const Policy& policy) {
+  if (parsed.command_name() == "renameCollection") return rename_travels(parsed, policy);
   if (parsed.command_name() == "dropDatabase") {
     return !policy.stays_here(std::string(parsed.database()) + ".");
   }
@@ -49,8 +51,8 @@ std::optional<std::string> refusal_of(const wire::OpMsg& parsed, const Policy& p
                               fmt::format("no such command: '{}'", name));
     case CommandKind::kRefused: {
       // On databases that never travel these harm nobody.
-      const bool local_only = is_admin_database(parsed.database()) && name != "applyOps" &&
-                              name != "renameCollection" && name != "bulkWrite";
+      const bool local_only =
+          is_admin_database(parsed.database()) && name != "applyOps" && name != "bulkWrite";
       if (local_only) return std::nullopt;
       return refuse(fmt::format("the command {}", name), info.why);
     }

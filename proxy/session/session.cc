@@ -1,5 +1,7 @@
 #include "proxy/session/session.h"
 
+#include "proxy/catalog/catalog_in_transaction.h"
+#include "proxy/catalog/rename_write.h"
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/outputs/output_write.h"
@@ -30,6 +32,17 @@ bool stays_here(const wire::OpMsg& parsed, const Policy& policy) {
 bool needs_gate(std::string_view message) {
   const auto parsed = wire::parse_op_msg(message);
   return parsed && !is_handshake(command_info(parsed->command_name()).kind);
+}
+
+// Of a transaction, beside reads and writes.
+bool may_be_of_one(CommandKind kind) {
+  return kind == CommandKind::kAggregate || kind == CommandKind::kDdl;
+}
+
+// In a transaction.
+bool makes_collection(const wire::OpMsg& parsed, const ProxyContext& context) {
+  return context.retryable && is_made_in_transactions(parsed) &&
+         ddl_travels(parsed, context.policy);
 }
 
 Metrics::Counter& counter_of(ProxyMetrics& metrics, CommandKind kind, bool reads, bool writes) {
@@ -212,9 +225,11 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   if (is_own) {
     OwnDatabase own(context_, *backend_, writing_);
     done = co_await own.run(message, *kept, is_stranger());
-  } else if (in_transaction && (stays || is_write || info.kind == CommandKind::kAggregate)) {
+  } else if (in_transaction && (stays || is_write || may_be_of_one(info.kind))) {
     TransactionCommand command(context_, *backend_, alive_, writing_);
-    done = co_await command.run(message, *kept, info.kind, is_write && !stays, is_stranger());
+    const bool travels =
+        (is_write && !stays) || (makes_collection(*kept, context_) && !is_stranger());
+    done = co_await command.run(message, *kept, info.kind, travels, is_stranger());
   } else if (is_write) {
     done = co_await write(message, *kept, info.kind);
   } else if (auto output = output_that_travels(*kept, context_.policy); output && !is_stranger()) {
@@ -284,6 +299,9 @@ net::Task<Session::Next> Session::ddl(std::string_view message, const wire::OpMs
   if (parsed.command_name() == "dropDatabase") {
     DatabaseDrop drop(context_, *backend_, writing_);
     done = co_await drop.run(parsed);
+  } else if (parsed.command_name() == "renameCollection") {
+    RenameWrite rename(context_, *backend_, writing_, message, parsed);
+    done = co_await rename.run();
   } else {
     CatalogWrite change(context_, *backend_, writing_);
     done = co_await change.run(message, parsed, ns);

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "proxy/capture/reads.h"
+#include "proxy/catalog/catalog_in_transaction.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/session/refusals.h"
 #include "proxy/writes/capture.h"
 
 namespace outrigger {
@@ -201,10 +203,13 @@ net::Task<Answer> TransactionCommand::answered(const Command& command, Entry tra
 net::Task<bool> TransactionCommand::is_open(const Command& command, Transaction& transaction) {
   const auto on = command.parsed.body.first();
   const bool is_begun = transaction.is_begun() && !command.session.starts_transaction;
-  if (!is_begun || !on || on->value.type != bson::Type::kString) co_return false;
+  if (!is_begun || !on) co_return false;
+  // Of a command on a whole database: a name as good as any.
+  const bool is_named = on->value.type == bson::Type::kString;
+  const std::string collection(is_named ? on->value.as_string() : std::string_view("none"));
   const std::string naming = transaction.naming(command.parsed.body, true);
   bson::Writer find;
-  find.string("find", on->value.as_string()).int32("limit", 1).boolean("singleBatch", true);
+  find.string("find", collection).int32("limit", 1).boolean("singleBatch", true);
   find.open_document("filter").object_id("_id", context_.birth().id()).close();
   find.append_all(Document(naming)).string("$db", command.parsed.database());
   const std::string body = find.finish();
@@ -243,6 +248,16 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
       transaction->note.set_in_doubt(true);
     }
   }
+  if (command.kind == CommandKind::kDdl) {
+    std::string ns = ns_of(command.parsed);
+    std::optional<std::string> refused =
+        co_await begin_in_transaction(context_, *transaction, command.parsed, std::move(ns));
+    transaction->begin();
+    if (!refused) answer = co_await call(command, transaction);
+    if (refused) answer = Answer::body(std::move(*refused));
+    if (refused) answer = co_await answered(command, std::move(transaction), std::move(answer));
+    co_return answer;
+  }
   const size_t bytes = transaction->effects.bytes();
   Capture capture(context_, backend_, transaction.get());
   answer = co_await capture.run(command.message, command.parsed, command.kind, false);
@@ -268,7 +283,7 @@ net::Task<Answer> TransactionCommand::commit(const Command& command) {
   Answer answer;
   if (!entry) {
     answer = co_await commit_again(command);
-  } else if (entry->effects.empty()) {
+  } else if (entry->effects.empty() && entry->catalog().empty()) {
     const bool has_locks = entry->has_locks();
     if (has_locks) context_.metrics.committed.Increment();
     answer = Answer::pass();

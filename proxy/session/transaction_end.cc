@@ -1,9 +1,11 @@
 #include "proxy/session/transaction_end.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "proxy/capture/reads.h"
 #include "proxy/capture/write_request.h"
+#include "proxy/catalog/catalog_in_transaction.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "replication/recovery/judge_transaction.h"
 
@@ -209,8 +211,11 @@ net::Task<std::optional<std::string>> TransactionEnd::see(const wire::OpMsg& par
 
 // The stamp is taken, and what is about to be done is on disk.
 net::Task<Status> TransactionEnd::begin(const Transaction& transaction, Committing& committing) {
-  Result<UndecidedWrite> write = context_.replica.begin(
-      prepare_of(committing.changes, transaction.key()), context_.appends.staged());
+  Prepare prepare = prepare_of(committing.changes, transaction.key());
+  std::vector<PreparedDocument> made = prepared_catalog(transaction);
+  std::move(made.begin(), made.end(), std::inserter(prepare.documents, prepare.documents.begin()));
+  Result<UndecidedWrite> write =
+      context_.replica.begin(std::move(prepare), context_.appends.staged());
   if (!write) co_return tl::unexpected(write.error());
   TurnAppends::Appended appended = context_.appends.appended();
   Status written = co_await appended;
@@ -270,6 +275,13 @@ net::Task<Answer> TransactionEnd::send_commit(const wire::OpMsg& parsed,
 }
 
 net::Task<bool> TransactionEnd::record(Transaction& transaction, Committing& committing) {
+  Result<std::vector<DocumentChange>> made = co_await catalog_committed(context_, transaction);
+  if (!made) {
+    context_.log->error("a commit is not recorded: {}", made.error().message());
+    co_return false;
+  }
+  committing.changes.insert(committing.changes.begin(), std::make_move_iterator(made->begin()),
+                            std::make_move_iterator(made->end()));
   std::vector<RetryEntry> retries;
   retries.push_back(commit_entry(commit_key(transaction.key())));
   Status done = context_.replica.settle(committing.write, std::move(committing.changes), retries,

@@ -93,6 +93,12 @@ void Transaction::count(size_t more_bytes) {
   held_bytes_ += more_bytes;
 }
 
+bool Transaction::note_catalog(const std::string& ns, std::string before) {
+  count(ns.size() + before.size());
+  catalog_.emplace(ns, std::move(before));
+  return has_room();
+}
+
 bool Transaction::has_room() const {
   return counted_bytes_ <= limits::kTransactionBytesMax &&
          held_bytes_ <= limits::kTransactionsBytesMax;

@@ -80,8 +80,14 @@ class Transaction {
   // Shows what is wanted of a document of `ns`.
   void show(const std::string& ns, const bson::Document& document);
   [[nodiscard]] bool has_room() const;
+  // Collections that it makes or gives indexes: what they were before, as the catalogue shows them.
+  [[nodiscard]] const std::map<std::string, std::string>& catalog() const { return catalog_; }
+  // False: as add().
+  [[nodiscard]] bool note_catalog(const std::string& ns, std::string before);
   std::set<std::string> made;  // namespaces that hold documents of it, so are there once it is
-  outbox::BackendNote note;    // of its session, once something is written
+  // Collections that it makes whose strings are not told apart by their bytes.
+  std::set<std::string> collated;
+  outbox::BackendNote note;  // of its session, once something is written
 
  private:
   void count(size_t more_bytes);
@@ -91,6 +97,7 @@ class Transaction {
   LockTable& lock_table_;
   std::atomic<size_t>& held_bytes_;
   size_t counted_bytes_ = 0;
+  std::map<std::string, std::string> catalog_;
   std::atomic<bool> has_locks_{false};
   std::atomic<int64_t> used_us_{0};
   mutable Mutex app_mutex_;

@@ -114,7 +114,8 @@ net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
     }
     info = std::move(*learned);
   }
-  out.collection.simple_collation = info.simple_collation;
+  const bool is_collated = transaction_ != nullptr && transaction_->collated.contains(command.ns);
+  out.collection.simple_collation = info.simple_collation && !is_collated;
   out.collection.unique_fields = std::move(info.unique_fields);
   const bool knows_guard = context_.knows_uuids && command.kind != CommandKind::kFindAndModify;
   if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);

@@ -1,6 +1,10 @@
 #include "proxy/writes/catalog_command.h"
 
+#include <algorithm>
+
+#include "proxy/capture/statement.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "replication/store/session_token.h"
 
 namespace outrigger {
 namespace {
@@ -12,6 +16,24 @@ void add_name(const bson::Value& spec, std::set<std::string, std::less<>>& names
 }
 
 }  // namespace
+
+std::string catalog_session(const wire::OpMsg& parsed, const Uuid& ours) {
+  SessionKey key;
+  key.lsid = ours;
+  const std::string apps = read_session(parsed.body).lsid_id;
+  if (apps.size() == key.lsid.size()) std::copy(apps.begin(), apps.end(), key.lsid.begin());
+  return session_token(key);
+}
+
+std::optional<std::string> under_our_session(const wire::OpMsg& parsed, const Backend& backend) {
+  if (parsed.body.has("lsid") || !parsed.sequences.empty()) return std::nullopt;
+  constexpr uint8_t kUuid = 4;
+  bson::Writer out;
+  out.append_all(parsed.body).open_document("lsid").binary("id", kUuid, backend.lsid_text());
+  const std::string body = out.close().finish();
+  return wire::build_op_msg(parsed.header.request_id, 0, parsed.flags & wire::kMoreToCome,
+                            bson::Document(body));
+}
 
 bool is_done(const std::string& message) {
   const auto parsed = wire::parse_op_msg_trusted(message);

@@ -20,27 +20,6 @@ using bson::Writer;
 // A drop names each document it removes, here and at each peer.
 constexpr int64_t kDroppedMax = 1'000'000;
 
-// By which a later run finds what is left of the command (StoreFence): the session of the app, or
-// ours.
-std::string session_of(const wire::OpMsg& parsed, const Uuid& ours) {
-  SessionKey key;
-  key.lsid = ours;
-  const std::string apps = read_session(parsed.body).lsid_id;
-  if (apps.size() == key.lsid.size()) std::copy(apps.begin(), apps.end(), key.lsid.begin());
-  return session_token(key);
-}
-
-// The command under our session, where it came without one.
-std::optional<std::string> with_session(const wire::OpMsg& parsed, const Backend& backend) {
-  if (parsed.body.has("lsid") || !parsed.sequences.empty()) return std::nullopt;
-  constexpr uint8_t kUuid = 4;
-  Writer out;
-  out.append_all(parsed.body).open_document("lsid").binary("id", kUuid, backend.lsid_text());
-  const std::string body = out.close().finish();
-  return wire::build_op_msg(parsed.header.request_id, 0, parsed.flags & wire::kMoreToCome,
-                            Document(body));
-}
-
 // All _ids of the collection, by its index where it has one.
 std::string find_ids(std::string_view collection, bool is_clustered) {
   Writer out;
@@ -60,15 +39,77 @@ std::string too_many(const std::string& ns) {
 
 }  // namespace
 
+CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> ids,
+                      const std::string& session) {
+  CatalogParts parts;
+  for (const bson::OwnedValue& id : ids) {
+    if (parts.empty() || parts.back().changes.size() == limits::kRunStatementsMax) {
+      parts.emplace_back().prepare.session = session;
+    }
+    PreparedDocument& document = parts.back().prepare.documents.emplace_back();
+    document.ns = ns;
+    document.id = id;
+    document.what = PreparedDocument::What::kRemove;
+    DocumentChange& change = parts.back().changes.emplace_back();
+    change.kind = DocumentChange::Kind::kRemove;
+    change.ns = ns;
+    change.id = id;
+  }
+  return parts;
+}
+
+net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
+                                            CatalogParts parts) {
+  const Status noted = note_backend(context, backend);
+  if (!noted) co_return tl::unexpected(noted.error());
+  StagedWrites& staged = context.appends.staged();
+  Status begun;
+  for (CatalogPart& part : parts) {
+    Result<UndecidedWrite> write = context.replica.begin(std::move(part.prepare), staged);
+    if (!write) begun = tl::unexpected(write.error());
+    if (!write) break;
+    part.write = std::move(*write);
+  }
+  if (!begun) {
+    for (CatalogPart& part : parts) {
+      if (part.write.name().hlc != 0) context.replica.drop(part.write, {}, staged);
+    }
+  }
+  TurnAppends::Appended appended = context.appends.appended();
+  Status written = co_await appended;
+  if (written && begun) {
+    const DurableWaits::Shot durable = context.durable_waits.join(true);
+    written = co_await durable->wait();
+  }
+  if (!written) {
+    for (CatalogPart& part : parts) part.write.leave_to_recovery();
+    co_return tl::unexpected(written.error());
+  }
+  if (!begun) co_return tl::unexpected(begun.error());
+  backend.note.set_in_doubt(true);
+  co_return parts;
+}
+
+net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done) {
+  StagedWrites& staged = context.appends.staged();
+  Status done;
+  for (CatalogPart& part : parts) {
+    if (!is_done) {
+      context.replica.drop(part.write, {}, staged);
+      continue;
+    }
+    const Status settled = context.replica.settle(part.write, std::move(part.changes), {}, staged);
+    if (settled) continue;
+    part.write.leave_to_recovery();
+    done = settled;
+  }
+  TurnAppends::Appended appended = context.appends.appended();
+  const Status written = co_await appended;
+  co_return done ? written : done;
+}
+
 net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
                                     std::string ns) {
-  if (read_session(parsed.body).in_transaction) {
-    context_.metrics.refused_transaction.Increment();
-    co_return Answer::body(wire::error_body(
-        wire::code::kCommandNotSupported,
-        fmt::format("{} in a transaction is not replicated by Outrigger yet: send it by itself",
-                    parsed.command_name())));
-  }
   const Status admitted = context_.replica.admit();
   if (!admitted) {
     context_.metrics.refused_unavailable.Increment();
@@ -98,9 +139,9 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
   HeldLocks locks = co_await wait_for_locks(context_, request);
   Seen before = co_await look(command.ns, command.how == How::kDrop);
   if (before.refused) co_return std::move(*before.refused);
-  Parts parts;
+  CatalogParts parts;
   if (before.entry) {
-    Result<Parts> begun = co_await begin(command, before);
+    Result<CatalogParts> begun = co_await begin(command, before);
     if (!begun) co_return Answer::body(wire::overloaded_body(begun.error().message()));
     parts = std::move(*begun);
   }
@@ -153,7 +194,7 @@ net::Task<Answer> CatalogWrite::build(const Command& command) {
   std::vector<PathChange> changes = changes_of(command, before, *after.entry, true);
   Seen nothing;
   nothing.entry = std::move(before);
-  Result<Parts> begun = co_await begin(command, nothing);
+  Result<CatalogParts> begun = co_await begin(command, nothing);
   if (!begun) {
     context_.log->error("{} on {} is done and not recorded: {}", command.parsed.command_name(),
                         command.ns, begun.error().message());
@@ -238,65 +279,22 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
   co_return out;
 }
 
-// On disk before the command is sent: after a crash it is told by what the store shows.
-net::Task<Result<CatalogWrite::Parts>> CatalogWrite::begin(const Command& command,
-                                                           const Seen& before) {
-  const Status noted = note_backend(context_, backend_);
-  if (!noted) co_return tl::unexpected(noted.error());
-  Parts parts;
-  StagedWrites& staged = context_.appends.staged();
-  Status begun;
-  for (size_t at = 0; begun;) {
-    Part part;
-    Prepare prepare;
-    prepare.session = session_of(command.parsed, backend_.lsid());
-    const size_t end = std::min(before.ids.size(), at + limits::kRunStatementsMax);
-    for (; at < end; ++at) {
-      PreparedDocument& document = prepare.documents.emplace_back();
-      document.ns = command.ns;
-      document.id = before.ids[at];
-      document.what = PreparedDocument::What::kRemove;
-      DocumentChange& change = part.changes.emplace_back();
-      change.kind = DocumentChange::Kind::kRemove;
-      change.ns = command.ns;
-      change.id = before.ids[at];
-    }
-    const bool is_last = at == before.ids.size();
-    if (is_last) {
-      PreparedDocument& document = prepare.documents.emplace_back();
-      document.ns = kCatalogNs;
-      document.id = bson::make_string(command.ns);
-      document.whole = true;
-      document.document = catalog_document(*before.entry);
-    }
-    Result<UndecidedWrite> write = context_.replica.begin(std::move(prepare), staged);
-    if (!write) begun = tl::unexpected(write.error());
-    if (!write) break;
-    part.write = std::move(*write);
-    parts.push_back(std::move(part));
-    if (is_last) break;
-  }
-  if (!begun) {
-    for (Part& part : parts) context_.replica.drop(part.write, {}, staged);
-  }
-  TurnAppends::Appended appended = context_.appends.appended();
-  Status written = co_await appended;
-  if (written && begun) {
-    const DurableWaits::Shot durable = context_.durable_waits.join(true);
-    written = co_await durable->wait();
-  }
-  if (!written) {
-    for (Part& part : parts) part.write.leave_to_recovery();
-    co_return tl::unexpected(written.error());
-  }
-  if (!begun) co_return tl::unexpected(begun.error());
-  backend_.note.set_in_doubt(true);
-  co_return parts;
+net::Task<Result<CatalogParts>> CatalogWrite::begin(const Command& command, const Seen& before) {
+  const std::string session = catalog_session(command.parsed, backend_.lsid());
+  CatalogParts parts = removals(command.ns, before.ids, session);
+  if (parts.empty()) parts.emplace_back().prepare.session = session;
+  PreparedDocument& document = parts.back().prepare.documents.emplace_back();
+  document.ns = kCatalogNs;
+  document.id = bson::make_string(command.ns);
+  document.whole = true;
+  document.document = catalog_document(*before.entry);
+  Result<CatalogParts> begun = co_await begin_parts(context_, backend_, std::move(parts));
+  co_return begun;
 }
 
 net::Task<Result<std::string>> CatalogWrite::send(std::string_view message,
                                                   const wire::OpMsg& parsed) {
-  const std::optional<std::string> ours = with_session(parsed, backend_);
+  const std::optional<std::string> ours = under_our_session(parsed, backend_);
   Status sent = co_await backend_.send_one(ours ? std::string_view(*ours) : message);
   if (!sent) co_return tl::unexpected(sent.error());
   if (parsed.more_to_come()) {
@@ -308,25 +306,11 @@ net::Task<Result<std::string>> CatalogWrite::send(std::string_view message,
 }
 
 // False: what became of it cannot be written down, and is left to recovery.
-net::Task<bool> CatalogWrite::settle(Parts& parts, DocumentChange change) {
+net::Task<bool> CatalogWrite::settle(CatalogParts& parts, DocumentChange change) {
   if (parts.empty()) co_return true;
   const bool is_done = !change.changes.empty();
-  StagedWrites& staged = context_.appends.staged();
-  Status done;
-  for (Part& part : parts) {
-    if (is_done && &part == &parts.back()) part.changes.push_back(std::move(change));
-    if (!is_done) {
-      context_.replica.drop(part.write, {}, staged);
-      continue;
-    }
-    const Status settled = context_.replica.settle(part.write, std::move(part.changes), {}, staged);
-    if (settled) continue;
-    part.write.leave_to_recovery();
-    done = settled;
-  }
-  TurnAppends::Appended appended = context_.appends.appended();
-  const Status written = co_await appended;
-  if (done) done = written;
+  if (is_done) parts.back().changes.push_back(std::move(change));
+  const Status done = co_await settle_parts(context_, parts, is_done);
   if (done) backend_.note.set_in_doubt(false);
   if (!done) {
     context_.log->error("a change of the catalogue is not recorded: {}", done.error().message());
@@ -334,10 +318,10 @@ net::Task<bool> CatalogWrite::settle(Parts& parts, DocumentChange change) {
   co_return done.has_value();
 }
 
-net::Task<void> CatalogWrite::settle_in_doubt(Parts& parts) {
+net::Task<void> CatalogWrite::settle_in_doubt(CatalogParts& parts) {
   if (parts.empty()) co_return;
   std::vector<UndecidedWrite*> writes;
-  for (Part& part : parts) writes.push_back(&part.write);
+  for (CatalogPart& part : parts) writes.push_back(&part.write);
   std::string lsid = backend_.lsid_text();
   std::string what = "a change of the catalogue";
   co_await outrigger::settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid),

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,24 @@
 #include "replication/record/catalog.h"
 
 namespace outrigger {
+
+// A part of a change that is one record; the last one holds what becomes of the collection.
+struct CatalogPart {
+  Prepare prepare;  // until it is begun
+  UndecidedWrite write;
+  std::vector<DocumentChange> changes;
+};
+using CatalogParts = std::vector<CatalogPart>;
+
+// All of these documents are to go.
+[[nodiscard]] CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> ids,
+                                    const std::string& session);
+// On disk before the command is sent: after a crash it is told by what the store shows.
+net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
+                                            CatalogParts parts);
+// Recorded, or dropped. An error: what became of them cannot be written down, and is left to
+// recovery.
+net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done);
 
 class CatalogWrite {
  public:
@@ -45,13 +64,6 @@ class CatalogWrite {
     std::vector<bson::OwnedValue> ids;  // of its documents, where asked for
     std::optional<Answer> refused;      // why that is not known
   };
-  // A part of the change that is one record; the last one holds what becomes of the collection.
-  struct Part {
-    UndecidedWrite write;
-    std::vector<DocumentChange> changes;  // removals
-  };
-  using Parts = std::vector<Part>;
-
   struct Command {
     std::string_view message;
     const wire::OpMsg& parsed;
@@ -66,10 +78,10 @@ class CatalogWrite {
   [[nodiscard]] std::vector<PathChange> changes_of(const Command& command, CatalogEntry before,
                                                    CatalogEntry after, bool is_ok) const;
   net::Task<Seen> look(const std::string& ns, bool with_ids);
-  net::Task<Result<Parts>> begin(const Command& command, const Seen& before);
+  net::Task<Result<CatalogParts>> begin(const Command& command, const Seen& before);
   net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);
-  net::Task<bool> settle(Parts& parts, DocumentChange change);
-  net::Task<void> settle_in_doubt(Parts& parts);
+  net::Task<bool> settle(CatalogParts& parts, DocumentChange change);
+  net::Task<void> settle_in_doubt(CatalogParts& parts);
   net::Task<bool> is_durable();
 
   ProxyContext& context_;

@@ -48,6 +48,8 @@ class Outbox : public LogPort {
   [[nodiscard]] virtual Status write(Batch&& batch) = 0;
   // May a new write begin? The first failure, or kNoSpace when the entries kept exceed the quota.
   [[nodiscard]] virtual Status admit() const = 0;
+  // Bytes of entries until it says that.
+  [[nodiscard]] virtual uint64_t room() const = 0;
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
   // Of one that has failed: can it be opened anew? Everything written is synced then, also a write
   // that was told of an error, but for what that prepared.

@@ -7,6 +7,7 @@
 
 #include "replication/apply/apply_batch.h"
 #include "replication/bson/number.h"
+#include "replication/record/catalog.h"
 
 namespace outrigger {
 namespace {
@@ -164,6 +165,16 @@ void tell_whole(DocumentChange& change, const std::optional<std::string>& stored
   change.kind = change.kind == Kind::kUpdate ? Kind::kReplace : Kind::kInsert;
   change.document = *stored;
   change.changes.clear();
+}
+
+std::optional<DocumentChange> catalog_difference(const PreparedDocument& prepared,
+                                                 const std::string& document) {
+  const auto before = catalog_entry(bson::Document(prepared.document));
+  const auto after = catalog_entry(bson::Document(document));
+  if (!before || !after) return std::nullopt;
+  std::vector<PathChange> changes = catalog_changes(*before, *after);
+  if (changes.empty()) return std::nullopt;
+  return catalog_change(before->ns, std::move(changes));
 }
 
 }  // namespace outrigger

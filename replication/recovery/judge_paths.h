@@ -48,5 +48,8 @@ void add_present_values(DocumentChange& change, Stored& stored, const std::vecto
 
 // As who was not in doubt would have recorded a write that is told whole: by the document.
 void tell_whole(DocumentChange& change, const std::optional<std::string>& stored);
+// What has become of a collection, where `document` is what the catalogue shows now.
+[[nodiscard]] std::optional<DocumentChange> catalog_difference(const PreparedDocument& prepared,
+                                                               const std::string& document);
 
 }  // namespace outrigger

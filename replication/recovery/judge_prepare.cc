@@ -90,17 +90,11 @@ std::optional<std::vector<Path>> paths_touched(const PreparedDocument& prepared,
 }
 
 // What became of a document since the prepare was written.
-Verdict collection_difference(const PreparedDocument& prepared, const std::string& document) {
-  const auto before = catalog_entry(bson::Document(prepared.document));
-  const auto after = catalog_entry(bson::Document(document));
-  if (!before || !after) return {};
-  std::vector<PathChange> changes = catalog_changes(*before, *after);
-  if (changes.empty()) return {};
-  return {How::kHappened, catalog_change(before->ns, std::move(changes))};
-}
-
 Verdict difference(const PreparedDocument& prepared, const std::string& document) {
-  if (prepared.ns == kCatalogNs) return collection_difference(prepared, document);
+  if (prepared.ns == kCatalogNs) {
+    auto change = catalog_difference(prepared, document);
+    return change ? Verdict{How::kHappened, std::move(change)} : Verdict();
+  }
   const auto write = write_between(prepared.ns, prepared.id, prepared.document, document);
   if (!write) return {};
   if (write->kind != StoreWrite::Kind::kUpdate) {

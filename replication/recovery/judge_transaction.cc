@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/bson/fields.h"
+#include "replication/record/catalog.h"
 #include "replication/recovery/judge_paths.h"
 #include "replication/store/session_token.h"
 
@@ -62,6 +63,15 @@ DocumentChange change_of(const PreparedDocument& prepared) {
   return change;
 }
 
+// Nothing has become another by it: that is of collections alone.
+Result<std::optional<DocumentChange>> catalog_happened(StoreReader& store,
+                                                       const PreparedDocument& prepared) {
+  const auto shown = store.read(prepared.ns, std::span(&prepared.id, 1));
+  if (!shown) return tl::unexpected(shown.error());
+  if (!shown->front()) return std::optional<DocumentChange>();
+  return catalog_difference(prepared, *shown->front());
+}
+
 Result<DocumentChange> happened(StoreReader& store, const PreparedDocument& prepared) {
   DocumentChange change = change_of(prepared);
   const bool looks = prepared.what == What::kUpdate &&
@@ -111,6 +121,12 @@ Result<SettledPrepare> judge_transaction(StoreReader& store, const Prepare& prep
   if (!is_committed(prepare.session, *oplog)) return settled;
   settled.how = SettledPrepare::How::kHappened;
   for (const PreparedDocument& prepared : prepare.documents) {
+    if (prepared.ns == kCatalogNs) {
+      auto made = catalog_happened(store, prepared);
+      if (!made) return tl::unexpected(made.error());
+      if (*made) settled.changes.push_back(std::move(**made));
+      continue;
+    }
     auto change = happened(store, prepared);
     if (!change) return tl::unexpected(change.error());
     settled.changes.push_back(std::move(*change));

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "replication/record/catalog.h"
 #include "replication/store/session_token.h"
 #include "replication/testing/replica_testing.h"
 
@@ -62,6 +63,26 @@ TEST_F(JudgeTransaction, OneThatTheOplogHoldsDidAllThatItsPrepareSays) {
   EXPECT_EQ(settled.changes[1].document, made_);
   ASSERT_EQ(settled.retries.size(), 1u);
   EXPECT_EQ(settled.retries[0].key, commit_key(prepare_.session));
+}
+
+TEST_F(JudgeTransaction, OfWhatItMadeTheCatalogueTells) {
+  CatalogEntry before;
+  before.ns = "shop.made";
+  CatalogEntry after = before;
+  after.exists = true;
+  const std::string ns(kCatalogNs);
+  const bson::OwnedValue name = bson::make_string(before.ns);
+  prepare_.documents.insert(
+      prepare_.documents.begin(),
+      {ns, name, PreparedDocument::What::kUpdate, {}, true, catalog_document(before)});
+  store_.put(ns, catalog_document(after));
+  const std::vector<OplogWrite> oplog{entry(7, true)};
+  const SettledPrepare settled = judged(&oplog);
+  ASSERT_EQ(settled.changes.size(), 3u);
+  EXPECT_EQ(settled.changes[0].ns, kCatalogNs);
+  EXPECT_EQ(settled.changes[0].changes.front().path, Path{"options"});
+  store_.put(ns, catalog_document(before));
+  EXPECT_EQ(judged(&oplog).changes.size(), 2u);  // it has become no other
 }
 
 TEST_F(JudgeTransaction, WhatItCountedAndIsGoneSinceIsUnset) {

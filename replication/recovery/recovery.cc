@@ -4,6 +4,9 @@
 #include <cstring>
 #include <set>
 
+#include "replication/record/catalog.h"
+#include "replication/renames/rename.h"
+#include "replication/renames/under_way.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/store/session_token.h"
@@ -14,12 +17,6 @@ namespace {
 void add_session(const Prepare& prepare, std::set<std::string>& sessions) {
   std::string id = session_id(prepare.session);
   if (!id.empty()) sessions.insert(std::move(id));
-}
-
-void add_documents(const Prepare& prepare, std::set<std::string>& row_keys) {
-  for (const PreparedDocument& document : prepare.documents) {
-    row_keys.insert(outbox::row_key(document.ns, bson::canonical_key(document.id.view())));
-  }
 }
 
 // Of connections and of transactions: a name, "/", the session, and of connections the address.
@@ -141,17 +138,17 @@ Status Recovery::close_epochs() {
 Status Recovery::put_back_for(const Prepare& prepare, Store& store) {
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
-  std::set<std::string> own;
-  std::set<std::string> under_way;
-  add_documents(prepare, own);
+  UnderWay under_way;
+  const std::set<std::string> own = row_keys_of(prepare);
   for (const Prepare& each : *prepares) {
-    if (each.hlc != prepare.hlc) add_documents(each, under_way);
+    if (each.hlc == prepare.hlc) continue;
+    if (Status added = under_way.add(each); !added) return added;
   }
-  const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
+  const auto is_free = [&](const std::string& key) { return !under_way.has(key); };
   if (Status put = redo_.put_back(store, is_free, {}); !put) return put;
   const auto waits = [&] { return redo_.is_any_due(own); };
   if (!waits()) return {};
-  const auto any = [](const std::string&) { return true; };
+  const auto any = [&](const std::string& key) { return !under_way.is_renamed(key); };
   if (Status put = redo_.put_back(store, any, {.all = true}); !put) return put;
   OUTRIGGER_ASSERT(!waits());
   return {};
@@ -165,6 +162,25 @@ void Recovery::keep_set_aside(SettledPrepare& settled) const {
   });
 }
 
+// A collection that documents have made since it was dropped is not known to others as one that is
+// wanted: it is told in full with the next change, as where that is not in doubt.
+Status Recovery::tell_in_full(SettledPrepare& settled, StoreReader& store) const {
+  for (DocumentChange& change : settled.changes) {
+    if (change.ns != kCatalogNs) continue;
+    const std::string id = bson::canonical_key(change.id.view());
+    if (!replica_.is_unset(kCatalogNs, id, {"options"})) continue;
+    auto shown = store.read(change.ns, std::span(&change.id, 1));
+    if (!shown) return tl::unexpected(shown.error());
+    if (!shown->front()) continue;
+    const auto entry = catalog_entry(bson::Document(*shown->front()));
+    if (!entry) return tl::unexpected(entry.error());
+    CatalogEntry none;
+    none.ns = entry->ns;
+    if (entry->exists) change = catalog_change(none.ns, catalog_changes(none, *entry));
+  }
+  return {};
+}
+
 // Whoever sends such a statement again is answered by the store, which must not forget that it ran.
 Status Recovery::hold(const SettledPrepare& settled, Store& store) const {
   return settled.retries.empty() ? Status() : store.wait_journaled();
@@ -172,12 +188,14 @@ Status Recovery::hold(const SettledPrepare& settled, Store& store) const {
 
 Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<OplogWrite>* oplog,
                                       bool put_back, RecoveryReport& report) {
+  if (is_rename(prepare)) return settle_earlier_rename(prepare, report);
   auto left = without_recorded(prepare);
   if (!left) return tl::unexpected(left.error());
   auto settled = judge_with_evictions(store_, *left, oplog, put_back);
   if (!settled) return tl::unexpected(settled.error());
   if (put_back) keep_set_aside(*settled);
   if (redo_.is_due() && !put_back && !settled->certain) return false;
+  if (Status told = tell_in_full(*settled, store_); !told) return tl::unexpected(told.error());
   if (Status held = hold(*settled, store_); !held) return tl::unexpected(held.error());
   if (Status same = redo_.still(store_); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);
@@ -199,6 +217,24 @@ Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<
       break;
   }
   return true;
+}
+
+// Certain: a store that has forgotten it has not done it.
+Result<bool> Recovery::settle_earlier_rename(const Prepare& prepare, RecoveryReport& report) {
+  auto happened = told_rename(prepare, store_);
+  if (!happened) return happened;
+  ++(*happened ? report.happened : report.dropped);
+  const Status over =
+      site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps, {}, {});
+  return over ? Result<bool>(true) : tl::unexpected(over.error());
+}
+
+// False: it has not happened.
+Result<bool> Recovery::told_rename(const Prepare& prepare, Store& store) {
+  if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
+  auto happened = settle_rename(site_, store, prepare);
+  if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
+  return happened;
 }
 
 Result<RecoveryReport> Recovery::run(Applier& applier) {
@@ -256,9 +292,11 @@ Result<bool> Recovery::put_back_step(Store& store, bool is_cut_off) {
   served_.suspend();
   auto prepares = open_prepares();
   if (!prepares) return tl::unexpected(prepares.error());
-  std::set<std::string> under_way;
-  for (const Prepare& prepare : *prepares) add_documents(prepare, under_way);
-  const auto is_free = [&](const std::string& key) { return under_way.count(key) == 0; };
+  UnderWay under_way;
+  for (const Prepare& prepare : *prepares) {
+    if (Status added = under_way.add(prepare); !added) return tl::unexpected(added.error());
+  }
+  const auto is_free = [&](const std::string& key) { return !under_way.has(key); };
   if (Status put = redo_.put_back(store, is_free, {.may_stop = true}); !put) {
     return tl::unexpected(put.error());
   }
@@ -295,6 +333,7 @@ Result<SettledPrepare> Recovery::judge(const Prepare& prepare, Store& store,
     if (settled) keep_set_aside(*settled);
   }
   if (!settled) return settled;
+  if (Status told = tell_in_full(*settled, store); !told) return tl::unexpected(told.error());
   if (Status held = hold(*settled, store); !held) return tl::unexpected(held.error());
   if (Status same = redo_.still(store); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);
@@ -336,6 +375,13 @@ Result<SettledPrepare::How> Recovery::settle_in_doubt(UndecidedWrite& write,
   if (!local_address.empty()) clients.push_back(local_address);
   if (Status fenced = store.fence(session_list, clients, options_.fence_timeout); !fenced) {
     return tl::unexpected(fenced.error());
+  }
+  if (is_rename(*prepare)) {
+    if (Status looked = redo_.look(store); !looked) return tl::unexpected(looked.error());
+    auto happened = told_rename(*prepare, store);
+    if (!happened) return tl::unexpected(happened.error());
+    if (Status over = replica_.drop(write); !over) return tl::unexpected(over.error());
+    return *happened ? SettledPrepare::How::kHappened : SettledPrepare::How::kDropped;
   }
   auto settled = judge(*prepare, store, session_list);
   if (!settled) return tl::unexpected(settled.error());

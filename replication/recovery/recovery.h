@@ -120,11 +120,14 @@ class Recovery {
                                              const std::vector<std::string>& session_ids);
   [[nodiscard]] Status put_back_for(const Prepare& prepare, Store& store);
   void keep_set_aside(SettledPrepare& settled) const;
+  [[nodiscard]] Status tell_in_full(SettledPrepare& settled, StoreReader& store) const;
   [[nodiscard]] Status hold(const SettledPrepare& settled, Store& store) const;
   // Prepares of earlier runs. False: nothing is certain of it before what the store forgot is back.
   [[nodiscard]] Result<bool> settle_earlier(const Prepare& prepare,
                                             const std::vector<OplogWrite>* oplog, bool put_back,
                                             RecoveryReport& report);
+  [[nodiscard]] Result<bool> settle_earlier_rename(const Prepare& prepare, RecoveryReport& report);
+  [[nodiscard]] Result<bool> told_rename(const Prepare& prepare, Store& store);
   // A prepare as it has to be judged: without the statements that have a record already. Such a
   // prepare is of a driver's retry, which mongod did not run again.
   [[nodiscard]] Result<Prepare> without_recorded(const Prepare& prepare) const;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "replication/outbox/memory/memory_outbox.h"
+#include "replication/record/catalog.h"
+#include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 #include "replication/testing/replica_testing.h"
 
@@ -248,6 +250,32 @@ TEST_F(RecoveryTest, NoRetryEntriesForSessionsOfOurOwn) {
   paris_.open();
   ASSERT_TRUE(paris_.recover().has_value());
   EXPECT_FALSE(paris_.replica->retry(key)->has_value());
+}
+
+// Others know it as one that was dropped.
+TEST_F(RecoveryTest, ACollectionThatDocumentsMadeAgainIsToldInFull) {
+  CatalogEntry entry;
+  entry.ns = "shop.made";
+  const std::string ns(kCatalogNs);
+  oslo_.mongod.put(ns, catalog_document(entry));
+  entry.exists = true;
+  std::vector<DocumentChange> dropped;
+  dropped.push_back(catalog_change(entry.ns, catalog_drop(entry)));
+  ASSERT_TRUE(paris_.replica->parts().writes.record(std::move(dropped)));
+  Prepare prepare;
+  const bson::OwnedValue name = bson::make_string(entry.ns);
+  prepare.documents.push_back(
+      {ns, name, PreparedDocument::What::kUpdate, {}, true, catalog_document(entry)});
+  auto begun = paris_.replica->begin(std::move(prepare));
+  ASSERT_TRUE(begun.has_value());
+  begun->leave_to_recovery();
+  entry.options.emplace("expireAfterSeconds", bson::make_int32(5));
+  paris_.mongod.put(ns, catalog_document(entry));
+  paris_.restart();
+  exchange(paris_, oslo_);
+  const auto shown = oslo_.mongod.document(ns, name);
+  ASSERT_TRUE(shown);
+  EXPECT_TRUE(catalog_entry(bson::Document(*shown))->exists);
 }
 
 // ---- standalone

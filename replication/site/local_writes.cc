@@ -112,8 +112,25 @@ Status LocalWrites::settle_earlier(const Dot& dot, const VersionVector& deps,
                                    std::vector<DocumentChange> changes,
                                    const std::vector<RetryEntry>& retries) {
   // Entries of an earlier epoch are closed for good; a new one is opened.
-  auto settled = records_.make(dot, deps, kHlcMax, std::move(changes), retries);
-  if (!settled) return tl::unexpected(settled.error());
+  return settle_now(dot, deps, kHlcMax, std::move(changes), retries);
+}
+
+Status LocalWrites::record(std::vector<DocumentChange> changes) {
+  auto name = records_.begin(OpenWrite());
+  if (!name) return tl::unexpected(name.error());
+  const Dot dot{name->hlc, context_.self};
+  return settle_now(dot, name->deps, state_.closed_for(name->hlc), std::move(changes), {});
+}
+
+Status LocalWrites::settle_now(const Dot& dot, const VersionVector& deps, Hlc closed,
+                               std::vector<DocumentChange> changes,
+                               const std::vector<RetryEntry>& retries) {
+  auto settled = records_.make(dot, deps, closed, std::move(changes), retries);
+  if (!settled) {
+    if (dot.origin == context_.self) give_up(dot.hlc);
+    return tl::unexpected(settled.error());
+  }
+  if (settled->records.empty() && dot.origin == context_.self) settled->records.push_back({dot, 0});
   settled->batch.remove_prepare(dot.hlc);
   if (Status written = context_.outbox.write(std::move(settled->batch)); !written) return written;
   state_.rows_changed(settled->rows);

@@ -68,6 +68,11 @@ class LocalWrites {
                                       std::vector<DocumentChange> changes,
                                       const std::vector<RetryEntry>& retries);
 
+  // What a command did that is not prepared document by document, as a record under a stamp taken
+  // now. Somebody's open prepare holds back its publication until all of that is told. Not yet
+  // synced; after an error the log alone knows whether it is there.
+  [[nodiscard]] Status record(std::vector<DocumentChange> changes);
+
   // ---- records that no app wrote, under the locks of their documents
   [[nodiscard]] Result<BegunRecord> begin_record();
   // Goes into the log with all that `batch` holds.
@@ -75,6 +80,9 @@ class LocalWrites {
 
  private:
   friend class BegunRecord;
+  [[nodiscard]] Status settle_now(const Dot& dot, const VersionVector& deps, Hlc closed,
+                                  std::vector<DocumentChange> changes,
+                                  const std::vector<RetryEntry>& retries);
   void give_up(Hlc stamp);  // no record carries it
   [[nodiscard]] std::vector<std::string> behind_changed(
       const std::vector<DocumentChange>& changes) const;

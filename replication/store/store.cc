@@ -99,6 +99,28 @@ Result<std::vector<OpenTransaction>> StoreFence::open_transactions() {
   return fail(ErrorCode::kUnsupported, "list transactions", "", "this kind of store has none");
 }
 
+Result<std::vector<ListedDocument>> StoreReader::list(const std::string& ns, int64_t count) {
+  const size_t dot = ns.find('.');
+  bson::Writer ask;
+  ask.string("find", ns.substr(dot + 1)).open_document("projection").int32("_id", 1);
+  ask.open_document("bytes").string("$bsonSize", "$$ROOT").close().close();
+  ask.open_document("hint").int32("$natural", 1).close().int64("limit", count);
+  auto found = find(ns.substr(0, dot), ask.finish());
+  if (!found) return tl::unexpected(found.error());
+  if (!found->refusal.empty()) {
+    return fail(ErrorCode::kUnavailable, "list documents", ns,
+                bson::to_json(bson::Document(found->refusal), 300));
+  }
+  std::vector<ListedDocument> listed;
+  listed.reserve(found->documents.size());
+  for (const std::string& each : found->documents) {
+    const auto id = bson::Document(each).find("_id");
+    const auto bytes = bson::Document(each).find("bytes");
+    if (id) listed.push_back({bson::OwnedValue(*id), bytes ? bytes->to_int64().value_or(0) : 0});
+  }
+  return listed;
+}
+
 Result<std::vector<int64_t>> StoreReader::count_measurements(
     const std::string& collection, std::span<const bson::Document> /*measurements*/) {
   return fail(ErrorCode::kUnsupported, "count measurements", collection,

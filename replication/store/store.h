@@ -124,6 +124,12 @@ struct StoreFound {
   std::string refusal;  // empty: it was answered
 };
 
+// A document by its name, and how large it is.
+struct ListedDocument {
+  bson::OwnedValue id;
+  int64_t bytes = 0;
+};
+
 // The unique index that refused a write as another document holds the key; empty when that was not
 // why, or it is the index of _id.
 [[nodiscard]] std::string unique_index_of(const WriteOutcome& outcome);
@@ -231,6 +237,9 @@ class StoreReader {
   // that has no query language.
   [[nodiscard]] virtual Result<StoreFound> find(const std::string& database,
                                                 const std::string& command) = 0;
+  // What `ns` holds, at most `count` documents of it, in its natural order.
+  [[nodiscard]] virtual Result<std::vector<ListedDocument>> list(const std::string& ns,
+                                                                 int64_t count);
   // Shows the documents of `ns` that are there, one after the other, so that no more than a part of
   // them is in memory: `visit(index, document)` is called for each of `ids` found, in no order.
   // With `fields`, only these top-level fields and _id are sure to be in it.

@@ -20,6 +20,7 @@ class MemoryOutbox : public Outbox {
   [[nodiscard]] Status sync() override;
   [[nodiscard]] Status write(Batch&& batch) override;
   [[nodiscard]] Status admit() const override;
+  [[nodiscard]] uint64_t room() const override { return UINT64_MAX; }
   [[nodiscard]] std::optional<Error> failure() const override;
   [[nodiscard]] Status heals() override { return admit(); }
 

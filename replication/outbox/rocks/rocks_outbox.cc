@@ -177,6 +177,12 @@ Status RocksOutbox::admit() const {
               "bring back the peers that hold it up, or raise outbox.max_bytes");
 }
 
+uint64_t RocksOutbox::room() const {
+  const int64_t used = entries_bytes_;
+  const auto all = static_cast<int64_t>(options_.bytes_max);
+  return used < all ? static_cast<uint64_t>(all - used) : 0;
+}
+
 Status RocksOutbox::heals() {
   OUTRIGGER_ASSERT(has_failed_);
   const WriterLock lock(files_mutex_);

@@ -55,6 +55,7 @@ class RocksOutbox final : public Outbox {
   [[nodiscard]] Status write(Batch&& batch) override;
   [[nodiscard]] Status sync() override;
   [[nodiscard]] Status admit() const override;
+  [[nodiscard]] uint64_t room() const override;
   [[nodiscard]] std::optional<Error> failure() const override;
   // Of an outbox that has failed: closes the files, opens and verifies them once, writes again what
   // no sync had covered, and leaves them closed. On success another may be opened in its place; on

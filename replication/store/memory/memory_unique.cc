@@ -77,6 +77,17 @@ Result<std::vector<std::string>> MemoryKeys::holders(const std::string& ns,
   return found;
 }
 
+Result<std::vector<ListedDocument>> MemoryKeys::list(const std::string& ns, int64_t count) {
+  const MutexLock lock(mutex_);
+  std::vector<ListedDocument> listed;
+  for (auto at = documents_.lower_bound({ns, ""}); at != documents_.end(); ++at) {
+    if (at->first.first != ns || static_cast<int64_t>(listed.size()) == count) break;
+    const auto id = bson::Document(at->second).find("_id");
+    listed.push_back({bson::OwnedValue(*id), static_cast<int64_t>(at->second.size())});
+  }
+  return listed;
+}
+
 void MemoryKeys::make_unique(const std::string& ns, MemoryIndex index) {
   const MutexLock lock(mutex_);
   unique_[ns].push_back(std::move(index));

@@ -34,6 +34,10 @@ class MemoryKeys : public Store, public MemoryTrouble {
                                                          const std::string& document,
                                                          const std::string& index) override;
 
+  // By canonical key.
+  [[nodiscard]] Result<std::vector<ListedDocument>> list(const std::string& ns,
+                                                         int64_t count) override;
+
   // What is there already is not looked at. The app's side must ask itself: put() takes anything.
   void make_unique(const std::string& ns, MemoryIndex index);
   void drop_unique(const std::string& ns, const std::string& name);

@@ -1,0 +1,382 @@
+#include "proxy/catalog/rename_write.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "proxy/mongo/wire/error_reply.h"
+#include "proxy/writes/catalog_command.h"
+#include "proxy/writes/run_settler.h"
+#include "replication/site/site_parts.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Writer;
+
+constexpr int64_t kSilentMs = 3'000;  // a member that says nothing is away
+constexpr int64_t kBehindUs = 2'000'000;
+constexpr int64_t kLookMs = 5;
+constexpr int64_t kDocumentsMax = 1'000'000;  // each is named in a record, as of a drop
+constexpr uint64_t kPartOfRoom = 4;
+
+std::string text(const wire::OpMsg& parsed, std::string_view name) {
+  const auto value = parsed.body.find(name);
+  return value && value->type == bson::Type::kString ? std::string(value->as_string())
+                                                     : std::string();
+}
+
+std::string_view database_of(std::string_view ns) { return ns.substr(0, ns.find('.')); }
+
+// What members are to have: what is applied here, and what they had, when the locks were taken.
+struct Level {
+  VersionVector theirs;
+  VersionVector ours;
+};
+
+Level level_of(const Replica& replica) {
+  const ReplicaStatus status = replica.status();
+  Level level{status.applied, status.applied};
+  for (const PeerProgress& peer : status.peers) level.ours.raise(peer.acked);
+  return level;
+}
+
+// Who is away, or lacks some of it.
+std::string lacking(const Replica& replica, const Level& level, int64_t now_ms) {
+  const ReplicaStatus status = replica.status();
+  for (const PeerProgress& peer : status.peers) {
+    if (peer.last_heard_ms == 0 || now_ms - peer.last_heard_ms > kSilentMs) {
+      return fmt::format("the site {} is away, and lacks {} records; rename it when all are there",
+                         peer.site, peer.records_behind);
+    }
+    if (peer.acked.includes(level.theirs)) continue;
+    return fmt::format("the site {} lacks {} records; rename it when it has them", peer.site,
+                       peer.records_behind);
+  }
+  if (status.applied.includes(level.ours)) return {};
+  return "what other sites have written is not all here yet; try it again";
+}
+
+}  // namespace
+
+bool rename_travels(const wire::OpMsg& parsed, const Policy& policy) {
+  return policy.replicates(text(parsed, "renameCollection")) ||
+         policy.replicates(text(parsed, "to"));
+}
+
+RenameWrite::RenameWrite(ProxyContext& context, Backend& backend, bool& writing,
+                         std::string_view message, const wire::OpMsg& parsed)
+    : context_(context),
+      backend_(backend),
+      writing_(writing),
+      message_(message),
+      parsed_(parsed),
+      from_(text(parsed, "renameCollection")),
+      to_(text(parsed, "to")) {
+  const auto drop = parsed.body.find("dropTarget");
+  drops_target_ = drop && (drop->type != bson::Type::kBool || drop->truthy());
+}
+
+net::Task<Answer> RenameWrite::run() {
+  // mongod refuses it there, in its own words.
+  if (read_session(parsed_.body).in_transaction) co_return Answer::pass();
+  Failed failed = co_await refusal();
+  if (failed) co_return std::move(*failed);
+  const Status admitted = context_.replica.admit();
+  if (!admitted) {
+    context_.metrics.refused_unavailable.Increment();
+    co_return Answer::body(wire::overloaded_body(admitted.error().message()));
+  }
+  const auto forget = [this] {
+    for (const std::string& ns : {from_, to_}) context_.facts.forget(ns);
+  };
+  forget();
+  Answer answer = co_await rename();
+  forget();
+  co_return answer;
+}
+
+// What mongod says of the command and the app's rights: it is asked about a collection that cannot
+// be the one of that name. Then what makes it impossible here, whatever there is.
+net::Task<RenameWrite::Failed> RenameWrite::refusal() {
+  const bool is_across = database_of(from_) != database_of(to_);
+  if (context_.knows_uuids) {
+    Uuid nobodys{};
+    context_.random.fill(nobodys);
+    constexpr uint8_t kUuid = 4;
+    Writer out;
+    for (const bson::Element& each : parsed_.body) {
+      if (each.name != "collectionUUID" && each.name != "writeConcern") out.element(each);
+    }
+    out.binary("collectionUUID", kUuid,
+               {reinterpret_cast<const char*>(nobodys.data()), nobodys.size()});
+    const std::string body = out.finish();
+    std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+    Result<std::string> reply = co_await backend_.call(std::move(message));
+    const auto said = answer_in(reply);
+    if (!said) co_return Answer::close();
+    const int code = wire::code_of(said->body);
+    const bool may = code == wire::code::kCollectionUuidMismatch ||
+                     (is_across && code == wire::code::kInvalidOptions);
+    if (!may) co_return Answer::message(std::move(*reply));
+  }
+  for (const std::string& ns : {from_, to_}) {
+    if (context_.policy.replicates(ns)) continue;
+    co_return refuse(ns + " does not replicate; copy the documents, and drop the collection");
+  }
+  if (!is_across) co_return std::nullopt;
+  co_return refuse("it leads to another database; copy the documents, and drop the collection");
+}
+
+net::Task<Answer> RenameWrite::rename() {
+  LockRequest request;
+  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
+  for (const std::string& ns : {from_, to_}) {
+    request.add(namespace_lock_key(ns), LockMode::kExclusive);
+    const bson::OwnedValue id = bson::make_string(ns);
+    request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
+  }
+  HeldLocks locks = co_await wait_for_locks(context_, request);
+  Result<Seen> seen = co_await look();
+  if (!seen) co_return Answer::body(wire::overloaded_body(seen.error().message()));
+  if (mongod_refuses(seen->rename)) {
+    Answer answer = co_await pass_refusal();
+    co_return answer;
+  }
+  std::string why = in_the_way(seen->rename);
+  if (why.empty()) why = co_await wait_for_members();
+  if (why.empty()) {
+    const Status listed = co_await list(*seen);
+    if (!listed) co_return Answer::body(wire::overloaded_body(listed.error().message()));
+    why = too_large(*seen);
+  }
+  if (!why.empty()) co_return refuse(why);
+  Result<CatalogParts> parts = co_await begin(*seen);
+  if (!parts) co_return Answer::body(wire::overloaded_body(parts.error().message()));
+  writing_ = true;
+  Answer answer = co_await send(std::move(*seen), std::move(*parts));
+  writing_ = false;
+  co_return answer;
+}
+
+// As it says what is wrong with it, it is asked.
+net::Task<Answer> RenameWrite::pass_refusal() {
+  Result<std::string> reply = co_await send_as_it_came();
+  if (!reply) co_return Answer::close();
+  if (is_done(*reply)) {
+    context_.log->error("{} was renamed around the sidecar", from_);
+    co_return Answer::close();
+  }
+  co_return Answer::message(std::move(*reply));
+}
+
+bool RenameWrite::mongod_refuses(const Rename& rename) const {
+  const bool is_kept = rename.target.is_view() || rename.target.is_series();
+  const bool has_target = rename.target.exists && (!drops_target_ || is_kept);
+  const bool is_any = rename.source.exists && !rename.source.is_view() && !rename.uuid.empty();
+  return !is_any || has_target || from_ == to_;
+}
+
+std::string RenameWrite::in_the_way(const Rename& rename) const {
+  const SiteParts& site = context_.replica.parts();
+  const auto aside = site.aside.in_namespaces(1);
+  for (const CatalogEntry* entry : {&rename.source, &rename.target}) {
+    if (entry->is_series()) return entry->ns + " is a time series";
+    if (!entry->building.empty()) return "an index of " + entry->ns + " is being built; wait";
+    if (aside.contains(entry->ns)) {
+      return "documents of " + entry->ns + " are set aside or parked: see `conflicts`, decide them";
+    }
+    const std::string name = bson::canonical_key(bson::make_string(entry->ns).view());
+    if (site.aside.find(outbox::row_key(kCatalogNs, name))) {
+      return "an index of " + entry->ns + " is being built, or cannot be: see `conflicts`";
+    }
+  }
+  if (site.quarantine.size() == 0) return {};
+  return "records are set aside that may be of it: see `outriggerctl quarantine`";
+}
+
+net::Task<std::string> RenameWrite::wait_for_members() {
+  const Replica& replica = context_.replica;
+  const Level level = level_of(replica);
+  const int64_t until_us = context_.clock.monotonic_us() + kBehindUs;
+  net::Timer pause(context_.loop);
+  for (;;) {
+    std::string why = lacking(replica, level, context_.clock.wall_ms());
+    const bool is_late = context_.clock.monotonic_us() > until_us || context_.store.stopping();
+    if (why.empty() || is_late) co_return why;
+    co_await pause.sleep_ms(kLookMs);
+  }
+}
+
+std::string RenameWrite::too_large(const Seen& seen) const {
+  const auto documents =
+      static_cast<int64_t>(std::max(seen.documents.size(), seen.replaced.size()));
+  if (documents > kDocumentsMax) {
+    return fmt::format("more than {} documents are too many to be told at once", kDocumentsMax);
+  }
+  uint64_t bytes = 0;
+  for (const ListedDocument& each : seen.documents) bytes += static_cast<uint64_t>(each.bytes);
+  const uint64_t room = context_.replica.parts().context.outbox.room() / kPartOfRoom;
+  if (bytes <= room) return {};
+  return fmt::format(
+      "its documents have {} bytes, and {} are a quarter of what the outbox has room for; raise "
+      "outbox.max_bytes, or copy the documents in parts",
+      bytes, room);
+}
+
+net::Task<Result<RenameWrite::Seen>> RenameWrite::look() {
+  std::function<Result<Seen>(Store&)> job = [from = from_, to = to_](Store& store) -> Result<Seen> {
+    Seen seen;
+    seen.rename.from = from;
+    seen.rename.to = to;
+    const std::array<bson::OwnedValue, 2> names = {bson::make_string(from), bson::make_string(to)};
+    auto shown = store.read(std::string(kCatalogNs), names);
+    if (!shown) return tl::unexpected(shown.error());
+    seen.rename.source.ns = from;
+    seen.rename.target.ns = to;
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (!(*shown)[i]) continue;
+      auto entry = catalog_entry(Document(*(*shown)[i]));
+      if (!entry) return tl::unexpected(entry.error());
+      (i == 0 ? seen.rename.source : seen.rename.target) = std::move(*entry);
+    }
+    auto source = store.collection(from);
+    if (!source) return tl::unexpected(source.error());
+    seen.rename.uuid = std::move(source->uuid);
+    return seen;
+  };
+  Result<Seen> seen = co_await context_.store.ask(std::move(job));
+  co_return seen;
+}
+
+net::Task<Status> RenameWrite::list(Seen& seen) {
+  using Listed = std::vector<ListedDocument>;
+  std::function<Result<Listed>(Store&)> source = [ns = from_](Store& store) {
+    return store.list(ns, kDocumentsMax + 1);
+  };
+  Result<Listed> listed = co_await context_.store.ask(std::move(source));
+  if (!listed) co_return tl::unexpected(listed.error());
+  seen.documents = std::move(*listed);
+  if (!seen.rename.target.exists) co_return Status();
+  std::function<Result<Listed>(Store&)> target = [ns = to_](Store& store) {
+    return store.list(ns, kDocumentsMax + 1);
+  };
+  listed = co_await context_.store.ask(std::move(target));
+  if (!listed) co_return tl::unexpected(listed.error());
+  for (ListedDocument& each : *listed) seen.replaced.push_back(std::move(each.id));
+  co_return Status();
+}
+
+// The rename's own prepare is the oldest.
+net::Task<Result<CatalogParts>> RenameWrite::begin(const Seen& seen) {
+  const std::string session = catalog_session(parsed_, backend_.lsid());
+  CatalogParts parts(1);
+  parts.front().prepare.session = session;
+  parts.front().prepare.documents = prepared_rename(seen.rename);
+  CatalogParts replaced = removals(to_, seen.replaced, session);
+  std::move(replaced.begin(), replaced.end(), std::back_inserter(parts));
+  Result<CatalogParts> begun = co_await begin_parts(context_, backend_, std::move(parts));
+  co_return begun;
+}
+
+net::Task<Answer> RenameWrite::send(Seen seen, CatalogParts parts) {
+  Result<std::string> reply = co_await send_as_it_came();
+  bool stands = reply.has_value();
+  if (stands && !is_done(*reply)) {
+    const Result<bool> happened = co_await ask_whether_done(seen.rename);
+    if (happened && !*happened) {
+      const Status dropped = co_await settle_parts(context_, parts, false);
+      if (!dropped) co_return Answer::close();
+      backend_.note.set_in_doubt(false);
+      co_return Answer::message(std::move(*reply));
+    }
+    stands = happened.has_value();
+  }
+  if (stands) stands = co_await tell(std::move(seen), parts);
+  if (!stands) {
+    co_await leave_in_doubt(parts);
+    co_return Answer::close();
+  }
+  backend_.note.set_in_doubt(false);
+  const DurableWaits::Shot durable = context_.durable_waits.join(true);
+  const Status synced = co_await durable->wait();
+  if (synced) co_return Answer::message(std::move(*reply));
+  context_.log->error("a rename is not acknowledged: {}", synced.error().message());
+  co_return Answer::close();
+}
+
+// mongod may give an error and have done it: interrupted while it waited for others.
+net::Task<Result<bool>> RenameWrite::ask_whether_done(const Rename& rename) {
+  std::function<Result<bool>(Store&)> job = [rename](Store& store) {
+    return has_happened(store, rename);
+  };
+  Result<bool> happened = co_await context_.store.ask(std::move(job));
+  co_return happened;
+}
+
+// False: `parts` are what is still in doubt.
+net::Task<bool> RenameWrite::tell(Seen seen, CatalogParts& parts) {
+  std::function<Status(Store&)> settled = [](Store& store) { return store.wait_settled(); };
+  const Status journaled = co_await context_.store.ask(std::move(settled));
+  if (!journaled) co_return false;
+  const Result<std::string> same = co_await backend_.ping();  // the mongod that did it
+  if (!same) co_return false;
+  CatalogParts replaced;
+  std::move(std::next(parts.begin()), parts.end(), std::back_inserter(replaced));
+  parts.resize(1);
+  Status told = co_await settle_parts(context_, replaced, true);
+  std::vector<std::string> gone_from = {from_};
+  const auto telling =
+      std::make_shared<RenameTelling>(context_.replica.parts(), std::move(seen.rename),
+                                      std::move(seen.documents), std::move(gone_from));
+  for (bool more = true; told && more;) {
+    std::function<Result<bool>(Store&)> job = [telling](Store& store) {
+      return telling->step(store);
+    };
+    const Result<bool> step = co_await context_.store.ask(std::move(job));
+    if (!step) told = tl::unexpected(step.error());
+    more = step && *step;
+  }
+  if (told) told = co_await settle_parts(context_, parts, false);
+  if (told) co_return true;
+  context_.log->warn("a rename is to be told anew: {}", told.error().message());
+  co_return false;
+}
+
+// Where the log takes no more, only the next start can tell.
+net::Task<void> RenameWrite::leave_in_doubt(CatalogParts& parts) {
+  if (context_.replica.parts().context.outbox.failure()) {
+    for (CatalogPart& part : parts) part.write.leave_to_recovery();
+    co_return;
+  }
+  std::vector<UndecidedWrite*> writes;
+  for (CatalogPart& part : parts) writes.push_back(&part.write);
+  std::string lsid = backend_.lsid_text();
+  std::string what = "a rename";
+  co_await settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid), std::move(what));
+}
+
+net::Task<Result<std::string>> RenameWrite::send_as_it_came() {
+  std::optional<std::string> ours = under_our_session(parsed_, backend_);
+  if (parsed_.more_to_come()) {  // its answer tells what happened, whoever wants it
+    ours = wire::build_op_msg(parsed_.header.request_id, 0, 0, parsed_.body);
+  }
+  const Status sent = co_await backend_.send_one(ours ? std::string_view(*ours) : message_);
+  if (!sent) co_return tl::unexpected(sent.error());
+  Result<std::string> reply = co_await backend_.receive();
+  co_return reply;
+}
+
+Answer RenameWrite::refuse(const std::string& why) const {
+  context_.metrics.refused_unsupported.Increment();
+  return Answer::body(wire::error_body(
+      wire::code::kCommandNotSupported,
+      fmt::format("renaming {} to {} is not replicated by Outrigger yet: {}", from_, to_, why)));
+}
+
+}  // namespace outrigger
