@@ -72,5 +72,12 @@ TEST(Keyed, AnEditNeedsEveryKeyOnce) {
   EXPECT_FALSE(edit({ware("ink", 2), ware("pen", 1), ware("pen", 1)}));
 }
 
+TEST(Keyed, WithoutAFieldNothingTellsElementsApart) {
+  const auto unnamed = [](int32_t value) { return doc({{"", i32(value)}}); };
+  const List before = list_of(array_of_values({unnamed(1), unnamed(2), unnamed(3)}).view());
+  const bson::OwnedValue after = array_of_values({unnamed(3), unnamed(2), unnamed(1)});
+  EXPECT_FALSE(edit_between(before, after.view(), ArrayEdit::kKeyed, Dot{7, 1}));
+}
+
 }  // namespace
 }  // namespace outrigger::merge
