@@ -6,7 +6,7 @@
 namespace outrigger::merge {
 namespace {
 
-bson::OwnedValue item(const char* sku, int32_t qty) {
+bson::OwnedValue ware(const char* sku, int32_t qty) {
   return doc({{"sku", text(sku)}, {"qty", i32(qty)}});
 }
 
@@ -20,15 +20,15 @@ class KeyedPair : public ArrayTest {
 };
 
 TEST_F(KeyedPair, ChangesAdditionsAndRemovalsOfBothStand) {
-  start({item("pen", 1), item("ink", 2), item("cup", 3)});
-  assign(a_, {item("hat", 1), item("pen", 9), item("cup", 3)});
-  assign(b_, {item("pen", 1), item("ink", 2), item("bag", 5), item("cup", 4)});
-  all_hold({item("hat", 1), item("pen", 9), item("bag", 5), item("cup", 4)});
+  start({ware("pen", 1), ware("ink", 2), ware("cup", 3)});
+  assign(a_, {ware("hat", 1), ware("pen", 9), ware("cup", 3)});
+  assign(b_, {ware("pen", 1), ware("ink", 2), ware("bag", 5), ware("cup", 4)});
+  all_hold({ware("hat", 1), ware("pen", 9), ware("bag", 5), ware("cup", 4)});
   all_lost({});
 }
 
 TEST_F(KeyedPair, FieldsOfOneElementStandBesideEachOther) {
-  start({item("pen", 1)});
+  start({ware("pen", 1)});
   assign(a_, {doc({{"sku", text("pen")}, {"qty", i32(1)}, {"note", text("red")}})});
   inc_inside(b_, "l", 0, "qty", 4);
   all_hold({doc({{"sku", text("pen")}, {"qty", i32(5)}, {"note", text("red")}})});
@@ -36,40 +36,47 @@ TEST_F(KeyedPair, FieldsOfOneElementStandBesideEachOther) {
 }
 
 TEST_F(KeyedPair, OfTwoValuesOfOneFieldTheLaterStands) {
-  start({item("pen", 1), item("ink", 2)});
-  assign(a_, {item("pen", 7), item("ink", 2)});
-  assign(b_, {item("pen", 8), item("ink", 2)});
-  all_hold({item("pen", 8), item("ink", 2)});
+  start({ware("pen", 1), ware("ink", 2)});
+  assign(a_, {ware("pen", 7), ware("ink", 2)});
+  assign(b_, {ware("pen", 8), ware("ink", 2)});
+  all_hold({ware("pen", 8), ware("ink", 2)});
   for (const WorldSite* site : all_) EXPECT_EQ(lost(*site).size(), 1u);
 }
 
 TEST_F(KeyedPair, TheRemovalOfAnElementBeatsItsChange) {
-  start({item("pen", 1), item("ink", 2)});
-  assign(a_, {item("ink", 2)});
-  assign(b_, {item("pen", 8), item("ink", 2)});
-  all_hold({item("ink", 2)});
+  start({ware("pen", 1), ware("ink", 2)});
+  assign(a_, {ware("ink", 2)});
+  assign(b_, {ware("pen", 8), ware("ink", 2)});
+  all_hold({ware("ink", 2)});
   for (const WorldSite* site : all_) EXPECT_EQ(lost(*site).size(), 1u);
 }
 
 TEST_F(KeyedPair, AnEqualArrayTakesNothingBack) {
-  start({item("pen", 1)});
-  assign(a_, {item("pen", 9)});
-  assign(b_, {item("pen", 1)});
-  all_hold({item("pen", 9)});
+  start({ware("pen", 1)});
+  assign(a_, {ware("pen", 9)});
+  assign(b_, {ware("pen", 1)});
+  all_hold({ware("pen", 9)});
   all_lost({});
 }
 
 TEST(Keyed, AnEditNeedsEveryKeyOnce) {
   const Dot dot{7, 1};
-  const List before = list_of(array_of_values({item("pen", 1), item("ink", 2)}).view());
+  const List before = list_of(array_of_values({ware("pen", 1), ware("ink", 2)}).view());
   const auto edit = [&](const std::vector<bson::OwnedValue>& after) {
     return edit_between(before, array_of_values(after).view(), ArrayEdit::kKeyed, dot, "sku");
   };
-  EXPECT_TRUE(edit({item("ink", 3)}));
-  EXPECT_FALSE(edit({item("ink", 3), item("ink", 4)}));
-  EXPECT_FALSE(edit({item("ink", 3), i32(1)}));
+  EXPECT_TRUE(edit({ware("ink", 3)}));
+  EXPECT_FALSE(edit({ware("ink", 3), ware("ink", 4)}));
+  EXPECT_FALSE(edit({ware("ink", 3), i32(1)}));
   EXPECT_FALSE(edit({doc({{"qty", i32(1)}})}));
-  EXPECT_FALSE(edit({item("ink", 2), item("pen", 1), item("pen", 1)}));
+  EXPECT_FALSE(edit({ware("ink", 2), ware("pen", 1), ware("pen", 1)}));
+}
+
+TEST(Keyed, WithoutAFieldNothingTellsElementsApart) {
+  const auto unnamed = [](int32_t value) { return doc({{"", i32(value)}}); };
+  const List before = list_of(array_of_values({unnamed(1), unnamed(2), unnamed(3)}).view());
+  const bson::OwnedValue after = array_of_values({unnamed(3), unnamed(2), unnamed(1)});
+  EXPECT_FALSE(edit_between(before, after.view(), ArrayEdit::kKeyed, Dot{7, 1}));
 }
 
 }  // namespace

@@ -3,22 +3,12 @@
 // orders.
 #include <random>
 
-#include "replication/merge/types/author.h"
 #include "replication/merge/types/list_change.h"
 #include "replication/merge/worlds/merge_fixture.h"
+#include "replication/merge/worlds/named_items.h"
 
 namespace outrigger::merge {
 namespace {
-
-bson::OwnedValue item(char name, int32_t qty = 1) {
-  return doc({{"k", text(std::string(1, name))}, {"qty", i32(qty)}});
-}
-
-std::vector<bson::OwnedValue> items_of(const std::string& names) {
-  std::vector<bson::OwnedValue> items;
-  for (const char name : names) items.push_back(item(name));
-  return items;
-}
 
 class Moves : public ArrayTest {
  protected:
@@ -242,8 +232,7 @@ TEST_F(Moves, AnEditStandsHoweverDeepTheMovesAre) {
 }
 
 TEST_F(Moves, AnEditStandsHoweverMuchMoves) {
-  std::string names;
-  for (char name = '!'; name < 'z'; ++name) names.push_back(name);
+  std::string names = all_names();
   start_with(names);
   std::mt19937_64 draw(1);
   for (int i = 0; i < 10; ++i) {
@@ -257,70 +246,6 @@ TEST_F(Moves, AnEditStandsHoweverMuchMoves) {
     all_hold(items(a_, "l"));
   }
   all_lost({});
-}
-
-TEST(MovedLast, StandsBehindWhatAnEarlierStampWouldAppend) {
-  List list = list_of(array(items_of("abc")).view());
-  const DocumentEffects nothing;
-  const Dot late{50, 2};
-  const auto moved =
-      edit_between(list, array(items_of("bca")).view(), ArrayEdit::kKeyed, late, "k");
-  ASSERT_TRUE(moved);
-  edit(list, *moved, Authorship(late, nullptr, nothing), true);
-  const bson::OwnedValue after = array(items_of("bcax"));
-  EXPECT_FALSE(edit_between(list, after.view(), ArrayEdit::kMoves, Dot{40, 1}));
-  EXPECT_TRUE(edit_between(list, after.view(), ArrayEdit::kMoves, Dot{60, 1}));
-}
-
-// Of which so many are looked for that an index is made.
-class FoundByName : public ::testing::Test {
- protected:
-  using Items = std::vector<bson::OwnedValue>;
-  FoundByName() { order("zyxwvutsrqponmlkjihgfedcba"); }
-  void order(const std::string& names) {
-    const Dot dot{++now_, 1};
-    const auto made =
-        edit_between(list_, array(items_of(names)).view(), ArrayEdit::kKeyed, dot, "k");
-    ASSERT_TRUE(made);
-    edit(list_, *made, author(dot), true);
-  }
-  Authorship author(const Dot& dot) const { return {dot, nullptr, nothing_}; }
-  void all_are_found() const {
-    for (int round = 0; round < 2; ++round) {
-      for (const ListElement& each : list_.elements) {
-        ASSERT_EQ(find_element(list_, each.id()), &each);
-      }
-      ASSERT_EQ(find_element(list_, {Dot{999, 9}, 0}), nullptr);
-    }
-  }
-
-  const DocumentEffects nothing_;
-  uint64_t now_ = 7;
-  List list_ = list_of(array(items_of("abcdefghijklmnopqrstuvwxyz")).view());
-};
-
-TEST_F(FoundByName, AfterEdits) {
-  all_are_found();
-  order("zbyxwvutsrqponmalkjihgfedc");
-  all_are_found();
-  order("zbyxwuvtsr1qponmalkjihgfedc");
-  all_are_found();
-  order("zwvyrxtsbq1ponmlkjihged");
-  all_are_found();
-}
-
-TEST_F(FoundByName, AfterWhatTakesOrBringsMany) {
-  const List other = list_;
-  order("0zbyxwv1tsrqponmalkjihgfedc");
-  all_are_found();
-  join(list_, other);
-  all_are_found();
-  drop_observed(list_, author({++now_, 1}));
-  all_are_found();
-  take_values(list_, array(items_of("zyxwvu")).view());
-  all_are_found();
-  assign(list_, array(items_of("zyx")).view());
-  all_are_found();
 }
 
 TEST_F(Moves, OfASetTheTwinsGoWithTheOneThatMoves) {

@@ -84,8 +84,10 @@ std::optional<Origins> shift(const Values& before, const Values& after) {
   return std::nullopt;
 }
 
-// Those with the same value in their field. Nothing: one has none, or two have the same.
+// Those with the same value in their field. Nothing: one has none, or two have the same, or no
+// field tells them apart.
 std::optional<Origins> same_keys(const Values& before, const Values& after, std::string_view key) {
+  if (key.empty()) return std::nullopt;
   std::map<ValueKey, size_t> known;
   const auto key_in = [&](const bson::Value& element) {
     return element.type == bson::Type::kDocument ? element.as_document().find(key) : std::nullopt;
