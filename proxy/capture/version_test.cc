@@ -42,7 +42,19 @@ TEST(Versions, AreTheDocumentAfterwardsAndPreparedAsSuch) {
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].kind, DocumentChange::Kind::kReplace);
   EXPECT_EQ(told[0].document, with_state(8));
+  EXPECT_TRUE(told[0].is_version);
   EXPECT_TRUE(build_prepare(run, {}).documents[0].told_whole);
+}
+
+TEST(Versions, AnUpsertThatLeavesTheFieldAloneIsPreparedToBeToldByPath) {
+  const auto sent =
+      send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "seen", 1), true)});
+  const ReplicateRule rule = counting_states();
+  outrigger::Run run = run_of(sent->command);
+  run.rules = MergeRules(rule);
+  const PreparedDocument prepared = build_prepare(run, {}).documents[0];
+  EXPECT_FALSE(prepared.told_whole);
+  EXPECT_EQ(prepared.version_field, Path{"state"});
 }
 
 TEST(Versions, APipelineThatChangesTheFieldGivesOneAndAnUpsertIsBornWhole) {
