@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "proxy/capture/capture_testing.h"
+#include "proxy/capture/run_plan.h"
 
 namespace outrigger::testing {
 namespace {
@@ -44,6 +45,22 @@ TEST(Versions, AreTheDocumentAfterwardsAndPreparedAsSuch) {
   EXPECT_EQ(told[0].document, with_state(8));
   EXPECT_TRUE(told[0].is_version);
   EXPECT_TRUE(build_prepare(run, {}).documents[0].told_whole);
+}
+
+TEST(Versions, OfARunWithoutAGuardAreToldTogetherAndThoseWithOneEachAlone) {
+  const ReplicateRule rule = counting_states();
+  const std::string any = doc([](Writer&) {});
+  for (const bool is_guarded : {true, false}) {
+    const auto sent =
+        send(CommandKind::kUpdate,
+             {update_statement(is_guarded ? with_state(7) : any, op("$inc", "state", 1))});
+    WriteRequest request{sent->command, sent->parsed, sent->message, true, std::nullopt, {}};
+    request.rules = MergeRules(rule);
+    const auto& statement = sent->command.statements.front();
+    const auto run =
+        gather_found(request, statement, {bson::make_int32(1), bson::make_int32(2)}, 0);
+    EXPECT_EQ(run.items.size(), is_guarded ? 1u : 2u);
+  }
 }
 
 TEST(Versions, AnUpsertThatLeavesTheFieldAloneIsPreparedToBeToldByPath) {
