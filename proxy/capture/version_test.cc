@@ -74,6 +74,20 @@ TEST(Versions, AnUpsertThatLeavesTheFieldAloneIsPreparedToBeToldByPath) {
   EXPECT_EQ(prepared.version_field, Path{"state"});
 }
 
+TEST(Versions, AChosenDocumentIsOneWhateverItChanges) {
+  ReplicateRule rule = counting_states();
+  rule.replaces = ReplacePolicy::kDiff;
+  MergeRules rules(rule);
+  rules.give_versions_whole();
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), with_state(8))});
+  outrigger::Run run = run_of(sent->command);
+  run.rules = rules;
+  follow_rules(*run.items[0].shape, run.rules);
+  const auto told = told_of(run, 8, replied(1));
+  EXPECT_EQ(told.at(0).kind, DocumentChange::Kind::kReplace);
+  EXPECT_TRUE(told.at(0).is_version);
+}
+
 TEST(Versions, APipelineThatChangesTheFieldGivesOneAndAnUpsertIsBornWhole) {
   const std::string pipeline = doc([](Writer& w) {
     w.document("q", Document(by_id(1))).open_array("u").open_document("0");
