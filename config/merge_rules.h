@@ -42,6 +42,8 @@ class MergeRules {
   [[nodiscard]] bool updates_win() const { return updates_win_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
+  // Where versions are counted, a replacement is one, even if it changes none of that field.
+  void give_versions_whole() { replaces_by_diff_ = replaces_by_diff_ && version_field().empty(); }
   // At which path apps count versions of a document; empty: they do not.
   [[nodiscard]] const std::vector<std::string>& version_field() const;
   // Is what is written at this path a version: at that field, above or below it?

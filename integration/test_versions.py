@@ -9,10 +9,17 @@ from cluster import Cluster
 from impostor import Impostor, lose
 from waiting import wait_until
 
-RULES = [{"namespace": "shop.*", "version_field": "__v"}]
+RULES = [
+    {"namespace": "shop.kept_*", "version_field": "__v", "deletes": "update_wins"},
+    {"namespace": "shop.mapped_*", "version_field": "__v", "replaces": "diff"},
+    {"namespace": "shop.*", "version_field": "__v"},
+]
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["replica_set", "standalone"])
+STANDALONE = pytest.param(False, id="standalone", marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(True, id="replica_set"), STANDALONE])
 def pair(request, tmp_path_factory):
     """Two sites; what lies between the sidecar of oslo and its store may lose something."""
     cluster = Cluster(tmp_path_factory.mktemp("pair"), replica_set=request.param,
@@ -31,7 +38,8 @@ def pair(request, tmp_path_factory):
 
 @pytest.fixture
 def orders(pair, request):
-    collections = pair.collections(request.node.name)
+    prefix = getattr(request, "param", "")
+    collections = pair.collections(prefix + request.node.name)
     collections[0].insert_one({"_id": 1, "__v": 7, "qty": 1, "price": 5, "tags": ["a"]})
     pair.wait_converged(["shop"])
     return collections
@@ -59,6 +67,68 @@ def test_of_two_guarded_updates_one_stands_whole_and_the_other_can_be_chosen(pai
     assert pair.one_alike(orders)["price"] == 6
 
 
+@pytest.mark.parametrize("orders", ["mapped_"], indirect=True)
+def test_a_chosen_version_is_one_whatever_it_changes(pair, orders):
+    with pair.apart("oslo", "paris"):
+        guarded(orders[0], qty=2)
+        guarded(orders[1], price=6)
+    name = entry_of(pair.paris, namespace=orders[0].full_name)["_id"]
+    with pair.apart("oslo", "paris"):
+        pair.paris.app().outrigger.command({"choose": name})
+        orders[0].update_one({"_id": 1, "__v": 8}, {"$set": {"tags": ["c"]}, "$inc": {"__v": 1}})
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 9, "qty": 1, "price": 6, "tags": ["c"]}
+
+
+@pytest.mark.parametrize("orders", ["kept_"], indirect=True)
+def test_a_version_that_a_delete_had_not_seen_keeps_the_document(pair, orders):
+    with pair.apart("oslo", "paris"):
+        guarded(orders[0], qty=2)
+        orders[1].delete_one({"_id": 1})
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 8, "qty": 2, "price": 5, "tags": ["a"]}
+
+
+def test_a_version_loses_to_a_document_made_anew(pair, orders):
+    with pair.apart("oslo", "paris"):
+        guarded(orders[0], qty=2)
+        orders[1].delete_one({"_id": 1})
+        orders[1].insert_one({"_id": 1, "__v": 0, "qty": 9})
+    assert pair.one_alike(orders) == {"_id": 1, "__v": 0, "qty": 9}
+
+
+def test_what_was_written_into_the_one_that_loses_is_not_in_its_entry(pair, orders):
+    with pair.apart("oslo", "paris"):
+        guarded(orders[0], qty=2)
+        orders[0].update_one({"_id": 1}, {"$inc": {"seen": 1}, "$set": {"note": "x"}})
+        guarded(orders[1], price=6)
+    lost = {"_id": 1, "__v": 8, "qty": 2, "price": 5, "tags": ["a"]}
+    for site in pair:
+        entry = entry_of(site, namespace=orders[0].full_name, path="")
+        assert (entry["lost"], entry["kind"]) == (lost, "set_set")
+    assert pair.one_alike(orders)["seen"] == 1
+
+
+def test_many_versions_at_once_are_versions_each(pair, orders):
+    orders[0].insert_one({"_id": 2, "__v": 7, "qty": 1})
+    pair.wait_converged(["shop"])
+    with pair.apart("oslo", "paris"):
+        done = orders[0].update_many({"__v": 7}, {"$set": {"qty": 2}, "$inc": {"__v": 1}})
+        assert done.modified_count == 2
+        guarded(orders[1], price=6)
+    assert pair.one_alike(orders)["qty"] == 1
+    assert pair.one_alike(orders, 2) == {"_id": 2, "__v": 8, "qty": 2}
+
+
+def test_before_a_version_is_written_the_document_is_not_read(pair, orders):
+    if not pair.oslo.mongod.replica_set:
+        pytest.skip("the document before is what tells there after a crash")
+    requests = []
+    pair.impostor.swallow = lambda request, own: requests.append(request[:150])
+    guarded(orders[0], qty=2)
+    pair.impostor.swallow = None
+    name = orders[0].name.encode()
+    assert len([each for each in requests if b"find\0" in each and name in each]) == 1
+
+
 WRITES = {
     "findAndModify": lambda c: c.find_one_and_update(
         {"__v": 7}, {"$push": {"tags": "b"}, "$inc": {"__v": 1}}),
@@ -71,7 +141,9 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("how", WRITES)
+@pytest.mark.parametrize("how", [
+    how if how in ("findAndModify", "pipeline", "bulkWrite")
+    else pytest.param(how, marks=pytest.mark.long) for how in WRITES])
 def test_whatever_names_the_version_gives_the_whole_document(pair, orders, how):
     with pair.apart("oslo", "paris"):
         WRITES[how](orders[0])
@@ -110,7 +182,9 @@ def test_a_version_given_in_a_transaction_is_whole(pair, orders):
         "_id": 1, "__v": 8, "qty": 2, "price": 6, "tags": ["t"]}
 
 
-@pytest.mark.parametrize("answered", [True, False], ids=["answer_lost", "command_lost"])
+@pytest.mark.parametrize("answered", [
+    pytest.param(True, id="answer_lost"),
+    pytest.param(False, id="command_lost", marks=pytest.mark.long)])
 def test_a_version_whose_answer_was_lost_is_whole_or_never_was(pair, orders, answered):
     app = pair.oslo.client(retryWrites=False).shop[orders[0].name]
     with pair.apart("oslo", "paris"):

@@ -165,9 +165,9 @@ PreparedDocument prepare_item(const Run& run, const RunItem& item) {
     out.whole = true;
   }
   if (out.what == What::kUpdate) out.document = item.was;
-  const bool may_be_all = shape.form == UpdateShape::Form::kDiff || may_insert;
-  out.told_whole = shape.is_version || (may_be_all && !run.rules.version_field().empty());
-  out.whole = out.whole || may_be_all || item.opaque;
+  out.told_whole = shape.is_version;
+  out.version_field = run.rules.version_field();
+  out.whole = out.whole || shape.form == UpdateShape::Form::kDiff || may_insert || item.opaque;
   for (const UpdateShape::Operation& op : shape.operations) {
     PreparedPath path{op.kind, op.path, {}};
     if (path.kind != Operation::kUnset) path.value = bson::OwnedValue(op.value);

@@ -116,6 +116,10 @@ std::vector<PathChange> adopted_paths(const UpdateShape& shape, const Document& 
   return changes;
 }
 
+bool shows_version(const Run& run, const std::string& document) {
+  return bson::has_path(Document(document), run.rules.version_field());
+}
+
 std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool modified,
                                       const Images& before, const Images& after, bool keep_equal,
                                       bool adopt) {
@@ -130,16 +134,18 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
     if (adopt || item.becomes.empty()) return std::nullopt;
     change.kind = DocumentChange::Kind::kReplace;
     change.document = item.becomes;
+    change.is_version = shows_version(run, change.document);
     return change;
   }
   const bool reads_image = shape.form != UpdateShape::Form::kLiteral || adopt || item.opaque;
   if (reads_image && image == after.end()) return std::nullopt;
   // What stood there before the attempt that mongod has run nobody knows any more.
   const bool is_untold = adopt && shape.form == UpdateShape::Form::kDiff;
-  if (shape.form == UpdateShape::Form::kReplacement || is_untold || shape.is_version ||
-      (reads_image && is_opaque(item, before, image->second))) {
+  const bool is_whole = shape.form == UpdateShape::Form::kReplacement || is_untold;
+  if (is_whole || shape.is_version || (reads_image && is_opaque(item, before, image->second))) {
     change.kind = DocumentChange::Kind::kReplace;
     change.document = image->second;
+    change.is_version = shape.is_version || (is_whole && shows_version(run, change.document));
     return change;
   }
   if (shape.form == UpdateShape::Form::kDiff) {
@@ -168,6 +174,7 @@ std::optional<DocumentChange> updated(const Run& run, const RunItem& item, bool 
                   [&](const PathChange& each) { return run.rules.gives_version(each.path); });
   if (is_version && image != after.end()) {
     change.kind = DocumentChange::Kind::kReplace;
+    change.is_version = true;
     change.document = image->second;
     change.changes.clear();
   }
@@ -183,7 +190,7 @@ std::optional<DocumentChange> upserted(const Run& run, const RunItem& item, cons
   if (image == after.end() && (adopt || item.becomes.empty())) return std::nullopt;
   change.document = image == after.end() ? item.becomes : image->second;
   // Of two that are made with a version nothing is mixed either.
-  const bool is_version = bson::has_path(Document(change.document), run.rules.version_field());
+  const bool is_version = shows_version(run, change.document);
   if (item.shape->form == UpdateShape::Form::kReplacement || is_version) {
     change.kind = DocumentChange::Kind::kInsert;
     return change;

@@ -280,7 +280,9 @@ Run gather_found(const WriteRequest& request, const Statement& statement,
   size_t bytes = 0;
   for (size_t i = first; i < ids.size(); ++i) {
     RunItem item = narrowed_item(request, statement, ids[i]);
-    const bool alone = is_told_by_diff(item);
+    // A version that did not match must not be told again.
+    const bool is_guarded = item.narrows_further && item.shape && item.shape->is_version;
+    const bool alone = is_told_by_diff(item) || is_guarded;
     bytes += statement.raw.bytes().size() + item.filter.size();
     if (!run.items.empty() && (alone || bytes > kRunBytesMax)) break;
     run.items.push_back(std::move(item));

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "proxy/capture/capture_testing.h"
+#include "proxy/capture/run_plan.h"
 
 namespace outrigger::testing {
 namespace {
@@ -42,7 +43,49 @@ TEST(Versions, AreTheDocumentAfterwardsAndPreparedAsSuch) {
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].kind, DocumentChange::Kind::kReplace);
   EXPECT_EQ(told[0].document, with_state(8));
+  EXPECT_TRUE(told[0].is_version);
   EXPECT_TRUE(build_prepare(run, {}).documents[0].told_whole);
+}
+
+TEST(Versions, OfARunWithoutAGuardAreToldTogetherAndThoseWithOneEachAlone) {
+  const ReplicateRule rule = counting_states();
+  const std::string any = doc([](Writer&) {});
+  for (const bool is_guarded : {true, false}) {
+    const auto sent =
+        send(CommandKind::kUpdate,
+             {update_statement(is_guarded ? with_state(7) : any, op("$inc", "state", 1))});
+    WriteRequest request{sent->command, sent->parsed, sent->message, true, std::nullopt, {}};
+    request.rules = MergeRules(rule);
+    const auto& statement = sent->command.statements.front();
+    const auto run =
+        gather_found(request, statement, {bson::make_int32(1), bson::make_int32(2)}, 0);
+    EXPECT_EQ(run.items.size(), is_guarded ? 1u : 2u);
+  }
+}
+
+TEST(Versions, AnUpsertThatLeavesTheFieldAloneIsPreparedToBeToldByPath) {
+  const auto sent =
+      send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "seen", 1), true)});
+  const ReplicateRule rule = counting_states();
+  outrigger::Run run = run_of(sent->command);
+  run.rules = MergeRules(rule);
+  const PreparedDocument prepared = build_prepare(run, {}).documents[0];
+  EXPECT_FALSE(prepared.told_whole);
+  EXPECT_EQ(prepared.version_field, Path{"state"});
+}
+
+TEST(Versions, AChosenDocumentIsOneWhateverItChanges) {
+  ReplicateRule rule = counting_states();
+  rule.replaces = ReplacePolicy::kDiff;
+  MergeRules rules(rule);
+  rules.give_versions_whole();
+  const auto sent = send(CommandKind::kUpdate, {update_statement(by_id(1), with_state(8))});
+  outrigger::Run run = run_of(sent->command);
+  run.rules = rules;
+  follow_rules(*run.items[0].shape, run.rules);
+  const auto told = told_of(run, 8, replied(1));
+  EXPECT_EQ(told.at(0).kind, DocumentChange::Kind::kReplace);
+  EXPECT_TRUE(told.at(0).is_version);
 }
 
 TEST(Versions, APipelineThatChangesTheFieldGivesOneAndAnUpsertIsBornWhole) {

@@ -93,6 +93,7 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
   if (!command) co_return Answer::body(wire::error_body(command.error()));
   writing_ = true;
   Capture capture(context_, backend_);
+  capture.mark_choice();
   Answer done = co_await capture.run(message, *command, plan.kind, is_strangers);
   writing_ = false;
   if (done.kind == Answer::Kind::kPass) {  // mongod refuses it, in its own words

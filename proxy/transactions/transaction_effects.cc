@@ -165,6 +165,7 @@ PreparedDocument prepared(const DocumentChange& change) {
       break;
   }
   out.removal = change.removal;
+  out.told_whole = change.is_version;
   out.document = change.document;
   for (const PathChange& at : change.changes) out.paths.push_back(prepared(at));
   return out;
@@ -209,6 +210,7 @@ void TransactionEffects::put(Touched& document, DocumentChange&& change) {
       // What is born here and replaced is born so.
       if (document.now && is_birth(*document.now)) change.kind = Kind::kInsert;
       if (document.now) change.keys = std::min(change.keys, document.now->keys);
+      if (document.now && document.now->is_version) change.is_version = true;
       break;
     case Kind::kInsert:
     case Kind::kUpsert:

@@ -350,6 +350,29 @@ TEST_F(TransactionEffectsTest, AReplacementStandsForAllBeforeIt) {
   EXPECT_EQ(all[0].kind, Kind::kReplace);
 }
 
+TEST_F(TransactionEffectsTest, AVersionStaysOneAndWhatMerelyTravelsWholeIsNone) {
+  DocumentChange version;
+  version.kind = Kind::kReplace;
+  version.ns = kNs;
+  version.id = bson::make_int32(1);
+  version.is_version = true;
+  version.document = document(1);
+  effects_.add(version);
+  update(assign({"x"}, 1));
+  whole(Kind::kReplace, document(2));
+  const Changes given = take();
+  EXPECT_TRUE(given.at(0).is_version);
+  EXPECT_TRUE(prepare_of(given, SessionKey()).documents[0].told_whole);
+  update(assign({"a", "0"}, 1));
+  update(increment({"a", "0"}, 1));
+  bson::Writer shown;
+  shown.int32("_id", 1).value("a", array({2}));
+  effects_.show(kNs, bson::Document(shown.finish()));
+  const Changes travels = take();
+  EXPECT_EQ(travels.at(0).kind, Kind::kReplace);
+  EXPECT_FALSE(travels.at(0).is_version);
+}
+
 TEST_F(TransactionEffectsTest, ThePrepareHoldsAllOfIt) {
   whole(Kind::kRemove);
   whole(Kind::kInsert, document(9));

@@ -52,6 +52,7 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
   if (known.refused) co_return std::move(*known.refused);
   request.collection = std::move(known.collection);
   request.rules = context_.policy.merge_rules(command->ns);
+  if (chooses_) request.rules.give_versions_whole();
   answer = co_await write_all(request, refusals);
   co_return answer;
 }

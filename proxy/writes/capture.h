@@ -33,6 +33,8 @@ class Capture {
 
   // What the command deletes has expired (proxy/expiry): its record says so. Before run().
   void mark_expiry() { expires_ = true; }
+  // What the command replaces is a version where apps count them, whatever it changes.
+  void mark_choice() { chooses_ = true; }
 
   // `message` is the whole OP_MSG and `parsed` its view; both live until the task is done. Of a
   // stranger's command mongod is asked first: nothing is planned or locked for it before.
@@ -61,6 +63,7 @@ class Capture {
   Backend& backend_;
   Transaction* const transaction_;
   bool expires_ = false;
+  bool chooses_ = false;
 };
 
 }  // namespace outrigger

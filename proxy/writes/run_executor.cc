@@ -237,10 +237,8 @@ net::Task<StoreRead> RunExecutor::fit_images(Run& run) {
   out.end = StoreRead::End::kDone;
   const Taken taken = yields(run, run.items.front()) ? Taken::kBefore : Taken::kAfter;
   std::vector<const RunItem*> items = items_needing(run, taken);
-  const bool from_before = any_edits_unknown(run) ||
-                           std::any_of(run.items.begin(), run.items.end(), [](const RunItem& item) {
-                             return item.needs_keys != nullptr;
-                           });
+  const bool from_before =
+      any_edits_unknown(run) || std::any_of(run.items.begin(), run.items.end(), takes_two_images);
   const size_t each = from_before ? 2 : 1;
   if (each * items.size() <= kUnaskedImagesMax) co_return out;
   Sizes sizes;

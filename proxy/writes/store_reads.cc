@@ -260,7 +260,8 @@ void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& i
   if (!item.shape && !modifies) return;
   std::vector<const Path*> increments;
   std::vector<const Path*> pushes;
-  if (item.shape) {
+  // Of a version, which is told by the document after it, nobody asks what there was.
+  if (item.shape && !item.shape->is_version) {
     for (const UpdateShape::Operation& op : item.shape->operations) {
       if (op.kind == Operation::kIncrement) increments.push_back(&op.path);
     }
@@ -287,6 +288,10 @@ bool is_replaced_by_diff(const RunItem& item) {
 
 bool is_told_by_both(const RunItem& item) {
   return item.shape && (item.shape->form == UpdateShape::Form::kDiff || item.shape->is_version);
+}
+
+bool takes_two_images(const RunItem& item) {
+  return item.needs_keys != nullptr || (item.needs_before && is_told_by_both(item));
 }
 
 bool any_edits_unknown(const Run& run) {

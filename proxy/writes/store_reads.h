@@ -87,5 +87,7 @@ void look_at_row(const Replica& replica, const WriteCommand& command, RunItem& i
 [[nodiscard]] bool is_replaced_by_diff(const RunItem& item);
 // Where no oplog tells after a crash whether it happened, the document before it does.
 [[nodiscard]] bool is_told_by_both(const RunItem& item);
+// The document before it is in memory together with that after it.
+[[nodiscard]] bool takes_two_images(const RunItem& item);
 
 }  // namespace outrigger

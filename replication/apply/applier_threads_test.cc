@@ -26,7 +26,10 @@ void increment(TestSite& site, int id) {
                                PreparedDocument::What::kUpdate,
                                {{Operation::kIncrement, {"n"}, bson::make_int32(1)}},
                                false,
-                               ""});
+                               "",
+                               Removal::kPlain,
+                               false,
+                               {}});
   auto write = site.replica->begin(std::move(prepare));
   ASSERT_TRUE(write.has_value());
   const auto before = site.mongod.document(change.ns, change.id);

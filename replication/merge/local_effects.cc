@@ -61,11 +61,11 @@ class EffectMaker {
     add(Operation::kBirth, {}).value = bson::make_document(change.document);
   }
   void remove(Removal why = Removal::kPlain) { add(Operation::kRemove, {}).removal = why; }
-  void replace(const std::string& document) {
-    add(Operation::kAssign, {}).value = bson::make_document(document);
+  void replace(const DocumentChange& change) {
+    add(Operation::kAssign, {}).value = bson::make_document(change.document);
     effects_.back().baselines = seen_below({});
-    effects_.back().is_version = bson::has_path(bson::Document(document), rules_.version_field());
-    contend_below({}, bson::make_document(document));
+    effects_.back().is_version = change.is_version;
+    contend_below({}, bson::make_document(change.document));
   }
   // Nothing was done to the elements of an array that is there: nobody need be told. An element
   // that was set to what it was is set.
@@ -372,7 +372,7 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
       maker.birth(change);
       break;
     case DocumentChange::Kind::kReplace:
-      maker.replace(change.document);
+      maker.replace(change);
       break;
     case DocumentChange::Kind::kUpdate:
       for (const PathChange& part : change.changes) {

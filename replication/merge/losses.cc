@@ -195,7 +195,8 @@ void LossFinder::finish(const DocumentState& after) {
   const WholeBody body(after);
   const Node root = view_tree(*body);
   // What a removal took along was reported as a whole. So is a version.
-  if (version_ && !removed_.contains(version_->stamp) && check_version(root, *version_)) {
+  if (version_ && !removed_.contains(version_->stamp) &&
+      check_version(root, version_->stamp, version_->given.bytes)) {
     removed_.insert(version_->stamp);
   }
   for (const Contested& old : registers_) {

@@ -60,7 +60,7 @@ class LossFinder {
   }
   // Of a version as a whole: has another value of the document taken its place? Then nothing of it
   // is looked for by itself.
-  [[nodiscard]] bool check_version(const Node& root, const Register& version);
+  [[nodiscard]] bool check_version(const Node& root, const Dot& stamp, bson::Bytes given);
   // Of values beside each other: has another one been chosen? False: there are none.
   [[nodiscard]] bool check_contest(const Place& place, const Path& path, const Register& reg);
   void check_register(const Node& root, const Path& path, const Register& reg);

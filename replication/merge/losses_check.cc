@@ -41,7 +41,7 @@ void LossFinder::check_new(const Node& root) {
   for (const Effect& effect : effects_.effects) {
     if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
     if (effect.is_version) {
-      if (check_version(root, register_of(effect.path, effect.value.view(), dot))) continue;
+      if (check_version(root, dot, effect.value.bytes)) continue;
     }
     if (is_into_element(effect.path)) {
       elements_.check_inside(look_at_array(root, path_of_array(effect.path), dot), effect);
@@ -122,13 +122,14 @@ bool LossFinder::is_beaten(const Place& place, const Path& path, const Register&
   return true;
 }
 
-bool LossFinder::check_version(const Node& root, const Register& version) {
-  if (!root.governs || root.reg->stamp <= version.stamp) return false;
+// As it was written: what came into it since is looked for by itself.
+bool LossFinder::check_version(const Node& root, const Dot& stamp, bson::Bytes given) {
+  if (!root.governs || root.reg->stamp <= stamp) return false;
   const Register& winner = *root.reg;
-  const bool differs = winner.content != version.content || winner.value != version.value ||
-                       winner.fields.document().bytes() != version.fields.document().bytes();
-  const LossKind kind = between(version.stamp, winner.stamp, LossKind::kSetSet);
-  if (differs) report(kind, {}, version, winner.stamp, nullptr);
+  const bool is_equal = winner.is_version && winner.given.bytes == given;
+  const LossKind kind = between(stamp, winner.stamp, LossKind::kSetSet);
+  const Register loser = register_of({}, {bson::Type::kDocument, given}, stamp);
+  if (!is_equal) report(kind, {}, loser, winner.stamp, nullptr);
   return true;
 }
 

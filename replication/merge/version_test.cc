@@ -12,7 +12,6 @@ class Versions : public MergeTest {
     Settings settings;
     settings.replicate.emplace_back().namespace_glob = "*";
     settings.replicate.back().version_field = {"v"};
-    settings.replicate.back().fields = {{{"tags"}, PathType::kUnion}, {{"top"}, PathType::kMax}};
     policy_.emplace(settings);
     for (WorldSite* site : all_) site->policy = &*policy_;
     insert(a_, {{"v", i32(7)}, {"x", i32(0)}, {"y", i32(0)}});
@@ -30,12 +29,6 @@ TEST_F(Versions, OfTwoTheLaterStandsWholeAndTheOtherIsOneEntry) {
   all_show({{"v", i32(8)}, {"x", i32(0)}, {"y", i32(2)}});
 }
 
-TEST_F(Versions, NothingInThemIsInAContestOfItsOwn) {
-  replace(a_, {{"v", i32(8)}, {"tags", array({i32(1)})}, {"top", i32(9)}});
-  replace(b_, {{"v", i32(8)}, {"tags", array({i32(2)})}, {"top", i32(1)}});
-  all_show({{"v", i32(8)}, {"tags", array({i32(2)})}, {"top", i32(1)}});
-}
-
 TEST_F(Versions, WhatIsWrittenBesideOneMergesByField) {
   replace(a_, {{"v", i32(8)}, {"x", i32(1)}, {"y", i32(0)}});
   set(b_, "y", i32(5));
@@ -50,10 +43,20 @@ TEST_F(Versions, OneThatStandsLosesFieldsToLaterWritesOneByOne) {
   all_lost({"1/y 1"});
 }
 
+TEST_F(Versions, OneThatLosesIsInTheLedgerAsItWasWrittenWhateverCameIntoItSince) {
+  replace(a_, {{"v", i32(8)}, {"x", i32(1)}});
+  inc(a_, "seen", 1);
+  set(a_, "x", i32(4));
+  replace(b_, {{"v", i32(8)}, {"y", i32(2)}});
+  all_show({{"v", i32(8)}, {"y", i32(2)}, {"seen", i32(1)}});
+  all_lost({"1 {\"_id\": \"d\", \"v\": 8, \"x\": 1}", "2/x 4"});
+}
+
 TEST_F(Versions, TwoThatAreEqualLoseNothing) {
   replace(a_, {{"v", i32(8)}, {"x", i32(1)}});
-  replace(b_, {{"v", i32(8)}, {"x", i32(1)}});
-  all_show({{"v", i32(8)}, {"x", i32(1)}});
+  inc(b_, "seen", 1);
+  replace(c_, {{"v", i32(8)}, {"x", i32(1)}});
+  all_show({{"v", i32(8)}, {"x", i32(1)}, {"seen", i32(1)}});
   all_lost({});
 }
 
@@ -85,10 +88,13 @@ TEST_F(Versions, ADocumentWithoutTheFieldIsNone) {
 
 TEST_F(Versions, TheRowOfOneIsReadBack) {
   replace(a_, {{"v", i32(8)}, {"x", i32(1)}});
+  const std::string written(stored(a_).bytes());
   set(a_, "y", i32(1));
   const std::string row = a_.rows.at("d");
   DocumentState state = a_.load("d");
-  EXPECT_TRUE(state.incarnations.front().body.registers.at(Path()).is_version);
+  const Register& root = state.incarnations.front().body.registers.at(Path());
+  EXPECT_TRUE(root.is_version);
+  EXPECT_EQ(root.given.bytes, written);
   fill(state, stored(a_));
   EXPECT_EQ(strip(state), row);
   for (size_t cut = 1; cut < row.size(); ++cut) EXPECT_FALSE(load_row(row.substr(0, cut)));
@@ -98,7 +104,9 @@ TEST_F(Versions, InARowOnlyTheWholeDocumentIsOne) {
   set(a_, "y", i32(5));
   DocumentState state = a_.load("d");
   EXPECT_TRUE(load_row(encode_row(state)));
-  state.incarnations.front().body.registers.at({"y"}).is_version = true;
+  Register& part = state.incarnations.front().body.registers.at({"y"});
+  part.is_version = true;
+  part.given = SharedBytes::of(bson::Writer().int32("y", 5).finish());
   EXPECT_FALSE(load_row(encode_row(state)));
 }
 

@@ -65,6 +65,7 @@ struct DocumentChange {
   // kRemove: one that yields needs `document` as it was; without that it is a plain one.
   Removal removal = Removal::kPlain;
   Keys keys = Keys::kClaims;        // kReplace, kUpdate
+  bool is_version = false;          // kReplace: of a document whose versions its apps count
   std::string document;             // BSON; kInsert, kUpsert, kReplace
   std::vector<PathChange> changes;  // kUpdate; kUpsert: only the kIncrement and kEdit ones
 };

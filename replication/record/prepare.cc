@@ -30,19 +30,25 @@ uint8_t code_of(Operation operation) {
   return static_cast<uint8_t>(at - std::begin(kOfPaths) + 1);
 }
 
+void put_path(ByteWriter& out, const Path& path) {
+  out.varint(path.size());
+  for (const std::string& name : path) out.bytes(name);
+}
+
 void put_document(ByteWriter& out, const PreparedDocument& document) {
   out.bytes(document.ns);
   const bool yields = document.removal != Removal::kPlain;
   out.u8(yields ? static_cast<uint8_t>(kYields + static_cast<uint8_t>(document.removal))
                 : static_cast<uint8_t>(document.what));
-  out.u8(static_cast<uint8_t>(document.whole | document.told_whole << 1));
+  const bool counts = !document.version_field.empty();
+  out.u8(static_cast<uint8_t>(document.whole | document.told_whole << 1 | counts << 2));
+  if (counts) put_path(out, document.version_field);
   out.value(document.id);
   out.bytes(document.document);
   out.varint(document.paths.size());
   for (const PreparedPath& path : document.paths) {
     out.u8(code_of(path.kind));
-    out.varint(path.path.size());
-    for (const std::string& name : path.path) out.bytes(name);
+    put_path(out, path.path);
     out.value(path.value);
   }
 }
@@ -54,16 +60,22 @@ uint8_t read_choice(ByteReader& in, uint8_t least, uint8_t most) {
   return choice;
 }
 
-PreparedPath read_path(ByteReader& in) {
-  PreparedPath path;
-  const uint8_t code = read_choice(in, 1, std::size(kOfPaths));
-  if (in.ok()) path.kind = kOfPaths[code - 1];
+Path read_names(ByteReader& in) {
+  Path path;
   const size_t depth = in.count(kCountMax, 1);
   in.spend(depth * sizeof(std::string));
   for (size_t i = 0; i < depth && in.ok(); ++i) {
     const std::string_view name = in.bytes();
-    path.path.emplace_back(name);
+    path.emplace_back(name);
   }
+  return path;
+}
+
+PreparedPath read_path(ByteReader& in) {
+  PreparedPath path;
+  const uint8_t code = read_choice(in, 1, std::size(kOfPaths));
+  if (in.ok()) path.kind = kOfPaths[code - 1];
+  path.path = read_names(in);
   path.value = in.value();
   if (path.kind == Operation::kIncrement && in.ok() && !path.value.view().is_number()) {
     in.fail("increment that is not a number");
@@ -82,9 +94,13 @@ PreparedDocument read_document(ByteReader& in, uint8_t version) {
   document.what =
       yields ? PreparedDocument::What::kRemove : static_cast<PreparedDocument::What>(what);
   if (yields) document.removal = static_cast<Removal>(what - kYields);
-  const uint8_t whole = read_choice(in, 0, 3);
+  const uint8_t whole = read_choice(in, 0, 7);
   document.whole = (whole & 1) != 0;
   document.told_whole = (whole & 2) != 0;
+  if ((whole & 4) != 0) {
+    document.version_field = read_names(in);
+    if (document.version_field.empty()) in.fail("versions are counted nowhere");
+  }
   document.id = in.value();
   document.document = in.bytes();
   const bool is_insert = document.what == PreparedDocument::What::kInsert;

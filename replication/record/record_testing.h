@@ -235,6 +235,8 @@ class RecordMaker {
     document.ns = ns();
     document.id = value();
     document.what = static_cast<PreparedDocument::What>(1 + below(5));
+    document.told_whole = chance(4);
+    if (chance(4)) document.version_field = {"meta", "v"};
     if (document.what == PreparedDocument::What::kRemove) {
       document.removal = static_cast<Removal>(below(3));
     }

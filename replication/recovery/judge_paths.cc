@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replication/apply/apply_batch.h"
+#include "replication/bson/fields.h"
 #include "replication/bson/number.h"
 #include "replication/record/catalog.h"
 
@@ -159,10 +160,25 @@ std::vector<PathChange> additions_in_arrays(Stored& stored,
   return changes;
 }
 
-void tell_whole(DocumentChange& change, const std::optional<std::string>& stored) {
+void tell_version(DocumentChange& change, const PreparedDocument& prepared,
+                  const std::optional<std::string>& stored) {
   using Kind = DocumentChange::Kind;
-  if (!stored || (change.kind != Kind::kUpdate && change.kind != Kind::kUpsert)) return;
-  change.kind = change.kind == Kind::kUpdate ? Kind::kReplace : Kind::kInsert;
+  const Path& field = prepared.version_field;
+  if (!stored || (field.empty() && !prepared.told_whole)) return;
+  const bool shows = !field.empty() && bson::has_path(bson::Document(*stored), field);
+  const bool gives =
+      prepared.told_whole ||
+      (change.kind == Kind::kUpdate ? std::any_of(change.changes.begin(), change.changes.end(),
+                                                  [&](const PathChange& at) {
+                                                    return has_prefix(at.path, field) ||
+                                                           has_prefix(field, at.path);
+                                                  })
+                                    : shows);
+  if (!gives) return;
+  if (change.kind == Kind::kUpsert) change.kind = Kind::kInsert;
+  if (change.kind == Kind::kUpdate) change.kind = Kind::kReplace;
+  if (change.kind != Kind::kInsert && change.kind != Kind::kReplace) return;
+  change.is_version = change.kind == Kind::kReplace;
   change.document = *stored;
   change.changes.clear();
 }

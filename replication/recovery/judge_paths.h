@@ -46,8 +46,9 @@ void add_present_values(DocumentChange& change, Stored& stored, const std::vecto
 [[nodiscard]] std::vector<PathChange> additions_in_arrays(Stored& stored,
                                                           const std::vector<PreparedPath>& paths);
 
-// As who was not in doubt would have recorded a write that is told whole: by the document.
-void tell_whole(DocumentChange& change, const std::optional<std::string>& stored);
+// As who was not in doubt would have recorded what gives a version: by the document.
+void tell_version(DocumentChange& change, const PreparedDocument& prepared,
+                  const std::optional<std::string>& stored);
 // What has become of a collection, where `document` is what the catalogue shows now.
 [[nodiscard]] std::optional<DocumentChange> catalog_difference(const PreparedDocument& prepared,
                                                                const std::string& document);

@@ -347,7 +347,7 @@ Result<Verdict> judge(StoreReader& store, const PreparedDocument& prepared, cons
   if (!stored) return tl::unexpected(stored.error());
   Verdict verdict = entry != nullptr ? happened(prepared, *entry, stored->front())
                                      : in_doubt(prepared, stored->front(), was_not_there, put_back);
-  if (prepared.told_whole && verdict.change) tell_whole(*verdict.change, stored->front());
+  if (verdict.change) tell_version(*verdict.change, prepared, stored->front());
   return verdict;
 }
 

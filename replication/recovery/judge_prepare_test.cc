@@ -19,8 +19,10 @@ class JudgePrepare : public ::testing::Test {
     writer.int32("_id", 1).int32("a", 1).open_array("list").int32("0", 4).close();
     store_.put(kTestNs, writer.finish());
     prepare_.session = numbered(7);
-    prepare_.documents.push_back(
-        {kTestNs, number(1), PreparedDocument::What::kUpdate, {}, true, ""});
+    PreparedDocument& document = prepare_.documents.emplace_back();
+    document.ns = kTestNs;
+    document.id = number(1);
+    document.whole = true;
   }
   static std::string numbered(int64_t txn_number) {
     SessionKey key;

@@ -52,6 +52,7 @@ DocumentChange change_of(const PreparedDocument& prepared) {
   const bool has_document =
       yields || (prepared.what != What::kUpdate && prepared.what != What::kRemove);
   change.removal = prepared.removal;
+  change.is_version = prepared.told_whole;
   if (has_document) change.document = prepared.document;
   for (const PreparedPath& path : prepared.paths) {
     PathChange& at = change.changes.emplace_back();

@@ -20,11 +20,15 @@ class JudgeTransaction : public ::testing::Test {
     key.txn_number = 7;
     prepare_.session = session_token(key);
     prepare_.transaction = true;
-    PreparedDocument update{kTestNs, number(1), PreparedDocument::What::kUpdate, {}, false, ""};
+    PreparedDocument& update = prepare_.documents.emplace_back();
+    update.ns = kTestNs;
+    update.id = number(1);
     update.paths.push_back({Operation::kIncrement, {"n"}, bson::make_int32(2)});
-    prepare_.documents.push_back(std::move(update));
-    prepare_.documents.push_back(
-        {kTestNs, number(2), PreparedDocument::What::kInsert, {}, false, made_});
+    PreparedDocument& insert = prepare_.documents.emplace_back();
+    insert.ns = kTestNs;
+    insert.id = number(2);
+    insert.what = PreparedDocument::What::kInsert;
+    insert.document = made_;
     store_.put(kTestNs, bson::Writer().int32("_id", 1).int32("n", 5).finish());
   }
   OplogWrite entry(int64_t txn_number, bool transaction) {

@@ -48,7 +48,8 @@ void join(Contest& contest, const Contest& other);
 // of what is no array, itself. Nothing: the chosen one shows, as it is the only one, all are equal,
 // or it would be more than a document should hold (kUnionBytesMax, kUnionDepthMax).
 [[nodiscard]] std::optional<bson::OwnedValue> union_of(const Contest& contest);
-inline constexpr size_t kUnionBytesMax = size_t{8} << 20;  // half of a document
+// So that a document has room for several, and one is made within milliseconds.
+inline constexpr size_t kUnionBytesMax = size_t{1} << 20;
 inline constexpr int kUnionDepthMax = 100;
 // Was it this commit that gave one of them, other than by taking it away?
 [[nodiscard]] bool has_given(const Contest& contest, const Dot& dot);

@@ -10,6 +10,11 @@ constexpr uint8_t kDocumentFollows = 4;
 // Added to these.
 constexpr uint8_t kVersion = 8;
 
+// What a row has of a document beside `given`. Nothing: the store has it.
+bson::Bytes held(const Register& reg) {
+  return reg.content == Content::kValue ? bson::Bytes(reg.value.bytes) : reg.fields.bytes;
+}
+
 }  // namespace
 
 SharedBytes SharedBytes::of(bson::Bytes document) {
@@ -32,6 +37,9 @@ Register assigned(const Effect& effect, Authorship& author) {
   }
   reg.baseline = sorted(author.named(effect.path));
   reg.is_version = effect.is_version;
+  if (reg.is_version) {
+    reg.given = reg.fields.bytes.empty() ? SharedBytes::of(effect.value.bytes) : reg.fields;
+  }
   reg.order = author.next_order++;
   return reg;
 }
@@ -72,6 +80,7 @@ Register kept_in_row(const Register& reg, Content content) {
   if (content == Content::kValue) kept.value = reg.value;
   if (content == Content::kDocument) kept.fields = reg.fields;
   kept.is_version = reg.is_version;
+  kept.given = reg.given;
   kept.baseline = reg.baseline;
   return kept;
 }
@@ -86,6 +95,10 @@ void write(RowOut& out, const Register& reg) {
     out.u8(static_cast<uint8_t>(reg.content) | version);
     if (reg.content == Content::kValue) out.counted(reg.value);
   }
+  if (reg.is_version) {
+    const bool is_held = reg.content != Content::kShown && held(reg) == reg.given.bytes;
+    out.bytes(is_held ? bson::Bytes() : reg.given.bytes);
+  }
   write(out, reg.baseline);
 }
 
@@ -98,6 +111,11 @@ void read(RowIn& in, Register& reg) {
   reg.content = content == kDocumentFollows ? Content::kDocument : static_cast<Content>(content);
   if (reg.content == Content::kValue) reg.value = in.counted();
   if (content == kDocumentFollows) reg.fields = read_bytes(in);
+  if (reg.is_version) {
+    reg.given = read_bytes(in);
+    if (reg.given.bytes.empty()) reg.given = SharedBytes::of(held(reg));
+    if (reg.given.bytes.empty()) in.fail("a version without its document");
+  }
   read(in, reg.baseline);
 }
 

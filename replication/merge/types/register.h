@@ -40,6 +40,7 @@ struct Register {
   SharedBytes fields;       // kDocument: those assigned with it
   CounterEntries baseline;  // sorted by first dot
   bool is_version = false;  // of the root: where it loses, the ledger has it whole
+  SharedBytes given;        // is_version: all of it as it was written, whatever came into it since
   uint32_t order = 0;       // place among new siblings; not part of the state
 };
 

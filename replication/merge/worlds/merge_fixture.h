@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "replication/bson/fields.h"
 #include "replication/bson/number.h"
 #include "replication/merge/worlds/merge_world.h"
 #include "replication/record/path.h"
@@ -55,6 +56,11 @@ class MergeTest : public ::testing::Test {
     }
     write.change.document = doc(all).bytes;
     write.after = write.change.document;
+    if (kind == Kind::kReplace && site.policy != nullptr) {
+      const MergeRules rules = site.policy->merge_rules(write.change.ns);
+      write.change.is_version =
+          bson::has_path(doc(all).view().as_document(), rules.version_field());
+    }
     run(site, write);
   }
   void insert(WorldSite& site, const Fields& fields) { create(site, Kind::kInsert, fields); }

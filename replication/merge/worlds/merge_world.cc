@@ -122,6 +122,7 @@ std::optional<AppWrite> MergeWorld::random_write(const WorldSite& site, const st
   if (roll < 0.05) return AppWrite{change_of(DocumentChange::Kind::kRemove, id), std::nullopt};
   AppWrite write = creation(id);
   write.change.kind = DocumentChange::Kind::kReplace;
+  write.change.is_version = options_.versions && bson::Document(write.change.document).has("a");
   write.change.changes.clear();
   return write;
 }

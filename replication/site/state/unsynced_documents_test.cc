@@ -49,8 +49,9 @@ TEST(UnsyncedDocuments, AReplicaKnowsThemUntilTheDiskHasThem) {
     session.txn_number = txn_number;
     Prepare prepare;
     prepare.session = session_token(session);
-    prepare.documents.push_back(
-        {kTestNs, bson::make_int32(1), PreparedDocument::What::kUpdate, {}, false, ""});
+    PreparedDocument& document = prepare.documents.emplace_back();
+    document.ns = kTestNs;
+    document.id = bson::make_int32(1);
     outbox->cork();
     auto begun = site.replica->begin(std::move(prepare));
     EXPECT_TRUE(site.replica->settle(*begun, {TestSite::inserting(1, {})}, {}));
