@@ -37,10 +37,15 @@ def twice(first, second):
     return both
 
 
+def order(*ids):
+    return update({"$set": {"l": [{"_id": each, "n": each} for each in ids]}})
+
+
 # What is there, what one site does, what the other does later, what is there then at both, and what
 # the ledger says was lost.
 ITEMS = [{"k": 1, "n": 1}, {"k": 2, "n": 2}, {"k": 3, "n": 3}]
 NAMED = [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}, {"_id": 3, "n": 3}]
+FOUR = [*NAMED, {"_id": 4, "n": 4}]
 OTHER_ELEMENT = [{"k": 1, "n": 9}, {"k": 3, "n": 3}]
 PAIRS = {
     ("$set a", "$set b"): (
@@ -67,6 +72,13 @@ PAIRS = {
         {"l": NAMED}, update({"$set": {"l": [{"_id": 1, "n": 9}, {"_id": 3, "n": 3}]}}),
         update({"$set": {"l": [*NAMED, {"_id": 4, "n": 4}]}}),
         {"l": [{"_id": 1, "n": 9}, {"_id": 3, "n": 3}, {"_id": 4, "n": 4}]}, []),
+    ("the same in another order, or sorted", "an edit of an element that moves by it"): (
+        {"l": NAMED}, update({"$push": {"l": {"$each": [], "$sort": {"n": -1}}}}),
+        update({"$set": {"l.0.n": 9}}), {"l": [NAMED[2], NAMED[1], {"_id": 1, "n": 9}]}, []),
+    ("a move of an element", "another move of it, later; its removal"): (
+        {"l": FOUR}, order(4, 2, 3, 1),
+        twice(order(2, 3, 1, 4), update({"$pull": {"l": {"_id": 4}}})),
+        {"l": [FOUR[1], FOUR[2], FOUR[0]]}, []),
     ("edit of an element (a.$, a.3.x)", "edit or removal of another"): (
         {"l": ITEMS}, update({"$set": {"l.0.n": 9}}), update({"$pull": {"l": {"k": 2}}}),
         {"l": OTHER_ELEMENT}, []),
@@ -91,6 +103,16 @@ PAIRS = {
         {"a": 0, "b": 0}, replace(a=1, b=0), replace(a=0, b=2), {"a": 0, "b": 2}, [0, 1]),
     ("replaceOne, under replaces: diff", "the same"): (
         {"a": 0, "b": 0}, replace(a=1, b=0), replace(a=0, b=2), {"a": 1, "b": 2}, []),
+    ("update that names __v, under version_field: __v", "the same, later"): (
+        {"a": 0, "b": 0, "__v": 0}, update({"$set": {"a": 1}, "$inc": {"__v": 1}}),
+        update({"$set": {"b": 2}, "$inc": {"__v": 1}}), {"a": 0, "b": 2, "__v": 1},
+        [{"_id": 1, "a": 1, "b": 0, "__v": 1}]),
+    ("update that names __v, under version_field: __v", "any other update"): (
+        {"a": 0, "b": 0, "__v": 0}, update({"$set": {"a": 1}, "$inc": {"__v": 1}}),
+        update({"$set": {"b": 2}}), {"a": 1, "b": 2, "__v": 1}, [0]),
+    ("$set the array, under union", "the same"): (
+        {"l": [1]}, update({"$set": {"l": [1, 2]}}), update({"$set": {"l": [1, 3]}}),
+        {"l": [1, 2, 3]}, []),
     ("delete", "update"): ({"a": 1}, delete, update({"$set": {"a": 2}}), None, [2]),
     ("delete, under deletes: update_wins", "update"): (
         {"a": 1, "b": 1}, delete, update({"$set": {"a": 2}}), {"a": 2, "b": 1},
@@ -135,7 +157,9 @@ def named(line):
 
 RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in PAIRS
          for word, rule in (("update_wins", {"deletes": "update_wins"}),
-                            ("diff", {"replaces": "diff"})) if word in line[0]]
+                            ("diff", {"replaces": "diff"}),
+                            ("version_field", {"version_field": "__v"}),
+                            ("union", {"fields": {"l": "union"}})) if word in line[0]]
 
 
 @pytest.fixture(scope="module")

@@ -365,21 +365,22 @@ class EffectMaker {
 
 DocumentEffects local_effects(const DocumentState& state, const DocumentChange& change,
                               const LocalContext& context) {
+  using Kind = DocumentChange::Kind;
   EffectMaker maker(state, change, context);
   switch (change.kind) {
-    case DocumentChange::Kind::kInsert:
-    case DocumentChange::Kind::kUpsert:
+    case Kind::kInsert:
+    case Kind::kUpsert:
       maker.birth(change);
       break;
-    case DocumentChange::Kind::kReplace:
+    case Kind::kReplace:
       maker.replace(change);
       break;
-    case DocumentChange::Kind::kUpdate:
+    case Kind::kUpdate:
       for (const PathChange& part : change.changes) {
         if (!EffectMaker::says_nothing(part)) maker.update(part);
       }
       break;
-    case DocumentChange::Kind::kRemove:
+    case Kind::kRemove:
       maker.remove(removal_of(state, change));
       break;
   }
@@ -389,12 +390,10 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
   effects.effects = maker.take();
   // What the store shows is not what each of them holds.
   const bool is_one = state.incarnations.size() <= 1 && state.gone.empty() && !state.detached;
-  const bool is_written =
-      change.kind == DocumentChange::Kind::kUpdate || change.kind == DocumentChange::Kind::kReplace;
+  const bool is_written = change.kind == Kind::kUpdate || change.kind == Kind::kReplace;
   if (is_written) effects.keys = is_one || change.keys == Keys::kNone ? change.keys : Keys::kClaims;
-  const bool is_plain_removal = change.kind == DocumentChange::Kind::kRemove &&
-                                effects.effects.front().removal == Removal::kPlain;
-  if (!is_new(change) && !is_plain_removal) name_removals(state, effects);
+  const bool ends = change.kind == Kind::kRemove && removal_of(state, change) == Removal::kPlain;
+  if (!is_new(change) && !ends) name_removals(state, effects);
   return effects;
 }
 
