@@ -9,6 +9,7 @@ import pytest
 
 from cluster import Cluster
 from test_catalog import catalogue, is_there, swallow, wait_alike
+from test_redo import Forgetful
 from waiting import wait_until
 
 
@@ -47,10 +48,13 @@ class Blocked:
                                     "blockTimeMS": self.ms})  # the first one only asks
         return self
 
+    def hangs(self):
+        return any("renameCollection" in op.get("command", {})
+                   and "collectionUUID" not in op["command"]
+                   for op in self.admin.aggregate([{"$currentOp": {}}]))
+
     def wait_hangs(self):
-        wait_until(lambda: [op for op in self.admin.aggregate([{"$currentOp": {}}])
-                            if "renameCollection" in op.get("command", {})
-                            and "collectionUUID" not in op["command"]], "it hangs")
+        wait_until(self.hangs, "it hangs")
 
     def __exit__(self, *raised):
         self.set("off")
@@ -160,6 +164,29 @@ def test_what_another_site_writes_beside_it_ends_as_beside_a_drop(sites):
     assert held[1] == {"_id": 1, "of": "old"}
     lost = [entry["kind"] for entry in sites.oslo.sidecar.conflicts(100)]
     assert lost and held[3]["of"] in ("old", "paris"), lost
+
+
+@pytest.mark.parametrize("sites", [True], ids=["replica_set"], indirect=True)
+def test_what_was_to_be_replaced_stays_when_mongod_forgets_it_and_the_rename(sites):
+    old, new = (sites.oslo.app().shop[name] for name in ("forgotten", "by_forgotten"))
+    old.insert_one({"_id": 1})
+    new.insert_one({"_id": 2})
+    wait_alike(sites)
+    sites.oslo.mongod.client().admin.command(  # else each answer waits for the journal
+        "setDefaultRWConcern", defaultWriteConcern={"w": 1})
+    with Forgetful(sites.oslo) as app:
+        app.shop.by_forgotten.insert_one({"_id": "fresh"})
+        renaming = threading.Thread(target=lambda: swallow(
+            lambda: rename(sites.oslo, "forgotten", "by_forgotten", dropTarget=True)))
+        renaming.start()
+        wait_until(lambda: not renaming.is_alive() or not is_there(sites.oslo, "forgotten"),
+                   "mongod has done it, or is not asked")
+    renaming.join()
+    sites.oslo.wait_served()
+    wait_alike(sites)
+    for site in sites:
+        assert [each["_id"] for each in site.direct().shop.by_forgotten.find()] == [2, "fresh"]
+        assert [each["_id"] for each in site.direct().shop.forgotten.find()] == [1]
 
 
 def hang_and_kill(sites, old, new, count):

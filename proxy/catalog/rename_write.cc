@@ -33,6 +33,11 @@ std::string text(const wire::OpMsg& parsed, std::string_view name) {
 
 std::string_view database_of(std::string_view ns) { return ns.substr(0, ns.find('.')); }
 
+Result<std::string> run_of(Store& store) {
+  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+  return store.process_id();
+}
+
 // What members are to have: what is applied here, and what they had, when the locks were taken.
 struct Level {
   VersionVector theirs;
@@ -256,6 +261,9 @@ net::Task<Result<RenameWrite::Seen>> RenameWrite::look() {
 
 net::Task<Status> RenameWrite::list(Seen& seen) {
   using Listed = std::vector<ListedDocument>;
+  std::function<Result<std::string>(Store&)> ask = run_of;
+  Result<std::string> run = co_await context_.store.ask(std::move(ask));
+  if (!run) co_return tl::unexpected(run.error());
   std::function<Result<Listed>(Store&)> source = [ns = from_](Store& store) {
     return store.list(ns, kDocumentsMax + 1);
   };
@@ -269,6 +277,7 @@ net::Task<Status> RenameWrite::list(Seen& seen) {
   listed = co_await context_.store.ask(std::move(target));
   if (!listed) co_return tl::unexpected(listed.error());
   for (ListedDocument& each : *listed) seen.replaced.push_back(std::move(each.id));
+  if (!seen.replaced.empty()) seen.listed_by = std::move(*run);
   co_return Status();
 }
 
@@ -280,7 +289,8 @@ net::Task<Result<CatalogParts>> RenameWrite::begin(const Seen& seen) {
   parts.front().prepare.documents = prepared_rename(seen.rename);
   CatalogParts replaced = removals(to_, seen.replaced, session);
   std::move(replaced.begin(), replaced.end(), std::back_inserter(parts));
-  Result<CatalogParts> begun = co_await begin_parts(context_, backend_, std::move(parts));
+  Result<CatalogParts> begun =
+      co_await begin_parts(context_, backend_, std::move(parts), seen.listed_by);
   co_return begun;
 }
 

@@ -42,6 +42,7 @@ class RenameWrite {
     Rename rename;
     std::vector<ListedDocument> documents;   // of the source
     std::vector<bson::OwnedValue> replaced;  // of the target
+    std::string listed_by;                   // as of CatalogWrite
   };
 
   net::Task<Failed> refusal();

@@ -59,7 +59,16 @@ CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> i
 }
 
 net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
-                                            CatalogParts parts) {
+                                            CatalogParts parts, std::string listed_by) {
+  if (!listed_by.empty()) {
+    std::function<Result<std::string>(Store&)> job = settled_run;
+    const Result<std::string> run = co_await context.store.ask(std::move(job));
+    if (!run) co_return tl::unexpected(run.error());
+    if (*run != listed_by) {
+      co_return fail(ErrorCode::kUnavailable, "begin a change of the catalogue", "",
+                     "another run of the store answers", "try it again");
+    }
+  }
   const Status noted = note_backend(context, backend);
   if (!noted) co_return tl::unexpected(noted.error());
   StagedWrites& staged = context.appends.staged();
@@ -255,6 +264,8 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     seen.entry = std::move(*entry);
     const bool has_documents = seen.entry->exists && !seen.entry->is_view();
     if (!with_ids || !has_documents || seen.entry->is_series()) return seen;
+    if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+    const std::string run = store.process_id();
     const size_t dot = ns.find('.');
     const bool is_clustered = seen.entry->options.contains("clusteredIndex");
     auto found = store.find(ns.substr(0, dot), find_ids(ns.substr(dot + 1), is_clustered));
@@ -266,6 +277,7 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     for (const std::string& document : found->documents) {
       if (const auto each = Document(document).find("_id")) seen.ids.emplace_back(*each);
     }
+    if (!seen.ids.empty()) seen.listed_by = run;
     return seen;
   };
   Result<Seen> seen = co_await context_.store.ask(std::move(job));
@@ -288,7 +300,8 @@ net::Task<Result<CatalogParts>> CatalogWrite::begin(const Command& command, cons
   document.id = bson::make_string(command.ns);
   document.whole = true;
   document.document = catalog_document(*before.entry);
-  Result<CatalogParts> begun = co_await begin_parts(context_, backend_, std::move(parts));
+  Result<CatalogParts> begun =
+      co_await begin_parts(context_, backend_, std::move(parts), before.listed_by);
   co_return begun;
 }
 
