@@ -331,9 +331,11 @@ net::Task<Result<bool>> RenameWrite::ask_whether_done(const Rename& rename) {
 
 // False: `parts` are what is still in doubt.
 net::Task<bool> RenameWrite::tell(Seen seen, CatalogParts& parts) {
-  std::function<Status(Store&)> settled = [](Store& store) { return store.wait_settled(); };
-  const Status journaled = co_await context_.store.ask(std::move(settled));
-  if (!journaled) co_return false;
+  std::function<Result<bool>(Store&)> settled = [rename = seen.rename](Store& store) {
+    return has_settled(store, rename);
+  };
+  const Result<bool> is_there = co_await context_.store.ask(std::move(settled));
+  if (!is_there || !*is_there) co_return false;
   const Result<std::string> same = co_await backend_.ping();  // the mongod that did it
   if (!same) co_return false;
   CatalogParts replaced;
