@@ -71,21 +71,27 @@ net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& back
   }
   const Status noted = note_backend(context, backend);
   if (!noted) co_return tl::unexpected(noted.error());
-  StagedWrites& staged = context.appends.staged();
   Status begun;
-  for (CatalogPart& part : parts) {
-    Result<UndecidedWrite> write = context.replica.begin(std::move(part.prepare), staged);
+  Status written;
+  for (CatalogPart& part : parts) {  // one append each: others use the loop, and the log, between
+    Result<UndecidedWrite> write =
+        context.replica.begin(std::move(part.prepare), context.appends.staged());
     if (!write) begun = tl::unexpected(write.error());
     if (!write) break;
     part.write = std::move(*write);
+    TurnAppends::Appended appended = context.appends.appended();
+    written = co_await appended;
+    if (!written) break;
   }
-  if (!begun) {
+  if (!begun && written) {
     for (CatalogPart& part : parts) {
-      if (part.write.name().hlc != 0) context.replica.drop(part.write, {}, staged);
+      if (part.write.name().hlc == 0) continue;
+      context.replica.drop(part.write, {}, context.appends.staged());
+      TurnAppends::Appended appended = context.appends.appended();
+      written = co_await appended;
+      if (!written) break;
     }
   }
-  TurnAppends::Appended appended = context.appends.appended();
-  Status written = co_await appended;
   if (written && begun) {
     const DurableWaits::Shot durable = context.durable_waits.join(true);
     written = co_await durable->wait();
@@ -100,21 +106,22 @@ net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& back
 }
 
 net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done) {
-  StagedWrites& staged = context.appends.staged();
   Status done;
-  for (CatalogPart& part : parts) {
-    if (!is_done) {
+  for (CatalogPart& part : parts) {  // as they are begun
+    StagedWrites& staged = context.appends.staged();
+    Status settled;
+    if (is_done) {
+      settled = context.replica.settle(part.write, std::move(part.changes), {}, staged);
+    } else {
       context.replica.drop(part.write, {}, staged);
-      continue;
     }
-    const Status settled = context.replica.settle(part.write, std::move(part.changes), {}, staged);
-    if (settled) continue;
-    part.write.leave_to_recovery();
-    done = settled;
+    if (!settled) part.write.leave_to_recovery();
+    TurnAppends::Appended appended = context.appends.appended();
+    const Status written = co_await appended;
+    if (!settled) done = settled;
+    if (!written) done = written;
   }
-  TurnAppends::Appended appended = context.appends.appended();
-  const Status written = co_await appended;
-  co_return done ? written : done;
+  co_return done;
 }
 
 net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
