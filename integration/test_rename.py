@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 
 import pymongo
 import pymongo.errors
@@ -205,7 +206,7 @@ def hang_and_kill(sites, old, new, count):
     renaming.join()
 
 
-@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("forgets", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.long_on("standalone")
 def test_a_site_that_is_killed_in_the_middle_tells_afterwards_what_became_of_it(sites, forgets):
     old, new = f"killed_{forgets}", f"by_kill_{forgets}"
@@ -232,7 +233,8 @@ def kill_while_it_is_told(sites, number, kill):
     after_s = 0.12 * chance.random()
     killed = threading.Timer(after_s, kill)
     killed.start()
-    swallow(lambda: shop[old].insert_one({"_id": "late"}))
+    is_late_there = []
+    swallow(lambda: is_late_there.append(shop[old].insert_one({"_id": "late"})))
     swallow(lambda: rename(sites.oslo, old, new, dropTarget=True))
     killed.join()
     sites.oslo.wait_served()
@@ -242,6 +244,7 @@ def kill_while_it_is_told(sites, number, kill):
     where = f"seed {number}, killed after {after_s:.3f} s"
     assert held.count_documents({"text": {"$exists": True}}) == 6000, where
     assert held.count_documents({"of": "before"}) == 0, where
+    assert not is_late_there or held.find_one("late"), where
     left = sites.paris.direct().shop[new].count_documents({"of": "before"})
     assert left == (2500 if has_old else 0), where
     lost = [entry for site in (sites.oslo, sites.paris) for entry in site.sidecar.conflicts(100)
@@ -299,13 +302,39 @@ def test_one_that_is_empty_or_large_gets_its_name_at_three_sites(make_cluster):
 
 
 @pytest.mark.long
+def test_while_a_member_is_away_nobody_waits_for_the_names(sites):
+    oslo = sites.oslo.app().shop
+    oslo.held.insert_one({"_id": 1})
+    wait_alike(sites)
+
+    def refusal():
+        with pytest.raises(pymongo.errors.OperationFailure, match="paris") as refused:
+            rename(sites.oslo, "held", "let_go")
+        return refused.value.code == 115 and "is away" in str(refused.value)
+    with sites.apart("oslo", "paris"):
+        oslo.held.insert_one({"_id": 2})
+        wait_until(refusal, "paris is away")
+        began = time.monotonic()
+        for turn in range(10):
+            assert refusal()
+            oslo.held.insert_one({"n": turn})
+        assert time.monotonic() - began < 2  # with the names locked each takes that
+    wait_alike(sites)
+
+
+@pytest.mark.long
 def test_more_than_a_quarter_of_the_outbox_is_refused_with_the_sizes(make_cluster):
-    sites = make_cluster(settings={"outbox": {"max_bytes": "1MiB"}}).start()
+    sites = make_cluster(settings={"outbox": {"max_bytes": "1MiB"}},
+                         parameters={"enableTestCommands": 1}).start()
     oslo, _ = sites.collections("old")
     oslo.insert_many([{"_id": i, "text": "x" * 1000} for i in range(300)])
     sites.wait_quiet()
+    admin = sites.oslo.mongod.client().admin
+    admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data={  # none is read
+        "failCommands": ["find"], "appName": "outrigger", "errorCode": 91})
     with pytest.raises(pymongo.errors.OperationFailure, match="outbox.max_bytes") as refused:
         rename(sites.oslo, "old", "new")
+    admin.command("configureFailPoint", "failCommand", mode="off")
     assert refused.value.code == 115
     oslo.delete_many({"_id": {"$gte": 100}})
     sites.wait_quiet()

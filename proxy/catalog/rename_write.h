@@ -53,7 +53,11 @@ class RenameWrite {
   net::Task<Result<bool>> ask_whether_done(const Rename& rename);
   net::Task<Result<Seen>> look();
   net::Task<Status> list(Seen& seen);
+  net::Task<Failed> refusal_of_members();
   net::Task<std::string> wait_for_members();
+  // Why it is too large, if it is.
+  net::Task<Result<std::string>> measure();
+  void forget_facts();
   net::Task<Result<CatalogParts>> begin(const Seen& seen);
   net::Task<Result<std::string>> send_as_it_came();
   net::Task<Answer> pass_refusal();
