@@ -190,6 +190,21 @@ def test_what_was_to_be_replaced_stays_when_mongod_forgets_it_and_the_rename(sit
         assert [each["_id"] for each in site.direct().shop.forgotten.find()] == [1]
 
 
+@pytest.mark.long_on("standalone")
+def test_one_that_is_made_while_it_is_renamed_is_renamed_everywhere(sites):
+    oslo = sites.oslo.app().shop
+    with Blocked(sites.oslo) as blocked:
+        renaming = threading.Thread(target=lambda: swallow(
+            lambda: rename(sites.oslo, "made_late", "named_late")))
+        renaming.start()
+        blocked.wait_hangs()
+        swallow(lambda: oslo.made_late.create_index("n"))
+        renaming.join()
+    wait_alike(sites)
+    for site in sites:
+        assert is_there(site, "named_late") and not is_there(site, "made_late"), site.name
+
+
 def hang_and_kill(sites, old, new, count):
     """Rename hangs at oslo's mongod, right behind what was inserted; its sidecar is killed."""
     oslo = sites.oslo.app().shop

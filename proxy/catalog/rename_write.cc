@@ -31,11 +31,6 @@ std::string text(const wire::OpMsg& parsed, std::string_view name) {
 
 std::string_view database_of(std::string_view ns) { return ns.substr(0, ns.find('.')); }
 
-Result<std::string> run_of(Store& store) {
-  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
-  return store.process_id();
-}
-
 }  // namespace
 
 bool rename_travels(const wire::OpMsg& parsed, const Policy& policy) {
@@ -114,7 +109,7 @@ net::Task<RenameWrite::Failed> RenameWrite::refusal_of_members() {
   if (!lack.is_away) co_return std::nullopt;
   const Result<Seen> seen = co_await look();
   if (!seen) co_return Answer::body(wire::overloaded_body(seen.error().message()));
-  if (mongod_refuses(seen->rename)) co_return std::nullopt;
+  if (mongod_refuses(seen->rename, drops_target_)) co_return std::nullopt;
   co_return refuse(lack.why);
 }
 
@@ -131,8 +126,8 @@ net::Task<Answer> RenameWrite::rename() {
   HeldLocks locks = co_await wait_for_locks(context_, request);
   Result<Seen> seen = co_await look();
   if (!seen) co_return Answer::body(wire::overloaded_body(seen.error().message()));
-  if (mongod_refuses(seen->rename)) {
-    Answer answer = co_await pass_refusal();
+  if (mongod_refuses(seen->rename, drops_target_)) {
+    Answer answer = co_await pass_refusal(std::move(*seen));
     co_return answer;
   }
   std::string why = in_the_way(seen->rename);
@@ -159,21 +154,31 @@ net::Task<Answer> RenameWrite::rename() {
 }
 
 // As it says what is wrong with it, it is asked.
-net::Task<Answer> RenameWrite::pass_refusal() {
+net::Task<Answer> RenameWrite::pass_refusal(Seen seen) {
   Result<std::string> reply = co_await send_as_it_came();
   if (!reply) co_return Answer::close();
-  if (is_done(*reply)) {
-    context_.log->error("{} was renamed around the sidecar", from_);
-    co_return Answer::close();
-  }
-  co_return Answer::message(std::move(*reply));
+  if (!is_done(*reply)) co_return Answer::message(std::move(*reply));
+  writing_ = true;
+  const bool told = co_await tell_unforeseen(std::move(seen));
+  writing_ = false;
+  forget_facts();
+  if (!told) context_.log->error("{} was renamed at this site only", from_);
+  co_return Answer::close();
 }
 
-bool RenameWrite::mongod_refuses(const Rename& rename) const {
-  const bool is_kept = rename.target.is_view() || rename.target.is_series();
-  const bool has_target = rename.target.exists && (!drops_target_ || is_kept);
-  const bool is_any = rename.source.exists && !rename.source.is_view() && !rename.uuid.empty();
-  return !is_any || has_target || from_ == to_;
+// The collection was made meanwhile, for an index (that takes no lock before it is built) or around
+// the sidecar. What is prepared now is found to have happened.
+net::Task<bool> RenameWrite::tell_unforeseen(Seen seen) {
+  std::function<Result<CollectionInfo>(Store&)> job = [to = to_](Store& store) {
+    return store.collection(to);
+  };
+  const Result<CollectionInfo> there = co_await context_.store.ask(std::move(job));
+  if (!there || there->uuid.empty()) co_return false;
+  seen.rename.uuid = there->uuid;
+  Result<CatalogParts> parts = co_await begin(seen);
+  if (!parts) co_return false;
+  co_await leave_in_doubt(*parts);
+  co_return true;
 }
 
 std::string RenameWrite::in_the_way(const Rename& rename) const {

@@ -60,8 +60,8 @@ class RenameWrite {
   void forget_facts();
   net::Task<Result<CatalogParts>> begin(const Seen& seen);
   net::Task<Result<std::string>> send_as_it_came();
-  net::Task<Answer> pass_refusal();
-  [[nodiscard]] bool mongod_refuses(const Rename& rename) const;
+  net::Task<Answer> pass_refusal(Seen seen);
+  net::Task<bool> tell_unforeseen(Seen seen);
   [[nodiscard]] std::string in_the_way(const Rename& rename) const;
   [[nodiscard]] std::string too_large(const Seen& seen) const;
   [[nodiscard]] Answer refuse(const std::string& why) const;
