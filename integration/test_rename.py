@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 
 import pymongo
 import pymongo.errors
@@ -9,6 +10,7 @@ import pytest
 
 from cluster import Cluster
 from test_catalog import catalogue, is_there, swallow, wait_alike
+from test_redo import Forgetful
 from waiting import wait_until
 
 
@@ -47,10 +49,13 @@ class Blocked:
                                     "blockTimeMS": self.ms})  # the first one only asks
         return self
 
+    def hangs(self):
+        return any("renameCollection" in op.get("command", {})
+                   and "collectionUUID" not in op["command"]
+                   for op in self.admin.aggregate([{"$currentOp": {}}]))
+
     def wait_hangs(self):
-        wait_until(lambda: [op for op in self.admin.aggregate([{"$currentOp": {}}])
-                            if "renameCollection" in op.get("command", {})
-                            and "collectionUUID" not in op["command"]], "it hangs")
+        wait_until(self.hangs, "it hangs")
 
     def __exit__(self, *raised):
         self.set("off")
@@ -162,6 +167,44 @@ def test_what_another_site_writes_beside_it_ends_as_beside_a_drop(sites):
     assert lost and held[3]["of"] in ("old", "paris"), lost
 
 
+@pytest.mark.parametrize("sites", [True], ids=["replica_set"], indirect=True)
+def test_what_was_to_be_replaced_stays_when_mongod_forgets_it_and_the_rename(sites):
+    old, new = (sites.oslo.app().shop[name] for name in ("forgotten", "by_forgotten"))
+    old.insert_one({"_id": 1})
+    new.insert_one({"_id": 2})
+    wait_alike(sites)
+    sites.oslo.mongod.client().admin.command(  # else each answer waits for the journal
+        "setDefaultRWConcern", defaultWriteConcern={"w": 1})
+    with Forgetful(sites.oslo) as app:
+        app.shop.by_forgotten.insert_one({"_id": "fresh"})
+        renaming = threading.Thread(target=lambda: swallow(
+            lambda: rename(sites.oslo, "forgotten", "by_forgotten", dropTarget=True)))
+        renaming.start()
+        wait_until(lambda: not renaming.is_alive() or not is_there(sites.oslo, "forgotten"),
+                   "mongod has done it, or is not asked")
+    renaming.join()
+    sites.oslo.wait_served()
+    wait_alike(sites)
+    for site in sites:
+        assert [each["_id"] for each in site.direct().shop.by_forgotten.find()] == [2, "fresh"]
+        assert [each["_id"] for each in site.direct().shop.forgotten.find()] == [1]
+
+
+@pytest.mark.long_on("standalone")
+def test_one_that_is_made_while_it_is_renamed_is_renamed_everywhere(sites):
+    oslo = sites.oslo.app().shop
+    with Blocked(sites.oslo) as blocked:
+        renaming = threading.Thread(target=lambda: swallow(
+            lambda: rename(sites.oslo, "made_late", "named_late")))
+        renaming.start()
+        blocked.wait_hangs()
+        swallow(lambda: oslo.made_late.create_index("n"))
+        renaming.join()
+    wait_alike(sites)
+    for site in sites:
+        assert is_there(site, "named_late") and not is_there(site, "made_late"), site.name
+
+
 def hang_and_kill(sites, old, new, count):
     """Rename hangs at oslo's mongod, right behind what was inserted; its sidecar is killed."""
     oslo = sites.oslo.app().shop
@@ -178,7 +221,7 @@ def hang_and_kill(sites, old, new, count):
     renaming.join()
 
 
-@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("forgets", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.long_on("standalone")
 def test_a_site_that_is_killed_in_the_middle_tells_afterwards_what_became_of_it(sites, forgets):
     old, new = f"killed_{forgets}", f"by_kill_{forgets}"
@@ -205,7 +248,8 @@ def kill_while_it_is_told(sites, number, kill):
     after_s = 0.12 * chance.random()
     killed = threading.Timer(after_s, kill)
     killed.start()
-    swallow(lambda: shop[old].insert_one({"_id": "late"}))
+    is_late_there = []
+    swallow(lambda: is_late_there.append(shop[old].insert_one({"_id": "late"})))
     swallow(lambda: rename(sites.oslo, old, new, dropTarget=True))
     killed.join()
     sites.oslo.wait_served()
@@ -215,6 +259,7 @@ def kill_while_it_is_told(sites, number, kill):
     where = f"seed {number}, killed after {after_s:.3f} s"
     assert held.count_documents({"text": {"$exists": True}}) == 6000, where
     assert held.count_documents({"of": "before"}) == 0, where
+    assert not is_late_there or held.find_one("late"), where
     left = sites.paris.direct().shop[new].count_documents({"of": "before"})
     assert left == (2500 if has_old else 0), where
     lost = [entry for site in (sites.oslo, sites.paris) for entry in site.sidecar.conflicts(100)
@@ -272,13 +317,39 @@ def test_one_that_is_empty_or_large_gets_its_name_at_three_sites(make_cluster):
 
 
 @pytest.mark.long
+def test_while_a_member_is_away_nobody_waits_for_the_names(sites):
+    oslo = sites.oslo.app().shop
+    oslo.held.insert_one({"_id": 1})
+    wait_alike(sites)
+
+    def refusal():
+        with pytest.raises(pymongo.errors.OperationFailure, match="paris") as refused:
+            rename(sites.oslo, "held", "let_go")
+        return refused.value.code == 115 and "is away" in str(refused.value)
+    with sites.apart("oslo", "paris"):
+        oslo.held.insert_one({"_id": 2})
+        wait_until(refusal, "paris is away")
+        began = time.monotonic()
+        for turn in range(10):
+            assert refusal()
+            oslo.held.insert_one({"n": turn})
+        assert time.monotonic() - began < 2  # with the names locked each takes that
+    wait_alike(sites)
+
+
+@pytest.mark.long
 def test_more_than_a_quarter_of_the_outbox_is_refused_with_the_sizes(make_cluster):
-    sites = make_cluster(settings={"outbox": {"max_bytes": "1MiB"}}).start()
+    sites = make_cluster(settings={"outbox": {"max_bytes": "1MiB"}},
+                         parameters={"enableTestCommands": 1}).start()
     oslo, _ = sites.collections("old")
     oslo.insert_many([{"_id": i, "text": "x" * 1000} for i in range(300)])
     sites.wait_quiet()
+    admin = sites.oslo.mongod.client().admin
+    admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data={  # none is read
+        "failCommands": ["find"], "appName": "outrigger", "errorCode": 91})
     with pytest.raises(pymongo.errors.OperationFailure, match="outbox.max_bytes") as refused:
         rename(sites.oslo, "old", "new")
+    admin.command("configureFailPoint", "failCommand", mode="off")
     assert refused.value.code == 115
     oslo.delete_many({"_id": {"$gte": 100}})
     sites.wait_quiet()

@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "proxy/catalog/rename_checks.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/catalog_command.h"
 #include "proxy/writes/run_settler.h"
@@ -19,11 +20,8 @@ namespace {
 using bson::Document;
 using bson::Writer;
 
-constexpr int64_t kSilentMs = 3'000;  // a member that says nothing is away
 constexpr int64_t kBehindUs = 2'000'000;
-constexpr int64_t kLookMs = 5;
-constexpr int64_t kDocumentsMax = 1'000'000;  // each is named in a record, as of a drop
-constexpr uint64_t kPartOfRoom = 4;
+constexpr int64_t kLookMs = 25;
 
 std::string text(const wire::OpMsg& parsed, std::string_view name) {
   const auto value = parsed.body.find(name);
@@ -32,35 +30,6 @@ std::string text(const wire::OpMsg& parsed, std::string_view name) {
 }
 
 std::string_view database_of(std::string_view ns) { return ns.substr(0, ns.find('.')); }
-
-// What members are to have: what is applied here, and what they had, when the locks were taken.
-struct Level {
-  VersionVector theirs;
-  VersionVector ours;
-};
-
-Level level_of(const Replica& replica) {
-  const ReplicaStatus status = replica.status();
-  Level level{status.applied, status.applied};
-  for (const PeerProgress& peer : status.peers) level.ours.raise(peer.acked);
-  return level;
-}
-
-// Who is away, or lacks some of it.
-std::string lacking(const Replica& replica, const Level& level, int64_t now_ms) {
-  const ReplicaStatus status = replica.status();
-  for (const PeerProgress& peer : status.peers) {
-    if (peer.last_heard_ms == 0 || now_ms - peer.last_heard_ms > kSilentMs) {
-      return fmt::format("the site {} is away, and lacks {} records; rename it when all are there",
-                         peer.site, peer.records_behind);
-    }
-    if (peer.acked.includes(level.theirs)) continue;
-    return fmt::format("the site {} lacks {} records; rename it when it has them", peer.site,
-                       peer.records_behind);
-  }
-  if (status.applied.includes(level.ours)) return {};
-  return "what other sites have written is not all here yet; try it again";
-}
 
 }  // namespace
 
@@ -92,13 +61,13 @@ net::Task<Answer> RenameWrite::run() {
     context_.metrics.refused_unavailable.Increment();
     co_return Answer::body(wire::overloaded_body(admitted.error().message()));
   }
-  const auto forget = [this] {
-    for (const std::string& ns : {from_, to_}) context_.facts.forget(ns);
-  };
-  forget();
+  forget_facts();
   Answer answer = co_await rename();
-  forget();
   co_return answer;
+}
+
+void RenameWrite::forget_facts() {
+  for (const std::string& ns : {from_, to_}) context_.facts.forget(ns);
 }
 
 // What mongod says of the command and the app's rights: it is asked about a collection that cannot
@@ -133,7 +102,20 @@ net::Task<RenameWrite::Failed> RenameWrite::refusal() {
   co_return refuse("it leads to another database; copy the documents, and drop the collection");
 }
 
+// Nobody waits for a name to be refused it: who is away is known without its lock.
+net::Task<RenameWrite::Failed> RenameWrite::refusal_of_members() {
+  const MembersLevel any;
+  const MembersLack lack = members_lack(context_.replica, any, context_.clock.wall_ms());
+  if (!lack.is_away) co_return std::nullopt;
+  const Result<Seen> seen = co_await look();
+  if (!seen) co_return Answer::body(wire::overloaded_body(seen.error().message()));
+  if (mongod_refuses(seen->rename, drops_target_)) co_return std::nullopt;
+  co_return refuse(lack.why);
+}
+
 net::Task<Answer> RenameWrite::rename() {
+  Failed failed = co_await refusal_of_members();
+  if (failed) co_return std::move(*failed);
   LockRequest request;
   request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
   for (const std::string& ns : {from_, to_}) {
@@ -144,12 +126,18 @@ net::Task<Answer> RenameWrite::rename() {
   HeldLocks locks = co_await wait_for_locks(context_, request);
   Result<Seen> seen = co_await look();
   if (!seen) co_return Answer::body(wire::overloaded_body(seen.error().message()));
-  if (mongod_refuses(seen->rename)) {
-    Answer answer = co_await pass_refusal();
+  if (mongod_refuses(seen->rename, drops_target_)) {
+    Answer answer = co_await pass_refusal(std::move(*seen));
     co_return answer;
   }
   std::string why = in_the_way(seen->rename);
+  if (why.empty()) {
+    Result<std::string> large = co_await measure();
+    if (!large) co_return Answer::body(wire::overloaded_body(large.error().message()));
+    why = std::move(*large);
+  }
   if (why.empty()) why = co_await wait_for_members();
+  if (why.empty()) why = in_the_way(seen->rename);  // records may have been set aside meanwhile
   if (why.empty()) {
     const Status listed = co_await list(*seen);
     if (!listed) co_return Answer::body(wire::overloaded_body(listed.error().message()));
@@ -161,25 +149,36 @@ net::Task<Answer> RenameWrite::rename() {
   writing_ = true;
   Answer answer = co_await send(std::move(*seen), std::move(*parts));
   writing_ = false;
+  forget_facts();  // before the locks are given back
   co_return answer;
 }
 
 // As it says what is wrong with it, it is asked.
-net::Task<Answer> RenameWrite::pass_refusal() {
+net::Task<Answer> RenameWrite::pass_refusal(Seen seen) {
   Result<std::string> reply = co_await send_as_it_came();
   if (!reply) co_return Answer::close();
-  if (is_done(*reply)) {
-    context_.log->error("{} was renamed around the sidecar", from_);
-    co_return Answer::close();
-  }
-  co_return Answer::message(std::move(*reply));
+  if (!is_done(*reply)) co_return Answer::message(std::move(*reply));
+  writing_ = true;
+  const bool told = co_await tell_unforeseen(std::move(seen));
+  writing_ = false;
+  forget_facts();
+  if (!told) context_.log->error("{} was renamed at this site only", from_);
+  co_return Answer::close();
 }
 
-bool RenameWrite::mongod_refuses(const Rename& rename) const {
-  const bool is_kept = rename.target.is_view() || rename.target.is_series();
-  const bool has_target = rename.target.exists && (!drops_target_ || is_kept);
-  const bool is_any = rename.source.exists && !rename.source.is_view() && !rename.uuid.empty();
-  return !is_any || has_target || from_ == to_;
+// The collection was made meanwhile, for an index (that takes no lock before it is built) or around
+// the sidecar. What is prepared now is found to have happened.
+net::Task<bool> RenameWrite::tell_unforeseen(Seen seen) {
+  std::function<Result<CollectionInfo>(Store&)> job = [to = to_](Store& store) {
+    return store.collection(to);
+  };
+  const Result<CollectionInfo> there = co_await context_.store.ask(std::move(job));
+  if (!there || there->uuid.empty()) co_return false;
+  seen.rename.uuid = there->uuid;
+  Result<CatalogParts> parts = co_await begin(seen);
+  if (!parts) co_return false;
+  co_await leave_in_doubt(*parts);
+  co_return true;
 }
 
 std::string RenameWrite::in_the_way(const Rename& rename) const {
@@ -200,33 +199,42 @@ std::string RenameWrite::in_the_way(const Rename& rename) const {
   return "records are set aside that may be of it: see `outriggerctl quarantine`";
 }
 
+// Who is away is not waited for: nobody may write to either name meanwhile.
 net::Task<std::string> RenameWrite::wait_for_members() {
   const Replica& replica = context_.replica;
-  const Level level = level_of(replica);
+  const MembersLevel level = members_level(replica);
   const int64_t until_us = context_.clock.monotonic_us() + kBehindUs;
   net::Timer pause(context_.loop);
   for (;;) {
-    std::string why = lacking(replica, level, context_.clock.wall_ms());
+    MembersLack lack = members_lack(replica, level, context_.clock.wall_ms());
     const bool is_late = context_.clock.monotonic_us() > until_us || context_.store.stopping();
-    if (why.empty() || is_late) co_return why;
+    if (lack.why.empty() || lack.is_away || is_late) co_return std::move(lack.why);
     co_await pause.sleep_ms(kLookMs);
   }
 }
 
+// By the books first: whatever cannot be told need not be read.
+net::Task<Result<std::string>> RenameWrite::measure() {
+  using BothSizes = std::array<CollectionSize, 2>;
+  std::function<Result<BothSizes>(Store&)> job = [from = from_,
+                                                  to = to_](Store& store) -> Result<BothSizes> {
+    auto source = size_of(store, from);
+    if (!source) return tl::unexpected(source.error());
+    auto target = size_of(store, to);
+    if (!target) return tl::unexpected(target.error());
+    return BothSizes{*source, *target};
+  };
+  const Result<BothSizes> sizes = co_await context_.store.ask(std::move(job));
+  if (!sizes) co_return tl::unexpected(sizes.error());
+  co_return too_large_to_tell((*sizes)[0], (*sizes)[1].documents,
+                              context_.replica.parts().context.outbox.room());
+}
+
 std::string RenameWrite::too_large(const Seen& seen) const {
-  const auto documents =
-      static_cast<int64_t>(std::max(seen.documents.size(), seen.replaced.size()));
-  if (documents > kDocumentsMax) {
-    return fmt::format("more than {} documents are too many to be told at once", kDocumentsMax);
-  }
-  uint64_t bytes = 0;
-  for (const ListedDocument& each : seen.documents) bytes += static_cast<uint64_t>(each.bytes);
-  const uint64_t room = context_.replica.parts().context.outbox.room() / kPartOfRoom;
-  if (bytes <= room) return {};
-  return fmt::format(
-      "its documents have {} bytes, and {} are a quarter of what the outbox has room for; raise "
-      "outbox.max_bytes, or copy the documents in parts",
-      bytes, room);
+  CollectionSize source{static_cast<int64_t>(seen.documents.size()), 0};
+  for (const ListedDocument& each : seen.documents) source.bytes += each.bytes;
+  return too_large_to_tell(source, static_cast<int64_t>(seen.replaced.size()),
+                           context_.replica.parts().context.outbox.room());
 }
 
 net::Task<Result<RenameWrite::Seen>> RenameWrite::look() {
@@ -256,19 +264,23 @@ net::Task<Result<RenameWrite::Seen>> RenameWrite::look() {
 
 net::Task<Status> RenameWrite::list(Seen& seen) {
   using Listed = std::vector<ListedDocument>;
+  std::function<Result<std::string>(Store&)> ask = run_of;
+  Result<std::string> run = co_await context_.store.ask(std::move(ask));
+  if (!run) co_return tl::unexpected(run.error());
   std::function<Result<Listed>(Store&)> source = [ns = from_](Store& store) {
-    return store.list(ns, kDocumentsMax + 1);
+    return store.list(ns, kRenamedMax + 1);
   };
   Result<Listed> listed = co_await context_.store.ask(std::move(source));
   if (!listed) co_return tl::unexpected(listed.error());
   seen.documents = std::move(*listed);
   if (!seen.rename.target.exists) co_return Status();
   std::function<Result<Listed>(Store&)> target = [ns = to_](Store& store) {
-    return store.list(ns, kDocumentsMax + 1);
+    return store.list(ns, kRenamedMax + 1);
   };
   listed = co_await context_.store.ask(std::move(target));
   if (!listed) co_return tl::unexpected(listed.error());
   for (ListedDocument& each : *listed) seen.replaced.push_back(std::move(each.id));
+  if (!seen.replaced.empty()) seen.listed_by = std::move(*run);
   co_return Status();
 }
 
@@ -280,7 +292,8 @@ net::Task<Result<CatalogParts>> RenameWrite::begin(const Seen& seen) {
   parts.front().prepare.documents = prepared_rename(seen.rename);
   CatalogParts replaced = removals(to_, seen.replaced, session);
   std::move(replaced.begin(), replaced.end(), std::back_inserter(parts));
-  Result<CatalogParts> begun = co_await begin_parts(context_, backend_, std::move(parts));
+  Result<CatalogParts> begun =
+      co_await begin_parts(context_, backend_, std::move(parts), seen.listed_by);
   co_return begun;
 }
 
@@ -321,9 +334,11 @@ net::Task<Result<bool>> RenameWrite::ask_whether_done(const Rename& rename) {
 
 // False: `parts` are what is still in doubt.
 net::Task<bool> RenameWrite::tell(Seen seen, CatalogParts& parts) {
-  std::function<Status(Store&)> settled = [](Store& store) { return store.wait_settled(); };
-  const Status journaled = co_await context_.store.ask(std::move(settled));
-  if (!journaled) co_return false;
+  std::function<Result<bool>(Store&)> settled = [rename = seen.rename](Store& store) {
+    return has_settled(store, rename);
+  };
+  const Result<bool> is_there = co_await context_.store.ask(std::move(settled));
+  if (!is_there || !*is_there) co_return false;
   const Result<std::string> same = co_await backend_.ping();  // the mongod that did it
   if (!same) co_return false;
   CatalogParts replaced;

@@ -42,6 +42,7 @@ class RenameWrite {
     Rename rename;
     std::vector<ListedDocument> documents;   // of the source
     std::vector<bson::OwnedValue> replaced;  // of the target
+    std::string listed_by;                   // as of CatalogWrite
   };
 
   net::Task<Failed> refusal();
@@ -52,11 +53,15 @@ class RenameWrite {
   net::Task<Result<bool>> ask_whether_done(const Rename& rename);
   net::Task<Result<Seen>> look();
   net::Task<Status> list(Seen& seen);
+  net::Task<Failed> refusal_of_members();
   net::Task<std::string> wait_for_members();
+  // Why it is too large, if it is.
+  net::Task<Result<std::string>> measure();
+  void forget_facts();
   net::Task<Result<CatalogParts>> begin(const Seen& seen);
   net::Task<Result<std::string>> send_as_it_came();
-  net::Task<Answer> pass_refusal();
-  [[nodiscard]] bool mongod_refuses(const Rename& rename) const;
+  net::Task<Answer> pass_refusal(Seen seen);
+  net::Task<bool> tell_unforeseen(Seen seen);
   [[nodiscard]] std::string in_the_way(const Rename& rename) const;
   [[nodiscard]] std::string too_large(const Seen& seen) const;
   [[nodiscard]] Answer refuse(const std::string& why) const;

@@ -304,6 +304,7 @@ net::Task<void> TransactionEnd::settle_in_doubt(TransactionTable::Entry transact
   co_await outrigger::settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid),
                                       std::move(what));
   for (const std::string& ns : transaction->made) context_.facts.forget(ns);
+  for (const auto& [ns, before] : transaction->catalog()) context_.facts.forget(ns);
   // While the process ends and nobody knows, its note stays: recovery goes on from there.
   context_.transactions.end(transaction, Left::kWritten, context_.store.stopping());
 }

@@ -59,24 +59,39 @@ CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> i
 }
 
 net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
-                                            CatalogParts parts) {
+                                            CatalogParts parts, std::string listed_by) {
+  if (!listed_by.empty()) {
+    std::function<Result<std::string>(Store&)> job = settled_run;
+    const Result<std::string> run = co_await context.store.ask(std::move(job));
+    if (!run) co_return tl::unexpected(run.error());
+    if (*run != listed_by) {
+      co_return fail(ErrorCode::kUnavailable, "begin a change of the catalogue", "",
+                     "another run of the store answers", "try it again");
+    }
+  }
   const Status noted = note_backend(context, backend);
   if (!noted) co_return tl::unexpected(noted.error());
-  StagedWrites& staged = context.appends.staged();
   Status begun;
-  for (CatalogPart& part : parts) {
-    Result<UndecidedWrite> write = context.replica.begin(std::move(part.prepare), staged);
+  Status written;
+  for (CatalogPart& part : parts) {  // one append each: others use the loop, and the log, between
+    Result<UndecidedWrite> write =
+        context.replica.begin(std::move(part.prepare), context.appends.staged());
     if (!write) begun = tl::unexpected(write.error());
     if (!write) break;
     part.write = std::move(*write);
+    TurnAppends::Appended appended = context.appends.appended();
+    written = co_await appended;
+    if (!written) break;
   }
-  if (!begun) {
+  if (!begun && written) {
     for (CatalogPart& part : parts) {
-      if (part.write.name().hlc != 0) context.replica.drop(part.write, {}, staged);
+      if (part.write.name().hlc == 0) continue;
+      context.replica.drop(part.write, {}, context.appends.staged());
+      TurnAppends::Appended appended = context.appends.appended();
+      written = co_await appended;
+      if (!written) break;
     }
   }
-  TurnAppends::Appended appended = context.appends.appended();
-  Status written = co_await appended;
   if (written && begun) {
     const DurableWaits::Shot durable = context.durable_waits.join(true);
     written = co_await durable->wait();
@@ -91,21 +106,22 @@ net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& back
 }
 
 net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done) {
-  StagedWrites& staged = context.appends.staged();
   Status done;
-  for (CatalogPart& part : parts) {
-    if (!is_done) {
+  for (CatalogPart& part : parts) {  // as they are begun
+    StagedWrites& staged = context.appends.staged();
+    Status settled;
+    if (is_done) {
+      settled = context.replica.settle(part.write, std::move(part.changes), {}, staged);
+    } else {
       context.replica.drop(part.write, {}, staged);
-      continue;
     }
-    const Status settled = context.replica.settle(part.write, std::move(part.changes), {}, staged);
-    if (settled) continue;
-    part.write.leave_to_recovery();
-    done = settled;
+    if (!settled) part.write.leave_to_recovery();
+    TurnAppends::Appended appended = context.appends.appended();
+    const Status written = co_await appended;
+    if (!settled) done = settled;
+    if (!written) done = written;
   }
-  TurnAppends::Appended appended = context.appends.appended();
-  const Status written = co_await appended;
-  co_return done ? written : done;
+  co_return done;
 }
 
 net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
@@ -255,6 +271,8 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     seen.entry = std::move(*entry);
     const bool has_documents = seen.entry->exists && !seen.entry->is_view();
     if (!with_ids || !has_documents || seen.entry->is_series()) return seen;
+    if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+    const std::string run = store.process_id();
     const size_t dot = ns.find('.');
     const bool is_clustered = seen.entry->options.contains("clusteredIndex");
     auto found = store.find(ns.substr(0, dot), find_ids(ns.substr(dot + 1), is_clustered));
@@ -266,6 +284,7 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     for (const std::string& document : found->documents) {
       if (const auto each = Document(document).find("_id")) seen.ids.emplace_back(*each);
     }
+    if (!seen.ids.empty()) seen.listed_by = run;
     return seen;
   };
   Result<Seen> seen = co_await context_.store.ask(std::move(job));
@@ -288,7 +307,8 @@ net::Task<Result<CatalogParts>> CatalogWrite::begin(const Command& command, cons
   document.id = bson::make_string(command.ns);
   document.whole = true;
   document.document = catalog_document(*before.entry);
-  Result<CatalogParts> begun = co_await begin_parts(context_, backend_, std::move(parts));
+  Result<CatalogParts> begun =
+      co_await begin_parts(context_, backend_, std::move(parts), before.listed_by);
   co_return begun;
 }
 

@@ -39,9 +39,11 @@ using CatalogParts = std::vector<CatalogPart>;
 // All of these documents are to go.
 [[nodiscard]] CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> ids,
                                     const std::string& session);
-// On disk before the command is sent: after a crash it is told by what the store shows.
+// On disk before the command is sent: after a crash it is told by what the store shows. One of
+// `removals` that is not there then has been removed: so it must be what no crash of the store
+// takes back. `listed_by`: the run of the store that showed those documents; empty: there are none.
 net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
-                                            CatalogParts parts);
+                                            CatalogParts parts, std::string listed_by);
 // Recorded, or dropped. An error: what became of them cannot be written down, and is left to
 // recovery.
 net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done);
@@ -62,6 +64,7 @@ class CatalogWrite {
   struct Seen {
     std::optional<CatalogEntry> entry;  // none: it is no collection that replicates
     std::vector<bson::OwnedValue> ids;  // of its documents, where asked for
+    std::string listed_by;              // the run of the store that showed them; empty: none
     std::optional<Answer> refused;      // why that is not known
   };
   struct Command {

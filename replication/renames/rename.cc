@@ -73,6 +73,18 @@ Result<bool> has_happened(StoreCatalog& store, const Rename& rename) {
   return there->uuid == rename.uuid;
 }
 
+// Looked at last: whoever became primary meanwhile may have it, or not.
+Result<bool> has_settled(Store& store, const Rename& rename) {
+  const auto settled = settled_run(store);
+  if (!settled) return tl::unexpected(settled.error());
+  auto happened = has_happened(store, rename);
+  if (!happened) return happened;
+  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+  if (store.process_id() == *settled) return happened;
+  return fail(ErrorCode::kUnavailable, "look at a rename", rename.to, "another run answers",
+              "it is tried again");
+}
+
 Result<bool> RenameTelling::step(Store& store) {
   if (next_ == Next::kRemove && (documents_.empty() || name_ == gone_from_.size())) {
     next_ = Next::kDrop;
@@ -171,8 +183,8 @@ Result<bool> settle_rename(SiteParts& site, Store& store, const Prepare& prepare
   if (!rename) return tl::unexpected(rename.error());
   auto happened = has_happened(store, *rename);
   if (!happened || !*happened) return happened;
-  // What is told is never taken back.
-  if (Status settled = store.wait_settled(); !settled) return tl::unexpected(settled.error());
+  happened = has_settled(store, *rename);
+  if (!happened || !*happened) return happened;
   auto documents = store.list(rename->to, std::numeric_limits<int32_t>::max());
   if (!documents) return tl::unexpected(documents.error());
   const std::vector<std::string> gone_from = {rename->to, rename->from};

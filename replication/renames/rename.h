@@ -40,6 +40,9 @@ struct Rename {
 
 // Has the store done it? Errors: of the store.
 [[nodiscard]] Result<bool> has_happened(StoreCatalog& store, const Rename& rename);
+// The same, and no crash or election takes it back: what is told is never taken back. Errors: of
+// the store, or another run of it has answered in between. Ask again.
+[[nodiscard]] Result<bool> has_settled(Store& store, const Rename& rename);
 
 // Tells what has happened, piece by piece, so that nobody has to wait for all of it. One thread's
 // at a time; the site outlives it.

@@ -34,6 +34,16 @@ CatalogEntry collection(const std::string& ns, const std::string& index) {
   return entry;
 }
 
+// A set whose primary has done it, and loses an election to one that has not.
+class ElectedMeanwhile : public MemoryStore {
+ public:
+  Status wait_settled() override {
+    if (is_elected) set_collection(kNew, {});
+    return MemoryStore::wait_settled();
+  }
+  bool is_elected = true;
+};
+
 class RenameTest : public ::testing::Test {
  protected:
   RenameTest()
@@ -203,6 +213,25 @@ TEST_F(RenameTest, WhatWasToldInPartIsToldAnewAfterACrash) {
     ADD_FAILURE() << entry.kind << " " << entry.ns << " " << bson::to_json(entry.id.view());
   }
   EXPECT_TRUE(oslo_.ledger().empty());
+}
+
+TEST_F(RenameTest, WhatANewPrimaryHasNotDoneIsNotTold) {
+  ElectedMeanwhile store;
+  CollectionInfo info;
+  info.type = CollectionInfo::Type::kCollection;
+  info.uuid = kUuid;
+  store.set_collection(kNew, info);
+  Prepare prepare;
+  prepare.documents = prepared_rename(rename_);
+  auto told = settle_rename(oslo_.replica->parts(), store, prepare);
+  EXPECT_TRUE(!told || !*told);
+  oslo_.flush();
+  exchange(oslo_, paris_);
+  expect_old(paris_);
+  store.is_elected = false;
+  store.set_collection(kNew, info);
+  told = settle_rename(oslo_.replica->parts(), store, prepare);
+  EXPECT_TRUE(told && *told);
 }
 
 // What it may have forgotten is looked at: the old name's documents are not made again.

@@ -121,6 +121,16 @@ Result<std::vector<ListedDocument>> StoreReader::list(const std::string& ns, int
   return listed;
 }
 
+Result<std::string> settled_run(Store& store) {
+  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+  std::string run = store.process_id();
+  if (Status settled = store.wait_settled(); !settled) return tl::unexpected(settled.error());
+  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+  if (store.process_id() == run) return run;
+  return fail(ErrorCode::kUnavailable, "wait for the journal", "", "another run of it answers",
+              "it is tried again");
+}
+
 Result<std::vector<int64_t>> StoreReader::count_measurements(
     const std::string& collection, std::span<const bson::Document> /*measurements*/) {
   return fail(ErrorCode::kUnsupported, "count measurements", collection,

@@ -17,7 +17,7 @@
 
 namespace outrigger {
 
-class MemoryStore final : public MemoryKeys, public MemoryRemains {
+class MemoryStore : public MemoryKeys, public MemoryRemains {
  public:
   MemoryStore();
 
