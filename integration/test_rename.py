@@ -190,7 +190,7 @@ def test_what_was_to_be_replaced_stays_when_mongod_forgets_it_and_the_rename(sit
         assert [each["_id"] for each in site.direct().shop.forgotten.find()] == [1]
 
 
-@pytest.mark.long_on("standalone")
+@pytest.mark.long
 def test_one_that_is_made_while_it_is_renamed_is_renamed_everywhere(sites):
     oslo = sites.oslo.app().shop
     with Blocked(sites.oslo) as blocked:
