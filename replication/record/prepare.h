@@ -53,7 +53,8 @@ struct PreparedDocument {
   Removal removal = Removal::kPlain;  // kRemove
   // Whatever it turns out to have done is recorded as the whole document afterwards.
   bool told_whole = false;
-  Path version_field;  // so it is, too, if it has changed what is there; empty: nothing is such
+  Path version_field =
+      {};  // so it is, too, if it has changed what is there; empty: nothing is such
   friend bool operator==(const PreparedDocument&, const PreparedDocument&) = default;
 };
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "replication/bson/number.h"
+#include "replication/merge/worlds/merge_world.h"
 
 namespace outrigger::merge {
 
