@@ -238,6 +238,9 @@ class Loader {
 
   // Other sites are told of them, and each has to be able to say them in its hello.
   void check_sizes(const YamlValue& rules) {
+    if (settings_.rules_text.size() > limits::kRulesBytesMax) {
+      return too_large(rules, limits::kRulesBytesMax, "bytes of rules");
+    }
     size_t bytes = 0;
     size_t longest = 0;
     const Policy policy(settings_);
@@ -245,9 +248,7 @@ class Loader {
       bytes += line.size();
       longest = std::max(longest, line.size());
     }
-    if (settings_.rules_text.size() > limits::kRulesBytesMax) {
-      too_large(rules, limits::kRulesBytesMax, "bytes of rules");
-    } else if (longest > limits::kRuleLineBytesMax) {
+    if (longest > limits::kRuleLineBytesMax) {
       too_large(rules, limits::kRuleLineBytesMax, "bytes of a rule");
     } else if (bytes > limits::kRuleLinesBytesMax) {
       too_large(rules, limits::kRuleLinesBytesMax, "bytes of rules, written out one a line");

@@ -157,6 +157,7 @@ bool globs_overlap(std::string_view a, std::string_view b) {
       if (b[j] == '*') next[j] = true;
       if (b[j] == c) next[j + 1] = true;
     }
+    if (std::find(next.begin(), next.end(), true) == next.end()) return false;
     reached = std::move(next);
     over_stars();
   }

@@ -159,10 +159,12 @@ net::Task<Answer> RenameWrite::pass_refusal(Seen seen) {
   if (!reply) co_return Answer::close();
   if (!is_done(*reply)) co_return Answer::message(std::move(*reply));
   writing_ = true;
+  const bool took_a_place = seen.rename.target.exists;
   const bool told = co_await tell_unforeseen(std::move(seen));
   writing_ = false;
   forget_facts();
   if (!told) context_.log->error("{} was renamed at this site only", from_);
+  if (told && took_a_place) context_.log->error("what {} held is still at other sites", to_);
   co_return Answer::close();
 }
 

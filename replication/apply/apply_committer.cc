@@ -103,7 +103,7 @@ ToldRules ApplyCommitter::put_rules(const ApplyWork& work, outbox::Batch& batch)
   std::vector<std::shared_ptr<const Record>> records = work.records;
   for (const auto& [name, record] : work.released) records.push_back(record);
   ToldRules rules = site_.rules.newest_of(records);
-  if (rules.record != nullptr) RulesKeeper::put(batch, *rules.record);
+  if (rules.record != nullptr) RulesKeeper::put(batch, rules);
   return rules;
 }
 

@@ -127,7 +127,7 @@ Example rules_item() {
   record.hlc = 9;
   record.rules = "equal_set: drop";
   outbox::Batch batch;
-  RulesKeeper::put(batch, record);
+  RulesKeeper::put(batch, {&record});
   return item("meta-rules", batch.changes().front().key, batch.changes().front().bytes);
 }
 
@@ -156,6 +156,7 @@ std::vector<Example> site_examples() {
               decode_ledger),
       item("meta-site-id", meta_keys::kSiteId, bytes_of(kOslo.site)),
       rules_item(),
+      item("meta-rules-held", meta_keys::kRulesHeld, "equal_set: drop"),
       item("meta-rules-file", meta_keys::kRulesFile, "equal_set: keep"),
       number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
       number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),

@@ -74,7 +74,15 @@ Status RulesKeeper::load() {
         Policy(before).lines());
     return {};
   }
-  if (!told_.is_zero()) hold(kept, "another site");
+  if (!told_.is_zero()) {
+    if (!can_hold(kept)) {  // until then those that were told before
+      const auto before = context_.outbox.meta(meta_keys::kRulesHeld);
+      if (!before) return tl::unexpected(before.error());
+      const auto held = *before ? read_rules(**before) : std::nullopt;
+      if (can_hold(held)) hold(held, "another site");
+    }
+    hold(kept, "another site");
+  }
   if (*file == file_text_) return {};
   outbox::Batch batch;
   batch.put_meta(meta_keys::kRulesFile, file_text_);
@@ -88,7 +96,7 @@ bool RulesKeeper::is_due() const {
 
 void RulesKeeper::tell(Record& record, outbox::Batch& batch) const {
   record.rules = file_text_;
-  put(batch, record);
+  put(batch, {&record, {}, true});
   batch.put_meta(meta_keys::kRulesFile, file_text_);
 }
 
@@ -110,15 +118,22 @@ ToldRules RulesKeeper::newest_of(const std::vector<std::shared_ptr<const Record>
     const Dot& before = newest.record == nullptr ? told : newest.record->dot();
     if (!record->rules.empty() && record->dot() > before) newest.record = record.get();
   }
-  if (newest.record != nullptr) newest.rules = read_rules(newest.record->rules);
+  if (newest.record == nullptr) return newest;
+  newest.rules = read_rules(newest.record->rules);
+  newest.can_hold = can_hold(newest.rules);
   return newest;
 }
 
-void RulesKeeper::put(outbox::Batch& batch, const Record& record) {
+void RulesKeeper::put(outbox::Batch& batch, const ToldRules& told) {
   ByteWriter out;
-  out.dot_be(record.dot());
-  out.raw(record.rules);
+  out.dot_be(told.record->dot());
+  out.raw(told.record->rules);
   batch.put_meta(meta_keys::kRules, out.take());
+  if (told.can_hold) batch.put_meta(meta_keys::kRulesHeld, told.record->rules);
+}
+
+bool RulesKeeper::can_hold(const std::optional<Settings>& rules) const {
+  return rules && Policy(*rules).selection() == policy_->selection();
 }
 
 void RulesKeeper::take(const ToldRules& told, const std::string& by) {

@@ -31,8 +31,9 @@ namespace outrigger {
 
 // Rules of a record that stand from where it is applied.
 struct ToldRules {
-  const Record* record = nullptr;  // borrowed; null: no record changes them
-  std::optional<Settings> rules;   // nothing: this version cannot read them
+  const Record* record = nullptr;   // borrowed; null: no record changes them
+  std::optional<Settings> rules{};  // nothing: this version cannot read them
+  bool can_hold = false;            // and the same namespaces travel by them
 };
 
 // Thread-safe.
@@ -53,7 +54,7 @@ class RulesKeeper {
   // Of records that are applied, the one whose rules will stand.
   [[nodiscard]] ToldRules newest_of(
       const std::vector<std::shared_ptr<const Record>>& records) const;
-  static void put(outbox::Batch& batch, const Record& record);
+  static void put(outbox::Batch& batch, const ToldRules& told);
   // It is durable. `by`: the name of its author.
   void take(const ToldRules& told, const std::string& by);
 
@@ -64,6 +65,7 @@ class RulesKeeper {
   [[nodiscard]] Dot describe(RulesStatus& status) const;
 
  private:
+  [[nodiscard]] bool can_hold(const std::optional<Settings>& rules) const;
   // Rules that a record told hold now, if they can.
   void hold(const std::optional<Settings>& rules, const std::string& by) REQUIRES(mutex_);
   void say(const std::string& what, const std::vector<std::string>& before) const;

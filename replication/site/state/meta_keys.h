@@ -25,6 +25,7 @@ inline constexpr const char* kOplogTime = "oplog_time";
 inline constexpr const char* kStoreProcess = "store_process";
 inline constexpr const char* kRedoIntent = "redo_intent";
 inline constexpr const char* kRules = "rules";
+inline constexpr const char* kRulesHeld = "rules_held";
 inline constexpr const char* kRulesFile = "rules_file";
 inline constexpr const char* kRestingMonitor = "resting_monitor";
 // What others begin with.
