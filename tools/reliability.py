@@ -17,9 +17,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import marked
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-MARKS = ("<!-- reliability:start -->", "<!-- reliability:end -->")
+PART = "reliability"  # of README.md
 HEAD = ["| what was tried | how much of it | wrong | in | on |", "|---|---|---:|---:|---|"]
 RANDOM_WORLDS = 50_000
 SITE_HOURS = 300
@@ -84,16 +86,11 @@ def run(part):
 
 def write(rows):
     """Each row in the place of that of its title."""
-    text = README.read_text()
-    before, _, rest = text.partition(MARKS[0])
-    kept, end, after = rest.partition(MARKS[1])
-    if not end:
-        sys.exit(f"reliability: README.md has no lines {MARKS[0]} and {MARKS[1]}")
-    by_title = {line.split("|")[1].strip(): line for line in kept.splitlines()
-                if line.startswith("| ") and line not in HEAD}
-    by_title.update({line.split("|")[1].strip(): line for line in rows})
+    kept = marked.parts(README, PART)[1].splitlines()
+    by_title = {line.split("|")[1].strip(): line
+                for line in [*kept, *rows] if line.startswith("| ") and line not in HEAD}
     lines = [by_title[part.title] for part in PARTS.values() if part.title in by_title]
-    README.write_text("\n".join([before + MARKS[0], *HEAD, *lines, MARKS[1] + after]))
+    marked.write(README, PART, [*HEAD, *lines])
 
 
 def main():

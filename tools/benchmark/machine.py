@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "integration"))
+for folder in ("integration", "tools"):
+    sys.path.insert(0, str(ROOT / folder))
 
 CORES = sorted(os.sched_getaffinity(0))
 HERE = {CORES[0]}               # the measured site

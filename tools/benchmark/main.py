@@ -13,6 +13,7 @@ import conflicts
 import driver
 import growth
 import machine
+import marked
 import open_loop
 import replication
 import report
@@ -169,8 +170,8 @@ def show(outcome, options):
     if options.readme and (outcome.void or outcome.wrong):
         print("bench: README.md is left as it is: the run is void", file=sys.stderr)
     elif options.readme:
-        report.write_marked(RESULTS, lines)
-        report.write_marked(README, [*report.SHORT_HEAD, *outcome.short, "",
+        marked.write(RESULTS, "bench", lines)
+        marked.write(README, "bench", [*report.SHORT_HEAD, *outcome.short, "",
                                      f"{count}. Machine: {machine.describe()}."])
     return missed
 
@@ -179,7 +180,7 @@ def main():
     options = read_options()
     if options.readme:
         for path in (README, RESULTS):
-            report.marked_parts(path)
+            marked.parts(path, "bench")
     end_on_signals()
     started = time.monotonic()
     machine.give_site(options.site_cores)

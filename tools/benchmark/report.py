@@ -7,7 +7,6 @@ from bars import Bar
 from cases import AGAIN, MANY, OPERATIONS
 
 NOISE_MAX = 0.15
-MARKS = ("<!-- bench:start -->", "<!-- bench:end -->")
 
 
 @dataclass
@@ -189,17 +188,3 @@ class Bars:
         self.group_commit()
         self.other_forms()
         return self.bars
-
-
-def marked_parts(path):
-    """(what stands before the marks, what after)"""
-    text = path.read_text()
-    start, end = (text.find(mark) for mark in MARKS)
-    if start < 0 or end < start:
-        raise SystemExit(f"bench: {path.name} has no lines {MARKS[0]} and {MARKS[1]}")
-    return text[:start + len(MARKS[0])], text[end:]
-
-
-def write_marked(path, lines):
-    before, after = marked_parts(path)
-    path.write_text("\n".join([before, *lines, after]))
