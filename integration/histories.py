@@ -49,8 +49,8 @@ def value_at(value, path):
 
 class Births:
     """Which inserts of a document still stand: those that no delete has seen, nor a later insert,
-    which found nothing there. Where updates win, only a delete that has seen all that was written
-    to the document counts."""
+    which found nothing there. Where updates win, deletes end nothing unless together they have
+    seen all that was written to it: to all inserts that were one document to any of them."""
 
     def __init__(self, writes, updates_win):
         self.writes = writes
@@ -61,16 +61,30 @@ class Births:
                 [other for other in writes if other.at in write.seen])
 
     def standing(self, writes):
-        return {write.at for write in writes if write.kind == "insert"
-                and not any(self.ends(by, write.at, writes) for by in writes)}
+        ending = [write for write in writes if write.kind == "insert"
+                  or (write.kind == "delete" and not self.updates_win)]
+        births = {write.at for write in writes if write.kind == "insert"
+                  and not any(write.at in by.seen for by in ending)}
+        if not self.updates_win:
+            return births
+        deletes = [write for write in writes if write.kind == "delete"]
+        for one in self.joined(births, deletes):
+            seen = set().union(*(by.seen for by in deletes if self.touched[by.at] & one))
+            if all(write.at in seen for write in writes if write.kind != "delete"
+                   and (write.at in one or self.touched[write.at] & one)):
+                births -= one
+        return births
 
-    def ends(self, by, birth, writes):
-        if by.kind not in ("insert", "delete") or birth not in by.seen:
-            return False
-        yields = self.updates_win and by.kind == "delete"
-        return not (yields and any(birth in self.touched[write.at] for write in writes
-                                   if write.kind not in ("insert", "delete")
-                                   and write.at not in by.seen))
+    def joined(self, births, deletes):
+        """Of these inserts those that were one document to who deleted it."""
+        groups = []
+        for delete in deletes:
+            one = self.touched[delete.at] & births
+            if not one:
+                continue
+            one = one.union(*(other for other in groups if other & one))
+            groups = [other for other in groups if not other & one] + [one]
+        return groups
 
     def that_count(self):
         """The writes to what is left."""
