@@ -269,34 +269,33 @@ def kill_while_it_is_told(sites, number, kill):
         shop[name].drop()
 
 
+def restarting(*processes):
+    """Kills them, and starts them again: the last first."""
+    def restart():
+        for each in processes:
+            each.kill()
+        for each in reversed(processes):
+            each.start()
+    return restart
+
+
 @pytest.mark.parametrize("number", [0, *[pytest.param(number, marks=pytest.mark.long)
                                          for number in range(1, 20)]])
 @pytest.mark.long_on("standalone")
 def test_a_sidecar_killed_anywhere_ends_with_one_name(sites, number):
-    def restart():
-        sites.oslo.sidecar.kill()
-        sites.oslo.sidecar.start()
-    kill_while_it_is_told(sites, number, restart)
+    kill_while_it_is_told(sites, number, restarting(sites.oslo.sidecar))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(100, 115))
 def test_a_mongod_killed_anywhere_ends_with_one_name(sites, number):
-    def restart():
-        sites.oslo.mongod.kill()
-        sites.oslo.mongod.start()
-    kill_while_it_is_told(sites, number, restart)
+    kill_while_it_is_told(sites, number, restarting(sites.oslo.mongod))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(200, 212))
 def test_both_killed_anywhere_end_with_one_name(sites, number):
-    def restart():
-        sites.oslo.sidecar.kill()
-        sites.oslo.mongod.kill()
-        sites.oslo.mongod.start()
-        sites.oslo.sidecar.start()
-    kill_while_it_is_told(sites, number, restart)
+    kill_while_it_is_told(sites, number, restarting(sites.oslo.sidecar, sites.oslo.mongod))
 
 
 @pytest.mark.long
