@@ -29,15 +29,13 @@ bool is_position(const std::string& name) {
                                       [](char c) { return (c >= '0' && c <= '9') || c == '$'; });
 }
 
-const std::string kBeside =
-    "one value with all that is in it; whoever has seen a value replaces it, and of values that "
-    "sites gave without seeing each other's ";
-
+const std::string kKept =
+    "one value with all that is in it; whoever has seen a value replaces it, and ";
+const std::string kBeside = kKept + "of values that sites gave without seeing each other's ";
 const std::string kUnion =
-    "one value with all that is in it; whoever has seen a value replaces it, and what sites gave "
-    "without seeing each other's is united: an array of all distinct elements, those of the "
-    "earlier "
-    "one first, of what is no array itself";
+    kKept +
+    "what sites gave without seeing each other's is united: an array of all distinct elements, "
+    "those of the earlier one first, of what is no array itself";
 
 std::string meaning(PathType type) {
   switch (type) {

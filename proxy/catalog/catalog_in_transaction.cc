@@ -4,6 +4,7 @@
 
 #include "proxy/capture/write_request.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "proxy/writes/catalog_write.h"
 #include "replication/record/catalog.h"
 
 namespace outrigger {
@@ -25,19 +26,6 @@ net::Task<Result<Shown>> look(ProxyContext& context, std::vector<bson::OwnedValu
 bool has_collation(const wire::OpMsg& parsed) {
   const auto collation = parsed.body.find("collation");
   return collation && collation->type == bson::Type::kDocument;
-}
-
-// As of any change of the catalogue (writes/catalog_write.cc): one that was dropped, and that
-// documents have made since, is told in full.
-std::vector<PathChange> changes_of(const ProxyContext& context, CatalogEntry before,
-                                   const CatalogEntry& after) {
-  std::vector<PathChange> changes = catalog_changes(before, after);
-  if (changes.empty() || !after.exists) return changes;
-  const std::string id = bson::canonical_key(bson::make_string(after.ns).view());
-  if (!context.replica.is_unset(kCatalogNs, id, {"options"})) return changes;
-  before.exists = false;
-  before.options.clear();
-  return catalog_changes(before, after);
 }
 
 }  // namespace
@@ -74,11 +62,7 @@ net::Task<std::optional<std::string>> begin_in_transaction(ProxyContext& context
 std::vector<PreparedDocument> prepared_catalog(const Transaction& transaction) {
   std::vector<PreparedDocument> documents;
   for (const auto& [ns, before] : transaction.catalog()) {
-    PreparedDocument& document = documents.emplace_back();
-    document.ns = kCatalogNs;
-    document.id = bson::make_string(ns);
-    document.whole = true;
-    document.document = before;
+    documents.push_back(prepared_entry(ns, before));
   }
   return documents;
 }
@@ -102,7 +86,7 @@ net::Task<Result<std::vector<DocumentChange>>> catalog_committed(ProxyContext& c
     if (!was) co_return tl::unexpected(was.error());
     const auto is = catalog_entry(Document(*now));
     if (!is) co_return tl::unexpected(is.error());
-    std::vector<PathChange> made = changes_of(context, std::move(*was), *is);
+    std::vector<PathChange> made = told_changes(context.replica, std::move(*was), *is);
     if (!made.empty()) changes.push_back(catalog_change(ns, std::move(made)));
   }
   co_return changes;

@@ -12,11 +12,6 @@ constexpr uint64_t kPartOfRoom = 4;
 
 }  // namespace
 
-Result<std::string> run_of(Store& store) {
-  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
-  return store.process_id();
-}
-
 bool mongod_refuses(const Rename& rename, bool drops_target) {
   const bool is_kept = rename.target.is_view() || rename.target.is_series();
   const bool has_target = rename.target.exists && (!drops_target || is_kept);

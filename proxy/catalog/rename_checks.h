@@ -16,8 +16,6 @@ inline constexpr int64_t kRenamedMax = 1'000'000;  // each is named in a record,
 
 // By what is under both names.
 [[nodiscard]] bool mongod_refuses(const Rename& rename, bool drops_target);
-// Which run of the store answers. Errors: of the store.
-[[nodiscard]] Result<std::string> run_of(Store& store);
 
 // What members are to have: what is applied here, and what they had, when it was looked.
 struct MembersLevel {

@@ -12,6 +12,7 @@
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/catalog_command.h"
 #include "proxy/writes/run_settler.h"
+#include "replication/bson/fields.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -23,19 +24,13 @@ using bson::Writer;
 constexpr int64_t kBehindUs = 2'000'000;
 constexpr int64_t kLookMs = 25;
 
-std::string text(const wire::OpMsg& parsed, std::string_view name) {
-  const auto value = parsed.body.find(name);
-  return value && value->type == bson::Type::kString ? std::string(value->as_string())
-                                                     : std::string();
-}
-
 std::string_view database_of(std::string_view ns) { return ns.substr(0, ns.find('.')); }
 
 }  // namespace
 
 bool rename_travels(const wire::OpMsg& parsed, const Policy& policy) {
-  return policy.replicates(text(parsed, "renameCollection")) ||
-         policy.replicates(text(parsed, "to"));
+  return policy.replicates(bson::text_at(parsed.body, "renameCollection")) ||
+         policy.replicates(bson::text_at(parsed.body, "to"));
 }
 
 RenameWrite::RenameWrite(ProxyContext& context, Backend& backend, bool& writing,
@@ -45,8 +40,8 @@ RenameWrite::RenameWrite(ProxyContext& context, Backend& backend, bool& writing,
       writing_(writing),
       message_(message),
       parsed_(parsed),
-      from_(text(parsed, "renameCollection")),
-      to_(text(parsed, "to")) {
+      from_(bson::text_at(parsed.body, "renameCollection")),
+      to_(bson::text_at(parsed.body, "to")) {
   const auto drop = parsed.body.find("dropTarget");
   drops_target_ = drop && (drop->type != bson::Type::kBool || drop->truthy());
 }
@@ -117,11 +112,8 @@ net::Task<Answer> RenameWrite::rename() {
   Failed failed = co_await refusal_of_members();
   if (failed) co_return std::move(*failed);
   LockRequest request;
-  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
   for (const std::string& ns : {from_, to_}) {
-    request.add(namespace_lock_key(ns), LockMode::kExclusive);
-    const bson::OwnedValue id = bson::make_string(ns);
-    request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
+    add_catalog_locks(request, ns, LockMode::kExclusive);
   }
   HeldLocks locks = co_await wait_for_locks(context_, request);
   Result<Seen> seen = co_await look();
@@ -371,11 +363,8 @@ net::Task<void> RenameWrite::leave_in_doubt(CatalogParts& parts) {
     for (CatalogPart& part : parts) part.write.leave_to_recovery();
     co_return;
   }
-  std::vector<UndecidedWrite*> writes;
-  for (CatalogPart& part : parts) writes.push_back(&part.write);
-  std::string lsid = backend_.lsid_text();
   std::string what = "a rename";
-  co_await settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid), std::move(what));
+  co_await settle_parts_in_doubt(context_, backend_, parts, std::move(what));
 }
 
 net::Task<Result<std::string>> RenameWrite::send_as_it_came() {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "replication/bson/fields.h"
+
 namespace outrigger {
 namespace {
 
@@ -21,11 +23,6 @@ std::optional<Document> document_at(const Document& of, std::string_view name) {
   const auto value = of.find(name);
   if (!value || !value->is_container()) return std::nullopt;
   return value->as_document();
-}
-
-std::string text_at(const Document& of, std::string_view name) {
-  const auto value = of.find(name);
-  return value && value->type == Type::kString ? std::string(value->as_string()) : std::string();
 }
 
 // Nothing: it is no number, and nobody expires by it. What mongod does not let be set today and
@@ -80,7 +77,7 @@ std::optional<TtlIndex> of_collection(const TtlIndex& where, const Document& opt
   index.after_seconds = *seconds;
   const auto series = document_at(options, "timeseries");
   if (!series) return index;
-  index.time_field = text_at(*series, "timeField");
+  index.time_field = bson::text_at(*series, "timeField");
   const auto span = series->find("bucketMaxSpanSeconds");
   index.span_seconds = span ? span->to_int64().value_or(kSecondsMax) : kSecondsMax;
   if (index.time_field.empty() || index.span_seconds < 0) return std::nullopt;
@@ -133,8 +130,8 @@ std::string catalog_command() {
 std::vector<TtlIndex> ttl_indexes(const Document& listed) {
   std::vector<TtlIndex> out;
   TtlIndex where;
-  where.database = text_at(listed, "db");
-  where.collection = text_at(listed, "name");
+  where.database = bson::text_at(listed, "db");
+  where.collection = bson::text_at(listed, "name");
   where.collation = simple_collation();
   const auto md = document_at(listed, "md");
   if (!md || where.database.empty() || where.collection.empty()) return out;

@@ -2,16 +2,13 @@
 
 #include <openssl/sha.h>
 
+#include "replication/bson/fields.h"
+
 namespace outrigger {
 namespace {
 
 using bson::Document;
 using bson::Type;
-
-std::string text(const Document& document, std::string_view name) {
-  const auto value = document.find(name);
-  return value && value->type == Type::kString ? std::string(value->as_string()) : std::string();
-}
 
 // "user@database" of the first user; mongod lets no command with several name a session.
 std::string user_in(const Document& connection_status) {
@@ -22,7 +19,7 @@ std::string user_in(const Document& connection_status) {
   const auto first = users->as_document().first();
   if (!first || first->value.type != Type::kDocument) return {};
   const Document user = first->value.as_document();
-  return text(user, "user") + "@" + text(user, "db");
+  return bson::text_at(user, "user") + "@" + bson::text_at(user, "db");
 }
 
 }  // namespace

@@ -124,6 +124,31 @@ net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool 
   co_return done;
 }
 
+net::Task<void> settle_parts_in_doubt(ProxyContext& context, Backend& backend, CatalogParts& parts,
+                                      std::string what) {
+  if (parts.empty()) co_return;
+  std::vector<UndecidedWrite*> writes;
+  for (CatalogPart& part : parts) writes.push_back(&part.write);
+  std::string lsid = backend.lsid_text();
+  co_await settle_in_doubt(context, backend, std::move(writes), std::move(lsid), std::move(what));
+}
+
+std::vector<PathChange> told_changes(const Replica& replica, CatalogEntry before,
+                                     const CatalogEntry& after) {
+  std::vector<PathChange> changes = catalog_changes(before, after);
+  if (changes.empty() || !after.exists || !replica.is_dropped(after.ns)) return changes;
+  before.exists = false;
+  before.options.clear();
+  return catalog_changes(before, after);
+}
+
+void add_catalog_locks(LockRequest& request, const std::string& ns, LockMode mode) {
+  request.add(namespace_lock_key(ns), mode);
+  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
+  const bson::OwnedValue id = bson::make_string(ns);
+  request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
+}
+
 net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
                                     std::string ns) {
   const Status admitted = context_.replica.admit();
@@ -151,7 +176,7 @@ net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg&
 net::Task<Answer> CatalogWrite::change(const Command& command) {
   LockRequest request;
   const bool is_of_indexes = command.how == How::kIndexes;
-  add_locks(request, command.ns, is_of_indexes ? LockMode::kShared : LockMode::kExclusive);
+  add_catalog_locks(request, command.ns, is_of_indexes ? LockMode::kShared : LockMode::kExclusive);
   HeldLocks locks = co_await wait_for_locks(context_, request);
   Seen before = co_await look(command.ns, command.how == How::kDrop);
   if (before.refused) co_return std::move(*before.refused);
@@ -168,7 +193,8 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
   Seen after;
   if (reply) after = co_await look(command.ns, false);
   if (!reply || after.refused) {
-    co_await settle_in_doubt(parts);
+    std::string what = "a change of the catalogue";
+    co_await settle_parts_in_doubt(context_, backend_, parts, std::move(what));
     co_return Answer::close();
   }
   const bool is_done_there = !command.parsed.more_to_come() && is_done(*reply);
@@ -193,7 +219,7 @@ net::Task<Answer> CatalogWrite::build(const Command& command) {
   const bool has_answer = !command.parsed.more_to_come();
   if (has_answer && !is_done(*reply)) co_return Answer::message(std::move(*reply));
   LockRequest request;
-  add_locks(request, command.ns, LockMode::kShared);
+  add_catalog_locks(request, command.ns, LockMode::kShared);
   HeldLocks locks = co_await wait_for_locks(context_, request);
   Seen after = co_await look(command.ns, false);
   if (after.refused) co_return Answer::close();
@@ -223,23 +249,14 @@ net::Task<Answer> CatalogWrite::build(const Command& command) {
   co_return Answer::message(std::move(*reply));
 }
 
-void CatalogWrite::add_locks(LockRequest& request, const std::string& ns, LockMode mode) {
-  request.add(namespace_lock_key(ns), mode);
-  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
-  const bson::OwnedValue id = bson::make_string(ns);
-  request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
-}
-
 void CatalogWrite::warn_of_other(const Command& command) const {
   context_.log->warn("{} on {} runs at this site only: what has this name does not replicate",
                      command.parsed.command_name(), command.ns);
 }
 
-// A collection that was dropped may be there again, by somebody who writes around the sidecar. One
-// that documents have made since it was dropped is not known to others as one that is wanted: it is
-// told in full with the next change.
+// A collection that was dropped may be there again, by somebody who writes around the sidecar.
 std::vector<PathChange> CatalogWrite::changes_of(const Command& command, CatalogEntry before,
-                                                 CatalogEntry after, bool is_ok) const {
+                                                 const CatalogEntry& after, bool is_ok) const {
   if (command.how == How::kDrop) {
     const bool is_dropped = before.exists && (is_ok || !after.exists);
     return is_dropped ? catalog_drop(before) : std::vector<PathChange>();
@@ -250,13 +267,7 @@ std::vector<PathChange> CatalogWrite::changes_of(const Command& command, Catalog
       if (!after.building.contains(name)) before.indexes.try_emplace(name);
     }
   }
-  std::vector<PathChange> changes = catalog_changes(before, after);
-  if (changes.empty() || !after.exists) return changes;
-  const std::string id = bson::canonical_key(bson::make_string(command.ns).view());
-  if (!context_.replica.is_unset(kCatalogNs, id, {"options"})) return changes;
-  before.exists = false;
-  before.options.clear();
-  return catalog_changes(before, after);
+  return told_changes(context_.replica, std::move(before), after);
 }
 
 net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool with_ids) {
@@ -271,8 +282,8 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     seen.entry = std::move(*entry);
     const bool has_documents = seen.entry->exists && !seen.entry->is_view();
     if (!with_ids || !has_documents || seen.entry->is_series()) return seen;
-    if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
-    const std::string run = store.process_id();
+    auto run = run_of(store);
+    if (!run) return tl::unexpected(run.error());
     const size_t dot = ns.find('.');
     const bool is_clustered = seen.entry->options.contains("clusteredIndex");
     auto found = store.find(ns.substr(0, dot), find_ids(ns.substr(dot + 1), is_clustered));
@@ -284,7 +295,7 @@ net::Task<CatalogWrite::Seen> CatalogWrite::look(const std::string& ns, bool wit
     for (const std::string& document : found->documents) {
       if (const auto each = Document(document).find("_id")) seen.ids.emplace_back(*each);
     }
-    if (!seen.ids.empty()) seen.listed_by = run;
+    if (!seen.ids.empty()) seen.listed_by = std::move(*run);
     return seen;
   };
   Result<Seen> seen = co_await context_.store.ask(std::move(job));
@@ -302,11 +313,8 @@ net::Task<Result<CatalogParts>> CatalogWrite::begin(const Command& command, cons
   const std::string session = catalog_session(command.parsed, backend_.lsid());
   CatalogParts parts = removals(command.ns, before.ids, session);
   if (parts.empty()) parts.emplace_back().prepare.session = session;
-  PreparedDocument& document = parts.back().prepare.documents.emplace_back();
-  document.ns = kCatalogNs;
-  document.id = bson::make_string(command.ns);
-  document.whole = true;
-  document.document = catalog_document(*before.entry);
+  parts.back().prepare.documents.push_back(
+      prepared_entry(command.ns, catalog_document(*before.entry)));
   Result<CatalogParts> begun =
       co_await begin_parts(context_, backend_, std::move(parts), before.listed_by);
   co_return begun;
@@ -336,16 +344,6 @@ net::Task<bool> CatalogWrite::settle(CatalogParts& parts, DocumentChange change)
     context_.log->error("a change of the catalogue is not recorded: {}", done.error().message());
   }
   co_return done.has_value();
-}
-
-net::Task<void> CatalogWrite::settle_in_doubt(CatalogParts& parts) {
-  if (parts.empty()) co_return;
-  std::vector<UndecidedWrite*> writes;
-  for (CatalogPart& part : parts) writes.push_back(&part.write);
-  std::string lsid = backend_.lsid_text();
-  std::string what = "a change of the catalogue";
-  co_await outrigger::settle_in_doubt(context_, backend_, std::move(writes), std::move(lsid),
-                                      std::move(what));
 }
 
 net::Task<bool> CatalogWrite::is_durable() {

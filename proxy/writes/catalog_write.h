@@ -48,6 +48,17 @@ net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& back
 // recovery.
 net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done);
 
+// What became of the command nobody knows: recovery looks.
+net::Task<void> settle_parts_in_doubt(ProxyContext& context, Backend& backend, CatalogParts& parts,
+                                      std::string what);
+
+// What is told of a change. One that documents have made since it was dropped is not known to
+// others as one that is wanted: it is told in full.
+[[nodiscard]] std::vector<PathChange> told_changes(const Replica& replica, CatalogEntry before,
+                                                   const CatalogEntry& after);
+// Of a change of this collection; `mode`: of what is written to it.
+void add_catalog_locks(LockRequest& request, const std::string& ns, LockMode mode);
+
 class CatalogWrite {
  public:
   // Both outlive it. `writing` is set while the store's answer must be awaited.
@@ -76,15 +87,13 @@ class CatalogWrite {
 
   net::Task<Answer> change(const Command& command);
   net::Task<Answer> build(const Command& command);
-  static void add_locks(LockRequest& request, const std::string& ns, LockMode mode);
   void warn_of_other(const Command& command) const;
   [[nodiscard]] std::vector<PathChange> changes_of(const Command& command, CatalogEntry before,
-                                                   CatalogEntry after, bool is_ok) const;
+                                                   const CatalogEntry& after, bool is_ok) const;
   net::Task<Seen> look(const std::string& ns, bool with_ids);
   net::Task<Result<CatalogParts>> begin(const Command& command, const Seen& before);
   net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);
   net::Task<bool> settle(CatalogParts& parts, DocumentChange change);
-  net::Task<void> settle_in_doubt(CatalogParts& parts);
   net::Task<bool> is_durable();
 
   ProxyContext& context_;

@@ -98,10 +98,7 @@ Status AsideResolver::commit_resolution(const std::string& row_key, const Aside&
   if (!effects) return tl::unexpected(effects.error());
   auto begun = site_.writes.begin_record();
   if (!begun) return tl::unexpected(begun.error());
-  Record record;
-  record.origin = site_.context.self;
-  record.hlc = begun->name().hlc;
-  record.deps = begun->name().deps;
+  Record record = begun->record();
   record.documents.push_back(*effects);
   auto after = row_after_replacing(row, record, *effects, resolution.document);
   if (!after || !*after) return after ? Status() : tl::unexpected(after.error());

@@ -27,6 +27,12 @@ enum class Levels : uint8_t {
   return value.type == Type::kDocument && repeats_names(value.as_document());
 }
 
+// The text in that field; empty: there is none.
+[[nodiscard]] inline std::string text_at(const Document& document, std::string_view name) {
+  const auto value = document.find(name);
+  return value && value->type == Type::kString ? std::string(value->as_string()) : std::string();
+}
+
 // Is every element of the array a document with this field, no two with the same value there?
 [[nodiscard]] bool is_keyed_by(const Value& array, std::string_view field);
 

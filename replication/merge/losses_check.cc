@@ -40,9 +40,7 @@ void LossFinder::check_new(const Node& root) {
   const Dot dot = record_.dot();
   for (const Effect& effect : effects_.effects) {
     if (!well_formed(effect, dot, effects_.id) || effect.kind == Operation::kRemove) continue;
-    if (effect.is_version) {
-      if (check_version(root, dot, effect.value.bytes)) continue;
-    }
+    if (effect.is_version && check_version(root, dot, effect.value.bytes)) continue;
     if (is_into_element(effect.path)) {
       elements_.check_inside(look_at_array(root, path_of_array(effect.path), dot), effect);
     } else if (effect.kind == Operation::kIncrement) {

@@ -254,6 +254,12 @@ std::vector<PathChange> catalog_changes(const CatalogEntry& before, const Catalo
   return changes;
 }
 
+std::vector<PathChange> catalog_definition(const CatalogEntry& entry) {
+  CatalogEntry none;
+  none.ns = entry.ns;
+  return catalog_changes(none, entry);
+}
+
 std::vector<PathChange> catalog_drop(const CatalogEntry& before) {
   std::vector<PathChange> changes(2);
   changes[0].path = {kOptions};
@@ -310,6 +316,15 @@ Status unset_in_catalog(CatalogEntry& entry, const Path& path) {
   (of_options ? entry.options : entry.indexes).erase(*name);
   if (of_indexes) entry.building.erase(*name);
   return {};
+}
+
+PreparedDocument prepared_entry(const std::string& ns, std::string before) {
+  PreparedDocument document;
+  document.ns = kCatalogNs;
+  document.id = bson::make_string(ns);
+  document.whole = true;
+  document.document = std::move(before);
+  return document;
 }
 
 DocumentChange catalog_change(const std::string& ns, std::vector<PathChange> changes) {

@@ -33,6 +33,7 @@
 #include "replication/bson/bson.h"
 #include "replication/record/change.h"
 #include "replication/record/effect.h"
+#include "replication/record/prepare.h"
 
 namespace outrigger {
 
@@ -63,6 +64,9 @@ struct CatalogEntry {
 [[nodiscard]] std::vector<PathChange> catalog_changes(const CatalogEntry& before,
                                                       const CatalogEntry& after);
 
+// All that it is, for who knows nothing of it.
+[[nodiscard]] std::vector<PathChange> catalog_definition(const CatalogEntry& entry);
+
 // All of it is taken away, also what the store has not made yet.
 [[nodiscard]] std::vector<PathChange> catalog_drop(const CatalogEntry& before);
 // What a drop of a time series takes away besides.
@@ -74,6 +78,8 @@ struct CatalogEntry {
                                     const bson::OwnedValue& value);
 [[nodiscard]] Status unset_in_catalog(CatalogEntry& entry, const Path& path);
 
+// What is prepared of a change of it; `before`: catalog_document() of what it was.
+[[nodiscard]] PreparedDocument prepared_entry(const std::string& ns, std::string before);
 // The change that is recorded of it.
 [[nodiscard]] DocumentChange catalog_change(const std::string& ns, std::vector<PathChange> changes);
 

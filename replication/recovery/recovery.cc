@@ -167,16 +167,13 @@ void Recovery::keep_set_aside(SettledPrepare& settled) const {
 Status Recovery::tell_in_full(SettledPrepare& settled, StoreReader& store) const {
   for (DocumentChange& change : settled.changes) {
     if (change.ns != kCatalogNs) continue;
-    const std::string id = bson::canonical_key(change.id.view());
-    if (!replica_.is_unset(kCatalogNs, id, {"options"})) continue;
+    if (!replica_.is_dropped(change.id.view().as_string())) continue;
     auto shown = store.read(change.ns, std::span(&change.id, 1));
     if (!shown) return tl::unexpected(shown.error());
     if (!shown->front()) continue;
     const auto entry = catalog_entry(bson::Document(*shown->front()));
     if (!entry) return tl::unexpected(entry.error());
-    CatalogEntry none;
-    none.ns = entry->ns;
-    if (entry->exists) change = catalog_change(none.ns, catalog_changes(none, *entry));
+    if (entry->exists) change = catalog_change(entry->ns, catalog_definition(*entry));
   }
   return {};
 }

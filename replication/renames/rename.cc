@@ -18,15 +18,6 @@ using bson::Writer;
 constexpr std::string_view kRenamesNs = "outrigger.renames";
 constexpr uint8_t kUuid = 4;
 
-PreparedDocument prepared_entry(const CatalogEntry& entry) {
-  PreparedDocument document;
-  document.ns = kCatalogNs;
-  document.id = bson::make_string(entry.ns);
-  document.whole = true;
-  document.document = catalog_document(entry);
-  return document;
-}
-
 tl::unexpected<Error> says_nothing() {
   return fail(ErrorCode::kCorrupt, "settle a rename in doubt", "", "its prepare says nothing");
 }
@@ -35,8 +26,9 @@ tl::unexpected<Error> says_nothing() {
 
 std::vector<PreparedDocument> prepared_rename(const Rename& rename) {
   std::vector<PreparedDocument> documents;
-  documents.push_back(prepared_entry(rename.source));
-  documents.push_back(prepared_entry(rename.target));
+  for (const CatalogEntry* entry : {&rename.source, &rename.target}) {
+    documents.push_back(prepared_entry(entry->ns, catalog_document(*entry)));
+  }
   PreparedDocument& order = documents.emplace_back();
   order.ns = kRenamesNs;
   order.id = bson::make_string(rename.from);
@@ -79,8 +71,9 @@ Result<bool> has_settled(Store& store, const Rename& rename) {
   if (!settled) return tl::unexpected(settled.error());
   auto happened = has_happened(store, rename);
   if (!happened) return happened;
-  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
-  if (store.process_id() == *settled) return happened;
+  const auto run = run_of(store);
+  if (!run) return tl::unexpected(run.error());
+  if (*run == *settled) return happened;
   return fail(ErrorCode::kUnavailable, "look at a rename", rename.to, "another run answers",
               "it is tried again");
 }
@@ -144,10 +137,8 @@ Status RenameTelling::define(StoreReader& store) {
   if (!shown->front()) return {};
   auto is = catalog_entry(Document(*shown->front()));
   if (!is) return tl::unexpected(is.error());
-  CatalogEntry none;
-  none.ns = rename_.to;
   std::vector<DocumentChange> changes;
-  changes.push_back(catalog_change(rename_.to, catalog_changes(none, *is)));
+  changes.push_back(catalog_change(rename_.to, catalog_definition(*is)));
   return site_.writes.record(std::move(changes));
 }
 

@@ -145,6 +145,14 @@ BegunRecord::~BegunRecord() {
   if (writes_ != nullptr) writes_->give_up(name_.hlc);
 }
 
+Record BegunRecord::record() const {
+  Record record;
+  record.origin = writes_->context_.self;
+  record.hlc = name_.hlc;
+  record.deps = name_.deps;
+  return record;
+}
+
 Status BegunRecord::commit(const Record& record, outbox::Batch batch) {
   return std::exchange(writes_, nullptr)->commit(record, std::move(batch));
 }

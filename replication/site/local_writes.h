@@ -36,7 +36,8 @@ class BegunRecord {
   BegunRecord& operator=(BegunRecord&&) = delete;
   ~BegunRecord();
 
-  [[nodiscard]] const LocalWrite& name() const { return name_; }
+  // What it is to hold is to be added.
+  [[nodiscard]] Record record() const;
   // LocalWrites::commit. After an error the log alone knows whether it is there.
   [[nodiscard]] Status commit(const Record& record, outbox::Batch batch);
 

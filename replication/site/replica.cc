@@ -2,6 +2,7 @@
 
 #include "replication/merge/merge.h"
 #include "replication/outbox/path_life.h"
+#include "replication/record/catalog.h"
 #include "replication/site/site_parts.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -99,13 +100,14 @@ RowKnowledge Replica::row_knowledge(std::string_view ns, std::string_view canoni
   return knowledge;
 }
 
-bool Replica::is_unset(std::string_view ns, std::string_view canonical_id, const Path& path) const {
-  auto row = parts_->context.outbox.row(ns, canonical_id);
+bool Replica::is_dropped(std::string_view ns) const {
+  const bson::OwnedValue name = bson::make_string(std::string(ns));
+  auto row = parts_->context.outbox.row(kCatalogNs, bson::canonical_key(name.view()));
   if (!row || !*row) return false;
   const auto state = merge::load_row(**row);
   if (!state || state->incarnations.empty()) return false;
   const auto& registers = state->incarnations.back().body.registers;
-  const auto found = registers.find(path);
+  const auto found = registers.find(Path{"options"});
   return found != registers.end() && found->second.content == merge::Content::kAbsent;
 }
 
@@ -219,10 +221,7 @@ static Status tell_rules(SiteParts& parts) {
   if (!parts.rules.is_due() || !parts.writes.admit()) return {};
   auto begun = parts.writes.begin_record();
   if (!begun) return tl::unexpected(begun.error());
-  Record record;
-  record.origin = parts.context.self;
-  record.hlc = begun->name().hlc;
-  record.deps = begun->name().deps;
+  Record record = begun->record();
   outbox::Batch batch;
   parts.rules.tell(record, batch);
   if (Status committed = begun->commit(record, std::move(batch)); !committed) return committed;

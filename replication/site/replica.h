@@ -110,9 +110,9 @@ class Replica {
   [[nodiscard]] RowKnowledge row_knowledge(std::string_view ns, std::string_view canonical_id,
                                            std::span<const Path* const> increments,
                                            std::span<const Path* const> pushes) const;
-  // A commit that is remembered took the field away, and none has given it since.
-  [[nodiscard]] bool is_unset(std::string_view ns, std::string_view canonical_id,
-                              const Path& path) const;
+  // A collection that was dropped, as far as is remembered, and that none but documents have made
+  // since: others do not know it as one that is wanted.
+  [[nodiscard]] bool is_dropped(std::string_view ns) const;
   [[nodiscard]] Result<std::optional<std::string>> retry(const std::string& key) const;
   // The session and local port of a backend connection, noted before its first write, for the
   // fence.

@@ -121,12 +121,17 @@ Result<std::vector<ListedDocument>> StoreReader::list(const std::string& ns, int
   return listed;
 }
 
+Result<std::string> run_of(Store& store) {
+  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
+  return store.process_id();
+}
+
 Result<std::string> settled_run(Store& store) {
-  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
-  std::string run = store.process_id();
+  const auto before = run_of(store);
+  if (!before) return before;
   if (Status settled = store.wait_settled(); !settled) return tl::unexpected(settled.error());
-  if (Status alive = store.ping(); !alive) return tl::unexpected(alive.error());
-  if (store.process_id() == run) return run;
+  const auto after = run_of(store);
+  if (!after || *after == *before) return after;
   return fail(ErrorCode::kUnavailable, "wait for the journal", "", "another run of it answers",
               "it is tried again");
 }

@@ -370,6 +370,8 @@ class Store : public StoreServer,
 // "a.b.c"; the path must be is_dotted_path().
 [[nodiscard]] std::string dotted(const Path& path);
 
+// Which run of the store answers. Errors: of the store.
+[[nodiscard]] Result<std::string> run_of(Store& store);
 // wait_settled(), all of it by one run of the store: which. Errors: kUnavailable where another run
 // answers in between.
 [[nodiscard]] Result<std::string> settled_run(Store& store);

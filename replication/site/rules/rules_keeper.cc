@@ -147,7 +147,7 @@ void RulesKeeper::hold(const std::optional<Settings>& rules, const std::string& 
     return alarms_.raise(kAlarm, "this version cannot read the rules of merging that " + by +
                                      " has told: use its version; until then those of before hold");
   }
-  if (Policy(*rules).selection() != policy_->selection()) {
+  if (!can_hold(rules)) {
     return alarms_.raise(kAlarm,
                          "by the rules that " + by +
                              " has told other namespaces travel than by the file here: make "

@@ -94,10 +94,7 @@ class Rules : public ::testing::Test {
   void hear_from_oslo(const std::string& rules) {
     auto begun = oslo_.site.replica->parts().writes.begin_record();
     ASSERT_TRUE(begun.has_value());
-    Record record;
-    record.origin = oslo_.site.replica->parts().context.self;
-    record.hlc = begun->name().hlc;
-    record.deps = begun->name().deps;
+    Record record = begun->record();
     record.rules = rules;
     ASSERT_TRUE(begun->commit(record, {}).has_value());
     oslo_.site.flush();
