@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -171,8 +172,8 @@ def show(outcome, options):
         print("bench: README.md is left as it is: the run is void", file=sys.stderr)
     elif options.readme:
         marked.write(RESULTS, "bench", lines)
-        marked.write(README, "bench", [*report.SHORT_HEAD, *outcome.short, "",
-                                     f"{count}. Machine: {machine.describe()}."])
+        summary = textwrap.wrap(f"{count}. Machine: {machine.describe()}.", 100)
+        marked.write(README, "bench", [*report.SHORT_HEAD, *outcome.short, "", *summary])
     return missed
 
 
