@@ -87,6 +87,14 @@ Body names_of(const Body& body) {
   return names;
 }
 
+// What the store shows need not be in the row of a document that stands alone.
+void leave_to_store(DocumentState& state) {
+  state.full = true;
+  Result<DocumentState> row = load_row(strip(state));
+  OUTRIGGER_ASSERT(row);
+  state = *std::move(row);
+}
+
 // Births that everybody knows become one; a record that is still to come has seen all of them.
 void join_stable_births(DocumentState& state, const VersionVector& stable) {
   auto& all = state.incarnations;
@@ -113,6 +121,7 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
   note_hidden(joined.body);
   state.incarnations.erase(state.incarnations.begin(), young);
   state.incarnations.push_back(std::move(joined));
+  if (state.is_alone()) leave_to_store(state);
 }
 
 }  // namespace
@@ -200,7 +209,9 @@ bool collect(DocumentState& state, const VersionVector& stable, const VersionVec
     for_each_stamp_in(incarnation, [&](const Dot& stamp, bool needs_closed) {
       settled &= stable.covers(stamp) && (!needs_closed || closed.covers(stamp));
     });
-    if (!settled) return false;
+    if (settled) continue;
+    fold(state, {stable, closed});
+    return false;
   }
   for (Incarnation& incarnation : state.incarnations) {
     if (!incarnation.removals.empty()) note_hidden(incarnation.body);  // its row does not say

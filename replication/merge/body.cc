@@ -4,8 +4,8 @@
 #include <set>
 
 #include "replication/bson/fields.h"
-#include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
+#include "replication/merge/types/paths.h"
 #include "replication/record/path.h"
 
 namespace outrigger::merge {

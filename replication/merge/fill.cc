@@ -9,8 +9,8 @@
 // asserts it with larger stamps.
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
-#include "replication/merge/paths.h"
 #include "replication/merge/row.h"
+#include "replication/merge/types/paths.h"
 #include "replication/merge/view.h"
 
 namespace outrigger::merge {

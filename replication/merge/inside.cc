@@ -4,7 +4,7 @@
 
 #include "replication/bson/fields.h"
 #include "replication/bson/number.h"
-#include "replication/merge/paths.h"
+#include "replication/merge/types/paths.h"
 #include "replication/merge/types/row_maps.h"
 #include "replication/merge/view.h"
 

@@ -8,7 +8,7 @@
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 #include "replication/merge/inside.h"
-#include "replication/merge/paths.h"
+#include "replication/merge/types/paths.h"
 
 namespace outrigger::merge {
 namespace {

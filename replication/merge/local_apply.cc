@@ -5,7 +5,7 @@
 
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
-#include "replication/merge/paths.h"
+#include "replication/merge/types/paths.h"
 #include "replication/merge/yields.h"
 
 namespace outrigger::merge {

@@ -5,9 +5,9 @@
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 #include "replication/merge/inside.h"
-#include "replication/merge/paths.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/merge/types/list_change.h"
+#include "replication/merge/types/paths.h"
 #include "replication/merge/yields.h"
 
 namespace outrigger::merge {

@@ -68,6 +68,8 @@ class WorldSite {
     std::vector<AppWrite> writes;
   };
   void put(const std::string& id, const DocumentState& state, std::optional<std::string> document);
+  // What its row stands for. Throws where that is not what the store shows.
+  DocumentState shows_store(const std::string& id, const std::string& what) const;
 
   Origin origin_;
   const size_t members_;

@@ -121,18 +121,24 @@ void WorldSite::settle(size_t index, bool happened) {
     put(id, state, write.after);
     // The row written from the request alone must stand for what the store shows.
     if (!write.after) continue;
-    DocumentState check = load(id);
-    fill(check, bson::Document(*write.after));
-    const std::string shown = document_of(check).value_or("");
-    if (!bson::equal_unordered(bson::Document(shown), bson::Document(*write.after))) {
-      throw std::string("local row shows " + bson::to_json(bson::Document(shown)) + ", store " +
-                        bson::to_json(bson::Document(*write.after)));
-    }
-    // Joined births keep values the document shows too; any other row holds only what it must.
+    const DocumentState check = shows_store(id, "local row");
+    // Joined births may keep a little more than they must, any other row does not.
     const bool joined = check.incarnations.front().births.size() > 1;
     if (!joined && strip(check) != rows[id]) throw std::string("row is not canonical");
   }
   settled_.push_back(std::move(open.record));
+}
+
+DocumentState WorldSite::shows_store(const std::string& id, const std::string& what) const {
+  const bson::Document stored(store.at(id));
+  DocumentState check = load(id);
+  fill(check, stored);
+  const std::string shown = document_of(check).value_or("");
+  if (!bson::equal_unordered(bson::Document(shown), stored)) {
+    throw what + " shows " + bson::to_json(bson::Document(shown)) + ", store " +
+        bson::to_json(stored);
+  }
+  return check;
 }
 
 void WorldSite::put(const std::string& id, const DocumentState& state,
@@ -239,7 +245,9 @@ void WorldSite::collect(bool drop_rows) {
         ++at;
       }
     } else {
-      at->second = strip(state);  // births may have joined
+      at->second = strip(state);  // births may have joined, and what is stable be left to the store
+      const bool is_shown = store.contains(id) && state.is_alone();
+      if (is_shown) (void)shows_store(id, "row forgotten in part");
       ++at;
     }
   }
