@@ -95,6 +95,17 @@ void leave_to_store(DocumentState& state) {
   state = *std::move(row);
 }
 
+// Without those that are still there, or that everybody has seen.
+VersionVector left_after(const VersionVector& writes, const VersionVector& there,
+                         const VersionVector& stable) {
+  VersionVector left;
+  for (const auto& [origin, hlc] : writes.entries()) {
+    const Dot stamp{hlc, origin};
+    if (!there.covers(stamp) && !stable.covers(stamp)) left.raise(origin, hlc);
+  }
+  return left;
+}
+
 // Births that everybody knows become one; a record that is still to come has seen all of them.
 void join_stable_births(DocumentState& state, const VersionVector& stable) {
   auto& all = state.incarnations;
@@ -116,8 +127,13 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
   }
   std::sort(joined.births.begin(), joined.births.end());
   joined.body = join(old);
-  for (const Incarnation& incarnation : old) join(joined.holding, incarnation.holding);
+  for (const Incarnation& incarnation : old) {
+    join(joined.holding, incarnation.holding);
+    joined.overwritten.raise(incarnation.overwritten);
+    joined.overwritten.raise(newest_in(incarnation.body));
+  }
   purge(joined.body);
+  joined.overwritten = left_after(joined.overwritten, newest_in(joined.body), stable);
   note_hidden(joined.body);
   state.incarnations.erase(state.incarnations.begin(), young);
   state.incarnations.push_back(std::move(joined));
@@ -146,10 +162,12 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);
   const bool writes = writes_to_what_is_there(effects);
+  std::map<Dot, VersionVector> before;  // by a birth
   for (Incarnation& incarnation : state.incarnations) {
     if (!reaches(record, effects, incarnation, false)) continue;
     begin_counters(incarnation.body, effects);
     if (!writes) continue;
+    before.emplace(incarnation.births.front(), newest_in(incarnation.body));
     note_write(incarnation.holding, incarnation.removals, dot, effects.keys, &record.deps);
   }
   bool updates = false;
@@ -175,7 +193,11 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   }
   for (Incarnation& incarnation : state.incarnations) show_insides(incarnation.body);
   finder.finish(state);
-  for (Incarnation& incarnation : state.incarnations) purge(incarnation.body);
+  for (Incarnation& incarnation : state.incarnations) {
+    purge(incarnation.body);
+    const auto was = before.find(incarnation.births.front());
+    if (was != before.end()) note_overwritten(incarnation, was->second, record);
+  }
   part(state);
   const auto is_there = [&](const Dot& birth) { return find_birth(state, birth) != nullptr; };
   if (updates && std::none_of(touched.begin(), touched.end(), is_there)) finder.discarded();

@@ -109,9 +109,9 @@ std::map<Path, Register> needed_registers(const Body& body, const Node& root) {
 bool nothing_to_remember(const Incarnation& incarnation) {
   const Body& body = incarnation.body;
   return incarnation.births.size() == 1 && incarnation.births.front().is_zero() &&
-         incarnation.removals.empty() && incarnation.holding.empty() && body.registers.empty() &&
-         body.counters.empty() && body.lists.empty() && body.contests.empty() &&
-         body.asserted.empty();
+         incarnation.removals.empty() && incarnation.holding.empty() &&
+         incarnation.overwritten.empty() && body.registers.empty() && body.counters.empty() &&
+         body.lists.empty() && body.contests.empty() && body.asserted.empty();
 }
 
 bool shows_list(const Node& root, const Path& path) {
@@ -178,6 +178,7 @@ std::string strip(const DocumentState& state) {
   Incarnation kept;
   kept.births = incarnation.births;
   kept.holding = incarnation.holding;
+  kept.overwritten = incarnation.overwritten;
   kept.body.counters = incarnation.body.counters;
   kept.body.asserted = incarnation.body.asserted;
   kept.body.lists = incarnation.body.lists;

@@ -198,6 +198,11 @@ void fold(DocumentState& state, const Settled& settled) {
   const bool is_old = std::all_of(only.births.begin(), only.births.end(),
                                   [&](const Dot& birth) { return settled.has(birth); });
   if (!is_old) return;
+  VersionVector unsettled;
+  for (const auto& [origin, hlc] : only.overwritten.entries()) {
+    if (!settled.has({hlc, origin})) unsettled.raise(origin, hlc);
+  }
+  only.overwritten = std::move(unsettled);
   fold_registers(only.body, settled);  // else what is counted below may find no base that stays
   fold_contests(only.body, settled);
   fold_counters(only.body, settled, true);

@@ -73,6 +73,9 @@ struct Incarnation {
   std::vector<NotedRemoval> removals{};  // that yield and have met it, sorted
   VersionVector seen{};                  // of it, by all of these
   Holding holding{};
+  // The newest writes that are overwritten by what had not seen them, and so tell nothing any more
+  // but that there was somebody: a removal that has not seen them has not seen all.
+  VersionVector overwritten{};
 };
 
 // Since when it holds the keys it shows; zero: since before all that is remembered.

@@ -1,8 +1,9 @@
 // The bytes of a row: what is remembered of one document besides the document itself.
 //
 // Stamps are counted from the largest one, paths share their beginnings, and what the store shows
-// is not written again: a document just inserted costs 33 bytes however many fields it has,
-// one field changed since some 50. The bytes: FORMATS.md, section 5.
+// is not written again: a document just inserted costs 33 bytes however many fields it has, one
+// field changed since some 47, each further one 8. The bytes: FORMATS.md, section 5. (On disk an
+// origin, 24 of them, is a number: outbox/rocks/row_origins.h.)
 #pragma once
 
 #include <optional>
@@ -21,6 +22,7 @@ enum RowKind : uint8_t {
   kInserted = kGeneral | 2,
   kInsertedOpaque = kGeneral | 3,
   kNames = kGeneral | 4,  // as a general one, of nothing but the names of elements
+  kPlain = kGeneral | 5,  // of a document everybody knows: values given to fields, nothing else
 };
 
 inline constexpr uint8_t kDetachedFlag = 1;
@@ -29,6 +31,7 @@ inline constexpr uint8_t kListsFlag = 4;
 inline constexpr uint8_t kContestsFlag = 8;
 inline constexpr uint8_t kYieldsFlag = 16;
 inline constexpr uint8_t kHoldingFlag = 32;
+inline constexpr uint8_t kOverwrittenFlag = 64;
 
 // As is; `strip` decides what belongs into a row. Without an incarnation: the row of an opaque one.
 [[nodiscard]] std::string encode_row(const DocumentState& state);
@@ -41,5 +44,14 @@ inline constexpr uint8_t kHoldingFlag = 32;
 // The commit that gave birth to the document, where the row says that and nothing more, as a
 // birth_row() of one that is not opaque does.
 [[nodiscard]] std::optional<Dot> birth_in_row(std::string_view row);
+
+// Where its origins stand, one behind the other, 24 bytes each: whatever row it is. What follows
+// them need not be there. Nothing: it has none, or is no row.
+struct OriginsInRow {
+  size_t begin = 0;
+  size_t count = 0;
+};
+[[nodiscard]] std::optional<OriginsInRow> origins_in_row(std::string_view row);
+inline constexpr size_t kOriginBytes = 24;
 
 }  // namespace outrigger::merge

@@ -7,8 +7,6 @@
 namespace outrigger::merge {
 namespace {
 
-constexpr size_t kOriginBytes = 24;
-
 class RowReader {
  public:
   explicit RowReader(std::string_view bytes) : in_(bytes) { in_.inside = read_inside; }
@@ -21,6 +19,8 @@ class RowReader {
       general(state);
     } else if (kind == kInserted || kind == kInsertedOpaque) {
       inserted(state);
+    } else if (kind == kPlain) {
+      plain(state);
     } else if (kind != kOpaque) {
       in_.fail("unknown kind");
     }
@@ -43,6 +43,18 @@ class RowReader {
     root.stamp = birth;
     root.content = Content::kShown;
   }
+  void plain(DocumentState& state) {
+    Incarnation& only = state.incarnations.emplace_back();
+    only.births.emplace_back();
+    read_origins();
+    read_map(in_, only.body.registers, [&](Register& reg) {
+      read_content(in_, reg);
+      if (reg.is_version) in_.fail("a version is not plain");
+    });
+    read_map(in_, only.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
+    check(only.body);
+    if (only.body.registers.empty() && only.body.asserted.empty()) in_.fail("it says nothing");
+  }
   void general(DocumentState& state) {
     const uint8_t flags = in_.u8();
     state.detached = (flags & kDetachedFlag) != 0;
@@ -51,9 +63,9 @@ class RowReader {
     has_contests_ = (flags & kContestsFlag) != 0;
     yields_ = (flags & kYieldsFlag) != 0;
     holds_ = (flags & kHoldingFlag) != 0;
-    if (flags >= kHoldingFlag << 1) in_.fail("unknown flags");
+    overwritten_ = (flags & kOverwrittenFlag) != 0;
+    if (flags >= kOverwrittenFlag << 1) in_.fail("unknown flags");
     read_origins();
-    in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       state.incarnations.push_back(incarnation());
     }
@@ -110,6 +122,7 @@ class RowReader {
       if (!in_.origins.empty() && !(in_.origins.back() < origin)) in_.fail("origins out of order");
       in_.origins.push_back(origin);
     }
+    in_.newest = in_.u64();
   }
   Incarnation incarnation() {
     Incarnation result;
@@ -140,22 +153,28 @@ class RowReader {
       });
     }
     if (holds_) read(result.holding);
+    if (overwritten_) read(result.overwritten);
     if (yields_) removals(result);
-    if (result.body.counters.contains(Path()) || result.body.lists.contains(Path()) ||
-        result.body.contests.contains(Path()) || result.body.asserted.contains(Path())) {
-      in_.fail("the root is no field");
-    }
-    for (const auto& [path, reg] : result.body.registers) {
-      if (reg.is_version && !path.empty()) in_.fail("version of a part");
-    }
+    check(result.body);
     const auto root = result.body.registers.find(Path());
-    if (root != result.body.registers.end() && !is_document(root->second)) {
-      in_.fail("the root is no document");
-    }
     // Without a register that governs the whole document it was born by an upsert.
     const bool weak = root == result.body.registers.end() && result.births.size() == 1;
     if (weak) result.body.floor_stamp = result.births.front();
     return result;
+  }
+
+  void check(const Body& body) {
+    if (body.counters.contains(Path()) || body.lists.contains(Path()) ||
+        body.contests.contains(Path()) || body.asserted.contains(Path())) {
+      in_.fail("the root is no field");
+    }
+    for (const auto& [path, reg] : body.registers) {
+      if (reg.is_version && !path.empty()) in_.fail("version of a part");
+    }
+    const auto root = body.registers.find(Path());
+    if (root != body.registers.end() && !is_document(root->second)) {
+      in_.fail("the root is no document");
+    }
   }
 
   static bool is_document(const Register& root) {
@@ -169,6 +188,7 @@ class RowReader {
   bool has_contests_ = false;
   bool yields_ = false;
   bool holds_ = false;
+  bool overwritten_ = false;
 };
 
 }  // namespace
@@ -182,6 +202,20 @@ bool is_at_rest(std::string_view row) { return row.size() == 1 || (!row.empty() 
 
 bool counts(std::string_view row) {
   return !row.empty() && static_cast<uint8_t>(row.front()) != kNames;
+}
+
+std::optional<OriginsInRow> origins_in_row(std::string_view row) {
+  ByteReader in(row, "row");
+  const uint8_t kind = in.u8();
+  size_t count = 1;
+  if (kind == kGeneral || kind == kNames || kind == kPlain) {
+    if (kind != kPlain) (void)in.u8();
+    count = in.count(SIZE_MAX, 1);
+  } else if (kind != kInserted && kind != kInsertedOpaque) {
+    return std::nullopt;
+  }
+  if (!in.ok() || count == 0) return std::nullopt;
+  return OriginsInRow{row.size() - in.left(), count};
 }
 
 std::optional<Dot> birth_in_row(std::string_view row) {

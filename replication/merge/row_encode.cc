@@ -13,9 +13,9 @@ const Dot* whole_birth(const DocumentState& state) {
   if (!state.is_alone() || !state.gone.empty()) return nullptr;
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
-  if (only.births.size() != 1 || !only.holding.empty() || body.registers.size() != 1 ||
-      !body.counters.empty() || !body.lists.empty() || !body.contests.empty() ||
-      !body.asserted.empty()) {
+  if (only.births.size() != 1 || !only.holding.empty() || !only.overwritten.empty() ||
+      body.registers.size() != 1 || !body.counters.empty() || !body.lists.empty() ||
+      !body.contests.empty() || !body.asserted.empty()) {
     return nullptr;
   }
   const auto& [path, reg] = *body.registers.begin();
@@ -29,10 +29,22 @@ bool holds_only_names(const DocumentState& state) {
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   return only.births.size() == 1 && only.births.front().is_zero() && only.holding.empty() &&
-         body.registers.empty() && body.counters.empty() && body.contests.empty() &&
-         body.asserted.empty() && !body.lists.empty() &&
+         only.overwritten.empty() && body.registers.empty() && body.counters.empty() &&
+         body.contests.empty() && body.asserted.empty() && !body.lists.empty() &&
          std::all_of(body.lists.begin(), body.lists.end(),
                      [](const auto& each) { return each.second.settled; });
+}
+
+bool is_plain(const DocumentState& state) {
+  if (state.opaque || !state.is_alone() || !state.gone.empty()) return false;
+  const Incarnation& only = state.incarnations.front();
+  const Body& body = only.body;
+  return only.births.size() == 1 && only.births.front().is_zero() && only.holding.empty() &&
+         only.overwritten.empty() && body.counters.empty() && body.lists.empty() &&
+         body.contests.empty() &&
+         std::all_of(body.registers.begin(), body.registers.end(), [](const auto& each) {
+           return each.second.baseline.empty() && !each.second.is_version;
+         });
 }
 
 class RowWriter {
@@ -45,21 +57,25 @@ class RowWriter {
     return out_.take();
   }
 
+  std::string write_plain(const DocumentState& state) {
+    const Body& body = state.incarnations.front().body;
+    out_.u8(kPlain);
+    write_origins(state);
+    write_map(out_, body.registers,
+              [&](const Register& reg) { write_content(out_, reg, /*is_version=*/false); });
+    write_map(out_, body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
+    return out_.take();
+  }
+
   std::string write(const DocumentState& state) {
-    const VersionVector all = stamps(state);
-    for (const auto& [origin, hlc] : all.entries()) {
-      out_.origins.push_back(origin);
-      out_.newest = std::max(out_.newest, hlc);
-    }
     out_.u8(holds_only_names(state) ? kNames : kGeneral);
     note(state.incarnations);
     note(state.gone);
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
             (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0) |
-            (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0));
-    out_.varint(out_.origins.size());
-    for (const Origin& each : out_.origins) out_.origin(each);
-    out_.u64(out_.newest);
+            (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0) |
+            (overwritten_ ? kOverwrittenFlag : 0));
+    write_origins(state);
     out_.varint(state.incarnations.size());
     // The floor of a document that stands alone is what the store shows.
     for (const Incarnation& incarnation : state.incarnations) write(incarnation, state.is_alone());
@@ -70,6 +86,16 @@ class RowWriter {
   }
 
  private:
+  void write_origins(const DocumentState& state) {
+    const VersionVector all = stamps(state);
+    for (const auto& [origin, hlc] : all.entries()) {
+      out_.origins.push_back(origin);
+      out_.newest = std::max(out_.newest, hlc);
+    }
+    out_.varint(out_.origins.size());
+    for (const Origin& each : out_.origins) out_.origin(each);
+    out_.u64(out_.newest);
+  }
   // Which parts there are.
   void note(const std::vector<Incarnation>& incarnations) {
     for (const Incarnation& each : incarnations) {
@@ -77,6 +103,7 @@ class RowWriter {
       has_contests_ |= !each.body.contests.empty();
       yields_ |= !each.removals.empty();
       holds_ |= !each.holding.empty();
+      overwritten_ |= !each.overwritten.empty();
     }
   }
   void write(const Incarnation& incarnation, bool alone) {
@@ -97,6 +124,7 @@ class RowWriter {
       });
     }
     if (holds_) write(incarnation.holding);
+    if (overwritten_) write(incarnation.overwritten);
     if (!yields_) return;
     write(incarnation.seen);
     out_.varint(incarnation.removals.size());
@@ -122,6 +150,7 @@ class RowWriter {
   bool has_contests_ = false;
   bool yields_ = false;
   bool holds_ = false;
+  bool overwritten_ = false;
 };
 
 }  // namespace
@@ -130,6 +159,7 @@ std::string encode_row(const DocumentState& state) {
   if (state.incarnations.empty() && state.gone.empty() && !state.detached) {
     return std::string(1, static_cast<char>(kOpaque));
   }
+  if (is_plain(state)) return RowWriter().write_plain(state);
   const Dot* birth = whole_birth(state);
   return birth != nullptr ? RowWriter().write_inserted(*birth, state.opaque)
                           : RowWriter().write(state);

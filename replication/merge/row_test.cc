@@ -90,6 +90,23 @@ TEST_F(Row, AnUpsertedDocumentIsOneStampToo) {
   for (const WorldSite* site : all_) EXPECT_LE(site->rows.at("d").size(), 45u);
 }
 
+TEST_F(Row, OneFieldSetCostsLittleMoreThanItsOriginAndAnotherFewerThanNine) {
+  insert(a_, {{"value", i32(1)}, {"f1", i32(1)}});
+  forget();
+  set(b_, "value", i32(2));
+  const std::string one = b_.rows.at("d");
+  EXPECT_LE(one.size(), 25u - 1 + kOriginBytes);  // on disk a number: outbox/rocks/row_origins.h
+  set(b_, "f1", i32(2));
+  const std::string two = b_.rows.at("d");
+  EXPECT_LE(two.size(), one.size() + 10);
+  for (const std::string& row : {one, two}) {
+    for (size_t n = 1; n < row.size(); ++n) EXPECT_FALSE(loads(row.substr(0, n))) << n;
+    EXPECT_FALSE(loads(row + '\0'));
+    EXPECT_EQ(strip(*load_row(row)), row);
+  }
+  all_show({{"value", i32(2)}, {"f1", i32(2)}});
+}
+
 TEST_F(Row, TellsOfABirthOnlyWhereThereIsNothingElse) {
   EXPECT_EQ(birth_in_row(birth_row(dot(7), false)), dot(7));
   EXPECT_EQ(birth_in_row(birth_row(dot(7), true)), std::nullopt);

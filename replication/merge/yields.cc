@@ -47,6 +47,7 @@ bool is_seen(const std::vector<Incarnation>& group) {
   for (const Incarnation& each : group) seen.raise(each.seen);
   for (const Incarnation& each : group) {
     for (const Dot& birth : each.births) check(birth, false);
+    all = all && seen.includes(each.overwritten);
   }
   if (group.size() == 1) {
     for_each_stamp_in(group.front().body, check);
@@ -90,8 +91,26 @@ void note_removal(Incarnation& incarnation, const Dot& dot, Removal why,
   };
   for (const Dot& birth : incarnation.births) see(birth, false);
   for_each_stamp_in(incarnation.body, see);
+  for (const auto& [origin, hlc] : incarnation.overwritten.entries()) see({hlc, origin}, false);
   incarnation.seen.raise(dot.origin, dot.hlc);
   note_yielding(incarnation.holding, dot, deps);
+}
+
+VersionVector newest_in(const Body& body) {
+  VersionVector newest;
+  for_each_stamp_in(body, [&](const Dot& stamp, bool) { newest.raise(stamp.origin, stamp.hlc); });
+  return newest;
+}
+
+void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record) {
+  const VersionVector after = newest_in(incarnation.body);
+  const auto note = [&](const Dot& stamp) {
+    if (!after.covers(stamp)) incarnation.overwritten.raise(stamp.origin, stamp.hlc);
+  };
+  note(record.dot());
+  for (const auto& [origin, hlc] : before.entries()) {
+    if (!record.deps.covers({hlc, origin})) note({hlc, origin});
+  }
 }
 
 void part(DocumentState& state) {
@@ -116,9 +135,11 @@ void part(DocumentState& state) {
 
 Dot newest_unseen(const Incarnation& incarnation) {
   Dot newest;
-  for_each_stamp_in(incarnation.body, [&](const Dot& stamp, bool) {
+  const auto look = [&](const Dot& stamp, bool) {
     if (!incarnation.seen.covers(stamp)) newest = std::max(newest, stamp);
-  });
+  };
+  for_each_stamp_in(incarnation.body, look);
+  for (const auto& [origin, hlc] : incarnation.overwritten.entries()) look({hlc, origin}, false);
   return newest;
 }
 

@@ -26,6 +26,10 @@ namespace outrigger::merge {
                            const Incarnation& incarnation, bool is_gone);
 // Notes a removal that has seen what `deps` covers; null: all there is.
 void note_removal(Incarnation& incarnation, const Dot& dot, Removal why, const VersionVector* deps);
+// The newest stamps in a body. After a record was applied to an incarnation that had these, notes
+// which of its writes have been overwritten.
+[[nodiscard]] VersionVector newest_in(const Body& body);
+void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record);
 // Puts what is gone apart from what is there. Of a full state.
 void part(DocumentState& state);
 // The newest write to it that no removal noted there has seen; zero: there is none.
@@ -61,6 +65,9 @@ void for_each_stamp_in(const Incarnation& incarnation, const Visit& visit) {
   for_each_stamp_in(incarnation.body, visit);
   for (const NotedRemoval& each : incarnation.removals) visit(each.dot, false);
   for_each_compared(incarnation.holding, [&](const Dot& stamp) { visit(stamp, false); });
+  for (const auto& [origin, hlc] : incarnation.overwritten.entries()) {
+    visit(Dot{hlc, origin}, false);
+  }
 }
 
 }  // namespace outrigger::merge

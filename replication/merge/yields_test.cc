@@ -135,13 +135,28 @@ TEST_F(Yields, WithoutTheDocumentItIsAPlainOne) {
   all_gone();
 }
 
-TEST_F(Yields, AnUpdateThatLostToWhatWasSeenIsTold) {
+// Of b's write nothing is left, and yet somebody meant the document to be there.
+TEST_F(Yields, AnUpdateThatLostToWhatWasSeenKeepsTheDocument) {
   make_known();
-  set(b_, "a", i32(9));
+  set(b_, "a", i32(8));
   set(a_, "a", i32(9));
   yield(a_);
-  all_gone();  // of b's write nothing is left, even though it says the same
-  EXPECT_EQ(lost(a_), std::vector<std::string>{"3/a 9"});
+  exchange();
+  for (const WorldSite* site : all_) {
+    ASSERT_TRUE(site->store.contains("d"));
+    EXPECT_EQ(bson::Document(site->store.at("d")).find("a")->to_int64(), 9);
+  }
+  forget();
+}
+
+TEST_F(Yields, AnUpdateThatIsOverwrittenBeforeTheRemovalComesKeepsTheDocument) {
+  make_known();
+  set(b_, "a", i32(8));
+  replace(a_, {{"a", i32(9)}});
+  pull(c_, a_);
+  pull(c_, b_);
+  yield(a_);
+  all_show({{"a", i32(9)}});
 }
 
 TEST_F(Yields, ItsRowIsReadBack) {

@@ -1,7 +1,9 @@
 // Keys of the outbox and what its families hold by themselves, as FORMATS.md describes them.
+#include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/outbox/rocks/rocks.h"
 #include "replication/outbox/rocks/rocks_outbox_testing.h"
+#include "replication/outbox/rocks/row_origins.h"
 #include "replication/store/session_token.h"
 #include "replication/testing/formats_testing.h"
 
@@ -81,6 +83,21 @@ Example cohort_example() {
           }};
 }
 
+std::string inserted_row() { return merge::birth_row(Dot{5, kOslo}, /*opaque=*/false); }
+
+Example kept_row_example() {
+  return {
+      "kept-row",
+      [] { return Parts{outbox::kept_row(inserted_row(), [](std::string_view) { return 1u; })}; },
+      [](const Parts& parts) {
+        const std::string origin = inserted_row().substr(1, merge::kOriginBytes);
+        const auto origin_of = [&](uint64_t number) {
+          return number == 1 ? std::optional<std::string_view>(origin) : std::nullopt;
+        };
+        EXPECT_EQ(outbox::row_of_kept(parts.at(0), origin_of), inserted_row());
+      }};
+}
+
 // In an outbox that the product writes; looked at with RocksDB's own eyes.
 class OutboxOnDisk {
  public:
@@ -99,6 +116,20 @@ Example format_example() {
   return {
       "meta-format", [] { return OutboxOnDisk().meta(std::string_view("\0format", 7)); },
       [](const Parts& parts) { EXPECT_EQ(parts.at(1), std::to_string(outbox::kFormatVersion)); }};
+}
+
+Example origin_example() {
+  return {"meta-origin",
+          [] {
+            OutboxOnDisk outbox;
+            EXPECT_TRUE(
+                outbox.get().write(std::move(Batch().put_row("t.a", id_key(1), inserted_row()))));
+            EXPECT_EQ(outbox.get().row("t.a", id_key(1)).value(), inserted_row());
+            return outbox.meta(std::string_view("\0origin\0\0\0\0", 11));
+          },
+          [](const Parts& parts) {
+            EXPECT_EQ(parts.at(1), inserted_row().substr(1, merge::kOriginBytes));
+          }};
 }
 
 Parts totals_of(std::string_view key, Batch&& batch) {
@@ -182,6 +213,8 @@ std::vector<Example> outbox_examples() {
       note_example(),
       retry_key_example(),
       format_example(),
+      kept_row_example(),
+      origin_example(),
       totals_example(),
       ledger_totals_example(),
   };

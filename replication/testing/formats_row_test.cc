@@ -69,7 +69,7 @@ bool same(const Incarnation& a, const Incarnation& b) {
     return x.dot == y.dot && x.why == y.why;
   };
   return a.births == b.births && same(a.body, b.body) && a.seen == b.seen &&
-         a.holding == b.holding &&
+         a.holding == b.holding && a.overwritten == b.overwritten &&
          std::equal(a.removals.begin(), a.removals.end(), b.removals.begin(), b.removals.end(),
                     same_removal);
 }
@@ -120,6 +120,13 @@ DocumentState claimed() {
   DocumentState state = one_field_set();
   state.incarnations.front().holding.since = Dot{5, kOslo};
   state.incarnations.front().holding.counts.raise(kOslo, 5);
+  return state;
+}
+
+DocumentState overwritten() {
+  DocumentState state = born({Dot()});
+  state.incarnations.front().body.registers[{"a"}] = holding(Dot{8, kOslo}, Content::kShown);
+  state.incarnations.front().overwritten.raise(kRome, 6);
   return state;
 }
 
@@ -225,6 +232,7 @@ std::vector<Example> row_examples() {
       row_example("row-inserted-opaque", [] { return inserted(true); }),
       row_example("row-field-set", one_field_set),
       row_example("row-claimed", claimed),
+      row_example("row-overwritten", overwritten),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
       row_example("row-moved", moved),

@@ -85,9 +85,9 @@ Register kept_in_row(const Register& reg, Content content) {
   return kept;
 }
 
-void write(RowOut& out, const Register& reg) {
+void write_content(RowOut& out, const Register& reg, bool is_version) {
   out.dot(reg.stamp);
-  const uint8_t version = reg.is_version ? kVersion : 0;
+  const uint8_t version = is_version ? kVersion : 0;
   if (reg.content == Content::kDocument && !reg.fields.document().empty()) {
     out.u8(kDocumentFollows | version);
     out.bytes(reg.fields.bytes);
@@ -95,6 +95,10 @@ void write(RowOut& out, const Register& reg) {
     out.u8(static_cast<uint8_t>(reg.content) | version);
     if (reg.content == Content::kValue) out.counted(reg.value);
   }
+}
+
+void write(RowOut& out, const Register& reg) {
+  write_content(out, reg, reg.is_version);
   if (reg.is_version) {
     const bool is_held = reg.content != Content::kShown && held(reg) == reg.given.bytes;
     out.bytes(is_held ? bson::Bytes() : reg.given.bytes);
@@ -102,7 +106,7 @@ void write(RowOut& out, const Register& reg) {
   write(out, reg.baseline);
 }
 
-void read(RowIn& in, Register& reg) {
+void read_content(RowIn& in, Register& reg) {
   reg.stamp = in.dot();
   const uint8_t both = in.u8();
   const auto content = static_cast<uint8_t>(both & ~kVersion);
@@ -111,6 +115,10 @@ void read(RowIn& in, Register& reg) {
   reg.content = content == kDocumentFollows ? Content::kDocument : static_cast<Content>(content);
   if (reg.content == Content::kValue) reg.value = in.counted();
   if (content == kDocumentFollows) reg.fields = read_bytes(in);
+}
+
+void read(RowIn& in, Register& reg) {
+  read_content(in, reg);
   if (reg.is_version) {
     reg.given = read_bytes(in);
     if (reg.given.bytes.empty()) reg.given = SharedBytes::of(held(reg));

@@ -67,6 +67,9 @@ void for_each_stamp(const Register& reg, const Visit& visit) {
 
 void write(RowOut& out, const Register& reg);
 void read(RowIn& in, Register& reg);
+// Of one without a baseline: stamp and content alone.
+void write_content(RowOut& out, const Register& reg, bool is_version);
+void read_content(RowIn& in, Register& reg);
 // A document, or nothing.
 [[nodiscard]] SharedBytes read_bytes(RowIn& in);
 

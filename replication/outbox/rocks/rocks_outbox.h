@@ -107,6 +107,7 @@ class RocksOutbox final : public Outbox {
   Result<Bytes> get(Family family, std::string_view key) const;
   Result<std::string> scan(Family family, std::string_view cursor, size_t count,
                            const PairVisitor& visit) const;
+  Result<Pairs> range_of_rows(std::string_view cursor, size_t count) const;
   Result<Hlc> edge_entry(const Origin& origin, bool newest) const;
   static Result<Entries> stamped(Result<Pairs>&& pairs);
 

@@ -15,6 +15,12 @@ std::string after_prefix(std::string prefix) {
   return prefix;
 }
 
+// Where a scan goes on; empty: nowhere.
+std::string after(const Outbox::Pairs& found, size_t count) {
+  if (found.size() < count || found.empty()) return {};
+  return found.back().first + '\0';  // the next possible key
+}
+
 }  // namespace
 
 Status RocksOutbox::unusable() const {
@@ -40,7 +46,13 @@ Result<RocksOutbox::Bytes> RocksOutbox::row(std::string_view ns,
   if (is_shut_) return tl::unexpected(unusable().error());  // nor of what is in memory
   if (auto row = rows_->row_of_cohort(ns, canonical_id)) return Bytes(std::move(row));
   if (rows_->none_by_itself()) return Bytes();
-  return get(Family::kVersions, row_key(ns, canonical_id));
+  const ReaderLock lock(files_mutex_);
+  if (!files_) return tl::unexpected(unusable().error());
+  const auto kept = files_->get(Family::kVersions, row_key(ns, canonical_id));
+  if (!kept || !*kept) return kept;
+  auto row = rows_->whole(**kept, *files_);
+  if (!row) return tl::unexpected(row.error());
+  return Bytes(*std::move(row));
 }
 Result<RocksOutbox::Bytes> RocksOutbox::entry(const Origin& origin, Hlc hlc) const {
   return get(Family::kEntries, entry_key(origin, hlc));
@@ -158,22 +170,40 @@ Result<std::string> RocksOutbox::scan(Family family, std::string_view cursor, si
   const Result<Pairs> found = range(family, next);
   if (!found) return tl::unexpected(found.error());
   for (const auto& [key, bytes] : *found) visit(key, bytes);
-  if (found->size() < count || found->empty()) return std::string();
-  return found->back().first + '\0';  // the next possible key
+  return after(*found, count);
 }
 
 Result<std::string> RocksOutbox::scan_rows(std::string_view cursor, size_t count,
                                            const RowVisitor& visit) const {
   const std::optional<uint64_t> puts = rows_->puts();
   bool is_empty = cursor.empty() && count > 0 && puts;
-  auto next =
-      scan(Family::kVersions, cursor, count, [&](std::string_view key, std::string_view bytes) {
-        is_empty = false;
-        const size_t end = std::min(key.find('\0'), key.size());
-        visit(key.substr(0, end), key.substr(std::min(end + 1, key.size())), bytes);
-      });
-  if (next && is_empty) rows_->seen_empty(*puts);
-  return next;
+  const Result<Pairs> found = range_of_rows(cursor, count);
+  if (!found) return tl::unexpected(found.error());
+  for (const auto& [key, row] : *found) {
+    is_empty = false;
+    const size_t end = std::min(key.find('\0'), key.size());
+    visit(std::string_view(key).substr(0, end),
+          std::string_view(key).substr(std::min(end + 1, key.size())), row);
+  }
+  if (is_empty) rows_->seen_empty(*puts);
+  return after(*found, count);
+}
+
+// What its numbers mean is asked of the files that it was read from.
+Result<RocksOutbox::Pairs> RocksOutbox::range_of_rows(std::string_view cursor, size_t count) const {
+  Range next;
+  next.from = std::string(cursor);
+  next.count = count;
+  const ReaderLock lock(files_mutex_);
+  if (!files_) return tl::unexpected(unusable().error());
+  auto found = files_->range(Family::kVersions, next);
+  if (!found) return found;
+  for (auto& [key, bytes] : *found) {
+    auto row = rows_->whole(bytes, *files_);
+    if (!row) return tl::unexpected(row.error());
+    bytes = *std::move(row);
+  }
+  return found;
 }
 
 Result<std::string> RocksOutbox::scan_retries(std::string_view cursor, size_t count,

@@ -6,6 +6,7 @@
 namespace outrigger::outbox {
 
 Status RocksRows::load(const RocksFiles& files) {
+  if (Status loaded = origins_.load(files); !loaded) return loaded;
   const MutexLock lock(mutex_);
   puts_at_empty_ = UINT64_MAX;
   cohorts_.clear();
@@ -45,12 +46,16 @@ Status RocksRows::put_all(const Batch& batch, const RocksFiles& files, rocksdb::
     const bool of_rows = change.family == Family::kVersions || change.family == Family::kCohorts;
     if (of_rows && !writing.cohorts_) writing.cohorts_.lock();
     if (change.family == Family::kCohorts) {
-      if (Status put = put_cohort(change, files, out, puts); !put) return put;
+      if (Status put = put_cohort(change, files, out, puts, leaves); !put) return put;
       continue;
     }
-    const auto status = change.remove
-                            ? out.Delete(files.handle(change.family), change.key)
-                            : out.Put(files.handle(change.family), change.key, change.bytes);
+    RowOrigins::Kept row;
+    const bool is_row = change.family == Family::kVersions && !change.remove;
+    if (is_row) row = origins_.kept(change.bytes, files, out);
+    leaves = leaves || row.is_new;
+    const auto status = change.remove ? out.Delete(files.handle(change.family), change.key)
+                                      : out.Put(files.handle(change.family), change.key,
+                                                is_row ? slice(row.bytes) : slice(change.bytes));
     if (!status.ok()) return tl::unexpected(files.error(status, "write outbox"));
     if (change.family != Family::kVersions) continue;
     puts = puts || !change.remove;
@@ -65,7 +70,7 @@ Status RocksRows::put_all(const Batch& batch, const RocksFiles& files, rocksdb::
 }
 
 Status RocksRows::put_cohort(const Batch::Change& change, const RocksFiles& files,
-                             rocksdb::WriteBatch& out, bool& puts) {
+                             rocksdb::WriteBatch& out, bool& puts, bool& is_new) {
   rocksdb::Status status;
   if (cohorts_.has_room() && !is_cohort_note(change.key) &&
       cohorts_.add(change.key, change.bytes)) {
@@ -75,7 +80,9 @@ Status RocksRows::put_cohort(const Batch::Change& change, const RocksFiles& file
     const std::string_view ns = namespace_of_cohort(change.key);
     rocksdb::ColumnFamilyHandle* const versions = files.handle(Family::kVersions);
     for_each_of_cohort(change.bytes, [&](std::string_view id, std::string_view row) {
-      if (status.ok()) status = out.Put(versions, row_key(ns, id), slice(row));
+      const RowOrigins::Kept kept = origins_.kept(row, files, out);
+      is_new = is_new || kept.is_new;
+      if (status.ok()) status = out.Put(versions, row_key(ns, id), kept.bytes);
     });
   }
   if (!status.ok()) return tl::unexpected(files.error(status, "write outbox"));

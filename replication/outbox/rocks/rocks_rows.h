@@ -17,6 +17,7 @@
 #include "replication/outbox/batch.h"
 #include "replication/outbox/cohorts.h"
 #include "replication/outbox/rocks/rocks_files.h"
+#include "replication/outbox/rocks/row_origins.h"
 
 namespace outrigger::outbox {
 
@@ -40,7 +41,7 @@ class RocksRows {
     friend class RocksRows;
     RocksRows& rows_;
     bool puts_ = false;                // a row by itself
-    std::unique_lock<Mutex> cohorts_;  // held where a document leaves one
+    std::unique_lock<Mutex> cohorts_;  // held where others must not write before
   };
   // All changes of the batch. `writing` lives until `out` is written.
   [[nodiscard]] Status put_all(const Batch& batch, const RocksFiles& files,
@@ -51,6 +52,10 @@ class RocksRows {
                                                          std::string_view canonical_id) const;
   // No row is on disk by itself. Who holds the lock of a document sees every put of its row.
   [[nodiscard]] bool none_by_itself() const { return puts_begun_ == puts_at_empty_; }
+  // What is kept of a row by itself, as a row. Errors: kCorrupt.
+  [[nodiscard]] Result<std::string> whole(std::string_view kept, const RocksFiles& files) const {
+    return origins_.row(kept, files);
+  }
   // What was put so far, if nothing is being put this moment; and that nothing of it is there.
   [[nodiscard]] std::optional<uint64_t> puts() const;
   void seen_empty(uint64_t puts) { puts_at_empty_ = puts; }
@@ -63,15 +68,16 @@ class RocksRows {
 
  private:
   Status put_cohort(const Batch::Change& change, const RocksFiles& files, rocksdb::WriteBatch& out,
-                    bool& puts) REQUIRES(mutex_);
+                    bool& puts, bool& is_new) REQUIRES(mutex_);
   // A document with a row of its own, or without any, is in no cohort.
   Result<bool> note_left(std::string_view row_key, const RocksFiles& files,
                          rocksdb::WriteBatch& out) REQUIRES(mutex_);
 
-  // Held until it is written that documents left their cohorts, or that cohorts are dropped: what
-  // is written later must not be on disk without it.
+  // Held until it is written that documents left their cohorts, that cohorts are dropped, or what
+  // origin a new number is: what is written later must not be on disk without it.
   mutable Mutex mutex_;
   Cohorts cohorts_ GUARDED_BY(mutex_);
+  RowOrigins origins_;  // has its own mutex
 
   // Puts of rows by themselves that were begun and that ended; and how many had begun when the
   // family was seen to be empty, with none under way.
