@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PART = "reliability"  # of README.md
 HEAD = ["| what was tried | how much of it | wrong | in | on |", "|---|---|---:|---:|---|"]
-RANDOM_WORLDS = 50_000
+RANDOM_WORLDS = 6_250  # of each kind
 SITE_HOURS = 300
 HISTORIES = 300  # of each number of sites
 
@@ -47,10 +47,10 @@ PARTS = {
         worlds("--gtest_filter=EverySmallWorld.*"), {"OUTRIGGER_SMALL_WORLDS": "1"},
         r"(\d+) small worlds", "{0} worlds"),
     "random": Part(
-        "random small worlds, held against their histories",
+        "random small worlds of eight kinds, held against their histories or run twice, once "
+        "without forgetting",
         worlds("--gtest_filter=MergeWorld.*"), {"OUTRIGGER_WORLDS": str(RANDOM_WORLDS)},
-        r"(\d+) records, (\d+) rows dropped",
-        f"{RANDOM_WORLDS:,} worlds, {{0}} records, {{1}} rows forgotten meanwhile"),
+        r"(\d+) random worlds", "{0} worlds"),
     "sites": Part(
         "whole sites in virtual time, with crashes, lost lines and disks that forget",
         ("build/release/outrigger_world", "--seed", "1", "--hours", str(SITE_HOURS)), {},

@@ -27,6 +27,7 @@ void for_each_seed(uint64_t count, const Check& check) {
     SCOPED_TRACE("OUTRIGGER_SEED=" + std::to_string(seed));
     check(seed);
   }
+  std::printf("%lu random worlds\n", count);
 }
 
 void expect_by_history(const MergeWorld& world) {
