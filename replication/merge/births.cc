@@ -89,10 +89,9 @@ Body names_of(const Body& body) {
 
 // What the store shows need not be in the row of a document that stands alone.
 void leave_to_store(DocumentState& state) {
-  state.full = true;
-  Result<DocumentState> row = load_row(strip(state));
-  OUTRIGGER_ASSERT(row);
-  state = *std::move(row);
+  DocumentState whole = state;
+  whole.full = true;
+  if (Result<DocumentState> row = load_row(strip(whole))) state = *std::move(row);
 }
 
 // Without those that are still there, or that everybody has seen.
@@ -167,7 +166,9 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
     if (!reaches(record, effects, incarnation, false)) continue;
     begin_counters(incarnation.body, effects);
     if (!writes) continue;
-    before.emplace(incarnation.births.front(), newest_in(incarnation.body));
+    if (!knows_all_of(record, incarnation.body)) {
+      before.emplace(incarnation.births.front(), newest_in(incarnation.body));
+    }
     note_write(incarnation.holding, incarnation.removals, dot, effects.keys, &record.deps);
   }
   bool updates = false;
@@ -231,9 +232,7 @@ bool collect(DocumentState& state, const VersionVector& stable, const VersionVec
     for_each_stamp_in(incarnation, [&](const Dot& stamp, bool needs_closed) {
       settled &= stable.covers(stamp) && (!needs_closed || closed.covers(stamp));
     });
-    if (settled) continue;
-    fold(state, {stable, closed});
-    return false;
+    if (!settled) return false;
   }
   for (Incarnation& incarnation : state.incarnations) {
     if (!incarnation.removals.empty()) note_hidden(incarnation.body);  // its row does not say

@@ -105,18 +105,4 @@ void purge(Body& body);
 // The store does not show what the registers say it does, or there is no document at all.
 void give_up_shown(Body& body);
 
-// Whatever is still to come has seen this much.
-struct Settled {
-  const VersionVector& stable;
-  const VersionVector& closed;
-  [[nodiscard]] bool has(const Dot& stamp) const { return stable.covers(stamp); }
-  // Nor is an entry of that newest stamp ever made longer.
-  [[nodiscard]] bool has_closed(const Dot& stamp) const {
-    return stable.covers(stamp) && closed.covers(stamp);
-  }
-};
-// Of a sparse state of which not all is settled: what is, is left to the document, where that shows
-// it (fold.cc).
-void fold(DocumentState& state, const Settled& settled);
-
 }  // namespace outrigger::merge

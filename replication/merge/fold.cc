@@ -12,6 +12,7 @@
 // something, or is hidden, stays until all of the row goes.
 #include <algorithm>
 
+#include "replication/bson/fields.h"
 #include "replication/merge/body.h"
 #include "replication/merge/inside.h"
 #include "replication/merge/types/paths.h"
@@ -30,16 +31,33 @@ bool anything_below(const Body& body, const Path& path) {
          has_below(body.asserted, path);
 }
 
-// Is what lies at a path left to what the nearest container above shows, if that has a register,
-// and is that settled?
-bool is_left_above(const Body& body, Path path, const Settled& settled, Content container) {
+// The nearest register above a path; null: there is none.
+const Register* nearest_above(const Body& body, Path path, size_t& depth) {
   while (!path.empty()) {
     path.pop_back();
     const auto above = body.registers.find(path);
-    if (above == body.registers.end()) continue;
-    return above->second.content == container && settled.has(above->second.stamp);
+    depth = path.size();
+    if (above != body.registers.end()) return &above->second;
   }
-  return true;
+  return nullptr;
+}
+
+// Is what lies at a path left to what the nearest container above shows, if that has a register,
+// and is that settled?
+bool is_left_above(const Body& body, const Path& path, const Settled& settled, Content container) {
+  size_t depth = 0;
+  const Register* above = nearest_above(body, path, depth);
+  return above == nullptr || (above->content == container && settled.has(above->stamp));
+}
+
+// Is there nothing at a path, by what stands above it, and is that settled?
+bool is_away_above(const Body& body, const Path& path, const Settled& settled) {
+  size_t depth = 0;
+  const Register* above = nearest_above(body, path, depth);
+  if (above == nullptr) return true;  // the document lacks it
+  if (!settled.has(above->stamp)) return false;
+  if (above->content != Content::kDocument) return true;
+  return !bson::PathFinder(above->fields.document()).find(path, depth);
 }
 
 // ---- increments
@@ -50,6 +68,13 @@ size_t settled_entries(const CounterEntries& entries, const Settled& settled) {
     return settled.has_closed(each.newest());
   });
   return static_cast<size_t>(open - entries.begin());
+}
+
+// Of the first so many of them.
+Dot newest_of(const CounterEntries& entries, size_t count) {
+  Dot newest;
+  for (size_t i = 0; i < count; ++i) newest = std::max(newest, entries[i].newest());
+  return newest;
 }
 
 // What an author had seen of entries that are no more, and that nobody makes longer.
@@ -64,12 +89,16 @@ void forget_seen(CounterEntries& baseline, const CounterEntries& entries, const 
 
 // The register that the entries at a path count on, of its own from now on. Null: what they count
 // on may still change, is no number, or something else shows there.
-Register* settled_base(Body& body, const Path& path, const Settled& settled, bool is_shown) {
+// `newest`: of the entries that are to become a part of it. One that is older than what took away
+// the container counts on nothing that a row could tell from that.
+Register* settled_base(Body& body, const Path& path, const Dot& newest, const Settled& settled,
+                       bool is_shown) {
   const Governor governor = governor_of(body, path);
   const Content container = is_shown ? Content::kShown : Content::kDocument;
-  if (!settled.has(governor.stamp) || !is_left_above(body, path, settled, container) ||
-      body.lists.contains(path) || body.contests.contains(path) || body.asserted.contains(path) ||
-      anything_below(body, path)) {
+  const bool is_left = is_left_above(body, path, settled, container) ||
+                       (newest > governor.stamp && is_away_above(body, path, settled));
+  if (!settled.has(governor.stamp) || !is_left || body.lists.contains(path) ||
+      body.contests.contains(path) || body.asserted.contains(path) || anything_below(body, path)) {
     return nullptr;
   }
   if (governor.is_own) {
@@ -94,7 +123,7 @@ bool fold_entries(Register& base, CounterEntries& entries, size_t count, const S
     base.value = *sum.value;
   }
   // It is not what may have been assigned at its old stamp with something above.
-  for (const CounterEntry& each : folded) base.stamp = std::max(base.stamp, each.newest());
+  base.stamp = std::max(base.stamp, newest_of(folded, count));
   entries.erase(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(count));
   forget_seen(base.baseline, entries, settled);
   return entries.empty();
@@ -104,7 +133,10 @@ bool fold_entries(Register& base, CounterEntries& entries, size_t count, const S
 void fold_counters(Body& body, const Settled& settled, bool is_shown) {
   for (auto at = body.counters.begin(); at != body.counters.end();) {
     const size_t count = settled_entries(at->second, settled);
-    Register* base = count == 0 ? nullptr : settled_base(body, at->first, settled, is_shown);
+    Register* base = nullptr;
+    if (count > 0) {
+      base = settled_base(body, at->first, newest_of(at->second, count), settled, is_shown);
+    }
     if (base == nullptr || !fold_entries(*base, at->second, count, settled)) {
       ++at;
       continue;
@@ -149,6 +181,46 @@ void fold_contests(Body& body, const Settled& settled) {
   }
 }
 
+// ---- registers
+
+bool is_plain(const Body& body, const Path& path, const Register& reg, const Settled& settled) {
+  // A value that came with a container is known for one of a contest by its stamp.
+  return !path.empty() && settled.has(reg.stamp) && reg.baseline.empty() && !reg.is_version &&
+         !has_below(body.contests, path) && !body.counters.contains(path) &&
+         !body.lists.contains(path) && !body.contests.contains(path);
+}
+
+// What was taken away, where nothing is there without it either.
+void fold_absent(Body& body, const Settled& settled) {
+  for (auto at = body.registers.begin(); at != body.registers.end();) {
+    const auto& [path, reg] = *at;
+    const bool goes = reg.content == Content::kAbsent && is_plain(body, path, reg, settled) &&
+                      !body.asserted.contains(path) && !anything_below(body, path) &&
+                      is_away_above(body, path, settled);
+    at = goes ? body.registers.erase(at) : std::next(at);
+  }
+}
+
+// What the store shows as if it had come with the container above.
+void fold_shown(Body& body, const Settled& settled) {
+  const auto is_left = [&](const Path& path) {
+    return is_left_above(body, path, settled, Content::kShown);
+  };
+  for (auto at = body.registers.begin(); at != body.registers.end();) {
+    const auto& [path, reg] = *at;
+    // Taken away, and there again by what was written below.
+    const auto asserted = body.asserted.find(path);
+    const bool is_there = reg.content == Content::kAbsent && asserted != body.asserted.end() &&
+                          asserted->second > reg.stamp && settled.has(asserted->second);
+    const bool goes = (reg.content == Content::kShown || is_there) &&
+                      is_plain(body, path, reg, settled) && is_left(path);
+    at = goes ? body.registers.erase(at) : std::next(at);
+  }
+  std::erase_if(body.asserted, [&](const auto& each) {
+    return settled.has(each.second) && !body.registers.contains(each.first) && is_left(each.first);
+  });
+}
+
 // ---- what stands in elements
 
 void fold_inside(ListElement& element, const Settled& settled) {
@@ -159,35 +231,8 @@ void fold_inside(ListElement& element, const Settled& settled) {
   if (is_settled) return element.inside.reset();  // the value is what it shows
   Body body = body_in(element);
   fold_counters(body, settled, false);
+  fold_absent(body, settled);
   element.inside = std::make_shared<ElementBody>(std::move(body));
-}
-
-// ---- registers
-
-bool may_go(const Body& body, const Path& path, const Register& reg, const Settled& settled) {
-  // A value that came with a container is known for one of a contest by its stamp.
-  if (path.empty() || has_below(body.contests, path) || !settled.has(reg.stamp) ||
-      !reg.baseline.empty() || reg.is_version || body.counters.contains(path) ||
-      body.lists.contains(path) || body.contests.contains(path)) {
-    return false;
-  }
-  if (reg.content != Content::kAbsent) return reg.content == Content::kShown;
-  const auto asserted = body.asserted.find(path);
-  const bool is_there = asserted != body.asserted.end() && asserted->second > reg.stamp;
-  return is_there ? settled.has(asserted->second) : !anything_below(body, path);
-}
-
-void fold_registers(Body& body, const Settled& settled) {
-  const auto is_left = [&](const Path& path) {
-    return is_left_above(body, path, settled, Content::kShown);
-  };
-  for (auto at = body.registers.begin(); at != body.registers.end();) {
-    const bool goes = may_go(body, at->first, at->second, settled) && is_left(at->first);
-    at = goes ? body.registers.erase(at) : std::next(at);
-  }
-  std::erase_if(body.asserted, [&](const auto& each) {
-    return settled.has(each.second) && !body.registers.contains(each.first) && is_left(each.first);
-  });
 }
 
 }  // namespace
@@ -203,7 +248,7 @@ void fold(DocumentState& state, const Settled& settled) {
     if (!settled.has({hlc, origin})) unsettled.raise(origin, hlc);
   }
   only.overwritten = std::move(unsettled);
-  fold_registers(only.body, settled);  // else what is counted below may find no base that stays
+  fold_shown(only.body, settled);  // else what is counted below may find no base that stays
   fold_contests(only.body, settled);
   fold_counters(only.body, settled, true);
   for (auto& [path, list] : only.body.lists) {
@@ -211,7 +256,8 @@ void fold(DocumentState& state, const Settled& settled) {
       if (each.inside != nullptr) fold_inside(each, settled);
     }
   }
-  fold_registers(only.body, settled);
+  fold_shown(only.body, settled);
+  fold_absent(only.body, settled);
 }
 
 }  // namespace outrigger::merge

@@ -103,6 +103,52 @@ TEST_F(FoldTest, FieldsThatComeAndGo) {
   });
 }
 
+// Once, and never again: what is written below makes it anew each time.
+TEST_F(FoldTest, FieldsThatComeAndGoInADocumentThatWasTakenAway) {
+  insert(a_, {{"online", doc({{"x", i32(1)}})}});
+  exchange();
+  unset(a_, "online");
+  row_stays_small([&](WorldSite& site, int) {
+    const std::string path = "online." + std::to_string(now_ms_);
+    set(site, path, i32(1));
+    unset(site, path);
+  });
+}
+
+TEST_F(FoldTest, ACounterInADocumentThatWasTakenAway) {
+  insert(a_, {{"of", doc({{"n", i32(5)}})}});
+  exchange();
+  unset(a_, "of");
+  row_stays_small([&](WorldSite& site, int round) {
+    if (round % 4 == 0) inc(site, "of.n", 1);
+  });
+}
+
+TEST_F(FoldTest, FieldsThatComeAndGoInADocumentThatBeatAValue) {
+  insert(a_, {{"of", i32(0)}});
+  exchange();
+  set(b_, "of", doc({{"y", i32(1)}}));
+  set(a_, "of", i32(7));
+  set(b_, "of.x", i32(1));
+  row_stays_small([&](WorldSite& site, int) {
+    const Found now = find_path(stored(site), path_of("of"));
+    if (now.what == Found::kValue && now.value.type != bson::Type::kDocument) return;
+    const std::string path = "of." + std::to_string(now_ms_);
+    set(site, path, i32(1));
+    unset(site, path);
+  });
+}
+
+TEST_F(FoldTest, FieldsThatComeAndGoInAnElement) {
+  insert(a_, {{"l", array({doc({{"_id", i32(1)}, {"n", i32(0)}})})}});
+  exchange();
+  row_stays_small([&](WorldSite& site, int) {
+    const std::string name = "u" + std::to_string(now_ms_);
+    set_inside(site, "l", 0, name, i32(1));
+    set_inside(site, "l", 0, name, std::nullopt);
+  });
+}
+
 TEST_F(FoldTest, DocumentsInItThatComeAndGoWithCountersInThem) {
   insert(a_, {});
   exchange();

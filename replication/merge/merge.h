@@ -172,6 +172,19 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
                            const VersionVector& closed);
 // `keeps_claim`: and since when it holds its keys.
 [[nodiscard]] std::string stable_row(const DocumentState& state, bool keeps_claim = false);
+// Whatever is still to come has seen this much.
+struct Settled {
+  const VersionVector& stable;
+  const VersionVector& closed;
+  [[nodiscard]] bool has(const Dot& stamp) const { return stable.covers(stamp); }
+  // Nor is an entry of that newest stamp ever made longer.
+  [[nodiscard]] bool has_closed(const Dot& stamp) const {
+    return stable.covers(stamp) && closed.covers(stamp);
+  }
+};
+// Of a sparse state that may not go: what of it is settled is left to the document, where that shows
+// it (fold.cc).
+void fold(DocumentState& state, const Settled& settled);
 // The largest stamp per origin in the state: what must become stable before the row can go.
 [[nodiscard]] VersionVector stamps(const DocumentState& state);
 

@@ -2,8 +2,8 @@
 //
 // Stamps are counted from the largest one, paths share their beginnings, and what the store shows
 // is not written again: a document just inserted costs 33 bytes however many fields it has, one
-// field changed since some 47, each further one 8. The bytes: FORMATS.md, section 5. (On disk an
-// origin, 24 of them, is a number: outbox/rocks/row_origins.h.)
+// field changed since some 48, each further one 8 or so. (On disk an origin, 24 of them, is a
+// number: outbox/rocks/row_origins.h.) The bytes: FORMATS.md, section 5.
 #pragma once
 
 #include <optional>

@@ -47,15 +47,10 @@ bool is_seen(const std::vector<Incarnation>& group) {
   for (const Incarnation& each : group) seen.raise(each.seen);
   for (const Incarnation& each : group) {
     for (const Dot& birth : each.births) check(birth, false);
+    // Each by itself: what one of them overwrites in another is a write all the same.
+    for_each_stamp_in(each.body, check);
     all = all && seen.includes(each.overwritten);
   }
-  if (group.size() == 1) {
-    for_each_stamp_in(group.front().body, check);
-    return all;
-  }
-  Body joined = join(group);
-  purge(joined);
-  for_each_stamp_in(joined, check);
   return all;
 }
 
@@ -100,6 +95,12 @@ VersionVector newest_in(const Body& body) {
   VersionVector newest;
   for_each_stamp_in(body, [&](const Dot& stamp, bool) { newest.raise(stamp.origin, stamp.hlc); });
   return newest;
+}
+
+bool knows_all_of(const Record& record, const Body& body) {
+  bool all = true;
+  for_each_stamp_in(body, [&](const Dot& stamp, bool) { all = all && record.deps.covers(stamp); });
+  return all;
 }
 
 void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record) {

@@ -26,8 +26,10 @@ namespace outrigger::merge {
                            const Incarnation& incarnation, bool is_gone);
 // Notes a removal that has seen what `deps` covers; null: all there is.
 void note_removal(Incarnation& incarnation, const Dot& dot, Removal why, const VersionVector* deps);
-// The newest stamps in a body. After a record was applied to an incarnation that had these, notes
-// which of its writes have been overwritten.
+// Had its author seen all that is in a body?
+[[nodiscard]] bool knows_all_of(const Record& record, const Body& body);
+// The newest stamps in a body. After a record whose author had not seen all was applied to an
+// incarnation that had these, notes which of its writes have been overwritten.
 [[nodiscard]] VersionVector newest_in(const Body& body);
 void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record);
 // Puts what is gone apart from what is there. Of a full state.

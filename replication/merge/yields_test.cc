@@ -159,6 +159,29 @@ TEST_F(Yields, AnUpdateThatIsOverwrittenBeforeTheRemovalComesKeepsTheDocument) {
   all_show({{"a", i32(9)}});
 }
 
+// Sites join births at different times, and judge alike what had been overwritten in one of them.
+TEST_F(Yields, WhatAnotherBirthHadOverwrittenCountsWhetherBirthsAreJoinedOrNot) {
+  insert(a_, {{"a", i32(1)}});
+  pull(c_, a_);
+  set(a_, "a", i32(2));
+  insert(b_, {{"a", i32(3)}});
+  pull(c_, b_);
+  pull(a_, b_);
+  a_.stability->hear(b_.report());
+  a_.stability->hear(c_.report());
+  pull(b_, a_);
+  for (WorldSite* from : all_) a_.stability->hear(from->report());
+  a_.collect(true);
+  EXPECT_EQ(a_.load("d").incarnations.size(), 1u);
+  EXPECT_EQ(b_.load("d").incarnations.size(), 2u);
+  yield(c_);
+  exchange();
+  for (const WorldSite* site : all_) {
+    EXPECT_EQ(site->store.contains("d"), a_.store.contains("d"));
+  }
+  EXPECT_TRUE(a_.store.contains("d"));
+}
+
 TEST_F(Yields, ItsRowIsReadBack) {
   make_known();
   yield(a_);

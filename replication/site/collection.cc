@@ -47,6 +47,8 @@ Result<std::optional<std::string>> Collection::collected(std::string_view ns,
   if (state->detached) return std::optional<std::string>();  // the only copy of its values
   std::string after;
   if (!merge::collect(*state, may_go.stable, may_go.closed)) {
+    // What the catalogue forgets of a drop is asked for while anything of it is remembered.
+    if (ns != kCatalogNs) merge::fold(*state, {may_go.stable, may_go.closed});
     after = merge::strip(*state);
   } else {
     const Dot claim = merge::claim_of(*state);

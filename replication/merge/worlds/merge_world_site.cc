@@ -245,6 +245,7 @@ void WorldSite::collect(bool drop_rows) {
         ++at;
       }
     } else {
+      fold(state, {stability->stable(), stability->closed()});
       at->second = strip(state);  // births may have joined, and what is stable be left to the store
       const bool is_shown = store.contains(id) && state.is_alone();
       if (is_shown) (void)shows_store(id, "row forgotten in part");

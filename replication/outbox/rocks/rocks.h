@@ -18,7 +18,7 @@
 namespace outrigger::outbox {
 
 // Of all families; under the key 0x00 "format" of meta.
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;  // what 1 wrote can be read
 
 inline constexpr const char* kFamilyNames[kFamilies] = {"prepares", "entries", "versions", "ledger",
                                                         "retries",  "meta",    "cohorts"};

@@ -100,7 +100,7 @@ Status RocksFiles::check_format() const {
   const std::string ours = std::to_string(kFormatVersion);
   std::string found;
   auto status = db_->Get(rocksdb::ReadOptions(), handle(Family::kMeta), kFormatKey, &found);
-  if (status.ok() && found != ours) {
+  if (status.ok() && found != ours && found != "1") {
     return fail(ErrorCode::kUnsupported, kOpen, dir_,
                 "written in format " + found + ", this version knows format " + ours,
                 "use the version of outrigger that wrote it");

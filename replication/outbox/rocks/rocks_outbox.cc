@@ -149,6 +149,7 @@ Status RocksOutbox::put(const Batch& batch) {
   if (!added) return tl::unexpected(added.error());
   const auto status = files_->db().Write(rocksdb::WriteOptions(), &changes);
   if (!status.ok()) return tl::unexpected(files_->error(status, "write outbox"));
+  writing.done();
   entries_ += added->entries.entries;
   entries_bytes_ += added->entries.bytes;
   ledger_ += added->ledger.entries;

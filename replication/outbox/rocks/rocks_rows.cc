@@ -32,6 +32,7 @@ Status RocksRows::load(const RocksFiles& files) {
 }
 
 RocksRows::Writing::~Writing() {
+  if (has_new_origins_) rows_.origins_.written(is_done_);
   if (puts_) ++rows_.puts_ended_;
 }
 
@@ -46,13 +47,14 @@ Status RocksRows::put_all(const Batch& batch, const RocksFiles& files, rocksdb::
     const bool of_rows = change.family == Family::kVersions || change.family == Family::kCohorts;
     if (of_rows && !writing.cohorts_) writing.cohorts_.lock();
     if (change.family == Family::kCohorts) {
-      if (Status put = put_cohort(change, files, out, puts, leaves); !put) return put;
+      const Status put = put_cohort(change, files, out, puts, writing.has_new_origins_);
+      if (!put) return put;
       continue;
     }
     RowOrigins::Kept row;
     const bool is_row = change.family == Family::kVersions && !change.remove;
     if (is_row) row = origins_.kept(change.bytes, files, out);
-    leaves = leaves || row.is_new;
+    writing.has_new_origins_ = writing.has_new_origins_ || row.is_new;
     const auto status = change.remove ? out.Delete(files.handle(change.family), change.key)
                                       : out.Put(files.handle(change.family), change.key,
                                                 is_row ? slice(row.bytes) : slice(change.bytes));
@@ -63,7 +65,7 @@ Status RocksRows::put_all(const Batch& batch, const RocksFiles& files, rocksdb::
     if (!left) return tl::unexpected(left.error());
     leaves = leaves || *left;
   }
-  if (writing.cohorts_ && !leaves) writing.cohorts_.unlock();
+  if (writing.cohorts_ && !leaves && !writing.has_new_origins_) writing.cohorts_.unlock();
   writing.puts_ = puts;
   if (puts) ++puts_begun_;
   return {};

@@ -36,11 +36,15 @@ class RocksRows {
     ~Writing();
     Writing(const Writing&) = delete;
     Writing& operator=(const Writing&) = delete;
+    // All of it is in the log.
+    void done() { is_done_ = true; }
 
    private:
     friend class RocksRows;
     RocksRows& rows_;
-    bool puts_ = false;                // a row by itself
+    bool puts_ = false;  // a row by itself
+    bool is_done_ = false;
+    bool has_new_origins_ = false;
     std::unique_lock<Mutex> cohorts_;  // held where others must not write before
   };
   // All changes of the batch. `writing` lives until `out` is written.

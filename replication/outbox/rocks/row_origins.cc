@@ -76,6 +76,7 @@ Status RowOrigins::load(const RocksFiles& files) {
     by_number_.push_back(bytes);
     numbers_.emplace(bytes, number);
   }
+  written_ = by_number_.size();
   return {};
 }
 
@@ -96,6 +97,15 @@ RowOrigins::Kept RowOrigins::kept(std::string_view row, const RocksFiles& files,
   };
   kept.bytes = kept_row(row, number_of);
   return kept;
+}
+
+void RowOrigins::written(bool is_written) {
+  const WriterLock lock(mutex_);
+  if (is_written) written_ = by_number_.size();
+  while (by_number_.size() > written_) {
+    numbers_.erase(by_number_.back());
+    by_number_.pop_back();
+  }
 }
 
 Result<std::string> RowOrigins::row(std::string_view kept, const RocksFiles& files) const {

@@ -45,6 +45,8 @@ class RowOrigins {
     bool is_new = false;
   };
   [[nodiscard]] Kept kept(std::string_view row, const RocksFiles& files, rocksdb::WriteBatch& out);
+  // `out` is written, or is not and will not be: then numbers that are new in it are given again.
+  void written(bool is_written);
   // What was kept, as a row. Errors: kCorrupt.
   [[nodiscard]] Result<std::string> row(std::string_view kept, const RocksFiles& files) const;
 
@@ -52,6 +54,7 @@ class RowOrigins {
   mutable SharedMutex mutex_;
   std::vector<std::string> by_number_ GUARDED_BY(mutex_);  // their bytes
   std::map<std::string, uint32_t, std::less<>> numbers_ GUARDED_BY(mutex_);
+  size_t written_ GUARDED_BY(mutex_) = 0;  // so many of them
 };
 
 }  // namespace outrigger::outbox
