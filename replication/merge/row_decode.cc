@@ -51,7 +51,8 @@ class RowReader {
     has_contests_ = (flags & kContestsFlag) != 0;
     yields_ = (flags & kYieldsFlag) != 0;
     holds_ = (flags & kHoldingFlag) != 0;
-    if (flags >= kHoldingFlag << 1) in_.fail("unknown flags");
+    has_bounds_ = (flags & kBoundsFlag) != 0;
+    if (flags >= kBoundsFlag << 1) in_.fail("unknown flags");
     read_origins();
     in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
@@ -139,6 +140,7 @@ class RowReader {
         shown_ |= each.settled;
       });
     }
+    if (has_bounds_) read_bounds(in_, result.body.counters);
     if (holds_) read(result.holding);
     if (yields_) removals(result);
     if (result.body.counters.contains(Path()) || result.body.lists.contains(Path()) ||
@@ -169,6 +171,7 @@ class RowReader {
   bool has_contests_ = false;
   bool yields_ = false;
   bool holds_ = false;
+  bool has_bounds_ = false;
 };
 
 }  // namespace

@@ -56,7 +56,8 @@ class RowWriter {
     note(state.gone);
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
             (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0) |
-            (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0));
+            (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0) |
+            (has_bounds_ ? kBoundsFlag : 0));
     out_.varint(out_.origins.size());
     for (const Origin& each : out_.origins) out_.origin(each);
     out_.u64(out_.newest);
@@ -77,6 +78,7 @@ class RowWriter {
       has_contests_ |= !each.body.contests.empty();
       yields_ |= !each.removals.empty();
       holds_ |= !each.holding.empty();
+      has_bounds_ |= tell_bounds(each.body.counters);
     }
   }
   void write(const Incarnation& incarnation, bool alone) {
@@ -96,6 +98,7 @@ class RowWriter {
         state(whole);
       });
     }
+    if (has_bounds_) write_bounds(out_, incarnation.body.counters);
     if (holds_) write(incarnation.holding);
     if (!yields_) return;
     write(incarnation.seen);
@@ -122,6 +125,7 @@ class RowWriter {
   bool has_contests_ = false;
   bool yields_ = false;
   bool holds_ = false;
+  bool has_bounds_ = false;
 };
 
 }  // namespace

@@ -127,6 +127,21 @@ TEST(MergeWorld, SitesAgreeOnWhatComesBackWheneverTheyForget) {
   EXPECT_GT(withstood, 0u);
 }
 
+TEST(MergeWorld, SitesAgreeOnSumsWithinBoundsWheneverTheyForget) {
+  size_t beyond = 0;
+  for_each_seed(500, [&](uint64_t seed) {
+    MergeWorld forgetting(seed, {.bounds = true});
+    MergeWorld remembering(seed, {.collect = false, .bounds = true});
+    ASSERT_EQ(forgetting.run(), "");
+    ASSERT_EQ(remembering.run(), "");
+    expect_same_documents(remembering, forgetting);
+    expect_by_history(forgetting);
+    beyond += forgetting.out_of_bounds();
+  });
+  std::printf("%zu documents in which a bound shows\n", beyond);
+  EXPECT_GT(beyond, 0u);
+}
+
 TEST(MergeWorld, EveryIncrementCountsOnce) {
   for_each_seed(800, [](uint64_t seed) {
     MergeWorld world(seed, {.add_only = true});
