@@ -57,6 +57,10 @@ std::string meaning(PathType type) {
     case PathType::kCounter:
       return "what $inc adds adds up; a value assigned replaces what its writer had seen, and "
              "increments it had not seen are added to it";
+    case PathType::kBounded:
+      return "as a counter, but where the sum of what is added leaves these bounds, the bound "
+             "shows, everywhere: the sum is remembered and goes on counting, and the ledger keeps "
+             "it; what is assigned or inserted shows as it is";
     case PathType::kLww:
       return "every write gives it a value, $inc and $push, too: the later one stands everywhere, "
              "and the ledger keeps the other";

@@ -19,7 +19,7 @@ bool read_word(YamlErrors& errors, const YamlValue& value, PathRule& rule) {
   if (!word) return false;
   auto type = parse_path_type(*word);
   if (!type) {
-    errors.expected(value, path_type_words());
+    errors.expected(value, word->starts_with("bounded") ? kBoundsForm : path_type_words());
     return false;
   }
   rule = *std::move(type);
@@ -108,7 +108,7 @@ std::vector<PathRule> read_field_rules(YamlErrors& errors, const YamlValue& fiel
           "expected no '" + std::string(word_of(rule.type)) +
               "' beside version_field: it would show a value of one version in another",
           "remove one of the two; beside versions paths may be list, keyed, set, counter, "
-          "lww or atomic");
+          "bounded, lww or atomic");
       continue;
     }
     rule.pattern = *std::move(pattern);

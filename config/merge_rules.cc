@@ -12,19 +12,13 @@ struct Word {
   std::string_view word;
 };
 constexpr Word kWords[] = {
-    {PathType::kList, "list"},
-    {PathType::kKeyed, "keyed"},
-    {PathType::kSet, "set"},
-    {PathType::kCounter, "counter"},
-    {PathType::kLww, "lww"},
-    {PathType::kAtomic, "atomic"},
-    {PathType::kFirstWins, "first_wins"},
-    {PathType::kMax, "max"},
-    {PathType::kMin, "min"},
-    {PathType::kLongest, "longest"},
-    {PathType::kMultiValue, "multi_value"},
-    {PathType::kUnion, "union"},
-    {PathType::kSite, "site"},
+    {PathType::kList, "list"},       {PathType::kKeyed, "keyed"},
+    {PathType::kSet, "set"},         {PathType::kCounter, "counter"},
+    {PathType::kBounded, "bounded"}, {PathType::kLww, "lww"},
+    {PathType::kAtomic, "atomic"},   {PathType::kFirstWins, "first_wins"},
+    {PathType::kMax, "max"},         {PathType::kMin, "min"},
+    {PathType::kLongest, "longest"}, {PathType::kMultiValue, "multi_value"},
+    {PathType::kUnion, "union"},     {PathType::kSite, "site"},
     {PathType::kPrefer, "prefer"},
 };
 
@@ -93,6 +87,13 @@ std::optional<PathRule> parse_keyed(std::string_view field) {
   return rule;
 }
 
+std::optional<PathRule> parse_bounded(std::string_view numbers) {
+  PathRule rule;
+  rule.type = PathType::kBounded;
+  rule.bounds = parse_bounds(numbers);
+  return rule.bounds ? std::optional(rule) : std::nullopt;
+}
+
 }  // namespace
 
 bool is_assigned(PathType type) {
@@ -102,6 +103,7 @@ bool is_assigned(PathType type) {
     case PathType::kKeyed:
     case PathType::kSet:
     case PathType::kCounter:
+    case PathType::kBounded:
       return false;
     case PathType::kLww:
     case PathType::kAtomic:
@@ -198,6 +200,7 @@ std::string path_type_words() {
     const bool is_prefer = each.type == PathType::kPrefer;  // the last
     words += (words.empty() ? "" : is_prefer ? " or " : ", ") + std::string(each.word);
     if (each.type == PathType::kKeyed) words += "(FIELD)";
+    if (each.type == PathType::kBounded) words += "[LOW, HIGH]";
     if (each.type == PathType::kSite) words += "[WEAKEST, ..., STRONGEST]";
   }
   return words + "[WEAKEST, ..., STRONGEST]";
@@ -207,9 +210,10 @@ std::optional<PathRule> parse_path_type(std::string_view text) {
   if (const auto words = inside(text, "prefer[", "]")) return parse_list(PathType::kPrefer, *words);
   if (const auto sites = inside(text, "site[", "]")) return parse_list(PathType::kSite, *sites);
   if (const auto field = inside(text, "keyed(", ")")) return parse_keyed(*field);
+  if (const auto numbers = inside(text, "bounded[", "]")) return parse_bounded(*numbers);
   const auto type = path_type_of(text);
-  const bool is_bare =
-      type && *type != PathType::kPrefer && *type != PathType::kSite && *type != PathType::kKeyed;
+  const bool is_bare = type && *type != PathType::kPrefer && *type != PathType::kSite &&
+                       *type != PathType::kKeyed && *type != PathType::kBounded;
   if (!is_bare) return std::nullopt;
   PathRule rule;
   rule.type = *type;
@@ -238,6 +242,7 @@ std::string text_of(const PathRule& rule) {
   }
   if (!rule.preferred.empty()) text += "]";
   if (!rule.key.empty()) text += "(" + rule.key + ")";
+  if (rule.bounds) text += text_of(*rule.bounds);
   return rule.escalate ? text + ", escalate: " + text_of(*rule.escalate) : text;
 }
 

@@ -75,8 +75,8 @@ class MergeRules {
 
 // A type by its word in the settings, and back.
 [[nodiscard]] std::optional<PathType> path_type_of(std::string_view word);
-// "max", "keyed(sku)", or "prefer[open, paid]" and "site[oslo, rome]" with what is preferred: a
-// rule that lacks its pattern.
+// "max", "keyed(sku)", "bounded[0, 500]", or "prefer[open, paid]" and "site[oslo, rome]" with what
+// is preferred: a rule that lacks its pattern.
 [[nodiscard]] std::optional<PathRule> parse_path_type(std::string_view text);
 [[nodiscard]] std::string_view word_of(PathType type);
 // All of them, as an error message lists them.

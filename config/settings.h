@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "config/bounds.h"
+
 namespace outrigger {
 
 // A TCP address as written in the settings. IPv6 hosts are held without their brackets.
@@ -137,7 +139,8 @@ enum class PathType : uint8_t {
   kSite,
   kLongest,
   kMultiValue,
-  kUnion
+  kUnion,
+  kBounded
 };
 
 // Which of what loses to another write waits for somebody to decide: it is open in the ledger. One
@@ -157,6 +160,7 @@ struct PathRule {
   PathType type = PathType::kByOperation;
   // kPrefer, kSite: the later in the list, the stronger.
   std::vector<std::string> preferred = {};
+  std::optional<Bounds> bounds = {};        // kBounded
   std::string key = {};                     // kKeyed: the field by which elements are told apart
   std::optional<Escalation> escalate = {};  // nothing: as its namespace
   int line = 0;                             // of the file, for who asks why; no part of the policy

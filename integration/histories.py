@@ -12,6 +12,7 @@ ABSENT = object()  # no field there, or no document
 LEAVES = [("a",), ("b",), ("n",), ("c", "x"), ("c", "n"), ("c", "d", "y"), ("l",),
           ("i",)]
 COUNTERS = [("n",), ("c", "n")]
+BOUNDS = {("n",): (0, 40), ("c", "n"): (-5, 90)}  # where rules say so
 LIST = ("l",)
 ITEMS = ("i",)  # documents with an _id each, which no two ever share
 
@@ -96,7 +97,8 @@ class Births:
 class Outcome:
     """Of one document's writes."""
 
-    def __init__(self, writes, updates_win):
+    def __init__(self, writes, updates_win, bounds):
+        self.bounds = bounds
         self.writes = Births(writes, updates_win).that_count()
 
     def giving(self, path):
@@ -124,7 +126,9 @@ class Outcome:
         added = self.left("inc", path, [governing])
         if not added:
             return base
-        return (0 if base is ABSENT else base) + sum(write.value for write in added)
+        number = (0 if base is ABSENT else base) + sum(write.value for write in added)
+        low, high = self.bounds.get(path, (number, number))
+        return min(max(number, low), high)
 
     def elements(self, path):
         governing, base = self.governing(path)
@@ -182,9 +186,9 @@ def without_empty(value):
     return {name: each for name, each in kept.items() if each not in ({}, [])}
 
 
-def expected(writes, updates_win=False):
+def expected(writes, updates_win=False, bounds=None):
     """The document, but for its _id; None: there is none."""
-    document = Outcome(writes, updates_win).document()
+    document = Outcome(writes, updates_win, bounds or {}).document()
     return None if document is ABSENT else document
 
 

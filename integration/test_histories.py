@@ -26,22 +26,25 @@ PAIRS_JOINED = [[["oslo", "paris"], ["rome"]], [["oslo"], ["paris", "rome"]],
 @pytest.fixture(scope="module", params=[2, 3], ids=["two_sites", "three_sites"])
 def sites(tmp_path_factory, request):
     with Cluster(tmp_path_factory.mktemp("sites"), sites=SITES[request.param], settings={
-            "replicate": [{"namespace": "shop.kept*", "deletes": "update_wins"}]}) as cluster:
+            "replicate": [{"namespace": "shop.kept*", "deletes": "update_wins"},
+                          {"namespace": "shop.bounded*", "fields": {
+                              ".".join(path): f"bounded[{low}, {high}]"
+                              for path, (low, high) in histories.BOUNDS.items()}}]}) as cluster:
         yield cluster
 
 
 class Histories:
     """Of the documents of one collection."""
 
-    def __init__(self, sites, seed, count, updates_win):
+    def __init__(self, sites, seed, count, rule):
+        """`rule`: "plain", "kept" (updates win) or "bounded"."""
         self.sites = sites
-        self.updates_win = updates_win
+        self.rule = rule
         self.chance = random.Random(seed)
         self.author = histories.Author(self.chance)
         self.writes = {which: [] for which in range(count)}
         names = [site.name for site in sites]
-        name = ("kept" if updates_win else "plain") + str(seed)
-        self.apps = dict(zip(names, sites.collections(name)))
+        self.apps = dict(zip(names, sites.collections(rule + str(seed))))
         self.known = {name: set() for name in names}  # what a site has seen, by all documents
         self.time = 0
 
@@ -101,7 +104,8 @@ class Histories:
         for which, writes in self.writes.items():
             is_there = held.get(which)
             found = None if is_there is None else histories.without_empty(is_there)
-            wanted = histories.expected(writes, self.updates_win)
+            wanted = histories.expected(writes, self.rule == "kept",
+                                        histories.BOUNDS if self.rule == "bounded" else None)
             assert found == wanted, "\n".join(
                 [f"document {which}: {found}, by its history {wanted}"]
                 + [f"{write} had seen {sorted(write.seen & {w.at for w in writes})}"
@@ -114,10 +118,10 @@ def wait_for_next_ms():
         pass
 
 
-def run(sites, seed, updates_win):
+def run(sites, seed, rule):
     """How many writes there were."""
     print(f"OUTRIGGER_SEED={seed}")
-    history = Histories(sites, seed, DOCUMENTS_AT_ONCE, updates_win)
+    history = Histories(sites, seed, DOCUMENTS_AT_ONCE, rule)
     for _ in range(PHASES):
         history.phase()
         history.check()
@@ -128,13 +132,13 @@ def run_many(sites, seed, default):
     count = int(os.environ.get("OUTRIGGER_HISTORIES", default))
     seed = int(os.environ.get("OUTRIGGER_SEED", seed))
     rounds = max(1, count // DOCUMENTS_AT_ONCE)
-    writes = sum(run(sites, seed + number, updates_win=number % 2 == 1)
+    writes = sum(run(sites, seed + number, ("plain", "kept", "bounded")[number % 3])
                  for number in range(rounds))
     print(f"{rounds * DOCUMENTS_AT_ONCE} documents, {writes} writes")
 
 
 def test_documents_are_what_their_histories_say(sites):
-    run_many(sites, 1, 50)
+    run_many(sites, 1, 75)
 
 
 @pytest.mark.long

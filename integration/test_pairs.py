@@ -56,6 +56,8 @@ PAIRS = {
         {"a": 0}, update({"$set": {"a": 1}}), update({"$set": {"a": 2}}), {"a": 2}, [1]),
     ("$set n", "$inc n"): (
         {"n": 1}, update({"$set": {"n": 10}}), update({"$inc": {"n": 5}}), {"n": 15}, []),
+    ("$inc n -7, under bounded[0, 10]", "$inc n -6, of 10"): (
+        {"n": 10}, update({"$inc": {"n": -7}}), update({"$inc": {"n": -6}}), {"n": 0}, [-3]),
     ("$push", "$push"): ({"l": [0]}, push("a"), push("b"), {"l": [0, "a", "b"]}, []),
     ("$push", "$pull, $pop"): (
         {"l": [1, 2, 3]}, push("a"),
@@ -159,6 +161,7 @@ RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in PAIRS
          for word, rule in (("update_wins", {"deletes": "update_wins"}),
                             ("diff", {"replaces": "diff"}),
                             ("version_field", {"version_field": "__v"}),
+                            ("bounded", {"fields": {"n": "bounded[0, 10]"}}),
                             ("union", {"fields": {"l": "union"}})) if word in line[0]]
 
 

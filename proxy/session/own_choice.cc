@@ -77,6 +77,12 @@ std::string why_not_of_kind(const LedgerEntry& entry) {
   if (kind == loss_kind_text(LossKind::kOverflow)) {
     return "what lost is the part of a sum that no number holds: set the value you want";
   }
+  if (kind == loss_kind_text(LossKind::kBounded)) {
+    return fmt::format(
+        "what lost is a sum beyond its bounds, {}, which goes on counting: $inc by what is to be "
+        "added to it, or set the value you want, which ends it",
+        value);
+  }
   if (kind == loss_kind_text(LossKind::kUpdateDelete)) {
     return "what lost is a delete: delete the document, if it is to go";
   }

@@ -148,8 +148,8 @@ TEST(OwnChoice, ADismissalFindsNothingWhereTheEntryIs) {
 }
 
 TEST(OwnChoice, WhatNoWriteBringsBackIsRefused) {
-  for (const char* kind : {"hidden_counter", "overflow", kNotApplied, kUnique, kQuarantinedKind,
-                           kLeftOut, kValidatorBypassed, kMissing}) {
+  for (const char* kind : {"hidden_counter", "overflow", "bounded", kNotApplied, kUnique,
+                           kQuarantinedKind, kLeftOut, kValidatorBypassed, kMissing}) {
     LedgerEntry entry = title();
     entry.kind = kind;
     EXPECT_FALSE(plan_choice(kChoose, entry).refusal.empty()) << kind;

@@ -66,9 +66,10 @@ struct ApplyWork {
   // Records that may not be applied, and why; records set aside that may now, by name.
   std::vector<std::pair<std::shared_ptr<const Record>, std::string>> wrong;
   std::map<std::string, std::shared_ptr<const Record>> released;
-  ApplyDocuments documents;  // none when a batch is replayed
-  size_t bytes = 0;          // of what was read and is to be written
-  bool blocked = false;      // some records were left because of a lock
+  ApplyDocuments documents;            // none when a batch is replayed
+  std::vector<std::string> corrected;  // row keys of those of them that are noted to be corrected
+  size_t bytes = 0;                    // of what was read and is to be written
+  bool blocked = false;                // some records were left because of a lock
   ApplyProgress progress;
 
   // Nothing is to be written: neither to the log nor to the store.

@@ -18,6 +18,8 @@
 
 namespace outrigger {
 
+constexpr size_t kCorrectionsAtOnce = 64;
+
 Status is_admitted(Store& store, const ApplierOptions& options) {
   if (Status alive = store.ping(); !alive) return alive;
   if (options.admits(store.process_id())) return {};
@@ -53,6 +55,7 @@ Status ApplyGatherer::fill(ApplyWork& work) {
   work.wrong = std::move(delivery.wrong);
   work.blocked = !delivery.refused.empty();
   if (Status retries = add_retries(work); !retries) return retries;
+  add_corrections(work);
   if (Status released = add_released(work); !released) return released;
   if (work.empty()) return {};
   if (Status admitted = is_admitted(store_, options_); !admitted) return admitted;
@@ -103,6 +106,28 @@ Status ApplyGatherer::add_retries(ApplyWork& work) {
   return {};
 }
 
+// Documents to be corrected: nothing touches them, so they become what their rows say. What is set
+// aside is so when it comes back.
+void ApplyGatherer::add_corrections(ApplyWork& work) {
+  if (!site_.corrections.is_noted(locks_.turn_of())) locks_.leave_turn();
+  auto due = site_.corrections.due(corrections_cursor_, kCorrectionsAtOnce);
+  if (due.empty()) due = site_.corrections.due("", kCorrectionsAtOnce);
+  corrections_cursor_ = due.empty() ? std::string() : due.rbegin()->first;
+  const std::string waiting = locks_.turn_of();
+  if (!waiting.empty()) due.merge(site_.corrections.find(waiting));
+  for (auto& [key, id] : due) {
+    if (work.documents.size() >= documents_max_ || !has_room(work)) return locks_.leave_turn();
+    if (site_.aside.find(key)) continue;
+    ApplyDocument document;
+    document.ns = key.substr(0, key.find('\0'));
+    document.id = id;
+    document.canonical_id = bson::canonical_key(id.view());
+    if (!locks_.take_in_turn(key, {document.ns, document.id})) continue;
+    work.corrected.push_back(key);
+    work.documents.emplace(key, std::move(document));
+  }
+}
+
 // Records set aside that somebody wants to be tried again.
 Status ApplyGatherer::add_released(ApplyWork& work) {
   for (const auto& [name, ledger_key] : site_.quarantine.due()) {
@@ -144,7 +169,12 @@ Status ApplyGatherer::merge_all(ApplyWork& work) {
   std::map<std::string, std::vector<Group>> in_part;
   // A record that was set aside may be in the log no more, where the intent says births are.
   const bool may_bear = work.released.empty();
+  const std::set<std::string> corrected(work.corrected.begin(), work.corrected.end());
   for (auto& [key, document] : work.documents) {
+    if (corrected.contains(key)) {  // whatever touches it, all of it is read
+      whole[document.ns].push_back(&document);
+      continue;
+    }
     if (may_bear && is_only_born(document)) {
       born[document.ns].push_back(&document);
       continue;

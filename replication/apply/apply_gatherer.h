@@ -53,6 +53,7 @@ class ApplyGatherer {
   [[nodiscard]] Delivery take_delivery();
   [[nodiscard]] Status add_retries(ApplyWork& work);
   [[nodiscard]] Status add_released(ApplyWork& work);
+  void add_corrections(ApplyWork& work);
   [[nodiscard]] Status read_rows(ApplyWork& work);
   [[nodiscard]] Status merge_all(ApplyWork& work);
   [[nodiscard]] Status leave_out_dropped(ApplyWork& work);
@@ -70,6 +71,7 @@ class ApplyGatherer {
   Store& store_;
   ApplyLocks& locks_;
   const ApplierOptions& options_;
+  std::string corrections_cursor_;
   size_t documents_max_;  // of a batch, by what the last ones took
 };
 

@@ -63,26 +63,38 @@ bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
 }
 
 bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDocument> documents) {
+  return take_or_wait(owner, documents, line_);
+}
+
+bool ApplyLocks::take_in_turn(const std::string& owner, const LockedDocument& document) {
+  if (turn_of() == owner) return take(turn_);
+  return take_or_wait(owner, std::span(&document, 1), turn_);
+}
+
+bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDocument> documents,
+                              std::optional<Line>& line) {
   std::vector<LockKey> keys;
   for (const LockedDocument& document : documents) {
     keys.push_back({namespace_lock_key(document.ns), LockMode::kShared});
     keys.push_back({document_lock_key(document.ns, document.id.view()), LockMode::kExclusive});
   }
   if (try_take(keys)) return true;
-  if (line_) return false;
+  if (line) return false;
   HeldLocks locks;
   if (stand_in_line(keys, locks)) {
     hold(std::move(locks), keys);
     return true;
   }
-  line_.emplace(Line{owner, std::move(keys), std::move(locks)});
+  line.emplace(Line{owner, std::move(keys), std::move(locks)});
   return false;
 }
 
-bool ApplyLocks::take_line() {
-  if (!line_ || !line_->locks) return false;
-  hold(std::move(line_->locks), line_->keys);
-  line_.reset();
+bool ApplyLocks::take_line() { return take(line_); }
+
+bool ApplyLocks::take(std::optional<Line>& line) {
+  if (!line || !line->locks) return false;
+  hold(std::move(line->locks), line->keys);
+  line.reset();
   return true;
 }
 

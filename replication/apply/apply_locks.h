@@ -53,6 +53,12 @@ class ApplyLocks {
   // What it waited for, once it is granted. False: not yet.
   [[nodiscard]] bool take_line();
   void leave_line() { line_.reset(); }
+  // Those of one document, in its turn: false: it is not free, and it is in line, unless another is
+  // that was refused so. Of a document an app writes to all the time, too.
+  [[nodiscard]] bool take_in_turn(const std::string& owner, const LockedDocument& document);
+  // Who waits so; empty: nobody.
+  [[nodiscard]] std::string turn_of() const { return turn_ ? turn_->owner : std::string(); }
+  void leave_turn() { turn_.reset(); }
   // Gives up the places of records that are not in front any more: nobody would take them.
   void keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front);
   // The batch is done.
@@ -77,6 +83,10 @@ class ApplyLocks {
   };
 
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
+  [[nodiscard]] bool take(std::optional<Line>& line);
+  [[nodiscard]] bool take_or_wait(const std::string& owner,
+                                  std::span<const LockedDocument> documents,
+                                  std::optional<Line>& line);
   [[nodiscard]] bool queue(const Record& record, const std::vector<LockKey>& keys);
   // Whether all are free by now; else `locks` wait.
   [[nodiscard]] bool stand_in_line(const std::vector<LockKey>& keys, HeldLocks& locks);
@@ -88,6 +98,7 @@ class ApplyLocks {
   std::unordered_map<uint64_t, LockMode> held_keys_;
   std::map<Origin, Place> places_;
   std::optional<Line> line_;  // of documents that are no record's
+  std::optional<Line> turn_;  // of one of them that is to be corrected
 };
 
 }  // namespace outrigger

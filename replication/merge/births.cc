@@ -234,6 +234,7 @@ bool collect(DocumentState& state, const VersionVector& stable, const VersionVec
     });
     if (!settled) return false;
   }
+  if (is_out_of_bounds(state)) return false;
   for (Incarnation& incarnation : state.incarnations) {
     if (!incarnation.removals.empty()) note_hidden(incarnation.body);  // its row does not say
   }

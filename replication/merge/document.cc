@@ -74,7 +74,7 @@ class DocumentWriter {
         out_.value(node.name, node.value);
         break;
       case Node::Shows::kCounter:
-        out_.value(node.name, *node.sum.value);
+        out_.value(node.name, node.sum.shown());
         break;
     }
   }
@@ -108,7 +108,21 @@ void report_overflow(const List& list, const Path& path, std::vector<Loss>& loss
   }
 }
 
+// The one that loses is the newest increment, to nobody: what the sum counts from, and which of
+// them went into it, others may have forgotten by now. Entries are told apart by what the sum is.
+void report_bound(const Node& node, const Path& path, std::vector<Loss>& losses) {
+  if (node.shows != Node::Shows::kCounter || !node.sum.bound) return;
+  Loss& loss = losses.emplace_back();
+  loss.kind = LossKind::kBounded;
+  loss.path = path;
+  loss.value = *node.sum.value;
+  loss.loser = node.sum.newest->newest();
+  loss.winning = node.sum.bound;
+  loss.bounds = node.sum.newest->bounds;
+}
+
 void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
+  report_bound(node, path, losses);
   if (node.shows == Node::Shows::kCounter && node.sum.clamped) {
     Loss loss;
     loss.kind = LossKind::kOverflow;
@@ -130,6 +144,38 @@ void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
 }  // namespace
 
 std::string shown_document(const Body& body) { return write_document(view_tree(body)); }
+
+// But for what lies below the path of a counter, and hides it: there it is taken to show.
+bool is_out_of_bounds(const DocumentState& state) {
+  const bool tells =
+      std::any_of(state.incarnations.begin(), state.incarnations.end(),
+                  [](const Incarnation& each) { return tell_bounds(each.body.counters); });
+  if (!tells) return false;
+  const WholeBody body(state);
+  const auto is_document_at = [&](const Path& path, const Dot& than) {
+    const auto asserted = body->asserted.find(path);
+    return asserted != body->asserted.end() && asserted->second > than;
+  };
+  return std::any_of(body->counters.begin(), body->counters.end(), [&](const auto& each) {
+    const auto& [path, entries] = each;
+    const Governor governor = governor_of(*body, path);
+    if (is_document_at(path, governor.stamp)) return false;
+    if (governor.reg != nullptr && !governor.is_own && governor.reg->content == Content::kValue) {
+      const Path above(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(governor.depth));
+      if (!is_document_at(above, governor.stamp)) return false;
+    }
+    const auto base = counter_base(governor.own());
+    return base && sum_of(*base, entries).bound.has_value();
+  });
+}
+
+bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects) {
+  const bool counts =
+      std::any_of(effects.effects.begin(), effects.effects.end(), [](const Effect& effect) {
+        return effect.kind == Operation::kIncrement && !is_into_element(effect.path);
+      });
+  return counts && is_out_of_bounds(state);
+}
 
 std::optional<std::string> document_of(const DocumentState& state, std::vector<Loss>* losses) {
   OUTRIGGER_ASSERT(state.full);

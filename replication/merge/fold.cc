@@ -113,8 +113,21 @@ Register* settled_base(Body& body, const Path& path, const Dot& newest, const Se
                                    : nullptr;
 }
 
+// Bounds are those of the newest entry that counts: it stays for as long as others stand beside it,
+// or the sum beyond its bounds is to be remembered.
+size_t without_bounds(const Register& base, const CounterEntries& entries, size_t count) {
+  const bool told = std::any_of(entries.begin(), entries.end(),
+                                [](const CounterEntry& each) { return each.bounds.has_value(); });
+  if (!told) return count;
+  const CounterSum now = sum_of(*counter_base(&base), entries);
+  if (now.newest == nullptr || (count == entries.size() && !now.bound)) return count;
+  return std::min(count, static_cast<size_t>(now.newest - entries.data()));
+}
+
 // Nothing of them is left to count: true.
 bool fold_entries(Register& base, CounterEntries& entries, size_t count, const Settled& settled) {
+  count = without_bounds(base, entries, count);
+  if (count == 0) return false;
   const CounterEntries folded(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(count));
   const CounterSum sum = sum_of(*counter_base(&base), folded);
   if (sum.clamped) return false;

@@ -116,6 +116,7 @@ class EffectMaker {
         effect.entry = is_of_all_births(change.path, entries)
                            ? counted(change.value.view(), own, entries, context_)
                            : new_entry(change.value, context_);
+        effect.entry.bounds = bounds_of(ruling);
         break;
       }
     }
@@ -148,6 +149,7 @@ class EffectMaker {
           Effect& effect = add(part.kind, part.path);
           effect.entry = new_entry(part.value, context_);
           counted_here.push_back({part.path, {effect.entry}});
+          effect.entry.bounds = bounds_of(rules_.at(part.path));
           break;
         }
         case MergeType::kList: {
@@ -345,11 +347,11 @@ class EffectMaker {
 
   // What the author of a value has seen beside registers, at its path and below.
   std::vector<Baseline> seen_below(const Path& path) const {
-    std::vector<Baseline> seen;
+    std::vector<Baseline> all;
     for_each_below(body_->counters, path, [&](const Path& at, const CounterEntries& entries) {
-      seen.push_back({at, entries});
+      all.push_back({at, seen(entries)});
     });
-    return seen;
+    return all;
   }
 
   const DocumentState& state_;
@@ -384,10 +386,7 @@ DocumentEffects local_effects(const DocumentState& state, const DocumentChange& 
       maker.remove(removal_of(state, change));
       break;
   }
-  DocumentEffects effects;
-  effects.ns = change.ns;
-  effects.id = change.id;
-  effects.effects = maker.take();
+  DocumentEffects effects{change.ns, change.id, maker.take()};
   // What the store shows is not what each of them holds.
   const bool is_one = state.incarnations.size() <= 1 && state.gone.empty() && !state.detached;
   const bool is_written = change.kind == Kind::kUpdate || change.kind == Kind::kReplace;

@@ -112,6 +112,7 @@ enum class LossKind : uint8_t {
   kHiddenCounter = 5,  // increments hidden under a value that is not a number
   kOverflow = 6,       // a sum left the int64 range and was clamped
   kUpdateDelete = 7,   // a delete lost to an update it had not seen: the document is there
+  kBounded = 8,        // a sum left its bounds, one of which shows
 };
 
 // A value that lost, with what beat it. Order-independent: every site that sees both reports it.
@@ -125,6 +126,7 @@ struct Loss {
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
   bool is_element = false;                  // what lost is one element of the array at `path`
   ContestRule rule;                         // that decided, where one did
+  std::optional<Bounds> bounds;             // kBounded
 };
 
 // ---- rows (the bytes: FORMATS.md, section 5)
@@ -143,6 +145,12 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
 // The document a full state stands for (BSON), nothing when deleted. Sums are added in dot order.
 [[nodiscard]] std::optional<std::string> document_of(const DocumentState& state,
                                                      std::vector<Loss>* losses = nullptr);
+
+// Does a bound show somewhere in place of a sum? Then a store does not hold the sum, the row does.
+[[nodiscard]] bool is_out_of_bounds(const DocumentState& state);
+// And is something counted? Before such a write or after it: then the store may show something else
+// than what the state of then does.
+[[nodiscard]] bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects);
 
 // ---- effects of a local write, from a row alone (sparse state) or a full one
 // The row of a document that was just inserted where nothing was remembered, without the way round
@@ -182,8 +190,8 @@ struct Settled {
     return stable.covers(stamp) && closed.covers(stamp);
   }
 };
-// Of a sparse state that may not go: what of it is settled is left to the document, where that shows
-// it (fold.cc).
+// Of a sparse state that may not go: what of it is settled is left to the document, where that
+// shows it (fold.cc).
 void fold(DocumentState& state, const Settled& settled);
 // The largest stamp per origin in the state: what must become stable before the row can go.
 [[nodiscard]] VersionVector stamps(const DocumentState& state);

@@ -31,7 +31,8 @@ inline constexpr uint8_t kListsFlag = 4;
 inline constexpr uint8_t kContestsFlag = 8;
 inline constexpr uint8_t kYieldsFlag = 16;
 inline constexpr uint8_t kHoldingFlag = 32;
-inline constexpr uint8_t kOverwrittenFlag = 64;
+inline constexpr uint8_t kBoundsFlag = 64;
+inline constexpr uint8_t kOverwrittenFlag = 128;
 
 // As is; `strip` decides what belongs into a row. Without an incarnation: the row of an opaque one.
 [[nodiscard]] std::string encode_row(const DocumentState& state);

@@ -63,8 +63,8 @@ class RowReader {
     has_contests_ = (flags & kContestsFlag) != 0;
     yields_ = (flags & kYieldsFlag) != 0;
     holds_ = (flags & kHoldingFlag) != 0;
+    has_bounds_ = (flags & kBoundsFlag) != 0;
     overwritten_ = (flags & kOverwrittenFlag) != 0;
-    if (flags >= kOverwrittenFlag << 1) in_.fail("unknown flags");
     read_origins();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       state.incarnations.push_back(incarnation());
@@ -152,6 +152,7 @@ class RowReader {
         shown_ |= each.settled;
       });
     }
+    if (has_bounds_) read_bounds(in_, result.body.counters);
     if (holds_) read(result.holding);
     if (overwritten_) read(result.overwritten);
     if (yields_) removals(result);
@@ -189,6 +190,7 @@ class RowReader {
   bool yields_ = false;
   bool holds_ = false;
   bool overwritten_ = false;
+  bool has_bounds_ = false;
 };
 
 }  // namespace

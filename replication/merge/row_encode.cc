@@ -74,7 +74,7 @@ class RowWriter {
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
             (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0) |
             (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0) |
-            (overwritten_ ? kOverwrittenFlag : 0));
+            (has_bounds_ ? kBoundsFlag : 0) | (overwritten_ ? kOverwrittenFlag : 0));
     write_origins(state);
     out_.varint(state.incarnations.size());
     // The floor of a document that stands alone is what the store shows.
@@ -104,6 +104,7 @@ class RowWriter {
       yields_ |= !each.removals.empty();
       holds_ |= !each.holding.empty();
       overwritten_ |= !each.overwritten.empty();
+      has_bounds_ |= tell_bounds(each.body.counters);
     }
   }
   void write(const Incarnation& incarnation, bool alone) {
@@ -123,6 +124,7 @@ class RowWriter {
         state(whole);
       });
     }
+    if (has_bounds_) write_bounds(out_, incarnation.body.counters);
     if (holds_) write(incarnation.holding);
     if (overwritten_) write(incarnation.overwritten);
     if (!yields_) return;
@@ -151,6 +153,7 @@ class RowWriter {
   bool yields_ = false;
   bool holds_ = false;
   bool overwritten_ = false;
+  bool has_bounds_ = false;
 };
 
 }  // namespace

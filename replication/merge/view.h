@@ -6,7 +6,7 @@
 //   governing register newer than every effect below   shows that register
 //   an effect below is newer than a whole value here   shows a document, even an empty one
 //   absent, but something below survived               shows a document
-//   absent or a number, with increments                shows the sum
+//   absent or a number, with increments                shows the sum, or the bound it lies beyond
 //   an array, or absent, with elements                 shows the elements
 //   an edit of elements newer than what governs        likewise
 //

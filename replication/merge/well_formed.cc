@@ -22,7 +22,7 @@ bool is_legal_id_effect(const Effect& effect, const bson::OwnedValue& id) {
 // to take away, and an array in it is one value.
 bool may_be_inside(const Effect& effect) {
   const bool is_element = is_element_name(effect.path.back());
-  if (effect.rule.is_contest()) return false;
+  if (effect.rule.is_contest() || effect.entry.bounds) return false;
   return effect.kind == Operation::kAssign || effect.kind == Operation::kIncrement ||
          (effect.kind == Operation::kUnset && !is_element);
 }

@@ -72,8 +72,15 @@ const char* reason_of(const merge::Loss& loss) {
       return "the sum left the range of a 64-bit integer and was clamped";
     case merge::LossKind::kUpdateDelete:
       return "the document was updated by a site that had not seen this delete, and stays";
+    case merge::LossKind::kBounded:
+      break;  // by its bounds
   }
   return "";
+}
+
+std::string reason_of(const Bounds& bounds) {
+  return "the sum of what was added here left bounded" + outrigger::text_of(bounds) +
+         ": the bound shows, and what is added from here on counts on the sum";
 }
 
 }  // namespace
@@ -94,12 +101,14 @@ const char* loss_kind_text(merge::LossKind kind) {
       return "overflow";
     case merge::LossKind::kUpdateDelete:
       return "update_delete";
+    case merge::LossKind::kBounded:
+      return "bounded";
   }
   return "unknown";
 }
 
 bool is_loss(std::string_view kind) {
-  constexpr auto kLast = static_cast<uint8_t>(merge::LossKind::kUpdateDelete);
+  constexpr auto kLast = static_cast<uint8_t>(merge::LossKind::kBounded);
   for (uint8_t each = 1; each <= kLast; ++each) {
     if (kind == loss_kind_text(static_cast<merge::LossKind>(each))) return true;
   }
@@ -120,7 +129,7 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.winner = loss.winner;
   entry.winning = loss.winning;
   entry.is_element = loss.is_element;
-  entry.reason = reason_of(loss);
+  entry.reason = loss.bounds ? reason_of(*loss.bounds) : reason_of(loss);
   if (loss.rule.is_contest()) {
     entry.reason = "two sites set this path without seeing each other; the rule of it decided: " +
                    to_text(loss.rule);
@@ -220,6 +229,11 @@ std::string ledger_key(const LedgerEntry& entry) {
   // No stamp names what nobody recorded, and one update may lose several elements of an array to
   // one other: such a value is told from another one by itself.
   if (entry.kind == kUnrecorded || entry.is_element) key += hash_of(entry.value);
+  // The same sum may be of another width at another site.
+  if (entry.kind == loss_kind_text(merge::LossKind::kBounded)) {
+    const std::string sum = bson::canonical_key(entry.value.view());
+    key += outbox::sortable(XXH3_64bits(sum.data(), sum.size()));
+  }
   return key;
 }
 

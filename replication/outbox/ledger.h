@@ -3,7 +3,8 @@
 //
 // A loss is found anew whenever a batch is replayed, so an entry's key is made of nothing but what
 // lost where to whom (and sorts by the later of the two stamps): writing it twice is writing it
-// once. (What no stamp names, kUnrecorded, and elements of arrays are named by their values, too.)
+// once. (What no stamp names, kUnrecorded, elements of arrays and sums beyond their bounds are
+// named by their values, too.)
 // Entries are BSON, so that tools can read them without this code: FORMATS.md, section 8.
 #pragma once
 
@@ -78,7 +79,7 @@ inline constexpr const char* kUnrecorded = "unrecorded";  // see recovery/redo_f
 inline constexpr const char* kMissing = "missing";        // likewise
 
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow",
-// "update_delete".
+// "update_delete", "bounded".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
 // Is it the kind of a write that lost to another one?
 [[nodiscard]] bool is_loss(std::string_view kind);

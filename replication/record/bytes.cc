@@ -1,5 +1,6 @@
 #include "replication/record/bytes.h"
 
+#include <bit>
 #include <cstring>
 
 namespace outrigger {
@@ -92,6 +93,11 @@ void ByteWriter::origin_be(const Origin& origin) {
 void ByteWriter::dot_be(const Dot& dot) {
   origin_be(dot.origin);
   u64_be(dot.hlc);
+}
+
+void ByteWriter::bounds(const Bounds& bounds) {
+  u64(std::bit_cast<uint64_t>(bounds.low));
+  u64(std::bit_cast<uint64_t>(bounds.high));
 }
 
 void ByteWriter::vector(const VersionVector& vector) {
@@ -229,6 +235,11 @@ Origin ByteReader::origin() {
   origin.site = site();
   origin.epoch = u64();
   return origin;
+}
+
+Bounds ByteReader::bounds() {
+  const auto low = std::bit_cast<double>(u64());
+  return {low, std::bit_cast<double>(u64())};
 }
 
 Origin ByteReader::origin_be() {

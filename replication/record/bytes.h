@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/bounds.h"
 #include "config/result.h"
 #include "replication/bson/bson.h"
 #include "replication/causality/stamp.h"
@@ -60,6 +61,7 @@ class ByteWriter {
   void origin_be(const Origin& origin);
   void dot_be(const Dot& dot);
   void vector(const VersionVector& vector);
+  void bounds(const Bounds& bounds);
 
   [[nodiscard]] size_t size() const { return out_.size(); }
   [[nodiscard]] std::string_view view() const { return out_; }
@@ -145,7 +147,8 @@ class ByteReader {
   Dot dot_be();
   // One vector has one form: ascending, no stamp of 0.
   VersionVector vector();
-  void end() {  // nothing may follow
+  Bounds bounds();  // not checked to be any
+  void end() {      // nothing may follow
     if (ok() && at_ != all_.size()) fail("bytes left over");
   }
 

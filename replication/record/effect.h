@@ -13,9 +13,11 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "config/bounds.h"
 #include "replication/bson/bson.h"
 #include "replication/causality/stamp.h"
 #include "replication/causality/version_vector.h"
@@ -32,6 +34,8 @@ struct CounterEntry {
   Dot first;
   Hlc last = 0;
   bson::OwnedValue sum;  // a number
+  // Between what its author has the number at this path stay, as of `last`. No baseline says it.
+  std::optional<Bounds> bounds = {};
   [[nodiscard]] Dot newest() const { return {last, first.origin}; }
   friend bool operator==(const CounterEntry&, const CounterEntry&) = default;
 };

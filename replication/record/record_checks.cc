@@ -102,6 +102,7 @@ class Checker {
       if (wrong.empty()) wrong = way(effect.path);
       if (wrong.empty()) wrong = baselines(effect);
       if (wrong.empty() && effect.kind == Operation::kIncrement) wrong = counter(effect.entry);
+      if (wrong.empty() && effect.entry.bounds) wrong = bounds(effect);
       if (wrong.empty() && effect.kind == Operation::kEdit) {
         wrong = edited.insert(effect.path).second ? edit(effect) : "it edits an array twice";
       }
@@ -210,6 +211,11 @@ class Checker {
     }
     if (!rules_.is_member(entry.first.origin.site)) return "a counter in it is of no member";
     return {};
+  }
+
+  static std::string bounds(const Effect& effect) {
+    if (!are_bounds(*effect.entry.bounds)) return "a counter in it has bounds that are none";
+    return is_into_element(effect.path) ? "a counter in an element has bounds" : "";
   }
 
   const Record& record_;

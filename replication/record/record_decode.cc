@@ -275,8 +275,10 @@ void Decoder::effect(Effect& effect, Keys* keys) {
   if (keys != nullptr) *keys = static_cast<Keys>(tag >> 6);
   effect.kind = static_cast<Operation>(kind);
   const bool is_assign = effect.kind == Operation::kAssign;
-  const bool is_edit = effect.kind == Operation::kEdit;  // which may have moves
-  const bool has_baselines = (tag >> 3 & 1) != 0 && !is_edit;
+  const bool is_edit = effect.kind == Operation::kEdit;          // which may have moves
+  const bool is_counted = effect.kind == Operation::kIncrement;  // which may have bounds
+  const bool has_more = tag >> 3 & 1;
+  const bool has_baselines = has_more && !is_edit && !is_counted;
   const bool gives = is_assign || effect.kind == Operation::kUnset;
   if (has_baselines && !gives && !effect.is_birth()) return in_.fail("baseline where none can be");
   if (has_rule && !gives) return in_.fail("rule of a contest where none can be");
@@ -299,8 +301,9 @@ void Decoder::effect(Effect& effect, Keys* keys) {
               });
     if (effect.baselines.empty()) in_.fail("no baseline where one is told");
   }
-  if (effect.kind == Operation::kIncrement) counter(effect.entry);
-  if (is_edit) edit(effect.edit, (tag >> 3 & 1) != 0);
+  if (is_counted) counter(effect.entry);
+  if (is_counted && has_more) effect.entry.bounds = in_.bounds();
+  if (is_edit) edit(effect.edit, has_more);
   if (!has_rule) return;
   if (effect.path.empty()) return in_.fail("rule of a contest where none can be");
   read(in_, effect.rule);

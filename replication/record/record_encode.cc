@@ -166,8 +166,10 @@ void Encoder::effect(const Effect& effect, Keys keys) {
   const bool has_path = !effect.is_birth() && effect.kind != Operation::kRemove;
   const bool has_baselines = !effect.baselines.empty();
   const bool has_moves = !effect.edit.moved.empty();
+  const bool has_bounds = effect.entry.bounds.has_value();
+  const bool has_more = has_baselines || has_moves || has_bounds;
   const bool is_marked = effect.removal != Removal::kPlain || effect.is_version;
-  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | (has_baselines || has_moves) << 3 |
+  body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_more << 3 |
                                 effect.rule.is_contest() << 4 | is_marked << 5 |
                                 static_cast<int>(keys) << 6));
   if (effect.removal != Removal::kPlain) body_.u8(static_cast<uint8_t>(effect.removal));
@@ -182,6 +184,7 @@ void Encoder::effect(const Effect& effect, Keys keys) {
     }
   }
   if (effect.kind == Operation::kIncrement) counter(effect.entry);
+  if (has_bounds) body_.bounds(*effect.entry.bounds);
   if (effect.kind == Operation::kEdit) edit(effect.edit);
   if (effect.rule.is_contest()) write(body_, effect.rule);
 }

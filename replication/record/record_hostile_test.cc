@@ -94,7 +94,6 @@ TEST(HostileRecord, CountsThatTheInputCannotHoldAreRefusedBeforeAnythingIsAlloca
 TEST(HostileRecord, UnknownEffectsAreRefused) {
   EXPECT_EQ(Forged().effect(0).refusal(), "unknown kind of effect");
   EXPECT_EQ(Forged().effect(0xc0).refusal(), "unknown kind of effect");
-  EXPECT_EQ(Forged().effect(kIncrement | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kRemove | kBaselines).refusal(), "baseline where none can be");
   EXPECT_EQ(Forged().effect(kUnset | kBaselines).numbers({1, 0}).refusal(),
             "no baseline where one is told");

@@ -156,6 +156,7 @@ class RecordMaker {
     effect.is_version = is_assign && is_whole && chance(2);
     if (effect.kind == Operation::kIncrement) {
       effect.entry = counter();
+      if (chance(3)) effect.entry.bounds = Bounds{-0.5, static_cast<double>(below(100))};
       return effect;
     }
     if (effect.kind == Operation::kEdit) {

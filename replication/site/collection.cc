@@ -207,6 +207,10 @@ Status Collection::collect_rows(size_t documents_max, const Forgettable& may_go)
         pass_under_way_ = true;
         continue;
       }
+      if (corrections_.is_noted(outbox::row_key(key.ns, key.canonical_id))) {
+        pass_under_way_ = true;
+        continue;
+      }
       held.push_back(std::move(locks));
       auto bytes = context_.outbox.row(key.ns, key.canonical_id);
       if (!bytes) result = tl::unexpected(bytes.error());

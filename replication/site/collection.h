@@ -3,7 +3,8 @@
 //
 // Rows and records stay until the store's journal holds what they are about as well, however many
 // members have it: a crash of the store takes the rest back, and they are what it is put back from.
-// Cohorts are dropped all or none.
+// Cohorts are dropped all or none. The row of a sum stays while a bound shows in its place, and
+// that of a document until it is corrected (corrections/corrections.h).
 //
 // Claims to unique keys are compared by stamps, and merge/claims/claim.h says when one may be
 // forgotten: not before all is stable that is not later, and not while something is set aside in
@@ -23,6 +24,7 @@
 #include "config/result.h"
 #include "config/thread_annotations.h"
 #include "replication/causality/version_vector.h"
+#include "replication/site/corrections/corrections.h"
 #include "replication/site/ledger_keeper.h"
 #include "replication/site/local_records.h"
 #include "replication/site/lock_table.h"
@@ -38,12 +40,14 @@ class Collection {
  public:
   // Everything is borrowed and outlives this.
   Collection(const SiteContext& context, SiteState& state, LocalRecords& records,
-             LedgerKeeper& ledger, AsideDocuments& aside, Retirement& retirement, Wakers& wakers)
+             LedgerKeeper& ledger, AsideDocuments& aside, Corrections& corrections,
+             Retirement& retirement, Wakers& wakers)
       : context_(context),
         state_(state),
         records_(records),
         ledger_(ledger),
         aside_(aside),
+        corrections_(corrections),
         retirement_(retirement),
         wakers_(wakers) {}
 
@@ -83,6 +87,7 @@ class Collection {
   LocalRecords& records_;
   LedgerKeeper& ledger_;
   AsideDocuments& aside_;
+  Corrections& corrections_;
   Retirement& retirement_;
   Wakers& wakers_;
   std::atomic<LockTable*> locks_{nullptr};

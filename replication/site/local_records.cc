@@ -113,6 +113,7 @@ class RecordWriter {
       settled.rows += static_cast<int64_t>(row.is_birth || merge::counts(*row.after)) -
                       static_cast<int64_t>(merge::counts(row.before));
       if (row.detached) settled.detached.push_back(*row.key);
+      if (row.to_correct) settled.corrections.push_back({*row.key, *std::move(row.to_correct)});
       if (row.is_birth) {
         births.add(row, settled.batch);
       } else if (stays) {
@@ -122,13 +123,15 @@ class RecordWriter {
       }
     }
     births.finish(settled.batch);
+    for (const Correction& each : settled.corrections) put_correction(settled.batch, each);
   }
 
  private:
   struct Row {
     const std::string* key = nullptr;
     bool existed = false;
-    bool detached = false;  // it is, or was before
+    bool detached = false;                       // it is, or was before
+    std::optional<bson::OwnedValue> to_correct;  // the _id: the store may show something else
     std::string before;
     std::optional<std::string> after;  // once changed; empty: none is needed
     bool is_birth = false;             // by `birth`, and nothing else, instead of `after`
@@ -184,7 +187,10 @@ class RecordWriter {
     note_unseen(*state, change);
     DocumentEffects effects = merge::local_effects(*state, change, context_);
     if (effects.effects.empty()) return {};
+    const bool was_beyond = merge::counts_out_of_bounds(*state, effects);
     merge::apply_local(*state, change, effects, context_);
+    const bool is_beyond = was_beyond || merge::counts_out_of_bounds(*state, effects);
+    if (is_beyond && !state->detached) row.to_correct = change.id;
     record_.documents.push_back(std::move(effects));
     row.after = merge::strip(*state);
     return {};

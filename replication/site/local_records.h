@@ -10,6 +10,7 @@
 #include "replication/outbox/batch.h"
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
+#include "replication/site/corrections/corrections.h"
 #include "replication/site/ledger_keeper.h"
 #include "replication/site/state/site_state.h"
 
@@ -21,6 +22,7 @@ struct SettlingBatch {
   std::vector<SettledWrite> records;  // the last one may be a stamp taken for nothing
   int64_t rows = 0;                   // more rows than before
   std::vector<std::string> detached;  // row keys of documents set aside that changed
+  std::vector<Correction> corrections;
 };
 
 // Thread-safe.

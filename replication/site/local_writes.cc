@@ -66,6 +66,8 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
   std::move(settled->detached.begin(), settled->detached.end(),
             std::back_inserter(staged.detached_));
   std::move(behind.begin(), behind.end(), std::back_inserter(staged.detached_));
+  std::move(settled->corrections.begin(), settled->corrections.end(),
+            std::back_inserter(staged.corrections_));
   write.decided();
   return {};
 }
@@ -99,6 +101,7 @@ void LocalWrites::drop(UndecidedWrite& write, const std::vector<RetryEntry>& ret
 Status LocalWrites::write(StagedWrites&& staged) {
   if (Status written = context_.outbox.write(std::move(staged.batch_)); !written) return written;
   state_.rows_changed(staged.rows_);
+  note(staged.corrections_);
   // Not published before that is on disk, dropped or not: recovery would settle a prepare again.
   if (!staged.settled_.empty()) {
     const uint64_t append = state_.settled(staged.settled_);
@@ -134,6 +137,7 @@ Status LocalWrites::settle_now(const Dot& dot, const VersionVector& deps, Hlc cl
   settled->batch.remove_prepare(dot.hlc);
   if (Status written = context_.outbox.write(std::move(settled->batch)); !written) return written;
   state_.rows_changed(settled->rows);
+  note(settled->corrections);
   const uint64_t append = state_.settled(settled->records);
   (void)aside_.try_again(settled->detached);
   std::vector<Hlc> stamps = stamps_of(settled->records, context_.self);
@@ -177,6 +181,12 @@ void LocalWrites::give_up(Hlc stamp) {
   const SettledWrite write{Dot{stamp, context_.self}, 0};
   const uint64_t append = state_.settled(std::span(&write, 1));
   leave_to_sync({stamp}, append);
+}
+
+void LocalWrites::note(std::span<const Correction> corrections) {
+  if (corrections.empty()) return;
+  corrections_.add(corrections);
+  wakers_.wake_for_work();
 }
 
 void LocalWrites::leave_to_sync(std::vector<Hlc> stamps, uint64_t append) {

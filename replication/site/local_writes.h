@@ -51,8 +51,13 @@ class LocalWrites {
  public:
   // Everything is borrowed and outlives this.
   LocalWrites(const SiteContext& context, SiteState& state, LocalRecords& records,
-              AsideDocuments& aside, Wakers& wakers)
-      : context_(context), state_(state), records_(records), aside_(aside), wakers_(wakers) {}
+              AsideDocuments& aside, Corrections& corrections, Wakers& wakers)
+      : context_(context),
+        state_(state),
+        records_(records),
+        aside_(aside),
+        corrections_(corrections),
+        wakers_(wakers) {}
   // Once, before the first write: callbacks on the commit thread do nothing when `owner` is gone.
   void owned_by(std::weak_ptr<const void> owner) { owner_ = std::move(owner); }
 
@@ -85,6 +90,7 @@ class LocalWrites {
                                   std::vector<DocumentChange> changes,
                                   const std::vector<RetryEntry>& retries);
   void give_up(Hlc stamp);  // no record carries it
+  void note(std::span<const Correction> corrections);
   [[nodiscard]] std::vector<std::string> behind_changed(
       const std::vector<DocumentChange>& changes) const;
   void leave_to_sync(std::vector<Hlc> stamps, uint64_t append);
@@ -93,6 +99,7 @@ class LocalWrites {
   SiteState& state_;
   LocalRecords& records_;
   AsideDocuments& aside_;
+  Corrections& corrections_;
   Wakers& wakers_;
   std::weak_ptr<const void> owner_;
 };

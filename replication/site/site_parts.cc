@@ -93,6 +93,18 @@ Status load_aside(const outbox::Outbox& outbox, AsideDocuments& documents) {
   return {};
 }
 
+Status load_corrections(const outbox::Outbox& outbox, Corrections& corrections) {
+  auto noted = outbox.scan_meta(meta_keys::kCorrection);
+  if (!noted) return tl::unexpected(noted.error());
+  for (const auto& [key, bytes] : *noted) {
+    auto id = decode_correction(bytes);
+    if (!id) return tl::unexpected(id.error());
+    const Correction one{key.substr(std::strlen(meta_keys::kCorrection)), *std::move(id)};
+    corrections.add(std::span(&one, 1));
+  }
+  return {};
+}
+
 // Beyond every stamp that an earlier run has given or seen.
 Result<Hlc> first_stamp(const outbox::Outbox& outbox, const Clock& clock,
                         const VersionVector& applied) {
@@ -135,6 +147,9 @@ Result<std::shared_ptr<SiteParts>> SiteParts::open(ReplicaOptions options, outbo
   if (Status loaded = parts->members.load(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = parts->rules.load(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = load_aside(outbox, parts->aside); !loaded) {
+    return tl::unexpected(loaded.error());
+  }
+  if (Status loaded = load_corrections(outbox, parts->corrections); !loaded) {
     return tl::unexpected(loaded.error());
   }
   if (Status loaded = parts->quarantine.load(); !loaded) return tl::unexpected(loaded.error());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "replication/outbox/batch.h"
+#include "replication/site/corrections/corrections.h"
 #include "replication/site/state/open_writes.h"
 
 namespace outrigger {
@@ -26,6 +27,7 @@ class StagedWrites {
   int64_t rows_ = 0;  // more rows than before
   // Row keys of documents set aside that changed, or that others keep from being shown which did.
   std::vector<std::string> detached_;
+  std::vector<Correction> corrections_;
 };
 
 }  // namespace outrigger

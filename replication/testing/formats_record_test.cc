@@ -95,6 +95,12 @@ Record writing_inside() {
   return record;
 }
 
+Record bounded() {
+  Effect increment = effect(Operation::kIncrement, {"n"});
+  increment.entry = {Dot{5, kOslo}, 5, bson::make_int32(-7), Bounds{0, 10}};
+  return record_of({increment});
+}
+
 Record yielding() {
   Effect remove = effect(Operation::kRemove);
   remove.removal = Removal::kUpdateWins;
@@ -212,6 +218,7 @@ std::vector<Example> record_examples() {
       record_example("record-keeps", keeping(seven)),
       record_example("record-insert", record_of({effect(Operation::kBirth, {}, only_id())})),
       record_example("record-every-kind", every_kind()),
+      record_example("record-bounded", bounded()),
       record_example("record-edit", editing()),
       record_example("record-moves", moving()),
       record_example("record-inside", writing_inside()),

@@ -130,6 +130,16 @@ DocumentState overwritten() {
   return state;
 }
 
+DocumentState out_of_bounds() {
+  DocumentState state = born({Dot()});
+  Body& body = state.incarnations.front().body;
+  body.registers[{"n"}] = holding(Dot(), Content::kValue);
+  body.registers[{"n"}].value = bson::make_int32(10);
+  body.counters[{"n"}] = {{Dot{5, kOslo}, 5, bson::make_int32(-7), Bounds{0, 10}},
+                          {Dot{8, kRome}, 8, bson::make_int32(-6), Bounds{0, 10}}};
+  return state;
+}
+
 DocumentState upserted() {
   DocumentState state = born({Dot{5, kOslo}});
   state.incarnations.front().body.floor_stamp = Dot{5, kOslo};
@@ -233,6 +243,7 @@ std::vector<Example> row_examples() {
       row_example("row-field-set", one_field_set),
       row_example("row-claimed", claimed),
       row_example("row-overwritten", overwritten),
+      row_example("row-bounded", out_of_bounds),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
       row_example("row-moved", moved),

@@ -3,6 +3,7 @@
 #include "replication/outbox/ledger.h"
 #include "replication/recovery/oplog_time.h"
 #include "replication/recovery/recovery.h"
+#include "replication/site/corrections/corrections.h"
 #include "replication/site/rules/rules_keeper.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
@@ -131,6 +132,15 @@ Example rules_item() {
   return item("meta-rules", batch.changes().front().key, batch.changes().front().bytes);
 }
 
+Example correction() {
+  const bson::OwnedValue id = bson::make_int32(1);
+  outbox::Batch batch;
+  put_correction(batch, {outbox::row_key("t.a", bson::canonical_key(id.view())), id});
+  const auto& change = batch.changes().front();
+  return {"meta-correction", [parts = Parts{change.key, change.bytes}] { return parts; },
+          [id](const Parts& parts) { EXPECT_EQ(decode_correction(parts.at(1)), id); }};
+}
+
 Example retry() {
   const std::string answer = bson::Writer().int64("n", 1).finish();
   return {"retry", [answer] { return Parts{encode_retry(1'700'000'000'000, answer)}; },
@@ -158,6 +168,7 @@ std::vector<Example> site_examples() {
       rules_item(),
       item("meta-rules-held", meta_keys::kRulesHeld, "equal_set: drop"),
       item("meta-rules-file", meta_keys::kRulesFile, "equal_set: keep"),
+      correction(),
       number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
       number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),
       oplog_time(),

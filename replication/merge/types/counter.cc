@@ -1,9 +1,12 @@
 #include "replication/merge/types/counter.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "replication/bson/decimal128.h"
 #include "replication/bson/number.h"
 #include "replication/merge/types/register.h"
+#include "replication/merge/types/row_maps.h"
 
 namespace outrigger::merge {
 namespace {
@@ -23,6 +26,30 @@ void raise_entry(CounterEntries& entries, const CounterEntry& entry) {
   } else if (at->last < entry.last) {
     *at = entry;
   }
+}
+
+// In the kind of the numbers beside it where that says it exactly, and as wide as it must be.
+bson::OwnedValue bound_as(bson::Type kind, double bound) {
+  const bool is_decimal = kind == bson::Type::kDecimal128;
+  const bson::Decimal128 decimal = bson::Decimal128::from_double(bound, 34);
+  if (is_decimal && std::isfinite(bound) && bson::compare(bound, decimal) == 0) {
+    return {bson::Type::kDecimal128, decimal.reduced().to_bytes()};
+  }
+  const std::optional<int64_t> whole = bson::integer_of(bound);
+  if (!whole || kind == bson::Type::kDouble || is_decimal) return bson::make_double(bound + 0.0);
+  const bool is_narrow = kind == bson::Type::kInt32 && *whole >= INT32_MIN && *whole <= INT32_MAX;
+  return is_narrow ? bson::make_int32(static_cast<int32_t>(*whole)) : bson::make_int64(*whole);
+}
+
+// What shows in place of a sum that lies beyond its bounds.
+std::optional<bson::OwnedValue> bound_of(const bson::Value& sum, const Bounds& bounds) {
+  const auto order = [&](double to) {
+    return bson::compare_numbers(sum, bson::make_double(to).view());
+  };
+  if (order(NAN) == 0) return std::nullopt;
+  if (order(bounds.low) < 0) return bound_as(sum.type, bounds.low);
+  if (order(bounds.high) > 0) return bound_as(sum.type, bounds.high);
+  return std::nullopt;
 }
 
 // Our newest entry with the delta added to its sum, where that is allowed and exact. Nothing: a
@@ -67,6 +94,7 @@ CounterSum sum_of(const CounterBase& base, const CounterEntries& entries) {
   for (const CounterEntry& entry : entries) {
     std::optional<bson::OwnedValue> more = gained(entry, *base.baseline);
     if (!more) continue;
+    if (sum.newest == nullptr || sum.newest->newest() < entry.newest()) sum.newest = &entry;
     if (!sum.value) {
       sum.value = std::move(more);
       continue;
@@ -74,6 +102,9 @@ CounterSum sum_of(const CounterBase& base, const CounterEntries& entries) {
     bson::Sum longer = bson::increment(sum.value->view(), more->view());
     sum.clamped |= longer.clamped;
     sum.value = std::move(longer.value);
+  }
+  if (sum.newest != nullptr && sum.newest->bounds) {
+    sum.bound = bound_of(sum.value->view(), *sum.newest->bounds);
   }
   return sum;
 }
@@ -105,7 +136,8 @@ CounterEntry new_entry(const bson::OwnedValue& delta, const LocalContext& contex
 }
 
 bool may_count(const CounterEntry& entry, const Dot& stamp) {
-  return entry.sum.view().is_number() && entry.first.origin == stamp.origin;
+  return entry.sum.view().is_number() && entry.first.origin == stamp.origin &&
+         (!entry.bounds || are_bounds(*entry.bounds));
 }
 
 bool may_have_seen(const CounterEntries& baseline) {
@@ -133,6 +165,57 @@ CounterEntries sorted(CounterEntries entries) {
   std::sort(entries.begin(), entries.end(),
             [](const CounterEntry& a, const CounterEntry& b) { return a.first < b.first; });
   return entries;
+}
+
+CounterEntries seen(const CounterEntries& entries) {
+  CounterEntries all = entries;
+  for (CounterEntry& entry : all) entry.bounds.reset();
+  return all;
+}
+
+bool tell_bounds(const std::map<Path, CounterEntries>& counters) {
+  return std::any_of(counters.begin(), counters.end(), [](const auto& each) {
+    return std::any_of(each.second.begin(), each.second.end(),
+                       [](const CounterEntry& entry) { return entry.bounds.has_value(); });
+  });
+}
+
+void write_bounds(RowOut& out, const std::map<Path, CounterEntries>& counters) {
+  std::map<Path, std::map<size_t, Bounds>> told;
+  for (const auto& [path, entries] : counters) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (entries[i].bounds) told[path].emplace(i, *entries[i].bounds);
+    }
+  }
+  write_map(out, told, [&](const auto& of_entries) {
+    out.varint(of_entries.size());
+    for (const auto& [index, bounds] : of_entries) {
+      out.varint(index);
+      out.bounds(bounds);
+    }
+  });
+}
+
+void read_bounds(RowIn& in, std::map<Path, CounterEntries>& counters) {
+  std::map<Path, std::map<size_t, Bounds>> told;
+  read_map(in, told, [&](auto& of_entries) {
+    for (size_t n = in.items(); n > 0 && in.ok(); --n) {
+      const size_t index = in.varint();
+      const Bounds bounds = in.bounds();
+      if (!are_bounds(bounds)) in.fail("bounds that are none");
+      if (!of_entries.empty() && index <= of_entries.rbegin()->first)
+        in.fail("bounds out of order");
+      of_entries.emplace(index, bounds);
+    }
+    if (of_entries.empty()) in.fail("bounds of nothing");
+  });
+  for (const auto& [path, of_entries] : told) {
+    const auto entries = counters.find(path);
+    const bool are_there = entries != counters.end() && !of_entries.empty() &&
+                           of_entries.rbegin()->first < entries->second.size();
+    if (!are_there) return in.fail("bounds of nothing");
+    for (const auto& [index, bounds] : of_entries) entries->second[index].bounds = bounds;
+  }
 }
 
 void write(RowOut& out, const CounterEntries& entries) {

@@ -5,8 +5,13 @@
 // each entry gained since the base's author had seen it (the base's baseline). Sums are added in
 // the order of first dots, so that doubles come out the same everywhere. Under a base that is no
 // number increments are kept, hidden.
+//
+// An increment may tell bounds. Those of the newest entry that counts hold: a sum beyond them is
+// remembered, and goes on counting, while the bound shows. So bounds are a view, and no site need
+// agree on them, or on the order of increments, to agree on a document.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -35,7 +40,10 @@ struct CounterBase {
 // entry the baseline covers whole adds nothing at all (a zero could already change the type).
 struct CounterSum {
   std::optional<bson::OwnedValue> value;
-  bool clamped = false;  // it left the range of int64
+  bool clamped = false;                   // it left the range of int64
+  const CounterEntry* newest = nullptr;   // of those that count; borrowed
+  std::optional<bson::OwnedValue> bound;  // shows in its place, as it lies beyond its bounds
+  [[nodiscard]] const bson::OwnedValue& shown() const { return bound ? *bound : *value; }
 };
 [[nodiscard]] CounterSum sum_of(const CounterBase& base, const CounterEntries& entries);
 // What one entry adds to a base of this baseline. Nothing: its author had seen all of it.
@@ -69,7 +77,14 @@ void for_each_stamp(const CounterEntries& entries, const Visit& visit) {
   for (const CounterEntry& entry : entries) visit(entry.newest(), true);
 }
 
+// As who has seen them tells them.
+[[nodiscard]] CounterEntries seen(const CounterEntries& entries);
+
 void write(RowOut& out, const CounterEntries& entries);
 void read(RowIn& in, CounterEntries& entries);
+// The bounds that entries tell stand apart from them in a row: most tell none.
+[[nodiscard]] bool tell_bounds(const std::map<Path, CounterEntries>& counters);
+void write_bounds(RowOut& out, const std::map<Path, CounterEntries>& counters);
+void read_bounds(RowIn& in, std::map<Path, CounterEntries>& counters);
 
 }  // namespace outrigger::merge

@@ -41,6 +41,11 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
                                                              : MergeType::kRegister;
 }
 
+// Between what increments are to keep the number at such a path.
+[[nodiscard]] inline std::optional<Bounds> bounds_of(const PathRuling& ruling) {
+  return ruling.rule == nullptr ? std::nullopt : ruling.rule->bounds;
+}
+
 // The contest that values of a path are in, if they are in any, where this site gives one.
 [[nodiscard]] inline ContestRule contest_of(const PathRuling& ruling, const std::string& author) {
   switch (ruling.type) {
@@ -49,6 +54,7 @@ enum class MergeType : uint8_t { kRegister, kCounter, kList };
     case PathType::kKeyed:
     case PathType::kSet:
     case PathType::kCounter:
+    case PathType::kBounded:
     case PathType::kLww:
     case PathType::kAtomic:
       break;

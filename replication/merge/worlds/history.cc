@@ -35,6 +35,13 @@ bool is_same(const bson::Value& a, const bson::Value& b) {
          bson::compare_numbers(apart.view(), bson::make_double(-1e-6).view()) > 0;
 }
 
+bson::OwnedValue within(const Bounds& bounds, bson::OwnedValue sum) {
+  const bson::OwnedValue low = bson::make_double(bounds.low);
+  const bson::OwnedValue high = bson::make_double(bounds.high);
+  if (bson::compare_numbers(sum.view(), low.view()) < 0) return low;
+  return bson::compare_numbers(sum.view(), high.view()) > 0 ? high : sum;
+}
+
 std::string text_of(const Path& path) { return path.empty() ? "the document" : path_text(path); }
 
 }  // namespace
@@ -277,11 +284,16 @@ History::Shown History::shown(const Path& path) const {
   if (found) value = {Shown::kValue, bson::OwnedValue(*found)};
   const auto counted = counted_.find(path);
   if (counted == counted_.end() || (found && !found->is_number())) return value;
+  const Counted* newest = nullptr;
   for (const Counted& each : counted->second) {
     if (by != nullptr && (each.by->at == at || by->by->sees(each.by->at))) continue;
+    newest = &each;  // they stand in the order of stamps
     const bool is_first = value.what == Shown::kAbsent;
     value = {Shown::kValue,
              is_first ? each.delta : bson::add(value.value.view(), each.delta.view()).value};
+  }
+  if (newest != nullptr && newest->by->effect->entry.bounds) {
+    value.value = within(*newest->by->effect->entry.bounds, std::move(value.value));
   }
   return value;
 }
@@ -342,6 +354,7 @@ std::string History::text() const {
     if (effect.kind == Operation::kIncrement) {
       text += " sum " + bson::to_json(effect.entry.sum.view()) + " since " +
               to_text(effect.entry.first);
+      if (effect.entry.bounds) text += " within " + outrigger::text_of(*effect.entry.bounds);
     }
     text += " had seen";
     for (size_t other = 0; other < i; ++other) {

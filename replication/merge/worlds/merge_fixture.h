@@ -304,6 +304,7 @@ class MergeTest : public ::testing::Test {
     site.clock.set_wall_ms(++now_ms_);
     site.begin(std::move(writes));
     site.settle(site.in_flight() - 1, true);
+    site.correct();
     site.publish(false);
   }
 

@@ -15,6 +15,24 @@ DocumentChange update_of(const std::string& id) {
   return change_of(DocumentChange::Kind::kUpdate, id);
 }
 
+// Of what is stable nothing is remembered but which documents are opaque, in one byte each, the
+// names of elements, and sums in whose place a bound shows.
+std::string rows_at_rest(const WorldSite& site) {
+  for (const auto& [id, row] : site.rows) {
+    if (!site.store.contains(id)) return "a row without a document";
+    const DocumentState state = site.load(id);
+    if (is_out_of_bounds(state)) continue;
+    for (const Incarnation& incarnation : state.incarnations) {
+      if (!is_only_settled_lists(incarnation)) return "metadata left although all is stable";
+    }
+  }
+  for (const auto& [id, document] : site.store) {
+    const bool repeats = bson::repeats_names(bson::Document(document));
+    if (repeats != site.load(id).opaque) return "a row does not say what is opaque";
+  }
+  return {};
+}
+
 }  // namespace
 
 MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
@@ -28,11 +46,11 @@ MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = static_cast<int64_t>(random_() % (2 * spread + 1)) - spread;
     sites_.push_back(std::make_unique<WorldSite>('A' + i, count, 1000 + offset));
-    if (!options.contests && !options.versions) continue;
-    Settings settings = contested();
+    if (!options.contests && !options.versions && !options.bounds) continue;
+    Settings settings = options.bounds ? bounded(i) : contested();
     if (options.versions) settings.replicate.front().version_field = {"a"};
-    if (!policy_) policy_.emplace(settings);
-    sites_.back()->policy = &*policy_;
+    policies_.push_back(std::make_unique<Policy>(settings));
+    sites_.back()->policy = policies_.back().get();
   }
 }
 
@@ -218,6 +236,7 @@ void MergeWorld::crash(WorldSite& site, WorldSite& from) {
 void MergeWorld::lull(bool everyone) {
   for (auto& site : sites_) {
     while (site->in_flight() > 0) site->settle(0, options_.add_only || chance(0.8));
+    site->correct();
     site->publish(true);
   }
   for (int round = 0; round < 2; ++round) {
@@ -262,6 +281,7 @@ void MergeWorld::step() {
   } else if (roll < 0.97 && !options_.add_only) {
     crash(site, *other);
   }
+  if (options_.bounds && chance(0.3)) site.correct();
   if (chance(0.6)) site.publish(chance(0.3));
 }
 
@@ -279,23 +299,6 @@ std::string MergeWorld::compare() const {
         return id + " differs: " + x + " and " + y;
       }
     }
-  }
-  return {};
-}
-
-// Of what is stable nothing is remembered but which documents are opaque, in one byte each, and
-// the names of elements.
-std::string MergeWorld::rows_at_rest(const WorldSite& site) {
-  for (const auto& [id, row] : site.rows) {
-    if (!site.store.contains(id)) return "a row without a document";
-    const DocumentState state = site.load(id);
-    for (const Incarnation& incarnation : state.incarnations) {
-      if (!is_only_settled_lists(incarnation)) return "metadata left although all is stable";
-    }
-  }
-  for (const auto& [id, document] : site.store) {
-    const bool repeats = bson::repeats_names(bson::Document(document));
-    if (repeats != site.load(id).opaque) return "a row does not say what is opaque";
   }
   return {};
 }
@@ -349,6 +352,12 @@ size_t MergeWorld::losses_of(LossKind kind) const {
     for (const Loss& loss : site->losses) sum += loss.kind == kind ? 1 : 0;
   }
   return sum;
+}
+
+size_t MergeWorld::out_of_bounds() const {
+  return static_cast<size_t>(std::count_if(ids_.begin(), ids_.end(), [&](const std::string& id) {
+    return is_out_of_bounds(sites_.front()->load(id));
+  }));
 }
 
 int64_t MergeWorld::added(const std::string& id) const {

@@ -24,6 +24,7 @@ struct WorldOptions {
   bool add_only = false;  // documents are made once, numbers only incremented, arrays only edited
   bool contests = false;  // values of some paths stand beside each other until a rule decides
   bool versions = false;  // documents count versions, and values are contested besides
+  bool bounds = false;    // sums stay within bounds, of each site its own
   bool yields = false;    // removals of the second document yield to what they had not seen
 };
 
@@ -51,6 +52,8 @@ class WorldSite {
   [[nodiscard]] Report report();
   [[nodiscard]] VersionVector issued() const;
   void collect(bool drop_rows);
+  // What its store shows otherwise than its rows say.
+  void correct();
 
   ManualClock clock;
   std::map<std::string, std::string> store;
@@ -60,7 +63,8 @@ class WorldSite {
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
   std::vector<Loss> losses;
-  const Policy* policy = nullptr;  // borrowed; null: every path merges by operation
+  std::set<std::string> to_correct;  // documents
+  const Policy* policy = nullptr;    // borrowed; null: every path merges by operation
 
  private:
   struct InFlight {
@@ -89,6 +93,7 @@ class MergeWorld {
   [[nodiscard]] const std::map<std::string, std::string>& documents() const;
   [[nodiscard]] uint64_t drops() const;
   [[nodiscard]] size_t losses_of(LossKind kind) const;       // at all sites
+  [[nodiscard]] size_t out_of_bounds() const;                // documents in which a bound shows
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   // All that was ever written, by origin.
   [[nodiscard]] const std::map<Origin, std::vector<Published>>& log() const {
@@ -117,7 +122,6 @@ class MergeWorld {
   void lull(bool everyone);
   void step();
   [[nodiscard]] std::string compare() const;
-  [[nodiscard]] static std::string rows_at_rest(const WorldSite& site);
   [[nodiscard]] std::string finish();
 
   std::mt19937_64 random_;
@@ -130,7 +134,7 @@ class MergeWorld {
   std::map<std::string, int64_t> counted_;
   RandomValues values_;
   RandomEdits arrays_;
-  std::optional<Policy> policy_;
+  std::vector<std::unique_ptr<Policy>> policies_;
 };
 
 }  // namespace outrigger::merge

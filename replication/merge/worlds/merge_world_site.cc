@@ -116,11 +116,13 @@ void WorldSite::settle(size_t index, bool happened) {
       OUTRIGGER_ASSERT(well_formed(effect, context.dot, effects.id));
     }
     if (is_assigned_after_all(write.change, effects)) throw std::string("an edit became a value");
+    const bool was_beyond = counts_out_of_bounds(state, effects);
     apply_local(state, write.change, effects, context);
+    if (was_beyond || counts_out_of_bounds(state, effects)) to_correct.insert(id);
     open.record.documents.push_back(effects);
     put(id, state, write.after);
     // The row written from the request alone must stand for what the store shows.
-    if (!write.after) continue;
+    if (!write.after || to_correct.contains(id)) continue;
     const DocumentState check = shows_store(id, "local row");
     // Joined births may keep a little more than they must, any other row does not.
     const bool joined = check.incarnations.front().births.size() > 1;
@@ -218,6 +220,20 @@ void WorldSite::apply(const Record& record) {
   }
 }
 
+void WorldSite::correct() {
+  for (const std::string& id : std::exchange(to_correct, {})) {
+    if (locked(id)) {
+      to_correct.insert(id);
+      continue;
+    }
+    DocumentState state = load(id);
+    const auto stored = store.find(id);
+    if (stored == store.end()) continue;
+    fill(state, bson::Document(stored->second));
+    put(id, state, document_of(state));
+  }
+}
+
 VersionVector WorldSite::issued() const {
   VersionVector highest;
   highest.raise(origin_, issued_);
@@ -234,7 +250,7 @@ void WorldSite::collect(bool drop_rows) {
   for (auto at = rows.begin(); at != rows.end();) {
     const std::string id = at->first;
     DocumentState state = load(id);
-    if (!drop_rows || locked(id)) {
+    if (!drop_rows || locked(id) || to_correct.contains(id)) {
       ++at;
     } else if (merge::collect(state, stability->stable(), stability->closed())) {
       at->second = stable_row(state);

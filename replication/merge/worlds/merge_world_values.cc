@@ -141,6 +141,20 @@ bool is_only_settled_lists(const Incarnation& incarnation) {
          });
 }
 
+Settings bounded(size_t site) {
+  const std::optional<Bounds> kinds[] = {Bounds{0, 4}, Bounds{-2, 1}, std::nullopt};
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  for (const Path& path : {Path{"n"}, Path{"c", "n"}, Path{"c", "d", "n"}}) {
+    PathRule& field = rule.fields.emplace_back();
+    field.pattern = path;
+    field.bounds = kinds[site % 3];
+    field.type = field.bounds ? PathType::kBounded : PathType::kCounter;
+  }
+  return settings;
+}
+
 Settings contested() {
   Settings settings;
   ReplicateRule& rule = settings.replicate.emplace_back();

@@ -114,6 +114,8 @@ class RandomEdits {
 
 // Rules of every kind for values beside each other, some in containers that are assigned whole.
 [[nodiscard]] Settings contested();
+// Sums stay within bounds; there are three kinds of sites, one of which has none.
+[[nodiscard]] Settings bounded(size_t site);
 
 // All that may be left of a document when everything is stable: the names of elements.
 [[nodiscard]] bool is_only_settled_lists(const Incarnation& incarnation);

@@ -50,6 +50,11 @@ class SmallWorlds : public MergeTest {
   }
   void take_away_yielding(WorldSite& site) { yield(site); }
   void set_any(WorldSite& site) { set(site, "any", strewn()); }
+  void take_stock(WorldSite& site) { count_stock(site, -3); }
+  void put_stock(WorldSite& site) { count_stock(site, 2); }
+  void set_stock(WorldSite& site) { set(site, "s", i32(++value_ % 8 - 1)); }
+  void give_stock_anew(WorldSite& site) { replace(site, {{"s", i32(++value_ % 8 - 1)}}); }
+  void count_stock(WorldSite& site, int32_t by) { inc(site, "s", by); }
   void give_all_anew(WorldSite& site) {
     replace(site, {{"high", strewn()}, {"first", strewn()}, {"any", strewn()}});
   }
@@ -93,6 +98,20 @@ const std::vector<Act> kRuled = {
     &SmallWorlds::unset_high,  &SmallWorlds::give_all_anew,      &SmallWorlds::count_n,
     &SmallWorlds::unset_first, &SmallWorlds::take_away,          &SmallWorlds::set_any};
 
+// Where sums stay within bounds.
+const std::vector<Act> kBounded = {&SmallWorlds::take_stock,      &SmallWorlds::put_stock,
+                                   &SmallWorlds::set_stock,       &SmallWorlds::take_away,
+                                   &SmallWorlds::give_stock_anew, &SmallWorlds::take_away_yielding};
+
+Settings within(const std::optional<Bounds>& bounds) {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  rule.fields = {{{"s"}, bounds ? PathType::kBounded : PathType::kCounter}};
+  rule.fields.front().bounds = bounds;
+  return settings;
+}
+
 Settings rules() {
   Settings settings;
   ReplicateRule& rule = settings.replicate.emplace_back();
@@ -115,8 +134,10 @@ class Schedule : public SmallWorlds {
 
   void TestBody() override {}
 
-  void follow(const Policy* policy) {
-    for (WorldSite* site : all_) site->policy = policy;
+  // Of each site its own, or all the same one.
+  void follow(const std::vector<const Policy*>& policies) {
+    if (policies.empty()) return;
+    for (size_t i = 0; i < all_.size(); ++i) all_[i]->policy = policies[i % policies.size()];
   }
   // `made`: the document is there, and everybody knows it, before the first step.
   void run(const std::vector<Step>& steps, const std::vector<Act>& acts, bool made) {
@@ -167,7 +188,7 @@ class Schedule : public SmallWorlds {
 
 // The first step is at the first site: which one it is does not matter.
 void run_all(size_t length, const std::vector<Act>& acts, bool made, size_t& worlds,
-             const Policy* policy = nullptr) {
+             const std::vector<const Policy*>& policies = {}) {
   constexpr size_t kWays = 3 * 4;  // sites, and what is heard
   size_t schedules = 1;
   for (size_t i = 1; i < length; ++i) schedules *= kWays;
@@ -178,7 +199,7 @@ void run_all(size_t length, const std::vector<Act>& acts, bool made, size_t& wor
     }
     SCOPED_TRACE("schedule " + std::to_string(number));
     Schedule schedule;
-    schedule.follow(policy);
+    schedule.follow(policies);
     schedule.run(steps, acts, made);
     size_t count = 1;
     for (size_t i = 0; i < length; ++i) count *= acts.size();
@@ -207,9 +228,24 @@ TEST(EverySmallWorld, OfRulesIsWhatItsHistorySays) {
   const Policy policy(rules());
   size_t worlds = 0;
   for (const bool made : {true, false}) {
-    run_all(2, kRuled, made, worlds, &policy);
+    run_all(2, kRuled, made, worlds, {&policy});
     run_all(3, std::vector<Act>(kRuled.begin(), kRuled.begin() + (few ? 3 : 6)), made, worlds,
-            &policy);
+            {&policy});
+  }
+  std::printf("%zu small worlds\n", worlds);
+}
+
+TEST(EverySmallWorld, WithinBoundsIsWhatItsHistorySays) {
+  const bool few = std::getenv("OUTRIGGER_WORLDS") != nullptr;
+  const Policy one(within(Bounds{0, 4}));
+  const Policy other(within(Bounds{-2, 1}));
+  const Policy none(within(std::nullopt));
+  const std::vector<Act> some(kBounded.begin(), kBounded.begin() + (few ? 3 : 5));
+  size_t worlds = 0;
+  for (const bool made : {true, false}) {
+    run_all(2, kBounded, made, worlds, {&one});
+    run_all(3, some, made, worlds, {&one});
+    run_all(3, some, made, worlds, {&one, &other, &none});
   }
   std::printf("%zu small worlds\n", worlds);
 }

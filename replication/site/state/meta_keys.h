@@ -35,6 +35,7 @@ inline constexpr const char* kJournaled = "journaled/";
 inline constexpr const char* kBackend = "backend/";
 inline constexpr const char* kTransaction = "transaction/";
 inline constexpr const char* kDetached = "detached/";
+inline constexpr const char* kCorrection = "correction/";
 inline constexpr const char* kMember = "member/";
 inline constexpr const char* kQuarantined = "quarantined/";
 [[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
