@@ -6,6 +6,7 @@
 
 #include "replication/merge/claims/claim.h"
 #include "replication/merge/row.h"
+#include "replication/record/catalog.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
