@@ -8,17 +8,6 @@
 namespace outrigger::merge {
 namespace {
 
-Policy bounded(std::optional<Bounds> bounds) {
-  Settings settings;
-  ReplicateRule& rule = settings.replicate.emplace_back();
-  rule.namespace_glob = "*";
-  PathRule& field = rule.fields.emplace_back();
-  field.pattern = {"**"};
-  field.type = bounds ? PathType::kBounded : PathType::kCounter;
-  field.bounds = bounds;
-  return Policy(settings);
-}
-
 class BoundedCounter : public MergeTest {
  protected:
   BoundedCounter() { rules(bounds_); }

@@ -93,6 +93,21 @@ TEST_F(FoldTest, ACounterOfFractionsInAFieldThatNobodyEverSet) {
   });
 }
 
+// Its sum is remembered, however far it goes.
+TEST_F(FoldTest, ACounterBeyondItsBounds) {
+  const Policy policy = bounded(Bounds{0, 10});
+  for (WorldSite* site : all_) site->policy = &policy;
+  insert(a_, {{"n", i32(5)}});
+  exchange();
+  const int taken = 3 * (rounds() / 4);
+  row_stays_small([&](WorldSite& site, int round) {
+    if (round % 4 == 0) inc(site, "n", -1);
+  });
+  all_show({{"n", i32(0)}, {"beat", i32(0)}});
+  inc(b_, "n", taken);
+  all_show({{"n", i32(5)}, {"beat", i32(0)}});
+}
+
 TEST_F(FoldTest, FieldsThatComeAndGo) {
   insert(a_, {});
   exchange();

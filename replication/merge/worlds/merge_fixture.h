@@ -38,6 +38,18 @@ inline Path path_of(const std::string& dotted) {
   return path;
 }
 
+// By which every path counts within bounds; without any, every one counts.
+inline Policy bounded(std::optional<Bounds> bounds) {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  PathRule& field = rule.fields.emplace_back();
+  field.pattern = {"**"};
+  field.type = bounds ? PathType::kBounded : PathType::kCounter;
+  field.bounds = bounds;
+  return Policy(settings);
+}
+
 class MergeTest : public ::testing::Test {
  protected:
   using Kind = DocumentChange::Kind;
