@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "config/limits.h"
 #include "replication/link/message.h"
 #include "replication/testing/replica_testing.h"
@@ -161,6 +163,24 @@ TEST_F(QuarantineTest, ACounterWithoutAStampIsSetAside) {
   oslo_.apply_all();
   EXPECT_EQ(oslo_.status().quarantined, 1u);
   EXPECT_EQ(oslo_.number(500, "n"), 0);
+}
+
+TEST_F(QuarantineTest, ACounterWithBoundsThatAreNoneIsSetAside) {
+  const auto counts_within = [this](const Bounds& bounds, Path path) {
+    send_spoiled([&](Record& record) {
+      Effect& effect = record.documents[0].effects.emplace_back();
+      effect.kind = Operation::kIncrement;
+      effect.path = std::move(path);
+      effect.entry = {record.dot(), record.hlc, number(1), bounds};
+    });
+    return oslo_.replica->quarantined(10)->back().reason;  // the latest
+  };
+  for (const Bounds& bounds : {Bounds{2, 1}, Bounds{NAN, 1}, Bounds{0, NAN},
+                               Bounds{-INFINITY, INFINITY}, Bounds{INFINITY, INFINITY}}) {
+    EXPECT_THAT(counts_within(bounds, {"n"}), HasSubstr("bounds that are none"));
+  }
+  const Path inside = {"l", element_name({Dot(), 0}), "n"};
+  EXPECT_THAT(counts_within({0, 1}, inside), HasSubstr("in an element has bounds"));
 }
 
 TEST_F(QuarantineTest, ARecordThatMayBeAppliedAfterAllIsTriedAgain) {
