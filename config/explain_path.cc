@@ -140,6 +140,11 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
         "replaces: diff: a replacement of a document is a write of what it changes in it, as if "
         "that alone had been updated\n";
   }
+  if (rules.inserts_merge()) {
+    text +=
+        "inserts: merge: of two inserts of one _id that did not see each other the fields of both "
+        "stand, as those of two upserts; of one path the later\n";
+  }
   const std::vector<std::string> path = names_of(dotted);
   if (!rules.version_field().empty()) {
     text += "version_field: " + joined(rules.version_field(), rules.version_field().size()) +

@@ -281,6 +281,8 @@ class Loader {
     load_enum(deletes, {"delete_wins", "update_wins"}, rule.deletes);
     const auto replaces = map.take("replaces");
     load_enum(replaces, {"whole", "diff"}, rule.replaces);
+    const auto inserts = map.take("inserts");
+    load_enum(inserts, {"later", "merge"}, rule.inserts);
     const auto version_field = map.take("version_field");
     if (version_field) rule.version_field = read_version_field(errors_, *version_field);
     const auto fields = map.take("fields");
@@ -289,7 +291,13 @@ class Loader {
     }
     const auto escalate = map.take("escalate");
     if (escalate) rule.escalate = read_escalation(errors_, *escalate);
-    for (const auto& merges : {deletes, replaces, version_field, fields, escalate}) {
+    if (version_field && rule.inserts == InsertPolicy::kMerge) {
+      errors_.refuse(*inserts, ErrorCode::kInvalidArgument,
+                     "expected no inserts: merge beside version_field, under which a document that "
+                     "is inserted is a version, whole",
+                     "remove one of the two");
+    }
+    for (const auto& merges : {deletes, replaces, inserts, version_field, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");

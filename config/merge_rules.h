@@ -31,6 +31,7 @@ class MergeRules {
         escalation_(rule.escalate),
         updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
         replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff),
+        inserts_merge_(rule.inserts == InsertPolicy::kMerge),
         version_field_(&rule.version_field) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
@@ -40,6 +41,8 @@ class MergeRules {
   [[nodiscard]] PathRuling at(const std::vector<std::string>& path) const;
   // Does an update stand against a delete that has not seen it?
   [[nodiscard]] bool updates_win() const { return updates_win_; }
+  // Of two inserts of one _id, do the fields of both stand?
+  [[nodiscard]] bool inserts_merge() const { return inserts_merge_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
   // Where versions are counted, a replacement is one, even if it changes none of that field.
@@ -56,6 +59,7 @@ class MergeRules {
   Escalation escalation_;
   bool updates_win_ = false;
   bool replaces_by_diff_ = false;
+  bool inserts_merge_ = false;
   const std::vector<std::string>* version_field_ = nullptr;
 };
 

@@ -148,6 +148,38 @@ TEST(MergeRules, WhetherUpdatesWinIsPartOfThePolicy) {
             std::string::npos);
 }
 
+TEST(MergeRules, WhetherInsertsMergeIsPartOfThePolicy) {
+  EXPECT_FALSE(Policy(with_fields("{v: max}")).merge_rules("shop.carts").inserts_merge());
+  const Settings settings = with_fields("{v: max}\n    inserts: merge");
+  const Policy policy(settings);
+  EXPECT_TRUE(policy.merge_rules("shop.carts").inserts_merge());
+  EXPECT_FALSE(policy.merge_rules("shop.other").inserts_merge());
+  EXPECT_EQ(policy.lines()[2], "namespace: shop.carts, deletes: delete_wins, inserts: merge");
+  EXPECT_NE(explain_path(settings, "a.yaml", "shop.carts", "v").find("inserts: merge:"),
+            std::string::npos);
+}
+
+TEST(MergeRules, WhatIsNoPolicyOfInsertsIsRefused) {
+  const auto wrong = [](const std::string& words) {
+    const auto settings = parse_settings(
+        "site: a\ndata_dir: /d\nstore: {uri: 'mongodb://h:1'}\nreplicate:\n"
+        "  - {namespace: a.b, " +
+            words + "}\n",
+        "a.yaml");
+    return settings ? std::string() : describe(settings.error());
+  };
+  EXPECT_EQ(wrong("inserts: later, version_field: v"), "");
+  EXPECT_NE(wrong("inserts: both").find("a.yaml:5: replicate[0].inserts: expected later or merge"),
+            std::string::npos)
+      << wrong("inserts: both");
+  EXPECT_NE(wrong("inserts: merge, version_field: v")
+                .find("a.yaml:5: replicate[0].inserts: expected no inserts: merge beside"),
+            std::string::npos)
+      << wrong("inserts: merge, version_field: v");
+  EXPECT_NE(wrong("inserts: merge, replicate: false").find("expected no merge rule"),
+            std::string::npos);
+}
+
 TEST(ExplainPath, NamesTheRuleItsLineAndWhatItMeans) {
   const Settings settings = with_fields("\n      items: list\n      '**': counter");
   const auto explain = [&](const char* path) {

@@ -123,6 +123,9 @@ enum class DeletePolicy : uint8_t { kDeleteWins, kUpdateWins };
 // document that it met.
 enum class ReplacePolicy : uint8_t { kWhole, kDiff };
 
+// Of two inserts of one _id that did not see each other: the later one, or what is in either.
+enum class InsertPolicy : uint8_t { kLater, kMerge };
+
 // How writes to a path merge; config/merge_rules.h says what each of them means.
 enum class PathType : uint8_t {
   kByOperation,
@@ -176,6 +179,7 @@ struct ReplicateRule {
   // A path that apps count versions of a document at; empty: none. What is written to it is a
   // version: the whole document.
   std::vector<std::string> version_field = {};
+  InsertPolicy inserts = InsertPolicy::kLater;
   int line = 0;  // as above
 };
 

@@ -1,5 +1,10 @@
 """Two sites that have edited one meeting apart, and what is done about what lost."""
 
+import contextlib
+
+import pymongo
+import pytest
+
 from waiting import wait_until
 
 
@@ -9,6 +14,17 @@ def meetings(site):
 
 def command(site, verb, name):
     return site.app().outrigger.command({verb: name})
+
+
+def refused(site, verb, name):
+    with pytest.raises(pymongo.errors.OperationFailure) as error:
+        command(site, verb, name)
+    return error.value
+
+
+def carry_out(client, verb, name):
+    with contextlib.suppress(pymongo.errors.ConnectionFailure):
+        client.outrigger.command({verb: name})
 
 
 def entry_of(site, **filter):

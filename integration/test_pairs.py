@@ -123,6 +123,8 @@ PAIRS = {
         {"a": 1}, twice(delete, insert(a=2)), delete, {"a": 2}, []),
     ("insert _id 1", "insert _id 1, later"): (
         None, insert(a=1), insert(a=2, b=3), {"a": 2, "b": 3}, [1]),
+    ("insert _id 1, under inserts: merge", "the same, later"): (
+        None, insert(a=1, c=4), insert(a=2, b=3), {"a": 2, "b": 3, "c": 4}, [1]),
     ("upsert, $inc n 1", "upsert, $inc n 1"): (
         None, update({"$inc": {"n": 1}, "$set": {"a": 1}}, upsert=True),
         update({"$inc": {"n": 1}, "$set": {"b": 1}}, upsert=True), {"n": 2, "a": 1, "b": 1}, []),
@@ -160,6 +162,7 @@ def named(line):
 RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in PAIRS
          for word, rule in (("update_wins", {"deletes": "update_wins"}),
                             ("diff", {"replaces": "diff"}),
+                            ("inserts: merge", {"inserts": "merge"}),
                             ("version_field", {"version_field": "__v"}),
                             ("bounded", {"fields": {"n": "bounded[0, 10]"}}),
                             ("union", {"fields": {"l": "union"}})) if word in line[0]]

@@ -8,11 +8,15 @@
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/session/own_question.h"
 #include "proxy/writes/capture.h"
+#include "replication/bson/fields.h"
 
 namespace outrigger {
 namespace {
 
 using bson::Document;
+
+constexpr int kPlacingsMax = 10;  // of an element in an array that changes
+constexpr int64_t kLockWaitUs = 1'000'000;
 
 Answer refused(int code, const std::string& why) {
   return Answer::body(wire::error_body(code, why));
@@ -87,6 +91,74 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
     Answer dismissed = co_await dismiss(plan, entry);
     co_return dismissed;
   }
+  if (needs_place(verb, entry)) {
+    Answer written = co_await write_in_element(parsed, verb, entry, is_strangers);
+    co_return written;
+  }
+  std::optional<Answer> done = co_await attempt(parsed, verb, entry, nullptr, is_strangers);
+  if (done) co_return std::move(*done);
+  Answer looked = co_await look(verb, entry);
+  co_return looked;
+}
+
+net::Task<Answer> LedgerChoice::write_in_element(const wire::OpMsg& parsed, ChoiceVerb verb,
+                                                 const LedgerEntry& entry, bool is_strangers) {
+  const Path path = path_of_array(entry.path);
+  ElementNow now;
+  for (int i = 0; i < kPlacingsMax; ++i) {
+    Placed placed = co_await find_place(entry, path);
+    if (placed.looked.refusal) co_return std::move(*placed.looked.refusal);
+    const std::optional<Document> found = placed.looked.found();
+    if (!found) {
+      Answer told = co_await tell(verb, entry, placed.looked, nullptr);
+      co_return told;
+    }
+    if (!placed.now) co_return Answer::body(wire::overloaded_body(placed.now.error().message()));
+    now = *placed.now;
+    if (now.kind == ElementNow::Kind::kMoving) continue;
+    const std::string why = why_no_place(entry.path, now.kind);
+    if (!why.empty()) co_return refused(wire::code::kIllegalOperation, why);
+    const ElementPlace place{now.position, bson::OwnedValue(*bson::PathFinder(*found).find(path))};
+    const ChoicePlan plan = plan_choice(verb, entry, &place);
+    if (plan.is_moot) {
+      Answer told = co_await tell(verb, entry, placed.looked, &place);
+      co_return told;
+    }
+    std::optional<Answer> done = co_await attempt(parsed, verb, entry, &place, is_strangers);
+    if (done) co_return std::move(*done);
+  }
+  const std::string why = why_no_place(entry.path, ElementNow::Kind::kMoving);
+  co_return refused(wire::code::kIllegalOperation, why);
+}
+
+net::Task<LedgerChoice::Placed> LedgerChoice::find_place(const LedgerEntry& entry,
+                                                         const Path& array) {
+  LockRequest request;
+  request.add(document_lock_key(entry.ns, entry.id.view()), LockMode::kShared);
+  // Who has it for longer may write between the two looks: that is seen.
+  const int64_t until_us = context_.clock.monotonic_us() + kLockWaitUs;
+  HeldLocks locks = co_await wait_for_locks(context_, request, until_us);
+  locks.leave(Left::kNothing);
+  Placed placed;
+  placed.looked = co_await fetch(entry);
+  const std::optional<Document> found = placed.looked.found();
+  if (!found) co_return placed;
+  const PathRuling ruling = context_.policy.merge_rules(entry.ns).at(array);
+  const std::string_view by_rule = element_key_of(ruling);
+  const std::string_view key = by_rule.empty() ? "_id" : by_rule;
+  std::function<Result<ElementNow>(Store&)> job = [this, &entry, key, &found](Store&) {
+    return context_.replica.element_now(entry, key, *found);
+  };
+  placed.now = co_await context_.store.ask(std::move(job));
+  co_return placed;
+}
+
+net::Task<std::optional<Answer>> LedgerChoice::attempt(const wire::OpMsg& parsed, ChoiceVerb verb,
+                                                       const LedgerEntry& entry,
+                                                       const ElementPlace* place,
+                                                       bool is_strangers) {
+  const ChoicePlan plan = plan_choice(verb, entry, place);
+  if (!plan.refusal.empty()) co_return refused(wire::code::kIllegalOperation, plan.refusal);
   const std::string body = command_body(plan, parsed);
   const std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
   const wire::WireResult<wire::OpMsg> command = wire::parse_op_msg(message);
@@ -110,19 +182,15 @@ net::Task<Answer> LedgerChoice::write(const wire::OpMsg& parsed, ChoiceVerb verb
     std::string of_message(said->body.bytes());
     reply = std::move(of_message);
   }
-  ChoiceReply said = read_choice(plan, entry, Document(reply));
+  ChoiceReply said = read_choice(plan, entry, Document(reply), place);
   const bool is_there = said.code == wire::code::kDuplicateKey && plan.kind == CommandKind::kInsert;
   if (is_there) {  // chosen before, perhaps
     Answer looked = co_await look(verb, entry);
     if (is_ok(Document(looked.bytes))) co_return looked;
   }
   if (said.code != 0) co_return failed(said, entry, std::move(reply));
-  Answer answered;
-  if (said.is_written) {
-    answered = co_await conclude(verb, entry, std::move(reply), true, std::move(said.instead));
-  } else {
-    answered = co_await look(verb, entry);
-  }
+  if (!said.is_written) co_return std::nullopt;
+  Answer answered = co_await conclude(verb, entry, std::move(reply), true, std::move(said.instead));
   co_return answered;
 }
 
@@ -143,20 +211,43 @@ net::Task<Answer> LedgerChoice::dismiss(const ChoicePlan& plan, const LedgerEntr
   co_return answered;
 }
 
-net::Task<Answer> LedgerChoice::look(ChoiceVerb verb, const LedgerEntry& entry) {
+net::Task<LedgerChoice::Looked> LedgerChoice::fetch(const LedgerEntry& entry) {
+  Looked looked;
   const std::string body = look_command(entry);
   std::string message = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
   Result<std::string> reply = co_await backend_.call(std::move(message));
   const auto said = answer_in(reply);
-  if (!said) co_return Answer::close();
-  if (!is_ok(said->body)) co_return Answer::message(std::move(*reply));
+  if (!said) {
+    looked.refusal = Answer::close();
+  } else if (!is_ok(said->body)) {
+    looked.refusal = Answer::message(std::move(*reply));
+  } else {
+    looked.reply = std::string(said->body.bytes());
+  }
+  co_return looked;
+}
+
+std::optional<Document> LedgerChoice::Looked::found() const {
   std::optional<Document> found;
-  static_cast<void>(show_batch(said->body, [&](const Document& each) { found = each; }));
-  const std::string why = why_not_written(verb, entry, found);
+  if (reply.empty()) return found;
+  static_cast<void>(show_batch(Document(reply), [&](const Document& each) { found = each; }));
+  return found;
+}
+
+net::Task<Answer> LedgerChoice::look(ChoiceVerb verb, const LedgerEntry& entry) {
+  Looked looked = co_await fetch(entry);
+  if (looked.refusal) co_return std::move(*looked.refusal);
+  Answer told = co_await tell(verb, entry, looked, nullptr);
+  co_return told;
+}
+
+net::Task<Answer> LedgerChoice::tell(ChoiceVerb verb, const LedgerEntry& entry,
+                                     const Looked& looked, const ElementPlace* place) {
+  const std::string why = why_not_written(verb, entry, looked.found(), place);
   if (!why.empty()) co_return refused(wire::code::kIllegalOperation, why);
-  std::string as_mongod(said->body.bytes());
+  std::string reply = looked.reply;
   std::optional<Replaced> nothing;
-  Answer answered = co_await conclude(verb, entry, std::move(as_mongod), false, std::move(nothing));
+  Answer answered = co_await conclude(verb, entry, std::move(reply), false, std::move(nothing));
   co_return answered;
 }
 

@@ -30,9 +30,31 @@ class LedgerChoice {
   net::Task<std::optional<Answer>> ask_to_read();
   net::Task<Answer> write(const wire::OpMsg& parsed, ChoiceVerb verb, const LedgerEntry& entry,
                           bool is_strangers);
+  // One that needs a place (own_choice.h).
+  net::Task<Answer> write_in_element(const wire::OpMsg& parsed, ChoiceVerb verb,
+                                     const LedgerEntry& entry, bool is_strangers);
+  // Once. Nothing: the filter found nothing.
+  net::Task<std::optional<Answer>> attempt(const wire::OpMsg& parsed, ChoiceVerb verb,
+                                           const LedgerEntry& entry, const ElementPlace* place,
+                                           bool is_strangers);
+  // The document, as much of it as tells what stands at the entry's path.
+  struct Looked {
+    std::optional<Answer> refusal;
+    std::string reply;
+    [[nodiscard]] std::optional<bson::Document> found() const;  // borrows from the reply
+  };
+  net::Task<Looked> fetch(const LedgerEntry& entry);
+  // Where the element stands in it; both while nobody writes to it.
+  struct Placed {
+    Looked looked;
+    Result<ElementNow> now;
+  };
+  net::Task<Placed> find_place(const LedgerEntry& entry, const Path& array);
   net::Task<Answer> dismiss(const ChoicePlan& plan, const LedgerEntry& entry);
-  // The filter found nothing.
+  // Nothing was written: was nothing to be?
   net::Task<Answer> look(ChoiceVerb verb, const LedgerEntry& entry);
+  net::Task<Answer> tell(ChoiceVerb verb, const LedgerEntry& entry, const Looked& looked,
+                         const ElementPlace* place);
   // Of a write that is done, or needed none: notes it, and the answer.
   net::Task<Answer> conclude(ChoiceVerb verb, const LedgerEntry& entry, std::string reply,
                              bool wrote, std::optional<Replaced> instead);

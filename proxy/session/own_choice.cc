@@ -19,8 +19,12 @@ using bson::Value;
 using bson::Writer;
 
 constexpr size_t kShownBytes = 200;  // of a value in a sentence
+constexpr const char* kArrayOnTheWay = "on the way there is an array now: write the value you want";
 
-std::string dotted(const Path& path) { return fmt::format("{}", fmt::join(path, ".")); }
+std::string dotted(Path path, const ElementPlace* place = nullptr) {
+  if (place != nullptr) path[element_in(path)] = std::to_string(place->position);
+  return fmt::format("{}", fmt::join(path, "."));
+}
 
 // A whole document that lost, by its bytes.
 bool is_whole(const LedgerEntry& entry) {
@@ -29,6 +33,10 @@ bool is_whole(const LedgerEntry& entry) {
 // One that a delete took.
 bool is_revival(const LedgerEntry& entry) {
   return is_whole(entry) && entry.kind == loss_kind_text(merge::LossKind::kDeleteUpdate);
+}
+
+ChoicePlan refusal(std::string why) {
+  return {std::move(why), false, CommandKind::kFindAndModify, ""};
 }
 
 // mongod puts _id in front, too.
@@ -48,13 +56,8 @@ bool is_index(std::string_view name) {
 
 // Why no update can name it; empty: one can.
 std::string why_no_path(const Path& path) {
-  if (is_into_element(path)) {
-    return fmt::format(
-        "what lost stood in an element of an array, at {}: write the value you want where that "
-        "element stands now",
-        path_text(path));
-  }
   for (const std::string& name : path) {
+    if (is_element_name(name)) continue;
     const bool is_odd = name.empty() || name.front() == '$' || name.find('.') != std::string::npos;
     if (is_odd) {
       return fmt::format("no update can name the field \"{}\": replace the document", name);
@@ -63,45 +66,10 @@ std::string why_no_path(const Path& path) {
   return !path.empty() && path.front() == "_id" ? "an _id cannot change" : "";
 }
 
-// Why a loser of that kind is not brought back by a write; empty: it may be.
-std::string why_not_of_kind(const LedgerEntry& entry) {
-  using merge::LossKind;
-  const std::string& kind = entry.kind;
-  const std::string value = bson::to_json(entry.value.view(), kShownBytes);
-  if (kind == loss_kind_text(LossKind::kHiddenCounter)) {
-    return fmt::format(
-        "what lost is an increment by {}, and what stands there is no number: set "
-        "one, then $inc it",
-        value);
-  }
-  if (kind == loss_kind_text(LossKind::kOverflow)) {
-    return "what lost is the part of a sum that no number holds: set the value you want";
-  }
-  if (kind == loss_kind_text(LossKind::kBounded)) {
-    return fmt::format(
-        "what lost is a sum beyond its bounds, {}, which goes on counting: $inc by what is to be "
-        "added to it, or set the value you want, which ends it",
-        value);
-  }
-  if (kind == loss_kind_text(LossKind::kUpdateDelete)) {
-    return "what lost is a delete: delete the document, if it is to go";
-  }
-  if (kind == kNotApplied) {
-    return "the store here refuses this document, and it is tried again by itself: change what "
-           "the reason names";
-  }
-  if (kind == kUnique) {
-    return "another document holds a key of this one: change or delete that one, and this one is "
-           "shown by itself";
-  }
-  if (kind == kQuarantinedKind) return "it is a record: outriggerctl quarantine retry";
-  if (kind == kLeftOut) return "the store here refuses this part of the document: see the reason";
-  if (kind == kValidatorBypassed) return "nothing was lost: the document is stored as it is";
-  if (kind == kMissing) return "no value was lost: the document is not at this site any more";
-  return "";
-}
-
 std::string why_no_shape(const LedgerEntry& entry) {
+  if (is_into_element(entry.path) && !entry.beside) {
+    return why_no_place(entry.path, ElementNow::Kind::kGone);
+  }
   if (!entry.path.empty()) return why_no_path(entry.path);
   if (!is_whole(entry)) return "what lost is no document: write the one you want";
   if (is_revival(entry)) return "";
@@ -128,7 +96,7 @@ void write_collation(Writer& out) {
 // Opens the filter. Of a path through a name that could be an index, no array on the way there.
 void open_filter(Writer& out, std::string_view name, const LedgerEntry& entry) {
   out.open_document(name).open_document("_id").value("$eq", entry.id).close();
-  for (size_t i = 1; i < entry.path.size(); ++i) {
+  for (size_t i = 1; i < element_in(entry.path); ++i) {
     if (!is_index(entry.path[i])) continue;
     const Path above(entry.path.begin(), entry.path.begin() + static_cast<ptrdiff_t>(i));
     out.open_document(dotted(above)).open_document("$not").string("$type", "array");
@@ -136,9 +104,9 @@ void open_filter(Writer& out, std::string_view name, const LedgerEntry& entry) {
   }
 }
 
-// In a filter: exactly this stands in the place of the loser.
+// In a filter: exactly this stands in the place of the loser, or is the array that it is in.
 void write_stands(Writer& out, const LedgerEntry& entry, const Value& value) {
-  const std::string of = is_whole(entry) ? "$$ROOT" : "$" + dotted(entry.path);
+  const std::string of = is_whole(entry) ? "$$ROOT" : "$" + dotted(path_of_array(entry.path));
   out.open_document("$expr").open_array("$eq").string("0", of);
   out.open_document("1").value("$literal", value).close().close().close();
 }
@@ -154,7 +122,7 @@ void write_has_element(Writer& out, const LedgerEntry& entry, const Value& value
 
 void write_fields(Writer& out, std::string_view name, const LedgerEntry& entry) {
   if (entry.path.empty()) return;
-  out.open_document(name).int32("_id", 0).int32(dotted(entry.path), 1).close();
+  out.open_document(name).int32("_id", 0).int32(dotted(path_of_array(entry.path)), 1).close();
 }
 
 // {update: {$set or $unset: path}}
@@ -168,7 +136,7 @@ void write_update(Writer& out, const std::string& path, const std::optional<Owne
 ChoicePlan finish_find_and_modify(Writer& out, const LedgerEntry& entry) {
   write_fields(out, "fields", entry);
   write_collation(out);
-  return {"", CommandKind::kFindAndModify, close_command(out, entry)};
+  return {"", false, CommandKind::kFindAndModify, close_command(out, entry)};
 }
 
 std::optional<OwnedValue> loser(const LedgerEntry& entry) {
@@ -208,7 +176,7 @@ ChoicePlan plan_revival(ChoiceVerb verb, const LedgerEntry& entry) {
   if (verb == ChoiceVerb::kChoose) {
     open_command(out, "insert", entry);
     out.open_array("documents").document("0", Document(document)).close();
-    return {"", CommandKind::kInsert, close_command(out, entry)};
+    return {"", false, CommandKind::kInsert, close_command(out, entry)};
   }
   open_command(out, "delete", entry);
   out.open_array("deletes").open_document("0");
@@ -217,7 +185,7 @@ ChoicePlan plan_revival(ChoiceVerb verb, const LedgerEntry& entry) {
   out.close().int32("limit", 1);
   write_collation(out);
   out.close().close();
-  return {"", CommandKind::kDelete, close_command(out, entry)};
+  return {"", false, CommandKind::kDelete, close_command(out, entry)};
 }
 
 // What had won, as far as it is known here.
@@ -227,39 +195,77 @@ std::optional<Replaced> winner(const LedgerEntry& entry) {
   return std::nullopt;
 }
 
-ChoicePlan plan_value(ChoiceVerb verb, const LedgerEntry& entry) {
+std::optional<Value> element_at(const Value& array, size_t position) {
+  if (array.type != Type::kArray) return std::nullopt;
+  for (const bson::Element& each : array.as_document()) {
+    if (position-- == 0) return each.value;
+  }
+  return std::nullopt;
+}
+
+// What stands at the place of the loser in a document, or a projection of it; `from`: below so many
+// names of its path. Nothing also where something else stands on the way, which `stop` then is.
+std::optional<OwnedValue> value_at(Value at, const Path& path, const ElementPlace* place,
+                                   size_t from = 0, Type* stop = nullptr) {
+  for (size_t i = from; i < path.size(); ++i) {
+    const bool is_position = place != nullptr && is_element_name(path[i]);
+    if (!is_position && at.type != Type::kDocument) {
+      if (stop != nullptr) *stop = at.type;
+      return std::nullopt;
+    }
+    const auto next =
+        is_position ? element_at(at, place->position) : at.as_document().find(path[i]);
+    if (!next) return std::nullopt;
+    at = *next;
+  }
+  return OwnedValue(at);
+}
+std::optional<OwnedValue> value_at(const Document& document, const Path& path,
+                                   const ElementPlace* place) {
+  return value_at({Type::kDocument, document.bytes()}, path, place);
+}
+
+ChoicePlan plan_value(ChoiceVerb verb, const LedgerEntry& entry, const ElementPlace* place) {
   std::optional<OwnedValue> value = loser(entry);
+  Type stop = Type::kDocument;
+  std::optional<OwnedValue> now;
+  if (place != nullptr) {
+    now = value_at(place->array.view(), entry.path, place, element_in(entry.path), &stop);
+    if (stop == Type::kArray) return refusal(kArrayOnTheWay);
+  }
   Writer out;
   open_command(out, "findAndModify", entry);
   open_filter(out, "query", entry);
   if (verb == ChoiceVerb::kRevert) {
     const std::optional<Replaced> before = winner(entry);
     if (!before) {
-      return {
+      return refusal(
           "what had won here is not known at this site: revert where it was chosen, or write "
-          "the value you want",
-          CommandKind::kFindAndModify, ""};
+          "the value you want");
     }
-    if (value) {
+    if (place != nullptr) {
+      if (now != value) return {"", true, CommandKind::kFindAndModify, ""};
+    } else if (value) {
       write_stands(out, entry, value->view());
     } else {
       out.open_document(dotted(entry.path)).boolean("$exists", false).close();
     }
     value = before->value;
   }
+  if (place != nullptr) write_stands(out, entry, place->array.view());
   out.close();
   if (is_whole(entry)) {
-    if (!value) return {"nothing had stood there: delete the document", {}, ""};
+    if (!value) return refusal("nothing had stood there: delete the document");
     out.value("update", *value);
   } else {
-    write_update(out, dotted(entry.path), value);
+    write_update(out, dotted(entry.path, place), value);
   }
   return finish_find_and_modify(out, entry);
 }
 
 ChoicePlan plan_dismissal(const LedgerEntry& entry) {
   if (entry.kind == kNotApplied || entry.kind == kUnique || entry.kind == kQuarantinedKind) {
-    return {why_not_of_kind(entry), {}, ""};
+    return refusal(why_not_of_kind(entry));
   }
   LedgerEntry of = entry;
   if (of.ns == kCatalogNs && of.id.type == Type::kString) of.ns = of.id.view().as_string();
@@ -269,19 +275,7 @@ ChoicePlan plan_dismissal(const LedgerEntry& entry) {
   out.open_document("q").int32("$alwaysFalse", 1).close();
   out.open_document("u").open_document("$set").int32("x", 1).close().close();
   out.close().close();
-  return {"", CommandKind::kUpdate, close_command(out, of)};
-}
-
-// What stands at the place of the loser in a document, or a projection of it.
-std::optional<OwnedValue> value_at(const Document& document, const Path& path) {
-  Value at{Type::kDocument, document.bytes()};
-  for (const std::string& name : path) {
-    if (at.type != Type::kDocument) return std::nullopt;
-    const auto next = at.as_document().find(name);
-    if (!next) return std::nullopt;
-    at = *next;
-  }
-  return OwnedValue(at);
+  return {"", false, CommandKind::kUpdate, close_command(out, of)};
 }
 
 bool has_element(const std::optional<OwnedValue>& array, const OwnedValue& wanted) {
@@ -307,17 +301,23 @@ std::optional<ChoiceVerb> choice_verb(const wire::OpMsg& parsed) {
   return std::nullopt;
 }
 
-ChoicePlan plan_choice(ChoiceVerb verb, const LedgerEntry& entry) {
+bool needs_place(ChoiceVerb verb, const LedgerEntry& entry) {
+  return verb != ChoiceVerb::kDismiss && is_into_element(entry.path);
+}
+
+ChoicePlan plan_choice(ChoiceVerb verb, const LedgerEntry& entry, const ElementPlace* place) {
   if (verb == ChoiceVerb::kDismiss) return plan_dismissal(entry);
   ChoicePlan plan;
   plan.refusal = why_not_of_kind(entry);
   if (plan.refusal.empty()) plan.refusal = why_no_shape(entry);
   if (!plan.refusal.empty()) return plan;
+  if (place == nullptr && needs_place(verb, entry)) return plan;
   if (entry.is_element) return plan_element(verb, entry);
-  return is_revival(entry) ? plan_revival(verb, entry) : plan_value(verb, entry);
+  return is_revival(entry) ? plan_revival(verb, entry) : plan_value(verb, entry, place);
 }
 
-ChoiceReply read_choice(const ChoicePlan& plan, const LedgerEntry& entry, const Document& reply) {
+ChoiceReply read_choice(const ChoicePlan& plan, const LedgerEntry& entry, const Document& reply,
+                        const ElementPlace* place) {
   ChoiceReply out;
   Document error = reply;
   const auto errors = reply.find("writeErrors");
@@ -338,7 +338,7 @@ ChoiceReply read_choice(const ChoicePlan& plan, const LedgerEntry& entry, const 
   const auto before = reply.find("value");
   if (!before || before->type != Type::kDocument) return out;
   out.is_written = true;
-  if (!entry.is_element) out.instead = Replaced{value_at(before->as_document(), entry.path)};
+  if (!entry.is_element) out.instead = Replaced{value_at(before->as_document(), entry.path, place)};
   return out;
 }
 
@@ -353,14 +353,14 @@ std::string look_command(const LedgerEntry& entry) {
 }
 
 std::string why_not_written(ChoiceVerb verb, const LedgerEntry& entry,
-                            const std::optional<Document>& found) {
+                            const std::optional<Document>& found, const ElementPlace* place) {
   const bool is_choice = verb == ChoiceVerb::kChoose;
   if (!found) {
     if (!is_choice && is_revival(entry)) return "";  // gone, as it is to be
     return "the document is not there any more: a delete of it has an entry of its own, or else "
            "insert it";
   }
-  const std::optional<OwnedValue> now = value_at(*found, entry.path);
+  const std::optional<OwnedValue> now = value_at(*found, entry.path, place);
   const bool came_back =
       is_choice && is_revival(entry) && bson::equal_unordered(*found, Document(with_id(entry)));
   if (came_back) return "";
@@ -375,7 +375,7 @@ std::string why_not_written(ChoiceVerb verb, const LedgerEntry& entry,
         "there is {}; write what you want of it",
         is_choice ? "the lost one" : "the one that had won", shown);
   }
-  if (is_choice) return "on the way there is an array now: write the value you want";
+  if (is_choice) return kArrayOnTheWay;
   if (is_revival(entry)) return "the document has changed since it came back: delete it yourself";
   const std::optional<Replaced> before = winner(entry);
   if (before && before->value == now) return "";

@@ -9,6 +9,7 @@ namespace {
 
 using bson::Document;
 using bson::Writer;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -159,12 +160,79 @@ TEST(OwnChoice, WhatNoWriteBringsBackIsRefused) {
   }
 }
 
-TEST(OwnChoice, AFieldOfAnElementIsForItsReaderToPlace) {
-  const LedgerEntry entry = at({"items", element_name({Dot(), 1}), "qty"});
+// `qty: 5` of the ink in `items`, which lost to 9, and where the ink is now: behind a pen.
+LedgerEntry quantity() {
+  LedgerEntry entry = at({"items", element_name({Dot(), 0}), "qty"});
+  entry.value = bson::make_int32(5);
+  entry.winning = bson::make_int32(9);
+  Writer beside;
+  beside.string("sku", "ink");
+  entry.beside = document_of(beside);
+  return entry;
+}
+
+ElementPlace place_of_ink(int32_t qty) {
+  Writer items;
+  items.open_document("0").string("sku", "pen").close();
+  items.open_document("1").string("sku", "ink").int32("qty", qty).close();
+  return {1, {bson::Type::kArray, items.finish()}};
+}
+
+TEST(OwnChoice, AFieldOfAnElementIsWrittenWhereThatStandsInAnArrayLeftAsItWas) {
+  const ElementPlace place = place_of_ink(9);
+  const std::string text =
+      bson::to_json(Document(plan_choice(kChoose, quantity(), &place).command));
+  EXPECT_THAT(text, HasSubstr(R"("$expr": {"$eq": ["$items", {"$literal": [{"sku": "pen"}, )"
+                              R"({"sku": "ink", "qty": 9}]}]})"));
+  EXPECT_THAT(text, HasSubstr(R"("update": {"$set": {"items.1.qty": 5}}, "fields": )"
+                              R"({"_id": 0, "items": 1})"));
+}
+
+TEST(OwnChoice, AFieldOfAnElementIsUndoneOnlyWhereTheChosenStillStands) {
+  const ElementPlace chosen = place_of_ink(5);
+  const std::string text =
+      bson::to_json(Document(plan_choice(kRevert, quantity(), &chosen).command));
+  EXPECT_THAT(text, HasSubstr(R"({"$set": {"items.1.qty": 9}})"));
+  for (const int32_t other : {9, 7}) {
+    const ElementPlace place = place_of_ink(other);
+    EXPECT_TRUE(plan_choice(kRevert, quantity(), &place).is_moot);
+    Writer document;
+    document.value("items", place.array);
+    const std::string bytes = document.finish();
+    const std::string why = why_not_written(kRevert, quantity(), Document(bytes), &place);
+    EXPECT_EQ(why.empty(), other == 9) << why;  // it is undone already
+    EXPECT_THAT(why, AnyOf(IsEmpty(), HasSubstr("there is 7")));
+  }
+}
+
+TEST(OwnChoice, WhatAChoiceInAnElementFoundThereIsNoted) {
+  const ElementPlace place = place_of_ink(7);
+  Writer reply;
+  reply.open_document("value").value("items", place.array).close().real("ok", 1);
+  const std::string body = reply.finish();
+  const ChoiceReply said =
+      read_choice(plan_choice(kChoose, quantity(), &place), quantity(), Document(body), &place);
+  EXPECT_EQ(said.instead, Replaced{bson::make_int32(7)});
+}
+
+TEST(OwnChoice, WhatLostWithItsElementHasNoPlace) {
+  LedgerEntry entry = quantity();
+  EXPECT_TRUE(needs_place(kChoose, entry));
+  entry.beside.reset();
   for (const ChoiceVerb verb : {kChoose, kRevert}) {
-    EXPECT_THAT(plan_choice(verb, entry).refusal, HasSubstr("at items.(1).qty: write the value"));
+    EXPECT_THAT(plan_choice(verb, entry).refusal, HasSubstr("items.(0).qty lost in is not there"));
   }
   EXPECT_THAT(plan_choice(ChoiceVerb::kDismiss, entry).refusal, IsEmpty());
+  EXPECT_FALSE(needs_place(ChoiceVerb::kDismiss, entry));
+}
+
+TEST(OwnChoice, AnArrayInAnElementIsNoWay) {
+  LedgerEntry entry = quantity();
+  entry.path.emplace_back("0");
+  Writer items;
+  items.open_document("0").open_array("qty").int32("0", 1).close().close();
+  const ElementPlace place{0, {bson::Type::kArray, items.finish()}};
+  EXPECT_THAT(plan_choice(kChoose, entry, &place).refusal, HasSubstr("an array now"));
 }
 
 TEST(OwnChoice, WhatStoodThereIsNotedUnlessItIsKnown) {

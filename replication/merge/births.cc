@@ -141,8 +141,8 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
 
 }  // namespace
 
-bool is_weak_birth(const DocumentChange& change) {
-  if (change.kind != DocumentChange::Kind::kUpsert) return false;
+bool is_weak_birth(const DocumentChange& change, bool inserts_merge) {
+  if (change.kind != DocumentChange::Kind::kUpsert && !inserts_merge) return false;
   const bson::Document document(change.document);
   return !bson::repeats_names(document) && names_in_paths(document) <= kNamesTakenApartMax;
 }

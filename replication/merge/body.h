@@ -53,8 +53,8 @@ class WholeBody {
 };
 
 // Does a new document's birth leave the fields of other births beside its own? An upsert's does,
-// unless it has no fields to merge (opaque) or too many.
-[[nodiscard]] bool is_weak_birth(const DocumentChange& change);
+// and where inserts merge any, unless it has no fields to merge (opaque) or too many.
+[[nodiscard]] bool is_weak_birth(const DocumentChange& change, bool inserts_merge);
 // Does a change make a new document?
 [[nodiscard]] inline bool is_new(const DocumentChange& change) {
   return change.kind == DocumentChange::Kind::kInsert ||

@@ -52,9 +52,9 @@ class EffectMaker {
     // have what nobody here remembers any more and peers still hold (a TTL index takes documents);
     // fields of an upsert would stand beside it, and its increments be added to it. If the store
     // had never taken the document, the app did not mean it either: both births stand.
-    const bool is_upsert = change.kind == DocumentChange::Kind::kUpsert;
-    if (!is_detached_ && (is_remembered_ || is_upsert)) remove();
-    if (is_weak_birth(change)) {
+    const bool merges = change.kind == DocumentChange::Kind::kUpsert || rules_.inserts_merge();
+    if (!is_detached_ && (is_remembered_ || merges)) remove();
+    if (is_weak_birth(change, rules_.inserts_merge())) {
       add(Operation::kWeakBirth, {}).value = bson::make_document(change.document);
       return birth_parts(change);
     }

@@ -8,6 +8,10 @@
 namespace outrigger::merge {
 namespace {
 
+// Of one element in one entry of the ledger.
+constexpr size_t kBesideBytesMax = 1024;
+constexpr size_t kBesideFieldMax = 128;
+
 DocumentState as_document(const ListElement& element) {
   DocumentState state;
   Incarnation& only = state.incarnations.emplace_back();
@@ -20,6 +24,28 @@ DocumentState as_document(const ListElement& element) {
 bool shows_it(const ElementLosses::Seen& array) {
   return array.node != nullptr && array.node->list != nullptr &&
          array.hider->shows == Node::Shows::kList;
+}
+
+// The small fields of an element in which nothing was lost now: a person who chooses later does not
+// mean another element, though it have the same name.
+bson::OwnedValue beside_losses(const ListElement& element, const std::vector<Loss>& lost) {
+  bson::Writer out;
+  size_t room = kBesideBytesMax;
+  const bson::Value value = element.value.view();
+  const auto lost_in = [&](std::string_view name) {
+    return std::any_of(lost.begin(), lost.end(), [&](const Loss& each) {
+      return each.path.size() > 1 && each.path[1] == name;
+    });
+  };
+  const bson::Document fields =
+      value.type == bson::Type::kDocument ? value.as_document() : bson::Document();
+  for (const bson::Element& field : fields) {
+    const size_t bytes = field.name.size() + field.value.bytes.size();
+    if (bytes > room || bytes > kBesideFieldMax || lost_in(field.name)) continue;
+    room -= bytes;
+    out.element(field);
+  }
+  return bson::make_document(out.finish());
 }
 
 Dot hidden_by(const ElementLosses::Seen& array, const Dot& otherwise) {
@@ -112,8 +138,10 @@ void ElementLosses::check_insides(const Body& body) {
     const ListElement* element = find_element(list->second, each.id);
     if (element == nullptr) continue;
     each.finder->finish(as_document(*element));
+    const bson::OwnedValue beside = beside_losses(*element, each.lost);
     for (Loss& loss : each.lost) {
       loss.is_element = loss.path.size() < 2;
+      if (!loss.is_element) loss.beside = beside;
       loss.path = loss.is_element ? each.path : path_of_inside(each.path, each.id, loss.path);
       losses_->push_back(std::move(loss));
     }

@@ -125,8 +125,11 @@ struct Loss {
   Dot winner;
   std::optional<bson::OwnedValue> winning;  // the winning value, when it is a leaf
   bool is_element = false;                  // what lost is one element of the array at `path`
-  ContestRule rule;                         // that decided, where one did
-  std::optional<Bounds> bounds;             // kBounded
+  // Of what lost in an element of an array that is still there: what else of the element may tell
+  // it from others (a document).
+  std::optional<bson::OwnedValue> beside;
+  ContestRule rule;  // that decided, where one did
+  std::optional<Bounds> bounds;  // kBounded
 };
 
 // ---- rows (the bytes: FORMATS.md, section 5)

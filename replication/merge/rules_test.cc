@@ -55,6 +55,34 @@ TEST_F(MergeUnderRules, WithoutARuleTheFieldsOfBothStand) {
   all_show({{"at", doc({{"lat", i32(2)}, {"alt", i32(9)}})}});
 }
 
+TEST_F(MergeUnderRules, WhereInsertsMergeTheFieldsOfBothStand) {
+  Settings settings = with_rules({{{"tags"}, PathType::kUnion}});
+  settings.replicate.front().inserts = InsertPolicy::kMerge;
+  policy_.emplace(settings);
+  for (WorldSite* site : all_) site->policy = &*policy_;
+  insert(a_, {{"name", text("a")}, {"at", doc({{"x", i32(1)}})}, {"tags", array({i32(1)})}});
+  insert(b_, {{"name", text("b")}, {"at", doc({{"y", i32(2)}})}, {"tags", array({i32(2)})}});
+  inc(a_, "n", 2);
+  all_show({{"name", text("b")},
+            {"at", doc({{"x", i32(1)}, {"y", i32(2)}})},
+            {"tags", array({i32(1), i32(2)})},
+            {"n", i32(2)}});
+  all_lost({"4/name \"a\""});
+  forget();
+}
+
+TEST_F(MergeUnderRules, WhereInsertsMergeOneThatSawTheDocumentGoHasItsFieldsAlone) {
+  Settings settings = with_rules({});
+  settings.replicate.front().inserts = InsertPolicy::kMerge;
+  policy_.emplace(settings);
+  for (WorldSite* site : all_) site->policy = &*policy_;
+  insert(a_, {{"x", i32(1)}});
+  exchange();
+  remove(b_);
+  insert(b_, {{"y", i32(2)}});
+  all_show({{"y", i32(2)}});
+}
+
 TEST_F(MergeUnderRules, OneRuleForAllIsNoneForTheId) {
   rule({{{"**"}, PathType::kAtomic}});
   upsert(a_, {{"x", doc({{"a", i32(1)}})}});

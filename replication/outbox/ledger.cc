@@ -17,8 +17,9 @@ namespace {
 
 constexpr const char* kResolvedText = "resolved";
 constexpr const char* kRevertedText = "reverted";
-constexpr int kStampDigits = 16;   // of the name of an entry, in hex
-constexpr int kDigestDigits = 12;  // likewise
+constexpr int kStampDigits = 16;     // of the name of an entry, in hex
+constexpr int kDigestDigits = 12;    // likewise
+constexpr size_t kShownBytes = 200;  // of a value in a sentence
 
 std::string dot_bytes(const Dot& dot) {
   ByteWriter out;
@@ -115,6 +116,43 @@ bool is_loss(std::string_view kind) {
   return false;
 }
 
+std::string why_not_of_kind(const LedgerEntry& entry) {
+  using merge::LossKind;
+  const std::string& kind = entry.kind;
+  const std::string value = bson::to_json(entry.value.view(), kShownBytes);
+  if (kind == loss_kind_text(LossKind::kHiddenCounter)) {
+    return fmt::format(
+        "what lost is an increment by {}, and what stands there is no number: set "
+        "one, then $inc it",
+        value);
+  }
+  if (kind == loss_kind_text(LossKind::kOverflow)) {
+    return "what lost is the part of a sum that no number holds: set the value you want";
+  }
+  if (kind == loss_kind_text(LossKind::kBounded)) {
+    return fmt::format(
+        "what lost is a sum beyond its bounds, {}, which goes on counting: $inc by what is to be "
+        "added to it, or set the value you want, which ends it",
+        value);
+  }
+  if (kind == loss_kind_text(LossKind::kUpdateDelete)) {
+    return "what lost is a delete: delete the document, if it is to go";
+  }
+  if (kind == kNotApplied) {
+    return "the store here refuses this document, and it is tried again by itself: change what "
+           "the reason names";
+  }
+  if (kind == kUnique) {
+    return "another document holds a key of this one: change or delete that one, and this one is "
+           "shown by itself";
+  }
+  if (kind == kQuarantinedKind) return "it is a record: outriggerctl quarantine retry";
+  if (kind == kLeftOut) return "the store here refuses this part of the document: see the reason";
+  if (kind == kValidatorBypassed) return "nothing was lost: the document is stored as it is";
+  if (kind == kMissing) return "no value was lost: the document is not at this site any more";
+  return "";
+}
+
 LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
                          const merge::Loss& loss) {
   LedgerEntry entry;
@@ -129,6 +167,7 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.winner = loss.winner;
   entry.winning = loss.winning;
   entry.is_element = loss.is_element;
+  entry.beside = loss.beside;
   entry.reason = loss.bounds ? reason_of(*loss.bounds) : reason_of(loss);
   if (loss.rule.is_contest()) {
     entry.reason = "two sites set this path without seeing each other; the rule of it decided: " +
@@ -298,6 +337,7 @@ std::string encode_ledger(const LedgerEntry& entry) {
   writer.string("reason", entry.reason);
   if (entry.open) writer.boolean("open", true);
   if (entry.is_element) writer.boolean("element", true);
+  if (entry.beside) writer.value("beside", *entry.beside);
   if (entry.mark != LedgerMark::kNone) writer.string("state", state_text(entry));
   if (entry.replaced) {
     writer.open_document("replaced");
@@ -339,6 +379,8 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
   entry.reason = text_of(document.find("reason"));
   if (const auto open = document.find("open")) entry.open = open->truthy();
   if (const auto element = document.find("element")) entry.is_element = element->truthy();
+  const auto beside = document.find("beside");
+  if (beside && beside->type == bson::Type::kDocument) entry.beside = bson::OwnedValue(*beside);
   entry.mark = mark_of(text_of(document.find("state")));
   const auto replaced = document.find("replaced");
   if (replaced && replaced->type == bson::Type::kDocument) {

@@ -50,6 +50,7 @@ struct LedgerEntry {
   std::string reason;                       // one sentence for people
   bool open = false;                        // somebody should decide about it
   bool is_element = false;                  // what lost is one element of the array at `path`
+  std::optional<bson::OwnedValue> beside;   // Loss::beside
   LedgerMark mark = LedgerMark::kNone;
   std::optional<Replaced> replaced;  // what a choice put the value in the place of
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
@@ -81,6 +82,8 @@ inline constexpr const char* kMissing = "missing";        // likewise
 // "set_set", "container", "delete_update", "insert_insert", "hidden_counter", "overflow",
 // "update_delete", "bounded".
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
+// Why a loser of its kind is not brought back by a write, and the way out; empty: it may be.
+[[nodiscard]] std::string why_not_of_kind(const LedgerEntry& entry);
 // Is it the kind of a write that lost to another one?
 [[nodiscard]] bool is_loss(std::string_view kind);
 

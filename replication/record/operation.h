@@ -13,7 +13,7 @@ namespace outrigger {
 enum class Operation : uint8_t {
   kUnknown = 0,    // of a prepare alone: what it leaves at the path, only the document tells
   kBirth = 1,      // a new incarnation, named by the record's dot
-  kWeakBirth = 2,  // likewise, by an upsert: its fields stand beside those of other births
+  kWeakBirth = 2,  // likewise, of what merges (an upsert): its fields stand beside those of others
   kRemove = 3,     // the document: every incarnation the record had observed (see Removal)
   kAssign = 4,     // path := value; an empty path: the whole document is replaced
   kUnset = 5,      // the field at path and all below it

@@ -92,7 +92,8 @@ class RecordWriter {
     if (row.is_birth) row.after = merge::birth_row(row.birth, false);
     row.is_birth = false;
     const std::string& now = row.after ? *row.after : row.before;
-    if (now.empty() && change.kind == DocumentChange::Kind::kInsert) {
+    const bool is_insert = change.kind == DocumentChange::Kind::kInsert;
+    if (now.empty() && is_insert && !merges_inserts(change.ns)) {
       insert(std::move(change), row);
       return {};
     }
@@ -163,6 +164,10 @@ class RecordWriter {
     std::string_view ns_;
     std::optional<outbox::CohortWriter> writer_;
   };
+
+  bool merges_inserts(const std::string& ns) const {
+    return context_.policy != nullptr && context_.policy->merge_rules(ns).inserts_merge();
+  }
 
   // What nearly all inserts are: nothing is remembered of the document.
   void insert(DocumentChange&& change, Row& row) {

@@ -1,6 +1,7 @@
 #include "replication/site/replica.h"
 
 #include "replication/merge/merge.h"
+#include "replication/outbox/lost_element.h"
 #include "replication/outbox/path_life.h"
 #include "replication/record/catalog.h"
 #include "replication/site/site_parts.h"
@@ -193,6 +194,15 @@ Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) con
 
 Result<LedgerEntry> Replica::conflict(const std::string& name) const {
   return parts_->ledger.find(name);
+}
+
+Result<ElementNow> Replica::element_now(const LedgerEntry& entry, std::string_view key,
+                                        const bson::Document& document) const {
+  auto row = parts_->context.outbox.row(entry.ns, bson::canonical_key(entry.id.view()));
+  if (!row) return tl::unexpected(row.error());
+  const auto state = merge::load_row(row->value_or(std::string()));
+  if (!state) return tl::unexpected(state.error());
+  return outrigger::element_now(entry, *state, key, document);
 }
 
 Result<PathLife> Replica::explain(const PathQuestion& question) const {

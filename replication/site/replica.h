@@ -47,6 +47,7 @@
 
 namespace outrigger {
 
+struct ElementNow;    // lost_element.h
 struct LedgerEntry;   // ledger.h
 struct LedgerPage;    // ledger.h
 struct LedgerPlace;   // ledger.h
@@ -171,6 +172,9 @@ class Replica {
   [[nodiscard]] Result<LedgerEntry> conflict(const std::string& name) const;
   [[nodiscard]] Status mark_conflict(const std::string& key, LedgerMark mark,
                                      const std::optional<Replaced>& replaced);
+  // Where what lost in an element of an array stands in its document, as the store shows it.
+  [[nodiscard]] Result<ElementNow> element_now(const LedgerEntry& entry, std::string_view key,
+                                               const bson::Document& document) const;
   // What is known of a path of a document (path_life.h).
   [[nodiscard]] Result<PathLife> explain(const PathQuestion& question) const;
   // Records set aside because they may not be applied, oldest first. Their ids in the ledger are

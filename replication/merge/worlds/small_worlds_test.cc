@@ -207,6 +207,11 @@ void run_all(size_t length, const std::vector<Act>& acts, bool made, size_t& wor
   }
 }
 
+// Where inserts merge, and what makes and ends documents.
+const std::vector<Act> kInserting = {&SmallWorlds::take_away,   &SmallWorlds::upsert_n,
+                                     &SmallWorlds::set_c_x,     &SmallWorlds::set_a,
+                                     &SmallWorlds::give_c_anew, &SmallWorlds::put_in_its_place};
+
 // OUTRIGGER_WORLDS asks for few random ones: then there are few of these, too.
 TEST(EverySmallWorld, IsWhatItsHistorySays) {
   const bool few = std::getenv("OUTRIGGER_WORLDS") != nullptr;
@@ -246,6 +251,22 @@ TEST(EverySmallWorld, WithinBoundsIsWhatItsHistorySays) {
     run_all(2, kBounded, made, worlds, {&one});
     run_all(3, some, made, worlds, {&one});
     run_all(3, some, made, worlds, {&one, &other, &none});
+  }
+  std::printf("%zu small worlds\n", worlds);
+}
+
+TEST(EverySmallWorld, OfInsertsThatMergeIsWhatItsHistorySays) {
+  const bool few = std::getenv("OUTRIGGER_WORLDS") != nullptr;
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  rule.inserts = InsertPolicy::kMerge;
+  const Policy policy(settings);
+  size_t worlds = 0;
+  for (const bool made : {true, false}) {
+    run_all(2, kInserting, made, worlds, &policy);
+    run_all(3, std::vector<Act>(kInserting.begin(), kInserting.begin() + (few ? 3 : 5)), made,
+            worlds, &policy);
   }
   std::printf("%zu small worlds\n", worlds);
 }
