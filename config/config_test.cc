@@ -183,6 +183,9 @@ TEST(Policy, HashCoversRulesTheirOrderAndEqualSet) {
   ReplicateRule by_diff = b;
   by_diff.replaces = ReplacePolicy::kDiff;
   EXPECT_NE(hash, policy_of({a, by_diff}).hash());
+  ReplicateRule keeps = b;
+  keeps.unique = UniquePolicy::kKeep;
+  EXPECT_NE(hash, policy_of({a, keeps}).hash());
 }
 
 TEST(Policy, HashIsTheSameOnEveryMachineAndInEveryVersion) {

@@ -31,6 +31,7 @@ class MergeRules {
         escalation_(rule.escalate),
         updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
         replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff),
+        keeps_duplicates_(rule.unique == UniquePolicy::kKeep),
         version_field_(&rule.version_field) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
@@ -42,6 +43,8 @@ class MergeRules {
   [[nodiscard]] bool updates_win() const { return updates_win_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
+  // Are documents that hold one key of a unique index all shown?
+  [[nodiscard]] bool keeps_duplicates() const { return keeps_duplicates_; }
   // Where versions are counted, a replacement is one, even if it changes none of that field.
   void give_versions_whole() { replaces_by_diff_ = replaces_by_diff_ && version_field().empty(); }
   // At which path apps count versions of a document; empty: they do not.
@@ -56,6 +59,7 @@ class MergeRules {
   Escalation escalation_;
   bool updates_win_ = false;
   bool replaces_by_diff_ = false;
+  bool keeps_duplicates_ = false;
   const std::vector<std::string>* version_field_ = nullptr;
 };
 

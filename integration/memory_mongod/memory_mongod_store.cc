@@ -130,8 +130,8 @@ Result<std::optional<KeyIndex>> MemoryMongodStore::key_index(const std::string& 
   return store_.key_index(ns, name);
 }
 
-Result<Guarded> MemoryMongodStore::set_guard(const std::string& ns, const std::string& spec,
-                                             KeyGuard guard) {
+Result<GuardChange> MemoryMongodStore::set_guard(const std::string& ns, const std::string& spec,
+                                                 KeyGuard guard) {
   if (const Status there = reach("change an index"); !there) return tl::unexpected(there.error());
   return store_.set_guard(ns, spec, guard);
 }

@@ -88,6 +88,10 @@ std::string why_not_of_kind(const LedgerEntry& entry) {
     return "another document holds a key of this one: change or delete that one, and this one is "
            "shown by itself";
   }
+  if (kind == kKeptKind) {
+    return "both documents are shown, and nothing was lost: change or delete one of them, and this "
+           "closes by itself";
+  }
   if (kind == kQuarantinedKind) return "it is a record: outriggerctl quarantine retry";
   if (kind == kLeftOut) return "the store here refuses this part of the document: see the reason";
   if (kind == kValidatorBypassed) return "nothing was lost: the document is stored as it is";
@@ -252,7 +256,8 @@ ChoicePlan plan_value(ChoiceVerb verb, const LedgerEntry& entry) {
 }
 
 ChoicePlan plan_dismissal(const LedgerEntry& entry) {
-  if (entry.kind == kNotApplied || entry.kind == kUnique || entry.kind == kQuarantinedKind) {
+  if (entry.kind == kNotApplied || entry.kind == kUnique || entry.kind == kKeptKind ||
+      entry.kind == kQuarantinedKind) {
     return {why_not_of_kind(entry), {}, ""};
   }
   LedgerEntry of = entry;

@@ -174,6 +174,27 @@ LedgerEntry refused_key_entry(const std::string& ns, const bson::OwnedValue& id,
   return entry;
 }
 
+LedgerEntry kept_entry(const std::string& ns, const bson::OwnedValue& id, const std::string& index,
+                       const std::string& keys, const Dot& claim, const bson::OwnedValue& other,
+                       int64_t wall_ms) {
+  constexpr size_t kShownMax = 100;
+  LedgerEntry entry;
+  entry.time_ms = claim.is_zero() ? wall_ms : hlc_ms(claim.hlc);
+  entry.ns = ns;
+  entry.id = id;
+  entry.path = {index};
+  entry.kind = kKeptKind;
+  entry.value = bson::make_document(keys);
+  entry.loser = claim;
+  entry.winning = other;
+  entry.open = true;
+  entry.reason = "it and the document with _id " + bson::to_json(other.view(), kShownMax) +
+                 " hold the key " + bson::to_json(bson::Document(keys), kShownMax) +
+                 " of the unique index " + index +
+                 ", and both are shown (unique: keep); change or delete one of them";
+  return entry;
+}
+
 std::string record_name(const Dot& dot) {
   return to_hex(dot.origin) + "/" + std::to_string(dot.hlc);
 }

@@ -8,6 +8,7 @@
 #include "config/random.h"
 #include "config/result.h"
 #include "replication/site/collection.h"
+#include "replication/site/kept/kept_notes.h"
 #include "replication/site/ledger_keeper.h"
 #include "replication/site/local_records.h"
 #include "replication/site/local_writes.h"
@@ -40,15 +41,16 @@ struct SiteParts {
   Wakers wakers;
   Alarms alarms{context.options.alarm};
   AsideDocuments aside;
+  KeptNotes kept{context.options.relaxed};
   Members members{context};
   RulesKeeper rules{context, alarms};
   Quarantine quarantine{context, state, members, wakers};
   LedgerKeeper ledger{context, alarms};
   LocalRecords records{context, state, ledger};
-  LocalWrites writes{context, state, records, aside, wakers};
+  LocalWrites writes{context, state, records, aside, kept, wakers};
   SiteExchange exchange{context, state, members, rules, alarms, wakers};
   Retirement retirement{context, state, records, writes};
-  Collection collection{context, state, records, ledger, aside, retirement, wakers};
+  Collection collection{context, state, records, ledger, aside, kept, retirement, wakers};
 };
 
 }  // namespace outrigger

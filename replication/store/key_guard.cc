@@ -47,8 +47,8 @@ bool may_be_same_collation(const Document& a, const Document& b) {
 }  // namespace
 
 KeyGuard guard_of(const Document& spec) {
-  if (is_said(spec, kUnique)) return KeyGuard::kUnique;
-  return is_said(spec, kPrepared) ? KeyGuard::kNoMore : KeyGuard::kNone;
+  if (is_said(spec, kUnique)) return KeyGuard::kAll;
+  return is_said(spec, kPrepared) ? KeyGuard::kNew : KeyGuard::kNone;
 }
 
 std::string with_guard(const Document& spec, KeyGuard guard) {
@@ -56,8 +56,8 @@ std::string with_guard(const Document& spec, KeyGuard guard) {
   for (const bson::Element& each : spec) {
     if (each.name != kUnique && each.name != kPrepared) out.element(each);
   }
-  if (guard == KeyGuard::kUnique) out.boolean(kUnique, true);
-  if (guard == KeyGuard::kNoMore) out.boolean(kPrepared, true);
+  if (guard == KeyGuard::kAll) out.boolean(kUnique, true);
+  if (guard == KeyGuard::kNew) out.boolean(kPrepared, true);
   return out.finish();
 }
 

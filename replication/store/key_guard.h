@@ -15,10 +15,11 @@
 
 namespace outrigger {
 
+// Which duplicates an index refuses.
 enum class KeyGuard : uint8_t {
-  kUnique,  // there are no duplicates
-  kNoMore,  // there may be some, and no write makes another one
-  kNone,    // any write may
+  kAll,   // it is unique
+  kNew,   // there may be some, and no write makes another one
+  kNone,  // any write may
 };
 
 struct KeyIndex {
@@ -28,7 +29,7 @@ struct KeyIndex {
 };
 
 // What became of an index that was to get another guard.
-struct Guarded {
+struct GuardChange {
   static constexpr int32_t kHasDuplicates = 359;  // CannotConvertIndexToUnique
   static constexpr int32_t kInProgress = 117;     // it is being built: ask again later
 
@@ -39,7 +40,7 @@ struct Guarded {
   [[nodiscard]] bool ok() const { return code == 0; }
 };
 
-// The first wire version of a MongoDB that has kNoMore.
+// The first wire version of a MongoDB that has kNew.
 inline constexpr int32_t kWireVersionGuards = 17;  // 6.0
 
 // Of an index as listIndexes or createIndexes says it.

@@ -44,7 +44,7 @@ std::vector<std::string> RelaxedIndexes::in(const std::string& ns) const {
 std::string RelaxedIndexes::shown(const std::string& ns, const bson::Document& listed) const {
   const auto known = find(ns, index_name_of(listed));
   if (!known || !is_same_index(bson::Document(*known), listed)) return std::string(listed.bytes());
-  return with_guard(listed, KeyGuard::kUnique);
+  return with_guard(listed, KeyGuard::kAll);
 }
 
 }  // namespace outrigger

@@ -342,10 +342,11 @@ class StoreKeys {
   // The index of `spec` (KeyIndex has it) gets this guard, and is made where there is none. A
   // unique one is made anew: should that be interrupted, or the index be large, there is none in
   // between. Not journaled.
-  [[nodiscard]] virtual Result<Guarded> set_guard(const std::string& ns, const std::string& spec,
-                                                  KeyGuard guard) = 0;
+  [[nodiscard]] virtual Result<GuardChange> set_guard(const std::string& ns,
+                                                      const std::string& spec, KeyGuard guard) = 0;
   // The documents that hold the key for which `document` was refused by this index
-  // (unique_index_of). Empty: none does any more, or it cannot be told.
+  // (unique_index_of); it itself among them, where it is there and holds it. Empty: none does any
+  // more, or it cannot be told.
   [[nodiscard]] virtual Result<std::vector<std::string>> holders(const std::string& ns,
                                                                  const std::string& document,
                                                                  const std::string& index) = 0;

@@ -77,6 +77,8 @@ Result<std::vector<std::string>> MemoryKeys::holders(const std::string& ns,
     for (const std::string* there : sharing(ns, each, bson::Document(document))) {
       found.push_back(*there);
     }
+    const std::string* own = in_index(ns, each, bson::Document(document));
+    if (own != nullptr) found.push_back(*own);
   }
   return found;
 }
@@ -91,8 +93,8 @@ Result<std::optional<KeyIndex>> MemoryKeys::key_index(const std::string& ns,
   return std::optional<KeyIndex>();
 }
 
-Result<Guarded> MemoryKeys::set_guard(const std::string& ns, const std::string& spec,
-                                      KeyGuard guard) {
+Result<GuardChange> MemoryKeys::set_guard(const std::string& ns, const std::string& spec,
+                                          KeyGuard guard) {
   const MutexLock lock(mutex_);
   if (auto ok = admit("change an index"); !ok) return tl::unexpected<Error>(ok.error());
   const auto crash = [] {
@@ -102,12 +104,13 @@ Result<Guarded> MemoryKeys::set_guard(const std::string& ns, const std::string& 
   std::vector<MemoryIndex>& indexes = unique_[ns];
   auto index = std::find_if(indexes.begin(), indexes.end(),
                             [&](const MemoryIndex& each) { return each.spec() == spec; });
-  if (index != indexes.end() && index->guard == guard) return Guarded();
-  if (index != indexes.end() && guard == KeyGuard::kUnique) {
+  if (index != indexes.end() && index->guard == guard) return GuardChange();
+  if (index != indexes.end() && guard == KeyGuard::kAll) {
     auto found = duplicates(ns, *index);
-    if (!found.empty()) return Guarded{Guarded::kHasDuplicates, "duplicates", std::move(found)};
+    if (!found.empty())
+      return GuardChange{GuardChange::kHasDuplicates, "duplicates", std::move(found)};
   }
-  const bool is_made_anew = index != indexes.end() && index->guard == KeyGuard::kUnique;
+  const bool is_made_anew = index != indexes.end() && index->guard == KeyGuard::kAll;
   if (is_made_anew) indexes.erase(index);
   if (is_made_anew && crashes_at_next_write()) return crash();
   if (is_made_anew || index == indexes.end()) {
@@ -120,7 +123,7 @@ Result<Guarded> MemoryKeys::set_guard(const std::string& ns, const std::string& 
     index = indexes.insert(indexes.end(), std::move(made));
   }
   index->guard = guard;
-  return Guarded();
+  return GuardChange();
 }
 
 Result<std::vector<ListedDocument>> MemoryKeys::list(const std::string& ns, int64_t count) {
@@ -177,6 +180,18 @@ std::vector<const std::string*> MemoryKeys::sharing(const std::string& ns, const
   return found;
 }
 
+const std::string* MemoryKeys::in_index(const std::string& ns, const MemoryIndex& index,
+                                        const bson::Document& document) const {
+  const auto id = document.find("_id");
+  const auto at = id ? documents_.find(memory_key(ns, *id)) : documents_.end();
+  if (at == documents_.end()) return nullptr;
+  const std::set<std::string> keys = keys_in(index, document);
+  for (const std::string& key : keys_in(index, bson::Document(at->second))) {
+    if (keys.contains(key)) return &at->second;
+  }
+  return nullptr;
+}
+
 // As MongoDB's prepareUnique: what the document held before it goes on holding.
 bool MemoryKeys::refuses(const std::string& ns, const MemoryIndex& index,
                          const bson::Document& document) const {
@@ -184,7 +199,7 @@ bool MemoryKeys::refuses(const std::string& ns, const MemoryIndex& index,
   std::set<std::string> had;
   const auto id = document.find("_id");
   const auto before = id ? documents_.find(memory_key(ns, *id)) : documents_.end();
-  if (index.guard == KeyGuard::kNoMore && before != documents_.end()) {
+  if (index.guard == KeyGuard::kNew && before != documents_.end()) {
     had = keys_in(index, bson::Document(before->second));
   }
   const std::set<std::string> keys = keys_in(index, document);

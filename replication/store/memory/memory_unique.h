@@ -19,7 +19,7 @@ namespace outrigger {
 struct MemoryIndex {
   std::vector<Path> fields;
   bool sparse = false;  // a document that has none of the fields holds no key
-  KeyGuard guard = KeyGuard::kUnique;
+  KeyGuard guard = KeyGuard::kAll;
 
   // "a.b_1_c_1"
   [[nodiscard]] std::string name() const;
@@ -39,8 +39,8 @@ class MemoryKeys : public Store, public MemoryTrouble {
   [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
                                                           const std::string& name) override;
   // A crash that is ordered may come before it, or after a unique index was dropped for it.
-  [[nodiscard]] Result<Guarded> set_guard(const std::string& ns, const std::string& spec,
-                                          KeyGuard guard) override;
+  [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,
+                                              KeyGuard guard) override;
 
   // By canonical key.
   [[nodiscard]] Result<std::vector<ListedDocument>> list(const std::string& ns,
@@ -67,6 +67,9 @@ class MemoryKeys : public Store, public MemoryTrouble {
                                                         const MemoryIndex& index,
                                                         const bson::Document& document) const
       REQUIRES(mutex_);
+  // What is stored of this document, if that has one of these keys.
+  [[nodiscard]] const std::string* in_index(const std::string& ns, const MemoryIndex& index,
+                                            const bson::Document& document) const REQUIRES(mutex_);
   [[nodiscard]] bool refuses(const std::string& ns, const MemoryIndex& index,
                              const bson::Document& document) const REQUIRES(mutex_);
   [[nodiscard]] std::vector<std::vector<bson::OwnedValue>> duplicates(

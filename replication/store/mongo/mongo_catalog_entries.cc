@@ -335,7 +335,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
     // One that is just being made anew, so that documents can share a key, goes on so.
     const auto relaxed = relaxed_.find(is.ns, name);
     const bool is_relaxed = relaxed && is_same_index(Document(*relaxed), Document(*spec)) &&
-                            guard_of(Document(*spec)) == KeyGuard::kUnique;
+                            guard_of(Document(*spec)) == KeyGuard::kAll;
     const std::string command =
         create_index_command(split(is.ns).collection, is_relaxed ? *relaxed : *spec);
     auto large = catalog_.is_large(is.ns);

@@ -159,8 +159,8 @@ Result<std::optional<KeyIndex>> MongoStore::key_index(const std::string& ns,
   return parts_->keys.key_index(ns, name);
 }
 
-Result<Guarded> MongoStore::set_guard(const std::string& ns, const std::string& spec,
-                                      KeyGuard guard) {
+Result<GuardChange> MongoStore::set_guard(const std::string& ns, const std::string& spec,
+                                          KeyGuard guard) {
   return parts_->keys.set_guard(ns, spec, guard);
 }
 

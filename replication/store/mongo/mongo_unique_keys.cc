@@ -100,6 +100,17 @@ std::string find_command(const std::string& collection, const Document& index,
   return find.finish();
 }
 
+// As a collMod tells them that was to make an index unique.
+std::vector<std::vector<bson::OwnedValue>> duplicates_in(const Document& refusal) {
+  std::vector<std::vector<bson::OwnedValue>> found;
+  for (const Element& violation : sub(refusal, "violations")) {
+    if (violation.value.type != Type::kDocument) continue;
+    std::vector<bson::OwnedValue>& ids = found.emplace_back();
+    for (const Element& id : sub(violation.value.as_document(), "ids")) ids.emplace_back(id.value);
+  }
+  return found;
+}
+
 }  // namespace
 
 bool is_unique_index(const Document& index) {
@@ -162,19 +173,20 @@ Result<std::optional<KeyIndex>> UniqueKeys::key_index(const std::string& ns,
       KeyIndex{with_guard(spec, KeyGuard::kNone), guard_of(spec), building->contains(name)});
 }
 
-Result<Guarded> UniqueKeys::set_guard(const std::string& ns, const std::string& spec,
-                                      KeyGuard guard) {
+Result<GuardChange> UniqueKeys::set_guard(const std::string& ns, const std::string& spec,
+                                          KeyGuard guard) {
   const std::string name(index_name_of(Document(spec)));
   const std::string collection = split(ns).collection;
   auto now = key_index(ns, name);
   if (!now) return tl::unexpected(now.error());
   std::optional<KeyIndex>& index = *now;
   if (index && !is_same_index(Document(index->spec), Document(spec))) {
-    return Guarded{kOtherIndex, "another index has its name by now"};
+    return GuardChange{kOtherIndex, "another index has its name by now"};
   }
-  if (index && index->is_being_built) return Guarded{Guarded::kInProgress, "it is being built"};
-  if (index && index->guard == guard) return Guarded();
-  if (index && index->guard == KeyGuard::kUnique) {
+  if (index && index->is_being_built)
+    return GuardChange{GuardChange::kInProgress, "it is being built"};
+  if (index && index->guard == guard) return GuardChange();
+  if (index && index->guard == KeyGuard::kAll) {
     bson::Writer drop;
     drop.string("dropIndexes", collection).string("index", name);
     auto dropped = run(ns, drop.finish());
@@ -184,45 +196,41 @@ Result<Guarded> UniqueKeys::set_guard(const std::string& ns, const std::string& 
   if (!index) return make(ns, with_guard(Document(spec), guard));
   bson::Writer change;
   change.string("collMod", collection).open_document("index").string("name", name);
-  if (guard == KeyGuard::kUnique) change.boolean("unique", true);
-  if (guard != KeyGuard::kUnique) change.boolean("prepareUnique", guard == KeyGuard::kNoMore);
+  if (guard == KeyGuard::kAll) change.boolean("unique", true);
+  if (guard != KeyGuard::kAll) change.boolean("prepareUnique", guard == KeyGuard::kNew);
   const std::string command = change.close().finish();
-  return guard == KeyGuard::kUnique ? run_beside(ns, name, command) : run(ns, command);
+  return guard == KeyGuard::kAll ? run_beside(ns, name, command) : run(ns, command);
 }
 
-Result<Guarded> UniqueKeys::make(const std::string& ns, const std::string& spec) {
+Result<GuardChange> UniqueKeys::make(const std::string& ns, const std::string& spec) {
   auto target = catalog_.target_now(ns);  // a createIndexes would make it
   if (!target) return tl::unexpected(target.error());
-  if (!target->exists()) return Guarded{kNoNamespace, "there is no such collection any more"};
+  if (!target->exists()) return GuardChange{kNoNamespace, "there is no such collection any more"};
   return run_beside(ns, std::string(index_name_of(Document(spec))),
                     create_index_command(split(ns).collection, spec));
 }
 
 // At once where that is quick, else beside everything else.
-Result<Guarded> UniqueKeys::run_beside(const std::string& ns, const std::string& name,
-                                       const std::string& command) {
+Result<GuardChange> UniqueKeys::run_beside(const std::string& ns, const std::string& name,
+                                           const std::string& command) {
   auto large = catalog_.is_large(ns);
   if (!large) return tl::unexpected(large.error());
   if (!*large) return run(ns, command);
-  const WriteOutcome outcome = builds_.build(ns, name, command);
-  return Guarded{outcome.ok() ? 0 : outcome.code, outcome.message};
+  std::string refusal;
+  const WriteOutcome outcome = builds_.build(ns, name, command, &refusal);
+  return GuardChange{outcome.ok() ? 0 : outcome.code, outcome.message,
+                     duplicates_in(Document(refusal))};
 }
 
-Result<Guarded> UniqueKeys::run(const std::string& ns, const std::string& command) {
+Result<GuardChange> UniqueKeys::run(const std::string& ns, const std::string& command) {
   constexpr const char* kStep = "change an index";
   auto reply = client_.run(split(ns).database, command);
   if (!reply) return tl::unexpected(reply.error());
-  if (reply->ok) return Guarded();
+  if (reply->ok) return GuardChange();
   if (store_error_passes(reply->code)) {
     return tl::unexpected(client_.refusal(kStep, reply->code, reply->message));
   }
-  Guarded refused{reply->code, reply->message};
-  for (const Element& violation : sub(reply->document(), "violations")) {
-    if (violation.value.type != Type::kDocument) continue;
-    std::vector<bson::OwnedValue>& ids = refused.duplicates.emplace_back();
-    for (const Element& id : sub(violation.value.as_document(), "ids")) ids.emplace_back(id.value);
-  }
-  return refused;
+  return GuardChange{reply->code, reply->message, duplicates_in(reply->document())};
 }
 
 }  // namespace outrigger::mongo

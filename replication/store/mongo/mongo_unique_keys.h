@@ -40,17 +40,17 @@ class UniqueKeys {
 
   [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
                                                           const std::string& name);
-  [[nodiscard]] Result<Guarded> set_guard(const std::string& ns, const std::string& spec,
-                                          KeyGuard guard);
+  [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,
+                                              KeyGuard guard);
 
  private:
   // As listIndexes says it; nothing: there is none.
   [[nodiscard]] Result<std::optional<std::string>> listed(const std::string& ns,
                                                           const std::string& name);
-  [[nodiscard]] Result<Guarded> make(const std::string& ns, const std::string& spec);
-  [[nodiscard]] Result<Guarded> run(const std::string& ns, const std::string& command);
-  [[nodiscard]] Result<Guarded> run_beside(const std::string& ns, const std::string& name,
-                                           const std::string& command);
+  [[nodiscard]] Result<GuardChange> make(const std::string& ns, const std::string& spec);
+  [[nodiscard]] Result<GuardChange> run(const std::string& ns, const std::string& command);
+  [[nodiscard]] Result<GuardChange> run_beside(const std::string& ns, const std::string& name,
+                                               const std::string& command);
 
   Client& client_;
   Catalog& catalog_;
