@@ -136,6 +136,11 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
         "replaces: diff: a replacement of a document is a write of what it changes in it, as if "
         "that alone had been updated\n";
   }
+  if (rules.keeps_duplicates()) {
+    text +=
+        "unique: keep: documents that came to hold one key of a unique index at sites that were "
+        "apart are all shown; the ledger has them, and the index refuses new ones\n";
+  }
   const std::vector<std::string> path = names_of(dotted);
   if (!rules.version_field().empty()) {
     text += "version_field: " + joined(rules.version_field(), rules.version_field().size()) +

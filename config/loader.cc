@@ -281,6 +281,8 @@ class Loader {
     load_enum(deletes, {"delete_wins", "update_wins"}, rule.deletes);
     const auto replaces = map.take("replaces");
     load_enum(replaces, {"whole", "diff"}, rule.replaces);
+    const auto unique = map.take("unique");
+    load_enum(unique, {"park", "keep"}, rule.unique);
     const auto version_field = map.take("version_field");
     if (version_field) rule.version_field = read_version_field(errors_, *version_field);
     const auto fields = map.take("fields");
@@ -289,7 +291,7 @@ class Loader {
     }
     const auto escalate = map.take("escalate");
     if (escalate) rule.escalate = read_escalation(errors_, *escalate);
-    for (const auto& merges : {deletes, replaces, version_field, fields, escalate}) {
+    for (const auto& merges : {deletes, replaces, unique, version_field, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");
