@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "config/policy.h"
 #include "replication/merge/claims/claim.h"
 #include "replication/merge/row.h"
 #include "replication/site/state/meta_keys.h"
@@ -132,6 +133,10 @@ Result<Collection::Forgettable> Collection::forgettable(const SiteState::Common&
     auto first = first_claim(ns, in.row_keys, true);
     if (!first) return tl::unexpected(first.error());
     if (!*first && !in.row_keys.empty()) continue;
+    // Who came first names the entries of what is kept, too: nobody's is forgotten before that.
+    const Policy* policy = context_.options.policy;
+    const bool keeps = policy != nullptr && policy->merge_rules(ns).keeps_duplicates();
+    if (keeps) *first = Dot();
     Dot& from = may_go.kept_from.try_emplace(ns, first->value_or(Dot())).first->second;
     from = std::min(from, first->value_or(Dot()));
   }
