@@ -2,7 +2,6 @@
 are all shown, the index goes on refusing what would be a new one, and is unique again when they
 differ."""
 
-import pymongo
 import pytest
 from pymongo.errors import DuplicateKeyError
 
