@@ -186,6 +186,9 @@ TEST(Policy, HashCoversRulesTheirOrderAndEqualSet) {
   ReplicateRule merging = b;
   merging.inserts = InsertPolicy::kMerge;
   EXPECT_NE(hash, policy_of({a, merging}).hash());
+  ReplicateRule keeps = b;
+  keeps.unique = UniquePolicy::kKeep;
+  EXPECT_NE(hash, policy_of({a, keeps}).hash());
 }
 
 TEST(Policy, HashIsTheSameOnEveryMachineAndInEveryVersion) {

@@ -122,14 +122,9 @@ std::string about_escalation(const Escalation& escalation) {
   return "escalate: what loses there is open in the ledger until somebody decides" + where + "\n";
 }
 
-}  // namespace
-
-std::string explain_path(const Settings& settings, const std::string& file, const std::string& ns,
-                         const std::string& dotted) {
-  const Policy policy(settings);
-  std::string text = about_namespace(settings, policy, file, ns);
-  if (!policy.replicates(ns)) return text;
-  const MergeRules rules = policy.merge_rules(ns);
+// What holds for all documents of a namespace, whatever the path.
+std::string about_rules(const MergeRules& rules) {
+  std::string text;
   if (rules.updates_win()) {
     text +=
         "deletes: update_wins: a document that one site deletes and another one updates, "
@@ -145,6 +140,23 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
         "inserts: merge: of two inserts of one _id that did not see each other the fields of both "
         "stand, as those of two upserts; of one path the later\n";
   }
+  if (rules.keeps_duplicates()) {
+    text +=
+        "unique: keep: documents that came to hold one key of a unique index at sites that were "
+        "apart are all shown; the ledger has them, and the index refuses new ones\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string explain_path(const Settings& settings, const std::string& file, const std::string& ns,
+                         const std::string& dotted) {
+  const Policy policy(settings);
+  std::string text = about_namespace(settings, policy, file, ns);
+  if (!policy.replicates(ns)) return text;
+  const MergeRules rules = policy.merge_rules(ns);
+  text += about_rules(rules);
   const std::vector<std::string> path = names_of(dotted);
   if (!rules.version_field().empty()) {
     text += "version_field: " + joined(rules.version_field(), rules.version_field().size()) +

@@ -283,6 +283,8 @@ class Loader {
     load_enum(replaces, {"whole", "diff"}, rule.replaces);
     const auto inserts = map.take("inserts");
     load_enum(inserts, {"later", "merge"}, rule.inserts);
+    const auto unique = map.take("unique");
+    load_enum(unique, {"park", "keep"}, rule.unique);
     const auto version_field = map.take("version_field");
     if (version_field) rule.version_field = read_version_field(errors_, *version_field);
     const auto fields = map.take("fields");
@@ -297,7 +299,8 @@ class Loader {
                      "is inserted is a version, whole",
                      "remove one of the two");
     }
-    for (const auto& merges : {deletes, replaces, inserts, version_field, fields, escalate}) {
+    for (const auto& merges :
+         {deletes, replaces, inserts, unique, version_field, fields, escalate}) {
       if (!replicate || rule.replicate || !merges) continue;
       errors_.refuse(*merges, ErrorCode::kInvalidArgument,
                      "expected no merge rule beside replicate: false", "remove one of the two");

@@ -32,6 +32,7 @@ class MergeRules {
         updates_win_(rule.deletes == DeletePolicy::kUpdateWins),
         replaces_by_diff_(rule.replaces == ReplacePolicy::kDiff),
         inserts_merge_(rule.inserts == InsertPolicy::kMerge),
+        keeps_duplicates_(rule.unique == UniquePolicy::kKeep),
         version_field_(&rule.version_field) {}
 
   [[nodiscard]] bool empty() const { return fields_ == nullptr || fields_->empty(); }
@@ -45,6 +46,8 @@ class MergeRules {
   [[nodiscard]] bool inserts_merge() const { return inserts_merge_; }
   // Is a replacement what it changes, field by field?
   [[nodiscard]] bool replaces_by_diff() const { return replaces_by_diff_; }
+  // Are documents that hold one key of a unique index all shown?
+  [[nodiscard]] bool keeps_duplicates() const { return keeps_duplicates_; }
   // Where versions are counted, a replacement is one, even if it changes none of that field.
   void give_versions_whole() { replaces_by_diff_ = replaces_by_diff_ && version_field().empty(); }
   // At which path apps count versions of a document; empty: they do not.
@@ -60,6 +63,7 @@ class MergeRules {
   bool updates_win_ = false;
   bool replaces_by_diff_ = false;
   bool inserts_merge_ = false;
+  bool keeps_duplicates_ = false;
   const std::vector<std::string>* version_field_ = nullptr;
 };
 

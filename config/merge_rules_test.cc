@@ -99,6 +99,19 @@ TEST(MergeRules, TheFieldOfVersionsIsAPartOfThePolicy) {
             std::string::npos);
 }
 
+TEST(MergeRules, WhatBecomesOfDuplicatesIsAPartOfThePolicy) {
+  const Settings settings = with_fields("{v: lww}\n    unique: keep");
+  const Policy policy(settings);
+  EXPECT_TRUE(policy.merge_rules("shop.carts").keeps_duplicates());
+  EXPECT_FALSE(policy.merge_rules("shop.others").keeps_duplicates());
+  EXPECT_EQ(policy.lines()[2], "namespace: shop.carts, deletes: delete_wins, unique: keep");
+  EXPECT_NE(
+      explain_path(settings, "a.yaml", "shop.carts", "x").find("unique: keep: documents that"),
+      std::string::npos);
+  EXPECT_EQ(Policy(with_fields("{v: lww}")).hash(),
+            Policy(with_fields("{v: lww}\n    unique: park")).hash());
+}
+
 TEST(MergeRules, WhatIsPreferredIsAPartOfTheLine) {
   const Policy policy(with_fields("{status: 'prefer[open,  paid ,shipped]', a: max}"));
   const PathRuling ruling = policy.merge_rules("shop.carts").at({"status"});

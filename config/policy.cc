@@ -31,6 +31,7 @@ std::vector<std::string> normal_form(const Settings& settings) {
                     (rule.replicate ? deletes_of(rule) : ", replicate: false") +
                     (rule.replaces == ReplacePolicy::kDiff ? ", replaces: diff" : "") +
                     (rule.inserts == InsertPolicy::kMerge ? ", inserts: merge" : "") +
+                    (rule.unique == UniquePolicy::kKeep ? ", unique: keep" : "") +
                     (rule.version_field.empty() ? "" : ", version_field: " + dotted(rule)) +
                     (rule.escalate == Escalation() ? "" : ", escalate: " + text_of(rule.escalate)));
     for (const PathRule& field : rule.fields) {

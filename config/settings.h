@@ -125,6 +125,11 @@ enum class ReplacePolicy : uint8_t { kWhole, kDiff };
 
 // Of two inserts of one _id that did not see each other: the later one, or what is in either.
 enum class InsertPolicy : uint8_t { kLater, kMerge };
+// What becomes of documents that come to hold one key of a unique index at sites that were apart.
+enum class UniquePolicy : uint8_t {
+  kPark,  // one is shown, the others wait in the ledger
+  kKeep,  // all are shown, and the index refuses only what would be a new one
+};
 
 // How writes to a path merge; config/merge_rules.h says what each of them means.
 enum class PathType : uint8_t {
@@ -176,6 +181,7 @@ struct ReplicateRule {
   std::vector<PathRule> fields = {};  // the first match decides
   Escalation escalate = {};           // of all that is in it, where a path says nothing else
   ReplacePolicy replaces = ReplacePolicy::kWhole;
+  UniquePolicy unique = UniquePolicy::kPark;
   // A path that apps count versions of a document at; empty: none. What is written to it is a
   // version: the whole document.
   std::vector<std::string> version_field = {};

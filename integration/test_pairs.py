@@ -131,10 +131,12 @@ PAIRS = {
 }
 
 
-# The earlier document is shown, the later one is open in the ledger.
+# What is shown, and what is open in the ledger.
 KEYS = {
     ("insert with a unique key", "insert with the same key, later"): (
-        {"_id": 1, "mail": "a"}, {"_id": 2, "mail": "a"}),
+        {"_id": 1, "mail": "a"}, {"_id": 2, "mail": "a"}, [1], "unique"),
+    ("insert with a unique key, under unique: keep", "the same"): (
+        {"_id": 1, "mail": "a"}, {"_id": 2, "mail": "a"}, [1, 2], "kept"),
 }
 
 
@@ -159,8 +161,9 @@ def named(line):
     return re.sub(r"\W+", "_", " beside ".join(line))
 
 
-RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in PAIRS
+RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in [*PAIRS, *KEYS]
          for word, rule in (("update_wins", {"deletes": "update_wins"}),
+                            ("keep", {"unique": "keep"}),
                             ("diff", {"replaces": "diff"}),
                             ("inserts: merge", {"inserts": "merge"}),
                             ("version_field", {"version_field": "__v"}),
@@ -219,7 +222,7 @@ def test_of_documents(pair, line):
 
 @pytest.mark.parametrize("line", KEYS, ids=" beside ".join)
 def test_of_unique_keys(pair, line):
-    one, other = KEYS[line]
+    one, other, shown, kind = KEYS[line]
     oslo, paris = collections(pair, line)
     oslo.create_index("mail", unique=True)
     pair.wait_converged(["shop"])
@@ -227,9 +230,13 @@ def test_of_unique_keys(pair, line):
         oslo.insert_one(one)
         paris.insert_one(other)
     for site, each in zip(pair, (oslo, paris)):
-        wait_until(lambda: list(each.find()) == [one], lambda: list(each.find()))
+        wait_until(lambda: [found["_id"] for found in each.find().sort("_id")] == shown,
+                   lambda: list(each.find()))
+        wait_until(lambda: entries(site, each.full_name), "an entry")
         [entry] = entries(site, each.full_name)
-        assert (entry["kind"], entry["state"], entry["lost"]) == ("unique", "open", other)
+        lost = other if kind == "unique" else {"mail": "a"}
+        assert (entry["kind"], entry["state"], entry["lost"]) == (kind, "open", lost)
+        assert (entry["document"], entry["won"]) == (2, 1)
 
 
 def indexes(collection):

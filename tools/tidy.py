@@ -26,8 +26,8 @@ REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "mer
                "merge/", "merge/claims/",
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/series/", "store/mongo/", "site/state/",
-               "site/corrections/", "site/rules/", "site/", "renames/", "link/", "apply/",
-               "recovery/",
+               "site/corrections/", "site/kept/", "site/rules/", "site/", "renames/", "link/",
+               "kept/", "apply/locks/", "apply/", "recovery/",
                "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "client/",
          "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "catalog/",

@@ -122,6 +122,20 @@ Result<std::vector<std::string>> MemoryMongodStore::holders(const std::string& n
   return store_.holders(ns, document, index);
 }
 
+Result<std::optional<KeyIndex>> MemoryMongodStore::key_index(const std::string& ns,
+                                                             const std::string& name) {
+  if (const Status there = reach("look at an index"); !there) {
+    return tl::unexpected(there.error());
+  }
+  return store_.key_index(ns, name);
+}
+
+Result<GuardChange> MemoryMongodStore::set_guard(const std::string& ns, const std::string& spec,
+                                                 KeyGuard guard) {
+  if (const Status there = reach("change an index"); !there) return tl::unexpected(there.error());
+  return store_.set_guard(ns, spec, guard);
+}
+
 Status MemoryMongodStore::fence(std::span<const std::string> lsid_ids,
                                 std::span<const std::string> clients, Duration timeout) {
   constexpr auto kPause = Duration(20);

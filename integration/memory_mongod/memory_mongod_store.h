@@ -49,6 +49,10 @@ class MemoryMongodStore final : public Store {
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;
+  [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
+                                                          const std::string& name) override;
+  [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,
+                                              KeyGuard guard) override;
   [[nodiscard]] Status fence(std::span<const std::string> lsid_ids,
                              std::span<const std::string> clients, Duration timeout) override;
   [[nodiscard]] Result<Timestamp> last_oplog_time() override;

@@ -45,6 +45,8 @@ void Gauges::update(const StatusParts& parts) {
            replica.ledger_dropped);
   metrics_.gauge("not_applied", "documents the store would not take")
       .Set(static_cast<double>(replica.not_applied));
+  metrics_.gauge("kept", "documents that share a key of a unique index and are shown")
+      .Set(static_cast<double>(replica.kept));
   metrics_.gauge("quarantined", "records of peers set aside")
       .Set(static_cast<double>(replica.quarantined));
   metrics_.gauge("alarms", "what should never happen and needs a person")

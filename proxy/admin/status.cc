@@ -146,6 +146,7 @@ void write_status(bson::Writer& out, const StatusParts& parts) {
   out.int64("dropped", static_cast<int64_t>(replica.ledger_dropped));
   out.int64("oldest_ms", replica.ledger_oldest_ms).close();
   out.int64("not_applied", static_cast<int64_t>(replica.not_applied));
+  out.int64("kept", static_cast<int64_t>(replica.kept));
   out.int64("quarantined", static_cast<int64_t>(replica.quarantined));
   out.int64("open_writes", static_cast<int64_t>(replica.open_writes));
   out.int64("oldest_open_write_ms", replica.oldest_open_write_ms);

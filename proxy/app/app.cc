@@ -90,22 +90,25 @@ Status App::open_outbox() {
 Status App::make_sidecar(StoreEndpoint endpoint) {
   Result<std::optional<StoreLogin>> login = store_login(settings_);
   if (!login) return tl::unexpected(login.error());
+  const auto relaxed = std::make_shared<RelaxedIndexes>();
   SidecarPorts ports{loop_,
                      network_,
                      clock_,
                      random_,
                      threads_,
                      *outbox_,
-                     [this]() -> Result<std::unique_ptr<Store>> {
+                     [this, relaxed]() -> Result<std::unique_ptr<Store>> {
                        const bool follows_primary = !settings_.proxy.members.empty();
-                       return MongoStore::open(settings_.store.uri, threads_, follows_primary);
+                       return MongoStore::open(settings_.store.uri, threads_, follows_primary,
+                                               relaxed);
                      },
                      std::move(endpoint),
                      [this] { return open_loop(); },
                      metrics_,
                      log_,
                      store_log_,
-                     std::move(*login)};
+                     std::move(*login),
+                     relaxed};
   SidecarOptions options;
   options.connections_max = descriptors_.connections;
   options.workers = workers_;

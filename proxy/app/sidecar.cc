@@ -19,8 +19,10 @@ constexpr int64_t kExpiryEndsMs = 500;
 constexpr auto kStoreAgain = std::chrono::milliseconds(500);
 constexpr int32_t kWireVersionUuids = 17;  // 6.0
 
-ReplicaOptions replica_options(const Settings& settings, Policy& policy) {
+ReplicaOptions replica_options(const Settings& settings, Policy& policy,
+                               std::shared_ptr<RelaxedIndexes> relaxed) {
   ReplicaOptions options;
+  options.relaxed = std::move(relaxed);
   options.site = settings.site;
   options.members.push_back(settings.site);
   for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
@@ -110,10 +112,11 @@ Status Sidecar::look_at_store(Store& store) {
     Status status = wait_for_store(store, stopping_, store_log_);
     if (!status) return status;
     Result<StoreInfo> info = check_store(store, ports_.store.address, members_, store_log_);
-    if (info) {
+    if (info) status = check_rules(settings_, *info, ports_.store.address);
+    if (info && status) {
       status = check_first_start(ports_.outbox, store,
                                  [this](std::string_view ns) { return policy_.replicates(ns); });
-    } else {
+    } else if (!info) {
       status = tl::unexpected(info.error());
     }
     if (status) store_info_ = *info;
@@ -137,7 +140,7 @@ Status Sidecar::recover(Store& store) {
 }
 
 Status Sidecar::open_replica() {
-  ReplicaOptions options = replica_options(settings_, policy_);
+  ReplicaOptions options = replica_options(settings_, policy_, ports_.relaxed);
   options.warn = [log = log_](const std::string& line) { log->warn("{}", line); };
   options.alarm = [log = log_](const std::string& line) { log->error("{}", line); };
   auto replica =

@@ -58,6 +58,8 @@ struct SidecarPorts {
   Logger log;
   Logger store_log;
   std::optional<StoreLogin> store_login = std::nullopt;  // the sidecar's own user there
+  // What the stores that are opened show as unique (store/relaxed_indexes.h).
+  std::shared_ptr<RelaxedIndexes> relaxed = std::make_shared<RelaxedIndexes>();
 };
 
 struct SidecarOptions {

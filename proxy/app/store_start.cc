@@ -62,6 +62,16 @@ Result<StoreInfo> check_store(Store& store, const std::string& address,
   return info;
 }
 
+Status check_rules(const Settings& settings, const StoreInfo& info, const std::string& address) {
+  for (const ReplicateRule& rule : settings.replicate) {
+    if (rule.unique != UniquePolicy::kKeep || info.wire_version_max >= kWireVersionGuards) continue;
+    return fail(ErrorCode::kUnsupported, "start", describe_store(info, address),
+                "unique: keep, as of namespace " + rule.namespace_glob + ", needs MongoDB 6.0",
+                "upgrade MongoDB, or say unique: park there, at every site");
+  }
+  return {};
+}
+
 Status settle_last_run(Recovery& recovery, Applier& applier, Threads& threads,
                        const std::atomic<bool>& stopping, const Logger& log,
                        const Logger& store_log) {

@@ -10,6 +10,7 @@
 
 #include "config/log.h"
 #include "config/result.h"
+#include "config/settings.h"
 #include "proxy/app/listed_members.h"
 #include "proxy/mongo/backend.h"
 #include "replication/recovery/recovery.h"
@@ -29,6 +30,10 @@ namespace outrigger {
 // Why it cannot be served, with the way out.
 [[nodiscard]] Result<StoreInfo> check_store(Store& store, const std::string& address,
                                             const ListedMembers& members, const Logger& log);
+
+// What its rules ask of the store it can do.
+[[nodiscard]] Status check_rules(const Settings& settings, const StoreInfo& info,
+                                 const std::string& address);
 
 // Tries again while the store is away or a right is missing that may be granted.
 [[nodiscard]] Status settle_last_run(Recovery& recovery, Applier& applier, Threads& threads,

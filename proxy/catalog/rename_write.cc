@@ -184,6 +184,9 @@ std::string RenameWrite::in_the_way(const Rename& rename) const {
     if (aside.contains(entry->ns)) {
       return "documents of " + entry->ns + " are set aside or parked: see `conflicts`, decide them";
     }
+    if (!site.kept.relaxed_in(entry->ns).empty()) {
+      return "documents of " + entry->ns + " share a key of a unique index: see `conflicts`";
+    }
     const std::string name = bson::canonical_key(bson::make_string(entry->ns).view());
     if (site.aside.find(outbox::row_key(kCatalogNs, name))) {
       return "an index of " + entry->ns + " is being built, or cannot be: see `conflicts`";

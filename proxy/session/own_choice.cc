@@ -264,7 +264,8 @@ ChoicePlan plan_value(ChoiceVerb verb, const LedgerEntry& entry, const ElementPl
 }
 
 ChoicePlan plan_dismissal(const LedgerEntry& entry) {
-  if (entry.kind == kNotApplied || entry.kind == kUnique || entry.kind == kQuarantinedKind) {
+  if (entry.kind == kNotApplied || entry.kind == kUnique || entry.kind == kKeptKind ||
+      entry.kind == kQuarantinedKind) {
     return refusal(why_not_of_kind(entry));
   }
   LedgerEntry of = entry;

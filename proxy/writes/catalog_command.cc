@@ -4,6 +4,7 @@
 
 #include "proxy/capture/statement.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "replication/store/key_guard.h"
 #include "replication/store/session_token.h"
 
 namespace outrigger {
@@ -31,6 +32,42 @@ std::optional<std::string> under_our_session(const wire::OpMsg& parsed, const Ba
   bson::Writer out;
   out.append_all(parsed.body).open_document("lsid").binary("id", kUuid, backend.lsid_text());
   const std::string body = out.close().finish();
+  return wire::build_op_msg(parsed.header.request_id, 0, parsed.flags & wire::kMoreToCome,
+                            bson::Document(body));
+}
+
+std::optional<std::string> as_relaxed(const wire::OpMsg& parsed,
+                                      const std::vector<std::string>& specs) {
+  const auto indexes = parsed.body.find("indexes");
+  if (specs.empty() || !parsed.sequences.empty()) return std::nullopt;
+  if (!indexes || indexes->type != bson::Type::kArray) return std::nullopt;
+  const auto is_relaxed = [&](const bson::Value& asked) {
+    if (asked.type != bson::Type::kDocument) return false;
+    if (guard_of(asked.as_document()) != KeyGuard::kAll) return false;
+    return std::any_of(specs.begin(), specs.end(), [&](const std::string& spec) {
+      return is_same_index(asked.as_document(), bson::Document(spec));
+    });
+  };
+  bool any = false;
+  bson::Writer out;
+  for (const bson::Element& each : parsed.body) {
+    if (each.name != "indexes") {
+      out.element(each);
+      continue;
+    }
+    out.open_array("indexes");
+    for (const bson::Element& index : indexes->as_document()) {
+      const bool is_one = is_relaxed(index.value);
+      any = any || is_one;
+      if (!is_one) out.element(index);
+      if (!is_one) continue;
+      const std::string spec = with_guard(index.value.as_document(), KeyGuard::kNew);
+      out.document(index.name, bson::Document(spec));
+    }
+    out.close();
+  }
+  if (!any) return std::nullopt;
+  const std::string body = out.finish();
   return wire::build_op_msg(parsed.header.request_id, 0, parsed.flags & wire::kMoreToCome,
                             bson::Document(body));
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/wire/op_msg.h"
@@ -17,6 +18,10 @@ namespace outrigger {
 // The command under our session, where it came without one.
 [[nodiscard]] std::optional<std::string> under_our_session(const wire::OpMsg& parsed,
                                                            const Backend& backend);
+// A createIndexes that says `unique` of indexes which this site has relaxed (`specs`, of
+// RelaxedIndexes), in the words by which mongod finds them there. Nothing: it names none.
+[[nodiscard]] std::optional<std::string> as_relaxed(const wire::OpMsg& parsed,
+                                                    const std::vector<std::string>& specs);
 // mongod's answer, a whole message: `ok`.
 [[nodiscard]] bool is_done(const std::string& message);
 // The answer of a createIndexes that made the collection, too.

@@ -200,6 +200,7 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
   const bool is_done_there = !command.parsed.more_to_come() && is_done(*reply);
   std::vector<PathChange> changes;
   if (before.entry && after.entry) {
+    note_dropped(*before.entry, *after.entry);
     changes = changes_of(command, std::move(*before.entry), std::move(*after.entry), is_done_there);
   } else if (is_done_there) {
     warn_of_other(command);
@@ -214,7 +215,7 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
 
 // Nobody waits for mongod's work but who has asked for it.
 net::Task<Answer> CatalogWrite::build(const Command& command) {
-  Result<std::string> reply = co_await send(command.message, command.parsed);
+  Result<std::string> reply = co_await send_build(command);
   if (!reply) co_return Answer::close();
   const bool has_answer = !command.parsed.more_to_come();
   if (has_answer && !is_done(*reply)) co_return Answer::message(std::move(*reply));
@@ -318,6 +319,32 @@ net::Task<Result<CatalogParts>> CatalogWrite::begin(const Command& command, cons
   Result<CatalogParts> begun =
       co_await begin_parts(context_, backend_, std::move(parts), before.listed_by);
   co_return begun;
+}
+
+// Of indexes that are relaxed here mongod is to say what it would say of unique ones.
+net::Task<Result<std::string>> CatalogWrite::send_build(const Command& command) {
+  const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
+  const std::optional<std::string> words = as_relaxed(command.parsed, relaxed.in(command.ns));
+  if (words) {
+    const auto parsed = wire::parse_op_msg_trusted(*words);
+    OUTRIGGER_ASSERT(parsed.has_value());
+    Result<std::string> reply = co_await send(*words, *parsed);
+    co_return reply;
+  }
+  Result<std::string> reply = co_await send(command.message, command.parsed);
+  co_return reply;
+}
+
+// Indexes that are dropped are not relaxed any more, whatever gets their names.
+void CatalogWrite::note_dropped(const CatalogEntry& before, const CatalogEntry& after) {
+  KeptNotes& kept = context_.replica.parts().kept;
+  for (const std::string& spec : kept.shown().in(before.ns)) {
+    const std::string name(index_name_of(Document(spec)));
+    const bool was_there = before.indexes.contains(name) || before.building.contains(name);
+    const bool is_there = after.indexes.contains(name) || after.building.contains(name);
+    if (was_there && !is_there) kept.dropped(before.ns, name);
+  }
+  kept.look_again();
 }
 
 net::Task<Result<std::string>> CatalogWrite::send(std::string_view message,

@@ -92,6 +92,8 @@ class CatalogWrite {
                                                    const CatalogEntry& after, bool is_ok) const;
   net::Task<Seen> look(const std::string& ns, bool with_ids);
   net::Task<Result<CatalogParts>> begin(const Command& command, const Seen& before);
+  net::Task<Result<std::string>> send_build(const Command& command);
+  void note_dropped(const CatalogEntry& before, const CatalogEntry& after);
   net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);
   net::Task<bool> settle(CatalogParts& parts, DocumentChange change);
   net::Task<bool> is_durable();

@@ -104,6 +104,7 @@ Result<StepOutcome> Applier::finish() {
 
 Status Applier::replay_interrupted() {
   OUTRIGGER_ASSERT(!under_way_);
+  if (Status begun = owners_.begin(); !begun) return begun;
   auto work = committer_.interrupted(meta_keys::kIntent);
   if (!work) return tl::unexpected(work.error());
   if (!*work) return {};
@@ -130,6 +131,9 @@ Status Applier::write_all(ApplyWork& work, bool must_be_served) {
       work.progress.begin_again();
       return fail(ErrorCode::kUnavailable, "apply to store", "", "it was started anew");
     }
+    for (const StoreWrite& write : work.intent.writes) {
+      if (write.ns == kCatalogNs) owners_.told(write);
+    }
     for (const std::string& ns : collections) {
       options_.catalog_changed(ns);
       site_.aside.try_parked_again(ns);
@@ -149,6 +153,7 @@ bool Applier::take_promises(const std::vector<Inbox::Promised>& promised) {
 
 void Applier::try_aside_again() {
   site_.aside.forget_indexes();  // indexes are made without a word to the applier
+  site_.kept.look_again();
   aside_cursor_ = site_.aside.try_some_again(aside_cursor_, options_.try_aside_documents);
 }
 

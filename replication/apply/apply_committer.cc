@@ -290,7 +290,7 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
   }
   batch.remove_meta(work.intent_key);
   std::set<std::string> keys;
-  if (site_.aside.size() > 0 || !refusals.empty()) {
+  if (site_.aside.size() > 0 || !site_.kept.empty() || !refusals.empty()) {
     for (const auto& [key, document] : work.documents) keys.insert(key);
     for (const StoreWrite& write : work.intent.writes) keys.insert(row_key_of(write));
   }
@@ -322,9 +322,9 @@ Status ApplyCommitter::complete(const ApplyWork& work) {
   if (Status noted = note_validators(work, batch); !noted) return noted;
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   site_.aside.replace(keys, std::move(aside));
-  const auto behind = site_.aside.behind(std::vector<std::string>(keys.begin(), keys.end()));
-  (void)site_.aside.try_again(behind);
+  (void)site_.aside.try_again(site_.aside.behind({keys.begin(), keys.end()}));
   (void)site_.aside.try_again(site_.aside.measured_in(keys));
+  site_.kept.touch({keys.begin(), keys.end()});
   site_.state.stored(work.intent.after, work.records);
   return {};
 }

@@ -17,7 +17,7 @@
 #include "config/result.h"
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
-#include "replication/apply/apply_locks.h"
+#include "replication/apply/locks/apply_locks.h"
 #include "replication/outbox/outbox.h"
 #include "replication/site/state/inbox.h"
 #include "replication/store/store.h"

@@ -13,7 +13,7 @@
 
 #include "config/result.h"
 #include "replication/apply/applier_options.h"
-#include "replication/apply/apply_locks.h"
+#include "replication/apply/locks/apply_locks.h"
 #include "replication/apply/resolution.h"
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/outbox.h"

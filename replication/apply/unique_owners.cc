@@ -14,7 +14,6 @@
 namespace outrigger {
 namespace {
 
-constexpr int32_t kDuplicateKey = 11000;
 constexpr size_t kDocumentsAtOnce = 16;  // the stream waits meanwhile
 constexpr size_t kRoundsMax = 100;       // of making room for one document
 constexpr int kTriesMax = 20;            // before an obstacle is looked at anew
@@ -22,15 +21,6 @@ constexpr int kTriesMax = 20;            // before an obstacle is looked at anew
 // Of what the store lets nobody ask about this one, while it answers others.
 bool is_of_the_document(const Error& error) {
   return error.code == ErrorCode::kRefused || error.code == ErrorCode::kInvalidArgument;
-}
-
-LedgerEntry entry_of(const std::string& ns, const bson::OwnedValue& id, const std::string& document,
-                     const merge::Claim& claim, const std::string* owner) {
-  std::optional<bson::OwnedValue> owner_id;
-  if (owner != nullptr) {
-    if (const auto found = bson::Document(*owner).find("_id")) owner_id.emplace(*found);
-  }
-  return parked_entry(ns, id, document, claim.dot, owner_id);
 }
 
 }  // namespace
@@ -45,10 +35,13 @@ void UniqueOwners::note_indexes() {
 }
 
 Result<bool> UniqueOwners::step() {
+  if (Status closed = shut(); !closed) return tl::unexpected(closed.error());
   note_indexes();
+  const auto looked = look_at_kept();
+  if (!looked) return tl::unexpected(looked.error());
   if (site_.aside.parked_due("", 1).empty()) {
     locks_.leave_line();  // who stood there is decided about, and nobody would take its turn
-    return false;
+    return *looked;
   }
   if (Status admitted = is_admitted(store_, options_); !admitted) {
     return tl::unexpected(admitted.error());
@@ -59,15 +52,9 @@ Result<bool> UniqueOwners::step() {
   const bool is_due = std::any_of(claimants->begin(), claimants->end(),
                                   [&](const Claimant& each) { return each.row_key == waiting; });
   if (!waiting.empty() && !is_due) locks_.leave_line();
-  bool done = false;
+  bool done = *looked;
   for (Claimant& each : *claimants) {
-    const LockedDocument document{each.ns, each.id};
-    const bool has_locks = each.row_key == waiting
-                               ? locks_.take_line()
-                               : locks_.take_or_wait(each.row_key, std::span(&document, 1));
-    if (!has_locks) continue;
-    const auto settled = settle(each);
-    locks_.release();
+    const auto settled = settle_locked(each, each.row_key == waiting);
     if (!settled && is_of_the_document(settled.error())) {
       site_.aside.taken(each.row_key);  // until it is tried again
       tell_once(each, "stays parked: " + settled.error().message());
@@ -79,9 +66,56 @@ Result<bool> UniqueOwners::step() {
   return done;
 }
 
+// Under its lock; nobody may write to the collection while an index of it is open.
+Result<UniqueOwners::Settled> UniqueOwners::settle_locked(Claimant& one, bool is_in_line) {
+  const auto keeps = kept_.keeps(one.ns);
+  if (!keeps) return tl::unexpected(keeps.error());
+  const LockedDocument document{one.ns, one.id};
+  bool has_locks = false;
+  if (is_in_line) {
+    has_locks = locks_.take_line();
+  } else if (*keeps) {
+    has_locks = locks_.take_all_or_wait(one.row_key, one.ns);
+  } else {
+    has_locks = locks_.take_or_wait(one.row_key, std::span(&document, 1));
+  }
+  if (!has_locks) return Settled::kWaits;
+  auto settled = settle(one, *keeps ? Rule::kKeep : Rule::kPark);
+  if (kept_.has_open()) {
+    shut_out_ = locks_.hand_over();
+    if (Status closed = shut(); !closed && settled) settled = tl::unexpected(closed.error());
+  }
+  locks_.release();
+  return settled;
+}
+
+// An index that stood open when the store went away is closed before anybody writes there.
+Status UniqueOwners::shut() {
+  if (!kept_.has_open()) return {};
+  if (Status admitted = is_admitted(store_, options_); !admitted) return admitted;
+  if (Status closed = kept_.close(); !closed) return closed;
+  shut_out_.clear();
+  return {};
+}
+
+Result<bool> UniqueOwners::look_at_kept() {
+  std::vector<KeptDocument> disputed;
+  auto more = kept_.step(disputed);
+  if (!more) {
+    site_.kept.look_again();
+    return more;
+  }
+  for (const KeptDocument& each : disputed) {
+    const Status decided = dispute(each);
+    locks_.release();
+    if (!decided && !is_of_the_document(decided.error())) return tl::unexpected(decided.error());
+  }
+  return more;
+}
+
 // Some of them, the next ones each time, and who waits in line; in the order in which they are to
 // be decided.
-Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due(const std::string& waiting) {
+Result<std::vector<Claimant>> UniqueOwners::due(const std::string& waiting) {
   std::vector<Claimant> claimants;
   std::map<std::string, Aside> some = site_.aside.parked_due(cursor_, kDocumentsAtOnce);
   if (some.empty()) some = site_.aside.parked_due("", kDocumentsAtOnce);
@@ -97,7 +131,7 @@ Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::due(const std::string&
     one.row_key = key;
     one.ns = entry->ns;
     one.id = entry->id;
-    const Status read = read_row(one);
+    const Status read = claimants_.read_row(one);
     if (read) claimants.push_back(std::move(one));
     if (!read && is_of_the_document(read.error())) site_.aside.taken(key);
     if (!read && !is_of_the_document(read.error())) return tl::unexpected(read.error());
@@ -114,46 +148,17 @@ void UniqueOwners::tell_once(const Claimant& of, const std::string& what) {
   options_.warn("a document of " + of.ns + ", _id " + bson::to_json(of.id.view()) + ", " + what);
 }
 
-// What is known of it here: row, claim, and whether it is set aside.
-Status UniqueOwners::read_row(Claimant& of) {
-  of.claim.canonical_id = bson::canonical_key(of.id.view());
-  auto row = outbox_.row(of.ns, of.claim.canonical_id);
-  if (!row) return tl::unexpected(row.error());
-  of.row = std::move(*row);
-  auto state = merge::load_row(of.row ? std::string_view(*of.row) : std::string_view());
-  if (!state) return tl::unexpected(state.error());
-  of.claim.dot = merge::claim_of(*state);
-  of.aside = site_.aside.find(of.row_key);
-  return {};
-}
-
-Result<std::optional<std::string>> UniqueOwners::stored(const Claimant& of) {
-  auto found = store_.read(of.ns, std::span(&of.id, 1));
-  if (!found && found.error().code == ErrorCode::kInvalidArgument) {
-    return std::optional<std::string>();  // nor can one be
-  }
-  if (!found) return tl::unexpected(found.error());
-  return std::move(found->front());
-}
-
-// Nothing: it goes. Journaled, and asked for afterwards: in the run of the store that is served.
-Result<WriteOutcome> UniqueOwners::write(const Claimant& of,
-                                         const std::optional<std::string>& document) {
-  const StoreWrite write = whole_write(of.ns, of.id, document);
-  auto outcomes = store_.apply(std::span(&write, 1));
-  if (!outcomes) return tl::unexpected(outcomes.error());
-  if (Status admitted = is_admitted(store_, options_); !admitted) {
-    return tl::unexpected(admitted.error());
-  }
-  return std::move(outcomes->front());
-}
-
 // ---- one document, under its lock
 
-Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one) {
-  if (Status read = read_row(one); !read) return tl::unexpected(read.error());
+Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one, Rule rule) {
+  if (Status read = claimants_.read_row(one); !read) return tl::unexpected(read.error());
   if (!one.is_parked()) return Settled::kDone;  // decided otherwise meanwhile
-  auto there = stored(one);
+  if (rule == Rule::kKeep) {
+    const auto ready = kept_.make_ready(one.ns);
+    if (!ready) return tl::unexpected(ready.error());
+    if (*ready == KeptKeys::Opened::kLater) return Settled::kWaits;
+  }
+  auto there = claimants_.stored(one);
   if (!there) return tl::unexpected(there.error());
   ApplyDocument merged;
   merged.ns = one.ns;
@@ -167,7 +172,7 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one) {
   std::vector<const StoreWrite*> writes;
   for (const auto& [position, write] : merged.writes) writes.push_back(&write);
   one.document = written(*there, writes);
-  if (!writes.empty()) return contend(one, merged, there->has_value());
+  if (!writes.empty()) return contend(one, merged, there->has_value(), rule);
   // It was put there by a call whose answer was lost: no journal need have it yet.
   if (Status journaled = store_.wait_journaled(); !journaled) {
     return tl::unexpected(journaled.error());
@@ -175,7 +180,7 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one) {
   if (Status admitted = is_admitted(store_, options_); !admitted) {
     return tl::unexpected(admitted.error());
   }
-  if (Status back = come_back(one, merged, WriteOutcome()); !back) {
+  if (Status back = come_back(one, merged, WriteOutcome(), rule); !back) {
     return tl::unexpected(back.error());
   }
   return Settled::kDone;
@@ -183,19 +188,25 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one) {
 
 // It is not in the store as it is to be.
 Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDocument& merged,
-                                                    bool is_there) {
+                                                    bool is_there, Rule rule) {
   const auto ended = [](Status status) -> Result<Settled> {
     if (!status) return tl::unexpected(status.error());
     return Settled::kDone;
   };
   bool made_room = false;
   for (size_t round = 0; round < kRoundsMax; ++round) {
-    auto outcome = write(one, one.document);
+    auto outcome = claimants_.write(one, one.document);
     if (!outcome) return tl::unexpected(outcome.error());
-    if (outcome->ok()) return ended(come_back(one, merged, *outcome));
+    if (outcome->ok()) return ended(come_back(one, merged, *outcome, rule));
     const std::string index = unique_index_of(*outcome);
-    if (index.empty() || !one.document) return ended(refile(one, *outcome));
-    auto held_by = holders(one, index);
+    if (index.empty() || !one.document) return ended(claimants_.refile(one, *outcome));
+    if (rule == Rule::kKeep) {
+      const auto opened = kept_.open(one.ns, index);
+      if (!opened) return tl::unexpected(opened.error());
+      if (*opened == KeptKeys::Opened::kLater) return Settled::kWaits;
+      if (*opened == KeptKeys::Opened::kOpen) continue;
+    }
+    auto held_by = claimants_.holders(one, index);
     if (!held_by) return tl::unexpected(held_by.error());
     if (held_by->empty()) {
       tell_once(one,
@@ -206,7 +217,7 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     if (!owner) return tl::unexpected(owner.error());
     if (*owner != nullptr) {
       if (made_room) obstacles_[one.row_key] = {**owner, one.claim};
-      return ended(stay(one, *owner, is_there));
+      return ended(claimants_.stay(one, *owner, is_there));
     }
     auto room = make_room(one, index, *held_by);
     if (!room) return tl::unexpected(room.error());
@@ -214,33 +225,13 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     made_room = true;
   }
   // Whoever held the key has gone by now, or cannot be found: it is tried again in a while.
-  return ended(stay(one, nullptr, is_there));
-}
-
-Result<std::vector<UniqueOwners::Claimant>> UniqueOwners::holders(const Claimant& of,
-                                                                  const std::string& index) {
-  auto documents = store_.holders(of.ns, *of.document, index);
-  if (!documents) return tl::unexpected(documents.error());
-  std::vector<Claimant> found;
-  for (std::string& document : *documents) {
-    const auto id = bson::Document(document).find("_id");
-    if (!id) continue;
-    Claimant holder;
-    holder.ns = of.ns;
-    holder.id = bson::OwnedValue(*id);
-    holder.row_key = outbox::row_key(of.ns, bson::canonical_key(*id));
-    holder.document = std::move(document);
-    if (holder.row_key == of.row_key) continue;
-    if (Status read = read_row(holder); !read) return tl::unexpected(read.error());
-    found.push_back(std::move(holder));
-  }
-  return found;
+  return ended(claimants_.stay(one, nullptr, is_there));
 }
 
 // One that must not make room. What is parked, and not gone from the store yet, always does; what
 // is set aside for another reason stays where it is.
-Result<const UniqueOwners::Claimant*> UniqueOwners::before(const Claimant& one,
-                                                           const std::vector<Claimant>& holders) {
+Result<const Claimant*> UniqueOwners::before(const Claimant& one,
+                                             const std::vector<Claimant>& holders) {
   for (const Claimant& holder : holders) {
     if (holder.is_parked()) continue;
     if (holder.aside || holder.claim < one.claim) return &holder;
@@ -250,12 +241,40 @@ Result<const UniqueOwners::Claimant*> UniqueOwners::before(const Claimant& one,
   const Claimant& then = known->second.holder;
   const bool is_old = ++known->second.tries > kTriesMax || known->second.claim != one.claim;
   Claimant now = then;
-  if (Status read = read_row(now); !read) return tl::unexpected(read.error());
-  auto document = stored(now);
+  if (Status read = claimants_.read_row(now); !read) return tl::unexpected(read.error());
+  auto document = claimants_.stored(now);
   if (!document) return tl::unexpected(document.error());
   if (!is_old && *document && now.claim == then.claim) return &then;
   obstacles_.erase(known);
   return nullptr;
+}
+
+// It shares a key, and is not to any more: the first to hold it stays. Where nothing is known of
+// when two of them came to hold it, nobody decides, and both are shown.
+Status UniqueOwners::dispute(const KeptDocument& kept) {
+  Claimant one;
+  one.ns = kept.ns;
+  one.id = kept.id;
+  one.row_key = kept.row_key();
+  if (Status read = claimants_.read_row(one); !read) return read;
+  auto document = claimants_.stored(one);
+  if (!document) return tl::unexpected(document.error());
+  if (!*document) return {};
+  one.document = std::move(*document);
+  auto all = claimants_.holders(one, kept.index);
+  if (!all) return tl::unexpected(all.error());
+  all->push_back(std::move(one));
+  const auto forgotten = std::count_if(
+      all->begin(), all->end(), [](const Claimant& each) { return each.claim.dot.is_zero(); });
+  if (all->size() < 2 || forgotten > 1) return {};
+  std::sort(all->begin(), all->end(),
+            [](const Claimant& a, const Claimant& b) { return a.claim < b.claim; });
+  const Claimant owner = std::move(all->front());
+  all->erase(all->begin());
+  const auto room = make_room(owner, kept.index, *all);
+  if (!room) return tl::unexpected(room.error());
+  site_.kept.look_again();
+  return {};
 }
 
 // False: not now, as some are locked. Who holds the key is asked again under the locks: an app may
@@ -269,7 +288,7 @@ Result<bool> UniqueOwners::make_room(const Claimant& one, const std::string& ind
     locked.insert(holder.row_key);
   }
   if (!locks_.take_or_wait(one.row_key, documents)) return false;
-  auto holders_now = holders(one, index);
+  auto holders_now = claimants_.holders(one, index);
   if (!holders_now) return tl::unexpected(holders_now.error());
   // It was read in the run that is served: its row is made of it.
   if (Status admitted = is_admitted(store_, options_); !admitted) {
@@ -280,115 +299,23 @@ Result<bool> UniqueOwners::make_room(const Claimant& one, const std::string& ind
     if (!holder.is_parked() && (holder.aside || holder.claim < one.claim)) return true;
   }
   for (const Claimant& holder : *holders_now) {
-    if (Status parked = park(holder, one); !parked) return tl::unexpected(parked.error());
+    if (Status parked = claimants_.park(holder, one); !parked)
+      return tl::unexpected(parked.error());
   }
   return true;
 }
 
-// Whole in its row, durable, before the store lets it go.
-Status UniqueOwners::park(const Claimant& holder, const Claimant& owner) {
-  if (!holder.is_parked()) {
-    auto row = detached_row(holder.row.value_or(std::string()), holder.document);
-    if (!row) return tl::unexpected(row.error());
-    const LedgerEntry entry =
-        entry_of(holder.ns, holder.id, *holder.document, holder.claim, &*owner.document);
-    Aside aside;
-    aside.since_ms = site_.context.clock.wall_ms();
-    aside.code = kDuplicateKey;
-    aside.ledger_key = ledger_key(entry);
-    outbox::Batch batch;
-    batch.put_row(holder.ns, holder.claim.canonical_id, *row);
-    batch.put_meta(meta_keys::kDetached + holder.row_key, encode_aside(aside));
-    site_.ledger.put(batch, aside.ledger_key, entry, 1);
-    if (Status written = outbox_.write(std::move(batch)); !written) return written;
-    if (!holder.row || !merge::counts(*holder.row)) site_.state.rows_changed(1);
-    site_.aside.replace({holder.row_key}, {{holder.row_key, aside}});
-    if (options_.warn) options_.warn("parked " + entry.ns + " " + entry.reason);
-  }
-  if (Status synced = sync_now(commit_); !synced) return synced;
-  const auto gone = write(holder, std::nullopt);
-  if (!gone) return tl::unexpected(gone.error());
-  (void)site_.aside.try_again(site_.aside.behind({holder.row_key}));
-  return {};
-}
-
-// It stays parked, and `owner`, if known, is why.
-Status UniqueOwners::stay(const Claimant& one, const Claimant* owner, bool is_there) {
-  if (is_there) {  // an older version
-    if (Status synced = sync_now(commit_); !synced) return synced;
-    if (const auto gone = write(one, std::nullopt); !gone) return tl::unexpected(gone.error());
-    (void)site_.aside.try_again(site_.aside.behind({one.row_key}));
-  }
-  const LedgerEntry entry = entry_of(one.ns, one.id, *one.document, one.claim,
-                                     owner == nullptr ? nullptr : &*owner->document);
-  Aside aside = *one.aside;
-  aside.ledger_key = ledger_key(entry);
-  auto known = outbox_.ledger(aside.ledger_key);
-  if (!known) return tl::unexpected(known.error());
-  // It has been there before, and came back.
-  const auto before = *known ? decode_ledger(**known) : LedgerEntry();
-  const bool is_open = *known && before && before->open;
-  outbox::Batch batch;
-  if (!is_open || (owner != nullptr && **known != encode_ledger(entry))) {
-    site_.ledger.put(batch, aside.ledger_key, entry, is_open ? 0 : 1);
-    if (!is_open && options_.warn) options_.warn("parked " + entry.ns + " " + entry.reason);
-  }
-  if (aside.ledger_key != one.aside->ledger_key) {
-    batch.remove_ledger(one.aside->ledger_key);
-    batch.put_meta(meta_keys::kDetached + one.row_key, encode_aside(aside));
-  }
-  if (!batch.empty()) {
-    if (Status written = outbox_.write(std::move(batch)); !written) return written;
-  }
-  site_.aside.stays(one.row_key, std::move(aside), owner == nullptr ? "" : owner->row_key);
-  return {};
-}
-
-// The store has it as it is to be.
+// What shares a key is in the log with it.
 Status UniqueOwners::come_back(const Claimant& one, const ApplyDocument& merged,
-                               const WriteOutcome& outcome) {
+                               const WriteOutcome& outcome, Rule rule) {
   outbox::Batch batch;
-  if (merged.row_after.empty()) {
-    batch.remove_row(one.ns, one.claim.canonical_id);
-  } else {
-    batch.put_row(one.ns, one.claim.canonical_id, merged.row_after);
+  if (rule == Rule::kKeep && one.document) {
+    if (Status noted = kept_.note(one.ns, *one.document, batch); !noted) return noted;
   }
-  batch.remove_meta(meta_keys::kDetached + one.row_key);
-  if (Status closed = close_aside(outbox_, site_.ledger, batch, one.aside->ledger_key); !closed) {
-    return closed;
-  }
-  if (outcome.against_validator) {
-    const LedgerEntry entry =
-        validator_entry(one.ns, one.id, Dot(), outcome.message, site_.context.clock.wall_ms());
-    if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
-  }
-  if (Status written = outbox_.write(std::move(batch)); !written) return written;
-  const int64_t before = one.row && merge::counts(*one.row) ? 1 : 0;
-  site_.state.rows_changed((merge::counts(merged.row_after) ? 1 : 0) - before);
+  Status back = claimants_.come_back(one, merged, outcome, std::move(batch));
+  if (!back) return back;
   obstacles_.erase(one.row_key);
   told_.erase(one.row_key);
-  site_.aside.remove(one.row_key);
-  return {};
-}
-
-// No key keeps it out any more, something else does.
-Status UniqueOwners::refile(const Claimant& one, const WriteOutcome& outcome) {
-  Aside aside = *one.aside;
-  aside.code = outcome.code;
-  aside.since_ms = site_.context.clock.wall_ms();
-  const LedgerEntry entry = not_applied_entry(
-      one.ns, one.id, one.document,
-      "the store refused it with " + std::to_string(outcome.code) + ": " + outcome.message,
-      aside.since_ms);
-  aside.ledger_key = ledger_key(entry);
-  outbox::Batch batch;
-  if (Status closed = close_aside(outbox_, site_.ledger, batch, one.aside->ledger_key); !closed) {
-    return closed;
-  }
-  if (Status noted = put_once(outbox_, site_.ledger, batch, entry); !noted) return noted;
-  batch.put_meta(meta_keys::kDetached + one.row_key, encode_aside(aside));
-  if (Status written = outbox_.write(std::move(batch)); !written) return written;
-  site_.aside.stays(one.row_key, std::move(aside), "");
   return {};
 }
 

@@ -19,6 +19,10 @@
 // A crash anywhere leaves a parked document that is there still, or one that is not yet, and either
 // is tried again. What the store is made to do is journaled before the log builds on it.
 //
+// Where the rules say `unique: keep` nobody makes room: the index is opened for the refused one
+// (kept/kept_keys.h), under a lock of the whole collection, which is held until it is closed.
+// Should the rules change, what shares a key is decided about as above, as long as claims tell.
+//
 // Locks: of the document, then of all that have to make room for it, or none: who cannot have them
 // stands in line for all of them and is left for a later step.
 #pragma once
@@ -32,7 +36,10 @@
 #include "config/result.h"
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
-#include "replication/apply/apply_locks.h"
+#include "replication/apply/apply_gatherer.h"
+#include "replication/apply/claimants.h"
+#include "replication/apply/locks/apply_locks.h"
+#include "replication/kept/kept_keys.h"
 #include "replication/merge/claims/claim.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/ledger.h"
@@ -52,27 +59,24 @@ class UniqueOwners {
                ApplyLocks& locks, const ApplierOptions& options)
       : site_(site),
         outbox_(outbox),
-        commit_(commit),
         store_(store),
         locks_(locks),
-        options_(options) {}
+        options_(options),
+        claimants_(site, outbox, commit, store, options),
+        kept_(
+            site, outbox, commit, store, [this] { return is_admitted(store_, options_); },
+            options.warn) {}
 
+  // Before anybody writes (KeptKeys::put_right).
+  [[nodiscard]] Status begin() { return kept_.put_right(); }
+  // A write of the catalogue has been made true.
+  void told(const StoreWrite& write) { kept_.told(write); }
   // Decides about some of those that are due, few enough for a batch to wait for. No batch is under
   // way. False: there was nothing to decide, or what there was waits for locks. Errors: of the
   // store, the log; what is not decided is due still.
   [[nodiscard]] Result<bool> step();
 
  private:
-  struct Claimant {
-    std::string row_key;
-    std::string ns;
-    bson::OwnedValue id;
-    merge::Claim claim;
-    std::optional<Aside> aside;           // nothing: it is shown as it should be
-    std::optional<std::string> row;       // before
-    std::optional<std::string> document;  // as merged; of a holder, as stored
-    [[nodiscard]] bool is_parked() const { return aside && outrigger::is_parked(*aside); }
-  };
   // Who stood before a document for which others had made room in vain: as long as both are as
   // they were, nobody makes room again. For so many tries: indexes may change, too.
   struct Obstacle {
@@ -81,36 +85,37 @@ class UniqueOwners {
     int tries = 0;
   };
   enum class Settled : uint8_t { kDone, kWaits };
+  // How it is decided who is shown.
+  enum class Rule : uint8_t { kPark, kKeep };
 
   void note_indexes();
   void tell_once(const Claimant& of, const std::string& what);
   [[nodiscard]] Result<std::vector<Claimant>> due(const std::string& waiting);
-  [[nodiscard]] Status read_row(Claimant& of);
-  [[nodiscard]] Result<std::optional<std::string>> stored(const Claimant& of);
-  [[nodiscard]] Result<WriteOutcome> write(const Claimant& of,
-                                           const std::optional<std::string>& document);
-  [[nodiscard]] Result<Settled> settle(Claimant& one);
-  [[nodiscard]] Result<Settled> contend(Claimant& one, const ApplyDocument& merged, bool is_there);
-  [[nodiscard]] Result<std::vector<Claimant>> holders(const Claimant& of, const std::string& index);
+  [[nodiscard]] Result<Settled> settle_locked(Claimant& one, bool is_in_line);
+  [[nodiscard]] Result<Settled> settle(Claimant& one, Rule rule);
+  [[nodiscard]] Status come_back(const Claimant& one, const ApplyDocument& merged,
+                                 const WriteOutcome& outcome, Rule rule);
+  [[nodiscard]] Result<Settled> contend(Claimant& one, const ApplyDocument& merged, bool is_there,
+                                        Rule rule);
+  [[nodiscard]] Status shut();
+  [[nodiscard]] Result<bool> look_at_kept();
+  [[nodiscard]] Status dispute(const KeptDocument& kept);
   [[nodiscard]] Result<const Claimant*> before(const Claimant& one,
                                                const std::vector<Claimant>& holders);
   [[nodiscard]] Result<bool> make_room(const Claimant& one, const std::string& index,
                                        const std::vector<Claimant>& met);
-  [[nodiscard]] Status park(const Claimant& holder, const Claimant& owner);
-  [[nodiscard]] Status stay(const Claimant& one, const Claimant* owner, bool is_there);
-  [[nodiscard]] Status come_back(const Claimant& one, const ApplyDocument& merged,
-                                 const WriteOutcome& outcome);
-  [[nodiscard]] Status refile(const Claimant& one, const WriteOutcome& outcome);
 
   SiteParts& site_;
   outbox::Outbox& outbox_;
-  outbox::CommitThread& commit_;
   Store& store_;
   ApplyLocks& locks_;
   const ApplierOptions& options_;
   std::string cursor_;                         // row key of the last one that was due
   std::map<std::string, Obstacle> obstacles_;  // by row key
   std::set<std::string> told_;                 // row keys
+  Claimants claimants_;
+  KeptKeys kept_;
+  std::vector<HeldLocks> shut_out_;  // others, from collections of which an index stands open
 };
 
 }  // namespace outrigger

@@ -128,7 +128,7 @@ struct Loss {
   // Of what lost in an element of an array that is still there: what else of the element may tell
   // it from others (a document).
   std::optional<bson::OwnedValue> beside;
-  ContestRule rule;  // that decided, where one did
+  ContestRule rule;              // that decided, where one did
   std::optional<Bounds> bounds;  // kBounded
 };
 

@@ -39,8 +39,8 @@ struct LedgerEntry {
   std::string ns;
   bson::OwnedValue id;
   Path path;  // empty: the whole document
-  // loss_kind_text(), kNotApplied, kUnique, kValidatorBypassed, kLeftOut, kQuarantinedKind,
-  // kUnrecorded, kMissing
+  // loss_kind_text(), kNotApplied, kUnique, kKeptKind, kValidatorBypassed, kLeftOut,
+  // kQuarantinedKind, kUnrecorded, kMissing
   std::string kind;
   Shape shape = Shape::kValue;
   bson::OwnedValue value;  // what lost; kNotApplied: the full merged document
@@ -73,6 +73,7 @@ struct LedgerPage {
 
 inline constexpr const char* kNotApplied = "not_applied";
 inline constexpr const char* kUnique = "unique";  // see parked_entry()
+inline constexpr const char* kKeptKind = "kept";  // see kept_entry()
 inline constexpr const char* kQuarantinedKind = "quarantined";
 inline constexpr const char* kValidatorBypassed = "validator_bypassed";
 inline constexpr const char* kLeftOut = "left_out";
@@ -104,6 +105,13 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] LedgerEntry refused_key_entry(const std::string& ns, const bson::OwnedValue& id,
                                             const std::optional<std::string>& document,
                                             std::string reason, int64_t wall_ms);
+// A document that shares a key of the unique index with `other`, and is shown as that is
+// (kept/kept_keys.h): `keys` are its fields there, by their names, and `claim` names it, where that
+// is known. Open until they differ.
+[[nodiscard]] LedgerEntry kept_entry(const std::string& ns, const bson::OwnedValue& id,
+                                     const std::string& index, const std::string& keys,
+                                     const Dot& claim, const bson::OwnedValue& other,
+                                     int64_t wall_ms);
 // Is it the key of an entry of this kind?
 [[nodiscard]] bool is_of_kind(std::string_view ledger_key, std::string_view kind);
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "config/policy.h"
 #include "replication/merge/claims/claim.h"
 #include "replication/merge/row.h"
 #include "replication/record/catalog.h"
@@ -93,6 +94,24 @@ Status Collection::note_journaled(const VersionVector& journaled) {
   return {};
 }
 
+// Nothing: none of them is to stay.
+Result<std::optional<Dot>> Collection::first_claim(std::string_view ns,
+                                                   const std::vector<std::string>& row_keys,
+                                                   bool with_forgotten) const {
+  std::optional<Dot> first;
+  for (const std::string& key : row_keys) {
+    auto row = context_.outbox.row(ns, key.substr(ns.size() + 1));
+    if (!row) return tl::unexpected(row.error());
+    auto state = merge::load_row(*row ? std::string_view(**row) : std::string_view());
+    if (!state) return tl::unexpected(state.error());
+    if (*row && state->incarnations.empty() && state->gone.empty()) continue;  // it is to go
+    const Dot claim = merge::least_claim_of(*state);
+    if (claim.is_zero() && !with_forgotten) continue;
+    first = first ? std::min(*first, claim) : claim;
+  }
+  return first;
+}
+
 Result<Collection::Forgettable> Collection::forgettable(const SiteState::Common& common,
                                                         const VersionVector& journaled) const {
   Forgettable may_go;
@@ -105,20 +124,24 @@ Result<Collection::Forgettable> Collection::forgettable(const SiteState::Common&
       may_go.before = std::min(may_go.before, stable + 1);
     }
   }
+  for (const auto& [ns, row_keys] : kept_.row_keys()) {
+    // One whose claim is forgotten came before the others, whatever they claim.
+    auto first = first_claim(ns, row_keys, false);
+    if (!first) return tl::unexpected(first.error());
+    if (*first) may_go.kept_from.emplace(ns, **first);
+  }
   if (aside_.size() == 0) return may_go;
   for (const auto& [ns, in] : aside_.in_namespaces(kAsideRead)) {
     if (in.has_unique_index == false) continue;
-    std::optional<Dot> first;
-    for (const std::string& key : in.row_keys) {
-      auto row = context_.outbox.row(ns, key.substr(ns.size() + 1));
-      if (!row) return tl::unexpected(row.error());
-      auto state = merge::load_row(*row ? std::string_view(**row) : std::string_view());
-      if (!state) return tl::unexpected(state.error());
-      if (*row && state->incarnations.empty() && state->gone.empty()) continue;  // it is to go
-      const Dot claim = merge::least_claim_of(*state);
-      first = first ? std::min(*first, claim) : claim;
-    }
-    if (first || in.row_keys.empty()) may_go.kept_from.emplace(ns, first.value_or(Dot()));
+    auto first = first_claim(ns, in.row_keys, true);
+    if (!first) return tl::unexpected(first.error());
+    if (!*first && !in.row_keys.empty()) continue;
+    // Who came first names the entries of what is kept, too: nobody's is forgotten before that.
+    const Policy* policy = context_.options.policy;
+    const bool keeps = policy != nullptr && policy->merge_rules(ns).keeps_duplicates();
+    if (keeps) *first = Dot();
+    Dot& from = may_go.kept_from.try_emplace(ns, first->value_or(Dot())).first->second;
+    from = std::min(from, first->value_or(Dot()));
   }
   return may_go;
 }

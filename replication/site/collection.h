@@ -8,7 +8,8 @@
 //
 // Claims to unique keys are compared by stamps, and merge/claims/claim.h says when one may be
 // forgotten: not before all is stable that is not later, and not while something is set aside in
-// its collection, by whatever error, that claims as early or earlier. Then of a row that is stable
+// its collection, by whatever error, or shares a key there (site/kept/), that claims as early or
+// earlier. Then of a row that is stable
 // the claim alone stays. Where it cannot be told what is set aside claims, all of them do; where
 // there are no unique indexes, none.
 // How far the journal goes is in the log before anything is forgotten because of it.
@@ -25,6 +26,7 @@
 #include "config/thread_annotations.h"
 #include "replication/causality/version_vector.h"
 #include "replication/site/corrections/corrections.h"
+#include "replication/site/kept/kept_notes.h"
 #include "replication/site/ledger_keeper.h"
 #include "replication/site/local_records.h"
 #include "replication/site/lock_table.h"
@@ -40,7 +42,7 @@ class Collection {
  public:
   // Everything is borrowed and outlives this.
   Collection(const SiteContext& context, SiteState& state, LocalRecords& records,
-             LedgerKeeper& ledger, AsideDocuments& aside, Corrections& corrections,
+             LedgerKeeper& ledger, AsideDocuments& aside, Corrections& corrections, KeptNotes& kept,
              Retirement& retirement, Wakers& wakers)
       : context_(context),
         state_(state),
@@ -48,6 +50,7 @@ class Collection {
         ledger_(ledger),
         aside_(aside),
         corrections_(corrections),
+        kept_(kept),
         retirement_(retirement),
         wakers_(wakers) {}
 
@@ -69,6 +72,9 @@ class Collection {
     friend bool operator==(const Forgettable&, const Forgettable&) = default;
   };
 
+  [[nodiscard]] Result<std::optional<Dot>> first_claim(std::string_view ns,
+                                                       const std::vector<std::string>& row_keys,
+                                                       bool with_forgotten) const;
   [[nodiscard]] Result<Forgettable> forgettable(const SiteState::Common& common,
                                                 const VersionVector& journaled) const;
   [[nodiscard]] static Result<std::optional<std::string>> collected(std::string_view ns,
@@ -88,6 +94,7 @@ class Collection {
   LedgerKeeper& ledger_;
   AsideDocuments& aside_;
   Corrections& corrections_;
+  KeptNotes& kept_;
   Retirement& retirement_;
   Wakers& wakers_;
   std::atomic<LockTable*> locks_{nullptr};

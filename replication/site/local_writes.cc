@@ -76,13 +76,14 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
 std::vector<std::string> LocalWrites::behind_changed(
     const std::vector<DocumentChange>& changes) const {
   std::vector<std::string> keys;
-  if (aside_.size() == 0) return keys;
+  if (aside_.size() == 0 && kept_.empty()) return keys;
   std::set<std::string> entries;
   for (const DocumentChange& change : changes) {
     keys.push_back(outbox::row_key(change.ns, bson::canonical_key(change.id.view())));
     if (change.ns == kCatalogNs) entries.insert(keys.back());
   }
   std::vector<std::string> behind = aside_.behind(keys);
+  kept_.touch(keys);
   if (entries.empty()) return behind;
   const std::vector<std::string> measured = aside_.measured_in(entries);
   behind.insert(behind.end(), measured.begin(), measured.end());
@@ -107,7 +108,8 @@ Status LocalWrites::write(StagedWrites&& staged) {
     const uint64_t append = state_.settled(staged.settled_);
     leave_to_sync(stamps_of(staged.settled_, context_.self), append);
   }
-  if (!staged.detached_.empty() && aside_.try_again(staged.detached_)) wakers_.wake_for_work();
+  const bool is_new = !staged.detached_.empty() && aside_.try_again(staged.detached_);
+  if (is_new || kept_.has_reason()) wakers_.wake_for_work();
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
 #include "replication/record/record.h"
+#include "replication/site/kept/kept_notes.h"
 #include "replication/site/local_records.h"
 #include "replication/site/staged_writes.h"
 #include "replication/site/state/aside_documents.h"
@@ -51,12 +52,13 @@ class LocalWrites {
  public:
   // Everything is borrowed and outlives this.
   LocalWrites(const SiteContext& context, SiteState& state, LocalRecords& records,
-              AsideDocuments& aside, Corrections& corrections, Wakers& wakers)
+              AsideDocuments& aside, Corrections& corrections, KeptNotes& kept, Wakers& wakers)
       : context_(context),
         state_(state),
         records_(records),
         aside_(aside),
         corrections_(corrections),
+        kept_(kept),
         wakers_(wakers) {}
   // Once, before the first write: callbacks on the commit thread do nothing when `owner` is gone.
   void owned_by(std::weak_ptr<const void> owner) { owner_ = std::move(owner); }
@@ -100,6 +102,7 @@ class LocalWrites {
   LocalRecords& records_;
   AsideDocuments& aside_;
   Corrections& corrections_;
+  KeptNotes& kept_;
   Wakers& wakers_;
   std::weak_ptr<const void> owner_;
 };

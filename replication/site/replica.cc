@@ -179,6 +179,7 @@ ReplicaStatus Replica::status() const {
   parts_->ledger.describe(status);
   status.collected_rows = parts_->collection.collected_rows();
   status.not_applied = parts_->aside.size();
+  status.kept = parts_->kept.size();
   status.quarantined = parts_->quarantine.size();
   const std::vector<std::string> held = parts_->alarms.held();
   status.held.insert(status.held.begin(), held.begin(), held.end());

@@ -9,6 +9,7 @@
 #include "config/result.h"
 #include "replication/site/collection.h"
 #include "replication/site/corrections/corrections.h"
+#include "replication/site/kept/kept_notes.h"
 #include "replication/site/ledger_keeper.h"
 #include "replication/site/local_records.h"
 #include "replication/site/local_writes.h"
@@ -42,15 +43,17 @@ struct SiteParts {
   Alarms alarms{context.options.alarm};
   AsideDocuments aside;
   Corrections corrections;
+  KeptNotes kept{context.options.relaxed};
   Members members{context};
   RulesKeeper rules{context, alarms};
   Quarantine quarantine{context, state, members, wakers};
   LedgerKeeper ledger{context, alarms};
   LocalRecords records{context, state, ledger};
-  LocalWrites writes{context, state, records, aside, corrections, wakers};
+  LocalWrites writes{context, state, records, aside, corrections, kept, wakers};
   SiteExchange exchange{context, state, members, rules, alarms, wakers};
   Retirement retirement{context, state, records, writes};
-  Collection collection{context, state, records, ledger, aside, corrections, retirement, wakers};
+  Collection collection{context,     state, records,    ledger, aside,
+                        corrections, kept,  retirement, wakers};
 };
 
 }  // namespace outrigger

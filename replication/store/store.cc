@@ -167,4 +167,14 @@ std::string dotted(const Path& path) {
   return text;
 }
 
+Path undotted(std::string_view dotted) {
+  Path path;
+  while (true) {
+    const size_t dot = dotted.find('.');
+    path.emplace_back(dotted.substr(0, dot));
+    if (dot == std::string_view::npos) return path;
+    dotted.remove_prefix(dot + 1);
+  }
+}
+
 }  // namespace outrigger

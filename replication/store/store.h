@@ -27,6 +27,7 @@
 #include "config/result.h"
 #include "replication/bson/bson.h"
 #include "replication/record/effect.h"
+#include "replication/store/key_guard.h"
 
 namespace outrigger {
 
@@ -335,8 +336,17 @@ class StoreFence {
 // Keys of unique indexes but that of _id.
 class StoreKeys {
  public:
+  // Nothing: there is no such index.
+  [[nodiscard]] virtual Result<std::optional<KeyIndex>> key_index(const std::string& ns,
+                                                                  const std::string& name) = 0;
+  // The index of `spec` (KeyIndex has it) gets this guard, and is made where there is none. A
+  // unique one is made anew: should that be interrupted, or the index be large, there is none in
+  // between. Not journaled.
+  [[nodiscard]] virtual Result<GuardChange> set_guard(const std::string& ns,
+                                                      const std::string& spec, KeyGuard guard) = 0;
   // The documents that hold the key for which `document` was refused by this index
-  // (unique_index_of). Empty: none does any more, or it cannot be told.
+  // (unique_index_of); it itself among them, where it is there and holds it. Empty: none does any
+  // more, or it cannot be told.
   [[nodiscard]] virtual Result<std::vector<std::string>> holders(const std::string& ns,
                                                                  const std::string& document,
                                                                  const std::string& index) = 0;
@@ -369,6 +379,7 @@ class Store : public StoreServer,
 [[nodiscard]] bool is_dotted_path(const Path& path);
 // "a.b.c"; the path must be is_dotted_path().
 [[nodiscard]] std::string dotted(const Path& path);
+[[nodiscard]] Path undotted(std::string_view dotted);
 
 // Which run of the store answers. Errors: of the store.
 [[nodiscard]] Result<std::string> run_of(Store& store);

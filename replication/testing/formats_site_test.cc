@@ -4,6 +4,7 @@
 #include "replication/recovery/oplog_time.h"
 #include "replication/recovery/recovery.h"
 #include "replication/site/corrections/corrections.h"
+#include "replication/site/kept/kept_notes.h"
 #include "replication/site/rules/rules_keeper.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
@@ -48,6 +49,14 @@ Aside aside() {
   aside.met = met();
   return aside;
 }
+
+RelaxedIndex relaxed() {
+  bson::Writer spec;
+  spec.int32("v", 2).open_document("key").int32("n", 1).close().string("name", "n_1");
+  return {"t.a", spec.finish(), true};
+}
+
+KeptDocument kept() { return {"t.a", bson::make_int32(2), "n_1", bson::make_int32(1), "key"}; }
 
 // Oslo's later value beat rome's.
 LedgerEntry loss() {
@@ -122,6 +131,15 @@ Example item(const std::string& name, const std::string& key, const std::string&
           }};
 }
 
+// What a note puts into the log.
+template <typename Note>
+Example note_item(const std::string& name, const Note& note) {
+  KeptNotes notes(std::make_shared<RelaxedIndexes>());
+  outbox::Batch batch;
+  notes.put(batch, note);
+  return item(name, batch.changes().front().key, batch.changes().front().bytes);
+}
+
 Example rules_item() {
   Record record;
   record.origin = kRome;
@@ -181,6 +199,8 @@ std::vector<Example> site_examples() {
       item("meta-transaction", meta_keys::kTransaction + std::string(16, '\xcc'), ""),
       item("meta-backend", meta_keys::kBackend + std::string(16, '\xcc') + "127.0.0.1:4711", ""),
       item("meta-member", meta_keys::kMember + bytes_of(kRome.site), "rome"),
+      note_item("meta-relaxed", relaxed()),
+      note_item("meta-kept", kept()),
       item("meta-quarantined", meta_keys::kQuarantined + quarantined,
            ledger_key(quarantined_entry(unwanted(), "why", 0))),
   };

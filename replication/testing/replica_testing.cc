@@ -154,6 +154,7 @@ std::unique_ptr<TestSite::Pending> TestSite::begin_numbered(DocumentChange chang
                                                             int64_t txn_number) {
   auto pending = std::make_unique<Pending>();
   pending->lock = std::make_unique<LockRequest>();
+  pending->lock->add(namespace_lock_key(change.ns), LockMode::kShared);
   pending->lock->add(document_lock_key(change.ns, change.id.view()), LockMode::kExclusive);
   if (!locks.try_acquire(*pending->lock)) return nullptr;
   Prepare prepare;

@@ -136,6 +136,17 @@ void AsideDocuments::forget_indexes() {
   unique_.clear();
 }
 
+bool AsideDocuments::has_parked_in(const std::string& ns) const {
+  if (!has_parked()) return false;
+  const MutexLock lock(mutex_);
+  const std::string begin = ns + '\0';
+  for (auto at = aside_.lower_bound(begin); at != aside_.end() && at->first.starts_with(begin);
+       ++at) {
+    if (outrigger::is_parked(at->second)) return true;
+  }
+  return false;
+}
+
 void AsideDocuments::try_parked_again(const std::string& ns) {
   const MutexLock lock(mutex_);
   unique_.erase(ns);

@@ -46,6 +46,7 @@ class AsideDocuments {
   [[nodiscard]] bool is_parked(const std::string& row_key) const;
   // Is there any at all?
   [[nodiscard]] bool has_parked() const { return parked_ > 0; }
+  [[nodiscard]] bool has_parked_in(const std::string& ns) const;
   void try_parked_again(const std::string& ns);
 
   // By namespace; with at most so many documents each.

@@ -38,6 +38,8 @@ inline constexpr const char* kDetached = "detached/";
 inline constexpr const char* kCorrection = "correction/";
 inline constexpr const char* kMember = "member/";
 inline constexpr const char* kQuarantined = "quarantined/";
+inline constexpr const char* kRelaxed = "relaxed/";
+inline constexpr const char* kKept = "kept/";
 [[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
 // Nothing when the key is none of of_origin().
 [[nodiscard]] std::optional<Origin> origin_in(const char* prefix, std::string_view key);

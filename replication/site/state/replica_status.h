@@ -55,6 +55,7 @@ struct ReplicaStatus {
   uint64_t ledger_dropped = 0;   // closed entries, to stay below it, since the data_dir was made
   int64_t ledger_oldest_ms = 0;  // of the oldest entry kept; 0: there is none
   uint64_t not_applied = 0;      // documents set aside
+  uint64_t kept = 0;             // documents shown although they share a key of a unique index
   uint64_t quarantined = 0;      // records set aside
   uint64_t open_writes = 0;      // begun, not settled
   int64_t oldest_open_write_ms = 0;

@@ -14,6 +14,7 @@
 #include "replication/causality/stamp.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
+#include "replication/store/relaxed_indexes.h"
 
 namespace outrigger {
 
@@ -31,6 +32,8 @@ struct ReplicaOptions {
   // How writes to paths merge; null: as by default. It outlives the replica, which changes it when
   // a record says so.
   Policy* policy = nullptr;
+  // What its stores show as unique (store/relaxed_indexes.h).
+  std::shared_ptr<RelaxedIndexes> relaxed = std::make_shared<RelaxedIndexes>();
   // One line for the log, once for each alarm; any thread.
   std::function<void(const std::string&)> alarm;
   std::function<void(const std::string&)> warn;  // the same for what is merely to be known

@@ -19,9 +19,11 @@ namespace outrigger {
 struct MemoryIndex {
   std::vector<Path> fields;
   bool sparse = false;  // a document that has none of the fields holds no key
+  KeyGuard guard = KeyGuard::kAll;
 
   // "a.b_1_c_1"
   [[nodiscard]] std::string name() const;
+  [[nodiscard]] std::string spec() const;  // KeyIndex has it
 };
 
 [[nodiscard]] std::set<std::string> keys_in(const MemoryIndex& index,
@@ -33,6 +35,12 @@ class MemoryKeys : public Store, public MemoryTrouble {
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;
+
+  [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
+                                                          const std::string& name) override;
+  // A crash that is ordered may come before it, or after a unique index was dropped for it.
+  [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,
+                                              KeyGuard guard) override;
 
   // By canonical key.
   [[nodiscard]] Result<std::vector<ListedDocument>> list(const std::string& ns,
@@ -54,9 +62,18 @@ class MemoryKeys : public Store, public MemoryTrouble {
   std::map<MemoryKey, std::string> documents_ GUARDED_BY(mutex_);
 
  private:
-  // Another document that has a key of `document` in the index; null: none.
-  [[nodiscard]] const std::string* holder(const std::string& ns, const MemoryIndex& index,
-                                          const bson::Document& document) const REQUIRES(mutex_);
+  // Other documents that have a key of `document` in the index.
+  [[nodiscard]] std::vector<const std::string*> sharing(const std::string& ns,
+                                                        const MemoryIndex& index,
+                                                        const bson::Document& document) const
+      REQUIRES(mutex_);
+  // What is stored of this document, if that has one of these keys.
+  [[nodiscard]] const std::string* in_index(const std::string& ns, const MemoryIndex& index,
+                                            const bson::Document& document) const REQUIRES(mutex_);
+  [[nodiscard]] bool refuses(const std::string& ns, const MemoryIndex& index,
+                             const bson::Document& document) const REQUIRES(mutex_);
+  [[nodiscard]] std::vector<std::vector<bson::OwnedValue>> duplicates(
+      const std::string& ns, const MemoryIndex& index) const REQUIRES(mutex_);
 
   std::map<std::string, std::vector<MemoryIndex>> unique_ GUARDED_BY(mutex_);
 };

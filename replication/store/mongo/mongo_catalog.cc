@@ -6,6 +6,8 @@ namespace outrigger::mongo {
 namespace {
 
 constexpr int32_t kWireVersionNamesCollections = 17;  // 6.0 knows `collectionUUID`
+constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
+constexpr const char* kLookStep = "look at collection";
 
 CollectionInfo describe(const bson::Document& listed) {
   CollectionInfo info;
@@ -97,8 +99,8 @@ Result<std::vector<NamespaceCount>> Catalog::replicated_namespaces(
 Result<CollectionInfo> Catalog::list_collection(const std::string& ns) {
   const Names names = split(ns);
   CollectionInfo info;
-  auto listed = client_.each(names.database, list_collections(names.collection),
-                             "look at collection", [&](const bson::Document& d) {
+  auto listed = client_.each(names.database, list_collections(names.collection), kLookStep,
+                             [&](const bson::Document& d) {
                                info = describe(d);
                                return true;
                              });
@@ -122,7 +124,29 @@ Result<CollectionInfo> Catalog::collection(const std::string& ns) {
     return true;
   });
   if (!indexes) return tl::unexpected<Error>(indexes.error());
+  // One that is being made anew is not among them.
+  for (const std::string& spec : relaxed_.in(ns)) {
+    add_unique_fields(bson::Document(spec), info.unique_fields);
+  }
   return info;
+}
+
+Result<bool> Catalog::is_large(const std::string& ns) {
+  const std::string ask = bson::Writer().string("count", split(ns).collection).finish();
+  auto counted = client_.must(split(ns).database, ask, kLookStep);
+  if (!counted) return tl::unexpected<Error>(counted.error());
+  return integer(counted->document(), "n") > kBuiltAtOnceMax;
+}
+
+Result<std::set<std::string, std::less<>>> Catalog::being_built(const std::string& ns) {
+  const std::string stats = bson::Writer().string("collStats", split(ns).collection).finish();
+  auto said = client_.must(split(ns).database, stats, kLookStep);
+  if (!said) return tl::unexpected<Error>(said.error());
+  std::set<std::string, std::less<>> names;
+  for (const bson::Element& each : sub(said->document(), "indexBuilds")) {
+    if (each.value.type == bson::Type::kString) names.emplace(each.value.as_string());
+  }
+  return names;
 }
 
 bool Catalog::can_name_collections() const {

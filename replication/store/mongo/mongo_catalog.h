@@ -5,18 +5,22 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "replication/store/mongo/connection/mongo_client.h"
+#include "replication/store/relaxed_indexes.h"
 #include "replication/store/store.h"
 
 namespace outrigger::mongo {
 
 class Catalog {
  public:
-  explicit Catalog(Client& client) : client_(client) {}
+  // Both outlive it; what the site has relaxed is unique.
+  Catalog(Client& client, const RelaxedIndexes& relaxed) : client_(client), relaxed_(relaxed) {}
 
   // As the port has them (store.h).
   [[nodiscard]] Result<std::vector<NamespaceCount>> replicated_namespaces(
@@ -30,6 +34,10 @@ class Catalog {
   [[nodiscard]] Result<CollectionInfo> target_now(const std::string& ns);
   // Looks at it anew the next time. False: it would have, anyway.
   bool forget_target(const std::string& ns) { return targets_.erase(ns) > 0; }
+  // An index over it is built beside everything else.
+  [[nodiscard]] Result<bool> is_large(const std::string& ns);
+  // Names of indexes that mongod is building on a collection.
+  [[nodiscard]] Result<std::set<std::string, std::less<>>> being_built(const std::string& ns);
   // Can a command say which collection it means, so that it fails where another has come in its
   // place? Of the server last connected to.
   [[nodiscard]] bool can_name_collections() const;
@@ -42,6 +50,7 @@ class Catalog {
   [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
 
   Client& client_;
+  const RelaxedIndexes& relaxed_;
   std::map<std::string, CollectionInfo> targets_;
 };
 

@@ -23,8 +23,7 @@ constexpr int32_t kCannotChange = 20;  // IllegalOperation
 constexpr int32_t kNamespaceNotFound = 26;
 constexpr int32_t kIndexNotFound = 27;
 constexpr int32_t kNamespaceExists = 48;
-constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
-constexpr int32_t kBuiltAtOnceMs = 1'000;   // mongod may have it wait for other builds
+constexpr int32_t kBuiltAtOnceMs = 1'000;  // mongod may have it wait for other builds
 constexpr int32_t kMaxTimeExpired = 50;
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
@@ -140,19 +139,16 @@ Status CatalogEntries::list_indexes(CatalogEntry& entry) {
   }
   auto listed = client_.each(names.database, ask, kLook, [&](const Document& spec) {
     const std::string name = text(spec, "name");
-    if (name != "_id_" && !truthy(spec, "clustered")) entry.indexes[name] = catalog_index(spec);
+    if (name == "_id_" || truthy(spec, "clustered")) return true;
+    const std::string shown = relaxed_.shown(entry.ns, spec);
+    entry.indexes[name] = catalog_index(Document(shown));
     return true;
   });
   if (!listed || entry.indexes.empty()) return listed;
-  const std::string stats = Writer().string("collStats", names.collection).finish();
-  auto said = client_.must(names.database, stats, kLook);
-  if (!said) return tl::unexpected<Error>(said.error());
-  for (const bson::Element& each : sub(said->document(), "indexBuilds")) {
-    if (each.value.type != bson::Type::kString) continue;
-    const std::string name(each.value.as_string());
-    entry.indexes.erase(name);
-    entry.building.insert(name);
-  }
+  auto building = catalog_.being_built(entry.ns);
+  if (!building) return tl::unexpected<Error>(building.error());
+  for (const std::string& name : *building) entry.indexes.erase(name);
+  entry.building.merge(*building);
   return {};
 }
 
@@ -336,11 +332,13 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
     if (now != is.indexes.end() && are_equal(now->second, index)) continue;
     const auto spec = index_spec(name, index);
     if (!spec) return Refusal(rejected(kNoCollection, spec.error().message()));
-    Writer out;
-    out.string("createIndexes", split(is.ns).collection).open_array("indexes");
-    out.document("0", Document(*spec)).close();
-    const std::string command = out.finish();
-    auto large = is_large(is.ns);
+    // One that is just being made anew, so that documents can share a key, goes on so.
+    const auto relaxed = relaxed_.find(is.ns, name);
+    const bool is_relaxed = relaxed && is_same_index(Document(*relaxed), Document(*spec)) &&
+                            guard_of(Document(*spec)) == KeyGuard::kAll;
+    const std::string command =
+        create_index_command(split(is.ns).collection, is_relaxed ? *relaxed : *spec);
+    auto large = catalog_.is_large(is.ns);
     if (!large) return tl::unexpected<Error>(large.error());
     if (*large) {
       refusal = builds_.build(is.ns, name, command);
@@ -356,13 +354,6 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
     }
   }
   return refusal;
-}
-
-Result<bool> CatalogEntries::is_large(const std::string& ns) {
-  const std::string ask = Writer().string("count", split(ns).collection).finish();
-  auto counted = client_.must(split(ns).database, ask, kLook);
-  if (!counted) return tl::unexpected<Error>(counted.error());
-  return integer(counted->document(), "n") > kBuiltAtOnceMax;
 }
 
 Result<CatalogEntries::Refusal> CatalogEntries::run(const std::string& ns,

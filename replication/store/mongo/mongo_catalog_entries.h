@@ -5,7 +5,8 @@
 // interrupted. What cannot be so is rejected, as a document's write is: an index that what is there
 // forbids, an option that no collection can take on. A collection is dropped only where the write
 // takes its options away and it holds no documents: whoever writes keeps others from it meanwhile.
-// An index over many documents is rejected until it is built (mongo_index_builds.h).
+// An index over many documents is rejected until it is built (mongo_index_builds.h). One that this
+// site has relaxed is shown as unique, and taken for that (relaxed_indexes.h).
 #pragma once
 
 #include <optional>
@@ -24,8 +25,9 @@ namespace outrigger::mongo {
 class CatalogEntries {
  public:
   // All outlive it.
-  CatalogEntries(Client& client, Catalog& catalog, IndexBuilds& builds)
-      : client_(client), catalog_(catalog), builds_(builds) {}
+  CatalogEntries(Client& client, Catalog& catalog, IndexBuilds& builds,
+                 const RelaxedIndexes& relaxed)
+      : client_(client), catalog_(catalog), builds_(builds), relaxed_(relaxed) {}
 
   // As StoreReader::read(): of each collection a document, whether there is one or not.
   [[nodiscard]] Result<std::vector<std::optional<std::string>>> read(
@@ -38,7 +40,6 @@ class CatalogEntries {
   [[nodiscard]] Result<CatalogEntry> find(const std::string& ns);
   [[nodiscard]] Status list_indexes(CatalogEntry& entry);
   [[nodiscard]] Result<bool> is_empty(const std::string& ns);
-  [[nodiscard]] Result<bool> is_large(const std::string& ns);
 
   // Nothing: done.
   using Refusal = std::optional<WriteOutcome>;
@@ -56,6 +57,7 @@ class CatalogEntries {
   Client& client_;
   Catalog& catalog_;
   IndexBuilds& builds_;
+  const RelaxedIndexes& relaxed_;
 };
 
 }  // namespace outrigger::mongo

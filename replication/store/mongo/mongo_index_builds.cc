@@ -43,7 +43,7 @@ IndexBuilds::~IndexBuilds() {
 }
 
 WriteOutcome IndexBuilds::build(const std::string& ns, const std::string& name,
-                                const std::string& command) {
+                                const std::string& command, std::string* refusal) {
   const MutexLock lock(mutex_);
   if (builds_.size() >= kBuildsMax) {
     std::erase_if(builds_, [](const auto& each) { return each.second.is_over; });
@@ -56,6 +56,7 @@ WriteOutcome IndexBuilds::build(const std::string& ns, const std::string& name,
   if (!is_new && !build.is_over) return being_built();
   // One that was built and is not there any more is built again.
   const bool has_failed = !is_new && !build.outcome.ok();
+  if (has_failed && refusal != nullptr) *refusal = build.reply;
   if (has_failed && threads_.now() < build.not_before) return build.outcome;
   if (is_new) build.pause = std::chrono::seconds(0);
   build.command = command;
@@ -83,13 +84,15 @@ void IndexBuilds::run() {
       is_building_ = true;
     }
     WriteOutcome outcome;
-    if (client != nullptr) outcome = build_one(*client, key, command);
+    std::string reply;
+    if (client != nullptr) outcome = build_one(*client, key, command, reply);
     if (client != nullptr && outcome.ok() && !is_wanted(key)) take_back(*client, key);
     const MutexLock lock(mutex_);
     Build& build = builds_[key];
     if (build.command != command) continue;  // another one is wanted by now, and in line
     build.is_over = true;
     build.outcome = std::move(outcome);
+    build.reply = std::move(reply);
     build.pause = std::clamp<std::chrono::seconds>(build.pause * 2, kPauseMin, kPauseMax);
     build.not_before = threads_.now() + build.pause;
   }
@@ -119,7 +122,7 @@ void IndexBuilds::take_back(Client& client, const std::string& key) {
 
 // createIndexes makes the collection where there is none: it may have been dropped meanwhile.
 WriteOutcome IndexBuilds::build_one(Client& client, const std::string& key,
-                                    const std::string& command) {
+                                    const std::string& command, std::string& refusal) {
   const Names names = split(std::string_view(key).substr(0, key.find('\0')));
   const auto later = [](std::string why) {
     return WriteOutcome{WriteOutcome::Kind::kRejected, kInProgress, std::move(why), false};
@@ -143,6 +146,7 @@ WriteOutcome IndexBuilds::build_one(Client& client, const std::string& key,
   auto reply = client.run(names.database, command);
   if (!reply) return later(reply.error().message());
   if (reply->ok) return {};
+  refusal = reply->bytes;
   return {WriteOutcome::Kind::kRejected, reply->code, reply->message, false};
 }
 

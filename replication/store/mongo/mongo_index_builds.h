@@ -33,8 +33,9 @@ class IndexBuilds {
 
   // A createIndexes command of one index on `ns`, not awaited. What is to be said of it now:
   // rejected, as it is being built, or with mongod's own words when it could not be.
+  // Or another command about one index; `refusal` gets mongod's whole reply where it was refused.
   [[nodiscard]] WriteOutcome build(const std::string& ns, const std::string& name,
-                                   const std::string& command);
+                                   const std::string& command, std::string* refusal = nullptr);
   // Of the collection no others are wanted now: those are not begun, and one that is under way is
   // taken back once it is done.
   void keep_only(const std::string& ns,
@@ -50,13 +51,14 @@ class IndexBuilds {
     bool is_wanted = true;
     bool is_over = false;
     WriteOutcome outcome;  // once it is
+    std::string reply;     // likewise, where it is a refusal
     Threads::TimePoint not_before;
     std::chrono::seconds pause{0};
   };
 
   void run();
   [[nodiscard]] WriteOutcome build_one(Client& client, const std::string& key,
-                                       const std::string& command);
+                                       const std::string& command, std::string& refusal);
   [[nodiscard]] bool is_wanted(const std::string& key);
   void take_back(Client& client, const std::string& key);
 

@@ -27,4 +27,10 @@ std::string fixed_part(const bson::OwnedValue& index) {
   return out.finish();
 }
 
+std::string create_index_command(const std::string& collection, const std::string& spec) {
+  bson::Writer out;
+  out.string("createIndexes", collection).open_array("indexes").document("0", Document(spec));
+  return out.close().finish();
+}
+
 }  // namespace outrigger::mongo

@@ -20,29 +20,36 @@ namespace outrigger {
 
 // Each refers to some before it.
 struct MongoStore::Parts {
-  Parts(std::unique_ptr<mongo::Client> to, const std::string& uri, Threads& time)
-      : threads(time), client(std::move(to)), builds(uri, time) {}
+  Parts(std::unique_ptr<mongo::Client> to, const std::string& uri, Threads& time,
+        std::shared_ptr<const RelaxedIndexes> relaxed_indexes)
+      : threads(time),
+        relaxed(std::move(relaxed_indexes)),
+        client(std::move(to)),
+        builds(uri, time) {}
 
   Threads& threads;
+  const std::shared_ptr<const RelaxedIndexes> relaxed;
   std::unique_ptr<mongo::Client> client;
   mongo::Topology topology{*client, threads};
   mongo::Privileges privileges{*client, topology};
-  mongo::Catalog catalog{*client};
+  mongo::Catalog catalog{*client, *relaxed};
   mongo::Journal journal{*client, topology, privileges};
   mongo::IndexBuilds builds;
-  mongo::CatalogEntries entries{*client, catalog, builds};
+  mongo::CatalogEntries entries{*client, catalog, builds, *relaxed};
   mongo::DocumentReader reader{*client, catalog};
-  mongo::UniqueKeys keys{*client};
+  mongo::UniqueKeys keys{*client, catalog, builds};
   mongo::DocumentWriter writer{{*client, topology, catalog, privileges, journal}};
   mongo::Oplog oplog{*client, topology};
 };
 
-Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri, Threads& threads,
-                                                     bool follows_primary) {
+Result<std::unique_ptr<MongoStore>> MongoStore::open(
+    const std::string& uri, Threads& threads, bool follows_primary,
+    std::shared_ptr<const RelaxedIndexes> relaxed) {
   auto client = mongo::Client::open(uri, follows_primary);
   if (!client) return tl::unexpected<Error>(client.error());
-  return std::unique_ptr<MongoStore>(
-      new MongoStore(std::make_unique<Parts>(std::move(*client), uri, threads)));
+  if (relaxed == nullptr) relaxed = std::make_shared<const RelaxedIndexes>();
+  return std::unique_ptr<MongoStore>(new MongoStore(
+      std::make_unique<Parts>(std::move(*client), uri, threads, std::move(relaxed))));
 }
 
 MongoStore::MongoStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -145,6 +152,16 @@ Result<std::vector<std::string>> MongoStore::holders(const std::string& ns,
                                                      const std::string& document,
                                                      const std::string& index) {
   return parts_->keys.holders(ns, document, index);
+}
+
+Result<std::optional<KeyIndex>> MongoStore::key_index(const std::string& ns,
+                                                      const std::string& name) {
+  return parts_->keys.key_index(ns, name);
+}
+
+Result<GuardChange> MongoStore::set_guard(const std::string& ns, const std::string& spec,
+                                          KeyGuard guard) {
+  return parts_->keys.set_guard(ns, spec, guard);
 }
 
 Status MongoStore::fence(std::span<const std::string> lsid_ids,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/threads.h"
+#include "replication/store/relaxed_indexes.h"
 #include "replication/store/store.h"
 
 namespace outrigger {
@@ -19,9 +20,10 @@ class MongoStore final : public Store {
   // Connects nowhere yet: see wait_available(). kInvalidArgument for a URI that cannot be read.
   // `threads` outlives it. `follows_primary`: the set has several members, so that one that does
   // not answer any more is left for another within seconds, where the URI does not say otherwise.
-  [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(const std::string& uri,
-                                                                Threads& threads,
-                                                                bool follows_primary = false);
+  // `relaxed`: what this site has relaxed, for all its stores (none: nothing).
+  [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(
+      const std::string& uri, Threads& threads, bool follows_primary = false,
+      std::shared_ptr<const RelaxedIndexes> relaxed = nullptr);
   ~MongoStore() override;
 
   [[nodiscard]] Status ping() override;
@@ -56,6 +58,10 @@ class MongoStore final : public Store {
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;
+  [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
+                                                          const std::string& name) override;
+  [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,
+                                              KeyGuard guard) override;
 
   [[nodiscard]] Status fence(std::span<const std::string> lsid_ids,
                              std::span<const std::string> clients, Duration timeout) override;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "replication/store/mongo/mongo_index_specs.h"
 #include "replication/store/mongo/mongo_read.h"
+#include "replication/store/store_errors.h"
 
 namespace outrigger::mongo {
 namespace {
@@ -14,24 +16,16 @@ using bson::Type;
 using bson::Value;
 
 constexpr int32_t kNoNamespace = 26;
+constexpr int32_t kNoIndex = 27;
+constexpr int32_t kOtherIndex = 86;  // IndexKeySpecsConflict
 constexpr int32_t kHoldersMax = 100;
 constexpr const char* kHolderStep = "look for the holder of a key";
-
-Path path_of(std::string_view dotted) {
-  Path path;
-  while (true) {
-    const size_t dot = dotted.find('.');
-    path.emplace_back(dotted.substr(0, dot));
-    if (dot == std::string_view::npos) return path;
-    dotted.remove_prefix(dot + 1);
-  }
-}
 
 // Names of fields that a filter asks for, wherever in it.
 void add_asked(const Document& filter, std::vector<Path>& fields) {
   for (const Element& each : filter) {
     if (!each.name.starts_with('$')) {
-      fields.push_back(path_of(each.name));
+      fields.push_back(undotted(each.name));
       continue;
     }
     if (each.value.type != Type::kArray) continue;
@@ -87,7 +81,7 @@ std::string find_command(const std::string& collection, const Document& index,
   find.string("find", collection).open_document("filter").open_array("$and");
   size_t at = 0;
   for (const Element& key : sub(index, "key")) {
-    const Path path = path_of(key.name);
+    const Path path = undotted(key.name);
     std::vector<Value> values;
     add_values({Type::kDocument, document}, path, values);
     find.open_document(bson::index_name(at++));
@@ -106,52 +100,137 @@ std::string find_command(const std::string& collection, const Document& index,
   return find.finish();
 }
 
+// As a collMod tells them that was to make an index unique.
+std::vector<std::vector<bson::OwnedValue>> duplicates_in(const Document& refusal) {
+  std::vector<std::vector<bson::OwnedValue>> found;
+  for (const Element& violation : sub(refusal, "violations")) {
+    if (violation.value.type != Type::kDocument) continue;
+    std::vector<bson::OwnedValue>& ids = found.emplace_back();
+    for (const Element& id : sub(violation.value.as_document(), "ids")) ids.emplace_back(id.value);
+  }
+  return found;
+}
+
 }  // namespace
 
 bool is_unique_index(const Document& index) {
   const bool is_on_id = text(index, "name") == "_id_" || truthy(index, "clustered");
-  return truthy(index, "unique") && !is_on_id;
+  return guard_of(index) != KeyGuard::kNone && !is_on_id;
 }
 
 void add_unique_fields(const Document& index, std::vector<Path>& fields) {
-  for (const Element& key : sub(index, "key")) fields.push_back(path_of(key.name));
+  for (const Element& key : sub(index, "key")) fields.push_back(undotted(key.name));
   add_asked(sub(index, "partialFilterExpression"), fields);
   std::sort(fields.begin(), fields.end());
   fields.erase(std::unique(fields.begin(), fields.end()), fields.end());
 }
 
-Result<std::vector<std::string>> UniqueKeys::unique_indexes(const std::string& ns) {
+Result<std::optional<std::string>> UniqueKeys::listed(const std::string& ns,
+                                                      const std::string& name) {
   const Names names = split(ns);
   const std::string ask = bson::Writer().string("listIndexes", names.collection).finish();
-  std::vector<std::string> indexes;
+  std::optional<std::string> found;
   auto probe = client_.run(names.database, ask);
-  if (probe && !probe->ok && probe->code == kNoNamespace) return indexes;
-  const Status listed = client_.each(names.database, ask, kHolderStep, [&](const Document& index) {
-    if (is_unique_index(index)) indexes.emplace_back(index.bytes());
+  if (probe && !probe->ok && probe->code == kNoNamespace) return found;
+  const Status seen = client_.each(names.database, ask, kHolderStep, [&](const Document& index) {
+    if (text(index, "name") == name) found.emplace(index.bytes());
     return true;
   });
-  if (!listed) return tl::unexpected(listed.error());
-  return indexes;
+  if (!seen) return tl::unexpected(seen.error());
+  return found;
 }
 
+// Whatever it refuses by now: it has refused a document by this key.
 Result<std::vector<std::string>> UniqueKeys::holders(const std::string& ns,
                                                      const std::string& document,
                                                      const std::string& name) {
-  const auto indexes = unique_indexes(ns);
-  if (!indexes) return tl::unexpected(indexes.error());
+  const auto index = listed(ns, name);
+  if (!index) return tl::unexpected(index.error());
   std::vector<std::string> found;
+  if (!*index) return found;
   const Names names = split(ns);
-  for (const std::string& index : *indexes) {
-    if (text(Document(index), "name") != name) continue;
-    const Status shown =
-        client_.each(names.database, find_command(names.collection, Document(index), document),
-                     kHolderStep, [&](const Document& holder) {
-                       found.emplace_back(holder.bytes());
-                       return true;
-                     });
-    if (!shown) return tl::unexpected(shown.error());
-  }
+  const Status shown =
+      client_.each(names.database, find_command(names.collection, Document(**index), document),
+                   kHolderStep, [&](const Document& holder) {
+                     found.emplace_back(holder.bytes());
+                     return true;
+                   });
+  if (!shown) return tl::unexpected(shown.error());
   return found;
+}
+
+// ---- what an index refuses
+
+Result<std::optional<KeyIndex>> UniqueKeys::key_index(const std::string& ns,
+                                                      const std::string& name) {
+  const auto index = listed(ns, name);
+  if (!index) return tl::unexpected(index.error());
+  if (!*index) return std::optional<KeyIndex>();
+  const Document spec(**index);
+  auto building = catalog_.being_built(ns);
+  if (!building) return tl::unexpected(building.error());
+  return std::optional(
+      KeyIndex{with_guard(spec, KeyGuard::kNone), guard_of(spec), building->contains(name)});
+}
+
+Result<GuardChange> UniqueKeys::set_guard(const std::string& ns, const std::string& spec,
+                                          KeyGuard guard) {
+  const std::string name(index_name_of(Document(spec)));
+  const std::string collection = split(ns).collection;
+  auto now = key_index(ns, name);
+  if (!now) return tl::unexpected(now.error());
+  std::optional<KeyIndex>& index = *now;
+  if (index && !is_same_index(Document(index->spec), Document(spec))) {
+    return GuardChange{kOtherIndex, "another index has its name by now"};
+  }
+  if (index && index->is_being_built)
+    return GuardChange{GuardChange::kInProgress, "it is being built"};
+  if (index && index->guard == guard) return GuardChange();
+  if (index && index->guard == KeyGuard::kAll) {
+    bson::Writer drop;
+    drop.string("dropIndexes", collection).string("index", name);
+    auto dropped = run(ns, drop.finish());
+    if (!dropped || (!dropped->ok() && dropped->code != kNoIndex)) return dropped;
+    index.reset();
+  }
+  if (!index) return make(ns, with_guard(Document(spec), guard));
+  bson::Writer change;
+  change.string("collMod", collection).open_document("index").string("name", name);
+  if (guard == KeyGuard::kAll) change.boolean("unique", true);
+  if (guard != KeyGuard::kAll) change.boolean("prepareUnique", guard == KeyGuard::kNew);
+  const std::string command = change.close().finish();
+  return guard == KeyGuard::kAll ? run_beside(ns, name, command) : run(ns, command);
+}
+
+Result<GuardChange> UniqueKeys::make(const std::string& ns, const std::string& spec) {
+  auto target = catalog_.target_now(ns);  // a createIndexes would make it
+  if (!target) return tl::unexpected(target.error());
+  if (!target->exists()) return GuardChange{kNoNamespace, "there is no such collection any more"};
+  return run_beside(ns, std::string(index_name_of(Document(spec))),
+                    create_index_command(split(ns).collection, spec));
+}
+
+// At once where that is quick, else beside everything else.
+Result<GuardChange> UniqueKeys::run_beside(const std::string& ns, const std::string& name,
+                                           const std::string& command) {
+  auto large = catalog_.is_large(ns);
+  if (!large) return tl::unexpected(large.error());
+  if (!*large) return run(ns, command);
+  std::string refusal;
+  const WriteOutcome outcome = builds_.build(ns, name, command, &refusal);
+  return GuardChange{outcome.ok() ? 0 : outcome.code, outcome.message,
+                     duplicates_in(Document(refusal))};
+}
+
+Result<GuardChange> UniqueKeys::run(const std::string& ns, const std::string& command) {
+  constexpr const char* kStep = "change an index";
+  auto reply = client_.run(split(ns).database, command);
+  if (!reply) return tl::unexpected(reply.error());
+  if (reply->ok) return GuardChange();
+  if (store_error_passes(reply->code)) {
+    return tl::unexpected(client_.refusal(kStep, reply->code, reply->message));
+  }
+  return GuardChange{reply->code, reply->message, duplicates_in(reply->document())};
 }
 
 }  // namespace outrigger::mongo

@@ -9,34 +9,52 @@
 // different elements.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/result.h"
 #include "replication/record/path.h"
+#include "replication/store/key_guard.h"
 #include "replication/store/mongo/connection/mongo_client.h"
+#include "replication/store/mongo/mongo_catalog.h"
+#include "replication/store/mongo/mongo_index_builds.h"
 
 namespace outrigger::mongo {
 
-// As listIndexes says one: is it unique, and not that of _id?
+// As listIndexes says one: does it refuse duplicates, and is not that of _id?
 [[nodiscard]] bool is_unique_index(const bson::Document& index);
 // Its fields, as CollectionInfo has them.
 void add_unique_fields(const bson::Document& index, std::vector<Path>& fields);
 
 class UniqueKeys {
  public:
-  explicit UniqueKeys(Client& client) : client_(client) {}
+  // All outlive it.
+  UniqueKeys(Client& client, Catalog& catalog, IndexBuilds& builds)
+      : client_(client), catalog_(catalog), builds_(builds) {}
 
   // As the port has them (store.h).
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index);
 
+  [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
+                                                          const std::string& name);
+  [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,
+                                              KeyGuard guard);
+
  private:
-  // The indexes as listIndexes says them, but that of _id.
-  [[nodiscard]] Result<std::vector<std::string>> unique_indexes(const std::string& ns);
+  // As listIndexes says it; nothing: there is none.
+  [[nodiscard]] Result<std::optional<std::string>> listed(const std::string& ns,
+                                                          const std::string& name);
+  [[nodiscard]] Result<GuardChange> make(const std::string& ns, const std::string& spec);
+  [[nodiscard]] Result<GuardChange> run(const std::string& ns, const std::string& command);
+  [[nodiscard]] Result<GuardChange> run_beside(const std::string& ns, const std::string& name,
+                                               const std::string& command);
 
   Client& client_;
+  Catalog& catalog_;
+  IndexBuilds& builds_;
 };
 
 }  // namespace outrigger::mongo

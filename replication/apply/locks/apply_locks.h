@@ -48,6 +48,8 @@ class ApplyLocks {
   // in line for them, unless somebody else is: one owner waits at a time.
   [[nodiscard]] bool take_or_wait(const std::string& owner,
                                   std::span<const LockedDocument> documents);
+  // The same of a whole collection.
+  [[nodiscard]] bool take_all_or_wait(const std::string& owner, std::string_view ns);
   // Who waits so; empty: nobody.
   [[nodiscard]] std::string waits_in_line() const { return line_ ? line_->owner : std::string(); }
   // What it waited for, once it is granted. False: not yet.
@@ -63,6 +65,8 @@ class ApplyLocks {
   void keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>& front);
   // The batch is done.
   void release();
+  // What is held is somebody else's from now on.
+  [[nodiscard]] std::vector<HeldLocks> hand_over();
   // The batch is not done after all, and its records are to be taken again: their turn is before
   // that of any record which was in line behind them, and may hold what they need.
   void forget();
@@ -82,6 +86,7 @@ class ApplyLocks {
     std::function<void()> granted GUARDED_BY(mutex);  // nothing once the owner is gone
   };
 
+  [[nodiscard]] bool take_or_wait(const std::string& owner, std::vector<LockKey> keys);
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
   [[nodiscard]] bool take(std::optional<Line>& line);
   [[nodiscard]] bool take_or_wait(const std::string& owner,

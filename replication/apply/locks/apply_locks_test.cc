@@ -1,5 +1,5 @@
 // A record whose documents are written to all the time has its turn.
-#include "replication/apply/apply_locks.h"
+#include "replication/apply/locks/apply_locks.h"
 
 #include <gtest/gtest.h>
 

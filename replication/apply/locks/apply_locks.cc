@@ -1,6 +1,7 @@
-#include "replication/apply/apply_locks.h"
+#include "replication/apply/locks/apply_locks.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "replication/record/catalog.h"
 
@@ -78,6 +79,14 @@ bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDo
     keys.push_back({namespace_lock_key(document.ns), LockMode::kShared});
     keys.push_back({document_lock_key(document.ns, document.id.view()), LockMode::kExclusive});
   }
+  return take_or_wait(owner, std::move(keys));
+}
+
+bool ApplyLocks::take_all_or_wait(const std::string& owner, std::string_view ns) {
+  return take_or_wait(owner, std::vector<LockKey>{{namespace_lock_key(ns), LockMode::kExclusive}});
+}
+
+bool ApplyLocks::take_or_wait(const std::string& owner, std::vector<LockKey> keys) {
   if (try_take(keys)) return true;
   if (line) return false;
   HeldLocks locks;
@@ -112,6 +121,11 @@ void ApplyLocks::keep_places_of(const std::map<Origin, std::vector<Inbox::Item>>
 void ApplyLocks::release() {
   held_.clear();
   held_keys_.clear();
+}
+
+std::vector<HeldLocks> ApplyLocks::hand_over() {
+  held_keys_.clear();
+  return std::exchange(held_, {});
 }
 
 void ApplyLocks::forget() {

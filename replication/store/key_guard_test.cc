@@ -1,0 +1,66 @@
+// Which index is which, whatever of it is said and however it is guarded.
+#include "replication/store/key_guard.h"
+
+#include <gtest/gtest.h>
+
+#include "replication/store/relaxed_indexes.h"
+
+namespace outrigger {
+namespace {
+
+using bson::Document;
+using bson::Writer;
+
+std::string mail(bool is_unique = false, bool is_sparse = false, const char* field = "mail") {
+  Writer out;
+  out.open_document("key").int32(field, 1).close().string("name", "mail_1");
+  if (is_unique) out.boolean("unique", true);
+  if (is_sparse) out.boolean("sparse", true);
+  return out.finish();
+}
+
+std::string collated(int strength, bool in_full) {
+  Writer out;
+  out.open_document("key").int32("mail", 1).close().string("name", "mail_1");
+  out.open_document("collation").string("locale", "en").int32("strength", strength);
+  if (in_full) out.boolean("caseLevel", false).string("version", "57.1");
+  return out.close().finish();
+}
+
+bool same(const std::string& a, const std::string& b) {
+  return is_same_index(Document(a), Document(b));
+}
+
+TEST(KeyGuard, IsSaidOfAnIndexAndTakenOffIt) {
+  EXPECT_EQ(guard_of(Document(mail())), KeyGuard::kNone);
+  EXPECT_EQ(guard_of(Document(mail(true))), KeyGuard::kAll);
+  for (const KeyGuard guard : {KeyGuard::kAll, KeyGuard::kNew, KeyGuard::kNone}) {
+    const std::string guarded = with_guard(Document(mail(true)), guard);
+    EXPECT_EQ(guard_of(Document(guarded)), guard);
+    EXPECT_EQ(with_guard(Document(guarded), KeyGuard::kNone), mail());
+  }
+}
+
+TEST(KeyGuard, WhatIsIndexedTellsIndexesApartAndNotHow) {
+  EXPECT_TRUE(same(mail(true), mail(false)));
+  EXPECT_FALSE(same(mail(), mail(false, true)));
+  EXPECT_FALSE(same(mail(), mail(false, false, "phone")));
+  EXPECT_FALSE(same(mail(), collated(2, false)));
+  EXPECT_TRUE(same(collated(2, false), collated(2, true)));
+  EXPECT_FALSE(same(collated(2, false), collated(1, true)));
+}
+
+TEST(RelaxedIndexes, AreShownAsUniqueUntilTheyAreDroppedOrOthers) {
+  RelaxedIndexes relaxed;
+  const std::string listed = with_guard(Document(mail()), KeyGuard::kNew);
+  EXPECT_EQ(relaxed.shown("a.b", Document(listed)), listed);
+  relaxed.put("a.b", mail());
+  EXPECT_EQ(relaxed.shown("a.b", Document(listed)), mail(true));
+  EXPECT_EQ(relaxed.shown("a.c", Document(listed)), listed);
+  EXPECT_EQ(relaxed.shown("a.b", Document(mail(false, true))), mail(false, true));
+  relaxed.erase("a.b", "mail_1");
+  EXPECT_EQ(relaxed.shown("a.b", Document(listed)), listed);
+}
+
+}  // namespace
+}  // namespace outrigger
