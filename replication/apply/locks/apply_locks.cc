@@ -26,6 +26,15 @@ std::vector<LockKey> keys_of(const Record& record) {
   return keys;
 }
 
+std::vector<LockKey> keys_of(std::span<const LockedDocument> documents) {
+  std::vector<LockKey> keys;
+  for (const LockedDocument& document : documents) {
+    keys.push_back({namespace_lock_key(document.ns), LockMode::kShared});
+    keys.push_back({document_lock_key(document.ns, document.id.view()), LockMode::kExclusive});
+  }
+  return keys;
+}
+
 }  // namespace
 
 ApplyLocks::ApplyLocks(LockTable& table, std::function<void()> granted)
@@ -64,29 +73,20 @@ bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
 }
 
 bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDocument> documents) {
-  return take_or_wait(owner, documents, line_);
+  return take_or_wait(owner, keys_of(documents), line_);
 }
 
 bool ApplyLocks::take_in_turn(const std::string& owner, const LockedDocument& document) {
   if (turn_of() == owner) return take(turn_);
-  return take_or_wait(owner, std::span(&document, 1), turn_);
-}
-
-bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDocument> documents,
-                              std::optional<Line>& line) {
-  std::vector<LockKey> keys;
-  for (const LockedDocument& document : documents) {
-    keys.push_back({namespace_lock_key(document.ns), LockMode::kShared});
-    keys.push_back({document_lock_key(document.ns, document.id.view()), LockMode::kExclusive});
-  }
-  return take_or_wait(owner, std::move(keys));
+  return take_or_wait(owner, keys_of(std::span(&document, 1)), turn_);
 }
 
 bool ApplyLocks::take_all_or_wait(const std::string& owner, std::string_view ns) {
-  return take_or_wait(owner, std::vector<LockKey>{{namespace_lock_key(ns), LockMode::kExclusive}});
+  return take_or_wait(owner, {{namespace_lock_key(ns), LockMode::kExclusive}}, line_);
 }
 
-bool ApplyLocks::take_or_wait(const std::string& owner, std::vector<LockKey> keys) {
+bool ApplyLocks::take_or_wait(const std::string& owner, std::vector<LockKey> keys,
+                              std::optional<Line>& line) {
   if (try_take(keys)) return true;
   if (line) return false;
   HeldLocks locks;

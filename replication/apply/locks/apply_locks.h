@@ -86,11 +86,9 @@ class ApplyLocks {
     std::function<void()> granted GUARDED_BY(mutex);  // nothing once the owner is gone
   };
 
-  [[nodiscard]] bool take_or_wait(const std::string& owner, std::vector<LockKey> keys);
   [[nodiscard]] bool try_take(const std::vector<LockKey>& keys);
   [[nodiscard]] bool take(std::optional<Line>& line);
-  [[nodiscard]] bool take_or_wait(const std::string& owner,
-                                  std::span<const LockedDocument> documents,
+  [[nodiscard]] bool take_or_wait(const std::string& owner, std::vector<LockKey> keys,
                                   std::optional<Line>& line);
   [[nodiscard]] bool queue(const Record& record, const std::vector<LockKey>& keys);
   // Whether all are free by now; else `locks` wait.

@@ -264,9 +264,9 @@ TEST(EverySmallWorld, OfInsertsThatMergeIsWhatItsHistorySays) {
   const Policy policy(settings);
   size_t worlds = 0;
   for (const bool made : {true, false}) {
-    run_all(2, kInserting, made, worlds, &policy);
+    run_all(2, kInserting, made, worlds, {&policy});
     run_all(3, std::vector<Act>(kInserting.begin(), kInserting.begin() + (few ? 3 : 5)), made,
-            worlds, &policy);
+            worlds, {&policy});
   }
   std::printf("%zu small worlds\n", worlds);
 }
