@@ -92,9 +92,9 @@ TEST_F(DamageTest, AnotherFormatIsRefused) {
   ASSERT_TRUE(
       rocksdb::DB::Open(rocks_options(options_), dir_, rocks_families(options_), &handles, &db)
           .ok());
-  ASSERT_TRUE(
-      db->Put({}, handles[static_cast<size_t>(Family::kMeta)], std::string("\0format", 7), "2")
-          .ok());
+  ASSERT_TRUE(db->Put({}, handles[static_cast<size_t>(Family::kMeta)], std::string("\0format", 7),
+                      std::to_string(kFormatVersion + 1))
+                  .ok());
   for (auto* each : handles) db->DestroyColumnFamilyHandle(each);
   delete db;
   EXPECT_EQ(refusal(), ErrorCode::kUnsupported);
