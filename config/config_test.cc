@@ -171,6 +171,15 @@ TEST(Policy, NoRuleMakesALocalDatabaseTravel) {
   EXPECT_FALSE(policy_of({{"*", true, {}}}).replicates("config.a"));
 }
 
+TEST(Policy, NoRuleReachesWhatATimeSeriesKeeps) {
+  ReplicateRule all;
+  all.namespace_glob = "*";
+  all.inserts = InsertPolicy::kMerge;
+  const Policy policy = policy_of({all});
+  EXPECT_TRUE(policy.merge_rules("shop.carts").inserts_merge());
+  EXPECT_FALSE(policy.merge_rules("shop.system.buckets.heat").inserts_merge());
+}
+
 TEST(Policy, HashCoversRulesTheirOrderAndEqualSet) {
   const ReplicateRule a{"a.*", false, {}};
   const ReplicateRule b{"b.*", true, {}};

@@ -31,9 +31,11 @@ class Policy {
   // shall not travel. (What neither stays here nor replicates, apps must not write.)
   [[nodiscard]] bool stays_here(std::string_view ns) const;
   // Of an app's namespace; in the database that the sidecar serves itself no rule has a say,
-  // whatever it matches. Borrows from this policy.
+  // whatever it matches, nor where a time series keeps what was measured: that never merges.
+  // Borrows from this policy.
   [[nodiscard]] MergeRules merge_rules(std::string_view ns) const {
-    return ns.starts_with("outrigger.") ? MergeRules() : MergeRules(rule_for(ns));
+    const bool is_measured = ns.find(".system.buckets.") != std::string_view::npos;
+    return is_measured || ns.starts_with("outrigger.") ? MergeRules() : MergeRules(rule_for(ns));
   }
   // The rule that decides for `ns`; the default rule when none matches.
   [[nodiscard]] const ReplicateRule& rule_for(std::string_view ns) const;

@@ -23,6 +23,8 @@ from test_redo import Forgetful
 from waiting import wait_until
 
 HEAT = {"timeseries": {"timeField": "t", "metaField": "of"}}
+# What is measured never merges: no rule may reach it.
+ANY_RULES = [{"namespace": "*", "inserts": "merge", "deletes": "update_wins", "unique": "keep"}]
 EITHER = pytest.mark.parametrize("with_sidecar", [
     pytest.param(False, id="mongod"), pytest.param(True, id="both", marks=pytest.mark.long)])
 
@@ -40,7 +42,7 @@ def sites(tmp_path_factory, request):
     """Shared by the tests of this file: each takes its own collection."""
     with Cluster(tmp_path_factory.mktemp("sites"), replica_set=request.param,
                  parameters={"enableTestCommands": 1},
-                 settings={"log": {"level": "info"}}) as cluster:
+                 settings={"log": {"level": "info"}, "replicate": ANY_RULES}) as cluster:
         yield cluster
 
 

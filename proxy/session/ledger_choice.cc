@@ -134,6 +134,7 @@ net::Task<Answer> LedgerChoice::write_in_element(const wire::OpMsg& parsed, Choi
 net::Task<LedgerChoice::Placed> LedgerChoice::find_place(const LedgerEntry& entry,
                                                          const Path& array) {
   LockRequest request;
+  request.add(namespace_lock_key(entry.ns), LockMode::kShared);
   request.add(document_lock_key(entry.ns, entry.id.view()), LockMode::kShared);
   // Who has it for longer may write between the two looks: that is seen.
   const int64_t until_us = context_.clock.monotonic_us() + kLockWaitUs;

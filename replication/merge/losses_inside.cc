@@ -1,6 +1,8 @@
 #include "replication/merge/losses_inside.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "replication/merge/losses.h"
 #include "replication/merge/types/decompose.h"
@@ -30,18 +32,18 @@ bool shows_it(const ElementLosses::Seen& array) {
 // mean another element, though it have the same name.
 bson::OwnedValue beside_losses(const ListElement& element, const std::vector<Loss>& lost) {
   bson::Writer out;
+  if (lost.empty()) return bson::make_document(out.finish());
   size_t room = kBesideBytesMax;
   const bson::Value value = element.value.view();
-  const auto lost_in = [&](std::string_view name) {
-    return std::any_of(lost.begin(), lost.end(), [&](const Loss& each) {
-      return each.path.size() > 1 && each.path[1] == name;
-    });
-  };
+  std::set<std::string_view> lost_in;  // names of fields
+  for (const Loss& each : lost) {
+    if (each.path.size() > 1) lost_in.insert(each.path[1]);
+  }
   const bson::Document fields =
       value.type == bson::Type::kDocument ? value.as_document() : bson::Document();
   for (const bson::Element& field : fields) {
     const size_t bytes = field.name.size() + field.value.bytes.size();
-    if (bytes > room || bytes > kBesideFieldMax || lost_in(field.name)) continue;
+    if (bytes > room || bytes > kBesideFieldMax || lost_in.contains(field.name)) continue;
     room -= bytes;
     out.element(field);
   }

@@ -74,16 +74,24 @@ ElementNow position_by_name(const merge::DocumentState& remembered, const Path& 
   return id.dot.is_zero() ? ElementNow{Kind::kStands, id.index} : ElementNow{Kind::kGone};
 }
 
+// Sites may hold the fields of a document in different orders.
+bool is_same(const std::optional<Value>& a, const Value& b) {
+  if (!a) return false;
+  if (a->type != Type::kDocument || b.type != Type::kDocument) return *a == b;
+  return bson::equal_unordered(a->as_document(), b.as_document());
+}
+
 bool looks_as_it_did(const Value& element, const LedgerEntry& entry, const Path& inside) {
   const bson::Document beside = entry.beside->view().as_document();
   for (const bson::Element& each : beside) {
-    if (field_of(element, each.name) != each.value) return false;
+    if (!is_same(field_of(element, each.name), each.value)) return false;
   }
   if (beside.first()) return true;
   if (element.type != Type::kDocument) return false;
   const auto now = bson::PathFinder(element.as_document()).find(inside);
-  const auto is = [&](const bson::OwnedValue& value) { return now && *now == value.view(); };
-  return is(entry.value) || (entry.winning ? is(*entry.winning) : !now);
+  const auto is = [&](const bson::OwnedValue& value) { return is_same(now, value.view()); };
+  const bool was_put_back = entry.replaced && entry.replaced->value && is(*entry.replaced->value);
+  return is(entry.value) || was_put_back || (entry.winning ? is(*entry.winning) : !now);
 }
 
 }  // namespace
@@ -103,7 +111,11 @@ ElementNow element_now(const LedgerEntry& entry, const merge::DocumentState& rem
   if (now.position >= elements.size()) return {Kind::kGone};
   const Path inside(entry.path.begin() + static_cast<std::ptrdiff_t>(path.size()) + 1,
                     entry.path.end());
-  const bool is_sure = !id->dot.is_zero() || looks_as_it_did(elements[now.position], entry, inside);
+  if (!id->dot.is_zero()) return now;
+  // Another array may have been assigned since: only one that looks so, and stands there, is it.
+  const auto looks = [&](const Value& each) { return looks_as_it_did(each, entry, inside); };
+  const bool is_sure =
+      looks(elements[now.position]) && std::count_if(elements.begin(), elements.end(), looks) == 1;
   if (!is_sure) now.kind = Kind::kUnsure;
   return now;
 }

@@ -26,7 +26,7 @@ class LostElementTest : public ::testing::Test {
   LostElementTest() {
     Effect birth;
     birth.kind = Operation::kBirth;
-    birth.value = bson::make_document(cart({item("pen", 1), item("ink", 2), item("ink", 2)}));
+    birth.value = bson::make_document(cart({item("pen", 1), item("ink", 2), item("cap", 2)}));
     apply(birth);
   }
 
@@ -110,9 +110,17 @@ TEST_F(LostElementTest, AnElementIsFoundWhereTheOthersLeftIt) {
   expect_at(find({Dot(), 1}), 1);
   pull(0);
   expect_at(find({Dot(), 1}), 0);
-  expect_at(find({Dot(), 2}), 1);  // its equal is another one
+  expect_at(find({Dot(), 2}, "cap"), 1);
   settle();
-  expect_at(find({Dot(), 2}), 1);
+  expect_at(find({Dot(), 2}, "cap"), 1);
+}
+
+// Should another array have been assigned meanwhile, nobody remembers.
+TEST_F(LostElementTest, OfElementsThatLookAlikeNoneIsTakenForTheOneThatCameWithItsArray) {
+  row_.clear();
+  shown_ = cart({item("ink", 5), item("ink", 2)});
+  EXPECT_EQ(find({Dot(), 0}).kind, Kind::kUnsure);
+  EXPECT_EQ(find({Dot(), 1}).kind, Kind::kUnsure);
 }
 
 TEST_F(LostElementTest, AnElementThatWasAddedIsKnownByItsNameAlone) {
@@ -149,10 +157,11 @@ TEST_F(LostElementTest, APositionInAnotherArrayIsNotTakenForIt) {
 
 TEST_F(LostElementTest, AnElementWithNothingElseInItIsToldByWhatWon) {
   row_.clear();
-  shown_ = cart({item("pen", 1), item("ink", 9), item("ink", 5)});
+  shown_ = cart({item("pen", 1), item("ink", 9)});
   EXPECT_EQ(find({Dot(), 0}, "").kind, Kind::kUnsure);
   expect_at(find({Dot(), 1}, ""), 1);
-  expect_at(find({Dot(), 2}, ""), 2);  // chosen already
+  shown_ = cart({item("pen", 1), item("ink", 5)});  // chosen already
+  expect_at(find({Dot(), 1}, ""), 1);
 }
 
 TEST_F(LostElementTest, AKeyTellsItWhereverItIs) {
@@ -164,7 +173,7 @@ TEST_F(LostElementTest, AKeyTellsItWhereverItIs) {
 
 TEST_F(LostElementTest, WhatIsRememberedOfAnotherArrayTellsNothing) {
   pull(0);
-  shown_ = cart({item("pen", 1), item("ink", 2), item("ink", 2)});
+  shown_ = cart({item("pen", 1), item("ink", 2), item("cap", 2)});
   EXPECT_EQ(find({Dot(), 1}).kind, Kind::kMoving);
   settle();
   EXPECT_EQ(find({Dot(), 1}).kind, Kind::kMoving);
