@@ -107,7 +107,7 @@ Status ApplyGatherer::add_retries(ApplyWork& work) {
 }
 
 // Documents to be corrected: nothing touches them, so they become what their rows say. What is set
-// aside is so when it comes back.
+// aside is so when it comes back; it keeps no turn until then, which would hold its locks.
 void ApplyGatherer::add_corrections(ApplyWork& work) {
   if (!site_.corrections.is_noted(locks_.turn_of())) locks_.leave_turn();
   auto due = site_.corrections.due(corrections_cursor_, kCorrectionsAtOnce);
@@ -117,7 +117,10 @@ void ApplyGatherer::add_corrections(ApplyWork& work) {
   if (!waiting.empty()) due.merge(site_.corrections.find(waiting));
   for (auto& [key, id] : due) {
     if (work.documents.size() >= documents_max_ || !has_room(work)) return locks_.leave_turn();
-    if (site_.aside.find(key)) continue;
+    if (site_.aside.find(key)) {
+      if (key == waiting) locks_.leave_turn();
+      continue;
+    }
     ApplyDocument document;
     document.ns = key.substr(0, key.find('\0'));
     document.id = id;

@@ -146,6 +146,29 @@ TEST_P(CorrectionsTest, ADocumentThatAppsWriteToAllTheTimeHasItsTurn) {
   expect_stock(oslo_, 2);
 }
 
+TEST_P(CorrectionsTest, ADocumentThatIsSetAsideMeanwhileDoesNotKeepItsTurn) {
+  oslo_.insert(1, {{"n", number(3)}, {"m", number(1)}});
+  exchange(oslo_, paris_);
+  paris_.set(1, "m", 2);
+  oslo_.inc(1, "n", -5);
+  auto first = oslo_.begin(TestSite::incrementing(1, "n", -1));
+  oslo_.store(*first);
+  pull(paris_, oslo_);  // the record waits, and behind it the turn
+  oslo_.mongod.reject(kTestNs, number(1));
+  oslo_.settle(std::move(first));
+  oslo_.flush();
+  oslo_.apply_all();
+  ASSERT_EQ(oslo_.status().not_applied, 1u);
+  auto next = oslo_.begin(TestSite::incrementing(1, "n", -1));
+  ASSERT_NE(next, nullptr) << "nobody may write to it any more";
+  oslo_.drop(std::move(next));
+  oslo_.mongod.allow(kTestNs, number(1));
+  oslo_.applier->try_aside_again();
+  oslo_.apply_all();
+  expect_stock(oslo_, 0);
+  EXPECT_EQ(oslo_.number(1, "m"), 2);
+}
+
 TEST_P(CorrectionsTest, WhatIsRememberedStaysUntilTheStoreHasBeenCorrected) {
   alone_.insert(1, {{"n", number(10)}});
   alone_.inc(1, "n", -13);
