@@ -79,6 +79,7 @@ Result<StepOutcome> Applier::step() {
     gatherer_.forget(*work);
     return tl::unexpected(committed.error());
   }
+  site_.corrections.end(work->settled);
   under_way_.emplace(std::move(*work));
   under_way_->progress.process_id = store_.process_id();
   return finish();
@@ -93,6 +94,7 @@ Result<StepOutcome> Applier::finish() {
   if (Status completed = committer_.complete(work); !completed) {
     return tl::unexpected(completed.error());
   }
+  if (Status noted = note_corrected(work); !noted) return tl::unexpected(noted.error());
   const std::vector<Inbox::Promised> promised = std::move(work.promised);
   under_way_.reset();
   locks_.release();
@@ -100,6 +102,22 @@ Result<StepOutcome> Applier::finish() {
   (void)site_.alarms.set_trouble("");
   site_.wakers.wake_for_progress();
   return StepOutcome::kApplied;
+}
+
+// What was refused is set aside, and noted as before.
+Status Applier::note_corrected(const ApplyWork& work) {
+  std::vector<std::string> corrected = work.corrected;
+  std::erase_if(corrected, [&](const std::string& key) {
+    return work.progress.outcomes.set_aside.contains(key);
+  });
+  if (corrected.empty()) return {};
+  Hlc stamp = site_.state.stamp();
+  while (stamp == 0) {
+    if (Status renewed = site_.records.renew_bound(); !renewed) return renewed;
+    stamp = site_.state.stamp();
+  }
+  site_.corrections.corrected(corrected, work.progress.process_id, stamp);
+  return {};
 }
 
 Status Applier::replay_interrupted() {

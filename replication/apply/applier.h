@@ -96,6 +96,7 @@ class Applier {
   void wake();
   [[nodiscard]] bool take_promises(const std::vector<Inbox::Promised>& promised);
   [[nodiscard]] Result<StepOutcome> finish();
+  [[nodiscard]] Status note_corrected(const ApplyWork& work);
   [[nodiscard]] Status write_all(ApplyWork& work, bool must_be_served);
   [[nodiscard]] StepOutcome trouble(const Error& error);
 

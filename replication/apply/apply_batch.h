@@ -68,6 +68,7 @@ struct ApplyWork {
   std::map<std::string, std::shared_ptr<const Record>> released;
   ApplyDocuments documents;            // none when a batch is replayed
   std::vector<std::string> corrected;  // row keys of those of them that are noted to be corrected
+  std::vector<std::string> settled;    // those of them of which nothing more is to be written
   size_t bytes = 0;                    // of what was read and is to be written
   bool blocked = false;                // some records were left because of a lock
   ApplyProgress progress;

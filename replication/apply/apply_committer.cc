@@ -85,7 +85,7 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   if (!conflicts) return tl::unexpected(conflicts.error());
   const ToldRules rules = put_rules(work, batch);
   batch.put_meta(work.intent_key, encode_intent(work.intent));
-  site_.corrections.end(work.corrected, batch);
+  Corrections::put_end(work.settled, batch);
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
   if (rules.record != nullptr) {

@@ -67,6 +67,7 @@ Status ApplyGatherer::fill(ApplyWork& work) {
   if (Status rows = read_rows(work); !rows) return rows;
   if (too_much(work)) return {};
   if (Status merged = merge_all(work); !merged) return merged;
+  end_corrections(work);
   return is_admitted(store_, options_);  // it was all of one run
 }
 
@@ -109,12 +110,14 @@ Status ApplyGatherer::add_retries(ApplyWork& work) {
 // Documents to be corrected: nothing touches them, so they become what their rows say. What is set
 // aside is so when it comes back; it keeps no turn until then, which would hold its locks.
 void ApplyGatherer::add_corrections(ApplyWork& work) {
-  if (!site_.corrections.is_noted(locks_.turn_of())) locks_.leave_turn();
-  auto due = site_.corrections.due(corrections_cursor_, kCorrectionsAtOnce);
-  if (due.empty()) due = site_.corrections.due("", kCorrectionsAtOnce);
+  const Corrections::Store store = store_known();
+  auto due = site_.corrections.due(corrections_cursor_, kCorrectionsAtOnce, store);
+  if (due.empty()) due = site_.corrections.due("", kCorrectionsAtOnce, store);
   corrections_cursor_ = due.empty() ? std::string() : due.rbegin()->first;
   const std::string waiting = locks_.turn_of();
-  if (!waiting.empty()) due.merge(site_.corrections.find(waiting));
+  auto next = site_.corrections.find(waiting, store);
+  if (next.empty()) locks_.leave_turn();
+  due.merge(next);
   for (auto& [key, id] : due) {
     if (work.documents.size() >= documents_max_ || !has_room(work)) return locks_.leave_turn();
     if (site_.aside.find(key)) {
@@ -127,8 +130,20 @@ void ApplyGatherer::add_corrections(ApplyWork& work) {
     document.canonical_id = bson::canonical_key(id.view());
     if (!locks_.take_in_turn(key, {document.ns, document.id})) continue;
     work.corrected.push_back(key);
+    if (site_.corrections.is_settled(key, store)) work.settled.push_back(key);
     work.documents.emplace(key, std::move(document));
   }
+}
+
+Corrections::Store ApplyGatherer::store_known() const {
+  return {store_.process_id(), site_.state.journaled().get(site_.context.self)};
+}
+
+// What is to be written to it now is one more correction.
+void ApplyGatherer::end_corrections(ApplyWork& work) const {
+  std::erase_if(work.settled, [&](const std::string& key) {
+    return !work.documents.at(key).writes.empty();
+  });
 }
 
 // Records set aside that somebody wants to be tried again.

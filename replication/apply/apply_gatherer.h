@@ -19,6 +19,7 @@
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/locks/apply_locks.h"
 #include "replication/outbox/outbox.h"
+#include "replication/site/corrections/corrections.h"
 #include "replication/site/state/inbox.h"
 #include "replication/store/store.h"
 
@@ -54,6 +55,8 @@ class ApplyGatherer {
   [[nodiscard]] Status add_retries(ApplyWork& work);
   [[nodiscard]] Status add_released(ApplyWork& work);
   void add_corrections(ApplyWork& work);
+  [[nodiscard]] Corrections::Store store_known() const;
+  void end_corrections(ApplyWork& work) const;
   [[nodiscard]] Status read_rows(ApplyWork& work);
   [[nodiscard]] Status merge_all(ApplyWork& work);
   [[nodiscard]] Status leave_out_dropped(ApplyWork& work);

@@ -42,6 +42,16 @@ class CorrectionsTest : public ::testing::TestWithParam<StoreKind> {
     }
     return sums;
   }
+  // Another run of the store answers, which holds `document` as the last one of it.
+  static void come_back_with(TestSite& site, const std::string& document) {
+    site.mongod.put(kTestNs, document);
+    StoreInfo info = *site.mongod.info();
+    info.process_id = "process-1001";
+    site.mongod.set_info(info);
+    auto put_back = site.recovery->put_back_step(site.mongod, true);
+    ASSERT_TRUE(put_back.has_value()) << put_back.error().message();
+    EXPECT_TRUE(*put_back);
+  }
   // The first step that does not work; nothing is corrected by it.
   static void expect_trouble(TestSite& site) {
     for (int i = 0; i < 3; ++i) {
@@ -117,6 +127,20 @@ TEST_P(CorrectionsTest, WhatIsKilledAsItCorrectsGoesOnWithThat) {
   expect_stock(oslo_, 0);
 }
 
+TEST_P(CorrectionsTest, WhatTheStoreForgetsOfItIsCorrectedAgain) {
+  oslo_.insert(1, {{"n", number(3)}});
+  oslo_.inc(1, "n", -5);
+  const std::string held = *oslo_.document(1);
+  oslo_.replica->journaled(oslo_.replica->answered());
+  oslo_.apply_all();
+  expect_stock(oslo_, 0);
+  come_back_with(oslo_, held);
+  expect_stock(oslo_, -2);
+  oslo_.apply_all();
+  expect_stock(oslo_, 0);
+  EXPECT_THAT(sums(oslo_), SizeIs(1));
+}
+
 TEST_P(CorrectionsTest, AStoreThatDoesNotAnswerIsAskedAgain) {
   oslo_.insert(1, {{"n", number(3)}});
   oslo_.inc(1, "n", -5);
@@ -181,6 +205,10 @@ TEST_P(CorrectionsTest, WhatIsRememberedStaysUntilTheStoreHasBeenCorrected) {
   expect_stock(alone_, 5);
   alone_.apply_all();
   expect_stock(alone_, 2);
+  alone_.collect();
+  alone_.collect();
+  EXPECT_EQ(alone_.status().rows, 1) << "the store may forget that";
+  alone_.apply_all();
   alone_.collect();
   alone_.collect();
   EXPECT_EQ(alone_.status().rows, 0);

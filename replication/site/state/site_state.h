@@ -75,6 +75,12 @@ class SiteState {
   // All that the store has answered, or taken from peers: once it has then been seen to journal
   // something, it holds that.
   [[nodiscard]] VersionVector answered() const;
+  // A stamp of no record: when journaled() has it, so has it all the store had answered before this
+  // call. 0: the bound is to be renewed first.
+  [[nodiscard]] Hlc stamp() {
+    const MutexLock lock(mutex_);
+    return clock_.issue();
+  }
   void journaled(const VersionVector& through) {
     const MutexLock lock(mutex_);
     vectors_.journaled(through);
