@@ -219,6 +219,7 @@ Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::D
   std::optional<std::string> before;
   if (stored) before = std::string(stored->bytes());
   const bson::OwnedValue own_id = stored_id(before, document.id);
+  const std::vector<merge::Loss> bounds_before = merge::bounds_shown(*state);
   std::vector<merge::Loss> losses;
   std::vector<std::pair<size_t, StoreWrite>> writes;
   const auto show = [&](size_t position, std::vector<merge::Loss>* clamped) {
@@ -249,6 +250,7 @@ Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::D
   document.row_after = merge::strip(*state);
   document.writes = std::move(writes);
   document.lost.clear();
+  merge::leave_out_bounds(losses, bounds_before);
   for (const merge::Loss& loss : losses) {
     document.lost.push_back(ledger_entry(document.ns, document.id, loss));
   }

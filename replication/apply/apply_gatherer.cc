@@ -141,9 +141,8 @@ Corrections::Store ApplyGatherer::store_known() const {
 
 // What is to be written to it now is one more correction.
 void ApplyGatherer::end_corrections(ApplyWork& work) const {
-  std::erase_if(work.settled, [&](const std::string& key) {
-    return !work.documents.at(key).writes.empty();
-  });
+  std::erase_if(work.settled,
+                [&](const std::string& key) { return !work.documents.at(key).writes.empty(); });
 }
 
 // Records set aside that somebody wants to be tried again.

@@ -110,19 +110,19 @@ void report_overflow(const List& list, const Path& path, std::vector<Loss>& loss
 
 // The one that loses is the newest increment, to nobody: what the sum counts from, and which of
 // them went into it, others may have forgotten by now. Entries are told apart by what the sum is.
-void report_bound(const Node& node, const Path& path, std::vector<Loss>& losses) {
-  if (node.shows != Node::Shows::kCounter || !node.sum.bound) return;
+void report_bound(const CounterSum& sum, const Path& path, std::vector<Loss>& losses) {
+  if (!sum.bound) return;
   Loss& loss = losses.emplace_back();
   loss.kind = LossKind::kBounded;
   loss.path = path;
-  loss.value = *node.sum.value;
-  loss.loser = node.sum.newest->newest();
-  loss.winning = node.sum.bound;
-  loss.bounds = node.sum.newest->bounds;
+  loss.value = *sum.value;
+  loss.loser = sum.newest->newest();
+  loss.winning = sum.bound;
+  loss.bounds = sum.newest->bounds;
 }
 
 void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
-  report_bound(node, path, losses);
+  if (node.shows == Node::Shows::kCounter) report_bound(node.sum, path, losses);
   if (node.shows == Node::Shows::kCounter && node.sum.clamped) {
     Loss loss;
     loss.kind = LossKind::kOverflow;
@@ -146,35 +146,50 @@ void report_overflow(const Node& node, Path& path, std::vector<Loss>& losses) {
 std::string shown_document(const Body& body) { return write_document(view_tree(body)); }
 
 // But for what lies below the path of a counter, and hides it: there it is taken to show.
-bool is_out_of_bounds(const DocumentState& state) {
+std::vector<Loss> bounds_shown(const DocumentState& state) {
+  std::vector<Loss> shown;
   const bool tells =
       std::any_of(state.incarnations.begin(), state.incarnations.end(),
                   [](const Incarnation& each) { return tell_bounds(each.body.counters); });
-  if (!tells) return false;
+  if (!tells) return shown;
   const WholeBody body(state);
   const auto is_document_at = [&](const Path& path, const Dot& than) {
     const auto asserted = body->asserted.find(path);
     return asserted != body->asserted.end() && asserted->second > than;
   };
-  return std::any_of(body->counters.begin(), body->counters.end(), [&](const auto& each) {
-    const auto& [path, entries] = each;
+  for (const auto& [path, entries] : body->counters) {
     const Governor governor = governor_of(*body, path);
-    if (is_document_at(path, governor.stamp)) return false;
+    if (is_document_at(path, governor.stamp)) continue;
     if (governor.reg != nullptr && !governor.is_own && governor.reg->content == Content::kValue) {
       const Path above(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(governor.depth));
-      if (!is_document_at(above, governor.stamp)) return false;
+      if (!is_document_at(above, governor.stamp)) continue;
     }
     const auto base = counter_base(governor.own());
-    return base && sum_of(*base, entries).bound.has_value();
-  });
+    if (base) report_bound(sum_of(*base, entries), path, shown);
+  }
+  return shown;
 }
 
-bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects) {
+bool is_out_of_bounds(const DocumentState& state) { return !bounds_shown(state).empty(); }
+
+std::vector<Loss> bounds_counted_on(const DocumentState& state, const DocumentEffects& effects) {
   const bool counts =
       std::any_of(effects.effects.begin(), effects.effects.end(), [](const Effect& effect) {
         return effect.kind == Operation::kIncrement && !is_into_element(effect.path);
       });
-  return counts && is_out_of_bounds(state);
+  return counts ? bounds_shown(state) : std::vector<Loss>();
+}
+
+bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects) {
+  return !bounds_counted_on(state, effects).empty();
+}
+
+void leave_out_bounds(std::vector<Loss>& losses, const std::vector<Loss>& shown) {
+  std::erase_if(losses, [&](const Loss& loss) {
+    return loss.kind == LossKind::kBounded &&
+           std::any_of(shown.begin(), shown.end(),
+                       [&](const Loss& before) { return before.path == loss.path; });
+  });
 }
 
 std::optional<std::string> document_of(const DocumentState& state, std::vector<Loss>* losses) {

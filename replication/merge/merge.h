@@ -154,6 +154,12 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
 // And is something counted? Before such a write or after it: then the store may show something else
 // than what the state of then does.
 [[nodiscard]] bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects);
+// Those that do, as document_of() tells them of the state; the second where something is counted.
+[[nodiscard]] std::vector<Loss> bounds_shown(const DocumentState& state);
+[[nodiscard]] std::vector<Loss> bounds_counted_on(const DocumentState& state,
+                                                  const DocumentEffects& effects);
+// Of a sum that goes on beyond its bounds nothing is told: where one showed before, it stays so.
+void leave_out_bounds(std::vector<Loss>& losses, const std::vector<Loss>& shown);
 
 // ---- effects of a local write, from a row alone (sparse state) or a full one
 // The row of a document that was just inserted where nothing was remembered, without the way round

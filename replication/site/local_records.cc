@@ -192,10 +192,15 @@ class RecordWriter {
     note_unseen(*state, change);
     DocumentEffects effects = merge::local_effects(*state, change, context_);
     if (effects.effects.empty()) return {};
-    const bool was_beyond = merge::counts_out_of_bounds(*state, effects);
+    const std::vector<merge::Loss> before = merge::bounds_counted_on(*state, effects);
     merge::apply_local(*state, change, effects, context_);
-    const bool is_beyond = was_beyond || merge::counts_out_of_bounds(*state, effects);
+    std::vector<merge::Loss> beyond = merge::bounds_counted_on(*state, effects);
+    const bool is_beyond = !before.empty() || !beyond.empty();
     if (is_beyond && !state->detached) row.to_correct = change.id;
+    merge::leave_out_bounds(beyond, before);
+    for (const merge::Loss& loss : beyond) {
+      lost_.push_back(ledger_entry(change.ns, change.id, loss));
+    }
     record_.documents.push_back(std::move(effects));
     row.after = merge::strip(*state);
     return {};
