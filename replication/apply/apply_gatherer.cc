@@ -297,6 +297,24 @@ Result<bool> ApplyGatherer::is_there(const std::string& ns, const ApplyDocument&
   return there;
 }
 
+// What is to be corrected, and nothing else, is not in the store: it was taken away around the
+// sidecar, as by the monitor of TTL indexes. Nothing makes it again here from the little that its
+// row has, and that others may have it still is not silent.
+Status ApplyGatherer::leave_missing(ApplyWork& work, ApplyDocument& document,
+                                    const std::string& key) const {
+  document.writes.clear();
+  document.lost.clear();
+  document.row_after = document.row.value_or("");
+  if (std::find(work.settled.begin(), work.settled.end(), key) == work.settled.end()) {
+    work.settled.push_back(key);
+  }
+  const auto state = merge::load_row(document.row_after);
+  if (!state) return tl::unexpected(state.error());
+  if (document.row_after.empty() || state->incarnations.empty()) return {};
+  document.lost.push_back(missing_entry(document.ns, document.id, site_.context.clock.wall_ms()));
+  return {};
+}
+
 // Where one is there, others may be.
 Status ApplyGatherer::bear_all(ApplyWork& work, const std::string& ns,
                                std::span<ApplyDocument* const> documents) {
@@ -321,6 +339,14 @@ Status ApplyGatherer::merge_some(ApplyWork& work, const std::string& ns,
   const auto merge = [&](size_t index, const std::optional<bson::Document>& stored) {
     if (!result || too_much(work)) return;
     ApplyDocument& document = *documents[index];
+    if (!stored && document.touches.empty()) {
+      const std::string key = outbox::row_key(ns, document.canonical_id);
+      const auto& corrected = work.corrected;
+      if (std::find(corrected.begin(), corrected.end(), key) != corrected.end()) {
+        result = leave_missing(work, document, key);
+        return;
+      }
+    }
     // What is not there is known whole.
     auto merged = merge_document(document, stored, !fields || !stored);
     if (!merged) {

@@ -66,6 +66,8 @@ class ApplyGatherer {
   [[nodiscard]] Status merge_some(ApplyWork& work, const std::string& ns,
                                   std::span<ApplyDocument* const> documents,
                                   const std::optional<std::vector<std::string>>& fields);
+  [[nodiscard]] Status leave_missing(ApplyWork& work, ApplyDocument& document,
+                                     const std::string& key) const;
   [[nodiscard]] bool too_much(const ApplyWork& work) const;
   [[nodiscard]] bool has_room(const ApplyWork& work) const;
 

@@ -20,6 +20,19 @@ Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batc
   return {};
 }
 
+LedgerEntry missing_entry(const std::string& ns, const bson::OwnedValue& id, int64_t wall_ms) {
+  LedgerEntry entry;
+  entry.ns = ns;
+  entry.id = id;
+  entry.kind = kMissing;
+  entry.shape = Shape::kAbsent;
+  entry.time_ms = wall_ms;
+  entry.reason =
+      "the store lacked this document when a sum in it was to be put right: somebody deleted it "
+      "around the sidecar; it is left so, at this site alone";
+  return entry;
+}
+
 Status close_aside(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batch& batch,
                    const std::string& ledger_key) {
   std::optional<LedgerEntry> entry;

@@ -24,6 +24,10 @@ namespace outrigger {
 [[nodiscard]] Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger,
                               outbox::Batch& batch, const LedgerEntry& entry);
 
+// The store lacks a document in which a sum was to be put right.
+[[nodiscard]] LedgerEntry missing_entry(const std::string& ns, const bson::OwnedValue& id,
+                                        int64_t wall_ms);
+
 // The entry of a document that is set aside no more, or under another entry. What was parked at
 // every site alike stays there, closed; else it goes. Errors: of the log.
 [[nodiscard]] Status close_aside(const outbox::Outbox& outbox, LedgerKeeper& ledger,

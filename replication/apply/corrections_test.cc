@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "config/policy.h"
 #include "replication/merge/merge.h"
 #include "replication/outbox/memory/memory_outbox.h"
@@ -244,6 +246,25 @@ TEST_P(CorrectionsTest, ADocumentThatIsGoneByThenIsLeftAlone) {
   oslo_.apply_all();
   EXPECT_EQ(oslo_.show(1), "none");
   EXPECT_EQ(sums(oslo_), std::vector<std::string>{"-2"});
+}
+
+TEST_P(CorrectionsTest, ADocumentThatWasTakenAwayAroundTheSidecarIsNotMadeAgain) {
+  oslo_.insert(1, {{"n", number(3)}, {"m", number(1)}});
+  exchange(oslo_, paris_);
+  oslo_.inc(1, "n", -5);
+  oslo_.mongod.remove(kTestNs, number(1));
+  oslo_.apply_all();
+  EXPECT_EQ(oslo_.show(1), "none");
+  const auto count = [&](const char* kind) {
+    const std::vector<LedgerEntry> ledger = oslo_.ledger();
+    return std::count_if(ledger.begin(), ledger.end(),
+                         [&](const LedgerEntry& entry) { return entry.kind == kind; });
+  };
+  EXPECT_EQ(count(kMissing), 1);
+  oslo_.restart();
+  oslo_.apply_all();
+  EXPECT_EQ(oslo_.show(1), "none");
+  EXPECT_EQ(count(kMissing), 1) << "the note of it has ended";
 }
 
 TEST_P(CorrectionsTest, AValueThatIsAssignedIsNotCorrected) {
