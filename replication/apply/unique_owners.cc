@@ -156,7 +156,7 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one, Rule rule) {
   if (rule == Rule::kKeep) {
     const auto ready = kept_.make_ready(one.ns);
     if (!ready) return tl::unexpected(ready.error());
-    if (*ready == KeptKeys::Opened::kLater) return Settled::kWaits;
+    if (*ready == KeptKeys::Opened::kLater) return later(one);
   }
   auto there = claimants_.stored(one);
   if (!there) return tl::unexpected(there.error());
@@ -186,6 +186,12 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one, Rule rule) {
   return Settled::kDone;
 }
 
+// Until it is tried again.
+UniqueOwners::Settled UniqueOwners::later(const Claimant& one) {
+  site_.aside.taken(one.row_key);
+  return Settled::kWaits;
+}
+
 // It is not in the store as it is to be.
 Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDocument& merged,
                                                     bool is_there, Rule rule) {
@@ -203,7 +209,7 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     if (rule == Rule::kKeep) {
       const auto opened = kept_.open(one.ns, index);
       if (!opened) return tl::unexpected(opened.error());
-      if (*opened == KeptKeys::Opened::kLater) return Settled::kWaits;
+      if (*opened == KeptKeys::Opened::kLater) return later(one);
       if (*opened == KeptKeys::Opened::kOpen) continue;
     }
     auto held_by = claimants_.holders(one, index);

@@ -57,8 +57,8 @@ class KeptKeys {
 
   enum class Opened : uint8_t {
     kOpen,   // what it refused it takes now, until close()
-    kLater,  // it is being made: ask again
-    kNot,    // it cannot be opened
+    kLater,  // it is being made, or the store refuses to change it: ask again
+    kNot,    // it is none of ours: an app has prepared it
   };
   // Of those of the collection that are being made: until they are there, nothing is put in.
   [[nodiscard]] Result<Opened> make_ready(const std::string& ns);
@@ -81,6 +81,7 @@ class KeptKeys {
 
  private:
   [[nodiscard]] bool is_to_keep(const std::string& ns) const;
+  [[nodiscard]] bool is_paused(const RelaxedIndex& index) const;
   [[nodiscard]] Result<Opened> relax(RelaxedIndex index);
   [[nodiscard]] Status look_at(const KeptDocument& document, std::vector<KeptDocument>& disputed);
   [[nodiscard]] Status follow_run();
@@ -104,7 +105,7 @@ class KeptKeys {
   std::string asked_;  // likewise, which was asked whether it can
   bool can_ = false;   // it can
   std::set<std::string> told_;
-  // By namespace and name: what could not be made unique is not tried at once, as it takes a scan.
+  // By namespace and name: what could not be changed is not tried at once, as it may take a scan.
   std::map<std::string, int64_t> not_before_;
 };
 
