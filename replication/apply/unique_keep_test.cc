@@ -313,6 +313,27 @@ TEST_F(KeepTest, WhereTheIndexCannotBeRelaxedTheNewOneWaitsAndNobodyMakesRoom) {
   }
 }
 
+TEST_F(KeepTest, WhatCannotBeClosedIsClosedAsSoonAsItCan) {
+  for (const int32_t code : {72, GuardChange::kInProgress}) {
+    rome().mongod.refuse_guards([=](KeyGuard guard) { return guard == KeyGuard::kNew ? code : 0; });
+    share();
+    meet();
+    EXPECT_EQ(guard(rome()), KeyGuard::kNone) << code;
+    EXPECT_NE(rome().show(2), "none") << code;
+    EXPECT_EQ(rome().status().alarms.empty(), code != 72);
+    rome().mongod.refuse_guards(nullptr);
+    rome().apply_all();
+    EXPECT_EQ(guard(rome()), KeyGuard::kNew) << code;
+    EXPECT_THAT(rome().status().alarms, IsEmpty());
+    expect_kept({2}, {1, 2});
+    rome().remove(1);
+    rome().remove(2);
+    meet();
+    look();
+    expect_unique_again();
+  }
+}
+
 // ---- the rules change
 
 class ChangedRulesTest : public KeepTest {

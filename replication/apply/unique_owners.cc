@@ -1,6 +1,7 @@
 #include "replication/apply/unique_owners.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -35,7 +36,10 @@ void UniqueOwners::note_indexes() {
 }
 
 Result<bool> UniqueOwners::step() {
-  if (Status closed = shut(); !closed) return tl::unexpected(closed.error());
+  if (Status closed = shut(); !closed) {
+    if (is_of_the_document(closed.error())) return false;  // others than of that collection go on
+    return tl::unexpected(closed.error());
+  }
   note_indexes();
   const auto looked = look_at_kept();
   if (!looked) return tl::unexpected(looked.error());
@@ -82,8 +86,10 @@ Result<UniqueOwners::Settled> UniqueOwners::settle_locked(Claimant& one, bool is
   if (!has_locks) return Settled::kWaits;
   auto settled = settle(one, *keeps ? Rule::kKeep : Rule::kPark);
   if (kept_.has_open()) {
-    shut_out_ = locks_.hand_over();
-    if (Status closed = shut(); !closed && settled) settled = tl::unexpected(closed.error());
+    std::vector<HeldLocks> held = locks_.hand_over();
+    std::move(held.begin(), held.end(), std::back_inserter(shut_out_));
+    const Status closed = shut();
+    if (!closed && !is_of_the_document(closed.error())) settled = tl::unexpected(closed.error());
   }
   locks_.release();
   return settled;

@@ -141,16 +141,52 @@ Result<KeptKeys::Opened> KeptKeys::relax(RelaxedIndex index) {
 
 Status KeptKeys::close() {
   if (open_.empty()) return {};
+  std::vector<RelaxedIndex> left;
   for (const RelaxedIndex& index : open_) {
     auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNew);
     if (!guarded) return tl::unexpected(guarded.error());
-    if (!guarded->ok() && guarded->code != kNoNamespace) {
-      tell_once(index, "refuses no duplicates now: " + guarded->message);
-    }
+    if (guarded->code == GuardChange::kInProgress) left.push_back(index);
+    if (guarded->code != GuardChange::kInProgress) note_closing(index, *guarded);
   }
   if (Status journaled = store_.wait_journaled(); !journaled) return journaled;
   if (Status admitted = admitted_(); !admitted) return admitted;
-  open_.clear();
+  open_ = std::move(left);
+  if (open_.empty()) return {};
+  return fail(ErrorCode::kRefused, "close an index", open_.front().ns, "it is being changed");
+}
+
+// What the store refuses to close is tried at every step. The collection is not locked meanwhile:
+// what comes to share a key is found when the index is made unique, and nobody is kept from writing
+// for as long as a right is missing.
+void KeptKeys::note_closing(const RelaxedIndex& index, const GuardChange& guarded) {
+  if (guarded.ok() || guarded.code == kNoNamespace) {
+    if (unclosed_.erase(key_of(index)) > 0) site_.alarms.calm(alarm_of(index));
+    return;
+  }
+  unclosed_.insert_or_assign(key_of(index), index);
+  site_.alarms.raise(alarm_of(index),
+                     said_of(index) + " refuses no duplicates now: " + guarded.message);
+}
+
+Status KeptKeys::close_again() {
+  const std::map<std::string, RelaxedIndex> unclosed = unclosed_;
+  for (const auto& [key, index] : unclosed) {
+    if (site_.kept.is_dropped(index)) {
+      note_closing(index, GuardChange());
+      continue;
+    }
+    auto there = store_.key_index(index.ns, index.name());
+    if (!there && there.error().code == ErrorCode::kRefused) continue;
+    if (!there) return tl::unexpected(there.error());
+    if (!*there || (*there)->guard != KeyGuard::kNone) {
+      note_closing(index, GuardChange());
+      continue;
+    }
+    auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNew);
+    if (!guarded && guarded.error().code == ErrorCode::kRefused) continue;
+    if (!guarded) return tl::unexpected(guarded.error());
+    if (guarded->code != GuardChange::kInProgress) note_closing(index, *guarded);
+  }
   return {};
 }
 
@@ -170,6 +206,7 @@ Result<bool> KeptKeys::step(std::vector<KeptDocument>& disputed) {
     return false;
   }
   if (Status followed = follow_run(); !followed) return tl::unexpected(followed.error());
+  if (Status closed = close_again(); !closed) return tl::unexpected(closed.error());
   if (cursor_.empty() && !site_.kept.take_reason()) return false;
   if (Status admitted = admitted_(); !admitted) return tl::unexpected(admitted.error());
   for (const KeptDocument& each : site_.kept.next(cursor_, kLookedAtOnce)) {
@@ -236,8 +273,8 @@ Status KeptKeys::put_right(const RelaxedIndex& index, bool& changed) {
   if (!guarded) return tl::unexpected(guarded.error());
   changed = changed || guarded->ok();
   if (guarded->code == kNoNamespace) return forget(index);
-  if (guarded->code == GuardChange::kInProgress) return {};
-  if (!guarded->ok()) tell_once(index, "refuses no duplicates now: " + guarded->message);
+  if (guarded->code == GuardChange::kInProgress && !is_open) return {};
+  note_closing(index, *guarded);
   if (!guarded->ok() || index.is_made) return {};
   RelaxedIndex made = index;
   made.is_made = true;
