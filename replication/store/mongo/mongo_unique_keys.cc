@@ -209,8 +209,13 @@ Result<GuardChange> UniqueKeys::make(const std::string& ns, const std::string& s
   auto target = catalog_.target_now(ns);  // a createIndexes would make it
   if (!target) return tl::unexpected(target.error());
   if (!target->exists()) return GuardChange{kNoNamespace, "there is no such collection any more"};
-  return run_beside(ns, std::string(index_name_of(Document(spec))),
-                    create_index_command(split(ns).collection, spec));
+  const std::string create = create_index_command(split(ns).collection, spec);
+  bson::Writer command;
+  // What an older mongod has left in it, this one lists and would not take.
+  command.append_all(Document(create)).boolean("ignoreUnknownIndexOptions", true);
+  // Nor is a member awaited that is down.
+  if (!text(client_.hello(), "setName").empty()) command.int32("commitQuorum", 1);
+  return run_beside(ns, std::string(index_name_of(Document(spec))), command.finish());
 }
 
 // At once where that is quick, else beside everything else.
