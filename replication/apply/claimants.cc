@@ -101,6 +101,7 @@ Status Claimants::park(const Claimant& holder, const Claimant& owner) {
   const auto gone = write(holder, std::nullopt);
   if (!gone) return tl::unexpected(gone.error());
   (void)site_.aside.try_again(site_.aside.behind({holder.row_key}));
+  site_.kept.touch({holder.row_key});
   return {};
 }
 
@@ -110,6 +111,7 @@ Status Claimants::stay(const Claimant& one, const Claimant* owner, bool is_there
     if (Status synced = sync_now(commit_); !synced) return synced;
     if (const auto gone = write(one, std::nullopt); !gone) return tl::unexpected(gone.error());
     (void)site_.aside.try_again(site_.aside.behind({one.row_key}));
+    site_.kept.touch({one.row_key});
   }
   const LedgerEntry entry = entry_of(one.ns, one.id, *one.document, one.claim,
                                      owner == nullptr ? nullptr : &*owner->document);
@@ -157,6 +159,7 @@ Status Claimants::come_back(const Claimant& one, const ApplyDocument& merged,
   const int64_t before = one.row && merge::counts(*one.row) ? 1 : 0;
   site_.state.rows_changed((merge::counts(merged.row_after) ? 1 : 0) - before);
   site_.aside.remove(one.row_key);
+  site_.kept.touch({one.row_key});
   return {};
 }
 

@@ -283,6 +283,57 @@ TEST_F(KeepTest, DuplicatesThatNobodyNotedAreFoundWhenTheIndexIsMadeUnique) {
   expect_kept({6}, {2, 5, 6});
 }
 
+TEST_F(KeepTest, WhereTheIndexCannotBeRelaxedTheNewOneWaitsAndNobodyMakesRoom) {
+  for (const bool is_relaxed_already : {false, true}) {
+    if (is_relaxed_already) share();
+    meet();
+    rome().mongod.refuse_guards([](KeyGuard guard) { return guard == KeyGuard::kNone ? 13 : 0; });
+    paris().insert(4, {{"mail", mail("m")}});  // with the earlier claim
+    oslo().clock.advance_ms(50);
+    oslo().insert(3, {{"mail", mail("m")}});
+    pull(oslo(), rome());
+    pull(paris(), rome());
+    look();
+    EXPECT_NE(rome().show(3), "none") << is_relaxed_already;
+    EXPECT_EQ(rome().show(4), "none");
+    ASSERT_FALSE(rome().status().alarms.empty());
+    EXPECT_THAT(rome().status().alarms.front(), HasSubstr("cannot be relaxed"));
+    rome().mongod.refuse_guards(nullptr);
+    rome().clock.advance_ms(60'000);
+    look();
+    EXPECT_NE(rome().show(4), "none");
+    EXPECT_THAT(rome().status().alarms, IsEmpty());
+    meet();
+    oslo().remove(4);
+    meet();
+    oslo().remove(3);
+    meet();
+    look();
+    look();
+  }
+}
+
+TEST_F(KeepTest, WhatCannotBeClosedIsClosedAsSoonAsItCan) {
+  for (const int32_t code : {72, GuardChange::kInProgress}) {
+    rome().mongod.refuse_guards([=](KeyGuard guard) { return guard == KeyGuard::kNew ? code : 0; });
+    share();
+    meet();
+    EXPECT_EQ(guard(rome()), KeyGuard::kNone) << code;
+    EXPECT_NE(rome().show(2), "none") << code;
+    EXPECT_EQ(rome().status().alarms.empty(), code != 72);
+    rome().mongod.refuse_guards(nullptr);
+    rome().apply_all();
+    EXPECT_EQ(guard(rome()), KeyGuard::kNew) << code;
+    EXPECT_THAT(rome().status().alarms, IsEmpty());
+    expect_kept({2}, {1, 2});
+    rome().remove(1);
+    rome().remove(2);
+    meet();
+    look();
+    expect_unique_again();
+  }
+}
+
 // ---- the rules change
 
 class ChangedRulesTest : public KeepTest {

@@ -1,6 +1,7 @@
 #include "replication/apply/unique_owners.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -35,7 +36,10 @@ void UniqueOwners::note_indexes() {
 }
 
 Result<bool> UniqueOwners::step() {
-  if (Status closed = shut(); !closed) return tl::unexpected(closed.error());
+  if (Status closed = shut(); !closed) {
+    if (is_of_the_document(closed.error())) return false;  // others than of that collection go on
+    return tl::unexpected(closed.error());
+  }
   note_indexes();
   const auto looked = look_at_kept();
   if (!looked) return tl::unexpected(looked.error());
@@ -82,8 +86,10 @@ Result<UniqueOwners::Settled> UniqueOwners::settle_locked(Claimant& one, bool is
   if (!has_locks) return Settled::kWaits;
   auto settled = settle(one, *keeps ? Rule::kKeep : Rule::kPark);
   if (kept_.has_open()) {
-    shut_out_ = locks_.hand_over();
-    if (Status closed = shut(); !closed && settled) settled = tl::unexpected(closed.error());
+    std::vector<HeldLocks> held = locks_.hand_over();
+    std::move(held.begin(), held.end(), std::back_inserter(shut_out_));
+    const Status closed = shut();
+    if (!closed && !is_of_the_document(closed.error())) settled = tl::unexpected(closed.error());
   }
   locks_.release();
   return settled;
@@ -156,7 +162,7 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one, Rule rule) {
   if (rule == Rule::kKeep) {
     const auto ready = kept_.make_ready(one.ns);
     if (!ready) return tl::unexpected(ready.error());
-    if (*ready == KeptKeys::Opened::kLater) return Settled::kWaits;
+    if (*ready == KeptKeys::Opened::kLater) return later(one);
   }
   auto there = claimants_.stored(one);
   if (!there) return tl::unexpected(there.error());
@@ -186,6 +192,12 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one, Rule rule) {
   return Settled::kDone;
 }
 
+// Until it is tried again.
+UniqueOwners::Settled UniqueOwners::later(const Claimant& one) {
+  site_.aside.taken(one.row_key);
+  return Settled::kWaits;
+}
+
 // It is not in the store as it is to be.
 Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDocument& merged,
                                                     bool is_there, Rule rule) {
@@ -203,7 +215,7 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     if (rule == Rule::kKeep) {
       const auto opened = kept_.open(one.ns, index);
       if (!opened) return tl::unexpected(opened.error());
-      if (*opened == KeptKeys::Opened::kLater) return Settled::kWaits;
+      if (*opened == KeptKeys::Opened::kLater) return later(one);
       if (*opened == KeptKeys::Opened::kOpen) continue;
     }
     auto held_by = claimants_.holders(one, index);

@@ -93,6 +93,7 @@ class UniqueOwners {
   [[nodiscard]] Result<std::vector<Claimant>> due(const std::string& waiting);
   [[nodiscard]] Result<Settled> settle_locked(Claimant& one, bool is_in_line);
   [[nodiscard]] Result<Settled> settle(Claimant& one, Rule rule);
+  [[nodiscard]] Settled later(const Claimant& one);
   [[nodiscard]] Status come_back(const Claimant& one, const ApplyDocument& merged,
                                  const WriteOutcome& outcome, Rule rule);
   [[nodiscard]] Result<Settled> contend(Claimant& one, const ApplyDocument& merged, bool is_there,

@@ -11,10 +11,20 @@ namespace {
 
 using bson::Document;
 
-constexpr size_t kLookedAtOnce = 32;        // the stream waits meanwhile
-constexpr int64_t kRetireAgainMs = 30'000;  // a scan that was in vain
+constexpr size_t kLookedAtOnce = 32;  // the stream waits meanwhile
+constexpr int64_t kAgainMs = 30'000;  // what was in vain
 constexpr int32_t kNoNamespace = 26;
 constexpr const char* kAlarm = "unique: keep";
+
+std::string key_of(const RelaxedIndex& index) { return index.ns + '\0' + index.name(); }
+
+std::string alarm_of(const RelaxedIndex& index) {
+  return std::string(kAlarm) + " " + index.ns + " " + index.name();
+}
+
+std::string said_of(const RelaxedIndex& index) {
+  return "the unique index " + index.name() + " of " + index.ns;
+}
 
 }  // namespace
 
@@ -46,8 +56,8 @@ Status KeptKeys::write(outbox::Batch&& batch) {
 }
 
 void KeptKeys::tell_once(const RelaxedIndex& index, const std::string& what) {
-  if (!told_.insert(index.ns + '\0' + index.name()).second || !warn_) return;
-  warn_("the unique index " + index.name() + " of " + index.ns + " " + what);
+  if (!told_.insert(key_of(index)).second || !warn_) return;
+  warn_(said_of(index) + " " + what);
 }
 
 // ---- open and closed
@@ -56,7 +66,7 @@ Result<KeptKeys::Opened> KeptKeys::open(const std::string& ns, const std::string
   const bool is_open = std::any_of(open_.begin(), open_.end(), [&](const RelaxedIndex& each) {
     return each.ns == ns && each.name() == index;
   });
-  if (is_open) return Opened::kNot;  // and refuses all the same
+  if (is_open) return Opened::kLater;  // and refuses all the same
   auto there = store_.key_index(ns, index);
   if (!there) return tl::unexpected(there.error());
   std::optional<RelaxedIndex> note = site_.kept.relaxed(ns, index);
@@ -69,12 +79,15 @@ Result<KeptKeys::Opened> KeptKeys::open(const std::string& ns, const std::string
     return Opened::kOpen;  // it is gone, and refuses nothing
   }
   if ((*there)->is_being_built) return Opened::kLater;
-  if (!note || (*there)->guard == KeyGuard::kAll) {
+  const bool has_note = note && (*there)->guard != KeyGuard::kAll;
+  if (!has_note) {
     note = RelaxedIndex{ns, (*there)->spec, false};
-    if ((*there)->guard != KeyGuard::kAll) {
-      tell_once(*note, "is none: an app has prepared it itself, and decides what becomes of it");
-      return Opened::kNot;
-    }
+  }
+  const bool is_noted = is_same_index(Document(note->spec), Document((*there)->spec));
+  const bool is_ours = has_note ? is_noted : (*there)->guard == KeyGuard::kAll;
+  if (!is_ours) {
+    tell_once(*note, "is none: an app has prepared it itself, and decides what becomes of it");
+    return Opened::kNot;
   }
   return relax(std::move(*note));
 }
@@ -88,7 +101,13 @@ Result<KeptKeys::Opened> KeptKeys::make_ready(const std::string& ns) {
   return Opened::kOpen;
 }
 
-// What it was is on disk before it is touched.
+// It was tried in vain a while ago.
+bool KeptKeys::is_paused(const RelaxedIndex& index) const {
+  const auto not_before = not_before_.find(key_of(index));
+  return not_before != not_before_.end() && site_.context.clock.wall_ms() < not_before->second;
+}
+
+// What it was is on disk before it is touched. Who is refused waits: nobody makes room for it.
 Result<KeptKeys::Opened> KeptKeys::relax(RelaxedIndex index) {
   if (site_.kept.relaxed(index.ns, index.name()) != index) {
     outbox::Batch batch;
@@ -96,15 +115,20 @@ Result<KeptKeys::Opened> KeptKeys::relax(RelaxedIndex index) {
     if (Status written = write(std::move(batch)); !written) return tl::unexpected(written.error());
     if (Status synced = sync_now(commit_); !synced) return tl::unexpected(synced.error());
   }
+  if (is_paused(index)) return Opened::kLater;
   auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNone);
   if (!guarded) open_.push_back(index);  // or it is away
   if (!guarded) return tl::unexpected(guarded.error());
   if (guarded->code == GuardChange::kInProgress) return Opened::kLater;
   if (!guarded->ok()) {
-    tell_once(index, "cannot be relaxed: " + guarded->message);
+    site_.alarms.raise(
+        alarm_of(index),
+        said_of(index) + " cannot be relaxed, and documents wait: " + guarded->message);
+    not_before_[key_of(index)] = site_.context.clock.wall_ms() + kAgainMs;
     site_.kept.look_again();
-    return Opened::kNot;
+    return Opened::kLater;
   }
+  site_.alarms.calm(alarm_of(index));
   open_.push_back(index);
   if (!index.is_made) {
     index.is_made = true;
@@ -117,16 +141,52 @@ Result<KeptKeys::Opened> KeptKeys::relax(RelaxedIndex index) {
 
 Status KeptKeys::close() {
   if (open_.empty()) return {};
+  std::vector<RelaxedIndex> left;
   for (const RelaxedIndex& index : open_) {
     auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNew);
     if (!guarded) return tl::unexpected(guarded.error());
-    if (!guarded->ok() && guarded->code != kNoNamespace) {
-      tell_once(index, "refuses no duplicates now: " + guarded->message);
-    }
+    if (guarded->code == GuardChange::kInProgress) left.push_back(index);
+    if (guarded->code != GuardChange::kInProgress) note_closing(index, *guarded);
   }
   if (Status journaled = store_.wait_journaled(); !journaled) return journaled;
   if (Status admitted = admitted_(); !admitted) return admitted;
-  open_.clear();
+  open_ = std::move(left);
+  if (open_.empty()) return {};
+  return fail(ErrorCode::kRefused, "close an index", open_.front().ns, "it is being changed");
+}
+
+// What the store refuses to close is tried at every step. The collection is not locked meanwhile:
+// what comes to share a key is found when the index is made unique, and nobody is kept from writing
+// for as long as a right is missing.
+void KeptKeys::note_closing(const RelaxedIndex& index, const GuardChange& guarded) {
+  if (guarded.ok() || guarded.code == kNoNamespace) {
+    if (unclosed_.erase(key_of(index)) > 0) site_.alarms.calm(alarm_of(index));
+    return;
+  }
+  unclosed_.insert_or_assign(key_of(index), index);
+  site_.alarms.raise(alarm_of(index),
+                     said_of(index) + " refuses no duplicates now: " + guarded.message);
+}
+
+Status KeptKeys::close_again() {
+  const std::map<std::string, RelaxedIndex> unclosed = unclosed_;
+  for (const auto& [key, index] : unclosed) {
+    if (site_.kept.is_dropped(index)) {
+      note_closing(index, GuardChange());
+      continue;
+    }
+    auto there = store_.key_index(index.ns, index.name());
+    if (!there && there.error().code == ErrorCode::kRefused) continue;
+    if (!there) return tl::unexpected(there.error());
+    if (!*there || (*there)->guard != KeyGuard::kNone) {
+      note_closing(index, GuardChange());
+      continue;
+    }
+    auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNew);
+    if (!guarded && guarded.error().code == ErrorCode::kRefused) continue;
+    if (!guarded) return tl::unexpected(guarded.error());
+    if (guarded->code != GuardChange::kInProgress) note_closing(index, *guarded);
+  }
   return {};
 }
 
@@ -146,6 +206,7 @@ Result<bool> KeptKeys::step(std::vector<KeptDocument>& disputed) {
     return false;
   }
   if (Status followed = follow_run(); !followed) return tl::unexpected(followed.error());
+  if (Status closed = close_again(); !closed) return tl::unexpected(closed.error());
   if (cursor_.empty() && !site_.kept.take_reason()) return false;
   if (Status admitted = admitted_(); !admitted) return tl::unexpected(admitted.error());
   for (const KeptDocument& each : site_.kept.next(cursor_, kLookedAtOnce)) {
@@ -212,8 +273,8 @@ Status KeptKeys::put_right(const RelaxedIndex& index, bool& changed) {
   if (!guarded) return tl::unexpected(guarded.error());
   changed = changed || guarded->ok();
   if (guarded->code == kNoNamespace) return forget(index);
-  if (guarded->code == GuardChange::kInProgress) return {};
-  if (!guarded->ok()) tell_once(index, "refuses no duplicates now: " + guarded->message);
+  if (guarded->code == GuardChange::kInProgress && !is_open) return {};
+  note_closing(index, *guarded);
   if (!guarded->ok() || index.is_made) return {};
   RelaxedIndex made = index;
   made.is_made = true;
@@ -232,16 +293,13 @@ Status KeptKeys::retire(const RelaxedIndex& index) {
   if (!*there && index.is_made) return forget(index);
   bool changed = false;
   if (!*there || (*there)->guard == KeyGuard::kNone) return put_right(index, changed);
-  const std::string key = index.ns + '\0' + index.name();
   if ((*there)->guard != KeyGuard::kAll) {
-    const int64_t now = site_.context.clock.wall_ms();
-    const auto not_before = not_before_.find(key);
-    if (not_before != not_before_.end() && now < not_before->second) return {};
+    if (is_paused(index)) return {};
     auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kAll);
     if (!guarded) return tl::unexpected(guarded.error());
     if (guarded->code == GuardChange::kInProgress) return {};
     if (!guarded->ok()) {
-      not_before_[key] = now + kRetireAgainMs;
+      not_before_[key_of(index)] = site_.context.clock.wall_ms() + kAgainMs;
       return note_duplicates(index, *guarded);
     }
   }
@@ -250,7 +308,6 @@ Status KeptKeys::retire(const RelaxedIndex& index) {
   if (!settled && settled.error().code == ErrorCode::kTimeout) return {};
   if (!settled) return settled;
   if (Status admitted = admitted_(); !admitted) return admitted;
-  not_before_.erase(key);
   return forget(index);
 }
 
@@ -271,7 +328,9 @@ Status KeptKeys::note_duplicates(const RelaxedIndex& index, const GuardChange& f
 Status KeptKeys::forget(const RelaxedIndex& index) {
   outbox::Batch batch;
   site_.kept.remove(batch, index);
-  told_.erase(index.ns + '\0' + index.name());
+  told_.erase(key_of(index));
+  not_before_.erase(key_of(index));
+  site_.alarms.calm(alarm_of(index));
   site_.kept.look_again();
   return write(std::move(batch));
 }

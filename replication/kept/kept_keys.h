@@ -57,12 +57,13 @@ class KeptKeys {
 
   enum class Opened : uint8_t {
     kOpen,   // what it refused it takes now, until close()
-    kLater,  // it is being made: ask again
-    kNot,    // it cannot be opened
+    kLater,  // it is being made, or the store refuses to change it: ask again
+    kNot,    // it is none of ours: an app has prepared it
   };
   // Of those of the collection that are being made: until they are there, nothing is put in.
   [[nodiscard]] Result<Opened> make_ready(const std::string& ns);
-  // The collection is locked against all others until close() has succeeded.
+  // The collection is locked against all others until close() has succeeded. That fails as refused
+  // where it is to be tried again.
   [[nodiscard]] Result<Opened> open(const std::string& ns, const std::string& index);
   [[nodiscard]] bool has_open() const { return !open_.empty(); }
   [[nodiscard]] Status close();
@@ -81,7 +82,10 @@ class KeptKeys {
 
  private:
   [[nodiscard]] bool is_to_keep(const std::string& ns) const;
+  [[nodiscard]] bool is_paused(const RelaxedIndex& index) const;
   [[nodiscard]] Result<Opened> relax(RelaxedIndex index);
+  void note_closing(const RelaxedIndex& index, const GuardChange& guarded);
+  [[nodiscard]] Status close_again();
   [[nodiscard]] Status look_at(const KeptDocument& document, std::vector<KeptDocument>& disputed);
   [[nodiscard]] Status follow_run();
   [[nodiscard]] Status put_right(const RelaxedIndex& index, bool& changed);
@@ -99,12 +103,13 @@ class KeptKeys {
   const std::function<void(const std::string&)> warn_;
   KeptEntries entries_;
   std::vector<RelaxedIndex> open_;
+  std::map<std::string, RelaxedIndex> unclosed_;  // by namespace and name, which nobody locks
   std::string cursor_;
   std::string run_;    // of the store, in which all was put right
   std::string asked_;  // likewise, which was asked whether it can
   bool can_ = false;   // it can
   std::set<std::string> told_;
-  // By namespace and name: what could not be made unique is not tried at once, as it takes a scan.
+  // By namespace and name: what could not be changed is not tried at once, as it may take a scan.
   std::map<std::string, int64_t> not_before_;
 };
 

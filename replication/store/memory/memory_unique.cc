@@ -101,6 +101,9 @@ Result<GuardChange> MemoryKeys::set_guard(const std::string& ns, const std::stri
     return fail(ErrorCode::kUnavailable, "change an index", "memory store", "told to crash");
   };
   if (crashes_at_next_write()) return crash();
+  if (const int32_t code = guard_rule_ ? guard_rule_(guard) : 0; code != 0) {
+    return GuardChange{code, "told to refuse"};
+  }
   std::vector<MemoryIndex>& indexes = unique_[ns];
   auto index = std::find_if(indexes.begin(), indexes.end(),
                             [&](const MemoryIndex& each) { return each.spec() == spec; });
@@ -145,6 +148,11 @@ void MemoryKeys::make_unique(const std::string& ns, MemoryIndex index) {
 void MemoryKeys::drop_unique(const std::string& ns, const std::string& name) {
   const MutexLock lock(mutex_);
   std::erase_if(unique_[ns], [&](const MemoryIndex& each) { return each.name() == name; });
+}
+
+void MemoryKeys::refuse_guards(std::function<int32_t(KeyGuard)> code) {
+  const MutexLock lock(mutex_);
+  guard_rule_ = std::move(code);
 }
 
 std::string MemoryKeys::clash(const std::string& ns, const bson::Document& document) const {

@@ -3,6 +3,7 @@
 // an array is a key. No collations, no filters.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -49,6 +50,8 @@ class MemoryKeys : public Store, public MemoryTrouble {
   // What is there already is not looked at. The app's side must ask itself: put() takes anything.
   void make_unique(const std::string& ns, MemoryIndex index);
   void drop_unique(const std::string& ns, const std::string& name);
+  // set_guard() is answered with the code that this gives, unless it is 0, and does nothing.
+  void refuse_guards(std::function<int32_t(KeyGuard)> code);
   // What mongod says to `document` where another one holds a key of its; empty: none does.
   [[nodiscard]] std::string clash(const std::string& ns, const bson::Document& document) const;
 
@@ -76,6 +79,7 @@ class MemoryKeys : public Store, public MemoryTrouble {
       const std::string& ns, const MemoryIndex& index) const REQUIRES(mutex_);
 
   std::map<std::string, std::vector<MemoryIndex>> unique_ GUARDED_BY(mutex_);
+  std::function<int32_t(KeyGuard)> guard_rule_ GUARDED_BY(mutex_);
 };
 
 }  // namespace outrigger

@@ -17,7 +17,10 @@ using bson::Value;
 
 constexpr int32_t kNoNamespace = 26;
 constexpr int32_t kNoIndex = 27;
-constexpr int32_t kOtherIndex = 86;  // IndexKeySpecsConflict
+constexpr int32_t kOtherIndex = 86;       // IndexKeySpecsConflict
+constexpr int32_t kTimeExpired = 50;      // MaxTimeMSExpired
+constexpr int32_t kBuildsOthers = 12587;  // BackgroundOperationInProgressForNamespace
+constexpr int32_t kChangeMs = 3000;       // others wait for an index that waits for its lock
 constexpr int32_t kHoldersMax = 100;
 constexpr const char* kHolderStep = "look for the holder of a key";
 
@@ -206,8 +209,13 @@ Result<GuardChange> UniqueKeys::make(const std::string& ns, const std::string& s
   auto target = catalog_.target_now(ns);  // a createIndexes would make it
   if (!target) return tl::unexpected(target.error());
   if (!target->exists()) return GuardChange{kNoNamespace, "there is no such collection any more"};
-  return run_beside(ns, std::string(index_name_of(Document(spec))),
-                    create_index_command(split(ns).collection, spec));
+  const std::string create = create_index_command(split(ns).collection, spec);
+  bson::Writer command;
+  // What an older mongod has left in it, this one lists and would not take.
+  command.append_all(Document(create)).boolean("ignoreUnknownIndexOptions", true);
+  // Nor is a member awaited that is down.
+  if (!text(client_.hello(), "setName").empty()) command.int32("commitQuorum", 1);
+  return run_beside(ns, std::string(index_name_of(Document(spec))), command.finish());
 }
 
 // At once where that is quick, else beside everything else.
@@ -215,7 +223,11 @@ Result<GuardChange> UniqueKeys::run_beside(const std::string& ns, const std::str
                                            const std::string& command) {
   auto large = catalog_.is_large(ns);
   if (!large) return tl::unexpected(large.error());
-  if (!*large) return run(ns, command);
+  if (!*large) {
+    auto done = run(ns, command);
+    const bool waits = done && done->code == GuardChange::kInProgress;
+    if (!waits || !Document(command).find("createIndexes")) return done;
+  }
   std::string refusal;
   const WriteOutcome outcome = builds_.build(ns, name, command, &refusal);
   return GuardChange{outcome.ok() ? 0 : outcome.code, outcome.message,
@@ -224,9 +236,14 @@ Result<GuardChange> UniqueKeys::run_beside(const std::string& ns, const std::str
 
 Result<GuardChange> UniqueKeys::run(const std::string& ns, const std::string& command) {
   constexpr const char* kStep = "change an index";
-  auto reply = client_.run(split(ns).database, command);
+  auto reply = client_.run(
+      split(ns).database,
+      bson::Writer().append_all(Document(command)).int32("maxTimeMS", kChangeMs).finish());
   if (!reply) return tl::unexpected(reply.error());
   if (reply->ok) return GuardChange();
+  if (reply->code == kTimeExpired || reply->code == kBuildsOthers) {
+    return GuardChange{GuardChange::kInProgress, reply->message};
+  }
   if (store_error_passes(reply->code)) {
     return tl::unexpected(client_.refusal(kStep, reply->code, reply->message));
   }
