@@ -79,27 +79,18 @@ class AccountWritten {
     }
     return last;
   }
-  // Removals that yield have seen all that is left.
+  // Removals that yield have seen all that was written.
   [[nodiscard]] bool is_gone() const {
+    const auto removes = [](const AccountWrite& each) {
+      return each.kind == Kind::kRemove || each.kind == Kind::kYield;
+    };
     const auto is_seen = [&](const AccountWrite& write) {
       return std::any_of(writes_.begin(), writes_.end(), [&](const AccountWrite& removal) {
         return removal.kind == Kind::kYield && removal.seen.covers(write.dot);
       });
     };
-    const AccountWrite* whole = nullptr;
-    for (const AccountWrite& each : writes_) {
-      const bool is_whole = each.kind == Kind::kBirth || each.kind == Kind::kReplace;
-      if (is_whole && (whole == nullptr || each.dot > whole->dot)) whole = &each;
-    }
-    if (whole == nullptr || !is_seen(*whole)) return false;
-    for (const AccountWrite& each : writes_) {
-      for (const auto& [field, value] : each.fields) {
-        if (giver(field) == &each && !is_seen(each)) return false;
-      }
-      const bool stands = each.kind == Kind::kCount && !whole->seen.covers(each.dot);
-      if (stands && !is_seen(each)) return false;
-    }
-    return true;
+    return std::all_of(writes_.begin(), writes_.end(),
+                       [&](const AccountWrite& each) { return removes(each) || is_seen(each); });
   }
 
   std::vector<AccountWrite> writes_;

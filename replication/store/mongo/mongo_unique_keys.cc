@@ -190,6 +190,10 @@ Result<GuardChange> UniqueKeys::set_guard(const std::string& ns, const std::stri
     return GuardChange{GuardChange::kInProgress, "it is being built"};
   if (index && index->guard == guard) return GuardChange();
   if (index && index->guard == KeyGuard::kAll) {
+    // It could be made anew, and not be closed before that build ends.
+    auto building = catalog_.being_built(ns);
+    if (!building) return tl::unexpected(building.error());
+    if (!building->empty()) return GuardChange{GuardChange::kInProgress, "another is being built"};
     bson::Writer drop;
     drop.string("dropIndexes", collection).string("index", name);
     auto dropped = run(ns, drop.finish());
