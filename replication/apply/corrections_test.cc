@@ -104,6 +104,8 @@ TEST_P(CorrectionsTest, WhatIsAddedCountsOnTheSumAndNotOnTheBound) {
   exchange(oslo_, paris_);
   expect_stock(oslo_, 2);
   EXPECT_THAT(sums(paris_), SizeIs(1));
+  settle_down({&oslo_, &paris_});
+  for (const TestSite* site : {&oslo_, &paris_}) EXPECT_EQ(site->status().rows, 0);
 }
 
 TEST_P(CorrectionsTest, EachTimeTheBoundBeginsToShowIsToldOnce) {

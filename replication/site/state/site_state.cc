@@ -83,6 +83,14 @@ bool SiteState::settled_durably(std::span<const Hlc> stamps, uint64_t append) {
   return published.moved;
 }
 
+Hlc SiteState::stamp() {
+  const MutexLock lock(mutex_);
+  const Hlc stamp = clock_.issue();
+  const OpenWrites::Published published = writes_.raise_published(stamp);
+  if (published.newest_record != 0) vectors_.published(published.newest_record);
+  return stamp;
+}
+
 VersionVector SiteState::answered() const {
   const MutexLock lock(mutex_);
   const auto* owed = writes_.first_unanswered();

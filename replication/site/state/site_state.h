@@ -76,11 +76,9 @@ class SiteState {
   // something, it holds that.
   [[nodiscard]] VersionVector answered() const;
   // A stamp of no record: when journaled() has it, so has it all the store had answered before this
-  // call. 0: the bound is to be renewed first.
-  [[nodiscard]] Hlc stamp() {
-    const MutexLock lock(mutex_);
-    return clock_.issue();
-  }
+  // call. 0: the bound is to be renewed first. Published at once, as no write will do that: peers
+  // forget nothing before they have heard of all that was issued.
+  [[nodiscard]] Hlc stamp();
   void journaled(const VersionVector& through) {
     const MutexLock lock(mutex_);
     vectors_.journaled(through);
