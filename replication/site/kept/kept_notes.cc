@@ -230,8 +230,9 @@ std::map<std::string, std::vector<std::string>> KeptNotes::row_keys() const {
 void KeptNotes::touch(const std::vector<std::string>& row_keys) {
   if (empty()) return;
   const MutexLock lock(mutex_);
-  const bool is_one = std::any_of(row_keys.begin(), row_keys.end(),
-                                  [&](const std::string& key) { return watched_.contains(key); });
+  const bool is_one =
+      std::any_of(row_keys.begin(), row_keys.end(),
+                  [&](const std::string& key) REQUIRES(mutex_) { return watched_.contains(key); });
   if (is_one) has_reason_ = true;
 }
 
