@@ -23,7 +23,7 @@ def both_forms(make_cluster, request):
 def test_a_field_of_an_element_is_written_where_that_stands_now(both_forms):
     sites = both_forms
     oslo, paris = meetings(sites.oslo), meetings(sites.paris)
-    oslo.insert_one({"_id": 1, "who": [{"n": "Ada"}, {"n": "Bo"}, {"n": "Bo"}]})
+    oslo.insert_one({"_id": 1, "who": [{"n": "Ada"}, {"n": "Bo"}, {"n": "Eve"}]})
     sites.wait_converged(["shop"])
     with sites.apart("oslo", "paris"):
         oslo.update_one({"_id": 1}, {"$set": {"who.1.v": 1, "who.1.x": {"y": [1]}}})
@@ -32,7 +32,7 @@ def test_a_field_of_an_element_is_written_where_that_stands_now(both_forms):
         oslo.update_one({"_id": 1}, {"$push": {"who": {"$each": [{"n": "Cid"}, {"n": "Dag"}],
                                                        "$position": 0}}})
     others = [{"n": "Cid"}, {"n": "Dag"}]
-    both_have(sites, who=[*others, {"n": "Bo", "v": 2, "x": {"y": [2]}}, {"n": "Bo"}])
+    both_have(sites, who=[*others, {"n": "Bo", "v": 2, "x": {"y": [2]}}, {"n": "Eve"}])
     value = entry_of(sites.paris, path="who.(1).v")["_id"]
     inner = entry_of(sites.oslo, path="who.(1).x.y")["_id"]
     with sites.apart("oslo", "paris"):  # an edit of that field: another one beside it stands
@@ -40,15 +40,15 @@ def test_a_field_of_an_element_is_written_where_that_stands_now(both_forms):
         paris.update_one({"_id": 1, "who.v": 2}, {"$set": {"who.$.note": "late"}})
         assert command(sites.paris, "choose", value)["n"] == 1
     bo = {"n": "Bo", "v": 1, "x": {"y": [1]}, "note": "late"}
-    both_have(sites, who=[*others, bo, {"n": "Bo"}])
+    both_have(sites, who=[*others, bo, {"n": "Eve"}])
     for wrote in (1, 0):
         assert command(sites.paris, "revert", value)["n"] == wrote
-    both_have(sites, who=[*others, {**bo, "v": 2}, {"n": "Bo"}])
+    both_have(sites, who=[*others, {**bo, "v": 2}, {"n": "Eve"}])
     oslo.update_one({"_id": 1, "who.v": 2}, {"$set": {"who.$.v": 3}})
     assert "there is 3" in str(refused(sites.oslo, "revert", value))
     oslo.update_one({"_id": 1}, {"$pull": {"who": {"v": 3}}})
     assert "is not there any more" in str(refused(sites.oslo, "choose", inner))
-    both_have(sites, who=[*others, {"n": "Bo"}])
+    both_have(sites, who=[*others, {"n": "Eve"}])
     oslo.delete_one({"_id": 1})
     assert "insert it" in str(refused(sites.oslo, "choose", inner))
 
