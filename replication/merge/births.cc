@@ -94,17 +94,6 @@ void leave_to_store(DocumentState& state) {
   if (Result<DocumentState> row = load_row(strip(whole))) state = *std::move(row);
 }
 
-// Without those that are still there, or that everybody has seen.
-VersionVector left_after(const VersionVector& writes, const VersionVector& there,
-                         const VersionVector& stable) {
-  VersionVector left;
-  for (const auto& [origin, hlc] : writes.entries()) {
-    const Dot stamp{hlc, origin};
-    if (!there.covers(stamp) && !stable.covers(stamp)) left.raise(origin, hlc);
-  }
-  return left;
-}
-
 // Births that everybody knows become one; a record that is still to come has seen all of them.
 void join_stable_births(DocumentState& state, const VersionVector& stable) {
   auto& all = state.incarnations;
@@ -132,7 +121,9 @@ void join_stable_births(DocumentState& state, const VersionVector& stable) {
     joined.overwritten.raise(newest_in(incarnation.body));
   }
   purge(joined.body);
-  joined.overwritten = left_after(joined.overwritten, newest_in(joined.body), stable);
+  VersionVector known = newest_in(joined.body);
+  known.raise(stable);
+  joined.overwritten = beyond(joined.overwritten, known);
   note_hidden(joined.body);
   state.incarnations.erase(state.incarnations.begin(), young);
   state.incarnations.push_back(std::move(joined));

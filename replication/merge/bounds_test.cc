@@ -21,16 +21,6 @@ class BoundedCounter : public MergeTest {
   }
   void start(int32_t n) { start(i32(n)); }
   void all_count(int32_t n) { all_show({{"n", i32(n)}}); }
-  // Everything is stable; what can be forgotten is.
-  void settle_all() {
-    for (int round = 0; round < 3; ++round) {
-      exchange();
-      for (WorldSite* to : all_) {
-        for (WorldSite* from : all_) to->stability->hear(from->report());
-      }
-      for (WorldSite* site : all_) site->collect(true);
-    }
-  }
   // Both of these take so much, apart.
   void both_take(int32_t one, int32_t other) {
     inc(a_, "n", -one);

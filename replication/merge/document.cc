@@ -180,10 +180,6 @@ std::vector<Loss> bounds_counted_on(const DocumentState& state, const DocumentEf
   return counts ? bounds_shown(state) : std::vector<Loss>();
 }
 
-bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects) {
-  return !bounds_counted_on(state, effects).empty();
-}
-
 void leave_out_bounds(std::vector<Loss>& losses, const std::vector<Loss>& shown) {
   std::erase_if(losses, [&](const Loss& loss) {
     return loss.kind == LossKind::kBounded &&

@@ -16,6 +16,7 @@
 #include "replication/merge/body.h"
 #include "replication/merge/inside.h"
 #include "replication/merge/types/paths.h"
+#include "replication/merge/yields.h"
 
 namespace outrigger::merge {
 namespace {
@@ -256,11 +257,7 @@ void fold(DocumentState& state, const Settled& settled) {
   const bool is_old = std::all_of(only.births.begin(), only.births.end(),
                                   [&](const Dot& birth) { return settled.has(birth); });
   if (!is_old) return;
-  VersionVector unsettled;
-  for (const auto& [origin, hlc] : only.overwritten.entries()) {
-    if (!settled.has({hlc, origin})) unsettled.raise(origin, hlc);
-  }
-  only.overwritten = std::move(unsettled);
+  only.overwritten = beyond(only.overwritten, settled.stable);
   fold_shown(only.body, settled);  // else what is counted below may find no base that stays
   fold_contests(only.body, settled);
   fold_counters(only.body, settled, true);

@@ -24,11 +24,6 @@ class FoldTest : public MergeTest {
     for (WorldSite* site : all_) told_.push_back(site->report());
     for (WorldSite* site : all_) site->collect(true);
   }
-  void exchange_once() {
-    for (WorldSite* to : all_) {
-      for (WorldSite* from : all_) pull(*to, *from);
-    }
-  }
   size_t row_bytes() const {
     size_t most = 0;
     for (const WorldSite* site : all_) {

@@ -151,10 +151,8 @@ void note_opaque(DocumentState& state, const std::optional<std::string>& documen
 
 // Does a bound show somewhere in place of a sum? Then a store does not hold the sum, the row does.
 [[nodiscard]] bool is_out_of_bounds(const DocumentState& state);
-// And is something counted? Before such a write or after it: then the store may show something else
-// than what the state of then does.
-[[nodiscard]] bool counts_out_of_bounds(const DocumentState& state, const DocumentEffects& effects);
-// Those that do, as document_of() tells them of the state; the second where something is counted.
+// Those that do, as document_of() tells them of the state; the second where something is counted:
+// before such a write or after it the store may then show something else than the state does.
 [[nodiscard]] std::vector<Loss> bounds_shown(const DocumentState& state);
 [[nodiscard]] std::vector<Loss> bounds_counted_on(const DocumentState& state,
                                                   const DocumentEffects& effects);

@@ -61,8 +61,7 @@ class RowWriter {
     const Body& body = state.incarnations.front().body;
     out_.u8(kPlain);
     write_origins(state);
-    write_map(out_, body.registers,
-              [&](const Register& reg) { write_content(out_, reg, /*is_version=*/false); });
+    write_map(out_, body.registers, [&](const Register& reg) { write_content(out_, reg); });
     write_map(out_, body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
     return out_.take();
   }

@@ -103,6 +103,14 @@ bool knows_all_of(const Record& record, const Body& body) {
   return all;
 }
 
+VersionVector beyond(const VersionVector& writes, const VersionVector& known) {
+  VersionVector left;
+  for (const auto& [origin, hlc] : writes.entries()) {
+    if (!known.covers({hlc, origin})) left.raise(origin, hlc);
+  }
+  return left;
+}
+
 void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record) {
   const VersionVector after = newest_in(incarnation.body);
   const auto note = [&](const Dot& stamp) {

@@ -31,6 +31,8 @@ void note_removal(Incarnation& incarnation, const Dot& dot, Removal why, const V
 // The newest stamps in a body. After a record whose author had not seen all was applied to an
 // incarnation that had these, notes which of its writes have been overwritten.
 [[nodiscard]] VersionVector newest_in(const Body& body);
+// Of these writes those that are not among the known ones.
+[[nodiscard]] VersionVector beyond(const VersionVector& writes, const VersionVector& known);
 void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record);
 // Puts what is gone apart from what is there. Of a full state.
 void part(DocumentState& state);

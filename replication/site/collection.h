@@ -9,9 +9,8 @@
 // Claims to unique keys are compared by stamps, and merge/claims/claim.h says when one may be
 // forgotten: not before all is stable that is not later, and not while something is set aside in
 // its collection, by whatever error, or shares a key there (site/kept/), that claims as early or
-// earlier. Then of a row that is stable
-// the claim alone stays. Where it cannot be told what is set aside claims, all of them do; where
-// there are no unique indexes, none.
+// earlier. Then of a row that is stable the claim alone stays. Where it cannot be told what is set
+// aside claims, all of them do; where there are no unique indexes, none.
 // How far the journal goes is in the log before anything is forgotten because of it.
 #pragma once
 

@@ -85,9 +85,9 @@ Register kept_in_row(const Register& reg, Content content) {
   return kept;
 }
 
-void write_content(RowOut& out, const Register& reg, bool is_version) {
+void write_content(RowOut& out, const Register& reg) {
   out.dot(reg.stamp);
-  const uint8_t version = is_version ? kVersion : 0;
+  const uint8_t version = reg.is_version ? kVersion : 0;
   if (reg.content == Content::kDocument && !reg.fields.document().empty()) {
     out.u8(kDocumentFollows | version);
     out.bytes(reg.fields.bytes);
@@ -98,7 +98,7 @@ void write_content(RowOut& out, const Register& reg, bool is_version) {
 }
 
 void write(RowOut& out, const Register& reg) {
-  write_content(out, reg, reg.is_version);
+  write_content(out, reg);
   if (reg.is_version) {
     const bool is_held = reg.content != Content::kShown && held(reg) == reg.given.bytes;
     out.bytes(is_held ? bson::Bytes() : reg.given.bytes);

@@ -67,8 +67,8 @@ void for_each_stamp(const Register& reg, const Visit& visit) {
 
 void write(RowOut& out, const Register& reg);
 void read(RowIn& in, Register& reg);
-// Of one without a baseline: stamp and content alone.
-void write_content(RowOut& out, const Register& reg, bool is_version);
+// Stamp and content alone: all there is of one that is no version and has no baseline.
+void write_content(RowOut& out, const Register& reg);
 void read_content(RowIn& in, Register& reg);
 // A document, or nothing.
 [[nodiscard]] SharedBytes read_bytes(RowIn& in);

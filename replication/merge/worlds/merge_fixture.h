@@ -221,10 +221,11 @@ class MergeTest : public ::testing::Test {
 
   // Every site gets every record; no order is promised between origins.
   void exchange() {
-    for (int round = 0; round < 3; ++round) {
-      for (WorldSite* to : all_) {
-        for (WorldSite* from : all_) pull(*to, *from);
-      }
+    for (int round = 0; round < 3; ++round) exchange_once();
+  }
+  void exchange_once() {
+    for (WorldSite* to : all_) {
+      for (WorldSite* from : all_) pull(*to, *from);
     }
   }
   void pull(WorldSite& to, WorldSite& from) {
@@ -234,8 +235,8 @@ class MergeTest : public ::testing::Test {
       }
     }
   }
-  // Everything becomes stable and is forgotten.
-  void forget() {
+  // Everything becomes stable; no site remembers anything but what outlives that.
+  void settle_all() {
     for (int round = 0; round < 3; ++round) {
       exchange();
       for (WorldSite* to : all_) {
@@ -243,6 +244,10 @@ class MergeTest : public ::testing::Test {
       }
       for (WorldSite* site : all_) site->collect(true);
     }
+  }
+  // Nothing does.
+  void forget() {
+    settle_all();
     for (WorldSite* site : all_) ASSERT_TRUE(site->rows.empty());
   }
   // The same, of one site alone; it has been told that all is stable.
@@ -338,16 +343,6 @@ class ArrayTest : public MergeTest {
     exchange();
   }
   void all_hold(const Items& items) { all_show({{"l", array(items)}}); }
-  // No site remembers anything but what outlives stability.
-  void settle_all() {
-    for (int round = 0; round < 3; ++round) {
-      exchange();
-      for (WorldSite* to : all_) {
-        for (WorldSite* from : all_) to->stability->hear(from->report());
-      }
-      for (WorldSite* site : all_) site->collect(true);
-    }
-  }
 };
 
 }  // namespace outrigger::merge

@@ -116,9 +116,9 @@ void WorldSite::settle(size_t index, bool happened) {
       OUTRIGGER_ASSERT(well_formed(effect, context.dot, effects.id));
     }
     if (is_assigned_after_all(write.change, effects)) throw std::string("an edit became a value");
-    const bool was_beyond = counts_out_of_bounds(state, effects);
+    const bool was_beyond = !bounds_counted_on(state, effects).empty();
     apply_local(state, write.change, effects, context);
-    if (was_beyond || counts_out_of_bounds(state, effects)) to_correct.insert(id);
+    if (was_beyond || !bounds_counted_on(state, effects).empty()) to_correct.insert(id);
     open.record.documents.push_back(effects);
     put(id, state, write.after);
     // The row written from the request alone must stand for what the store shows.
