@@ -247,12 +247,15 @@ class RandomSyncFailsTest : public SyncFailsTest {
     const std::string id = some_id();
     const std::string bytes = sortable(chance_()) + std::string(draw(1000), 'b');
     const Hlc hlc = 1 + draw(20);
-    const std::function<void()> all[] = {
-        [&] { batch.put_row("t.a", id, bytes); },    [&] { batch.remove_row("t.a", id); },
-        [&] { batch.put_prepare(hlc, bytes); },      [&] { batch.remove_prepare(hlc); },
-        [&] { batch.put_entry(kOurs, hlc, bytes); }, [&] { batch.remove_entry(kOurs, hlc); },
-        [&] { batch.put_ledger(id, bytes); },        [&] { batch.remove_ledger(id); },
-        [&] { batch.put_meta(id, bytes); }};
+    const std::function<void()> all[] = {[&] { batch.put_row("t.a", id, "row" + bytes); },
+                                         [&] { batch.remove_row("t.a", id); },
+                                         [&] { batch.put_prepare(hlc, bytes); },
+                                         [&] { batch.remove_prepare(hlc); },
+                                         [&] { batch.put_entry(kOurs, hlc, bytes); },
+                                         [&] { batch.remove_entry(kOurs, hlc); },
+                                         [&] { batch.put_ledger(id, bytes); },
+                                         [&] { batch.remove_ledger(id); },
+                                         [&] { batch.put_meta(id, bytes); }};
     all[draw(std::size(all))]();
   }
   Batch some_births() {

@@ -2,6 +2,7 @@
 
 #include <rocksdb/write_batch.h>
 
+#include "config/result.h"
 #include "replication/merge/row.h"
 #include "replication/record/bytes.h"
 
@@ -22,6 +23,7 @@ std::string key_of(uint32_t number) {
 
 std::string kept_row(std::string_view row,
                      const std::function<uint32_t(std::string_view origin)>& number) {
+  OUTRIGGER_ASSERT(row.empty() || (static_cast<uint8_t>(row.front()) & kNumbered) == 0);
   const auto origins = merge::origins_in_row(row);
   if (!origins || row.size() < origins->begin + origins->count * merge::kOriginBytes) {
     return std::string(row);

@@ -24,7 +24,8 @@
 
 namespace outrigger::outbox {
 
-// A row as it is kept. Bytes that are no row, or one without origins, stay as they are.
+// A row as it is kept. Bytes that are no row, or one without origins, stay as they are; the first
+// of them is below 0x80, as that of each row is.
 [[nodiscard]] std::string kept_row(std::string_view row,
                                    const std::function<uint32_t(std::string_view origin)>& number);
 // What was kept, as a row. Nothing: it names what has no number.
