@@ -88,6 +88,7 @@ inline constexpr size_t kOutputBatchBytesMax = 8 << 20;
 inline constexpr size_t kOutputBatchMax = 1'000;
 // What a run becomes is several records where it is more than this, beyond the first document.
 inline constexpr size_t kRecordBytesMax = 16u << 20;
+inline constexpr size_t kAppNameBytesMax = 128;  // as mongod has it
 // The rules of replication, as YAML.
 inline constexpr size_t kRulesBytesMax = 32 << 10;
 inline constexpr size_t kRulesMax = 500;  // likewise of paths

@@ -54,6 +54,7 @@ def test_a_choice_brings_the_other_title_back_and_can_be_undone(store, request):
     for site, chosen in ((sites.oslo, 2), (sites.paris, 0)):
         metric = site.sidecar.metric
         assert metric("conflicts_of_namespace_total", namespace="shop.meetings") == 1
+        assert metric("conflicts_of_policy_total", policy="by operation") == 1
         assert metric("choices_total", state="resolved") == chosen
         assert metric("choices_total", state="reverted") == 1
 

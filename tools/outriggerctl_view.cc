@@ -188,9 +188,13 @@ std::string time_of(const element& entry) {
 
 // "2026-11-22T19:19:00.657Z at oslo" of a stamp.
 std::string made(std::string_view stamp, const std::map<std::string, std::string>& names) {
-  return stamp.empty()
-             ? ""
-             : std::string(stamp.substr(0, stamp.rfind('@'))) + " at " + author(stamp, names);
+  const std::string_view time = stamp.substr(0, stamp.rfind('@'));
+  return stamp.empty() ? "" : std::string(time) + " at " + author(stamp, names);
+}
+
+std::string app_of(const element& from, const char* key) {  // ", app shop-web"
+  const std::string app = text_of(from, key);
+  return app.empty() ? "" : ", app " + app;
 }
 
 Colour conflict_colour(std::string_view state) {
@@ -316,12 +320,12 @@ Result<std::string> conflict_text(std::string_view json, std::string_view status
   const std::string loser = kind == kLostDelete ? "the delete" : value_of(entry, "lost", look);
   facts.add("lost", loser, Colour::kYellow);
   const std::string lost = made(text_of(entry, "lost_stamp"), names);
-  if (!lost.empty()) facts.add("", "written " + lost);
-  std::string won = value_of(entry, "won", look);
-  if (won.empty() && kind == "delete_update") won = "the delete";
+  if (!lost.empty()) facts.add("", "written " + lost + app_of(entry, "lost_app"));
+  const std::string won = kind == "delete_update" ? "the delete" : value_of(entry, "won", look);
   if (!won.empty()) facts.add("won", won);
   const std::string winner = made(text_of(entry, "won_stamp"), names);
-  if (!winner.empty()) facts.add(won.empty() ? "won" : "", "written " + winner);
+  if (!winner.empty())
+    facts.add(won.empty() ? "won" : "", "written " + winner + app_of(entry, "won_app"));
   facts.add("rule", safe(kind) + ": " + text_of(entry, "reason"));
   return facts.take();
 }
@@ -346,7 +350,7 @@ Result<std::string> path_text(std::string_view json, std::string_view status, Lo
     }
     const std::string stamp = text_of(event, "stamp");
     rows.push_back({{stamp.substr(0, stamp.rfind('@'))},
-                    {author(stamp, names)},
+                    {author(stamp, names) + app_of(event, "app")},
                     {text_of(event, "did")},
                     {text_of(event, "path")},
                     {value_of(event, "value", look)},

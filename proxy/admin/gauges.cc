@@ -68,6 +68,10 @@ void Gauges::update(const StatusParts& parts) {
     count_to("conflicts_of_namespace_total", "values that lost, by namespace", {{"namespace", ns}},
              total);
   }
+  for (const auto& [policy, total] : replica.conflicts_of_policies) {
+    count_to("conflicts_of_policy_total", "values that lost, by the setting that decided",
+             {{"policy", policy}}, total);
+  }
   for (const auto& [state, total] : replica.choices) {
     count_to("choices_total", "values that lost and were chosen, or that undone",
              {{"state", state}}, total);

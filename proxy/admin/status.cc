@@ -86,6 +86,8 @@ void write_loss(bson::Writer& out, const LedgerEntry& entry) {
   if (entry.winning) out.value("won", *entry.winning);
   if (!entry.loser.is_zero()) out.string("lost_stamp", to_text(entry.loser));
   if (!entry.winner.is_zero()) out.string("won_stamp", to_text(entry.winner));
+  if (!entry.loser_app.empty()) out.string("lost_app", entry.loser_app);
+  if (!entry.winner_app.empty()) out.string("won_app", entry.winner_app);
   out.string("reason", entry.reason);
 }
 
@@ -246,6 +248,7 @@ std::string path_life_json(const PathLife& life) {
   for (const PathEvent& event : life.events) {
     bson::Writer item;
     item.string("stamp", to_text(event.dot)).string("did", operation_text(event.kind));
+    if (!event.app.empty()) item.string("app", event.app);
     item.string("path", path_text(event.path));
     if (event.value) item.value("value", *event.value);
     item.open_array("had_not_seen");

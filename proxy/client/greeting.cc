@@ -69,6 +69,7 @@ net::Task<std::string> Greeting::shown(Backend& backend, Document hello, Documen
   if (logs_in_with_hello(reply)) hooks_.let_in();
   backend.note_topology(reply);
   backend.note_agreed(reply);
+  if (backend.app.empty()) backend.app = app_of(hello);
   std::string body = mask_hello_reply(reply, names_);
   const bool served = co_await is_served(backend, reply);
   is_held_back_ = !served;

@@ -99,6 +99,8 @@ class Backend {
   [[nodiscard]] std::string with_topology(const bson::Document& error) const;
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
   std::optional<uint64_t> user;
+  // As the client names itself in its first hello (Record::app).
+  std::string app;
   // Asks for that, where it is not known.
   net::Task<Status> learn_user();
   outbox::BackendNote note;  // of lsid() and our address, once something is written

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/limits.h"
 #include "proxy/mongo/wire/error_reply.h"
 
 namespace outrigger {
@@ -86,6 +87,19 @@ std::string offering(const bson::Document& hello, const std::vector<std::string_
   for (size_t i = 0; i < names.size(); ++i) out.string(bson::index_name(i), names[i]);
   out.close();
   return out.finish();
+}
+
+std::string app_of(const bson::Document& hello) {
+  auto at = hello.find("client");
+  for (const char* const name : {"application", "name"}) {
+    if (!at || at->type != bson::Type::kDocument) return {};
+    at = at->as_document().find(name);
+  }
+  if (!at || at->type != bson::Type::kString) return {};
+  const std::string_view name = at->as_string();
+  const bool is_taken = name.size() <= limits::kAppNameBytesMax && bson::is_utf8(name) &&
+                        name.find('\0') == std::string_view::npos;
+  return is_taken ? std::string(name) : std::string();
 }
 
 bool waits_for_news(const bson::Document& hello) { return hello.has("maxAwaitTimeMS"); }

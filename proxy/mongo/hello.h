@@ -31,6 +31,8 @@ inline constexpr int32_t kAddedBytesMax = 64 * 1024;
 // A hello that offers these compressors, and no others.
 [[nodiscard]] std::string offering(const bson::Document& hello,
                                    const std::vector<std::string_view>& names);
+// How the app names itself in it; empty: it does not, or by no name that mongod takes.
+[[nodiscard]] std::string app_of(const bson::Document& hello);
 // The client asks for an answer as soon as there is news, or after some time.
 [[nodiscard]] bool waits_for_news(const bson::Document& hello);
 // The next question of a client that is told of all news without asking again: `hello`, behind

@@ -212,6 +212,7 @@ net::Task<std::optional<std::string>> TransactionEnd::see(const wire::OpMsg& par
 // The stamp is taken, and what is about to be done is on disk.
 net::Task<Status> TransactionEnd::begin(const Transaction& transaction, Committing& committing) {
   Prepare prepare = prepare_of(committing.changes, transaction.key());
+  prepare.app = backend_.app;
   std::vector<PreparedDocument> made = prepared_catalog(transaction);
   std::move(made.begin(), made.end(), std::inserter(prepare.documents, prepare.documents.begin()));
   Result<UndecidedWrite> write =

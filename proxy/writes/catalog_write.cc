@@ -74,6 +74,7 @@ net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& back
   Status begun;
   Status written;
   for (CatalogPart& part : parts) {  // one append each: others use the loop, and the log, between
+    part.prepare.app = backend.app;
     Result<UndecidedWrite> write =
         context.replica.begin(std::move(part.prepare), context.appends.staged());
     if (!write) begun = tl::unexpected(write.error());

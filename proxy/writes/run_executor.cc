@@ -255,8 +255,10 @@ net::Task<Result<RunExecutor::Begun>> RunExecutor::begin(const Run& run,
                                                          const RunSession& session) {
   const Status noted = note_backend(context_, backend_);
   if (!noted) co_return tl::unexpected(noted.error());
+  Prepare prepare = build_prepare(run, session);
+  prepare.app = backend_.app;
   Result<UndecidedWrite> write =
-      context_.replica.begin(build_prepare(run, session), context_.appends.staged());
+      context_.replica.begin(std::move(prepare), context_.appends.staged());
   if (!write) co_return tl::unexpected(write.error());
   TurnAppends::Appended appended = context_.appends.appended();
   const Status written = co_await appended;

@@ -81,7 +81,7 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   for (const auto& [record, why] : work.wrong) put_entry(*record);
   std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
   const int64_t rows = put_rows(work, batch);
-  auto conflicts = put_losses(work, batch);
+  auto conflicts = put_losses(outbox_, site_.ledger, work, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
   const ToldRules rules = put_rules(work, batch);
   batch.put_meta(work.intent_key, encode_intent(work.intent));
@@ -92,7 +92,7 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
     site_.rules.take(rules, site_.members.name_of(rules.record->origin.site));
   }
   site_.quarantine.change(work.released, std::move(set_aside));
-  if (!work.wrong.empty()) (*conflicts)[{kQuarantinedKind, ""}] += work.wrong.size();
+  if (!work.wrong.empty()) (*conflicts)[{kQuarantinedKind, "", ""}] += work.wrong.size();
   site_.ledger.count(*conflicts);
   site_.state.rows_changed(rows);
   site_.state.rows_durable(done);
@@ -187,7 +187,7 @@ Status ApplyCommitter::commit_joined(const ApplyWork& work, const ApplyWork& joi
       batch.put_row(document.ns, document.canonical_id, document.row_after);
     }
   }
-  auto conflicts = put_losses(joined, batch);
+  auto conflicts = put_losses(outbox_, site_.ledger, joined, batch);
   if (!conflicts) return tl::unexpected(conflicts.error());
   batch.put_meta(work.intent_key, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
@@ -195,23 +195,6 @@ Status ApplyCommitter::commit_joined(const ApplyWork& work, const ApplyWork& joi
   site_.ledger.count(*conflicts);
   site_.state.rows_changed(rows);
   return {};
-}
-
-// Losses not in the ledger yet, counted by kind.
-Result<ConflictCounts> ApplyCommitter::put_losses(const ApplyWork& work, outbox::Batch& batch) {
-  std::map<std::string, const LedgerEntry*> lost;
-  for (const auto& [row_key, document] : work.documents) {
-    for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
-  }
-  ConflictCounts conflicts;
-  for (const auto& [key, entry] : lost) {
-    auto known = outbox_.ledger(key);
-    if (!known) return tl::unexpected(known.error());
-    if (*known) continue;
-    site_.ledger.put(batch, key, *entry, 0);
-    ++conflicts[{entry->kind, entry->ns}];
-  }
-  return conflicts;
 }
 
 Status ApplyCommitter::join_strangers(ApplyWork& work) {

@@ -60,7 +60,6 @@ class ApplyCommitter {
   [[nodiscard]] int64_t put_rows(ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] Status commit_joined(const ApplyWork& work, const ApplyWork& joined);
   [[nodiscard]] Status read_births(ApplyIntent& intent) const;
-  [[nodiscard]] Result<ConflictCounts> put_losses(const ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] Result<std::optional<Aside>> set_aside(outbox::Batch& batch,
                                                        const std::string& row_key,
                                                        const ApplyRefusal& refusal, const Met& met,

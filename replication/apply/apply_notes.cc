@@ -1,8 +1,10 @@
 #include "replication/apply/apply_notes.h"
 
+#include <map>
 #include <utility>
 
 #include "config/limits.h"
+#include "replication/outbox/writer_apps.h"
 
 namespace outrigger {
 namespace {
@@ -18,6 +20,27 @@ Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batc
   if (!known) return tl::unexpected(known.error());
   ledger.put(batch, key, entry, *known ? 0 : 1);
   return {};
+}
+
+Result<ConflictCounts> put_losses(const outbox::Outbox& outbox, LedgerKeeper& ledger,
+                                  const ApplyWork& work, outbox::Batch& batch) {
+  std::map<std::string, const LedgerEntry*> lost;
+  for (const auto& [row_key, document] : work.documents) {
+    for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
+  }
+  ConflictCounts conflicts;
+  WriterApps apps(outbox);
+  for (const auto& record : work.records) apps.add(record->dot(), record->app);
+  for (const auto& [key, entry] : lost) {
+    auto known = outbox.ledger(key);
+    if (!known) return tl::unexpected(known.error());
+    if (*known) continue;
+    auto named = apps.named(*entry);
+    if (!named) return tl::unexpected(named.error());
+    ledger.put(batch, key, *named, 0);
+    ++conflicts[ledger.counts_as(*entry)];
+  }
+  return conflicts;
 }
 
 LedgerEntry missing_entry(const std::string& ns, const bson::OwnedValue& id, int64_t wall_ms) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "replication/apply/apply_batch.h"
 #include "replication/causality/stamp.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/ledger.h"
@@ -23,6 +24,11 @@ namespace outrigger {
 // Once for each key, however often a batch is done. Errors: of the log.
 [[nodiscard]] Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger,
                               outbox::Batch& batch, const LedgerEntry& entry);
+
+// What lost by this work and is not in the ledger yet, with the apps that wrote it. Errors: of the
+// log.
+[[nodiscard]] Result<ConflictCounts> put_losses(const outbox::Outbox& outbox, LedgerKeeper& ledger,
+                                                const ApplyWork& work, outbox::Batch& batch);
 
 // The store lacks a document in which a sum was to be put right.
 [[nodiscard]] LedgerEntry missing_entry(const std::string& ns, const bson::OwnedValue& id,

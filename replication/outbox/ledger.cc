@@ -297,6 +297,8 @@ std::string encode_ledger(const LedgerEntry& entry) {
     if (entry.replaced->value) writer.value("value", *entry.replaced->value);
     writer.close();
   }
+  if (!entry.loser_app.empty()) writer.string("loser_app", entry.loser_app);
+  if (!entry.winner_app.empty()) writer.string("winner_app", entry.winner_app);
   return writer.finish();
 }
 
@@ -341,6 +343,8 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
     entry.replaced.emplace();
     if (there) entry.replaced->value.emplace(*there);
   }
+  entry.loser_app = text_of(document.find("loser_app"));
+  entry.winner_app = text_of(document.find("winner_app"));
   return entry;
 }
 

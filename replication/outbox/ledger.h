@@ -53,6 +53,8 @@ struct LedgerEntry {
   std::optional<bson::OwnedValue> beside;   // Loss::beside
   LedgerMark mark = LedgerMark::kNone;
   std::optional<Replaced> replaced;  // what a choice put the value in the place of
+  std::string loser_app;             // Record::app of whose value it is; empty: not known
+  std::string winner_app;            // likewise
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
 };
 
@@ -85,6 +87,9 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
 // Why a loser of its kind is not brought back by a write, and the way out; empty: it may be.
 [[nodiscard]] std::string why_not_of_kind(const LedgerEntry& entry);
+// The setting that decides about losses of its kind, whatever their path: "deletes", "inserts",
+// "unique"; empty: none does.
+[[nodiscard]] std::string policy_of_kind(std::string_view kind);
 // Is it the kind of a write that lost to another one?
 [[nodiscard]] bool is_loss(std::string_view kind);
 

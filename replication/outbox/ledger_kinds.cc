@@ -33,6 +33,14 @@ const char* loss_kind_text(merge::LossKind kind) {
   return "unknown";
 }
 
+std::string policy_of_kind(std::string_view kind) {
+  using merge::LossKind;
+  const auto is = [&](LossKind each) { return kind == loss_kind_text(each); };
+  if (is(LossKind::kDeleteUpdate) || is(LossKind::kUpdateDelete)) return "deletes";
+  if (is(LossKind::kInsertInsert)) return "inserts";
+  return kind == kUnique || kind == kKeptKind ? "unique" : "";
+}
+
 bool is_loss(std::string_view kind) {
   constexpr auto kLast = static_cast<uint8_t>(merge::LossKind::kBounded);
   for (uint8_t each = 1; each <= kLast; ++each) {

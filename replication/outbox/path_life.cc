@@ -115,9 +115,11 @@ void PathReader::look(const Record& record) {
     if (!is_of_it(document.ns, document.id)) continue;
     for (const Effect& effect : document.effects) {
       if (!touches(effect.path, question_.path)) continue;
-      PathEvent event{record.dot(), effect.kind, effect.path, left_at(effect, question_.path), {}};
+      PathEvent event{record.dot(), effect.kind, effect.path, left_at(effect, question_.path),
+                      {},           record.app};
       constexpr size_t kOfOrigin = sizeof(Origin) + 4 * sizeof(void*);
-      const size_t around = sizeof(Found) + kOfOrigin * record.deps.entries().size();
+      const size_t around =
+          sizeof(Found) + record.app.size() + kOfOrigin * record.deps.entries().size();
       if (!takes(around + (event.value ? event.value->bytes.size() : 0))) return;
       found_.push_back({std::move(event), record.deps});
     }

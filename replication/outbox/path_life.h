@@ -25,6 +25,7 @@ struct PathEvent {
   std::optional<bson::OwnedValue> value;  // what it left at the path that was asked for, or below;
                                           // of an increment its author's running sum
   std::vector<Dot> unseen;                // of the events before it, those its author had not seen
+  std::string app{};                      // Record::app
 };
 
 struct PathLife {

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "config/limits.h"
+
 namespace outrigger {
 namespace {
 
@@ -108,6 +110,12 @@ void ByteWriter::vector(const VersionVector& vector) {
   }
 }
 
+void ByteWriter::app(std::string_view name, std::string_view before) {
+  if (name == before) return varint(0);
+  varint(name.size() + 1);
+  raw(name);
+}
+
 void ByteReader::fail(const char* reason) {
   if (reason_ != nullptr) return;
   reason_ = reason;
@@ -136,6 +144,17 @@ uint64_t ByteReader::long_varint() {
   }
   fail("number over 64 bits");
   return 0;
+}
+
+std::string ByteReader::app(std::string_view before) {
+  const uint64_t code = varint();
+  const std::string_view name =
+      code == 0 ? before : counted_bytes(code - 1, limits::kAppNameBytesMax);
+  if (!bson::is_utf8(name) || name.find('\0') != std::string_view::npos) {
+    fail("not the name of an app");
+  }
+  spend(name.size());
+  return ok() ? std::string(name) : std::string();
 }
 
 std::string_view ByteReader::counted_bytes(uint64_t length, size_t most) {

@@ -62,6 +62,8 @@ class ByteWriter {
   void dot_be(const Dot& dot);
   void vector(const VersionVector& vector);
   void bounds(const Bounds& bounds);
+  // The name of an app, behind the one that was written before it.
+  void app(std::string_view name, std::string_view before);
 
   [[nodiscard]] size_t size() const { return out_.size(); }
   [[nodiscard]] std::string_view view() const { return out_; }
@@ -148,7 +150,8 @@ class ByteReader {
   // One vector has one form: ascending, no stamp of 0.
   VersionVector vector();
   Bounds bounds();  // not checked to be any
-  void end() {      // nothing may follow
+  std::string app(std::string_view before);
+  void end() {  // nothing may follow
     if (ok() && at_ != all_.size()) fail("bytes left over");
   }
 

@@ -15,7 +15,8 @@ namespace {
 constexpr uint8_t kVersion = 3;
 constexpr uint8_t kVersionOfTransaction = 4;
 constexpr uint8_t kVersionWithInserts = 2;
-constexpr uint8_t kYields = 5;  // a removal's code is 5, and why it yields
+constexpr uint8_t kNamesApp = 0x10;  // added to one of these: an app follows
+constexpr uint8_t kYields = 5;       // a removal's code is 5, and why it yields
 constexpr size_t kCountMax = 1u << 22;
 constexpr size_t kSessionFixedBytes = 32;
 constexpr size_t kDecodedBytesMax = size_t{1} << 30;
@@ -171,7 +172,8 @@ std::string document_digest(const bson::Document& document) {
 std::string encode_prepare(const Prepare& prepare) {
   ByteWriter out;
   out.reserve(96 * (prepare.documents.size() + 1));
-  out.u8(prepare.transaction ? kVersionOfTransaction : kVersion);
+  const uint8_t version = prepare.transaction ? kVersionOfTransaction : kVersion;
+  out.u8(prepare.app.empty() ? version : version | kNamesApp);
   out.u64(prepare.hlc);
   out.origin(prepare.origin);
   out.vector(prepare.deps);
@@ -179,13 +181,16 @@ std::string encode_prepare(const Prepare& prepare) {
   out.raw(prepare.session);
   out.varint(prepare.documents.size());
   for (const PreparedDocument& document : prepare.documents) put_document(out, document);
+  if (!prepare.app.empty()) out.app(prepare.app, {});
   return out.take();
 }
 
 Result<Prepare> decode_prepare(std::string_view bytes) {
   ByteReader in(bytes, "prepare", kDecodedBytesMax);
   Prepare prepare;
-  const uint8_t version = in.u8();
+  const uint8_t first = in.u8();
+  const bool names_app = (first & kNamesApp) != 0;
+  const uint8_t version = first & ~kNamesApp;
   prepare.transaction = version == kVersionOfTransaction;
   const bool is_known =
       prepare.transaction || version == kVersion || version == kVersionWithInserts;
@@ -205,6 +210,8 @@ Result<Prepare> decode_prepare(std::string_view bytes) {
     in.spend(sizeof(PreparedDocument));
     prepare.documents.push_back(read_document(in, version));
   }
+  if (names_app) prepare.app = in.app({});
+  if (names_app && prepare.app.empty()) in.fail("an app without a name");
   in.end();
   if (!in.ok()) return in.error();
   return prepare;

@@ -67,6 +67,7 @@ struct Prepare {
   std::string session{kNoSession};
   // All of it happened or nothing. A document may be named twice: removed, then made again.
   bool transaction = false;
+  std::string app{};  // Record::app
   std::vector<PreparedDocument> documents;
   friend bool operator==(const Prepare&, const Prepare&) = default;
 };

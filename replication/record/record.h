@@ -22,6 +22,8 @@ struct Record {
   // What the author's site says of how paths merge from here on: Settings::rules_text. Empty:
   // nothing, as nearly always.
   std::string rules{};
+  // The app that wrote, as its driver names it (`appName`); empty: nobody knows.
+  std::string app{};
   [[nodiscard]] Dot dot() const { return Dot{hlc, origin}; }
   friend bool operator==(const Record&, const Record&) = default;
 };

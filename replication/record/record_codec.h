@@ -26,6 +26,8 @@ inline constexpr uint8_t kRecordFormatVersion = 2;
 inline constexpr uint8_t kFlagRetires = 2;
 inline constexpr uint8_t kFlagYields = 4;  // its documents name removals that yield
 inline constexpr uint8_t kFlagRules = 8;
+inline constexpr uint8_t kFlagApps = 16;  // its records tell which apps wrote
+inline constexpr uint8_t kFlagsKnown = kFlagRetires | kFlagYields | kFlagRules | kFlagApps;
 
 // What a decoder accepts. Writers stay far below: a run is at most 1,000 statements and 4 MiB.
 struct RecordLimits {
@@ -44,6 +46,10 @@ struct RecordLimits {
 // One record, readable without anything else: the value in the outbox's entries.
 [[nodiscard]] std::string encode_record(const Record& record);
 [[nodiscard]] Result<Record> decode_record(std::string_view bytes, const RecordLimits& limits = {});
+// False: no Record::app is in it.
+[[nodiscard]] inline bool names_app(std::string_view entry) {
+  return entry.size() > 1 && (static_cast<uint8_t>(entry[1]) & kFlagApps) != 0;
+}
 
 // Stretches of logs, for the link. Records must be of their segment's origin, with strictly
 // ascending stamps in (after, through] (asserted: what we send is ours to keep right).

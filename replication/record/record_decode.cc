@@ -84,12 +84,13 @@ class Decoder {
   size_t effects_ = 0;  // of the record being read
   Hlc hlc_ = 0;         // likewise
   VersionVector deps_;  // of the record before it
+  std::string app_;     // likewise
 };
 
 void Decoder::header() {
   if (in_.u8() != kRecordFormatVersion) return in_.fail("unknown format version");
   flags_ = in_.u8();
-  if ((flags_ & ~(kFlagRetires | kFlagYields | kFlagRules)) != 0) return in_.fail("unknown flags");
+  if ((flags_ & ~kFlagsKnown) != 0) return in_.fail("unknown flags");
   read_each(origins_, in_.count(limits_.origins_max, kOriginBytes),
             [&](Origin& origin) { origin = in_.origin(); });
   read_each(namespaces_, in_.count(limits_.effects_max, 1), [&](std::string_view& ns) {
@@ -139,10 +140,8 @@ Result<Record> Decoder::entry() {
   Record record;
   const size_t origin = in_.index(origins_.size());
   record.hlc = in_.varint();
-  if (in_.ok()) {
-    record.origin = origins_[origin];
-    record_body(record);
-  }
+  if (in_.ok()) record.origin = origins_[origin];
+  if (in_.ok()) record_body(record);
   in_.end();
   if (!in_.ok()) return in_.error();
   return record;
@@ -175,8 +174,7 @@ Result<std::vector<Segment>> Decoder::batch() {
   read_each(segments, in_.count(limits_.segments_max, kSegmentBytes),
             [&](Segment& each) { segment(each); });
   in_.end();
-  if (!in_.ok()) return in_.error();
-  return segments;
+  return in_.ok() ? Result<std::vector<Segment>>(std::move(segments)) : in_.error();
 }
 
 void Decoder::segment(Segment& segment) {
@@ -190,6 +188,7 @@ void Decoder::segment(Segment& segment) {
   records_ += count;
   segment.origin = origins_[origin];
   deps_ = VersionVector();
+  app_.clear();
   Hlc previous = segment.after;
   read_each(segment.records, count, [&](Record& record) {
     const uint64_t step = in_.varint();
@@ -211,6 +210,7 @@ void Decoder::record_body(Record& record) {
             [&](DocumentEffects& each) { document(each); });
   if ((flags_ & kFlagRetires) != 0) retired(record);
   if ((flags_ & kFlagRules) != 0) record.rules = in_.bytes(limits::kRulesBytesMax);
+  if ((flags_ & kFlagApps) != 0) record.app = app_ = in_.app(app_);
 }
 
 void Decoder::retired(Record& record) {

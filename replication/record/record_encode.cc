@@ -77,8 +77,9 @@ class Encoder {
   Table<std::string_view> namespaces_;
   Table<const Path*, PathHash, PathEqual> paths_;
   const uint8_t flags_;
-  Hlc hlc_ = 0;         // of the record being written
-  VersionVector deps_;  // of the record before it
+  Hlc hlc_ = 0;           // of the record being written
+  VersionVector deps_;    // of the record before it
+  std::string_view app_;  // likewise
 };
 
 void Encoder::entry(const Record& record) {
@@ -94,6 +95,7 @@ void Encoder::segment(const Segment& segment) {
   body_.varint(segment.through - segment.after);
   body_.varint(segment.records.size());
   deps_ = VersionVector();
+  app_ = {};
   Hlc previous = segment.after;
   for (const Record& record : segment.records) {
     OUTRIGGER_ASSERT(record.origin == segment.origin);
@@ -117,6 +119,7 @@ void Encoder::record_body(const Record& record) {
     }
   }
   if ((flags_ & kFlagRules) != 0) body_.bytes(record.rules);
+  if ((flags_ & kFlagApps) != 0) body_.app(record.app, std::exchange(app_, record.app));
 }
 
 void Encoder::deps(const Record& record) {
@@ -283,7 +286,8 @@ uint8_t flags_of(const Record& record) {
       record.documents.begin(), record.documents.end(),
       [](const DocumentEffects& each) { return !each.gone.empty() || !each.there.empty(); });
   return static_cast<uint8_t>((record.retired.empty() ? 0 : kFlagRetires) |
-                              (tells ? kFlagYields : 0) | (record.rules.empty() ? 0 : kFlagRules));
+                              (tells ? kFlagYields : 0) | (record.rules.empty() ? 0 : kFlagRules) |
+                              (record.app.empty() ? 0 : kFlagApps));
 }
 
 }  // namespace

@@ -186,12 +186,13 @@ class RecordMaker {
   }
 
   Record record(const Origin& of, Hlc at) {
-    Record record{of, at, vector(), {}, {}, {}};
+    Record record{of, at, vector(), {}, {}, {}, {}};
     const VersionVector old = chance(4) ? vector() : VersionVector();
     for (const auto& [epoch, last] : old.entries()) {
       if (last < at) record.retired.raise(epoch, last);
     }
     if (chance(8)) record.rules = "equal_set: keep";
+    if (chance(3)) record.app = chance(2) ? "till" : "caf\xc3\xa9";
     if (!chance(3) && at > 1) record.deps.raise(of, at - 1);
     for (size_t i = below(4); i > 0; --i) record.documents.push_back(document_effects());
     return record;
@@ -221,6 +222,7 @@ class RecordMaker {
     prepare.origin = origin();
     prepare.deps = vector();
     prepare.transaction = chance(2);
+    if (chance(3)) prepare.app = "till";
     ByteWriter session;
     for (int i = 0; i < 32; ++i) session.u8(static_cast<uint8_t>(random_()));
     const size_t numbers = below(4);

@@ -197,9 +197,7 @@ Result<bool> Recovery::settle_earlier(const Prepare& prepare, const std::vector<
   if (Status same = redo_.still(store_); !same) return tl::unexpected(same.error());
   auto retries = retries_of(prepare, *settled);
   if (!retries) return tl::unexpected(retries.error());
-  if (Status written = site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps,
-                                                   settled->changes, *retries);
-      !written) {
+  if (Status written = site_.writes.settle_earlier(prepare, settled->changes, *retries); !written) {
     return tl::unexpected(written.error());
   }
   switch (settled->how) {
@@ -221,8 +219,7 @@ Result<bool> Recovery::settle_earlier_rename(const Prepare& prepare, RecoveryRep
   auto happened = told_rename(prepare, store_);
   if (!happened) return happened;
   ++(*happened ? report.happened : report.dropped);
-  const Status over =
-      site_.writes.settle_earlier(Dot{prepare.hlc, prepare.origin}, prepare.deps, {}, {});
+  const Status over = site_.writes.settle_earlier(prepare, {}, {});
   return over ? Result<bool>(true) : tl::unexpected(over.error());
 }
 

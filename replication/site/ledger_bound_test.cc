@@ -133,11 +133,12 @@ TEST_F(LedgerBoundTest, NamespacesAreCountedUpToABound) {
   for (int i = 0; i < 150; ++i) {
     const std::string ns = "t.c" + std::to_string(i);
     ConflictCounts counts;
-    counts[{"set_set", ns}] = 2;
+    counts[{"set_set", ns, "lww"}] = 2;
     paris_.replica->parts().ledger.count(counts);
   }
   const auto counted = paris_.status().conflicts_of_namespaces;
   EXPECT_THAT(counted, SizeIs(101));
+  EXPECT_EQ(paris_.status().conflicts_of_policies.at("lww"), 300u);
   EXPECT_EQ(counted.at("t.c0"), 2u);
   EXPECT_EQ(counted.at("(others)"), 100u);
   EXPECT_EQ(paris_.status().conflicts["set_set"], 300u);

@@ -90,19 +90,31 @@ void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const Ledge
   } else {
     keep(batch, key, entry);
   }
+  if (conflicts == 0) return;
+  const ConflictOf of = counts_as(entry);
   const MutexLock lock(mutex_);
-  if (conflicts > 0) count_one(entry.kind, entry.ns, conflicts);
+  count_one(of, conflicts);
+}
+
+ConflictOf LedgerKeeper::counts_as(const LedgerEntry& entry) const {
+  ConflictOf of{entry.kind, entry.ns, policy_of_kind(entry.kind)};
+  const Policy* policy = context_.options.policy;
+  if (!of.policy.empty() || policy == nullptr || !is_loss(entry.kind)) return of;
+  // In an element no rule holds but the array's.
+  of.policy = word_of(policy->merge_rules(entry.ns).at(path_of_array(entry.path)).type);
+  return of;
 }
 
 void LedgerKeeper::count(const ConflictCounts& conflicts) {
   const MutexLock lock(mutex_);
-  for (const auto& [of, count] : conflicts) count_one(of.first, of.second, count);
+  for (const auto& [of, count] : conflicts) count_one(of, count);
 }
 
-void LedgerKeeper::count_one(const std::string& kind, const std::string& ns, uint64_t count) {
-  conflicts_[kind] += count;
-  const bool has_room = namespaces_.size() < kNamespacesMax || namespaces_.contains(ns);
-  namespaces_[has_room ? ns : kOtherNamespaces] += count;
+void LedgerKeeper::count_one(const ConflictOf& of, uint64_t count) {
+  conflicts_[of.kind] += count;
+  const bool has_room = namespaces_.size() < kNamespacesMax || namespaces_.contains(of.ns);
+  namespaces_[has_room ? of.ns : kOtherNamespaces] += count;
+  if (!of.policy.empty()) policies_[of.policy] += count;
 }
 
 // Whether something is still to come of it. What the log says counts: it changes in one piece with
@@ -301,6 +313,7 @@ void LedgerKeeper::describe(ReplicaStatus& status) const {
   const MutexLock lock(mutex_);
   status.conflicts = conflicts_;
   status.conflicts_of_namespaces = namespaces_;
+  status.conflicts_of_policies = policies_;
   status.choices = marks_;
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -24,8 +25,14 @@
 
 namespace outrigger {
 
-// By kind and namespace.
-using ConflictCounts = std::map<std::pair<std::string, std::string>, uint64_t>;
+// What an entry counts as.
+struct ConflictOf {
+  std::string kind;
+  std::string ns;
+  std::string policy;  // the setting that decided, "keyed" or "deletes"; empty: none does
+  friend auto operator<=>(const ConflictOf&, const ConflictOf&) = default;
+};
+using ConflictCounts = std::map<ConflictOf, uint64_t>;
 
 // Thread-safe.
 class LedgerKeeper {
@@ -38,6 +45,7 @@ class LedgerKeeper {
   void put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
            uint64_t conflicts);
   void count(const ConflictCounts& conflicts);
+  [[nodiscard]] ConflictOf counts_as(const LedgerEntry& entry) const;
 
   // Drops the oldest closed entries while there are more bytes than may be; a bounded step. One
   // caller at a time.
@@ -54,7 +62,7 @@ class LedgerKeeper {
 
  private:
   void keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry);
-  void count_one(const std::string& kind, const std::string& ns, uint64_t count) REQUIRES(mutex_);
+  void count_one(const ConflictOf& of, uint64_t count) REQUIRES(mutex_);
   [[nodiscard]] bool is_escalated(const LedgerEntry& entry) const;
   // As a reader is to see it.
   [[nodiscard]] Result<LedgerEntry> shown(const std::string& key, const std::string& bytes) const;
@@ -70,6 +78,7 @@ class LedgerKeeper {
   std::string first_ GUARDED_BY(mutex_);        // there is no entry before this key
   std::map<std::string, uint64_t> conflicts_ GUARDED_BY(mutex_);   // by kind
   std::map<std::string, uint64_t> namespaces_ GUARDED_BY(mutex_);  // the same by namespace
+  std::map<std::string, uint64_t> policies_ GUARDED_BY(mutex_);    // the same by policy
   std::map<std::string, uint64_t> marks_ GUARDED_BY(mutex_);       // by state
 
   std::atomic<uint64_t> dropped_{0};

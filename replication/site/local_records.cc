@@ -7,6 +7,7 @@
 #include "replication/merge/row.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/outbox/cohorts.h"
+#include "replication/outbox/writer_apps.h"
 #include "replication/record/record_codec.h"
 #include "replication/site/state/meta_keys.h"
 
@@ -262,16 +263,16 @@ Result<Dot> LocalRecords::next_dot() {
   return Dot{begun->hlc, context_.self};
 }
 
-Result<SettlingBatch> LocalRecords::make(const Dot& dot, const VersionVector& deps, Hlc closed,
-                                         std::vector<DocumentChange> changes,
+Result<SettlingBatch> LocalRecords::make(RecordName name, std::vector<DocumentChange> changes,
                                          const std::vector<RetryEntry>& retries) {
   SettlingBatch settled;
   Record record;
-  record.origin = dot.origin;
-  record.hlc = dot.hlc;
-  record.deps = deps;
+  record.origin = name.dot.origin;
+  record.hlc = name.dot.hlc;
+  record.deps = std::move(name.deps);
+  record.app = std::move(name.app);
   record.documents.reserve(changes.size());
-  RecordWriter writer(context_.outbox, record, {dot, closed, context_.options.policy},
+  RecordWriter writer(context_.outbox, record, {name.dot, name.closed, context_.options.policy},
                       changes.size());
   size_t bytes = 0;
   const auto finish_record = [&] {
@@ -307,8 +308,13 @@ Result<SettlingBatch> LocalRecords::make(const Dot& dot, const VersionVector& de
     settled.records.push_back({record.dot(), 0});  // its stamp was taken for nothing
   }
   writer.put_rows(settled);
-  for (const LedgerEntry& entry : writer.lost())
-    ledger_.put(settled.batch, ledger_key(entry), entry, 1);
+  WriterApps apps(context_.outbox);
+  for (const SettledWrite& each : settled.records) apps.add(each.dot, record.app);
+  for (const LedgerEntry& entry : writer.lost()) {
+    auto named = apps.named(entry);
+    if (!named) return tl::unexpected(named.error());
+    ledger_.put(settled.batch, ledger_key(*named), *named, 1);
+  }
   return settled;
 }
 

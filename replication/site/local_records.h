@@ -25,6 +25,14 @@ struct SettlingBatch {
   std::vector<Correction> corrections;
 };
 
+// Under what name a record is made, and from what.
+struct RecordName {
+  Dot dot;
+  VersionVector deps;
+  std::string app;  // Record::app
+  Hlc closed = 0;   // counter entries up to here are not extended
+};
+
 // Thread-safe.
 class LocalRecords {
  public:
@@ -38,10 +46,9 @@ class LocalRecords {
   // A stamp that holds back publication until it is settled, and what it depends on.
   [[nodiscard]] Result<LocalWrite> begin(OpenWrite write);
 
-  // The batch that makes `changes` the record `dot`: entry, rows, retries. Counter entries up to
-  // `closed` are not extended. Errors: the log cannot be read.
-  [[nodiscard]] Result<SettlingBatch> make(const Dot& dot, const VersionVector& deps, Hlc closed,
-                                           std::vector<DocumentChange> changes,
+  // The batch that makes `changes` the record of that name: entry, rows, retries. Errors: the log
+  // cannot be read.
+  [[nodiscard]] Result<SettlingBatch> make(RecordName name, std::vector<DocumentChange> changes,
                                            const std::vector<RetryEntry>& retries);
 
  private:

@@ -47,6 +47,7 @@ Result<UndecidedWrite> LocalWrites::begin(Prepare prepare, StagedWrites& staged)
   prepare.origin = context_.self;
   prepare.deps = write->deps;
   staged.batch_.put_prepare(write->hlc, encode_prepare(prepare));
+  write->app = std::move(prepare.app);
   return UndecidedWrite(std::move(*write));
 }
 
@@ -56,7 +57,7 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
   const Dot dot{name.hlc, context_.self};
   const Hlc closed = state_.closed_for(name.hlc);
   std::vector<std::string> behind = behind_changed(changes);
-  auto settled = records_.make(dot, name.deps, closed, std::move(changes), retries);
+  auto settled = records_.make({dot, name.deps, name.app, closed}, std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   staged.batch_.append(std::move(settled->batch));
   staged.batch_.remove_prepare(name.hlc);
@@ -113,24 +114,25 @@ Status LocalWrites::write(StagedWrites&& staged) {
   return {};
 }
 
-Status LocalWrites::settle_earlier(const Dot& dot, const VersionVector& deps,
-                                   std::vector<DocumentChange> changes,
+Status LocalWrites::settle_earlier(const Prepare& prepare, std::vector<DocumentChange> changes,
                                    const std::vector<RetryEntry>& retries) {
   // Entries of an earlier epoch are closed for good; a new one is opened.
-  return settle_now(dot, deps, kHlcMax, std::move(changes), retries);
+  const Dot dot{prepare.hlc, prepare.origin};
+  return settle_now({dot, prepare.deps, prepare.app, kHlcMax}, std::move(changes), retries);
 }
 
 Status LocalWrites::record(std::vector<DocumentChange> changes) {
   auto name = records_.begin(OpenWrite());
   if (!name) return tl::unexpected(name.error());
   const Dot dot{name->hlc, context_.self};
-  return settle_now(dot, name->deps, state_.closed_for(name->hlc), std::move(changes), {});
+  const Hlc closed = state_.closed_for(name->hlc);
+  return settle_now({dot, std::move(name->deps), {}, closed}, std::move(changes), {});
 }
 
-Status LocalWrites::settle_now(const Dot& dot, const VersionVector& deps, Hlc closed,
-                               std::vector<DocumentChange> changes,
+Status LocalWrites::settle_now(RecordName name, std::vector<DocumentChange> changes,
                                const std::vector<RetryEntry>& retries) {
-  auto settled = records_.make(dot, deps, closed, std::move(changes), retries);
+  const Dot dot = name.dot;
+  auto settled = records_.make(std::move(name), std::move(changes), retries);
   if (!settled) {
     if (dot.origin == context_.self) give_up(dot.hlc);
     return tl::unexpected(settled.error());

@@ -72,8 +72,7 @@ class LocalWrites {
   [[nodiscard]] Status write(StagedWrites&& staged);
 
   // A write of an earlier run, under its stamp of then. Not yet synced.
-  [[nodiscard]] Status settle_earlier(const Dot& dot, const VersionVector& deps,
-                                      std::vector<DocumentChange> changes,
+  [[nodiscard]] Status settle_earlier(const Prepare& prepare, std::vector<DocumentChange> changes,
                                       const std::vector<RetryEntry>& retries);
 
   // What a command did that is not prepared document by document, as a record under a stamp taken
@@ -88,8 +87,7 @@ class LocalWrites {
 
  private:
   friend class BegunRecord;
-  [[nodiscard]] Status settle_now(const Dot& dot, const VersionVector& deps, Hlc closed,
-                                  std::vector<DocumentChange> changes,
+  [[nodiscard]] Status settle_now(RecordName name, std::vector<DocumentChange> changes,
                                   const std::vector<RetryEntry>& retries);
   void give_up(Hlc stamp);  // no record carries it
   void note(std::span<const Correction> corrections);

@@ -67,6 +67,18 @@ Record telling_rules() {
   return record;
 }
 
+std::vector<Segment> naming_apps() {
+  Record record;
+  record.origin = kRome;
+  record.hlc = 8;
+  record.deps.raise(kRome, 7);
+  record.app = "till";
+  Record next = record;
+  next.hlc = 9;
+  next.deps.raise(kRome, 8);
+  return {{kRome, 7, 9, {record, next}}};
+}
+
 Record editing() {
   Effect edit = effect(Operation::kEdit, {"l"});
   edit.edit.removed = {{Dot(), 0}, {Dot{3, kRome}, 0}};
@@ -188,6 +200,7 @@ Prepare preparing_transaction() {
   document.document = inserted_document();
   Prepare prepare = prepare_of(std::move(document));
   prepare.transaction = true;
+  prepare.app = "till";
   prepare.session = token_of(prepare.session, {});
   return prepare;
 }
@@ -225,6 +238,7 @@ std::vector<Example> record_examples() {
       record_example("record-yields", yielding()),
       record_example("record-retires", retiring()),
       record_example("record-rules", telling_rules()),
+      example("segments-apps", naming_apps(), segments_bytes, segments_in),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,
               segments_in),
       example("segments-two-records", two_records(), segments_bytes, segments_in),

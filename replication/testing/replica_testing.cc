@@ -162,6 +162,7 @@ std::unique_ptr<TestSite::Pending> TestSite::begin_numbered(DocumentChange chang
     pending->txn_number = txn_number;
     prepare.session = session_token({lsid_, 0, txn_number, {0}});
   }
+  prepare.app = app;
   prepare.documents.push_back(prepared_of(change));
   auto write = replica->begin(std::move(prepare));
   EXPECT_TRUE(write.has_value()) << write.error().message();

@@ -89,6 +89,7 @@ class TestSite {
 
   const std::string name;
   const std::vector<std::string> members;
+  std::string app;  // that writes here
   ManualClock clock;
   SystemRandom random;
   SystemThreads threads;

@@ -26,6 +26,7 @@ namespace outrigger {
 struct LocalWrite {
   Hlc hlc = 0;
   VersionVector deps;
+  std::string app{};  // Record::app
 };
 
 // A local write whose end is still owed. Were it forgotten between begin and settle or drop,

@@ -71,6 +71,7 @@ struct ReplicaStatus {
   uint64_t collected_rows = 0;
   std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
   std::map<std::string, uint64_t> conflicts_of_namespaces;
+  std::map<std::string, uint64_t> conflicts_of_policies;
   std::map<std::string, uint64_t> choices;  // noted, by the state they left
 };
 
