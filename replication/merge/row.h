@@ -23,6 +23,7 @@ enum RowKind : uint8_t {
   kInsertedOpaque = kGeneral | 3,
   kNames = kGeneral | 4,  // as a general one, of nothing but the names of elements
   kPlain = kGeneral | 5,  // of a document everybody knows: values given to fields, nothing else
+  kSums = kGeneral | 6,   // the same with counters
 };
 
 inline constexpr uint8_t kDetachedFlag = 1;

@@ -2,6 +2,7 @@
 #include "replication/merge/inside.h"
 #include "replication/merge/row.h"
 #include "replication/merge/types/row_maps.h"
+#include "replication/merge/types/sums.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::merge {
@@ -19,8 +20,8 @@ class RowReader {
       general(state);
     } else if (kind == kInserted || kind == kInsertedOpaque) {
       inserted(state);
-    } else if (kind == kPlain) {
-      plain(state);
+    } else if (kind == kPlain || kind == kSums) {
+      plain(state, kind == kSums);
     } else if (kind != kOpaque) {
       in_.fail("unknown kind");
     }
@@ -43,7 +44,7 @@ class RowReader {
     root.stamp = birth;
     root.content = Content::kShown;
   }
-  void plain(DocumentState& state) {
+  void plain(DocumentState& state, bool has_sums) {
     Incarnation& only = state.incarnations.emplace_back();
     only.births.emplace_back();
     read_origins();
@@ -51,9 +52,22 @@ class RowReader {
       read_content(in_, reg);
       if (reg.is_version) in_.fail("a version is not plain");
     });
+    if (has_sums) sums(only.body);
     read_map(in_, only.body.asserted, [&](Dot& stamp) { stamp = in_.dot(); });
     check(only.body);
-    if (only.body.registers.empty() && only.body.asserted.empty()) in_.fail("it says nothing");
+    if (!has_sums && only.body.registers.empty() && only.body.asserted.empty())
+      in_.fail("it says nothing");
+  }
+  void sums(Body& body) {
+    std::map<Path, Sums> sums;
+    read_map(in_, sums, [&](Sums& each) { merge::read(in_, each); });
+    if (sums.empty()) in_.fail("no counter");
+    for (auto& [path, each] : sums) {
+      body.counters.emplace(path, std::move(each.entries));
+      if (!each.base.view().is_number()) continue;
+      const bool is_new = body.registers.emplace(path, old_number(std::move(each.base))).second;
+      if (!is_new) in_.fail("counted from two values");
+    }
   }
   void general(DocumentState& state) {
     const uint8_t flags = in_.u8();
@@ -210,8 +224,9 @@ std::optional<OriginsInRow> origins_in_row(std::string_view row) {
   ByteReader in(row, "row");
   const uint8_t kind = in.u8();
   size_t count = 1;
-  if (kind == kGeneral || kind == kNames || kind == kPlain) {
-    if (kind != kPlain) (void)in.u8();
+  const bool is_plain = kind == kPlain || kind == kSums;
+  if (kind == kGeneral || kind == kNames || is_plain) {
+    if (!is_plain) (void)in.u8();
     count = in.count(SIZE_MAX, 1);
   } else if (kind != kInserted && kind != kInsertedOpaque) {
     return std::nullopt;

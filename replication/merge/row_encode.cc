@@ -3,6 +3,7 @@
 #include "replication/merge/body.h"
 #include "replication/merge/row.h"
 #include "replication/merge/types/row_maps.h"
+#include "replication/merge/types/sums.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::merge {
@@ -40,8 +41,8 @@ bool is_plain(const DocumentState& state) {
   const Incarnation& only = state.incarnations.front();
   const Body& body = only.body;
   return only.births.size() == 1 && only.births.front().is_zero() && only.holding.empty() &&
-         only.overwritten.empty() && body.counters.empty() && body.lists.empty() &&
-         body.contests.empty() &&
+         only.overwritten.empty() && body.lists.empty() && body.contests.empty() &&
+         !tell_bounds(body.counters) &&
          std::all_of(body.registers.begin(), body.registers.end(), [](const auto& each) {
            return each.second.baseline.empty() && !each.second.is_version;
          });
@@ -59,9 +60,13 @@ class RowWriter {
 
   std::string write_plain(const DocumentState& state) {
     const Body& body = state.incarnations.front().body;
-    out_.u8(kPlain);
+    out_.u8(body.counters.empty() ? kPlain : kSums);
     write_origins(state);
-    write_map(out_, body.registers, [&](const Register& reg) { write_content(out_, reg); });
+    if (body.counters.empty()) {
+      write_map(out_, body.registers, [&](const Register& reg) { write_content(out_, reg); });
+    } else {
+      write_sums(body);
+    }
     write_map(out_, body.asserted, [&](const Dot& stamp) { out_.dot(stamp); });
     return out_.take();
   }
@@ -85,6 +90,29 @@ class RowWriter {
   }
 
  private:
+  // What a counter counts from stands with it.
+  void write_sums(const Body& body) {
+    struct RegisterAt {
+      const Path& path;
+      const Register& reg;
+    };
+    struct SumsAt {
+      const Path& path;
+      ShownSums sums;
+    };
+    std::vector<RegisterAt> others;
+    std::vector<SumsAt> sums;
+    for (const auto& [path, entries] : body.counters) sums.push_back({path, {nullptr, entries}});
+    auto next = sums.begin();
+    for (const auto& [path, reg] : body.registers) {
+      while (next != sums.end() && next->path < path) ++next;
+      const bool is_base = next != sums.end() && next->path == path && is_old_number(reg);
+      if (is_base) next->sums.base = &reg.value;
+      if (!is_base) others.push_back({path, reg});
+    }
+    write_map(out_, others, [&](const Register& reg) { write_content(out_, reg); });
+    write_map(out_, sums, [&](const ShownSums& each) { merge::write(out_, each); });
+  }
   void write_origins(const DocumentState& state) {
     const VersionVector all = stamps(state);
     for (const auto& [origin, hlc] : all.entries()) {

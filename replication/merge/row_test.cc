@@ -107,6 +107,31 @@ TEST_F(Row, OneFieldSetCostsLittleMoreThanItsOriginAndAnotherFewerThanNine) {
   all_show({{"value", i32(2)}, {"f1", i32(2)}});
 }
 
+TEST_F(Row, ACounterCostsLittleMoreThanItsOrigins) {
+  insert(a_, {{"n", i32(40)},
+              {"big", bson::make_int64(int64_t{1} << 40)},
+              {"half", bson::make_double(0.5)}});
+  forget();
+  inc(a_, "n", -3);
+  const std::string one = a_.rows.at("d");
+  EXPECT_LE(one.size(), 26u - 1 + kOriginBytes);  // on disk a number: outbox/rocks/row_origins.h
+  inc(b_, "n", 2);
+  inc(c_, "n", 20);
+  exchange();
+  const std::string three = a_.rows.at("d");
+  EXPECT_LE(three.size(), one.size() + 2 * (kOriginBytes + 6));
+  inc(a_, "big", 1);
+  inc(b_, "half", 1);
+  set(c_, "x", i32(1));
+  exchange();
+  for (const std::string& row : {one, three, a_.rows.at("d")}) {
+    EXPECT_EQ(static_cast<uint8_t>(row.front()), kSums);
+    for (size_t n = 1; n < row.size(); ++n) EXPECT_FALSE(loads(row.substr(0, n))) << n;
+    EXPECT_FALSE(loads(row + '\0'));
+    EXPECT_EQ(strip(*load_row(row)), row);
+  }
+}
+
 TEST_F(Row, TellsOfABirthOnlyWhereThereIsNothingElse) {
   EXPECT_EQ(birth_in_row(birth_row(dot(7), false)), dot(7));
   EXPECT_EQ(birth_in_row(birth_row(dot(7), true)), std::nullopt);

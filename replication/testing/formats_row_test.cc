@@ -140,6 +140,16 @@ DocumentState out_of_bounds() {
   return state;
 }
 
+DocumentState summed() {
+  DocumentState state = born({Dot()});
+  Body& body = state.incarnations.front().body;
+  body.registers[{"n"}] = holding(Dot(), Content::kValue);
+  body.registers[{"n"}].value = bson::make_int32(10);
+  body.counters[{"n"}] = {{Dot{5, kOslo}, 6, bson::make_int32(-8)},
+                          {Dot{8, kRome}, 8, bson::make_int32(300)}};
+  return state;
+}
+
 DocumentState upserted() {
   DocumentState state = born({Dot{5, kOslo}});
   state.incarnations.front().body.floor_stamp = Dot{5, kOslo};
@@ -244,6 +254,7 @@ std::vector<Example> row_examples() {
       row_example("row-claimed", claimed),
       row_example("row-overwritten", overwritten),
       row_example("row-bounded", out_of_bounds),
+      row_example("row-sums", summed),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
       row_example("row-moved", moved),
