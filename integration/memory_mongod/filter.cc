@@ -131,6 +131,33 @@ std::optional<std::vector<bson::OwnedValue>> ids_of(const Document& filter) {
   return std::nullopt;
 }
 
+Document document_at(const Document& document, std::string_view name) {
+  const auto value = document.find(name);
+  return value && value->is_container() ? value->as_document() : Document();
+}
+
+OrError<std::vector<std::string>> sorted(std::vector<std::string> documents, const Document& sort) {
+  const auto by = sort.first();
+  if (!by) return documents;
+  const auto direction = by->value.to_int64();
+  const bool is_one = ++sort.begin() == sort.end();
+  if (!is_one || !direction || (*direction != 1 && *direction != -1)) return unknown("such a sort");
+  const Path path = path_of(by->name);
+  // Of kinds that are not compared: what has no field, numbers, strings.
+  const auto rank = [](const std::optional<Value>& value) {
+    if (!value) return 0;
+    return value->is_number() ? 1 : 2;
+  };
+  const auto is_less = [&](const std::string& one, const std::string& other) {
+    const auto a = bson::PathFinder(Document(one)).find(path);
+    const auto b = bson::PathFinder(Document(other)).find(path);
+    const int order = rank(a) != rank(b) ? rank(a) - rank(b) : a ? compare(*a, *b).value_or(0) : 0;
+    return *direction > 0 ? order < 0 : order > 0;
+  };
+  std::stable_sort(documents.begin(), documents.end(), is_less);
+  return documents;
+}
+
 OrError<std::string> projected(const Document& projection, const Document& document) {
   bson::PathFinder finder(document);
   bson::Writer id;

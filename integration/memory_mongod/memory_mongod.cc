@@ -46,6 +46,9 @@ bool is_answered_ok(std::string_view name) {
 }  // namespace
 
 MemoryMongod::MemoryMongod(Options options) : options_(std::move(options)), random_(options_.seed) {
+  StoreInfo info = *store_.info();
+  info.wire_version_max = options_.wire_version;
+  store_.set_info(std::move(info));
   start();
 }
 
@@ -86,7 +89,8 @@ std::string MemoryMongod::hello() const {
   }
   out.int32("maxBsonObjectSize", 16 << 20).int32("maxMessageSizeBytes", 48'000'000);
   out.int32("maxWriteBatchSize", 100'000).int32("logicalSessionTimeoutMinutes", 30);
-  out.int32("minWireVersion", 0).int32("maxWireVersion", 17).boolean("readOnly", false);
+  out.int32("minWireVersion", 0).int32("maxWireVersion", options_.wire_version);
+  out.boolean("readOnly", false);
   out.open_document("topologyVersion").object_id("processId", store_.process_id());
   out.int64("counter", 0).close();
   return out.real("ok", 1).finish();
@@ -97,13 +101,12 @@ OrError<std::string> MemoryMongod::find(const wire::OpMsg& message) {
   const auto filter = body.find("filter");
   const Document wanted = filter ? filter->as_document() : Document();
   const auto projection = body.find("projection");
-  if (const auto sort = body.find("sort"); sort && !sort->as_document().empty()) {
-    return refuse(wire::code::kFailedToParse, "no sorting here");
-  }
   Cursor cursor;
   cursor.ns = ns_of(message, "find");
   const auto limit = static_cast<size_t>(number(body, "limit", 0));
-  for (const std::string& bytes : chosen(cursor.ns, wanted)) {
+  const auto all = sorted(chosen(cursor.ns, wanted), document_at(body, "sort"));
+  if (!all) return tl::unexpected(all.error());
+  for (const std::string& bytes : *all) {
     const auto is_wanted = matches(wanted, Document(bytes));
     if (!is_wanted) return tl::unexpected(is_wanted.error());
     if (!*is_wanted) continue;

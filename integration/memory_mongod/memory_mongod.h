@@ -6,7 +6,8 @@
 // and never twice: it crashed after it had answered but before its journal was written, a retry
 // meets a write that had happened after all. The idea: one map of documents with two faces, this
 // one for wire messages and MemoryStore for the sidecar's own questions; each write remembers how
-// to be undone until it is journaled. It is a replica set of one, or a standalone, as a 6.0.
+// to be undone until it is journaled. It is a replica set of one, or a standalone, of any
+// release: what one lacks (replication/store/store_version.h) it has not and refuses.
 //
 // It knows what the tests of the sidecar need, and refuses by name (code 9) what it does not: most
 // query operators, update operators but $set, $unset, $inc and $setOnInsert, paths through arrays.
@@ -27,6 +28,7 @@
 
 #include "proxy/mongo/wire/op_msg.h"
 #include "replication/store/memory/memory_store.h"
+#include "replication/store/store_version.h"
 
 namespace outrigger::world {
 
@@ -54,6 +56,7 @@ class MemoryMongod {
     std::function<uint32_t()> now_seconds;  // since the epoch
     uint64_t seed = 1;                      // of the _ids it makes up, and of what a crash keeps
     bool standalone = false;
+    int32_t wire_version = 17;  // 6.0
     // How long it is busy with others before it runs a command, whoever waits for that.
     std::function<int64_t()> busy_ms = [] { return 0; };
     std::function<void()> on_journal = [] {};  // what was written so far is about to be safe
@@ -90,6 +93,7 @@ class MemoryMongod {
   void start();
   [[nodiscard]] bool is_running() const { return is_running_; }
   [[nodiscard]] bool is_standalone() const { return options_.standalone; }
+  [[nodiscard]] bool can(StoreFeature feature) const { return has(options_.wire_version, feature); }
 
  private:
   friend class WriteRun;

@@ -23,9 +23,9 @@ bool truthy(const Document& document, std::string_view name) {
   return value && value->truthy();
 }
 
-Document document_at(const Document& document, std::string_view name) {
-  const auto value = document.find(name);
-  return value && value->is_container() ? value->as_document() : Document();
+MongodError unknown_field(std::string_view name) {
+  constexpr int32_t kUnknownField = 40415;
+  return {kUnknownField, "BSON field '" + std::string(name) + "' is an unknown field."};
 }
 
 }  // namespace
@@ -57,6 +57,9 @@ std::optional<MongodError> WriteRun::refusal() const {
     return MongodError{wire::code::kIllegalOperation, "no transactions here"};
   }
   const auto uuid = body_.find("collectionUUID");
+  if (uuid && !mongod_.can(StoreFeature::kNamesCollections)) {
+    return unknown_field(command_ + ".collectionUUID");
+  }
   if (uuid && uuid->bytes.substr(5) != kCollectionUuid) {
     return MongodError{wire::code::kCollectionUuidMismatch, "Collection UUID does not match"};
   }
@@ -67,6 +70,7 @@ std::optional<MongodError> WriteRun::refusal() const {
 bool WriteRun::waits_for_journal() const {
   const auto concern = body_.find("writeConcern");
   const bool none = !concern || concern->type != Type::kDocument;
+  if (none && !mongod_.can(StoreFeature::kMajorityByDefault)) return false;
   const Document says = none ? Document() : concern->as_document();
   if (truthy(says, "j") || mongod_.is_standalone()) return truthy(says, "j");
   const auto w = says.find("w");
@@ -122,7 +126,7 @@ OrError<std::string> WriteRun::run_many() {
   list("upserted", upserted_);
   if (command_ == "update") out.int32("nModified", static_cast<int32_t>(modified_));
   list("writeErrors", errors_);
-  if (!retried_.empty()) {
+  if (!retried_.empty() && mongod_.can(StoreFeature::kTellsRetried)) {
     out.open_array("retriedStmtIds");
     for (size_t i = 0; i < retried_.size(); ++i) out.int32(bson::index_name(i), retried_[i]);
     out.close();
@@ -191,9 +195,12 @@ OrError<WriteRun::Done> WriteRun::insert(const Document& document, int32_t stmt_
   return Done{1, false, std::nullopt, std::nullopt, std::move(bytes)};
 }
 
-OrError<std::vector<std::string>> WriteRun::found(const Document& filter, bool many) {
+OrError<std::vector<std::string>> WriteRun::found(const Document& filter, bool many,
+                                                  const Document& sort) {
   std::vector<std::string> out;
-  for (std::string& bytes : mongod_.chosen(ns_, filter)) {
+  auto all = sorted(mongod_.chosen(ns_, filter), sort);
+  if (!all) return all;
+  for (std::string& bytes : *all) {
     const auto is_wanted = matches(filter, Document(bytes));
     if (!is_wanted) return tl::unexpected(is_wanted.error());
     if (*is_wanted) out.push_back(std::move(bytes));
@@ -220,7 +227,10 @@ OrError<WriteRun::Done> WriteRun::update(const Document& statement, int32_t stmt
   if (!update || update->type != Type::kDocument) {
     return refuse(wire::code::kFailedToParse, "the mongod in memory knows no pipelines");
   }
-  const auto documents = found(filter, truthy(statement, "multi"));
+  const Document sort = document_at(statement, "sort");
+  const bool may_sort = command_ == "findAndModify" || mongod_.can(StoreFeature::kSortsUpdates);
+  if (!sort.empty() && !may_sort) return tl::unexpected(unknown_field("update.updates.sort"));
+  const auto documents = found(filter, truthy(statement, "multi"), sort);
   if (!documents) return tl::unexpected(documents.error());
   if (documents->empty()) {
     if (!truthy(statement, "upsert")) return Done{};
@@ -283,7 +293,8 @@ OrError<WriteRun::Done> WriteRun::upsert(const Document& filter, const Document&
 
 OrError<WriteRun::Done> WriteRun::remove(const Document& statement, int32_t stmt_id) {
   const auto limit = statement.find("limit");
-  const auto documents = found(document_at(statement, "q"), !limit || !limit->truthy());
+  const auto documents = found(document_at(statement, "q"), !limit || !limit->truthy(),
+                               document_at(statement, "sort"));
   if (!documents) return tl::unexpected(documents.error());
   Done done;
   for (const std::string& before : *documents) {
@@ -298,11 +309,9 @@ OrError<WriteRun::Done> WriteRun::remove(const Document& statement, int32_t stmt
 // As an update or a delete of one, with the document in the answer.
 OrError<std::string> WriteRun::find_and_modify() {
   const bool removes = truthy(body_, "remove");
-  if (const Document sort = document_at(body_, "sort"); !sort.empty()) {
-    return refuse(wire::code::kFailedToParse, "no sorting here");
-  }
   bson::Writer statement;
   statement.document("q", document_at(body_, "query"));
+  if (const auto sort = body_.find("sort")) statement.value("sort", *sort);
   if (const auto change = body_.find("update")) statement.value("u", *change);
   if (removes) statement.int32("limit", 1);
   statement.boolean("upsert", truthy(body_, "upsert"));
@@ -324,7 +333,9 @@ OrError<std::string> WriteRun::find_and_modify() {
   out.close();
   if (shown) out.document("value", Document(*shown));
   if (!shown) out.null("value");
-  if (!retried_.empty()) out.int32("retriedStmtId", retried_.front());
+  if (!retried_.empty() && mongod_.can(StoreFeature::kTellsRetried)) {
+    out.int32("retriedStmtId", retried_.front());
+  }
   return out.real("ok", 1).finish();
 }
 

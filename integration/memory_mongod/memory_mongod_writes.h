@@ -39,7 +39,8 @@ class WriteRun {
   [[nodiscard]] OrError<Done> upsert(const bson::Document& filter, const bson::Document& change,
                                      int32_t stmt_id);
   [[nodiscard]] OrError<Done> remove(const bson::Document& statement, int32_t stmt_id);
-  [[nodiscard]] OrError<std::vector<std::string>> found(const bson::Document& filter, bool many);
+  [[nodiscard]] OrError<std::vector<std::string>> found(const bson::Document& filter, bool many,
+                                                        const bson::Document& sort);
   [[nodiscard]] OrError<std::string> changed(const std::string& before,
                                              const bson::Document& change, bool inserts) const;
   [[nodiscard]] std::optional<MongodError> duplicate(const bson::Value& id) const;

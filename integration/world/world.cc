@@ -36,8 +36,8 @@ class World {
         const int64_t most = name == to ? 1 : parts_.draw(0, 40);
         parts_.network.set_delay(name, to, {0, most});
       }
-      sites_.push_back(
-          std::make_unique<WorldSite>(parts_, name, kNames, parts_.chance(30), updates_win));
+      const WorldSite::Nature nature{parts_.chance(30), some_release(), updates_win};
+      sites_.push_back(std::make_unique<WorldSite>(parts_, name, kNames, nature));
       make_accounts(*sites_.back());
     }
   }
@@ -55,6 +55,11 @@ class World {
   }
 
  private:
+  // Each site runs its own: the sidecar goes by what its mongod says of itself.
+  int32_t some_release() {
+    std::vector<int32_t> wire_versions = {9, 13, 17, 21, 25};  // 4.4, 5.0, 6.0, 7.0, 8.0
+    return parts_.pick(wire_versions);
+  }
   net::Task<void> live() {
     for (const auto& site : sites_) {
       site->start_mongod();

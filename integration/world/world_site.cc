@@ -16,13 +16,13 @@ constexpr int64_t kJournalMs = 100;
 }  // namespace
 
 WorldSite::WorldSite(WorldParts& parts, const std::string& name,
-                     const std::vector<std::string>& sites, bool standalone, bool updates_win)
+                     const std::vector<std::string>& sites, const Nature& nature)
     : parts_(parts),
       name_(name),
-      settings_(settings(sites, updates_win)),
+      settings_(settings(sites, nature.updates_win)),
       clock_(parts.loop),
       workers_(static_cast<size_t>(parts.draw(1, 3))),
-      mongod_(mongod_options(standalone)) {
+      mongod_(mongod_options(nature.standalone, nature.wire_version)) {
   disk_ = std::make_unique<WorldDisk>();
 }
 
@@ -58,7 +58,7 @@ const Sidecar* WorldSite::sidecar() const {
 
 // ---- mongod
 
-MemoryMongod::Options WorldSite::mongod_options(bool standalone) {
+MemoryMongod::Options WorldSite::mongod_options(bool standalone, int32_t wire_version) {
   MemoryMongod::Options options;
   options.address = mongod_address();
   options.now_seconds = [this] { return static_cast<uint32_t>(clock_.wall_ms() / 1000); };
@@ -68,6 +68,7 @@ MemoryMongod::Options WorldSite::mongod_options(bool standalone) {
   };
   options.busy_ms = [this] { return parts_.chance(4) ? parts_.draw(1, 1'500) : 0; };
   options.seed = parts_.random();
+  options.wire_version = wire_version;
   return options;
 }
 

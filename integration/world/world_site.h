@@ -21,9 +21,14 @@ namespace outrigger::world {
 
 class WorldSite {
  public:
+  struct Nature {
+    bool standalone = false;
+    int32_t wire_version = 17;  // of its mongod
+    bool updates_win = false;
+  };
   // `parts` outlives it. `sites`: all names, this one included.
   WorldSite(WorldParts& parts, const std::string& name, const std::vector<std::string>& sites,
-            bool standalone, bool updates_win);
+            const Nature& nature);
   ~WorldSite();
   WorldSite(const WorldSite&) = delete;
   WorldSite& operator=(const WorldSite&) = delete;
@@ -70,7 +75,7 @@ class WorldSite {
   [[nodiscard]] SidecarPorts ports(Process& process);
   [[nodiscard]] std::unique_ptr<net::LoopThread> open_loop(Process& process);
   [[nodiscard]] std::string mongod_address() const;
-  [[nodiscard]] MemoryMongod::Options mongod_options(bool standalone);
+  [[nodiscard]] MemoryMongod::Options mongod_options(bool standalone, int32_t wire_version);
   void kill_mongod(size_t kept);  // so many of the writes not journaled
   void kill(bool power);
   void start_over();

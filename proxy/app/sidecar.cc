@@ -17,7 +17,6 @@ namespace {
 constexpr int64_t kTickMs = 1'000;
 constexpr int64_t kExpiryEndsMs = 500;
 constexpr auto kStoreAgain = std::chrono::milliseconds(500);
-constexpr int32_t kWireVersionUuids = 17;  // 6.0
 
 ReplicaOptions replica_options(const Settings& settings, Policy& policy,
                                std::shared_ptr<RelaxedIndexes> relaxed) {
@@ -248,7 +247,7 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           log_,
           store_info_.kind != StoreKind::kStandalone,
           members_.found_again(store_info_.kind),
-          store_info_.wire_version_max >= kWireVersionUuids,
+          store_info_.wire_version_max,
           [recovery](Store& store, UndecidedWrite& write, const std::string& lsid,
                      const std::string& address) -> Status {
             const auto how = recovery->settle_in_doubt(write, lsid, address, store);

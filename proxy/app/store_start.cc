@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "replication/store/store_version.h"
+
 namespace outrigger {
 namespace {
 
@@ -39,6 +41,11 @@ Result<StoreInfo> check_store(Store& store, const std::string& address,
                               const ListedMembers& members, const Logger& log) {
   Result<StoreInfo> info = store.info();
   if (!info) return info;
+  if (info->wire_version_max < kWireVersionMin) {
+    return fail(ErrorCode::kUnsupported, "start", describe_store(*info, address),
+                "it is older than MongoDB 4.4, and does not say which of its runs answers",
+                "upgrade it");
+  }
   const Status served = members.check(*info, log);
   if (!served) return tl::unexpected(served.error());
   const auto missing = store.missing_rights();

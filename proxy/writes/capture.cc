@@ -53,8 +53,27 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
   request.collection = std::move(known.collection);
   request.rules = context_.policy.merge_rules(command->ns);
   if (chooses_) request.rules.give_versions_whole();
+  LockRequest attempts;
+  const HeldLocks turn = co_await wait_for_attempts(request, attempts);
+  if (!attempts.empty() && !turn) co_return Answer::body(out_of_time_body());
   answer = co_await write_all(request, refusals);
   co_return answer;
+}
+
+// A store that does not tell what it has run before would have us record a retry anew, which comes
+// while the first attempt is under way. So it waits for that, and then finds it remembered.
+net::Task<HeldLocks> Capture::wait_for_attempts(const WriteRequest& request,
+                                                LockRequest& attempts) {
+  HeldLocks turn;
+  const auto& statements = request.command.statements;
+  const bool is_told = context_.can(StoreFeature::kTellsRetried);
+  if (is_told || transaction_ != nullptr || statements.empty()) co_return turn;
+  const auto key = retry_key(request.command, statements.front());
+  if (!key) co_return turn;
+  attempts.add(namespace_lock_key(*key), LockMode::kExclusive);
+  turn = co_await wait_for_locks(context_, attempts, request.deadline_us);
+  turn.leave(Left::kNothing);
+  co_return turn;
 }
 
 // For what is known before anything is asked of the store; only of a stranger it is asked.
@@ -118,7 +137,8 @@ net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
   const bool is_collated = transaction_ != nullptr && transaction_->collated.contains(command.ns);
   out.collection.simple_collation = info.simple_collation && !is_collated;
   out.collection.unique_fields = std::move(info.unique_fields);
-  const bool knows_guard = context_.knows_uuids && command.kind != CommandKind::kFindAndModify;
+  const bool knows_guard =
+      context_.can(StoreFeature::kNamesCollections) && command.kind != CommandKind::kFindAndModify;
   if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);
   out.collection.is_series = info.type == CollectionInfo::Type::kTimeSeries;
   const bool inserts = command.kind == CommandKind::kInsert;

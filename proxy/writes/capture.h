@@ -50,6 +50,8 @@ class Capture {
   net::Task<std::optional<Answer>> refuse(const WriteCommand& command, StoreRefusals& refusals,
                                           bool is_strangers);
   net::Task<Known> know_collection(const WriteCommand& command, StoreRefusals& refusals);
+  // `attempts` outlives what is held. Nothing where it is empty, or the time was up.
+  net::Task<HeldLocks> wait_for_attempts(const WriteRequest& request, LockRequest& attempts);
   net::Task<Answer> write_all(WriteRequest& request, StoreRefusals& refusals);
   // `planned`: the run of all statements, where one can hold them. `all`: what is answered already.
   net::Task<Answer> write_statements(WriteRequest& request, StoreRefusals& refusals,

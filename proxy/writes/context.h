@@ -36,6 +36,7 @@
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
 #include "replication/store/store.h"
+#include "replication/store/store_version.h"
 
 namespace outrigger {
 
@@ -92,7 +93,7 @@ struct ProxyContext {
   Logger log;
   bool retryable = false;  // the store is a replica set: sessions may number their writes
   FoundAgain found_again = FoundAgain::kNever;
-  bool knows_uuids = false;  // a write can name the collection it is meant for (6.0)
+  int32_t wire_version = 0;  // of the store; decides what it can()
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.
   std::function<Status(Store&, UndecidedWrite&, const std::string& lsid,
@@ -107,6 +108,8 @@ struct ProxyContext {
   std::function<Result<OwnPage>(const std::string& collection, const LedgerPlace& from)> own_page;
   std::atomic<size_t>& own_questions;  // of all apps, being answered
   std::atomic<size_t>& output_bytes;   // that outputs (outputs/output_write.h) hold
+
+  [[nodiscard]] bool can(StoreFeature feature) const { return has(wire_version, feature); }
 
   // Of a document that is completed now.
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
