@@ -264,7 +264,10 @@ void MemoryMongod::write(const std::string& ns, const bson::Value& id, Change ch
   entry.op.id = bson::OwnedValue(id);
   entry.op.o = change.after ? *change.after : bson::Writer().value("_id", id).finish();
   if (change.before && change.after && change.by_operators) {
-    entry.op.o = oplog_diff(Document(*change.before), Document(*change.after));
+    const Document before(*change.before);
+    const Document after(*change.after);
+    entry.op.o =
+        can(StoreFeature::kDiffsInOplog) ? oplog_diff(before, after) : oplog_sets(before, after);
   }
   if (session.txn_number >= 0) {
     entry.op.lsid_id = session.lsid_id;

@@ -158,6 +158,25 @@ void write_diff(bson::Writer& out, const Document& before, const Document& after
   out.append_all(Document(below));
 }
 
+// What differs, by dotted names.
+void write_sets(bson::Writer& sets, bson::Writer& unsets, const std::string& above,
+                const Document& before, const Document& after) {
+  for (const Element& is : after) {
+    const std::string name = above + std::string(is.name);
+    const auto was = before.find(is.name);
+    if (was && *was == is.value) continue;
+    const bool goes_in = was && was->type == Type::kDocument && is.value.type == Type::kDocument;
+    if (goes_in) {
+      write_sets(sets, unsets, name + ".", was->as_document(), is.value.as_document());
+    } else {
+      sets.value(name, is.value);
+    }
+  }
+  for (const Element& was : before) {
+    if (!after.has(was.name)) unsets.boolean(above + std::string(was.name), true);
+  }
+}
+
 }  // namespace
 
 OrError<std::string> updated(const Document& operators, const std::string& document, bool inserts) {
@@ -191,6 +210,19 @@ std::string seed_of(const Document& filter) {
     if (auto next = with_field(Document(out), path_of(part.name), *value)) out = std::move(*next);
   }
   return out;
+}
+
+std::string oplog_sets(const Document& before, const Document& after) {
+  bson::Writer sets;
+  bson::Writer unsets;
+  write_sets(sets, unsets, "", before, after);
+  bson::Writer out;
+  out.int32("$v", 1);
+  for (const auto& [name, part] : {std::pair{"$set", &sets}, {"$unset", &unsets}}) {
+    const std::string bytes = part->finish();
+    if (!Document(bytes).empty()) out.document(name, Document(bytes));
+  }
+  return out.finish();
 }
 
 std::string oplog_diff(const Document& before, const Document& after) {

@@ -16,7 +16,9 @@ namespace outrigger::world {
 // What an upsert begins with: the fields its filter demands to be equal to something.
 [[nodiscard]] std::string seed_of(const bson::Document& filter);
 
-// {$v: 2, diff: {u: .., i: .., d: .., s<field>: ..}}: from one document to the other.
+// {$v: 1, $set: {"a.b": ..}, $unset: ..}: from one document to the other, before 5.0.
+[[nodiscard]] std::string oplog_sets(const bson::Document& before, const bson::Document& after);
+// {$v: 2, diff: {u: .., i: .., d: .., s<field>: ..}}: the same since.
 [[nodiscard]] std::string oplog_diff(const bson::Document& before, const bson::Document& after);
 
 }  // namespace outrigger::world

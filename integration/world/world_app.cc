@@ -236,9 +236,9 @@ net::Task<void> WorldApp::raise_cause() {
   }
 }
 
-// The connection it has may have died since it was used last.
+// Its connection may have died since it was used last, and its driver may not wait for an answer.
 net::Task<void> WorldApp::write_last() {
-  constexpr int kTries = 3;
+  constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {
     const Outcome outcome = co_await insert_kept();
     if (outcome == Outcome::kDone) co_return;

@@ -4,6 +4,8 @@
 //   diff       = { u: {field: value}, i: {field: value}, d: {field: false},
 //                  s<field>: diff | array diff }
 //   array diff = { a: true, l: length, u<index>: value, s<index>: diff }
+//
+// Before MongoDB 5.0 ($v: 1) it names paths as an update does, {$set: {"a.b": value}, $unset: ..}.
 #pragma once
 
 #include <optional>

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "replication/record/oplog_paths.h"
 #include "replication/recovery/recovery.h"
 #include "replication/store/session_token.h"
 #include "replication/testing/replica_testing.h"
@@ -375,16 +374,6 @@ TEST_F(JudgePrepare, AnUpsertIsFoundInTheOplogUnderTheIdThatMongodGaveIt) {
   EXPECT_EQ(settled->changes[0].id, number(1));
   document.what = PreparedDocument::What::kUpdate;
   EXPECT_EQ(judge_prepare(store_, prepare_, &oplog)->how, SettledPrepare::How::kDropped);
-}
-
-TEST(OplogPaths, ReplacementsAndUnknownFormsAreToldApart) {
-  bson::Writer writer;
-  EXPECT_FALSE(oplog_update_paths(writer.int32("_id", 1).int32("a", 1).finish()).has_value());
-  EXPECT_FALSE(
-      oplog_update_paths(writer.int32("$v", 3).open_document("diff").close().finish()).has_value());
-  writer.int32("$v", 2).open_document("diff").open_document("sin");
-  writer.open_document("i").int32("x", 1).close().close().close();
-  EXPECT_THAT(*oplog_update_paths(writer.finish()), ElementsAre(Path{"in", "x"}));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ namespace outrigger {
 
 enum class StoreFeature : uint8_t {
   kNamesProcess,
+  kDiffsInOplog,
   kMajorityByDefault,
   kNamesCollections,
   kTellsRetried,
@@ -34,6 +35,10 @@ inline constexpr std::array kStoreFeatures{
     StoreFeatureRow{StoreFeature::kNamesProcess, 9, "4.4",
                     "hello tells in topologyVersion.processId which process answers",
                     "driver specifications, server-discovery-and-monitoring: topologyVersion"},
+    StoreFeatureRow{StoreFeature::kDiffsInOplog, 13, "5.0",
+                    "an update stands in the oplog as a diff, {$v: 2, diff}; before as {$v: 1, "
+                    "$set, $unset}",
+                    "server source, update_oplog_entry_serialization.h"},
     StoreFeatureRow{StoreFeature::kMajorityByDefault, 13, "5.0",
                     "a write without a concern waits for the majority",
                     "manual, Default MongoDB Read Concerns/Write Concerns"},
