@@ -33,12 +33,12 @@ def test_the_ledger_names_the_apps_whose_writes_met(make_cluster, replica_set):
     with cluster.apart("oslo", "paris"):
         write_one(oslo.client(appname="till"))
         (write_in_transaction if replica_set else write_one)(paris.client(appname="Größen-App"))
-        assert "app till" in told_by(oslo, "explain", "shop.stock", "1", "v")
+        assert "app 'till'" in told_by(oslo, "explain", "shop.stock", "1", "v")
     for site in cluster:
         entry = entry_of(site, namespace="shop.stock", path="v")
         assert (entry["lost_app"], entry["won_app"]) == ("till", "Größen-App")
     text = told_by(oslo, "conflicts", "show", entry["_id"])
-    assert "at oslo, app till" in text and "at paris, app Größen-App" in text
+    assert "at oslo, app 'till'" in text and "at paris, app 'Größen-App'" in text
 
 
 def test_an_app_that_names_itself_nothing_is_not_named(make_cluster):

@@ -192,9 +192,9 @@ std::string made(std::string_view stamp, const std::map<std::string, std::string
   return stamp.empty() ? "" : std::string(time) + " at " + author(stamp, names);
 }
 
-std::string app_of(const element& from, const char* key) {  // ", app shop-web"
-  const std::string app = text_of(from, key);
-  return app.empty() ? "" : ", app " + app;
+std::string app_of(const element& from, const char* key) {  // ", app 'shop-web'"
+  const std::string app = shorten(text_of(from, key), 40);  // columns
+  return app.empty() ? "" : ", app '" + app + "'";
 }
 
 Colour conflict_colour(std::string_view state) {

@@ -237,6 +237,7 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           policy_,
           *replica_,
           locks_,
+          turns_,
           *login_rule_,
           oplog_watch_.get(),
           *gate_,
@@ -247,12 +248,10 @@ ProxyContext Sidecar::context_of(Worker& worker) {
           log_,
           store_info_.kind != StoreKind::kStandalone,
           members_.found_again(store_info_.kind),
-          store_info_.wire_version_max,
           [recovery](Store& store, UndecidedWrite& write, const std::string& lsid,
                      const std::string& address) -> Status {
             const auto how = recovery->settle_in_doubt(write, lsid, address, store);
-            if (!how) return tl::unexpected(how.error());
-            return {};
+            return how ? Status() : tl::unexpected(how.error());
           },
           [recovery](Store& store, const LocalWrite& write, const std::vector<size_t>& documents) {
             return recovery->look_at(write, documents, store);

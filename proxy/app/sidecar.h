@@ -122,6 +122,7 @@ class Sidecar {
   ListedMembers members_;
   const StoreMembers reached_members_;  // from the site's own loop
   LockTable locks_;
+  LockTable turns_;
   TransactionTable transactions_;
   net::TaskGroup tasks_;
   std::vector<std::unique_ptr<net::LoopThread>> loops_;    // of the workers but the first

@@ -69,7 +69,7 @@ void RenameWrite::forget_facts() {
 // be the one of that name. Then what makes it impossible here, whatever there is.
 net::Task<RenameWrite::Failed> RenameWrite::refusal() {
   const bool is_across = database_of(from_) != database_of(to_);
-  if (context_.can(StoreFeature::kNamesCollections)) {
+  if (backend_.can(StoreFeature::kNamesCollections)) {
     Uuid nobodys{};
     context_.random.fill(nobodys);
     constexpr uint8_t kUuid = 4;

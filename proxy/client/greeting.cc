@@ -67,7 +67,7 @@ net::Task<bool> Greeting::greet(Backend& backend, const wire::OpMsg& hello) {
 
 net::Task<std::string> Greeting::shown(Backend& backend, Document hello, Document reply) {
   if (logs_in_with_hello(reply)) hooks_.let_in();
-  backend.note_topology(reply);
+  backend.note_hello(reply);
   backend.note_agreed(reply);
   if (backend.app.empty()) backend.app = app_of(hello);
   std::string body = mask_hello_reply(reply, names_);

@@ -218,11 +218,13 @@ net::Task<Status> Backend::learn_process() {
                    "it does not say");
   }
   process = process_of(said->body);
-  note_topology(said->body);
+  note_hello(said->body);
   co_return Status();
 }
 
-void Backend::note_topology(const bson::Document& hello) {
+void Backend::note_hello(const bson::Document& hello) {
+  const auto wire_version = hello.find("maxWireVersion");
+  if (wire_version) wire_version_ = static_cast<int32_t>(wire_version->to_int64().value_or(0));
   const auto version = hello.find("topologyVersion");
   if (version) topology_ = bson::Writer().value("topologyVersion", *version).finish();
 }

@@ -20,6 +20,7 @@
 #include "proxy/net/stream.h"
 #include "proxy/net/tls.h"
 #include "replication/outbox/backend_note.h"
+#include "replication/store/store_version.h"
 
 namespace outrigger {
 
@@ -94,7 +95,9 @@ class Backend {
   // Asks for that.
   net::Task<Status> learn_process();
   // What it has said of itself in a hello: errors that we make in its place carry the same.
-  void note_topology(const bson::Document& hello);
+  void note_hello(const bson::Document& hello);
+  // Whether the mongod that answers here can; no, as long as it has said nothing.
+  [[nodiscard]] bool can(StoreFeature feature) const { return has(wire_version_, feature); }
   // `error` with the topologyVersion of its last hello.
   [[nodiscard]] std::string with_topology(const bson::Document& error) const;
   // Who is logged in, as SessionKey::user; forgotten with each step of a login.
@@ -121,7 +124,8 @@ class Backend {
   std::unordered_set<std::string> readable_;
   const wire::Compressors offered_;
   std::optional<wire::Compressor> packs_by_;
-  std::string topology_;             // {topologyVersion: ..}; empty: it has said none
+  std::string topology_;  // {topologyVersion: ..}; empty: it has said none
+  int32_t wire_version_ = 0;
   int32_t request_id_ = 0x40000000;  // apart from drivers' own, which count up from small numbers
 };
 

@@ -56,6 +56,8 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
   LockRequest attempts;
   const HeldLocks turn = co_await wait_for_attempts(request, attempts);
   if (!attempts.empty() && !turn) co_return Answer::body(out_of_time_body());
+  // The attempt before this one may have been left to recovery: nobody knows yet what it did.
+  if (turn && context_.store.stopping()) co_return Answer::close();
   answer = co_await write_all(request, refusals);
   co_return answer;
 }
@@ -65,13 +67,12 @@ net::Task<Answer> Capture::run(std::string_view message, const wire::OpMsg& pars
 net::Task<HeldLocks> Capture::wait_for_attempts(const WriteRequest& request,
                                                 LockRequest& attempts) {
   HeldLocks turn;
-  const auto& statements = request.command.statements;
-  const bool is_told = context_.can(StoreFeature::kTellsRetried);
-  if (is_told || transaction_ != nullptr || statements.empty()) co_return turn;
-  const auto key = retry_key(request.command, statements.front());
-  if (!key) co_return turn;
-  attempts.add(namespace_lock_key(*key), LockMode::kExclusive);
-  turn = co_await wait_for_locks(context_, attempts, request.deadline_us);
+  const AppSession& app = request.command.session;
+  const bool is_told = backend_.can(StoreFeature::kTellsRetried);
+  if (is_told || !app.is_retryable() || app.lsid_id.empty()) co_return turn;
+  const std::string key = retry_key("", app.lsid_id, app.user, *app.txn_number, 0);
+  attempts.add(namespace_lock_key(key), LockMode::kExclusive);
+  turn = co_await wait_for_locks(context_, context_.turns, attempts, request.deadline_us);
   turn.leave(Left::kNothing);
   co_return turn;
 }
@@ -138,7 +139,7 @@ net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
   out.collection.simple_collation = info.simple_collation && !is_collated;
   out.collection.unique_fields = std::move(info.unique_fields);
   const bool knows_guard =
-      context_.can(StoreFeature::kNamesCollections) && command.kind != CommandKind::kFindAndModify;
+      backend_.can(StoreFeature::kNamesCollections) && command.kind != CommandKind::kFindAndModify;
   if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);
   out.collection.is_series = info.type == CollectionInfo::Type::kTimeSeries;
   const bool inserts = command.kind == CommandKind::kInsert;

@@ -72,20 +72,33 @@ net::Task<bool> is_journaled(ProxyContext& context, Backend& backend) {
 }
 
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request) {
-  auto granted = std::make_shared<net::Event>(context.loop);
-  net::Loop& loop = context.loop;
-  std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
-  const bool at_once = context.locks.acquire(request, std::move(hand_over));
-  HeldLocks locks(context.locks, request);
-  if (!at_once) co_await granted->wait();
-  co_return locks;
+  return wait_for_locks(context, context.locks, request, std::nullopt);
 }
 
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
                                     std::optional<int64_t> deadline_us) {
+  return wait_for_locks(context, context.locks, request, deadline_us);
+}
+
+namespace {
+
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockTable& table, LockRequest& request) {
+  auto granted = std::make_shared<net::Event>(context.loop);
+  net::Loop& loop = context.loop;
+  std::function<void()> hand_over = [granted, &loop] { loop.post([granted] { granted->set(); }); };
+  const bool at_once = table.acquire(request, std::move(hand_over));
+  HeldLocks locks(table, request);
+  if (!at_once) co_await granted->wait();
+  co_return locks;
+}
+
+}  // namespace
+
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockTable& table, LockRequest& request,
+                                    std::optional<int64_t> deadline_us) {
   HeldLocks locks;
   if (!deadline_us) {
-    locks = co_await wait_for_locks(context, request);
+    locks = co_await wait_for_locks(context, table, request);
     co_return locks;
   }
   auto granted = std::make_shared<net::OneShot<bool>>(context.loop);
@@ -93,13 +106,13 @@ net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
   std::function<void()> hand_over = [granted, &loop] {
     loop.post([granted] { granted->set(true); });
   };
-  const bool at_once = context.locks.acquire(request, std::move(hand_over));
-  locks = HeldLocks(context.locks, request);
+  const bool at_once = table.acquire(request, std::move(hand_over));
+  locks = HeldLocks(table, request);
   if (at_once) co_return locks;
   net::Timer limit(context.loop);
   const int64_t left_us = *deadline_us - context.clock.monotonic_us();
-  limit.start(std::max<int64_t>(0, left_us / 1000), [granted, &context, &request] {
-    if (context.locks.cancel(request)) granted->set(false);
+  limit.start(std::max<int64_t>(0, left_us / 1000), [granted, &table, &request] {
+    if (table.cancel(request)) granted->set(false);
   });
   co_await granted->wait();
   limit.close();

@@ -36,7 +36,6 @@
 #include "replication/site/lock_table.h"
 #include "replication/site/replica.h"
 #include "replication/store/store.h"
-#include "replication/store/store_version.h"
 
 namespace outrigger {
 
@@ -83,6 +82,7 @@ struct ProxyContext {
   const Policy& policy;
   Replica& replica;
   LockTable& locks;
+  LockTable& turns;  // of attempts at one write (Capture::wait_for_attempts)
   LoginRule& login_rule;
   OplogWatch* oplog_watch;  // none on a standalone
   StoreGate& gate;
@@ -93,7 +93,6 @@ struct ProxyContext {
   Logger log;
   bool retryable = false;  // the store is a replica set: sessions may number their writes
   FoundAgain found_again = FoundAgain::kNever;
-  int32_t wire_version = 0;  // of the store; decides what it can()
   // Finds out what became of a write whose answer never came and settles it: kills what still runs
   // under its session or address, then looks. Blocks; called on the store worker's thread.
   std::function<Status(Store&, UndecidedWrite&, const std::string& lsid,
@@ -109,8 +108,6 @@ struct ProxyContext {
   std::atomic<size_t>& own_questions;  // of all apps, being answered
   std::atomic<size_t>& output_bytes;   // that outputs (outputs/output_write.h) hold
 
-  [[nodiscard]] bool can(StoreFeature feature) const { return has(wire_version, feature); }
-
   // Of a document that is completed now.
   [[nodiscard]] Birth birth() const { return {clock.wall_ms(), fresh_ids}; }
 };
@@ -124,6 +121,9 @@ net::Task<bool> is_journaled(ProxyContext& context, Backend& backend);
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request);
 // The same until `deadline_us` of the monotonic clock, if there is one; then they may not be held.
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
+                                    std::optional<int64_t> deadline_us);
+// The same of another table than that of documents.
+net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockTable& table, LockRequest& request,
                                     std::optional<int64_t> deadline_us);
 
 // Takes those that the transaction has not, to the end of it. False: somebody else has one, and

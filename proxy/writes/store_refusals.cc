@@ -123,7 +123,7 @@ net::Task<RunResult> StoreRefusals::repeat(const WriteRequest& request,
     co_return result;
   }
   const RunReply said = read_run_reply(kind_, parsed->body);
-  if (context_.can(StoreFeature::kTellsRetried) && said.ok && said.retried.empty()) {
+  if (backend_.can(StoreFeature::kTellsRetried) && said.ok && said.retried.empty()) {
     context_.log->error("the store ran a recorded statement in {} again", request.command.ns);
   }
   result.reply.add(run, said);

