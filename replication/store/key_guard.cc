@@ -1,5 +1,7 @@
 #include "replication/store/key_guard.h"
 
+#include <charconv>
+
 namespace outrigger {
 namespace {
 
@@ -45,6 +47,13 @@ bool may_be_same_collation(const Document& a, const Document& b) {
 }
 
 }  // namespace
+
+bool can_guard_keys(int32_t wire_version_max, std::string_view feature_version) {
+  constexpr int kFirst = 6;
+  int major = kFirst;
+  std::from_chars(feature_version.data(), feature_version.data() + feature_version.size(), major);
+  return wire_version_max >= kWireVersionGuards && major >= kFirst;
+}
 
 KeyGuard guard_of(const Document& spec) {
   if (is_said(spec, kUnique)) return KeyGuard::kAll;

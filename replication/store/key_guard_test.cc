@@ -50,6 +50,14 @@ TEST(KeyGuard, WhatIsIndexedTellsIndexesApartAndNotHow) {
   EXPECT_FALSE(same(collated(2, false), collated(1, true)));
 }
 
+TEST(KeyGuard, IsForMongoDB6AlsoByTheVersionAsOfWhichItBehaves) {
+  EXPECT_TRUE(can_guard_keys(kWireVersionGuards, "6.0"));
+  EXPECT_TRUE(can_guard_keys(kWireVersionGuards, ""));
+  EXPECT_TRUE(can_guard_keys(kWireVersionGuards + 4, "10.0"));
+  EXPECT_FALSE(can_guard_keys(kWireVersionGuards, "5.0"));
+  EXPECT_FALSE(can_guard_keys(kWireVersionGuards - 1, ""));
+}
+
 TEST(RelaxedIndexes, AreShownAsUniqueUntilTheyAreDroppedOrOthers) {
   RelaxedIndexes relaxed;
   const std::string listed = with_guard(Document(mail()), KeyGuard::kNew);

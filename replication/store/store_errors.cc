@@ -147,4 +147,9 @@ bool store_error_is_about_the_document(int32_t code) {
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
 }
 
+bool store_refuses_names(int32_t code, std::string_view message) {
+  constexpr int32_t kInvalidOptions = 72;
+  return code == kInvalidOptions && message.find("collectionUUID") != std::string_view::npos;
+}
+
 }  // namespace outrigger
