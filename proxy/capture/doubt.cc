@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/capture/harmless.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "replication/store/store_errors.h"
 
@@ -96,11 +97,11 @@ RunReply reply_of_one() {
 }
 
 bool met_another_collection(const RunReply& reply) {
-  if (!reply.ok) return wire::code_of(reply.body) == wire::code::kCollectionUuidMismatch;
+  if (!reply.ok) return is_of_the_guard(Document(reply.body));
   return reply.n == 0 && !reply.errors.empty() &&
          std::all_of(reply.errors.begin(), reply.errors.end(),
                      [](const RunReply::WriteError& error) {
-                       return wire::code_of(error.error) == wire::code::kCollectionUuidMismatch;
+                       return is_of_the_guard(Document(error.error));
                      });
 }
 
