@@ -62,6 +62,8 @@ def test_one_that_cannot_be_made_at_all_is_made_later(pair):
     wait_until(lambda: index_of(pair.paris, users[1]), "it is tried again", 60)
     all_kept(pair, users)
     wait_until(lambda: not pair.paris.status()["alarms"], pair.paris.status)
+    users[0].delete_one({"_id": 0})
+    unique_again(pair, users)  # no MongoDB goes back to an older version before
 
 
 def as_of(cluster, version):

@@ -172,6 +172,19 @@ TEST_F(KeepFaultsTest, AnIndexThatCannotBeMadeAsRelaxedIsAtOnceWhatItWas) {
   EXPECT_THAT(rome().status().alarms, IsEmpty());
 }
 
+TEST_F(KeepFaultsTest, WhatItWasRefusesNobodyWhoSharesNoKeyByNow) {
+  rome().mongod.fail_to_make([](KeyGuard guard) { return guard == KeyGuard::kAll; });
+  share();
+  meet();
+  EXPECT_EQ(rome().show(2), "none");
+  rome().remove(1);
+  look();
+  EXPECT_NE(rome().show(2), "none");
+  EXPECT_EQ(guard(rome()), KeyGuard::kAll);
+  look();
+  EXPECT_THAT(rome().status().alarms, IsEmpty());
+}
+
 TEST_F(KeepFaultsTest, OneThatIsAwayHasAnAlarmAndIsMadeAsSoonAsItCan) {
   for (const bool is_waited_for : {true, false}) {
     rome().mongod.fail_to_make([](KeyGuard) { return false; });

@@ -121,6 +121,10 @@ Result<Opened> KeptGuards::open(const std::string& ns, const std::string& index)
 Result<Opened> KeptGuards::make_ready(const std::string& ns) {
   for (const RelaxedIndex& index : site_.kept.relaxed_in(ns)) {
     if (index.is_made || site_.kept.is_dropped(index)) continue;
+    auto there = store_.key_index(ns, index.name());
+    if (!there) return tl::unexpected(there.error());
+    // What it was: whom it refuses, it refuses.
+    if (*there && !(*there)->is_being_built && (*there)->guard == KeyGuard::kAll) continue;
     const auto opened = open(ns, index.name());
     if (!opened || *opened == Opened::kLater) return opened;
   }
