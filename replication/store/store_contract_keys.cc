@@ -103,6 +103,26 @@ TEST_P(StoreContract, TheHoldersOfAKeyAreAllOthersThatShareIt) {
   EXPECT_FALSE(store_->holds_keys(ns_, user(2, "z"), kIndex).value());
 }
 
+// An array has many keys, and each of them another holder.
+TEST_P(StoreContract, ManyHoldersAreAllFound) {
+  MailIndex index(*store_, ns_);
+  constexpr int32_t kMany = 150;
+  std::vector<StoreWrite> writes;
+  Writer all;
+  all.int32("_id", 0).open_array("mail");
+  for (int32_t i = 1; i <= kMany; ++i) {
+    const std::string mail = "m" + std::to_string(i);
+    writes.push_back(replace(user(i, mail)));
+    all.string(bson::index_name(static_cast<size_t>(i) - 1), mail);
+  }
+  const std::string document = all.close().finish();
+  for (const WriteOutcome& each : write(writes)) EXPECT_TRUE(each.ok());
+  const auto found = store_->holders(ns_, document, kIndex);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->size(), static_cast<size_t>(kMany));
+  EXPECT_FALSE(store_->holds_keys(ns_, document, kIndex).value());
+}
+
 TEST_P(StoreContract, NoIndexIsMadeToBeUnique) {
   MailIndex index(*store_, ns_);
   const std::string spec =
