@@ -132,8 +132,6 @@ def test_the_rule_comes_as_a_record(make_cluster):
     cluster.paris.direct().admin.command("setFeatureCompatibilityVersion", "6.0")
     all_kept(cluster, users)
     wait_until(lambda: not cluster.paris.status()["alarms"], cluster.paris.status)
-    users[0].delete_one({"_id": 0})
-    unique_again(cluster, users)
 
 
 # ---- sets of several members
