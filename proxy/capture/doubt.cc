@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "proxy/capture/harmless.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "replication/store/store_errors.h"
 
@@ -97,12 +96,17 @@ RunReply reply_of_one() {
 }
 
 bool met_another_collection(const RunReply& reply) {
-  if (!reply.ok) return is_of_the_guard(Document(reply.body));
+  const auto is_so = [](const Document& error) {
+    const auto text = error.find("errmsg");
+    const bool has_text = text && text->type == bson::Type::kString;
+    const int32_t code = wire::code_of(error);
+    return code == wire::code::kCollectionUuidMismatch ||
+           (has_text && store_refuses_names(code, text->as_string()));
+  };
+  if (!reply.ok) return is_so(Document(reply.body));
   return reply.n == 0 && !reply.errors.empty() &&
          std::all_of(reply.errors.begin(), reply.errors.end(),
-                     [](const RunReply::WriteError& error) {
-                       return is_of_the_guard(Document(error.error));
-                     });
+                     [&](const RunReply::WriteError& error) { return is_so(error.error); });
 }
 
 }  // namespace outrigger
