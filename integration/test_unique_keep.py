@@ -6,10 +6,10 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from cluster import Cluster
+from keeping import (SETTINGS, apart_with_one_key, entries, index_of, kept, refused, unique,
+                     unique_again)
 from waiting import wait_until
 
-RULES = [{"namespace": "shop.*", "unique": "keep"}]
-SETTINGS = {"replicate": RULES, "log": {"level": "info"}}
 FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
 
 
@@ -26,50 +26,6 @@ def users(pair, request):
     name = "".join(c if c.isalnum() else "_" for c in request.node.name)[-60:]
     yield pair.collections(name)
     pair.heal("oslo", "paris")
-
-
-def unique(cluster, users, keys, name="k", **options):
-    users[0].create_index(keys, unique=True, name=name, **options)
-    cluster.wait_converged(["shop"])
-    for each in users:
-        wait_until(lambda: name in each.index_information(), f"the index of {each}")
-
-
-def entries(site, collection, state="open"):
-    return list(site.app().outrigger.conflicts.find(
-        {"namespace": collection.full_name, "kind": "kept", "state": state}))
-
-
-def kept(cluster, users, ids, shown):
-    """These are in every ledger, alike, and all sites show the same."""
-    def is_so():
-        return all(sorted(each["document"] for each in entries(site, c)) == sorted(ids) and
-                   {each["_id"] for each in c.find()} == set(shown)
-                   for site, c in zip(cluster, users))
-    wait_until(is_so, lambda: [(list(c.find()), entries(site, c))
-                               for site, c in zip(cluster, users)], 40)
-    cluster.wait_converged(["shop"])
-    found = [sorted(entries(site, c), key=str) for site, c in zip(cluster, users)]
-    assert all(each == found[0] for each in found), found
-    return found[0]
-
-
-def index_of(site, collection, name="k"):
-    """As mongod has it."""
-    return site.direct()["shop"][collection.name].index_information().get(name, {})
-
-
-def unique_again(cluster, users, name="k"):
-    wait_until(lambda: all(index_of(site, c, name).get("unique") for site, c in
-                           zip(cluster, users)),
-               lambda: [index_of(site, c, name) for site, c in zip(cluster, users)], 40)
-    assert not any(entries(site, c) for site, c in zip(cluster, users))
-
-
-def refused(collection, *documents):
-    for document in documents:
-        with pytest.raises(DuplicateKeyError):
-            collection.insert_one(dict(document))
 
 
 def test_both_are_shown_and_apps_are_refused_what_would_be_new(pair, users):
@@ -108,6 +64,13 @@ KINDS = {
                 [{"a": 1, "on": True}, {"a": 1, "on": True}, {"a": 1, "on": False}]),
     "collation": ("a", {"collation": {"locale": "en", "strength": 2}},
                   [{"a": "Ada"}, {"a": "ADA"}, {"a": "Bob"}]),
+    # The third has a value of each field, in no element both.
+    "elements": ([("e.a", 1), ("e.b", 1)], {},
+                 [{"e": [{"a": "x", "b": 1}, {"a": "y", "b": 2}]}, {"e": [{"a": "x", "b": 1}]},
+                  {"e": [{"a": "x", "b": 2}]}]),
+    "collated": ([("e.a", 1), ("e.b", 1)], {"collation": {"locale": "en", "strength": 2}},
+                 [{"e": [{"a": "x", "b": 1}, {"a": "y", "b": 2}]}, {"e": [{"a": "X", "b": 1}]},
+                  {"e": [{"a": "X", "b": 2}]}]),
 }
 
 
@@ -149,12 +112,16 @@ def test_a_transaction_brings_one_and_others_come(pair, users):
     unique_again(pair, users, "p")
 
 
+def plain(pair, users):
+    """The index is what an app has made it, at both sites."""
+    for site, each in zip(pair, users):
+        wait_until(lambda: index_of(site, each) and not {"unique", "prepareUnique"}
+                   & set(index_of(site, each)), lambda: index_of(site, each))
+
+
 def test_an_index_that_is_dropped_and_made_again_is_what_apps_make_it(pair, users):
     unique(pair, users, "mail")
-    with pair.apart("oslo", "paris"):
-        users[0].insert_one({"_id": 1, "mail": "a"})
-        users[1].insert_one({"_id": 2, "mail": "a"})
-    kept(pair, users, [2], [1, 2])
+    apart_with_one_key(pair, users)
     users[1].drop_index("k")
     pair.wait_converged(["shop"])
     kept(pair, users, [], [1, 2])
@@ -163,9 +130,36 @@ def test_an_index_that_is_dropped_and_made_again_is_what_apps_make_it(pair, user
         users[0].create_index("mail", unique=True, name="k")
     users[0].create_index("mail", name="k")
     pair.wait_converged(["shop"])
-    for site, each in zip(pair, users):
-        wait_until(lambda: index_of(site, each) and not {"unique", "prepareUnique"}
-                   & set(index_of(site, each)), lambda: index_of(site, each))
+    plain(pair, users)
+
+
+def test_one_that_is_made_again_as_a_plain_one_stays_so_when_the_sidecar_is_killed(pair, users):
+    unique(pair, users, "mail")
+    apart_with_one_key(pair, users)
+    users[1].drop_index("k")
+    users[1].create_index("mail", name="k")
+    pair.paris.sidecar.kill()
+    pair.paris.sidecar.start()
+    kept(pair, users, [], [1, 2])
+    users[1].insert_one({"_id": 3, "mail": "a"})
+    plain(pair, users)
+
+
+def test_apps_are_shown_a_unique_index_and_find_it_in_transactions_too(pair, users):
+    unique(pair, users, "mail")
+    apart_with_one_key(pair, users)
+    for each in users:
+        shown = each.index_information()
+        assert shown["k"] == {"v": 2, "key": [("mail", 1)], "unique": True}, shown
+        first = each.database.command("listIndexes", each.name, cursor={"batchSize": 1})
+        assert first["cursor"]["id"] == 0 and len(first["cursor"]["firstBatch"]) == 2
+    if not pair.oslo.mongod.replica_set:
+        return
+    with pair.oslo.app().start_session() as session, session.start_transaction():
+        assert users[0].create_index("mail", unique=True, name="k", session=session) == "k"
+        users[0].insert_one({"_id": 3, "mail": "b"}, session=session)
+    kept(pair, users, [2], [1, 2, 3])
+    assert index_of(pair.oslo, users[0]).get("prepareUnique")
 
 
 @pytest.mark.parametrize("who", ["sidecar", *(pytest.param(each, marks=pytest.mark.long)

@@ -25,10 +25,10 @@ CONFIG = ["config/"]
 REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "merge/holding/",
                "merge/", "merge/claims/",
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
-               "store/mongo/connection/", "store/mongo/series/", "store/mongo/", "site/state/",
-               "site/corrections/", "site/kept/", "site/rules/", "site/", "renames/", "link/",
-               "kept/", "apply/locks/", "apply/", "recovery/",
-               "merge/worlds/", "testing/"]
+               "store/mongo/connection/", "store/mongo/keys/", "store/mongo/series/",
+               "store/mongo/", "site/state/", "site/corrections/", "site/kept/",
+               "site/rules/", "site/", "renames/", "link/", "kept/", "apply/locks/", "apply/",
+               "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "client/",
          "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "catalog/",
          "outputs/", "session/", "expiry/", "peer/", "admin/", "app/"]
@@ -41,10 +41,11 @@ KNOWS_LESS = {
     "replication/store/": ["bson/", "series/", "record/"],
     "replication/store/memory/": ["bson/", "record/", "store/"],
     "replication/store/mongo/connection/": ["bson/", "record/", "store/"],
+    "replication/store/mongo/keys/": ["bson/", "record/"],
     "replication/store/mongo/series/": ["bson/", "series/", "record/", "store/",
                                         "store/mongo/connection/"],
     "replication/store/mongo/": ["bson/", "series/", "record/", "store/", "store/mongo/connection/",
-                                 "store/mongo/series/"],
+                                 "store/mongo/keys/", "store/mongo/series/"],
     "replication/link/": ["bson/", "causality/", "record/", "site/site_hello.h"],
     "proxy/net/": [],
     "proxy/net/uv/": ["net/"],

@@ -122,6 +122,12 @@ Result<std::vector<std::string>> MemoryMongodStore::holders(const std::string& n
   return store_.holders(ns, document, index);
 }
 
+Result<bool> MemoryMongodStore::holds_keys(const std::string& ns, const std::string& document,
+                                           const std::string& index) {
+  if (const Status there = reach("look for a key"); !there) return tl::unexpected(there.error());
+  return store_.holds_keys(ns, document, index);
+}
+
 Result<std::optional<KeyIndex>> MemoryMongodStore::key_index(const std::string& ns,
                                                              const std::string& name) {
   if (const Status there = reach("look at an index"); !there) {

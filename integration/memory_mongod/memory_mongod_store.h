@@ -49,6 +49,8 @@ class MemoryMongodStore final : public Store {
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;
+  [[nodiscard]] Result<bool> holds_keys(const std::string& ns, const std::string& document,
+                                        const std::string& index) override;
   [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
                                                           const std::string& name) override;
   [[nodiscard]] Result<GuardChange> set_guard(const std::string& ns, const std::string& spec,

@@ -70,11 +70,17 @@ Result<StoreInfo> check_store(Store& store, const std::string& address,
 }
 
 Status check_rules(const Settings& settings, const StoreInfo& info, const std::string& address) {
+  const bool is_behind =
+      has(info.wire_version_max, StoreFeature::kPreparesUnique) && !info.can_guard();
   for (const ReplicateRule& rule : settings.replicate) {
-    if (rule.unique != UniquePolicy::kKeep || info.wire_version_max >= kWireVersionGuards) continue;
+    if (rule.unique != UniquePolicy::kKeep || info.can_guard()) continue;
     return fail(ErrorCode::kUnsupported, "start", describe_store(info, address),
-                "unique: keep, as of namespace " + rule.namespace_glob + ", needs MongoDB 6.0",
-                "upgrade MongoDB, or say unique: park there, at every site");
+                "unique: keep, as of namespace " + rule.namespace_glob + ", needs MongoDB 6.0" +
+                    (is_behind ? ", and its featureCompatibilityVersion is " + info.feature_version
+                               : std::string()),
+                is_behind ? "run setFeatureCompatibilityVersion, or say unique: park there, at "
+                            "every site"
+                          : "upgrade MongoDB, or say unique: park there, at every site");
   }
   return {};
 }

@@ -96,12 +96,17 @@ RunReply reply_of_one() {
 }
 
 bool met_another_collection(const RunReply& reply) {
-  if (!reply.ok) return wire::code_of(reply.body) == wire::code::kCollectionUuidMismatch;
+  const auto is_so = [](const Document& error) {
+    const auto text = error.find("errmsg");
+    const bool has_text = text && text->type == bson::Type::kString;
+    const int32_t code = wire::code_of(error);
+    return code == wire::code::kCollectionUuidMismatch ||
+           (has_text && store_refuses_names(code, text->as_string()));
+  };
+  if (!reply.ok) return is_so(Document(reply.body));
   return reply.n == 0 && !reply.errors.empty() &&
          std::all_of(reply.errors.begin(), reply.errors.end(),
-                     [](const RunReply::WriteError& error) {
-                       return wire::code_of(error.error) == wire::code::kCollectionUuidMismatch;
-                     });
+                     [&](const RunReply::WriteError& error) { return is_so(error.error); });
 }
 
 }  // namespace outrigger

@@ -4,6 +4,7 @@
 
 #include "proxy/capture/run.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "replication/store/store_errors.h"
 
 namespace outrigger {
 namespace {
@@ -106,25 +107,24 @@ std::string explaining_command(const WriteCommand& command, const Statement& sta
 }
 
 bool is_of_the_guard(const Document& refusal) {
-  if (wire::code_of(refusal) == wire::code::kCollectionUuidMismatch) return true;
+  const int code = wire::code_of(refusal);
+  if (code == wire::code::kCollectionUuidMismatch) return true;
   const auto text = refusal.find("errmsg");
-  return wire::code_of(refusal) == wire::code::kUnknownField && text &&
-         text->type == bson::Type::kString &&
-         text->as_string().find(kCollectionUuid) != std::string_view::npos;
+  if (!text || text->type != bson::Type::kString) return false;
+  const bool is_named = text->as_string().find(kCollectionUuid) != std::string_view::npos;
+  return (code == wire::code::kUnknownField && is_named) ||
+         store_refuses_names(code, text->as_string());
 }
 
 bool met_the_guard(CommandKind kind, const Document& body) {
   const RunReply said = read_run_reply(kind, body);
-  if (!said.ok) {
-    return wire::code_of(body) == wire::code::kCollectionUuidMismatch ||
-           wire::code_of(body) == wire::code::kUnknownField;
-  }
+  if (!said.ok) return is_of_the_guard(body) || wire::code_of(body) == wire::code::kUnknownField;
   return std::any_of(
       said.errors.begin(), said.errors.end(), [&](const RunReply::WriteError& error) {
-        const int code = wire::code_of(error.error);
         // What a time series says of an empty document.
-        const bool has_no_time = kind == CommandKind::kInsert && code == wire::code::kBadValue;
-        return code == wire::code::kCollectionUuidMismatch || has_no_time;
+        const bool has_no_time =
+            kind == CommandKind::kInsert && wire::code_of(error.error) == wire::code::kBadValue;
+        return is_of_the_guard(error.error) || has_no_time;
       });
 }
 

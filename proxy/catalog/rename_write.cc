@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "proxy/capture/harmless.h"
 #include "proxy/catalog/rename_checks.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/catalog_command.h"
@@ -85,8 +86,8 @@ net::Task<RenameWrite::Failed> RenameWrite::refusal() {
     const auto said = answer_in(reply);
     if (!said) co_return Answer::close();
     const int code = wire::code_of(said->body);
-    const bool may = code == wire::code::kCollectionUuidMismatch ||
-                     (is_across && code == wire::code::kInvalidOptions);
+    const bool may =
+        is_of_the_guard(said->body) || (is_across && code == wire::code::kInvalidOptions);
     if (!may) co_return Answer::message(std::move(*reply));
   }
   for (const std::string& ns : {from_, to_}) {

@@ -1,6 +1,7 @@
 #include "proxy/session/session.h"
 
 #include "proxy/catalog/catalog_in_transaction.h"
+#include "proxy/catalog/listed_indexes.h"
 #include "proxy/catalog/rename_write.h"
 #include "proxy/mongo/commands.h"
 #include "proxy/mongo/wire/error_reply.h"
@@ -201,8 +202,8 @@ net::Task<Session::Next> Session::serve_msg(std::string_view borrowed) {
   if (!is_let_in_ && !greets && !context_.login_rule.asks_login()) let_in();
   const bool in_transaction = is_in_transaction(*parsed);
   const bool is_own = !in_transaction && OwnDatabase::answers(*parsed);
-  const bool stays =
-      info.kind == CommandKind::kRead || (is_write && stays_here(*parsed, context_.policy));
+  const bool stays = (info.kind == CommandKind::kRead && !lists_relaxed(context_, *parsed)) ||
+                     (is_write && stays_here(*parsed, context_.policy));
   if (stays && !in_transaction && !is_own) {
     context_.metrics.reads.Increment();
     const Next next = co_await pass(borrowed, parsed->more_to_come());
@@ -271,6 +272,7 @@ net::Task<Answer> Session::write(std::string_view message, const wire::OpMsg& pa
 net::Task<Session::Next> Session::finish(std::string_view message, const wire::OpMsg& parsed,
                                          Answer done) {
   Next next = Next::kEnd;
+  if (lists_relaxed(context_, parsed)) done = co_await list_indexes(context_, *backend_, parsed);
   if (done.kind == Answer::Kind::kPass) {
     next = co_await pass(message, parsed.more_to_come());
   } else if (done.kind == Answer::Kind::kBody) {

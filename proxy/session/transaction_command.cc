@@ -9,6 +9,8 @@
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/session/refusals.h"
 #include "proxy/writes/capture.h"
+#include "proxy/writes/catalog_command.h"
+#include "replication/site/site_parts.h"
 
 namespace outrigger {
 namespace {
@@ -250,10 +252,14 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
   }
   if (command.kind == CommandKind::kDdl) {
     std::string ns = ns_of(command.parsed);
+    const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
+    const std::optional<std::string> words = as_relaxed(command.parsed, relaxed.in(ns));
     std::optional<std::string> refused =
         co_await begin_in_transaction(context_, *transaction, command.parsed, std::move(ns));
     transaction->begin();
-    if (!refused) answer = co_await call(command, transaction);
+    Command sent = command;
+    if (words) sent.message = *words;
+    if (!refused) answer = co_await call(sent, transaction);
     if (refused) answer = Answer::body(std::move(*refused));
     if (refused) answer = co_await answered(command, std::move(transaction), std::move(answer));
     co_return answer;

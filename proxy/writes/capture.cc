@@ -140,7 +140,8 @@ net::Task<Capture::Known> Capture::know_collection(const WriteCommand& command,
   out.collection.unique_fields = std::move(info.unique_fields);
   const bool knows_guard =
       backend_.can(StoreFeature::kNamesCollections) && command.kind != CommandKind::kFindAndModify;
-  if (knows_guard && !command.strict_api) out.collection.uuid = std::move(info.uuid);
+  const bool is_named = knows_guard && info.is_named && !command.strict_api;
+  if (is_named) out.collection.uuid = std::move(info.uuid);
   out.collection.is_series = info.type == CollectionInfo::Type::kTimeSeries;
   const bool inserts = command.kind == CommandKind::kInsert;
   const bool may_pass =

@@ -77,6 +77,40 @@ bool is_done(const std::string& message) {
   return parsed && wire::is_ok(parsed->body);
 }
 
+bool drops_all_indexes(const wire::OpMsg& parsed) {
+  const std::string_view name = parsed.command_name();
+  const auto which = parsed.body.find("index");
+  const bool is_all = which && which->type == bson::Type::kString && which->as_string() == "*";
+  return name == "drop" || ((name == "dropIndexes" || name == "deleteIndexes") && is_all);
+}
+
+bool made_indexes(const std::string& message) {
+  const auto parsed = wire::parse_op_msg_trusted(message);
+  if (!parsed) return false;
+  const auto before = parsed->body.find("numIndexesBefore");
+  const auto after = parsed->body.find("numIndexesAfter");
+  return before && after && before->to_int64() < after->to_int64();
+}
+
+std::vector<std::string> made_otherwise(const wire::OpMsg& parsed,
+                                        const std::vector<std::string>& specs) {
+  std::vector<std::string> names;
+  const auto indexes = parsed.body.find("indexes");
+  if (specs.empty() || !indexes || indexes->type != bson::Type::kArray) return names;
+  for (const bson::Element& each : indexes->as_document()) {
+    if (each.value.type != bson::Type::kDocument) continue;
+    const bson::Document asked = each.value.as_document();
+    const std::string name(index_name_of(asked));
+    for (const std::string& spec : specs) {
+      const bson::Document known(spec);
+      if (index_name_of(known) != name) continue;
+      const bool is_it = guard_of(asked) == KeyGuard::kAll && is_same_index(asked, known);
+      if (!is_it) names.push_back(name);
+    }
+  }
+  return names;
+}
+
 bool made_collection(const std::string& message) {
   const auto parsed = wire::parse_op_msg_trusted(message);
   if (!parsed) return false;

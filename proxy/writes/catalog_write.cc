@@ -191,6 +191,10 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
   Result<std::string> reply = co_await send(command.message, command.parsed);
   writing_ = false;
   context_.facts.forget(command.ns);
+  const bool has_answer = reply && !command.parsed.more_to_come();
+  if (has_answer && is_done(*reply) && drops_all_indexes(command.parsed)) {
+    context_.replica.parts().kept.dropped(command.ns);  // also one that is away
+  }
   Seen after;
   if (reply) after = co_await look(command.ns, false);
   if (!reply || after.refused) {
@@ -223,6 +227,13 @@ net::Task<Answer> CatalogWrite::build(const Command& command) {
   LockRequest request;
   add_catalog_locks(request, command.ns, LockMode::kShared);
   HeldLocks locks = co_await wait_for_locks(context_, request);
+  // One that was dropped by a command nobody has told of yet is what it is made by this one.
+  KeptNotes& kept = context_.replica.parts().kept;
+  if (has_answer && made_indexes(*reply)) {
+    for (const std::string& name : made_otherwise(command.parsed, kept.shown().in(command.ns))) {
+      kept.dropped(command.ns, name);
+    }
+  }
   Seen after = co_await look(command.ns, false);
   if (after.refused) co_return Answer::close();
   if (!after.entry) {

@@ -150,7 +150,8 @@ Status Applier::write_all(ApplyWork& work, bool must_be_served) {
       return fail(ErrorCode::kUnavailable, "apply to store", "", "it was started anew");
     }
     for (const StoreWrite& write : work.intent.writes) {
-      if (write.ns == kCatalogNs) owners_.told(write);
+      if (write.ns != kCatalogNs) continue;
+      if (Status told = owners_.told(write); !told) return told;
     }
     for (const std::string& ns : collections) {
       options_.catalog_changed(ns);

@@ -1,7 +1,7 @@
 // unique: keep: documents that share a key of a unique index are all shown, the ledger has them,
 // and the index goes on refusing new ones.
 #include "replication/kept/kept_keys.h"
-#include "replication/testing/applier_fixture.h"
+#include "replication/testing/keep_fixture.h"
 
 namespace outrigger {
 namespace {
@@ -9,108 +9,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-bson::OwnedValue mail(const std::string& value) { return bson::make_string(value); }
-
-Settings rules(UniquePolicy unique) {
-  Settings settings;
-  ReplicateRule rule{"shop.*"};
-  rule.unique = unique;
-  settings.replicate.push_back(rule);
-  return settings;
-}
-
-class KeepTest : public ::testing::Test {
- protected:
-  KeepTest() {
-    for (size_t i = 0; i < 3; ++i) {
-      sites_.push_back(std::make_unique<TestSite>(names_[i], names_, memory_outbox()));
-      policies_.push_back(std::make_unique<Policy>(rules(UniquePolicy::kKeep)));
-      TestSite& site = *sites_.back();
-      StoreInfo info;
-      info.writable = true;
-      info.wire_version_max = kWireVersionGuards;
-      info.process_id = std::string(12, 'p');
-      site.mongod.set_info(info);
-      for (const char* field : {"mail", "phone"}) {
-        site.mongod.make_unique(kTestNs, {{{field}}, true});
-      }
-      site.replica_options.policy = policies_.back().get();
-      site.restart();
-      site.clock.advance_ms(3'600'000);  // past what was bounded before
-    }
-  }
-  TestSite& oslo() { return *sites_[0]; }
-  TestSite& paris() { return *sites_[1]; }
-  TestSite& rome() { return *sites_[2]; }
-  std::vector<TestSite*> all() { return {&oslo(), &paris(), &rome()}; }
-
-  void meet() {
-    for (int i = 0; i < 3; ++i) {
-      exchange(oslo(), paris());
-      exchange(paris(), rome());
-      exchange(oslo(), rome());
-    }
-  }
-  // What changed locally is looked at, as now and then.
-  void look() {
-    for (TestSite* site : all()) {
-      site->applier->try_aside_again();
-      site->apply_all();
-    }
-  }
-  // 1 of oslo and 2 of paris have one key.
-  void share() {
-    oslo().insert(1, {{"mail", mail("k")}, {"n", number(0)}});
-    paris().clock.advance_ms(10);
-    paris().insert(2, {{"mail", mail("k")}, {"n", number(0)}});
-  }
-  static std::vector<LedgerEntry> kept(const TestSite& site, bool open = true) {
-    std::vector<LedgerEntry> found;
-    for (LedgerEntry& entry : site.ledger()) {
-      if (entry.kind == kKeptKind && entry.open == open) found.push_back(std::move(entry));
-    }
-    return found;
-  }
-  static KeyGuard guard(TestSite& site, const std::string& index = "mail_1") {
-    auto there = site.mongod.key_index(kTestNs, index);
-    EXPECT_TRUE(there && *there) << index;
-    return there && *there ? (*there)->guard : KeyGuard::kNone;
-  }
-  static bool refuses(const TestSite& site, int id, const std::string& value) {
-    const std::string user = bson::Writer().int32("_id", id).string("mail", value).finish();
-    return !site.mongod.clash(kTestNs, bson::Document(user)).empty();
-  }
-  // These have entries at every site, the same ones, and all documents are shown.
-  void expect_kept(const std::vector<int>& ids, const std::vector<int>& shown) {
-    for (TestSite* site : all()) {
-      std::vector<int> found;
-      for (const LedgerEntry& entry : kept(*site)) {
-        found.push_back(entry.id.view().as_int32());
-      }
-      std::sort(found.begin(), found.end());
-      EXPECT_EQ(found, ids) << site->name;
-      EXPECT_EQ(kept(*site), kept(oslo())) << site->name;
-      for (const int id : shown) EXPECT_NE(site->show(id), "none") << site->name << " " << id;
-      for (const int id : shown) EXPECT_EQ(site->show(id), oslo().show(id)) << site->name;
-      EXPECT_EQ(site->status().not_applied, 0u) << site->name;
-      EXPECT_EQ(site->status().kept, ids.size()) << site->name;
-    }
-  }
-  void expect_unique_again() {
-    for (TestSite* site : all()) {
-      EXPECT_THAT(kept(*site), IsEmpty()) << site->name;
-      for (const char* index : {"mail_1", "phone_1"}) {
-        EXPECT_EQ(guard(*site, index), KeyGuard::kAll) << site->name << " " << index;
-      }
-      EXPECT_TRUE(site->replica->parts().kept.empty()) << site->name;
-    }
-  }
-
-  const std::vector<std::string> names_{"oslo", "paris", "rome"};
-  std::vector<std::unique_ptr<Policy>> policies_;  // outlive the sites
-  std::vector<std::unique_ptr<TestSite>> sites_;
-};
 
 TEST_F(KeepTest, AllAreShownAndTheLedgerHasEachButTheFirst) {
   share();
@@ -339,7 +237,7 @@ TEST_F(KeepTest, WhatCannotBeClosedIsClosedAsSoonAsItCan) {
 class ChangedRulesTest : public KeepTest {
  protected:
   void change_to(UniquePolicy unique) {
-    for (auto& policy : policies_) policy->change_to(rules(unique));
+    for (auto& policy : policies_) policy->change_to(rules_of(unique));
     for (int i = 0; i < 3; ++i) {
       look();
       meet();
@@ -373,7 +271,7 @@ TEST_F(ChangedRulesTest, WhatIsKeptIsParkedByClaimsTheSameEverywhere) {
 }
 
 TEST_F(ChangedRulesTest, WhatIsParkedComesBack) {
-  for (auto& policy : policies_) policy->change_to(rules(UniquePolicy::kPark));
+  for (auto& policy : policies_) policy->change_to(rules_of(UniquePolicy::kPark));
   share();
   meet();
   expect_parked(2);
@@ -383,8 +281,7 @@ TEST_F(ChangedRulesTest, WhatIsParkedComesBack) {
 
 TEST_F(ChangedRulesTest, AStoreThatCannotParksAndSaysSo) {
   StoreInfo info = *rome().mongod.info();
-  info.wire_version_max = kWireVersionGuards - 1;
-  info.version = "5.0.9";
+  info.feature_version = "5.0";
   rome().mongod.set_info(info);
   rome().restart();
   share();
@@ -393,6 +290,12 @@ TEST_F(ChangedRulesTest, AStoreThatCannotParksAndSaysSo) {
   EXPECT_NE(oslo().show(2), "none");
   ASSERT_FALSE(rome().status().alarms.empty());
   EXPECT_THAT(rome().status().alarms.front(), HasSubstr("needs MongoDB 6.0"));
+  info.feature_version = "6.0";
+  rome().mongod.set_info(info);
+  look();
+  look();
+  expect_kept({2}, {1, 2});
+  EXPECT_THAT(rome().status().alarms, IsEmpty());
 }
 
 }  // namespace

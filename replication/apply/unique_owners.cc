@@ -26,6 +26,12 @@ bool is_of_the_document(const Error& error) {
 
 }  // namespace
 
+// No batch is under way when it is asked for: nothing else is held.
+EntryLock UniqueOwners::entry_lock(ApplyLocks& locks) {
+  return {[&locks](const std::string& ns) { return locks.take_entry(ns); },
+          [&locks] { locks.release(); }};
+}
+
 // For who may forget claims (site/collection.h). What cannot be told now is asked again.
 void UniqueOwners::note_indexes() {
   for (const std::string& ns : site_.aside.without_indexes()) {
@@ -74,6 +80,11 @@ Result<bool> UniqueOwners::step() {
 Result<UniqueOwners::Settled> UniqueOwners::settle_locked(Claimant& one, bool is_in_line) {
   const auto keeps = kept_.keeps(one.ns);
   if (!keeps) return tl::unexpected(keeps.error());
+  // What it stands in line for may not be what the rules of now ask for.
+  if (is_in_line && *keeps != locks_.waits_for_all()) {
+    locks_.leave_line();
+    is_in_line = false;
+  }
   const LockedDocument document{one.ns, one.id};
   bool has_locks = false;
   if (is_in_line) {
@@ -162,7 +173,7 @@ Result<UniqueOwners::Settled> UniqueOwners::settle(Claimant& one, Rule rule) {
   if (rule == Rule::kKeep) {
     const auto ready = kept_.make_ready(one.ns);
     if (!ready) return tl::unexpected(ready.error());
-    if (*ready == KeptKeys::Opened::kLater) return later(one);
+    if (*ready == Opened::kLater) return later(one);
   }
   auto there = claimants_.stored(one);
   if (!there) return tl::unexpected(there.error());
@@ -215,8 +226,8 @@ Result<UniqueOwners::Settled> UniqueOwners::contend(Claimant& one, const ApplyDo
     if (rule == Rule::kKeep) {
       const auto opened = kept_.open(one.ns, index);
       if (!opened) return tl::unexpected(opened.error());
-      if (*opened == KeptKeys::Opened::kLater) return later(one);
-      if (*opened == KeptKeys::Opened::kOpen) continue;
+      if (*opened == Opened::kLater) return later(one);
+      if (*opened == Opened::kOpen) continue;
     }
     auto held_by = claimants_.holders(one, index);
     if (!held_by) return tl::unexpected(held_by.error());
@@ -320,12 +331,15 @@ Result<bool> UniqueOwners::make_room(const Claimant& one, const std::string& ind
 // What shares a key is in the log with it.
 Status UniqueOwners::come_back(const Claimant& one, const ApplyDocument& merged,
                                const WriteOutcome& outcome, Rule rule) {
-  outbox::Batch batch;
+  KeptChanges changes;
   if (rule == Rule::kKeep && one.document) {
-    if (Status noted = kept_.note(one.ns, *one.document, batch); !noted) return noted;
+    if (Status noted = kept_.note(one.ns, *one.document, changes); !noted) return noted;
   }
+  outbox::Batch batch;
+  kept_.add_to(batch, changes);
   Status back = claimants_.come_back(one, merged, outcome, std::move(batch));
   if (!back) return back;
+  kept_.written(changes);
   obstacles_.erase(one.row_key);
   told_.erase(one.row_key);
   return {};

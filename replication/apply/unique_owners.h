@@ -64,13 +64,13 @@ class UniqueOwners {
         options_(options),
         claimants_(site, outbox, commit, store, options),
         kept_(
-            site, outbox, commit, store, [this] { return is_admitted(store_, options_); },
-            options.warn) {}
+            site, outbox, commit, store, entry_lock(locks),
+            [this] { return is_admitted(store_, options_); }, options.warn) {}
 
   // Before anybody writes (KeptKeys::put_right).
   [[nodiscard]] Status begin() { return kept_.put_right(); }
   // A write of the catalogue has been made true.
-  void told(const StoreWrite& write) { kept_.told(write); }
+  [[nodiscard]] Status told(const StoreWrite& write) { return kept_.told(write); }
   // Decides about some of those that are due, few enough for a batch to wait for. No batch is under
   // way. False: there was nothing to decide, or what there was waits for locks. Errors: of the
   // store, the log; what is not decided is due still.
@@ -88,6 +88,7 @@ class UniqueOwners {
   // How it is decided who is shown.
   enum class Rule : uint8_t { kPark, kKeep };
 
+  [[nodiscard]] static EntryLock entry_lock(ApplyLocks& locks);
   void note_indexes();
   void tell_once(const Claimant& of, const std::string& what);
   [[nodiscard]] Result<std::vector<Claimant>> due(const std::string& waiting);

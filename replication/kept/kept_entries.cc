@@ -33,53 +33,53 @@ std::string keys_of(const Document& document, const RelaxedIndex& index) {
 }  // namespace
 
 // The others. None where the document itself is not in the index.
-Result<std::vector<std::string>> KeptEntries::sharing(const std::string& ns, const bson::Value& id,
+Result<std::vector<std::string>> KeptEntries::sharing(const std::string& ns,
                                                       const std::string& document,
                                                       const RelaxedIndex& index) {
   auto holders = store_.holders(ns, document, index.name());
-  if (!holders) return holders;
-  const std::string own = bson::canonical_key(id);
-  const size_t all = holders->size();
-  std::erase_if(*holders,
-                [&](const std::string& each) { return canonical_id(Document(each)) == own; });
-  if (holders->size() == all) holders->clear();
+  if (!holders || holders->empty()) return holders;
+  const auto is_there = store_.holds_keys(ns, document, index.name());
+  if (!is_there) return tl::unexpected(is_there.error());
+  if (!*is_there) holders->clear();
   return holders;
 }
 
 Status KeptEntries::note_in(const std::string& ns, const std::string& document,
-                            const RelaxedIndex& index, outbox::Batch& batch) {
+                            const RelaxedIndex& index, KeptChanges& changes) {
   const auto id = Document(document).find("_id");
   if (!id) return {};
-  auto others = sharing(ns, *id, document, index);
+  auto others = sharing(ns, document, index);
   if (!others) return tl::unexpected(others.error());
   std::sort(others->begin(), others->end(), [](const std::string& a, const std::string& b) {
     return canonical_id(Document(a)) < canonical_id(Document(b));
   });
   const std::string own = bson::canonical_key(*id);
-  const auto known = site_.kept.kept(outbox::row_key(ns, own), index.name());
+  const auto known = this->known(changes, outbox::row_key(ns, own), index.name());
   if (!others->empty() && canonical_id(Document(others->front())) < own) {
     const bson::Value first = *Document(others->front()).find("_id");
-    if (Status put = put_entry(ns, Document(document), index, first, batch); !put) return put;
+    if (Status put = put_entry(ns, Document(document), index, first, changes); !put) return put;
   } else if (known) {
-    if (Status resolved = resolve(*known, batch); !resolved) return resolved;
+    if (Status resolved = resolve(*known, changes); !resolved) return resolved;
   }
   for (const std::string& other : *others) {
     const std::string theirs = canonical_id(Document(other));
-    const auto noted = site_.kept.kept(outbox::row_key(ns, theirs), index.name());
+    const auto noted = this->known(changes, outbox::row_key(ns, theirs), index.name());
     if (theirs < own || (noted && bson::canonical_key(noted->other.view()) <= own)) continue;
-    if (Status put = put_entry(ns, Document(other), index, *id, batch); !put) return put;
+    if (Status put = put_entry(ns, Document(other), index, *id, changes); !put) return put;
   }
   return {};
 }
 
 Status KeptEntries::put_entry(const std::string& ns, const Document& document,
                               const RelaxedIndex& index, const bson::Value& other,
-                              outbox::Batch& batch) {
+                              KeptChanges& changes) {
   KeptDocument noted{ns, bson::OwnedValue(*document.find("_id")), index.name(),
                      bson::OwnedValue(other), ""};
   const std::string canonical = bson::canonical_key(noted.id.view());
-  const auto known = site_.kept.kept(noted.row_key(), noted.index);
-  if (known && known->other == noted.other) return {};
+  const auto known = this->known(changes, noted.row_key(), noted.index);
+  auto before = told(changes, known ? known->ledger_key : std::string());
+  if (!before) return tl::unexpected(before.error());
+  if (known && *before && known->other == noted.other) return {};
   auto row = outbox_.row(ns, canonical);
   if (!row) return tl::unexpected(row.error());
   auto state = merge::load_row(*row ? std::string_view(**row) : std::string_view());
@@ -88,33 +88,73 @@ Status KeptEntries::put_entry(const std::string& ns, const Document& document,
       kept_entry(ns, noted.id, noted.index, keys_of(document, index), merge::claim_of(*state),
                  noted.other, site_.context.clock.wall_ms());
   noted.ledger_key = known ? known->ledger_key : ledger_key(entry);
-  auto before = outbox_.ledger(noted.ledger_key);
-  if (!before) return tl::unexpected(before.error());
-  if (known && *before) {
-    auto told = decode_ledger(**before);
-    if (!told) return tl::unexpected(told.error());
-    entry.loser = told->loser;
-    entry.time_ms = told->time_ms;
+  if (*before) {
+    entry.loser = (*before)->loser;
+    entry.time_ms = (*before)->time_ms;
   }
-  site_.ledger.put(batch, noted.ledger_key, entry, known ? 0 : 1);
-  site_.kept.put(batch, noted);
-  if (!known && warn_)
-    warn_("kept " + ns + " " + bson::to_json(noted.id.view(), 100) + ": " + entry.reason);
+  changes.put(noted, std::move(entry), !known);
   return {};
 }
 
-Status KeptEntries::resolve(const KeptDocument& document, outbox::Batch& batch) {
-  auto bytes = outbox_.ledger(document.ledger_key);
-  if (!bytes) return tl::unexpected(bytes.error());
-  if (*bytes) {
-    auto entry = decode_ledger(**bytes);
-    if (!entry) return tl::unexpected(entry.error());
-    entry->open = false;
-    entry->mark = LedgerMark::kResolved;
-    site_.ledger.put(batch, document.ledger_key, *entry, 0);
+Status KeptEntries::resolve(const KeptDocument& document, KeptChanges& changes) {
+  auto entry = told(changes, document.ledger_key);
+  if (!entry) return tl::unexpected(entry.error());
+  if (*entry) {
+    (*entry)->open = false;
+    (*entry)->mark = LedgerMark::kResolved;
+    changes.set_entry(document.ledger_key, std::move(**entry));
   }
-  site_.kept.remove(batch, document);
+  changes.remove(document);
   return {};
+}
+
+// ---- what is noted, and what is about to be
+
+std::optional<KeptDocument> KeptEntries::known(const KeptChanges& changes,
+                                               const std::string& row_key,
+                                               const std::string& index) const {
+  const auto now = changes.documents().find(kept_note_key(row_key, index));
+  return now == changes.documents().end() ? site_.kept.kept(row_key, index) : now->second;
+}
+
+Result<std::optional<LedgerEntry>> KeptEntries::told(const KeptChanges& changes,
+                                                     const std::string& ledger_key) const {
+  const auto now = changes.entries().find(ledger_key);
+  if (now != changes.entries().end()) return std::optional(now->second);
+  if (ledger_key.empty()) return std::optional<LedgerEntry>();
+  auto bytes = outbox_.ledger(ledger_key);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return std::optional<LedgerEntry>();
+  auto entry = decode_ledger(**bytes);
+  if (!entry) return tl::unexpected(entry.error());
+  return std::optional(std::move(*entry));
+}
+
+void KeptEntries::add_to(outbox::Batch& batch, const KeptChanges& changes) {
+  changes.add_to(batch);
+  for (const auto& [key, entry] : changes.entries()) site_.ledger.put(batch, key, entry, 0);
+}
+
+Status KeptEntries::write(const KeptChanges& changes) {
+  if (changes.empty()) return {};
+  outbox::Batch batch;
+  add_to(batch, changes);
+  if (Status done = outbox_.write(std::move(batch)); !done) return done;
+  written(changes);
+  return {};
+}
+
+void KeptEntries::written(const KeptChanges& changes) {
+  site_.kept.take(changes);
+  ConflictCounts conflicts;
+  for (const std::string& key : changes.fresh()) {
+    const LedgerEntry& entry = changes.entries().at(key);
+    ++conflicts[{entry.kind, entry.ns}];
+    if (warn_) {
+      warn_("kept " + entry.ns + " " + bson::to_json(entry.id.view(), 100) + ": " + entry.reason);
+    }
+  }
+  site_.ledger.count(conflicts);
 }
 
 }  // namespace outrigger

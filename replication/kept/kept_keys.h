@@ -23,13 +23,12 @@
 #pragma once
 
 #include <functional>
-#include <map>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "config/result.h"
 #include "replication/kept/kept_entries.h"
+#include "replication/kept/kept_guards.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/site/site_parts.h"
@@ -42,75 +41,56 @@ class KeptKeys {
  public:
   // Everything is borrowed and outlives this. `admitted`: may the store that answers be used?
   KeptKeys(SiteParts& site, outbox::Outbox& outbox, outbox::CommitThread& commit, Store& store,
-           std::function<Status()> admitted, std::function<void(const std::string&)> warn)
+           EntryLock lock, std::function<Status()> admitted,
+           std::function<void(const std::string&)> warn)
       : site_(site),
-        outbox_(outbox),
-        commit_(commit),
         store_(store),
         admitted_(std::move(admitted)),
-        warn_(std::move(warn)),
-        entries_(site, outbox, store, warn_) {}
+        entries_(site, outbox, store, warn),
+        guards_(site, entries_, commit, store, std::move(lock), admitted_, std::move(warn)) {}
 
   // Are documents of the collection that share a key all shown? By the rules, and where the store
   // can do it.
   [[nodiscard]] Result<bool> keeps(const std::string& ns);
 
-  enum class Opened : uint8_t {
-    kOpen,   // what it refused it takes now, until close()
-    kLater,  // it is being made, or the store refuses to change it: ask again
-    kNot,    // it is none of ours: an app has prepared it
-  };
   // Of those of the collection that are being made: until they are there, nothing is put in.
-  [[nodiscard]] Result<Opened> make_ready(const std::string& ns);
+  [[nodiscard]] Result<Opened> make_ready(const std::string& ns) { return guards_.make_ready(ns); }
   // The collection is locked against all others until close() has succeeded. That fails as refused
   // where it is to be tried again.
-  [[nodiscard]] Result<Opened> open(const std::string& ns, const std::string& index);
-  [[nodiscard]] bool has_open() const { return !open_.empty(); }
-  [[nodiscard]] Status close();
+  [[nodiscard]] Result<Opened> open(const std::string& ns, const std::string& index) {
+    return guards_.open(ns, index);
+  }
+  [[nodiscard]] bool has_open() const { return guards_.has_open(); }
+  [[nodiscard]] Status close() { return guards_.close(); }
 
-  // What is to be known of a document that has been put into the store goes into the batch.
+  // What is to be known of a document that has been put into the store: it goes into the batch, and
+  // is known once that is written.
   [[nodiscard]] Status note(const std::string& ns, const std::string& document,
-                            outbox::Batch& batch);
+                            KeptChanges& changes);
+  void add_to(outbox::Batch& batch, const KeptChanges& changes) { entries_.add_to(batch, changes); }
+  void written(const KeptChanges& changes) { entries_.written(changes); }
 
   // All indexes are what their notes say. At start, before anybody writes.
-  [[nodiscard]] Status put_right();
+  [[nodiscard]] Status put_right() { return guards_.put_right(); }
   // Looks again at some of what is noted, if there is a reason to. True: there is more. Those in
   // `disputed` share a key, and are not to any more by the rules.
   [[nodiscard]] Result<bool> step(std::vector<KeptDocument>& disputed);
   // A write of the catalogue has been made true.
-  void told(const StoreWrite& write);
+  [[nodiscard]] Status told(const StoreWrite& write);
 
  private:
   [[nodiscard]] bool is_to_keep(const std::string& ns) const;
-  [[nodiscard]] bool is_paused(const RelaxedIndex& index) const;
-  [[nodiscard]] Result<Opened> relax(RelaxedIndex index);
-  void note_closing(const RelaxedIndex& index, const GuardChange& guarded);
-  [[nodiscard]] Status close_again();
   [[nodiscard]] Status look_at(const KeptDocument& document, std::vector<KeptDocument>& disputed);
-  [[nodiscard]] Status follow_run();
-  [[nodiscard]] Status put_right(const RelaxedIndex& index, bool& changed);
-  [[nodiscard]] Status retire(const RelaxedIndex& index);
   [[nodiscard]] Status note_duplicates(const RelaxedIndex& index, const GuardChange& found);
-  [[nodiscard]] Status forget(const RelaxedIndex& index);
-  [[nodiscard]] Status write(outbox::Batch&& batch);
-  void tell_once(const RelaxedIndex& index, const std::string& what);
 
   SiteParts& site_;
-  outbox::Outbox& outbox_;
-  outbox::CommitThread& commit_;
   Store& store_;
   const std::function<Status()> admitted_;
-  const std::function<void(const std::string&)> warn_;
   KeptEntries entries_;
-  std::vector<RelaxedIndex> open_;
-  std::map<std::string, RelaxedIndex> unclosed_;  // by namespace and name, which nobody locks
+  KeptGuards guards_;
   std::string cursor_;
-  std::string run_;    // of the store, in which all was put right
-  std::string asked_;  // likewise, which was asked whether it can
+  std::string asked_;  // the run of the store that was asked whether it can
   bool can_ = false;   // it can
-  std::set<std::string> told_;
-  // By namespace and name: what could not be changed is not tried at once, as it may take a scan.
-  std::map<std::string, int64_t> not_before_;
 };
 
 }  // namespace outrigger

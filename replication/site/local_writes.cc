@@ -57,10 +57,13 @@ Status LocalWrites::settle(UndecidedWrite& write, std::vector<DocumentChange> ch
   const Dot dot{name.hlc, context_.self};
   const Hlc closed = state_.closed_for(name.hlc);
   std::vector<std::string> behind = behind_changed(changes);
+  const KeptChanges gone = kept_.gone_by(changes);
   auto settled = records_.make({dot, name.deps, name.app, closed}, std::move(changes), retries);
   if (!settled) return tl::unexpected(settled.error());
   staged.batch_.append(std::move(settled->batch));
   staged.batch_.remove_prepare(name.hlc);
+  gone.add_to(staged.batch_);
+  staged.kept_.append(gone);
   if (settled->records.empty()) staged.settled_.push_back({dot, 0});
   std::move(settled->records.begin(), settled->records.end(), std::back_inserter(staged.settled_));
   staged.rows_ += settled->rows;
@@ -104,6 +107,7 @@ Status LocalWrites::write(StagedWrites&& staged) {
   if (Status written = context_.outbox.write(std::move(staged.batch_)); !written) return written;
   state_.rows_changed(staged.rows_);
   note(staged.corrections_);
+  kept_.take(staged.kept_);
   // Not published before that is on disk, dropped or not: recovery would settle a prepare again.
   if (!staged.settled_.empty()) {
     const uint64_t append = state_.settled(staged.settled_);
@@ -132,6 +136,7 @@ Status LocalWrites::record(std::vector<DocumentChange> changes) {
 Status LocalWrites::settle_now(RecordName name, std::vector<DocumentChange> changes,
                                const std::vector<RetryEntry>& retries) {
   const Dot dot = name.dot;
+  const KeptChanges gone = kept_.gone_by(changes);
   auto settled = records_.make(std::move(name), std::move(changes), retries);
   if (!settled) {
     if (dot.origin == context_.self) give_up(dot.hlc);
@@ -139,7 +144,9 @@ Status LocalWrites::settle_now(RecordName name, std::vector<DocumentChange> chan
   }
   if (settled->records.empty() && dot.origin == context_.self) settled->records.push_back({dot, 0});
   settled->batch.remove_prepare(dot.hlc);
+  gone.add_to(settled->batch);
   if (Status written = context_.outbox.write(std::move(settled->batch)); !written) return written;
+  kept_.take(gone);
   state_.rows_changed(settled->rows);
   note(settled->corrections);
   const uint64_t append = state_.settled(settled->records);

@@ -10,6 +10,7 @@
 
 #include "replication/outbox/batch.h"
 #include "replication/site/corrections/corrections.h"
+#include "replication/site/kept/kept_changes.h"
 #include "replication/site/state/open_writes.h"
 
 namespace outrigger {
@@ -28,6 +29,7 @@ class StagedWrites {
   // Row keys of documents set aside that changed, or that others keep from being shown which did.
   std::vector<std::string> detached_;
   std::vector<Correction> corrections_;
+  KeptChanges kept_;  // indexes that are not relaxed any more
 };
 
 }  // namespace outrigger

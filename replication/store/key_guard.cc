@@ -1,5 +1,9 @@
 #include "replication/store/key_guard.h"
 
+#include <charconv>
+
+#include "replication/store/store_version.h"
+
 namespace outrigger {
 namespace {
 
@@ -45,6 +49,13 @@ bool may_be_same_collation(const Document& a, const Document& b) {
 }
 
 }  // namespace
+
+bool can_guard_keys(int32_t wire_version_max, std::string_view feature_version) {
+  constexpr int kFirst = 6;
+  int major = kFirst;
+  std::from_chars(feature_version.data(), feature_version.data() + feature_version.size(), major);
+  return has(wire_version_max, StoreFeature::kPreparesUnique) && major >= kFirst;
+}
 
 KeyGuard guard_of(const Document& spec) {
   if (is_said(spec, kUnique)) return KeyGuard::kAll;

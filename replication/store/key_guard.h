@@ -32,16 +32,19 @@ struct KeyIndex {
 struct GuardChange {
   static constexpr int32_t kHasDuplicates = 359;  // CannotConvertIndexToUnique
   static constexpr int32_t kInProgress = 117;     // it is being built: ask again later
+  static constexpr int32_t kNoIndex = 27;         // there is none to be made unique
 
   int32_t code = 0;  // 0: it has it; else one of these, or mongod's own
   std::string message;
   // Of those that keep it from being unique, as far as mongod tells: the _ids that share a key.
   std::vector<std::vector<bson::OwnedValue>> duplicates{};
+  bool is_away = false;  // there is none now, and none can be made
   [[nodiscard]] bool ok() const { return code == 0; }
 };
 
-// The first wire version of a MongoDB that has kNew.
-inline constexpr int32_t kWireVersionGuards = 17;  // 6.0
+// Whether a MongoDB has kNew: by its release, and by the version as of which it behaves, "5.0";
+// empty: it does not say.
+[[nodiscard]] bool can_guard_keys(int32_t wire_version_max, std::string_view feature_version);
 
 // Of an index as listIndexes or createIndexes says it.
 [[nodiscard]] KeyGuard guard_of(const bson::Document& spec);

@@ -50,6 +50,15 @@ TEST(KeyGuard, WhatIsIndexedTellsIndexesApartAndNotHow) {
   EXPECT_FALSE(same(collated(2, false), collated(1, true)));
 }
 
+TEST(KeyGuard, IsForMongoDB6AlsoByTheVersionAsOfWhichItBehaves) {
+  constexpr int32_t kSix = 17;
+  EXPECT_TRUE(can_guard_keys(kSix, "6.0"));
+  EXPECT_TRUE(can_guard_keys(kSix, ""));
+  EXPECT_TRUE(can_guard_keys(kSix + 4, "10.0"));
+  EXPECT_FALSE(can_guard_keys(kSix, "5.0"));
+  EXPECT_FALSE(can_guard_keys(kSix - 1, ""));
+}
+
 TEST(RelaxedIndexes, AreShownAsUniqueUntilTheyAreDroppedOrOthers) {
   RelaxedIndexes relaxed;
   const std::string listed = with_guard(Document(mail()), KeyGuard::kNew);

@@ -18,6 +18,11 @@ void RelaxedIndexes::erase(const std::string& ns, std::string_view name) {
   if (known->second.empty()) specs_.erase(known);
 }
 
+void RelaxedIndexes::clear() {
+  const MutexLock lock(mutex_);
+  specs_.clear();
+}
+
 void RelaxedIndexes::erase_all(const std::string& ns) {
   const MutexLock lock(mutex_);
   specs_.erase(ns);

@@ -22,6 +22,7 @@ class RelaxedIndexes {
  public:
   void put(const std::string& ns, const std::string& spec);
   void erase(const std::string& ns, std::string_view name);
+  void clear();
   void erase_all(const std::string& ns);
   [[nodiscard]] std::optional<std::string> find(const std::string& ns, std::string_view name) const;
   [[nodiscard]] std::vector<std::string> in(const std::string& ns) const;

@@ -74,11 +74,14 @@ struct StoreInfo {
   std::vector<std::string> hosts;  // "host:port" as the set names its members
   std::string me;                  // our member's own name in the set
   std::string version;             // "6.0.5"
+  std::string feature_version;     // "6.0": as of which it behaves; empty: it does not say
   int32_t wire_version_max = 0;
   std::vector<std::string> members;                // hosts, passives and arbiters: what hello shows
   std::string process_id;                          // process_of(hello): new at each start of mongod
   bool writable = false;                           // a standalone, or the primary
   std::optional<int32_t> session_timeout_minutes;  // nothing: the store knows no sessions
+  // Has it indexes that let documents share a key, and refuse new ones (key_guard.h)?
+  [[nodiscard]] bool can_guard() const { return can_guard_keys(wire_version_max, feature_version); }
 };
 
 // One document's new truth. Values are absolute, so applying twice is applying once; a kInsert that
@@ -159,6 +162,7 @@ struct CollectionInfo {
   std::vector<Path> unique_fields{};
   std::string validator;  // BSON, not empty when there is one
   std::string uuid;       // 16 bytes; changes when it is dropped and made again
+  bool is_named = false;  // a command can say by it that it means this one
   // Of a time series: where its measurements have their time, and what they are of (or empty).
   std::string time_field;
   std::string meta_field;
@@ -339,17 +343,21 @@ class StoreKeys {
   // Nothing: there is no such index.
   [[nodiscard]] virtual Result<std::optional<KeyIndex>> key_index(const std::string& ns,
                                                                   const std::string& name) = 0;
-  // The index of `spec` (KeyIndex has it) gets this guard, and is made where there is none. A
-  // unique one is made anew: should that be interrupted, or the index be large, there is none in
-  // between. Not journaled.
+  // The index of `spec` (KeyIndex has it) gets this guard, and is made where there is none, unless
+  // it is to be unique. A unique one is made anew: should that be interrupted, or the index be
+  // large, there is none in between. Where it cannot be made so it is at once what it was. Not
+  // journaled.
   [[nodiscard]] virtual Result<GuardChange> set_guard(const std::string& ns,
                                                       const std::string& spec, KeyGuard guard) = 0;
-  // The documents that hold the key for which `document` was refused by this index
-  // (unique_index_of); it itself among them, where it is there and holds it. Empty: none does any
-  // more, or it cannot be told.
+  // The documents that hold a key of `document` in this index, so that it was refused by it
+  // (unique_index_of): others than itself, the first ones by _id, at most a thousand. Empty: none
+  // does any more, or it cannot be told.
   [[nodiscard]] virtual Result<std::vector<std::string>> holders(const std::string& ns,
                                                                  const std::string& document,
                                                                  const std::string& index) = 0;
+  // Is `document` itself in the index, with one of the keys it has here?
+  [[nodiscard]] virtual Result<bool> holds_keys(const std::string& ns, const std::string& document,
+                                                const std::string& index) = 0;
 
  protected:
   ~StoreKeys() = default;

@@ -20,6 +20,7 @@ class MailIndex {
  public:
   MailIndex(Store& store, std::string ns) : store_(store), ns_(std::move(ns)) {
     EXPECT_EQ(put(user(0, "other")).code, 0);
+    EXPECT_TRUE(set(KeyGuard::kNew).ok());
     EXPECT_TRUE(set(KeyGuard::kAll).ok());
   }
   WriteOutcome put(const std::string& document) {
@@ -90,14 +91,45 @@ TEST_P(StoreContract, DuplicatesThatAreThereStayAndNoneIsAdded) {
   EXPECT_EQ(write({update(make_int32(3), {{{"mail"}, make_string("k")}})}).front().code, 11000);
 }
 
-TEST_P(StoreContract, TheHoldersOfAKeyAreAllThatShareIt) {
+TEST_P(StoreContract, TheHoldersOfAKeyAreAllOthersThatShareIt) {
   MailIndex index(*store_, ns_);
   index.give_duplicates();
   for (const int32_t of : {2, 3}) {
     const auto found = store_->holders(ns_, user(of, "k"), kIndex);
     ASSERT_TRUE(found.has_value());
-    EXPECT_EQ(found->size(), 2u) << of;
+    EXPECT_EQ(found->size(), of == 2 ? 1u : 2u) << of;
+    EXPECT_EQ(store_->holds_keys(ns_, user(of, "k"), kIndex).value(), of == 2);
   }
+  EXPECT_FALSE(store_->holds_keys(ns_, user(2, "z"), kIndex).value());
+}
+
+// An array has many keys, and each of them another holder.
+TEST_P(StoreContract, ManyHoldersAreAllFound) {
+  MailIndex index(*store_, ns_);
+  constexpr int32_t kMany = 150;
+  std::vector<StoreWrite> writes;
+  Writer all;
+  all.int32("_id", 0).open_array("mail");
+  for (int32_t i = 1; i <= kMany; ++i) {
+    const std::string mail = "m" + std::to_string(i);
+    writes.push_back(replace(user(i, mail)));
+    all.string(bson::index_name(static_cast<size_t>(i) - 1), mail);
+  }
+  const std::string document = all.close().finish();
+  for (const WriteOutcome& each : write(writes)) EXPECT_TRUE(each.ok());
+  const auto found = store_->holders(ns_, document, kIndex);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->size(), static_cast<size_t>(kMany));
+  EXPECT_FALSE(store_->holds_keys(ns_, document, kIndex).value());
+}
+
+TEST_P(StoreContract, NoIndexIsMadeToBeUnique) {
+  MailIndex index(*store_, ns_);
+  const std::string spec =
+      Writer().open_document("key").int32("n", 1).close().string("name", "n_1").finish();
+  const auto none = store_->set_guard(ns_, spec, KeyGuard::kAll);
+  ASSERT_TRUE(none.has_value());
+  EXPECT_EQ(none->code, GuardChange::kNoIndex);
 }
 
 TEST_P(StoreContract, OnlyWithoutDuplicatesItIsUniqueAgain) {

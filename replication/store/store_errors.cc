@@ -147,4 +147,11 @@ bool store_error_is_about_the_document(int32_t code) {
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
 }
 
+// Other refusals of the same code show the command, and what it names.
+bool store_refuses_names(int32_t code, std::string_view message) {
+  constexpr int32_t kInvalidOptions = 72;
+  constexpr std::string_view kWords = "collectionUUID parameter is not enabled";
+  return code == kInvalidOptions && message.find(kWords) != std::string_view::npos;
+}
+
 }  // namespace outrigger

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace outrigger {
 
@@ -38,6 +39,10 @@ struct StoreError {
 // Does the reason go away, so that the same write may be taken later? Then a stream holds: what is
 // written is absolute, so it does not matter whether it happened. Unknown codes do not pass.
 [[nodiscard]] bool store_error_passes(int32_t code);
+
+// Does the store take no command that names the collection it means (`collectionUUID`)? One that
+// has done so may not any more: it goes by its feature compatibility version.
+[[nodiscard]] bool store_refuses_names(int32_t code, std::string_view message);
 
 // Does the store's user lack a right?
 [[nodiscard]] bool store_error_is_about_rights(int32_t code);

@@ -65,5 +65,13 @@ TEST(StoreErrors, BehindAProjectionOnlyErrorsOfTheWriteItselfSayThatNothingHappe
   EXPECT_EQ(store_error_kind_behind_projection(371), K::kPasses);
 }
 
+TEST(StoreErrors, TellAStoreThatTakesNoNamesFromOneThatShowsTheCommand) {
+  EXPECT_TRUE(store_refuses_names(72, "The collectionUUID parameter is not enabled"));
+  EXPECT_FALSE(store_refuses_names(72,
+                                   "May not specify both stmtId and stmtIds. Got "
+                                   "{ insert: \"c\", collectionUUID: UUID(\"00\") }"));
+  EXPECT_FALSE(store_refuses_names(361, "The collectionUUID parameter is not enabled"));
+}
+
 }  // namespace
 }  // namespace outrigger

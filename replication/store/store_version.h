@@ -1,9 +1,9 @@
 // What one MongoDB can do and another cannot, by the version that its hello names.
 //
-// Releases are told apart by maxWireVersion alone: it is what the server itself says it speaks, and
-// it follows the featureCompatibilityVersion nowhere, which is asked for by itself where that
-// counts (StoreInfo). Every difference that this program goes by stands here, with where it is
-// written down; nothing else compares versions. What was run is said in the README.
+// Releases are told apart by maxWireVersion: it is what the server itself says it speaks, whatever
+// its featureCompatibilityVersion, which is asked for by itself where that counts (StoreInfo). Each
+// difference that this program or its MongoDB in memory goes by stands here, with where it is
+// written down. What was run is said in the README.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 #include "replication/recovery/oplog_time.h"
 #include "replication/recovery/recovery.h"
 #include "replication/site/corrections/corrections.h"
-#include "replication/site/kept/kept_notes.h"
+#include "replication/site/kept/kept_changes.h"
 #include "replication/site/rules/rules_keeper.h"
 #include "replication/site/state/aside.h"
 #include "replication/site/state/meta_keys.h"
@@ -134,9 +134,11 @@ Example item(const std::string& name, const std::string& key, const std::string&
 // What a note puts into the log.
 template <typename Note>
 Example note_item(const std::string& name, const Note& note) {
-  KeptNotes notes(std::make_shared<RelaxedIndexes>());
+  KeptChanges changes;
+  if constexpr (std::is_same_v<Note, RelaxedIndex>) changes.put(note);
+  if constexpr (std::is_same_v<Note, KeptDocument>) changes.put(note, LedgerEntry(), true);
   outbox::Batch batch;
-  notes.put(batch, note);
+  changes.add_to(batch);
   return item(name, batch.changes().front().key, batch.changes().front().bytes);
 }
 

@@ -72,6 +72,12 @@ bool ApplyLocks::take(std::string_view ns, const bson::Value& id) {
   return try_take(keys);
 }
 
+bool ApplyLocks::take_entry(std::string_view ns) {
+  const bson::OwnedValue id = bson::make_string(ns);
+  return try_take({{namespace_lock_key(kCatalogNs), LockMode::kShared},
+                   {document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive}});
+}
+
 bool ApplyLocks::take_or_wait(const std::string& owner, std::span<const LockedDocument> documents) {
   return take_or_wait(owner, keys_of(documents), line_);
 }

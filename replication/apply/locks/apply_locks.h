@@ -44,6 +44,8 @@ class ApplyLocks {
   [[nodiscard]] bool take_if_free(const Record& record);
   // Those of one document, or false; without a place in line.
   [[nodiscard]] bool take(std::string_view ns, const bson::Value& id);
+  // That of what the catalogue has of a collection, or false: its documents may be written to.
+  [[nodiscard]] bool take_entry(std::string_view ns);
   // Those of all these documents, for `owner` (a name), or none. False: not all are free, and it is
   // in line for them, unless somebody else is: one owner waits at a time.
   [[nodiscard]] bool take_or_wait(const std::string& owner,
@@ -52,6 +54,8 @@ class ApplyLocks {
   [[nodiscard]] bool take_all_or_wait(const std::string& owner, std::string_view ns);
   // Who waits so; empty: nobody.
   [[nodiscard]] std::string waits_in_line() const { return line_ ? line_->owner : std::string(); }
+  // For a whole collection, and not for documents.
+  [[nodiscard]] bool waits_for_all() const { return line_ && line_->keys.size() == 1; }
   // What it waited for, once it is granted. False: not yet.
   [[nodiscard]] bool take_line();
   void leave_line() { line_.reset(); }

@@ -8,126 +8,68 @@
 namespace outrigger {
 namespace {
 
-using bson::Document;
-
-std::string key_of(const RelaxedIndex& index) {
-  return meta_keys::kRelaxed + index.ns + '\0' + index.name();
-}
-
-std::string key_of(const std::string& row_key, const std::string& index) {
-  return meta_keys::kKept + row_key + '\0' + index;
-}
-
-std::string key_of(const KeptDocument& document) {
-  return key_of(document.row_key(), document.index);
-}
-
 std::string row_key_of(const std::string& ns, const bson::OwnedValue& id) {
   return outbox::row_key(ns, bson::canonical_key(id.view()));
 }
 
-std::string text_in(const Document& document, std::string_view name) {
-  const auto value = document.find(name);
-  const bool is_text = value && value->type == bson::Type::kString;
-  return is_text ? std::string(value->as_string()) : std::string();
-}
-
-Error corrupt(const char* what) {
-  return Error{ErrorCode::kCorrupt, "read what is kept", what, "a field is missing", ""};
-}
-
 }  // namespace
 
-std::string RelaxedIndex::name() const { return std::string(index_name_of(Document(spec))); }
-
-std::string KeptDocument::row_key() const { return row_key_of(ns, id); }
-
-std::string encode_relaxed(const RelaxedIndex& index) {
-  bson::Writer out;
-  out.string("ns", index.ns).document("index", Document(index.spec));
-  return out.boolean("made", index.is_made).finish();
-}
-
-std::string encode_kept_document(const KeptDocument& document) {
-  bson::Writer out;
-  out.string("ns", document.ns).value("id", document.id).string("index", document.index);
-  return out.value("other", document.other).binary("ledger", 0, document.ledger_key).finish();
-}
-
-Result<RelaxedIndex> decode_relaxed(std::string_view bytes) {
-  if (Status valid = bson::validate(bytes); !valid) return tl::unexpected(valid.error());
-  const Document from(bytes);
-  const auto spec = from.find("index");
-  const auto made = from.find("made");
-  RelaxedIndex index;
-  index.ns = text_in(from, "ns");
-  if (spec && spec->type == bson::Type::kDocument) index.spec = spec->as_document().bytes();
-  index.is_made = made && made->truthy();
-  if (index.ns.empty() || index.name().empty()) return tl::unexpected(corrupt("an index"));
-  return index;
-}
-
-Result<KeptDocument> decode_kept_document(std::string_view bytes) {
-  if (Status valid = bson::validate(bytes); !valid) return tl::unexpected(valid.error());
-  const Document from(bytes);
-  const auto id = from.find("id");
-  const auto other = from.find("other");
-  const auto ledger = from.find("ledger");
-  KeptDocument document;
-  document.ns = text_in(from, "ns");
-  document.index = text_in(from, "index");
-  if (!id || !other || !ledger || document.ns.empty()) {
-    return tl::unexpected(corrupt("a document"));
-  }
-  document.id = bson::OwnedValue(*id);
-  document.other = bson::OwnedValue(*other);
-  document.ledger_key = std::string(ledger->binary());
-  return document;
-}
-
+// What it has shown as relaxed in an earlier life, of the same process, counts no more.
 Status KeptNotes::load(const outbox::Outbox& outbox) {
   auto indexes = outbox.scan_meta(meta_keys::kRelaxed);
   if (!indexes) return tl::unexpected(indexes.error());
   auto documents = outbox.scan_meta(meta_keys::kKept);
   if (!documents) return tl::unexpected(documents.error());
-  outbox::Batch is_there;  // in the log already
+  KeptChanges there;
   for (const auto& [key, bytes] : *indexes) {
     auto index = decode_relaxed(bytes);
     if (!index) return tl::unexpected(index.error());
-    put(is_there, *index);
+    there.put(*index);
   }
   for (const auto& [key, bytes] : *documents) {
     auto document = decode_kept_document(bytes);
     if (!document) return tl::unexpected(document.error());
-    put(is_there, *document);
+    there.put(*document, LedgerEntry(), false);
   }
+  shown_->clear();
+  take(there);
   look_again();
   return {};
 }
 
-// ---- indexes
-
-void KeptNotes::put(outbox::Batch& batch, const RelaxedIndex& index) {
-  batch.put_meta(key_of(index), encode_relaxed(index));
-  shown_->put(index.ns, index.spec);
+void KeptNotes::take(const KeptChanges& changes) {
+  for (const auto& [key, index] : changes.indexes()) {
+    if (index) shown_->put(index->ns, index->spec);
+    const auto gone = index ? std::nullopt : find_relaxed(key);
+    if (gone) shown_->erase(gone->ns, gone->name());
+  }
   const MutexLock lock(mutex_);
-  relaxed_.insert_or_assign(key_of(index), index);
+  for (const auto& [key, index] : changes.indexes()) {
+    if (index) relaxed_.insert_or_assign(key, *index);
+    if (!index) relaxed_.erase(key);
+  }
+  for (const auto& [key, document] : changes.documents()) {
+    const auto known = kept_.find(key);
+    if (known != kept_.end()) count(known->second, -1);
+    if (known != kept_.end()) kept_.erase(known);
+    if (!document) continue;
+    kept_.emplace(key, *document);
+    count(*document, 1);
+  }
   noted_ = relaxed_.size() + kept_.size();
 }
 
-void KeptNotes::remove(outbox::Batch& batch, const RelaxedIndex& index) {
-  batch.remove_meta(key_of(index));
-  shown_->erase(index.ns, index.name());
+// ---- indexes
+
+std::optional<RelaxedIndex> KeptNotes::find_relaxed(const std::string& key) const {
   const MutexLock lock(mutex_);
-  relaxed_.erase(key_of(index));
-  noted_ = relaxed_.size() + kept_.size();
+  const auto known = relaxed_.find(key);
+  return known == relaxed_.end() ? std::nullopt : std::optional(known->second);
 }
 
 std::optional<RelaxedIndex> KeptNotes::relaxed(const std::string& ns,
                                                const std::string& name) const {
-  const MutexLock lock(mutex_);
-  const auto known = relaxed_.find(meta_keys::kRelaxed + ns + '\0' + name);
-  return known == relaxed_.end() ? std::nullopt : std::optional(known->second);
+  return find_relaxed(meta_keys::kRelaxed + ns + '\0' + name);
 }
 
 std::vector<RelaxedIndex> KeptNotes::relaxed_in(const std::string& ns) const {
@@ -148,6 +90,45 @@ std::vector<RelaxedIndex> KeptNotes::all_relaxed() const {
   return found;
 }
 
+CatalogEntry KeptNotes::catalogued(const std::string& ns) const {
+  CatalogEntry entry;
+  entry.ns = ns;
+  for (const RelaxedIndex& each : relaxed_in(ns)) {
+    const std::string unique = with_guard(bson::Document(each.spec), KeyGuard::kAll);
+    entry.indexes.emplace(each.name(), catalog_index(bson::Document(unique)));
+  }
+  return entry;
+}
+
+KeptChanges KeptNotes::gone_by(const CatalogEntry& after) const {
+  KeptChanges gone;
+  for (const RelaxedIndex& each : relaxed_in(after.ns)) {
+    const auto there = after.indexes.find(each.name());
+    const auto spec = there == after.indexes.end()
+                          ? std::nullopt
+                          : std::optional(index_spec(there->first, there->second));
+    const bool stays = spec && *spec && guard_of(bson::Document(**spec)) == KeyGuard::kAll &&
+                       is_same_index(bson::Document(each.spec), bson::Document(**spec));
+    if (!stays) gone.remove(each);
+  }
+  return gone;
+}
+
+KeptChanges KeptNotes::gone_by(const std::vector<DocumentChange>& changes) const {
+  KeptChanges gone;
+  if (empty()) return gone;
+  for (const DocumentChange& change : changes) {
+    if (change.ns != kCatalogNs || change.id.type != bson::Type::kString) continue;
+    CatalogEntry entry = catalogued(std::string(change.id.view().as_string()));
+    for (const PathChange& each : change.changes) {
+      if (each.kind == Operation::kUnset) (void)unset_in_catalog(entry, each.path);
+      if (each.kind == Operation::kAssign) (void)set_in_catalog(entry, each.path, each.value);
+    }
+    gone.append(gone_by(entry));
+  }
+  return gone;
+}
+
 // ---- documents
 
 void KeptNotes::count(const KeptDocument& document, int by) {
@@ -159,32 +140,10 @@ void KeptNotes::count(const KeptDocument& document, int by) {
   }
 }
 
-void KeptNotes::put(outbox::Batch& batch, const KeptDocument& document) {
-  const std::string key = key_of(document);
-  batch.put_meta(key, encode_kept_document(document));
-  const MutexLock lock(mutex_);
-  const auto known = kept_.find(key);
-  if (known != kept_.end()) count(known->second, -1);
-  kept_.insert_or_assign(key, document);
-  count(document, 1);
-  noted_ = relaxed_.size() + kept_.size();
-}
-
-void KeptNotes::remove(outbox::Batch& batch, const KeptDocument& document) {
-  const std::string key = key_of(document);
-  batch.remove_meta(key);
-  const MutexLock lock(mutex_);
-  const auto known = kept_.find(key);
-  if (known == kept_.end()) return;
-  count(known->second, -1);
-  kept_.erase(known);
-  noted_ = relaxed_.size() + kept_.size();
-}
-
 std::optional<KeptDocument> KeptNotes::kept(const std::string& row_key,
                                             const std::string& index) const {
   const MutexLock lock(mutex_);
-  const auto known = kept_.find(key_of(row_key, index));
+  const auto known = kept_.find(kept_note_key(row_key, index));
   return known == kept_.end() ? std::nullopt : std::optional(known->second);
 }
 

@@ -19,51 +19,33 @@
 #include "config/thread_annotations.h"
 #include "config/threads.h"
 #include "replication/bson/bson.h"
-#include "replication/outbox/batch.h"
 #include "replication/outbox/outbox.h"
+#include "replication/record/catalog.h"
+#include "replication/site/kept/kept_changes.h"
 #include "replication/store/relaxed_indexes.h"
 
 namespace outrigger {
 
-struct RelaxedIndex {
-  std::string ns;
-  std::string spec;      // KeyIndex has it
-  bool is_made = false;  // anew: until then it may be away
-  [[nodiscard]] std::string name() const;
-  friend bool operator==(const RelaxedIndex&, const RelaxedIndex&) = default;
-};
-
-// One of them in one index; not the one before it, by its _id.
-struct KeptDocument {
-  std::string ns;
-  bson::OwnedValue id;
-  std::string index;
-  bson::OwnedValue other;  // the first that has its key
-  std::string ledger_key;
-  [[nodiscard]] std::string row_key() const;
-  friend bool operator==(const KeptDocument&, const KeptDocument&) = default;
-};
-
-// The bytes: FORMATS.md, section 9.3.
-[[nodiscard]] std::string encode_relaxed(const RelaxedIndex& index);
-[[nodiscard]] std::string encode_kept_document(const KeptDocument& document);
-// Errors: kCorrupt.
-[[nodiscard]] Result<RelaxedIndex> decode_relaxed(std::string_view bytes);
-[[nodiscard]] Result<KeptDocument> decode_kept_document(std::string_view bytes);
-
-// Thread-safe. What is put holds at once; it lasts with the batch.
+// Thread-safe.
 class KeptNotes {
  public:
   // `shown`: what the store shows as unique is told by this, too.
   explicit KeptNotes(std::shared_ptr<RelaxedIndexes> shown) : shown_(std::move(shown)) {}
   [[nodiscard]] Status load(const outbox::Outbox& outbox);
 
-  void put(outbox::Batch& batch, const RelaxedIndex& index);
-  void remove(outbox::Batch& batch, const RelaxedIndex& index);
+  // These are in the log by now.
+  void take(const KeptChanges& changes);
+
   [[nodiscard]] std::optional<RelaxedIndex> relaxed(const std::string& ns,
                                                     const std::string& name) const;
   [[nodiscard]] std::vector<RelaxedIndex> relaxed_in(const std::string& ns) const;
   [[nodiscard]] std::vector<RelaxedIndex> all_relaxed() const;
+  // Of one collection what the catalogue has of them, as unique ones; and which of them another
+  // entry of it takes away, or makes others: those are not ours any more.
+  [[nodiscard]] CatalogEntry catalogued(const std::string& ns) const;
+  [[nodiscard]] KeptChanges gone_by(const CatalogEntry& after) const;
+  // The same of what this site records: it goes into the record's own batch.
+  [[nodiscard]] KeptChanges gone_by(const std::vector<DocumentChange>& changes) const;
   // Somebody has dropped it, or all of a collection: it is what it is from now on.
   void dropped(const std::string& ns, std::string_view name) { shown_->erase(ns, name); }
   void dropped(const std::string& ns) { shown_->erase_all(ns); }
@@ -72,8 +54,6 @@ class KeptNotes {
   }
   [[nodiscard]] const RelaxedIndexes& shown() const { return *shown_; }
 
-  void put(outbox::Batch& batch, const KeptDocument& document);
-  void remove(outbox::Batch& batch, const KeptDocument& document);
   [[nodiscard]] std::optional<KeptDocument> kept(const std::string& row_key,
                                                  const std::string& index) const;
   [[nodiscard]] bool has_kept(const RelaxedIndex& index) const;
@@ -92,6 +72,7 @@ class KeptNotes {
   [[nodiscard]] bool take_reason() { return has_reason_.exchange(false); }
 
  private:
+  [[nodiscard]] std::optional<RelaxedIndex> find_relaxed(const std::string& key) const;
   void count(const KeptDocument& document, int by) REQUIRES(mutex_);
 
   const std::shared_ptr<RelaxedIndexes> shown_;

@@ -296,6 +296,7 @@ Result<CollectionInfo> MemoryStore::collection(const std::string& ns) {
   if (first == documents_.end() || first->first.first != ns) return info;
   info.type = CollectionInfo::Type::kCollection;
   info.uuid = std::string(16, 'u');
+  info.is_named = true;
   return info;
 }
 

@@ -39,7 +39,19 @@ void MemoryTrouble::permit(const std::string& ns) {
 void MemoryTrouble::fail_next(size_t calls, ErrorCode code) {
   const MutexLock lock(mutex_);
   failures_left_ = calls;
+  calls_left_.reset();
   failure_ = code;
+}
+
+void MemoryTrouble::fail_after(size_t calls) {
+  const MutexLock lock(mutex_);
+  failure_ = ErrorCode::kUnavailable;
+  calls_left_ = calls;
+}
+
+bool MemoryTrouble::is_to_fail() const {
+  const MutexLock lock(mutex_);
+  return calls_left_.has_value();
 }
 
 void MemoryTrouble::crash_after(size_t writes) {
@@ -60,6 +72,10 @@ Status MemoryTrouble::majority() const {
 
 Status MemoryTrouble::admit(const std::string& step) {
   const MutexLock lock(mutex_);
+  if (calls_left_ && (*calls_left_)-- == 0) {
+    calls_left_.reset();
+    failures_left_ = 1;
+  }
   if (failures_left_ == 0) return {};
   --failures_left_;
   return fail(failure_, step, "memory store", "told to fail");

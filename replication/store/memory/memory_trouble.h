@@ -34,6 +34,9 @@ class MemoryTrouble {
   void permit(const std::string& ns);
   // The next `calls` calls (not counting own_sessions) fail and do nothing.
   void fail_next(size_t calls, ErrorCode code = ErrorCode::kUnavailable);
+  // So many calls succeed, then one fails.
+  void fail_after(size_t calls);
+  [[nodiscard]] bool is_to_fail() const;  // that has not come yet
   // wait_settled() finds none and fails with this; with nothing all is well.
   void lose_majority(std::optional<ErrorCode> failure);
   // The next calls of apply_in_order() do this many writes together, then one fails with
@@ -65,6 +68,7 @@ class MemoryTrouble {
   std::string rule_words_ GUARDED_BY(mutex_);
   std::optional<ErrorCode> no_majority_ GUARDED_BY(mutex_);
   size_t failures_left_ GUARDED_BY(mutex_) = 0;
+  std::optional<size_t> calls_left_ GUARDED_BY(mutex_);
   ErrorCode failure_ GUARDED_BY(mutex_) = ErrorCode::kUnavailable;
   std::optional<size_t> crash_after_ GUARDED_BY(mutex_);
 };

@@ -77,10 +77,19 @@ Result<std::vector<std::string>> MemoryKeys::holders(const std::string& ns,
     for (const std::string* there : sharing(ns, each, bson::Document(document))) {
       found.push_back(*there);
     }
-    const std::string* own = in_index(ns, each, bson::Document(document));
-    if (own != nullptr) found.push_back(*own);
   }
   return found;
+}
+
+Result<bool> MemoryKeys::holds_keys(const std::string& ns, const std::string& document,
+                                    const std::string& index) {
+  const MutexLock lock(mutex_);
+  if (auto ok = admit("look for a key"); !ok) return tl::unexpected<Error>(ok.error());
+  bool holds = false;
+  for (const MemoryIndex& each : unique_[ns]) {
+    if (each.name() == index) holds = in_index(ns, each, bson::Document(document)) != nullptr;
+  }
+  return holds;
 }
 
 Result<std::optional<KeyIndex>> MemoryKeys::key_index(const std::string& ns,
@@ -116,6 +125,16 @@ Result<GuardChange> MemoryKeys::set_guard(const std::string& ns, const std::stri
   const bool is_made_anew = index != indexes.end() && index->guard == KeyGuard::kAll;
   if (is_made_anew) indexes.erase(index);
   if (is_made_anew && crashes_at_next_write()) return crash();
+  if (!is_made_anew && index == indexes.end() && guard == KeyGuard::kAll) {
+    return GuardChange{GuardChange::kNoIndex, "there is none"};
+  }
+  std::optional<GuardChange> refused;
+  if ((is_made_anew || index == indexes.end()) && may_make_ && !may_make_(guard)) {
+    refused = GuardChange{67, "told not to make it"};
+    refused->is_away = !may_make_(KeyGuard::kAll);
+    if (refused->is_away) return *refused;
+    guard = KeyGuard::kAll;
+  }
   if (is_made_anew || index == indexes.end()) {
     MemoryIndex made;
     const bson::Document said(spec);
@@ -126,7 +145,7 @@ Result<GuardChange> MemoryKeys::set_guard(const std::string& ns, const std::stri
     index = indexes.insert(indexes.end(), std::move(made));
   }
   index->guard = guard;
-  return GuardChange();
+  return refused.value_or(GuardChange());
 }
 
 Result<std::vector<ListedDocument>> MemoryKeys::list(const std::string& ns, int64_t count) {
@@ -148,6 +167,11 @@ void MemoryKeys::make_unique(const std::string& ns, MemoryIndex index) {
 void MemoryKeys::drop_unique(const std::string& ns, const std::string& name) {
   const MutexLock lock(mutex_);
   std::erase_if(unique_[ns], [&](const MemoryIndex& each) { return each.name() == name; });
+}
+
+void MemoryKeys::fail_to_make(std::function<bool(KeyGuard)> may) {
+  const MutexLock lock(mutex_);
+  may_make_ = std::move(may);
 }
 
 void MemoryKeys::refuse_guards(std::function<int32_t(KeyGuard)> code) {

@@ -36,6 +36,8 @@ class MemoryKeys : public Store, public MemoryTrouble {
   [[nodiscard]] Result<std::vector<std::string>> holders(const std::string& ns,
                                                          const std::string& document,
                                                          const std::string& index) override;
+  [[nodiscard]] Result<bool> holds_keys(const std::string& ns, const std::string& document,
+                                        const std::string& index) override;
 
   [[nodiscard]] Result<std::optional<KeyIndex>> key_index(const std::string& ns,
                                                           const std::string& name) override;
@@ -50,6 +52,9 @@ class MemoryKeys : public Store, public MemoryTrouble {
   // What is there already is not looked at. The app's side must ask itself: put() takes anything.
   void make_unique(const std::string& ns, MemoryIndex index);
   void drop_unique(const std::string& ns, const std::string& name);
+  // An index that is to be made anew is not, as often as this says no; nor as it was, if it says it
+  // of that, too.
+  void fail_to_make(std::function<bool(KeyGuard)> may);
   // set_guard() is answered with the code that this gives, unless it is 0, and does nothing.
   void refuse_guards(std::function<int32_t(KeyGuard)> code);
   // What mongod says to `document` where another one holds a key of its; empty: none does.
@@ -80,6 +85,7 @@ class MemoryKeys : public Store, public MemoryTrouble {
 
   std::map<std::string, std::vector<MemoryIndex>> unique_ GUARDED_BY(mutex_);
   std::function<int32_t(KeyGuard)> guard_rule_ GUARDED_BY(mutex_);
+  std::function<bool(KeyGuard)> may_make_ GUARDED_BY(mutex_);
 };
 
 }  // namespace outrigger

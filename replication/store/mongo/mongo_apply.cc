@@ -230,8 +230,7 @@ class OrderedBulkWrite {
     w.close().boolean("ordered", true);
     if (bypass_) w.boolean("bypassDocumentValidation", true);
     constexpr uint8_t kUuid = 4;
-    const bool named = parts_.catalog.can_name_collections() && target.exists();
-    if (named) w.binary("collectionUUID", kUuid, target.uuid);
+    if (target.is_named) w.binary("collectionUUID", kUuid, target.uuid);
     const bool last = done() + command.statements.size() == writes_.size();
     // No majority is waited for: a set may be without one. What another primary lacks of this is
     // put back there, as long as it is not settled.
@@ -284,7 +283,7 @@ class OrderedBulkWrite {
   // has either an outcome now or is sent again, in another way.
   [[nodiscard]] Status on_error(int32_t code, const std::string& message, size_t statements) {
     const std::string& ns = writes_[done()].ns;
-    if (code == kOtherCollection) {
+    if (code == kOtherCollection || store_refuses_names(code, message)) {
       parts_.catalog.forget_target(ns);
       if (++swaps_ < kSwapsMax) return {};
       return fail(ErrorCode::kUnavailable, kStep, ns, message, "it is tried again");

@@ -1,11 +1,12 @@
 #include "replication/store/mongo/mongo_catalog.h"
 
 #include "replication/store/mongo/mongo_unique_keys.h"
+#include "replication/store/store_errors.h"
+#include "replication/store/store_version.h"
 
 namespace outrigger::mongo {
 namespace {
 
-constexpr int32_t kWireVersionNamesCollections = 17;  // 6.0 knows `collectionUUID`
 constexpr int64_t kBuiltAtOnceMax = 5'000;  // documents: below, a build takes milliseconds
 constexpr const char* kLookStep = "look at collection";
 
@@ -113,6 +114,9 @@ Result<CollectionInfo> Catalog::collection(const std::string& ns) {
   auto listed = list_collection(ns);
   if (!listed || listed->type != CollectionInfo::Type::kCollection) return listed;
   CollectionInfo info = std::move(*listed);
+  auto named = takes_names(ns, info);
+  if (!named) return tl::unexpected<Error>(named.error());
+  info.is_named = *named;
 
   constexpr int32_t kNamespaceNotFound = 26;
   const std::string ask = bson::Writer().string("listIndexes", names.collection).finish();
@@ -149,22 +153,36 @@ Result<std::set<std::string, std::less<>>> Catalog::being_built(const std::strin
   return names;
 }
 
-bool Catalog::can_name_collections() const {
-  return integer(client_.hello(), "maxWireVersion") >= kWireVersionNamesCollections;
+// A mongod that knows `collectionUUID` refuses each command with it while its feature compatibility
+// version is one before 6.0, as between an upgrade of its binaries and the command that ends it.
+Result<bool> Catalog::takes_names(const std::string& ns, const CollectionInfo& info) {
+  const auto wire_version = static_cast<int32_t>(integer(client_.hello(), "maxWireVersion"));
+  const bool is_one = info.type == CollectionInfo::Type::kCollection && info.uuid.size() == 16;
+  if (!has(wire_version, StoreFeature::kNamesCollections) || !is_one) return false;
+  const Names names = split(ns);
+  constexpr uint8_t kUuid = 4;
+  bson::Writer find;
+  find.string("find", names.collection).open_document("filter").int32("$alwaysFalse", 1).close();
+  find.int32("limit", 1).boolean("singleBatch", true).binary("collectionUUID", kUuid, info.uuid);
+  auto reply = client_.run(names.database, find.finish());
+  if (!reply) return tl::unexpected<Error>(reply.error());
+  return reply->ok || !store_refuses_names(reply->code, reply->message);
 }
 
-// On servers whose commands name the collection they mean, a change of it is
-// told by the next command; on others it is looked at every time.
+// Where commands name the collection they mean, a change of it is told by the next command; else it
+// is looked at every time.
 Result<CollectionInfo> Catalog::target(const std::string& ns) {
   constexpr size_t kTargetsMax = 10'000;
   const auto known = targets_.find(ns);
   if (known != targets_.end()) return known->second;
   auto listed = list_collection(ns);
   if (!listed) return listed;
+  auto named = takes_names(ns, *listed);
+  if (!named) return tl::unexpected<Error>(named.error());
+  listed->is_named = *named;
   if (targets_.size() >= kTargetsMax) targets_.clear();
   // Whatever has no such name of its own must be looked at again.
-  const bool collection = listed->type == CollectionInfo::Type::kCollection;
-  if (can_name_collections() && collection) targets_.emplace(ns, *listed);
+  if (listed->is_named) targets_.emplace(ns, *listed);
   return listed;
 }
 

@@ -38,9 +38,6 @@ class Catalog {
   [[nodiscard]] Result<bool> is_large(const std::string& ns);
   // Names of indexes that mongod is building on a collection.
   [[nodiscard]] Result<std::set<std::string, std::less<>>> being_built(const std::string& ns);
-  // Can a command say which collection it means, so that it fails where another has come in its
-  // place? Of the server last connected to.
-  [[nodiscard]] bool can_name_collections() const;
 
  private:
   [[nodiscard]] Result<int64_t> count(const std::string& database, const std::string& collection);
@@ -48,6 +45,8 @@ class Catalog {
                                        const StoreCatalog::NamespaceFilter& filter,
                                        std::vector<NamespaceCount>& into);
   [[nodiscard]] Result<CollectionInfo> list_collection(const std::string& ns);
+  // Can a command say that it means this one, so that it fails where another has come in its place?
+  [[nodiscard]] Result<bool> takes_names(const std::string& ns, const CollectionInfo& info);
 
   Client& client_;
   const RelaxedIndexes& relaxed_;

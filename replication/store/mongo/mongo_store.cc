@@ -154,6 +154,11 @@ Result<std::vector<std::string>> MongoStore::holders(const std::string& ns,
   return parts_->keys.holders(ns, document, index);
 }
 
+Result<bool> MongoStore::holds_keys(const std::string& ns, const std::string& document,
+                                    const std::string& index) {
+  return parts_->keys.holds_keys(ns, document, index);
+}
+
 Result<std::optional<KeyIndex>> MongoStore::key_index(const std::string& ns,
                                                       const std::string& name) {
   return parts_->keys.key_index(ns, name);

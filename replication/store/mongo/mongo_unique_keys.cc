@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "replication/store/mongo/keys/mongo_key_tuples.h"
 #include "replication/store/mongo/mongo_index_specs.h"
 #include "replication/store/mongo/mongo_read.h"
 #include "replication/store/store_errors.h"
@@ -16,12 +17,12 @@ using bson::Type;
 using bson::Value;
 
 constexpr int32_t kNoNamespace = 26;
-constexpr int32_t kNoIndex = 27;
 constexpr int32_t kOtherIndex = 86;       // IndexKeySpecsConflict
 constexpr int32_t kTimeExpired = 50;      // MaxTimeMSExpired
 constexpr int32_t kBuildsOthers = 12587;  // BackgroundOperationInProgressForNamespace
 constexpr int32_t kChangeMs = 3000;       // others wait for an index that waits for its lock
-constexpr int32_t kHoldersMax = 100;
+constexpr int32_t kHoldersMax = 1'000;
+constexpr size_t kHoldersBytesMax = 64u << 20;  // of them; one in any case
 constexpr const char* kHolderStep = "look for the holder of a key";
 
 // Names of fields that a filter asks for, wherever in it.
@@ -78,8 +79,24 @@ void append_condition(const std::string& name, std::vector<Value> values, bson::
   to.close();
 }
 
+// Who is not in the index has none of its keys: what a hint would see to, of one that cannot be
+// hinted at.
+void append_in_index(const Document& index, bson::Writer& to, size_t& at) {
+  const Document filter = sub(index, "partialFilterExpression");
+  if (!filter.empty()) to.document(bson::index_name(at++), filter);
+  if (!truthy(index, "sparse")) return;
+  to.open_document(bson::index_name(at++)).open_array("$or");
+  size_t field = 0;
+  for (const Element& key : sub(index, "key")) {
+    to.open_document(bson::index_name(field++)).open_document(key.name);
+    to.boolean("$exists", true).close().close();
+  }
+  to.close().close();
+}
+
+// Of `id`: only that one, which tells whether it is there.
 std::string find_command(const std::string& collection, const Document& index,
-                         const std::string& document) {
+                         const std::string& document, const Value* id = nullptr) {
   bson::Writer find;
   find.string("find", collection).open_document("filter").open_array("$and");
   size_t at = 0;
@@ -91,16 +108,30 @@ std::string find_command(const std::string& collection, const Document& index,
     append_condition(std::string(key.name), std::move(values), find);
     find.close();
   }
-  const Document filter = sub(index, "partialFilterExpression");
-  if (!filter.empty()) find.document(bson::index_name(at++), filter);
+  append_in_index(index, find, at);
+  if (id != nullptr) {
+    find.open_document(bson::index_name(at++)).open_document("_id").value("$eq", *id);
+    find.close().close();
+  }
   find.close().close();
   if (!truthy(index, "hidden")) find.string("hint", text(index, "name"));
   const Document collation = sub(index, "collation");
   if (collation.empty()) append_simple_collation(find);
   if (!collation.empty()) find.document("collation", collation);
-  find.int32("limit", kHoldersMax);
+  find.open_document("sort").int32("_id", 1).close().int32("limit", kHoldersMax + 1);
   find.open_document("readConcern").string("level", "local").close();
   return find.finish();
+}
+
+std::vector<Path> fields_of(const Document& index) {
+  std::vector<Path> fields;
+  for (const Element& key : sub(index, "key")) fields.push_back(undotted(key.name));
+  return fields;
+}
+
+std::string canonical_id(const Document& document) {
+  const auto id = document.find("_id");
+  return id ? bson::canonical_key(*id) : std::string();
 }
 
 // As a collMod tells them that was to make an index unique.
@@ -151,15 +182,84 @@ Result<std::vector<std::string>> UniqueKeys::holders(const std::string& ns,
   if (!index) return tl::unexpected(index.error());
   std::vector<std::string> found;
   if (!*index) return found;
+  const Document spec(**index);
   const Names names = split(ns);
-  const Status shown =
-      client_.each(names.database, find_command(names.collection, Document(**index), document),
-                   kHolderStep, [&](const Document& holder) {
-                     found.emplace_back(holder.bytes());
-                     return true;
-                   });
+  const std::string own = canonical_id(Document(document));
+  size_t bytes = 0;
+  const Status shown = client_.each(names.database, find_command(names.collection, spec, document),
+                                    kHolderStep, [&](const Document& holder) {
+                                      if (canonical_id(holder) == own) return true;
+                                      bytes += holder.bytes().size();
+                                      if (!found.empty() && bytes > kHoldersBytesMax) return false;
+                                      found.emplace_back(holder.bytes());
+                                      return found.size() < static_cast<size_t>(kHoldersMax);
+                                    });
   if (!shown) return tl::unexpected(shown.error());
+  if (Status told = leave_holders(spec, names.database, document, found); !told) {
+    return tl::unexpected(told.error());
+  }
   return found;
+}
+
+// A collation may take other ids for this one.
+Result<bool> UniqueKeys::holds_keys(const std::string& ns, const std::string& document,
+                                    const std::string& name) {
+  const auto index = listed(ns, name);
+  if (!index) return tl::unexpected(index.error());
+  const auto id = Document(document).find("_id");
+  if (!*index || !id) return false;
+  const Names names = split(ns);
+  const std::string own = bson::canonical_key(*id);
+  bool is_there = false;
+  const Status shown = client_.each(
+      names.database, find_command(names.collection, Document(**index), document, &*id),
+      kHolderStep, [&](const Document& holder) {
+        is_there = is_there || canonical_id(holder) == own;
+        return !is_there;
+      });
+  if (!shown) return tl::unexpected(shown.error());
+  return is_there;
+}
+
+// Of who has the values in different elements of an array nothing is left.
+Status UniqueKeys::leave_holders(const Document& index, const std::string& database,
+                                 const std::string& document, std::vector<std::string>& found) {
+  const std::vector<Path> fields = fields_of(index);
+  if (fields.size() < 2) return {};
+  const std::vector<KeyTuple> own = key_tuples(Document(document), fields);
+  const Document collation = sub(index, "collation");
+  const bool is_simple = collation.empty() || text(collation, "locale") == "simple";
+  std::vector<std::string> holders;
+  for (std::string& each : found) {
+    const std::vector<KeyTuple> theirs = key_tuples(Document(each), fields);
+    const bool is_one = own.size() == 1 && theirs.size() == 1;  // as the query has it
+    auto shares = is_one || have_one_in_common(own, theirs) ? Result<bool>(true)
+                  : is_simple                               ? Result<bool>(false)
+                              : share_under(collation, database, own, theirs);
+    if (!shares) return tl::unexpected(shares.error());
+    if (*shares) holders.push_back(std::move(each));
+  }
+  found = std::move(holders);
+  return {};
+}
+
+// mongod alone knows a collation. What it does not tell may be so.
+Result<bool> UniqueKeys::share_under(const Document& collation, const std::string& database,
+                                     const std::vector<KeyTuple>& some,
+                                     const std::vector<KeyTuple>& others) {
+  bson::Writer ask;
+  ask.int32("aggregate", 1).open_array("pipeline");
+  ask.open_document("0").open_document("$documents").open_array("$literal").open_document("0");
+  ask.array("some", Document(tuples_array(some))).array("others", Document(tuples_array(others)));
+  ask.close().close().close().close();
+  ask.open_document("1").open_document("$match").open_document("$expr").open_array("$gt");
+  ask.open_document("0").open_document("$size").open_array("$setIntersection");
+  ask.string("0", "$some").string("1", "$others").close().close().close();
+  ask.int32("1", 0).close().close().close().close().close();
+  ask.open_document("cursor").close().document("collation", collation);
+  auto reply = client_.run(database, ask.finish());
+  if (!reply) return tl::unexpected(reply.error());
+  return !reply->ok || !sub(sub(reply->document(), "cursor"), "firstBatch").empty();
 }
 
 // ---- what an index refuses
@@ -197,16 +297,35 @@ Result<GuardChange> UniqueKeys::set_guard(const std::string& ns, const std::stri
     bson::Writer drop;
     drop.string("dropIndexes", collection).string("index", name);
     auto dropped = run(ns, drop.finish());
-    if (!dropped || (!dropped->ok() && dropped->code != kNoIndex)) return dropped;
+    if (!dropped || (!dropped->ok() && dropped->code != GuardChange::kNoIndex)) return dropped;
     index.reset();
   }
-  if (!index) return make(ns, with_guard(Document(spec), guard));
+  if (!index && guard == KeyGuard::kAll) {
+    return GuardChange{GuardChange::kNoIndex, "there is no such index any more"};
+  }
+  if (!index) return make_or_restore(ns, spec, guard);
   bson::Writer change;
   change.string("collMod", collection).open_document("index").string("name", name);
   if (guard == KeyGuard::kAll) change.boolean("unique", true);
   if (guard != KeyGuard::kAll) change.boolean("prepareUnique", guard == KeyGuard::kNew);
   const std::string command = change.close().finish();
   return guard == KeyGuard::kAll ? run_beside(ns, name, command) : run(ns, command);
+}
+
+// One that cannot be made so is at once what it was: nothing would be refused meanwhile.
+Result<GuardChange> UniqueKeys::make_or_restore(const std::string& ns, const std::string& spec,
+                                                KeyGuard guard) {
+  const auto is_to_come = [](const GuardChange& change) {
+    return change.ok() || change.code == GuardChange::kInProgress || change.code == kNoNamespace;
+  };
+  auto made = make(ns, with_guard(Document(spec), guard));
+  if (!made || is_to_come(*made)) return made;
+  const auto restored = make(ns, with_guard(Document(spec), KeyGuard::kAll));
+  if (!restored) return restored;
+  if (is_to_come(*restored)) return made;
+  made->is_away = true;
+  made->message += "; nor as it was: " + restored->message;
+  return made;
 }
 
 Result<GuardChange> UniqueKeys::make(const std::string& ns, const std::string& spec) {

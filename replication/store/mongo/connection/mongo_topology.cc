@@ -135,6 +135,11 @@ Result<StoreInfo> Topology::info() {
   if (!build) return tl::unexpected<Error>(build.error());
   StoreInfo info = describe(hello->document(), *of_kind);
   info.version = text(build->document(), "version");
+  bson::Writer ask;
+  ask.int32("getParameter", 1).int32("featureCompatibilityVersion", 1);
+  auto said = client_.run("admin", ask.finish());
+  if (!said) return tl::unexpected<Error>(said.error());
+  info.feature_version = text(sub(said->document(), "featureCompatibilityVersion"), "version");
   return info;
 }
 
