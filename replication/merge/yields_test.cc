@@ -69,6 +69,40 @@ TEST_F(Yields, AnUpdateStandsAgainstBothOfTwo) {
   all_lost({"7 unset", "7 unset"});
 }
 
+// Of two births one is gone where the other is written to, and comes back.
+class YieldsOfTwo : public Yields {
+ protected:
+  void remove_one_of_two(const Fields& fields, const Fields& others) {
+    insert(a_, fields);
+    inc(a_, "n", 8);
+    pull(c_, a_);
+    yield(a_);
+    insert(b_, others);
+    pull(a_, b_);
+  }
+};
+
+TEST_F(YieldsOfTwo, AnIncrementThatWasSeenAndTakenAwayDoesNotComeBack) {
+  remove_one_of_two({{"n", i32(5)}}, {{"n", i32(1)}});
+  unset(a_, "n");
+  set(c_, "a", i32(9));
+  all_show({{"a", i32(9)}});
+}
+
+TEST_F(YieldsOfTwo, NorOneInWhosePlaceAValueWasGiven) {
+  remove_one_of_two({{"n", i32(5)}}, {});
+  set(a_, "n", i32(100));
+  inc(c_, "n", 1);
+  all_show({{"n", i32(101)}});
+}
+
+TEST_F(YieldsOfTwo, NorOneOfADocumentThatWasReplaced) {
+  remove_one_of_two({{"n", i32(5)}}, {{"n", i32(1)}});
+  replace(a_, {{"n", i32(100)}});
+  inc(c_, "n", 1);
+  all_show({{"n", i32(101)}});
+}
+
 TEST_F(Yields, OneThatDoesNotYieldTakesTheUpdateAlong) {
   make_known();
   yield(a_);
