@@ -79,10 +79,10 @@ std::vector<Dot> call_back(DocumentState& state, const Record& record,
 Body names_of(const Body& body) {
   Body names;
   for (const auto& [path, list] : body.lists) {
-    if (list.hidden || is_as_assigned(list)) continue;
-    List& kept = names.lists[path];
-    kept = list;
+    if (list.hidden) continue;
+    List kept = list;
     settle(kept);
+    if (!is_as_assigned(kept)) names.lists[path] = std::move(kept);
   }
   return names;
 }
@@ -151,6 +151,7 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   LossFinder finder(state, record, effects, losses);
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);
+  note_removals(author, state);
   const bool writes = writes_to_what_is_there(effects);
   std::map<Dot, VersionVector> before;  // by a birth
   for (Incarnation& incarnation : state.incarnations) {

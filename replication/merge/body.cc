@@ -101,6 +101,8 @@ void apply_assign(Body& body, const Effect& effect, Authorship& author) {
   assign_lists(body, effect.path, fresh, author);
   if (effect.path.empty()) body.floor = {};
   put(body, effect.path, std::move(fresh));
+  begin_lists_after(body, effect, author);
+  take_from_assigned(body, effect, author);
   assert_containers(body, effect.path, author.stamp);
 }
 

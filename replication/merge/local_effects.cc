@@ -73,6 +73,9 @@ class EffectMaker {
         if (std::optional<ListEdit> edit = found(change)) {
           effect.kind = Operation::kEdit;
           effect.edit = *std::move(edit);
+          if (do_removals_win(ruling) && !effect.edit.removed.empty()) {
+            effect.taken = taken_between(array_of(list_known(change)).view(), change.value.view());
+          }
           write_found_inside(change);
           break;
         }
@@ -82,6 +85,10 @@ class EffectMaker {
         if (effect.kind == Operation::kAssign) contend_below(change.path, change.value);
         break;
       case MergeType::kList:
+        // Also of one given as a whole after all. What is changed in place is not taken away.
+        if (do_removals_win(ruling) && change.edit != ArrayEdit::kInPlace && change.base) {
+          effect.taken = taken_between(change.base->view(), change.value.view());
+        }
         if (std::optional<ListEdit> edit = edited(change)) {
           effect.edit = *std::move(edit);
           write_inside(change);

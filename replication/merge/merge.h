@@ -128,6 +128,7 @@ struct Loss {
   // Of what lost in an element of an array that is still there: what else of the element may tell
   // it from others (a document).
   std::optional<bson::OwnedValue> beside;
+  bool removal_wins = false;     // that element was taken away by who had not seen it
   ContestRule rule;              // that decided, where one did
   std::optional<Bounds> bounds;  // kBounded
 };
