@@ -15,7 +15,8 @@ class RowReader {
     DocumentState state;
     const uint8_t kind = in_.u8();
     if (kind >> 4 != kRowVersion) in_.fail("unknown version");
-    if (kind == kGeneral || kind == kNames) {
+    if (kind == kGeneral || kind == kNames || kind == kReplacing) {
+      replaces_ = kind == kReplacing;
       general(state);
     } else if (kind == kInserted || kind == kInsertedOpaque) {
       inserted(state);
@@ -155,6 +156,9 @@ class RowReader {
     if (has_bounds_) read_bounds(in_, result.body.counters);
     if (holds_) read(result.holding);
     if (overwritten_) read(result.overwritten);
+    if (replaces_) {
+      read_map(in_, result.body.replaced, [&](VersionVector& seen) { read(seen); });
+    }
     if (yields_) removals(result);
     check(result.body);
     const auto root = result.body.registers.find(Path());
@@ -191,6 +195,7 @@ class RowReader {
   bool holds_ = false;
   bool overwritten_ = false;
   bool has_bounds_ = false;
+  bool replaces_ = false;
 };
 
 }  // namespace
@@ -210,7 +215,7 @@ std::optional<OriginsInRow> origins_in_row(std::string_view row) {
   ByteReader in(row, "row");
   const uint8_t kind = in.u8();
   size_t count = 1;
-  if (kind == kGeneral || kind == kNames || kind == kPlain) {
+  if (kind == kGeneral || kind == kNames || kind == kReplacing || kind == kPlain) {
     if (kind != kPlain) (void)in.u8();
     count = in.count(SIZE_MAX, 1);
   } else if (kind != kInserted && kind != kInsertedOpaque) {

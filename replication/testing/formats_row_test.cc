@@ -65,8 +65,8 @@ bool same(const Body& a, const Body& b) {
     ++there;
   }
   return there == b.registers.end() && a.counters == b.counters && same_lists(a, b) &&
-         same_contests(a, b) && a.asserted == b.asserted && a.floor.bytes == b.floor.bytes &&
-         a.floor_stamp == b.floor_stamp;
+         a.replaced == b.replaced && same_contests(a, b) && a.asserted == b.asserted &&
+         a.floor.bytes == b.floor.bytes && a.floor_stamp == b.floor_stamp;
 }
 
 bool same(const Incarnation& a, const Incarnation& b) {
@@ -190,6 +190,15 @@ DocumentState taken() {
   return state;
 }
 
+DocumentState replacing() {
+  DocumentState state = born({Dot{8, kOslo}});
+  Body& body = state.incarnations.front().body;
+  body.registers[{"l"}] = holding(Dot{9, kOslo}, Content::kShown);
+  body.replaced[{"l"}].raise(kRome, 5);
+  body.floor_stamp = Dot{8, kOslo};
+  return state;
+}
+
 DocumentState inside() {
   DocumentState state = born({Dot()});
   const std::string item = bson::Writer().int32("q", 1).finish();
@@ -271,6 +280,7 @@ std::vector<Example> row_examples() {
       row_example("row-pushed", pushed),
       row_example("row-moved", moved),
       row_example("row-taken", taken),
+      row_example("row-replacing", replacing),
       row_example("row-inside", inside),
       row_example("row-names", names),
       row_example("row-detached", detached),

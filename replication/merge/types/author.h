@@ -33,6 +33,8 @@ struct Authorship {
   // The entries the record says its author had seen at a path.
   [[nodiscard]] const CounterEntries& named(const Path& path) const;
 
+  // What it has seen beside registers in incarnations that it does not reach.
+  std::map<Path, VersionVector> unreached{};
   [[nodiscard]] VersionVector removals_seen(const Path& path) const {
     const auto at = removals.find(path);
     return at == removals.end() ? VersionVector() : at->second;

@@ -287,6 +287,13 @@ void drop_observed(List& list, const Authorship& author) {
   });
 }
 
+void drop_covered(List& list, const VersionVector& seen) {
+  list.index.forget();
+  std::erase_if(list.elements, [&](const ListElement& element) {
+    return !element.is_assigned() && seen.covers(element.id().dot);
+  });
+}
+
 void assign(List& list, const std::optional<bson::Value>& array, const VersionVector& after) {
   list.index.forget();
   unsettle(list);

@@ -137,6 +137,8 @@ void take_value(ListElement& element, const bson::OwnedValue& value);
 void take_order(List& list, const bson::Value& array);
 // The author has given the path, or a container above, a value: what it had seen was replaced.
 void drop_observed(List& list, const Authorship& author);
+// What was added by these commits was replaced by who had seen it elsewhere.
+void drop_covered(List& list, const VersionVector& seen);
 // Another array, or none, is assigned from now on, by who has seen these removals.
 void assign(List& list, const std::optional<bson::Value>& array, const VersionVector& after = {});
 // Of two states of one list, made of the same assignment, what is in either.
