@@ -93,6 +93,17 @@ std::string meaning(PathType type) {
   return {};
 }
 
+const std::string kRemovesWin =
+    "an array in which equal elements show once, and from which what was taken away stays away: a "
+    "value that one site takes away, also by assigning the array without it, and another one adds, "
+    "neither seeing the other, is not there, and the ledger has what was added; who has seen that "
+    "it was taken away may add it anew. What takes away the whole array, or a document it is in, "
+    "takes away what it has seen";
+
+std::string meaning(const PathRuling& ruling) {
+  return do_removals_win(ruling) ? kRemovesWin : meaning(ruling.type);
+}
+
 std::string at_line(const std::string& file, int line) {
   return file + ":" + std::to_string(line) + ": ";
 }
@@ -177,7 +188,7 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
   } else {
     text += "no pattern matches: the default decides";
   }
-  text += ": " + meaning(ruling.type) + "\n";
+  text += ": " + meaning(ruling) + "\n";
   text += about_escalation(rules.escalation(in_array ? array : path));
   if (ruling.depth < path.size() && !in_array) {
     text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";

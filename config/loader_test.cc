@@ -161,9 +161,9 @@ const BadCase kValues[] = {
      "f.yaml:5: replicate[0].replaces", "expected whole or diff, found 'part'"},
     {"field_type_unknown", "replicate:\n  - namespace: a.b\n    fields: {total: sum}\n",
      "f.yaml:6: replicate[0].fields.total",
-     "expected list, keyed(FIELD), set, counter, bounded[LOW, HIGH], lww, atomic, first_wins, max, "
-     "min, longest, multi_value, union, site[WEAKEST, ..., STRONGEST] or "
-     "prefer[WEAKEST, ..., STRONGEST], found 'sum'"},
+     "expected list, keyed(FIELD), set, set(remove_wins), counter, bounded[LOW, HIGH], lww, "
+     "atomic, first_wins, max, min, longest, multi_value, union, site[WEAKEST, ..., STRONGEST] "
+     "or prefer[WEAKEST, ..., STRONGEST], found 'sum'"},
     {"field_prefers_one", "replicate:\n  - namespace: a.b\n    fields: {total: 'prefer[a]'}\n",
      "f.yaml:6: replicate[0].fields.total", "expected list, keyed(FIELD)"},
     {"field_prefers_twice",

@@ -22,6 +22,8 @@ constexpr Word kWords[] = {
     {PathType::kPrefer, "prefer"},
 };
 
+constexpr std::string_view kRemoveWins = "remove_wins";
+
 constexpr size_t kPreferredMax = 255;  // words, and bytes of each: as records hold them
 
 bool is_printable(std::string_view text) {
@@ -87,6 +89,15 @@ std::optional<PathRule> parse_keyed(std::string_view field) {
   return rule;
 }
 
+// The one way to have it otherwise.
+std::optional<PathRule> parse_set(std::string_view word) {
+  if (trimmed(word) != kRemoveWins) return std::nullopt;
+  PathRule rule;
+  rule.type = PathType::kSet;
+  rule.removals_win = true;
+  return rule;
+}
+
 std::optional<PathRule> parse_bounded(std::string_view numbers) {
   PathRule rule;
   rule.type = PathType::kBounded;
@@ -124,6 +135,10 @@ std::string_view element_key_of(const PathRuling& ruling) {
   if (ruling.type == PathType::kKeyed) return ruling.rule->key;
   const bool is_list = ruling.type == PathType::kByOperation || ruling.type == PathType::kList;
   return is_list ? "_id" : "";
+}
+
+bool do_removals_win(const PathRuling& ruling) {
+  return ruling.rule != nullptr && ruling.rule->removals_win;
 }
 
 bool is_kept_whole(PathType type) { return is_assigned(type) && type != PathType::kLww; }
@@ -200,6 +215,7 @@ std::string path_type_words() {
     const bool is_prefer = each.type == PathType::kPrefer;  // the last
     words += (words.empty() ? "" : is_prefer ? " or " : ", ") + std::string(each.word);
     if (each.type == PathType::kKeyed) words += "(FIELD)";
+    if (each.type == PathType::kSet) words += ", set(" + std::string(kRemoveWins) + ")";
     if (each.type == PathType::kBounded) words += "[LOW, HIGH]";
     if (each.type == PathType::kSite) words += "[WEAKEST, ..., STRONGEST]";
   }
@@ -210,6 +226,7 @@ std::optional<PathRule> parse_path_type(std::string_view text) {
   if (const auto words = inside(text, "prefer[", "]")) return parse_list(PathType::kPrefer, *words);
   if (const auto sites = inside(text, "site[", "]")) return parse_list(PathType::kSite, *sites);
   if (const auto field = inside(text, "keyed(", ")")) return parse_keyed(*field);
+  if (const auto word = inside(text, "set(", ")")) return parse_set(*word);
   if (const auto numbers = inside(text, "bounded[", "]")) return parse_bounded(*numbers);
   const auto type = path_type_of(text);
   const bool is_bare = type && *type != PathType::kPrefer && *type != PathType::kSite &&
@@ -242,6 +259,7 @@ std::string text_of(const PathRule& rule) {
   }
   if (!rule.preferred.empty()) text += "]";
   if (!rule.key.empty()) text += "(" + rule.key + ")";
+  if (rule.removals_win) text += "(" + std::string(kRemoveWins) + ")";
   if (rule.bounds) text += text_of(*rule.bounds);
   return rule.escalate ? text + ", escalate: " + text_of(*rule.escalate) : text;
 }

@@ -70,6 +70,9 @@ class MergeRules {
 // The field that tells the elements of an array at its path apart, where an array is assigned whole
 // or computed; empty: none does.
 [[nodiscard]] std::string_view element_key_of(const PathRuling& ruling);
+// Does what takes a value away from an array there stand against adds of an equal one that it had
+// not seen?
+[[nodiscard]] bool do_removals_win(const PathRuling& ruling);
 // Does every write to such a path give it a value, whatever its operator? Then its author tells
 // what it has become.
 [[nodiscard]] bool is_assigned(PathType type);
@@ -83,7 +86,8 @@ class MergeRules {
 
 // A type by its word in the settings, and back.
 [[nodiscard]] std::optional<PathType> path_type_of(std::string_view word);
-// "max", "keyed(sku)", "bounded[0, 500]", or "prefer[open, paid]" and "site[oslo, rome]" with what
+// "max", "set(remove_wins)", "keyed(sku)",
+// "bounded[0, 500]", or "prefer[open, paid]" and "site[oslo, rome]" with what
 // is preferred: a rule that lacks its pattern.
 [[nodiscard]] std::optional<PathRule> parse_path_type(std::string_view text);
 [[nodiscard]] std::string_view word_of(PathType type);

@@ -132,6 +132,29 @@ TEST(MergeRules, WhatTellsElementsApartIsAPartOfTheLine) {
   EXPECT_EQ(element_key_of(rules.at({"whole"})), "");
 }
 
+TEST(MergeRules, OfASetSayWhetherRemovalsWin) {
+  const auto wins = parse_path_type("set( remove_wins )");
+  ASSERT_TRUE(wins);
+  EXPECT_EQ(wins->type, PathType::kSet);
+  EXPECT_TRUE(wins->removals_win);
+  EXPECT_FALSE(parse_path_type("set")->removals_win);
+  for (const char* wrong : {"set()", "set(add_wins)", "set(remove_wins", "list(remove_wins)"}) {
+    EXPECT_FALSE(parse_path_type(wrong)) << wrong;
+  }
+  const Settings settings = with_fields("{tags: set(remove_wins)}");
+  const Policy adds(with_fields("{tags: set}"));
+  EXPECT_FALSE(do_removals_win(adds.merge_rules("shop.carts").at({"tags"})));
+  const Policy policy(settings);
+  EXPECT_EQ(policy.lines()[3], "namespace: shop.carts, field: tags = set(remove_wins)");
+  EXPECT_TRUE(do_removals_win(policy.merge_rules("shop.carts").at({"tags"})));
+  EXPECT_NE(policy.hash(), adds.hash());
+  EXPECT_NE(
+      explain_path(settings, "a.yaml", "shop.carts", "tags")
+          .find("'tags = set(remove_wins)' decides: an array in which equal elements show once, "
+                "and from which what was taken away stays away"),
+      std::string::npos);
+}
+
 TEST(MergeRules, APathOrANamespaceEscalates) {
   Settings settings = with_fields("{v: {type: max, escalate: true}, w: max}");
   const Policy policy(settings);

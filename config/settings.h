@@ -170,6 +170,7 @@ struct PathRule {
   std::vector<std::string> preferred = {};
   std::optional<Bounds> bounds = {};        // kBounded
   std::string key = {};                     // kKeyed: the field by which elements are told apart
+  bool removals_win = false;                // kSet: against adds of equal values they had not seen
   std::optional<Escalation> escalate = {};  // nothing: as its namespace
   int line = 0;                             // of the file, for who asks why; no part of the policy
 };

@@ -14,6 +14,7 @@ LEAVES = [("a",), ("b",), ("n",), ("c", "x"), ("c", "n"), ("c", "d", "y"), ("l",
 COUNTERS = [("n",), ("c", "n")]
 BOUNDS = {("n",): (0, 40), ("c", "n"): (-5, 90)}  # where rules say so
 LIST = ("l",)
+SET = ("s",)  # of few values; what is taken from it stays away
 ITEMS = ("i",)  # documents with an _id each, which no two ever share
 
 
@@ -23,6 +24,7 @@ class Write:
     at: int
     site: str
     kind: str  # insert, replace, delete, set, unset, inc, push, pull; of ITEMS also w, q, front
+    # of SET alone: add, take
     path: tuple = ()
     value: Any = None
     seen: frozenset = field(default=frozenset(), repr=False)  # of earlier writes, by their names
@@ -141,6 +143,16 @@ class Outcome:
                   if stays(write.value, write)]
         return assigned + [write.value for write in sorted(pushed, key=lambda write: write.at)]
 
+    def set_of_values(self):
+        """Those whose giver had seen all that took an equal one away, and that nobody who had seen
+        them took away or replaced."""
+        governing, base = self.governing(SET)
+        given = [(value, governing) for value in ([] if base is ABSENT else base)]
+        given += [(write.value, write) for write in self.left("add", SET, self.giving(SET))]
+        takes = [write for write in self.writes if write.kind == "take"]
+        return sorted({value for value, by in given
+                       if all(take.at in by.seen for take in takes if take.value == value)})
+
     def items(self):
         """With what was written into them: the latest value of `w`, and all that `q` was given. In
         front of all others those that were put there, the latest first."""
@@ -160,9 +172,11 @@ class Outcome:
         if not any(write.kind == "insert" for write in self.writes):
             return ABSENT
         out = {}
-        for path in LEAVES:
+        for path in (*LEAVES, SET):
             if path == LIST:
                 value = self.elements(path)
+            elif path == SET:
+                value = self.set_of_values()
             elif path == ITEMS:
                 value = self.items()
             elif path in COUNTERS:
@@ -195,8 +209,9 @@ def expected(writes, updates_win=False, bounds=None):
 class Author:
     """Draws what an app may do to a document as it sees it."""
 
-    def __init__(self, chance):
+    def __init__(self, chance, has_sets=False):
         self.chance = chance
+        self.has_sets = has_sets
         self.values = 0
 
     def fresh(self):
@@ -212,6 +227,8 @@ class Author:
             out["c"] = self.container()
         if chance.random() < 0.5:
             out["l"] = [self.fresh() for _ in range(chance.randrange(3))]
+        if self.has_sets and chance.random() < 0.7:
+            out["s"] = sorted(chance.sample("xyz", chance.randrange(4)))
         if chance.random() < 0.5:
             out["i"] = [self.item() for _ in range(chance.randrange(3))]
         return out
@@ -232,6 +249,8 @@ class Author:
         chance = self.chance
         if document is None:
             return self.whole("insert")
+        if self.has_sets and chance.random() < 0.5:
+            return self.set_of_values(document.get("s"))
         kind = chance.choices(["set", "unset", "inc", "push", "pull", "items", "replace", "delete"],
                               [7, 2, 6, 5, 3, 8, 1, 1])[0]
         if kind in ("replace", "delete"):
@@ -252,6 +271,21 @@ class Author:
     def whole(self, kind):
         value = None if kind == "delete" else self.document()
         return (kind, value), [(kind, (), value)]
+
+    def set_of_values(self, there):
+        """$addToSet, $pull, or the array as the app wants it: what of that is new, and what is left
+        out."""
+        value = self.chance.choice("xyz")
+        if there is None:
+            return simple("set", SET, [value])
+        if self.chance.random() < 0.2:
+            wanted = self.chance.sample("xyz", 2)
+            new = [("add", SET, each) for each in wanted if each not in there]
+            out = [("take", SET, each) for each in set(there) if each not in wanted]
+            return ("update", {"$set": {"s": wanted}}), out + new
+        is_there = value in there
+        operator = "$pull" if is_there else "$addToSet"
+        return ("update", {operator: {"s": value}}), [("take" if is_there else "add", SET, value)]
 
     def items(self, there):
         """One operator on an element, or the whole array as the app wants it."""

@@ -27,6 +27,7 @@ PAIRS_JOINED = [[["oslo", "paris"], ["rome"]], [["oslo"], ["paris", "rome"]],
 def sites(tmp_path_factory, request):
     with Cluster(tmp_path_factory.mktemp("sites"), sites=SITES[request.param], settings={
             "replicate": [{"namespace": "shop.kept*", "deletes": "update_wins"},
+                          {"namespace": "shop.away*", "fields": {"s": "set(remove_wins)"}},
                           {"namespace": "shop.bounded*", "fields": {
                               ".".join(path): f"bounded[{low}, {high}]"
                               for path, (low, high) in histories.BOUNDS.items()}}]}) as cluster:
@@ -37,11 +38,11 @@ class Histories:
     """Of the documents of one collection."""
 
     def __init__(self, sites, seed, count, rule):
-        """`rule`: "plain", "kept" (updates win) or "bounded"."""
+        """`rule`: "plain", "kept" (updates win), "bounded" or "away" (removals win)."""
         self.sites = sites
         self.rule = rule
         self.chance = random.Random(seed)
-        self.author = histories.Author(self.chance)
+        self.author = histories.Author(self.chance, rule == "away")
         self.writes = {which: [] for which in range(count)}
         names = [site.name for site in sites]
         self.apps = dict(zip(names, sites.collections(rule + str(seed))))
@@ -103,6 +104,8 @@ class Histories:
         held = {document.pop("_id"): document for document in app.find()}
         for which, writes in self.writes.items():
             is_there = held.get(which)
+            if is_there is not None and "s" in is_there:
+                is_there["s"] = sorted(set(is_there["s"]))
             found = None if is_there is None else histories.without_empty(is_there)
             wanted = histories.expected(writes, self.rule == "kept",
                                         histories.BOUNDS if self.rule == "bounded" else None)
@@ -132,13 +135,13 @@ def run_many(sites, seed, default):
     count = int(os.environ.get("OUTRIGGER_HISTORIES", default))
     seed = int(os.environ.get("OUTRIGGER_SEED", seed))
     rounds = max(1, count // DOCUMENTS_AT_ONCE)
-    writes = sum(run(sites, seed + number, ("plain", "kept", "bounded")[number % 3])
+    writes = sum(run(sites, seed + number, ("plain", "kept", "bounded", "away")[number % 4])
                  for number in range(rounds))
     print(f"{rounds * DOCUMENTS_AT_ONCE} documents, {writes} writes")
 
 
 def test_documents_are_what_their_histories_say(sites):
-    run_many(sites, 1, 75)
+    run_many(sites, 1, 100)
 
 
 @pytest.mark.long

@@ -185,7 +185,7 @@ def lost_of(entry):
     """Who deleted it before hears of the update alone; who updated it has the whole document, or
     the whole element of an array."""
     if entry.get("element"):
-        return entry["lost"]["n"]
+        return entry["lost"]["n"] if isinstance(entry["lost"], dict) else entry["lost"]
     return entry["lost"]["a"] if entry["lost"] == {"_id": 1, "a": 2} else entry["lost"]
 
 

@@ -187,6 +187,18 @@ MUTANTS = [
            "  return counts ? bounds_shown(state) : std::vector<Loss>();\n",
            "  return counts && state.full ? bounds_shown(state) : std::vector<Loss>();\n",
            by="merge"),
+    Mutant("a_removal_that_does_not_win", "what comes after a removal stands, seen or not",
+           "replication/merge/types/list.cc",
+           "    element.after = after;\n",
+           "    element.after = after;\n"
+           "    for (const TakenValue& taken : list.taken) {\n"
+           "      element.after.raise(taken.by.origin, taken.by.hlc);\n    }\n", by="merge"),
+    Mutant("a_removal_forgotten_too_early", "a removal that wins is forgotten while others may add",
+           "replication/merge/fold.cc",
+           "    if (!list.hidden) forget_taken(list, [&](const Dot& by) "
+           "{ return settled.has(by); });\n",
+           "    if (!list.hidden) forget_taken(list, [&](const Dot& by) "
+           "{ return settled.has(by) || true; });\n", by="merge"),
     Mutant("a_removal_that_saw_all", "a removal that yields is taken to have seen what it had not",
            "replication/merge/yields.cc",
            "const bool sees = deps == nullptr || deps->covers(stamp);",

@@ -75,14 +75,29 @@ std::vector<Dot> call_back(DocumentState& state, const Record& record,
   return called;
 }
 
+void note_unreached(Authorship& author, const DocumentState& state, const Record& record,
+                    const DocumentEffects& effects) {
+  for (const auto* all : {&state.incarnations, &state.gone}) {
+    for (const Incarnation& each : *all) {
+      if (!reaches(record, effects, each, all == &state.gone)) note_unreached(author, each.body);
+    }
+  }
+}
+
+// What one alone has replaced elsewhere nobody can bring back.
+void forget_replaced(DocumentState& state) {
+  if (state.incarnations.size() != 1 || !state.gone.empty()) return;
+  state.incarnations.front().body.replaced.clear();
+}
+
 // The names of elements outlive the rest.
 Body names_of(const Body& body) {
   Body names;
   for (const auto& [path, list] : body.lists) {
-    if (list.hidden || is_as_assigned(list)) continue;
-    List& kept = names.lists[path];
-    kept = list;
+    if (list.hidden) continue;
+    List kept = list;
     settle(kept);
+    if (!is_as_assigned(kept)) names.lists[path] = std::move(kept);
   }
   return names;
 }
@@ -151,7 +166,9 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
   LossFinder finder(state, record, effects, losses);
   Authorship author(dot, &record.deps, effects);
   author.next_order = next_order(state);
+  note_removals(author, state);
   const bool writes = writes_to_what_is_there(effects);
+  if (writes) note_unreached(author, state, record, effects);
   std::map<Dot, VersionVector> before;  // by a birth
   for (Incarnation& incarnation : state.incarnations) {
     if (!reaches(record, effects, incarnation, false)) continue;
@@ -191,6 +208,7 @@ void apply_remote(DocumentState& state, const Record& record, const DocumentEffe
     if (was != before.end()) note_overwritten(incarnation, was->second, record);
   }
   part(state);
+  forget_replaced(state);
   const auto is_there = [&](const Dot& birth) { return find_birth(state, birth) != nullptr; };
   if (updates && std::none_of(touched.begin(), touched.end(), is_there)) finder.discarded();
   if (losses != nullptr) note_withstood(state, record, called, *losses);
@@ -216,6 +234,7 @@ bool collect(DocumentState& state, const VersionVector& stable, const VersionVec
   if (std::all_of(state.gone.begin(), state.gone.end(),
                   [&](const Incarnation& each) { return is_stable(each, stable); })) {
     state.gone.clear();
+    forget_replaced(state);
   }
   if (state.detached || state.incarnations.size() > 1 || !state.gone.empty()) return false;
   for (const Incarnation& incarnation : state.incarnations) {

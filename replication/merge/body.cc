@@ -91,7 +91,29 @@ void put_counter_bases(Body& body, const Effect& effect, const Register& whole,
   }
 }
 
+// What its author has seen there of incarnations it does not reach; a birth has ended those.
+void note_replaced(Body& body, const Effect& effect, const Authorship& author) {
+  if (effect.is_birth()) return;
+  for_each_below(author.unreached, effect.path, [&](const Path& path, const VersionVector& seen) {
+    body.replaced[path].raise(seen);
+  });
+}
+
+// Once they are joined.
+void drop_replaced(Body& body) {
+  for (const auto& [path, seen] : body.replaced) {
+    const auto list = body.lists.find(path);
+    if (list != body.lists.end()) drop_covered(list->second, seen);
+    const auto contest = body.contests.find(path);
+    if (contest == body.contests.end()) continue;
+    auto& all = contest->second.contenders;
+    std::erase_if(all, [&](const Contender& each) { return seen.covers(each.dot); });
+    if (all.empty()) body.contests.erase(contest);
+  }
+}
+
 void apply_assign(Body& body, const Effect& effect, Authorship& author) {
+  note_replaced(body, effect, author);
   overwrite(body, effect.path, author);
   end_contests(body, effect.path, author);
   if (effect.rule.is_contest()) contend(body.contests[effect.path], effect, author);
@@ -101,6 +123,8 @@ void apply_assign(Body& body, const Effect& effect, Authorship& author) {
   assign_lists(body, effect.path, fresh, author);
   if (effect.path.empty()) body.floor = {};
   put(body, effect.path, std::move(fresh));
+  begin_lists_after(body, effect, author);
+  take_from_assigned(body, effect, author);
   assert_containers(body, effect.path, author.stamp);
 }
 
@@ -197,6 +221,7 @@ void join_into(Body& joined, const Body& body) {
   join_each(joined.counters, body.counters);
   join_each(joined.contests, body.contests);
   for (const auto& [path, stamp] : body.asserted) assert_at(joined, path, stamp);
+  for (const auto& [path, seen] : body.replaced) joined.replaced[path].raise(seen);
 }
 
 }  // namespace
@@ -230,6 +255,7 @@ Body join(const std::vector<const Body*>& bodies) {
     }
   }
   join_lists(joined, bodies);
+  drop_replaced(joined);
   std::vector<const Path*> counted;
   for (const auto& [path, entries] : joined.counters) counted.push_back(&path);
   make_bases_explicit(joined, counted);

@@ -82,6 +82,12 @@ void begin_list(Body& body, const Path& path);
 // The same of a sparse one, from what the store showed before a kEdit.
 void begin_local_list(Body& body, const PathChange& change);
 void apply_edit(Body& body, const Effect& effect, const Authorship& author);
+// Arrays that were just given, by who has seen removals that win elsewhere: their elements say so.
+void begin_lists_after(Body& body, const Effect& effect, const Authorship& author);
+// What an array that was assigned as a whole leaves out, where removals win.
+void take_from_assigned(Body& body, const Effect& effect, const Authorship& author);
+// What the author of a value has seen taken away in the arrays of other incarnations.
+void note_removals(Authorship& author, const DocumentState& state);
 // An effect on what stands in an element.
 void apply_inside(Body& body, const Effect& effect, const Authorship& author);
 // After all effects of a record: the elements it wrote into show that.

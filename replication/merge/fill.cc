@@ -111,7 +111,8 @@ bool nothing_to_remember(const Incarnation& incarnation) {
   return incarnation.births.size() == 1 && incarnation.births.front().is_zero() &&
          incarnation.removals.empty() && incarnation.holding.empty() &&
          incarnation.overwritten.empty() && body.registers.empty() && body.counters.empty() &&
-         body.lists.empty() && body.contests.empty() && body.asserted.empty();
+         body.lists.empty() && body.contests.empty() && body.asserted.empty() &&
+         body.replaced.empty();
 }
 
 bool shows_list(const Node& root, const Path& path) {
@@ -183,6 +184,7 @@ std::string strip(const DocumentState& state) {
   kept.body.asserted = incarnation.body.asserted;
   kept.body.lists = incarnation.body.lists;
   kept.body.contests = incarnation.body.contests;
+  kept.body.replaced = incarnation.body.replaced;
   const Node root = view_tree(incarnation.body);
   kept.body.registers = needed_registers(incarnation.body, root);
   note_hidden(kept.body, root);

@@ -249,6 +249,27 @@ void fold_inside(ListElement& element, const Settled& settled) {
   element.inside = std::make_shared<ElementBody>(std::move(body));
 }
 
+// What is taken from arrays by who everybody has seen; what hides one stays as it is.
+void fold_lists(Body& body, const Settled& settled) {
+  for (auto at = body.lists.begin(); at != body.lists.end();) {
+    auto& [path, list] = *at;
+    const bool is_taken_from = !list.hidden && !list.taken.empty();
+    if (!list.hidden) forget_taken(list, [&](const Dot& by) { return settled.has(by); });
+    for (ListElement& each : list.elements) {
+      if (each.inside != nullptr) fold_inside(each, settled);
+    }
+    if (!is_taken_from || !says_nothing(list)) {
+      ++at;
+      continue;
+    }
+    const auto own = body.registers.find(path);
+    if (own != body.registers.end() && is_left_to_list(own->second)) {
+      leave_to_store(own->second);
+    }
+    at = body.lists.erase(at);
+  }
+}
+
 }  // namespace
 
 void fold(DocumentState& state, const Settled& settled) {
@@ -261,11 +282,7 @@ void fold(DocumentState& state, const Settled& settled) {
   fold_shown(only.body, settled);  // else what is counted below may find no base that stays
   fold_contests(only.body, settled);
   fold_counters(only.body, settled, true);
-  for (auto& [path, list] : only.body.lists) {
-    for (ListElement& each : list.elements) {
-      if (each.inside != nullptr) fold_inside(each, settled);
-    }
-  }
+  fold_lists(only.body, settled);
   fold_shown(only.body, settled);
   fold_absent(only.body, settled);
 }

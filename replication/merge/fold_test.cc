@@ -185,6 +185,22 @@ TEST_F(FoldTest, AQueue) {
   });
 }
 
+// Of few values, and of ever new ones.
+TEST_F(FoldTest, ASetFromWhichWhatIsTakenStaysAway) {
+  const Policy policy(removals_win());
+  for (WorldSite* site : all_) site->policy = &policy;
+  insert(a_, {{"l", array({})}});
+  exchange();
+  row_stays_small([&](WorldSite& site, int round) {
+    for (const bson::OwnedValue& item : {i32(round % 3), i32(round)}) {
+      const auto all = items(site, "l");
+      const bool has = std::find(all.begin(), all.end(), item) != all.end();
+      if (!has) add_to_set(site, "l", item);
+      if (has || all.size() > 5) take(site, "l", all.front());
+    }
+  });
+}
+
 TEST_F(FoldTest, ADocumentThatComesAndGoes) {
   row_stays_small([&](WorldSite& site, int round) {
     if (site.store.contains(id_)) remove(site);

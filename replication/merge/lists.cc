@@ -102,7 +102,29 @@ void apply_edit(Body& body, const Effect& effect, const Authorship& author) {
   begin_list(body, effect.path);
   const auto own = body.registers.find(effect.path);
   const bool knows_base = own == body.registers.end() || author.saw(own->second.stamp);
-  edit(body.lists.at(effect.path), effect.edit, author, knows_base);
+  List& list = body.lists.at(effect.path);
+  edit(list, effect.edit, author, knows_base, author.removals_seen(effect.path));
+  take_away(list, effect.taken, author.stamp);
+}
+
+void begin_lists_after(Body& body, const Effect& effect, const Authorship& author) {
+  for_each_below(author.removals, effect.path, [&](const Path& path, const VersionVector& after) {
+    const Governor governor = governor_of(body, path);
+    if (effect.is_birth() || governor.stamp != author.stamp || body.lists.contains(path)) return;
+    const std::optional<bson::Value> value =
+        governor.is_own ? value_of(*governor.reg) : value_below(governor, body, path);
+    if (!is_array(value) || value->as_document().empty()) return;
+    begin_list(body, path);
+    for (ListElement& each : body.lists.at(path).elements) each.after = after;
+  });
+}
+
+void take_from_assigned(Body& body, const Effect& effect, const Authorship& author) {
+  if (effect.taken.empty()) return;
+  begin_list(body, effect.path);
+  List& list = body.lists.at(effect.path);
+  note_edit(list, author);
+  take_away(list, effect.taken, author.stamp);
 }
 
 void apply_inside(Body& body, const Effect& effect, const Authorship& author) {
@@ -114,7 +136,11 @@ void apply_inside(Body& body, const Effect& effect, const Authorship& author) {
   const auto own = body.registers.find(array);
   const bool knows_base = own == body.registers.end() || author.saw(own->second.stamp);
   ListElement* element = id ? element_meant(list, *id, author, knows_base) : nullptr;
-  if (element != nullptr) apply_in_element(*element, effect, author);
+  if (element == nullptr) return;
+  apply_in_element(*element, effect, author);
+  if (element->changed != author.stamp) return;
+  element->after = author.removals_seen(array);
+  note_removals_seen(element->after, list, author);
 }
 
 void show_insides(Body& body) {
@@ -135,7 +161,7 @@ void assign_lists(Body& body, const Path& path, Register& fresh, const Authorshi
       ++at;
       continue;
     }
-    if (!has_added(list) && list.asserted <= author.stamp) {
+    if (!has_added(list) && list.taken.empty() && list.asserted <= author.stamp) {
       at = body.lists.erase(at);
       continue;
     }
@@ -147,7 +173,10 @@ void assign_lists(Body& body, const Path& path, Register& fresh, const Authorshi
       if (!fields) fields.emplace(fresh.fields.document());
       value = fields->find(list_path, path.size());
     }
-    assign(list, value);
+    VersionVector after = author.removals_seen(list_path);
+    note_removals_seen(after, list, author);
+    assign(list, value, after);
+    list.hidden = !is_array(value);  // of what an author has seen nothing else is left to show
     if (is_here) {
       if (is_array(value)) leave_to_list(fresh);
     } else {
@@ -161,6 +190,17 @@ void assign_lists(Body& body, const Path& path, Register& fresh, const Authorshi
       body.registers.insert_or_assign(list_path, std::move(base));
     }
     ++at;
+  }
+}
+
+void note_removals(Authorship& author, const DocumentState& state) {
+  if (state.incarnations.size() + state.gone.size() < 2) return;  // its own array tells
+  for (const auto* all : {&state.incarnations, &state.gone}) {
+    for (const Incarnation& each : *all) {
+      for (const auto& [path, list] : each.body.lists) {
+        if (!list.taken.empty()) note_removals_seen(author.removals[path], list, author);
+      }
+    }
   }
 }
 
@@ -180,8 +220,7 @@ void purge_lists(Body& body) {
     if (!list.asserted.is_zero() && list.asserted <= governor_of(body, at->first).stamp) {
       list.asserted = Dot();
     }
-    const bool says_nothing = list.elements.empty() && list.asserted.is_zero();
-    at = says_nothing ? body.lists.erase(at) : std::next(at);
+    at = says_nothing(list) ? body.lists.erase(at) : std::next(at);
   }
 }
 

@@ -158,6 +158,10 @@ void apply_local(DocumentState& state, const DocumentChange& change, const Docum
   const bool sparse = state.is_sparse();
   const bool writes = writes_to_what_is_there(effects);
   Authorship author(context.dot, nullptr, effects);
+  note_removals(author, state);
+  if (writes) {
+    for (const Incarnation& each : state.gone) note_unreached(author, each.body);
+  }
   for (Incarnation& incarnation : state.incarnations) {
     Body& body = incarnation.body;
     for (const PathChange& part : change.changes) {

@@ -18,24 +18,6 @@ constexpr size_t kContendingNamesMax = 10'000;
 // In an array of which more is written, elements are given as a whole: a record has an end.
 constexpr size_t kInsideEffectsMax = 100'000;
 
-// The document without what is at these paths.
-std::string without(const bson::Document& document, const std::set<Path>& paths, Path& at) {
-  bson::Writer out;
-  for (const bson::Element& field : document) {
-    at.emplace_back(field.name);
-    const auto next = paths.lower_bound(at);
-    const bool leads = next != paths.end() && has_prefix(*next, at);
-    if (!leads) {
-      out.element(field);
-    } else if (next->size() > at.size()) {
-      const std::string left = without(field.value.as_document(), paths, at);
-      out.document(field.name, bson::Document(left));
-    }
-    at.pop_back();
-  }
-  return out.finish();
-}
-
 class EffectMaker {
  public:
   EffectMaker(const DocumentState& state, const DocumentChange& change, const LocalContext& context)
@@ -91,6 +73,9 @@ class EffectMaker {
         if (std::optional<ListEdit> edit = found(change)) {
           effect.kind = Operation::kEdit;
           effect.edit = *std::move(edit);
+          if (do_removals_win(ruling) && !effect.edit.removed.empty()) {
+            effect.taken = taken_between(array_of(list_known(change)).view(), change.value.view());
+          }
           write_found_inside(change);
           break;
         }
@@ -100,6 +85,10 @@ class EffectMaker {
         if (effect.kind == Operation::kAssign) contend_below(change.path, change.value);
         break;
       case MergeType::kList:
+        // Also of one given as a whole after all. What is changed in place is not taken away.
+        if (do_removals_win(ruling) && change.edit != ArrayEdit::kInPlace && change.base) {
+          effect.taken = taken_between(change.base->view(), change.value.view());
+        }
         if (std::optional<ListEdit> edit = edited(change)) {
           effect.edit = *std::move(edit);
           write_inside(change);
@@ -345,12 +334,17 @@ class EffectMaker {
     return body;
   }
 
-  // What the author of a value has seen beside registers, at its path and below.
+  // What the author of a value has seen beside registers, at its path and below; also of what is
+  // gone, and may come back.
   std::vector<Baseline> seen_below(const Path& path) const {
+    std::map<Path, CounterEntries> counted;
+    const auto note = [&](const Path& at, const CounterEntries& entries) {
+      join(counted[at], seen(entries));
+    };
+    for_each_below(body_->counters, path, note);
+    for (const Incarnation& each : state_.gone) for_each_below(each.body.counters, path, note);
     std::vector<Baseline> all;
-    for_each_below(body_->counters, path, [&](const Path& at, const CounterEntries& entries) {
-      all.push_back({at, seen(entries)});
-    });
+    for (auto& [at, entries] : counted) all.push_back({at, std::move(entries)});
     return all;
   }
 

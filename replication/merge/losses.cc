@@ -210,6 +210,10 @@ void LossFinder::finish(const DocumentState& after) {
     elements_.check(look_at_array(root, old.path, old.stamp), old, record_.dot());
   }
   elements_.check_insides(*body);
+  for (const auto& [path, list] : body->lists) {
+    if (list.taken.empty()) continue;
+    elements_.check_taken(look_at_array(root, path, record_.dot()), path, list);
+  }
   check_new(root);
 }
 

@@ -150,6 +150,28 @@ void ElementLosses::check_insides(const Body& body) {
   }
 }
 
+void ElementLosses::check_taken(const Seen& array, const Path& path, const List& list) {
+  if (!shows_it(array)) return;  // it is what the array lost to
+  const TakenValues taken(list);
+  for (const ListElement& each : list.elements) {
+    const std::vector<Dot> against = taken.against(each);
+    if (against.empty()) continue;
+    const Dot named = each.id().dot.is_zero() ? array.node->stamp : each.id().dot;
+    const Dot giver = each.changed.is_zero() ? named : each.changed;
+    const bool is_brought = giver == record_.dot();
+    const bool is_taken = against.size() == 1 && against.front() == record_.dot() && unseen(giver);
+    if (!is_brought && !is_taken) continue;
+    Loss& loss = losses_->emplace_back();
+    loss.kind = LossKind::kDeleteUpdate;
+    loss.path = path;
+    loss.value = each.value;
+    loss.loser = giver;
+    loss.winner = *std::max_element(against.begin(), against.end());
+    loss.is_element = true;
+    loss.removal_wins = true;
+  }
+}
+
 void ElementLosses::check_inside(const Seen& array, const Effect& effect) {
   std::optional<Loss> loss = brought_by(effect, record_.dot());
   if (!loss) return;
@@ -194,6 +216,9 @@ void ElementLosses::check(const Seen& array, const Contested& contested, const D
     const Dot last = std::max(node->stamp, node->list->asserted);
     return lose(LossKind::kDeleteUpdate, winner.is_zero() ? last : winner);
   }
+  // See check_taken.
+  const bool is_same = (at->changed.is_zero() ? at->id().dot : at->changed) == contested.stamp;
+  if (is_same && TakenValues(*node->list).has(*at)) return;
   // See check_insides.
   if (contested.inside != nullptr || is_looked_into(contested.path, contested.id)) return;
   const Dot stamp = at->changed.is_zero() ? at->id().dot : at->changed;

@@ -48,6 +48,8 @@ class ElementLosses {
   // last.
   void check(const Seen& array, const Contested& contested, const Dot& winner);
   void check_insides(const Body& body);
+  // Elements that do not show as a removal wins against them: by the record, or what it brings.
+  void check_taken(const Seen& array, const Path& path, const List& list);
   // What the record says of elements that are gone, or were changed later, or do not show; of one
   // that is there, check_insides tells.
   void check_edit(const Seen& array, const Effect& effect);

@@ -60,6 +60,9 @@ struct Body {
   // Values that did not know of each other, beside the register that holds the newest. Never empty.
   // In a full state a path with some has a register of its own.
   std::map<Path, Contest> contests;
+  // What those who gave a value there had seen at and below the path in other incarnations, which
+  // they did not reach: should one come back, that is replaced all the same.
+  std::map<Path, VersionVector> replaced{};
   std::map<Path, Dot> asserted;  // newest effect below a container that needed it to be there
   // Fields below no register, where the root has none: full states only.
   SharedBytes floor;
@@ -128,6 +131,7 @@ struct Loss {
   // Of what lost in an element of an array that is still there: what else of the element may tell
   // it from others (a document).
   std::optional<bson::OwnedValue> beside;
+  bool removal_wins = false;     // that element was taken away by who had not seen it
   ContestRule rule;              // that decided, where one did
   std::optional<Bounds> bounds;  // kBounded
 };

@@ -21,9 +21,10 @@ enum RowKind : uint8_t {
   kOpaque = kGeneral | 1,
   kInserted = kGeneral | 2,
   kInsertedOpaque = kGeneral | 3,
-  kNames = kGeneral | 4,  // as a general one, of nothing but the names of elements
-  kPlain = kGeneral | 5,  // of a document everybody knows: values given to fields, nothing else
-  kSums = kGeneral | 6,   // the same with counters
+  kNames = kGeneral | 4,      // as a general one, of nothing but the names of elements
+  kPlain = kGeneral | 5,      // of a document everybody knows: values given to fields, nothing else
+  kReplacing = kGeneral | 6,  // as a general one, with what was replaced elsewhere
+  kSums = kGeneral | 7,       // as a plain one, with counters
 };
 
 inline constexpr uint8_t kDetachedFlag = 1;

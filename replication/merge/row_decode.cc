@@ -16,7 +16,8 @@ class RowReader {
     DocumentState state;
     const uint8_t kind = in_.u8();
     if (kind >> 4 != kRowVersion) in_.fail("unknown version");
-    if (kind == kGeneral || kind == kNames) {
+    if (kind == kGeneral || kind == kNames || kind == kReplacing) {
+      replaces_ = kind == kReplacing;
       general(state);
     } else if (kind == kInserted || kind == kInsertedOpaque) {
       inserted(state);
@@ -169,6 +170,9 @@ class RowReader {
     if (has_bounds_) read_bounds(in_, result.body.counters);
     if (holds_) read(result.holding);
     if (overwritten_) read(result.overwritten);
+    if (replaces_) {
+      read_map(in_, result.body.replaced, [&](VersionVector& seen) { read(seen); });
+    }
     if (yields_) removals(result);
     check(result.body);
     const auto root = result.body.registers.find(Path());
@@ -205,6 +209,7 @@ class RowReader {
   bool holds_ = false;
   bool overwritten_ = false;
   bool has_bounds_ = false;
+  bool replaces_ = false;
 };
 
 }  // namespace
@@ -225,7 +230,7 @@ std::optional<OriginsInRow> origins_in_row(std::string_view row) {
   const uint8_t kind = in.u8();
   size_t count = 1;
   const bool is_plain = kind == kPlain || kind == kSums;
-  if (kind == kGeneral || kind == kNames || is_plain) {
+  if (kind == kGeneral || kind == kNames || kind == kReplacing || is_plain) {
     if (!is_plain) (void)in.u8();
     count = in.count(SIZE_MAX, 1);
   } else if (kind != kInserted && kind != kInsertedOpaque) {

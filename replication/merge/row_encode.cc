@@ -16,7 +16,7 @@ const Dot* whole_birth(const DocumentState& state) {
   const Body& body = only.body;
   if (only.births.size() != 1 || !only.holding.empty() || !only.overwritten.empty() ||
       body.registers.size() != 1 || !body.counters.empty() || !body.lists.empty() ||
-      !body.contests.empty() || !body.asserted.empty()) {
+      !body.contests.empty() || !body.asserted.empty() || !body.replaced.empty()) {
     return nullptr;
   }
   const auto& [path, reg] = *body.registers.begin();
@@ -31,7 +31,8 @@ bool holds_only_names(const DocumentState& state) {
   const Body& body = only.body;
   return only.births.size() == 1 && only.births.front().is_zero() && only.holding.empty() &&
          only.overwritten.empty() && body.registers.empty() && body.counters.empty() &&
-         body.contests.empty() && body.asserted.empty() && !body.lists.empty() &&
+         body.contests.empty() && body.asserted.empty() && body.replaced.empty() &&
+         !body.lists.empty() &&
          std::all_of(body.lists.begin(), body.lists.end(),
                      [](const auto& each) { return each.second.settled; });
 }
@@ -42,7 +43,7 @@ bool is_plain(const DocumentState& state) {
   const Body& body = only.body;
   return only.births.size() == 1 && only.births.front().is_zero() && only.holding.empty() &&
          only.overwritten.empty() && body.lists.empty() && body.contests.empty() &&
-         !tell_bounds(body.counters) &&
+         body.replaced.empty() && !tell_bounds(body.counters) &&
          std::all_of(body.registers.begin(), body.registers.end(), [](const auto& each) {
            return each.second.baseline.empty() && !each.second.is_version;
          });
@@ -72,9 +73,9 @@ class RowWriter {
   }
 
   std::string write(const DocumentState& state) {
-    out_.u8(holds_only_names(state) ? kNames : kGeneral);
     note(state.incarnations);
     note(state.gone);
+    out_.u8(holds_only_names(state) ? kNames : replaces_ ? kReplacing : kGeneral);
     out_.u8((state.detached ? kDetachedFlag : 0) | (state.opaque ? kOpaqueFlag : 0) |
             (has_lists_ ? kListsFlag : 0) | (has_contests_ ? kContestsFlag : 0) |
             (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0) |
@@ -132,6 +133,7 @@ class RowWriter {
       holds_ |= !each.holding.empty();
       overwritten_ |= !each.overwritten.empty();
       has_bounds_ |= tell_bounds(each.body.counters);
+      replaces_ |= !each.body.replaced.empty();
     }
   }
   void write(const Incarnation& incarnation, bool alone) {
@@ -154,6 +156,9 @@ class RowWriter {
     if (has_bounds_) write_bounds(out_, incarnation.body.counters);
     if (holds_) write(incarnation.holding);
     if (overwritten_) write(incarnation.overwritten);
+    if (replaces_) {
+      write_map(out_, incarnation.body.replaced, [&](const VersionVector& seen) { write(seen); });
+    }
     if (!yields_) return;
     write(incarnation.seen);
     out_.varint(incarnation.removals.size());
@@ -181,6 +186,7 @@ class RowWriter {
   bool holds_ = false;
   bool overwritten_ = false;
   bool has_bounds_ = false;
+  bool replaces_ = false;
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ Node& node_at(Node& root, const Path& path) {
 bool shows_list(const Node& node) {
   if (node.list == nullptr) return false;
   const bool is_array = node.content == Content::kValue && node.value.type == bson::Type::kArray;
-  const bool is_left = node.content == Content::kAbsent && !node.list->elements.empty();
+  const bool is_left = node.content == Content::kAbsent && is_anything_left(*node.list);
   if (!is_array && !is_left && node.list->asserted <= node.stamp) return false;
   return node.asserted <= std::max(node.stamp, node.list->asserted);
 }

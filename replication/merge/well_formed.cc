@@ -22,7 +22,7 @@ bool is_legal_id_effect(const Effect& effect, const bson::OwnedValue& id) {
 // to take away, and an array in it is one value.
 bool may_be_inside(const Effect& effect) {
   const bool is_element = is_element_name(effect.path.back());
-  if (effect.rule.is_contest() || effect.entry.bounds) return false;
+  if (effect.rule.is_contest() || effect.entry.bounds || !effect.taken.empty()) return false;
   return effect.kind == Operation::kAssign || effect.kind == Operation::kIncrement ||
          (effect.kind == Operation::kUnset && !is_element);
 }
@@ -42,6 +42,7 @@ bool well_formed(const Effect& effect, const Dot& stamp, const bson::OwnedValue&
     return false;
   }
   if (is_into_element(effect.path) && !may_be_inside(effect)) return false;
+  if (effect.rule.is_contest() && !effect.taken.empty()) return false;
   for (const Baseline& seen : effect.baselines) {
     if (!is_legal_path(seen.path) || !may_have_seen(seen.entries)) return false;
     if (is_into_element(seen.path) && !is_into_element(effect.path)) return false;

@@ -122,6 +122,20 @@ void note_overwritten(Incarnation& incarnation, const VersionVector& before, con
   }
 }
 
+// Of each origin the newest: whoever has seen that has seen what was before it. What was assigned
+// with an array, and registers, are told by their stamps; increments, by baselines.
+void note_unreached(Authorship& author, const Body& body) {
+  const auto note = [&](const Path& path, const Dot& dot) {
+    if (!dot.is_zero() && author.observed(dot)) author.unreached[path].raise(dot.origin, dot.hlc);
+  };
+  for (const auto& [path, list] : body.lists) {
+    for (const ListElement& each : list.elements) note(path, each.id().dot);
+  }
+  for (const auto& [path, contest] : body.contests) {
+    for (const Contender& each : contest.contenders) note(path, each.dot);
+  }
+}
+
 void part(DocumentState& state) {
   const auto is_met = [](const Incarnation& each) { return !each.removals.empty(); };
   if (state.gone.empty() &&

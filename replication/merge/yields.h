@@ -34,6 +34,8 @@ void note_removal(Incarnation& incarnation, const Dot& dot, Removal why, const V
 // Of these writes those that are not among the known ones.
 [[nodiscard]] VersionVector beyond(const VersionVector& writes, const VersionVector& known);
 void note_overwritten(Incarnation& incarnation, const VersionVector& before, const Record& record);
+// What of an incarnation that it does not reach the author has seen: a value takes its place.
+void note_unreached(Authorship& author, const Body& body);
 // Puts what is gone apart from what is there. Of a full state.
 void part(DocumentState& state);
 // The newest write to it that no removal noted there has seen; zero: there is none.
@@ -60,6 +62,9 @@ void for_each_stamp_in(const Body& body, const Visit& visit) {
   for (const auto& [path, list] : body.lists) for_each_stamp(list, visit);
   for (const auto& [path, contest] : body.contests) for_each_stamp(contest, visit);
   for (const auto& [path, stamp] : body.asserted) visit(stamp, false);
+  for (const auto& [path, seen] : body.replaced) {
+    for (const auto& [origin, hlc] : seen.entries()) visit(Dot{hlc, origin}, false);
+  }
 }
 
 // Likewise births, removals, and what since when keys are held is told from.

@@ -69,6 +69,80 @@ TEST_F(Yields, AnUpdateStandsAgainstBothOfTwo) {
   all_lost({"7 unset", "7 unset"});
 }
 
+// Of two births one is gone where the other is written to, and comes back.
+class YieldsOfTwo : public Yields {
+ protected:
+  void remove_one_of_two(const Fields& fields, const Fields& others) {
+    insert(a_, fields);
+    inc(a_, "n", 8);
+    remove_the_other(others);
+  }
+  // c has what there is, and does not hear of its end.
+  void remove_the_other(const Fields& others) {
+    pull(c_, a_);
+    yield(a_);
+    insert(b_, others);
+    pull(a_, b_);
+  }
+};
+
+TEST_F(YieldsOfTwo, AnIncrementThatWasSeenAndTakenAwayDoesNotComeBack) {
+  remove_one_of_two({{"n", i32(5)}}, {{"n", i32(1)}});
+  unset(a_, "n");
+  set(c_, "a", i32(9));
+  all_show({{"a", i32(9)}});
+}
+
+TEST_F(YieldsOfTwo, NorOneInWhosePlaceAValueWasGiven) {
+  remove_one_of_two({{"n", i32(5)}}, {});
+  set(a_, "n", i32(100));
+  inc(c_, "n", 1);
+  all_show({{"n", i32(101)}});
+}
+
+TEST_F(YieldsOfTwo, NorOneOfADocumentThatWasReplaced) {
+  remove_one_of_two({{"n", i32(5)}}, {{"n", i32(1)}});
+  replace(a_, {{"n", i32(100)}});
+  inc(c_, "n", 1);
+  all_show({{"n", i32(101)}});
+}
+
+TEST_F(YieldsOfTwo, NorAnElementInWhosePlaceAnArrayWasGiven) {
+  insert(a_, {{"l", array({i32(1)})}});
+  push(a_, "l", i32(2));
+  remove_the_other({{"l", array({i32(5)})}});
+  set(a_, "l", array({i32(7)}));
+  set(c_, "m", i32(1));
+  all_show({{"l", array({i32(7)})}, {"m", i32(1)}});
+  settle_all();
+  all_show({{"l", array({i32(7)})}, {"m", i32(1)}});
+}
+
+TEST_F(YieldsOfTwo, NorOneOfAnArrayThatWasTakenAway) {
+  insert(a_, {{"c", doc({{"l", array({i32(1)})}})}});
+  push(a_, "c.l", i32(2));
+  remove_the_other({});
+  set(a_, "c", doc({{"x", i32(7)}}));
+  push(c_, "c.l", i32(3));
+  all_show({{"c", doc({{"x", i32(7)}, {"l", array({i32(3)})}})}});
+}
+
+TEST_F(YieldsOfTwo, NorAValueThatAnotherOneContendedWith) {
+  Settings settings;
+  settings.replicate.emplace_back().namespace_glob = "*";
+  settings.replicate.front().fields = {{{"v"}, PathType::kMax}};
+  const Policy policy(settings);
+  for (WorldSite* site : all_) site->policy = &policy;
+  insert(a_, {{"v", i32(0)}});
+  set(a_, "v", i32(9));
+  remove_the_other({{"v", i32(1)}});
+  set(a_, "v", i32(2));
+  set(c_, "m", i32(1));
+  all_show({{"v", i32(2)}, {"m", i32(1)}});
+  settle_all();
+  all_show({{"v", i32(2)}, {"m", i32(1)}});
+}
+
 TEST_F(Yields, OneThatDoesNotYieldTakesTheUpdateAlong) {
   make_known();
   yield(a_);

@@ -101,6 +101,11 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.is_element = loss.is_element;
   entry.beside = loss.beside;
   entry.reason = loss.bounds ? reason_of(*loss.bounds) : reason_of(loss);
+  if (loss.removal_wins) {
+    entry.reason =
+        "a site that had not seen this add took an equal value away; the rule of the path decided: "
+        "set(remove_wins)";
+  }
   if (loss.rule.is_contest()) {
     entry.reason = "two sites set this path without seeing each other; the rule of it decided: " +
                    to_text(loss.rule);

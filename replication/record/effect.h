@@ -56,6 +56,9 @@ struct Effect {
   // kIncrement: the author's running sum including this one; its last stamp is the record's.
   CounterEntry entry;
   ListEdit edit;  // kEdit
+  // kEdit, kAssign below the root: values that were in the array and are no more, where that stands
+  // against whoever adds them without having seen it.
+  std::vector<bson::OwnedValue> taken;
   // kAssign, kUnset, below the root: what it is to values that its author had not seen.
   ContestRule rule;
   Removal removal = Removal::kPlain;  // kRemove

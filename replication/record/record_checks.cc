@@ -99,6 +99,9 @@ class Checker {
     for (const Effect& effect : document.effects) {
       if (has_other_id(effect, document.id)) return "its document has another _id";
       std::string wrong = wrong_with_value(effect.value.view(), effect.path.size());
+      for (const bson::OwnedValue& each : effect.taken) {
+        if (wrong.empty()) wrong = wrong_with_value(each.view(), effect.path.size() + 1);
+      }
       if (wrong.empty()) wrong = way(effect.path);
       if (wrong.empty()) wrong = baselines(effect);
       if (wrong.empty() && effect.kind == Operation::kIncrement) wrong = counter(effect.entry);

@@ -282,16 +282,14 @@ void Decoder::effect(Effect& effect, Keys* keys) {
   const bool gives = is_assign || effect.kind == Operation::kUnset;
   if (has_baselines && !gives && !effect.is_birth()) return in_.fail("baseline where none can be");
   if (has_rule && !gives) return in_.fail("rule of a contest where none can be");
-  effect.is_version = is_marked && is_assign;
-  if (is_marked && !is_assign) removal(effect);
+  if (is_marked && !is_assign && !is_edit) removal(effect);
   if (effect.kind == Operation::kRemove) return;
   if (!effect.is_birth()) effect.path = path();
-  if (effect.is_version && !effect.path.empty()) return in_.fail("version of a part");
+  effect.is_version = is_marked && is_assign && effect.path.empty();
   if (effect.is_birth() || is_assign) effect.value = in_.value();
   const bool is_whole = effect.is_birth() || (is_assign && effect.path.empty());
-  if (in_.ok() && is_whole && effect.value.type != bson::Type::kDocument) {
-    return in_.fail("document that is none");
-  }
+  const bool is_none = is_whole && effect.value.type != bson::Type::kDocument;
+  if (in_.ok() && is_none) return in_.fail("document that is none");
   if (has_baselines) {
     read_each(effect.baselines, in_.count(limits_.effects_max, kBaselineBytes),
               [&](Baseline& seen) {
@@ -304,17 +302,19 @@ void Decoder::effect(Effect& effect, Keys* keys) {
   if (is_counted) counter(effect.entry);
   if (is_counted && has_more) effect.entry.bounds = in_.bounds();
   if (is_edit) edit(effect.edit, has_more);
-  if (!has_rule) return;
-  if (effect.path.empty()) return in_.fail("rule of a contest where none can be");
-  read(in_, effect.rule);
+  if (has_rule && effect.path.empty()) return in_.fail("rule of a contest where none can be");
+  if (has_rule) read(in_, effect.rule);
+  if (!is_marked || effect.is_version) return;
+  read_each(effect.taken, in_.count(limits_.effects_max, 1),
+            [&](bson::OwnedValue& each) { each = in_.value(); });
+  if (effect.taken.empty()) in_.fail("nothing taken where something is told to be");
 }
 
 void Decoder::removal(Effect& effect) {
   const uint8_t code = in_.u8();
   if (effect.kind != Operation::kRemove) return in_.fail("no removal, and it yields");
-  if (code == 0 || code > static_cast<uint8_t>(Removal::kExpiry)) {
-    return in_.fail("unknown kind of removal");
-  }
+  const bool is_known = code != 0 && code <= static_cast<uint8_t>(Removal::kExpiry);
+  if (!is_known) return in_.fail("unknown kind of removal");
   effect.removal = static_cast<Removal>(code);
 }
 

@@ -171,7 +171,8 @@ void Encoder::effect(const Effect& effect, Keys keys) {
   const bool has_moves = !effect.edit.moved.empty();
   const bool has_bounds = effect.entry.bounds.has_value();
   const bool has_more = has_baselines || has_moves || has_bounds;
-  const bool is_marked = effect.removal != Removal::kPlain || effect.is_version;
+  const bool takes = !effect.taken.empty();
+  const bool is_marked = effect.removal != Removal::kPlain || effect.is_version || takes;
   body_.u8(static_cast<uint8_t>(static_cast<int>(effect.kind) | has_more << 3 |
                                 effect.rule.is_contest() << 4 | is_marked << 5 |
                                 static_cast<int>(keys) << 6));
@@ -190,6 +191,9 @@ void Encoder::effect(const Effect& effect, Keys keys) {
   if (has_bounds) body_.bounds(*effect.entry.bounds);
   if (effect.kind == Operation::kEdit) edit(effect.edit);
   if (effect.rule.is_contest()) write(body_, effect.rule);
+  if (!takes) return;
+  body_.varint(effect.taken.size());
+  for (const bson::OwnedValue& each : effect.taken) body_.value(each);
 }
 
 void Encoder::edit(const ListEdit& edit) {
@@ -275,6 +279,7 @@ size_t bytes_of(const Record& record) {
     for (const Effect& effect : document.effects) {
       bytes += effect.value.bytes.size() + 8;
       for (const AddedElement& each : effect.edit.added) bytes += each.value.bytes.size() + 8;
+      for (const bson::OwnedValue& each : effect.taken) bytes += each.bytes.size() + 8;
     }
   }
   return bytes;

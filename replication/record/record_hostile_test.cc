@@ -132,18 +132,23 @@ TEST(HostileRecord, OnlyRemovalsYieldAndSayWhy) {
   EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({2}).refusal(), "");
   EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({0}).refusal(), "unknown kind of removal");
   EXPECT_EQ(Forged().effect(kRemove | kYields).numbers({3}).refusal(), "unknown kind of removal");
-  for (const uint8_t kind : {kAssign, kUnset, kIncrement, kBirth, kEdit}) {
-    if (kind == kAssign) continue;  // there it says another thing
+  for (const uint8_t kind : {kUnset, kIncrement, kBirth}) {  // of others it says another thing
     EXPECT_EQ(Forged().effect(kind | kYields).numbers({1}).refusal(), "no removal, and it yields");
   }
 }
 
-TEST(HostileRecord, OnlyAWholeDocumentIsAVersion) {
-  constexpr uint8_t kVersion = 0x20;
+TEST(HostileRecord, OnlyAWholeDocumentIsAVersionAndOthersSayWhatTheyTake) {
+  constexpr uint8_t kMark = 0x20;
   const bson::OwnedValue document = bson::make_document(bson::Writer().finish());
-  EXPECT_EQ(Forged().effect(kAssign | kVersion).numbers({0}).value(document).refusal(), "");
-  EXPECT_EQ(Forged().effect(kAssign | kVersion).numbers({1}).value(document).refusal(),
-            "version of a part");
+  const bson::OwnedValue one = bson::make_int32(1);
+  const auto of_path = [&] { return Forged().effect(kAssign | kMark).numbers({1}).value(one); };
+  const auto edit = [] { return Forged().effect(kEdit | kMark).numbers({1, 0, 0, 0}); };
+  EXPECT_EQ(Forged().effect(kAssign | kMark).numbers({0}).value(document).refusal(), "");
+  EXPECT_EQ(of_path().numbers({1}).value(one).refusal(), "");
+  EXPECT_EQ(edit().numbers({2}).value(one).value(one).refusal(), "");
+  for (Forged forged : {of_path(), edit()}) {
+    EXPECT_EQ(forged.numbers({0}).refusal(), "nothing taken where something is told to be");
+  }
 }
 
 TEST(HostileRecord, ElementsStandWhereTheyCan) {

@@ -154,6 +154,10 @@ class RecordMaker {
     if (gives && !effect.path.empty() && chance(3)) effect.rule = rule();
     if (is_whole) effect.value = bson::make_document(document());
     effect.is_version = is_assign && is_whole && chance(2);
+    const bool may_take = effect.kind == Operation::kEdit || (is_assign && !is_whole);
+    for (size_t i = may_take && chance(3) ? below(3) : 0; i > 0; --i) {
+      effect.taken.push_back(value());
+    }
     if (effect.kind == Operation::kIncrement) {
       effect.entry = counter();
       if (chance(3)) effect.entry.bounds = Bounds{-0.5, static_cast<double>(below(100))};

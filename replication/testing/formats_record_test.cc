@@ -88,6 +88,13 @@ Record editing() {
   return record;
 }
 
+Record taking() {
+  Effect edit = effect(Operation::kEdit, {"l"});
+  edit.edit.removed = {{Dot(), 0}};
+  edit.taken = {bson::make_int32(1)};
+  return record_of({edit});
+}
+
 Record moving() {
   Effect edit = effect(Operation::kEdit, {"l"});
   edit.edit.moved.push_back(
@@ -233,6 +240,7 @@ std::vector<Example> record_examples() {
       record_example("record-every-kind", every_kind()),
       record_example("record-bounded", bounded()),
       record_example("record-edit", editing()),
+      record_example("record-takes", taking()),
       record_example("record-moves", moving()),
       record_example("record-inside", writing_inside()),
       record_example("record-yields", yielding()),

@@ -22,10 +22,15 @@ bool same(const Register& a, const Register& b) {
 bool same(const merge::List& a, const merge::List& b) {
   const auto same_element = [](const merge::ListElement& x, const merge::ListElement& y) {
     return x.place == y.place && x.moved == y.moved && x.as_set == y.as_set &&
-           x.changed == y.changed && x.value == y.value && x.twin_at == y.twin_at;
+           x.changed == y.changed && x.value == y.value && x.twin_at == y.twin_at &&
+           x.after == y.after;
+  };
+  const auto same_taken = [](const merge::TakenValue& x, const merge::TakenValue& y) {
+    return x.by == y.by && x.value == y.value;
   };
   return a.asserted == b.asserted && a.hidden == b.hidden && a.settled == b.settled &&
          a.hash == b.hash &&
+         std::equal(a.taken.begin(), a.taken.end(), b.taken.begin(), b.taken.end(), same_taken) &&
          std::equal(a.elements.begin(), a.elements.end(), b.elements.begin(), b.elements.end(),
                     same_element);
 }
@@ -60,8 +65,8 @@ bool same(const Body& a, const Body& b) {
     ++there;
   }
   return there == b.registers.end() && a.counters == b.counters && same_lists(a, b) &&
-         same_contests(a, b) && a.asserted == b.asserted && a.floor.bytes == b.floor.bytes &&
-         a.floor_stamp == b.floor_stamp;
+         a.replaced == b.replaced && same_contests(a, b) && a.asserted == b.asserted &&
+         a.floor.bytes == b.floor.bytes && a.floor_stamp == b.floor_stamp;
 }
 
 bool same(const Incarnation& a, const Incarnation& b) {
@@ -177,6 +182,33 @@ DocumentState moved() {
   return state;
 }
 
+DocumentState taken() {
+  DocumentState state = born({Dot()});
+  const std::string array = bson::Writer().int32("0", 1).int32("1", 2).finish();
+  merge::List& list = state.incarnations.front().body.lists[{"l"}];
+  list = merge::list_of({bson::Type::kArray, array});
+  list.elements.erase(list.elements.begin());
+  for (const Hlc at : {8, 9}) {
+    merge::ListElement& added = list.elements.emplace_back();
+    added.place.push_back({Lane::kBack, {Dot{at, kRome}, 0}});
+    added.as_set = true;
+    added.value = bson::make_int32(1);
+  }
+  list.elements.back().after.raise(kOslo, 5);
+  list.asserted = Dot{9, kRome};
+  list.taken = {{Dot{5, kOslo}, bson::make_int32(1)}};
+  return state;
+}
+
+DocumentState replacing() {
+  DocumentState state = born({Dot{8, kOslo}});
+  Body& body = state.incarnations.front().body;
+  body.registers[{"l"}] = holding(Dot{9, kOslo}, Content::kShown);
+  body.replaced[{"l"}].raise(kRome, 5);
+  body.floor_stamp = Dot{8, kOslo};
+  return state;
+}
+
 DocumentState inside() {
   DocumentState state = born({Dot()});
   const std::string item = bson::Writer().int32("q", 1).finish();
@@ -258,6 +290,8 @@ std::vector<Example> row_examples() {
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),
       row_example("row-moved", moved),
+      row_example("row-taken", taken),
+      row_example("row-replacing", replacing),
       row_example("row-inside", inside),
       row_example("row-names", names),
       row_example("row-detached", detached),

@@ -23,6 +23,8 @@ struct Authorship {
   Dot stamp;
   const VersionVector* deps = nullptr;  // null: a local write, which has seen everything here
   uint32_t next_order = 0;              // place of the next new field
+  // Removals of values that it has seen in other incarnations' arrays, where removals win.
+  std::map<Path, VersionVector> removals{};
 
   Authorship(const Dot& dot, const VersionVector* seen, const DocumentEffects& effects);
   [[nodiscard]] bool observed(const Dot& dot) const { return deps == nullptr || deps->covers(dot); }
@@ -30,6 +32,13 @@ struct Authorship {
   [[nodiscard]] bool saw(const Dot& dot) const { return dot == stamp || observed(dot); }
   // The entries the record says its author had seen at a path.
   [[nodiscard]] const CounterEntries& named(const Path& path) const;
+
+  // What it has seen beside registers in incarnations that it does not reach.
+  std::map<Path, VersionVector> unreached{};
+  [[nodiscard]] VersionVector removals_seen(const Path& path) const {
+    const auto at = removals.find(path);
+    return at == removals.end() ? VersionVector() : at->second;
+  }
 
  private:
   std::map<Path, const CounterEntries*> named_;

@@ -24,4 +24,21 @@ bool is_container(const bson::Value& value, const Path& path) {
 
 size_t names_in_paths(const bson::Document& document) { return names_below(document, 1); }
 
+std::string without(const bson::Document& document, const std::set<Path>& paths, Path& at) {
+  bson::Writer out;
+  for (const bson::Element& field : document) {
+    at.emplace_back(field.name);
+    const auto next = paths.lower_bound(at);
+    const bool leads = next != paths.end() && has_prefix(*next, at);
+    if (!leads) {
+      out.element(field);
+    } else if (next->size() > at.size()) {
+      const std::string left = without(field.value.as_document(), paths, at);
+      out.document(field.name, bson::Document(left));
+    }
+    at.pop_back();
+  }
+  return out.finish();
+}
+
 }  // namespace outrigger::merge

@@ -2,6 +2,9 @@
 // leaf: scalars, arrays, and documents that cannot be a set of paths.
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "replication/bson/bson.h"
 #include "replication/record/path.h"
 
@@ -29,5 +32,9 @@ void for_each_leaf(Path& path, const bson::Value& value, const Visit& visit) {
 // Above this a document is not taken apart: an upsert gives birth to it as an insert does, and when
 // it loses it is one entry of the ledger.
 inline constexpr size_t kNamesTakenApartMax = size_t{1} << 19;
+
+// The document without what is at these paths. `at`: where it lies, the empty path for a whole one.
+[[nodiscard]] std::string without(const bson::Document& document, const std::set<Path>& paths,
+                                  Path& at);
 
 }  // namespace outrigger::merge

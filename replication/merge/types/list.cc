@@ -24,11 +24,7 @@ uint32_t hash_of(const bson::Value& array) {
 
 using ValueKey = std::pair<bson::Type, std::string_view>;
 
-void add(List& list, const AddedElement& added) {
-  ListElement element;
-  element.place = added.place;
-  element.as_set = added.as_set;
-  element.value = added.value;
+void add(List& list, ListElement element) {
   auto& all = list.elements;
   const auto at = all.empty() || stands_before(all.back(), element)
                       ? all.end()
@@ -37,7 +33,7 @@ void add(List& list, const AddedElement& added) {
 }
 
 // A record that comes a second time adds nothing.
-void add_all(List& list, const std::vector<AddedElement>& added) {
+void add_all(List& list, const std::vector<AddedElement>& added, const VersionVector& after) {
   if (added.empty()) return;
   std::set<ElementId> known;
   const bool many = added.size() > kSortedAtOnce;
@@ -46,11 +42,15 @@ void add_all(List& list, const std::vector<AddedElement>& added) {
   }
   for (const AddedElement& each : added) {
     if (!known.insert(each.place.back().id).second) continue;
+    ListElement element;
+    element.place = each.place;
+    element.as_set = each.as_set;
+    element.value = each.value;
+    element.after = after;
     if (many) {
-      list.elements.push_back(
-          {each.place, {}, each.as_set, Dot(), each.value, std::nullopt, nullptr, false});
+      list.elements.push_back(std::move(element));
     } else {
-      add(list, each);
+      add(list, std::move(element));
     }
   }
   if (many) std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
@@ -66,7 +66,8 @@ bool are_one_document(const bson::Value& a, const bson::Value& b) {
   return documents && bson::equal_unordered(a.as_document(), b.as_document());
 }
 
-void give(ListElement& element, const bson::OwnedValue& value, const Authorship& author) {
+void give(ListElement& element, const bson::OwnedValue& value, const Authorship& author,
+          const VersionVector& after) {
   const bool is_newer = element.changed < author.stamp;
   if (element.inside != nullptr) {
     element.inside = element.inside->given(value, author);
@@ -75,7 +76,9 @@ void give(ListElement& element, const bson::OwnedValue& value, const Authorship&
   } else if (is_newer) {
     take_value(element, value);
   }
-  if (is_newer) element.changed = author.stamp;
+  if (!is_newer) return;
+  element.changed = author.stamp;
+  element.after = after;
 }
 
 void move(ListElement& element, const Place& to) {
@@ -92,6 +95,8 @@ void join(ListElement& mine, const ListElement& other) {
   } else if (mine.changed < other.changed) {
     take_value(mine, other.value);
   }
+  if (mine.changed < other.changed) mine.after = other.after;
+  if (mine.changed == other.changed) mine.after.raise(other.after);
   mine.changed = std::max(mine.changed, other.changed);
 }
 
@@ -116,9 +121,10 @@ List list_of(const bson::Value& array) {
 std::vector<size_t> shown_of(const List& list) {
   std::vector<size_t> shown;
   std::set<ValueKey> of_set;
+  const TakenValues taken(list);
   for (size_t i = 0; i < list.elements.size(); ++i) {
     const ListElement& each = list.elements[i];
-    if (each.twin_at) continue;
+    if (each.twin_at || taken.has(each)) continue;
     const bool is_twin =
         each.as_set && !list.settled && !of_set.emplace(each.value.type, each.value.bytes).second;
     if (!is_twin) shown.push_back(i);
@@ -162,13 +168,20 @@ bool names_for_itself(const List& list) {
   });
 }
 
+bool says_nothing(const List& list) {
+  return list.elements.empty() && list.taken.empty() && list.asserted.is_zero();
+}
+
 bool has_added(const List& list) {
   return std::any_of(list.elements.begin(), list.elements.end(),
                      [](const ListElement& each) { return !each.is_assigned(); });
 }
 
-void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base) {
+void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base,
+          const VersionVector& seen_elsewhere) {
   note_edit(list, author);
+  VersionVector after = seen_elsewhere;
+  note_removals_seen(after, list, author);
   list.index.forget();
   const auto is_meant = [&](const ElementId& id) {
     return merge::is_meant(id, author, knows_base);
@@ -190,17 +203,18 @@ void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows
     const auto to = moved.find(element.id());
     if (to != moved.end()) move(element, *to->second);
     const auto change = changed.find(element.id());
-    if (change != changed.end()) give(element, *change->second, author);
+    if (change != changed.end()) give(element, *change->second, author, after);
     element.as_set = element.as_set && change == changed.end();
     return false;
   });
   if (!moved.empty()) std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
-  add_all(list, edit.added);
+  add_all(list, edit.added, after);
 }
 
 void note_edit(List& list, const Authorship& author) {
   unsettle(list);
   list.asserted = std::max(list.asserted, author.stamp);
+  list.hidden = false;  // of a peer's edit, a row says anew
 }
 
 const ListElement* find_element(const List& list, const ElementId& id) {
@@ -273,12 +287,20 @@ void drop_observed(List& list, const Authorship& author) {
   });
 }
 
-void assign(List& list, const std::optional<bson::Value>& array) {
+void drop_covered(List& list, const VersionVector& seen) {
+  list.index.forget();
+  std::erase_if(list.elements, [&](const ListElement& element) {
+    return !element.is_assigned() && seen.covers(element.id().dot);
+  });
+}
+
+void assign(List& list, const std::optional<bson::Value>& array, const VersionVector& after) {
   list.index.forget();
   unsettle(list);
   std::erase_if(list.elements, [](const ListElement& element) { return element.is_assigned(); });
   if (!array || array->type != bson::Type::kArray) return;
   List fresh = list_of(*array);
+  for (ListElement& each : fresh.elements) each.after = after;
   std::move(list.elements.begin(), list.elements.end(), std::back_inserter(fresh.elements));
   list.elements = std::move(fresh.elements);
   std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
@@ -299,10 +321,12 @@ void join(List& list, const List& other) {
   }
   std::stable_sort(list.elements.begin(), list.elements.end(), stands_before);
   list.asserted = std::max(list.asserted, other.asserted);
+  join_taken(list, other.taken);
 }
 
 void settle(List& list) {
   if (list.settled) return;
+  forget_taken(list, [](const Dot&) { return true; });
   const bson::OwnedValue array = array_of(list);
   list.hash = hash_of(array.view());
   std::map<ValueKey, uint32_t> of_set;

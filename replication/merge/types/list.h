@@ -20,7 +20,8 @@
 // nothing else to it; of two moves the later one holds, and of one that is gone none does. The row
 // keeps that place with the name.
 //
-// Two sites may put equal values into one set: both stay, the first of them shows.
+// Two sites may put equal values into one set: both stay, the first of them shows. Where removals
+// win, what was taken away is remembered beside the elements (taken.h).
 //
 // Where something in an element was edited by itself, the element has an inside: a state of its
 // own, as a document has one (merge/inside.h). Its value is then what that shows.
@@ -32,6 +33,7 @@
 #include <vector>
 
 #include "replication/merge/types/row_stamps.h"
+#include "replication/merge/types/taken.h"
 #include "replication/record/effect.h"
 
 namespace outrigger::merge {
@@ -67,6 +69,9 @@ struct ListElement {
   std::optional<uint32_t> twin_at;
   std::shared_ptr<const Inside> inside;  // null: nothing in it was edited by itself
   bool is_stale = false;  // the value is not what the inside shows by now: show_insides (body.h)
+  // Of the removals that win and were remembered when it got its value, those that its giver had
+  // seen (taken.h).
+  VersionVector after{};
 
   [[nodiscard]] const ElementId& id() const { return place.back().id; }
   [[nodiscard]] const Place& stands() const { return moved.empty() ? place : moved; }
@@ -89,6 +94,7 @@ class ListIndex {
 struct List {
   std::vector<ListElement> elements;  // as they stand
   Dot asserted;                       // newest edit
+  std::vector<TakenValue> taken{};    // where removals win, by their dots; never of a settled one
   bool hidden = false;                // in a row: something else shows in its place
   bool settled = false;
   uint32_t hash = 0;  // settled: of the array the store shows
@@ -110,10 +116,13 @@ struct List {
 // It has elements that no other site knows by their names (take_values).
 [[nodiscard]] bool names_for_itself(const List& list);
 [[nodiscard]] bool has_added(const List& list);
+// It is empty, and so is what is remembered.
+[[nodiscard]] bool says_nothing(const List& list);
 
 // One edit of a record, as it arrives. `knows_base`: its author had seen the assignment that the
-// assigned elements are of.
-void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base);
+// assigned elements are of. `after`: removals its author had seen, of those remembered elsewhere.
+void edit(List& list, const ListEdit& edit, const Authorship& author, bool knows_base,
+          const VersionVector& after = {});
 // All that an edit does that names no element.
 void note_edit(List& list, const Authorship& author);
 // The element of that name, where an author may mean it; null: it is gone, or was never here.
@@ -128,8 +137,10 @@ void take_value(ListElement& element, const bson::OwnedValue& value);
 void take_order(List& list, const bson::Value& array);
 // The author has given the path, or a container above, a value: what it had seen was replaced.
 void drop_observed(List& list, const Authorship& author);
-// Another array, or none, is assigned from now on.
-void assign(List& list, const std::optional<bson::Value>& array);
+// What was added by these commits was replaced by who had seen it elsewhere.
+void drop_covered(List& list, const VersionVector& seen);
+// Another array, or none, is assigned from now on, by who has seen these removals.
+void assign(List& list, const std::optional<bson::Value>& array, const VersionVector& after = {});
 // Of two states of one list, made of the same assignment, what is in either.
 void join(List& list, const List& other);
 
@@ -145,6 +156,7 @@ void take_values(List& list, const std::optional<bson::Value>& array);
 template <typename Visit>
 void for_each_stamp(const List& list, const Visit& visit) {
   if (!list.asserted.is_zero()) visit(list.asserted, false);
+  for (const TakenValue& each : list.taken) visit(each.by, false);
   for (const ListElement& element : list.elements) {
     for (const Place* place : {&element.place, &element.moved}) {
       for (const PlacePart& part : *place) {
@@ -152,6 +164,7 @@ void for_each_stamp(const List& list, const Visit& visit) {
       }
     }
     if (!element.changed.is_zero()) visit(element.changed, false);
+    for (const auto& [origin, hlc] : element.after.entries()) visit(Dot{hlc, origin}, false);
     if (element.inside != nullptr) element.inside->for_each_stamp(visit);
   }
 }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint8_t kHidden = 1;
 constexpr uint8_t kSettled = 2;
+constexpr uint8_t kTaken = 4;
 
 // The head of a run: the lane, and
 constexpr uint8_t kLaneMask = 3;
@@ -16,6 +17,7 @@ constexpr uint8_t kChanged = 8;
 constexpr uint8_t kTwin = 16;
 constexpr uint8_t kInside = 32;  // a run of one
 constexpr uint8_t kMoved = 64;
+constexpr uint8_t kAfter = 128;
 
 // No array that a store takes has more.
 constexpr uint64_t kSettledRunMax = bson::kDocumentBytesMax / 3;
@@ -32,7 +34,8 @@ bool goes_on(const Place& last, const Place& next) {
 bool goes_on(const ListElement& last, const ListElement& next) {
   return goes_on(last.place, next.place) && goes_on(last.moved, next.moved) &&
          last.as_set == next.as_set && last.changed == next.changed && !last.twin_at &&
-         !next.twin_at && last.inside == nullptr && next.inside == nullptr;
+         !next.twin_at && last.inside == nullptr && next.inside == nullptr &&
+         last.after == next.after;
 }
 
 void write_parts(RowOut& out, const Place& place, size_t count) {
@@ -51,6 +54,7 @@ void write_run(RowOut& out, const ListElement& first, size_t count) {
   if (first.twin_at) head |= kTwin;
   if (first.inside != nullptr) head |= kInside;
   if (!first.moved.empty()) head |= kMoved;
+  if (!first.after.empty()) head |= kAfter;
   out.u8(head);
   if (first.place.back().lane == Lane::kBehind) {
     write_parts(out, first.place, first.place.size() - 1);
@@ -61,6 +65,17 @@ void write_run(RowOut& out, const ListElement& first, size_t count) {
   if (!first.changed.is_zero()) out.dot(first.changed);
   if (first.twin_at) out.varint(*first.twin_at);
   if (!first.moved.empty()) write_parts(out, first.moved, first.moved.size());
+  if (first.after.empty()) return;
+  out.varint(first.after.entries().size());
+  for (const auto& [origin, hlc] : first.after.entries()) out.dot({hlc, origin});
+}
+
+void write_taken(RowOut& out, const List& list) {
+  out.varint(list.taken.size());
+  for (const TakenValue& each : list.taken) {
+    out.dot(each.by);
+    out.counted(each.value);
+  }
 }
 
 uint32_t read_index(RowIn& in) {
@@ -93,8 +108,6 @@ ListElement read_run(RowIn& in, bool settled) {
   ListElement first;
   const uint8_t head = in.u8();
   const auto lane = static_cast<Lane>(head & kLaneMask);
-  constexpr uint8_t kKnown = kLaneMask | kAsSet | kChanged | kTwin | kInside | kMoved;
-  if ((head & ~kKnown) != 0) in.fail("unknown kind of elements");
   if ((head & kInside) != 0 && settled) in.fail("a settled element with an inside");
   if ((head & kTwin) != 0 && !settled) in.fail("twin where none can be");
   first.as_set = (head & kAsSet) != 0;
@@ -107,6 +120,26 @@ ListElement read_run(RowIn& in, bool settled) {
   return first;
 }
 
+// The removals that whoever gave the elements of a run their values had seen.
+void read_after(RowIn& in, VersionVector& after) {
+  for (size_t n = in.items(); n > 0 && in.ok(); --n) {
+    const Dot each = in.dot();
+    if (each.is_zero()) in.fail("stamp of zero");
+    after.raise(each.origin, each.hlc);
+  }
+  if (after.empty()) in.fail("nothing seen where something is told to be");
+}
+
+void read_taken(RowIn& in, List& list) {
+  for (size_t n = in.items(); n > 0 && in.ok(); --n) {
+    TakenValue each{in.dot(), in.counted()};
+    const bool is_ordered = list.taken.empty() || !(each.by < list.taken.back().by);
+    if (each.by.is_zero() || !is_ordered) in.fail("removals out of order");
+    list.taken.push_back(std::move(each));
+  }
+  if (list.taken.empty()) in.fail("nothing taken where something is told to be");
+}
+
 std::shared_ptr<const Inside> read_inside(RowIn& in) {
   if (in.inside == nullptr) in.fail("an element with an inside where none can be");
   return in.inside == nullptr ? nullptr : in.inside(in);
@@ -115,7 +148,8 @@ std::shared_ptr<const Inside> read_inside(RowIn& in) {
 }  // namespace
 
 void write(RowOut& out, const List& list) {
-  out.u8(static_cast<uint8_t>((list.hidden ? kHidden : 0) | (list.settled ? kSettled : 0)));
+  out.u8(static_cast<uint8_t>((list.hidden ? kHidden : 0) | (list.settled ? kSettled : 0) |
+                              (list.taken.empty() ? 0 : kTaken)));
   out.dot(list.asserted);
   if (list.settled) out.u32(list.hash);
   const auto& all = list.elements;
@@ -134,14 +168,16 @@ void write(RowOut& out, const List& list) {
       if (all[begin].inside != nullptr) all[begin].inside->write(out);
     }
   }
+  if (!list.taken.empty()) write_taken(out, list);
 }
 
 void read(RowIn& in, List& list) {
   const uint8_t flags = in.u8();
-  if ((flags & ~(kHidden | kSettled)) != 0) in.fail("unknown flags of a list");
+  if ((flags & ~(kHidden | kSettled | kTaken)) != 0) in.fail("unknown flags of a list");
   list.hidden = (flags & kHidden) != 0;
   list.settled = (flags & kSettled) != 0;
   if (list.hidden && list.settled) in.fail("the values of a list are missing");
+  if ((flags & kTaken) != 0 && list.settled) in.fail("removals that a settled list remembers");
   list.asserted = in.dot();
   if (list.settled) list.hash = in.u32();
   for (size_t runs = in.items(); runs > 0 && in.ok(); --runs) {
@@ -158,6 +194,8 @@ void read(RowIn& in, List& list) {
     if ((head & kChanged) != 0) element.changed = in.dot();
     if ((head & kTwin) != 0) element.twin_at = read_index(in);
     if ((head & kMoved) != 0) read_moved(in, element.moved);
+    if ((head & kAfter) != 0 && list.settled) in.fail("removals that a settled list remembers");
+    if ((head & kAfter) != 0) read_after(in, element.after);
     if (in.ok() && !element.moved.empty() && !has_room(element.moved.back().id)) {
       in.fail("run of no elements");
     }
@@ -173,6 +211,7 @@ void read(RowIn& in, List& list) {
       if (!element.moved.empty()) ++element.moved.back().id.index;
     }
   }
+  if ((flags & kTaken) != 0) read_taken(in, list);
 }
 
 }  // namespace outrigger::merge

@@ -7,6 +7,7 @@
 #include "replication/bson/number.h"
 #include "replication/merge/types/decompose.h"
 #include "replication/merge/worlds/merge_world.h"
+#include "replication/merge/worlds/set_history.h"
 
 namespace outrigger::merge {
 namespace {
@@ -46,12 +47,6 @@ std::string text_of(const Path& path) { return path.empty() ? "the document" : p
 
 }  // namespace
 
-struct History::Shown {
-  enum { kAbsent, kValue, kFields, kAny } what = kAbsent;
-  bson::OwnedValue value{};
-  std::map<std::string, Shown> fields{};
-};
-
 std::map<std::string, History::Records> History::by_document(
     const std::map<Origin, std::vector<Published>>& log) {
   std::map<std::string, Records> all;
@@ -67,7 +62,8 @@ std::map<std::string, History::Records> History::by_document(
   return all;
 }
 
-History::History(const Records& records, const std::string& id) {
+History::History(const Records& records, const std::string& id, bool has_sets)
+    : has_sets_(has_sets) {
   for (const Record* record : records) {
     for (const DocumentEffects& document : record->documents) {
       if (id_text(document.id) != id) continue;
@@ -159,7 +155,8 @@ void History::note(const Event& event) {
   const Effect& effect = *event.effect;
   Path path = path_of_array(effect.path);
   const bool edits = effect.kind == Operation::kEdit || is_into_element(effect.path);
-  if (edits) arrays_.insert(path);
+  if (edits || !effect.taken.empty()) arrays_.insert(path);
+  if (is_into_element(effect.path)) written_into_.insert(path);
   Dot& newest = newest_[path];
   newest = std::max(newest, event.at);
   if (edits || effect.kind == Operation::kIncrement) return;
@@ -263,8 +260,27 @@ History::Shown History::fields(const Path& path) const {
   return all;
 }
 
+// Nothing, where it is no array, or something was written into an element.
+History::Shown History::set_shown(const Path& path) const {
+  const Given* by = governing(path);
+  const auto given = by == nullptr ? std::nullopt : value_below(by->value, path, by->path.size());
+  const bool is_array = !given || given->type == bson::Type::kArray;
+  if (!is_array || written_into_.contains(path)) return {Shown::kAny};
+  SetHistory set;
+  for (const Event& each : events_) {
+    const bool writes = each.counts && each.effect->path == path;
+    if (writes) set.writes.push_back({each.at, each.deps, each.effect});
+  }
+  for (const Given& each : given_) {
+    if (has_prefix(path, each.path)) set.given.push_back({each.by->at, each.by->deps});
+  }
+  set.array = given;
+  if (by != nullptr) set.by = {by->by->at, by->by->deps};
+  return {Shown::kSet, {}, set.values()};
+}
+
 History::Shown History::shown(const Path& path) const {
-  if (arrays_.contains(path)) return {Shown::kAny};
+  if (arrays_.contains(path)) return has_sets_ ? set_shown(path) : Shown{Shown::kAny};
   if (const Given* chosen = contending(path)) {
     return chosen->value ? Shown{Shown::kValue, bson::OwnedValue(*chosen->value)} : Shown();
   }
@@ -309,6 +325,10 @@ std::string History::difference(const Shown& wanted, const std::optional<bson::V
       return {};
     case Shown::kAbsent:
       return held && !is_empty(*held) ? is("not there") : "";
+    case Shown::kSet: {
+      const std::string should = SetHistory::why_not(wanted.items, held);
+      return should.empty() ? "" : is(should);
+    }
     case Shown::kValue: {
       const bool same = held && is_same(*held, wanted.value.view());
       return same ? "" : is(bson::to_json(wanted.value.view()));
@@ -356,6 +376,8 @@ std::string History::text() const {
               to_text(effect.entry.first);
       if (effect.entry.bounds) text += " within " + outrigger::text_of(*effect.entry.bounds);
     }
+    for (const bson::OwnedValue& each : effect.taken)
+      text += " takes " + bson::to_json(each.view());
     text += " had seen";
     for (size_t other = 0; other < i; ++other) {
       if (events_[i].sees(events_[other].at)) text += " " + std::to_string(other);

@@ -3,8 +3,9 @@
 // sites hold in a world is held against it (merge_world_test.cc).
 //
 // It speaks of what has a path of fields; of rules of paths, of those that choose among numbers or
-// by time, right below the document. An array whose elements were edited may be anything here:
-// list_by_history (merge_world_values.h) and the histories on real MongoDBs speak of those. So may
+// by time, right below the document. Of an array whose elements were edited it says only, and only
+// where those are sets, which values are in it (set_history.h): list_by_history
+// (merge_world_values.h) and the histories on real MongoDBs speak of others. So may
 // what holds nothing: a document that is empty may be there or not.
 #pragma once
 
@@ -25,8 +26,8 @@ class History {
   [[nodiscard]] static std::map<std::string, Records> by_document(
       const std::map<Origin, std::vector<Published>>& log);
 
-  // Of the document of this _id.
-  History(const Records& records, const std::string& id);
+  // Of the document of this _id. `has_sets`: what is taken from its arrays stays away.
+  History(const Records& records, const std::string& id, bool has_sets = false);
 
   // How a document that a site holds is not what it must be; empty: it is. Nothing: it is not
   // there.
@@ -56,7 +57,12 @@ class History {
     const Event* by;
     bson::OwnedValue delta;
   };
-  struct Shown;
+  struct Shown {
+    enum { kAbsent, kValue, kFields, kSet, kAny } what = kAbsent;
+    bson::OwnedValue value{};
+    std::set<std::string> items{};
+    std::map<std::string, Shown> fields{};
+  };
 
   [[nodiscard]] std::set<Dot> standing(const Event* viewer) const;
   [[nodiscard]] static std::vector<std::set<Dot>> joined(const std::set<Dot>& births,
@@ -68,6 +74,7 @@ class History {
   [[nodiscard]] std::optional<Dot> newest_below(const Path& path) const;
   [[nodiscard]] std::set<std::string> names_below(const Path& path) const;
   [[nodiscard]] Shown shown(const Path& path) const;
+  [[nodiscard]] Shown set_shown(const Path& path) const;
   [[nodiscard]] Shown fields(const Path& path) const;
   [[nodiscard]] static std::string difference(const Shown& wanted,
                                               const std::optional<bson::Value>& held,
@@ -76,8 +83,10 @@ class History {
   std::vector<Event> events_;  // in the order of their stamps
   std::vector<Given> given_;   // by events that count
   std::map<Path, std::vector<Counted>> counted_;
-  std::map<Path, Dot> newest_;  // of what was done at each path
-  std::set<Path> arrays_;       // of which elements were edited
+  std::map<Path, Dot> newest_;   // of what was done at each path
+  std::set<Path> arrays_;        // of which elements were edited
+  std::set<Path> written_into_;  // arrays in an element of which something was written
+  const bool has_sets_;
   bool is_there_ = false;
 };
 

@@ -40,14 +40,14 @@ MergeWorld::MergeWorld(uint64_t seed, WorldOptions options)
       quiet_(seed + 1),
       options_(options),
       values_(random_, options.add_only),
-      arrays_(random_, values_) {
+      arrays_(random_, values_, options.sets) {
   const size_t count = 2 + pick(3);
   const int64_t spread = chance(0.5) ? 60 : 300;
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = static_cast<int64_t>(random_() % (2 * spread + 1)) - spread;
     sites_.push_back(std::make_unique<WorldSite>('A' + i, count, 1000 + offset));
-    if (!options.contests && !options.versions && !options.bounds) continue;
-    Settings settings = options.bounds ? bounded(i) : contested();
+    if (!options.contests && !options.versions && !options.bounds && !options.sets) continue;
+    Settings settings = options.bounds ? bounded(i) : options.sets ? removals_win() : contested();
     if (options.versions) settings.replicate.front().version_field = {"a"};
     policies_.push_back(std::make_unique<Policy>(settings));
     sites_.back()->policy = policies_.back().get();
@@ -346,10 +346,12 @@ uint64_t MergeWorld::drops() const {
   return sum;
 }
 
-size_t MergeWorld::losses_of(LossKind kind) const {
+size_t MergeWorld::losses_of(LossKind kind, bool removal_wins) const {
   size_t sum = 0;
   for (const auto& site : sites_) {
-    for (const Loss& loss : site->losses) sum += loss.kind == kind ? 1 : 0;
+    for (const Loss& loss : site->losses) {
+      sum += loss.kind == kind && loss.removal_wins == removal_wins ? 1 : 0;
+    }
   }
   return sum;
 }

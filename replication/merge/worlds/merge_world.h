@@ -25,6 +25,7 @@ struct WorldOptions {
   bool contests = false;  // values of some paths stand beside each other until a rule decides
   bool versions = false;  // documents count versions, and values are contested besides
   bool bounds = false;    // sums stay within bounds, of each site its own
+  bool sets = false;      // arrays are sets from which what was taken away stays away
   bool yields = false;    // removals of the second document yield to what they had not seen
 };
 
@@ -92,7 +93,8 @@ class MergeWorld {
 
   [[nodiscard]] const std::map<std::string, std::string>& documents() const;
   [[nodiscard]] uint64_t drops() const;
-  [[nodiscard]] size_t losses_of(LossKind kind) const;       // at all sites
+  // At all sites. `removal_wins`: of those that lost to a removal by that rule.
+  [[nodiscard]] size_t losses_of(LossKind kind, bool removal_wins = false) const;
   [[nodiscard]] size_t out_of_bounds() const;                // documents in which a bound shows
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   // All that was ever written, by origin.
@@ -102,6 +104,7 @@ class MergeWorld {
   // add_only: what was added to `q` of each element of `e`, by its `k`.
   [[nodiscard]] const std::map<std::string, int64_t>& counted() const { return counted_; }
   [[nodiscard]] bool yields() const { return options_.yields; }
+  [[nodiscard]] bool has_sets() const { return options_.sets; }
   uint64_t records = 0;
 
  private:

@@ -53,6 +53,7 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
   if (now.what == Found::kValue && now.value.type != bson::Type::kArray) return std::nullopt;
   std::vector<bson::OwnedValue> all;
   if (now.what == Found::kValue) all = values_in(now.value);
+  if (sets_) return edit_set(std::move(change), document, path, now, std::move(all));
   const size_t which = pick(20);
   if (which >= 18) return reorder(std::move(change), document, path, now, std::move(all), "q");
   if (which >= 10) return edit_inside(std::move(change), document, path, now, std::move(all));
@@ -84,6 +85,35 @@ std::optional<AppWrite> RandomEdits::edit(DocumentChange change, const std::stri
   AppWrite write = edit_write(std::move(change), document, path, now, all, how);
   if (appends) forget_base(write, state);
   return write;
+}
+
+std::optional<AppWrite> RandomEdits::edit_set(DocumentChange change, const std::string& document,
+                                              const Path& path, const Found& now,
+                                              std::vector<bson::OwnedValue> all) {
+  const size_t which = pick(20);
+  const auto has = [&](const bson::OwnedValue& item) {
+    return std::find(all.begin(), all.end(), item) != all.end();
+  };
+  ArrayEdit how = ArrayEdit::kAddsSet;
+  if (which < 8 || all.empty()) {
+    for (size_t i = 1 + pick(2); i > 0; --i) {
+      bson::OwnedValue item =
+          pick(3) == 0 ? values_.item() : bson::make_string(pick(2) == 0 ? "x" : "y");
+      if (!has(item)) all.push_back(std::move(item));
+    }
+  } else if (which < 13) {
+    std::erase(all, bson::OwnedValue(all[pick(all.size())]));
+  } else if (which < 15) {
+    all.erase(pick(2) == 0 ? all.begin() : all.end() - 1);
+  } else if (which < 18) {
+    all = values_in(values_.array().view());
+  } else if (which < 19) {
+    how = ArrayEdit::kInPlace;
+    all[pick(all.size())] = values_.item();
+  } else {
+    return edit_inside(std::move(change), document, path, now, std::move(all));
+  }
+  return edit_write(std::move(change), document, path, now, all, how);
 }
 
 // What one operator does in an element. Nothing: it would be refused.

@@ -36,7 +36,7 @@ void expect_by_history(const MergeWorld& world) {
     const auto stored = world.documents().find(id);
     std::optional<bson::Document> document;
     if (stored != world.documents().end()) document = bson::Document(stored->second);
-    const History history(records, id);
+    const History history(records, id, world.has_sets());
     if (world.yields() && history.repeats_names()) continue;
     const std::string wrong = history.why_not(document);
     EXPECT_EQ(wrong, "") << "document " << id << ":\n" << (wrong.empty() ? "" : history.text());
@@ -149,6 +149,22 @@ TEST(MergeWorld, SitesAgreeOnSumsWithinBoundsWheneverTheyForget) {
   });
   std::printf("%zu documents in which a bound shows\n", beyond);
   EXPECT_GT(beyond, 0u);
+}
+
+TEST(MergeWorld, WhatWasTakenAwayStaysAwayWheneverSitesForget) {
+  size_t kept_away = 0;
+  for_each_seed(1500, [&](uint64_t seed) {
+    const bool yields = seed % 4 == 0;
+    MergeWorld forgetting(seed, {.sets = true, .yields = yields});
+    MergeWorld remembering(seed, {.collect = false, .sets = true, .yields = yields});
+    ASSERT_EQ(forgetting.run(), "");
+    ASSERT_EQ(remembering.run(), "");
+    expect_same_documents(remembering, forgetting);
+    expect_by_history(forgetting);
+    kept_away += forgetting.losses_of(LossKind::kDeleteUpdate, true);
+  });
+  std::printf("%zu adds lost to a removal\n", kept_away);
+  EXPECT_GT(kept_away, 0u);
 }
 
 TEST(MergeWorld, EveryIncrementCountsOnce) {

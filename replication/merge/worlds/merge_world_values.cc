@@ -155,6 +155,19 @@ Settings bounded(size_t site) {
   return settings;
 }
 
+Settings removals_win() {
+  Settings settings;
+  ReplicateRule& rule = settings.replicate.emplace_back();
+  rule.namespace_glob = "*";
+  for (const Path& path : kLists) {
+    PathRule& field = rule.fields.emplace_back();
+    field.pattern = path;
+    field.type = PathType::kSet;
+    field.removals_win = true;
+  }
+  return settings;
+}
+
 Settings contested() {
   Settings settings;
   ReplicateRule& rule = settings.replicate.emplace_back();

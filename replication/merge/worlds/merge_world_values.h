@@ -66,8 +66,9 @@ inline const std::vector<Path> kLists = {{"l"}, {"c", "l"}};
 
 class RandomEdits {
  public:
-  // Both are borrowed.
-  RandomEdits(std::mt19937_64& random, RandomValues& values) : random_(random), values_(values) {}
+  // Both are borrowed. `sets`: of equal elements there is one.
+  RandomEdits(std::mt19937_64& random, RandomValues& values, bool sets)
+      : random_(random), values_(values), sets_(sets) {}
 
   // $push, $addToSet, $pull, $pop, and the edit of an element, if the document lets it. `change`
   // says of which document. `state`: what its site remembers of it.
@@ -86,6 +87,10 @@ class RandomEdits {
 
  private:
   size_t pick(size_t count) { return random_() % count; }
+  // $addToSet, $pull, $pop, an element or the whole array that is set.
+  [[nodiscard]] std::optional<AppWrite> edit_set(DocumentChange change, const std::string& document,
+                                                 const Path& path, const Found& now,
+                                                 std::vector<bson::OwnedValue> all);
   [[nodiscard]] std::optional<AppWrite> edit_inside(DocumentChange change,
                                                     const std::string& document, const Path& path,
                                                     const Found& now,
@@ -105,6 +110,7 @@ class RandomEdits {
 
   std::mt19937_64& random_;
   RandomValues& values_;
+  const bool sets_;
 };
 
 // What `l` of a document must be where arrays are only edited, by what each record added, moved and
@@ -114,6 +120,8 @@ class RandomEdits {
 
 // Rules of every kind for values beside each other, some in containers that are assigned whole.
 [[nodiscard]] Settings contested();
+// Arrays are sets; what was taken away from one stays away.
+[[nodiscard]] Settings removals_win();
 // Sums stay within bounds; there are three kinds of sites, one of which has none.
 [[nodiscard]] Settings bounded(size_t site);
 

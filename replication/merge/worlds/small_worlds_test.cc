@@ -55,16 +55,40 @@ class SmallWorlds : public MergeTest {
   void set_stock(WorldSite& site) { set(site, "s", i32(++value_ % 8 - 1)); }
   void give_stock_anew(WorldSite& site) { replace(site, {{"s", i32(++value_ % 8 - 1)}}); }
   void count_stock(WorldSite& site, int32_t by) { inc(site, "s", by); }
+  void add_x(WorldSite& site) { put_into_set(site, text("x")); }
+  void add_y(WorldSite& site) { put_into_set(site, text("y")); }
+  void pull_x(WorldSite& site) {
+    std::vector<bson::OwnedValue> all = items(site, "l");
+    if (std::erase(all, text("x")) > 0) edit(site, "l", all, ArrayEdit::kAddsSet);
+  }
+  void set_l_to_y(WorldSite& site) { assign_set(site, {text("y")}); }
+  void set_l_to_x_y(WorldSite& site) { assign_set(site, {text("x"), text("y")}); }
+  void unset_l(WorldSite& site) {
+    if (stored(site).has("l")) unset(site, "l");
+  }
+  void give_x_anew(WorldSite& site) { replace(site, {{"l", array({text("x")})}}); }
   void give_all_anew(WorldSite& site) {
     replace(site, {{"high", strewn()}, {"first", strewn()}, {"any", strewn()}});
   }
 
  protected:
+  void put_into_set(WorldSite& site, const bson::OwnedValue& item) {
+    const auto all = items(site, "l");
+    if (std::find(all.begin(), all.end(), item) == all.end()) add_to_set(site, "l", item);
+  }
+  // As the capture tells it.
+  void assign_set(WorldSite& site, const std::vector<bson::OwnedValue>& all) {
+    if (!stored(site).has("l")) return set(site, "l", array(all));
+    if (items(site, "l") != all) edit(site, "l", all, ArrayEdit::kAddsSet);
+  }
+
   // Where no document is, each makes one.
   void act(WorldSite& site, Act how) {
     if (!site.store.contains(id_)) {
       if (how == &SmallWorlds::upsert_n) return upsert(site, {{"a", fresh()}}, {{"n", i32(5)}});
-      return insert(site, {{"a", fresh()}, {"c", doc({{"x", fresh()}})}});
+      Fields fields = {{"a", fresh()}, {"c", doc({{"x", fresh()}})}};
+      if (has_sets_) fields.emplace_back("l", array({text("x")}));
+      return insert(site, fields);
     }
     (this->*how)(site);
   }
@@ -78,6 +102,7 @@ class SmallWorlds : public MergeTest {
   }
 
   int32_t value_ = 0;
+  bool has_sets_ = false;
 };
 
 using Act = SmallWorlds::Act;
@@ -102,6 +127,12 @@ const std::vector<Act> kRuled = {
 const std::vector<Act> kBounded = {&SmallWorlds::take_stock,      &SmallWorlds::put_stock,
                                    &SmallWorlds::set_stock,       &SmallWorlds::take_away,
                                    &SmallWorlds::give_stock_anew, &SmallWorlds::take_away_yielding};
+
+// Where what was taken away from a set stays away.
+const std::vector<Act> kSets = {
+    &SmallWorlds::add_x,     &SmallWorlds::pull_x,      &SmallWorlds::set_l_to_y,
+    &SmallWorlds::take_away, &SmallWorlds::give_x_anew, &SmallWorlds::set_l_to_x_y,
+    &SmallWorlds::unset_l,   &SmallWorlds::add_y,       &SmallWorlds::set_a};
 
 Settings within(const std::optional<Bounds>& bounds) {
   Settings settings;
@@ -138,13 +169,17 @@ class Schedule : public SmallWorlds {
   void follow(const std::vector<const Policy*>& policies) {
     if (policies.empty()) return;
     for (size_t i = 0; i < all_.size(); ++i) all_[i]->policy = policies[i % policies.size()];
+    const MergeRules rules = policies.front()->merge_rules("shop.carts");
+    has_sets_ = do_removals_win(rules.at({"l"}));
   }
   // `made`: the document is there, and everybody knows it, before the first step.
   void run(const std::vector<Step>& steps, const std::vector<Act>& acts, bool made) {
     size_t count = 1;
     for (size_t i = 0; i < steps.size(); ++i) count *= acts.size();
     for_each_document(count, [&](size_t) {
-      if (made) insert(a_, {{"a", fresh()}, {"n", i32(1)}, {"c", doc({{"x", fresh()}})}});
+      Fields fields = {{"a", fresh()}, {"n", i32(1)}, {"c", doc({{"x", fresh()}})}};
+      if (has_sets_) fields.emplace_back("l", array({text("x"), text("z")}));
+      if (made) insert(a_, fields);
     });
     exchange();
     size_t divisor = 1;
@@ -180,7 +215,8 @@ class Schedule : public SmallWorlds {
       ASSERT_TRUE(!held || bson::equal_unordered(*held, stored(*site)));
     }
     const auto mine = records.find(id_);
-    const History history(mine == records.end() ? History::Records() : mine->second, id_);
+    const History history(mine == records.end() ? History::Records() : mine->second, id_,
+                          has_sets_);
     const std::string wrong = history.why_not(held);
     ASSERT_EQ(wrong, "") << history.text();
   }
@@ -251,6 +287,18 @@ TEST(EverySmallWorld, WithinBoundsIsWhatItsHistorySays) {
     run_all(2, kBounded, made, worlds, {&one});
     run_all(3, some, made, worlds, {&one});
     run_all(3, some, made, worlds, {&one, &other, &none});
+  }
+  std::printf("%zu small worlds\n", worlds);
+}
+
+TEST(EverySmallWorld, OfSetsIsWhatItsHistorySays) {
+  const bool few = std::getenv("OUTRIGGER_WORLDS") != nullptr;
+  const Policy policy(removals_win());
+  size_t worlds = 0;
+  for (const bool made : {true, false}) {
+    run_all(2, kSets, made, worlds, {&policy});
+    run_all(3, std::vector<Act>(kSets.begin(), kSets.begin() + (few ? 3 : 6)), made, worlds,
+            {&policy});
   }
   std::printf("%zu small worlds\n", worlds);
 }
