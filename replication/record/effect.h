@@ -56,13 +56,13 @@ struct Effect {
   // kIncrement: the author's running sum including this one; its last stamp is the record's.
   CounterEntry entry;
   ListEdit edit;  // kEdit
-  // kEdit, kAssign below the root: values that were in the array and are no more, where that stands
-  // against whoever adds them without having seen it.
-  std::vector<bson::OwnedValue> taken;
   // kAssign, kUnset, below the root: what it is to values that its author had not seen.
   ContestRule rule;
   Removal removal = Removal::kPlain;  // kRemove
   bool is_version = false;  // kAssign of the whole document: where it loses, it does whole
+  // kEdit, kAssign below the root: values that were in the array and are no more, where that stands
+  // against whoever adds them without having seen it.
+  std::vector<bson::OwnedValue> taken{};
   [[nodiscard]] bool is_birth() const { return outrigger::is_birth(kind); }
   friend bool operator==(const Effect&, const Effect&) = default;
 };
