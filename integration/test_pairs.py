@@ -65,6 +65,10 @@ PAIRS = {
     ("$addToSet", "$addToSet of an equal value"): (
         {"l": [1]}, update({"$addToSet": {"l": 2}}), update({"$addToSet": {"l": 2}}),
         {"l": [1, 2]}, []),
+    ("$pull of x, under set(remove_wins)", "$addToSet of x by who had not seen it"): (
+        {"l": ["x", "y"]}, update({"$pull": {"l": "x"}}),
+        twice(update({"$pull": {"l": "x"}}), update({"$addToSet": {"l": "x"}})), {"l": ["y"]},
+        ["x"]),
     ("$push", "$set the array"): (
         {"l": [1]}, push("a"), update({"$set": {"l": [7, 8]}}), {"l": [7, 8, "a"]}, []),
     ("$set the array", "$set the array, later"): (
@@ -168,7 +172,9 @@ RULES = [{"namespace": f"shop.{named(line)}", **rule} for line in [*PAIRS, *KEYS
                             ("inserts: merge", {"inserts": "merge"}),
                             ("version_field", {"version_field": "__v"}),
                             ("bounded", {"fields": {"n": "bounded[0, 10]"}}),
-                            ("union", {"fields": {"l": "union"}})) if word in line[0]]
+                            ("union", {"fields": {"l": "union"}}),
+                            ("remove_wins", {"fields": {"l": "set(remove_wins)"}}))
+         if word in line[0]]
 
 
 @pytest.fixture(scope="module")

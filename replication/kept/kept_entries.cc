@@ -149,7 +149,7 @@ void KeptEntries::written(const KeptChanges& changes) {
   ConflictCounts conflicts;
   for (const std::string& key : changes.fresh()) {
     const LedgerEntry& entry = changes.entries().at(key);
-    ++conflicts[{entry.kind, entry.ns}];
+    ++conflicts[site_.ledger.counts_as(entry)];
     if (warn_) {
       warn_("kept " + entry.ns + " " + bson::to_json(entry.id.view(), 100) + ": " + entry.reason);
     }
