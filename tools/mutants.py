@@ -195,10 +195,9 @@ MUTANTS = [
            "      element.after.raise(taken.by.origin, taken.by.hlc);\n    }\n", by="merge"),
     Mutant("a_removal_forgotten_too_early", "a removal that wins is forgotten while others may add",
            "replication/merge/fold.cc",
-           "    if (!list.hidden) forget_taken(list, [&](const Dot& by) "
-           "{ return settled.has(by); });\n",
-           "    if (!list.hidden) forget_taken(list, [&](const Dot& by) "
-           "{ return settled.has(by) || true; });\n", by="merge"),
+           "forget_taken(list, [&](const Dot& by) { return settled.has(by); });",
+           "forget_taken(list, [&](const Dot& by) { return settled.has(by) || true; });",
+           by="merge"),
     Mutant("a_removal_that_saw_all", "a removal that yields is taken to have seen what it had not",
            "replication/merge/yields.cc",
            "const bool sees = deps == nullptr || deps->covers(stamp);",

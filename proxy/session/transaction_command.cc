@@ -252,11 +252,12 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
   }
   if (command.kind == CommandKind::kDdl) {
     std::string ns = ns_of(command.parsed);
-    const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
-    const std::optional<std::string> words = as_relaxed(command.parsed, relaxed.in(ns));
     std::optional<std::string> refused =
         co_await begin_in_transaction(context_, *transaction, command.parsed, std::move(ns));
     transaction->begin();
+    // Under the locks: an index may have been relaxed, or made unique again, until it had them.
+    const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
+    const auto words = as_relaxed(command.parsed, relaxed.in(ns_of(command.parsed)));
     Command sent = command;
     if (words) sent.message = *words;
     if (!refused) answer = co_await call(sent, transaction);

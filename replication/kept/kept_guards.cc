@@ -47,14 +47,14 @@ void KeptGuards::tell_once(const RelaxedIndex& index, const std::string& what) {
   warn_(said_of(index) + " " + what);
 }
 
-bool KeptGuards::is_paused(const RelaxedIndex& index) const {
-  const auto pause = pauses_.find(key_of(index));
+bool KeptGuards::is_paused(const RelaxedIndex& index, Aim aim) const {
+  const auto pause = pauses_.find({key_of(index), aim});
   return pause != pauses_.end() && site_.context.clock.wall_ms() < pause->second.until_ms;
 }
 
 // Twice as long each time: an index that is dropped to no end refuses nothing until it is back.
-void KeptGuards::pause(const RelaxedIndex& index) {
-  Pause& pause = pauses_[key_of(index)];
+void KeptGuards::pause(const RelaxedIndex& index, Aim aim) {
+  Pause& pause = pauses_[{key_of(index), aim}];
   pause.index = index;
   pause.ms = std::clamp(2 * pause.ms, kAgainMs, kAgainMsMax);
   pause.until_ms = site_.context.clock.wall_ms() + pause.ms;
@@ -138,13 +138,13 @@ Result<Opened> KeptGuards::relax(RelaxedIndex index) {
   }
   // Also by who has noted it before, and could not sync.
   if (Status synced = sync_now(commit_); !synced) return tl::unexpected(synced.error());
-  if (is_paused(index)) return Opened::kLater;
+  if (is_paused(index, Aim::kOpened)) return Opened::kLater;
   auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNone);
   if (!guarded) open_.push_back(index);  // or it is away
   if (!guarded) return tl::unexpected(guarded.error());
   if (!guarded->ok()) return not_relaxed(index, *guarded);
   site_.alarms.calm(alarm_of(index));
-  pauses_.erase(key_of(index));
+  pauses_.erase({key_of(index), Aim::kOpened});
   open_.push_back(index);
   if (!index.is_made) {
     index.is_made = true;
@@ -159,7 +159,7 @@ Result<Opened> KeptGuards::not_relaxed(const RelaxedIndex& index, const GuardCha
                                      : " cannot be relaxed, and documents wait: ";
   site_.alarms.raise(alarm_of(index), said_of(index) + what + guarded.message);
   if (guarded.is_away) unclosed_.insert_or_assign(key_of(index), index);
-  pause(index);
+  pause(index, Aim::kOpened);
   site_.kept.look_again();
   return Opened::kLater;
 }
@@ -188,7 +188,7 @@ void KeptGuards::note_closing(const RelaxedIndex& index, const GuardChange& guar
     if (unclosed_.erase(key_of(index)) > 0) site_.alarms.calm(alarm_of(index));
     return;
   }
-  if (guarded.is_away) pause(index);
+  if (guarded.is_away) pause(index, Aim::kOpened);
   unclosed_.insert_or_assign(key_of(index), index);
   const char* what =
       guarded.is_away ? " is away, and cannot be made: " : " refuses no duplicates now: ";
@@ -221,7 +221,7 @@ Status KeptGuards::close_again(const RelaxedIndex& index) {
   auto there = store_.key_index(index.ns, index.name());
   if (!there) return tl::unexpected(there.error());
   const bool is_away = !*there && !note->is_made;
-  if (is_away && is_paused(index)) return {};
+  if (is_away && is_paused(index, Aim::kOpened)) return {};
   if (!is_away && (!*there || (*there)->guard != KeyGuard::kNone)) {
     note_closing(index, GuardChange());
     return {};
@@ -259,7 +259,7 @@ Status KeptGuards::make_right(const RelaxedIndex& index, bool& changed) {
   const bool is_away = !*there && !index.is_made;
   const bool is_open = *there && !(*there)->is_being_built && (*there)->guard == KeyGuard::kNone;
   if (!is_away && !is_open) return {};
-  if (is_away && is_paused(index)) return {};
+  if (is_away && is_paused(index, Aim::kOpened)) return {};
   auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNew);
   if (!guarded) return tl::unexpected(guarded.error());
   changed = changed || guarded->ok();
@@ -309,11 +309,11 @@ Result<GuardChange> KeptGuards::make_unique(const RelaxedIndex& index, bool& is_
   bool changed = false;
   if (!*there || (*there)->guard == KeyGuard::kNone) return ended(make_right(index, changed));
   is_unique = (*there)->guard == KeyGuard::kAll;
-  if (is_unique || is_paused(index)) return GuardChange();
+  if (is_unique || is_paused(index, Aim::kMadeUnique)) return GuardChange();
   auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kAll);
   if (!guarded || is_waited_for(*guarded)) return guarded ? GuardChange() : guarded;
   is_unique = guarded->ok();
-  if (!guarded->ok()) pause(index);
+  if (!guarded->ok()) pause(index, Aim::kMadeUnique);
   return guarded;
 }
 

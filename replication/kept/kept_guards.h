@@ -74,8 +74,9 @@ class KeptGuards {
     int64_t ms = 0;
   };
 
-  [[nodiscard]] bool is_paused(const RelaxedIndex& index) const;
-  void pause(const RelaxedIndex& index);
+  enum class Aim : uint8_t { kOpened, kMadeUnique };
+  [[nodiscard]] bool is_paused(const RelaxedIndex& index, Aim aim) const;
+  void pause(const RelaxedIndex& index, Aim aim);
   [[nodiscard]] Result<Opened> relax(RelaxedIndex index);
   [[nodiscard]] Result<Opened> not_relaxed(const RelaxedIndex& index, const GuardChange& guarded);
   void note_closing(const RelaxedIndex& index, const GuardChange& guarded);
@@ -98,7 +99,7 @@ class KeptGuards {
   std::string run_;                               // of the store, in which all was put right
   std::set<std::string> told_;
   // By namespace and name: what could not be changed is not tried at once, as it may take a scan.
-  std::map<std::string, Pause> pauses_;
+  std::map<std::pair<std::string, Aim>, Pause> pauses_;
 };
 
 }  // namespace outrigger

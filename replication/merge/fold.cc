@@ -249,23 +249,31 @@ void fold_inside(ListElement& element, const Settled& settled) {
   element.inside = std::make_shared<ElementBody>(std::move(body));
 }
 
-// What is taken from arrays by who everybody has seen; what hides one stays as it is.
+// As an array that was assigned, and of which nothing else was remembered, is named anew.
+bool is_named_by_its_array(const List& list) {
+  return list.asserted.is_zero() && list.taken.empty() && is_as_assigned(list) &&
+         std::all_of(list.elements.begin(), list.elements.end(), [](const ListElement& each) {
+           return each.changed.is_zero() && each.inside == nullptr;
+         });
+}
+
+// What is taken from arrays by who everybody has seen, also from those that something hides.
 void fold_lists(Body& body, const Settled& settled) {
   for (auto at = body.lists.begin(); at != body.lists.end();) {
     auto& [path, list] = *at;
-    const bool is_taken_from = !list.hidden && !list.taken.empty();
-    if (!list.hidden) forget_taken(list, [&](const Dot& by) { return settled.has(by); });
+    const bool is_taken_from = !list.taken.empty();
+    forget_taken(list, [&](const Dot& by) { return settled.has(by); });
     for (ListElement& each : list.elements) {
       if (each.inside != nullptr) fold_inside(each, settled);
     }
-    if (!is_taken_from || !says_nothing(list)) {
+    const auto own = body.registers.find(path);
+    const bool is_left = own != body.registers.end() && is_left_to_list(own->second);
+    const bool is_as_shown = !list.hidden && is_left && is_named_by_its_array(list);
+    if (!is_taken_from || !(says_nothing(list) || is_as_shown)) {
       ++at;
       continue;
     }
-    const auto own = body.registers.find(path);
-    if (own != body.registers.end() && is_left_to_list(own->second)) {
-      leave_to_store(own->second);
-    }
+    if (!list.hidden && is_left) leave_to_store(own->second);
     at = body.lists.erase(at);
   }
 }

@@ -201,6 +201,21 @@ TEST_F(FoldTest, ASetFromWhichWhatIsTakenStaysAway) {
   });
 }
 
+TEST_F(FoldTest, SetsThatComeAndGoUnderEverNewNames) {
+  Settings settings = removals_win();
+  settings.replicate.front().fields.front().pattern = {"of", "*"};
+  const Policy policy(settings);
+  for (WorldSite* site : all_) site->policy = &policy;
+  insert(a_, {});
+  exchange();
+  row_stays_small([&](WorldSite& site, int round) {
+    const std::string name = "of.u" + std::to_string(round);
+    set(site, name, array({i32(1), i32(2)}));
+    take(site, name, i32(1));
+    unset(site, name);
+  });
+}
+
 TEST_F(FoldTest, ADocumentThatComesAndGoes) {
   row_stays_small([&](WorldSite& site, int round) {
     if (site.store.contains(id_)) remove(site);

@@ -86,7 +86,8 @@ class EffectMaker {
         break;
       case MergeType::kList:
         // Also of one given as a whole after all. What is changed in place is not taken away.
-        if (do_removals_win(ruling) && change.edit != ArrayEdit::kInPlace && change.base) {
+        if (do_removals_win(ruling) && change.edit != ArrayEdit::kInPlace && change.base &&
+            !is_beyond_lists(change.base->view()) && !is_beyond_lists(change.value.view())) {
           effect.taken = taken_between(change.base->view(), change.value.view());
         }
         if (std::optional<ListEdit> edit = edited(change)) {

@@ -72,6 +72,10 @@ ElementLosses::ElementLosses(const Record& record, const DocumentEffects& effect
 ElementLosses::~ElementLosses() = default;
 
 void ElementLosses::collect(const List& list, const Path& path) {
+  const TakenValues taken(list);
+  for (const ListElement& each : list.elements) {
+    if (!taken.empty() && taken.has(each)) lost_before_.emplace(path, each.id());
+  }
   for (const size_t i : shown_of(list)) {
     const ListElement& each = list.elements[i];
     Dot stamp = each.changed.is_zero() ? each.id().dot : each.changed;
@@ -159,8 +163,9 @@ void ElementLosses::check_taken(const Seen& array, const Path& path, const List&
     const Dot named = each.id().dot.is_zero() ? array.node->stamp : each.id().dot;
     const Dot giver = each.changed.is_zero() ? named : each.changed;
     const bool is_brought = giver == record_.dot();
-    const bool is_taken = against.size() == 1 && against.front() == record_.dot() && unseen(giver);
-    if (!is_brought && !is_taken) continue;
+    const bool is_first = against.size() == 1 && against.front() == record_.dot() &&
+                          !lost_before_.contains({path, each.id()});
+    if (!is_brought && !(is_first && unseen(giver))) continue;
     Loss& loss = losses_->emplace_back();
     loss.kind = LossKind::kDeleteUpdate;
     loss.path = path;

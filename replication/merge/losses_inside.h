@@ -77,6 +77,7 @@ class ElementLosses {
   std::vector<Contested> contested_;
   std::list<Written> written_;                        // finders borrow from them
   std::set<std::pair<Path, ElementId>> looked_into_;  // those
+  std::set<std::pair<Path, ElementId>> lost_before_;  // a removal won against them already
 };
 
 }  // namespace outrigger::merge

@@ -69,6 +69,17 @@ TEST_F(RemovalsWin, AgainstAnAddThatCameBefore) {
   all_lost_adds({text("x")});
 }
 
+TEST_F(RemovalsWin, ASecondOneOfTheSameValueTellsNoLossAgain) {
+  start({text("y")});
+  for (int times = 0; times < 2; ++times) {
+    add(a_, text("x"));
+    pull_away(a_, text("x"));
+  }
+  add(b_, text("x"));
+  all_hold_for_good({text("y")});
+  all_lost_adds({text("x")});
+}
+
 TEST_F(RemovalsWin, NotAgainstAnAddThatHadSeenIt) {
   start({text("x"), text("y")});
   pull_away(a_, text("x"));

@@ -62,6 +62,10 @@ size_t memory_bytes(const DocumentChange& change, const Policy* policy) {
   size_t bytes = change.ns.size() + change.id.bytes.size() + (tells ? change.document.size() : 0);
   for (const PathChange& each : change.changes) {
     bytes += each.value.bytes.size() + bytes_told_apart(each);
+    // What is taken away is told, too.
+    const bool may_tell_base =
+        each.base && !rules.empty() && rules.at(each.path).type == PathType::kSet;
+    if (may_tell_base) bytes += each.base->bytes.size();
     for (const std::string& name : each.path) bytes += name.size();
   }
   return bytes + told_apart;

@@ -363,6 +363,14 @@ std::optional<std::pair<bson::Value, bson::Value>> changed_alone(const List& lis
   return at == shown.size() ? alone : std::nullopt;
 }
 
+bool is_beyond_lists(const bson::Value& array) {
+  if (array.type != bson::Type::kArray) return false;
+  if (array.bytes.size() > kListBytesMax) return true;
+  size_t elements = 0;
+  for ([[maybe_unused]] const bson::Element& each : array.as_document()) ++elements;
+  return elements > kListElementsMax;
+}
+
 std::optional<ListEdit> edit_between(const List& before, const bson::Value& after, ArrayEdit how,
                                      const Dot& dot, std::string_view key) {
   if (after.type != bson::Type::kArray || after.bytes.size() > kListBytesMax) return std::nullopt;

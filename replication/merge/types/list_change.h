@@ -21,6 +21,7 @@ namespace outrigger::merge {
 // An array beyond these is assigned as a whole. Its row would be written anew at each edit.
 inline constexpr size_t kListElementsMax = 16'384;
 inline constexpr size_t kListBytesMax = size_t{1} << 20;
+[[nodiscard]] bool is_beyond_lists(const bson::Value& array);
 
 // What leads from `before`, whose values are there, to the array `after`, by the commit `dot`.
 // `key`: of kKeyed, the field that tells elements apart. Nothing: it cannot be said so, or nothing

@@ -225,17 +225,18 @@ Result<bool> UniqueKeys::holds_keys(const std::string& ns, const std::string& do
 Status UniqueKeys::leave_holders(const Document& index, const std::string& database,
                                  const std::string& document, std::vector<std::string>& found) {
   const std::vector<Path> fields = fields_of(index);
-  if (fields.size() < 2) return {};
+  if (fields.size() < 2 || found.empty()) return {};
   const std::vector<KeyTuple> own = key_tuples(Document(document), fields);
   const Document collation = sub(index, "collation");
   const bool is_simple = collation.empty() || text(collation, "locale") == "simple";
+  const KeySet keys(own);
   std::vector<std::string> holders;
   for (std::string& each : found) {
     const std::vector<KeyTuple> theirs = key_tuples(Document(each), fields);
     const bool is_one = own.size() == 1 && theirs.size() == 1;  // as the query has it
-    auto shares = is_one || have_one_in_common(own, theirs) ? Result<bool>(true)
-                  : is_simple                               ? Result<bool>(false)
-                              : share_under(collation, database, own, theirs);
+    auto shares = is_one || keys.has_one_of(theirs) ? Result<bool>(true)
+                  : is_simple                       ? Result<bool>(false)
+                                                    : share_under(collation, database, own, theirs);
     if (!shares) return tl::unexpected(shares.error());
     if (*shares) holders.push_back(std::move(each));
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 #include <span>
 
 namespace outrigger::mongo {
@@ -12,6 +11,8 @@ using bson::Type;
 using bson::Value;
 
 const Value kNull{Type::kNull, {}};
+// mongod has no document with more of them in an index (indexMaxNumGeneratedKeysPerDocument).
+constexpr size_t kKeysMax = 100'000;
 
 // How far a field's path has led. `rest` is empty at its end.
 struct Place {
@@ -50,6 +51,7 @@ void go_down(Place& place) {
 }
 
 void add_tuples(std::vector<Place> places, std::vector<KeyTuple>& tuples) {
+  if (tuples.size() > kKeysMax) return;
   std::optional<Value> array;
   for (Place& place : places) {
     go_down(place);
@@ -86,6 +88,7 @@ std::vector<KeyTuple> key_tuples(const bson::Document& document, const std::vect
   for (const Path& field : fields) places.push_back({{Type::kDocument, document.bytes()}, field});
   std::vector<KeyTuple> tuples;
   add_tuples(std::move(places), tuples);
+  if (tuples.size() > kKeysMax) tuples.clear();
   return tuples;
 }
 
@@ -101,16 +104,19 @@ std::string tuples_array(const std::vector<KeyTuple>& tuples) {
   return out.finish();
 }
 
-bool have_one_in_common(const std::vector<KeyTuple>& some, const std::vector<KeyTuple>& others) {
-  const auto key_of = [](const KeyTuple& tuple) {
-    std::vector<std::string> key;
-    for (const Value& value : tuple) key.push_back(bson::canonical_key(value));
-    return key;
-  };
-  std::set<std::vector<std::string>> keys;
-  for (const KeyTuple& each : some) keys.insert(key_of(each));
-  return std::any_of(others.begin(), others.end(),
-                     [&](const KeyTuple& each) { return keys.contains(key_of(each)); });
+KeySet::KeySet(const std::vector<KeyTuple>& tuples) {
+  for (const KeyTuple& each : tuples) keys_.insert(key_of(each));
+}
+
+bool KeySet::has_one_of(const std::vector<KeyTuple>& tuples) const {
+  return std::any_of(tuples.begin(), tuples.end(),
+                     [&](const KeyTuple& each) { return keys_.contains(key_of(each)); });
+}
+
+std::vector<std::string> KeySet::key_of(const KeyTuple& tuple) {
+  std::vector<std::string> key;
+  for (const Value& value : tuple) key.push_back(bson::canonical_key(value));
+  return key;
 }
 
 }  // namespace outrigger::mongo

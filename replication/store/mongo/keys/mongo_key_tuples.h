@@ -5,7 +5,7 @@
 // the values field by field finds what has (1, 4), too; these tell whether it shares a key. Pure.
 #pragma once
 
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,13 +17,22 @@ namespace outrigger::mongo {
 // A value of each field: null where the document has none.
 using KeyTuple = std::vector<bson::Value>;
 
-// They borrow from `document`.
+// They borrow from `document`. None: it has more of them than one may have in an index.
 [[nodiscard]] std::vector<KeyTuple> key_tuples(const bson::Document& document,
                                                const std::vector<Path>& fields);
 // As arrays, for who compares them as an index does: under its collation.
 [[nodiscard]] std::string tuples_array(const std::vector<KeyTuple>& tuples);
-// Without one.
-[[nodiscard]] bool have_one_in_common(const std::vector<KeyTuple>& some,
-                                      const std::vector<KeyTuple>& others);
+
+// Keys as an index without a collation compares them.
+class KeySet {
+ public:
+  explicit KeySet(const std::vector<KeyTuple>& tuples);
+  [[nodiscard]] bool has_one_of(const std::vector<KeyTuple>& tuples) const;
+
+ private:
+  [[nodiscard]] static std::vector<std::string> key_of(const KeyTuple& tuple);
+
+  std::set<std::vector<std::string>> keys_;
+};
 
 }  // namespace outrigger::mongo

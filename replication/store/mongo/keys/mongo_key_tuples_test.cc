@@ -22,8 +22,8 @@ std::string stock(const std::vector<std::pair<std::string, int32_t>>& items) {
 const std::vector<Path> kItems{{"items", "sku"}, {"items", "lot"}};
 
 bool share(const std::string& a, const std::string& b, const std::vector<Path>& fields = kItems) {
-  return have_one_in_common(key_tuples(bson::Document(a), fields),
-                            key_tuples(bson::Document(b), fields));
+  return KeySet(key_tuples(bson::Document(a), fields))
+      .has_one_of(key_tuples(bson::Document(b), fields));
 }
 
 std::string shown(const std::string& document, const std::vector<Path>& fields) {
@@ -54,6 +54,18 @@ TEST(KeyTuples, WhatIsNotThereIsNull) {
       Writer().open_array("items").open_document("0").string("sku", "a").close().close().finish();
   EXPECT_FALSE(share(half, stock({{"a", 1}})));
   EXPECT_TRUE(share(half, half));
+}
+
+// It can stand beside an index only where that leaves it out.
+TEST(KeyTuples, OfADocumentThatNoIndexTakesThereAreNone) {
+  Writer out;
+  for (const char* const name : {"a", "b"}) {
+    out.open_array(name);
+    for (int i = 0; i < 2'000; ++i) out.int32(bson::index_name(static_cast<size_t>(i)), i);
+    out.close();
+  }
+  const std::string document = out.finish();
+  EXPECT_TRUE(key_tuples(bson::Document(document), {{"a"}, {"b"}}).empty());
 }
 
 TEST(KeyTuples, APlaceInAnArrayIsOneValue) {
