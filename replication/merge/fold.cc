@@ -257,16 +257,18 @@ bool is_named_by_its_array(const List& list) {
          });
 }
 
-// What is taken from arrays by who everybody has seen, also from those that something hides.
+// What is taken from arrays by who everybody has seen, also from those that were taken away
+// themselves. What else hides one stays as it is.
 void fold_lists(Body& body, const Settled& settled) {
   for (auto at = body.lists.begin(); at != body.lists.end();) {
     auto& [path, list] = *at;
-    const bool is_taken_from = !list.taken.empty();
-    forget_taken(list, [&](const Dot& by) { return settled.has(by); });
+    const auto own = body.registers.find(path);
+    const bool is_gone = own != body.registers.end() && own->second.content == Content::kAbsent;
+    const bool is_taken_from = !list.taken.empty() && (!list.hidden || is_gone);
+    if (is_taken_from) forget_taken(list, [&](const Dot& by) { return settled.has(by); });
     for (ListElement& each : list.elements) {
       if (each.inside != nullptr) fold_inside(each, settled);
     }
-    const auto own = body.registers.find(path);
     const bool is_left = own != body.registers.end() && is_left_to_list(own->second);
     const bool is_as_shown = !list.hidden && is_left && is_named_by_its_array(list);
     if (!is_taken_from || !(says_nothing(list) || is_as_shown)) {
