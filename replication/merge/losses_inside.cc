@@ -72,9 +72,11 @@ ElementLosses::ElementLosses(const Record& record, const DocumentEffects& effect
 ElementLosses::~ElementLosses() = default;
 
 void ElementLosses::collect(const List& list, const Path& path) {
-  const TakenValues taken(list);
-  for (const ListElement& each : list.elements) {
-    if (!taken.empty() && taken.has(each)) lost_before_.emplace(path, each.id());
+  if (!list.taken.empty()) {
+    const TakenValues taken(list);
+    for (const ListElement& each : list.elements) {
+      if (taken.has(each)) lost_before_.emplace(path, each.id());
+    }
   }
   for (const size_t i : shown_of(list)) {
     const ListElement& each = list.elements[i];

@@ -100,7 +100,7 @@ class RowReader {
   }
   void removals(Incarnation& incarnation) {
     const Dot* before = nullptr;
-    read(incarnation.seen);
+    incarnation.seen = in_.newest_dots();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       const Dot dot = in_.dot();
       const uint8_t why = in_.u8();
@@ -117,18 +117,11 @@ class RowReader {
       in_.fail("seen by no removal");
     }
   }
-  void read(VersionVector& all) {
-    for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
-      const Dot each = in_.dot();
-      if (each.is_zero()) in_.fail("stamp of zero");
-      all.raise(each.origin, each.hlc);
-    }
-  }
   void read(Holding& holding) {
     holding.since = in_.dot();
-    read(holding.counts);
-    read(holding.keeps);
-    read(holding.passes);
+    for (VersionVector* each : {&holding.counts, &holding.keeps, &holding.passes}) {
+      *each = in_.newest_dots();
+    }
   }
   void read_origins() {
     const size_t n = in_.count(SIZE_MAX, kOriginBytes);
@@ -169,9 +162,9 @@ class RowReader {
     }
     if (has_bounds_) read_bounds(in_, result.body.counters);
     if (holds_) read(result.holding);
-    if (overwritten_) read(result.overwritten);
+    if (overwritten_) result.overwritten = in_.newest_dots();
     if (replaces_) {
-      read_map(in_, result.body.replaced, [&](VersionVector& seen) { read(seen); });
+      read_map(in_, result.body.replaced, [&](VersionVector& seen) { seen = in_.newest_dots(); });
     }
     if (yields_) removals(result);
     check(result.body);

@@ -155,12 +155,13 @@ class RowWriter {
     }
     if (has_bounds_) write_bounds(out_, incarnation.body.counters);
     if (holds_) write(incarnation.holding);
-    if (overwritten_) write(incarnation.overwritten);
+    if (overwritten_) out_.newest_dots(incarnation.overwritten);
     if (replaces_) {
-      write_map(out_, incarnation.body.replaced, [&](const VersionVector& seen) { write(seen); });
+      write_map(out_, incarnation.body.replaced,
+                [&](const VersionVector& seen) { out_.newest_dots(seen); });
     }
     if (!yields_) return;
-    write(incarnation.seen);
+    out_.newest_dots(incarnation.seen);
     out_.varint(incarnation.removals.size());
     for (const NotedRemoval& each : incarnation.removals) {
       out_.dot(each.dot);
@@ -170,13 +171,9 @@ class RowWriter {
 
   void write(const Holding& holding) {
     out_.dot(holding.since);
-    write(holding.counts);
-    write(holding.keeps);
-    write(holding.passes);
-  }
-  void write(const VersionVector& all) {
-    out_.varint(all.entries().size());
-    for (const auto& [origin, hlc] : all.entries()) out_.dot({hlc, origin});
+    for (const VersionVector* each : {&holding.counts, &holding.keeps, &holding.passes}) {
+      out_.newest_dots(*each);
+    }
   }
 
   RowOut out_;

@@ -65,9 +65,7 @@ void write_run(RowOut& out, const ListElement& first, size_t count) {
   if (!first.changed.is_zero()) out.dot(first.changed);
   if (first.twin_at) out.varint(*first.twin_at);
   if (!first.moved.empty()) write_parts(out, first.moved, first.moved.size());
-  if (first.after.empty()) return;
-  out.varint(first.after.entries().size());
-  for (const auto& [origin, hlc] : first.after.entries()) out.dot({hlc, origin});
+  if (!first.after.empty()) out.newest_dots(first.after);
 }
 
 void write_taken(RowOut& out, const List& list) {
@@ -122,11 +120,7 @@ ListElement read_run(RowIn& in, bool settled) {
 
 // The removals that whoever gave the elements of a run their values had seen.
 void read_after(RowIn& in, VersionVector& after) {
-  for (size_t n = in.items(); n > 0 && in.ok(); --n) {
-    const Dot each = in.dot();
-    if (each.is_zero()) in.fail("stamp of zero");
-    after.raise(each.origin, each.hlc);
-  }
+  after = in.newest_dots();
   if (after.empty()) in.fail("nothing seen where something is told to be");
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "replication/causality/stamp.h"
+#include "replication/causality/version_vector.h"
 #include "replication/record/bytes.h"
 
 namespace outrigger::merge {
@@ -20,12 +21,20 @@ struct RowOut : ByteWriter {
   Hlc newest = 0;
 
   void hlc(Hlc at) { varint(zigzag(static_cast<int64_t>(at - newest))); }
+  // Of one in the table.
+  [[nodiscard]] uint64_t index_of(const Origin& origin) const {
+    const auto at = std::lower_bound(origins.begin(), origins.end(), origin);
+    return static_cast<uint64_t>(at - origins.begin());
+  }
   // Of an origin in the table, or zero.
   void dot(const Dot& dot) {
     if (dot.is_zero()) return varint(0);
-    const auto at = std::lower_bound(origins.begin(), origins.end(), dot.origin);
-    varint(static_cast<uint64_t>(at - origins.begin()) + 1);
+    varint(index_of(dot.origin) + 1);
     hlc(dot.hlc);
+  }
+  void newest_dots(const VersionVector& all) {
+    varint(all.entries().size());
+    for (const auto& [origin, at] : all.entries()) dot({at, origin});
   }
 };
 
@@ -53,6 +62,15 @@ struct RowIn : ByteReader {
     }
     const Hlc at = hlc();
     return Dot{at, origins[index - 1]};
+  }
+  VersionVector newest_dots() {
+    VersionVector all;
+    for (size_t n = items(); n > 0 && ok(); --n) {
+      const Dot each = dot();
+      if (each.is_zero()) fail("stamp of zero");
+      all.raise(each.origin, each.hlc);
+    }
+    return all;
   }
 };
 

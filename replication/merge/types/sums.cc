@@ -1,6 +1,5 @@
 #include "replication/merge/types/sums.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace outrigger::merge {
@@ -56,9 +55,8 @@ void write(RowOut& out, const ShownSums& sums) {
   }
   out.varint(sums.entries.size());
   for (const CounterEntry& entry : sums.entries) {
-    const auto at = std::lower_bound(out.origins.begin(), out.origins.end(), entry.first.origin);
     const bool goes_on = entry.last != entry.first.hlc;
-    out.varint(static_cast<uint64_t>(at - out.origins.begin()) << 1 | (goes_on ? 1 : 0));
+    out.varint(out.index_of(entry.first.origin) << 1 | (goes_on ? 1 : 0));
     out.hlc(entry.first.hlc);
     if (goes_on) out.hlc(entry.last);
     write_number(out, entry.sum);
