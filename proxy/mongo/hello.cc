@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "config/limits.h"
 #include "proxy/mongo/wire/error_reply.h"
+#include "replication/record/bytes.h"
 
 namespace outrigger {
 namespace {
@@ -97,9 +97,7 @@ std::string app_of(const bson::Document& hello) {
   }
   if (!at || at->type != bson::Type::kString) return {};
   const std::string_view name = at->as_string();
-  const bool is_taken = name.size() <= limits::kAppNameBytesMax && bson::is_utf8(name) &&
-                        name.find('\0') == std::string_view::npos;
-  return is_taken ? std::string(name) : std::string();
+  return is_app_name(name) ? std::string(name) : std::string();
 }
 
 bool waits_for_news(const bson::Document& hello) { return hello.has("maxAwaitTimeMS"); }

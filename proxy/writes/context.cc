@@ -71,10 +71,6 @@ net::Task<bool> is_journaled(ProxyContext& context, Backend& backend) {
   co_return same.has_value();
 }
 
-net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request) {
-  return wait_for_locks(context, context.locks, request, std::nullopt);
-}
-
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
                                     std::optional<int64_t> deadline_us) {
   return wait_for_locks(context, context.locks, request, deadline_us);

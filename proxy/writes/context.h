@@ -117,11 +117,9 @@ struct ProxyContext {
 // A crash of mongod takes back nothing that `backend` has been answered. False: it may.
 net::Task<bool> is_journaled(ProxyContext& context, Backend& backend);
 // Takes the locks, waiting for those who hold them; nothing blocks. The request outlives what this
-// gives.
-net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request);
-// The same until `deadline_us` of the monotonic clock, if there is one; then they may not be held.
+// gives. With `deadline_us` of the monotonic clock until then; they may not be held.
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockRequest& request,
-                                    std::optional<int64_t> deadline_us);
+                                    std::optional<int64_t> deadline_us = std::nullopt);
 // The same of another table than that of documents.
 net::Task<HeldLocks> wait_for_locks(ProxyContext& context, LockTable& table, LockRequest& request,
                                     std::optional<int64_t> deadline_us);

@@ -146,13 +146,16 @@ uint64_t ByteReader::long_varint() {
   return 0;
 }
 
+bool is_app_name(std::string_view name) {
+  return name.size() <= limits::kAppNameBytesMax && bson::is_utf8(name) &&
+         name.find('\0') == std::string_view::npos;
+}
+
 std::string ByteReader::app(std::string_view before) {
   const uint64_t code = varint();
   const std::string_view name =
       code == 0 ? before : counted_bytes(code - 1, limits::kAppNameBytesMax);
-  if (!bson::is_utf8(name) || name.find('\0') != std::string_view::npos) {
-    fail("not the name of an app");
-  }
+  if (!is_app_name(name)) fail("not the name of an app");
   spend(name.size());
   return ok() ? std::string(name) : std::string();
 }

@@ -88,6 +88,9 @@ class ByteWriter {
   std::string out_;
 };
 
+// One that mongod takes, or none.
+[[nodiscard]] bool is_app_name(std::string_view name);
+
 // Borrows its input; so do the views it returns.
 class ByteReader {
  public:
