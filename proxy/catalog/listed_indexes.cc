@@ -27,13 +27,6 @@ void append_shown(const bson::Value& batch, const std::string& ns, const Relaxed
   }
 }
 
-std::string namespace_of(const wire::OpMsg& parsed) {
-  const auto collection = parsed.body.first();
-  const bool is_named = collection && collection->value.type == bson::Type::kString;
-  if (!is_named) return std::string();
-  return std::string(parsed.database()) + '.' + std::string(collection->value.as_string());
-}
-
 std::string ask_for_all(const wire::OpMsg& parsed) {
   bson::Writer out;
   for (const bson::Element& each : parsed.body) {
@@ -74,7 +67,7 @@ std::string with_relaxed_shown(std::string reply, const std::string& ns,
 
 bool lists_relaxed(const ProxyContext& context, const wire::OpMsg& parsed) {
   return parsed.command_name() == "listIndexes" && !parsed.more_to_come() &&
-         !context.replica.parts().kept.shown().in(namespace_of(parsed)).empty();
+         !context.replica.parts().kept.shown().in(ns_of(parsed)).empty();
 }
 
 net::Task<Answer> list_indexes(const ProxyContext& context, Backend& backend,
@@ -83,7 +76,7 @@ net::Task<Answer> list_indexes(const ProxyContext& context, Backend& backend,
   Result<std::string> reply = co_await backend.call(std::move(message));
   if (!reply) co_return Answer::close();
   const RelaxedIndexes& relaxed = context.replica.parts().kept.shown();
-  std::string shown = with_relaxed_shown(std::move(*reply), namespace_of(parsed), relaxed);
+  std::string shown = with_relaxed_shown(std::move(*reply), ns_of(parsed), relaxed);
   co_return Answer::message(std::move(shown));
 }
 

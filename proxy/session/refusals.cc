@@ -25,13 +25,6 @@ std::string refuse(std::string_view what, std::string_view why) {
 
 }  // namespace
 
-std::string ns_of(const wire::OpMsg& parsed) {
-  const auto command = parsed.body.first();
-  if (!command || command->value.type != Type::kString) return {};
-  std::string ns(parsed.database());  // for every write: fmt takes ten times as long
-  return ns.append(".").append(command->value.as_string());
-}
-
 bool ddl_travels(const wire::OpMsg& parsed, const Policy& policy) {
   if (parsed.command_name() == "renameCollection") return rename_travels(parsed, policy);
   if (parsed.command_name() == "dropDatabase") {

@@ -10,9 +10,6 @@
 
 namespace outrigger {
 
-// "database.collection" of a command on a collection; else empty.
-[[nodiscard]] std::string ns_of(const wire::OpMsg& parsed);
-
 // A change of the catalogue: other sites are to hear of it.
 [[nodiscard]] bool ddl_travels(const wire::OpMsg& parsed, const Policy& policy);
 

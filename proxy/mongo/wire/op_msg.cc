@@ -166,6 +166,13 @@ std::string_view OpMsg::database() const {
   return db && db->type == bson::Type::kString ? db->as_string() : std::string_view();
 }
 
+std::string ns_of(const OpMsg& parsed) {
+  const auto command = parsed.body.first();
+  if (!command || command->value.type != bson::Type::kString) return {};
+  std::string ns(parsed.database());  // for every write: fmt takes ten times as long
+  return ns.append(".").append(command->value.as_string());
+}
+
 const Sequence* OpMsg::sequence(std::string_view identifier) const {
   for (const Sequence& made : sequences) {
     if (made.identifier == identifier) return &made;

@@ -51,6 +51,9 @@ struct OpMsg {
   [[nodiscard]] const Sequence* sequence(std::string_view identifier) const;
 };
 
+// "database.collection" of a command on a collection; else empty.
+[[nodiscard]] std::string ns_of(const OpMsg& parsed);
+
 // `message` is one whole message with opcode OP_MSG (another opcode: error 17).
 // Every document is validated once, here.
 [[nodiscard]] WireResult<OpMsg> parse_op_msg(Bytes message);
