@@ -25,6 +25,7 @@ enum RowKind : uint8_t {
   kPlain = kGeneral | 5,      // of a document everybody knows: values given to fields, nothing else
   kReplacing = kGeneral | 6,  // as a general one, with what was replaced elsewhere
   kSums = kGeneral | 7,       // as a plain one, with counters
+  kCount = kGeneral | 8,      // as a plain one, of one counter and nothing else
 };
 
 inline constexpr uint8_t kDetachedFlag = 1;

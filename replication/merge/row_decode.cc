@@ -23,6 +23,8 @@ class RowReader {
       inserted(state);
     } else if (kind == kPlain || kind == kSums) {
       plain(state, kind == kSums);
+    } else if (kind == kCount) {
+      count(state);
     } else if (kind != kOpaque) {
       in_.fail("unknown kind");
     }
@@ -49,6 +51,7 @@ class RowReader {
     Incarnation& only = state.incarnations.emplace_back();
     only.births.emplace_back();
     read_origins();
+    in_.newest = in_.u64();
     read_map(in_, only.body.registers, [&](Register& reg) {
       read_content(in_, reg);
       if (reg.is_version) in_.fail("a version is not plain");
@@ -59,16 +62,28 @@ class RowReader {
     if (!has_sums && only.body.registers.empty() && only.body.asserted.empty())
       in_.fail("it says nothing");
   }
+  void count(DocumentState& state) {
+    Incarnation& only = state.incarnations.emplace_back();
+    only.births.emplace_back();
+    read_origins();
+    read_clock(in_);
+    const Path path = read_path(in_);
+    Sums sums;
+    read_alone(in_, sums);
+    add(only.body, path, std::move(sums));
+    check(only.body);
+  }
   void sums(Body& body) {
     std::map<Path, Sums> sums;
     read_map(in_, sums, [&](Sums& each) { merge::read(in_, each); });
     if (sums.empty()) in_.fail("no counter");
-    for (auto& [path, each] : sums) {
-      body.counters.emplace(path, std::move(each.entries));
-      if (!each.base.view().is_number()) continue;
-      const bool is_new = body.registers.emplace(path, old_number(std::move(each.base))).second;
-      if (!is_new) in_.fail("counted from two values");
-    }
+    for (auto& [path, each] : sums) add(body, path, std::move(each));
+  }
+  void add(Body& body, const Path& path, Sums sums) {
+    body.counters.emplace(path, std::move(sums.entries));
+    if (!sums.base.view().is_number()) return;
+    const bool is_new = body.registers.emplace(path, old_number(std::move(sums.base))).second;
+    if (!is_new) in_.fail("counted from two values");
   }
   void general(DocumentState& state) {
     const uint8_t flags = in_.u8();
@@ -81,6 +96,7 @@ class RowReader {
     has_bounds_ = (flags & kBoundsFlag) != 0;
     overwritten_ = (flags & kOverwrittenFlag) != 0;
     read_origins();
+    in_.newest = in_.u64();
     for (size_t n = in_.items(); n > 0 && in_.ok(); --n) {
       state.incarnations.push_back(incarnation());
     }
@@ -130,7 +146,6 @@ class RowReader {
       if (!in_.origins.empty() && !(in_.origins.back() < origin)) in_.fail("origins out of order");
       in_.origins.push_back(origin);
     }
-    in_.newest = in_.u64();
   }
   Incarnation incarnation() {
     Incarnation result;
@@ -222,7 +237,7 @@ std::optional<OriginsInRow> origins_in_row(std::string_view row) {
   ByteReader in(row, "row");
   const uint8_t kind = in.u8();
   size_t count = 1;
-  const bool is_plain = kind == kPlain || kind == kSums;
+  const bool is_plain = kind == kPlain || kind == kSums || kind == kCount;
   if (kind == kGeneral || kind == kNames || kind == kReplacing || is_plain) {
     if (!is_plain) (void)in.u8();
     count = in.count(SIZE_MAX, 1);

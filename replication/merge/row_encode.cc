@@ -49,6 +49,23 @@ bool is_plain(const DocumentState& state) {
          });
 }
 
+// Of a plain one: the counter that is all there is. Where that is not so, its path is null.
+struct OnlySums {
+  const Path* path = nullptr;
+  ShownSums sums;
+};
+OnlySums only_sums(const Body& body) {
+  OnlySums only{nullptr, {nullptr, kNoEntries}};
+  if (body.counters.size() != 1 || body.registers.size() > 1 || !body.asserted.empty()) return only;
+  const auto& [path, entries] = *body.counters.begin();
+  const Register* base = body.registers.empty() ? nullptr : &body.registers.begin()->second;
+  if (base != nullptr && (body.registers.begin()->first != path || !is_old_number(*base))) {
+    return only;
+  }
+  if (!is_one_an_origin(entries)) return only;
+  return {&path, {base == nullptr ? nullptr : &base->value, entries}};
+}
+
 class RowWriter {
  public:
   std::string write_inserted(const Dot& dot, bool opaque) {
@@ -61,8 +78,11 @@ class RowWriter {
 
   std::string write_plain(const DocumentState& state) {
     const Body& body = state.incarnations.front().body;
+    if (const OnlySums only = only_sums(body); only.path != nullptr)
+      return write_count(state, only);
     out_.u8(body.counters.empty() ? kPlain : kSums);
     write_origins(state);
+    out_.u64(out_.newest);
     if (body.counters.empty()) {
       write_map(out_, body.registers, [&](const Register& reg) { write_content(out_, reg); });
     } else {
@@ -81,6 +101,7 @@ class RowWriter {
             (yields_ ? kYieldsFlag : 0) | (holds_ ? kHoldingFlag : 0) |
             (has_bounds_ ? kBoundsFlag : 0) | (overwritten_ ? kOverwrittenFlag : 0));
     write_origins(state);
+    out_.u64(out_.newest);
     out_.varint(state.incarnations.size());
     // The floor of a document that stands alone is what the store shows.
     for (const Incarnation& incarnation : state.incarnations) write(incarnation, state.is_alone());
@@ -91,6 +112,14 @@ class RowWriter {
   }
 
  private:
+  std::string write_count(const DocumentState& state, const OnlySums& only) {
+    out_.u8(kCount);
+    write_origins(state);
+    write_clock(out_);
+    write_path(out_, *only.path);
+    write_alone(out_, only.sums);
+    return out_.take();
+  }
   // What a counter counts from stands with it.
   void write_sums(const Body& body) {
     struct RegisterAt {
@@ -122,7 +151,6 @@ class RowWriter {
     }
     out_.varint(out_.origins.size());
     for (const Origin& each : out_.origins) out_.origin(each);
-    out_.u64(out_.newest);
   }
   // Which parts there are.
   void note(const std::vector<Incarnation>& incarnations) {

@@ -1,5 +1,6 @@
 #include "replication/merge/row.h"
 
+#include "replication/merge/types/sums.h"
 #include "replication/merge/worlds/merge_fixture.h"
 
 namespace outrigger::merge {
@@ -107,28 +108,79 @@ TEST_F(Row, OneFieldSetCostsLittleMoreThanItsOriginAndAnotherFewerThanNine) {
   all_show({{"value", i32(2)}, {"f1", i32(2)}});
 }
 
-TEST_F(Row, ACounterCostsLittleMoreThanItsOrigins) {
+TEST_F(Row, ACounterOfThreeOriginsMinutesApartCosts26Bytes) {
+  insert(a_, {{"n", i32(40)}});
+  forget();
+  now_ms_ = 1'800'000'000'000;  // as large as the time of day is
+  inc(a_, "n", -3);
+  now_ms_ += 90'000;
+  inc(b_, "n", 2);
+  now_ms_ += 90'000;
+  inc(c_, "n", 20);
+  exchange();
+  const std::string row = a_.rows.at("d");
+  EXPECT_EQ(static_cast<uint8_t>(row.front()), kCount);
+  EXPECT_LE(row.size(),
+            26u + 3 * (kOriginBytes - 1));  // on disk a number: outbox/rocks/row_origins.h
+  for (size_t n = 1; n < row.size(); ++n) EXPECT_FALSE(loads(row.substr(0, n))) << n;
+  EXPECT_FALSE(loads(row + '\0'));
+  EXPECT_EQ(strip(*load_row(row)), row);
+}
+
+TEST_F(Row, CountersAreWrittenDenselyWhateverTheyCount) {
   insert(a_, {{"n", i32(40)},
               {"big", bson::make_int64(int64_t{1} << 40)},
               {"half", bson::make_double(0.5)}});
   forget();
-  inc(a_, "n", -3);
-  const std::string one = a_.rows.at("d");
-  EXPECT_LE(one.size(), 26u - 1 + kOriginBytes);  // on disk a number: outbox/rocks/row_origins.h
-  inc(b_, "n", 2);
-  inc(c_, "n", 20);
-  exchange();
-  const std::string three = a_.rows.at("d");
-  EXPECT_LE(three.size(), one.size() + 2 * (kOriginBytes + 6));
-  inc(a_, "big", 1);
-  inc(b_, "half", 1);
+  std::vector<std::string> rows;
+  const auto add = [&](WorldSite& site, const char* path, int32_t by) {
+    inc(site, path, by);
+    exchange();
+    rows.push_back(a_.rows.at("d"));
+  };
+  add(a_, "n", 1);
+  add(b_, "n", 2);
+  EXPECT_EQ(static_cast<uint8_t>(rows.back().front()), kCount);
+  add(a_, "n", 4);  // an entry that goes on
+  add(a_, "half", 1);
+  EXPECT_EQ(static_cast<uint8_t>(rows.back().front()), kSums);
+  add(b_, "big", 1);
   set(c_, "x", i32(1));
-  exchange();
-  for (const std::string& row : {one, three, a_.rows.at("d")}) {
-    EXPECT_EQ(static_cast<uint8_t>(row.front()), kSums);
+  add(c_, "new", 1);
+  for (const std::string& row : rows) {
     for (size_t n = 1; n < row.size(); ++n) EXPECT_FALSE(loads(row.substr(0, n))) << n;
     EXPECT_FALSE(loads(row + '\0'));
     EXPECT_EQ(strip(*load_row(row)), row);
+  }
+}
+
+TEST_F(Row, OneCounterIsReadBackWhateverTypesItAdds) {
+  const std::vector<bson::OwnedValue> numbers = {i32(-7), bson::make_int64(int64_t{1} << 40),
+                                                 bson::make_double(0.5)};
+  for (const bool has_base : {false, true}) {
+    for (const auto& one : numbers) {
+      for (const auto& other : numbers) {
+        for (const Hlc last : {hlc_from_ms(9) + 1, hlc_from_ms(70'000)}) {
+          DocumentState state;
+          Incarnation& only = state.incarnations.emplace_back();
+          only.births.emplace_back();
+          if (has_base) only.body.registers[{"n"}] = old_number(one);
+          only.body.counters[{"n"}] = {{dot(hlc_from_ms(9) + 1, 2), last, other},
+                                       {dot(hlc_from_ms(70'000), 1), hlc_from_ms(70'000), one}};
+          const std::string row = encode_row(state);
+          ASSERT_EQ(static_cast<uint8_t>(row.front()), kCount);
+          const auto again = load_row(row);
+          ASSERT_TRUE(again.has_value());
+          EXPECT_EQ(encode_row(*again), row);
+          const auto& entries = again->incarnations.front().body.counters.at({"n"});
+          ASSERT_EQ(entries.size(), 2u);
+          EXPECT_EQ(entries[0].first, dot(hlc_from_ms(9) + 1, 2));
+          EXPECT_EQ(entries[0].last, last);
+          EXPECT_EQ(entries[0].sum, other);
+          EXPECT_EQ(entries[1].sum, one);
+        }
+      }
+    }
   }
 }
 

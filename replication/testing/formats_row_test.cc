@@ -145,13 +145,24 @@ DocumentState out_of_bounds() {
   return state;
 }
 
-DocumentState summed() {
+DocumentState counted(merge::CounterEntries entries) {
   DocumentState state = born({Dot()});
   Body& body = state.incarnations.front().body;
   body.registers[{"n"}] = holding(Dot(), Content::kValue);
   body.registers[{"n"}].value = bson::make_int32(10);
-  body.counters[{"n"}] = {{Dot{5, kOslo}, 6, bson::make_int32(-8)},
-                          {Dot{8, kRome}, 8, bson::make_int32(300)}};
+  body.counters[{"n"}] = std::move(entries);
+  return state;
+}
+
+DocumentState one_count() {
+  return counted({{Dot{hlc_from_ms(44), kOslo}, hlc_from_ms(45), bson::make_int32(-8)},
+                  {Dot{hlc_from_ms(300) + 7, kRome}, hlc_from_ms(300) + 7, bson::make_int32(300)}});
+}
+
+DocumentState summed() {
+  DocumentState state = counted(
+      {{Dot{5, kOslo}, 6, bson::make_int32(-8)}, {Dot{8, kRome}, 8, bson::make_int32(300)}});
+  state.incarnations.front().body.counters[{"total"}] = {{Dot{8, kRome}, 8, bson::make_int64(1)}};
   return state;
 }
 
@@ -286,6 +297,7 @@ std::vector<Example> row_examples() {
       row_example("row-claimed", claimed),
       row_example("row-overwritten", overwritten),
       row_example("row-bounded", out_of_bounds),
+      row_example("row-count", one_count),
       row_example("row-sums", summed),
       row_example("row-upserted", upserted),
       row_example("row-pushed", pushed),

@@ -8,6 +8,11 @@
 
 namespace outrigger::merge {
 
+inline void write_path(RowOut& out, const Path& path, size_t shared = 0) {
+  out.varint(path.size() - shared);
+  for (size_t i = shared; i < path.size(); ++i) out.bytes(path[i]);
+}
+
 // Calls item(what) to write what stands at each path.
 template <typename Map, typename Item>
 void write_map(RowOut& out, const Map& map, const Item& item) {
@@ -17,18 +22,14 @@ void write_map(RowOut& out, const Map& map, const Item& item) {
   for (const auto& [path, what] : map) {
     const size_t shared = shared_names(*before, path);
     out.varint(shared);
-    out.varint(path.size() - shared);
-    for (size_t i = shared; i < path.size(); ++i) out.bytes(path[i]);
+    write_path(out, path, shared);
     item(what);
     before = &path;
   }
 }
 
-[[nodiscard]] inline Path read_path(RowIn& in, const Path& before) {
-  const uint64_t shared = in.varint();
-  if (shared > before.size()) in.fail("path shares too much");
-  if (!in.ok()) return {};
-  Path path(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(shared));
+// Behind the names it shares.
+[[nodiscard]] inline Path read_path(RowIn& in, Path path = {}) {
   for (size_t n = in.items(); n > 0 && in.ok(); --n) {
     path.emplace_back(in.bytes());
     if (path.back().find('\0') != std::string::npos) in.fail("name with NUL");
@@ -42,7 +43,11 @@ template <typename Map, typename Item>
 void read_map(RowIn& in, Map& map, const Item& item) {
   const Path root;
   for (size_t n = in.items(); n > 0 && in.ok(); --n) {
-    Path path = read_path(in, map.empty() ? root : map.rbegin()->first);
+    const Path& before = map.empty() ? root : map.rbegin()->first;
+    const uint64_t shared = in.varint();
+    if (shared > before.size()) return in.fail("path shares too much");
+    const auto shared_end = before.begin() + static_cast<std::ptrdiff_t>(shared);
+    Path path = read_path(in, Path(before.begin(), shared_end));
     if (!in.ok()) return;
     if (!map.empty() && !(map.rbegin()->first < path)) in.fail("paths out of order");
     item(map.emplace_hint(map.end(), std::move(path), typename Map::mapped_type())->second);

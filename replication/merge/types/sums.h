@@ -24,4 +24,12 @@ struct ShownSums {                // borrowed
 void write(RowOut& out, const ShownSums& sums);
 void read(RowIn& in, Sums& sums);
 
+// A row that is one counter and no more, of one entry an origin: what is the same everywhere in it,
+// and the counter of a stamp that is the first of its millisecond, are not said.
+[[nodiscard]] bool is_one_an_origin(const CounterEntries& entries);
+void write_clock(RowOut& out);
+void read_clock(RowIn& in);
+void write_alone(RowOut& out, const ShownSums& sums);  // of each origin in the table one entry
+void read_alone(RowIn& in, Sums& sums);
+
 }  // namespace outrigger::merge
