@@ -1,7 +1,7 @@
-"""Plants one fault at a time in a copy of the product, and lets whole sites in virtual time
-(integration/world) find it, or, where it is one of merging, small worlds of documents and their
-history (replication/merge/worlds). A fault that is not found within the seeds is a hole in what
-they check.
+"""Plants faults in copies of the product, one at a time in each, and lets whole sites in virtual
+time (integration/world) find it, or, where it is one of merging, small worlds of documents and
+their history (replication/merge/worlds). A fault that is not found within the seeds is a hole in
+what they check.
 
     python3 tools/mutants.py [NAME...]
 
@@ -10,7 +10,9 @@ not in the file any more, the mutant is to be written anew; that counts as not c
 """
 
 import argparse
+import concurrent.futures
 import os
+import queue
 import re
 import shutil
 import signal
@@ -20,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TREE = ROOT / "build" / "mutants"
+TREES = ROOT / "build" / "mutants"  # one for each core
 SEEDS_MAX = 1000
+FEW_SEEDS = 15
 SOUND_SEEDS = 100  # of the product as it stands: nothing may be found
 MERGE_WORLDS_A_SEED = 20  # they are that small
 HUNT_SECONDS_MAX = 1500
@@ -206,84 +209,91 @@ MUTANTS = [
 ]
 
 
-def sh(*command, **options):
-    return subprocess.run(command, cwd=TREE, check=False, text=True, **options)
+class Tree:
+    """A copy of the product, in which one fault at a time is planted."""
 
+    def __init__(self, number):
+        self.root = TREES / str(number)
 
-def copy_tree():
-    """The product as it stands; what the last run built stays."""
-    TREE.mkdir(parents=True, exist_ok=True)
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT,
-                            check=True, capture_output=True)
-    for name in listed.stdout.decode().split("\0"):
-        source, target = ROOT / name, TREE / name
-        if not name or not source.is_file():
-            continue
-        if target.exists() and target.read_bytes() == source.read_bytes():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)  # newer than what was built of it
+    def sh(self, *command, **options):
+        return subprocess.run(command, cwd=self.root, check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
 
+    def copy(self):
+        """The product as it stands; what the last run built stays."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT,
+                                check=True, capture_output=True)
+        for name in listed.stdout.decode().split("\0"):
+            source, target = ROOT / name, self.root / name
+            if not name or not source.is_file():
+                continue
+            if target.exists() and target.read_bytes() == source.read_bytes():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)  # newer than what was built of it
 
-def build(by):
-    """What the compiler says; nothing: it is built."""
-    target = "outrigger_world" if by == "world" else "merge_world_test"
-    done = sh("tools/build", "release", target, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout[-4000:] if done.returncode != 0 else None
+    def build(self, by):
+        """What the compiler says; nothing: it is built."""
+        target = "outrigger_world" if by == "world" else "merge_world_test"
+        done = self.sh("tools/build", "release", target)
+        return done.stdout[-4000:] if done.returncode != 0 else None
 
+    def hunt_in_merges(self, worlds):
+        """As hunt(), in so many small worlds of each kind."""
+        done = self.sh("build/release/merge_world_test", "--gtest_fail_fast",
+                       timeout=HUNT_SECONDS_MAX,
+                       env={**os.environ, "OUTRIGGER_WORLDS": str(worlds)})
+        if done.returncode == 0:
+            return None
+        seed = re.search(r"OUTRIGGER_SEED=(\d+)", done.stdout)
+        failed = re.search(r"FAILED  \] (\S+)", done.stdout)
+        return f"{failed[1] if failed else 'it died'}, seed {seed[1] if seed else 'unknown'}"
 
-def hunt_in_merges(worlds):
-    """As hunt(), in so many small worlds of each kind."""
-    environment = {**os.environ, "OUTRIGGER_WORLDS": str(worlds)}
-    done = sh("build/release/merge_world_test", "--gtest_fail_fast", stdout=subprocess.PIPE,
-              stderr=subprocess.STDOUT, env=environment, timeout=HUNT_SECONDS_MAX)
-    if done.returncode == 0:
-        return None
-    seed = re.search(r"OUTRIGGER_SEED=(\d+)", done.stdout)
-    failed = re.search(r"FAILED  \] (\S+)", done.stdout)
-    return f"{failed[1] if failed else 'it died'}, seed {seed[1] if seed else 'unknown'}"
+    def hunt_in_sites(self, seeds):
+        """As hunt(), in so many worlds of whole sites."""
+        done = self.sh("build/release/outrigger_world", "--seed", "1", "--count", str(seeds),
+                       timeout=HUNT_SECONDS_MAX)
+        if done.returncode == 0:
+            return None
+        found = re.search(r"^seed (\d+) is not as it must be:\n(.*)$", done.stdout, re.MULTILINE)
+        if found:
+            return f"seed {found[1]}: {found[2].strip()[:120]}"
+        asserted = re.search(r"invariant[^\n]*", done.stdout)
+        if asserted:
+            return "the process asserted: " + asserted[0][:120]
+        if done.returncode < 0:
+            return "the process died, " + signal.strsignal(-done.returncode)
+        sys.exit("mutants: a world ended strangely:\n" + done.stdout[-2000:])
 
+    def hunt(self, by, seeds_max):
+        """How something was found within the first so many seeds; nothing: it was not. Few seeds
+        of each kind of world come first, as most faults are found by them."""
+        hunt_in = self.hunt_in_sites if by == "world" else self.hunt_in_merges
+        a_seed = 1 if by == "world" else MERGE_WORLDS_A_SEED
+        try:
+            return hunt_in(FEW_SEEDS * a_seed) or hunt_in(seeds_max * a_seed)
+        except subprocess.TimeoutExpired:
+            return None
 
-def hunt(by, seeds):
-    """How something was found within the first so many seeds; nothing: it was not."""
-    if by == "merge":
-        return hunt_in_merges(seeds * MERGE_WORLDS_A_SEED)
-    try:
-        done = sh("build/release/outrigger_world", "--seed", "1", "--count", str(seeds),
-                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HUNT_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        return None
-    if done.returncode == 0:
-        return None
-    found = re.search(r"^seed (\d+) is not as it must be:\n(.*)$", done.stdout, re.MULTILINE)
-    if found:
-        return f"seed {found[1]}: {found[2].strip()[:120]}"
-    asserted = re.search(r"invariant[^\n]*", done.stdout)
-    if asserted:
-        return "the process asserted: " + asserted[0][:120]
-    if done.returncode < 0:
-        return "the process died, " + signal.strsignal(-done.returncode)
-    sys.exit("mutants: a world ended strangely:\n" + done.stdout[-2000:])
-
-
-def try_one(mutant):
-    target = TREE / mutant.path
-    sound = (ROOT / mutant.path).read_text()
-    if not mutant.old or sound.count(mutant.old) != 1:
-        print(f"{mutant.name}: NOT PLANTED, its text is not once in {mutant.path}", flush=True)
-        return False
-    target.write_text(sound.replace(mutant.old, mutant.new))
-    try:
-        trouble = build(mutant.by)
-        caught = None if trouble else hunt(mutant.by, SEEDS_MAX)
-    finally:
-        target.write_text(sound)
-    if trouble:
-        print(f"{mutant.name}: NOT PLANTED, it does not build:\n{trouble}", flush=True)
-        return False
-    print(f"{mutant.name} ({mutant.what}): "
-          f"{'caught, ' + caught if caught else 'NOT CAUGHT'}", flush=True)
-    return caught is not None
+    def try_one(self, mutant):
+        target = self.root / mutant.path
+        sound = (ROOT / mutant.path).read_text()
+        if not mutant.old or sound.count(mutant.old) != 1:
+            print(f"{mutant.name}: NOT PLANTED, its text is not once in {mutant.path}", flush=True)
+            return False
+        target.write_text(sound.replace(mutant.old, mutant.new))
+        try:
+            trouble = self.build(mutant.by)
+            caught = None if trouble else self.hunt(mutant.by, SEEDS_MAX)
+        finally:
+            target.write_text(sound)
+        if trouble:
+            print(f"{mutant.name}: NOT PLANTED, it does not build:\n{trouble}", flush=True)
+            return False
+        print(f"{mutant.name} ({mutant.what}): "
+              f"{'caught, ' + caught if caught else 'NOT CAUGHT'}", flush=True)
+        return caught is not None
 
 
 def main():
@@ -293,12 +303,26 @@ def main():
     chosen = [m for m in MUTANTS if not arguments.names or m.name in arguments.names]
     if len(chosen) < len(arguments.names):
         sys.exit("mutants: no such name; there are " + ", ".join(m.name for m in MUTANTS))
-    copy_tree()
-    for by in sorted({mutant.by for mutant in chosen}):
-        trouble = build(by) or hunt(by, SOUND_SEEDS)
-        if trouble:
-            sys.exit(f"mutants: the product itself is not sound: {trouble}")
-    missed = [mutant.name for mutant in chosen if not try_one(mutant)]
+    trees = queue.SimpleQueue()
+    for number in range(min(len(chosen), os.cpu_count())):
+        tree = Tree(number)
+        tree.copy()
+        for by in sorted({mutant.by for mutant in chosen}):
+            trouble = tree.build(by) or (number == 0 and tree.hunt(by, SOUND_SEEDS))
+            if trouble:
+                sys.exit(f"mutants: the product itself is not sound: {trouble}")
+        trees.put(tree)
+
+    def try_in_a_free_tree(mutant):
+        tree = trees.get()
+        try:
+            return tree.try_one(mutant)
+        finally:
+            trees.put(tree)
+
+    with concurrent.futures.ThreadPoolExecutor(trees.qsize()) as at_once:
+        caught = list(at_once.map(try_in_a_free_tree, chosen))
+    missed = [mutant.name for mutant, found in zip(chosen, caught) if not found]
     if missed:
         print("not caught: " + ", ".join(missed))
     print(f"{len(chosen) - len(missed)} passed, {len(missed)} failed")
