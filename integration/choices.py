@@ -45,6 +45,11 @@ def edited_apart(sites):
     return entry_of(sites.oslo, document=1, path="title")
 
 
+def both_say(sites, entry, state):
+    for site in sites:
+        entry_of(site, _id=entry["_id"], state=state)
+
+
 def both_have(sites, **fields):
     sites.wait_converged(["shop"])
     for site in sites:

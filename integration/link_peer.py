@@ -10,7 +10,7 @@ import struct
 
 import bson
 
-VERSION = 3
+VERSION = 4
 HELLO, WELCOME, REFUSE, BATCH, REPORTS, CREDIT, PING, PONG, BYE, MEMBERS = range(1, 11)
 MORE = 1
 FRAME_MAX = 1 << 20

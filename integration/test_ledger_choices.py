@@ -7,7 +7,7 @@ import bson
 import pymongo
 import pytest
 
-from choices import both_have, carry_out, command, edited_apart, entry_of, meetings, refused
+from choices import both_have, both_say, carry_out, command, edited_apart, entry_of, meetings, refused
 from waiting import wait_until
 
 # Every one is gone from the document that a delete took, and back in the one that is revived.
@@ -40,16 +40,17 @@ def test_a_choice_brings_the_other_title_back_and_can_be_undone(store, request):
     assert answer["state"] == "resolved" and answer["n"] == 1
     assert answer["namespace"] == "shop.meetings" and answer["document"] == 1
     both_have(sites, title="Budget", room=5)
-    assert entry_of(sites.oslo, _id=entry["_id"])["state"] == "resolved"
-    assert entry_of(sites.paris, _id=entry["_id"])["state"] == "auto"
+    both_say(sites, entry, "resolved")
     assert command(sites.oslo, "revert", entry["_id"])["state"] == "reverted"
     both_have(sites, title="Picnic", room=5)
-    assert entry_of(sites.oslo, _id=entry["_id"])["state"] == "reverted"
-    # At the other site as well, which was told nothing but the write.
+    both_say(sites, entry, "reverted")
+    # At the other site as well.
     command(sites.oslo, "choose", entry["_id"])
     both_have(sites, title="Budget")
+    both_say(sites, entry, "resolved")
     command(sites.paris, "revert", entry["_id"])
     both_have(sites, title="Picnic")
+    both_say(sites, entry, "reverted")
     assert [len(list(site.app().outrigger.conflicts.find())) for site in sites] == [1, 1]
     for site, chosen in ((sites.oslo, 2), (sites.paris, 0)):
         metric = site.sidecar.metric
@@ -94,8 +95,9 @@ def test_an_unset_that_lost_and_one_that_won(sites):
     both_have(sites, agenda={})
 
 
+@pytest.mark.parametrize("chooser", ["oslo", "paris"])
 @pytest.mark.parametrize("store", ["sites", "standalone_sites"])
-def test_a_document_that_a_delete_took_is_revived_whole(store, request):
+def test_a_document_that_a_delete_took_is_revived_whole(store, chooser, request):
     sites = request.getfixturevalue(store)
     meetings(sites.oslo).insert_one({"_id": 1, **TYPED, "room": 5})
     sites.wait_converged(["shop"])
@@ -104,10 +106,16 @@ def test_a_document_that_a_delete_took_is_revived_whole(store, request):
         meetings(sites.paris).update_one({"_id": 1}, {"$set": {"room": 6}})
     entry = entry_of(sites.paris, kind="delete_update", path="")
     part = entry_of(sites.oslo, kind="delete_update", path="room")
-    error = refused(sites.oslo, "choose", part["_id"])  # only the room is known there
+    error = refused(sites.oslo, "choose", part["_id"])  # of that only the room was known there
     assert error.code == 20 and "not there any more" in str(error)
-    command(sites.paris, "choose", entry["_id"])
+    told = entry_of(sites.oslo, kind="delete_update", path="")
+    assert {**told, "lost": None} == {**entry, "lost": None}
+    assert told["lost"].keys() == entry["lost"].keys()
+    command(sites.sites[chooser], "choose", entry["_id"])
     sites.wait_converged(["shop"])
+    for name in (entry["_id"], part["_id"]):
+        assert entry_of(sites.oslo, _id=name, state="resolved")
+    assert entry_of(sites.paris, _id=entry["_id"], state="resolved")
     for site in sites:
         raw = site.direct().get_database("shop").meetings.find_one({"_id": 1})
         assert list(raw) == ["_id", *TYPED, "room"]

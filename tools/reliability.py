@@ -47,7 +47,7 @@ PARTS = {
         worlds("--gtest_filter=EverySmallWorld.*"), {"OUTRIGGER_SMALL_WORLDS": "1"},
         r"(\d+) small worlds", "{0} worlds"),
     "random": Part(
-        "random small worlds of nine kinds, held against their histories or run twice, once "
+        "random small worlds of ten kinds, held against their histories or run twice, once "
         "without forgetting",
         worlds("--gtest_filter=MergeWorld.*"), {"OUTRIGGER_WORLDS": str(RANDOM_WORLDS)},
         r"(\d+) random worlds", "{0} worlds"),

@@ -265,7 +265,12 @@ net::Task<Answer> LedgerChoice::conclude(ChoiceVerb verb, const LedgerEntry& ent
     return context_.replica.mark_conflict(key, mark, noted);
   };
   const Status marked = co_await context_.store.ask(std::move(job));
-  if (!marked) context_.log->warn("not noted in the ledger: {}", marked.error().message());
+  if (!marked) {
+    if (verb == ChoiceVerb::kDismiss) {  // that is all it does
+      co_return Answer::body(wire::overloaded_body(marked.error().message()));
+    }
+    context_.log->warn("not noted in the ledger: {}", marked.error().message());
+  }
   LedgerEntry now = entry;
   now.mark = mark;
   bson::Writer out;

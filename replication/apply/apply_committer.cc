@@ -8,7 +8,6 @@
 
 #include "replication/apply/apply_batch.h"
 #include "replication/apply/apply_intent.h"
-#include "replication/apply/apply_notes.h"
 #include "replication/apply/apply_unread.h"
 #include "replication/merge/row.h"
 #include "replication/outbox/cohorts.h"
@@ -81,8 +80,8 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   for (const auto& [record, why] : work.wrong) put_entry(*record);
   std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
   const int64_t rows = put_rows(work, batch);
-  auto conflicts = put_losses(outbox_, site_.ledger, work, batch);
-  if (!conflicts) return tl::unexpected(conflicts.error());
+  auto noted = put_losses(site_, work, batch);
+  if (!noted) return tl::unexpected(noted.error());
   const ToldRules rules = put_rules(work, batch);
   batch.put_meta(work.intent_key, encode_intent(work.intent));
   Corrections::put_end(work.settled, batch);
@@ -92,11 +91,17 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
     site_.rules.take(rules, site_.members.name_of(rules.record->origin.site));
   }
   site_.quarantine.change(work.released, std::move(set_aside));
-  if (!work.wrong.empty()) (*conflicts)[{kQuarantinedKind, "", ""}] += work.wrong.size();
-  site_.ledger.count(*conflicts);
+  if (!work.wrong.empty()) noted->counts[{kQuarantinedKind, "", ""}] += work.wrong.size();
+  note(*noted);
   site_.state.rows_changed(rows);
   site_.state.rows_durable(done);
   return {};
+}
+
+// It is durable.
+void ApplyCommitter::note(const NotedLosses& noted) {
+  site_.ledger.count(noted.counts);
+  site_.news.owe(noted.owed);
 }
 
 // The rules that hold from here on.
@@ -187,12 +192,12 @@ Status ApplyCommitter::commit_joined(const ApplyWork& work, const ApplyWork& joi
       batch.put_row(document.ns, document.canonical_id, document.row_after);
     }
   }
-  auto conflicts = put_losses(outbox_, site_.ledger, joined, batch);
-  if (!conflicts) return tl::unexpected(conflicts.error());
+  auto noted = put_losses(site_, joined, batch);
+  if (!noted) return tl::unexpected(noted.error());
   batch.put_meta(work.intent_key, encode_intent(work.intent));
   if (Status written = outbox_.write(std::move(batch)); !written) return written;
   if (Status synced = sync_now(commit_); !synced) return synced;
-  site_.ledger.count(*conflicts);
+  note(*noted);
   site_.state.rows_changed(rows);
   return {};
 }

@@ -24,10 +24,11 @@
 #include "config/result.h"
 #include "replication/apply/applier_options.h"
 #include "replication/apply/apply_batch.h"
+#include "replication/apply/apply_notes.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
-#include "replication/site/ledger_keeper.h"
+#include "replication/site/ledger/ledger_keeper.h"
 #include "replication/site/rules/rules_keeper.h"
 #include "replication/site/state/aside.h"
 
@@ -54,6 +55,7 @@ class ApplyCommitter {
   [[nodiscard]] Status complete(const ApplyWork& work);
 
  private:
+  void note(const NotedLosses& noted);
   [[nodiscard]] ToldRules put_rules(const ApplyWork& work, outbox::Batch& batch);
   [[nodiscard]] std::map<std::string, std::string> put_quarantine(const ApplyWork& work,
                                                                   outbox::Batch& batch);

@@ -22,13 +22,18 @@ Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger, outbox::Batc
   return {};
 }
 
-Result<ConflictCounts> put_losses(const outbox::Outbox& outbox, LedgerKeeper& ledger,
-                                  const ApplyWork& work, outbox::Batch& batch) {
+Result<NotedLosses> put_losses(SiteParts& site, const ApplyWork& work, outbox::Batch& batch) {
+  std::vector<std::shared_ptr<const Record>> records = work.records;
+  for (const auto& [name, record] : work.released) records.push_back(record);
+  const HeardNews heard = site.news.heard(records);
   std::map<std::string, const LedgerEntry*> lost;
   for (const auto& [row_key, document] : work.documents) {
     for (const LedgerEntry& entry : document.lost) lost.emplace(ledger_key(entry), &entry);
   }
-  ConflictCounts conflicts;
+  for (const auto& [key, entry] : heard.lost) lost.emplace(key, &entry);
+  if (Status put = site.news.put_decisions(batch, heard); !put) return tl::unexpected(put.error());
+  const outbox::Outbox& outbox = site.context.outbox;
+  NotedLosses noted;
   WriterApps apps(outbox);
   for (const auto& record : work.records) apps.add(record->dot(), record->app);
   for (const auto& [key, entry] : lost) {
@@ -37,10 +42,14 @@ Result<ConflictCounts> put_losses(const outbox::Outbox& outbox, LedgerKeeper& le
     if (*known) continue;
     auto named = apps.named(*entry);
     if (!named) return tl::unexpected(named.error());
-    ledger.put(batch, key, *named, 0);
-    ++conflicts[ledger.counts_as(*entry)];
+    heard.decide(*named);
+    site.ledger.put(batch, key, *named, 0);
+    ++noted.counts[site.ledger.counts_as(*entry)];
+    if (!site.news.is_owed(*entry)) continue;
+    LossNews::put_owed(batch, key);
+    noted.owed.push_back(key);
   }
-  return conflicts;
+  return noted;
 }
 
 LedgerEntry missing_entry(const std::string& ns, const bson::OwnedValue& id, int64_t wall_ms) {

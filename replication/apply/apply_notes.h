@@ -15,7 +15,8 @@
 #include "replication/outbox/batch.h"
 #include "replication/outbox/ledger.h"
 #include "replication/outbox/outbox.h"
-#include "replication/site/ledger_keeper.h"
+#include "replication/site/ledger/ledger_keeper.h"
+#include "replication/site/site_parts.h"
 #include "replication/site/state/alarms.h"
 #include "replication/store/store.h"
 
@@ -25,10 +26,14 @@ namespace outrigger {
 [[nodiscard]] Status put_once(const outbox::Outbox& outbox, LedgerKeeper& ledger,
                               outbox::Batch& batch, const LedgerEntry& entry);
 
-// What lost by this work and is not in the ledger yet, with the apps that wrote it. Errors: of the
-// log.
-[[nodiscard]] Result<ConflictCounts> put_losses(const outbox::Outbox& outbox, LedgerKeeper& ledger,
-                                                const ApplyWork& work, outbox::Batch& batch);
+struct NotedLosses {
+  ConflictCounts counts;
+  std::vector<std::string> owed;  // LossNews::owe
+};
+// What lost by this work, or as its records tell, and is not in the ledger yet, with the apps that
+// wrote it; and what its records decide. Errors: of the log.
+[[nodiscard]] Result<NotedLosses> put_losses(SiteParts& site, const ApplyWork& work,
+                                             outbox::Batch& batch);
 
 // The store lacks a document in which a sum was to be put right.
 [[nodiscard]] LedgerEntry missing_entry(const std::string& ns, const bson::OwnedValue& id,

@@ -29,17 +29,17 @@ class HandshakeTest : public ::testing::Test {
 TEST_F(HandshakeTest, EqualSitesMayTalk) { EXPECT_TRUE(accepted()); }
 
 TEST_F(HandshakeTest, OverlappingVersionsSpeakTheHighestCommonOne) {
-  ours_.version_max = 5;
-  theirs_.version_max = 4;
+  ours_.version_max = 6;
+  theirs_.version_max = 5;
   EXPECT_TRUE(accepted());
-  EXPECT_EQ(common_version(ours_, theirs_), 4u);
+  EXPECT_EQ(common_version(ours_, theirs_), 5u);
 }
 
 TEST_F(HandshakeTest, VersionsWithoutOverlapNameBoth) {
-  theirs_.version_min = 4;
-  theirs_.version_max = 5;
+  theirs_.version_min = 5;
+  theirs_.version_max = 6;
   EXPECT_EQ(refused(RefuseCode::kVersion),
-            "oslo speaks link version 3, paris speaks 4 to 5: upgrade the older sidecar");
+            "oslo speaks link version 4, paris speaks 5 to 6: upgrade the older sidecar");
 }
 
 TEST_F(HandshakeTest, ReachingAnotherSiteThanDialledIsRefused) {

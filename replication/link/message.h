@@ -15,8 +15,8 @@
 
 namespace outrigger::link {
 
-inline constexpr uint32_t kVersionMin = 3;
-inline constexpr uint32_t kVersionMax = 3;
+inline constexpr uint32_t kVersionMin = 4;
+inline constexpr uint32_t kVersionMax = 4;
 inline constexpr size_t kTextBytesMax = 16 * 1024;  // of a refusal or a bye
 
 enum class MessageType : uint8_t {

@@ -289,6 +289,11 @@ void fold(DocumentState& state, const Settled& settled) {
                                   [&](const Dot& birth) { return settled.has(birth); });
   if (!is_old) return;
   only.overwritten = beyond(only.overwritten, settled.stable);
+  // Whoever is still to come has seen them.
+  Holding& holding = only.holding;
+  for (VersionVector* all : {&holding.counts, &holding.keeps, &holding.passes}) {
+    *all = beyond(*all, settled.stable);
+  }
   fold_shown(only.body, settled);  // else what is counted below may find no base that stays
   fold_contests(only.body, settled);
   fold_counters(only.body, settled, true);

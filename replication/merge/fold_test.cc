@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <random>
 
 #include "replication/merge/worlds/merge_fixture.h"
 
@@ -165,6 +166,23 @@ TEST_F(FoldTest, DocumentsInItThatComeAndGoWithCountersInThem) {
   row_stays_small([&](WorldSite& site, int round) {
     inc(site, "of.day" + std::to_string(round), 1);
     if (round > 0) unset(site, "of.day" + std::to_string(round - 1));
+  });
+}
+
+// As its author is another one each time, none takes the place of another.
+TEST_F(FoldTest, KeysOfUniqueIndexesAtSitesThatAreStartedAnew) {
+  std::mt19937_64 random(1);
+  attested_ = Keys::kClaims;
+  insert(a_, {{"mail", text("a")}});
+  exchange();
+  row_stays_small([&](WorldSite& site, int round) {
+    if (round % 10 != 0) return;
+    site.restart(random);
+    for (const Keys keys : {Keys::kKeeps, Keys::kPasses, Keys::kClaims}) {
+      attested_ = keys;
+      set(site, "mail", text(keys == Keys::kClaims ? "b" : "a"));
+    }
+    attested_ = Keys::kKeeps;
   });
 }
 

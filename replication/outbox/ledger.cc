@@ -26,11 +26,6 @@ std::string dot_bytes(const Dot& dot) {
   return out.take();
 }
 
-std::string hash_of(const bson::OwnedValue& value) {
-  const auto type = static_cast<uint64_t>(value.type);
-  return outbox::sortable(XXH3_64bits_withSeed(value.bytes.data(), value.bytes.size(), type));
-}
-
 std::optional<Dot> parse_dot(std::string_view bytes) {
   ByteReader in(bytes, "dot");
   const Dot dot = in.dot_be();
@@ -211,6 +206,11 @@ LedgerEntry validator_entry(const std::string& ns, const bson::OwnedValue& id, c
   return entry;
 }
 
+uint64_t ledger_value_hash(const bson::OwnedValue& value) {
+  const auto type = static_cast<uint64_t>(value.type);
+  return XXH3_64bits_withSeed(value.bytes.data(), value.bytes.size(), type);
+}
+
 std::string ledger_key(const LedgerEntry& entry) {
   const Hlc stamp = std::max(entry.loser.hlc, entry.winner.hlc);
   std::string key = outbox::sortable(stamp != 0 ? stamp : hlc_from_ms(entry.time_ms));
@@ -225,7 +225,9 @@ std::string ledger_key(const LedgerEntry& entry) {
   key += entry.kind;
   // No stamp names what nobody recorded, and one update may lose several elements of an array to
   // one other: such a value is told from another one by itself.
-  if (entry.kind == kUnrecorded || entry.is_element) key += hash_of(entry.value);
+  if (entry.kind == kUnrecorded || entry.is_element) {
+    key += outbox::sortable(ledger_value_hash(entry.value));
+  }
   // The same sum may be of another width at another site.
   if (entry.kind == loss_kind_text(merge::LossKind::kBounded)) {
     const std::string sum = bson::canonical_key(entry.value.view());
@@ -302,6 +304,7 @@ std::string encode_ledger(const LedgerEntry& entry) {
     if (entry.replaced->value) writer.value("value", *entry.replaced->value);
     writer.close();
   }
+  if (!entry.decided.is_zero()) writer.binary("decided", 0, dot_bytes(entry.decided));
   if (!entry.loser_app.empty()) writer.string("loser_app", entry.loser_app);
   if (!entry.winner_app.empty()) writer.string("winner_app", entry.winner_app);
   return writer.finish();
@@ -342,6 +345,7 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
   const auto beside = document.find("beside");
   if (beside && beside->type == bson::Type::kDocument) entry.beside = bson::OwnedValue(*beside);
   entry.mark = mark_of(text_of(document.find("state")));
+  entry.decided = parse_dot(binary_of(document.find("decided"))).value_or(Dot());
   const auto replaced = document.find("replaced");
   if (replaced && replaced->type == bson::Type::kDocument) {
     const auto there = replaced->as_document().find("value");

@@ -21,7 +21,7 @@
 
 namespace outrigger {
 
-// What people did about an entry at this site, last.
+// What people did about an entry, last, at whatever site (ledger_news.h).
 enum class LedgerMark : uint8_t {
   kNone,
   kResolved,  // the value that had lost was written again
@@ -53,6 +53,7 @@ struct LedgerEntry {
   std::optional<bson::OwnedValue> beside;   // Loss::beside
   LedgerMark mark = LedgerMark::kNone;
   std::optional<Replaced> replaced;  // what a choice put the value in the place of
+  Dot decided;                       // what told `mark`, of whatever site; zero: nobody has
   std::string loser_app;             // Record::app of whose value it is; empty: not known
   std::string winner_app;            // likewise
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
@@ -141,6 +142,9 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] std::string ledger_name(std::string_view key);
 // The stamp in a name; nothing: that is no name.
 [[nodiscard]] std::optional<Hlc> stamp_of_name(std::string_view name);
+
+// Of a value by which entries are told apart that nothing else tells.
+[[nodiscard]] uint64_t ledger_value_hash(const bson::OwnedValue& value);
 
 // Under which the outbox keeps it; the same for the same loss, ascending by time.
 [[nodiscard]] std::string ledger_key(const LedgerEntry& entry);

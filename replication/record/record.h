@@ -22,6 +22,9 @@ struct Record {
   // What the author's site says of how paths merge from here on: Settings::rules_text. Empty:
   // nothing, as nearly always.
   std::string rules{};
+  // What the author's site tells of values that lost, as BSON: outbox/ledger_news.h. Empty:
+  // likewise.
+  std::string news{};
   // The app that wrote, as its driver names it (`appName`); empty: nobody knows.
   std::string app{};
   [[nodiscard]] Dot dot() const { return Dot{hlc, origin}; }

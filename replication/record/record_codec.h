@@ -27,7 +27,9 @@ inline constexpr uint8_t kFlagRetires = 2;
 inline constexpr uint8_t kFlagYields = 4;  // its documents name removals that yield
 inline constexpr uint8_t kFlagRules = 8;
 inline constexpr uint8_t kFlagApps = 16;  // its records tell which apps wrote
-inline constexpr uint8_t kFlagsKnown = kFlagRetires | kFlagYields | kFlagRules | kFlagApps;
+inline constexpr uint8_t kFlagNews = 32;
+inline constexpr uint8_t kFlagsKnown =
+    kFlagRetires | kFlagYields | kFlagRules | kFlagApps | kFlagNews;
 
 // What a decoder accepts. Writers stay far below: a run is at most 1,000 statements and 4 MiB.
 struct RecordLimits {

@@ -62,8 +62,7 @@ class Decoder {
   Dot dot();  // or zero
   Hlc stamp() { return hlc_ - static_cast<Hlc>(unzigzag(in_.varint())); }
 
-  // Appends `count` things read by `read`. A count is a claim: memory follows what proves to be
-  // there.
+  // Appends `count` things. A count is a claim: memory follows what proves to be there.
   template <typename T, typename Read>
   void read_each(std::vector<T>& out, size_t count, Read read) {
     out.reserve(std::min<size_t>(count, kReservedMax));
@@ -210,6 +209,7 @@ void Decoder::record_body(Record& record) {
             [&](DocumentEffects& each) { document(each); });
   if ((flags_ & kFlagRetires) != 0) retired(record);
   if ((flags_ & kFlagRules) != 0) record.rules = in_.bytes(limits::kRulesBytesMax);
+  if ((flags_ & kFlagNews) != 0) record.news = in_.bytes(limits::kRecordBytesMax);
   if ((flags_ & kFlagApps) != 0) record.app = app_ = in_.app(app_);
 }
 

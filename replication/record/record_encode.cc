@@ -119,6 +119,7 @@ void Encoder::record_body(const Record& record) {
     }
   }
   if ((flags_ & kFlagRules) != 0) body_.bytes(record.rules);
+  if ((flags_ & kFlagNews) != 0) body_.bytes(record.news);
   if ((flags_ & kFlagApps) != 0) body_.app(record.app, std::exchange(app_, record.app));
 }
 
@@ -273,7 +274,7 @@ std::string Encoder::finish() {
 
 // Roughly what its documents take: where they are whole ones, nearly all of it.
 size_t bytes_of(const Record& record) {
-  size_t bytes = 64 + record.rules.size();
+  size_t bytes = 64 + record.rules.size() + record.news.size();
   for (const DocumentEffects& document : record.documents) {
     bytes += document.id.bytes.size() + 8;
     for (const Effect& effect : document.effects) {
@@ -292,6 +293,7 @@ uint8_t flags_of(const Record& record) {
       [](const DocumentEffects& each) { return !each.gone.empty() || !each.there.empty(); });
   return static_cast<uint8_t>((record.retired.empty() ? 0 : kFlagRetires) |
                               (tells ? kFlagYields : 0) | (record.rules.empty() ? 0 : kFlagRules) |
+                              (record.news.empty() ? 0 : kFlagNews) |
                               (record.app.empty() ? 0 : kFlagApps));
 }
 

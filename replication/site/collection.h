@@ -26,7 +26,7 @@
 #include "replication/causality/version_vector.h"
 #include "replication/site/corrections/corrections.h"
 #include "replication/site/kept/kept_notes.h"
-#include "replication/site/ledger_keeper.h"
+#include "replication/site/ledger/ledger_keeper.h"
 #include "replication/site/local_records.h"
 #include "replication/site/lock_table.h"
 #include "replication/site/retirement.h"

@@ -11,7 +11,7 @@
 #include "replication/record/change.h"
 #include "replication/record/prepare.h"
 #include "replication/site/corrections/corrections.h"
-#include "replication/site/ledger_keeper.h"
+#include "replication/site/ledger/ledger_keeper.h"
 #include "replication/site/state/site_state.h"
 
 namespace outrigger {

@@ -212,7 +212,23 @@ Result<PathLife> Replica::explain(const PathQuestion& question) const {
 
 Status Replica::mark_conflict(const std::string& key, LedgerMark mark,
                               const std::optional<Replaced>& replaced) {
-  return parts_->ledger.mark(key, mark, replaced);
+  auto bytes = parts_->context.outbox.ledger(key);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return {};
+  auto entry = decode_ledger(**bytes);
+  if (!entry) return tl::unexpected(entry.error());
+  if (!is_shared(*entry)) return parts_->ledger.mark(key, mark, replaced);
+  if (Status room = parts_->writes.admit(); !room) return room;
+  auto begun = parts_->writes.begin_record();
+  if (!begun) return tl::unexpected(begun.error());
+  entry->mark = mark;
+  if (replaced) entry->replaced = replaced;
+  Record record = begun->record();
+  outbox::Batch batch;
+  if (Status told = parts_->news.tell_decision(record, batch, *entry); !told) return told;
+  if (Status committed = begun->commit(record, std::move(batch)); !committed) return committed;
+  parts_->ledger.count_mark(*entry);
+  return {};
 }
 
 Result<std::vector<LedgerEntry>> Replica::quarantined(size_t limit) const {
@@ -240,8 +256,23 @@ static Status tell_rules(SiteParts& parts) {
   return {};
 }
 
+// What of the ledger the others lack.
+static Status tell_owed(SiteParts& parts) {
+  if (!parts.news.owes() || !parts.writes.admit()) return {};
+  auto begun = parts.writes.begin_record();
+  if (!begun) return tl::unexpected(begun.error());
+  Record record = begun->record();
+  outbox::Batch batch;
+  auto keys = parts.news.tell_owed(record, batch);
+  if (!keys) return tl::unexpected(keys.error());
+  if (Status committed = begun->commit(record, std::move(batch)); !committed) return committed;
+  parts.news.told(*keys);
+  return {};
+}
+
 Status Replica::collect_step(size_t documents_max) {
   if (Status told = tell_rules(*parts_); !told) return told;
+  if (Status told = tell_owed(*parts_); !told) return told;
   return parts_->collection.step(documents_max);
 }
 

@@ -155,6 +155,7 @@ Result<std::shared_ptr<SiteParts>> SiteParts::open(ReplicaOptions options, outbo
   if (Status loaded = parts->kept.load(outbox); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = parts->quarantine.load(); !loaded) return tl::unexpected(loaded.error());
   if (Status loaded = parts->ledger.load(); !loaded) return tl::unexpected(loaded.error());
+  if (Status loaded = parts->news.load(); !loaded) return tl::unexpected(loaded.error());
   if (Status renewed = parts->records.renew_bound(); !renewed) {
     return tl::unexpected(renewed.error());
   }

@@ -10,7 +10,8 @@
 #include "replication/site/collection.h"
 #include "replication/site/corrections/corrections.h"
 #include "replication/site/kept/kept_notes.h"
-#include "replication/site/ledger_keeper.h"
+#include "replication/site/ledger/ledger_keeper.h"
+#include "replication/site/ledger/loss_news.h"
 #include "replication/site/local_records.h"
 #include "replication/site/local_writes.h"
 #include "replication/site/members.h"
@@ -48,6 +49,7 @@ struct SiteParts {
   RulesKeeper rules{context, alarms};
   Quarantine quarantine{context, state, members, wakers};
   LedgerKeeper ledger{context, alarms};
+  LossNews news{context, ledger};
   LocalRecords records{context, state, ledger};
   LocalWrites writes{context, state, records, aside, corrections, kept, wakers};
   SiteExchange exchange{context, state, members, rules, alarms, wakers};

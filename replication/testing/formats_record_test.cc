@@ -1,4 +1,5 @@
 // Records, stretches of logs and prepares, as FORMATS.md describes them.
+#include "replication/outbox/ledger_news.h"
 #include "replication/record/prepare.h"
 #include "replication/record/record_codec.h"
 #include "replication/store/session_token.h"
@@ -64,6 +65,13 @@ Record telling_rules() {
   record.hlc = 9;
   record.deps.raise(kRome, 8);
   record.rules = "equal_set: drop";
+  return record;
+}
+
+Record telling_news() {
+  Record record = telling_rules();
+  record.rules.clear();
+  record.news = encode_news({});
   return record;
 }
 
@@ -246,6 +254,7 @@ std::vector<Example> record_examples() {
       record_example("record-yields", yielding()),
       record_example("record-retires", retiring()),
       record_example("record-rules", telling_rules()),
+      record_example("record-news", telling_news()),
       example("segments-apps", naming_apps(), segments_bytes, segments_in),
       example("segments-promise", std::vector<Segment>{{kOslo, 5, 9, {}}}, segments_bytes,
               segments_in),

@@ -40,6 +40,7 @@ inline constexpr const char* kMember = "member/";
 inline constexpr const char* kQuarantined = "quarantined/";
 inline constexpr const char* kRelaxed = "relaxed/";
 inline constexpr const char* kKept = "kept/";
+inline constexpr const char* kOwedLoss = "owed_loss/";
 [[nodiscard]] std::string of_origin(const char* prefix, const Origin& origin);
 // Nothing when the key is none of of_origin().
 [[nodiscard]] std::optional<Origin> origin_in(const char* prefix, std::string_view key);

@@ -1,4 +1,4 @@
-#include "replication/site/ledger_keeper.h"
+#include "replication/site/ledger/ledger_keeper.h"
 
 #include <algorithm>
 
@@ -83,7 +83,7 @@ void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const Ledg
 
 void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry,
                        uint64_t conflicts) {
-  if (is_escalated(entry)) {
+  if (entry.mark == LedgerMark::kNone && is_escalated(entry)) {
     LedgerEntry open = entry;
     open.open = true;
     keep(batch, key, open);
@@ -301,9 +301,13 @@ Status LedgerKeeper::mark(const std::string& key, LedgerMark mark,
   outbox::Batch batch;
   keep(batch, key, *entry);
   Status written = context_.write_soon(std::move(batch));
-  const MutexLock lock(mutex_);
-  if (written) ++marks_[state_text(*entry)];
+  if (written) count_mark(*entry);
   return written;
+}
+
+void LedgerKeeper::count_mark(const LedgerEntry& entry) {
+  const MutexLock lock(mutex_);
+  ++marks_[state_text(entry)];
 }
 
 void LedgerKeeper::describe(ReplicaStatus& status) const {

@@ -55,13 +55,16 @@ class LedgerKeeper {
   [[nodiscard]] Result<LedgerPage> page(size_t limit, const LedgerPlace& from) const;
   // By its name (ledger_name). kNotFound; kRefused: two have it. Reads the entries of one stamp.
   [[nodiscard]] Result<LedgerEntry> find(const std::string& name) const;
-  // Notes what was done about an entry: it counts as closed. Nothing is noted of one that is gone.
+  // Notes what was done about an entry that no other site has: it counts as closed. Nothing is
+  // noted of one that is gone.
   [[nodiscard]] Status mark(const std::string& key, LedgerMark mark,
                             const std::optional<Replaced>& replaced);
+  // Puts one that is there already, changed, into its batch.
+  void keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry);
+  void count_mark(const LedgerEntry& entry);
   void describe(ReplicaStatus& status) const;
 
  private:
-  void keep(outbox::Batch& batch, const std::string& key, const LedgerEntry& entry);
   void count_one(const ConflictOf& of, uint64_t count) REQUIRES(mutex_);
   [[nodiscard]] bool is_escalated(const LedgerEntry& entry) const;
   // As a reader is to see it.
