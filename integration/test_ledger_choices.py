@@ -7,7 +7,8 @@ import bson
 import pymongo
 import pytest
 
-from choices import both_have, both_say, carry_out, command, edited_apart, entry_of, meetings, refused
+from choices import (both_have, both_say, carry_out, command, edited_apart, entry_of, meetings,
+                     refused)
 from waiting import wait_until
 
 # Every one is gone from the document that a delete took, and back in the one that is revived.
