@@ -40,6 +40,12 @@ def index_of(site, collection, name="k"):
     return site.direct()["shop"][collection.name].index_information().get(name, {})
 
 
+def listed(collection, **how):
+    """As apps are shown its indexes."""
+    found = collection.database.command("listIndexes", collection.name, **how)
+    return found["cursor"]["firstBatch"]
+
+
 def unique_again(cluster, users, name="k"):
     wait_until(lambda: all(index_of(site, c, name).get("unique") for site, c in
                            zip(cluster, users)),
