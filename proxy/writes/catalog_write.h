@@ -11,6 +11,8 @@
 //            until somebody asks for it again: one asked for is said, also where it is there
 //   a drop   removes the documents it finds. What another site inserted without having seen it
 //            stays; peers drop the collection when it holds nothing
+//   away     an index that the site has relaxed may be just being made anew, beside everything
+//            else: its drop is one, too, and it is not made any more (capture/relaxed_commands.h)
 //   answers  wait until mongod's journal holds the change, and the outbox its record
 #pragma once
 
@@ -19,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/capture/relaxed_commands.h"
 #include "proxy/capture/reply.h"
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/wire/op_msg.h"
@@ -61,7 +64,10 @@ class CatalogWrite {
                                                    const CatalogEntry& after, bool is_ok) const;
   net::Task<Seen> look(const std::string& ns, bool with_ids);
   net::Task<Result<CatalogParts>> begin(const Command& command, const Seen& before);
-  net::Task<Result<std::string>> send_build(const Command& command);
+  net::Task<Result<std::string>> send_as(const Command& command, std::optional<std::string> words);
+  [[nodiscard]] IndexDrop index_drop(const Command& command, const Seen& before) const;
+  net::Task<Status> end_builds(const Command& command, const std::vector<std::string>& names);
+  net::Task<Status> note_made_otherwise(const Command& command);
   void note_dropped(const CatalogEntry& before, const CatalogEntry& after);
   net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);
   net::Task<bool> settle(CatalogParts& parts, DocumentChange change);
