@@ -40,6 +40,12 @@ def index_of(site, collection, name="k"):
     return site.direct()["shop"][collection.name].index_information().get(name, {})
 
 
+def listed(collection, **how):
+    """As apps are shown its indexes."""
+    found = collection.database.command("listIndexes", collection.name, **how)
+    return found["cursor"]["firstBatch"]
+
+
 def unique_again(cluster, users, name="k"):
     wait_until(lambda: all(index_of(site, c, name).get("unique") for site, c in
                            zip(cluster, users)),
@@ -59,3 +65,36 @@ def apart_with_one_key(cluster, users, first=1, second=2):
         users[0].insert_one({"_id": first, "mail": "a"})
         users[1].insert_one({"_id": second, "mail": "a"})
     return kept(cluster, users, [second], [first, second])
+
+
+def alarm(site, text):
+    wait_until(lambda: any(text in each for each in site.status()["alarms"]),
+               lambda: site.status()["alarms"], 40)
+
+
+def share(cluster, users, number=1):
+    cluster.cut("oslo", "paris")
+    users[0].insert_many([{"_id": i, "mail": str(i)} for i in range(number)])
+    users[1].insert_many([{"_id": 100 + i, "mail": str(i)} for i in range(number)])
+    cluster.heal("oslo", "paris")
+
+
+def all_kept(cluster, users, number=1):
+    kept(cluster, users, range(100, 100 + number), [*range(number), *range(100, 100 + number)])
+
+
+def fail(site, command, code=0, times=0):
+    """Whenever the sidecar sends it, until `at_last`. Without a code: so often an app's is cut off
+    from its answer."""
+    how = {"errorCode": code, "appName": "outrigger"} if code else {"closeConnection": True}
+    site.direct().admin.command(
+        "configureFailPoint", "failCommand", mode={"times": times} if times else "alwaysOn",
+        data={"failCommands": [command], **how})
+
+
+def at_last(site):
+    site.direct().admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def names_of(collection):
+    return set(collection.index_information())

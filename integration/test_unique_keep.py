@@ -6,8 +6,8 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from cluster import Cluster
-from keeping import (SETTINGS, apart_with_one_key, entries, index_of, kept, refused, unique,
-                     unique_again)
+from keeping import (SETTINGS, apart_with_one_key, entries, index_of, kept, listed, refused,
+                     unique, unique_again)
 from waiting import wait_until
 
 FORMS = pytest.mark.parametrize("replica_set", [True, False], ids=["replica_set", "standalone"])
@@ -153,6 +153,9 @@ def test_apps_are_shown_a_unique_index_and_find_it_in_transactions_too(pair, use
         assert shown["k"] == {"v": 2, "key": [("mail", 1)], "unique": True}, shown
         first = each.database.command("listIndexes", each.name, cursor={"batchSize": 1})
         assert first["cursor"]["id"] == 0 and len(first["cursor"]["firstBatch"]) == 2
+        unique_one = {"v": 2, "key": {"mail": 1}, "name": "k", "unique": True}
+        assert listed(each, includeBuildUUIDs=True)[1] == unique_one
+        assert listed(each, includeIndexBuildInfo=True)[1] == {"spec": unique_one}
     if not pair.oslo.mongod.replica_set:
         return
     with pair.oslo.app().start_session() as session, session.start_transaction():

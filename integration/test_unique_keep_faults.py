@@ -4,7 +4,8 @@ behaves as an older one, members that are down, elections, rules that come as re
 import pytest
 
 from cluster import Cluster
-from keeping import RULES, SETTINGS, entries, index_of, kept, refused, unique, unique_again
+from keeping import (RULES, SETTINGS, alarm, all_kept, entries, index_of, refused, share, unique,
+                     unique_again)
 from waiting import wait_until
 
 PARK = {"replicate": [{"namespace": "shop.*"}], "log": {"level": "info"}}
@@ -16,22 +17,6 @@ def pair(tmp_path_factory):
     with Cluster(tmp_path_factory.mktemp("pair"), settings=SETTINGS,
                  parameters={"enableTestCommands": 1}) as cluster:
         yield cluster
-
-
-def alarm(site, text):
-    wait_until(lambda: any(text in each for each in site.status()["alarms"]),
-               lambda: site.status()["alarms"], 40)
-
-
-def share(cluster, users, number=1):
-    cluster.cut("oslo", "paris")
-    users[0].insert_many([{"_id": i, "mail": str(i)} for i in range(number)])
-    users[1].insert_many([{"_id": 100 + i, "mail": str(i)} for i in range(number)])
-    cluster.heal("oslo", "paris")
-
-
-def all_kept(cluster, users, number=1):
-    kept(cluster, users, range(100, 100 + number), [*range(number), *range(100, 100 + number)])
 
 
 def in_vain(site, times):
@@ -109,6 +94,27 @@ def test_a_mongodb_that_behaves_as_an_older_one_takes_writes_and_keeps_nothing(p
     pair.paris.sidecar.settings["replicate"] = with_rule
     pair.paris.sidecar.start()
     pair.wait_converged(["shop"])
+
+
+@pytest.mark.long
+def test_a_version_that_is_lowered_while_all_runs_leaves_the_index_unique(pair):
+    users = pair.collections("lowered")
+    unique(pair, users, "mail")
+    share(pair, users)
+    all_kept(pair, users)
+    users[0].delete_many({})
+    unique_again(pair, users)
+    try:
+        as_of(pair, "5.0")
+        share(pair, users)
+        alarm(pair.paris, "featureCompatibilityVersion 5.0")
+        assert index_of(pair.paris, users[1]).get("unique")
+    finally:
+        as_of(pair, "6.0")
+    all_kept(pair, users)
+    wait_until(lambda: not pair.paris.status()["alarms"], pair.paris.status)
+    users[0].delete_one({"_id": 0})
+    unique_again(pair, users)
 
 
 def change(site, replicate):

@@ -11,19 +11,59 @@ namespace {
 
 using bson::Document;
 
+// In which form mongod lists indexes.
+enum class Form : uint8_t {
+  kSpecs,
+  kBuildUuids,  // one that is being built is {spec, buildUUID}
+  kBuildInfo,   // each is {spec, and what is known of its build}
+};
+
+bool is_asked_for(const wire::OpMsg& parsed, std::string_view name) {
+  const auto value = parsed.body.find(name);
+  return value && value->truthy();
+}
+
+Form form_of(const wire::OpMsg& parsed) {
+  if (is_asked_for(parsed, "includeIndexBuildInfo")) return Form::kBuildInfo;
+  return is_asked_for(parsed, "includeBuildUUIDs") ? Form::kBuildUuids : Form::kSpecs;
+}
+
+class Listing {
+ public:
+  Listing(Form form, bson::Writer& to) : form_(form), to_(to) {}
+
+  void as_it_is(const Document& listed) { to_.document(bson::index_name(at_++), listed); }
+  void as_there(const std::string& spec) {
+    const std::string name = bson::index_name(at_++);
+    if (form_ != Form::kBuildInfo) to_.document(name, Document(spec));
+    if (form_ == Form::kBuildInfo) to_.open_document(name).document("spec", Document(spec)).close();
+  }
+
+ private:
+  const Form form_;
+  bson::Writer& to_;
+  size_t at_ = 0;
+};
+
+// One that this site has relaxed is there, also while it is being made anew.
 void append_shown(const bson::Value& batch, const std::string& ns, const RelaxedIndexes& relaxed,
-                  bson::Writer& to) {
+                  Listing to) {
   std::set<std::string, std::less<>> names;
-  size_t at = 0;
   for (const bson::Element& each : batch.as_document()) {
     if (each.value.type != bson::Type::kDocument) continue;
     const Document listed = each.value.as_document();
-    names.emplace(index_name_of(listed));
-    to.document(bson::index_name(at++), Document(relaxed.shown(ns, listed)));
+    const auto wrapped = listed.find("spec");
+    const bool is_wrapped = wrapped && wrapped->type == bson::Type::kDocument;
+    const Document spec = is_wrapped ? wrapped->as_document() : listed;
+    names.emplace(index_name_of(spec));
+    const auto known = relaxed.find(ns, index_name_of(spec));
+    const bool is_relaxed = known && is_same_index(Document(*known), spec);
+    if (is_relaxed) to.as_there(relaxed.shown(ns, spec));
+    if (!is_relaxed) to.as_it_is(listed);
   }
   for (const std::string& spec : relaxed.in(ns)) {
     if (names.contains(index_name_of(Document(spec)))) continue;
-    to.document(bson::index_name(at++), Document(with_guard(Document(spec), KeyGuard::kAll)));
+    to.as_there(with_guard(Document(spec), KeyGuard::kAll));
   }
 }
 
@@ -36,7 +76,7 @@ std::string ask_for_all(const wire::OpMsg& parsed) {
   return wire::build_op_msg(parsed.header.request_id, 0, 0, Document(body));
 }
 
-std::string with_relaxed_shown(std::string reply, const std::string& ns,
+std::string with_relaxed_shown(std::string reply, const std::string& ns, Form form,
                                const RelaxedIndexes& relaxed) {
   const auto parsed = wire::parse_op_msg_trusted(reply);
   if (!parsed || !wire::is_ok(parsed->body)) return reply;
@@ -53,7 +93,7 @@ std::string with_relaxed_shown(std::string reply, const std::string& ns,
         continue;
       }
       out.open_array("firstBatch");
-      append_shown(each.value, ns, relaxed, out);
+      append_shown(each.value, ns, relaxed, Listing(form, out));
       out.close();
     }
     out.close();
@@ -76,7 +116,8 @@ net::Task<Answer> list_indexes(const ProxyContext& context, Backend& backend,
   Result<std::string> reply = co_await backend.call(std::move(message));
   if (!reply) co_return Answer::close();
   const RelaxedIndexes& relaxed = context.replica.parts().kept.shown();
-  std::string shown = with_relaxed_shown(std::move(*reply), ns_of(parsed), relaxed);
+  const Form form = form_of(parsed);
+  std::string shown = with_relaxed_shown(std::move(*reply), ns_of(parsed), form, relaxed);
   co_return Answer::message(std::move(shown));
 }
 

@@ -1,6 +1,7 @@
 #include "proxy/session/session.h"
 
 #include "proxy/catalog/catalog_in_transaction.h"
+#include "proxy/catalog/database_drop.h"
 #include "proxy/catalog/listed_indexes.h"
 #include "proxy/catalog/rename_write.h"
 #include "proxy/mongo/commands.h"
@@ -11,7 +12,6 @@
 #include "proxy/session/transaction_command.h"
 #include "proxy/writes/capture.h"
 #include "proxy/writes/catalog_write.h"
-#include "proxy/writes/database_drop.h"
 
 namespace outrigger {
 namespace {

@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "proxy/capture/reads.h"
+#include "proxy/capture/relaxed_commands.h"
 #include "proxy/catalog/catalog_in_transaction.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/session/refusals.h"
 #include "proxy/writes/capture.h"
-#include "proxy/writes/catalog_command.h"
 #include "replication/site/site_parts.h"
 
 namespace outrigger {
@@ -256,8 +256,10 @@ net::Task<Answer> TransactionCommand::write_in(const Command& command, Entry tra
         co_await begin_in_transaction(context_, *transaction, command.parsed, std::move(ns));
     transaction->begin();
     // Under the locks: an index may have been relaxed, or made unique again, until it had them.
-    const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
-    const auto words = as_relaxed(command.parsed, relaxed.in(ns_of(command.parsed)));
+    const std::vector<std::string> relaxed =
+        context_.replica.parts().kept.shown().in(ns_of(command.parsed));
+    if (!refused) refused = index_conflict(command.parsed, relaxed);
+    const auto words = as_relaxed(command.parsed, relaxed);
     Command sent = command;
     if (words) sent.message = *words;
     if (!refused) answer = co_await call(sent, transaction);

@@ -4,7 +4,6 @@
 
 #include "proxy/capture/statement.h"
 #include "proxy/mongo/wire/error_reply.h"
-#include "replication/store/key_guard.h"
 #include "replication/store/session_token.h"
 
 namespace outrigger {
@@ -36,42 +35,6 @@ std::optional<std::string> under_our_session(const wire::OpMsg& parsed, const Ba
                             bson::Document(body));
 }
 
-std::optional<std::string> as_relaxed(const wire::OpMsg& parsed,
-                                      const std::vector<std::string>& specs) {
-  const auto indexes = parsed.body.find("indexes");
-  if (specs.empty() || !parsed.sequences.empty()) return std::nullopt;
-  if (!indexes || indexes->type != bson::Type::kArray) return std::nullopt;
-  const auto is_relaxed = [&](const bson::Value& asked) {
-    if (asked.type != bson::Type::kDocument) return false;
-    if (guard_of(asked.as_document()) != KeyGuard::kAll) return false;
-    return std::any_of(specs.begin(), specs.end(), [&](const std::string& spec) {
-      return is_same_index(asked.as_document(), bson::Document(spec));
-    });
-  };
-  bool any = false;
-  bson::Writer out;
-  for (const bson::Element& each : parsed.body) {
-    if (each.name != "indexes") {
-      out.element(each);
-      continue;
-    }
-    out.open_array("indexes");
-    for (const bson::Element& index : indexes->as_document()) {
-      const bool is_one = is_relaxed(index.value);
-      any = any || is_one;
-      if (!is_one) out.element(index);
-      if (!is_one) continue;
-      const std::string spec = with_guard(index.value.as_document(), KeyGuard::kNew);
-      out.document(index.name, bson::Document(spec));
-    }
-    out.close();
-  }
-  if (!any) return std::nullopt;
-  const std::string body = out.finish();
-  return wire::build_op_msg(parsed.header.request_id, 0, parsed.flags & wire::kMoreToCome,
-                            bson::Document(body));
-}
-
 bool is_done(const std::string& message) {
   const auto parsed = wire::parse_op_msg_trusted(message);
   return parsed && wire::is_ok(parsed->body);
@@ -82,33 +45,6 @@ bool drops_all_indexes(const wire::OpMsg& parsed) {
   const auto which = parsed.body.find("index");
   const bool is_all = which && which->type == bson::Type::kString && which->as_string() == "*";
   return name == "drop" || ((name == "dropIndexes" || name == "deleteIndexes") && is_all);
-}
-
-bool made_indexes(const std::string& message) {
-  const auto parsed = wire::parse_op_msg_trusted(message);
-  if (!parsed) return false;
-  const auto before = parsed->body.find("numIndexesBefore");
-  const auto after = parsed->body.find("numIndexesAfter");
-  return before && after && before->to_int64() < after->to_int64();
-}
-
-std::vector<std::string> made_otherwise(const wire::OpMsg& parsed,
-                                        const std::vector<std::string>& specs) {
-  std::vector<std::string> names;
-  const auto indexes = parsed.body.find("indexes");
-  if (specs.empty() || !indexes || indexes->type != bson::Type::kArray) return names;
-  for (const bson::Element& each : indexes->as_document()) {
-    if (each.value.type != bson::Type::kDocument) continue;
-    const bson::Document asked = each.value.as_document();
-    const std::string name(index_name_of(asked));
-    for (const std::string& spec : specs) {
-      const bson::Document known(spec);
-      if (index_name_of(known) != name) continue;
-      const bool is_it = guard_of(asked) == KeyGuard::kAll && is_same_index(asked, known);
-      if (!is_it) names.push_back(name);
-    }
-  }
-  return names;
 }
 
 bool made_collection(const std::string& message) {

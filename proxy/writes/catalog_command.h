@@ -18,21 +18,12 @@ namespace outrigger {
 // The command under our session, where it came without one.
 [[nodiscard]] std::optional<std::string> under_our_session(const wire::OpMsg& parsed,
                                                            const Backend& backend);
-// A createIndexes that says `unique` of indexes which this site has relaxed (`specs`, of
-// RelaxedIndexes), in the words by which mongod finds them there. Nothing: it names none.
-[[nodiscard]] std::optional<std::string> as_relaxed(const wire::OpMsg& parsed,
-                                                    const std::vector<std::string>& specs);
 // mongod's answer, a whole message: `ok`.
 [[nodiscard]] bool is_done(const std::string& message);
 // The answer of a createIndexes that made the collection, too.
 [[nodiscard]] bool made_collection(const std::string& message);
-// The same of one that made an index which was not there.
-[[nodiscard]] bool made_indexes(const std::string& message);
 // A drop, or a dropIndexes of "*".
 [[nodiscard]] bool drops_all_indexes(const wire::OpMsg& parsed);
-// Of relaxed indexes (`specs`) the names that a createIndexes gives to others than these.
-[[nodiscard]] std::vector<std::string> made_otherwise(const wire::OpMsg& parsed,
-                                                      const std::vector<std::string>& specs);
 // The names in a createIndexes.
 [[nodiscard]] std::set<std::string, std::less<>> indexes_asked_for(const wire::OpMsg& parsed);
 

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "config/limits.h"
+#include "proxy/capture/relaxed_commands.h"
 #include "proxy/capture/statement.h"
 #include "proxy/mongo/wire/error_reply.h"
 #include "proxy/writes/catalog_command.h"
-#include "proxy/writes/run_settler.h"
+#include "replication/store/key_guard.h"
 
 namespace outrigger {
 namespace {
@@ -19,6 +19,7 @@ using bson::Writer;
 
 // A drop names each document it removes, here and at each peer.
 constexpr int64_t kDroppedMax = 1'000'000;
+constexpr int64_t kLookAgainMs = 20;
 
 // All _ids of the collection, by its index where it has one.
 std::string find_ids(std::string_view collection, bool is_clustered) {
@@ -38,117 +39,6 @@ std::string too_many(const std::string& ns) {
 }
 
 }  // namespace
-
-CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> ids,
-                      const std::string& session) {
-  CatalogParts parts;
-  for (const bson::OwnedValue& id : ids) {
-    if (parts.empty() || parts.back().changes.size() == limits::kRunStatementsMax) {
-      parts.emplace_back().prepare.session = session;
-    }
-    PreparedDocument& document = parts.back().prepare.documents.emplace_back();
-    document.ns = ns;
-    document.id = id;
-    document.what = PreparedDocument::What::kRemove;
-    DocumentChange& change = parts.back().changes.emplace_back();
-    change.kind = DocumentChange::Kind::kRemove;
-    change.ns = ns;
-    change.id = id;
-  }
-  return parts;
-}
-
-net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
-                                            CatalogParts parts, std::string listed_by) {
-  if (!listed_by.empty()) {
-    std::function<Result<std::string>(Store&)> job = settled_run;
-    const Result<std::string> run = co_await context.store.ask(std::move(job));
-    if (!run) co_return tl::unexpected(run.error());
-    if (*run != listed_by) {
-      co_return fail(ErrorCode::kUnavailable, "begin a change of the catalogue", "",
-                     "another run of the store answers", "try it again");
-    }
-  }
-  const Status noted = note_backend(context, backend);
-  if (!noted) co_return tl::unexpected(noted.error());
-  Status begun;
-  Status written;
-  for (CatalogPart& part : parts) {  // one append each: others use the loop, and the log, between
-    part.prepare.app = backend.app;
-    Result<UndecidedWrite> write =
-        context.replica.begin(std::move(part.prepare), context.appends.staged());
-    if (!write) begun = tl::unexpected(write.error());
-    if (!write) break;
-    part.write = std::move(*write);
-    TurnAppends::Appended appended = context.appends.appended();
-    written = co_await appended;
-    if (!written) break;
-  }
-  if (!begun && written) {
-    for (CatalogPart& part : parts) {
-      if (part.write.name().hlc == 0) continue;
-      context.replica.drop(part.write, {}, context.appends.staged());
-      TurnAppends::Appended appended = context.appends.appended();
-      written = co_await appended;
-      if (!written) break;
-    }
-  }
-  if (written && begun) {
-    const DurableWaits::Shot durable = context.durable_waits.join(true);
-    written = co_await durable->wait();
-  }
-  if (!written) {
-    for (CatalogPart& part : parts) part.write.leave_to_recovery();
-    co_return tl::unexpected(written.error());
-  }
-  if (!begun) co_return tl::unexpected(begun.error());
-  backend.note.set_in_doubt(true);
-  co_return parts;
-}
-
-net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done) {
-  Status done;
-  for (CatalogPart& part : parts) {  // as they are begun
-    StagedWrites& staged = context.appends.staged();
-    Status settled;
-    if (is_done) {
-      settled = context.replica.settle(part.write, std::move(part.changes), {}, staged);
-    } else {
-      context.replica.drop(part.write, {}, staged);
-    }
-    if (!settled) part.write.leave_to_recovery();
-    TurnAppends::Appended appended = context.appends.appended();
-    const Status written = co_await appended;
-    if (!settled) done = settled;
-    if (!written) done = written;
-  }
-  co_return done;
-}
-
-net::Task<void> settle_parts_in_doubt(ProxyContext& context, Backend& backend, CatalogParts& parts,
-                                      std::string what) {
-  if (parts.empty()) co_return;
-  std::vector<UndecidedWrite*> writes;
-  for (CatalogPart& part : parts) writes.push_back(&part.write);
-  std::string lsid = backend.lsid_text();
-  co_await settle_in_doubt(context, backend, std::move(writes), std::move(lsid), std::move(what));
-}
-
-std::vector<PathChange> told_changes(const Replica& replica, CatalogEntry before,
-                                     const CatalogEntry& after) {
-  std::vector<PathChange> changes = catalog_changes(before, after);
-  if (changes.empty() || !after.exists || !replica.is_dropped(after.ns)) return changes;
-  before.exists = false;
-  before.options.clear();
-  return catalog_changes(before, after);
-}
-
-void add_catalog_locks(LockRequest& request, const std::string& ns, LockMode mode) {
-  request.add(namespace_lock_key(ns), mode);
-  request.add(namespace_lock_key(kCatalogNs), LockMode::kShared);
-  const bson::OwnedValue id = bson::make_string(ns);
-  request.add(document_lock_key(kCatalogNs, id.view()), LockMode::kExclusive);
-}
 
 net::Task<Answer> CatalogWrite::run(std::string_view message, const wire::OpMsg& parsed,
                                     std::string ns) {
@@ -179,6 +69,8 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
   const bool is_of_indexes = command.how == How::kIndexes;
   add_catalog_locks(request, command.ns, is_of_indexes ? LockMode::kShared : LockMode::kExclusive);
   HeldLocks locks = co_await wait_for_locks(context_, request);
+  KeptNotes& kept = context_.replica.parts().kept;
+  const HeldBuilds held(kept.shown(), command.ns);
   Seen before = co_await look(command.ns, command.how == How::kDrop);
   if (before.refused) co_return std::move(*before.refused);
   CatalogParts parts;
@@ -187,14 +79,16 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
     if (!begun) co_return Answer::body(wire::overloaded_body(begun.error().message()));
     parts = std::move(*begun);
   }
+  IndexDrop drop = index_drop(command, before);
   writing_ = true;
-  Result<std::string> reply = co_await send(command.message, command.parsed);
+  std::optional<std::string> words = drop.words();
+  Result<std::string> reply = co_await send_as(command, std::move(words));
+  const bool has_answer = reply && !command.parsed.more_to_come();
+  if (has_answer) reply = drop.answered(std::move(*reply));
+  const Status ended = co_await end_builds(command, drop.gone());
+  if (!ended) reply = tl::unexpected(ended.error());
   writing_ = false;
   context_.facts.forget(command.ns);
-  const bool has_answer = reply && !command.parsed.more_to_come();
-  if (has_answer && is_done(*reply) && drops_all_indexes(command.parsed)) {
-    context_.replica.parts().kept.dropped(command.ns);  // also one that is away
-  }
   Seen after;
   if (reply) after = co_await look(command.ns, false);
   if (!reply || after.refused) {
@@ -202,9 +96,15 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
     co_await settle_parts_in_doubt(context_, backend_, parts, std::move(what));
     co_return Answer::close();
   }
-  const bool is_done_there = !command.parsed.more_to_come() && is_done(*reply);
+  const bool is_done_there = has_answer && is_done(*reply);
+  // Not before: what becomes of a command in doubt is told by what mongod shows.
+  if (is_done_there && drops_all_indexes(command.parsed)) kept.dropped(command.ns);
   std::vector<PathChange> changes;
   if (before.entry && after.entry) {
+    for (const std::string& name : drop.gone()) {
+      before.entry->indexes.try_emplace(name);
+      kept.dropped(command.ns, name);
+    }
     note_dropped(*before.entry, *after.entry);
     changes = changes_of(command, std::move(*before.entry), std::move(*after.entry), is_done_there);
   } else if (is_done_there) {
@@ -220,20 +120,19 @@ net::Task<Answer> CatalogWrite::change(const Command& command) {
 
 // Nobody waits for mongod's work but who has asked for it.
 net::Task<Answer> CatalogWrite::build(const Command& command) {
-  Result<std::string> reply = co_await send_build(command);
+  const std::vector<std::string> relaxed = context_.replica.parts().kept.shown().in(command.ns);
+  std::optional<std::string> conflict = index_conflict(command.parsed, relaxed);
+  if (conflict) co_return Answer::body(std::move(*conflict));
+  std::optional<std::string> words = as_relaxed(command.parsed, relaxed);
+  Result<std::string> reply = co_await send_as(command, std::move(words));
   if (!reply) co_return Answer::close();
   const bool has_answer = !command.parsed.more_to_come();
   if (has_answer && !is_done(*reply)) co_return Answer::message(std::move(*reply));
   LockRequest request;
   add_catalog_locks(request, command.ns, LockMode::kShared);
   HeldLocks locks = co_await wait_for_locks(context_, request);
-  // One that was dropped by a command nobody has told of yet is what it is made by this one.
-  KeptNotes& kept = context_.replica.parts().kept;
-  if (has_answer && made_indexes(*reply)) {
-    for (const std::string& name : made_otherwise(command.parsed, kept.shown().in(command.ns))) {
-      kept.dropped(command.ns, name);
-    }
-  }
+  const Status noted = co_await note_made_otherwise(command);
+  if (!noted) co_return Answer::close();
   Seen after = co_await look(command.ns, false);
   if (after.refused) co_return Answer::close();
   if (!after.entry) {
@@ -333,10 +232,9 @@ net::Task<Result<CatalogParts>> CatalogWrite::begin(const Command& command, cons
   co_return begun;
 }
 
-// Of indexes that are relaxed here mongod is to say what it would say of unique ones.
-net::Task<Result<std::string>> CatalogWrite::send_build(const Command& command) {
-  const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
-  const std::optional<std::string> words = as_relaxed(command.parsed, relaxed.in(command.ns));
+// `words`: instead of the command, a whole message.
+net::Task<Result<std::string>> CatalogWrite::send_as(const Command& command,
+                                                     std::optional<std::string> words) {
   if (words) {
     const auto parsed = wire::parse_op_msg_trusted(*words);
     OUTRIGGER_ASSERT(parsed.has_value());
@@ -345,6 +243,66 @@ net::Task<Result<std::string>> CatalogWrite::send_build(const Command& command) 
   }
   Result<std::string> reply = co_await send(command.message, command.parsed);
   co_return reply;
+}
+
+// Those that apps are shown, and mongod does not know of: it is still to make them anew.
+IndexDrop CatalogWrite::index_drop(const Command& command, const Seen& before) const {
+  std::vector<std::string> away;
+  if (!before.entry || command.how != How::kIndexes) return {command.parsed, away, 0};
+  const CatalogEntry& entry = *before.entry;
+  for (std::string& spec : context_.replica.parts().kept.shown().in(command.ns)) {
+    const std::string_view name = index_name_of(Document(spec));
+    const bool is_there = entry.indexes.contains(name) || entry.building.contains(name);
+    if (!is_there) away.push_back(std::move(spec));
+  }
+  const size_t of_id = entry.options.contains("clusteredIndex") ? 0 : 1;
+  return {command.parsed, away, entry.indexes.size() + entry.building.size() + of_id};
+}
+
+// What the store has begun to make of an index before it was dropped. mongod is told until that has
+// ended, and once more.
+net::Task<Status> CatalogWrite::end_builds(const Command& command,
+                                           const std::vector<std::string>& names) {
+  const RelaxedIndexes& relaxed = context_.replica.parts().kept.shown();
+  net::Timer pause(context_.loop);
+  for (const std::string& name : names) {
+    bool is_left = relaxed.is_being_built(command.ns, name);
+    while (is_left) {
+      is_left = relaxed.is_being_built(command.ns, name);
+      Writer out;
+      out.string("dropIndexes", command.ns.substr(command.ns.find('.') + 1));
+      const std::string body =
+          out.string("index", name).string("$db", command.parsed.database()).finish();
+      std::string drop = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
+      const Result<std::string> dropped = co_await backend_.call(std::move(drop));
+      if (!dropped) co_return tl::unexpected(dropped.error());
+      if (is_left) co_await pause.sleep_ms(kLookAgainMs);
+    }
+  }
+  co_return Status();
+}
+
+// One that was just being dropped, or made anew, is what this command has made it. mongod tells of
+// each: that others are new says nothing of it.
+net::Task<Status> CatalogWrite::note_made_otherwise(const Command& command) {
+  KeptNotes& kept = context_.replica.parts().kept;
+  const std::vector<std::string> names =
+      asked_otherwise(command.parsed, kept.shown().in(command.ns));
+  for (const std::string& name : names) {
+    const std::optional<std::string> known = kept.shown().find(command.ns, name);
+    if (!known) continue;
+    using There = std::optional<KeyIndex>;
+    std::function<Result<There>(Store&)> job = [ns = command.ns, name](Store& store) {
+      return store.key_index(ns, name);
+    };
+    const Result<There> there = co_await context_.store.ask(std::move(job));
+    if (!there) co_return tl::unexpected(there.error());
+    if (!*there) continue;
+    const bool is_it = (*there)->guard != KeyGuard::kNone &&
+                       is_same_index(Document((*there)->spec), Document(*known));
+    if (!is_it) kept.dropped(command.ns, name);
+  }
+  co_return Status();
 }
 
 // Indexes that are dropped are not relaxed any more, whatever gets their names.

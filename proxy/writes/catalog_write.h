@@ -11,53 +11,25 @@
 //            until somebody asks for it again: one asked for is said, also where it is there
 //   a drop   removes the documents it finds. What another site inserted without having seen it
 //            stays; peers drop the collection when it holds nothing
+//   away     an index that the site has relaxed may be just being made anew, beside everything
+//            else: its drop is one, too, and it is not made any more (capture/relaxed_commands.h)
 //   answers  wait until mongod's journal holds the change, and the outbox its record
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proxy/capture/relaxed_commands.h"
 #include "proxy/capture/reply.h"
 #include "proxy/mongo/backend.h"
 #include "proxy/mongo/wire/op_msg.h"
+#include "proxy/writes/catalog_parts.h"
 #include "proxy/writes/context.h"
 #include "replication/record/catalog.h"
 
 namespace outrigger {
-
-// A part of a change that is one record; the last one holds what becomes of the collection.
-struct CatalogPart {
-  Prepare prepare;  // until it is begun
-  UndecidedWrite write;
-  std::vector<DocumentChange> changes;
-};
-using CatalogParts = std::vector<CatalogPart>;
-
-// All of these documents are to go.
-[[nodiscard]] CatalogParts removals(const std::string& ns, std::span<const bson::OwnedValue> ids,
-                                    const std::string& session);
-// On disk before the command is sent: after a crash it is told by what the store shows. One of
-// `removals` that is not there then has been removed: so it must be what no crash of the store
-// takes back. `listed_by`: the run of the store that showed those documents; empty: there are none.
-net::Task<Result<CatalogParts>> begin_parts(ProxyContext& context, Backend& backend,
-                                            CatalogParts parts, std::string listed_by);
-// Recorded, or dropped. An error: what became of them cannot be written down, and is left to
-// recovery.
-net::Task<Status> settle_parts(ProxyContext& context, CatalogParts& parts, bool is_done);
-
-// What became of the command nobody knows: recovery looks.
-net::Task<void> settle_parts_in_doubt(ProxyContext& context, Backend& backend, CatalogParts& parts,
-                                      std::string what);
-
-// What is told of a change. One that documents have made since it was dropped is not known to
-// others as one that is wanted: it is told in full.
-[[nodiscard]] std::vector<PathChange> told_changes(const Replica& replica, CatalogEntry before,
-                                                   const CatalogEntry& after);
-// Of a change of this collection; `mode`: of what is written to it.
-void add_catalog_locks(LockRequest& request, const std::string& ns, LockMode mode);
 
 class CatalogWrite {
  public:
@@ -92,7 +64,10 @@ class CatalogWrite {
                                                    const CatalogEntry& after, bool is_ok) const;
   net::Task<Seen> look(const std::string& ns, bool with_ids);
   net::Task<Result<CatalogParts>> begin(const Command& command, const Seen& before);
-  net::Task<Result<std::string>> send_build(const Command& command);
+  net::Task<Result<std::string>> send_as(const Command& command, std::optional<std::string> words);
+  [[nodiscard]] IndexDrop index_drop(const Command& command, const Seen& before) const;
+  net::Task<Status> end_builds(const Command& command, const std::vector<std::string>& names);
+  net::Task<Status> note_made_otherwise(const Command& command);
   void note_dropped(const CatalogEntry& before, const CatalogEntry& after);
   net::Task<Result<std::string>> send(std::string_view message, const wire::OpMsg& parsed);
   net::Task<bool> settle(CatalogParts& parts, DocumentChange change);

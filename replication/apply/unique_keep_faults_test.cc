@@ -207,6 +207,23 @@ TEST_F(KeepFaultsTest, OneThatIsAwayHasAnAlarmAndIsMadeAsSoonAsItCan) {
   }
 }
 
+TEST_F(KeepFaultsTest, WhatIsWrittenWhileAnIndexIsAwayHasItsEntryAsSoonAsItIsBack) {
+  for (const bool restarts : {false, true}) {
+    rome().mongod.fail_to_make([](KeyGuard) { return false; });
+    share();
+    meet();
+    for (const int id : {5, 6}) rome().insert(id, {{"mail", mail("x")}});
+    rome().mongod.fail_to_make(nullptr);
+    if (restarts) rome().restart();
+    wait_ms(61'000);
+    look();
+    meet();
+    look();
+    expect_kept({2, 6}, {1, 2, 5, 6});
+    take_away({1, 2, 5, 6});
+  }
+}
+
 TEST_F(KeepFaultsTest, NoIndexIsMadeThatAnAppIsJustDropping) {
   share();
   meet();
@@ -284,6 +301,36 @@ TEST_F(DroppedTest, AlsoWhenItsAnswerWasLost) {
   make_plain();
   rome().restart();
   expect_plain();
+}
+
+TEST_F(DroppedTest, OneThatIsAwayIsMadeAgainUnlessItsDropIsRecorded) {
+  for (const bool is_recorded : {true, false}) {
+    rome().mongod.fail_to_make([](KeyGuard) { return false; });
+    share();
+    meet();
+    EXPECT_FALSE(*rome().mongod.key_index(kTestNs, "mail_1"));
+    rome().mongod.put(std::string(kCatalogNs), catalog_document(shown(false)));
+    Prepare prepare;
+    prepare.documents.push_back(prepared_entry(kTestNs, catalog_document(shown(false))));
+    auto drop = rome().replica->begin(std::move(prepare));
+    ASSERT_TRUE(drop.has_value());
+    std::vector<DocumentChange> changes;
+    changes.push_back(catalog_change(kTestNs, catalog_changes(shown(true), shown(false))));
+    if (!is_recorded) drop->leave_to_recovery();
+    if (is_recorded) {
+      ASSERT_TRUE(rome().replica->settle(*drop, std::move(changes), {}).has_value());
+    }
+    rome().mongod.fail_to_make(nullptr);
+    rome().restart();
+    wait_ms(61'000);
+    look();
+    EXPECT_EQ(rome().mongod.key_index(kTestNs, "mail_1")->has_value(), !is_recorded);
+    if (is_recorded) rome().mongod.make_unique(kTestNs, {{{"mail"}}, true});
+    for (const int id : {1, 2}) oslo().remove(id);
+    meet();
+    look();
+    look();
+  }
 }
 
 TEST_F(DroppedTest, AlsoWhenAnotherSiteDroppedIt) {

@@ -220,6 +220,7 @@ TEST_F(KeepTest, WhatCannotBeClosedIsClosedAsSoonAsItCan) {
     EXPECT_NE(rome().show(2), "none") << code;
     EXPECT_EQ(rome().status().alarms.empty(), code != 72);
     rome().mongod.refuse_guards(nullptr);
+    wait_ms(3'000);
     rome().apply_all();
     EXPECT_EQ(guard(rome()), KeyGuard::kNew) << code;
     EXPECT_THAT(rome().status().alarms, IsEmpty());
@@ -230,6 +231,34 @@ TEST_F(KeepTest, WhatCannotBeClosedIsClosedAsSoonAsItCan) {
     look();
     expect_unique_again();
   }
+}
+
+TEST_F(KeepTest, WhatIsWrittenWhileAnIndexStandsOpenHasItsEntryAsSoonAsItIsClosed) {
+  rome().mongod.refuse_guards([](KeyGuard guard) { return guard == KeyGuard::kNew ? 72 : 0; });
+  share();
+  meet();
+  for (const int id : {5, 6}) rome().insert(id, {{"mail", mail("x")}});
+  rome().mongod.refuse_guards(nullptr);
+  wait_ms(3'000);
+  meet();
+  look();
+  expect_kept({2, 6}, {1, 2, 5, 6});
+}
+
+TEST_F(KeepTest, WhatIsRefusedIsNotTriedAgainAtOnce) {
+  int tries = 0;
+  rome().mongod.refuse_guards([&](KeyGuard guard) {
+    tries += guard == KeyGuard::kNew ? 1 : 0;
+    return guard == KeyGuard::kNew ? 72 : 0;
+  });
+  share();
+  meet();
+  const int before = tries;
+  for (int i = 0; i < 10; ++i) look();
+  EXPECT_EQ(tries, before);
+  wait_ms(3'000);
+  look();
+  EXPECT_EQ(tries, before + 1);
 }
 
 // ---- the rules change
@@ -277,6 +306,31 @@ TEST_F(ChangedRulesTest, WhatIsParkedComesBack) {
   expect_parked(2);
   change_to(UniquePolicy::kKeep);
   expect_kept({2}, {1, 2});
+}
+
+TEST_F(ChangedRulesTest, AStoreThatCannotAnyMoreRelaxesNothingUntilItCanAgain) {
+  share();
+  meet();
+  for (const int id : {1, 2}) oslo().remove(id);
+  meet();
+  look();
+  look();
+  expect_unique_again();
+  StoreInfo info = *rome().mongod.info();
+  info.feature_version = "5.0";
+  rome().mongod.set_info(info);
+  share();
+  meet();
+  EXPECT_EQ(guard(rome()), KeyGuard::kAll);
+  EXPECT_EQ(rome().show(2), "none");
+  ASSERT_FALSE(rome().status().alarms.empty());
+  EXPECT_THAT(rome().status().alarms.front(), HasSubstr("featureCompatibilityVersion 5.0"));
+  info.feature_version = "6.0";
+  rome().mongod.set_info(info);
+  look();
+  look();
+  expect_kept({2}, {1, 2});
+  EXPECT_THAT(rome().status().alarms, IsEmpty());
 }
 
 TEST_F(ChangedRulesTest, AStoreThatCannotParksAndSaysSo) {

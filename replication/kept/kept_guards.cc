@@ -10,6 +10,7 @@ using bson::Document;
 
 constexpr int64_t kAgainMs = 30'000;  // what was in vain
 constexpr int64_t kAgainMsMax = 3'600'000;
+constexpr int64_t kCloseAgainMs = 2'000;  // it refuses nothing until then
 constexpr int32_t kNoNamespace = 26;
 
 std::string key_of(const RelaxedIndex& index) { return index.ns + '\0' + index.name(); }
@@ -56,8 +57,24 @@ bool KeptGuards::is_paused(const RelaxedIndex& index, Aim aim) const {
 void KeptGuards::pause(const RelaxedIndex& index, Aim aim) {
   Pause& pause = pauses_[{key_of(index), aim}];
   pause.index = index;
-  pause.ms = std::clamp(2 * pause.ms, kAgainMs, kAgainMsMax);
+  pause.ms = aim == Aim::kClosed ? kCloseAgainMs : std::clamp(2 * pause.ms, kAgainMs, kAgainMsMax);
   pause.until_ms = site_.context.clock.wall_ms() + pause.ms;
+}
+
+bool KeptGuards::is_suspect(const RelaxedIndex& index) const {
+  return !looked_at_.contains(key_of(index));
+}
+
+void KeptGuards::looked_at(const RelaxedIndex& index) { looked_at_.insert(key_of(index)); }
+
+std::string KeptGuards::why(const GuardChange& guarded) {
+  const auto info = store_.info();
+  if (!info || info->can_guard()) return guarded.message;
+  return guarded.message + "; this is MongoDB " + info->version +
+         (info->feature_version.empty()
+              ? std::string()
+              : " at featureCompatibilityVersion " + info->feature_version) +
+         ", and it needs 6.0 (see setFeatureCompatibilityVersion)";
 }
 
 void KeptGuards::sweep() {
@@ -81,6 +98,7 @@ Status KeptGuards::forget(const RelaxedIndex& index) {
   changes.remove(index);
   if (Status written = entries_.write(changes); !written) return written;
   told_.erase(key_of(index));
+  looked_at_.erase(key_of(index));
   sweep();
   site_.kept.look_again();
   return {};
@@ -108,6 +126,7 @@ Result<Opened> KeptGuards::open(const std::string& ns, const std::string& index)
   const bool has_note = note && (*there)->guard != KeyGuard::kAll;
   if (!has_note) {
     note = RelaxedIndex{ns, (*there)->spec, false};
+    looked_at(*note);  // it is unique
   }
   const bool is_noted = is_same_index(Document(note->spec), Document((*there)->spec));
   const bool is_ours = has_note ? is_noted : (*there)->guard == KeyGuard::kAll;
@@ -154,10 +173,11 @@ Result<Opened> KeptGuards::relax(RelaxedIndex index) {
 }
 
 Result<Opened> KeptGuards::not_relaxed(const RelaxedIndex& index, const GuardChange& guarded) {
+  looked_at_.erase(key_of(index));
   if (is_waited_for(guarded)) return Opened::kLater;
   const char* what = guarded.is_away ? " is away, and cannot be made: "
                                      : " cannot be relaxed, and documents wait: ";
-  site_.alarms.raise(alarm_of(index), said_of(index) + what + guarded.message);
+  site_.alarms.raise(alarm_of(index), said_of(index) + what + why(guarded));
   if (guarded.is_away) unclosed_.insert_or_assign(key_of(index), index);
   pause(index, Aim::kOpened);
   site_.kept.look_again();
@@ -180,19 +200,20 @@ Status KeptGuards::close() {
   return fail(ErrorCode::kRefused, "close an index", open_.front().ns, "it is being changed");
 }
 
-// What the store refuses to close is tried at every step. The collection is not locked meanwhile:
-// what comes to share a key is found when the index is made unique, and nobody is kept from writing
+// What the store refuses to close is tried every few seconds. The collection is not locked
+// meanwhile: what comes to share a key is found once it is closed, and nobody is kept from writing
 // for as long as a right is missing.
 void KeptGuards::note_closing(const RelaxedIndex& index, const GuardChange& guarded) {
   if (guarded.ok() || guarded.code == kNoNamespace) {
     if (unclosed_.erase(key_of(index)) > 0) site_.alarms.calm(alarm_of(index));
     return;
   }
-  if (guarded.is_away) pause(index, Aim::kOpened);
+  looked_at_.erase(key_of(index));
+  pause(index, guarded.is_away ? Aim::kOpened : Aim::kClosed);
   unclosed_.insert_or_assign(key_of(index), index);
   const char* what =
       guarded.is_away ? " is away, and cannot be made: " : " refuses no duplicates now: ";
-  site_.alarms.raise(alarm_of(index), said_of(index) + what + guarded.message);
+  site_.alarms.raise(alarm_of(index), said_of(index) + what + why(guarded));
 }
 
 // ---- what is not as it should be
@@ -221,7 +242,7 @@ Status KeptGuards::close_again(const RelaxedIndex& index) {
   auto there = store_.key_index(index.ns, index.name());
   if (!there) return tl::unexpected(there.error());
   const bool is_away = !*there && !note->is_made;
-  if (is_away && is_paused(index, Aim::kOpened)) return {};
+  if (is_paused(index, is_away ? Aim::kOpened : Aim::kClosed)) return {};
   if (!is_away && (!*there || (*there)->guard != KeyGuard::kNone)) {
     note_closing(index, GuardChange());
     return {};
@@ -259,10 +280,12 @@ Status KeptGuards::make_right(const RelaxedIndex& index, bool& changed) {
   const bool is_away = !*there && !index.is_made;
   const bool is_open = *there && !(*there)->is_being_built && (*there)->guard == KeyGuard::kNone;
   if (!is_away && !is_open) return {};
-  if (is_away && is_paused(index, Aim::kOpened)) return {};
+  if (is_paused(index, is_away ? Aim::kOpened : Aim::kClosed)) return {};
+  looked_at_.erase(key_of(index));
   auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kNew);
   if (!guarded) return tl::unexpected(guarded.error());
   changed = changed || guarded->ok();
+  site_.kept.look_again();
   if (guarded->code == kNoNamespace) return forget(index);
   if (is_waited_for(*guarded)) {
     if (is_open) unclosed_.insert_or_assign(key_of(index), index);
@@ -313,7 +336,8 @@ Result<GuardChange> KeptGuards::make_unique(const RelaxedIndex& index, bool& is_
   auto guarded = store_.set_guard(index.ns, index.spec, KeyGuard::kAll);
   if (!guarded || is_waited_for(*guarded)) return guarded ? GuardChange() : guarded;
   is_unique = guarded->ok();
-  if (!guarded->ok()) pause(index, Aim::kMadeUnique);
+  const bool tells = guarded->code == GuardChange::kHasDuplicates && is_suspect(index);
+  if (!guarded->ok() && !tells) pause(index, Aim::kMadeUnique);
   return guarded;
 }
 

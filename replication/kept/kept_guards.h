@@ -66,6 +66,10 @@ class KeptGuards {
   // something does: the duplicates that MongoDB has found.
   [[nodiscard]] Result<GuardChange> retire(const RelaxedIndex& index);
   void tell_once(const RelaxedIndex& index, const std::string& what);
+  // It has been away, or open to everybody: documents may share keys in it that nobody has noted.
+  // So it is until they are looked at; what a process that has ended knew, nobody knows.
+  [[nodiscard]] bool is_suspect(const RelaxedIndex& index) const;
+  void looked_at(const RelaxedIndex& index);
 
  private:
   struct Pause {
@@ -74,12 +78,14 @@ class KeptGuards {
     int64_t ms = 0;
   };
 
-  enum class Aim : uint8_t { kOpened, kMadeUnique };
+  enum class Aim : uint8_t { kOpened, kClosed, kMadeUnique };
   [[nodiscard]] bool is_paused(const RelaxedIndex& index, Aim aim) const;
   void pause(const RelaxedIndex& index, Aim aim);
   [[nodiscard]] Result<Opened> relax(RelaxedIndex index);
   [[nodiscard]] Result<Opened> not_relaxed(const RelaxedIndex& index, const GuardChange& guarded);
   void note_closing(const RelaxedIndex& index, const GuardChange& guarded);
+  // What mongod said, and what else is known of why.
+  [[nodiscard]] std::string why(const GuardChange& guarded);
   [[nodiscard]] Status close_again(const RelaxedIndex& index);
   [[nodiscard]] Status put_right(const RelaxedIndex& index, bool& changed, bool& left);
   [[nodiscard]] Status make_right(const RelaxedIndex& index, bool& changed);
@@ -98,6 +104,7 @@ class KeptGuards {
   std::map<std::string, RelaxedIndex> unclosed_;  // by namespace and name, which nobody locks
   std::string run_;                               // of the store, in which all was put right
   std::set<std::string> told_;
+  std::set<std::string> looked_at_;  // by namespace and name: those that are not suspect
   // By namespace and name: what could not be changed is not tried at once, as it may take a scan.
   std::map<std::pair<std::string, Aim>, Pause> pauses_;
 };

@@ -42,6 +42,18 @@ Result<bool> KeptKeys::keeps(const std::string& ns) {
   return can_;
 }
 
+// A store can be told to behave as an older one while it runs: an index that is relaxed then could
+// not be closed.
+Result<Opened> KeptKeys::open(const std::string& ns, const std::string& index) {
+  if (!site_.kept.relaxed(ns, index)) {
+    asked_.clear();
+    const auto can = keeps(ns);
+    if (!can) return tl::unexpected(can.error());
+    if (!*can) return Opened::kNot;
+  }
+  return guards_.open(ns, index);
+}
+
 Status KeptKeys::note(const std::string& ns, const std::string& document, KeptChanges& changes) {
   for (const RelaxedIndex& index : site_.kept.relaxed_in(ns)) {
     if (site_.kept.is_dropped(index)) continue;
@@ -66,7 +78,7 @@ Result<bool> KeptKeys::step(std::vector<KeptDocument>& disputed) {
   }
   if (!cursor_.empty()) return true;
   for (const RelaxedIndex& index : site_.kept.all_relaxed()) {
-    if (site_.kept.has_kept(index)) continue;
+    if (site_.kept.has_kept(index) && !guards_.is_suspect(index)) continue;
     const auto retired = guards_.retire(index);
     if (!retired) return tl::unexpected(retired.error());
     if (retired->ok()) continue;
@@ -109,7 +121,12 @@ Status KeptKeys::note_duplicates(const RelaxedIndex& index, const GuardChange& f
         return noted;
     }
   }
-  if (changes.empty()) guards_.tell_once(index, "cannot be made unique again: " + found.message);
+  if (changes.empty() && !site_.kept.has_kept(index)) {
+    guards_.tell_once(index, "cannot be made unique again: " + found.message);
+  }
+  // Where some are new there may be more than MongoDB has told.
+  const bool are_all = changes.empty() && found.code == GuardChange::kHasDuplicates;
+  if (are_all) guards_.looked_at(index);
   return entries_.write(changes);
 }
 

@@ -13,8 +13,9 @@
 // Of documents that share a key each but the first, by _id, has an open entry in the ledger: the
 // same at every site, in whatever order they came. What happens to one of them is a reason to look
 // again, and so is time. An entry closes when its document shares the key with none before it, and
-// an index of which none is left is made unique again. Should MongoDB find duplicates all the same
-// (written while a large index was away), they get entries, too.
+// an index of which none is left is made unique again. What apps write while an index is away, or
+// stands open, nobody can look up before it is back: then, and once after a start, MongoDB is asked
+// for all its duplicates, and those that nobody has noted get entries, too.
 //
 // A crash anywhere: the index is noted before it is touched, and what the note says is made so at
 // start, and when another run of the store answers: one that is open is closed, and one that is
@@ -57,9 +58,7 @@ class KeptKeys {
   [[nodiscard]] Result<Opened> make_ready(const std::string& ns) { return guards_.make_ready(ns); }
   // The collection is locked against all others until close() has succeeded. That fails as refused
   // where it is to be tried again.
-  [[nodiscard]] Result<Opened> open(const std::string& ns, const std::string& index) {
-    return guards_.open(ns, index);
-  }
+  [[nodiscard]] Result<Opened> open(const std::string& ns, const std::string& index);
   [[nodiscard]] bool has_open() const { return guards_.has_open(); }
   [[nodiscard]] Status close() { return guards_.close(); }
 
@@ -89,7 +88,7 @@ class KeptKeys {
   KeptEntries entries_;
   KeptGuards guards_;
   std::string cursor_;
-  std::string asked_;  // the run of the store that was asked whether it can
+  std::string asked_;  // the run of the store that was asked whether it can; empty: ask again
   bool can_ = false;   // it can
 };
 

@@ -23,21 +23,6 @@ Document part(const Document& spec, std::string_view name) {
   return value && value->type == bson::Type::kDocument ? value->as_document() : Document();
 }
 
-bool are_same_fields(const Document& a, const Document& b) {
-  auto at = b.begin();
-  for (const bson::Element& each : a) {
-    if (at == b.end() || (*at).name != each.name) return false;
-    const bson::Value there = (*at).value;
-    const bool is_text = each.value.type == bson::Type::kString;
-    const bool is_same = is_text || there.type == bson::Type::kString
-                             ? each.value == there
-                             : bson::canonical_key(each.value) == bson::canonical_key(there);
-    if (!is_same) return false;
-    ++at;
-  }
-  return at == b.end();
-}
-
 // An app says of a collation what is not by default, mongod says all.
 bool may_be_same_collation(const Document& a, const Document& b) {
   if (a.empty() != b.empty()) return false;
@@ -75,6 +60,21 @@ std::string with_guard(const Document& spec, KeyGuard guard) {
 std::string_view index_name_of(const Document& spec) {
   const auto name = spec.find("name");
   return name && name->type == bson::Type::kString ? name->as_string() : std::string_view();
+}
+
+bool are_same_fields(const Document& a, const Document& b) {
+  auto at = b.begin();
+  for (const bson::Element& each : a) {
+    if (at == b.end() || (*at).name != each.name) return false;
+    const bson::Value there = (*at).value;
+    const bool is_text = each.value.type == bson::Type::kString;
+    const bool is_same = is_text || there.type == bson::Type::kString
+                             ? each.value == there
+                             : bson::canonical_key(each.value) == bson::canonical_key(there);
+    if (!is_same) return false;
+    ++at;
+  }
+  return at == b.end();
 }
 
 bool is_same_index(const Document& a, const Document& b) {

@@ -51,6 +51,8 @@ struct GuardChange {
 // The same index with this guard.
 [[nodiscard]] std::string with_guard(const bson::Document& spec, KeyGuard guard);
 [[nodiscard]] std::string_view index_name_of(const bson::Document& spec);
+// By the same fields, in the same order and direction: as `key` of a spec has them.
+[[nodiscard]] bool are_same_fields(const bson::Document& a, const bson::Document& b);
 // Do both index the same documents by the same keys? What collMod changes of one does not count,
 // nor does what only one of them says.
 [[nodiscard]] bool is_same_index(const bson::Document& a, const bson::Document& b);

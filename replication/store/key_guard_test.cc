@@ -71,5 +71,26 @@ TEST(RelaxedIndexes, AreShownAsUniqueUntilTheyAreDroppedOrOthers) {
   EXPECT_EQ(relaxed.shown("a.b", Document(listed)), listed);
 }
 
+TEST(RelaxedIndexes, AreBuiltUntilTheyAreDroppedAndNotWhileSomebodyHoldsThem) {
+  using Begun = RelaxedIndexes::Begun;
+  RelaxedIndexes relaxed;
+  EXPECT_EQ(relaxed.begin_build("shop.users", "k"), Begun::kGone);
+  relaxed.put("shop.users", bson::Writer().string("name", "k").finish());
+  EXPECT_EQ(relaxed.begin_build("shop.users", "k"), Begun::kYes);
+  EXPECT_TRUE(relaxed.is_being_built("shop.users", "k"));
+  {
+    const HeldBuilds one(relaxed, "shop.users");
+    const HeldBuilds another(relaxed, "shop.users");
+    EXPECT_TRUE(relaxed.is_being_built("shop.users", "k")) << "it goes on";
+    relaxed.end_build("shop.users", "k");
+    EXPECT_FALSE(relaxed.is_being_built("shop.users", "k"));
+    EXPECT_EQ(relaxed.begin_build("shop.users", "k"), Begun::kHeld);
+  }
+  EXPECT_EQ(relaxed.begin_build("shop.users", "k"), Begun::kYes);
+  relaxed.end_build("shop.users", "k");
+  relaxed.erase("shop.users", "k");
+  EXPECT_EQ(relaxed.begin_build("shop.users", "k"), Begun::kGone);
+}
+
 }  // namespace
 }  // namespace outrigger

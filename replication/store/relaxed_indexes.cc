@@ -52,4 +52,40 @@ std::string RelaxedIndexes::shown(const std::string& ns, const bson::Document& l
   return with_guard(listed, KeyGuard::kAll);
 }
 
+// ---- builds
+
+RelaxedIndexes::Begun RelaxedIndexes::begin_build(const std::string& ns, const std::string& name) {
+  const MutexLock lock(mutex_);
+  const auto known = specs_.find(ns);
+  if (known == specs_.end() || !known->second.contains(name)) return Begun::kGone;
+  if (held_.contains(ns)) return Begun::kHeld;
+  building_[ns].insert(name);
+  return Begun::kYes;
+}
+
+void RelaxedIndexes::end_build(const std::string& ns, const std::string& name) {
+  const MutexLock lock(mutex_);
+  const auto known = building_.find(ns);
+  if (known == building_.end()) return;
+  known->second.erase(name);
+  if (known->second.empty()) building_.erase(known);
+}
+
+bool RelaxedIndexes::is_being_built(const std::string& ns, std::string_view name) const {
+  const MutexLock lock(mutex_);
+  const auto known = building_.find(ns);
+  return known != building_.end() && known->second.contains(name);
+}
+
+void RelaxedIndexes::hold(const std::string& ns) {
+  const MutexLock lock(mutex_);
+  held_.insert(ns);
+}
+
+void RelaxedIndexes::release(const std::string& ns) {
+  const MutexLock lock(mutex_);
+  const auto known = held_.find(ns);
+  if (known != held_.end()) held_.erase(known);
+}
+
 }  // namespace outrigger

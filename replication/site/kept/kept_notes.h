@@ -53,6 +53,7 @@ class KeptNotes {
     return !shown_->find(index.ns, index.name());
   }
   [[nodiscard]] const RelaxedIndexes& shown() const { return *shown_; }
+  [[nodiscard]] RelaxedIndexes& shown() { return *shown_; }
 
   [[nodiscard]] std::optional<KeptDocument> kept(const std::string& row_key,
                                                  const std::string& index) const;

@@ -24,6 +24,7 @@ constexpr int32_t kNamespaceNotFound = 26;
 constexpr int32_t kIndexNotFound = 27;
 constexpr int32_t kNamespaceExists = 48;
 constexpr int32_t kBuiltAtOnceMs = 1'000;  // mongod may have it wait for other builds
+constexpr int32_t kGivenUpMs = 200;        // likewise, for one to end
 constexpr int32_t kMaxTimeExpired = 50;
 constexpr const char* kLook = "look at collection";
 constexpr const char* kChange = "change collection";
@@ -172,7 +173,10 @@ Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
   const std::string ns(write.id.view().as_string());
   auto found = find(ns);
   if (!found) return tl::unexpected<Error>(found.error());
-  auto wanted = after(*found, write);
+  CatalogEntry waiting = *found;
+  for (std::string& name : builds_.waiting_in(ns)) waiting.building.insert(std::move(name));
+  const std::set<std::string, std::less<>> unbuilt = waiting.building;
+  auto wanted = after(std::move(waiting), write);
   if (!wanted) return rejected(kNoCollection, wanted.error().message());
   if (wanted->ns != ns) return rejected(kNoCollection, "it is another collection's");
   // Dropped at one site while another one changed how large it may be.
@@ -181,9 +185,39 @@ Result<WriteOutcome> CatalogEntries::write(const StoreWrite& write) {
   }
   builds_.keep_only(ns, wanted->indexes);
   auto refusal = make_true(*found, *wanted);
+  // A document of the whole collection knows nothing of what is just being built.
+  const bool is_by_name = write.document.empty();
+  if (refusal && !*refusal && is_by_name) refusal = give_up(*found, *wanted, unbuilt);
   catalog_.forget_target(ns);
   if (!refusal) return tl::unexpected<Error>(refusal.error());
   return *refusal ? std::move(**refusal) : WriteOutcome();
+}
+
+// Indexes that are not there yet, and that the write takes away by name. What is under way is taken
+// back once it is built; what an earlier life of this process began, mongod is told to end. Until
+// then the write is rejected, so that it is done again whatever happens in between.
+Result<CatalogEntries::Refusal> CatalogEntries::give_up(
+    const CatalogEntry& is, const CatalogEntry& wanted,
+    const std::set<std::string, std::less<>>& unbuilt) {
+  Refusal refusal;
+  for (const std::string& name : unbuilt) {
+    if (wanted.building.contains(name)) continue;
+    const bool is_over = builds_.give_up(is.ns, name);
+    if (is_over && !is.building.contains(name)) continue;
+    auto dropped = is_over ? drop_index(is.ns, name, kGivenUpMs) : Result<Refusal>(Refusal());
+    if (!dropped || (*dropped && (*dropped)->code != kMaxTimeExpired)) return dropped;
+    if (is_over && !*dropped) continue;
+    refusal = rejected(GuardChange::kInProgress, "its index is being given up");
+  }
+  return refusal;
+}
+
+Result<CatalogEntries::Refusal> CatalogEntries::drop_index(const std::string& ns,
+                                                           const std::string& name, int32_t ms) {
+  Writer out;
+  out.string("dropIndexes", split(ns).collection).string("index", name);
+  if (ms > 0) out.int32("maxTimeMS", ms);
+  return run(ns, out.finish(), kIndexNotFound);
 }
 
 Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is,
@@ -219,8 +253,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_true(const CatalogEntry& is
   CatalogEntry now = is;
   changed = change_indexes(now, wanted);
   if (!changed || *changed) return changed;
-  auto dropped = drop_indexes(now, wanted);
-  if (!dropped || *dropped) return dropped;
+  if (auto dropped = drop_indexes(now, wanted); !dropped || *dropped) return dropped;
   return make_indexes(now, wanted);
 }
 
@@ -315,10 +348,7 @@ Result<CatalogEntries::Refusal> CatalogEntries::drop_indexes(const CatalogEntry&
   for (const auto& [name, index] : is.indexes) {
     const auto then = wanted.indexes.find(name);
     if (then != wanted.indexes.end() && are_equal(then->second, index)) continue;
-    Writer out;
-    out.string("dropIndexes", split(is.ns).collection).string("index", name);
-    auto dropped = run(is.ns, out.finish(), kIndexNotFound);
-    if (!dropped || *dropped) return dropped;
+    if (auto dropped = drop_index(is.ns, name); !dropped || *dropped) return dropped;
   }
   return Refusal();
 }
@@ -341,14 +371,14 @@ Result<CatalogEntries::Refusal> CatalogEntries::make_indexes(const CatalogEntry&
     auto large = catalog_.is_large(is.ns);
     if (!large) return tl::unexpected<Error>(large.error());
     if (*large) {
-      refusal = builds_.build(is.ns, name, command);
+      refusal = builds_.build(is.ns, name, command, is_relaxed);
       continue;
     }
     auto made = run(
         is.ns, Writer().append_all(Document(command)).int32("maxTimeMS", kBuiltAtOnceMs).finish());
     if (!made) return made;
     if (*made && (*made)->code == kMaxTimeExpired) {
-      refusal = builds_.build(is.ns, name, command);
+      refusal = builds_.build(is.ns, name, command, is_relaxed);
     } else if (*made) {
       refusal = std::move(*made);
     }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,6 +50,11 @@ class CatalogEntries {
   [[nodiscard]] Result<Refusal> change_view(const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> change_indexes(CatalogEntry& is, const CatalogEntry& wanted);
   [[nodiscard]] Result<Refusal> drop_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
+  [[nodiscard]] Result<Refusal> drop_index(const std::string& ns, const std::string& name,
+                                           int32_t ms = 0);
+  // `unbuilt`: names of indexes that are being built, or are to be.
+  [[nodiscard]] Result<Refusal> give_up(const CatalogEntry& is, const CatalogEntry& wanted,
+                                        const std::set<std::string, std::less<>>& unbuilt);
   [[nodiscard]] Result<Refusal> make_indexes(const CatalogEntry& is, const CatalogEntry& wanted);
   // `unless`: this error of mongod's says that it is so already.
   [[nodiscard]] Result<Refusal> run(const std::string& ns, const std::string& command,

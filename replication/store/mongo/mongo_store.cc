@@ -21,14 +21,14 @@ namespace outrigger {
 // Each refers to some before it.
 struct MongoStore::Parts {
   Parts(std::unique_ptr<mongo::Client> to, const std::string& uri, Threads& time,
-        std::shared_ptr<const RelaxedIndexes> relaxed_indexes)
+        std::shared_ptr<RelaxedIndexes> relaxed_indexes)
       : threads(time),
         relaxed(std::move(relaxed_indexes)),
         client(std::move(to)),
-        builds(uri, time) {}
+        builds(uri, time, *relaxed) {}
 
   Threads& threads;
-  const std::shared_ptr<const RelaxedIndexes> relaxed;
+  const std::shared_ptr<RelaxedIndexes> relaxed;
   std::unique_ptr<mongo::Client> client;
   mongo::Topology topology{*client, threads};
   mongo::Privileges privileges{*client, topology};
@@ -42,12 +42,12 @@ struct MongoStore::Parts {
   mongo::Oplog oplog{*client, topology};
 };
 
-Result<std::unique_ptr<MongoStore>> MongoStore::open(
-    const std::string& uri, Threads& threads, bool follows_primary,
-    std::shared_ptr<const RelaxedIndexes> relaxed) {
+Result<std::unique_ptr<MongoStore>> MongoStore::open(const std::string& uri, Threads& threads,
+                                                     bool follows_primary,
+                                                     std::shared_ptr<RelaxedIndexes> relaxed) {
   auto client = mongo::Client::open(uri, follows_primary);
   if (!client) return tl::unexpected<Error>(client.error());
-  if (relaxed == nullptr) relaxed = std::make_shared<const RelaxedIndexes>();
+  if (relaxed == nullptr) relaxed = std::make_shared<RelaxedIndexes>();
   return std::unique_ptr<MongoStore>(new MongoStore(
       std::make_unique<Parts>(std::move(*client), uri, threads, std::move(relaxed))));
 }

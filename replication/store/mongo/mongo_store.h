@@ -23,7 +23,7 @@ class MongoStore final : public Store {
   // `relaxed`: what this site has relaxed, for all its stores (none: nothing).
   [[nodiscard]] static Result<std::unique_ptr<MongoStore>> open(
       const std::string& uri, Threads& threads, bool follows_primary = false,
-      std::shared_ptr<const RelaxedIndexes> relaxed = nullptr);
+      std::shared_ptr<RelaxedIndexes> relaxed = nullptr);
   ~MongoStore() override;
 
   [[nodiscard]] Status ping() override;

@@ -353,7 +353,7 @@ Result<GuardChange> UniqueKeys::run_beside(const std::string& ns, const std::str
     if (!waits || !Document(command).find("createIndexes")) return done;
   }
   std::string refusal;
-  const WriteOutcome outcome = builds_.build(ns, name, command, &refusal);
+  const WriteOutcome outcome = builds_.build_relaxed(ns, name, command, refusal);
   return GuardChange{outcome.ok() ? 0 : outcome.code, outcome.message,
                      duplicates_in(Document(refusal))};
 }

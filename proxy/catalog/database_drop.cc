@@ -1,4 +1,4 @@
-#include "proxy/writes/database_drop.h"
+#include "proxy/catalog/database_drop.h"
 
 #include <fmt/format.h>
 
