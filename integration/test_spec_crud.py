@@ -130,7 +130,8 @@ def test_a_duplicate_names_the_key_and_its_value(side):
     yield lambda: side.things.insert_one({"_id": 3, "a": 1, "b": "x"})
     yield lambda: side.things.update_one({"_id": 2}, {"$set": {"a": 1, "b": "x"}})
     yield lambda: side.things.find_one_and_replace({"_id": 2}, {"a": 1, "b": "x"})
-    yield lambda: side.things.update_one({"a": 1, "b": "x", "c": 1}, {"$set": {"d": 1}}, upsert=True)
+    yield lambda: side.things.update_one({"a": 1, "b": "x", "c": 1}, {"$set": {"d": 1}},
+                                         upsert=True)
     yield lambda: side.things.create_index("b", unique=True)
     yield lambda: side.things.insert_many([{"_id": 4, "b": "x"}, {"_id": 5, "a": 1, "b": "x"},
                                            {"_id": 6, "b": "x"}], ordered=False)
@@ -147,7 +148,7 @@ def test_reads_with_every_option(side):
     yield things.find({}, {"n": 1, "_id": 0}, hint="_id_").min([("_id", 3)]).max([("_id", 5)])
     yield lambda: things.find({"n": {"$bad": 1}})
     yield lambda: things.find({}, hint="nowhere")
-    yield lambda: things.find({}, no_cursor_timeout=True, allow_disk_use=True).sort("n").limit(1)
+    yield lambda: things.find({}, allow_disk_use=True).sort("n").limit(1)
     yield lambda: things.count_documents({"n": 1}, hint="_id_", skip=1)
     yield lambda: things.estimated_document_count(comment="all")
     yield lambda: things.distinct("s", {"n": {"$gt": 0}}, collation=CASELESS)

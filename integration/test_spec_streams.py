@@ -214,7 +214,8 @@ def test_a_file_goes_in_and_comes_out(side):
     yield lambda: files.open_download_stream(FILE).read() == GIVEN
     yield lambda: files.open_download_stream_by_name("one").read(1500)
     yield lambda: side.db.fs.chunks.count_documents({"files_id": FILE})
-    yield lambda: files.upload_from_stream_with_id(ObjectId("aaaaaaaa0000000000000002"), "empty", b"")
+    yield lambda: files.upload_from_stream_with_id(
+        ObjectId("aaaaaaaa0000000000000002"), "empty", b"")
     yield lambda: files.open_download_stream_by_name("empty").read()
     yield lambda: sorted(found.filename for found in files.find({}))
 
