@@ -7,6 +7,7 @@ import pytest
 import spare_mongods
 from cluster import Cluster
 from real_mongod import RealMongod
+from spec_sides import made_sides
 from waiting import claimed
 
 
@@ -122,3 +123,17 @@ def oslo_on_a_set(sites_on_a_set):
     oslo.mongod.wait_whole()
     oslo.wait_served()
     return oslo
+
+
+@pytest.fixture(scope="session")
+def shared_sides(tmp_path_factory):
+    sides, discard = made_sides(tmp_path_factory.mktemp("spec"))
+    yield sides
+    discard()
+
+
+@pytest.fixture(scope="module")
+def spec_sides(shared_sides):
+    """A bare MongoDB and two sites, for cases of spec_sides.py."""
+    yield shared_sides
+    shared_sides.wait_alike()

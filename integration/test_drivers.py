@@ -87,6 +87,14 @@ def rust(make_folder):
     return [target / "debug" / "driver"], {}
 
 
+def csharp(make_folder):
+    needs("dotnet")
+    built = make_folder.mktemp("csharp")
+    output_of("dotnet", "build", PROGRAMS / "csharp", "--nologo", "--output", built / "bin",
+              f"-p:BaseIntermediateOutputPath={built}/obj/")
+    return ["dotnet", built / "bin" / "driver.dll"], {}
+
+
 def libmongoc(make_folder):
     program = make_folder.mktemp("libmongoc") / "driver"
     flags = output_of("pkg-config", "--cflags", "--libs", "libmongoc-1.0").split()
@@ -111,6 +119,7 @@ DRIVERS = {
     "go_2": go("go2"),
     "java": java,
     "rust": rust,
+    "csharp": csharp,
     "libmongoc": libmongoc,
     "mongosh": mongosh,
 }

@@ -291,6 +291,53 @@ TEST(Answers, AConcernThatAnElectionCutShortMayBeAskedForAgainByItsNumber) {
   EXPECT_FALSE(has_labels([](Writer&) {})) << "it was said of the sidecar's own number";
 }
 
+TEST(Answers, ThatAFailedCommandMayBeSentAgainIsToldToWhoNumberedIt) {
+  const std::string said = doc([](Writer& w) {
+    w.open_array("errorLabels").string("0", "RetryableWriteError").string("1", "Other").close();
+    w.real("ok", 0).int32("code", 91);
+  });
+  const auto labels = [&](const testing::Fill& session) {
+    const auto sent =
+        send(CommandKind::kUpdate, {update_statement(by_id(1), op("$inc", "a", 1))}, session);
+    ReplyBuilder reply(sent->command);
+    reply.add(run_of(sent->command), read_run_reply(CommandKind::kUpdate, Document(said)));
+    const std::string answer = reply.finish();
+    return bson::to_json(Document(answer).find("errorLabels")->as_document());
+  };
+  EXPECT_EQ(labels([](Writer& w) {
+              w.open_document("lsid").binary("id", 4, std::string(16, 'x')).close();
+              w.int64("txnNumber", 1);
+            }),
+            R"({"0": "RetryableWriteError", "1": "Other"})");
+  EXPECT_EQ(labels([](Writer&) {}), R"({"0": "Other"})") << "of the sidecar's own number";
+}
+
+TEST(Answers, AFindAndModifyThatIsAskedForAgainHearsOfTheConcernAsItStandsThen) {
+  WriteCommand command;
+  command.kind = CommandKind::kFindAndModify;
+  command.statements.emplace_back();
+  const std::string said = doc([](Writer& w) {
+    w.open_document("value").int32("_id", 1).close();
+    w.open_document("lastErrorObject").int32("n", 1).close();
+    w.open_document("writeConcernError").int32("code", 91).close().real("ok", 1);
+    w.open_array("errorLabels").string("0", "RetryableWriteError").close();
+  });
+  const std::string known =
+      remember(run_of(command), read_run_reply(CommandKind::kFindAndModify, Document(said)), 0);
+  const auto told_again = [&](const std::string& now) {
+    ReplyBuilder reply(command);
+    reply.add_tail(read_run_reply(CommandKind::kUpdate, Document(now)));
+    EXPECT_TRUE(reply.add_remembered(Document(known), 0));
+    const std::string answer = reply.finish();
+    EXPECT_FALSE(Document(answer).has("errorLabels"));
+    return Document(answer).has("writeConcernError");
+  };
+  EXPECT_FALSE(told_again(doc([](Writer& w) { w.real("ok", 1); })));
+  EXPECT_TRUE(told_again(doc([](Writer& w) {
+    w.open_document("writeConcernError").int32("code", 64).close().real("ok", 1);
+  })));
+}
+
 TEST(Answers, OfSeveralUpsertsItIsRememberedWhichInserted) {
   const auto upsert = [](int32_t id) {
     return update_statement(by_id(id), op("$set", "a", 1), true);

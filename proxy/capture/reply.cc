@@ -77,6 +77,31 @@ std::string without_labels(const Document& body) {
   return out.finish();
 }
 
+bool is_retry_label(const bson::Value& label) {
+  return label.type == Type::kString && label.as_string() == "RetryableWriteError";
+}
+
+// mongod says of our own number that the command may be sent again: the app gave it none.
+std::string without_retry_label(const Document& body) {
+  const auto labels = body.find("errorLabels");
+  if (!labels || labels->type != Type::kArray) return std::string(body.bytes());
+  std::vector<bson::Value> others;
+  for (const Element& label : labels->as_document()) {
+    if (!is_retry_label(label.value)) others.push_back(label.value);
+  }
+  bson::Writer out;
+  for (const Element& field : body) {
+    if (field.name != "errorLabels") {
+      out.element(field);
+    } else if (!others.empty()) {
+      out.open_array(field.name);
+      for (size_t i = 0; i < others.size(); ++i) out.value(bson::index_name(i), others[i]);
+      out.close();
+    }
+  }
+  return out.finish();
+}
+
 }  // namespace
 
 std::string with_times(const std::string& body, const Document& from) {
@@ -94,21 +119,26 @@ std::string with_apps_concern(const Document& reply, const Document& command) {
   return with_concern_error(reply, citing_the_apps_concern(command, error->as_document()));
 }
 
+void ReplyBuilder::take_concern(const RunReply& reply) {
+  if (!reply.concern_error) return;
+  concern_error_ = citing_the_apps_concern(command_->body, *reply.concern_error);
+  // By its number the app's own session makes it one; mongod may say it of ours.
+  const auto labels = reply.body.find("errorLabels");
+  if (labels && command_->session.is_retryable()) concern_labels_.emplace(*labels);
+}
+
 void ReplyBuilder::add(const Run& run, const RunReply& reply) {
-  if (reply.concern_error) {
-    concern_error_ = citing_the_apps_concern(command_->body, *reply.concern_error);
-    // By its number the app's own session makes it one; mongod may say it of ours.
-    const auto labels = reply.body.find("errorLabels");
-    if (labels && command_->session.is_retryable()) concern_labels_.emplace(*labels);
-  }
+  take_concern(reply);
   doubted_ = doubted_ || !outrigger::is_refused_surely(run, reply);
+  const bool is_numbered = command_->session.txn_number.has_value();
   if (!reply.ok) {
-    failure_ = std::string(reply.body.bytes());
+    failure_ = is_numbered ? std::string(reply.body.bytes()) : without_retry_label(reply.body);
     return;
   }
   if (command_->kind == CommandKind::kFindAndModify) {
     single_ = std::string(reply.body.bytes());
     if (concern_error_) single_ = with_concern_error(reply.body, *concern_error_);
+    if (concern_error_ && !is_numbered) single_ = without_retry_label(Document(*single_));
     return;
   }
   n_ += reply.n;
@@ -155,7 +185,10 @@ bool ReplyBuilder::add_remembered(const Document& result, size_t statement) {
   } else if (has_reply) {
     bson::Writer out;
     for (const Element& field : reply->as_document()) {
-      if (field.name == "ok") out.int32("retriedStmtId", command_->statements[statement].stmt_id);
+      if (field.name == "ok") {
+        out.int32("retriedStmtId", command_->statements[statement].stmt_id);
+        if (concern_error_) out.document("writeConcernError", Document(*concern_error_));
+      }
       if (field.name != "retriedStmtId") out.element(field);
     }
     single_ = with_times(out.finish(), Document(tail_));
@@ -198,7 +231,10 @@ void ReplyBuilder::add_error(size_t statement, int code, std::string_view messag
   errors_.push_back({statement, rest.finish()});
 }
 
-void ReplyBuilder::add_tail(const RunReply& reply) { tail_ = std::string(reply.body.bytes()); }
+void ReplyBuilder::add_tail(const RunReply& reply) {
+  take_concern(reply);
+  tail_ = std::string(reply.body.bytes());
+}
 
 void ReplyBuilder::retried_were(const std::vector<int32_t>& stmt_ids) {
   retried_ = stmt_ids;
@@ -278,8 +314,9 @@ std::string ReplyBuilder::finish() {
     out.int32("nModified", static_cast<int32_t>(modified_));
   }
   if (concern_error_) out.document("writeConcernError", Document(*concern_error_));
+  out.real("ok", 1.0);
   if (concern_error_ && concern_labels_) out.value("errorLabels", *concern_labels_);
-  return with_times(out.real("ok", 1.0).finish(), tail);
+  return with_times(out.finish(), tail);
 }
 
 std::string remember(const Run& run, const RunReply& reply, size_t first) {
@@ -287,7 +324,9 @@ std::string remember(const Run& run, const RunReply& reply, size_t first) {
   if (run.command->kind == CommandKind::kFindAndModify) {
     out.open_document("reply");
     for (const Element& field : reply.body) {
-      if (!is_time(field.name)) out.element(field);
+      // Who asks again is told of the concern as it stands then.
+      const bool is_of_concern = field.name == "writeConcernError" || field.name == "errorLabels";
+      if (!is_of_concern && !is_time(field.name)) out.element(field);
     }
     out.close();
     return out.finish();

@@ -48,7 +48,7 @@ class ReplyBuilder {
   [[nodiscard]] bool add_remembered(const bson::Document& result, size_t statement);
   // Takes over what another builder of the same command gathered.
   void absorb(ReplyBuilder&& other);
-  // Of an answer that did nothing: its position and times.
+  // Of an answer that did nothing: its position and times, and how its concern went.
   void add_tail(const RunReply& reply);
   // What the answer lists as executed before; otherwise that is every remembered statement.
   void retried_were(const std::vector<int32_t>& stmt_ids);
@@ -81,6 +81,7 @@ class ReplyBuilder {
     size_t index;
     bson::OwnedValue id;
   };
+  void take_concern(const RunReply& reply);
   void add_inserted(const bson::Document& result, size_t statement);
 
   const WriteCommand* command_;
