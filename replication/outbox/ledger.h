@@ -133,6 +133,14 @@ inline constexpr const char* kMissing = "missing";        // likewise
 // The name of a record for people and programs: "<origin in hex>/<stamp>".
 [[nodiscard]] std::string record_name(const Dot& dot);
 
+// What an entry adds to the totals of what is open, by its own word: what is set aside says nothing
+// of it (site/ledger/ledger_trimmer.h).
+struct OpenShare {
+  uint64_t entries = 0;
+  uint64_t bytes = 0;  // key and value, of what lost to another write
+};
+[[nodiscard]] OpenShare open_share(std::string_view key, std::string_view bytes);
+
 // "auto" (the rule decided and nobody has to), "open", "resolved", "reverted".
 [[nodiscard]] const char* state_text(const LedgerEntry& entry);
 

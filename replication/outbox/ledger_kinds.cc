@@ -49,6 +49,17 @@ bool is_loss(std::string_view kind) {
   return false;
 }
 
+OpenShare open_share(std::string_view key, std::string_view bytes) {
+  constexpr std::string_view kOpenField("\x08open\0\x01", 7);
+  if (bytes.find(kOpenField) == std::string_view::npos || !bson::validate(bytes)) return {};
+  const bson::Document entry(bytes);
+  const auto open = entry.find("open");
+  if (!open || !open->truthy()) return {};
+  const auto kind = entry.find("kind");
+  const bool lost = kind && kind->type == bson::Type::kString && is_loss(kind->as_string());
+  return {1, lost ? key.size() + bytes.size() : 0};
+}
+
 std::string why_not_of_kind(const LedgerEntry& entry) {
   using merge::LossKind;
   const std::string& kind = entry.kind;
