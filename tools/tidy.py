@@ -27,8 +27,8 @@ REPLICATION = ["bson/", "series/", "causality/", "record/", "merge/types/", "mer
                "outbox/", "outbox/rocks/", "outbox/memory/", "store/", "store/memory/",
                "store/mongo/connection/", "store/mongo/keys/", "store/mongo/series/",
                "store/mongo/", "site/state/", "site/corrections/", "site/kept/",
-               "site/rules/", "site/", "renames/", "link/", "kept/", "apply/locks/", "apply/",
-               "recovery/", "merge/worlds/", "testing/"]
+               "site/ledger/", "site/rules/", "site/", "renames/", "link/", "kept/",
+               "apply/locks/", "apply/", "recovery/", "merge/worlds/", "testing/"]
 PROXY = ["net/", "net/uv/", "net/memory/", "mongo/wire/", "mongo/", "client/",
          "capture/ids/", "capture/shape/", "capture/", "transactions/", "writes/", "catalog/",
          "outputs/", "session/", "expiry/", "peer/", "admin/", "app/"]

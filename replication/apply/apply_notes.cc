@@ -37,7 +37,7 @@ Result<ConflictCounts> put_losses(const outbox::Outbox& outbox, LedgerKeeper& le
     if (*known) continue;
     auto named = apps.named(*entry);
     if (!named) return tl::unexpected(named.error());
-    ledger.put(batch, key, *named, 0);
+    ledger.put(batch, key, std::move(*named), 0);
     ++conflicts[ledger.counts_as(*entry)];
   }
   return conflicts;

@@ -55,6 +55,7 @@ struct LedgerEntry {
   std::optional<Replaced> replaced;  // what a choice put the value in the place of
   std::string loser_app;             // Record::app of whose value it is; empty: not known
   std::string winner_app;            // likewise
+  std::string rule;  // the word of the settings that decided when it was written; empty: none known
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
 };
 
@@ -87,8 +88,8 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
 // Why a loser of its kind is not brought back by a write, and the way out; empty: it may be.
 [[nodiscard]] std::string why_not_of_kind(const LedgerEntry& entry);
-// The setting that decides about losses of its kind, whatever their path: "deletes", "inserts",
-// "unique"; empty: none does.
+// The setting that decides about entries of its kind, whatever their path: "deletes: delete_wins",
+// "unique: park", "bounded"; empty: their path or namespace tells.
 [[nodiscard]] std::string policy_of_kind(std::string_view kind);
 // Is it the kind of a write that lost to another one?
 [[nodiscard]] bool is_loss(std::string_view kind);

@@ -36,9 +36,11 @@ const char* loss_kind_text(merge::LossKind kind) {
 std::string policy_of_kind(std::string_view kind) {
   using merge::LossKind;
   const auto is = [&](LossKind each) { return kind == loss_kind_text(each); };
-  if (is(LossKind::kDeleteUpdate) || is(LossKind::kUpdateDelete)) return "deletes";
-  if (is(LossKind::kInsertInsert)) return "inserts";
-  return kind == kUnique || kind == kKeptKind ? "unique" : "";
+  if (is(LossKind::kDeleteUpdate)) return "deletes: delete_wins";
+  if (is(LossKind::kUpdateDelete)) return "deletes: update_wins";
+  if (is(LossKind::kBounded)) return "bounded";
+  if (kind == kUnique) return "unique: park";
+  return kind == kKeptKind ? "unique: keep" : "";
 }
 
 bool is_loss(std::string_view kind) {
