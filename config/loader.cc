@@ -21,6 +21,7 @@ namespace {
 
 constexpr const char* kNamespaceForm = "database.collection, where * matches anything";
 constexpr uint64_t kKeptBytesMin = 1ULL << 20;
+constexpr const char* kOrForEver = ", or 0 (for ever)";
 
 // One function a section, in the order of the file.
 class Loader {
@@ -151,6 +152,11 @@ class Loader {
   void load_ledger(const YamlValue& value) {
     YamlMap map(errors_, value);
     load_bytes_max(map, &settings_.ledger.bytes_max);
+    const auto keep = map.take("keep_for");
+    const bool is_for_ever = keep && keep->node.IsScalar() && keep->node.Scalar() == "0";
+    if (keep && !is_for_ever) {
+      load_duration(*keep, &settings_.ledger.keep_ms, std::string(kDurationForm) + kOrForEver);
+    }
     map.finish();
   }
 
@@ -183,9 +189,10 @@ class Loader {
   void load_duration(YamlMap& map, const std::string& key, int64_t* out) {
     if (const auto value = map.take(key)) load_duration(*value, out);
   }
-  void load_duration(const YamlValue& value, int64_t* out) {
+  void load_duration(const YamlValue& value, int64_t* out,
+                     const std::string& form = kDurationForm) {
     const auto ms = value.node.IsScalar() ? parse_duration_ms(value.node.Scalar()) : std::nullopt;
-    if (!ms || *ms == 0) return errors_.expected(value, kDurationForm);
+    if (!ms || *ms == 0) return errors_.expected(value, form);
     *out = *ms;
   }
 

@@ -91,6 +91,7 @@ struct OutboxSettings {
 
 struct LedgerSettings {
   uint64_t bytes_max = 1ULL << 30;
+  int64_t keep_ms = 0;  // 0: for ever
 };
 
 struct ClockSettings {

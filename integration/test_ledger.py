@@ -52,6 +52,21 @@ def test_the_oldest_conflicts_go_when_there_are_too_many(bounded_sites):
     assert oslo.status()["ledger"] == {**ledger, "oldest_ms": oslo.status()["ledger"]["oldest_ms"]}
 
 
+def test_what_is_older_than_may_be_goes_and_what_is_open_stays(make_cluster):
+    sites = make_cluster(settings={"ledger": {"keep_for": "2s"}, "replicate": [
+        {"namespace": "*", "fields": {"title": {"type": "lww", "escalate": True}}}]}).start()
+    with sites.apart("oslo", "paris"):
+        for site in sites:
+            site.app().shop.items.update_one({"_id": 1}, {"$set": {
+                "title": site.name, "room": site.name}}, upsert=True)
+    sites.wait_converged(["shop"])
+    for site in sites:
+        wait_until(lambda: site.status()["ledger"]["dropped"] == 1, lambda: site.status()["ledger"])
+        left, = site.app().outrigger.conflicts.find()
+        assert (left["path"], left["state"]) == ("title", "open")
+        assert site.status()["ledger"]["dropped_open"] == 0
+
+
 def test_conflicts_are_read_page_by_page(bounded_sites):
     oslo = bounded_sites.oslo
     set_apart(bounded_sites)

@@ -33,6 +33,9 @@ def test_outriggerctl_shows_chooses_and_reverts(sites):
         assert ctl(oslo, "conflicts", *arguments)[1] == "no conflicts\n"
     code, text, _ = ctl(oslo, "conflicts", "show", name)
     assert code == 0 and '"Budget"' in text and "at oslo" in text and "at paris" in text
+    assert "by operation (set_set)" in text
+    line, = map(json.loads, ctl(oslo, "conflicts", "export")[1].splitlines())
+    assert (line["rule"], line["lost_site"], line["won_site"]) == ("by operation", "oslo", "paris")
     assert ctl(oslo, "conflicts", "choose", name)[:2] == (0, "it stands again\n")
     both_have(sites, title="Budget")
     assert name in ctl(oslo, "conflicts", "--state", "resolved")[1]
@@ -112,5 +115,10 @@ def test_outriggerctl_explains_the_life_of_a_path(make_cluster):
     assert code == 0 and "paris" in text and "resolved" in text
     assert "room" not in text
     assert json.loads(ctl(oslo, "explain", "shop.meetings", "b", "--json")[1])["events"] == []
+    # The same of an entry, without its place typed.
+    assert json.loads(ctl(oslo, "conflicts", "explain", name, "--json")[1]) == life
+    assert ctl(oslo, "conflicts", "explain", name) == (0, text, "")
+    assert ctl(oslo, "conflicts", "explain", "nobody")[0] == 1
+    assert "list, show, explain, choose, revert, dismiss, export" in ctl(oslo, "--help")[1]
     sites.heal_all()
     sites.wait_converged(["shop"])

@@ -40,6 +40,14 @@ def test_the_fields_of_both_stand_whatever_inserts_them(sites):
                      {"_id": 1, "a": {"x": 1, "y": 1}, "n": 1},
                      {"_id": 2, "a": {"x": 2, "y": 2}, "n": 1}, {"_id": 3, "a": 1, "b": 1}])
     assert not list(sites.paris.app().outrigger.conflicts.find())
+    with sites.apart("oslo", "paris"):
+        for site in sites:
+            people(site).insert_one({"_id": 4, "a": site.name})
+    sites.wait_converged(["shop"])
+    for site in sites:
+        entry, = site.app().outrigger.conflicts.find()
+        assert (entry["path"], entry["kind"], entry["rule"]) == (
+            "a", "insert_insert", "inserts: merge")
 
 
 def test_who_deletes_and_inserts_again_has_a_new_document(sites):

@@ -1,5 +1,6 @@
 """Rules of paths: what two sites that do not hear of each other make of one document."""
 
+import datetime
 import subprocess
 
 import pytest
@@ -18,6 +19,8 @@ RULES = [{"namespace": "shop.*", "fields": {
     "high": "max",
     "low": "min",
     "status": "prefer[open, paid, shipped]",
+    "chair": "site[paris, oslo]",
+    "due": "max",
     "title": {"type": "longest", "escalate": True},
     "answer": "multi_value",
     "deep.best": "max",
@@ -88,6 +91,7 @@ CONTESTS = {
     "high": (9, 1.5, 0),
     "low": (3, "text", 0),
     "status": ("shipped", "paid", 0),
+    "chair": ("Ada", "Bob", 0),
     "title": ("the longer one", "short", 0),
     "answer": (41, 42, 1),
     "deep.best": (7, 5, 0),
@@ -110,11 +114,26 @@ def test_of_two_values_the_rule_chooses_one_and_the_ledger_has_the_other(pair, c
         assert (entry.get("open") or False) == (path in ("title", "answer"))
         rules = {**RULES[0]["fields"], "title": "longest"}
         assert entry["reason"].endswith(f"the rule of it decided: {rules[path]}")
+        assert entry["rule"] == rules[path].split("[")[0]
+        names = ("oslo", "paris")
+        assert (entry["won_site"], entry["lost_site"]) == (names[stands], names[1 - stands])
     carts[1].update_one({"_id": 1}, {"$set": {path: values[1 - stands]}})
     shown = pair.one_alike(carts)
     for name in path.split("."):
         shown = shown[name]
     assert shown == values[1 - stands]
+
+
+def test_of_two_dates_the_later_stands_and_the_entry_is_found_by_its_rule(pair, carts):
+    first, later = (datetime.datetime(year, 3, 1, 12) for year in (1969, 2027))
+    with pair.apart("oslo", "paris"):
+        carts[0].update_one({"_id": 1}, {"$set": {"due": later}})
+        carts[1].update_one({"_id": 1}, {"$set": {"due": first}})
+    assert pair.one_alike(carts)["due"] == later
+    for site in pair:
+        entry, = site.app().outrigger.conflicts.find(
+            {"rule": "max", "lost_site": "paris", "namespace": carts[0].full_name})
+        assert (entry["lost"], entry["won"], entry["won_site"]) == (first, later, "oslo")
 
 
 def test_a_union_shows_what_both_gave_until_somebody_who_saw_it_gives_another(pair, carts):
@@ -150,8 +169,19 @@ def test_what_lost_by_little_is_closed_and_what_lost_by_much_is_open_until_chose
             {"namespace": carts[0].full_name, "path": path})) for site in pair]
         assert newest[0] == newest[1]
         assert (newest[0]["lost"], newest[0]["state"] == "open") == (lost_value, is_open), path
+    expect_open_counted(pair)
     assert pair.oslo.app().outrigger.command({"choose": newest[0]["_id"]})["state"] == "resolved"
     assert pair.one_alike(carts)["seen"] == 5
+    expect_open_counted(pair)
+    for policy, lost_by_it in (("lww", 3), ("max", 2)):
+        assert pair.oslo.sidecar.metric("conflicts_total", namespace=carts[0].full_name,
+                                        policy=policy) == lost_by_it
+
+
+def expect_open_counted(pair):
+    for site in pair:
+        found = site.app().outrigger.conflicts.count_documents({"state": "open"})
+        assert site.sidecar.metric("ledger_open") == site.status()["ledger"]["open"] == found
 
 
 def test_whole_documents_and_counted_values_take_part_in_a_contest(pair, carts):

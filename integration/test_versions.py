@@ -61,6 +61,7 @@ def test_of_two_guarded_updates_one_stands_whole_and_the_other_can_be_chosen(pai
     for site in pair:
         entry = entry_of(site, namespace=orders[0].full_name)
         assert (entry["path"], entry["kind"], entry["lost"]) == ("", "set_set", lost)
+        assert entry["rule"] == "version_field"
     pair.paris.app().outrigger.command({"choose": entry["_id"]})
     assert pair.one_alike(orders) == lost
     pair.paris.app().outrigger.command({"revert": entry["_id"]})

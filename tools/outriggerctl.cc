@@ -100,11 +100,21 @@ class Asker {
     return print(verb == "choose" ? "it stands again\n" : "undone\n");
   }
 
+  int conflict_explain() {
+    const auto entry = get("/conflicts?name=" + options_.name);
+    if (!entry) return kNotWell;
+    const auto asked = path_of_conflict(*entry);
+    return asked ? explain(*asked) : say_error(kNotWell, asked.error().message());
+  }
+
   int explain() {
     if (const int code = check_ready(); code == kNoAnswer) return code;
-    const auto life =
-        get("/explain?namespace=" + percent_coded(options_.filter.ns) +
-            "&id=" + percent_coded(id_json(options_.id)) + "&path=" + percent_coded(options_.path));
+    return explain({options_.filter.ns, id_json(options_.id), options_.path});
+  }
+
+  int explain(const PathAsked& asked) {
+    const auto life = get("/explain?namespace=" + percent_coded(asked.ns) +
+                          "&id=" + percent_coded(asked.id) + "&path=" + percent_coded(asked.path));
     if (!life) return kNotWell;
     if (options_.json) return print(*life);
     const auto names = get("/status");
@@ -211,14 +221,16 @@ struct Command {
 // The deepest come first: of `conflicts show` both are parsed.
 void add_conflicts(CLI::App& cli, Options& options, std::vector<Command>& commands) {
   CLI::App* conflicts = cli.add_subcommand(
-      "conflicts", "what lost and what beat it: list, show, choose, revert, dismiss");
+      "conflicts",
+      "what lost and what beat it: list, show, explain, choose, revert, dismiss, export");
   CLI::App* show = conflicts->add_subcommand("show", "all that is known of one");
+  CLI::App* explain = conflicts->add_subcommand("explain", "the life of the path it is of");
   CLI::App* choose = conflicts->add_subcommand("choose", "write the value that lost again");
   CLI::App* revert = conflicts->add_subcommand("revert", "undo that");
   CLI::App* dismiss = conflicts->add_subcommand("dismiss", "what stands is right: close it");
   CLI::App* everything = conflicts->add_subcommand("export", "all of them, a line of JSON each");
   CLI::App* list = conflicts->add_subcommand("list", "the newest first (this without a command)");
-  for (CLI::App* command : {show, choose, revert, dismiss}) {
+  for (CLI::App* command : {show, explain, choose, revert, dismiss}) {
     command->add_option("name", options.name, "its name, as the list says")->required();
     command->fallthrough();
   }
@@ -234,6 +246,7 @@ void add_conflicts(CLI::App& cli, Options& options, std::vector<Command>& comman
   conflicts->add_flag("--json", options.json, "as it comes, for programs");
   conflicts->fallthrough();
   commands.push_back({show, [](Asker& asker) { return asker.conflict_show(); }});
+  commands.push_back({explain, [](Asker& asker) { return asker.conflict_explain(); }});
   commands.push_back({choose, [](Asker& asker) { return asker.conflict_write("choose"); }});
   commands.push_back({revert, [](Asker& asker) { return asker.conflict_write("revert"); }});
   commands.push_back({dismiss, [](Asker& asker) { return asker.conflict_write("dismiss"); }});

@@ -18,6 +18,11 @@ bool is_of(const element& entry, const char* key, const std::string& wanted) {
   return wanted.empty() || (entry[key].get(found) == simdjson::SUCCESS && found == wanted);
 }
 
+tl::unexpected<Error> not_of_conflicts() {
+  return fail(ErrorCode::kCorrupt, "read", "/conflicts", "this is not what an outrigger says",
+              "is --admin the admin port of an outrigger?");
+}
+
 }  // namespace
 
 Result<ConflictPage> conflict_page(std::string_view json, const ConflictFilter& filter) {
@@ -26,8 +31,7 @@ Result<ConflictPage> conflict_page(std::string_view json, const ConflictFilter& 
   simdjson::dom::array entries;
   if (parser.parse(json.data(), json.size()).get(body) != simdjson::SUCCESS ||
       body["conflicts"].get(entries) != simdjson::SUCCESS) {
-    return fail(ErrorCode::kCorrupt, "read", "/conflicts", "this is not what an outrigger says",
-                "is --admin the admin port of an outrigger?");
+    return not_of_conflicts();
   }
   ConflictPage page;
   for (const element entry : entries) {
@@ -47,6 +51,29 @@ std::string conflicts_json(const ConflictPage& page) {
   const std::string entries = fmt::format("{}", fmt::join(page.entries, ",\n "));
   if (page.next.empty()) return "{\"conflicts\": [" + entries + "], \"more\": false}\n";
   return "{\"conflicts\": [" + entries + "], \"more\": true, \"next\": \"" + page.next + "\"}\n";
+}
+
+Result<PathAsked> path_of_conflict(std::string_view json) {
+  simdjson::dom::parser parser;
+  element entry;
+  element id;
+  std::string_view ns;
+  std::string_view path;
+  std::string_view kind;
+  if (parser.parse(json.data(), json.size()).get(entry) != simdjson::SUCCESS ||
+      entry["namespace"].get(ns) != simdjson::SUCCESS ||
+      entry["_id"].get(id) != simdjson::SUCCESS || entry["path"].get(path) != simdjson::SUCCESS ||
+      entry["kind"].get(kind) != simdjson::SUCCESS) {
+    return not_of_conflicts();
+  }
+  if (ns.empty()) {
+    return fail(ErrorCode::kRefused, "explain", safe(simdjson::minify(id)),
+                "it is a record that is set aside, and no value of a document",
+                "outriggerctl quarantine show tells what is in it");
+  }
+  const bool names_an_index = kind == "kept";
+  return PathAsked{std::string(ns), simdjson::minify(id),
+                   names_an_index ? std::string() : std::string(path)};
 }
 
 std::string id_json(const std::string& typed) {

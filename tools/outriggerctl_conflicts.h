@@ -27,6 +27,15 @@ struct ConflictPage {
 // The page as such a body.
 [[nodiscard]] std::string conflicts_json(const ConflictPage& page);
 
+// Of which path /explain is to tell.
+struct PathAsked {
+  std::string ns;
+  std::string id;    // JSON
+  std::string path;  // empty: the whole document
+};
+// That of an entry: the body of /conflicts?name=. Errors: kCorrupt; kRefused: it has none.
+[[nodiscard]] Result<PathAsked> path_of_conflict(std::string_view json);
+
 // An _id as a person types it, as JSON: what is none is a text, 24 hex digits an ObjectId.
 [[nodiscard]] std::string id_json(const std::string& typed);
 // For a query: every byte but letters and digits as %XX.

@@ -191,6 +191,42 @@ TEST(PathText, SaysWhoWroteWhatAndWhatItHadNotSeen) {
   EXPECT_FALSE(path_text("{}", "", kPlain).has_value());
 }
 
+TEST(PathOfAConflict, IsThatOfItsEntry) {
+  const auto asked = path_of_conflict(
+      R"({"namespace": "a.b", "_id": {"$oid": "0123456789abcdef01234567"}, "kind": "set_set",
+        "path": "items.(1).qty"})");
+  ASSERT_TRUE(asked.has_value());
+  EXPECT_EQ(asked->ns, "a.b");
+  EXPECT_EQ(asked->id, R"({"$oid":"0123456789abcdef01234567"})");
+  EXPECT_EQ(asked->path, "items.(1).qty");
+  const auto of_kept =
+      path_of_conflict(R"({"namespace": "a.b", "_id": 1, "kind": "kept", "path": "email_1"})");
+  EXPECT_EQ(of_kept->path, "") << "the name of an index";
+  const auto of_record =
+      path_of_conflict(R"({"namespace": "", "_id": "ab/7", "kind": "quarantined", "path": ""})");
+  ASSERT_FALSE(of_record.has_value());
+  EXPECT_EQ(of_record.error().code, ErrorCode::kRefused);
+  EXPECT_EQ(path_of_conflict("{}").error().code, ErrorCode::kCorrupt);
+}
+
+TEST(PathText, NamesTheTwoWritesOfWhatLostAlsoWhenTheyAreForgotten) {
+  const std::string text = *path_text(
+      R"({"events": [], "conflicts": [{"path": "a", "lost": "x", "reason": "why", "state": "auto",
+        "name": "1-2", "lost_stamp": "2026-11-22T19:19:00.633Z@5786…/4f…", "lost_app": "till",
+        "won_stamp": "2026-11-22T19:19:00.641Z@bf2e…/7c…"}], "whole": true})",
+      status(), kPlain);
+  EXPECT_TRUE(has(text,
+                  "  it was written 2026-11-22T19:19:00.633Z at oslo, app 'till'; what beat "
+                  "it, 2026-11-22T19:19:00.641Z at paris\n"))
+      << text;
+}
+
+TEST(ConflictText, NamesTheRuleThatDecided) {
+  const std::string text = *conflict_text(
+      R"({"name": "01-ab", "rule": "max", )" + std::string(kOverwritten + 1), status(), kPlain);
+  EXPECT_TRUE(has(text, "rule      max (set_set): the later stamp stands\n")) << text;
+}
+
 TEST(Ids, AreJsonHoweverTheyAreTyped) {
   EXPECT_EQ(id_json("7"), "7");
   EXPECT_EQ(id_json("\"7\""), "\"7\"");

@@ -66,6 +66,13 @@ Result<element> parse_status(simdjson::dom::parser& parser, std::string_view jso
   return root;
 }
 
+// Of a table.
+Row head(std::initializer_list<const char*> names) {
+  Row row;
+  for (const char* name : names) row.push_back({name});
+  return row;
+}
+
 Colour state_colour(std::string_view state) {
   if (state == "open") return Colour::kGreen;
   return state == "refused" ? Colour::kRed : Colour::kYellow;
@@ -95,15 +102,8 @@ Row peer_row(const element& peer, int64_t now_ms) {
 }
 
 std::string peers_table(const element& root, int64_t now_ms, const Look& look) {
-  std::vector<Row> rows = {{{"PEER"},
-                            {"LINK"},
-                            {"IT LACKS"},
-                            {"HEARD"},
-                            {"ROUND TRIP"},
-                            {"SENT"},
-                            {"RECEIVED"},
-                            {"ADDRESS"},
-                            {"LAST ERROR"}}};
+  std::vector<Row> rows = {head({"PEER", "LINK", "IT LACKS", "HEARD", "ROUND TRIP", "SENT",
+                                 "RECEIVED", "ADDRESS", "LAST ERROR"})};
   for (const element& peer : list_of(root, "peers")) rows.push_back(peer_row(peer, now_ms));
   return rows.size() == 1 ? "no peers\n" : table(rows, look);
 }
@@ -282,15 +282,8 @@ Result<std::string> conflicts_text(std::string_view json, std::string_view statu
     return not_ours("/conflicts");
   }
   const std::map<std::string, std::string> names = site_names(status);
-  std::vector<Row> rows = {{{"NAME"},
-                            {"TIME (UTC)"},
-                            {"NAMESPACE"},
-                            {"_ID"},
-                            {"PATH"},
-                            {"KIND"},
-                            {"STATE"},
-                            {"LOST"},
-                            {"BEATEN BY"}}};
+  std::vector<Row> rows = {head(
+      {"NAME", "TIME (UTC)", "NAMESPACE", "_ID", "PATH", "KIND", "STATE", "LOST", "BEATEN BY"})};
   for (const element entry : entries) rows.push_back(conflict_row(entry, names, look));
   if (rows.size() == 1) return "no conflicts\n";
   std::string out = table(rows, look);
@@ -326,7 +319,9 @@ Result<std::string> conflict_text(std::string_view json, std::string_view status
   const std::string winner = made(text_of(entry, "won_stamp"), names);
   if (!winner.empty())
     facts.add(won.empty() ? "won" : "", "written " + winner + app_of(entry, "won_app"));
-  facts.add("rule", safe(kind) + ": " + text_of(entry, "reason"));
+  const std::string rule = text_of(entry, "rule");
+  facts.add("rule", (rule.empty() ? safe(kind) : rule + " (" + safe(kind) + ")") + ": " +
+                        text_of(entry, "reason"));
   return facts.take();
 }
 
@@ -339,8 +334,7 @@ Result<std::string> path_text(std::string_view json, std::string_view status, Lo
     return not_ours("/explain");
   }
   const std::map<std::string, std::string> names = site_names(status);
-  std::vector<Row> rows = {
-      {{"WRITTEN (UTC)"}, {"BY"}, {"DID"}, {"AT"}, {"VALUE"}, {"HAD NOT SEEN"}}};
+  std::vector<Row> rows = {head({"WRITTEN (UTC)", "BY", "DID", "AT", "VALUE", "HAD NOT SEEN"})};
   for (const element event : events) {
     std::string unseen;
     for (const element& stamp : list_of(event, "had_not_seen")) {
@@ -363,6 +357,11 @@ Result<std::string> path_text(std::string_view json, std::string_view status, Lo
                        value_of(entry, "lost", look),
                        truth_of(entry, "element") ? " as an element" : "", text_of(entry, "reason"),
                        text_of(entry, "state"), text_of(entry, "name"));
+    const std::string lost = made(text_of(entry, "lost_stamp"), names);
+    const std::string won = made(text_of(entry, "won_stamp"), names);
+    if (lost.empty() || won.empty()) continue;
+    out += fmt::format("  it was written {}{}; what beat it, {}{}\n", lost,
+                       app_of(entry, "lost_app"), won, app_of(entry, "won_app"));
   }
   if (!truth_of(life, "whole")) out += "\nthere may be more: the log is long\n";
   return out;
@@ -374,7 +373,7 @@ Result<std::string> quarantine_text(std::string_view json, Look look) {
   if (parser.parse(json.data(), json.size()).get(entries) != simdjson::SUCCESS) {
     return not_ours("/quarantine");
   }
-  std::vector<Row> rows = {{{"SET ASIDE (UTC)"}, {"RECORD"}, {"BYTES"}, {"WHY"}}};
+  std::vector<Row> rows = {head({"SET ASIDE (UTC)", "RECORD", "BYTES", "WHY"})};
   for (const element entry : entries) {
     rows.push_back({{time_of(entry)},
                     {text_of(entry, "record")},

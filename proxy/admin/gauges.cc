@@ -41,8 +41,12 @@ void Gauges::update(const StatusParts& parts) {
       .Set(static_cast<double>(replica.rows));
   metrics_.gauge("ledger_bytes", "bytes of losing values kept")
       .Set(static_cast<double>(replica.ledger_bytes));
-  count_to("ledger_dropped_total", "entries of the ledger dropped to stay below its bound", {},
-           replica.ledger_dropped);
+  metrics_.gauge("ledger_open", "entries of the ledger that somebody is to decide about")
+      .Set(static_cast<double>(replica.ledger_open));
+  count_to("ledger_dropped_total", "closed entries of the ledger dropped to stay below its bounds",
+           {}, replica.ledger_dropped);
+  count_to("ledger_dropped_open_total", "open losses dropped, as there were too many", {},
+           replica.ledger_dropped_open);
   metrics_.gauge("not_applied", "documents the store would not take")
       .Set(static_cast<double>(replica.not_applied));
   metrics_.gauge("kept", "documents that share a key of a unique index and are shown")
@@ -61,14 +65,19 @@ void Gauges::update(const StatusParts& parts) {
            replica.documents_put_back);
   count_to("applied_total", "records of peers applied", {}, replica.applied_records);
   count_to("duplicates_total", "records of peers offered again", {}, replica.duplicate_records);
-  for (const auto& [kind, total] : replica.conflicts) {
-    count_to("conflicts_total", "values that lost, by kind", {{"kind", kind}}, total);
+  std::map<std::string, uint64_t> namespaces;
+  std::map<std::string, uint64_t> policies;
+  for (const auto& [of, total] : replica.conflicts) {
+    count_to("conflicts_total", "values that lost, by what decided",
+             {{"kind", of.kind}, {"namespace", of.ns}, {"policy", of.policy}}, total);
+    namespaces[of.ns] += total;
+    if (!of.policy.empty()) policies[of.policy] += total;
   }
-  for (const auto& [ns, total] : replica.conflicts_of_namespaces) {
+  for (const auto& [ns, total] : namespaces) {
     count_to("conflicts_of_namespace_total", "values that lost, by namespace", {{"namespace", ns}},
              total);
   }
-  for (const auto& [policy, total] : replica.conflicts_of_policies) {
+  for (const auto& [policy, total] : policies) {
     count_to("conflicts_of_policy_total", "values that lost, by the setting that decided",
              {{"policy", policy}}, total);
   }

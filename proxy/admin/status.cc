@@ -79,15 +79,20 @@ const char* operation_text(Operation operation) {
 }
 
 // What lost to what, and why.
-void write_loss(bson::Writer& out, const LedgerEntry& entry) {
+void write_loss(bson::Writer& out, const LedgerEntry& entry, const SiteNames& sites) {
   out.string("kind", entry.kind).string("path", path_text(entry.path));
   if (entry.is_element) out.boolean("element", true);
   write_ledger_value(out, "lost", entry.shape, entry.value);
   if (entry.winning) out.value("won", *entry.winning);
-  if (!entry.loser.is_zero()) out.string("lost_stamp", to_text(entry.loser));
-  if (!entry.winner.is_zero()) out.string("won_stamp", to_text(entry.winner));
+  const auto write_author = [&](const Dot& dot, const char* stamp, const char* site) {
+    if (dot.is_zero()) return;
+    out.string(stamp, to_text(dot)).string(site, sites(dot.origin.site));
+  };
+  write_author(entry.loser, "lost_stamp", "lost_site");
+  write_author(entry.winner, "won_stamp", "won_site");
   if (!entry.loser_app.empty()) out.string("lost_app", entry.loser_app);
   if (!entry.winner_app.empty()) out.string("won_app", entry.winner_app);
+  if (!entry.rule.empty()) out.string("rule", entry.rule);
   out.string("reason", entry.reason);
 }
 
@@ -144,8 +149,11 @@ void write_status(bson::Writer& out, const StatusParts& parts) {
   out.open_document("ledger");
   out.int64("entries", static_cast<int64_t>(replica.ledger_entries));
   out.int64("bytes", static_cast<int64_t>(replica.ledger_bytes));
+  out.int64("open", static_cast<int64_t>(replica.ledger_open));
   out.int64("max_bytes", static_cast<int64_t>(replica.ledger_bytes_max));
+  out.int64("keep_for_ms", replica.ledger_keep_ms);
   out.int64("dropped", static_cast<int64_t>(replica.ledger_dropped));
+  out.int64("dropped_open", static_cast<int64_t>(replica.ledger_dropped_open));
   out.int64("oldest_ms", replica.ledger_oldest_ms).close();
   out.int64("not_applied", static_cast<int64_t>(replica.not_applied));
   out.int64("kept", static_cast<int64_t>(replica.kept));
@@ -194,11 +202,12 @@ std::vector<std::string> peer_documents(const StatusParts& parts) {
   return documents;
 }
 
-std::string conflict_document(const LedgerEntry& entry, const std::string& name) {
+std::string conflict_document(const LedgerEntry& entry, const std::string& name,
+                              const SiteNames& sites) {
   bson::Writer out;
   out.string("_id", name).date("time", entry.time_ms).string("namespace", entry.ns);
   out.value("document", entry.id).string("state", state_text(entry));
-  write_loss(out, entry);
+  write_loss(out, entry, sites);
   return out.finish();
 }
 
@@ -233,17 +242,17 @@ std::string quarantine_json(const std::vector<LedgerEntry>& entries) {
   return out + "]\n";
 }
 
-std::string conflict_json(const LedgerEntry& entry) {
+std::string conflict_json(const LedgerEntry& entry, const SiteNames& sites) {
   bson::Writer item;
   item.string("name", ledger_name(ledger_key(entry))).string("state", state_text(entry));
   item.int64("time_ms", entry.time_ms).string("namespace", entry.ns).value("_id", entry.id);
-  write_loss(item, entry);
+  write_loss(item, entry, sites);
   item.boolean("open", entry.open);
   const std::string bytes = item.finish();
   return bson::to_json(bson::Document(bytes), SIZE_MAX);
 }
 
-std::string path_life_json(const PathLife& life) {
+std::string path_life_json(const PathLife& life, const SiteNames& sites) {
   std::string out = "{\"events\": [";
   for (const PathEvent& event : life.events) {
     bson::Writer item;
@@ -263,18 +272,18 @@ std::string path_life_json(const PathLife& life) {
   out += "],\n \"conflicts\": [";
   for (auto entry = life.losses.rbegin(); entry != life.losses.rend(); ++entry) {
     if (entry != life.losses.rbegin()) out += ",\n ";
-    out += conflict_json(*entry);
+    out += conflict_json(*entry, sites);
   }
   return out + "],\n \"whole\": " + (life.is_whole ? "true" : "false") + "}\n";
 }
 
-std::string conflicts_json(const LedgerPage& page) {
+std::string conflicts_json(const LedgerPage& page, const SiteNames& sites) {
   std::string out = "{\"conflicts\": [";
   bool first = true;
   for (const LedgerEntry& entry : page.entries) {
     out += first ? "" : ",\n ";
     first = false;
-    out += conflict_json(entry);
+    out += conflict_json(entry, sites);
   }
   out += "], \"more\": ";
   if (!page.next) return out + "false}\n";

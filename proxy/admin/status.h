@@ -2,6 +2,7 @@
 // documents. Built as BSON and printed by the one BSON printer.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,19 +35,23 @@ struct StatusParts {
   ExpiryStatus expiry;
 };
 
+// What a site is called; of one that nobody knows any more its id in hex.
+using SiteNames = std::function<std::string(const SiteId&)>;
+
 // Of the collections of the database `outrigger`, BSON.
 [[nodiscard]] std::string status_document(const StatusParts& parts);
 [[nodiscard]] std::vector<std::string> peer_documents(const StatusParts& parts);
-[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& name);
+[[nodiscard]] std::string conflict_document(const LedgerEntry& entry, const std::string& name,
+                                            const SiteNames& sites);
 
 [[nodiscard]] std::string status_json(const StatusParts& parts);
 // Records set aside: what each is called, why, and what is in it.
 [[nodiscard]] std::string quarantine_json(const std::vector<LedgerEntry>& entries);
 // One object, as in the list below.
-[[nodiscard]] std::string conflict_json(const LedgerEntry& entry);
+[[nodiscard]] std::string conflict_json(const LedgerEntry& entry, const SiteNames& sites);
 // {"events": [...], "conflicts": [...], "whole": bool}, both oldest first.
-[[nodiscard]] std::string path_life_json(const PathLife& life);
+[[nodiscard]] std::string path_life_json(const PathLife& life, const SiteNames& sites);
 // {"conflicts": [...], "more": bool, "next": place}; `next` only where there are more.
-[[nodiscard]] std::string conflicts_json(const LedgerPage& page);
+[[nodiscard]] std::string conflicts_json(const LedgerPage& page, const SiteNames& sites);
 
 }  // namespace outrigger

@@ -177,14 +177,14 @@ AdminView App::admin_view() {
     if (!replica) return fail(ErrorCode::kUnavailable, "read conflicts", "", "not started yet");
     const auto page = replica->conflicts(limit, from);
     if (!page) return tl::unexpected(page.error());
-    return conflicts_json(*page);
+    return conflicts_json(*page, replica->site_names());
   };
   view.conflict = [this](const std::string& name) -> Result<std::string> {
     const Replica* replica = sidecar_->replica();
     if (!replica) return fail(ErrorCode::kUnavailable, "read a conflict", "", "not started yet");
     const auto entry = replica->conflict(name);
     if (!entry) return tl::unexpected(entry.error());
-    return conflict_json(*entry) + "\n";
+    return conflict_json(*entry, replica->site_names()) + "\n";
   };
   view.quarantined = [this](size_t limit) -> Result<std::string> {
     const Replica* replica = sidecar_->replica();
@@ -200,7 +200,7 @@ AdminView App::admin_view() {
     if (!replica) return fail(ErrorCode::kUnavailable, "explain a path", "", "not started yet");
     const auto life = replica->explain(question);
     if (!life) return tl::unexpected(life.error());
-    return path_life_json(*life);
+    return path_life_json(*life, replica->site_names());
   };
   view.choose = [this](const std::string& verb, const std::string& name) {
     return ask_own_door(settings_, verb, name);

@@ -24,9 +24,9 @@ OwnPage list() {
   return page;
 }
 
-std::string document_of(LedgerEntry entry) {
+std::string document_of(LedgerEntry entry, const SiteNames& sites) {
   const std::string name = ledger_name(ledger_key(entry));
-  std::string document = conflict_document(entry, name);
+  std::string document = conflict_document(entry, name, sites);
   if (document.size() <= kDocumentBytesMax) return document;
   const auto left_out = [](size_t bytes) {
     return bson::make_string(fmt::format("({} bytes: /conflicts has them)", bytes));
@@ -34,7 +34,7 @@ std::string document_of(LedgerEntry entry) {
   if (entry.winning) entry.winning = left_out(entry.winning->bytes.size());
   entry.value = left_out(entry.value.bytes.size());
   entry.shape = Shape::kValue;
-  return conflict_document(entry, name);
+  return conflict_document(entry, name, sites);
 }
 
 Result<OwnPage> conflicts(const Replica& replica, const LedgerPlace& from) {
@@ -42,8 +42,9 @@ Result<OwnPage> conflicts(const Replica& replica, const LedgerPlace& from) {
   if (!entries) return tl::unexpected(entries.error());
   OwnPage page;
   page.next = entries->next;
+  const SiteNames sites = replica.site_names();
   for (LedgerEntry& entry : entries->entries) {
-    page.documents.push_back(document_of(std::move(entry)));
+    page.documents.push_back(document_of(std::move(entry), sites));
   }
   return page;
 }

@@ -26,6 +26,7 @@ ReplicaOptions replica_options(const Settings& settings, Policy& policy,
   options.members.push_back(settings.site);
   for (const PeerSite& peer : settings.peers.sites) options.members.push_back(peer.site);
   options.ledger_bytes_max = settings.ledger.bytes_max;
+  options.ledger_keep_ms = settings.ledger.keep_ms;
   options.max_ahead_ms = settings.clock.ahead_ms_max;
   options.policy = &policy;
   options.replicates = [&policy](std::string_view ns) { return policy.replicates(ns); };

@@ -127,7 +127,7 @@ TEST_F(ApplierTest, AValidatorIsBypassedAndItsWordsAreKept) {
   ASSERT_EQ(paris_.ledger().size(), 1u);
   EXPECT_EQ(paris_.ledger().front().kind, kValidatorBypassed);
   EXPECT_THAT(paris_.ledger().front().reason, HasSubstr("Document failed validation"));
-  EXPECT_EQ(paris_.status().conflicts[kValidatorBypassed], 1u);
+  EXPECT_EQ(paris_.counted(kValidatorBypassed), 1u);
 }
 
 TEST_F(ApplierTest, WhatAValidatorMakesOfADocumentIsToldAlsoWhereACrashTookItsWords) {

@@ -43,7 +43,7 @@ Result<NotedLosses> put_losses(SiteParts& site, const ApplyWork& work, outbox::B
     auto named = apps.named(*entry);
     if (!named) return tl::unexpected(named.error());
     heard.decide(*named);
-    site.ledger.put(batch, key, *named, 0);
+    site.ledger.put(batch, key, std::move(*named), 0);
     ++noted.counts[site.ledger.counts_as(*entry)];
     if (!site.news.is_owed(*entry)) continue;
     LossNews::put_owed(batch, key);

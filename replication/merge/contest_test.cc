@@ -5,6 +5,24 @@
 namespace outrigger::merge {
 namespace {
 
+bson::OwnedValue date(int64_t ms) {
+  const std::string document = bson::Writer().date("d", ms).finish();
+  return bson::OwnedValue(*bson::Document(document).find("d"));
+}
+bson::OwnedValue object_id(char first) {
+  return {bson::Type::kObjectId, first + std::string(11, 'x')};
+}
+// So many units of the tenth power of ten that `exponent` says.
+bson::OwnedValue decimal(uint8_t units, int exponent) {
+  constexpr int kBias = 6176;
+  const auto high = static_cast<unsigned>((kBias + exponent) << 1);
+  std::string bytes(16, '\0');
+  bytes[0] = static_cast<char>(units);
+  bytes[14] = static_cast<char>(high & 0xff);
+  bytes[15] = static_cast<char>(high >> 8);
+  return {bson::Type::kDecimal128, bytes};
+}
+
 class ContestTest : public MergeTest {
  protected:
   void rule(const Path& pattern, PathType type, std::vector<std::string> preferred = {}) {
@@ -58,6 +76,35 @@ TEST_F(ContestTest, TheLargestAndTheSmallestInMongodbsOrder) {
   rule({"v"}, PathType::kMin);
   EXPECT_EQ(between(i32(1), i32(9)), i32(1));
   EXPECT_EQ(between(i32(9), text("a")), i32(9));
+}
+
+TEST_F(ContestTest, TheLaterOfTwoDatesIsTheLarger) {
+  const bson::OwnedValue before_1970 = date(-86'400'000);
+  const bson::OwnedValue in_1970 = date(255);
+  const bson::OwnedValue in_2026 = date(1'795'375'140'641);
+  rule({"v"}, PathType::kMax);
+  EXPECT_EQ(between(in_2026, in_1970), in_2026);
+  EXPECT_EQ(between(in_1970, before_1970), in_1970);
+  EXPECT_EQ(between(before_1970, in_2026), in_2026);
+  rule({"v"}, PathType::kMin);
+  EXPECT_EQ(between(in_1970, in_2026), in_1970);
+  EXPECT_EQ(between(before_1970, in_1970), before_1970);
+}
+
+TEST_F(ContestTest, IdsAndDecimalsHaveALargerAndASmallerOne) {
+  const auto expect = [&](const bson::OwnedValue& smaller, const bson::OwnedValue& larger) {
+    rule({"v"}, PathType::kMax);
+    EXPECT_EQ(between(larger, smaller), larger);
+    EXPECT_EQ(between(smaller, larger), larger);
+    rule({"v"}, PathType::kMin);
+    EXPECT_EQ(between(larger, smaller), smaller);
+    EXPECT_EQ(between(smaller, larger), smaller);
+  };
+  expect(object_id('a'), object_id('b'));
+  expect(object_id('a'), object_id('\xf0'));  // bytes have no sign
+  expect(decimal(200, -2), decimal(3, 0));    // 2.00 and 3
+  expect(decimal(9, -1), i32(1));             // 0.9
+  expect(bson::make_double(0.5), decimal(6, -1));
 }
 
 TEST_F(ContestTest, TheLastInTheListShowsAndOthersLoseToThoseInIt) {
@@ -295,7 +342,9 @@ TEST(ValueOrder, IsThatOfMongodb) {
       {},
       bson::make_double(-1.5),
       i32(1),
+      decimal(15, -1),
       bson::make_int64(2),
+      decimal(3, 0),
       text("a"),
       text("b"),
       doc({{"a", i32(2)}}),
@@ -304,8 +353,18 @@ TEST(ValueOrder, IsThatOfMongodb) {
       doc({{"a", text("a")}}),  // kinds of values go before names
       array({}),
       array({i32(1)}),
+      {bson::Type::kBinary, std::string("\1\0\0\0\0z", 6)},
+      {bson::Type::kBinary, std::string("\2\0\0\0\0aa", 7)},
+      object_id('a'),
+      object_id('\xf0'),
       bson::make_bool(false),
       bson::make_bool(true),
+      date(-1),
+      date(0),
+      date(256),
+      date(511),
+      {bson::Type::kTimestamp, std::string("\7\0\0\0\1\0\0\0", 8)},
+      {bson::Type::kTimestamp, std::string("\1\0\0\0\2\0\0\0", 8)},
       {bson::Type::kMaxKey, min},
   };
   for (const bson::OwnedValue& a : ascending) {

@@ -86,10 +86,12 @@ class Batch {
 
 // Numbers for metrics and /status.
 struct Usage {
-  uint64_t entries = 0;        // records kept
-  uint64_t entries_bytes = 0;  // their encoded size, uncompressed
-  uint64_t ledger = 0;         // entries of the ledger
-  uint64_t ledger_bytes = 0;   // of their keys and values, uncompressed
+  uint64_t entries = 0;            // records kept
+  uint64_t entries_bytes = 0;      // their encoded size, uncompressed
+  uint64_t ledger = 0;             // entries of the ledger
+  uint64_t ledger_bytes = 0;       // of their keys and values, uncompressed
+  uint64_t ledger_open = 0;        // of these the open ones, as they say themselves
+  uint64_t ledger_open_bytes = 0;  // of those that lost to another write
 };
 
 }  // namespace outrigger::outbox

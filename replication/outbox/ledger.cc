@@ -97,13 +97,17 @@ LedgerEntry ledger_entry(const std::string& ns, const bson::OwnedValue& id,
   entry.beside = loss.beside;
   entry.reason = loss.bounds ? reason_of(*loss.bounds) : reason_of(loss);
   if (loss.removal_wins) {
+    entry.rule = "set(remove_wins)";
     entry.reason =
-        "a site that had not seen this add took an equal value away; the rule of the path decided: "
-        "set(remove_wins)";
+        "a site that had not seen this add took an equal value away; the rule of the path "
+        "decided: " +
+        entry.rule;
   }
   if (loss.rule.is_contest()) {
-    entry.reason = "two sites set this path without seeing each other; the rule of it decided: " +
-                   to_text(loss.rule);
+    const std::string rule = to_text(loss.rule);
+    entry.rule = rule.substr(0, rule.find('['));
+    entry.reason =
+        "two sites set this path without seeing each other; the rule of it decided: " + rule;
     entry.open = loss.rule.kind == ContestKind::kMultiValue;
   }
   return entry;
@@ -307,6 +311,7 @@ std::string encode_ledger(const LedgerEntry& entry) {
   if (!entry.decided.is_zero()) writer.binary("decided", 0, dot_bytes(entry.decided));
   if (!entry.loser_app.empty()) writer.string("loser_app", entry.loser_app);
   if (!entry.winner_app.empty()) writer.string("winner_app", entry.winner_app);
+  if (!entry.rule.empty()) writer.string("rule", entry.rule);
   return writer.finish();
 }
 
@@ -354,6 +359,7 @@ Result<LedgerEntry> decode_ledger(std::string_view bytes) {
   }
   entry.loser_app = text_of(document.find("loser_app"));
   entry.winner_app = text_of(document.find("winner_app"));
+  entry.rule = text_of(document.find("rule"));
   return entry;
 }
 

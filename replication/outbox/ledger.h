@@ -56,6 +56,7 @@ struct LedgerEntry {
   Dot decided;                       // what told `mark`, of whatever site; zero: nobody has
   std::string loser_app;             // Record::app of whose value it is; empty: not known
   std::string winner_app;            // likewise
+  std::string rule;  // the word of the settings that decided when it was written; empty: none known
   friend bool operator==(const LedgerEntry&, const LedgerEntry&) = default;
 };
 
@@ -88,8 +89,8 @@ inline constexpr const char* kMissing = "missing";        // likewise
 [[nodiscard]] const char* loss_kind_text(merge::LossKind kind);
 // Why a loser of its kind is not brought back by a write, and the way out; empty: it may be.
 [[nodiscard]] std::string why_not_of_kind(const LedgerEntry& entry);
-// The setting that decides about losses of its kind, whatever their path: "deletes", "inserts",
-// "unique"; empty: none does.
+// The setting that decides about entries of its kind, whatever their path: "deletes: delete_wins",
+// "unique: park", "bounded"; empty: their path or namespace tells.
 [[nodiscard]] std::string policy_of_kind(std::string_view kind);
 // Is it the kind of a write that lost to another one?
 [[nodiscard]] bool is_loss(std::string_view kind);
@@ -133,6 +134,14 @@ inline constexpr const char* kMissing = "missing";        // likewise
                                             int64_t wall_ms);
 // The name of a record for people and programs: "<origin in hex>/<stamp>".
 [[nodiscard]] std::string record_name(const Dot& dot);
+
+// What an entry adds to the totals of what is open, by its own word: what is set aside says nothing
+// of it (site/ledger/ledger_trimmer.h).
+struct OpenShare {
+  uint64_t entries = 0;
+  uint64_t bytes = 0;  // key and value, of what lost to another write
+};
+[[nodiscard]] OpenShare open_share(std::string_view key, std::string_view bytes);
 
 // "auto" (the rule decided and nobody has to), "open", "resolved", "reverted".
 [[nodiscard]] const char* state_text(const LedgerEntry& entry);

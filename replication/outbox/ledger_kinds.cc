@@ -36,9 +36,11 @@ const char* loss_kind_text(merge::LossKind kind) {
 std::string policy_of_kind(std::string_view kind) {
   using merge::LossKind;
   const auto is = [&](LossKind each) { return kind == loss_kind_text(each); };
-  if (is(LossKind::kDeleteUpdate) || is(LossKind::kUpdateDelete)) return "deletes";
-  if (is(LossKind::kInsertInsert)) return "inserts";
-  return kind == kUnique || kind == kKeptKind ? "unique" : "";
+  if (is(LossKind::kDeleteUpdate)) return "deletes: delete_wins";
+  if (is(LossKind::kUpdateDelete)) return "deletes: update_wins";
+  if (is(LossKind::kBounded)) return "bounded";
+  if (kind == kUnique) return "unique: park";
+  return kind == kKeptKind ? "unique: keep" : "";
 }
 
 bool is_loss(std::string_view kind) {
@@ -47,6 +49,17 @@ bool is_loss(std::string_view kind) {
     if (kind == loss_kind_text(static_cast<merge::LossKind>(each))) return true;
   }
   return false;
+}
+
+OpenShare open_share(std::string_view key, std::string_view bytes) {
+  constexpr std::string_view kOpenField("\x08open\0\x01", 7);
+  if (bytes.find(kOpenField) == std::string_view::npos || !bson::validate(bytes)) return {};
+  const bson::Document entry(bytes);
+  const auto open = entry.find("open");
+  if (!open || !open->truthy()) return {};
+  const auto kind = entry.find("kind");
+  const bool lost = kind && kind->type == bson::Type::kString && is_loss(kind->as_string());
+  return {1, lost ? key.size() + bytes.size() : 0};
 }
 
 std::string why_not_of_kind(const LedgerEntry& entry) {

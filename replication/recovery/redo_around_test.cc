@@ -79,7 +79,7 @@ TEST_F(RedoAroundTest, EveryValueThatNoRecordGaveGoesToTheLedger) {
   for (const LedgerEntry& entry : paris_.ledger()) lost.push_back(entry.value.view().as_int32());
   std::sort(lost.begin(), lost.end());
   EXPECT_EQ(lost, (std::vector<int>{77, 78}));
-  EXPECT_EQ(paris_.status().conflicts[kUnrecorded], 2u);
+  EXPECT_EQ(paris_.counted(kUnrecorded), 2u);
 }
 
 // The store will not take what oslo wrote there.
@@ -150,7 +150,7 @@ class RedoSetAsideTest : public RedoTest {
       put_back();
       expect(held);
     }
-    EXPECT_EQ(paris_.status().conflicts[kUnrecorded], 0u);
+    EXPECT_EQ(paris_.counted(kUnrecorded), 0u);
   }
 };
 

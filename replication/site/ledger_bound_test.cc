@@ -136,12 +136,11 @@ TEST_F(LedgerBoundTest, NamespacesAreCountedUpToABound) {
     counts[{"set_set", ns, "lww"}] = 2;
     paris_.replica->parts().ledger.count(counts);
   }
-  const auto counted = paris_.status().conflicts_of_namespaces;
+  const ConflictCounts counted = paris_.status().conflicts;
   EXPECT_THAT(counted, SizeIs(101));
-  EXPECT_EQ(paris_.status().conflicts_of_policies.at("lww"), 300u);
-  EXPECT_EQ(counted.at("t.c0"), 2u);
-  EXPECT_EQ(counted.at("(others)"), 100u);
-  EXPECT_EQ(paris_.status().conflicts["set_set"], 300u);
+  EXPECT_EQ(counted.at({"set_set", "t.c0", "lww"}), 2u);
+  EXPECT_EQ(counted.at({"set_set", "(others)", "lww"}), 100u);
+  EXPECT_EQ(paris_.counted("set_set"), 300u);
 }
 
 TEST_F(LedgerBoundTest, WhatIsOpenIsKeptHoweverOldItIs) {

@@ -317,7 +317,8 @@ Result<SettlingBatch> LocalRecords::make(RecordName name, std::vector<DocumentCh
   for (const LedgerEntry& entry : writer.lost()) {
     auto named = apps.named(entry);
     if (!named) return tl::unexpected(named.error());
-    ledger_.put(settled.batch, ledger_key(*named), *named, 1);
+    const std::string key = ledger_key(*named);
+    ledger_.put(settled.batch, key, std::move(*named), 1);
   }
   return settled;
 }

@@ -181,12 +181,18 @@ ReplicaStatus Replica::status() const {
   status.not_applied = parts_->aside.size();
   status.kept = parts_->kept.size();
   status.quarantined = parts_->quarantine.size();
+  // What is parked says by itself that it is open.
+  status.ledger_open = usage.ledger_open + parts_->aside.unparked() + status.quarantined;
   const std::vector<std::string> held = parts_->alarms.held();
   status.held.insert(status.held.begin(), held.begin(), held.end());
   status.alarms = parts_->alarms.texts();
   const Dot rules = parts_->rules.describe(status.rules);
   if (!rules.is_zero()) status.rules.by = parts_->members.name_of(rules.origin.site);
   return status;
+}
+
+std::function<std::string(const SiteId&)> Replica::site_names() const {
+  return [parts = parts_](const SiteId& site) { return parts->members.name_of(site); };
 }
 
 Result<LedgerPage> Replica::conflicts(size_t limit, const LedgerPlace& from) const {

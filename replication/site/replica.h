@@ -165,6 +165,8 @@ class Replica {
 
   // ---- operations
   [[nodiscard]] ReplicaStatus status() const;
+  // Of a site its name; of one that is not known any more its id in hex.
+  [[nodiscard]] std::function<std::string(const SiteId&)> site_names() const;
   // A page of the ledger, newest first, from `from` on: at most `limit` entries and about
   // limits::kConflictsBytesMax of them, but at least one if there is one.
   [[nodiscard]] Result<LedgerPage> conflicts(size_t limit, const LedgerPlace& from) const;

@@ -162,6 +162,22 @@ Example ledger_totals_example() {
           }};
 }
 
+// One of kind `kept`, which is no loss.
+Example open_totals_example() {
+  const auto encode = [] {
+    const std::string lost =
+        bson::Writer().string("kind", "set_set").boolean("open", true).finish();
+    const std::string kept = bson::Writer().string("kind", "kept").boolean("open", true).finish();
+    Batch batch;
+    batch.put_ledger("key", lost).put_ledger("key2", kept).put_ledger("key3", "value");
+    return totals_of(std::string_view("\0ledger_open_totals", 19), std::move(batch));
+  };
+  return {"meta-ledger-open-totals", encode, [](const Parts& parts) {
+            EXPECT_EQ(outbox::sortable_tail(parts.at(1).substr(0, 8)), 2u);
+            EXPECT_EQ(outbox::sortable_tail(parts.at(1)), 3u + 30u);
+          }};
+}
+
 // What the outbox writes when one of the two leaves.
 Example note_example() {
   const std::string key = outbox::cohort_key(Dot{5, kOslo}, "t.a");
@@ -217,6 +233,7 @@ std::vector<Example> outbox_examples() {
       origin_example(),
       totals_example(),
       ledger_totals_example(),
+      open_totals_example(),
   };
 }
 

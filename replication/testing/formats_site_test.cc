@@ -70,6 +70,7 @@ LedgerEntry loss() {
   entry.winner = Dot{5, kOslo};
   entry.winning = bson::make_int32(8);
   entry.reason = "why";
+  entry.rule = "lww";
   return entry;
 }
 
@@ -191,6 +192,7 @@ std::vector<Example> site_examples() {
       correction(),
       number_item("meta-clock-bound", meta_keys::kBound, hlc_from_ms(1'700'000'000'000)),
       number_item("meta-ledger-dropped", meta_keys::kLedgerDropped, 3),
+      number_item("meta-ledger-dropped-open", meta_keys::kLedgerDroppedOpen, 3),
       oplog_time(),
       vector_item("meta-vector", meta_keys::kVector, kRome, 3),
       vector_item("meta-vector-retired", meta_keys::kVector, VersionVector::retired_of(kOslo.site),

@@ -86,6 +86,12 @@ class TestSite {
   [[nodiscard]] int64_t number(int id, const std::string& field) const;
   [[nodiscard]] std::vector<LedgerEntry> ledger() const;
   [[nodiscard]] ReplicaStatus status() const { return replica->status(); }
+  // Entries of the ledger that were counted in this run.
+  [[nodiscard]] uint64_t counted(const std::string& kind) const {
+    uint64_t sum = 0;
+    for (const auto& [of, count] : status().conflicts) sum += of.kind == kind ? count : 0;
+    return sum;
+  }
 
   const std::string name;
   const std::vector<std::string> members;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/outbox/cohorts.h"
+#include "replication/outbox/ledger.h"
 
 namespace outrigger::outbox {
 
@@ -296,6 +297,9 @@ Usage MemoryOutbox::usage() const {
   for (const auto& [key, bytes] : table(Family::kLedger)) {
     ++usage.ledger;
     usage.ledger_bytes += key.size() + bytes.size();
+    const OpenShare open = open_share(key, bytes);
+    usage.ledger_open += open.entries;
+    usage.ledger_open_bytes += open.bytes;
   }
   return usage;
 }

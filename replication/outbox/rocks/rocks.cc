@@ -59,52 +59,32 @@ bool says(const std::string& text, const char* what) {
 
 }  // namespace
 
-std::string encode_totals(const Totals& totals) {
-  ByteWriter out;
-  out.u64_be(static_cast<uint64_t>(totals.entries));
-  out.u64_be(static_cast<uint64_t>(totals.bytes));
-  return out.take();
-}
-
-std::optional<Totals> decode_totals(std::string_view bytes) {
-  ByteReader in(bytes, "totals");
-  Totals totals;
-  totals.entries = static_cast<int64_t>(in.u64_be());
-  totals.bytes = static_cast<int64_t>(in.u64_be());
-  in.end();
-  return in.ok() ? std::optional(totals) : std::nullopt;
-}
-
-Totals added_to(Family family, const Batch& batch, rocksdb::DB& db,
-                rocksdb::ColumnFamilyHandle* handle) {
-  constexpr int64_t kAbsent = -1;
-  std::unordered_map<std::string_view, int64_t> sizes;  // of what it names, as it goes
-  Totals added;
-  const auto size_of = [&](const std::string& key, size_t value_bytes) {
-    return static_cast<int64_t>(value_bytes + (family == Family::kLedger ? key.size() : 0));
-  };
+Share added_to(Family family, const Batch& batch, rocksdb::DB& db,
+               rocksdb::ColumnFamilyHandle* handle) {
+  std::unordered_map<std::string_view, Share> shares;  // of what it names, as it goes
+  Share added;
   for (const Batch::Change& change : batch.changes()) {
     if (change.family != family) continue;
+    if (change.removed_bytes) {  // of entries alone, like what is fresh
+      added.all -= {1, static_cast<int64_t>(*change.removed_bytes)};
+      continue;
+    }
+    Share after;
+    if (!change.remove) after = share_of(family, change.key, change.bytes);
     if (change.fresh) {
-      ++added.entries;
-      added.bytes += size_of(change.key, change.bytes.size());
+      added.all += after.all;
       continue;
     }
-    if (change.removed_bytes) {
-      --added.entries;
-      added.bytes -= size_of(change.key, *change.removed_bytes);
-      continue;
-    }
-    const auto [known, is_new] = sizes.try_emplace(change.key, kAbsent);
+    const auto [known, is_new] = shares.try_emplace(change.key);
     if (is_new) {
       rocksdb::PinnableSlice kept;
       const auto found = db.Get(rocksdb::ReadOptions(), handle, change.key, &kept);
-      if (found.ok()) known->second = size_of(change.key, kept.size());
+      if (found.ok()) known->second = share_of(family, change.key, view(kept));
     }
-    const int64_t before = known->second;
-    const int64_t after = change.remove ? kAbsent : size_of(change.key, change.bytes.size());
-    added.entries += (after != kAbsent) - (before != kAbsent);
-    added.bytes += std::max<int64_t>(0, after) - std::max<int64_t>(0, before);
+    added.all += after.all;
+    added.all -= known->second.all;
+    added.open += after.open;
+    added.open -= known->second.open;
     known->second = after;
   }
   return added;

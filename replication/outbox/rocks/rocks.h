@@ -14,6 +14,7 @@
 #include "config/result.h"
 #include "replication/outbox/batch.h"
 #include "replication/outbox/rocks/rocks_options.h"
+#include "replication/outbox/rocks/totals.h"
 
 namespace outrigger::outbox {
 
@@ -39,17 +40,9 @@ using limits::kMemtablesBytes;
 [[nodiscard]] std::vector<rocksdb::ColumnFamilyDescriptor> rocks_families(
     const RocksOutboxOptions& options);
 
-// Running totals of the records kept, held in meta as an item to which every batch adds its share
-// (a merge, in RocksDB's words): exact across crashes, and known at open without a scan.
-struct Totals {
-  int64_t entries = 0;
-  int64_t bytes = 0;
-};
-[[nodiscard]] std::string encode_totals(const Totals& totals);
-[[nodiscard]] std::optional<Totals> decode_totals(std::string_view bytes);
 // What the batch adds to what is in one family, `handle` (negative: removes).
-[[nodiscard]] Totals added_to(Family family, const Batch& batch, rocksdb::DB& db,
-                              rocksdb::ColumnFamilyHandle* handle);
+[[nodiscard]] Share added_to(Family family, const Batch& batch, rocksdb::DB& db,
+                             rocksdb::ColumnFamilyHandle* handle);
 
 // Of a status that is not ok.
 [[nodiscard]] Error rocks_error(const rocksdb::Status& status, const std::string& step,

@@ -13,6 +13,7 @@ constexpr const char* kOpen = "open outbox";
 const std::string kFormatKey("\0format", 7);
 const std::string kTotalsKey("\0totals", 7);
 const std::string kLedgerTotalsKey("\0ledger_totals", 14);
+const std::string kOpenTotalsKey("\0ledger_open_totals", 19);
 
 rocksdb::ReadOptions reading_all() {
   rocksdb::ReadOptions read;
@@ -119,17 +120,23 @@ Status RocksFiles::read_totals() {
   if (!entries) return tl::unexpected(entries.error());
   auto ledger = read_totals(kLedgerTotalsKey);
   if (!ledger) return tl::unexpected(ledger.error());
-  if (!*ledger) {
+  auto open = read_totals(kOpenTotalsKey);
+  if (!open) return tl::unexpected(open.error());
+  if (!*ledger || !*open) {
     // Written by a version that did not count, or empty.
     auto counted = count_ledger();
     if (!counted) return tl::unexpected(counted.error());
-    *ledger = *counted;
-    const auto status = db_->Merge(rocksdb::WriteOptions(), handle(Family::kMeta), kLedgerTotalsKey,
-                                   encode_totals(*counted));
+    rocksdb::WriteBatch missing;
+    if (!*ledger)
+      (void)missing.Merge(handle(Family::kMeta), kLedgerTotalsKey, encode_totals(counted->all));
+    if (!*open)
+      (void)missing.Merge(handle(Family::kMeta), kOpenTotalsKey, encode_totals(counted->open));
+    const auto status = db_->Write(rocksdb::WriteOptions(), &missing);
     if (!status.ok()) return tl::unexpected(error(status, kOpen));
+    if (!*ledger) *ledger = counted->all;
+    *open = counted->open;
   }
-  entries_ = entries->value_or(Totals());
-  ledger_ = **ledger;
+  totals_ = {entries->value_or(Totals()), {**ledger, **open}};
   return {};
 }
 
@@ -143,16 +150,17 @@ Result<std::optional<Totals>> RocksFiles::read_totals(const std::string& key) co
   return totals;
 }
 
-Result<Totals> RocksFiles::count_ledger() const {
-  Totals totals;
+Result<Share> RocksFiles::count_ledger() const {
+  Share counted;
   const std::unique_ptr<rocksdb::Iterator> at(
       db_->NewIterator(reading_all(), handle(Family::kLedger)));
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
-    ++totals.entries;
-    totals.bytes += static_cast<int64_t>(at->key().size() + at->value().size());
+    const Share each = share_of(Family::kLedger, view(at->key()), view(at->value()));
+    counted.all += each.all;
+    counted.open += each.open;
   }
   if (!at->status().ok()) return tl::unexpected(error(at->status(), kOpen));
-  return totals;
+  return counted;
 }
 
 Result<Outbox::Bytes> RocksFiles::get(Family family, std::string_view key) const {
@@ -189,12 +197,12 @@ Result<Outbox::Pairs> RocksFiles::range(Family family, const Range& range) const
   return pairs;
 }
 
-Result<RocksFiles::Added> RocksFiles::add_totals(const Batch& batch,
-                                                 rocksdb::WriteBatch& out) const {
-  Added added{added_to(Family::kEntries, batch, *db_, handle(Family::kEntries)),
-              added_to(Family::kLedger, batch, *db_, handle(Family::kLedger))};
-  for (const auto& [key, totals] :
-       {std::pair(&kTotalsKey, &added.entries), {&kLedgerTotalsKey, &added.ledger}}) {
+Result<AllTotals> RocksFiles::add_totals(const Batch& batch, rocksdb::WriteBatch& out) const {
+  AllTotals added{added_to(Family::kEntries, batch, *db_, handle(Family::kEntries)).all,
+                  added_to(Family::kLedger, batch, *db_, handle(Family::kLedger))};
+  for (const auto& [key, totals] : {std::pair(&kTotalsKey, &added.entries),
+                                    {&kLedgerTotalsKey, &added.ledger.all},
+                                    {&kOpenTotalsKey, &added.ledger.open}}) {
     if (totals->entries == 0 && totals->bytes == 0) continue;
     const auto status = out.Merge(handle(Family::kMeta), *key, encode_totals(*totals));
     if (!status.ok()) return tl::unexpected(error(status, "write outbox"));

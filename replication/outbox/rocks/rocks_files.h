@@ -48,17 +48,12 @@ class RocksFiles {
   // Of the last write; each has a larger one than those before.
   [[nodiscard]] uint64_t last_write() const { return db_->GetLatestSequenceNumber(); }
   // What was there when they were opened.
-  [[nodiscard]] const Totals& entries() const { return entries_; }
-  [[nodiscard]] const Totals& ledger() const { return ledger_; }
+  [[nodiscard]] const AllTotals& totals() const { return totals_; }
 
   [[nodiscard]] Result<Outbox::Bytes> get(Family family, std::string_view key) const;
   [[nodiscard]] Result<Outbox::Pairs> range(Family family, const Range& range) const;
   // Adds to a write of `batch` what it adds to the totals, which come back.
-  struct Added {
-    Totals entries;
-    Totals ledger;
-  };
-  [[nodiscard]] Result<Added> add_totals(const Batch& batch, rocksdb::WriteBatch& out) const;
+  [[nodiscard]] Result<AllTotals> add_totals(const Batch& batch, rocksdb::WriteBatch& out) const;
 
   [[nodiscard]] Error error(const rocksdb::Status& status, const std::string& step) const {
     return rocks_error(status, step, dir_);
@@ -75,13 +70,12 @@ class RocksFiles {
   Status check_format() const;
   Status read_totals();
   Result<std::optional<Totals>> read_totals(const std::string& key) const;
-  Result<Totals> count_ledger() const;
+  Result<Share> count_ledger() const;
 
   const std::string dir_;
   rocksdb::DB* db_ = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family, then the default one
-  Totals entries_;
-  Totals ledger_;
+  AllTotals totals_;
 };
 
 }  // namespace outrigger::outbox

@@ -95,10 +95,7 @@ Status RocksOutbox::open_files(std::optional<uint64_t> held) {
   if (Status loaded = rows_->load(**files); !loaded) return loaded;
   files_ = std::move(*files);
   held_ = files_->last_write();  // what was found in the log is in tables now
-  entries_ = files_->entries().entries;
-  entries_bytes_ = files_->entries().bytes;
-  ledger_ = files_->ledger().entries;
-  ledger_bytes_ = files_->ledger().bytes;
+  totals_.start(files_->totals());
   return {};
 }
 
@@ -150,10 +147,7 @@ Status RocksOutbox::put(const Batch& batch) {
   const auto status = files_->db().Write(rocksdb::WriteOptions(), &changes);
   if (!status.ok()) return tl::unexpected(files_->error(status, "write outbox"));
   writing.done();
-  entries_ += added->entries.entries;
-  entries_bytes_ += added->entries.bytes;
-  ledger_ += added->ledger.entries;
-  ledger_bytes_ += added->ledger.bytes;
+  totals_.add(*added);
   return {};
 }
 
@@ -173,13 +167,13 @@ Status RocksOutbox::sync() {
 
 Status RocksOutbox::admit() const {
   if (auto error = failure()) return tl::unexpected(*error);
-  if (entries_bytes_ <= static_cast<int64_t>(options_.bytes_max)) return {};
+  if (totals_.entries_bytes() <= static_cast<int64_t>(options_.bytes_max)) return {};
   return fail(ErrorCode::kNoSpace, "write outbox", dir_, "the quota is used up",
               "bring back the peers that hold it up, or raise outbox.max_bytes");
 }
 
 uint64_t RocksOutbox::room() const {
-  const int64_t used = entries_bytes_;
+  const int64_t used = totals_.entries_bytes();
   const auto all = static_cast<int64_t>(options_.bytes_max);
   return used < all ? static_cast<uint64_t>(all - used) : 0;
 }
@@ -212,14 +206,7 @@ Status RocksOutbox::write_again() {
   return {};
 }
 
-Usage RocksOutbox::usage() const {
-  Usage usage;
-  usage.entries = static_cast<uint64_t>(std::max<int64_t>(0, entries_));
-  usage.entries_bytes = static_cast<uint64_t>(std::max<int64_t>(0, entries_bytes_));
-  usage.ledger = static_cast<uint64_t>(std::max<int64_t>(0, ledger_));
-  usage.ledger_bytes = static_cast<uint64_t>(std::max<int64_t>(0, ledger_bytes_));
-  return usage;
-}
+Usage RocksOutbox::usage() const { return totals_.usage(); }
 
 Result<size_t> RocksOutbox::drop_cohorts(
     const std::function<Hlc(const Origin&)>& through,

@@ -30,6 +30,7 @@
 #include "replication/outbox/commit_thread.h"
 #include "replication/outbox/outbox.h"
 #include "replication/outbox/rocks/rocks_options.h"
+#include "replication/outbox/rocks/totals.h"
 #include "replication/outbox/unsynced_batches.h"
 
 namespace rocksdb {
@@ -127,10 +128,7 @@ class RocksOutbox final : public Outbox {
   std::atomic<bool> is_shut_{false};  // by heals(), for good
   std::optional<Error> failure_ GUARDED_BY(failure_mutex_);
 
-  std::atomic<int64_t> entries_{0};
-  std::atomic<int64_t> entries_bytes_{0};
-  std::atomic<int64_t> ledger_{0};
-  std::atomic<int64_t> ledger_bytes_{0};
+  RunningTotals totals_;
 };
 
 }  // namespace outrigger::outbox

@@ -34,6 +34,19 @@ class DamageTest : public testing::Test, protected OutboxFixture {
     }
     return bytes;
   }
+  // Changes what is there around the outbox, which is closed by that.
+  using Handles = std::vector<rocksdb::ColumnFamilyHandle*>;
+  void change(const std::function<rocksdb::Status(rocksdb::DB&, Handles&)>& how) {
+    close();
+    rocksdb::DB* db = nullptr;
+    Handles handles;
+    ASSERT_TRUE(
+        rocksdb::DB::Open(rocks_options(options_), dir_, rocks_families(options_), &handles, &db)
+            .ok());
+    EXPECT_TRUE(how(*db, handles).ok());
+    for (auto* each : handles) db->DestroyColumnFamilyHandle(each);
+    delete db;
+  }
   ErrorCode refusal() {
     const auto opened = try_open();
     EXPECT_FALSE(opened);
@@ -86,34 +99,50 @@ TEST_F(DamageTest, AFlippedByteInATableTooBigToCheckAtOpenIsFoundWhenRead) {
 
 TEST_F(DamageTest, AnotherFormatIsRefused) {
   open();
-  close();
-  rocksdb::DB* db = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  ASSERT_TRUE(
-      rocksdb::DB::Open(rocks_options(options_), dir_, rocks_families(options_), &handles, &db)
-          .ok());
-  ASSERT_TRUE(db->Put({}, handles[static_cast<size_t>(Family::kMeta)], std::string("\0format", 7),
-                      std::to_string(kFormatVersion + 1))
-                  .ok());
-  for (auto* each : handles) db->DestroyColumnFamilyHandle(each);
-  delete db;
+  change([](rocksdb::DB& db, Handles& handles) {
+    return db.Put({}, handles[static_cast<size_t>(Family::kMeta)], std::string("\0format", 7),
+                  std::to_string(kFormatVersion + 1));
+  });
   EXPECT_EQ(refusal(), ErrorCode::kUnsupported);
 }
 
 TEST_F(DamageTest, AnUnknownFamilyIsRefused) {
   open();
-  close();
-  rocksdb::DB* db = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  ASSERT_TRUE(
-      rocksdb::DB::Open(rocks_options(options_), dir_, rocks_families(options_), &handles, &db)
-          .ok());
-  rocksdb::ColumnFamilyHandle* lists = nullptr;
-  ASSERT_TRUE(db->CreateColumnFamily({}, "lists", &lists).ok());
-  handles.push_back(lists);
-  for (auto* each : handles) db->DestroyColumnFamilyHandle(each);
-  delete db;
+  change([](rocksdb::DB& db, Handles& handles) {
+    return db.CreateColumnFamily({}, "lists", &handles.emplace_back());
+  });
   EXPECT_EQ(refusal(), ErrorCode::kUnsupported);
+}
+
+TEST_F(DamageTest, WhatIsOpenInTheLedgerIsKnownAlsoOfALogThatDidNotCountIt) {
+  const auto entry = [](const char* kind, bool open) {
+    return bson::Writer().string("kind", kind).boolean("open", open).finish();
+  };
+  const std::string lost = entry("set_set", true);
+  const auto expect = [&](uint64_t entries, uint64_t bytes) {
+    EXPECT_EQ(outbox_->usage().ledger_open, entries);
+    EXPECT_EQ(outbox_->usage().ledger_open_bytes, bytes);
+  };
+  open();
+  Batch batch;
+  batch.put_ledger("1", lost).put_ledger("2", entry("unique", true));
+  batch.put_ledger("3", entry("set_set", false)).put_ledger("4", "x");
+  ASSERT_TRUE(outbox_->write(std::move(batch)));
+  expect(2, 1 + lost.size());
+  change([](rocksdb::DB& db, Handles& handles) {
+    return db.Delete({}, handles[static_cast<size_t>(Family::kMeta)],
+                     std::string("\0ledger_open_totals", 19));
+  });
+  for (int round = 0; round < 2; ++round) {
+    open();
+    expect(2, 1 + lost.size());
+    crash();
+  }
+  open();
+  Batch closing;
+  closing.put_ledger("1", entry("set_set", false)).remove_ledger("2");
+  ASSERT_TRUE(outbox_->write(std::move(closing)));
+  expect(0, 0);
 }
 
 TEST_F(DamageTest, ASecondOpenInThisProcessIsRefused) {

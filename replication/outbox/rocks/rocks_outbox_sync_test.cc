@@ -247,13 +247,16 @@ class RandomSyncFailsTest : public SyncFailsTest {
     const std::string id = some_id();
     const std::string bytes = sortable(chance_()) + std::string(draw(1000), 'b');
     const Hlc hlc = 1 + draw(20);
+    bson::Writer entry;
+    entry.string("kind", draw(2) == 0 ? "set_set" : "unique").boolean("open", draw(2) == 0);
+    const std::string in_ledger = draw(2) == 0 ? bytes : entry.finish();
     const std::function<void()> all[] = {[&] { batch.put_row("t.a", id, "row" + bytes); },
                                          [&] { batch.remove_row("t.a", id); },
                                          [&] { batch.put_prepare(hlc, bytes); },
                                          [&] { batch.remove_prepare(hlc); },
                                          [&] { batch.put_entry(kOurs, hlc, bytes); },
                                          [&] { batch.remove_entry(kOurs, hlc); },
-                                         [&] { batch.put_ledger(id, bytes); },
+                                         [&] { batch.put_ledger(id, in_ledger); },
                                          [&] { batch.remove_ledger(id); },
                                          [&] { batch.put_meta(id, bytes); }};
     all[draw(std::size(all))]();
@@ -290,6 +293,8 @@ class RandomSyncFailsTest : public SyncFailsTest {
     ASSERT_EQ(outbox_->scan_meta("").value(), wanted_.scan_meta("").value());
     ASSERT_EQ(outbox_->usage().entries_bytes, wanted_.usage().entries_bytes);
     ASSERT_EQ(outbox_->usage().ledger_bytes, wanted_.usage().ledger_bytes);
+    ASSERT_EQ(outbox_->usage().ledger_open, wanted_.usage().ledger_open);
+    ASSERT_EQ(outbox_->usage().ledger_open_bytes, wanted_.usage().ledger_open_bytes);
   }
 
   std::mt19937_64 chance_;

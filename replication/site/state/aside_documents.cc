@@ -162,6 +162,11 @@ size_t AsideDocuments::size() const {
   return aside_.size();
 }
 
+size_t AsideDocuments::unparked() const {
+  const MutexLock lock(mutex_);
+  return aside_.size() - parked_;
+}
+
 std::optional<Aside> AsideDocuments::find(const std::string& row_key) const {
   const MutexLock lock(mutex_);
   const auto known = aside_.find(row_key);

@@ -34,6 +34,7 @@ class AsideDocuments {
   void remove(const std::string& row_key);
 
   [[nodiscard]] size_t size() const;
+  [[nodiscard]] size_t unparked() const;
   [[nodiscard]] std::optional<Aside> find(const std::string& row_key) const;
   // Those set aside since `since_ms` or longer because of the document itself, in which parts met;
   // but for those to be tried again anyway.

@@ -21,6 +21,7 @@ inline constexpr const char* kSiteId = "site_id";
 inline constexpr const char* kBound = "clock_bound";
 inline constexpr const char* kIntent = "apply_intent";
 inline constexpr const char* kLedgerDropped = "ledger_dropped";
+inline constexpr const char* kLedgerDroppedOpen = "ledger_dropped_open";
 inline constexpr const char* kOplogTime = "oplog_time";
 inline constexpr const char* kStoreProcess = "store_process";
 inline constexpr const char* kRedoIntent = "redo_intent";

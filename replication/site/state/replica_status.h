@@ -1,6 +1,7 @@
 // What a site tells of itself to whoever looks after it, all as of about one moment.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -37,6 +38,15 @@ struct RulesStatus {
   std::vector<std::string> file_differs;  // "- line" only there, "+ line" only in those that hold
 };
 
+// What an entry of the ledger counts as.
+struct ConflictOf {
+  std::string kind;
+  std::string ns;
+  std::string policy;  // LedgerEntry::rule
+  friend auto operator<=>(const ConflictOf&, const ConflictOf&) = default;
+};
+using ConflictCounts = std::map<ConflictOf, uint64_t>;
+
 struct ReplicaStatus {
   std::string site;
   std::string site_id;
@@ -51,13 +61,16 @@ struct ReplicaStatus {
   uint64_t rows = 0;  // documents with metadata that is waiting to be forgotten (estimate)
   uint64_t ledger_entries = 0;
   uint64_t ledger_bytes = 0;
+  uint64_t ledger_open = 0;  // entries that are open
   uint64_t ledger_bytes_max = 0;
-  uint64_t ledger_dropped = 0;   // closed entries, to stay below it, since the data_dir was made
-  int64_t ledger_oldest_ms = 0;  // of the oldest entry kept; 0: there is none
-  uint64_t not_applied = 0;      // documents set aside
-  uint64_t kept = 0;             // documents shown although they share a key of a unique index
-  uint64_t quarantined = 0;      // records set aside
-  uint64_t open_writes = 0;      // begun, not settled
+  int64_t ledger_keep_ms = 0;
+  uint64_t ledger_dropped = 0;  // closed entries, to stay below these, since the data_dir was made
+  uint64_t ledger_dropped_open = 0;  // open losses, likewise
+  int64_t ledger_oldest_ms = 0;      // of the oldest entry kept; 0: there is none
+  uint64_t not_applied = 0;          // documents set aside
+  uint64_t kept = 0;                 // documents shown although they share a key of a unique index
+  uint64_t quarantined = 0;          // records set aside
+  uint64_t open_writes = 0;          // begun, not settled
   int64_t oldest_open_write_ms = 0;
   std::optional<Error> outbox_failure;
   std::vector<std::string>
@@ -69,9 +82,7 @@ struct ReplicaStatus {
   uint64_t applied_records = 0;     // of peers, in this run; like the three below
   uint64_t duplicate_records = 0;   // offered again
   uint64_t collected_rows = 0;
-  std::map<std::string, uint64_t> conflicts;  // ledger entries written, by kind
-  std::map<std::string, uint64_t> conflicts_of_namespaces;
-  std::map<std::string, uint64_t> conflicts_of_policies;
+  ConflictCounts conflicts;                 // ledger entries written
   std::map<std::string, uint64_t> choices;  // noted, by the state they left
 };
 

@@ -26,6 +26,7 @@ struct ReplicaOptions {
   int64_t max_ahead_ms = 60'000;
   size_t inbox_bytes_max = limits::kInboxBytesMax;
   uint64_t ledger_bytes_max = 1ULL << 30;    // beyond, the oldest closed entries go
+  int64_t ledger_keep_ms = 0;                // older ones go as well; 0: never
   size_t origins_max = limits::kOriginsMax;  // what falls to each member are its epochs
   // Which namespaces travel; empty: all.
   std::function<bool(std::string_view ns)> replicates;
