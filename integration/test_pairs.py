@@ -5,6 +5,7 @@ All cases share one time apart: what is there is made, the line is cut, whoever 
 then whoever is later, and the line is healed. Each case then looks at its own collection."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -76,13 +77,15 @@ class World:
         return both if first == FIRST[0] else both[::-1]
 
     def act(self, step, act):
-        for name, (_, first, case) in CASES.items():
-            if name in self.raised:
-                continue
+        """At several collections at once: then their writes share what MongoDB waits for."""
+        def act_on(name):
+            _, first, case = CASES[name]
             try:
                 act(case, *self.collections(name, first))
             except Exception as error:
-                self.raised[name] = f"{step}: {error!r}"
+                self.raised.setdefault(name, f"{step}: {error!r}")
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(act_on, [name for name in CASES if name not in self.raised]))
 
     @staticmethod
     def make(case, first):
