@@ -1,13 +1,11 @@
 """What two sites write without seeing each other, and what that comes to: the cases of README's
-tables, each by the words of its line. A case is what is there before, what one site does, what the
-other does later, what is there then, and what the ledgers of both have of it.
+tables, each by the words of its line (those of indexes and options: pairs_of_collections.py). A
+case is what is there before, what one site does, what the other does later, what is there then, and
+what the ledgers of both have of it.
 
 What is there is the fields of the document with _id 1, or a list of whole documents, or None."""
 
 import datetime
-
-import pymongo
-import pytest
 
 from waiting import wait_until
 
@@ -80,18 +78,6 @@ def expire(c):
     wait_until(lambda: not c.find_one(), "it expires")
 
 
-def make_index(*names, **options):
-    return lambda c: c.create_index([(name, 1) for name in names], **options)
-
-
-def refused(code, act):
-    def act_and_hear_it(c):
-        with pytest.raises(pymongo.errors.OperationFailure) as error:
-            act(c)
-        assert error.value.code == code, error.value
-    return act_and_hear_it
-
-
 ITEMS = [{"k": 1, "n": 1}, {"k": 2, "n": 2}, {"k": 3, "n": 3}]
 NAMED = [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}, {"_id": 3, "n": 3}]
 FOUR = [*NAMED, {"_id": 4, "n": 4}]
@@ -119,8 +105,22 @@ FIELDS = {
     ("$set a.b, or $push a", "$set a to 5, later"): [
         ({"a": {"x": 0}}, update(set={"a.b": 2}), update(set={"a": 5}), {"a": 5}, [2]),
         ({"a": [0]}, update(push={"a": 1}), update(set={"a": 5}), {"a": 5}, [1])],
+    ("$unset a, a document", "$set a.b, or $inc a.b, later"): [
+        ({"a": {"b": 0, "x": 0}}, update(unset={"a": 1}), update(set={"a.b": 2}), {"a": {"b": 2}},
+         []),
+        ({"a": {"b": 0, "x": 0}}, update(unset={"a": 1}), update(inc={"a.b": 2}), {"a": {"b": 2}},
+         [])],
+    ("$set a.b", "$unset a, a document, later"): [
+        ({"a": {"b": 0, "x": 0}}, update(set={"a.b": 2}), update(unset={"a": 1}), {}, [2])],
+    ("$set a.b where no a is", "$push a where no a is"): [
+        ({}, update(set={"a.b": 2}), update(push={"a": 1}), {"a": [1]}, [2]),
+        ({}, update(push={"a": 1}), update(set={"a.b": 2}), {"a": {"b": 2}}, [1])],
     ("$rename a to b", "$set a, later"): [
         ({"a": 1}, update(rename={"a": "b"}), update(set={"a": 2}), {"b": 1, "a": 2}, [UNSET])],
+    ("$rename a to b", "$inc a 5"): [
+        ({"a": 1}, update(rename={"a": "b"}), update(inc={"a": 5}), {"b": 1, "a": 5}, [])],
+    ("$rename a to b", "$rename a to c"): [
+        ({"a": 1}, update(rename={"a": "b"}), update(rename={"a": "c"}), {"b": 1, "c": 1}, [])],
     ("a pipeline that makes n of n", "$inc n"): [
         ({"n": 1}, pipeline({"n": {"$add": ["$n", 10]}}), update(inc={"n": 5}), {"n": 16}, [])],
 }
@@ -167,6 +167,8 @@ ARRAYS = {
          [])],
     ("$push", "$set the array"): [
         ({"l": [1]}, push("a"), update(set={"l": [7, 8]}), {"l": [7, 8, "a"]}, [])],
+    ("$push", "$unset the array"): [
+        ({"l": [1]}, push("a"), update(unset={"l": 1}), {"l": ["a"]}, [])],
     ("$set the array", "$set the array, later"): [
         ({"l": [1]}, update(set={"l": [2]}), update(set={"l": [3]}), {"l": [3]}, [[2]])],
     ("$set an array of documents with an _id each", "the same, or any edit of elements"): [
@@ -303,84 +305,4 @@ POLICIES = {
     ("version_field: __v", "update that names __v", "any other update"): [
         ({"a": 0, "b": 0, "__v": 0}, update(set={"a": 1}, inc={"__v": 1}), update(set={"b": 2}),
          {"a": 1, "b": 2, "__v": 1}, [0])],
-}
-
-
-def with_unique_mail(*found):
-    def make(c):
-        c.create_index("mail", unique=True)
-        if found:
-            c.insert_many(found)
-    return make
-
-
-def mail(which, address="a"):
-    return {"_id": which, "mail": address}
-
-
-BY_MAIL = {"mail_1": ["mail"]}
-BOTH = [mail(1, "x"), mail(2, "y")]
-# What is there then is the documents, the indexes and the options of the collection; a pair of them
-# where the two sites differ.
-KEYS = {
-    ("insert with a unique key", "insert with the same key, later"): [
-        (with_unique_mail(), insert(1, mail="a"), insert(2, mail="a"), ([mail(1)], BY_MAIL, {}),
-         [mail(2)])],
-    ("update to a unique key", "insert with that key, or update to it, later"): [
-        (with_unique_mail(BOTH[0]), update(set={"mail": "a"}), insert(2, mail="a"),
-         ([mail(1)], BY_MAIL, {}), [mail(2)]),
-        (with_unique_mail(*BOTH), update(set={"mail": "a"}), update({"_id": 2}, set={"mail": "a"}),
-         ([mail(1)], BY_MAIL, {}), [mail(2)])],
-}
-KEYS_BY_RULE = {
-    ("unique: keep", "insert with a unique key", "insert with the same key, later"): [
-        (with_unique_mail(), insert(1, mail="a"), insert(2, mail="a"),
-         ([mail(1), mail(2)], BY_MAIL, {}), [{"mail": "a"}])],
-}
-
-
-def holding(*documents, index=None, **options):
-    def make(c):
-        c.insert_many(documents)
-        if index:
-            c.create_index(index)
-        if options:
-            coll_mod(**options)(c)
-    return make
-
-
-def coll_mod(**options):
-    return lambda c: c.database.command("collMod", c.name, **options)
-
-
-def rename(c):
-    c.rename(c.name + "_renamed")
-
-
-HAS_A, HAS_B = {"a": {"$exists": True}}, {"b": {"$exists": True}}
-ONE = [{"_id": 1}]
-COLLECTIONS = {
-    ("drop", "insert"): [
-        (holding(*ONE, index="a"), lambda c: c.drop(), insert(2), ([{"_id": 2}], {}, {}), [])],
-    ("drop", "update of a document in it"): [
-        (holding(*ONE), lambda c: c.drop(), update(set={"a": 2}), ([], {}, {}), [2])],
-    ("renameCollection", "anything"): [
-        (holding(*ONE), refused(115, rename), update(set={"a": 2}), ([{"_id": 1, "a": 2}], {}, {}),
-         [])],
-    ("createIndexes a", "createIndexes b"): [
-        (holding(*ONE), make_index("a"), make_index("b"),
-         (ONE, {"a_1": ["a"], "b_1": ["b"]}, {}), [])],
-    ("dropIndexes a", "createIndexes b, or a write"): [
-        (holding(*ONE, index="a"), lambda c: c.drop_index("a_1"), make_index("b"),
-         (ONE, {"b_1": ["b"]}, {}), []),
-        (holding(*ONE, index="a"), lambda c: c.drop_index("a_1"), update(set={"a": 2}),
-         ([{"_id": 1, "a": 2}], {}, {}), [])],
-    ("an index or option", "another by its name, later"): [
-        (holding(*ONE), make_index("a", name="x"), make_index("b", name="x"),
-         (ONE, {"x": ["b"]}, {}), [[[["a", 1]], {"v": 2}]]),
-        (holding(*ONE), coll_mod(validator=HAS_A), coll_mod(validator=HAS_B),
-         (ONE, {}, {"validator": HAS_B}), [[HAS_A]])],
-    ("an index", "the same under another name"): [
-        (holding(*ONE), make_index("a", name="x"), make_index("a", name="y"),
-         ((ONE, {"x": ["a"]}, {}), (ONE, {"y": ["a"]}, {})), [["x", "y"]])],
 }

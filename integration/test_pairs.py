@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 import pairs
+import pairs_of_collections as more
 from cluster import Cluster
 from sidecar import ROOT
 from waiting import wait_until
 
-OF_COLLECTIONS = {**pairs.KEYS, **pairs.COLLECTIONS, **pairs.KEYS_BY_RULE}
-LINES = {**pairs.FIELDS, **pairs.NUMBERS, **pairs.ARRAYS, **pairs.DOCUMENTS, **pairs.KEYS,
-         **pairs.COLLECTIONS, **pairs.POLICIES, **pairs.KEYS_BY_RULE}
+OF_COLLECTIONS = {**more.KEYS, **more.COLLECTIONS, **more.KEYS_BY_RULE}
+LINES = {**pairs.FIELDS, **pairs.NUMBERS, **pairs.ARRAYS, **pairs.DOCUMENTS, **more.KEYS,
+         **more.COLLECTIONS, **pairs.POLICIES, **more.KEYS_BY_RULE}
 FIRST = ("oslo", "paris")
 CASES = {"_".join(re.findall(r"\w+", f"{' '.join(line)} {number} {first}")): (line, first, case)
          for line, cases in LINES.items() for number, case in enumerate(cases) for first in FIRST}
