@@ -75,10 +75,10 @@ TEST_F(Sizes, AFieldThatIsChangedByAnUpdateOfItsOwnIsUpTo12) {
 
 // More than the 5 that were aimed at: its stamp, and what a run of elements is written with.
 TEST_F(Sizes, AnElementThatWasPushedByItselfIsUpTo11) {
-  EXPECT_LE(of_a_pushed_element(200, 1), 8.0);
+  EXPECT_LE(of_a_pushed_element(60, 1), 8.0);
   remove(a_);
   settle_all();
-  EXPECT_LE(of_a_pushed_element(200, 90'000), 10.5) << "minutes apart";
+  EXPECT_LE(of_a_pushed_element(60, 90'000), 10.5) << "minutes apart";
 }
 
 TEST_F(Sizes, TheElementsOfOneAssignmentAreOneEntryHoweverManyTheyAre) {
