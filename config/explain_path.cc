@@ -24,9 +24,11 @@ std::string joined(const std::vector<std::string>& names, size_t count) {
   return text;
 }
 
+// May this name be the position of an element, where what is above it is an array?
 bool is_position(const std::string& name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(),
-                                      [](char c) { return (c >= '0' && c <= '9') || c == '$'; });
+  if (name.starts_with('$') || name.starts_with('*')) return true;
+  return !name.empty() &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 const std::string kKept =
@@ -159,6 +161,62 @@ std::string about_rules(const MergeRules& rules) {
   return text;
 }
 
+std::string about_version_field(const std::vector<std::string>& field) {
+  if (field.empty()) return {};
+  return "version_field: " + joined(field, field.size()) +
+         ": a write that names it gives the whole document: of two that did not see each other "
+         "the later stands whole, and the ledger has the other, whole\n";
+}
+
+std::string deciding(const std::string& file, const PathRuling& ruling) {
+  const std::string which = ruling.rule == nullptr ? "no pattern matches: the default decides"
+                                                   : at_line(file, ruling.rule->line) + "'" +
+                                                         text_of(*ruling.rule) + "' decides";
+  return which + ": " + meaning(ruling) + "\n";
+}
+
+// Where no name of the path is the position of an element.
+std::string about_fields(const MergeRules& rules, const std::string& file,
+                         const std::vector<std::string>& path) {
+  const PathRuling ruling = rules.at(path);
+  std::string text = deciding(file, ruling) + about_escalation(rules.escalation(path));
+  if (ruling.depth < path.size()) {
+    text += joined(path, path.size()) + " is a part of the value at " + joined(path, ruling.depth) +
+            "\n";
+  }
+  return text;
+}
+
+// Where the first `depth` names of the path lead to an array.
+std::string about_element(const MergeRules& rules, const std::string& file,
+                          const std::vector<std::string>& path, size_t depth) {
+  const std::vector<std::string> array(path.begin(), path.begin() + static_cast<ptrdiff_t>(depth));
+  const PathRuling ruling = rules.at(array);
+  const std::string merges =
+      is_assigned(ruling.type)
+          ? "which is a part of the value of the array"
+          : "and what is in an element merges field by field, by what is done to it: no rule "
+            "but the array's holds there; an array in an element is one value";
+  return deciding(file, ruling) + about_escalation(rules.escalation(array)) +
+         joined(path, path.size()) + " is in an element of it, " + merges + "\n";
+}
+
+// One answer for each way in which the names may be meant: whoever has a value at this path knows
+// which of them are positions.
+std::string about_path(const MergeRules& rules, const std::string& file,
+                       const std::vector<std::string>& path) {
+  std::string text;
+  const size_t kept_at = rules.at(path).depth;
+  std::string last_array;
+  for (size_t i = 1; i < path.size() && i < kept_at; ++i) {
+    if (!is_position(path[i])) continue;
+    last_array = joined(path, i);
+    text += "where " + last_array + " is an array: " + about_element(rules, file, path, i);
+  }
+  if (last_array.empty()) return about_fields(rules, file, path);
+  return "where " + last_array + " is a document: " + about_fields(rules, file, path) + text;
+}
+
 }  // namespace
 
 std::string explain_path(const Settings& settings, const std::string& file, const std::string& ns,
@@ -168,41 +226,28 @@ std::string explain_path(const Settings& settings, const std::string& file, cons
   if (!policy.replicates(ns)) return text;
   const MergeRules rules = policy.merge_rules(ns);
   text += about_rules(rules);
-  const std::vector<std::string> path = names_of(dotted);
-  if (!rules.version_field().empty()) {
-    text += "version_field: " + joined(rules.version_field(), rules.version_field().size()) +
-            ": a write that names it gives the whole document: of two that did not see each other "
-            "the later stands whole, and the ledger has the other, whole\n";
+  text += about_version_field(rules.version_field()) + about_path(rules, file, names_of(dotted));
+  return text + "This is what " + file +
+         " says; what sites have agreed on since then holds instead: outriggerctl status\n";
+}
+
+std::vector<std::string> rules_of_documents_alone(const Settings& settings,
+                                                  const std::string& file) {
+  std::vector<std::string> lines;
+  for (const ReplicateRule& each : settings.replicate) {
+    for (const PathRule& rule : each.fields) {
+      const std::vector<std::string>& names = rule.pattern;
+      const auto at = std::find_if(names.begin() + 1, names.end(), is_position);
+      if (at == names.end()) continue;
+      const auto depth = static_cast<size_t>(at - names.begin());
+      const std::string above = joined(names, depth);
+      lines.push_back(at_line(file, rule.line) + "'" + text_of(rule) + "' holds where " + above +
+                      " is a document; in the elements of an array no rule holds but that of the "
+                      "array (" +
+                      above + ")");
+    }
   }
-  PathRuling ruling = rules.at(path);
-  // Of an element it is the array that is asked, unless a rule takes the number for a name.
-  const auto position = std::find_if(path.begin() + 1, path.end(), is_position);
-  const bool in_array = position != path.end() && ruling.depth == path.size();
-  std::vector<std::string> array;
-  if (in_array) {
-    array.assign(path.begin(), position);
-    if (ruling.rule == nullptr) ruling = rules.at(array);
-  }
-  if (ruling.rule != nullptr) {
-    text += at_line(file, ruling.rule->line) + "'" + text_of(*ruling.rule) + "' decides";
-  } else {
-    text += "no pattern matches: the default decides";
-  }
-  text += ": " + meaning(ruling) + "\n";
-  text += about_escalation(rules.escalation(in_array ? array : path));
-  if (ruling.depth < path.size() && !in_array) {
-    text += dotted + " is a part of the value at " + joined(path, ruling.depth) + "\n";
-  }
-  if (in_array) {
-    const std::string merges =
-        is_assigned(ruling.type)
-            ? "which is a part of the value of the array"
-            : "and what is in an element merges field by field, by what is done to it: no rule "
-              "but the array's holds there; an array in an element is one value";
-    text += "where " + joined(array, array.size()) + " is an array, " + dotted +
-            " is in an element of it, " + merges + "\n";
-  }
-  return text;
+  return lines;
 }
 
 }  // namespace outrigger

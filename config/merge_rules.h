@@ -102,8 +102,13 @@ class MergeRules {
 // Why this rule of several can have no say, or takes it from another; empty: it is fine.
 [[nodiscard]] std::string why_no_rule(const std::vector<PathRule>& rules, size_t at);
 
-// For a person: which rule of the file decides for a path, and what it means.
+// For a person: which rule of the file decides for a path, and what it means. Where a name of it
+// may be the position of an element: once for a document, once for an array.
 [[nodiscard]] std::string explain_path(const Settings& settings, const std::string& file,
                                        const std::string& ns, const std::string& dotted);
+// For a person: a line for each rule that may be thought to reach into elements of an array, which
+// none does.
+[[nodiscard]] std::vector<std::string> rules_of_documents_alone(const Settings& settings,
+                                                                const std::string& file);
 
 }  // namespace outrigger

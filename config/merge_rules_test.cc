@@ -231,16 +231,69 @@ TEST(ExplainPath, NamesTheRuleItsLineAndWhatItMeans) {
             std::string::npos);
 }
 
-TEST(ExplainPath, AnElementIsExplainedByItsArray) {
-  const Settings settings = with_fields("{items: list}");
-  const std::string why = explain_path(settings, "a.yaml", "shop.carts", "items.3.qty");
-  EXPECT_NE(why.find("'items = list' decides"), std::string::npos) << why;
+// What is said of items.3.qty.
+std::string said_of_quantity(const std::string& fields) {
+  return explain_path(with_fields(fields), "a.yaml", "shop.carts", "items.3.qty");
+}
+
+TEST(ExplainPath, WhatMayBeAPositionIsExplainedForADocumentAndForAnArray) {
+  const std::string why = said_of_quantity("\n      items: list\n      items.*.qty: max");
+  EXPECT_NE(why.find("where items is a document: a.yaml:8: 'items.*.qty = max' decides"),
+            std::string::npos)
+      << why;
+  EXPECT_NE(why.find("where items is an array: a.yaml:7: 'items = list' decides"),
+            std::string::npos)
+      << why;
   EXPECT_NE(why.find("items.3.qty is in an element of it, and what is in an element merges field"),
             std::string::npos)
       << why;
-  const std::string lww =
-      explain_path(with_fields("{items: lww}"), "a.yaml", "shop.carts", "items.3.qty");
+  const std::string starred =
+      explain_path(with_fields("{items.*.qty: max}"), "a.yaml", "shop.carts", "items.*.qty");
+  EXPECT_NE(starred.find("where items is an array: no pattern matches: the default"),
+            std::string::npos)
+      << starred;
+}
+
+TEST(ExplainPath, ARuleThatIsNotTheArraysSaysNothingOfItsElements) {
+  for (const char* fields : {"{items.*.qty: max}", "{'items.*': atomic}", "{'items.**': lww}"}) {
+    const std::string why = said_of_quantity(fields);
+    EXPECT_NE(why.find("where items is an array: no pattern matches: the default decides"),
+              std::string::npos)
+        << why;
+    EXPECT_EQ(why.find("part of the value of the array"), std::string::npos) << why;
+  }
+  const std::string atomic = said_of_quantity("{'items.*': atomic}");
+  EXPECT_NE(atomic.find("where items is a document: a.yaml:6: 'items.* = atomic' decides"),
+            std::string::npos)
+      << atomic;
+  EXPECT_NE(atomic.find("items.3.qty is a part of the value at items.3\n"), std::string::npos);
+}
+
+TEST(ExplainPath, AnArrayThatIsOneValueHoldsItsElements) {
+  const std::string lww = said_of_quantity("{items: lww}");
   EXPECT_NE(lww.find("an element of it, which is a part of the value"), std::string::npos) << lww;
+  const std::string atomic = said_of_quantity("{items: atomic}");
+  EXPECT_NE(atomic.find("items.3.qty is a part of the value at items\n"), std::string::npos);
+  EXPECT_EQ(atomic.find("where items is"), std::string::npos) << "for both alike: " << atomic;
+}
+
+TEST(ExplainPath, SaysThatItIsTheFileThatItExplains) {
+  EXPECT_NE(said_of_quantity("{items: lww}").find("This is what a.yaml says; what sites have"),
+            std::string::npos);
+}
+
+TEST(ExplainPath, PatternsThatMayBeMeantForElementsAreNamed) {
+  const auto warned = [](const std::string& fields) {
+    return rules_of_documents_alone(with_fields(fields), "a.yaml");
+  };
+  EXPECT_TRUE(warned("{items: list, '*.count': counter, deep.best: max, '**': lww}").empty());
+  for (const char* pattern : {"items.*.qty", "items.3", "items.*", "items.**", "a.items.0.x"}) {
+    const auto lines = warned("{'" + std::string(pattern) + "': max}");
+    ASSERT_EQ(lines.size(), 1u) << pattern;
+    EXPECT_NE(lines[0].find("a.yaml:6: '" + std::string(pattern) + " = max' holds where"),
+              std::string::npos)
+        << lines[0];
+  }
 }
 
 TEST(ExplainPath, WhatStaysHereIsSaidToStay) {

@@ -79,8 +79,11 @@ def test_the_demo_tells_its_story_and_leaves_nothing(start_demo):
     demo = start_demo()
     assert demo.wait_exit() == 0, demo.output()
     for line in ["equal after", "none lost, none doubled", "the ledger holds what lost",
-                 "Fjords on foot, Thursday, with Ada, Bob, Cid", "5 tent, 1 lamp, 4 rope",
-                 "the title is 'Fjords by boat' again, at both sites", "Done in"]:
+                 "Fjords on foot, Thursday, with Ada, Bob, Cid", "6 tent, 1 lamp, 4 rope",
+                 "paris  which day the tour starts is open: 'Tuesday' or 'Thursday'",
+                 "the title is 'Fjords by boat' again, at both sites",
+                 "the tour starts on Tuesday, at both sites", "oslo   nothing is open any more",
+                 "Done in"]:
         assert line in demo.output()
     assert re.search(r"NO Oslo, note +set_set +'the opera roof' of oslo", demo.output())
     assert demo.left() == []

@@ -140,6 +140,14 @@ def test_check_needs_neither_store_nor_ports_and_leaves_nothing_behind(one_site)
     assert not one_site.oslo.sidecar.data_dir.exists()
 
 
+def test_check_warns_of_a_rule_that_elements_of_an_array_do_not_hear_of(one_site):
+    sidecar = one_site.oslo.sidecar
+    sidecar.settings["replicate"] = [{"namespace": "shop.*", "fields": {"items.*.qty": "max"}}]
+    code, said = sidecar.check()
+    assert code == 0, said
+    assert "warning: " in said and "'items.*.qty = max' holds where items is a document" in said
+
+
 def test_a_site_that_lost_all_it_had_is_refused_by_those_who_no_longer_hold_it(make_cluster):
     cluster = make_cluster().start()
     cluster.oslo.app().shop.carts.insert_one({"_id": 1})

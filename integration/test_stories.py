@@ -1,5 +1,8 @@
 """What people do at two sites while the line is down, and what they find when it is back."""
 
+import contextlib
+import functools
+
 import pytest
 
 from cluster import Cluster
@@ -8,10 +11,27 @@ from waiting import wait_until
 RULES = [{"namespace": "shop.meetings", "fields": {"when": {"type": "lww", "escalate": True}}}]
 
 
+FORMS = {"replica_set": True, "standalone": False}
+
+
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("pair"), settings={"replicate": RULES}) as cluster:
-        yield cluster
+def made(tmp_path_factory):
+    """made(form): oslo and paris on mongods of that form; the same ones every time."""
+    with contextlib.ExitStack() as stack:
+        @functools.cache
+        def make(form):
+            return stack.enter_context(Cluster(
+                tmp_path_factory.mktemp(form), replica_set=FORMS[form],
+                settings={"replicate": RULES}))
+        yield make
+
+
+@pytest.fixture
+def pair(made, request):
+    return made(getattr(request, "param", "replica_set"))
+
+
+ON_BOTH_FORMS = pytest.mark.parametrize("pair", FORMS, indirect=True)
 
 
 def entries(site, **wanted):
@@ -37,8 +57,17 @@ def test_a_meeting_is_moved_renamed_and_joined_at_two_sites(pair):
     assert (title["lost"], title["won"], title["state"]) == ("Budget 2027", "Money", "auto")
     pair.oslo.app().outrigger.command({"choose": title["_id"]})
     assert pair.alike((oslo, paris))[0]["title"] == "Budget 2027"
+    # Somebody at oslo decides when it is: everybody has that time, and oslo asks no more.
+    [time] = entries(pair.oslo, namespace="shop.meetings", state="open")
+    answer = pair.oslo.app().outrigger.command({"choose": time["_id"]})
+    assert answer["state"] == "resolved"
+    assert pair.alike((oslo, paris)) == [{**meeting, "title": "Budget 2027", "when": "Tue 9"}]
+    assert entries(pair.oslo, namespace="shop.meetings", state="open") == []
+    [time] = entries(pair.oslo, _id=time["_id"])
+    assert (time["path"], time["state"]) == ("when", "resolved")
 
 
+@ON_BOTH_FORMS
 def test_a_cart_is_filled_at_two_sites(pair):
     carts = pair.collections("carts")
     carts[0].insert_one({"_id": 1, "items": [{"sku": "pen", "qty": 1}, {"sku": "ink", "qty": 2}]})
@@ -47,9 +76,10 @@ def test_a_cart_is_filled_at_two_sites(pair):
         carts[0].update_one({"_id": 1}, {"$push": {"items": {"sku": "cup", "qty": 1}}})
         carts[0].update_one({"_id": 1, "items.sku": "ink"}, {"$inc": {"items.$.qty": 3}})
         carts[1].update_one({"_id": 1}, {"$push": {"items": {"sku": "map", "qty": 4}}})
+        carts[1].update_one({"_id": 1, "items.sku": "ink"}, {"$inc": {"items.$.qty": -1}})
         carts[1].update_one({"_id": 1}, {"$pull": {"items": {"sku": "pen"}}})
     [cart] = pair.alike(carts)
-    assert cart["items"] == [{"sku": "ink", "qty": 5}, {"sku": "cup", "qty": 1},
+    assert cart["items"] == [{"sku": "ink", "qty": 4}, {"sku": "cup", "qty": 1},
                              {"sku": "map", "qty": 4}]
 
 

@@ -52,6 +52,9 @@ int main(int argc, char** argv) {
   }
   if (check_only) {
     std::printf("%s: good\n", config.c_str());
+    for (const std::string& line : outrigger::rules_of_documents_alone(*settings, config)) {
+      std::printf("warning: %s\n", line.c_str());
+    }
     if (!explained.empty()) {
       const std::string why =
           outrigger::explain_path(*settings, config, explained[0], explained[1]);

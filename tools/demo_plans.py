@@ -9,8 +9,9 @@ RULES = [{"namespace": "guide.tours", "fields": {"starts": {"type": "lww", "esca
 TOUR = {"_id": "fjords", "title": "Fjords", "starts": "Monday", "people": ["Ada"]}
 BASKET = {"_id": "of Ada", "items": [{"sku": "map", "quantity": 1}, {"sku": "tent", "quantity": 2}]}
 PEOPLE = ["Ada", "Bob", "Cid"]
-CHOSEN = "Fjords by boat"
-ITEMS = {"tent": 5, "lamp": 1, "rope": 4}
+CHOSEN = [("title", "Fjords by boat", "the title is 'Fjords by boat' again"),
+          ("starts", "Tuesday", "the tour starts on Tuesday")]
+ITEMS = {"tent": 6, "lamp": 1, "rope": 4}
 
 
 def begin(oslo):
@@ -20,12 +21,13 @@ def begin(oslo):
 
 def clash(oslo, paris):
     oslo.join("fjords", "Bob")
-    oslo.plan("fjords", starts="Tuesday", title=CHOSEN)
+    oslo.plan("fjords", starts="Tuesday", title="Fjords by boat")
     paris.join("fjords", "Cid")
     paris.plan("fjords", starts="Thursday", title="Fjords on foot")
     oslo.order("of Ada", "lamp", 1)
     oslo.more_of("of Ada", "tent", 3)
     paris.order("of Ada", "rope", 4)
+    paris.more_of("of Ada", "tent", 1)
     paris.not_wanted("of Ada", "map")
 
 
@@ -50,9 +52,9 @@ def open_matters(guide):
     return list(guide.client.outrigger.conflicts.find({"state": "open"}))
 
 
-def choose_title(guide, control, admin_address):
-    """A person prefers the title that lost: the command that was given for it."""
-    [entry] = guide.client.outrigger.conflicts.find({"namespace": "guide.tours", "path": "title"})
+def choose(guide, path, control, admin_address):
+    """A person prefers what lost of a tour: the command that was given for it."""
+    [entry] = guide.client.outrigger.conflicts.find({"namespace": "guide.tours", "path": path})
     command = [control, "--admin", admin_address, "conflicts", "choose", entry["_id"]]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return f"outriggerctl conflicts choose {entry['_id']}"

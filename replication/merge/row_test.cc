@@ -91,7 +91,7 @@ TEST_F(Row, AnUpsertedDocumentIsOneStampToo) {
   for (const WorldSite* site : all_) EXPECT_LE(site->rows.at("d").size(), 45u);
 }
 
-TEST_F(Row, OneFieldSetCostsLittleMoreThanItsOriginAndAnotherFewerThanNine) {
+TEST_F(Row, OneFieldSetCostsLittleMoreThanItsOriginAndALaterOneTen) {
   insert(a_, {{"value", i32(1)}, {"f1", i32(1)}});
   forget();
   set(b_, "value", i32(2));

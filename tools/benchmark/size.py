@@ -21,6 +21,7 @@ CONNECTIONS = 1000
 DESCRIPTORS = 8192
 STEP = 50_000  # updates at once
 SMALL = 4_000  # documents that rows are counted of
+STABLE = 1_000_000  # documents that none may be left of, in a run that is not quick
 ROWS = {  # collection: (what each document is given, what it is called)
     "one": ({"$set": {"value": 7}}, "one field set"),
     "five": ({"$set": {f"f{i}": i for i in range(5)}}, "five fields set"),
@@ -73,11 +74,20 @@ class Size:
             sites.load("load", name, "--documents", SMALL)
         sites.load("updateById", "documents", "--connections", 16, "--commands", SMALL,
                    "--documents", SMALL)
+        more = 0 if self.quick else STABLE
+        if more:
+            sites.load("load", "stable", "--documents", more, "--fields", 4, "--document-bytes", 60)
         sites.wait_quiet()
+        rows = sites.near.status()["rows"]
         kept = self.kept(sites.near)
-        total = sum(of["key_bytes"] + of["value_bytes"] for family, of in kept.items()
-                    if family.split()[0] in ("versions", "cohorts", "entries", "prepares"))
-        self.bars.append(Bar("T13 metadata of a stable document", total / SMALL, 0, False, " B"))
+        sizes = {family: of["key_bytes"] + of["value_bytes"] for family, of in kept.items()
+                 if family.split()[0] in ("versions", "cohorts", "entries", "prepares")}
+        count = SMALL * (1 + len(ROWS)) + more
+        self.bars += [Bar("T13 metadata of a stable document", sum(sizes.values()) / count, 0,
+                          False, " B"),
+                      Bar(f"T13 rows that {count:,} stable documents leave", rows, 0, False)]
+        self.lines.append(f"- What {count:,} stable documents leave, by family: " + (", ".join(
+            f"{family} {each:,} B" for family, each in sizes.items() if each) or "nothing") + ".")
 
     def rows(self, near):
         say("rows of unstable documents")
@@ -96,7 +106,9 @@ class Size:
         self.bars += [
             Bar("T13 metadata of an unstable document with one field set", each["one"], 25, False,
                 " B"),
-            Bar("T13 of each further field", (each["five"] - each["one"]) / 4, 8, False, " B")]
+            Bar("T13 of each further field", (each["five"] - each["one"]) / 4, 8, False, " B"),
+            Bar("T13 of one with a counter that one site counts in", each["counter"], 26, False,
+                " B")]
         self.lines.append("- Metadata of an unstable document, its key aside (" + f"{key:.0f} B, "
                           "mostly the namespace, which the disk holds once a block): " + ", ".join(
                               f"{each[name]:.1f} B with {label}" for name, (_, label)
