@@ -123,6 +123,18 @@ TEST_F(LedgerRuleTest, StaysAsItWasWhenTheRulesChange) {
   EXPECT_EQ(counted.at({"set_set", kTestNs, "atomic"}), 1u);
 }
 
+TEST_F(LedgerRuleTest, ASiteThatIsNoMemberIsNamedByItsId) {
+  start();
+  write_apart("v", 1, 2);
+  const auto name_of = oslo_.replica->site_names();
+  const LedgerEntry entry = oslo_.ledger().at(0);
+  EXPECT_EQ(name_of(entry.loser.origin.site), "oslo");
+  EXPECT_EQ(name_of(entry.winner.origin.site), "paris");
+  SiteId left{};
+  left.fill(0xab);
+  EXPECT_EQ(name_of(left), "abababababababababababababababab");
+}
+
 TEST(LedgerEntries, OfBeforeRulesWereKeptAreRead) {
   LedgerEntry entry;
   entry.ns = "t.a";
