@@ -282,7 +282,11 @@ class MergeTest : public ::testing::Test {
   // What each site noted as lost: kind, path and value, one line each.
   static std::vector<std::string> lost(const WorldSite& site) {
     std::vector<std::string> lines;
-    for (const Loss& loss : site.losses) {
+    std::vector<Loss> losses;
+    for (const auto& [id, of_document] : site.losses) {
+      losses.insert(losses.end(), of_document.begin(), of_document.end());
+    }
+    for (const Loss& loss : losses) {
       std::string line = std::to_string(static_cast<int>(loss.kind));
       for (const std::string& name : loss.path) {
         line += "/" + (is_element_name(name) ? path_text({name}) : name);

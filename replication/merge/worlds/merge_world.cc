@@ -349,8 +349,11 @@ uint64_t MergeWorld::drops() const {
 size_t MergeWorld::losses_of(LossKind kind, bool removal_wins) const {
   size_t sum = 0;
   for (const auto& site : sites_) {
-    for (const Loss& loss : site->losses) {
-      sum += loss.kind == kind && loss.removal_wins == removal_wins ? 1 : 0;
+    for (const auto& [id, losses] : site->losses) {
+      sum += static_cast<size_t>(
+          std::count_if(losses.begin(), losses.end(), [&](const Loss& loss) {
+            return loss.kind == kind && loss.removal_wins == removal_wins;
+          }));
     }
   }
   return sum;

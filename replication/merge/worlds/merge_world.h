@@ -63,7 +63,7 @@ class WorldSite {
   std::map<Origin, std::vector<Published>> log;
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
-  std::vector<Loss> losses;
+  std::map<std::string, std::vector<Loss>> losses;  // by document
   std::set<std::string> to_correct;  // documents
   const Policy* policy = nullptr;    // borrowed; null: every path merges by operation
 
@@ -95,6 +95,14 @@ class MergeWorld {
   [[nodiscard]] uint64_t drops() const;
   // At all sites. `removal_wins`: of those that lost to a removal by that rule.
   [[nodiscard]] size_t losses_of(LossKind kind, bool removal_wins = false) const;
+  // Calls visit(losses) with what each site noted of this document.
+  template <typename Visit>
+  void for_each_noted(const std::string& id, const Visit& visit) const {
+    for (const auto& site : sites_) {
+      const auto noted = site->losses.find(id);
+      visit(noted == site->losses.end() ? std::vector<Loss>() : noted->second);
+    }
+  }
   [[nodiscard]] size_t out_of_bounds() const;                // documents in which a bound shows
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   // All that was ever written, by origin.

@@ -207,9 +207,7 @@ void WorldSite::apply(const Record& record) {
     std::optional<bson::Document> document;
     if (stored != store.end()) document = bson::Document(stored->second);
     fill(state, document);
-    std::vector<Loss> lost;
-    apply_remote(state, record, effects, &lost);
-    losses.insert(losses.end(), lost.begin(), lost.end());
+    apply_remote(state, record, effects, &losses[id]);
     std::optional<std::string> shown = document_of(state);
     note_opaque(state, shown);
     // The store is not told of another order of fields.
