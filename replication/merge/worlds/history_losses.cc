@@ -74,8 +74,9 @@ bool History::is_in(const bson::Value& container, const Path& below, const Writt
   if (value->is_number() && one.value.is_number()) {
     return is_done([](const Effect& each) { return each.kind == Operation::kIncrement; });
   }
-  const bool unites = value->type == bson::Type::kArray &&
-                      is_done([](const Effect& each) { return each.rule.kind == ContestKind::kUnion; });
+  const bool unites = value->type == bson::Type::kArray && is_done([](const Effect& each) {
+                        return each.rule.kind == ContestKind::kUnion;
+                      });
   if (!unites) return false;
   const auto all = values_in(*value);
   const auto parts = one.value.type == bson::Type::kArray
@@ -114,14 +115,16 @@ std::string History::not_noted_counter(const std::optional<bson::Document>& held
         held ? value_at({bson::Type::kDocument, held->bytes()}, one.path) : std::nullopt;
     if ((shown && shown->is_number()) || is_replaced(one)) continue;
     const bool is_told = std::any_of(noted.begin(), noted.end(), [&](const Loss& loss) {
-      if (loss.is_element || !has_prefix(one.path, loss.path) || loss.loser < event.at) return false;
+      if (loss.is_element || !has_prefix(one.path, loss.path) || loss.loser < event.at)
+        return false;
       if (loss.path == one.path) return loss.loser.origin == event.at.origin;
       const Path below(one.path.begin() + static_cast<std::ptrdiff_t>(loss.path.size()),
                        one.path.end());
       return is_in(loss.value.view(), below, one);
     });
-    if (!is_told) return "what was added to " + path_text(one.path) + " by " + to_text(event.at) +
-                         text_of(noted);
+    if (!is_told)
+      return "what was added to " + path_text(one.path) + " by " + to_text(event.at) +
+             text_of(noted);
   }
   return {};
 }

@@ -14,6 +14,7 @@
 #include "config/policy.h"
 #include "replication/causality/hybrid_clock.h"
 #include "replication/causality/stability.h"
+#include "replication/merge/losses.h"
 #include "replication/merge/merge.h"
 #include "replication/merge/worlds/merge_world_values.h"
 
@@ -47,7 +48,9 @@ class WorldSite {
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
 
   [[nodiscard]] bool deliverable(const Published& published) const;
-  void receive(const Published& published);
+  // `more`: others come with it, and what lost is told after them all.
+  void receive(const Published& published, bool more = false);
+  void end_batch();
   void apply(const Record& record);
 
   [[nodiscard]] Report report();
@@ -64,8 +67,8 @@ class WorldSite {
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
   std::map<std::string, std::vector<Loss>> losses;  // by document
-  std::set<std::string> to_correct;  // documents
-  const Policy* policy = nullptr;    // borrowed; null: every path merges by operation
+  std::set<std::string> to_correct;                 // documents
+  const Policy* policy = nullptr;  // borrowed; null: every path merges by operation
 
  private:
   struct InFlight {
@@ -77,6 +80,11 @@ class WorldSite {
   DocumentState shows_store(const std::string& id, const std::string& what) const;
 
   Origin origin_;
+  struct Batch {
+    std::vector<Loss> losses;
+    std::vector<Touched> touched;
+  };
+  std::map<std::string, Batch> batch_;  // by document
   const size_t members_;
   uint64_t serial_ = 0;
   std::unique_ptr<HybridClock> hybrid_;
