@@ -6,6 +6,7 @@
 
 #include "replication/bson/fields.h"
 #include "replication/merge/body.h"
+#include "replication/merge/losses.h"
 #include "replication/merge/merge.h"
 #include "replication/outbox/batch.h"
 #include "replication/record/catalog.h"
@@ -183,10 +184,6 @@ void note_unseen(const merge::DocumentState& state, const Record& record, Met& m
   for (const merge::Incarnation& each : state.gone) note_all(each);
 }
 
-}  // namespace
-
-namespace {
-
 Dot contents_dropped(const merge::DocumentState& state) {
   const merge::WholeBody body(state);
   const auto contents = body->registers.find(catalog_contents());
@@ -251,6 +248,11 @@ Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::D
   document.writes = std::move(writes);
   document.lost.clear();
   merge::leave_out_bounds(losses, bounds_before);
+  std::vector<merge::Touched> touched;
+  for (const ApplyDocument::Touch& each : document.touches) {
+    touched.push_back({each.record, each.effects});
+  }
+  merge::leave_out_overtaken(losses, touched, *state, before);
   for (const merge::Loss& loss : losses) {
     document.lost.push_back(ledger_entry(document.ns, document.id, loss));
   }

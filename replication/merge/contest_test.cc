@@ -203,9 +203,9 @@ TEST_F(ContestTest, OfWhatIsTooLargeToUniteTheNewestShowsAndTheLedgerHasTheOther
   exchange();
   all_show({{"v", large('b')}});
   for (const WorldSite* site : all_) {
-    ASSERT_EQ(site->losses.size(), 1u);
-    EXPECT_EQ(site->losses.front().value, large('a'));
-    EXPECT_EQ(to_text(site->losses.front().rule), "union");
+    ASSERT_EQ(losses_of(*site).size(), 1u);
+    EXPECT_EQ(losses_of(*site).front().value, large('a'));
+    EXPECT_EQ(to_text(losses_of(*site).front().rule), "union");
   }
   set(c_, "v", array({i32(1)}));
   all_show({{"v", array({i32(1)})}});
@@ -253,6 +253,17 @@ TEST_F(ContestTest, WhoHasSeenAValueReplacesItWhateverTheRuleSays) {
   EXPECT_EQ(lost(a_), std::vector<std::string>{"1/v 1"});
 }
 
+TEST_F(ContestTest, OfWhatComesTogetherAValueThatStandsIsNotSaidToHaveLost) {
+  rule({"v"}, PathType::kMax);
+  insert(a_, {{"v", i32(0)}});
+  exchange();
+  set(a_, "v", i32(9));
+  set(a_, "v", i32(1));
+  set(b_, "v", i32(5));
+  pull_at_once(b_, a_);
+  EXPECT_EQ(lost(b_), std::vector<std::string>{"1/v 1"});
+}
+
 TEST_F(ContestTest, ALoserIsToldOfWithTheRuleThatDecided) {
   rule({"v"}, PathType::kMax);
   insert(a_, {{"v", i32(0)}});
@@ -262,8 +273,8 @@ TEST_F(ContestTest, ALoserIsToldOfWithTheRuleThatDecided) {
   exchange();
   all_lost({"1/v 1"});
   for (const WorldSite* site : all_) {
-    EXPECT_EQ(to_text(site->losses.front().rule), "max");
-    EXPECT_EQ(site->losses.front().winning, i32(9));
+    EXPECT_EQ(to_text(losses_of(*site).front().rule), "max");
+    EXPECT_EQ(losses_of(*site).front().winning, i32(9));
   }
 }
 

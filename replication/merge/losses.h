@@ -20,6 +20,17 @@ namespace outrigger::merge {
 // What an effect brings, as what is lost. Nothing: it brings no value of its own.
 [[nodiscard]] std::optional<Loss> brought_by(const Effect& effect, const Dot& dot);
 
+// What a record does to the document in question. Borrows.
+struct Touched {
+  const Record* record = nullptr;
+  const DocumentEffects* effects = nullptr;
+};
+// Losses are found record by record. Of those of several records that came together this leaves out
+// what a person would not miss: values that show after all, and those that were replaced by who had
+// seen them, and had not seen what they lost to. `shown`: the document after them all.
+void leave_out_overtaken(std::vector<Loss>& losses, const std::vector<Touched>& touched,
+                         const DocumentState& after, const std::optional<std::string>& shown);
+
 // Used in three steps: construct before the record's effects are applied, apply, `finish`.
 class LossFinder {
  public:

@@ -34,7 +34,57 @@ bool is_told_by_rule(const Node& root, const Path& path, const Dot& record) {
   return false;
 }
 
+bool still_holds(const DocumentState& state, const Dot& dot) {
+  return std::any_of(
+      state.incarnations.begin(), state.incarnations.end(), [&](const Incarnation& each) {
+        bool holds = each.body.floor_stamp == dot ||
+                     std::find(each.births.begin(), each.births.end(), dot) != each.births.end();
+        for (const auto& [path, reg] : each.body.registers) holds = holds || reg.stamp == dot;
+        for (const auto& [path, contest] : each.body.contests) {
+          for_each_stamp(contest, [&](const Dot& stamp, bool) { holds = holds || stamp == dot; });
+        }
+        return holds;
+      });
+}
+
+bool is_at(const bson::Document& shown, const Path& path, const bson::OwnedValue& value) {
+  std::optional<bson::Value> at = bson::Value{bson::Type::kDocument, shown.bytes()};
+  for (const std::string& name : path) {
+    if (!at || at->type != bson::Type::kDocument) return false;
+    at = at->as_document().find(name);
+  }
+  return at && *at == value.view();
+}
+
+bool replaces(const Touched& touched, const Loss& loss) {
+  const VersionVector& seen = touched.record->deps;
+  const bool knew_both = loss.winner == touched.record->dot() || seen.covers(loss.winner);
+  if (!seen.covers(loss.loser) || knew_both) return false;
+  const auto& all = touched.effects->effects;
+  return std::any_of(all.begin(), all.end(), [&](const Effect& each) {
+    if (each.kind == Operation::kRemove) return each.removal == Removal::kPlain;
+    const bool gives = each.kind == Operation::kAssign || each.kind == Operation::kUnset;
+    return gives && has_prefix(loss.path, each.path);
+  });
+}
+
 }  // namespace
+
+// What a removal took is a whole, with values of several authors; elements come and go by name.
+void leave_out_overtaken(std::vector<Loss>& losses, const std::vector<Touched>& touched,
+                         const DocumentState& after, const std::optional<std::string>& shown) {
+  if (touched.size() < 2) return;
+  std::erase_if(losses, [&](const Loss& loss) {
+    const bool is_plain = loss.kind == LossKind::kSetSet || loss.kind == LossKind::kInsertInsert ||
+                          loss.kind == LossKind::kContainer;
+    if (!is_plain || loss.is_element || is_into_element(loss.path)) return false;
+    const bool stands = loss.shape != Shape::kAbsent && shown &&
+                        is_at(bson::Document(*shown), loss.path, loss.value) &&
+                        still_holds(after, loss.loser);
+    return stands || std::any_of(touched.begin(), touched.end(),
+                                 [&](const Touched& each) { return replaces(each, loss); });
+  });
+}
 
 void LossFinder::check_new(const Node& root) {
   const Dot dot = record_.dot();
@@ -169,7 +219,7 @@ void LossFinder::check_register(const Node& root, const Path& path, const Regist
     beaten_by(*place.newer, stamp, between(reg.stamp, stamp, LossKind::kContainer));
   } else if (place.leaf != nullptr) {
     beaten_by(*place.leaf, place.leaf->stamp, LossKind::kContainer);
-  } else if (node != nullptr && node->reg != nullptr && node->shows == Node::Shows::kDocument &&
+  } else if (node != nullptr && node->shows == Node::Shows::kDocument &&
              reg.content == Content::kValue) {
     report(LossKind::kContainer, path, reg, node->asserted, nullptr);
   }

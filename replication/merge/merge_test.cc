@@ -21,6 +21,15 @@ TEST_F(Pair, SetAndSetKeepTheLaterAndNoteTheEarlier) {
   all_lost({"1/a 1"});
 }
 
+TEST_F(Pair, WhatItsAuthorReplacedIsNotNotedWhereBothComeTogether) {
+  start({{"a", i32(0)}});
+  set(a_, "a", i32(1));
+  set(b_, "a", i32(2));
+  set(a_, "a", i32(3));
+  pull_at_once(b_, a_);
+  EXPECT_EQ(lost(b_), std::vector<std::string>{"1/a 2"});
+}
+
 TEST_F(Pair, OverwritingWhatOneHasSeenIsNoConflict) {
   start({{"a", i32(0)}});
   set(a_, "a", i32(1));
@@ -220,6 +229,13 @@ TEST_F(Pair, InsertAndUpsertMergeByField) {
   insert(a_, {{"a", i32(1)}});
   upsert(b_, {{"b", i32(2)}}, {{"n", i32(3)}});
   all_show({{"a", i32(1)}, {"b", i32(2)}, {"n", i32(3)}});
+}
+
+TEST_F(Pair, AValueLosesToFieldsOfALaterUpsertAndIsNoted) {
+  insert(a_, {{"c", i32(3)}});
+  upsert(b_, {{"c", doc({{"x", i32(1)}})}});
+  all_show({{"c", doc({{"x", i32(1)}})}});
+  all_lost({"2/c 3"});
 }
 
 TEST_F(Pair, TwoUpsertsMergeAndTheirCountersAdd) {

@@ -22,7 +22,7 @@ class RemovalsWin : public ArrayTest {
     for (const bson::OwnedValue& each : items) lines.push_back("3/l " + bson::to_json(each.view()));
     all_lost(lines);
     for (const WorldSite* site : all_) {
-      for (const Loss& loss : site->losses) {
+      for (const Loss& loss : losses_of(*site)) {
         EXPECT_TRUE(loss.removal_wins);
         EXPECT_TRUE(loss.is_element);
       }
@@ -193,7 +193,8 @@ TEST_F(RemovalsWin, OfADocumentAgainstThatOfAnotherBirth) {
   insert(b_, {{"l", array({text("x"), text("z")})}});
   all_show({{"l", array({text("z")})}});
   for (const WorldSite* site : all_) {
-    EXPECT_EQ(std::count_if(site->losses.begin(), site->losses.end(),
+    const std::vector<Loss> losses = losses_of(*site);
+    EXPECT_EQ(std::count_if(losses.begin(), losses.end(),
                             [](const Loss& loss) { return loss.removal_wins; }),
               1);
   }

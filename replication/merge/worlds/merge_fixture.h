@@ -235,6 +235,15 @@ class MergeTest : public ::testing::Test {
       }
     }
   }
+  // In one batch.
+  void pull_at_once(WorldSite& to, WorldSite& from) {
+    for (const auto& [origin, records] : from.log) {
+      for (const Published& p : records) {
+        if (p.record->hlc > to.vector.get(origin) && to.deliverable(p)) to.receive(p, true);
+      }
+    }
+    to.end_batch();
+  }
   // Everything becomes stable; no site remembers anything but what outlives that.
   void settle_all() {
     for (int round = 0; round < 3; ++round) {
@@ -279,10 +288,17 @@ class MergeTest : public ::testing::Test {
     exchange();
     for (const WorldSite* site : all_) EXPECT_FALSE(site->store.contains(id_));
   }
+  static std::vector<Loss> losses_of(const WorldSite& site) {
+    std::vector<Loss> losses;
+    for (const auto& [id, noted] : site.losses) {
+      losses.insert(losses.end(), noted.begin(), noted.end());
+    }
+    return losses;
+  }
   // What each site noted as lost: kind, path and value, one line each.
   static std::vector<std::string> lost(const WorldSite& site) {
     std::vector<std::string> lines;
-    for (const Loss& loss : site.losses) {
+    for (const Loss& loss : losses_of(site)) {
       std::string line = std::to_string(static_cast<int>(loss.kind));
       for (const std::string& name : loss.path) {
         line += "/" + (is_element_name(name) ? path_text({name}) : name);

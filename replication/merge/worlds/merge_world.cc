@@ -177,9 +177,13 @@ size_t MergeWorld::pull(WorldSite& to, WorldSite& from, size_t records_max) {
                            [](Hlc has, const Published& p) { return has < p.record->hlc; });
       if (next != published.end() && to.deliverable(*next)) found.push_back(*next);
     }
-    if (found.empty()) return n;
-    to.receive(found[pick(found.size())]);
+    if (found.empty()) {
+      to.end_batch();
+      return n;
+    }
+    to.receive(found[pick(found.size())], true);
   }
+  to.end_batch();
   return records_max;
 }
 
@@ -229,7 +233,8 @@ void MergeWorld::crash(WorldSite& site, WorldSite& from) {
   std::sort(batch.begin(), batch.end(),
             [](const auto& a, const auto& b) { return a.record->dot() < b.record->dot(); });
   site.restart(random_);
-  for (const Published& published : batch) site.receive(published);
+  for (const Published& published : batch) site.receive(published, true);
+  site.end_batch();
 }
 
 // All lines up, nothing in flight for a moment; then some sites (or all) collect.
@@ -349,8 +354,10 @@ uint64_t MergeWorld::drops() const {
 size_t MergeWorld::losses_of(LossKind kind, bool removal_wins) const {
   size_t sum = 0;
   for (const auto& site : sites_) {
-    for (const Loss& loss : site->losses) {
-      sum += loss.kind == kind && loss.removal_wins == removal_wins ? 1 : 0;
+    for (const auto& [id, losses] : site->losses) {
+      sum += static_cast<size_t>(std::count_if(losses.begin(), losses.end(), [&](const Loss& loss) {
+        return loss.kind == kind && loss.removal_wins == removal_wins;
+      }));
     }
   }
   return sum;

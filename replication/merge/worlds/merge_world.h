@@ -14,6 +14,7 @@
 #include "config/policy.h"
 #include "replication/causality/hybrid_clock.h"
 #include "replication/causality/stability.h"
+#include "replication/merge/losses.h"
 #include "replication/merge/merge.h"
 #include "replication/merge/worlds/merge_world_values.h"
 
@@ -47,7 +48,9 @@ class WorldSite {
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
 
   [[nodiscard]] bool deliverable(const Published& published) const;
-  void receive(const Published& published);
+  // `more`: others come with it, and what lost is told after them all.
+  void receive(const Published& published, bool more = false);
+  void end_batch();
   void apply(const Record& record);
 
   [[nodiscard]] Report report();
@@ -63,9 +66,9 @@ class WorldSite {
   std::map<Origin, std::vector<Published>> log;
   std::unique_ptr<Stability> stability;
   uint64_t drops = 0;
-  std::vector<Loss> losses;
-  std::set<std::string> to_correct;  // documents
-  const Policy* policy = nullptr;    // borrowed; null: every path merges by operation
+  std::map<std::string, std::vector<Loss>> losses;  // by document
+  std::set<std::string> to_correct;                 // documents
+  const Policy* policy = nullptr;  // borrowed; null: every path merges by operation
 
  private:
   struct InFlight {
@@ -77,6 +80,11 @@ class WorldSite {
   DocumentState shows_store(const std::string& id, const std::string& what) const;
 
   Origin origin_;
+  struct Batch {
+    std::vector<Loss> losses;
+    std::vector<Touched> touched;
+  };
+  std::map<std::string, Batch> batch_;  // by document
   const size_t members_;
   uint64_t serial_ = 0;
   std::unique_ptr<HybridClock> hybrid_;
@@ -95,6 +103,14 @@ class MergeWorld {
   [[nodiscard]] uint64_t drops() const;
   // At all sites. `removal_wins`: of those that lost to a removal by that rule.
   [[nodiscard]] size_t losses_of(LossKind kind, bool removal_wins = false) const;
+  // Calls visit(losses) with what each site noted of this document.
+  template <typename Visit>
+  void for_each_noted(const std::string& id, const Visit& visit) const {
+    for (const auto& site : sites_) {
+      const auto noted = site->losses.find(id);
+      visit(noted == site->losses.end() ? std::vector<Loss>() : noted->second);
+    }
+  }
   [[nodiscard]] size_t out_of_bounds() const;                // documents in which a bound shows
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   // All that was ever written, by origin.

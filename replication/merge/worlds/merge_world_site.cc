@@ -192,8 +192,9 @@ bool WorldSite::deliverable(const Published& published) const {
                       [&](const DocumentEffects& d) { return locked(id_text(d.id)); });
 }
 
-void WorldSite::receive(const Published& published) {
+void WorldSite::receive(const Published& published, bool more) {
   apply(*published.record);
+  if (!more) end_batch();
   hybrid_->observe(published.record->hlc);
   vector.raise(published.record->origin, published.record->hlc);
   log[published.record->origin].push_back(published);
@@ -207,9 +208,9 @@ void WorldSite::apply(const Record& record) {
     std::optional<bson::Document> document;
     if (stored != store.end()) document = bson::Document(stored->second);
     fill(state, document);
-    std::vector<Loss> lost;
-    apply_remote(state, record, effects, &lost);
-    losses.insert(losses.end(), lost.begin(), lost.end());
+    Batch& batch = batch_[id];
+    batch.touched.push_back({&record, &effects});
+    apply_remote(state, record, effects, &batch.losses);
     std::optional<std::string> shown = document_of(state);
     note_opaque(state, shown);
     // The store is not told of another order of fields.
@@ -217,6 +218,19 @@ void WorldSite::apply(const Record& record) {
         document && shown && bson::equal_unordered(*document, bson::Document(*shown));
     if (stays) shown = stored->second;
     put(id, state, shown);
+  }
+}
+
+void WorldSite::end_batch() {
+  for (auto& [id, batch] : std::exchange(batch_, {})) {
+    DocumentState state = load(id);
+    const auto stored = store.find(id);
+    std::optional<std::string> document;
+    if (stored != store.end()) document = stored->second;
+    fill(state, document ? std::optional(bson::Document(*document)) : std::nullopt);
+    leave_out_overtaken(batch.losses, batch.touched, state, document);
+    auto& all = losses[id];
+    all.insert(all.end(), batch.losses.begin(), batch.losses.end());
   }
 }
 

@@ -43,6 +43,20 @@ void expect_by_history(const MergeWorld& world) {
   }
 }
 
+// At every site, of all that it can miss.
+void expect_losses_noted(const MergeWorld& world) {
+  for (const auto& [id, records] : History::by_document(world.log())) {
+    const auto stored = world.documents().find(id);
+    std::optional<bson::Document> document;
+    if (stored != world.documents().end()) document = bson::Document(stored->second);
+    const History history(records, id, world.has_sets());
+    world.for_each_noted(id, [&, id = id](const std::vector<Loss>& noted) {
+      const std::string missed = history.not_noted(document, noted);
+      EXPECT_EQ(missed, "") << "document " << id << ":\n" << (missed.empty() ? "" : history.text());
+    });
+  }
+}
+
 TEST(MergeWorld, SitesAgreeAndHoldWhatTheHistorySaysAndStableDocumentsCostNothing) {
   uint64_t drops = 0;
   uint64_t records = 0;
@@ -50,6 +64,7 @@ TEST(MergeWorld, SitesAgreeAndHoldWhatTheHistorySaysAndStableDocumentsCostNothin
     MergeWorld world(seed, {});
     EXPECT_EQ(world.run(), "");
     expect_by_history(world);
+    expect_losses_noted(world);
     drops += world.drops();
     records += world.records;
   });
@@ -97,6 +112,8 @@ TEST(MergeWorld, ForgettingChangesNoDocument) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    expect_losses_noted(remembering);
+    expect_losses_noted(forgetting);
   });
 }
 
@@ -107,6 +124,8 @@ TEST(MergeWorld, SitesAgreeOnWhatIsContestedWheneverTheyForget) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    expect_losses_noted(remembering);
+    expect_losses_noted(forgetting);
   });
 }
 
@@ -117,6 +136,8 @@ TEST(MergeWorld, SitesAgreeOnVersionsWheneverTheyForget) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    expect_losses_noted(remembering);
+    expect_losses_noted(forgetting);
   });
 }
 
@@ -129,6 +150,8 @@ TEST(MergeWorld, SitesAgreeOnWhatComesBackWheneverTheyForget) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    expect_losses_noted(remembering);
+    expect_losses_noted(forgetting);
     if (!contests) expect_by_history(forgetting);
     withstood += forgetting.losses_of(LossKind::kUpdateDelete);
   });
@@ -144,6 +167,8 @@ TEST(MergeWorld, SitesAgreeOnSumsWithinBoundsWheneverTheyForget) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    expect_losses_noted(remembering);
+    expect_losses_noted(forgetting);
     expect_by_history(forgetting);
     beyond += forgetting.out_of_bounds();
   });
@@ -160,6 +185,8 @@ TEST(MergeWorld, WhatWasTakenAwayStaysAwayWheneverSitesForget) {
     ASSERT_EQ(forgetting.run(), "");
     ASSERT_EQ(remembering.run(), "");
     expect_same_documents(remembering, forgetting);
+    expect_losses_noted(remembering);
+    expect_losses_noted(forgetting);
     expect_by_history(forgetting);
     kept_away += forgetting.losses_of(LossKind::kDeleteUpdate, true);
   });
