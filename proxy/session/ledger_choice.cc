@@ -272,7 +272,7 @@ net::Task<Answer> LedgerChoice::conclude(ChoiceVerb verb, const LedgerEntry& ent
     context_.log->warn("not noted in the ledger: {}", marked.error().message());
   }
   LedgerEntry now = entry;
-  now.mark = mark;
+  if (marked) now.mark = mark;
   bson::Writer out;
   out.string("name", ledger_name(key)).string("state", state_text(now));
   out.string("namespace", entry.ns).value("document", entry.id);

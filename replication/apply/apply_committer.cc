@@ -80,6 +80,7 @@ Status ApplyCommitter::commit_intent(ApplyWork& work) {
   for (const auto& [record, why] : work.wrong) put_entry(*record);
   std::map<std::string, std::string> set_aside = put_quarantine(work, batch);
   const int64_t rows = put_rows(work, batch);
+  const MutexLock deciding(site_.news.deciding());
   auto noted = put_losses(site_, work, batch);
   if (!noted) return tl::unexpected(noted.error());
   const ToldRules rules = put_rules(work, batch);

@@ -149,6 +149,7 @@ TEST_F(ListPair, ElementsThatAreNewerHideAScalar) {
   set(a_, "l", text("none"));
   push(b_, "l", i32(2));
   all_hold({i32(2)});
+  all_lost({"2/l \"none\""});
 }
 
 TEST_F(ListPair, EditsOfDifferentElementsBothStand) {

@@ -34,6 +34,12 @@ bool is_told_by_rule(const Node& root, const Path& path, const Dot& record) {
   return false;
 }
 
+// Do fields or elements show where a value stands that has none?
+bool is_over(const Node& node, const Register& reg) {
+  if (node.shows == Node::Shows::kList) return reg.value.type != bson::Type::kArray;
+  return node.shows == Node::Shows::kDocument;
+}
+
 bool still_holds(const DocumentState& state, const Dot& dot) {
   return std::any_of(
       state.incarnations.begin(), state.incarnations.end(), [&](const Incarnation& each) {
@@ -219,9 +225,9 @@ void LossFinder::check_register(const Node& root, const Path& path, const Regist
     beaten_by(*place.newer, stamp, between(reg.stamp, stamp, LossKind::kContainer));
   } else if (place.leaf != nullptr) {
     beaten_by(*place.leaf, place.leaf->stamp, LossKind::kContainer);
-  } else if (node != nullptr && node->shows == Node::Shows::kDocument &&
-             reg.content == Content::kValue) {
-    report(LossKind::kContainer, path, reg, node->asserted, nullptr);
+  } else if (node != nullptr && reg.content == Content::kValue && is_over(*node, reg)) {
+    const Dot below = node->list == nullptr ? Dot() : node->list->asserted;
+    report(LossKind::kContainer, path, reg, std::max(node->asserted, below), nullptr);
   }
 }
 

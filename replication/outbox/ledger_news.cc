@@ -32,6 +32,7 @@ LedgerEntry as_entry(const LedgerDecision& decision) {
   entry.kind = decision.kind;
   entry.shape = Shape::kAbsent;
   entry.loser = decision.loser;
+  entry.winner = decision.winner;
   entry.mark = decision.mark;
   entry.replaced = decision.replaced;
   return entry;
@@ -42,8 +43,10 @@ LedgerEntry as_entry(const LedgerDecision& decision) {
 bool is_shared(const LedgerEntry& entry) { return is_loss(entry.kind) && !entry.loser.is_zero(); }
 
 LedgerDecision decision_about(const LedgerEntry& entry) {
-  LedgerDecision decision{entry.ns,    entry.id,          entry.path, entry.kind,
-                          entry.loser, value_hash(entry), entry.mark, entry.replaced};
+  LedgerDecision decision{entry.ns,     entry.id,          entry.path, entry.kind,    entry.loser,
+                          entry.winner, value_hash(entry), entry.mark, entry.replaced};
+  const bool had_won = !decision.replaced && entry.winning && entry.mark == LedgerMark::kResolved;
+  if (had_won) decision.replaced = Replaced{entry.winning};
   const bool is_large = decision.replaced && decision.replaced->value &&
                         decision.replaced->value->bytes.size() > kReplacedBytesMax;
   if (is_large) decision.replaced.reset();
@@ -55,7 +58,8 @@ bool is_about(const LedgerDecision& decision, const LedgerEntry& entry) {
       bson::canonical_key(entry.id.view()) != bson::canonical_key(decision.id.view())) {
     return false;
   }
-  if (entry.kind == delete_kind() && decision.kind == delete_kind()) return true;
+  const bool is_in_whole = decision.kind == delete_kind() && decision.path.empty();
+  if (is_in_whole && entry.kind == delete_kind()) return true;
   return entry.path == decision.path && value_hash(entry) == decision.value_hash;
 }
 
@@ -64,13 +68,15 @@ bool decide(LedgerEntry& entry, const LedgerDecision& decision, const Dot& by) {
   entry.decided = by;
   entry.mark = decision.mark;
   entry.open = false;
-  if (decision.replaced) entry.replaced = decision.replaced;
+  const bool puts_back = entry.path == decision.path && entry.mark == LedgerMark::kResolved;
+  if (puts_back) entry.replaced = decision.replaced;
   return true;
 }
 
 bool is_to_be_told(const LedgerEntry& entry, const SiteId& site) {
   return entry.kind == delete_kind() && entry.path.empty() && entry.shape == Shape::kDocument &&
-         entry.loser.origin.site == site && entry.value.bytes.size() <= kToldBytesMax;
+         entry.loser.origin.site == site &&
+         entry.value.bytes.size() + 2 * entry.id.bytes.size() <= kToldBytesMax;
 }
 
 std::string encode_news(const LedgerNews& news) {
@@ -116,11 +122,7 @@ Result<LedgerNews> decode_news(std::string_view bytes) {
       const bool is_one = is_to_be_told(*entry, entry->loser.origin.site) && is_shared(*entry) &&
                           entry->value.type == bson::Type::kDocument;
       if (!is_one) return corrupt("document that a delete took");
-      // What this site thinks of it is its own.
-      entry->open = false;
-      entry->mark = LedgerMark::kNone;
-      entry->decided = {};
-      entry->replaced.reset();
+      entry->open = false;  // the rules here say that
       news.lost.push_back(std::move(*entry));
     }
   }

@@ -18,8 +18,9 @@
 
 namespace outrigger {
 
-// A larger document is told to nobody: a record holds no more.
-inline constexpr size_t kToldBytesMax = limits::kRecordBytesMax - (64 << 10);
+// A larger document, with twice its _id, is told to nobody: so that any entry fits a record.
+inline constexpr size_t kToldBytesMax = size_t{12} << 20;
+static_assert(kToldBytesMax < limits::kRecordBytesMax - (1 << 20));
 
 struct LedgerDecision {
   std::string ns;
@@ -27,9 +28,11 @@ struct LedgerDecision {
   Path path;
   std::string kind;
   Dot loser;
+  Dot winner;                          // there: where to begin to look
   std::optional<uint64_t> value_hash;  // where the entry is told from others by its value
   LedgerMark mark = LedgerMark::kNone;
-  std::optional<Replaced> replaced;  // nothing, too, where that is large
+  // What an undoing puts back, also where that is what had won there. Nothing: it is large.
+  std::optional<Replaced> replaced;
   friend bool operator==(const LedgerDecision&, const LedgerDecision&) = default;
 };
 
@@ -43,8 +46,8 @@ struct LedgerNews {
 [[nodiscard]] bool is_shared(const LedgerEntry& entry);
 // `entry`: as it is marked now.
 [[nodiscard]] LedgerDecision decision_about(const LedgerEntry& entry);
-// Is that decided by it, whatever the value lost to? Of a document that a delete took all that lost
-// with it is.
+// Is that decided by it, whatever the value lost to? With a whole document that a delete took all
+// that lost in it is.
 [[nodiscard]] bool is_about(const LedgerDecision& decision, const LedgerEntry& entry);
 // Marks it, unless something later did. False: that is so.
 [[nodiscard]] bool decide(LedgerEntry& entry, const LedgerDecision& decision, const Dot& by);

@@ -218,6 +218,7 @@ Result<PathLife> Replica::explain(const PathQuestion& question) const {
 
 Status Replica::mark_conflict(const std::string& key, LedgerMark mark,
                               const std::optional<Replaced>& replaced) {
+  const MutexLock deciding(parts_->news.deciding());
   auto bytes = parts_->context.outbox.ledger(key);
   if (!bytes) return tl::unexpected(bytes.error());
   if (!*bytes) return {};

@@ -32,17 +32,12 @@ class History {
   // How a document that a site holds is not what it must be; empty: it is. Nothing: it is not
   // there.
   [[nodiscard]] std::string why_not(const std::optional<bson::Document>& held) const;
-  // Which value was lost and is not in what a site noted of this document; empty: none. `held`: the
-  // document at the end (history_losses.cc).
-  [[nodiscard]] std::string not_noted(const std::optional<bson::Document>& held,
-                                      const std::vector<Loss>& noted) const;
   // A field is twice in one document: whole documents travel then, and of removals that yield to
   // them this says nothing.
   [[nodiscard]] bool repeats_names() const;
   // What was written, a line each.
   [[nodiscard]] std::string text() const;
 
- private:
   struct Event {
     Dot at;
     const VersionVector* deps;
@@ -57,12 +52,11 @@ class History {
     Path path;
     std::optional<bson::Value> value;
   };
-  // A value that was given to a path, by an event that counts or not.
-  struct Written {
-    const Event* by;
-    Path path;
-    bson::Value value;
-  };
+  [[nodiscard]] const std::vector<Event>& events() const { return events_; }
+  // Whose value a path has; null: nobody gave it one.
+  [[nodiscard]] const Given* governing(const Path& path) const;
+
+ private:
   struct Counted {
     const Event* by;
     bson::OwnedValue delta;
@@ -79,22 +73,12 @@ class History {
                                                          const std::vector<const Event*>& removals);
   void note(const Event& event);
   void count();
-  [[nodiscard]] const Given* governing(const Path& path) const;
   [[nodiscard]] const Given* contending(const Path& path) const;
   [[nodiscard]] std::optional<Dot> newest_below(const Path& path) const;
   [[nodiscard]] std::set<std::string> names_below(const Path& path) const;
   [[nodiscard]] Shown shown(const Path& path) const;
   [[nodiscard]] Shown set_shown(const Path& path) const;
   [[nodiscard]] Shown fields(const Path& path) const;
-  [[nodiscard]] std::vector<Written> all_written() const;
-  [[nodiscard]] bool is_replaced(const Written& one) const;
-  [[nodiscard]] bool still_shows(const Written& one,
-                                 const std::optional<bson::Document>& held) const;
-  [[nodiscard]] bool is_in(const bson::Value& container, const Path& below,
-                           const Written& one) const;
-  [[nodiscard]] std::string not_noted_counter(const std::optional<bson::Document>& held,
-                                              const std::vector<Loss>& noted) const;
-  [[nodiscard]] bool is_noted(const Written& one, const std::vector<Loss>& noted) const;
   [[nodiscard]] static std::string difference(const Shown& wanted,
                                               const std::optional<bson::Value>& held,
                                               const Path& path);

@@ -1,17 +1,8 @@
-// What must have been noted as lost, by the history alone. A value that was given to a path stands,
-// or somebody who had seen it put something in its place: gave the path, or what is above it,
-// another value or none, took the document away or made it anew. Else it is lost, and every site
-// must say so: of it, or of what it was a part of.
-//
-// Equal values of one path are one: of which of them stood it is all the same. Likewise numbers that
-// are added, which must be noted where they are hidden under something that is no number.
-//
-// Nothing is said of arrays whose elements were edited, of removals that lose, of containers that hold
-// nothing, nor of documents of which a removal yields.
+#include "replication/merge/worlds/history_losses.h"
+
 #include <algorithm>
 
 #include "replication/merge/types/decompose.h"
-#include "replication/merge/worlds/history.h"
 #include "replication/record/path.h"
 
 namespace outrigger::merge {
@@ -35,8 +26,13 @@ std::string text_of(const std::vector<Loss>& noted) {
 
 }  // namespace
 
-// Of containers that hold nothing this says nothing.
-std::vector<History::Written> History::all_written() const {
+bool HistoryLosses::is_incremented(const Path& path) const {
+  return std::any_of(events_.begin(), events_.end(), [&](const Event& each) {
+    return each.effect->path == path && each.effect->kind == Operation::kIncrement;
+  });
+}
+
+std::vector<HistoryLosses::Written> HistoryLosses::all_written() const {
   std::vector<Written> all;
   for (const Event& event : events_) {
     const Effect& effect = *event.effect;
@@ -45,13 +41,14 @@ std::vector<History::Written> History::all_written() const {
     Path path = effect.path;
     for_each_leaf(path, effect.value.view(), [&](const Path& at, const bson::Value& value) {
       const bool is_empty = value.type == bson::Type::kDocument && value.as_document().empty();
-      if (!is_empty && at != Path{"_id"}) all.push_back({&event, at, value});
+      const bool is_added_to = value.is_number() && is_incremented(at);
+      if (!is_empty && !is_added_to && at != Path{"_id"}) all.push_back({&event, at, value});
     });
   }
   return all;
 }
 
-bool History::is_replaced(const Written& one) const {
+bool HistoryLosses::is_replaced(const Written& one) const {
   return std::any_of(events_.begin(), events_.end(), [&](const Event& each) {
     if (!each.sees(one.by->at)) return false;
     const Effect& effect = *each.effect;
@@ -63,7 +60,8 @@ bool History::is_replaced(const Written& one) const {
 
 // Is it in a container that shows, or that is noted? A number on which others count shows in the
 // sum, what unites with others as elements of what shows.
-bool History::is_in(const bson::Value& container, const Path& below, const Written& one) const {
+bool HistoryLosses::is_in(const bson::Value& container, const Path& below,
+                          const Written& one) const {
   const auto value = value_at(container, below);
   if (!value || *value == one.value) return value.has_value();
   const auto is_done = [&](const auto& how) {
@@ -87,14 +85,15 @@ bool History::is_in(const bson::Value& container, const Path& below, const Writt
   });
 }
 
-bool History::still_shows(const Written& one, const std::optional<bson::Document>& held) const {
+bool HistoryLosses::still_shows(const Written& one,
+                                const std::optional<bson::Document>& held) const {
   if (!held || !is_in({bson::Type::kDocument, held->bytes()}, one.path, one)) return false;
   const auto shown = value_at({bson::Type::kDocument, held->bytes()}, one.path);
-  const Given* by = governing(one.path);
+  const History::Given* by = history_.governing(one.path);
   return !shown->is_number() || *shown == one.value || (by != nullptr && by->by == one.by);
 }
 
-bool History::is_noted(const Written& one, const std::vector<Loss>& noted) const {
+bool HistoryLosses::is_noted(const Written& one, const std::vector<Loss>& noted) const {
   return std::any_of(noted.begin(), noted.end(), [&](const Loss& loss) {
     if (loss.is_element || !has_prefix(one.path, loss.path)) return false;
     if (loss.loser == one.by->at) return true;
@@ -105,8 +104,8 @@ bool History::is_noted(const Written& one, const std::vector<Loss>& noted) const
 }
 
 // An increment that does not count in a number, and was not replaced by who had seen it.
-std::string History::not_noted_counter(const std::optional<bson::Document>& held,
-                                       const std::vector<Loss>& noted) const {
+std::string HistoryLosses::not_noted_counter(const std::optional<bson::Document>& held,
+                                             const std::vector<Loss>& noted) const {
   for (const Event& event : events_) {
     const Effect& effect = *event.effect;
     if (effect.kind != Operation::kIncrement || is_into_element(effect.path)) continue;
@@ -129,8 +128,8 @@ std::string History::not_noted_counter(const std::optional<bson::Document>& held
   return {};
 }
 
-std::string History::not_noted(const std::optional<bson::Document>& held,
-                               const std::vector<Loss>& noted) const {
+std::string HistoryLosses::not_noted(const std::optional<bson::Document>& held,
+                                     const std::vector<Loss>& noted) const {
   std::set<Path> arrays;
   for (const Event& each : events_) {
     const Effect& effect = *each.effect;

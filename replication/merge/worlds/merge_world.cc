@@ -351,16 +351,10 @@ uint64_t MergeWorld::drops() const {
   return sum;
 }
 
-size_t MergeWorld::losses_of(LossKind kind, bool removal_wins) const {
-  size_t sum = 0;
-  for (const auto& site : sites_) {
-    for (const auto& [id, losses] : site->losses) {
-      sum += static_cast<size_t>(std::count_if(losses.begin(), losses.end(), [&](const Loss& loss) {
-        return loss.kind == kind && loss.removal_wins == removal_wins;
-      }));
-    }
-  }
-  return sum;
+std::vector<const std::map<std::string, std::vector<Loss>>*> MergeWorld::noted() const {
+  std::vector<const std::map<std::string, std::vector<Loss>>*> all;
+  for (const auto& site : sites_) all.push_back(&site->losses);
+  return all;
 }
 
 size_t MergeWorld::out_of_bounds() const {

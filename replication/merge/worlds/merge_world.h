@@ -101,16 +101,8 @@ class MergeWorld {
 
   [[nodiscard]] const std::map<std::string, std::string>& documents() const;
   [[nodiscard]] uint64_t drops() const;
-  // At all sites. `removal_wins`: of those that lost to a removal by that rule.
-  [[nodiscard]] size_t losses_of(LossKind kind, bool removal_wins = false) const;
-  // Calls visit(losses) with what each site noted of this document.
-  template <typename Visit>
-  void for_each_noted(const std::string& id, const Visit& visit) const {
-    for (const auto& site : sites_) {
-      const auto noted = site->losses.find(id);
-      visit(noted == site->losses.end() ? std::vector<Loss>() : noted->second);
-    }
-  }
+  // What each site noted, by document. Borrowed.
+  [[nodiscard]] std::vector<const std::map<std::string, std::vector<Loss>>*> noted() const;
   [[nodiscard]] size_t out_of_bounds() const;                // documents in which a bound shows
   [[nodiscard]] int64_t added(const std::string& id) const;  // add_only: sum of all increments of n
   // All that was ever written, by origin.

@@ -1,8 +1,10 @@
 #include "replication/site/ledger/loss_news.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "replication/record/record_checks.h"
 #include "replication/site/state/meta_keys.h"
 
 namespace outrigger {
@@ -11,7 +13,7 @@ namespace {
 constexpr size_t kSearchedEntries = 1000;
 constexpr size_t kSearchedBytes = 1u << 20;
 // Of the ledger, for one decision: a person made it, and it is mostly about something new.
-constexpr size_t kReadBytesMax = 32u << 20;
+constexpr size_t kReadBytesMax = 8u << 20;
 constexpr size_t kToldAtOnceMax = 256;            // in a record
 constexpr size_t kToldAtOnceBytesMax = 1u << 20;  // but for the first
 
@@ -36,13 +38,13 @@ Status LossNews::load() {
 // ---- telling
 
 Status LossNews::tell_decision(Record& record, outbox::Batch& batch, LedgerEntry entry) const {
-  entry.open = false;
-  entry.decided = record.dot();
+  const std::string key = ledger_key(entry);
   HeardNews now;
   now.decisions.push_back({record.dot(), decision_about(entry)});
-  record.news = encode_news({now.decisions.front().decision, {}});
+  const LedgerDecision& decision = now.decisions.front().decision;
+  record.news = encode_news({decision, {}});
   if (Status put = put_decisions(batch, now); !put) return put;
-  ledger_.keep(batch, ledger_key(entry), entry);
+  if (outrigger::decide(entry, decision, record.dot())) ledger_.keep(batch, key, entry);
   return {};
 }
 
@@ -87,7 +89,7 @@ Result<std::vector<std::string>> LossNews::tell_owed(Record& record, outbox::Bat
     batch.remove_meta(meta_keys::kOwedLoss + keys[i]);
     if (!*entry) continue;
     auto lost = decode_ledger(**entry);
-    if (!lost) return tl::unexpected(lost.error());
+    if (!lost) continue;  // nobody can read it; all else goes on
     news.lost.push_back(std::move(*lost));
   }
   if (!news.lost.empty()) record.news = encode_news(news);
@@ -111,6 +113,11 @@ HeardNews LossNews::heard(const std::vector<std::shared_ptr<const Record>>& reco
     if (news->decision) heard.decisions.push_back({record->dot(), std::move(*news->decision)});
     for (LedgerEntry& lost : news->lost) {
       if (replicates && !replicates(lost.ns)) continue;
+      // Who tells it is who wrote, and had seen what took it.
+      const bool is_own = lost.loser.origin.site == record->origin.site;
+      const bool is_after = lost.loser < record->dot() && record->deps.covers(lost.winner);
+      if (!is_own || !is_after || !wrong_with_namespace(lost.ns).empty()) continue;
+      if (lost.decided > record->dot()) continue;
       std::string key = ledger_key(lost);
       heard.lost.emplace(std::move(key), std::move(lost));
     }
@@ -131,13 +138,24 @@ Status LossNews::put_decisions(outbox::Batch& batch, const HeardNews& heard) con
   return {};
 }
 
-// No entry is older than the value that lost.
+// Where the site that decided has it, and from the value that lost on: no entry is older than that.
 Result<std::map<std::string, LedgerEntry>> LossNews::entries_about(
     const LedgerDecision& decision) const {
   std::map<std::string, LedgerEntry> found;
+  const Dot& later = std::max(decision.loser, decision.winner);
+  for (const Hlc from : {later.hlc, decision.loser.hlc}) {
+    if (Status added = add_entries_about(decision, from, found); !added) {
+      return tl::unexpected(added.error());
+    }
+  }
+  return found;
+}
+
+Status LossNews::add_entries_about(const LedgerDecision& decision, Hlc begin,
+                                   std::map<std::string, LedgerEntry>& found) const {
   const std::string document =
       outbox::row_key(decision.ns, bson::canonical_key(decision.id.view()));
-  std::string from = outbox::sortable(decision.loser.hlc);
+  std::string from = outbox::sortable(begin);
   for (size_t read = 0; read < kReadBytesMax;) {
     auto pairs = context_.outbox.oldest_ledger(from, kSearchedEntries, kSearchedBytes);
     if (!pairs) return tl::unexpected(pairs.error());
@@ -151,7 +169,7 @@ Result<std::map<std::string, LedgerEntry>> LossNews::entries_about(
       if (is_about(decision, *entry)) found.emplace(key, std::move(*entry));
     }
   }
-  return found;
+  return {};
 }
 
 }  // namespace outrigger

@@ -45,6 +45,11 @@ class LossNews {
 
   // ---- telling
 
+  // Held from reading an entry until what is decided about it is in the log, else of two decisions
+  // that come at once the earlier one could stand here; and from writing entries until their writes
+  // count as seen, else others could hear of a decision before they have these.
+  [[nodiscard]] Mutex& deciding() const { return deciding_; }
+
   // What was done about an entry that other sites have, too, here and by `record`: it counts as
   // closed. Errors: of the log.
   [[nodiscard]] Status tell_decision(Record& record, outbox::Batch& batch, LedgerEntry entry) const;
@@ -68,9 +73,12 @@ class LossNews {
  private:
   [[nodiscard]] Result<std::map<std::string, LedgerEntry>> entries_about(
       const LedgerDecision& decision) const;
+  [[nodiscard]] Status add_entries_about(const LedgerDecision& decision, Hlc begin,
+                                         std::map<std::string, LedgerEntry>& found) const;
 
   const SiteContext& context_;
   LedgerKeeper& ledger_;
+  mutable Mutex deciding_;  // before all others
   mutable Mutex mutex_;
   std::set<std::string> owed_ GUARDED_BY(mutex_);  // ledger keys
 };

@@ -148,11 +148,38 @@ TEST_F(LossNewsTest, ADocumentThatADeleteTookIsKnownWholeWhereItWasDeleted) {
   paris_.flush();
   all_exchange();
   for (const TestSite* site : all_) EXPECT_EQ(whole_ones(*site), whole_ones(paris_));
-  // By either of the two entries that the site that deleted has of it.
-  decide(oslo_, entry_of(oslo_, 7), LedgerMark::kResolved);
+  // What is decided about a part is decided about that alone.
+  decide(oslo_, entry_of(oslo_, 7), LedgerMark::kReverted);
+  all_exchange();
+  for (const TestSite* site : all_) EXPECT_STREQ(state_text(whole_ones(*site).front()), "auto");
+  decide(rome_, whole_ones(rome_).front(), LedgerMark::kResolved);
   all_exchange();
   for (const TestSite* site : all_) {
     for (const LedgerEntry& each : site->ledger()) EXPECT_STREQ(state_text(each), "resolved");
+  }
+}
+
+TEST_F(LossNewsTest, WhatIsDecidedBeforeItIsToldIsToldWithIt) {
+  delete_beside_update();
+  decide(paris_, whole_ones(paris_).front(), LedgerMark::kResolved);
+  exchange(oslo_, paris_);
+  paris_.collect();
+  paris_.flush();
+  all_exchange();
+  for (const TestSite* site : all_) {
+    ASSERT_THAT(whole_ones(*site), SizeIs(1));
+    EXPECT_STREQ(state_text(whole_ones(*site).front()), "resolved");
+  }
+}
+
+TEST_F(LossNewsTest, AnUndoingPutsBackWhatTheChoiceReplacedWhateverHadWonThere) {
+  sets(oslo_, 1);
+  sets(paris_, 2);
+  all_exchange();
+  decide(oslo_, entry_of(oslo_, 1), LedgerMark::kResolved);
+  all_exchange();
+  for (const TestSite* site : all_) {
+    EXPECT_EQ(entry_of(*site, 1).replaced, Replaced{bson::make_int32(2)});
   }
 }
 
@@ -168,6 +195,7 @@ TEST_F(LossNewsTest, ItIsToldOnceAlsoByWhoWasKilledBefore) {
   }
   EXPECT_THAT(*paris_.outbox->scan_meta(meta_keys::kOwedLoss), SizeIs(0));
   EXPECT_THAT(whole_ones(paris_), SizeIs(1));
+  EXPECT_FALSE(paris_.replica->parts().news.owes());
 }
 
 TEST(LedgerNews, IsReadBackAndDamageIsAnError) {
