@@ -101,7 +101,7 @@ FIELDS = {
     ("$set a to 5", "$set a.b, later"): [
         ({"a": {"x": 0}}, update(set={"a": 5}), update(set={"a.b": 2}), {"a": {"b": 2}}, [5])],
     ("$set a to 5", "$push a, later"): [
-        ({"a": [0]}, update(set={"a": 5}), update(push={"a": 1}), {"a": [1]}, [])],
+        ({"a": [0]}, update(set={"a": 5}), update(push={"a": 1}), {"a": [1]}, [5])],
     ("$set a.b, or $push a", "$set a to 5, later"): [
         ({"a": {"x": 0}}, update(set={"a.b": 2}), update(set={"a": 5}), {"a": 5}, [2]),
         ({"a": [0]}, update(push={"a": 1}), update(set={"a": 5}), {"a": 5}, [1])],
