@@ -239,7 +239,7 @@ class Story:
 
     def ledger(self):
         heading("5. Nothing was lost silently: the ledger holds what lost, and what beat it")
-        lost = [site.sidecar.conflicts() for site in self.stage.cluster]
+        lost = self.wait_ledgers()
         names = {site.status()["site_id"][:4]: site.name for site in self.stage.cluster}
 
         def author(stamp):
@@ -249,12 +249,32 @@ class Story:
         for entry in reversed(lost[0]):
             winner = f"'{entry['won']}' of {author(entry['won_stamp'])}" if "won" in entry \
                 else "a delete elsewhere"
-            rows.append((f"{entry['_id']}, {entry['path']}", entry["kind"],
-                         f"'{entry['lost']}' of {author(entry['lost_stamp'])}", winner))
+            is_whole = entry["path"] == ""
+            what = "the whole document" if is_whole else f"'{entry['lost']}'"
+            rows.append((entry["_id"] if is_whole else f"{entry['_id']}, {entry['path']}",
+                         entry["kind"], f"{what} of {author(entry['lost_stamp'])}", winner))
         self.table(rows, ("", "", "lost", "to"))
         kinds = {entry["kind"] for entry in lost[0]}
         check(kinds == {"set_set", "delete_update", "insert_insert"}, f"the ledger has: {kinds}")
-        check(len(lost[0]) == len(lost[1]), "both sites keep the same ledger")
+
+    def wait_ledgers(self):
+        """What both sites have of what lost: the same, once who had updated a document that the
+        other one deleted has told it whole."""
+        def ledgers():
+            return [[entry for entry in site.sidecar.conflicts()
+                     if entry["kind"] != "delete_update" or entry["path"] == ""]
+                    for site in self.stage.cluster]
+
+        def names(ledger):
+            return sorted(entry["name"] for entry in ledger)
+
+        started = time.monotonic()
+        while True:
+            found = ledgers()
+            if names(found[0]) == names(found[1]):
+                return found
+            check(time.monotonic() - started < 10, "both sites keep the same ledger")
+            time.sleep(0.01)
 
     def decide(self):
         heading("6. What people decide, they decide at any site")

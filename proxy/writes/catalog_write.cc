@@ -19,7 +19,7 @@ using bson::Writer;
 
 // A drop names each document it removes, here and at each peer.
 constexpr int64_t kDroppedMax = 1'000'000;
-constexpr int64_t kLookAgainMs = 20;
+constexpr int64_t kAskAgainMs = 20;
 
 // All _ids of the collection, by its index where it has one.
 std::string find_ids(std::string_view collection, bool is_clustered) {
@@ -276,7 +276,7 @@ net::Task<Status> CatalogWrite::end_builds(const Command& command,
       std::string drop = wire::build_op_msg(backend_.next_request_id(), 0, 0, Document(body));
       const Result<std::string> dropped = co_await backend_.call(std::move(drop));
       if (!dropped) co_return tl::unexpected(dropped.error());
-      if (is_left) co_await pause.sleep_ms(kLookAgainMs);
+      if (is_left) co_await pause.sleep_ms(kAskAgainMs);
     }
   }
   co_return Status();
