@@ -191,7 +191,8 @@ def test_what_waits_at_a_peer_is_not_made_once_it_is_dropped(pair):
         for users in (first, second):
             users[0].drop_index("n")
         pair.paris.sidecar.start(wait_ready=False)
-        wait_until(lambda: runs(pair.paris, "dropIndexes", first), "it is given up")
+    pair.paris.sidecar.wait_ready()
     pair.wait_converged(["shop"])
     wait_until(lambda: not runs(pair.paris, "createIndexes", first), "it has ended")
-    assert not any("n" in each.index_information() for users in (first, second) for each in users)
+    wait_until(lambda: not any("n" in each.index_information()
+                               for users in (first, second) for each in users), "it is dropped")
