@@ -250,7 +250,7 @@ Result<bool> merge_document(ApplyDocument& document, const std::optional<bson::D
   merge::leave_out_bounds(losses, bounds_before);
   std::vector<merge::Touched> touched;
   for (const ApplyDocument::Touch& each : document.touches) {
-    touched.push_back({each.record, each.effects});
+    if (!losses.empty()) touched.push_back({each.record, each.effects});
   }
   merge::leave_out_overtaken(losses, touched, *state, before);
   for (const merge::Loss& loss : losses) {

@@ -54,11 +54,7 @@ bool still_holds(const DocumentState& state, const Dot& dot) {
 }
 
 bool is_at(const bson::Document& shown, const Path& path, const bson::OwnedValue& value) {
-  std::optional<bson::Value> at = bson::Value{bson::Type::kDocument, shown.bytes()};
-  for (const std::string& name : path) {
-    if (!at || at->type != bson::Type::kDocument) return false;
-    at = at->as_document().find(name);
-  }
+  const auto at = bson::PathFinder(shown).find(path);
   return at && *at == value.view();
 }
 

@@ -67,7 +67,7 @@ void LedgerKeeper::keep(outbox::Batch& batch, const std::string& key, const Ledg
 void LedgerKeeper::put(outbox::Batch& batch, const std::string& key, LedgerEntry entry,
                        uint64_t conflicts) {
   if (entry.mark == LedgerMark::kNone) entry.open = entry.open || is_escalated(entry);
-  if (entry.rule.empty()) entry.rule = rule_of(entry);
+  entry.rule = rule_of(entry);
   keep(batch, key, entry);
   if (conflicts == 0) return;
   const ConflictOf of = counts_as(entry);
